@@ -1,0 +1,155 @@
+"""Every setting of the system, typed, read from the environment, documented once.
+
+``Settings()`` reads the environment (names are the fields' upper-case names). The
+defaults are those of a fresh machine: the embedded parts on loopback. Nothing else in
+the project reads ``os.environ``; a process that starts others passes values on through
+``Settings.environment()``.
+
+Secrets are ``SecretStr``: they never appear in ``repr``, logs or error texts.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from solders.pubkey import Pubkey
+
+
+class Settings(BaseSettings):
+    """The configuration of one process."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
+
+    # State and services
+    zmart_state: Path = Field(
+        Path(".zmart"), description="Folder of everything the embedded parts keep."
+    )
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://zmart@127.0.0.1:5544/zmart"),
+        description="Postgres, as postgresql://user:password@host:port/database.",
+    )
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6399/0"), description="Redis, as redis://host:port/db."
+    )
+
+    # Chain
+    solana_rpc_url: SecretStr = Field(
+        SecretStr("http://127.0.0.1:8899"), description="JSON-RPC endpoint of the cluster."
+    )
+    solana_cluster: str = Field(
+        "localnet",
+        pattern="^(localnet|devnet|testnet|mainnet)$",
+        description="Name of the cluster; part of every ballot's text.",
+    )
+    program_id: str = Field(
+        "6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw", description="Address of zmart-core."
+    )
+    rpc_timeout: float = Field(10.0, gt=0, description="Seconds one RPC call may take.")
+
+    # Keys. Each is a path to a JSON key file (mode 0600) or the key itself in base58.
+    backend_authority_keypair: Path | None = Field(
+        None, description="File with the backend authority's key (aggregate, finalize)."
+    )
+    backend_authority_private_key: SecretStr | None = Field(
+        None, description="The same key in base58, where a file is not possible."
+    )
+    admin_keypair: Path | None = Field(
+        None, description="File with the admin's key; where empty, approvals are only prepared."
+    )
+    admin_private_key: SecretStr | None = Field(None, description="The admin's key in base58.")
+
+    # Webhook
+    helius_webhook_secret: SecretStr | None = Field(
+        None, description="Value that Helius echoes in Authorization; without it webhooks are off."
+    )
+    helius_webhook_secret_previous: SecretStr | None = Field(
+        None, description="The value before, accepted while it is being rotated."
+    )
+    webhook_max_bytes: int = Field(16 * 1024 * 1024, gt=0, description="Largest webhook body.")
+    webhook_inline_transactions: int = Field(
+        100, gt=0, description="Transactions of one delivery ingested before the answer."
+    )
+
+    # Voting
+    min_proposal_votes: int = Field(10, ge=1, description="Ballots a proposal needs to be counted.")
+    min_dispute_votes: int = Field(1, ge=1, description="Ballots a dispute needs to be counted.")
+    dispute_voting_seconds: int | None = Field(
+        None, gt=0, description="Length of the dispute vote; empty: the chain's dispute_period."
+    )
+    window_margin_seconds: int = Field(
+        2, ge=0, description="Chain seconds waited past a window before acting on it."
+    )
+    ballot_ttl_seconds: int = Field(
+        600, gt=0, description="How far ahead a ballot's expiry may lie."
+    )
+
+    # Submissions
+    submission_lease_seconds: int = Field(30, gt=0, description="Length of the submitter's lease.")
+    submission_run_seconds: int = Field(
+        90, gt=0, description="How long one run drives live attempts before the next resumes."
+    )
+    submission_resend_seconds: float = Field(
+        2.0, gt=0, description="Pause between two sends of the same bytes."
+    )
+    max_priority_fee_micro_lamports: int = Field(
+        1_000_000, ge=0, description="Cap of the compute-unit price."
+    )
+    submissions_enabled: bool = Field(
+        True, description="The switch over all submissions; off means decide but do not send."
+    )
+
+    # API
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(4000, gt=0, lt=65536, description="Port of the API.")
+    ws_port: int = Field(4001, gt=0, lt=65536, description="Second port of the same app.")
+    cors_origins: str = Field(
+        "http://localhost:3001,http://localhost:3000,http://localhost:3004",
+        description="Origins that may call the API from a browser, separated by commas.",
+    )
+    draft_ttl_hours: int = Field(24, gt=0, description="Age at which an unused draft expires.")
+    api_threads: int = Field(8, gt=0, description="Database threads of one API process.")
+
+    # Dagster
+    dagster_host: str = Field("127.0.0.1", description="Address of the Dagster webserver.")
+    dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster webserver.")
+    code_server_port: int = Field(4266, gt=0, lt=65536, description="Port of the code server.")
+    poll_page_size: int = Field(
+        1000, gt=0, le=1000, description="Signatures asked for in one page."
+    )
+
+    # IPFS
+    pinata_jwt: SecretStr | None = Field(
+        None, description="Pinata token; where empty, files are pinned in the local store."
+    )
+
+    @field_validator("program_id")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        Pubkey.from_string(value)
+        return value
+
+    @property
+    def program(self) -> Pubkey:
+        """The program's address."""
+        return Pubkey.from_string(self.program_id)
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables for a child process (secrets in clear)."""
+        values: dict[str, str] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            values[name.upper()] = str(value)
+        return values
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,6 @@
+"""Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
+
+from zmart_pipelines.store.tables import chain, community, market, ops, voting
+from zmart_pipelines.store.tables.base import SCHEMAS, metadata
+
+__all__ = ["SCHEMAS", "chain", "community", "market", "metadata", "ops", "voting"]

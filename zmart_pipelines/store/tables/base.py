@@ -1,0 +1,37 @@
+"""What all tables share: the metadata, the schemas, the column types.
+
+Keys, signatures and hashes are ``bytea``; the edge renders them. A u64 of the chain is
+``NUMERIC(20, 0)`` (it does not fit BIGINT); slots and chain seconds are BIGINT.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Enum, LargeBinary, MetaData, Numeric
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+SCHEMAS = ("chain", "market", "voting", "community", "ops")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+U64 = Numeric(20, 0)
+BYTES = LargeBinary
+TIME = TIMESTAMP(timezone=True)
+
+# The ladder of a ledger row. The enum's order is the ladder's, so GREATEST() climbs it.
+COMMITMENT = Enum(
+    "orphaned",
+    "reported",
+    "confirmed",
+    "finalized",
+    name="commitment",
+    schema="chain",
+    metadata=metadata,
+)

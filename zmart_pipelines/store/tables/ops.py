@@ -1,0 +1,175 @@
+"""Schema ``ops``: submissions, the live stream, alerts, heartbeats, switches."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from zmart_pipelines.store.tables.base import BYTES, TIME, metadata
+
+ACTIONS = (
+    "aggregate_proposal_votes",
+    "approve_proposal",
+    "finalize_market",
+    "resolve_market",
+)
+
+# What must become true on chain. One per market, action and round, for ever.
+intents = Table(
+    "intents",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("market_id", BYTES, nullable=False),
+    Column(
+        "action",
+        Text,
+        CheckConstraint(f"action IN {ACTIONS!r}", name="action"),
+        nullable=False,
+    ),
+    Column("round", BigInteger, nullable=False, server_default="0"),
+    Column("arguments", JSONB, nullable=False),
+    Column("bundle_cid", Text),
+    Column(
+        "status",
+        Text,
+        CheckConstraint(
+            "status IN ('planned', 'live', 'final', 'superseded', 'failed', 'quarantined')",
+            name="status",
+        ),
+        nullable=False,
+        server_default="planned",
+    ),
+    Column("reason", Text),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("retry_at", TIME, nullable=False, server_default=func.now()),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", TIME, nullable=False, server_default=func.now()),
+    Column("updated_at", TIME, nullable=False, server_default=func.now()),
+    UniqueConstraint("market_id", "action", "round"),
+    Index("ix_intents_open", "id", postgresql_where=text("status IN ('planned', 'live')")),
+    schema="ops",
+)
+
+# One signed transaction that tries. Stored, signature and bytes, before it is first sent.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("intent_id", BigInteger, ForeignKey(intents.c.id), nullable=False),
+    Column("market_id", BYTES, nullable=False),
+    Column("signature", BYTES, nullable=False, unique=True),
+    Column("transaction", BYTES, nullable=False),
+    Column("blockhash", Text, nullable=False),
+    Column("last_valid_block_height", BigInteger, nullable=False),
+    Column(
+        "status",
+        Text,
+        CheckConstraint("status IN ('signed', 'sent', 'landed', 'final', 'dead')", name="status"),
+        nullable=False,
+        server_default="signed",
+    ),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sends", Integer, nullable=False, server_default="0"),
+    Column("landed_slot", BigInteger),
+    Column("fee", BigInteger),
+    Column("compute_units", BigInteger),
+    Column("error", Text),
+    Column("run_id", Text),
+    Column("signed_at", TIME, nullable=False, server_default=func.now()),
+    Column("sent_at", TIME),
+    Column("settled_at", TIME),
+    CheckConstraint("octet_length(signature) = 64", name="signature"),
+    # The rule that keeps effects single: at most one attempt per market may still land.
+    Index(
+        "uq_attempts_live",
+        "market_id",
+        unique=True,
+        postgresql_where=text("status IN ('signed', 'sent', 'landed')"),
+    ),
+    schema="ops",
+)
+
+# Who may write intents and attempts. Every such write is fenced by the epoch.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    schema="ops",
+)
+
+# What live clients are told, written in the transaction that causes it. ``position`` is the
+# one global sequence: given under an advisory lock taken last, so its order is the order of
+# commits. ``previous`` is the position before it on the same channel (0: none).
+stream = Table(
+    "stream",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel", Text, nullable=False),
+    Column("previous", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("created_at", TIME, nullable=False, server_default=func.now()),
+    Index(None, "channel", "position"),
+    schema="ops",
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column(
+        "severity",
+        Text,
+        CheckConstraint("severity IN ('critical', 'high', 'medium')", name="severity"),
+        nullable=False,
+    ),
+    Column("message", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("raised_at", TIME, nullable=False, server_default=func.now()),
+    Column("cleared_at", TIME),
+    # The same condition raises one alert, not one per look.
+    Index("uq_alerts_open", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),
+    schema="ops",
+)
+
+# Freshness of each service: when it last did its work and what it saw.
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("last_success_at", TIME),
+    Column("last_attempt_at", TIME, nullable=False),
+    Column("last_error", Text),
+    Column("last_error_at", TIME),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    schema="ops",
+)
+
+# Kill switches: a row per action, and one named 'all'. Absent means on.
+switches = Table(
+    "switches",
+    metadata,
+    Column("action", Text, primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("changed_at", TIME, nullable=False, server_default=func.now()),
+    schema="ops",
+)

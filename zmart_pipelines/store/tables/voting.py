@@ -1,0 +1,120 @@
+"""Schema ``voting``: ballots and tallies. Ballots are born here and exist nowhere else."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from zmart_pipelines.store.tables.base import BYTES, TIME, metadata
+
+
+def _kind() -> Column[str]:
+    return Column(
+        "kind",
+        Text,
+        CheckConstraint("kind IN ('proposal', 'dispute')", name="kind"),
+        nullable=False,
+    )
+
+
+# One wallet's vote with its proof: the exact text that the wallet signed. ``scheme`` tells
+# the form of that text ('zmart-1' or one of the older clients' forms). A ballot is never
+# changed or deleted. ``source`` is 'wallet'; votes cast on chain are market.chain_votes.
+ballots = Table(
+    "ballots",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("market_id", BYTES, nullable=False),
+    _kind(),
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column("wallet", BYTES, nullable=False),
+    Column("source", Text, nullable=False, server_default="wallet"),
+    Column("choice", Boolean, nullable=False),
+    Column("scheme", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("signature", BYTES, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("accepted_at", TIME, nullable=False, server_default=func.now()),
+    Column(
+        "xid",
+        BigInteger,
+        nullable=False,
+        server_default=text("(pg_current_xact_id()::text)::bigint"),
+    ),
+    UniqueConstraint("market_id", "kind", "round", "wallet", "source"),
+    UniqueConstraint("signature"),
+    UniqueConstraint("wallet", "idempotency_key"),
+    CheckConstraint("octet_length(market_id) = 32", name="market_id"),
+    CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+    CheckConstraint("octet_length(signature) = 64", name="signature"),
+    Index(None, "wallet"),
+    schema="voting",
+)
+
+# The count of a market, kind and round. Open: counts move with the ballots. Frozen: the
+# counts at ``frozen_slot`` are what is submitted, and no ballot is accepted any more. Ops
+# may reopen: the row becomes 'reopened' and the next round starts with a row of its own.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("market_id", BYTES, nullable=False),
+    _kind(),
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column(
+        "status",
+        Text,
+        CheckConstraint("status IN ('open', 'frozen', 'reopened')", name="status"),
+        nullable=False,
+        server_default="open",
+    ),
+    Column("votes_for", BigInteger, nullable=False, server_default="0"),
+    Column("votes_against", BigInteger, nullable=False, server_default="0"),
+    Column("frozen_slot", BigInteger),
+    Column("frozen_chain_time", BigInteger),
+    Column("bundle_cid", Text),
+    Column("opened_at", TIME, nullable=False, server_default=func.now()),
+    Column("frozen_at", TIME),
+    Column("counted_at", TIME),
+    PrimaryKeyConstraint("market_id", "kind", "round"),
+    CheckConstraint("votes_for >= 0 AND votes_against >= 0", name="counts"),
+    CheckConstraint(
+        "(status = 'open') = (frozen_slot IS NULL)",
+        name="frozen",
+    ),
+    schema="voting",
+)
+
+# The ballots that a frozen tally counts, each with its proof as it goes into the bundle.
+counted_ballots = Table(
+    "counted_ballots",
+    metadata,
+    Column("market_id", BYTES, nullable=False),
+    _kind(),
+    Column("round", Integer, nullable=False),
+    Column("wallet", BYTES, nullable=False),
+    Column(
+        "source",
+        Text,
+        CheckConstraint("source IN ('wallet', 'chain')", name="source"),
+        nullable=False,
+    ),
+    Column("choice", Boolean, nullable=False),
+    Column("proof", JSONB, nullable=False),
+    PrimaryKeyConstraint("market_id", "kind", "round", "wallet"),
+    schema="voting",
+)
