@@ -35,10 +35,20 @@ class Settings(BaseSettings):
         SecretStr("redis://127.0.0.1:6399/0"), description="Redis, as redis://host:port/db."
     )
 
+    postgres_port: int = Field(5544, gt=0, lt=65536, description="Port of the embedded Postgres.")
+    postgres_bin: Path | None = Field(
+        None, description="Folder with initdb and postgres; empty: the ones installed with us."
+    )
+    redis_port: int = Field(6399, gt=0, lt=65536, description="Port of the embedded Redis.")
+    redis_server: Path | None = Field(
+        None, description="The redis-server to run; empty: the system's, else the one installed."
+    )
+
     # Chain
     solana_rpc_url: SecretStr = Field(
         SecretStr("http://127.0.0.1:8899"), description="JSON-RPC endpoint of the cluster."
     )
+    localnet_port: int = Field(8899, gt=0, lt=65535, description="RPC port of the local chain.")
     solana_cluster: str = Field(
         "localnet",
         pattern="^(localnet|devnet|testnet|mainnet)$",

@@ -1,0 +1,36 @@
+"""One row per service: when it last did its work, what it saw, how it last failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func
+from sqlalchemy.dialects.postgresql import insert
+
+from zmart_pipelines.store.tables.ops import heartbeats
+
+MAX_ERROR = 2000
+
+
+def beat(
+    conn: Connection,
+    service: str,
+    detail: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:
+    """Record one piece of work of ``service``: a success, or a failure with its text.
+
+    ``detail`` (JSON values) replaces what was known; without it the last one stays. The
+    text of an error is stored and shown: it must hold no secret. Committed by the caller.
+    """
+    now = func.now()
+    values: dict[str, Any] = {"service": service, "last_attempt_at": now}
+    if detail is not None:
+        values["detail"] = dict(detail)
+    if error is None:
+        values["last_success_at"] = now
+    else:
+        values |= {"last_error": error[:MAX_ERROR], "last_error_at": now}
+    statement = insert(heartbeats).values(values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["service"], set_=values))

@@ -1,0 +1,1 @@
+"""What ``zmart up`` runs: embedded servers, their supervisor, the folder they live in."""

