@@ -121,6 +121,16 @@ class Settings(BaseSettings):
     )
     draft_ttl_hours: int = Field(24, gt=0, description="Age at which an unused draft expires.")
     api_threads: int = Field(8, gt=0, description="Database threads of one API process.")
+    auth_window_seconds: int = Field(
+        300, gt=0, description="How far a sign-in text's time may lie from the server's."
+    )
+    trusted_proxies: str = Field(
+        "", description="Addresses whose X-Forwarded-For counts, separated by commas."
+    )
+    ws_connections_per_ip: int = Field(10, gt=0, description="Open sockets of one address.")
+    stream_poll_seconds: float = Field(
+        0.25, gt=0, description="Longest wait of the socket hub between two looks at the stream."
+    )
 
     # Dagster
     dagster_host: str = Field("127.0.0.1", description="Address of the Dagster webserver.")
