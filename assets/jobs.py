@@ -1,0 +1,74 @@
+"""Jobs over the assets: what runs together, and with which limits.
+
+All of them run in one process (``Definitions`` sets the executor): a process for each step
+would cost a second and a second's CPU more. None has a RetryPolicy: Terminate re-enters a
+body under one, and a body here may be sending transactions.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+SUBMISSION_TAGS = {
+    # A submission run drives its attempts for 90 s at most; past twice that it hangs.
+    "dagster/max_runtime": "180",
+    # Before reading, counting and checking, when the queue is full.
+    "dagster/priority": "10",
+}
+
+
+def _keys(*keys: str) -> dg.AssetSelection:
+    """The assets without their checks: a fast run must not wait for them."""
+    return dg.AssetSelection.assets(*[key.split("/") for key in keys]).without_checks()
+
+
+process_deliveries = dg.define_asset_job(
+    "process_deliveries",
+    selection=_keys("chain/deliveries"),
+    description="Ingests webhook deliveries that the API has stored but not finished.",
+)
+
+read_finalized_window = dg.define_asset_job(
+    "read_finalized_window",
+    selection=_keys("chain/event_ledger", "chain/coverage"),
+    description="Reads the next closed window at finalized and proves it complete.",
+)
+
+rebuild_projection = dg.define_asset_job(
+    "rebuild_projection",
+    selection=_keys("market/state", "market/positions", "market/claims", "market/trades"),
+    description="Drops and refolds the projection of some or all markets from the ledger.",
+)
+
+aggregate_votes = dg.define_asset_job(
+    "aggregate_votes",
+    selection=_keys(
+        "voting/proposal_tallies",
+        "submissions/proposal_aggregations",
+        "submissions/proposal_approvals",
+    ),
+    tags=SUBMISSION_TAGS,
+    description="Counts proposals, submits those that passed, then approves them.",
+)
+
+finalize_markets = dg.define_asset_job(
+    "finalize_markets",
+    selection=_keys("voting/dispute_tallies", "submissions/market_finalizations"),
+    tags=SUBMISSION_TAGS,
+    description="Finalizes markets whose dispute window or dispute vote has run out.",
+)
+
+reconcile = dg.define_asset_job(
+    "reconcile",
+    selection=_keys("reconciliation/report") | dg.AssetSelection.all_asset_checks(),
+    description="Compares the projection with the chain's accounts and runs every data check.",
+)
+
+ASSET_JOBS = [
+    process_deliveries,
+    read_finalized_window,
+    rebuild_projection,
+    aggregate_votes,
+    finalize_markets,
+    reconcile,
+]

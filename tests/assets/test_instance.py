@@ -1,0 +1,90 @@
+"""The instance and workspace files of the root, loaded as Dagster loads them, on real Postgres."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+ROOT = Path(__file__).parents[2]
+PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
+
+
+@pytest.fixture
+def instance(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    with psycopg.connect(postgres_url, autocommit=True) as conn:
+        conn.execute("CREATE SCHEMA IF NOT EXISTS dagster")
+    url = urlsplit(postgres_url)
+    for name, value in {
+        "DAGSTER_PG_HOST": url.hostname,
+        "DAGSTER_PG_PORT": url.port,
+        "DAGSTER_PG_USERNAME": url.username,
+        PASSWORD_NAME: url.password,
+        "DAGSTER_PG_DB": url.path.removeprefix("/"),
+        "DAGSTER_COMPUTE_LOGS": tmp_path / "logs",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    shutil.copy(ROOT / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as loaded:
+        yield loaded
+    with psycopg.connect(postgres_url, autocommit=True) as conn:
+        conn.execute("DROP SCHEMA dagster CASCADE")
+
+
+def test_tables_lie_in_schema_dagster_alone(
+    instance: dg.DagsterInstance, postgres_url: str
+) -> None:
+    assert instance.get_runs_count() == 0
+    with psycopg.connect(postgres_url) as conn:
+        rows = conn.execute(
+            "SELECT schemaname, count(*) FROM pg_tables"
+            " WHERE tablename IN ('runs', 'event_logs', 'job_ticks') GROUP BY 1"
+        ).fetchall()
+    assert rows == [("dagster", 3)]
+
+
+def test_events_can_be_written(instance: dg.DagsterInstance) -> None:
+    """Fails where the driver is psycopg 3: it cannot run dagster-postgres' NOTIFY."""
+    key = dg.AssetKey(["market", "state"])
+    instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    assert instance.get_latest_materialization_event(key) is not None
+
+
+def test_queue_and_limits(instance: dg.DagsterInstance) -> None:
+    coordinator = instance.run_coordinator
+    assert isinstance(coordinator, QueuedRunCoordinator)
+    assert coordinator.dequeue_interval_seconds == 1
+    queue = instance.get_concurrency_config().run_queue_config
+    assert queue is not None
+    assert queue.max_concurrent_runs == 3
+    assert instance.run_monitoring_enabled
+    assert instance.run_monitoring_max_runtime_seconds == 900
+    assert not instance.run_retries_enabled
+    assert not instance.telemetry_enabled
+    assert instance.get_settings("sensors") == {"use_threads": True, "num_workers": 8}
+
+
+def test_no_value_is_written_in_the_files() -> None:
+    for name in ("dagster.yaml", "workspace.yaml"):
+        text = (ROOT / name).read_text()
+        for line in text.splitlines():
+            key, _, value = line.strip().partition(":")
+            if key in {"hostname", "host", "port", "username", "password", "db_name", "base_dir"}:
+                assert value.strip().startswith("{env: "), line
+
+
+def test_workspace_names_one_code_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODE_SERVER_HOST", "127.0.0.1")
+    monkeypatch.setenv("CODE_SERVER_PORT", "4266")
+    origins = location_origins_from_yaml_paths([os.fspath(ROOT / "workspace.yaml")])
+    assert [(o.location_name, o.get_display_metadata()["port"]) for o in origins] == [
+        ("zmart_pipelines", "4266")
+    ]
