@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     ballot_ttl_seconds: int = Field(
         600, gt=0, description="How far ahead a ballot's expiry may lie."
     )
+    accept_older_ballots: bool = Field(
+        True, description="Accept ballots signed with the older clients' login texts."
+    )
 
     # Submissions
     submission_lease_seconds: int = Field(30, gt=0, description="Length of the submitter's lease.")
