@@ -1,0 +1,66 @@
+"""CIDv0 of one block, computed here, so that no service is asked or believed.
+
+The bytes become one UnixFS file node with inline data, wrapped in dag-pb; the CID is the
+base58 text of its sha2-256 multihash (specs.ipfs.tech, "UnixFS" and "DAG-PB"). That is what
+``ipfs add --cid-version=0`` gives for anything up to one chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+# One chunk of the default chunker; larger files become trees, which we never make.
+MAX_BLOCK = 262_144
+
+_MULTIHASH_SHA256 = b"\x12\x20"
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def cid_v0(data: bytes) -> str:
+    """The CIDv0 (46 characters) of ``data``; more than :data:`MAX_BLOCK` bytes are refused."""
+    if len(data) > MAX_BLOCK:
+        raise ValueError(
+            f"{len(data)} bytes do not fit one block of {MAX_BLOCK}; split the document"
+        )
+    return _base58(_MULTIHASH_SHA256 + hashlib.sha256(_file_node(data)).digest())
+
+
+def is_cid_v0(text: str) -> bool:
+    """Whether ``text`` has the form of a CIDv0: 46 base58 characters naming a sha2-256."""
+    if len(text) != 46 or not text.startswith("Qm"):
+        return False
+    number = 0
+    for character in text:
+        digit = _ALPHABET.find(character)
+        if digit < 0:
+            return False
+        number = number * 58 + digit
+    return number >> 256 == int.from_bytes(_MULTIHASH_SHA256)
+
+
+def _file_node(data: bytes) -> bytes:
+    # UnixFS message: Type = File (field 1), Data (2, absent when empty), filesize (3).
+    unixfs = b"\x08\x02"
+    if data:
+        unixfs += b"\x12" + _varint(len(data)) + data
+    unixfs += b"\x18" + _varint(len(data))
+    # dag-pb node: no links, Data is field 1.
+    return b"\x0a" + _varint(len(unixfs)) + unixfs
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _base58(data: bytes) -> str:
+    number = int.from_bytes(data)
+    digits = []
+    while number:
+        number, digit = divmod(number, 58)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))

@@ -1,0 +1,115 @@
+"""Pinata as a pin store, through the pinata-python package.
+
+The package posts without a timeout, returns errors as dictionaries, takes paths only and
+offers no CID version. The adapter gives its calls a time limit, turns its errors into
+:class:`PinError` without the token in them, hands it a temporary file, and accepts an
+answer only when it names the CID that was computed here. Reading does not go through the
+package: its gateway call would send the token to the gateway and buffer any size.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import requests
+from pinata_python import pinning
+from pydantic import SecretStr
+
+from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0, is_cid_v0
+from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound
+
+GATEWAY = "https://gateway.pinata.cloud/ipfs/"
+
+
+class _Pinning(pinning.Pinning):
+    """The package's client for one account at one base address."""
+
+    def __init__(self, jwt: SecretStr, base_url: str | None) -> None:
+        super().__init__(AUTH="jwt", PINATA_JWT_TOKEN=jwt.get_secret_value())
+        if base_url is not None:
+            self.PINATA_BASE_URL = base_url
+
+    def __repr__(self) -> str:  # the package's dataclass would print the token
+        return "<pinata>"
+
+
+class PinataPinStore:
+    """Pins at Pinata and keeps every pinned block in the local store as well.
+
+    ``timeout`` bounds connecting and every pause of an answer, in seconds. ``base_url`` and
+    ``gateway`` end in a slash.
+    """
+
+    def __init__(
+        self,
+        jwt: SecretStr,
+        local: LocalPinStore,
+        *,
+        timeout: float = 20.0,
+        base_url: str | None = None,
+        gateway: str = GATEWAY,
+    ) -> None:
+        self._local = local
+        self._timeout = timeout
+        self._gateway = gateway
+        self._client = _Pinning(jwt, base_url)
+
+    def pin(self, data: bytes) -> str:
+        cid = self._local.pin(data)
+        with tempfile.TemporaryDirectory(prefix="zmart-pin-") as folder:
+            path = Path(folder) / cid
+            path.write_bytes(data)
+            answer = self._call(path)
+        if "error" in answer:
+            raise PinError(f"Pinata answered {answer['error']} {answer.get('reason', '')}".strip())
+        named = answer.get("IpfsHash")
+        if named != cid:
+            raise PinError(f"Pinata pinned {named!r} where {cid} was expected; nothing is used")
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        try:
+            return self._local.get(cid)
+        except PinNotFound:
+            data = self._fetch(cid)
+        self._local.pin(data)
+        return data
+
+    def _call(self, path: Path) -> dict[str, Any]:
+        # The package calls ``requests.post`` of its own module; this is the one place where
+        # a time limit can be put under it.
+        pinning.requests = SimpleNamespace(post=self._post)
+        try:
+            answer = self._client.pin_file_to_ipfs(str(path))
+        except (requests.RequestException, ValueError) as error:
+            raise PinError(f"Pinata could not be reached: {type(error).__name__}") from None
+        if not isinstance(answer, dict):
+            raise PinError(f"Pinata answered with {type(answer).__name__}, not an object")
+        return answer
+
+    def _post(self, url: str, **arguments: Any) -> requests.Response:
+        return requests.post(url, timeout=self._timeout, **arguments)
+
+    def _fetch(self, cid: str) -> bytes:
+        if not is_cid_v0(cid):
+            raise PinError(f"{cid[:64]!r} is no CIDv0")
+        data = bytearray()
+        try:
+            with httpx.stream("GET", self._gateway + cid, timeout=self._timeout) as answer:
+                if answer.status_code == httpx.codes.NOT_FOUND:
+                    raise PinNotFound(f"the gateway does not know {cid}")
+                if answer.status_code != httpx.codes.OK:
+                    raise PinError(f"the gateway answered {answer.status_code} for {cid}")
+                for chunk in answer.iter_bytes():
+                    data += chunk
+                    if len(data) > MAX_BLOCK:
+                        raise PinError(f"the gateway sent more than {MAX_BLOCK} bytes for {cid}")
+        except httpx.HTTPError as error:
+            raise PinError(f"the gateway could not be reached: {type(error).__name__}") from None
+        if cid_v0(bytes(data)) != cid:
+            raise PinError(f"the gateway sent other bytes than those of {cid}")
+        return bytes(data)

@@ -1,0 +1,93 @@
+"""Where pinned bytes live: a folder of this machine, or Pinata.
+
+Every store computes the CID itself before it stores and checks it again when it reads, so
+a pin is idempotent and wrong bytes never pass for right ones.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from zmart_pipelines.ipfs.cid import cid_v0, is_cid_v0
+from zmart_pipelines.settings import Settings
+
+
+class PinError(Exception):
+    """A store could not do what was asked; a later try may succeed unless it says not."""
+
+
+class PinNotFound(PinError):
+    """The store does not hold this CID."""
+
+
+class PinStore(Protocol):
+    """Keeps blocks of at most 262,144 bytes under their CIDv0."""
+
+    def pin(self, data: bytes) -> str:
+        """Stores ``data`` and returns its CIDv0. Pinning again changes nothing."""
+        ...
+
+    def get(self, cid: str) -> bytes:
+        """The bytes of ``cid``, checked against it. :class:`PinNotFound` when not held."""
+        ...
+
+
+class LocalPinStore:
+    """Blocks as files of a 0700 folder, each named by its CID, each written atomically."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+    def pin(self, data: bytes) -> str:
+        cid = cid_v0(data)
+        target = self._folder / cid
+        if target.exists() and target.read_bytes() == data:
+            return cid
+        # A reader sees the whole block or none; after a power cut, too.
+        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".pin-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(self._folder)
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        if not is_cid_v0(cid):
+            raise PinError(f"{cid[:64]!r} is no CIDv0")
+        try:
+            data = (self._folder / cid).read_bytes()
+        except FileNotFoundError:
+            raise PinNotFound(f"{cid} is not in the local store") from None
+        if cid_v0(data) != cid:
+            raise PinError(f"the local store's file of {cid} holds other bytes; remove it")
+        return data
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def pin_store(settings: Settings) -> PinStore:
+    """The store that the settings name: Pinata when a token is set, else the local folder."""
+    local = LocalPinStore(settings.zmart_state / "ipfs")
+    if settings.pinata_jwt is None:
+        return local
+    from zmart_pipelines.ipfs.pinata import PinataPinStore
+
+    return PinataPinStore(settings.pinata_jwt, local)

@@ -1,0 +1,1 @@
+"""What the backend owes the chain, sent exactly once in effect."""

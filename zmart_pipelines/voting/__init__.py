@@ -1,0 +1,1 @@
+"""Ballots, tallies and the bundles by which a stranger recounts them."""

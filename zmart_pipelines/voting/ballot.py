@@ -1,0 +1,266 @@
+"""The text a wallet signs to vote, and the proof that it did. Pure.
+
+Our own scheme is ``zmart-1``: nine short ASCII lines that name everything the vote is bound
+to, so that a signature can neither be moved to another market, network, kind or round nor
+be used after its expiry::
+
+    ZMART ballot zmart-1
+    program: 6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw
+    network: localnet
+    market: 0101010101010101010101010101010101010101010101010101010101010101
+    vote: proposal
+    round: 0
+    choice: like
+    nonce: 5b1c0c8f9a7e4d21
+    expires: 2026-11-20T12:00:00Z
+
+Two older texts are accepted while ``accept_older_ballots`` is set. They name a time and
+nothing else, so the ballot's market and choice are what the request said; such ballots
+carry the older scheme's name for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+Kind = Literal["proposal", "dispute"]
+Scheme = Literal["zmart-1", "login-body", "login-header"]
+
+SCHEME: Scheme = "zmart-1"
+TITLE = f"ZMART ballot {SCHEME}"
+MAX_MESSAGE = 1000
+_LABELS = ("program", "network", "market", "vote", "round", "choice", "nonce", "expires")
+_NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+# The program's own words for true and false.
+CHOICES: dict[Kind, tuple[str, str]] = {
+    "proposal": ("like", "dislike"),
+    "dispute": ("agree", "disagree"),
+}
+
+# Older clients' texts: how they are known, and how long after and before its time one holds.
+_OLDER: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
+    (
+        "login-body",
+        re.compile(r"Sign this message to authenticate with ZMART\b.*?(?<!\d)(\d{13})(?!\d)", re.S),
+        timedelta(minutes=5),
+    ),
+    (
+        "login-header",
+        re.compile(r"\ASign in to ZMART\nTimestamp: (\d{13})\Z"),
+        timedelta(minutes=60),
+    ),
+)
+_FUTURE = timedelta(minutes=5)
+
+
+class BallotRejected(ValueError):
+    """The ballot is not accepted: ``field`` is at fault, ``reason`` says why and the remedy."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class BallotText(msgspec.Struct, frozen=True):
+    """What a ``zmart-1`` text says. ``expires`` is in whole seconds UTC."""
+
+    program: bytes
+    network: str
+    market_id: bytes
+    kind: Kind
+    round: int
+    choice: bool
+    nonce: str
+    expires: datetime
+
+    def compose(self) -> str:
+        """The text to sign, without a final newline."""
+        yes, no = CHOICES[self.kind]
+        values = (
+            str(Pubkey(self.program)),
+            self.network,
+            self.market_id.hex(),
+            self.kind,
+            str(self.round),
+            yes if self.choice else no,
+            self.nonce,
+            self.expires.astimezone(UTC).strftime(_TIME),
+        )
+        lines = (f"{label}: {value}" for label, value in zip(_LABELS, values, strict=True))
+        return "\n".join((TITLE, *lines))
+
+
+class SignedBallot(msgspec.Struct, frozen=True):
+    """A ballot as it arrives: what it claims, the signed text, the signature."""
+
+    market_id: bytes
+    kind: Kind
+    wallet: bytes
+    choice: bool
+    message: str
+    signature: bytes
+    idempotency_key: str | None = None
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What the text of a good ballot gives: its scheme, its nonce, the round it names.
+
+    ``round`` is None for the older schemes, whose texts name none.
+    """
+
+    scheme: Scheme
+    nonce: str
+    round: int | None
+
+
+def parse(message: str) -> BallotText:
+    """Reads a ``zmart-1`` text. It is rebuilt from what was read and must be the same text.
+
+    :class:`BallotRejected` names the line that is wrong.
+    """
+    if len(message) > MAX_MESSAGE:
+        raise BallotRejected("message", f"is longer than {MAX_MESSAGE} characters")
+    lines = message.split("\n")
+    if lines[0] != TITLE:
+        raise BallotRejected("message", f"does not begin with the line {TITLE!r}")
+    if len(lines) != 1 + len(_LABELS):
+        raise BallotRejected("message", f"has {len(lines)} lines instead of {1 + len(_LABELS)}")
+    values: dict[str, str] = {}
+    for label, line in zip(_LABELS, lines[1:], strict=True):
+        prefix = f"{label}: "
+        if not line.startswith(prefix):
+            raise BallotRejected("message", f"lacks its line {prefix!r} in its place")
+        values[label] = line[len(prefix) :]
+    text = _read(values)
+    if text.compose() != message:
+        raise BallotRejected("message", "is not written the way this scheme writes it")
+    return text
+
+
+def _read(values: dict[str, str]) -> BallotText:
+    kind = values["vote"]
+    if kind != "proposal" and kind != "dispute":
+        raise BallotRejected("message", "its vote is neither proposal nor dispute")
+    if values["choice"] not in CHOICES[kind]:
+        raise BallotRejected("message", f"its choice is none of {', '.join(CHOICES[kind])}")
+    if not re.fullmatch(r"[0-9]{1,9}", values["round"]):
+        raise BallotRejected("message", "its round is no small number")
+    if not re.fullmatch(r"[0-9a-f]{64}", values["market"]):
+        raise BallotRejected("message", "its market is not 64 hexadecimal digits")
+    if not re.fullmatch(r"[a-z]{1,20}", values["network"]):
+        raise BallotRejected("message", "its network is no lower-case name")
+    if not _NONCE.fullmatch(values["nonce"]):
+        raise BallotRejected("message", "its nonce is not 8 to 64 letters, digits, - or _")
+    try:
+        program = bytes(Pubkey.from_string(values["program"]))
+    except ValueError:
+        raise BallotRejected("message", "its program is no address") from None
+    try:
+        expires = datetime.strptime(values["expires"], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        raise BallotRejected(
+            "message", "its expiry is no UTC time like 2026-11-20T12:00:00Z"
+        ) from None
+    return BallotText(
+        program=program,
+        network=values["network"],
+        market_id=bytes.fromhex(values["market"]),
+        kind=kind,
+        round=int(values["round"]),
+        choice=values["choice"] == CHOICES[kind][0],
+        nonce=values["nonce"],
+        expires=expires,
+    )
+
+
+def verify(message: str, signature: bytes, wallet: bytes) -> bool:
+    """Whether ``signature`` (64 bytes) is ``wallet``'s (32 bytes) ed25519 signature of the
+    text in UTF-8.
+    """
+    if len(signature) != 64 or len(wallet) != 32:
+        return False
+    return Signature(signature).verify(Pubkey(wallet), message.encode())
+
+
+def check(
+    ballot: SignedBallot,
+    *,
+    program: bytes,
+    network: str,
+    now: datetime,
+    ttl: timedelta,
+    older: bool = True,
+) -> Proof:
+    """Checks all of a ballot that needs no database; :class:`BallotRejected` if it fails.
+
+    The signed text must say what the ballot claims, for this program and network, must not
+    have expired at ``now``, and must not expire later than ``ttl`` from ``now``.
+    """
+    if len(ballot.market_id) != 32:
+        raise BallotRejected("market_id", "is not 32 bytes long")
+    if len(ballot.wallet) != 32:
+        raise BallotRejected("wallet", "is not 32 bytes long")
+    if len(ballot.signature) != 64:
+        raise BallotRejected("signature", "is not 64 bytes long")
+    try:
+        ballot.message.encode()
+    except UnicodeEncodeError:
+        raise BallotRejected("message", "is no Unicode text") from None
+    if len(ballot.message) > MAX_MESSAGE or "\x00" in ballot.message:
+        raise BallotRejected("message", f"is longer than {MAX_MESSAGE} characters or holds a NUL")
+    proof = None
+    if older and not ballot.message.startswith("ZMART ballot "):
+        proof = _check_older(ballot.message, now)
+    if proof is None:
+        proof = _check_own(ballot, program, network, now, ttl)
+    if not verify(ballot.message, ballot.signature, ballot.wallet):
+        raise BallotRejected("signature", "is not this wallet's signature of this message")
+    return proof
+
+
+def _check_own(
+    ballot: SignedBallot, program: bytes, network: str, now: datetime, ttl: timedelta
+) -> Proof:
+    text = parse(ballot.message)
+    claims = (
+        ("program", text.program == program),
+        ("network", text.network == network),
+        ("market", text.market_id == ballot.market_id),
+        ("vote", text.kind == ballot.kind),
+        ("choice", text.choice == ballot.choice),
+    )
+    for label, agrees in claims:
+        if not agrees:
+            raise BallotRejected(
+                "message", f"its line {label!r} says something else than the request; sign anew"
+            )
+    if text.expires <= now:
+        raise BallotRejected("message", "has expired; sign a new ballot")
+    if text.expires > now + ttl:
+        raise BallotRejected(
+            "message", f"expires more than {int(ttl.total_seconds())} s ahead; sign a nearer expiry"
+        )
+    return Proof(scheme=SCHEME, nonce=text.nonce, round=text.round)
+
+
+def _check_older(message: str, now: datetime) -> Proof | None:
+    for scheme, pattern, age in _OLDER:
+        found = pattern.search(message)
+        if found is None:
+            continue
+        signed = datetime.fromtimestamp(int(found[1]) / 1000, UTC)
+        if not now - age <= signed <= now + _FUTURE:
+            raise BallotRejected(
+                "message", f"was signed more than {int(age.total_seconds())} s ago; sign anew"
+            )
+        return Proof(scheme=scheme, nonce=found[1], round=None)
+    return None
