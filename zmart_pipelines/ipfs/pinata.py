@@ -25,18 +25,6 @@ from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound
 GATEWAY = "https://gateway.pinata.cloud/ipfs/"
 
 
-class _Pinning(pinning.Pinning):
-    """The package's client for one account at one base address."""
-
-    def __init__(self, jwt: SecretStr, base_url: str | None) -> None:
-        super().__init__(AUTH="jwt", PINATA_JWT_TOKEN=jwt.get_secret_value())
-        if base_url is not None:
-            self.PINATA_BASE_URL = base_url
-
-    def __repr__(self) -> str:  # the package's dataclass would print the token
-        return "<pinata>"
-
-
 class PinataPinStore:
     """Pins at Pinata and keeps every pinned block in the local store as well.
 
@@ -56,9 +44,12 @@ class PinataPinStore:
         self._local = local
         self._timeout = timeout
         self._gateway = gateway
-        self._client = _Pinning(jwt, base_url)
+        self._client = pinning.Pinning(AUTH="jwt", PINATA_JWT_TOKEN=jwt.get_secret_value())
+        if base_url is not None:
+            self._client.PINATA_BASE_URL = base_url
 
     def pin(self, data: bytes) -> str:
+        """Pins here and at Pinata; :class:`PinError` unless Pinata names the same CID."""
         cid = self._local.pin(data)
         with tempfile.TemporaryDirectory(prefix="zmart-pin-") as folder:
             path = Path(folder) / cid
@@ -72,6 +63,7 @@ class PinataPinStore:
         return cid
 
     def get(self, cid: str) -> bytes:
+        """The bytes from the local store, else from the gateway, checked against ``cid``."""
         try:
             return self._local.get(cid)
         except PinNotFound:

@@ -44,6 +44,7 @@ class LocalPinStore:
         folder.chmod(0o700)
 
     def pin(self, data: bytes) -> str:
+        """Writes the block unless it is there; it is on disk when this returns."""
         cid = cid_v0(data)
         target = self._folder / cid
         if target.exists() and target.read_bytes() == data:
@@ -64,6 +65,7 @@ class LocalPinStore:
         return cid
 
     def get(self, cid: str) -> bytes:
+        """The block's bytes; :class:`PinError` when the file was tampered with."""
         if not is_cid_v0(cid):
             raise PinError(f"{cid[:64]!r} is no CIDv0")
         try:
@@ -88,6 +90,7 @@ def pin_store(settings: Settings) -> PinStore:
     local = LocalPinStore(settings.zmart_state / "ipfs")
     if settings.pinata_jwt is None:
         return local
+    # Imported when used: requests would cost every process's start.
     from zmart_pipelines.ipfs.pinata import PinataPinStore
 
     return PinataPinStore(settings.pinata_jwt, local)

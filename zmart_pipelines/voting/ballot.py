@@ -49,7 +49,9 @@ CHOICES: dict[Kind, tuple[str, str]] = {
 _OLDER: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
     (
         "login-body",
-        re.compile(r"Sign this message to authenticate with ZMART\b.*?(?<!\d)(\d{13})(?!\d)", re.S),
+        re.compile(
+            r"Sign this message to authenticate with ZMART\b.*?(?<!\d)(\d{13})(?!\d)", re.DOTALL
+        ),
         timedelta(minutes=5),
     ),
     (
@@ -147,8 +149,8 @@ def parse(message: str) -> BallotText:
 
 
 def _read(values: dict[str, str]) -> BallotText:
-    kind = values["vote"]
-    if kind != "proposal" and kind != "dispute":
+    kind = next((kind for kind in CHOICES if kind == values["vote"]), None)
+    if kind is None:
         raise BallotRejected("message", "its vote is neither proposal nor dispute")
     if values["choice"] not in CHOICES[kind]:
         raise BallotRejected("message", f"its choice is none of {', '.join(CHOICES[kind])}")

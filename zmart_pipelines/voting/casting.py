@@ -63,11 +63,11 @@ class BallotConflict(Exception):
 class VotingClosed(Exception):
     """The tally of this market, kind and round is frozen; no ballot is accepted any more."""
 
-    def __init__(self, market_id: bytes, kind: Kind, round: int) -> None:
+    def __init__(self, market_id: bytes, kind: Kind, round_number: int) -> None:
         super().__init__(f"the {kind} vote of market {market_id.hex()} is closed")
         self.market_id = market_id
         self.kind = kind
-        self.round = round
+        self.round = round_number
 
 
 def cast(

@@ -75,7 +75,7 @@ def open_tallies(conn: Connection, kind: Kind) -> list[Tally]:
     raise NotImplementedError
 
 
-def recount(conn: Connection, market_id: bytes, kind: Kind, round: int) -> Tally:
+def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> Tally:
     """Counts an open tally anew from the ballots and stores the result; frozen: as stored."""
     raise NotImplementedError
 
@@ -93,7 +93,7 @@ def freeze(
     conn: Connection,
     market_id: bytes,
     kind: Kind,
-    round: int,
+    round_number: int,
     *,
     slot: int,
     chain_time: int,
@@ -108,7 +108,7 @@ def freeze(
     raise NotImplementedError
 
 
-def frozen(conn: Connection, market_id: bytes, kind: Kind, round: int) -> FrozenTally:
+def frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> FrozenTally:
     """A frozen tally with the ballots it counts. KeyError where there is none."""
     raise NotImplementedError
 
