@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -46,9 +46,13 @@ deliveries = Table(
     schema="chain",
 )
 
-# One transaction that names our program. Identity is the signature. ``logs`` are kept as
-# received, so that a decoder fix needs no RPC; ``instructions`` are those of our program,
-# outer and inner: [{"index", "inner_index", "accounts": [base58], "data": hex}].
+# One reading of a transaction that names our program. Identity is the signature: at most one
+# reading of it is not orphaned. ``digest`` is the digest of what was read (slot, outcome,
+# logs, instructions), so that the same reading is one row however often it arrives, and a
+# transaction that reappears in another slot, or was first told falsely, is another.
+# ``logs`` are the lines as received, a JSON array in UTF-8 (text columns cannot hold NUL),
+# so that a decoder fix needs no RPC; ``instructions`` are those of our program, outer and
+# inner: [{"index", "inner_index", "accounts": [base58], "data": hex}].
 transactions = Table(
     "transactions",
     metadata,
@@ -58,13 +62,19 @@ transactions = Table(
         CheckConstraint("octet_length(signature) = 64", name="signature"),
         primary_key=True,
     ),
+    Column(
+        "digest",
+        BYTES,
+        CheckConstraint("octet_length(digest) = 16", name="digest"),
+        primary_key=True,
+    ),
     Column("slot", BigInteger, nullable=False),
     Column("index_in_block", Integer),
     Column("block_time", BigInteger),
     Column("failed", Boolean, nullable=False),
     Column("error", JSONB),
     Column("fee", BigInteger),
-    Column("logs", ARRAY(Text), nullable=False),
+    Column("logs", BYTES, nullable=False),
     Column("logs_truncated", Boolean, nullable=False),
     Column("instructions", JSONB, nullable=False),
     Column("commitment", COMMITMENT, nullable=False),
@@ -80,26 +90,41 @@ transactions = Table(
         nullable=False,
         server_default=text("(pg_current_xact_id()::text)::bigint"),
     ),
+    Index(
+        "uq_transactions_live",
+        "signature",
+        unique=True,
+        postgresql_where=text("commitment <> 'orphaned'"),
+    ),
     Index(None, "slot", "index_in_block"),
     Index(None, "xid"),
-    Index("ix_transactions_unfinal", "slot", postgresql_where=text("commitment < 'finalized'")),
+    Index(
+        "ix_transactions_unfinal",
+        "slot",
+        postgresql_where=text("commitment IN ('reported', 'confirmed')"),
+    ),
     schema="chain",
 )
 
 # One event line of our program, decoded or quarantined. Identity is (signature, log_index),
-# order is (slot, index_in_block, log_index). ``market_id`` is null for events of the
-# program as a whole; for WinningsClaimed it is resolved from the market's address.
+# order is (slot, index_in_block, log_index). ``raw`` is the line's payload, ``data`` the
+# same decoded for people and for search. ``instruction`` is the data of the instruction
+# that emitted it, kept where the event alone is not enough to fold (MarketCreated,
+# MarketFinalized). ``market_id`` is null for events of the program as a whole, and for a
+# WinningsClaimed (which names the market's address) until the market is known.
 events = Table(
     "events",
     metadata,
-    Column("signature", BYTES, ForeignKey(transactions.c.signature), primary_key=True),
+    Column("signature", BYTES, primary_key=True),
     Column("log_index", Integer, primary_key=True),
+    Column("digest", BYTES, primary_key=True),
     Column("slot", BigInteger, nullable=False),
     Column("index_in_block", Integer),
     Column("name", Text),
     Column("market_id", BYTES),
     Column("raw", BYTES, nullable=False),
     Column("data", JSONB),
+    Column("instruction", BYTES),
     Column("quarantine_reason", Text),
     Column("commitment", COMMITMENT, nullable=False),
     Column("seen_at", TIME, nullable=False, server_default=func.now()),
@@ -109,15 +134,36 @@ events = Table(
         nullable=False,
         server_default=text("(pg_current_xact_id()::text)::bigint"),
     ),
+    ForeignKeyConstraint(
+        ("signature", "digest"), (transactions.c.signature, transactions.c.digest)
+    ),
     CheckConstraint("(data IS NULL) = (quarantine_reason IS NOT NULL)", name="decoded"),
     CheckConstraint("market_id IS NULL OR octet_length(market_id) = 32", name="market_id"),
+    Index(
+        "uq_events_live",
+        "signature",
+        "log_index",
+        unique=True,
+        postgresql_where=text("commitment <> 'orphaned'"),
+    ),
     Index(None, "market_id", "slot", "index_in_block", "log_index"),
     Index(None, "slot"),
     Index(None, "xid"),
     Index(
+        "ix_events_unfinal",
+        "market_id",
+        "commitment",
+        postgresql_where=text("commitment IN ('reported', 'confirmed')"),
+    ),
+    Index(
         "ix_events_quarantined",
         "seen_at",
         postgresql_where=text("quarantine_reason IS NOT NULL"),
+    ),
+    Index(
+        "ix_events_unresolved",
+        text("(data ->> 'market')"),
+        postgresql_where=text("market_id IS NULL AND name = 'WinningsClaimed'"),
     ),
     schema="chain",
 )

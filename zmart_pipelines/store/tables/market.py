@@ -79,14 +79,21 @@ markets = Table(
     schema="market",
 )
 
-_market = lambda: Column(  # noqa: E731
-    "market_id", BYTES, ForeignKey(markets.c.market_id, ondelete="CASCADE"), primary_key=True
-)
+
+def _market(*, primary_key: bool = False) -> Column[bytes]:
+    return Column(
+        "market_id",
+        BYTES,
+        ForeignKey(markets.c.market_id, ondelete="CASCADE"),
+        primary_key=primary_key,
+        nullable=False,
+    )
+
 
 positions = Table(
     "positions",
     metadata,
-    _market(),
+    _market(primary_key=True),
     Column("user", BYTES, primary_key=True),
     Column("shares_yes", U64, nullable=False),
     Column("shares_no", U64, nullable=False),
@@ -107,9 +114,7 @@ trades = Table(
     metadata,
     Column("signature", BYTES, primary_key=True),
     Column("log_index", Integer, primary_key=True),
-    Column(
-        "market_id", BYTES, ForeignKey(markets.c.market_id, ondelete="CASCADE"), nullable=False
-    ),
+    _market(),
     Column("user", BYTES, nullable=False),
     Column(
         "trade_type",
@@ -136,9 +141,7 @@ claims = Table(
     metadata,
     Column("signature", BYTES, primary_key=True),
     Column("log_index", Integer, primary_key=True),
-    Column(
-        "market_id", BYTES, ForeignKey(markets.c.market_id, ondelete="CASCADE"), nullable=False
-    ),
+    _market(),
     Column("user", BYTES, nullable=False),
     Column("outcome", Boolean),
     Column("amount", U64, nullable=False),
@@ -153,7 +156,7 @@ claims = Table(
 chain_votes = Table(
     "chain_votes",
     metadata,
-    _market(),
+    _market(primary_key=True),
     Column(
         "kind",
         Text,
@@ -174,9 +177,7 @@ withdrawals = Table(
     metadata,
     Column("signature", BYTES, primary_key=True),
     Column("log_index", Integer, primary_key=True),
-    Column(
-        "market_id", BYTES, ForeignKey(markets.c.market_id, ondelete="CASCADE"), nullable=False
-    ),
+    _market(),
     Column("creator", BYTES, nullable=False),
     Column("amount", U64, nullable=False),
     Column("withdrawn_at", BigInteger, nullable=False),

@@ -130,6 +130,43 @@ stream = Table(
     schema="ops",
 )
 
+# Where the fold of the ledger and a decoded account differ, one row per field while it lasts.
+# Seen in two consecutive comparisons with the same values it is drift.
+differences = Table(
+    "differences",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("market_id", BYTES, nullable=False),
+    Column("user", BYTES),
+    Column("field", Text, nullable=False),
+    Column("folded", Text),
+    Column("chain", Text),
+    Column(
+        "class",
+        Text,
+        CheckConstraint(
+            "class IN ('in_motion', 'lag', 'missing_event', 'decode_error', 'drift')",
+            name="class",
+        ),
+        nullable=False,
+    ),
+    Column("slot", BigInteger, nullable=False),
+    Column("seen", Integer, nullable=False, server_default="1"),
+    Column("first_seen_at", TIME, nullable=False, server_default=func.now()),
+    Column("last_seen_at", TIME, nullable=False, server_default=func.now()),
+    Column("cleared_at", TIME),
+    Index(
+        "uq_differences_open",
+        "market_id",
+        "user",
+        "field",
+        unique=True,
+        postgresql_where=text("cleared_at IS NULL"),
+        postgresql_nulls_not_distinct=True,
+    ),
+    schema="ops",
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -1,0 +1,1 @@
+"""The ledger: what the chain said, exactly once, and the projection folded from it."""

@@ -1,0 +1,1 @@
+"""Postgres: tables, migrations, engines, the live stream, and every statement that reads."""

@@ -1,0 +1,49 @@
+"""The advisory locks of the system, in the order in which a transaction takes them.
+
+All are transaction-level (``pg_advisory_xact_lock``), except the migration's. A writer
+takes ``CONFIGURATION`` first (shared; exclusive when the configuration's history changes),
+then its markets' locks in the order of their keys, and ``STREAM`` last. Keeping to this
+order excludes deadlocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from sqlalchemy import BigInteger, Connection, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+# Any fixed numbers that differ; the key space of advisory locks is one per database.
+MIGRATION = 0x7A6D_6172_7400_0001
+CONFIGURATION = 0x7A6D_6172_7400_0002
+COVERAGE = 0x7A6D_6172_7400_0003
+STREAM = 0x7A6D_6172_7400_0004
+
+
+def market_key(address: bytes) -> int:
+    """The lock key of the market at ``address`` (a signed 64-bit number)."""
+    return int.from_bytes(blake2b(address, digest_size=8).digest(), "big", signed=True)
+
+
+def lock(conn: Connection, key: int) -> None:
+    """Hold ``key`` exclusively until the transaction ends."""
+    conn.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def lock_shared(conn: Connection, key: int) -> None:
+    """Hold ``key`` together with other sharers until the transaction ends."""
+    conn.execute(select(func.pg_advisory_xact_lock_shared(key)))
+
+
+_LOCK_ALL = text(
+    "SELECT count(pg_advisory_xact_lock(key)) FROM"
+    " (SELECT unnest(:keys) AS key ORDER BY 1) AS keys"
+).bindparams(bindparam("keys", type_=ARRAY(BigInteger)))
+
+
+def lock_markets(conn: Connection, addresses: Iterable[bytes]) -> None:
+    """Hold the locks of these markets, taken in the order of their keys."""
+    keys = sorted({market_key(address) for address in addresses})
+    if keys:
+        conn.execute(_LOCK_ALL, {"keys": keys})

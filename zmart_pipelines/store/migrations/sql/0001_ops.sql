@@ -1,0 +1,118 @@
+-- Submissions, the live stream, alerts, heartbeats, switches.
+
+CREATE TABLE ops.alerts (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    key TEXT NOT NULL,
+    severity TEXT NOT NULL CONSTRAINT ck_alerts_severity CHECK (severity IN ('critical', 'high', 'medium')),
+    message TEXT NOT NULL,
+    detail JSONB DEFAULT '{}' NOT NULL,
+    raised_at timestamptz DEFAULT now() NOT NULL,
+    cleared_at timestamptz,
+    CONSTRAINT pk_alerts PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_alerts_open ON ops.alerts (key) WHERE cleared_at IS NULL;
+
+CREATE TABLE ops.differences (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    market_id BYTEA NOT NULL,
+    "user" BYTEA,
+    field TEXT NOT NULL,
+    folded TEXT,
+    chain TEXT,
+    class TEXT NOT NULL
+        CONSTRAINT ck_differences_class CHECK (class IN ('in_motion', 'lag', 'missing_event', 'decode_error', 'drift')),
+    slot BIGINT NOT NULL,
+    seen INTEGER DEFAULT '1' NOT NULL,
+    first_seen_at timestamptz DEFAULT now() NOT NULL,
+    last_seen_at timestamptz DEFAULT now() NOT NULL,
+    cleared_at timestamptz,
+    CONSTRAINT pk_differences PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX uq_differences_open
+    ON ops.differences (market_id, "user", field) NULLS NOT DISTINCT WHERE cleared_at IS NULL;
+
+CREATE TABLE ops.heartbeats (
+    service TEXT NOT NULL,
+    last_success_at timestamptz,
+    last_attempt_at timestamptz NOT NULL,
+    last_error TEXT,
+    last_error_at timestamptz,
+    detail JSONB DEFAULT '{}' NOT NULL,
+    CONSTRAINT pk_heartbeats PRIMARY KEY (service)
+);
+
+CREATE TABLE ops.intents (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    market_id BYTEA NOT NULL,
+    action TEXT NOT NULL
+        CONSTRAINT ck_intents_action CHECK (action IN ('aggregate_proposal_votes', 'approve_proposal', 'finalize_market', 'resolve_market')),
+    round BIGINT DEFAULT '0' NOT NULL,
+    arguments JSONB NOT NULL,
+    bundle_cid TEXT,
+    status TEXT DEFAULT 'planned' NOT NULL
+        CONSTRAINT ck_intents_status CHECK (status IN ('planned', 'live', 'final', 'superseded', 'failed', 'quarantined')),
+    reason TEXT,
+    failures INTEGER DEFAULT '0' NOT NULL,
+    retry_at timestamptz DEFAULT now() NOT NULL,
+    epoch BIGINT DEFAULT '0' NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_intents PRIMARY KEY (id),
+    CONSTRAINT uq_intents_market_id_action_round UNIQUE (market_id, action, round)
+);
+CREATE INDEX ix_intents_open ON ops.intents (id) WHERE status IN ('planned', 'live');
+
+CREATE TABLE ops.leases (
+    name TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    epoch BIGINT NOT NULL,
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT pk_leases PRIMARY KEY (name)
+);
+
+CREATE TABLE ops.stream (
+    position BIGINT NOT NULL,
+    channel TEXT NOT NULL,
+    previous BIGINT NOT NULL,
+    type TEXT NOT NULL,
+    payload JSONB NOT NULL,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_stream PRIMARY KEY (position)
+);
+CREATE INDEX ix_stream_channel_position ON ops.stream (channel, position);
+
+CREATE TABLE ops.switches (
+    action TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    reason TEXT DEFAULT '' NOT NULL,
+    changed_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_switches PRIMARY KEY (action)
+);
+
+CREATE TABLE ops.attempts (
+    id BIGINT GENERATED ALWAYS AS IDENTITY,
+    intent_id BIGINT NOT NULL,
+    market_id BYTEA NOT NULL,
+    signature BYTEA NOT NULL,
+    transaction BYTEA NOT NULL,
+    blockhash TEXT NOT NULL,
+    last_valid_block_height BIGINT NOT NULL,
+    status TEXT DEFAULT 'signed' NOT NULL CONSTRAINT ck_attempts_status CHECK (status IN ('signed', 'sent', 'landed', 'final', 'dead')),
+    epoch BIGINT NOT NULL,
+    sends INTEGER DEFAULT '0' NOT NULL,
+    landed_slot BIGINT,
+    fee BIGINT,
+    compute_units BIGINT,
+    error TEXT,
+    run_id TEXT,
+    signed_at timestamptz DEFAULT now() NOT NULL,
+    sent_at timestamptz,
+    settled_at timestamptz,
+    CONSTRAINT pk_attempts PRIMARY KEY (id),
+    CONSTRAINT ck_attempts_signature CHECK (octet_length(signature) = 64),
+    CONSTRAINT fk_attempts_intent_id_intents FOREIGN KEY(intent_id)
+        REFERENCES ops.intents (id),
+    CONSTRAINT uq_attempts_signature UNIQUE (signature)
+);
+CREATE UNIQUE INDEX uq_attempts_live
+    ON ops.attempts (market_id) WHERE status IN ('signed', 'sent', 'landed');

@@ -1,0 +1,185 @@
+"""The live stream: what clients are told, written in the transaction that causes it.
+
+Each frame gets the next position of one global sequence, under an advisory lock that the
+writing transaction takes last and keeps until it commits. So positions become visible in
+their order, and a reader that goes on from the last position it saw skips nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import redis
+from sqlalchemy import Connection, func, select, text
+
+from zmart_pipelines.store.locks import STREAM, lock
+from zmart_pipelines.store.tables import ops
+
+REDIS_CHANNEL = "zmart:stream"
+MARKETS_CHANNEL = "markets"
+
+_log = logging.getLogger(__name__)
+_stream = ops.stream
+
+
+def market_channel(market_id: bytes) -> str:
+    """The channel of one market."""
+    return f"market:{market_id.hex()}"
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One message before it has a position.
+
+    :ivar channel: ``market:{id in hex}`` or ``markets``.
+    :ivar type: the WebSocket envelope's ``type``: trade, vote, market_state, discussion.
+    :ivar payload: the envelope's ``data``.
+    """
+
+    channel: str
+    type: str
+    payload: dict[str, Any]
+
+
+class StoredFrame(msgspec.Struct, frozen=True):
+    """A frame as stored: ``previous`` is the position before it on its channel (0: none)."""
+
+    position: int
+    channel: str
+    previous: int
+    type: str
+    payload: dict[str, Any]
+    created_at: str
+
+
+_APPEND = """
+WITH frames AS (
+    SELECT f.*, dense.first AS first
+    FROM unnest(%b::text[], %b::text[], %b::text[]) WITH ORDINALITY
+        AS f (channel, type, payload, number)
+    CROSS JOIN (SELECT coalesce(max(position), 0) AS first FROM ops.stream) AS dense
+), heads AS (
+    SELECT channel,
+        coalesce((SELECT max(s.position) FROM ops.stream AS s WHERE s.channel = c.channel), 0)
+            AS head
+    FROM (SELECT DISTINCT channel FROM frames) AS c
+)
+INSERT INTO ops.stream (position, channel, previous, type, payload)
+SELECT
+    first + number,
+    channel,
+    coalesce(lag(first + number) OVER (PARTITION BY channel ORDER BY number), head),
+    type,
+    payload::jsonb
+FROM frames JOIN heads USING (channel)
+ORDER BY number
+RETURNING position
+"""
+
+
+def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
+    """Give the frames the next positions, in their order, and store them.
+
+    Call it as the last statement before the commit: every other writer of frames waits
+    from here until this transaction ends. The isolation must be READ COMMITTED (the
+    default), so that the statement after the lock sees what the holder before committed.
+
+    :returns: the positions, ascending and without holes.
+    """
+    if not frames:
+        return []
+    lock(conn, STREAM)
+    driver = conn.connection.driver_connection
+    assert driver is not None
+    rows = driver.execute(
+        _APPEND,
+        (
+            [frame.channel for frame in frames],
+            [frame.type for frame in frames],
+            [msgspec.json.encode(frame.payload).decode() for frame in frames],
+        ),
+        binary=True,
+    )
+    return sorted(position for (position,) in rows)
+
+
+def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:
+    """The frames after ``position``, oldest first."""
+    return _read(conn, _stream.c.position > position, limit)
+
+
+def read_channel_after(
+    conn: Connection, channel: str, position: int, limit: int = 1000
+) -> list[StoredFrame]:
+    """The frames of one channel after ``position``, oldest first."""
+    return _read(conn, (_stream.c.channel == channel) & (_stream.c.position > position), limit)
+
+
+def _read(conn: Connection, where: Any, limit: int) -> list[StoredFrame]:
+    rows = conn.execute(
+        select(_stream).where(where).order_by(_stream.c.position).limit(limit)
+    ).all()
+    return [
+        StoredFrame(
+            position=row.position,
+            channel=row.channel,
+            previous=row.previous,
+            type=row.type,
+            payload=row.payload,
+            created_at=row.created_at.isoformat(),
+        )
+        for row in rows
+    ]
+
+
+def head(conn: Connection) -> int:
+    """The last position of all (0 when nothing was ever announced)."""
+    return conn.execute(select(func.coalesce(func.max(_stream.c.position), 0))).scalar_one()
+
+
+def channel_head(conn: Connection, channel: str) -> int:
+    """The last position of a channel (0: none)."""
+    return conn.execute(
+        select(func.coalesce(func.max(_stream.c.position), 0)).where(_stream.c.channel == channel)
+    ).scalar_one()
+
+
+def prune(conn: Connection, keep: int) -> int:
+    """Delete all but the last ``keep`` (at least 1) frames; return how many went.
+
+    A client whose last position is older resumes from REST.
+    """
+    if keep < 1:
+        raise ValueError("keep must be at least 1, the head carries the sequence on")
+    result = conn.execute(
+        text("DELETE FROM ops.stream WHERE position <= (SELECT max(position) FROM ops.stream) - :k"),
+        {"k": keep},
+    )
+    return result.rowcount
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
+
+
+def announce(target: str | redis.Redis, positions: Sequence[int]) -> bool:
+    """Wake the hubs of the API processes, after the commit; they read the rows themselves.
+
+    Best effort: hubs look at the table by themselves too, so a lost message costs a little
+    time only. Publishes the last position on ``zmart:stream``.
+
+    :returns: whether Redis took it.
+    """
+    if not positions:
+        return True
+    client = _client(target) if isinstance(target, str) else target
+    try:
+        client.publish(REDIS_CHANNEL, str(max(positions)))
+    except redis.RedisError as error:
+        _log.warning("the stream was not announced: %s", type(error).__name__)
+        return False
+    return True
