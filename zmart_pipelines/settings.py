@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         """The program's address."""
         return Pubkey.from_string(self.program_id)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The entries of ``cors_origins``."""
+        return tuple(item.strip() for item in self.cors_origins.split(",") if item.strip())
+
     def environment(self) -> dict[str, str]:
         """The settings as environment variables for a child process (secrets in clear)."""
         values: dict[str, str] = {}
