@@ -44,9 +44,8 @@ class PinataPinStore:
         self._local = local
         self._timeout = timeout
         self._gateway = gateway
-        self._client = pinning.Pinning(AUTH="jwt", PINATA_JWT_TOKEN=jwt.get_secret_value())
-        if base_url is not None:
-            self._client.PINATA_BASE_URL = base_url
+        self._jwt = jwt
+        self._base_url = base_url
 
     def pin(self, data: bytes) -> str:
         """Pins here and at Pinata; :class:`PinError` unless Pinata names the same CID."""
@@ -75,8 +74,12 @@ class PinataPinStore:
         # The package calls ``requests.post`` of its own module; this is the one place where
         # a time limit can be put under it.
         pinning.requests = SimpleNamespace(post=self._post)
+        # Made anew for each call: the package's client prints its token in its repr.
+        client = pinning.Pinning(AUTH="jwt", PINATA_JWT_TOKEN=self._jwt.get_secret_value())
+        if self._base_url is not None:
+            client.PINATA_BASE_URL = self._base_url
         try:
-            answer = self._client.pin_file_to_ipfs(str(path))
+            answer = client.pin_file_to_ipfs(str(path))
         except (requests.RequestException, ValueError) as error:
             raise PinError(f"Pinata could not be reached: {type(error).__name__}") from None
         if not isinstance(answer, dict):
