@@ -34,7 +34,6 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6399/0"), description="Redis, as redis://host:port/db."
     )
-
     postgres_port: int = Field(5544, gt=0, lt=65536, description="Port of the embedded Postgres.")
     postgres_bin: Path | None = Field(
         None, description="Folder with initdb and postgres; empty: the ones installed with us."
@@ -49,6 +48,19 @@ class Settings(BaseSettings):
         SecretStr("http://127.0.0.1:8899"), description="JSON-RPC endpoint of the cluster."
     )
     localnet_port: int = Field(8899, gt=0, lt=65535, description="RPC port of the local chain.")
+    localnet_slot_ms: int = Field(
+        400, gt=0, description="Milliseconds of one slot of the local chain."
+    )
+    localnet_finality_depth: int = Field(
+        8, ge=1, description="Slots until the local chain finalizes; 32 on the real one."
+    )
+    localnet_dispute_period: int = Field(
+        15, ge=1, description="Seconds of the dispute window of a new local chain."
+    )
+    localnet_program: Path | None = Field(
+        None, description="Program (.so) of a new local chain; empty: the reference program."
+    )
+    localnet_webhook: bool = Field(True, description="Whether the local chain posts webhooks.")
     solana_cluster: str = Field(
         "localnet",
         pattern="^(localnet|devnet|testnet|mainnet)$",

@@ -16,24 +16,27 @@ from zmart_pipelines.runtime.accounts import Account
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
-def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """A ``preexec_fn`` that has the kernel send ``death_signal`` when the parent dies.
+def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
+    """What the child does between fork and exec, after its user was changed.
 
-    It must run in the child after its user was changed, which is when ``subprocess`` calls
-    it, and holds while the thread that started the child lives: start children from the
-    main thread. ``None`` where the kernel has no such call.
+    It asks the kernel for ``death_signal`` when the parent dies (changing the user would
+    clear that; it holds while the thread that started the child lives, so children are
+    started from the main thread), and takes back the default signal handling, which a
+    shell may have turned off for background jobs.
     """
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
     parent = os.getpid()
 
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # the parent died before the call
-            os._exit(1)
+    def prepare() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
+            if os.getppid() != parent:  # the parent died before the call
+                os._exit(1)
 
-    return ask
+    return prepare
 
 
 def start(
@@ -58,6 +61,6 @@ def start(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=die_with_parent(death_signal),
+        preexec_fn=_before_exec(death_signal),
         **(account.identity() if account else {}),
     )

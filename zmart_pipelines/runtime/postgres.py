@@ -22,7 +22,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from zmart_pipelines.runtime.accounts import Account, server_account
+from zmart_pipelines.runtime.accounts import Account
 from zmart_pipelines.runtime.state import write_private
 
 OLDEST_MAJOR = 17  # the built-in C.UTF-8 locale came with 17
@@ -97,20 +97,10 @@ class PostgresServer:
 
     @cached_property
     def programs(self) -> Path:
-        """The folder of binaries that the account can run."""
+        """The folder of binaries that the account can run; :meth:`prepare` fills it."""
         if self.account is None or self.account.can_execute(self.binaries / "postgres"):
             return self.binaries
-        copy = self.home / "install" / self.binaries.name
-        if not copy.exists():
-            partial = self.home / f"install.{os.getpid()}"
-            shutil.copytree(
-                self.binaries.parent,
-                partial,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("include", "pgxs"),
-            )
-            partial.rename(copy.parent)
-        return copy
+        return self.home / "install" / self.binaries.name
 
     def prepare(self) -> None:
         """Make the cluster unless it is there.
@@ -126,6 +116,8 @@ class PostgresServer:
                     f"account {self.account.name} cannot reach {self.home}; "
                     "set ZMART_STATE to a folder that it can reach."
                 )
+        if self.programs != self.binaries:
+            self._install()
         version = self.data / "PG_VERSION"
         if version.exists():
             found, ours = int(version.read_text()), major_version(self.binaries)
@@ -136,6 +128,20 @@ class PostgresServer:
                 )
             return
         self._initdb()
+
+    def _install(self) -> None:
+        """Copy the installation to where the account can run it, unless it is there."""
+        copy = self.programs.parent
+        if copy.exists():
+            return
+        partial = self.home / f"install.{os.getpid()}"
+        shutil.copytree(
+            self.binaries.parent,
+            partial,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("include", "pgxs"),
+        )
+        partial.rename(copy)
 
     def _initdb(self) -> None:
         partial = self.home / f"data.{os.getpid()}"
@@ -252,9 +258,3 @@ def place(root: Path, account: Account | None) -> Path:
     home.mkdir(parents=True)
     record.write_text(f"{home}\n")
     return home
-
-
-def account_for(settings_root: Path) -> tuple[Account | None, Path]:
-    """The account to run as, and the cluster's home for a state folder."""
-    account = server_account()
-    return account, place(settings_root, account)

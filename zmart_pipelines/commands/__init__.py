@@ -1,0 +1,1 @@
+"""The commands of ``zmart``, one subject per module."""

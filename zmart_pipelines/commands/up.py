@@ -1,0 +1,90 @@
+"""``zmart up`` and ``zmart localnet``: start things."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import click
+
+from zmart_pipelines.runtime.accounts import NoAccount
+from zmart_pipelines.runtime.ports import PortsTaken
+from zmart_pipelines.runtime.postgres import PostgresError
+from zmart_pipelines.runtime.processes import plan
+from zmart_pipelines.runtime.redis import RedisMissing
+from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.supervisor import AlreadyUp, StartFailed, Supervisor, holder
+from zmart_pipelines.settings import Settings
+
+EXIT_FAILED, EXIT_ALREADY_UP, EXIT_PORT_TAKEN = 1, 3, 4
+
+
+@click.command()
+@click.option("--no-demo", is_flag=True, help="Leave the demo cast at home.")
+@click.option("--no-webhook", is_flag=True, help="Let the local chain post no webhooks.")
+def up(no_demo: bool, no_webhook: bool) -> None:
+    """Start chain, pipelines, API and demo; Ctrl-C stops all of it.
+
+    \b
+    Exit codes: 0 stopped on request, 1 something did not start, 3 already up,
+    4 a port is taken.
+
+    \b
+    Example:
+      zmart up
+      API_PORT=4100 DAGSTER_PORT=3100 zmart up --no-demo
+    """
+    settings = Settings()
+    if no_webhook:
+        settings = settings.model_copy(update={"localnet_webhook": False})
+    state = StateFolder.of(settings)
+    state.prepare()
+    try:
+        running = holder(state.lock)
+        if running is not None:
+            raise AlreadyUp(*running)
+        system = plan(settings, state, demo=not no_demo)
+        state.save_addresses(system.settings.environment())
+        supervisor = Supervisor(
+            system.processes, state, addresses=system.addresses, say=_say, homes=system.homes
+        )
+        _say("starting …")
+        where = "\n".join(f"  {name:<9}{url}" for name, url in system.addresses.items())
+        asyncio.run(
+            supervisor.run(when_up=lambda: _say(f"\nup:\n{where}\n(Ctrl-C stops everything)\n"))
+        )
+    except AlreadyUp as error:
+        _fail(str(error), EXIT_ALREADY_UP)
+    except PortsTaken as error:
+        _fail(str(error), EXIT_PORT_TAKEN)
+    except (StartFailed, PostgresError, RedisMissing, NoAccount) as error:
+        _fail(str(error), EXIT_FAILED)
+    _say("stopped")
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(text, err=True)
+    raise SystemExit(code)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def localnet(arguments: tuple[str, ...]) -> None:
+    """Run the local chain alone (its own options: ``zmart localnet --help``).
+
+    \b
+    Example:
+      zmart localnet --port 8899 --state ./chain --manual-clock
+    """
+    os.execv(  # noqa: S606
+        sys.executable, [sys.executable, "-m", "localnet", *arguments]
+    )

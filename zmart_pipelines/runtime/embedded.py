@@ -1,0 +1,77 @@
+"""Which parts are embedded, and the settings that result.
+
+``DATABASE_URL`` and ``REDIS_URL`` put a real server in the place of the embedded one,
+``SOLANA_RPC_URL`` a real cluster in the place of the local chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from zmart_pipelines.runtime.accounts import server_account
+from zmart_pipelines.runtime.postgres import PostgresServer, find_binaries, place
+from zmart_pipelines.runtime.redis import RedisServer, find_server
+from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.settings import Settings
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embedded servers (``None``: a real one is used) and the completed settings."""
+
+    settings: Settings
+    postgres: PostgresServer | None
+    redis: RedisServer | None
+    localnet: Path | None
+
+    @classmethod
+    def choose(cls, settings: Settings, state: StateFolder) -> Embedded:
+        """Choose for these settings. Makes secrets and, for root, the place of the cluster.
+
+        Raises:
+            PostgresError, RedisMissing: when an embedded server has no program to run.
+        """
+        given = settings.model_fields_set
+        postgres = None if "database_url" in given else _postgres(settings, state)
+        redis = None if "redis_url" in given else _redis(settings, state)
+        localnet = None if "solana_rpc_url" in given else state.root / "localnet"
+        update: dict[str, Any] = {"zmart_state": state.root}
+        if postgres is not None:
+            update["database_url"] = SecretStr(postgres.url())
+        if redis is not None:
+            update["redis_url"] = SecretStr(redis.url())
+        if localnet is not None:
+            update |= {
+                "solana_rpc_url": SecretStr(f"http://127.0.0.1:{settings.localnet_port}"),
+                "solana_cluster": "localnet",
+                "backend_authority_keypair": localnet / "keys" / "backend.json",
+                "admin_keypair": localnet / "keys" / "admin.json",
+            }
+        if settings.helius_webhook_secret is None:
+            update["helius_webhook_secret"] = SecretStr(state.secret("webhook"))
+        return cls(settings.model_copy(update=update), postgres, redis, localnet)
+
+
+def _postgres(settings: Settings, state: StateFolder) -> PostgresServer:
+    account = server_account()
+    return PostgresServer(
+        home=place(state.root, account),
+        port=settings.postgres_port,
+        superuser_password=state.secret("postgres-superuser"),
+        owner_password=state.secret("postgres-owner"),
+        binaries=find_binaries(settings.postgres_bin),
+        account=account,
+    )
+
+
+def _redis(settings: Settings, state: StateFolder) -> RedisServer:
+    return RedisServer(
+        home=state.root / "redis",
+        port=settings.redis_port,
+        password=state.secret("redis"),
+        program=find_server(settings.redis_server),
+    )

@@ -1,0 +1,108 @@
+"""Finding and ending what an earlier supervisor left running.
+
+A supervisor that is killed with SIGKILL cannot stop its children. The kernel signals
+those it started itself, but not their children (Dagster's run workers). Three marks find
+the rest: a pid file with the start time of each child, a variable in the environment, and
+the working folder, for servers that overwrite their environment and command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+MARK = "ZMART_SUPERVISED"  # environment variable; its value is the state folder
+SERVERS = ("postgres", "redis-server")
+
+
+@dataclass(frozen=True)
+class PidFile:
+    """Which process runs under a name: its pid and, against re-used pids, its start time."""
+
+    path: Path
+
+    def write(self, pid: int) -> None:
+        """Record a process that was just started."""
+        with suppress(psutil.NoSuchProcess):
+            record = {"pid": pid, "started": psutil.Process(pid).create_time()}
+            self.path.write_text(json.dumps(record))
+
+    def process(self) -> psutil.Process | None:
+        """The recorded process if it still runs."""
+        try:
+            record = json.loads(self.path.read_text())
+            process = psutil.Process(record["pid"])
+            if abs(process.create_time() - record["started"]) < 1 and is_running(process):
+                return process
+        except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            pass
+        return None
+
+    def remove(self) -> None:
+        """Forget it."""
+        self.path.unlink(missing_ok=True)
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it runs; a process that ended but was not collected does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def find(pid_files: Iterable[PidFile], mark: str, folders: Sequence[Path]) -> list[psutil.Process]:
+    """Everything of the state folder ``mark`` that runs, but ourselves and our parents."""
+    found = {p.pid: p for file in pid_files if (p := file.process()) is not None}
+    for process in psutil.process_iter():
+        if process.pid not in found and (
+            _has_mark(process, mark) or _is_server_in(process, folders)
+        ):
+            found[process.pid] = process
+    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [p for p in found.values() if p.pid not in ours and is_running(p)]
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark
+    except (psutil.Error, OSError):
+        return False
+
+
+def _is_server_in(process: psutil.Process, folders: Sequence[Path]) -> bool:
+    try:
+        if process.name() not in SERVERS:
+            return False
+        folder = Path(process.cwd())
+    except (psutil.Error, OSError):
+        return False
+    return any(folder == home or home in folder.parents for home in folders)
+
+
+def end(processes: Sequence[psutil.Process], patience: float) -> None:
+    """Ask the processes to stop, and kill those that did not within ``patience`` seconds."""
+    for process in processes:
+        polite = signal.SIGINT if name(process) == "postgres" else signal.SIGTERM
+        with suppress(psutil.NoSuchProcess, PermissionError):
+            process.send_signal(polite)
+    _, stubborn = psutil.wait_procs(processes, timeout=patience)
+    for process in stubborn:
+        with suppress(psutil.NoSuchProcess, PermissionError):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=5)
+
+
+def name(process: psutil.Process) -> str:
+    """Its name; empty when it is gone."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""

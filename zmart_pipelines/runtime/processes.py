@@ -1,0 +1,279 @@
+"""What ``zmart up`` runs: which processes, in which order, with which environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from zmart_pipelines.runtime import probes
+from zmart_pipelines.runtime.embedded import Embedded
+from zmart_pipelines.runtime.ports import Port
+from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer
+from zmart_pipelines.runtime.redis import RedisServer
+from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.supervisor import Process
+from zmart_pipelines.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class System:
+    """A planned system: its processes in order, the settings they get, where it answers."""
+
+    settings: Settings
+    processes: tuple[Process, ...]
+    addresses: Mapping[str, str]
+    homes: tuple[Path, ...]
+
+
+def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System:
+    """Decide what to run for these settings. Starts nothing.
+
+    The demo cast acts only on the local chain: on a real cluster there is none.
+
+    Raises:
+        PostgresError, RedisMissing: when an embedded server has no program to run.
+    """
+    embedded = Embedded.choose(settings, state)
+    settings = embedded.settings
+    processes: list[Process] = []
+    if embedded.postgres is not None:
+        processes.append(_postgres(embedded.postgres))
+    if embedded.redis is not None:
+        processes.append(_redis(embedded.redis))
+    environment = inherited() | settings.environment()
+    processes.append(_migrate(environment, after=_names(processes, "postgres")))
+    if embedded.localnet is not None:
+        processes.append(_localnet(settings, embedded.localnet, environment))
+    base = _names(processes, "migrate", "redis", "localnet")
+    processes.append(_api(settings, environment, after=base))
+    processes += _dagster(settings, state, environment, after=base)
+    if embedded.localnet is not None and demo:
+        processes.append(_demo(environment))
+    addresses = {
+        "API": f"{api_url(settings)}/schema",
+        "Dagster": dagster_url(settings),
+        "RPC": settings.solana_rpc_url.get_secret_value().partition("?")[0],
+    }
+    homes = (embedded.postgres.home,) if embedded.postgres is not None else ()
+    return System(settings, tuple(processes), addresses, homes)
+
+
+def inherited() -> dict[str, str]:
+    """Our own environment, as children start with it.
+
+    The folder of our Python leads PATH, and bytecode may be cached: every run of Dagster
+    is a new interpreter, twice as slow to start when it has to compile what it imports.
+    """
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    scripts = str(Path(sys.executable).parent)
+    environment["PATH"] = f"{scripts}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def api_url(settings: Settings) -> str:
+    """Where the API answers on this machine."""
+    return f"http://{_reachable(settings.api_host)}:{settings.api_port}"
+
+
+def dagster_url(settings: Settings) -> str:
+    """Where the Dagster UI answers on this machine."""
+    return f"http://{_reachable(settings.dagster_host)}:{settings.dagster_port}"
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, host)  # noqa: S104
+
+
+def _names(processes: list[Process], *wanted: str) -> tuple[str, ...]:
+    planned = {process.name for process in processes}
+    return tuple(name for name in wanted if name in planned)
+
+
+def _postgres(server: PostgresServer) -> Process:
+    return Process(
+        name="postgres",
+        command=server.command(),
+        environment=server.environment(),
+        folder=server.home,
+        prepare=server.prepare,
+        ready=probes.call(server.answers),
+        when_ready=server.provide,
+        account=server.account,
+        stop_signal=STOP_SIGNAL,
+        stop_within=8,
+        ports=(Port(server.port, "POSTGRES_PORT", "the embedded Postgres"),),
+    )
+
+
+def _redis(server: RedisServer) -> Process:
+    return Process(
+        name="redis",
+        command=server.command(),
+        environment={"PATH": os.defpath},
+        folder=PROJECT,
+        prepare=server.prepare,
+        ready=probes.call(server.answers),
+        stop_within=3,
+        ports=(Port(server.port, "REDIS_PORT", "the embedded Redis"),),
+    )
+
+
+def _migrate(environment: Mapping[str, str], after: tuple[str, ...]) -> Process:
+    return Process(
+        name="migrate",
+        command=(sys.executable, "-m", "zmart_pipelines.cli", "migrate"),
+        environment=environment,
+        folder=PROJECT,
+        needs=after,
+        once=True,
+    )
+
+
+def _localnet(settings: Settings, folder: Path, environment: Mapping[str, str]) -> Process:
+    port = settings.localnet_port
+    command = [sys.executable, "-m", "localnet", "--port", str(port), "--state", str(folder)]
+    command += ["--slot-ms", str(settings.localnet_slot_ms)]
+    command += ["--finality-depth", str(settings.localnet_finality_depth)]
+    command += ["--dispute-period", str(settings.localnet_dispute_period)]
+    if settings.localnet_program is not None:
+        command += ["--program", str(settings.localnet_program)]
+    if settings.localnet_webhook:
+        command += ["--webhook-url", f"{api_url(settings)}/api/webhooks/helius"]
+    else:
+        command += ["--no-webhook"]
+    return Process(
+        name="localnet",
+        command=command,
+        environment=environment,
+        folder=PROJECT,
+        ready=probes.json_rpc(f"http://{LOOPBACK}:{port}"),
+        ports=(
+            Port(port, "LOCALNET_PORT", "the local chain"),
+            Port(port + 1, "LOCALNET_PORT", "the local chain's WebSocket"),
+        ),
+    )
+
+
+def _api(settings: Settings, environment: Mapping[str, str], after: tuple[str, ...]) -> Process:
+    return Process(
+        name="api",
+        command=(sys.executable, "-m", "api"),
+        environment=environment,
+        folder=PROJECT,
+        needs=after,
+        ready=probes.http(f"{api_url(settings)}/health"),
+        ports=(
+            Port(settings.api_port, "API_PORT", "the API", settings.api_host),
+            Port(settings.ws_port, "WS_PORT", "the API's WebSocket", settings.api_host),
+        ),
+    )
+
+
+def _dagster(
+    settings: Settings,
+    state: StateFolder,
+    environment: Mapping[str, str],
+    after: tuple[str, ...],
+) -> list[Process]:
+    home = state.root / "dagster"
+    logs = home / "compute-logs"
+    database = make_url(settings.database_url.get_secret_value())
+    environment = {
+        **environment,
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_PG_HOST": database.host or LOOPBACK,
+        "DAGSTER_PG_PORT": str(database.port or 5432),
+        "DAGSTER_PG_USERNAME": database.username or "",
+        "DAGSTER_PG_PASSWORD": str(database.password or ""),
+        "DAGSTER_PG_DB": database.database or "",
+        "DAGSTER_COMPUTE_LOGS": str(logs),
+        "CODE_SERVER_HOST": LOOPBACK,
+        "CODE_SERVER_PORT": str(settings.code_server_port),
+    }
+
+    def prepare() -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+
+    workspace = ("-w", str(PROJECT / "workspace.yaml"))
+    scripts = Path(sys.executable).parent
+    started = time.time()
+    code_server = Process(
+        name="code-server",
+        command=[
+            *(sys.executable, "-m", "dagster", "api", "grpc", "-m", "assets.definitions"),
+            *("-h", LOOPBACK, "-p", str(settings.code_server_port)),
+            *("--location-name", "zmart_pipelines", "--use-python-environment-entry-point"),
+        ],
+        environment=environment,
+        folder=PROJECT,
+        needs=after,
+        prepare=prepare,
+        ready=probes.listening(LOOPBACK, settings.code_server_port),
+        ports=(Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),),
+    )
+    daemon = Process(
+        name="daemon",
+        command=(str(scripts / "dagster-daemon"), "run", *workspace),
+        environment=environment,
+        folder=PROJECT,
+        needs=("code-server",),
+        ready=probes.call(lambda: _daemon_beats(settings, since=started)),
+    )
+    webserver = Process(
+        name="webserver",
+        command=[
+            *(str(scripts / "dagster-webserver"), *workspace),
+            *("-h", settings.dagster_host, "-p", str(settings.dagster_port)),
+        ],
+        environment=environment,
+        folder=PROJECT,
+        needs=("code-server",),
+        ready=probes.http(f"{dagster_url(settings)}/server_info"),
+        ports=(
+            Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
+        ),
+    )
+    return [code_server, daemon, webserver]
+
+
+def _daemon_beats(settings: Settings, since: float) -> bool:
+    """Whether the daemon has written a heartbeat since that time (Unix seconds)."""
+    try:
+        with psycopg.connect(
+            settings.database_url.get_secret_value(), connect_timeout=2
+        ) as connection:
+            row = connection.execute(
+                "SELECT 1 FROM dagster.daemon_heartbeats "
+                "WHERE timestamp >= to_timestamp(%s) AT TIME ZONE 'UTC'",
+                (since,),
+            ).fetchone()
+    except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        return False
+    return row is not None
+
+
+def _demo(environment: Mapping[str, str]) -> Process:
+    return Process(
+        name="demo",
+        command=(sys.executable, "-m", "demo"),
+        environment=environment,
+        folder=PROJECT,
+        needs=("api", "localnet"),
+        ready=probes.call(lambda: True),
+        echo=True,
+        stop_within=3,
+    )

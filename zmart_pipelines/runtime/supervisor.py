@@ -1,0 +1,333 @@
+"""The supervisor behind ``zmart up``.
+
+It starts each process when those it needs are ready, starts it again with a growing pause
+when it ends, and stops all of them in reverse order. Nothing of it is left behind: see
+:mod:`zmart_pipelines.runtime.orphans` for what happens after a SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from zmart_pipelines.runtime import orphans
+from zmart_pipelines.runtime.accounts import Account
+from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.logs import LogFile
+from zmart_pipelines.runtime.ports import Port, require_free
+from zmart_pipelines.runtime.probes import Probe
+from zmart_pipelines.runtime.state import StateFolder
+
+TICK = 0.1  # seconds between two looks at the children
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+HEALTHY_AFTER = 30.0  # a child that ran this long starts again without a long pause
+FIRST_TRIES = 3  # a child that never became ready this often ends the start-up
+
+
+@dataclass(frozen=True)
+class Process:
+    """One program to keep running, or to run once.
+
+    ``needs`` names what must be ready before it starts. ``once`` means it is ready when it
+    has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after each.
+    ``echo`` shows its output lines to the user.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    needs: tuple[str, ...] = ()
+    ready: Probe | None = None
+    ready_within: float = 60.0
+    once: bool = False
+    echo: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_within: float = 5.0
+    account: Account | None = None
+    ports: tuple[Port, ...] = ()
+    prepare: Callable[[], None] | None = None
+    when_ready: Callable[[], None] | None = None
+
+
+class AlreadyUp(RuntimeError):
+    """Another supervisor runs on this state folder. Its text is what it wrote."""
+
+    def __init__(self, pid: int, addresses: Mapping[str, str]) -> None:
+        self.pid = pid
+        self.addresses = dict(addresses)
+        where = "".join(f"\n  {name:<10}{url}" for name, url in self.addresses.items())
+        super().__init__(f"already up: pid {pid}{where}")
+
+
+class StartFailed(RuntimeError):
+    """A process never became ready; the text holds the end of its log."""
+
+
+class Lock:
+    """The lock that one supervisor holds on its state folder, with who holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def take(self, addresses: Mapping[str, str]) -> None:
+        """Take it and write who we are.
+
+        Raises:
+            AlreadyUp: when another process has it.
+        """
+        file = self._path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            pid, where = holder(self._path) or (0, {})
+            raise AlreadyUp(pid, where) from None
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "addresses": dict(addresses)}, file)
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.close()
+            self._file = None
+
+
+def holder(path: Path) -> tuple[int, dict[str, str]] | None:
+    """Pid and addresses of the running supervisor; ``None`` when none runs."""
+    try:
+        with path.open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read()
+            else:
+                return None
+    except OSError:
+        return None
+    try:
+        record = json.loads(text)
+        return int(record["pid"]), dict[str, str](record["addresses"])
+    except (ValueError, KeyError, TypeError):
+        return 0, {}
+
+
+@dataclass
+class _Child:
+    process: Process
+    log: LogFile
+    pid_file: orphans.PidFile
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    running: subprocess.Popen[bytes] | None = None
+    been_ready: bool = False
+
+
+class Supervisor:
+    """Keeps a set of processes running until it is told to stop."""
+
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        state: StateFolder,
+        *,
+        addresses: Mapping[str, str],
+        say: Callable[[str], None],
+        homes: Sequence[Path] = (),
+    ) -> None:
+        """``addresses`` are shown to who asks; ``homes`` are folders of servers to sweep."""
+        self._state = state
+        self._addresses = dict(addresses)
+        self._say = say
+        self._homes = (state.root, *homes)
+        self._children = {
+            p.name: _Child(
+                p,
+                LogFile(state.logs / f"{p.name}.log"),
+                orphans.PidFile(state.run / f"{p.name}.json"),
+            )
+            for p in processes
+        }
+        self._stop = asyncio.Event()
+        self._failure: Exception | None = None
+
+    async def run(self, when_up: Callable[[], None] | None = None) -> None:
+        """Start everything, call ``when_up`` once all is ready, and stay until stopped.
+
+        Raises:
+            AlreadyUp, PortsTaken: before anything is started.
+            StartFailed: after everything has been stopped again.
+        """
+        self._state.prepare()
+        lock = Lock(self._state.lock)
+        lock.take(self._addresses)
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            self._sweep("left by an earlier run")
+            require_free([port for c in self._children.values() for port in c.process.ports])
+            await self._supervise(when_up)
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+            lock.release()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _supervise(self, when_up: Callable[[], None] | None) -> None:
+        keepers = [
+            asyncio.create_task(self._keep(c), name=c.process.name) for c in self._children.values()
+        ]
+        helpers = [
+            asyncio.create_task(self._announce(when_up)),
+            asyncio.create_task(self._follow_logs()),
+        ]
+        try:
+            await self._stop.wait()
+        finally:
+            for task in (*keepers, *helpers):
+                task.cancel()
+            results = await asyncio.gather(*keepers, *helpers, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception) and self._failure is None:
+                    self._failure = result
+            await self._stop_all()
+
+    async def _announce(self, when_up: Callable[[], None] | None) -> None:
+        for child in self._children.values():
+            await child.ready.wait()
+        if when_up is not None:
+            when_up()
+
+    async def _keep(self, child: _Child) -> None:
+        """Start a child, wait for its end, start it again; for ever."""
+        try:
+            for name in child.process.needs:
+                await self._children[name].ready.wait()
+            pause, failures = FIRST_PAUSE, 0
+            while True:
+                started = time.monotonic()
+                if await self._run_once(child):
+                    return
+                if not child.been_ready:
+                    failures += 1
+                    if failures >= FIRST_TRIES:
+                        raise StartFailed(self._epitaph(child))
+                if time.monotonic() - started > HEALTHY_AFTER:
+                    pause = FIRST_PAUSE
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        except Exception as error:
+            self._failure = self._failure or error
+            self._stop.set()
+
+    async def _run_once(self, child: _Child) -> bool:
+        """One life of a child. True when it was to run once and did what it should."""
+        process = child.process
+        if process.prepare is not None:
+            process.prepare()
+        with child.log.open() as output:
+            running = start(
+                process.command,
+                environment={**process.environment, orphans.MARK: str(self._state.root)},
+                folder=process.folder,
+                output=output,
+                account=process.account,
+                death_signal=process.stop_signal,
+            )
+        child.running = running
+        child.pid_file.write(running.pid)
+        deadline = time.monotonic() + process.ready_within
+        ready = False
+        while running.poll() is None:
+            if not ready and process.ready is not None and await process.ready():
+                ready = child.been_ready = True
+                if process.when_ready is not None:
+                    process.when_ready()
+                child.ready.set()
+            elif not ready and time.monotonic() > deadline:
+                self._say(f"{process.name} was not ready within {process.ready_within:.0f} s")
+                await self._stop_child(child)
+                break
+            await asyncio.sleep(TICK)
+        child.pid_file.remove()
+        if process.once and running.returncode == 0:
+            child.ready.set()
+            return True
+        child.ready.clear()
+        self._say(self._epitaph(child))
+        return False
+
+    def _epitaph(self, child: _Child) -> str:
+        code = child.running.returncode if child.running else None
+        how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
+        tail = "".join(f"\n    {line}" for line in child.log.tail(5))
+        return f"{child.process.name} ended ({how}); log: {child.log.path}{tail}"
+
+    async def _follow_logs(self) -> None:
+        looks = 0
+        while True:
+            for child in self._children.values():
+                if child.process.echo:
+                    for line in child.log.new_lines():
+                        self._say(line)
+                if looks % 600 == 0:
+                    child.log.rotate()
+            looks += 1
+            await asyncio.sleep(TICK)
+
+    async def _stop_all(self) -> None:
+        """Stop in reverse order of need, those that nobody needs any more together."""
+        left = dict(self._children)
+        while left:
+            needed = {name for child in left.values() for name in child.process.needs}
+            last = [child for name, child in left.items() if name not in needed]
+            await asyncio.gather(*(self._stop_child(child) for child in last))
+            for child in last:
+                del left[child.process.name]
+        self._sweep("still running")
+
+    async def _stop_child(self, child: _Child) -> None:
+        running = child.running
+        if running is None or running.poll() is not None:
+            child.pid_file.remove()
+            return
+        with suppress(ProcessLookupError):
+            running.send_signal(child.process.stop_signal)
+        for _ in range(int(child.process.stop_within / TICK)):
+            if running.poll() is not None:
+                break
+            await asyncio.sleep(TICK)
+        if running.poll() is None:
+            self._say(f"{child.process.name} did not stop in time and was killed")
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            running.wait(5)
+        child.pid_file.remove()
+
+    def _sweep(self, why: str) -> None:
+        files = [orphans.PidFile(path) for path in self._state.run.glob("*.json")]
+        found = orphans.find(files, str(self._state.root), self._homes)
+        if found:
+            names = ", ".join(f"{orphans.name(p)} ({p.pid})" for p in found)
+            self._say(f"stopping what was {why}: {names}")
+            orphans.end(found, patience=5)
+        for file in files:
+            file.remove()
