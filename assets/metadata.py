@@ -42,9 +42,14 @@ def _cluster(settings: Settings) -> str:
     return f"?cluster=custom&customUrl={custom}"
 
 
-def transaction_link(settings: Settings, signature: bytes) -> str:
+def base58(signature: bytes | str) -> str:
+    """A transaction's signature as people write it; text is taken as such."""
+    return signature if isinstance(signature, str) else str(Signature.from_bytes(signature))
+
+
+def transaction_link(settings: Settings, signature: bytes | str) -> str:
     """The page of a transaction in the Solana explorer, for the configured cluster."""
-    return f"{EXPLORER}/tx/{Signature.from_bytes(signature)}{_cluster(settings)}"
+    return f"{EXPLORER}/tx/{base58(signature)}{_cluster(settings)}"
 
 
 def address_link(settings: Settings, address: bytes) -> str:
@@ -52,14 +57,22 @@ def address_link(settings: Settings, address: bytes) -> str:
     return f"{EXPLORER}/address/{Pubkey.from_bytes(address)}{_cluster(settings)}"
 
 
-def links(settings: Settings, signatures: Sequence[bytes]) -> dg.MetadataValue:
+def links(settings: Settings, signatures: Sequence[bytes | str]) -> dg.MetadataValue:
     """A list of transactions as links, the first ``LINKS`` of them, as Markdown."""
     lines = [
-        f"- [{Signature.from_bytes(signature)}]({transaction_link(settings, signature)})"
+        f"- [{base58(signature)}]({transaction_link(settings, signature)})"
         for signature in signatures[:LINKS]
     ]
     if len(signatures) > LINKS:
         lines.append(f"- and {len(signatures) - LINKS} more")
+    return dg.MetadataValue.md("\n".join(lines) if lines else "none")
+
+
+def counts(numbers: Mapping[str, int]) -> dg.MetadataValue:
+    """Counts by name, the largest first, as Markdown; "none" where there are none."""
+    lines = [
+        f"- {name}: {number}" for name, number in sorted(numbers.items(), key=lambda i: (-i[1], i))
+    ]
     return dg.MetadataValue.md("\n".join(lines) if lines else "none")
 
 

@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     dagster_host: str = Field("127.0.0.1", description="Address of the Dagster webserver.")
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster webserver.")
     code_server_port: int = Field(4266, gt=0, lt=65536, description="Port of the code server.")
+    dagster_keep_days: int = Field(
+        14, gt=0, description="Age at which finished runs that submitted nothing are deleted."
+    )
     poll_page_size: int = Field(
         1000, gt=0, le=1000, description="Signatures asked for in one page."
     )

@@ -1,0 +1,77 @@
+"""The nightly clean-up: what would grow for ever and nobody asks for again.
+
+Ticks are purged by ``dagster.yaml``; everything else that Dagster keeps per run only goes
+when the run is deleted. Runs that submitted are kept: they are the story of what was sent.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from sqlalchemy import delete, func
+
+from assets import jobs
+from assets.resources import BackendResource
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.tables.community import market_drafts
+
+# One night's work, so that the job ends in time even after a long pause.
+MOST_RUNS = 5000
+_PAGE = 200
+
+_FINISHED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+_KEPT = {jobs.aggregate_votes.name, jobs.finalize_markets.name}
+
+
+def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Delete finished runs last touched ``before``, but not those that submit; how many."""
+    disposable = [
+        *(job.name for job in jobs.ASSET_JOBS if job.name not in _KEPT),
+        clean_up.name,
+    ]
+    deleted = 0
+    for job in disposable:
+        old = dg.RunsFilter(job_name=job, statuses=_FINISHED, updated_before=before)
+        while deleted < MOST_RUNS:
+            page = instance.get_runs(old, limit=_PAGE)
+            for run in page:
+                instance.delete_run(run.run_id)
+            deleted += len(page)
+            if len(page) < _PAGE:
+                break
+    return deleted
+
+
+@dg.op(description="Deletes finished runs that did not submit, and their events.")
+def delete_old_runs(context: dg.OpExecutionContext, backend: BackendResource) -> None:
+    """Keep ``dagster_keep_days`` days of runs."""
+    before = datetime.now(UTC) - timedelta(days=backend.settings.dagster_keep_days)
+    deleted = delete_runs(context.instance, before)
+    context.add_output_metadata({"runs deleted": deleted})
+
+
+@dg.op(description="Deletes market drafts that expired without their market being created.")
+def delete_expired_drafts(context: dg.OpExecutionContext, backend: BackendResource) -> None:
+    """Drafts are never listed; an expired one is of no use to anybody."""
+    expired = delete(market_drafts).where(
+        market_drafts.c.matched_at.is_(None), market_drafts.c.expires_at < func.now()
+    )
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        deleted = conn.execute(expired).rowcount
+    context.add_output_metadata({"drafts deleted": deleted})
+
+
+@dg.job(
+    name="clean_up",
+    description="Deletes old runs and expired market drafts.",
+    executor_def=dg.in_process_executor,
+)
+def clean_up() -> None:
+    """Both, in no order."""
+    delete_old_runs()
+    delete_expired_drafts()

@@ -1,0 +1,107 @@
+"""The sensor through which Dagster sees what it did not do itself.
+
+Webhooks, the poll and the API write without any run. This sensor reads what they committed
+since its last look and reports materializations of the same assets, so that the catalogue
+shows the newest rows, whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets import metadata
+from assets.resources import Backend, BackendResource
+from assets.sensors.ticks import INTERVAL, Tick, patient
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries.observations import Observation, observe
+
+# What each asset is made from. An event of a market moves the market's state in any case.
+TRADES = {"SharesBought", "SharesSold"}
+CLAIMS = {"WinningsClaimed"}
+POSITIONS = TRADES | CLAIMS
+
+_COMMON = {"reported by": "observer_sensor"}
+
+
+def _count(observation: Observation, names: set[str]) -> int:
+    return sum(observation.events.get(name, 0) for name in names)
+
+
+def _of_chain(seen: Observation, settings: Settings) -> dict[str, dg.MetadataValue]:
+    values: dict[str, dg.MetadataValue] = {
+        "signatures": metadata.links(settings, seen.signatures),
+    }
+    if seen.slot is not None:
+        values["slot"] = dg.MetadataValue.int(seen.slot)
+    if seen.block_time is not None:
+        values["block time"] = dg.MetadataValue.timestamp(float(seen.block_time))
+        values["lag in seconds"] = dg.MetadataValue.float(
+            round(max(0.0, time.time() - seen.block_time), 3)
+        )
+    if seen.latency is not None:
+        values["block to row in seconds"] = dg.MetadataValue.float(round(seen.latency, 3))
+    return values
+
+
+def materializations(seen: Observation, settings: Settings) -> Iterator[dg.AssetMaterialization]:
+    """The assets that these rows belong to, each with its counts."""
+    chain = _of_chain(seen, settings)
+    events = sum(seen.events.values())
+
+    def of(key: str, rows: int, **extra: object) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            asset_key=key.split("/"),
+            metadata={**_COMMON, "new rows": rows, **extra},  # type: ignore[dict-item]
+        )
+
+    if seen.deliveries:
+        yield of("chain/deliveries", seen.deliveries, transactions=seen.transactions, **chain)
+    if seen.transactions:
+        yield of(
+            "chain/event_ledger",
+            events,
+            transactions=seen.transactions,
+            failed=seen.failed,
+            **{"events by type": metadata.counts(seen.events)},
+            **chain,
+        )
+    if seen.markets:
+        yield of("market/state", seen.markets, events=events, **chain)
+    for key, names in (
+        ("market/trades", TRADES),
+        ("market/positions", POSITIONS),
+        ("market/claims", CLAIMS),
+    ):
+        if rows := _count(seen, names):
+            yield of(key, rows, **chain)
+    for kind, rows in seen.ballots.items():
+        yield of(f"voting/{kind}_tallies", rows)
+
+
+def _cursor(text: str | None) -> int:
+    """The cursor as a transaction id; whatever is not one starts anew (at worst a report twice)."""
+    return int(text) if text and text.isdecimal() else 0
+
+
+@dg.sensor(
+    name="observer_sensor",
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports rows that webhooks, the poll and the API have written since its last "
+    "look as materializations of the assets they belong to. Starts no run.",
+)
+@patient(None)
+def observer_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+    """Report what is new and move the cursor."""
+    with backend.engine(Role.READ).connect() as conn:
+        seen = observe(conn, _cursor(context.cursor))
+    cursor = str(seen.until)
+    if not seen:
+        return dg.SensorResult(skip_reason=dg.SkipReason("Nothing new."), cursor=cursor)
+    return dg.SensorResult(
+        asset_events=list(materializations(seen, backend.settings)), cursor=cursor
+    )

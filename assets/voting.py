@@ -1,0 +1,94 @@
+"""Group ``voting``: the counts of ballots, per market, kind and round.
+
+Counting is ``zmart_pipelines.voting``; nothing is frozen or sent here.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets import metadata
+from assets.resources import Backend, BackendResource
+from assets.spec import asset_spec
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.tables.voting import tallies as tallies_table
+from zmart_pipelines.voting import tallies
+from zmart_pipelines.voting.ballot import Kind
+
+
+def _count(backend: Backend, kind: Kind) -> list[tallies.Tally]:
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        return [
+            tallies.recount(conn, tally.market_id, tally.kind, tally.round)
+            for tally in tallies.open_tallies(conn, kind)
+        ]
+
+
+def _rows(counted: list[tallies.Tally]) -> dg.MetadataValue:
+    return metadata.table(
+        [
+            {
+                "market_id": tally.market_id,
+                "round": tally.round,
+                "votes_for": tally.votes_for,
+                "votes_against": tally.votes_against,
+            }
+            for tally in sorted(counted, key=lambda tally: -tally.total)
+        ]
+    )
+
+
+@dg.multi_asset(
+    name="proposal_tallies",
+    specs=[
+        asset_spec(
+            "voting/proposal_tallies",
+            table=tallies_table,
+            deps=["market/state"],
+            description="How the ballots of each proposed market stand. Wallet ballots and votes "
+            "cast on chain are counted together, one per wallet, the chain's record first.",
+        )
+    ],
+)
+def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult:
+    """Count the open proposals anew."""
+    counted = _count(backend, "proposal")
+    with backend.engine(Role.PIPELINES).connect() as conn:
+        due = tallies.due(conn, backend.settings)
+    return dg.MaterializeResult(
+        asset_key=["voting", "proposal_tallies"],
+        metadata={
+            "dagster/row_count": len(counted),
+            "ballots": sum(tally.total for tally in counted),
+            "over threshold": len(due),
+            "tallies": _rows(counted),
+        },
+    )
+
+
+@dg.multi_asset(
+    name="dispute_tallies",
+    specs=[
+        asset_spec(
+            "voting/dispute_tallies",
+            table=tallies_table,
+            deps=["market/state", "market/positions"],
+            description="How the ballots of each disputed market stand. Only wallets that hold a "
+            "position in the market may vote.",
+        )
+    ],
+)
+def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult:
+    """Count the open disputes anew."""
+    counted = _count(backend, "dispute")
+    return dg.MaterializeResult(
+        asset_key=["voting", "dispute_tallies"],
+        metadata={
+            "dagster/row_count": len(counted),
+            "ballots": sum(tally.total for tally in counted),
+            "tallies": _rows(counted),
+        },
+    )
+
+
+ASSETS = [proposal_tallies, dispute_tallies]

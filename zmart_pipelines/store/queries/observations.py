@@ -1,0 +1,95 @@
+"""What has been committed since the last look, whoever wrote it.
+
+The cursor is a transaction id of Postgres. A row counts when its writer is older than every
+transaction that is still running, so that a row committed late is never stepped over.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Connection, cast, func, literal_column, select
+from sqlalchemy.types import Text
+
+from zmart_pipelines.store.tables.chain import events, transactions
+from zmart_pipelines.store.tables.voting import ballots
+
+NEWEST = 20
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """New rows with writers in ``[since, until)``.
+
+    ``events`` and ``ballots`` count by event name and by kind of vote; quarantined lines have
+    the name "quarantined". ``signatures`` are the newest transactions, at most ``NEWEST``.
+    ``slot`` and ``block_time`` (chain seconds) are the newest among the new ones.
+    ``latency`` is the mean time in seconds from the block's time to the row, None where no
+    block time is known.
+    """
+
+    since: int
+    until: int
+    transactions: int
+    failed: int
+    deliveries: int
+    events: dict[str, int]
+    markets: int
+    ballots: dict[str, int]
+    signatures: tuple[bytes, ...]
+    slot: int | None
+    block_time: int | None
+    latency: float | None
+
+    def __bool__(self) -> bool:
+        return bool(self.transactions or self.events or self.ballots)
+
+
+def observe(conn: Connection, since: int) -> Observation:
+    """Everything new from transaction id ``since`` on (0: from the beginning)."""
+    snapshot = func.pg_snapshot_xmin(func.pg_current_snapshot())
+    until: int = conn.execute(select(cast(cast(snapshot, Text), BigInteger))).scalar_one()
+
+    def new(xid: Column[int]):  # type: ignore[no-untyped-def]
+        return (xid >= since) & (xid < until)
+
+    landed = conn.execute(
+        select(
+            func.count(),
+            func.count().filter(transactions.c.failed),
+            func.count(transactions.c.delivery_id.distinct()),
+            func.max(transactions.c.slot),
+            func.max(transactions.c.block_time),
+            func.avg(
+                func.extract("epoch", transactions.c.seen_at) - transactions.c.block_time
+            ),
+        ).where(new(transactions.c.xid))
+    ).one()
+    name = func.coalesce(events.c.name, literal_column("'quarantined'"))
+    by_name = conn.execute(
+        select(name, func.count()).where(new(events.c.xid)).group_by(name).order_by(name)
+    ).all()
+    markets: int = conn.execute(
+        select(func.count(events.c.market_id.distinct())).where(new(events.c.xid))
+    ).scalar_one()
+    by_kind = conn.execute(
+        select(ballots.c.kind, func.count()).where(new(ballots.c.xid)).group_by(ballots.c.kind)
+    ).all()
+    newest = conn.execute(
+        select(transactions.c.signature)
+        .where(new(transactions.c.xid))
+        .order_by(transactions.c.slot.desc(), transactions.c.index_in_block.desc())
+        .limit(NEWEST)
+    ).scalars()
+    return Observation(
+        since=since,
+        until=until,
+        transactions=landed[0],
+        failed=landed[1],
+        deliveries=landed[2],
+        events={row[0]: row[1] for row in by_name},
+        markets=markets,
+        ballots={row[0]: row[1] for row in by_kind},
+        signatures=tuple(newest),
+        slot=landed[3],
+        block_time=landed[4],
+        latency=None if landed[5] is None else float(landed[5]),
+    )
