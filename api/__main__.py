@@ -1,0 +1,12 @@
+"""``python -m api``: serve the API on the ports of the settings."""
+
+from __future__ import annotations
+
+import logging
+
+from api.server import serve
+from zmart_pipelines.settings import Settings
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    serve(Settings())

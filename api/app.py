@@ -1,0 +1,62 @@
+"""The app: routes, shared parts, and what surrounds every request."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from litestar import Litestar, Response, get
+from litestar.di import Provide
+from litestar.response import Redirect
+
+from api import errors, openapi, security
+from api.bodies import MAX_BODY, StrictRequest
+from api.database import Database
+from api.realtime.hub import Hub
+from api.realtime.socket import Door, live
+from api.routes import HANDLERS
+from zmart_pipelines.settings import Settings
+
+
+@get("/", include_in_schema=False)
+async def index() -> Redirect:
+    """The description's page."""
+    return Redirect("/docs")
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The API on these settings. It starts without Postgres and Redis and waits for them."""
+    database = Database(settings)
+    hub = Hub(database, settings)
+    door = Door(settings)
+
+    @contextlib.asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        try:
+            async with hub.running():
+                yield
+        finally:
+            database.close()
+
+    def shared(value: object) -> Provide:
+        return Provide(lambda: value, sync_to_thread=False, use_cache=True)
+
+    return Litestar(
+        route_handlers=[index, live, openapi.assets(), *HANDLERS],
+        request_class=StrictRequest,
+        request_max_body_size=MAX_BODY,
+        dependencies={
+            "settings": shared(settings),
+            "database": shared(database),
+            "hub": shared(hub),
+            "door": shared(door),
+        },
+        signature_types=[Settings, Database, Hub, Door],
+        exception_handlers=errors.HANDLERS,
+        before_send=[security.add_headers],
+        cors_config=security.cors(settings),
+        openapi_config=openapi.config(),
+        lifespan=[running],
+        logging_config=None,
+        response_class=Response,
+    )

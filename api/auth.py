@@ -1,0 +1,122 @@
+"""Who is asking: a wallet that signed a fresh message.
+
+Two carriers are accepted: the body's ``message``, ``signature``, ``wallet`` and the header
+``Authorization: Signature message=<urlencoded>&signature=<base58>&wallet=<base58>``. Two
+texts are accepted: one that holds ``Sign this message to authenticate with ZMART`` and a
+millisecond time, and ``Sign in to ZMART\\nTimestamp: <ms>``. The time may lie
+``auth_window_seconds`` before or after ours.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from api import identifiers
+from api.errors import ApiError, FieldError, invalid
+
+MAX_MESSAGE = 2048
+
+_TEXTS = ("Sign this message to authenticate with ZMART", "Sign in to ZMART")
+_MILLISECONDS = re.compile(r"(?<!\d)\d{13}(?!\d)")
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """A message with its signature (64 bytes) and the wallet (32 bytes) said to have made it."""
+
+    message: str
+    signature: bytes
+    wallet: bytes
+
+
+def unauthorized(message: str, *fields: FieldError) -> ApiError:
+    """401 with the scheme that would do."""
+    return ApiError(401, message, *fields, headers={"WWW-Authenticate": "Signature"})
+
+
+def read_proof(
+    request: Request[Any, Any, Any],
+    message: str | None,
+    signature: str | None,
+    wallet: str | None,
+) -> Proof:
+    """The proof that the request carries, from its body's three fields or from its header.
+
+    ApiError 401 where there is none, 400 where a part is malformed.
+    """
+    if message is None and signature is None and wallet is None:
+        message, signature, wallet = _from_header(request.headers.get("authorization"))
+    for field, value in (("message", message), ("signature", signature), ("wallet", wallet)):
+        if value is None:
+            raise unauthorized(f"{field} is missing", FieldError(field, "is missing"))
+    assert message is not None and signature is not None and wallet is not None  # noqa: PT018, S101
+    if len(message) > MAX_MESSAGE:
+        raise invalid("message", f"is longer than {MAX_MESSAGE} characters")
+    return Proof(message, identifiers.signature(signature), identifiers.wallet(wallet))
+
+
+def _from_header(header: str | None) -> tuple[str | None, str | None, str | None]:
+    if header is None:
+        raise unauthorized(
+            "Sign a message with your wallet and send message, signature and wallet",
+            FieldError("message", "is missing"),
+            FieldError("signature", "is missing"),
+            FieldError("wallet", "is missing"),
+        )
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() != "signature":
+        raise unauthorized("Authorization must have the scheme Signature")
+    parts = dict(parse_qsl(rest, keep_blank_values=True, max_num_fields=8))
+    if any("\x00" in value for value in parts.values()):
+        raise invalid("Authorization", "holds a NUL character")
+    return parts.get("message"), parts.get("signature"), parts.get("wallet")
+
+
+def verify_signature(proof: Proof) -> None:
+    """ApiError 401 unless the wallet signed exactly this message."""
+    wallet = Pubkey.from_bytes(proof.wallet)
+    if not Signature.from_bytes(proof.signature).verify(wallet, proof.message.encode()):
+        raise unauthorized(
+            "The signature does not fit the message and the wallet",
+            FieldError("signature", "does not fit the message and the wallet"),
+        )
+
+
+def check_fresh(message: str, window_seconds: int) -> None:
+    """ApiError 401 unless ``message`` is one of the two texts and its time is near ours."""
+    if not any(text in message for text in _TEXTS):
+        raise unauthorized(
+            "message is not a sign-in text of ZMART",
+            FieldError("message", f"must hold {_TEXTS[0]!r} or {_TEXTS[1]!r}"),
+        )
+    found = _MILLISECONDS.search(message)
+    if found is None:
+        raise unauthorized(
+            "message has no time", FieldError("message", "must hold a time in milliseconds")
+        )
+    if abs(time.time() * 1000 - int(found[0])) > window_seconds * 1000:
+        raise unauthorized(
+            "message has expired",
+            FieldError("message", f"its time must be within {window_seconds} s of the server's"),
+        )
+
+
+def authenticate(
+    request: Request[Any, Any, Any],
+    message: str | None,
+    signature: str | None,
+    wallet: str | None,
+    window_seconds: int,
+) -> bytes:
+    """The wallet (32 bytes) that signed in with this request; ApiError 401 or 400."""
+    proof = read_proof(request, message, signature, wallet)
+    check_fresh(proof.message, window_seconds)
+    verify_signature(proof)
+    return proof.wallet

@@ -1,0 +1,78 @@
+"""How asynchronous handlers use the synchronous domain: bounded threads, one engine a role.
+
+Reads use the role that can only read; users' writes the role under row-level security,
+with the wallet that signed set in the transaction; deliveries the role that may write the
+ledger. Deliveries have threads of their own, so that a flood of them leaves the reads
+alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, act_as, engine
+
+T = TypeVar("T")
+
+# Ingesting takes turns at the stream's lock anyway; one more thread receives meanwhile.
+INGEST_THREADS = 2
+READ_SECONDS = 10.0
+
+
+class Database:
+    """The engines and threads of one process. Closed by ``close``."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.database_url.get_secret_value()
+        size = settings.api_threads
+        self.ingest_engine = engine(Role.INGEST, url, pool_size=INGEST_THREADS)
+        self._read = engine(Role.READ, url, pool_size=size, statement_timeout=READ_SECONDS)
+        self._write = engine(Role.API, url, pool_size=size)
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="database")
+        self._ingest_threads = ThreadPoolExecutor(INGEST_THREADS, thread_name_prefix="ingest")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """``work`` on a read-only snapshot: all its statements see the same state."""
+
+        def run() -> T:
+            with self._read.connect() as conn:
+                conn = conn.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                return work(conn)
+
+        return await self._run(self._threads, run)
+
+    async def write(self, wallet: bytes, work: Callable[[Connection], T]) -> T:
+        """``work`` in one transaction as ``wallet``; committed when this returns."""
+
+        def run() -> T:
+            with self._write.begin() as conn:
+                act_as(conn, wallet)
+                return work(conn)
+
+        return await self._run(self._threads, run)
+
+    async def ingest(self, work: Callable[[Engine], T]) -> T:
+        """``work`` with the engine that may write the ledger, in a thread for deliveries."""
+        return await self._run(self._ingest_threads, lambda: work(self.ingest_engine))
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """``work``, which blocks on something other than Postgres, in one of the threads."""
+        return await self._run(self._threads, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def close(self) -> None:
+        """Wait for what is running, then close every connection."""
+        for threads in (self._threads, self._ingest_threads):
+            threads.shutdown(wait=True, cancel_futures=True)
+        for made in (self._read, self._write, self.ingest_engine):
+            made.dispose()

@@ -1,0 +1,82 @@
+"""The interface's own description: OpenAPI 3.1 at /docs/openapi.json, its page at /docs."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.static_files import create_static_files_router
+from litestar.router import Router
+
+VERSION = "1.0.0"
+_ASSETS = "/docs/assets"
+
+_TAGS = {
+    "markets": "What is traded: state, prices, history.",
+    "drafts": "A market's question before it is on chain, and the transaction that creates it.",
+    "trades": "Trades, and the transactions that make them.",
+    "votes": "Ballots of proposals and disputes.",
+    "wallets": "What one wallet holds and has done.",
+    "discussions": "Comments under a market.",
+    "webhooks": "Where Helius delivers transactions.",
+    "health": "Freshness of every part.",
+}
+
+
+def _folder() -> Path:
+    spec = find_spec("swagger_ui")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("swagger-ui-py is not installed; run make install")
+    return Path(spec.origin).parent / "static"
+
+
+def assets() -> Router:
+    """Swagger UI's files, served from here so that the page needs no internet."""
+    return create_static_files_router(
+        path=_ASSETS, directories=[_folder()], include_in_schema=False, name="swagger-ui"
+    )
+
+
+def config() -> OpenAPIConfig:
+    """The description's settings."""
+    return OpenAPIConfig(
+        title="ZMART API",
+        version=VERSION,
+        description=(
+            "Everything off-chain behind the ZMART prediction market. Amounts are integers in "
+            "lamports or 9-decimal units; each row repeats those that may pass 2^53 as strings "
+            "under `exact`. Times are ISO 8601 in UTC. A market is named by its id (64 hex "
+            "digits) or its account's base58 address."
+        ),
+        path="/docs",
+        tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
+        components=Components(
+            security_schemes={
+                "wallet": SecurityScheme(
+                    type="apiKey",
+                    name="Authorization",
+                    security_scheme_in="header",
+                    description="Signature message=<urlencoded>&signature=<base58>&wallet=<base58>"
+                    ", or the same three as fields of the body.",
+                ),
+                "helius": SecurityScheme(
+                    type="apiKey",
+                    name="Authorization",
+                    security_scheme_in="header",
+                    description="The value that Helius echoes.",
+                ),
+            }
+        ),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{_ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" href="{_ASSETS}/favicon-32x32.png">',
+                path="/",
+            )
+        ],
+    )

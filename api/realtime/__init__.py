@@ -1,0 +1,1 @@
+"""Live updates over WebSocket: one hub per process, fed from the stream in Postgres."""

@@ -1,0 +1,177 @@
+"""The hub of one process: it reads the stream in order and hands frames to its sockets.
+
+The stream in Postgres is the only source; a message on Redis, or a call of ``wake``, only
+says that there is something to read. Without either the hub looks every
+``stream_poll_seconds``. So nothing is lost when Redis is away, and a client that comes
+back with ``since`` is served from the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from api.database import Database
+from api.realtime.subscriber import Subscriber
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
+
+log = logging.getLogger("api.realtime")
+
+PAGE = 500
+# A client that missed more than this reads the tables anew instead.
+MAX_REPLAY = 500
+_LONGEST_PAUSE = 5.0
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """Where a new subscription begins: the channel's head, and what the client missed.
+
+    ``missed`` is None when the stream no longer holds all of it.
+    """
+
+    head: int
+    missed: list[stream.StoredFrame] | None
+
+
+def encode(frame: stream.StoredFrame) -> str:
+    """The message that clients receive for ``frame``."""
+    market_id = frame.channel.removeprefix("market:")
+    body = {
+        "type": frame.type,
+        "timestamp": frame.created_at,
+        "data": frame.payload,
+        "channel": frame.channel,
+        "seq": frame.position,
+        "prev": frame.previous,
+    }
+    if market_id != frame.channel:
+        body["market_id"] = market_id
+    return msgspec.json.encode(body).decode()
+
+
+class Hub:
+    """Feeds every socket of this process. Run with ``async with hub.running()``."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._redis_url = settings.redis_url.get_secret_value()
+        self._poll_seconds = settings.stream_poll_seconds
+        self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
+        self._woken = asyncio.Event()
+        self._position: int | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep feeding until the block ends."""
+        tasks = [asyncio.create_task(self._feed()), asyncio.create_task(self._listen())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Look at the stream now."""
+        self._woken.set()
+
+    async def follow(self, subscriber: Subscriber, channel: str, since: int | None) -> Replay:
+        """Register for ``channel`` and find where to begin; frames are held until ``resume``.
+
+        Registration comes first and the look into the table second, so that no frame
+        falls between the two.
+        """
+        subscriber.follow(channel)
+        self._subscribers[channel].add(subscriber)
+        try:
+            return await self._database.read(lambda conn: _replay(conn, channel, since))
+        except BaseException:
+            self.leave(subscriber, channel)
+            raise
+
+    def leave(self, subscriber: Subscriber, channel: str) -> None:
+        """End one subscription."""
+        subscriber.leave(channel)
+        followers = self._subscribers.get(channel)
+        if followers is not None:
+            followers.discard(subscriber)
+            if not followers:
+                del self._subscribers[channel]
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """End all subscriptions of a socket that is gone."""
+        for channel in [name for name, all_ in self._subscribers.items() if subscriber in all_]:
+            self.leave(subscriber, channel)
+
+    async def _feed(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                full = await self._read_on()
+                pause = 0.1
+            except (DBAPIError, PoolTimeout) as error:
+                log.warning("the stream cannot be read: %s", type(error).__name__)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            if not full:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+
+    async def _read_on(self) -> bool:
+        """Deliver the next page; whether there is likely another one."""
+        self._woken.clear()
+        position = self._position
+        if position is None:
+            self._position = await self._database.read(stream.head)
+            return False
+        frames = await self._database.read(lambda conn: stream.read_after(conn, position, PAGE))
+        for frame in frames:
+            self._position = frame.position
+            followers = self._subscribers.get(frame.channel)
+            if followers:
+                message = encode(frame)
+                for subscriber in tuple(followers):
+                    subscriber.deliver(frame.channel, frame.position, message)
+        return len(frames) == PAGE
+
+    async def _listen(self) -> None:
+        pause = 0.2
+        while True:
+            try:
+                async with (
+                    Redis.from_url(self._redis_url, socket_connect_timeout=2) as client,
+                    client.pubsub() as channel,
+                ):
+                    await channel.subscribe(stream.REDIS_CHANNEL)
+                    pause = 0.2
+                    async for _ in channel.listen():
+                        self.wake()
+            except (RedisError, OSError) as error:
+                log.warning("redis is away (%s); the stream is polled", type(error).__name__)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _replay(conn: Connection, channel: str, since: int | None) -> Replay:
+    head = stream.channel_head(conn, channel)
+    if since is None or since >= head:
+        return Replay(head, [])
+    missed = stream.read_channel_after(conn, channel, since, MAX_REPLAY + 1)
+    # The first frame names its predecessor: above ``since`` means that rows in between
+    # are gone.
+    if len(missed) > MAX_REPLAY or (missed and missed[0].previous > since):
+        return Replay(head, None)
+    return Replay(head, missed)

@@ -1,0 +1,66 @@
+"""The messages of the WebSocket endpoint.
+
+Client: ``{"action": "subscribe" | "unsubscribe", "market_id": …, "since"?: …}`` (or
+``"channel": "markets"`` instead of ``market_id``), ``{"action": "ping" | "pong"}``.
+Server: ``{type, market_id?, timestamp, data, channel?, seq?, prev?}``. A frame of a channel
+carries ``seq``, its position in the one global sequence, and ``prev``, the position before
+it on the same channel: a client applies it when ``prev`` is what it has, and subscribes
+again with ``since`` otherwise.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from api import bodies
+from api.errors import ApiError
+
+MAX_MESSAGES_PER_MINUTE = 100
+
+# Close codes that tell the client what to do.
+CLOSE_SLOW = 4002  # come back with ``since``
+CLOSE_POLICY = 4008  # fix the client
+CLOSE_TOO_MANY = 4029  # fewer sockets from this address
+
+
+class Command(msgspec.Struct, frozen=True):
+    """One message of a client. Members that we do not know are ignored."""
+
+    action: str
+    market_id: str | None = None
+    channel: str | None = None
+    since: int | None = None
+
+
+class Malformed(Exception):
+    """The client's message is none of ours; the text says why."""
+
+
+def read(text: str | bytes) -> Command:
+    """The command in ``text``; Malformed otherwise."""
+    raw = text.encode() if isinstance(text, str) else text
+    try:
+        command = msgspec.convert(bodies.decode(raw), Command)
+    except ApiError as error:
+        raise Malformed(f"Invalid message format: {error.message}") from error
+    except msgspec.ValidationError as error:
+        raise Malformed(f"Invalid message format: {error}") from error
+    if command.since is not None and not 0 <= command.since < 2**63:
+        raise Malformed("Invalid message format: since must be a position, 0 or more")
+    return command
+
+
+def message(type_: str, data: dict[str, Any], **envelope: Any) -> str:
+    """A message that is not a frame of a channel's sequence."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return msgspec.json.encode(
+        {"type": type_, "timestamp": now, "data": data, **envelope}
+    ).decode()
+
+
+def error(text: str) -> str:
+    """The message that something the client asked cannot be done."""
+    return message("error", {"error": text})
