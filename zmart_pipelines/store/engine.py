@@ -8,7 +8,9 @@ all. Who may do what is in the migration ``sql/0001_privileges.sql``.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
@@ -83,6 +85,19 @@ def engine(
         connection.commit()
 
     return made
+
+
+def driver(conn: Connection) -> psycopg.Connection[tuple[Any, ...]]:
+    """The psycopg connection beneath, in the same transaction: for statements that send
+    arrays in binary (``%b``), which SQLAlchemy does not offer.
+    """
+    connection = conn.connection.driver_connection
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError("the engine must use psycopg")
+    # SQLAlchemy begins its transaction with the first statement of its own.
+    if not conn.in_transaction():
+        conn.begin()
+    return connection
 
 
 def act_as(conn: Connection, wallet: bytes | None) -> None:

@@ -37,8 +37,7 @@ def lock_shared(conn: Connection, key: int) -> None:
 
 
 _LOCK_ALL = text(
-    "SELECT count(pg_advisory_xact_lock(key)) FROM"
-    " (SELECT unnest(:keys) AS key ORDER BY 1) AS keys"
+    "SELECT count(pg_advisory_xact_lock(key)) FROM (SELECT unnest(:keys) AS key ORDER BY 1) AS keys"
 ).bindparams(bindparam("keys", type_=ARRAY(BigInteger)))
 
 

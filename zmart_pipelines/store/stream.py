@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 import redis
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, delete, func, select
 
+from zmart_pipelines.store.engine import driver
 from zmart_pipelines.store.locks import STREAM, lock
 from zmart_pipelines.store.tables import ops
 
@@ -92,9 +93,7 @@ def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
     if not frames:
         return []
     lock(conn, STREAM)
-    driver = conn.connection.driver_connection
-    assert driver is not None
-    rows = driver.execute(
+    rows = driver(conn).execute(
         _APPEND,
         (
             [frame.channel for frame in frames],
@@ -137,14 +136,16 @@ def _read(conn: Connection, where: Any, limit: int) -> list[StoredFrame]:
 
 def head(conn: Connection) -> int:
     """The last position of all (0 when nothing was ever announced)."""
-    return conn.execute(select(func.coalesce(func.max(_stream.c.position), 0))).scalar_one()
+    position: int | None = conn.execute(select(func.max(_stream.c.position))).scalar_one()
+    return position or 0
 
 
 def channel_head(conn: Connection, channel: str) -> int:
     """The last position of a channel (0: none)."""
-    return conn.execute(
-        select(func.coalesce(func.max(_stream.c.position), 0)).where(_stream.c.channel == channel)
+    position: int | None = conn.execute(
+        select(func.max(_stream.c.position)).where(_stream.c.channel == channel)
     ).scalar_one()
+    return position or 0
 
 
 def prune(conn: Connection, keep: int) -> int:
@@ -155,8 +156,9 @@ def prune(conn: Connection, keep: int) -> int:
     if keep < 1:
         raise ValueError("keep must be at least 1, the head carries the sequence on")
     result = conn.execute(
-        text("DELETE FROM ops.stream WHERE position <= (SELECT max(position) FROM ops.stream) - :k"),
-        {"k": keep},
+        delete(_stream).where(
+            _stream.c.position <= select(func.max(_stream.c.position) - keep).scalar_subquery()
+        )
     )
     return result.rowcount
 

@@ -58,9 +58,7 @@ def observe(conn: Connection, since: int) -> Observation:
             func.count(transactions.c.delivery_id.distinct()),
             func.max(transactions.c.slot),
             func.max(transactions.c.block_time),
-            func.avg(
-                func.extract("epoch", transactions.c.seen_at) - transactions.c.block_time
-            ),
+            func.avg(func.extract("epoch", transactions.c.seen_at) - transactions.c.block_time),
         ).where(new(transactions.c.xid))
     ).one()
     name = func.coalesce(events.c.name, literal_column("'quarantined'"))

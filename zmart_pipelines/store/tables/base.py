@@ -6,7 +6,9 @@ Keys, signatures and hashes are ``bytea``; the edge renders them. A u64 of the c
 
 from __future__ import annotations
 
-from sqlalchemy import Enum, LargeBinary, MetaData, Numeric
+from decimal import Decimal
+
+from sqlalchemy import Dialect, Enum, LargeBinary, MetaData, Numeric, TypeDecorator
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 SCHEMAS = ("chain", "market", "voting", "community", "ops")
@@ -21,7 +23,18 @@ metadata = MetaData(
     }
 )
 
-U64 = Numeric(20, 0)
+
+class U64(TypeDecorator[int]):
+    """A u64 of the chain; an ``int`` in Python."""
+
+    impl = Numeric(20, 0)
+    cache_ok = True
+
+    def process_result_value(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        """The driver's Decimal as ``int``."""
+        return None if value is None else int(value)
+
+
 BYTES = LargeBinary
 TIME = TIMESTAMP(timezone=True)
 

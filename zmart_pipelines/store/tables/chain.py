@@ -78,7 +78,7 @@ transactions = Table(
     Column("logs_truncated", Boolean, nullable=False),
     Column("instructions", JSONB, nullable=False),
     Column("commitment", COMMITMENT, nullable=False),
-    # Bits of the doors it came through: 1 webhook, 2 confirmed poll, 4 finalized window, 8 backfill.
+    # Bits of the doors it came through (``ledger.sources.Source``).
     Column("sources", SmallInteger, nullable=False),
     Column("delivery_id", BigInteger, ForeignKey(deliveries.c.id)),
     Column("seen_at", TIME, nullable=False, server_default=func.now()),

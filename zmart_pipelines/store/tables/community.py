@@ -69,9 +69,7 @@ market_drafts = Table(
 discussions = Table(
     "discussions",
     metadata,
-    Column(
-        "id", UUID(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()")
-    ),
+    Column("id", UUID(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()")),
     Column("market_id", BYTES, nullable=False),
     Column("wallet", BYTES, ForeignKey(users.c.wallet), nullable=False),
     Column("content", Text, nullable=False),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from alembic import op
 
+from zmart_pipelines.store.engine import driver
+
 revision = "0001"
 down_revision = None
 
@@ -17,8 +19,7 @@ _PARTS = ("roles", "chain", "market", "voting", "community", "ops", "rules", "pr
 
 def upgrade() -> None:
     # Past SQLAlchemy, which would read "%" in a script as a parameter's mark.
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
+    connection = driver(op.get_bind())
     for part in _PARTS:
         file = Path(__file__).parent.parent / "sql" / f"{revision}_{part}.sql"
-        driver.execute(file.read_text(encoding="utf-8"))
+        connection.execute(file.read_text(encoding="utf-8"))

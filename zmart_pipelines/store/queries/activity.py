@@ -1,0 +1,115 @@
+"""What happened lately, over all markets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection, Select, Text, cast, func, literal, null, select
+
+from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
+from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.tables import community, market
+
+_markets = market.markets
+_trades = market.trades
+_drafts = community.market_drafts
+
+ActivityType = Literal["trade", "resolution", "creation"]
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """One thing that somebody did.
+
+    :ivar id: hex of the market, or of the transaction and ``-`` log index; unique in its type.
+    :ivar at: chain seconds.
+    :ivar trade_type: 'buy' or 'sell' of a trade; ``amount`` its lamports.
+    :ivar outcome: of a trade its side, of a resolution the proposed one.
+    """
+
+    id: str
+    type: str
+    user: bytes
+    market_id: bytes
+    question: str
+    at: int
+    trade_type: str | None
+    outcome: bool | None
+    amount: int | None
+
+
+def _trade_rows(limit: int) -> Select[tuple[object, ...]]:
+    latest = (
+        select(_trades)
+        .order_by(
+            _trades.c.slot.desc(), _trades.c.index_in_block.desc(), _trades.c.log_index.desc()
+        )
+        .limit(limit)
+        .subquery()
+    )
+    return select(
+        (func.encode(latest.c.signature, "hex") + "-" + cast(latest.c.log_index, Text)).label("id"),
+        literal("trade").label("type"),
+        latest.c.user.label("user"),
+        latest.c.market_id,
+        QUESTION.label("question"),
+        latest.c.traded_at.label("at"),
+        latest.c.trade_type,
+        latest.c.outcome,
+        latest.c.cost.label("amount"),
+    ).select_from(
+        latest.join(_markets, _markets.c.market_id == latest.c.market_id).outerjoin(
+            _drafts, MATCHED
+        )
+    )
+
+
+def _creation_rows(limit: int) -> Select[tuple[object, ...]]:
+    return (
+        select(
+            func.encode(_markets.c.market_id, "hex").label("id"),
+            literal("creation").label("type"),
+            _markets.c.creator.label("user"),
+            _markets.c.market_id,
+            QUESTION.label("question"),
+            _markets.c.created_at.label("at"),
+            null().label("trade_type"),
+            null().label("outcome"),
+            null().label("amount"),
+        )
+        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .order_by(_markets.c.created_at.desc())
+        .limit(limit)
+    )
+
+
+def _resolution_rows(limit: int) -> Select[tuple[object, ...]]:
+    return (
+        select(
+            func.encode(_markets.c.market_id, "hex").label("id"),
+            literal("resolution").label("type"),
+            _markets.c.resolver.label("user"),
+            _markets.c.market_id,
+            QUESTION.label("question"),
+            _markets.c.resolution_proposed_at.label("at"),
+            null().label("trade_type"),
+            _markets.c.proposed_outcome.label("outcome"),
+            null().label("amount"),
+        )
+        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .where(_markets.c.resolver.isnot(None))
+        .order_by(_markets.c.resolution_proposed_at.desc())
+        .limit(limit)
+    )
+
+
+_ROWS = {"trade": _trade_rows, "creation": _creation_rows, "resolution": _resolution_rows}
+
+
+def latest(
+    conn: Connection, *, type_: ActivityType | None = None, limit: int = 20
+) -> list[Activity]:
+    """The latest trades, creations and resolutions by chain time, the newest first."""
+    kinds = [type_] if type_ is not None else list(_ROWS)
+    found = [item for kind in kinds for item in many(Activity, conn.execute(_ROWS[kind](limit)))]
+    return sorted(found, key=lambda item: (-item.at, item.type, item.id))[:limit]

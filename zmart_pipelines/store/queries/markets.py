@@ -1,0 +1,284 @@
+"""Markets with the question that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+
+from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.tables import community, market
+
+_markets = market.markets
+_drafts = community.market_drafts
+
+# Only a draft whose market was seen on chain speaks for the market.
+MATCHED = (_drafts.c.market_id == _markets.c.market_id) & _drafts.c.matched_at.isnot(None)
+
+QUESTION: ColumnElement[str] = func.coalesce(
+    _drafts.c.question,
+    literal("Market ") + func.left(func.encode(_markets.c.market_id, "hex"), 8),
+)
+
+
+class Market(msgspec.Struct, frozen=True):
+    """One market: its projection (``store.tables.market``) and its draft's metadata.
+
+    Without a matched draft ``question`` reads ``Market <first 8 of the id>`` and the
+    metadata fields are None.
+    """
+
+    market_id: bytes
+    address: bytes
+    creator: bytes
+    state: int
+    b_parameter: int
+    initial_liquidity: int
+    current_liquidity: int
+    shares_yes: int
+    shares_no: int
+    total_volume: int
+    created_at: int
+    approved_at: int
+    activated_at: int
+    resolution_proposed_at: int
+    resolved_at: int
+    finalized_at: int
+    resolver: bytes | None
+    proposed_outcome: bool | None
+    final_outcome: bool | None
+    question_hash: str | None
+    evidence_hash: str | None
+    dispute_initiated_at: int
+    dispute_initiator: bytes | None
+    accumulated_resolver_fees: int
+    accumulated_lp_fees: int
+    proposal_likes: int
+    proposal_dislikes: int
+    dispute_agree: int
+    dispute_disagree: int
+    was_disputed: bool
+    cancelled_at: int | None
+    price_yes: int
+    trades_count: int
+    as_of_slot: int
+    commitment: str
+    updated_at: datetime
+    question: str
+    description: str | None
+    category: str | None
+    tags: list[str] | None
+    ends_at: datetime | None
+
+
+class MarketKey(msgspec.Struct, frozen=True):
+    """A market's place in the list; hand the last one of a page to get the next page."""
+
+    created_at: int
+    market_id: bytes
+
+
+def _select() -> Select[Any]:
+    return select(
+        _markets,
+        QUESTION.label("question"),
+        _drafts.c.description,
+        _drafts.c.category,
+        _drafts.c.tags,
+        _drafts.c.ends_at,
+    ).select_from(_markets.outerjoin(_drafts, MATCHED))
+
+
+def _filters(
+    state: int | None,
+    category: str | None,
+    creator: bytes | None,
+    text: str | None,
+) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if state is not None:
+        where.append(_markets.c.state == state)
+    if category is not None:
+        where.append(_drafts.c.category == category)
+    if creator is not None:
+        where.append(_markets.c.creator == creator)
+    if text:
+        where.append(
+            or_(
+                QUESTION.icontains(text, autoescape=True),
+                _drafts.c.description.icontains(text, autoescape=True),
+            )
+        )
+    return where
+
+
+def find(
+    conn: Connection,
+    *,
+    state: int | None = None,
+    category: str | None = None,
+    creator: bytes | None = None,
+    text: str | None = None,
+    limit: int = 20,
+    offset: int = 0,
+    after: MarketKey | None = None,
+) -> list[Market]:
+    """Markets that match, newest first (by chain time, then id).
+
+    :param text: substring of question or description, case-insensitive.
+    :param after: the last market of the page before; steadier than ``offset``.
+    """
+    statement = _select().where(*_filters(state, category, creator, text))
+    if after is not None:
+        statement = statement.where(
+            tuple_(_markets.c.created_at, _markets.c.market_id)
+            < tuple_(literal(after.created_at), literal(after.market_id))
+        )
+    statement = statement.order_by(_markets.c.created_at.desc(), _markets.c.market_id.desc())
+    return many(Market, conn.execute(statement.limit(limit).offset(offset)))
+
+
+def count(
+    conn: Connection,
+    *,
+    state: int | None = None,
+    category: str | None = None,
+    creator: bytes | None = None,
+    text: str | None = None,
+) -> int:
+    """How many markets match (all pages)."""
+    statement = (
+        select(func.count())
+        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .where(*_filters(state, category, creator, text))
+    )
+    return conn.execute(statement).scalar_one()
+
+
+def get(conn: Connection, market_id: bytes) -> Market | None:
+    """The market with this id."""
+    row = conn.execute(_select().where(_markets.c.market_id == market_id)).one_or_none()
+    return None if row is None else one(Market, row)
+
+
+def get_by_address(conn: Connection, address: bytes) -> Market | None:
+    """The market whose account has this address."""
+    row = conn.execute(_select().where(_markets.c.address == address)).one_or_none()
+    return None if row is None else one(Market, row)
+
+
+def resolve(conn: Connection, key: bytes) -> Market | None:
+    """The market with this id or, where none has it, at this address (both are 32 bytes)."""
+    return get(conn, key) or get_by_address(conn, key)
+
+
+def counts_by_state(conn: Connection) -> dict[int, int]:
+    """How many markets are in each state; states without a market are absent."""
+    rows = conn.execute(select(_markets.c.state, func.count()).group_by(_markets.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+class Category(msgspec.Struct, frozen=True):
+    """A category and its markets that are neither final nor cancelled, and all of them."""
+
+    category: str
+    markets: int
+    open_markets: int
+    created_last_day: int
+    created_day_before: int
+
+
+def categories(conn: Connection, now: int) -> list[Category]:
+    """Categories that have markets, the fullest first.
+
+    :param now: chain seconds; the end of the last day.
+    """
+    day = 86_400
+    created = _markets.c.created_at
+    statement = (
+        select(
+            _drafts.c.category,
+            func.count().label("markets"),
+            func.count().filter(_markets.c.state < 5).label("open_markets"),
+            func.count().filter(created > now - day).label("created_last_day"),
+            func.count()
+            .filter(created > now - 2 * day, created <= now - day)
+            .label("created_day_before"),
+        )
+        .select_from(_markets.join(_drafts, MATCHED))
+        .group_by(_drafts.c.category)
+        .order_by(func.count().desc(), _drafts.c.category)
+    )
+    return many(Category, conn.execute(statement))
+
+
+class RelatedMarket(msgspec.Struct, frozen=True):
+    """A market like another one."""
+
+    market_id: bytes
+    question: str
+    category: str | None
+    price_yes: int
+    category_match: bool
+
+
+def related(conn: Connection, market_id: bytes, *, limit: int = 3) -> list[RelatedMarket]:
+    """Other open markets: those of the same category first, then by volume."""
+    own = (
+        select(_drafts.c.category)
+        .where(_drafts.c.market_id == market_id, _drafts.c.matched_at.isnot(None))
+        .scalar_subquery()
+    )
+    match = func.coalesce(_drafts.c.category == own, False)
+    statement = (
+        select(
+            _markets.c.market_id,
+            QUESTION.label("question"),
+            _drafts.c.category,
+            _markets.c.price_yes,
+            match.label("category_match"),
+        )
+        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .where(_markets.c.market_id != market_id, _markets.c.state < 5)
+        .order_by(case((match, 0), else_=1), _markets.c.total_volume.desc(), _markets.c.market_id)
+        .limit(limit)
+    )
+    exists = conn.execute(
+        select(_markets.c.market_id).where(_markets.c.market_id == market_id)
+    ).one_or_none()
+    return [] if exists is None else many(RelatedMarket, conn.execute(statement))
+
+
+def questions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]:
+    """The questions of these markets, by id."""
+    rows = conn.execute(
+        select(_markets.c.market_id, QUESTION)
+        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .where(_markets.c.market_id.in_(market_ids))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def last_chain_time(conn: Connection) -> int:
+    """The latest chain second that a creation or a trade names (0: none)."""
+    trades = market.trades
+    created: int | None = conn.execute(select(func.max(_markets.c.created_at))).scalar_one()
+    traded: int | None = conn.execute(
+        select(trades.c.traded_at)
+        .order_by(trades.c.slot.desc(), trades.c.index_in_block.desc(), trades.c.log_index.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return max(created or 0, traded or 0)

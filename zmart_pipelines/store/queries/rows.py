@@ -1,0 +1,28 @@
+"""From result rows to Structs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Row
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def one(cls: type[T], row: Row[tuple[object, ...]]) -> T:
+    """The row as ``cls``, field by column name; sums of integers become ``int``."""
+    values = row._mapping
+    return cls(
+        **{
+            field: int(value) if isinstance(value := values[field], Decimal) else value
+            for field in cls.__struct_fields__
+        }
+    )
+
+
+def many(cls: type[T], rows: Iterable[Row[tuple[object, ...]]]) -> list[T]:
+    """The rows as ``cls``."""
+    return [one(cls, row) for row in rows]

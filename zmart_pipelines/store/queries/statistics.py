@@ -1,0 +1,200 @@
+"""Figures of markets and wallets: volumes, price history, what is trending."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, func, literal, select
+
+from zmart_pipelines.store.queries import discussions, votes
+from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
+from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.tables import community, market
+
+DAY = 86_400
+ACTIVE = 2
+
+_markets = market.markets
+_trades = market.trades
+_drafts = community.market_drafts
+
+
+class MarketStats(msgspec.Struct, frozen=True):
+    """A market's trading: amounts in lamports, a buy with fees and a sell net of them."""
+
+    total_volume: int
+    total_trades: int
+    unique_traders: int
+    buy_volume: int
+    sell_volume: int
+    volume_last_day: int
+    last_trade_at: int | None
+
+
+def of_market(conn: Connection, market_id: bytes, now: int) -> MarketStats:
+    """The market's figures (zeros where it has no trades).
+
+    :param now: chain seconds; the end of the last day.
+    """
+    cost = _trades.c.cost
+    row = conn.execute(
+        select(
+            func.coalesce(func.sum(cost), 0).label("total_volume"),
+            func.count().label("total_trades"),
+            func.count(func.distinct(_trades.c.user)).label("unique_traders"),
+            func.coalesce(func.sum(cost).filter(_trades.c.trade_type == "buy"), 0).label(
+                "buy_volume"
+            ),
+            func.coalesce(func.sum(cost).filter(_trades.c.trade_type == "sell"), 0).label(
+                "sell_volume"
+            ),
+            func.coalesce(func.sum(cost).filter(_trades.c.traded_at > now - DAY), 0).label(
+                "volume_last_day"
+            ),
+            func.max(_trades.c.traded_at).label("last_trade_at"),
+        ).where(_trades.c.market_id == market_id)
+    ).one()
+    return one(MarketStats, row)
+
+
+class PricePoint(msgspec.Struct, frozen=True):
+    """The price of YES (9 decimals) after a trade, and when that was (chain seconds)."""
+
+    traded_at: int
+    price_yes: int
+
+
+def price_history(conn: Connection, market_id: bytes, *, limit: int = 100) -> list[PricePoint]:
+    """The last ``limit`` prices of a market, the oldest first."""
+    latest = (
+        select(
+            _trades.c.traded_at,
+            _trades.c.price_yes,
+            _trades.c.slot,
+            _trades.c.index_in_block,
+            _trades.c.log_index,
+        )
+        .where(_trades.c.market_id == market_id)
+        .order_by(
+            _trades.c.slot.desc(), _trades.c.index_in_block.desc(), _trades.c.log_index.desc()
+        )
+        .limit(limit)
+        .subquery()
+    )
+    statement = select(latest.c.traded_at, latest.c.price_yes).order_by(
+        latest.c.slot, latest.c.index_in_block, latest.c.log_index
+    )
+    return many(PricePoint, conn.execute(statement))
+
+
+class TrendingMarket(msgspec.Struct, frozen=True):
+    """An active market by its last day of trading.
+
+    :ivar price_yes: now; ``price_day_ago`` where it stood a day ago (the opening price
+        where it is younger), both with 9 decimals.
+    :ivar volume_last_day: lamports.
+    """
+
+    market_id: bytes
+    question: str
+    price_yes: int
+    price_day_ago: int
+    volume_last_day: int
+    unique_traders: int
+
+
+def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMarket]:
+    """Active markets with the most volume in the last day, then the most traders.
+
+    :param now: chain seconds; the end of the last day.
+    """
+    recent = (
+        select(
+            _trades.c.market_id,
+            func.sum(_trades.c.cost).label("volume"),
+            func.count(func.distinct(_trades.c.user)).label("traders"),
+        )
+        .where(_trades.c.traded_at > now - DAY)
+        .group_by(_trades.c.market_id)
+        .subquery()
+    )
+    before = (
+        select(_trades.c.price_yes)
+        .where(_trades.c.market_id == _markets.c.market_id, _trades.c.traded_at <= now - DAY)
+        .order_by(
+            _trades.c.slot.desc(), _trades.c.index_in_block.desc(), _trades.c.log_index.desc()
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        select(
+            _markets.c.market_id,
+            QUESTION.label("question"),
+            _markets.c.price_yes,
+            func.coalesce(before, literal(500_000_000)).label("price_day_ago"),
+            func.coalesce(recent.c.volume, 0).label("volume_last_day"),
+            func.coalesce(recent.c.traders, 0).label("unique_traders"),
+        )
+        .select_from(
+            _markets.outerjoin(_drafts, MATCHED).outerjoin(
+                recent, recent.c.market_id == _markets.c.market_id
+            )
+        )
+        .where(_markets.c.state == ACTIVE)
+        .order_by(
+            func.coalesce(recent.c.volume, 0).desc(),
+            func.coalesce(recent.c.traders, 0).desc(),
+            _markets.c.created_at.desc(),
+            _markets.c.market_id,
+        )
+        .limit(limit)
+    )
+    return many(TrendingMarket, conn.execute(statement))
+
+
+class UserStats(msgspec.Struct, frozen=True):
+    """What a wallet did. ``total_volume`` in lamports."""
+
+    total_trades: int
+    total_volume: int
+    markets_traded: int
+    markets_created: int
+    proposal_votes: int
+    dispute_votes: int
+    discussions: int
+    claimed: int
+
+    @property
+    def total_votes(self) -> int:
+        """Votes of both kinds."""
+        return self.proposal_votes + self.dispute_votes
+
+
+def of_user(conn: Connection, wallet: bytes) -> UserStats:
+    """The wallet's figures (zeros for an unknown one)."""
+    trades = conn.execute(
+        select(
+            func.count().label("number"),
+            func.coalesce(func.sum(_trades.c.cost), 0).label("volume"),
+            func.count(func.distinct(_trades.c.market_id)).label("markets"),
+        ).where(_trades.c.user == wallet)
+    ).one()
+    created = conn.execute(
+        select(func.count()).select_from(_markets).where(_markets.c.creator == wallet)
+    ).scalar_one()
+    claimed = conn.execute(
+        select(func.coalesce(func.sum(market.claims.c.amount), 0)).where(
+            market.claims.c.user == wallet
+        )
+    ).scalar_one()
+    cast = votes.counts_of_wallet(conn, wallet)
+    return UserStats(
+        total_trades=trades.number,
+        total_volume=int(trades.volume),
+        markets_traded=trades.markets,
+        markets_created=created,
+        proposal_votes=cast["proposal"],
+        dispute_votes=cast["dispute"],
+        discussions=discussions.count(conn, wallet=wallet),
+        claimed=int(claimed),
+    )

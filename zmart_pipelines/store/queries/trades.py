@@ -1,0 +1,132 @@
+"""Trades, claims and withdrawals."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, func, literal, select, tuple_
+
+from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.tables import market
+
+_trades = market.trades
+_claims = market.claims
+_withdrawals = market.withdrawals
+
+
+class Trade(msgspec.Struct, frozen=True):
+    """One trade. ``cost`` is a buy's total with fees or a sell's net proceeds, in lamports;
+    shares and ``price_yes`` (after the trade) have 9 decimals; ``traded_at`` chain seconds.
+    """
+
+    signature: bytes
+    log_index: int
+    market_id: bytes
+    user: bytes
+    trade_type: str
+    outcome: bool
+    shares: int
+    cost: int
+    price_yes: int
+    traded_at: int
+    slot: int
+    index_in_block: int
+    commitment: str
+
+
+class TradeKey(msgspec.Struct, frozen=True):
+    """A trade's place in the chain's order."""
+
+    slot: int
+    index_in_block: int
+    log_index: int
+
+
+def find(
+    conn: Connection,
+    *,
+    market_id: bytes | None = None,
+    user: bytes | None = None,
+    descending: bool = True,
+    limit: int = 50,
+    offset: int = 0,
+    after: TradeKey | None = None,
+) -> list[Trade]:
+    """Trades of a market or a wallet in the chain's order, the newest first by default.
+
+    :param after: the last trade of the page before, in the same direction.
+    """
+    key = (_trades.c.slot, _trades.c.index_in_block, _trades.c.log_index)
+    statement = select(_trades)
+    if market_id is not None:
+        statement = statement.where(_trades.c.market_id == market_id)
+    if user is not None:
+        statement = statement.where(_trades.c.user == user)
+    if after is not None:
+        last = tuple_(literal(after.slot), literal(after.index_in_block), literal(after.log_index))
+        statement = statement.where(tuple_(*key) < last if descending else tuple_(*key) > last)
+    order = [column.desc() for column in key] if descending else list(key)
+    return many(Trade, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+
+
+def count(conn: Connection, *, market_id: bytes | None = None, user: bytes | None = None) -> int:
+    """How many trades a market or a wallet has."""
+    statement = select(func.count()).select_from(_trades)
+    if market_id is not None:
+        statement = statement.where(_trades.c.market_id == market_id)
+    if user is not None:
+        statement = statement.where(_trades.c.user == user)
+    return conn.execute(statement).scalar_one()
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One payout; ``amount`` in lamports, ``outcome`` None for a refund."""
+
+    signature: bytes
+    log_index: int
+    market_id: bytes
+    user: bytes
+    outcome: bool | None
+    amount: int
+    claimed_at: int
+    slot: int
+    commitment: str
+
+
+def claims(
+    conn: Connection,
+    *,
+    market_id: bytes | None = None,
+    user: bytes | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Claim]:
+    """Claims, the newest first."""
+    statement = select(_claims)
+    if market_id is not None:
+        statement = statement.where(_claims.c.market_id == market_id)
+    if user is not None:
+        statement = statement.where(_claims.c.user == user)
+    order = (_claims.c.slot.desc(), _claims.c.signature, _claims.c.log_index.desc())
+    return many(Claim, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+
+
+class Withdrawal(msgspec.Struct, frozen=True):
+    """What a creator took out; ``amount`` in lamports."""
+
+    signature: bytes
+    log_index: int
+    market_id: bytes
+    creator: bytes
+    amount: int
+    withdrawn_at: int
+    slot: int
+
+
+def withdrawals(conn: Connection, market_id: bytes) -> list[Withdrawal]:
+    """A market's withdrawals, the oldest first."""
+    statement = (
+        select(_withdrawals)
+        .where(_withdrawals.c.market_id == market_id)
+        .order_by(_withdrawals.c.slot, _withdrawals.c.log_index)
+    )
+    return many(Withdrawal, conn.execute(statement))

@@ -1,0 +1,199 @@
+"""Votes of a market or a wallet: signed ballots and the chain's records together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    func,
+    literal,
+    select,
+)
+
+from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
+from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.tables import community, market, metadata, voting
+from zmart_pipelines.store.tables.base import TIME
+
+# A view is no table of ours to create, so it is kept out of the metadata that migrations
+# are compared with.
+effective_ballots = Table(
+    "effective_ballots",
+    type(metadata)(),
+    Column("market_id", LargeBinary),
+    Column("kind", Text),
+    Column("round", Integer),
+    Column("wallet", LargeBinary),
+    Column("source", Text),
+    Column("choice", Boolean),
+    Column("signature", LargeBinary),
+    Column("voted_at", TIME),
+    Column("ballot_id", BigInteger),
+    schema="voting",
+)
+
+_votes = effective_ballots
+_tallies = voting.tallies
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """One wallet's vote of one kind in one round.
+
+    :ivar source: 'chain' for a VoteRecord (``signature`` is its transaction), 'wallet' for
+        a signed ballot (``signature`` is the wallet's, ``ballot_id`` names the row).
+    :ivar choice: like, or agreement with the dispute, when true.
+    """
+
+    market_id: bytes
+    kind: str
+    round: int
+    wallet: bytes
+    source: str
+    choice: bool
+    signature: bytes
+    voted_at: datetime
+    ballot_id: int | None
+
+
+class VoteCounts(msgspec.Struct, frozen=True):
+    """The effective votes of a market and kind in its latest round.
+
+    :ivar status: the tally's: 'open', 'frozen' or 'reopened'; None before the first vote.
+    """
+
+    kind: str
+    round: int
+    votes_for: int
+    votes_against: int
+    status: str | None
+
+    @property
+    def total(self) -> int:
+        """All votes."""
+        return self.votes_for + self.votes_against
+
+
+def find(
+    conn: Connection,
+    market_id: bytes,
+    *,
+    kind: str | None = None,
+    round_: int | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Vote]:
+    """A market's effective votes, the newest first; of every kind and round unless named."""
+    statement = select(_votes).where(_votes.c.market_id == market_id)
+    if kind is not None:
+        statement = statement.where(_votes.c.kind == kind)
+    if round_ is not None:
+        statement = statement.where(_votes.c.round == round_)
+    order = (_votes.c.voted_at.desc(), _votes.c.wallet, _votes.c.kind, _votes.c.round.desc())
+    return many(Vote, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+
+
+def of_wallet(
+    conn: Connection,
+    wallet: bytes,
+    *,
+    kind: str | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Vote]:
+    """A wallet's effective votes, the newest first."""
+    statement = select(_votes).where(_votes.c.wallet == wallet)
+    if kind is not None:
+        statement = statement.where(_votes.c.kind == kind)
+    order = (_votes.c.voted_at.desc(), _votes.c.market_id, _votes.c.kind, _votes.c.round.desc())
+    return many(Vote, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+
+
+def latest_round(conn: Connection, market_id: bytes, kind: str) -> int:
+    """The round that is going on (0 before the first reopening)."""
+    number: int | None = conn.execute(
+        select(func.max(_tallies.c.round)).where(
+            _tallies.c.market_id == market_id, _tallies.c.kind == kind
+        )
+    ).scalar_one()
+    return number or 0
+
+
+def counts(conn: Connection, market_id: bytes, kind: str) -> VoteCounts:
+    """The effective votes of the latest round, counted now."""
+    number = latest_round(conn, market_id, kind)
+    row = conn.execute(
+        select(
+            func.count().filter(_votes.c.choice).label("votes_for"),
+            func.count().filter(~_votes.c.choice).label("votes_against"),
+        ).where(_votes.c.market_id == market_id, _votes.c.kind == kind, _votes.c.round == number)
+    ).one()
+    status = conn.execute(
+        select(_tallies.c.status).where(
+            _tallies.c.market_id == market_id,
+            _tallies.c.kind == kind,
+            _tallies.c.round == number,
+        )
+    ).scalar_one_or_none()
+    return VoteCounts(kind, number, row.votes_for, row.votes_against, status)
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """A row of ``voting.tallies`` with its market's question and state."""
+
+    market_id: bytes
+    question: str
+    state: int
+    kind: str
+    round: int
+    status: str
+    votes_for: int
+    votes_against: int
+    frozen_slot: int | None
+    frozen_chain_time: int | None
+    bundle_cid: str | None
+    frozen_at: datetime | None
+
+
+def tallies(
+    conn: Connection, *, kind: str | None = None, status: str | None = None, limit: int = 1000
+) -> list[Tally]:
+    """Tallies of known markets, the latest opened first."""
+    statement: Select[tuple[object, ...]] = select(
+        _tallies, QUESTION.label("question"), market.markets.c.state
+    ).select_from(
+        _tallies.join(market.markets, market.markets.c.market_id == _tallies.c.market_id).outerjoin(
+            community.market_drafts, MATCHED
+        )
+    )
+    if kind is not None:
+        statement = statement.where(_tallies.c.kind == kind)
+    if status is not None:
+        statement = statement.where(_tallies.c.status == status)
+    order = (_tallies.c.opened_at.desc(), _tallies.c.market_id, _tallies.c.kind)
+    return many(Tally, conn.execute(statement.order_by(*order).limit(limit)))
+
+
+def distinct_voters(conn: Connection) -> int:
+    """Wallets that ever voted, on chain or by ballot."""
+    voters = select(voting.ballots.c.wallet).union(select(market.chain_votes.c.wallet))
+    return conn.execute(select(func.count()).select_from(voters.subquery())).scalar_one()
+
+
+def counts_of_wallet(conn: Connection, wallet: bytes) -> dict[str, int]:
+    """How often the wallet voted, by kind (both kinds are always there)."""
+    rows = conn.execute(
+        select(_votes.c.kind, func.count(func.distinct(_votes.c.market_id)))
+        .where(_votes.c.wallet == literal(wallet))
+        .group_by(_votes.c.kind)
+    )
+    return {"proposal": 0, "dispute": 0} | {row[0]: row[1] for row in rows}
