@@ -1,0 +1,1 @@
+"""How one talks to Solana: RPC, raw transactions, their logs, and signing."""

@@ -1,0 +1,130 @@
+"""What a Solana node answers: the values given to callers, then the wire's own shapes."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from solders.hash import Hash
+from solders.pubkey import Pubkey
+
+T = TypeVar("T")
+Commitment = Literal["processed", "confirmed", "finalized"]
+
+
+class At(msgspec.Struct, Generic[T], frozen=True):
+    """A value and the slot as of which the node answered."""
+
+    slot: int
+    value: T
+
+
+class Blockhash(msgspec.Struct, frozen=True):
+    """A blockhash, the last block height at which it is valid, and the answer's slot."""
+
+    hash: Hash
+    last_valid_block_height: int
+    slot: int
+
+
+class AccountData(msgspec.Struct, frozen=True):
+    """An account: its owner, balance and bytes."""
+
+    owner: Pubkey
+    lamports: int
+    data: bytes
+    executable: bool = False
+
+
+class SignatureInfo(msgspec.Struct, frozen=True):
+    """A transaction that names an address. ``error`` is None for success."""
+
+    signature: bytes
+    slot: int
+    index_in_block: int | None
+    error: Any
+    block_time: int | None
+    commitment: str | None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What a node knows of a transaction. ``error`` is None for success."""
+
+    slot: int
+    confirmations: int | None
+    error: Any
+    commitment: str | None
+
+
+class Simulation(msgspec.Struct, frozen=True):
+    """A simulated transaction. ``error`` is None for success; ``slot`` as of which."""
+
+    error: Any
+    logs: list[str]
+    units: int | None
+    slot: int
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """The cluster's clock as programs see it; Unix seconds."""
+
+    slot: int
+    unix_timestamp: int
+
+
+class PrioritizationFee(msgspec.Struct, frozen=True, rename={"fee": "prioritizationFee"}):
+    """The least price per compute unit, in micro-lamports, that landed in a slot."""
+
+    slot: int
+    fee: int
+
+
+# The shapes below are those of https://solana.com/docs/rpc/http.
+
+
+class Context(msgspec.Struct):
+    slot: int
+
+
+class Contextual(msgspec.Struct, Generic[T]):
+    context: Context
+    value: T
+
+
+class AccountRow(msgspec.Struct):
+    owner: str
+    lamports: int
+    data: tuple[str, str]
+    executable: bool = False
+
+
+class KeyedRow(msgspec.Struct):
+    pubkey: str
+    account: AccountRow
+
+
+class BlockhashRow(msgspec.Struct, rename="camel"):
+    blockhash: str
+    last_valid_block_height: int
+
+
+class SignatureRow(msgspec.Struct, rename="camel"):
+    signature: str
+    slot: int
+    err: Any = None
+    block_time: int | None = None
+    confirmation_status: str | None = None
+    transaction_index: int | None = None
+
+
+class StatusRow(msgspec.Struct, rename="camel"):
+    slot: int
+    confirmations: int | None = None
+    err: Any = None
+    confirmation_status: str | None = None
+
+
+class SimulationRow(msgspec.Struct, rename="camel"):
+    err: Any = None
+    logs: list[str] | None = None
+    units_consumed: int | None = None

@@ -1,0 +1,210 @@
+"""JSON-RPC 2.0 over HTTP: one call, its retries, and errors with names.
+
+Calls that only read are repeated after transient failures, with growing, jittered pauses
+or the server's own Retry-After. Others are sent once: the caller decides what a lost
+answer means. No error text holds the URL's path or query, where providers put API keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from itertools import count
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 4
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 10.0
+
+# Errors by which a node says "not now": behind, unhealthy, block not there yet, long-term
+# storage down, or below the asked minContextSlot. agave rpc-client-api, custom_error.rs.
+_TRANSIENT: Final = frozenset({-32004, -32005, -32014, -32016, -32019})
+
+# httpx logs each request with its whole URL, and the query may hold an API key.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class RpcError(Exception):
+    """The node answered with an error. ``data`` is the error's own data, if any."""
+
+    def __init__(self, code: int, message: str, data: Any = None, method: str = "") -> None:
+        super().__init__(f"{method}: {message} ({code})" if method else f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.data = data
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.code in _TRANSIENT
+
+
+class RpcUnavailable(Exception):
+    """No usable answer: no connection, a timeout, an HTTP error, or not JSON-RPC."""
+
+
+class RateLimited(RpcUnavailable):
+    """The endpoint asks for a pause. ``retry_after`` is in seconds, None where it names none."""
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class _Fault(msgspec.Struct):
+    code: int
+    message: str
+    data: Any = None
+
+
+class _Answer(msgspec.Struct):
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Fault | None = None
+
+
+_answer: Final = msgspec.json.Decoder(_Answer)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class JsonRpc:
+    """An endpoint. Safe to use from several threads; close it or use it as a context."""
+
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        *,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``timeout`` in seconds for each try; ``attempts`` for calls that only read."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the RPC URL must be http:// or https:// and name a host")
+        # Names the endpoint in errors: neither user, path nor query.
+        port = f":{parts.port}" if parts.port else ""
+        self.label = f"{parts.scheme}://{parts.hostname}{port}"
+        self._url = url
+        self._client = httpx.Client(
+            timeout=timeout,
+            headers={"content-type": "application/json"},
+            # A proxy from the environment must not stand between us and our own machine.
+            trust_env=not _is_local(parts.hostname),
+        )
+        self._attempts = attempts
+        self._sleep = sleep
+        self._ids = count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label})"
+
+    def read(self, method: str, params: Sequence[Any], result: type[T]) -> T:
+        """A call that changes nothing, repeated after transient failures.
+
+        ``result`` is the type of the answer's result. Raises RpcError, RpcUnavailable,
+        RateLimited after the last try.
+        """
+        pause = FIRST_PAUSE
+        for remaining in range(self._attempts - 1, -1, -1):
+            try:
+                return self.call(method, params, result)
+            except RpcError as error:
+                if not error.transient or not remaining:
+                    raise
+                wait = random.uniform(pause / 2, pause)
+            except RateLimited as error:
+                named = error.retry_after
+                if not remaining or (named is not None and named > LONGEST_PAUSE):
+                    raise
+                wait = random.uniform(pause / 2, pause)
+                if named is not None:
+                    wait = max(named, wait)
+            except RpcUnavailable:
+                if not remaining:
+                    raise
+                wait = random.uniform(pause / 2, pause)
+            self._sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        raise AssertionError("attempts must be at least 1")
+
+    def call(self, method: str, params: Sequence[Any], result: type[T]) -> T:
+        """One call, sent once."""
+        number = next(self._ids)
+        body = _encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        try:
+            response = self._client.post(self._url, content=body)
+        except httpx.TimeoutException:
+            raise RpcUnavailable(f"{method}: no answer in time from {self.label}") from None
+        except httpx.HTTPError as error:
+            raise RpcUnavailable(f"{method}: {type(error).__name__} at {self.label}") from None
+        status = response.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            raise RateLimited(f"{method}: rate limited by {self.label}", _retry_after(response))
+        try:
+            answer = _answer.decode(response.content)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            answer = None
+        if answer is not None and answer.error is not None:
+            fault = answer.error
+            if fault.code == httpx.codes.TOO_MANY_REQUESTS:
+                raise RateLimited(f"{method}: {fault.message}", _retry_after(response))
+            raise RpcError(fault.code, fault.message, fault.data, method)
+        if status != httpx.codes.OK:
+            if status == httpx.codes.SERVICE_UNAVAILABLE and "retry-after" in response.headers:
+                raise RateLimited(f"{method}: {self.label} is busy", _retry_after(response))
+            raise RpcUnavailable(f"{method}: HTTP {status} from {self.label}")
+        if answer is None or answer.id != number:
+            raise RpcUnavailable(f"{method}: {self.label} did not answer in JSON-RPC")
+        try:
+            return msgspec.json.decode(answer.result, type=result)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds from a Retry-After header, which holds seconds or a date."""
+    value = response.headers.get("retry-after")
+    if value is None:
+        return None
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

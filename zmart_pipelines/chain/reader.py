@@ -1,0 +1,137 @@
+"""The program's accounts as typed values, each with the slot it was read at."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from solders.pubkey import Pubkey
+
+from zmart_pipelines.chain.rpc import At, Commitment, RpcClient
+from zmart_pipelines.program.accounts import (
+    DISCRIMINATOR,
+    GlobalConfig,
+    MarketAccount,
+    MarketState,
+    UserPosition,
+    VoteKind,
+    VoteRecord,
+    decode_as,
+    field_offset,
+)
+from zmart_pipelines.program.addresses import config_address, market_address, position_address
+
+A = TypeVar("A", GlobalConfig, MarketAccount, UserPosition, VoteRecord)
+
+
+class AccountMissing(Exception):
+    """An account that must exist does not."""
+
+
+class ChainReader:
+    """Reads one program's accounts through one node.
+
+    All methods raise what RpcClient raises, and DecodeError for bytes that are not the
+    account; ``min_context_slot`` refuses a node that has not reached that slot.
+    """
+
+    def __init__(self, rpc: RpcClient, program: Pubkey) -> None:
+        self.rpc = rpc
+        self.program = program
+
+    def config(
+        self, commitment: Commitment = "finalized", min_context_slot: int | None = None
+    ) -> At[GlobalConfig]:
+        """The protocol's configuration; AccountMissing where the program has none yet."""
+        address = config_address(self.program)[0]
+        found = self._one(GlobalConfig, address, commitment, min_context_slot)
+        if found.value is None:
+            raise AccountMissing(f"GlobalConfig {address} of program {self.program}")
+        return At(found.slot, found.value)
+
+    def market(
+        self,
+        market_id: bytes,
+        commitment: Commitment = "finalized",
+        min_context_slot: int | None = None,
+    ) -> At[MarketAccount | None]:
+        """A market by its id; None where it does not exist."""
+        address = market_address(self.program, market_id)[0]
+        return self._one(MarketAccount, address, commitment, min_context_slot)
+
+    def position(
+        self,
+        market_id: bytes,
+        user: Pubkey,
+        commitment: Commitment = "finalized",
+        min_context_slot: int | None = None,
+    ) -> At[UserPosition | None]:
+        """What a user holds in a market; None where the user never traded in it."""
+        market = market_address(self.program, market_id)[0]
+        address = position_address(self.program, market, user)[0]
+        return self._one(UserPosition, address, commitment, min_context_slot)
+
+    def markets(
+        self,
+        state: MarketState | None = None,
+        commitment: Commitment = "finalized",
+        min_context_slot: int | None = None,
+    ) -> At[list[MarketAccount]]:
+        """All markets, or those in one state, as of one slot, in no order."""
+        filters = []
+        if state is not None:
+            filters.append((field_offset(MarketAccount, "state"), bytes([state])))
+        return self._all(MarketAccount, filters, commitment, min_context_slot)
+
+    def positions(
+        self,
+        market_id: bytes | None = None,
+        commitment: Commitment = "finalized",
+        min_context_slot: int | None = None,
+    ) -> At[list[UserPosition]]:
+        """All positions, or those in one market, as of one slot, in no order."""
+        filters = []
+        if market_id is not None:
+            market = market_address(self.program, market_id)[0]
+            filters.append((field_offset(UserPosition, "market"), bytes(market)))
+        return self._all(UserPosition, filters, commitment, min_context_slot)
+
+    def vote_records(
+        self,
+        market_id: bytes,
+        kind: VoteKind,
+        commitment: Commitment = "finalized",
+        min_context_slot: int | None = None,
+    ) -> At[list[VoteRecord]]:
+        """The on-chain votes of a kind on a market, as of one slot, in no order."""
+        market = market_address(self.program, market_id)[0]
+        filters = [
+            (field_offset(VoteRecord, "market"), bytes(market)),
+            (field_offset(VoteRecord, "vote_type"), bytes([kind])),
+        ]
+        return self._all(VoteRecord, filters, commitment, min_context_slot)
+
+    def _one(
+        self, cls: type[A], address: Pubkey, commitment: Commitment, min_context_slot: int | None
+    ) -> At[A | None]:
+        found = self.rpc.account(address, commitment, min_context_slot)
+        account = found.value
+        # Anyone can send lamports to an address before the program creates its account.
+        if account is None or account.owner != self.program:
+            return At(found.slot, None)
+        return At(found.slot, decode_as(cls, account.data))
+
+    def _all(
+        self,
+        cls: type[A],
+        filters: list[tuple[int, bytes]],
+        commitment: Commitment,
+        min_context_slot: int | None,
+    ) -> At[list[A]]:
+        found = self.rpc.program_accounts(
+            self.program,
+            DISCRIMINATOR[cls],
+            filters,
+            commitment,
+            min_context_slot=min_context_slot,
+        )
+        return At(found.slot, [decode_as(cls, data) for _, data in found.value])

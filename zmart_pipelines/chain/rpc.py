@@ -1,0 +1,331 @@
+"""The RPC methods of a Solana node that this project uses, with typed answers.
+
+https://solana.com/docs/rpc/http. Levels of commitment: ``processed``, ``confirmed``,
+``finalized``. ``min_context_slot`` makes a node that has not reached that slot refuse
+instead of answering from the past. Errors: see ``zmart_pipelines.chain.jsonrpc``.
+"""
+
+from __future__ import annotations
+
+import struct
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from solders.hash import Hash
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from zmart_pipelines.chain import base58
+from zmart_pipelines.chain.answers import (
+    AccountData,
+    AccountRow,
+    At,
+    Blockhash,
+    BlockhashRow,
+    Clock,
+    Commitment,
+    Contextual,
+    KeyedRow,
+    PrioritizationFee,
+    SignatureInfo,
+    SignatureRow,
+    Simulation,
+    SimulationRow,
+    Status,
+    StatusRow,
+)
+from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.program.ids import CLOCK_SYSVAR
+
+__all__ = [
+    "AccountData",
+    "At",
+    "Blockhash",
+    "Clock",
+    "Commitment",
+    "PrioritizationFee",
+    "RateLimited",
+    "RpcClient",
+    "RpcError",
+    "RpcUnavailable",
+    "SignatureInfo",
+    "Simulation",
+    "Status",
+]
+
+MAX_ACCOUNTS = 100
+MAX_STATUSES = 256
+_NODE_UNHEALTHY = -32005
+# Clock: slot u64, epoch_start_timestamp i64, epoch u64, leader_schedule_epoch u64,
+# unix_timestamp i64.
+_CLOCK = struct.Struct("<QqQQq")
+
+
+def _options(**values: Any) -> dict[str, Any]:
+    """A configuration object without what is None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _account(row: AccountRow) -> AccountData:
+    try:
+        return AccountData(
+            Pubkey.from_string(row.owner),
+            row.lamports,
+            b64decode(row.data[0], validate=True),
+            row.executable,
+        )
+    except ValueError as error:
+        raise RpcUnavailable(f"unexpected account: {error}") from None
+
+
+def _signature(text: str) -> bytes:
+    try:
+        return bytes(Signature.from_string(text))
+    except ValueError:
+        raise RpcUnavailable("unexpected result: not a base58 signature") from None
+
+
+class RpcClient(JsonRpc):
+    """A node, synchronous; one per endpoint. Usable from several threads."""
+
+    def slot(self, commitment: Commitment) -> int:
+        """The slot the node has reached."""
+        return self.read("getSlot", [{"commitment": commitment}], int)
+
+    def block_height(self, commitment: Commitment) -> int:
+        """The number of blocks below the node's newest; skipped slots do not count."""
+        return self.read("getBlockHeight", [{"commitment": commitment}], int)
+
+    def latest_blockhash(self, commitment: Commitment) -> Blockhash:
+        """A blockhash to sign with."""
+        answer = self.read(
+            "getLatestBlockhash", [{"commitment": commitment}], Contextual[BlockhashRow]
+        )
+        value = answer.value
+        return Blockhash(
+            Hash.from_string(value.blockhash), value.last_valid_block_height, answer.context.slot
+        )
+
+    def account(
+        self, address: Pubkey, commitment: Commitment, min_context_slot: int | None = None
+    ) -> At[AccountData | None]:
+        """An account, None where there is none."""
+        options = _options(
+            encoding="base64", commitment=commitment, minContextSlot=min_context_slot
+        )
+        answer = self.read("getAccountInfo", [str(address), options], Contextual[AccountRow | None])
+        row = answer.value
+        return At(answer.context.slot, None if row is None else _account(row))
+
+    def accounts(
+        self,
+        addresses: Sequence[Pubkey],
+        commitment: Commitment,
+        min_context_slot: int | None = None,
+    ) -> At[list[AccountData | None]]:
+        """Up to 100 accounts as of one slot, in the order asked for; more is a ValueError."""
+        if len(addresses) > MAX_ACCOUNTS:
+            raise ValueError(f"{len(addresses)} accounts, at most {MAX_ACCOUNTS} in one call")
+        options = _options(
+            encoding="base64", commitment=commitment, minContextSlot=min_context_slot
+        )
+        answer = self.read(
+            "getMultipleAccounts",
+            [[str(address) for address in addresses], options],
+            Contextual[list[AccountRow | None]],
+        )
+        rows = [None if row is None else _account(row) for row in answer.value]
+        return At(answer.context.slot, rows)
+
+    def program_accounts(
+        self,
+        program: Pubkey,
+        discriminator: bytes,
+        filters: Sequence[tuple[int, bytes]] = (),
+        commitment: Commitment = "finalized",
+        *,
+        data_size: int | None = None,
+        min_context_slot: int | None = None,
+    ) -> At[list[tuple[Pubkey, bytes]]]:
+        """All accounts of a program that start with ``discriminator``, as of one slot.
+
+        ``filters`` are (offset, bytes) that the account's data must hold as well.
+        """
+        matches: list[dict[str, Any]] = [
+            {"memcmp": {"offset": offset, "bytes": base58.encode(data)}}
+            for offset, data in ((0, discriminator), *filters)
+        ]
+        if data_size is not None:
+            matches.append({"dataSize": data_size})
+        options = _options(
+            encoding="base64",
+            commitment=commitment,
+            filters=matches,
+            withContext=True,
+            minContextSlot=min_context_slot,
+        )
+        answer = self.read(
+            "getProgramAccounts", [str(program), options], Contextual[list[KeyedRow]]
+        )
+        rows = [
+            (Pubkey.from_string(row.pubkey), _account(row.account).data) for row in answer.value
+        ]
+        return At(answer.context.slot, rows)
+
+    def signatures_for_address(
+        self,
+        address: Pubkey,
+        *,
+        before: bytes | None = None,
+        until: bytes | None = None,
+        limit: int = 1000,
+        commitment: Commitment = "finalized",
+        min_context_slot: int | None = None,
+    ) -> list[SignatureInfo]:
+        """Transactions that name an address, newest first, at most ``limit`` (1000).
+
+        A node that does not know ``until`` answers the newest page as if it were not
+        given; do not rely on it as the end.
+        """
+        options = _options(
+            limit=limit,
+            commitment=commitment,
+            before=None if before is None else str(Signature(before)),
+            until=None if until is None else str(Signature(until)),
+            minContextSlot=min_context_slot,
+        )
+        rows = self.read("getSignaturesForAddress", [str(address), options], list[SignatureRow])
+        return [
+            SignatureInfo(
+                _signature(row.signature),
+                row.slot,
+                row.transaction_index,
+                row.err,
+                row.block_time,
+                row.confirmation_status,
+            )
+            for row in rows
+        ]
+
+    def transaction(self, signature: bytes, commitment: Commitment) -> bytes | None:
+        """A transaction as raw JSON for ``transactions.from_rpc``; None where not known.
+
+        RpcError where its version is newer than 0.
+        """
+        options = {
+            "encoding": "json",
+            "commitment": commitment,
+            "maxSupportedTransactionVersion": 0,
+        }
+        result = self.read("getTransaction", [str(Signature(signature)), options], msgspec.Raw)
+        return None if bytes(result) == b"null" else bytes(result)
+
+    def signature_statuses(
+        self, signatures: Sequence[bytes], search_history: bool
+    ) -> At[list[Status | None]]:
+        """What the node knows of up to 256 transactions; None for what it does not know.
+
+        Without ``search_history`` only the last 300 or so blocks are looked at; with it
+        rooted ones as well.
+        """
+        if len(signatures) > MAX_STATUSES:
+            raise ValueError(f"{len(signatures)} signatures, at most {MAX_STATUSES} in one call")
+        answer = self.read(
+            "getSignatureStatuses",
+            [
+                [str(Signature(signature)) for signature in signatures],
+                {"searchTransactionHistory": search_history},
+            ],
+            Contextual[list[StatusRow | None]],
+        )
+        statuses = [
+            None
+            if row is None
+            else Status(row.slot, row.confirmations, row.err, row.confirmation_status)
+            for row in answer.value
+        ]
+        return At(answer.context.slot, statuses)
+
+    def simulate(
+        self,
+        transaction: bytes,
+        commitment: Commitment = "confirmed",
+        *,
+        verify_signatures: bool = False,
+        replace_blockhash: bool = False,
+        min_context_slot: int | None = None,
+    ) -> Simulation:
+        """Run a serialized transaction without sending it."""
+        options = _options(
+            encoding="base64",
+            commitment=commitment,
+            sigVerify=verify_signatures,
+            replaceRecentBlockhash=replace_blockhash,
+            minContextSlot=min_context_slot,
+        )
+        answer = self.read(
+            "simulateTransaction",
+            [b64encode(transaction).decode(), options],
+            Contextual[SimulationRow],
+        )
+        row = answer.value
+        return Simulation(row.err, row.logs or [], row.units_consumed, answer.context.slot)
+
+    def send(
+        self,
+        transaction: bytes,
+        min_context_slot: int | None = None,
+        preflight_commitment: Commitment = "confirmed",
+    ) -> bytes:
+        """Hand a signed transaction to the node, once, with preflight; its signature.
+
+        An error does not prove that it will not land, except a preflight failure (code
+        -32002, ``data`` holds the simulation) of bytes that were never sent before.
+        """
+        options = _options(
+            encoding="base64",
+            skipPreflight=False,
+            preflightCommitment=preflight_commitment,
+            maxRetries=0,
+            minContextSlot=min_context_slot,
+        )
+        text = self.call("sendTransaction", [b64encode(transaction).decode(), options], str)
+        return _signature(text)
+
+    def chain_clock(self, commitment: Commitment) -> Clock:
+        """The clock that the program's time windows are measured by."""
+        account = self.account(CLOCK_SYSVAR, commitment).value
+        if account is None or len(account.data) != _CLOCK.size:
+            raise RpcUnavailable("unexpected result: no Clock sysvar")
+        slot, _, _, _, unix_timestamp = _CLOCK.unpack(account.data)
+        return Clock(slot, unix_timestamp)
+
+    def balance(self, address: Pubkey, commitment: Commitment) -> At[int]:
+        """The lamports of an address; 0 where there is no account."""
+        answer = self.read(
+            "getBalance", [str(address), {"commitment": commitment}], Contextual[int]
+        )
+        return At(answer.context.slot, answer.value)
+
+    def airdrop(self, address: Pubkey, lamports: int) -> bytes:
+        """Ask a test cluster for lamports; the signature of the transfer."""
+        return _signature(self.call("requestAirdrop", [str(address), lamports], str))
+
+    def prioritization_fees(self, addresses: Sequence[Pubkey]) -> list[PrioritizationFee]:
+        """Fees that recently landed for transactions that lock all these as writable."""
+        return self.read(
+            "getRecentPrioritizationFees",
+            [[str(address) for address in addresses]],
+            list[PrioritizationFee],
+        )
+
+    def health(self) -> bool:
+        """Whether the node calls itself healthy; RpcUnavailable where it cannot be reached."""
+        try:
+            return self.call("getHealth", [], str) == "ok"
+        except RpcError as error:
+            if error.code == _NODE_UNHEALTHY:
+                return False
+            raise

@@ -1,0 +1,186 @@
+"""Keys of the backend, and the list of what they may sign.
+
+A KeypairSigner signs a message only where it is a transaction that does exactly one of the
+four things the backend owes the program. The secret never leaves the object: not in
+``repr``, not in exceptions, not by pickling.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
+
+import msgspec
+from solders.keypair import Keypair
+from solders.message import MessageV0, from_bytes_versioned, to_bytes_versioned
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.transaction import SanitizeError
+
+from zmart_pipelines.chain import base58
+from zmart_pipelines.program.calls import decode_instruction, encode_call
+from zmart_pipelines.program.codec import DecodeError
+from zmart_pipelines.program.ids import COMPUTE_BUDGET, MEMO_PROGRAM, SYSTEM_PROGRAM
+
+SIGNABLE: Final = frozenset(
+    {"aggregate_proposal_votes", "finalize_market", "approve_proposal", "resolve_market"}
+)
+# System instruction AdvanceNonceAccount, as a little-endian u32.
+_ADVANCE_NONCE: Final = (4).to_bytes(4, "little")
+
+
+class SigningRefused(Exception):
+    """The message is not one this key may sign; the text says why."""
+
+
+class KeyFileError(Exception):
+    """A key that cannot be used; the text names the source and the remedy, never the key."""
+
+
+class Signer(Protocol):
+    """Something that signs, here or in a key service."""
+
+    def pubkey(self) -> Pubkey:
+        """The address it signs for."""
+
+    def sign(self, message: bytes) -> Signature:
+        """The signature of a serialized message; SigningRefused where it may not."""
+
+
+def guard(
+    message: bytes, program: Pubkey, signer: Pubkey, actions: Iterable[str] = SIGNABLE
+) -> str:
+    """Refuse every message but one of the allowed actions; return that action's name.
+
+    Allowed is a message whose only signer and fee payer is ``signer``, without lookup
+    tables, with exactly one instruction of ``program``, being one of ``actions``, and
+    otherwise only instructions of ComputeBudget and Memo. Raises SigningRefused.
+    """
+    parsed = _parse(message)
+    if parsed.address_table_lookups:
+        raise SigningRefused("lookup tables are not allowed")
+    keys = parsed.account_keys
+    if keys[0] != signer:
+        raise SigningRefused(f"the fee payer is {keys[0]}, not {signer}")
+    if parsed.header.num_required_signatures != 1:
+        raise SigningRefused("further signers are not allowed")
+    found: list[str] = []
+    for instruction in parsed.instructions:
+        target, data = keys[instruction.program_id_index], bytes(instruction.data)
+        if target == program:
+            found.append(_action(data))
+        elif target == SYSTEM_PROGRAM and data.startswith(_ADVANCE_NONCE):
+            raise SigningRefused("durable nonces are not allowed")
+        elif target not in (COMPUTE_BUDGET, MEMO_PROGRAM):
+            raise SigningRefused(f"instructions of {target} are not allowed")
+    if len(found) != 1:
+        raise SigningRefused(f"{len(found)} instructions of the program, must be one")
+    if found[0] not in actions:
+        raise SigningRefused(f"{found[0]} is not allowed")
+    return found[0]
+
+
+def _parse(message: bytes) -> MessageV0:
+    try:
+        parsed = from_bytes_versioned(message)
+    except ValueError:
+        raise SigningRefused("not a transaction message") from None
+    if not isinstance(parsed, MessageV0):
+        raise SigningRefused("not a version-0 message")
+    if to_bytes_versioned(parsed) != message:
+        raise SigningRefused("bytes behind the message")
+    try:
+        parsed.sanitize()
+    except SanitizeError as error:
+        raise SigningRefused(f"not a sound message: {error}") from None
+    return parsed
+
+
+def _action(data: bytes) -> str:
+    try:
+        call = decode_instruction(data)
+    except DecodeError:
+        raise SigningRefused("an instruction the program does not have") from None
+    if encode_call(call) != data:
+        raise SigningRefused(f"{call.name} with further bytes behind its arguments")
+    return call.name
+
+
+class KeypairSigner:
+    """A key in this process, that signs only what ``guard`` lets through."""
+
+    __slots__ = ("_actions", "_keypair", "_program")
+
+    def __init__(
+        self, keypair: Keypair, program: Pubkey, actions: Iterable[str] = SIGNABLE
+    ) -> None:
+        self._keypair = keypair
+        self._program = program
+        self._actions = frozenset(actions)
+        if not self._actions <= SIGNABLE:
+            raise ValueError(f"never signed: {', '.join(sorted(self._actions - SIGNABLE))}")
+
+    @classmethod
+    def from_file(
+        cls, path: Path, program: Pubkey, actions: Iterable[str] = SIGNABLE
+    ) -> KeypairSigner:
+        """The key in a JSON file of 64 numbers, as the Solana tools write it.
+
+        Raises KeyFileError where the file is missing, is readable by others than its
+        owner, or holds no key.
+        """
+        return cls(read_keypair(path), program, actions)
+
+    @classmethod
+    def from_base58(
+        cls, secret: str, program: Pubkey, actions: Iterable[str] = SIGNABLE
+    ) -> KeypairSigner:
+        """The key in base58 (64 bytes); KeyFileError where it is none."""
+        try:
+            # solders' own base58 reader panics on some texts, and a panic is no Exception.
+            keypair = Keypair.from_bytes(base58.decode(secret.strip()))
+        except ValueError:
+            raise KeyFileError(
+                "the private key is not 64 bytes in base58; export it again"
+            ) from None
+        return cls(keypair, program, actions)
+
+    def pubkey(self) -> Pubkey:
+        """The address it signs for."""
+        return self._keypair.pubkey()
+
+    def sign(self, message: bytes) -> Signature:
+        """The signature of an allowed message; SigningRefused otherwise."""
+        guard(message, self._program, self.pubkey(), self._actions)
+        return self._keypair.sign_message(message)
+
+    def __repr__(self) -> str:
+        return f"KeypairSigner({self.pubkey()})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer is not serialized")
+
+
+def read_keypair(path: Path) -> Keypair:
+    """The keypair of a JSON key file that only its owner can read; KeyFileError otherwise."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise KeyFileError(
+                    f"{path}: mode {mode:04o} lets others read the key; run: chmod 600 {path}"
+                )
+            content = file.read(4096)
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        numbers = msgspec.json.decode(content, type=list[int])
+        return Keypair.from_bytes(bytes(numbers))
+    except (ValueError, msgspec.MsgspecError):
+        raise KeyFileError(
+            f"{path}: not a key file, which is a JSON list of 64 numbers; "
+            "solana-keygen new writes one"
+        ) from None
