@@ -83,15 +83,21 @@ class PrioritizationFee(msgspec.Struct, frozen=True, rename={"fee": "prioritizat
 
 
 class Context(msgspec.Struct):
+    """The slot an answer stands for."""
+
     slot: int
 
 
 class Contextual(msgspec.Struct, Generic[T]):
+    """A value with its slot."""
+
     context: Context
     value: T
 
 
 class AccountRow(msgspec.Struct):
+    """An account; ``data`` is (base64, "base64")."""
+
     owner: str
     lamports: int
     data: tuple[str, str]
@@ -99,16 +105,22 @@ class AccountRow(msgspec.Struct):
 
 
 class KeyedRow(msgspec.Struct):
+    """An account with its address."""
+
     pubkey: str
     account: AccountRow
 
 
 class BlockhashRow(msgspec.Struct, rename="camel"):
+    """The value of getLatestBlockhash."""
+
     blockhash: str
     last_valid_block_height: int
 
 
 class SignatureRow(msgspec.Struct, rename="camel"):
+    """A row of getSignaturesForAddress."""
+
     signature: str
     slot: int
     err: Any = None
@@ -118,6 +130,8 @@ class SignatureRow(msgspec.Struct, rename="camel"):
 
 
 class StatusRow(msgspec.Struct, rename="camel"):
+    """A row of getSignatureStatuses."""
+
     slot: int
     confirmations: int | None = None
     err: Any = None
@@ -125,6 +139,8 @@ class StatusRow(msgspec.Struct, rename="camel"):
 
 
 class SimulationRow(msgspec.Struct, rename="camel"):
+    """The value of simulateTransaction."""
+
     err: Any = None
     logs: list[str] | None = None
     units_consumed: int | None = None
