@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     dispute_voting_seconds: int | None = Field(
         None, gt=0, description="Length of the dispute vote; empty: the chain's dispute_period."
     )
+    proposal_review_seconds: int = Field(
+        86_400, gt=0, description="Age at which a proposal not approved asks for people's review."
+    )
     window_margin_seconds: int = Field(
         2, ge=0, description="Chain seconds waited past a window before acting on it."
     )
