@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from zmart_pipelines.store.engine import Role
 
 
+# A tick must end within two seconds or so, with a node that does not answer too.
+GLANCE_SECONDS = 2.0
+
+
 class Backend:
     """Database and chain of this process, opened on first use and then shared by its threads."""
 
@@ -30,7 +34,7 @@ class Backend:
         """With ``settings`` where a test gives them; else those of the process, read late."""
         self._settings = settings
         self._engines: dict[Role, Engine] = {}
-        self._rpc: RpcClient | None = None
+        self._rpc: dict[bool, RpcClient] = {}
         self._lock = Lock()
 
     @property
@@ -49,21 +53,33 @@ class Backend:
                 self._engines[role] = engine(role, self.settings.database_url.get_secret_value())
             return self._engines[role]
 
-    @property
-    def rpc(self) -> RpcClient:
-        """The RPC client of this process."""
+    def _client(self, *, glance: bool) -> RpcClient:
         from zmart_pipelines.chain.rpc import RpcClient
 
         with self._lock:
-            if self._rpc is None:
-                self._rpc = RpcClient(
-                    self.settings.solana_rpc_url.get_secret_value(), self.settings.rpc_timeout
+            if glance not in self._rpc:
+                url = self.settings.solana_rpc_url.get_secret_value()
+                timeout = self.settings.rpc_timeout
+                self._rpc[glance] = (
+                    RpcClient(url, min(timeout, GLANCE_SECONDS), attempts=1)
+                    if glance
+                    else RpcClient(url, timeout)
                 )
-            return self._rpc
+            return self._rpc[glance]
+
+    @property
+    def rpc(self) -> RpcClient:
+        """The RPC client for runs: it repeats reads that fail."""
+        return self._client(glance=False)
+
+    @property
+    def glance(self) -> RpcClient:
+        """The RPC client for sensors: one short try, the next tick is the repetition."""
+        return self._client(glance=True)
 
     @property
     def reader(self) -> ChainReader:
-        """Decoded accounts of the program."""
+        """Decoded accounts of the program, for runs."""
         from zmart_pipelines.chain.reader import ChainReader
 
         return ChainReader(self.rpc, self.settings.program)

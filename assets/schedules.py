@@ -24,8 +24,10 @@ _CLOCK = [
         "vote_schedule",
         jobs.aggregate_votes.name,
         "*/5 * * * *",
-        "Every five minutes: counts the proposals and submits what passed, should the sensor "
-        "have missed it.",
+        (
+            "Every five minutes: counts the proposals and submits what passed, should the sensor "
+            "have missed it."
+        ),
     ),
     (
         "window_schedule",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import metadata
-from assets.resources import Backend, BackendResource
+from assets.resources import BackendResource
 from assets.sensors.ticks import INTERVAL, Tick, patient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -105,3 +105,6 @@ def observer_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
     return dg.SensorResult(
         asset_events=list(materializations(seen, backend.settings)), cursor=cursor
     )
+
+
+SENSORS = [observer_sensor]

@@ -8,12 +8,12 @@ end in a run every five seconds.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+from hashlib import sha256
 
 import dagster as dg
+import msgspec
 
 from assets.jobs import aggregate_votes, finalize_markets
 from assets.resources import Backend, BackendResource
@@ -32,39 +32,44 @@ REPEAT_AFTER = 30.0
 
 
 def _look(backend: Backend) -> Due:
-    chain_time = backend.rpc.chain_clock("finalized").unix_timestamp
+    chain_time = backend.glance.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.PIPELINES).connect() as conn:
         return due(conn, backend.settings, chain_time=chain_time)
 
 
-def _cursor(text: str | None) -> Mapping[str, Any]:
-    """The last request; a cursor that is not ours counts as none."""
-    try:
-        value = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+class Asked(msgspec.Struct):
+    """The cursor: a digest of what was asked for last, and when (seconds)."""
+
+    what: str
+    at: float
+
+    @classmethod
+    def of(cls, cursor: str | None) -> Asked:
+        """The cursor read back; one that is not ours counts as nothing asked for."""
+        try:
+            return msgspec.json.decode(cursor or "", type=cls)
+        except msgspec.MsgspecError:
+            return cls("", 0.0)
 
 
 def request(
-    context: dg.SensorEvaluationContext, job: str, work: Mapping[str, Collection[str]], now: float
+    context: dg.SensorEvaluationContext, job: str, markets: Collection[bytes], now: float
 ) -> Tick:
-    """One run of ``job`` for ``work`` (names by kind), unless there is none or one is under way.
+    """One run of ``job`` for these markets, unless there is none or one is under way.
 
     :param now: seconds of the clock that paces repeated requests.
     """
-    what = {kind: sorted(names) for kind, names in sorted(work.items()) if names}
-    if not what:
+    if not markets:
         return dg.SkipReason("Nothing is due.")
     if in_flight(context.instance, job, SUBMISSION_ABANDONED_AFTER):
         return dg.SkipReason(f"A run of {job} is already under way.")
-    last = _cursor(context.cursor)
-    since = now - float(last.get("at", 0.0))
-    if last.get("what") == what and 0 <= since < REPEAT_AFTER:
-        return dg.SkipReason(f"The same was asked for {since:.0f} s ago.")
-    tags = {f"zmart/{kind}": str(len(names)) for kind, names in what.items()}
+    last = Asked.of(context.cursor)
+    what = sha256(b"".join(sorted(markets))).hexdigest()
+    if last.what == what and 0 <= now - last.at < REPEAT_AFTER:
+        return dg.SkipReason(f"The same was asked for {now - last.at:.0f} s ago.")
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(tags=tags)], cursor=json.dumps({"what": what, "at": now})
+        run_requests=[dg.RunRequest(tags={"zmart/markets": str(len(markets))})],
+        cursor=msgspec.json.encode(Asked(what, now)).decode(),
     )
 
 
@@ -80,10 +85,7 @@ def request(
 def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when votes are due to go on chain."""
     found = _look(backend)
-    work = {
-        "markets": [market.hex() for market in found.aggregations],
-    }
-    return request(context, aggregate_votes.name, work, time.time())
+    return request(context, aggregate_votes.name, found.aggregations, time.time())
 
 
 @dg.sensor(
@@ -97,10 +99,7 @@ def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
 def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when markets are due to be finalized."""
     found = _look(backend)
-    work = {
-        "markets": [market.hex() for market in found.finalizations],
-    }
-    return request(context, finalize_markets.name, work, time.time())
+    return request(context, finalize_markets.name, found.finalizations, time.time())
 
 
 SENSORS = [tally_sensor, window_sensor]

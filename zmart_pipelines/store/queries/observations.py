@@ -7,7 +7,16 @@ transaction that is still running, so that a row committed late is never stepped
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, cast, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.types import Text
 
 from zmart_pipelines.store.tables.chain import events, transactions
@@ -48,7 +57,7 @@ def observe(conn: Connection, since: int) -> Observation:
     snapshot = func.pg_snapshot_xmin(func.pg_current_snapshot())
     until: int = conn.execute(select(cast(cast(snapshot, Text), BigInteger))).scalar_one()
 
-    def new(xid: Column[int]):  # type: ignore[no-untyped-def]
+    def new(xid: Column[int]) -> ColumnElement[bool]:
         return (xid >= since) & (xid < until)
 
     landed = conn.execute(

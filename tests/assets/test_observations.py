@@ -1,0 +1,54 @@
+"""The cursor of the observer: nothing is stepped over, nothing is told twice."""
+
+import time
+
+from sqlalchemy import Engine, null
+
+from tests.assets.rows import add_event, add_transaction, market_id
+from zmart_pipelines.store.queries.observations import observe
+
+
+def test_counts_by_name_and_market(owner: Engine) -> None:
+    market = market_id()
+    with owner.begin() as conn:
+        first = add_transaction(conn, slot=7, block_time=int(time.time()) - 3)
+        add_event(conn, first, market_id=market)
+        add_event(conn, first, log_index=1, name="SharesSold", market_id=market)
+        second = add_transaction(conn, slot=9, failed=True)
+        add_event(conn, second, name=None, data=null(), quarantine_reason="?", market_id=None)
+    with owner.connect() as conn:
+        seen = observe(conn, 0)
+    assert seen.transactions == 2
+    assert seen.failed == 1
+    assert seen.events == {"SharesBought": 1, "SharesSold": 1, "quarantined": 1}
+    assert seen.markets == 1
+    assert seen.slot == 9
+    assert seen.signatures == (second, first)
+    assert seen
+    with owner.connect() as conn:
+        again = observe(conn, seen.until)
+    assert not again
+    assert again.transactions == 0
+
+
+def test_a_writer_that_commits_late_is_not_stepped_over(owner: Engine) -> None:
+    """Fails with a cursor on the highest id seen: the late row has a lower one."""
+    with owner.connect() as slow:
+        add_transaction(slow, slot=1)  # takes its transaction id now, commits last
+        with owner.begin() as quick:
+            add_transaction(quick, slot=2)
+        with owner.connect() as reader:
+            before = observe(reader, 0)
+        slow.commit()
+    assert before.transactions == 0
+    with owner.connect() as reader:
+        after = observe(reader, before.until)
+    assert after.transactions == 2
+
+
+def test_an_empty_database(owner: Engine) -> None:
+    with owner.connect() as conn:
+        seen = observe(conn, 0)
+    assert not seen
+    assert seen.latency is None
+    assert seen.slot is None
