@@ -1,0 +1,50 @@
+"""``python -m demo``: let the cast act on a running system until stopped."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from demo.api import ApiClient
+from demo.chain import Chain
+from demo.notebook import Notebook
+from demo.script import CAST
+from demo.show import Show
+from demo.wallets import load_wallets
+from demo.world import World
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.settings import Settings
+
+
+def main() -> None:
+    """Find API and chain by the settings, and play."""
+    settings = Settings()
+    if settings.solana_cluster != "localnet":
+        sys.exit("the demo cast acts on the local chain only; unset SOLANA_CLUSTER")
+    folder = settings.zmart_state / "demo"
+    wallets = load_wallets(folder / "wallets.json", CAST)
+    url = settings.solana_rpc_url.get_secret_value()
+    api_url = f"http://{settings.api_host}:{settings.api_port}"
+    signal.signal(signal.SIGTERM, _stop)
+    with RpcClient(url, settings.rpc_timeout) as rpc:
+        chain = Chain(rpc, url, settings.program)
+        api = ApiClient(api_url, settings.program, settings.solana_cluster)
+        show = Show(World(api, chain, wallets), Notebook(folder / "markets.json"), _say)
+        try:
+            show.run()
+        except KeyboardInterrupt:
+            return
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

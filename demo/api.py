@@ -1,0 +1,114 @@
+"""The cast's side of the API: what a wallet's client does over HTTP."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from zmart_pipelines.voting.ballot import BallotText, Kind
+
+SIGN_IN = "Sign this message to authenticate with ZMART"
+BALLOT_LIFE = timedelta(minutes=5)
+
+
+class ApiRefused(Exception):
+    """The API answered with an error; ``status`` is its code."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status} {message}")
+        self.status = status
+
+
+class ApiClient:
+    """A client of the running API."""
+
+    def __init__(self, url: str, program: Pubkey, network: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self._program = program
+        self._network = network
+
+    def draft(self, creator: Keypair, market: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Hand in a market's question: its market id and the unsigned create transaction."""
+        answer = self._send("POST", "/api/markets", market | signed_in(creator))
+        return bytes.fromhex(answer["market"]["id"]), b64decode(answer["transaction"])
+
+    def market(self, market_id: bytes) -> dict[str, Any] | None:
+        """A market's row; ``None`` while the API does not know it."""
+        try:
+            row: dict[str, Any] = self._get(f"/api/markets/{market_id.hex()}")
+        except ApiRefused as error:
+            if error.status == 404:
+                return None
+            raise
+        return row
+
+    def voters(self, market_id: bytes, kind: Kind) -> set[str]:
+        """The wallets whose ballots of that kind are counted."""
+        answer = self._get(f"/api/markets/{market_id.hex()}/votes", type=kind)
+        return {row["user_wallet"] for row in answer["votes"]}
+
+    def vote(self, wallet: Keypair, market_id: bytes, kind: Kind, choice: bool) -> None:
+        """Sign a ballot and hand it in. One that was handed in before is no error."""
+        text = BallotText(
+            program=bytes(self._program),
+            network=self._network,
+            market_id=market_id,
+            kind=kind,
+            round=0,
+            choice=choice,
+            nonce=secrets.token_urlsafe(12),
+            expires=datetime.now(UTC) + BALLOT_LIFE,
+        ).compose()
+        body = {"market_id": market_id.hex(), "vote": choice} | sign(wallet, text)
+        try:
+            self._send("POST", f"/api/votes/{kind}", body)
+        except ApiRefused as error:
+            if error.status != 409:
+                raise
+
+    def comments(self, market_id: bytes) -> list[str]:
+        """The wallets that commented, one entry per comment."""
+        answer = self._get(f"/api/discussions/{market_id.hex()}", limit=100)
+        return [row["user_wallet"] for row in answer["discussions"]]
+
+    def comment(self, wallet: Keypair, market_id: bytes, content: str) -> None:
+        """Post a comment."""
+        body = {"market_id": market_id.hex(), "content": content}
+        self._send("POST", "/api/discussions", body | signed_in(wallet))
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return self._read(self._http.get(path, params=query))
+
+    def _send(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        return self._read(self._http.request(method, path, json=body))
+
+    @staticmethod
+    def _read(response: httpx.Response) -> Any:
+        if response.is_success:
+            return response.json()
+        try:
+            message = str(response.json().get("message", response.text))
+        except ValueError:
+            message = response.text
+        raise ApiRefused(response.status_code, message[:300])
+
+
+def signed_in(wallet: Keypair) -> dict[str, str]:
+    """The three members of a body that prove who sends it."""
+    return sign(wallet, f"{SIGN_IN}\nTimestamp: {int(time.time() * 1000)}")
+
+
+def sign(wallet: Keypair, message: str) -> dict[str, str]:
+    """The members for this message."""
+    return {
+        "message": message,
+        "signature": str(wallet.sign_message(message.encode())),
+        "wallet": str(wallet.pubkey()),
+    }

@@ -1,0 +1,123 @@
+"""The cast's side of the chain: send a signed transaction and wait until it is confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from anchorpy.program.context import Context
+from anchorpy.program.core import Program
+from anchorpy.provider import Provider, Wallet
+from solana.rpc.async_api import AsyncClient
+from solana.rpc.commitment import Confirmed
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
+
+from zmart_pipelines.chain.build import build_transaction
+from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.rpc import RpcClient, RpcError
+from zmart_pipelines.program import idl
+from zmart_pipelines.program.addresses import config_address, position_address
+from zmart_pipelines.program.errors import name_of
+
+CONFIRM_WITHIN = 30.0
+LOOK_EVERY = 0.2
+
+
+class Refused(Exception):
+    """The chain did not take a transaction; the text is the program's name for why."""
+
+
+class Chain:
+    """Sends what the cast signs. Sums are lamports."""
+
+    def __init__(self, rpc: RpcClient, url: str, program: Pubkey) -> None:
+        self.reader = ChainReader(rpc, program)
+        self.program = program
+        self._rpc = rpc
+        self._url = url
+
+    def send(self, signer: Keypair, instruction: Instruction) -> None:
+        """Sign, send and wait for the confirmation of one instruction.
+
+        Raises:
+            Refused: when the chain does not take it.
+        """
+        blockhash = self._rpc.latest_blockhash("confirmed").hash
+        self._deliver(build_transaction(signer.pubkey(), [instruction], blockhash, [signer]))
+
+    def sign_and_send(self, signer: Keypair, unsigned: bytes) -> None:
+        """Do the same with a transaction that somebody else built for ``signer``.
+
+        Raises:
+            Refused: also when it wants any other signature than this one.
+        """
+        transaction = VersionedTransaction.from_bytes(unsigned)
+        message = transaction.message
+        needed = message.account_keys[: message.header.num_required_signatures]
+        if list(needed) != [signer.pubkey()]:
+            raise Refused(f"the transaction is for {', '.join(map(str, needed))}")
+        self._deliver(bytes(VersionedTransaction(message, [signer])))
+
+    def claim(self, signer: Keypair, market: Pubkey, resolver: Pubkey) -> None:
+        """Claim winnings with anchorpy and solana-py, as a Python user of the program would.
+
+        Raises:
+            Refused: when the chain does not take it.
+        """
+        position, _ = position_address(self.program, market, signer.pubkey())
+        accounts = {
+            "global_config": config_address(self.program)[0],
+            "market": market,
+            "position": position,
+            "user": signer.pubkey(),
+            "resolver": resolver,
+            "system_program": Pubkey.default(),
+        }
+        asyncio.run(self._anchor_call(signer, "claim_winnings", accounts))
+
+    def fund(self, wallet: Pubkey, at_least: int, up_to: int) -> None:
+        """Ask the faucet for what is missing to ``up_to`` when less than ``at_least`` is there."""
+        balance = self._rpc.balance(wallet, "confirmed").value
+        if balance < at_least:
+            self._confirm(self._rpc.airdrop(wallet, up_to - balance))
+
+    async def _anchor_call(self, signer: Keypair, name: str, accounts: dict[str, Any]) -> None:
+        async with AsyncClient(self._url, commitment=Confirmed) as client:
+            provider = Provider(client, Wallet(signer))
+            program = Program(idl.legacy(), self.program, provider)
+            try:
+                await program.rpc[name](ctx=Context(accounts=accounts))
+            except Exception as error:  # anchorpy and solana-py raise many kinds
+                raise Refused(f"{name}: {error}") from error
+
+    def _deliver(self, transaction: bytes) -> None:
+        try:
+            self._confirm(self._rpc.send(transaction))
+        except RpcError as error:
+            raise Refused(_reason(error.data) or error.message) from error
+
+    def _confirm(self, signature: bytes) -> None:
+        deadline = time.monotonic() + CONFIRM_WITHIN
+        while time.monotonic() < deadline:
+            status = self._rpc.signature_statuses([signature], False).value[0]
+            if status is not None and status.error is not None:
+                raise Refused(_reason({"err": status.error}) or str(status.error))
+            if status is not None and status.commitment in ("confirmed", "finalized"):
+                return
+            time.sleep(LOOK_EVERY)
+        raise Refused(f"{Signature(signature)} was not confirmed within {CONFIRM_WITHIN:.0f} s")
+
+
+def _reason(data: Any) -> str | None:
+    """The program's name of the error in a node's answer, where there is one."""
+    match data:
+        case {"err": {"InstructionError": [_, {"Custom": int(code)}]}}:
+            return name_of(code)
+        case {"err": error} if error is not None:
+            return str(error)
+    return None

@@ -1,0 +1,248 @@
+"""What the cast does in a market, decided from what everybody can see. Pure.
+
+A :class:`Plan` says who does what in one market; a :class:`View` is what API and chain
+show of it; :func:`next_act` compares the two. Nothing is remembered between two calls, so
+that a cast that was interrupted goes on where the market is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+CAST = (
+    *("Ana", "Ben", "Chloe", "Dario", "Elif", "Femi", "Greta"),
+    *("Hiro", "Ines", "Jonas", "Kofi", "Lena", "Mateo", "Noor"),
+)
+SOL = 1_000_000_000
+B_PARAMETER = 100 * SOL  # the smallest the program trades with
+# Payouts are shares of this number and the fees, not of the pool: a large one cannot be paid.
+VIRTUAL_LIQUIDITY = SOL // 10
+ON_CHAIN_VOTERS = 2
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A ballot on the proposal, signed for the API or cast on chain."""
+
+    person: str
+    choice: bool
+    on_chain: bool = False
+
+
+@dataclass(frozen=True)
+class Activate:
+    """The creator opens the approved market."""
+
+    person: str
+
+
+@dataclass(frozen=True)
+class Trade:
+    """Buy shares of one side for at most ``lamports``."""
+
+    person: str
+    outcome: bool
+    lamports: int
+
+
+@dataclass(frozen=True)
+class Comment:
+    """Say something about the market. ``number`` picks the words."""
+
+    person: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """Propose the outcome."""
+
+    person: str
+    outcome: bool
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Contest the proposed outcome."""
+
+    person: str
+
+
+@dataclass(frozen=True)
+class DisputeVote:
+    """A position holder's ballot: does the dispute deserve to succeed?"""
+
+    person: str
+    agree: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Collect the winnings."""
+
+    person: str
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """The creator takes what is left, after all claims: earlier it would be the winners'."""
+
+    person: str
+
+
+Act = Vote | Activate | Trade | Comment | Resolve | Dispute | DisputeVote | Claim | Withdraw
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who does what in one market. ``pause`` is the time between two acts in seconds."""
+
+    creator: str
+    votes: tuple[Vote, ...]
+    trades: tuple[Trade, ...]
+    comments: tuple[Comment, ...]
+    resolve: Resolve
+    dispute: Dispute | None
+    truth: bool
+    pause: float
+    topic: int
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One person's position: shares of each side, trades made, whether it was paid."""
+
+    yes: int
+    no: int
+    trades: int
+    claimed: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """What can be seen of a market. ``comments`` is how many the cast wrote under it."""
+
+    state: str
+    proposal_voters: frozenset[str] = frozenset()
+    dispute_voters: frozenset[str] = frozenset()
+    holdings: Mapping[str, Holding] = field(default_factory=dict)
+    comments: int = 0
+    final_outcome: bool | None = None
+    withdrawn: bool = False
+
+
+def plan(number: int, seed: int = 0) -> Plan:
+    """The plan of the cast's market ``number`` (from 0).
+
+    The first two are lived through briskly, one without and one with a dispute. Later ones
+    take their time; every third of them is disputed.
+    """
+    dice = random.Random(f"{seed}:{number}")
+    people = list(CAST)
+    dice.shuffle(people)
+    creator, resolver, disputer = people[:3]
+    brisk = number < 2
+    disputed = number % 3 == 1
+    truth = dice.random() < 0.5
+    voters = people[:]
+    dice.shuffle(voters)
+    skeptics = set(voters[:2])  # 12 of 14 likes: well above the threshold
+    votes = tuple(
+        Vote(person, person not in skeptics, on_chain=index < ON_CHAIN_VOTERS)
+        for index, person in enumerate(voters)
+    )
+    trades = tuple(
+        Trade(dice.choice(people[2:]), outcome, dice.randrange(2, 21) * SOL // 10)
+        for outcome in _sides(dice, 8 if brisk else dice.randrange(10, 25))
+    )
+    comments = tuple(
+        Comment(dice.choice(people), dice.randrange(1000))
+        for _ in range(3 if brisk else dice.randrange(2, 7))
+    )
+    return Plan(
+        creator=creator,
+        votes=votes,
+        trades=trades,
+        comments=comments,
+        resolve=Resolve(resolver, truth is not disputed),
+        dispute=Dispute(disputer) if disputed else None,
+        truth=truth,
+        pause=0.5 if brisk else 15.0,
+        topic=number,
+    )
+
+
+def _sides(dice: random.Random, count: int) -> list[bool]:
+    """A side for each trade, both of them present."""
+    return [True, False, *(dice.random() < 0.5 for _ in range(count - 2))]
+
+
+def next_act(plan: Plan, view: View, under_way: frozenset[Act] = frozenset()) -> Act | None:
+    """What is to be done next; ``None`` while the cast has to wait, or when all is done.
+
+    ``under_way`` are acts whose effect may not be visible yet.
+    """
+    for act in _due(plan, view):
+        if act not in under_way:
+            return act
+    return None
+
+
+def is_over(plan: Plan, view: View) -> bool:
+    """Whether the market is finalized, paid and closed."""
+    return view.state == "FINALIZED" and not _due(plan, view)
+
+
+def _due(plan: Plan, view: View) -> list[Act]:
+    match view.state:
+        case "PROPOSED":
+            return [vote for vote in plan.votes if vote.person not in view.proposal_voters]
+        case "APPROVED":
+            return [Activate(plan.creator)]
+        case "ACTIVE":
+            return _in_the_market(plan, view) or [plan.resolve]
+        case "RESOLVING":
+            return [plan.dispute] if plan.dispute is not None else []
+        case "DISPUTED":
+            return _dispute_votes(plan, view)
+        case "FINALIZED":
+            claims: list[Act] = [Claim(person) for person in _winners(view)]
+            return claims or ([] if view.withdrawn else [Withdraw(plan.creator)])
+        case _:
+            return []
+
+
+def _in_the_market(plan: Plan, view: View) -> list[Act]:
+    """The trades and comments that are still to come, comments spread among the trades."""
+    made = {person: holding.trades for person, holding in view.holdings.items()}
+    trades: list[Act] = []
+    for trade in plan.trades:
+        if made.get(trade.person, 0) > 0:
+            made[trade.person] -= 1
+        else:
+            trades.append(trade)
+    comments: list[Act] = list(plan.comments[view.comments :])
+    share = len(trades) * len(plan.comments) // max(1, len(plan.trades))
+    return comments + trades if len(comments) > share else trades + comments
+
+
+def _dispute_votes(plan: Plan, view: View) -> list[Act]:
+    """All holders vote; all but the last of them say what is true."""
+    holders = sorted(person for person, held in view.holdings.items() if held.yes or held.no)
+    wrong = plan.resolve.outcome is not plan.truth
+    stubborn = holders[-1] if len(holders) > 3 else None
+    return [
+        DisputeVote(person, wrong if person != stubborn else not wrong)
+        for person in holders
+        if person not in view.dispute_voters
+    ]
+
+
+def _winners(view: View) -> list[str]:
+    return sorted(
+        person
+        for person, held in view.holdings.items()
+        if not held.claimed and (held.yes if view.final_outcome else held.no) > 0
+    )
