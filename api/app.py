@@ -11,10 +11,12 @@ from litestar.response import Redirect
 
 from api import errors, openapi, security
 from api.bodies import MAX_BODY, StrictRequest
+from api.chain import Chain
 from api.database import Database
 from api.realtime.hub import Hub
-from api.realtime.socket import Door, live
+from api.realtime.socket import Door
 from api.routes import HANDLERS
+from zmart_pipelines.ipfs import pin_store
 from zmart_pipelines.settings import Settings
 
 
@@ -29,6 +31,7 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings)
     hub = Hub(database, settings)
     door = Door(settings)
+    chain = Chain(settings)
 
     @contextlib.asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
@@ -37,12 +40,13 @@ def create_app(settings: Settings) -> Litestar:
                 yield
         finally:
             database.close()
+            chain.close()
 
     def shared(value: object) -> Provide:
         return Provide(lambda: value, sync_to_thread=False, use_cache=True)
 
     return Litestar(
-        route_handlers=[index, live, openapi.assets(), *HANDLERS],
+        route_handlers=[index, openapi.assets(), *HANDLERS],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY,
         dependencies={
@@ -50,8 +54,9 @@ def create_app(settings: Settings) -> Litestar:
             "database": shared(database),
             "hub": shared(hub),
             "door": shared(door),
+            "chain": shared(chain),
+            "pins": shared(pin_store(settings)),
         },
-        signature_types=[Settings, Database, Hub, Door],
         exception_handlers=errors.HANDLERS,
         before_send=[security.add_headers],
         cors_config=security.cors(settings),

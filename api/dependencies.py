@@ -9,16 +9,20 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
+from api.chain import Chain
 from api.database import Database
 from api.errors import ErrorBody
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
+from zmart_pipelines.ipfs import PinStore
 from zmart_pipelines.settings import Settings
 
 TheDatabase: TypeAlias = NamedDependency[Database]
 TheSettings: TypeAlias = NamedDependency[Settings]
 TheHub: TypeAlias = NamedDependency[Hub]
 TheDoor: TypeAlias = NamedDependency[Door]
+TheChain: TypeAlias = NamedDependency[Chain]
+ThePins: TypeAlias = NamedDependency[PinStore]
 
 MAX_PAGE = 200
 

@@ -122,9 +122,10 @@ def store(conn: Connection, draft: Draft) -> bool:
     touch_user(conn, draft.creator)
     values = msgspec.structs.asdict(draft) | {"tags": list(draft.tags)}
     added = conn.execute(
-        insert(market_drafts).values(values).on_conflict_do_nothing().returning(
-            market_drafts.c.market_id
-        )
+        insert(market_drafts)
+        .values(values)
+        .on_conflict_do_nothing()
+        .returning(market_drafts.c.market_id)
     ).scalar()
     if added is not None:
         return True

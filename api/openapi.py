@@ -8,8 +8,8 @@ from pathlib import Path
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
-from litestar.static_files import create_static_files_router
 from litestar.router import Router
+from litestar.static_files import create_static_files_router
 
 VERSION = "1.0.0"
 _ASSETS = "/docs/assets"

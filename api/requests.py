@@ -68,8 +68,8 @@ class NewMarket(Signed, kw_only=True):
 class Buy(Signed, kw_only=True):
     """Buy shares of one side for at most ``max_cost`` lamports, fees included.
 
-    The program buys for a sum, not a number: ``shares``, as older clients send it, is the
-    number expected, and is told back as what the sum would buy now.
+    The program buys for a sum, not a number of shares: ``shares``, as older clients send
+    it, is the least that the sum must buy now.
     """
 
     market_id: Key

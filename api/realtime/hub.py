@@ -13,7 +13,7 @@ import contextlib
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from redis.asyncio import Redis
@@ -71,11 +71,13 @@ class Hub:
         self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
         self._woken = asyncio.Event()
         self._position: int | None = None
+        self._news = asyncio.Event()
+        self._newest = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep feeding until the block ends."""
-        tasks = [asyncio.create_task(self._feed()), asyncio.create_task(self._listen())]
+        tasks = [asyncio.create_task(work()) for work in (self._feed, self._listen, self._publish)]
         try:
             yield
         finally:
@@ -86,6 +88,15 @@ class Hub:
     def wake(self) -> None:
         """Look at the stream now."""
         self._woken.set()
+
+    def announce(self, positions: Sequence[int]) -> None:
+        """What this process just committed to the stream: tell our sockets, and the other
+        processes through Redis. Never waits.
+        """
+        if positions:
+            self._newest = max(self._newest, *positions)
+            self._news.set()
+            self.wake()
 
     async def follow(self, subscriber: Subscriber, channel: str, since: int | None) -> Replay:
         """Register for ``channel`` and find where to begin; frames are held until ``resume``.
@@ -146,6 +157,13 @@ class Hub:
                 for subscriber in tuple(followers):
                     subscriber.deliver(frame.channel, frame.position, message)
         return len(frames) == PAGE
+
+    async def _publish(self) -> None:
+        """One announcement at a time; those that come meanwhile become one."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await asyncio.to_thread(stream.announce, self._redis_url, [self._newest])
 
     async def _listen(self) -> None:
         pause = 0.2

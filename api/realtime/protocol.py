@@ -56,9 +56,7 @@ def read(text: str | bytes) -> Command:
 def message(type_: str, data: dict[str, Any], **envelope: Any) -> str:
     """A message that is not a frame of a channel's sequence."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.json.encode(
-        {"type": type_, "timestamp": now, "data": data, **envelope}
-    ).decode()
+    return msgspec.json.encode({"type": type_, "timestamp": now, "data": data, **envelope}).decode()
 
 
 def error(text: str) -> str:

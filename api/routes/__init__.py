@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
-from api.routes import health
+from api.routes import drafts, health, live, markets, trades, transactions, votes, wallets
 
-HANDLERS: list[ControllerRouterHandler] = [health.process]
+HANDLERS: list[ControllerRouterHandler] = [
+    live.live,
+    *health.HANDLERS,
+    *markets.HANDLERS,
+    *drafts.HANDLERS,
+    *trades.HANDLERS,
+    *transactions.HANDLERS,
+    *votes.HANDLERS,
+    *wallets.HANDLERS,
+]

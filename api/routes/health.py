@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import Database
-from zmart_pipelines.settings import Settings
+from api.dependencies import TheDatabase, TheSettings, operation
 from zmart_pipelines.store import migrate
 
 _STARTED = time.monotonic()
@@ -32,8 +32,8 @@ async def _state(database: Database) -> tuple[str, str]:
     return "ok", "ok" if current else "behind"
 
 
-@get(["/health", "/api/health"], operation_id="getHealth", tags=["health"])
-async def process(settings: Settings, database: Database) -> Response[dict[str, Any]]:
+@get(["/health", "/api/health"], operation_id=operation("getHealth"), tags=["health"])
+async def process(settings: TheSettings, database: TheDatabase) -> Response[dict[str, Any]]:
     """Whether this process answers, reaches Postgres, and finds its tables; 503 if not."""
     postgres, migrations = await _state(database)
     healthy = (postgres, migrations) == ("ok", "ok")
@@ -48,3 +48,6 @@ async def process(settings: Settings, database: Database) -> Response[dict[str, 
         },
         status_code=200 if healthy else 503,
     )
+
+
+HANDLERS = [process]

@@ -1,0 +1,149 @@
+"""A new market: its draft, and the transaction that creates it on chain."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, post
+from litestar.params import HeaderParameter
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection
+
+from api import auth, drafts, identifiers, shapes
+from api.chain import Prepared
+from api.dependencies import TheChain, TheDatabase, ThePins, TheSettings, failures
+from api.errors import unavailable
+from api.requests import NewMarket
+from zmart_pipelines.ipfs import PinError
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.instructions import create_market
+from zmart_pipelines.program.lmsr import b_for_loss
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A market that is not on chain yet."""
+
+    id: str
+    on_chain_address: str
+    question: str
+    description: str
+    category: str
+    tags: list[str]
+    creator_wallet: str
+    state: str
+    ipfs_question_hash: str
+    b_parameter: int
+    initial_liquidity: int
+    end_date: str
+    ends_at: str
+    created_at: str
+    expires_at: str
+
+
+class DraftAnswer(msgspec.Struct, frozen=True):
+    """The draft, and the unsigned transaction that its creator signs and sends before it
+    expires. ``market`` is the draft under the older clients' name.
+    """
+
+    message: str
+    market: Draft
+    draft: Draft
+    market_id: str
+    address: str
+    transaction: str
+    blockhash: str
+    last_valid_block_height: int
+    fee_payer: str
+    repeated: bool
+
+
+@post(
+    "/api/markets",
+    operation_id="createDraft",
+    tags=["drafts"],
+    responses=failures(400, 401, 409, 413, 415),
+    security=[{"wallet": []}],
+)
+async def create(
+    request: Request[Any, Any, Any],
+    database: TheDatabase,
+    settings: TheSettings,
+    chain: TheChain,
+    pins: ThePins,
+    data: NewMarket,
+    idempotency_key: Annotated[
+        str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
+    ] = None,
+) -> DraftAnswer:
+    """Store and pin a question; get the transaction that creates its market.
+
+    The draft expires in ``draft_ttl_hours`` unless its market appears on chain, and is never
+    listed. With the same Idempotency-Key and question the same market comes back with a
+    fresh transaction.
+    """
+    now = datetime.now(UTC)
+    b_parameter = data.b_parameter or b_for_loss(data.liquidity)
+    data.ends_at(now)
+    creator = auth.authenticate(
+        request, data.message, data.signature, data.wallet, settings.auth_window_seconds
+    )
+    draft = drafts.compose(
+        data, creator, now, timedelta(hours=settings.draft_ttl_hours), idempotency_key
+    )
+    instruction = create_market(
+        chain.program,
+        creator=Pubkey.from_bytes(creator),
+        market_id=draft.market_id,
+        b_parameter=b_parameter,
+        initial_liquidity=data.liquidity,
+        question_hash=draft.question_hash.encode(),
+    )
+
+    def publish() -> Prepared:
+        prepared = chain.prepare(creator, instruction, rehearse=False)
+        try:
+            pins.pin(draft.document)
+        except PinError as error:
+            raise unavailable("The pin store") from error
+        return prepared
+
+    def write(conn: Connection) -> bool:
+        return drafts.store(conn, draft)
+
+    prepared = await database.in_thread(publish)
+    added = await database.write(creator, write)
+    address = str(market_address(chain.program, draft.market_id)[0])
+    shape = Draft(
+        id=draft.market_id.hex(),
+        on_chain_address=address,
+        question=draft.question,
+        description=draft.description,
+        category=draft.category,
+        tags=list(draft.tags),
+        creator_wallet=identifiers.base58_key(creator),
+        state="DRAFT",
+        ipfs_question_hash=draft.question_hash,
+        b_parameter=b_parameter,
+        initial_liquidity=data.liquidity,
+        end_date=shapes.iso(draft.ends_at),
+        ends_at=shapes.iso(draft.ends_at),
+        created_at=shapes.iso(draft.created_at),
+        expires_at=shapes.iso(draft.expires_at),
+    )
+    return DraftAnswer(
+        message="Draft stored; sign and send the transaction to create the market",
+        market=shape,
+        draft=shape,
+        market_id=shape.id,
+        address=address,
+        transaction=prepared.transaction,
+        blockhash=prepared.blockhash,
+        last_valid_block_height=prepared.last_valid_block_height,
+        fee_payer=prepared.fee_payer,
+        repeated=not added,
+    )
+
+
+HANDLERS = [create]

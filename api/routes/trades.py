@@ -1,0 +1,57 @@
+"""Trades of a market."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import identifiers, shapes
+from api.dependencies import READS, Limit, Market, Offset, TheDatabase
+from api.routes.markets import id_of
+from zmart_pipelines.store.queries import trades
+
+
+class TradeList(msgspec.Struct, frozen=True):
+    """A page of trades; ``count`` is of the page, ``total`` of all pages."""
+
+    trades: list[shapes.Trade]
+    count: int
+    total: int
+    market_id: str
+    offset: int
+    limit: int
+
+
+@get(
+    "/api/markets/{market:str}/trades",
+    operation_id="listTrades",
+    tags=["trades"],
+    responses=READS,
+)
+async def of_market(
+    database: TheDatabase,
+    market: Market,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    order: Annotated[Literal["asc", "desc"], QueryParameter(description="By time.")] = "desc",
+) -> TradeList:
+    """A market's trades in the chain's order, the newest first; none for an unknown one."""
+    key = identifiers.market_key(market, "market")
+
+    def read(conn: Connection) -> TradeList:
+        market_id = id_of(conn, key)
+        rows = trades.find(
+            conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
+        )
+        total = trades.count(conn, market_id=market_id)
+        items = [shapes.trade(row) for row in rows]
+        return TradeList(items, len(items), total, market_id.hex(), offset, limit)
+
+    return await database.read(read)
+
+
+HANDLERS = [of_market]

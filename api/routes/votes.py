@@ -1,0 +1,333 @@
+"""Ballots: the text to sign, casting, counts."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from sqlalchemy import Connection
+
+from api import auth, identifiers, shapes
+from api.dependencies import (
+    READS,
+    Limit,
+    Market,
+    Offset,
+    TheDatabase,
+    TheHub,
+    TheSettings,
+    failures,
+)
+from api.errors import ApiError, invalid
+from api.requests import Vote
+from api.routes.markets import existing, id_of
+from zmart_pipelines.store.queries import votes
+from zmart_pipelines.voting import casting
+from zmart_pipelines.voting.ballot import CHOICES, BallotText, Kind, SignedBallot
+
+# Half of what a ballot may be ahead, so that its signer's clock need not be exact.
+_EXPIRY_SHARE = 2
+
+AnyKind = Annotated[Literal["proposal", "dispute"], PathParameter()]
+
+
+class VoteStats(msgspec.Struct, frozen=True):
+    """Counts of one kind; ``approval_rate`` is in percent, as text."""
+
+    likes: int
+    dislikes: int
+    total: int
+    approval_rate: str
+
+
+class VoteList(msgspec.Struct, frozen=True):
+    """A page of votes with the counts of the latest round."""
+
+    votes: list[shapes.Vote]
+    stats: VoteStats
+    market_id: str
+    type: str
+
+
+class Count(msgspec.Struct, frozen=True):
+    """A kind's counts of its latest round; ``status`` is null before the first vote."""
+
+    likes: int
+    dislikes: int
+    agrees: int
+    disagrees: int
+    total: int
+    round: int
+    status: str | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Both kinds' counts."""
+
+    market_id: str
+    proposal_votes: Count
+    dispute_votes: Count
+
+
+class KindCount(msgspec.Struct, frozen=True, rename="camel"):
+    """One kind's counts."""
+
+    success: bool
+    market_id: str
+    counts: Count
+
+
+class TextToSign(msgspec.Struct, frozen=True):
+    """The text that a wallet signs, byte for byte, to vote; good until ``expires_at``."""
+
+    message: str
+    market_id: str
+    vote_type: str
+    vote: bool
+    choice: str
+    round: int
+    nonce: str
+    expires_at: str
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What the stored ballot belongs to."""
+
+    message: str
+    market_id: str
+    vote_type: str
+    user_wallet: str
+
+
+class CastVote(msgspec.Struct, frozen=True):
+    """The stored ballot and the counts with it. ``repeated``: it was stored before."""
+
+    data: list[shapes.Ballot]
+    count: int
+    metadata: Receipt
+    counts: Count
+    repeated: bool
+
+
+def _count(votes_for: int, votes_against: int, round_: int, status: str | None) -> Count:
+    return Count(
+        likes=votes_for,
+        dislikes=votes_against,
+        agrees=votes_for,
+        disagrees=votes_against,
+        total=votes_for + votes_against,
+        round=round_,
+        status=status,
+    )
+
+
+def _counts(conn: Connection, market_id: bytes, kind: Kind) -> Count:
+    row = votes.counts(conn, market_id, kind)
+    return _count(row.votes_for, row.votes_against, row.round, row.status)
+
+
+def _choice(kind: Kind, value: bool | str | None, field: str) -> bool:
+    """A choice in any of its words; ApiError 400 naming ``field``."""
+    yes, no = CHOICES[kind]
+    words = {yes: True, "true": True, "yes": True, no: False, "false": False, "no": False}
+    found = value if isinstance(value, bool) else words.get(str(value).lower())
+    if found is None:
+        raise invalid(field, f"must be true or {yes}, false or {no}")
+    return found
+
+
+@get(
+    "/api/markets/{market:str}/votes",
+    operation_id="listVotes",
+    tags=["votes"],
+    responses=READS,
+)
+async def of_market(
+    database: TheDatabase,
+    market: Market,
+    type_: Annotated[Literal["proposal", "dispute"], QueryParameter(name="type")] = "proposal",
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> VoteList:
+    """A market's votes of one kind, the newest first, on chain and by ballot."""
+    key = identifiers.market_key(market, "market")
+
+    def read(conn: Connection) -> VoteList:
+        market_id = id_of(conn, key)
+        rows = votes.find(conn, market_id, kind=type_, limit=limit, offset=offset)
+        count = _counts(conn, market_id, type_)
+        rate = 100 * count.likes / count.total if count.total else 0
+        return VoteList(
+            [shapes.vote(row) for row in rows],
+            VoteStats(count.likes, count.dislikes, count.total, f"{rate:.2f}"),
+            market_id.hex(),
+            type_,
+        )
+
+    return await database.read(read)
+
+
+@get("/api/votes/{market:str}", operation_id="getVoteCounts", tags=["votes"], responses=READS)
+async def both(database: TheDatabase, market: Market) -> Counts:
+    """Both kinds' running counts."""
+    key = identifiers.market_key(market, "market")
+
+    def read(conn: Connection) -> Counts:
+        market_id = id_of(conn, key)
+        return Counts(
+            market_id.hex(),
+            _counts(conn, market_id, "proposal"),
+            _counts(conn, market_id, "dispute"),
+        )
+
+    return await database.read(read)
+
+
+@get(
+    "/api/votes/{kind:str}/{market:str}",
+    operation_id="getVoteCount",
+    tags=["votes"],
+    responses=READS,
+)
+async def one(database: TheDatabase, kind: AnyKind, market: Market) -> KindCount:
+    """One kind's running counts."""
+    key = identifiers.market_key(market, "market")
+
+    def read(conn: Connection) -> KindCount:
+        market_id = id_of(conn, key)
+        return KindCount(True, market_id.hex(), _counts(conn, market_id, kind))
+
+    return await database.read(read)
+
+
+@get(
+    "/api/votes/{kind:str}/{market:str}/message",
+    operation_id="getBallotText",
+    tags=["votes"],
+    responses=failures(400, 404),
+)
+async def text(
+    database: TheDatabase,
+    settings: TheSettings,
+    kind: AnyKind,
+    market: Market,
+    vote: Annotated[
+        str, QueryParameter(description="true, like, agree – or false, dislike, disagree.")
+    ],
+) -> TextToSign:
+    """The exact text to sign for a ballot. It names the market, the kind, the round and the
+    choice, and expires; ask anew for each ballot.
+    """
+    choice = _choice(kind, vote, "vote")
+    key = identifiers.market_key(market, "market")
+
+    def read(conn: Connection) -> tuple[bytes, int]:
+        market_id = existing(conn, key).market_id
+        return market_id, votes.latest_round(conn, market_id, kind)
+
+    market_id, round_ = await database.read(read)
+    ahead = timedelta(seconds=settings.ballot_ttl_seconds // _EXPIRY_SHARE)
+    ballot = BallotText(
+        program=bytes(settings.program),
+        network=settings.solana_cluster,
+        market_id=market_id,
+        kind=kind,
+        round=round_,
+        choice=choice,
+        nonce=secrets.token_hex(8),
+        expires=(datetime.now(UTC) + ahead).replace(microsecond=0),
+    )
+    return TextToSign(
+        message=ballot.compose(),
+        market_id=market_id.hex(),
+        vote_type=kind,
+        vote=choice,
+        choice=shapes.choice_word(kind, choice),
+        round=round_,
+        nonce=ballot.nonce,
+        expires_at=shapes.iso(ballot.expires),
+    )
+
+
+@post(
+    "/api/votes/{kind:str}",
+    operation_id="castVote",
+    tags=["votes"],
+    responses=failures(400, 401, 404, 409, 413, 415),
+    security=[{"wallet": []}],
+)
+async def cast(
+    request: Request[Any, Any, Any],
+    database: TheDatabase,
+    settings: TheSettings,
+    hub: TheHub,
+    kind: AnyKind,
+    data: Vote,
+    idempotency_key: Annotated[
+        str | None, HeaderParameter(name="Idempotency-Key", max_length=100)
+    ] = None,
+) -> CastVote:
+    """Cast a signed ballot: one per wallet, market, kind and round, for ever. The same
+    signature or Idempotency-Key gives the stored answer again.
+    """
+    if data.vote is None and data.choice is None:
+        raise invalid("vote", "is missing")
+    value, field = (data.vote, "vote") if data.vote is not None else (data.choice, "choice")
+    choice = _choice(kind, value, field)
+    key = identifiers.market_key(data.market_id)
+    proof = auth.read_proof(request, data.message, data.signature, data.wallet)
+
+    def write(conn: Connection) -> tuple[casting.Stored, Count]:
+        ballot = SignedBallot(
+            market_id=existing(conn, key).market_id,
+            kind=kind,
+            wallet=proof.wallet,
+            choice=choice,
+            message=proof.message,
+            signature=proof.signature,
+            idempotency_key=idempotency_key,
+        )
+        stored = casting.cast(conn, ballot, settings)
+        count = _count(stored.votes_for, stored.votes_against, stored.ballot.round, "open")
+        return stored, count
+
+    try:
+        stored, count = await database.write(proof.wallet, write)
+    except casting.BallotRejected as error:
+        raise _rejected(error) from error
+    except casting.BallotConflict as error:
+        stored_row = msgspec.to_builtins(shapes.ballot(error.stored))
+        raise ApiError(
+            409,
+            "This wallet has already voted in this market",
+            error="already_voted",
+            extra={"stored": stored_row},
+        ) from error
+    except casting.VotingClosed as error:
+        raise ApiError(
+            409, f"The {kind} vote of this market is closed", error="voting_closed"
+        ) from error
+    hub.announce(stored.positions)
+    row = shapes.ballot(stored.ballot)
+    return CastVote(
+        data=[row],
+        count=1,
+        metadata=Receipt("Vote recorded", row.market_id, kind, row.user_wallet),
+        counts=count,
+        repeated=stored.repeated,
+    )
+
+
+def _rejected(error: casting.BallotRejected) -> ApiError:
+    """The proof is at fault: 401. Anything else: 400."""
+    refused = invalid(error.field, error.reason)
+    if error.field in ("message", "signature"):
+        return auth.unauthorized(refused.message, *refused.fields)
+    return refused
+
+
+HANDLERS = [of_market, both, one, text, cast]

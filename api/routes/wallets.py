@@ -1,0 +1,159 @@
+"""What one wallet holds and has done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import identifiers, shapes
+from api.dependencies import READS, Limit, Offset, TheDatabase, Wallet
+from zmart_pipelines.store.queries import positions, statistics, trades, votes
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What a wallet did; amounts in lamports."""
+
+    total_trades: int
+    total_volume: int
+    markets_traded: int
+    markets_created: int
+    total_votes: int
+    proposal_votes: int
+    dispute_votes: int
+    discussions: int
+    claimed: int
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A wallet and its figures."""
+
+    wallet: str
+    stats: Figures
+
+
+class WalletTrades(msgspec.Struct, frozen=True):
+    """A page of a wallet's trades; ``count`` is of the page, ``total`` of all pages."""
+
+    trades: list[shapes.Trade]
+    count: int
+    total: int
+    wallet: str
+
+
+class WalletVotes(msgspec.Struct, frozen=True):
+    """A wallet's votes by kind."""
+
+    proposal_votes: list[shapes.Vote]
+    dispute_votes: list[shapes.Vote]
+    total: int
+    wallet: str
+
+
+@get("/api/users/{wallet:str}", operation_id="getUser", tags=["wallets"], responses=READS)
+async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
+    """A wallet's figures; zeros for one that did nothing yet."""
+    key = identifiers.wallet(wallet)
+    row = await database.read(lambda conn: statistics.of_user(conn, key))
+    return Profile(
+        wallet,
+        Figures(
+            total_trades=row.total_trades,
+            total_volume=row.total_volume,
+            markets_traded=row.markets_traded,
+            markets_created=row.markets_created,
+            total_votes=row.total_votes,
+            proposal_votes=row.proposal_votes,
+            dispute_votes=row.dispute_votes,
+            discussions=row.discussions,
+            claimed=row.claimed,
+        ),
+    )
+
+
+@get(
+    "/api/users/{wallet:str}/trades",
+    operation_id="listUserTrades",
+    tags=["wallets"],
+    responses=READS,
+)
+async def wallet_trades(
+    database: TheDatabase, wallet: Wallet, limit: Limit = 50, offset: Offset = 0
+) -> WalletTrades:
+    """A wallet's trades, the newest first."""
+    key = identifiers.wallet(wallet)
+
+    def read(conn: Connection) -> WalletTrades:
+        rows = trades.find(conn, user=key, limit=limit, offset=offset)
+        items = [shapes.trade(row) for row in rows]
+        return WalletTrades(items, len(items), trades.count(conn, user=key), wallet)
+
+    return await database.read(read)
+
+
+@get(
+    "/api/users/{wallet:str}/votes",
+    operation_id="listUserVotes",
+    tags=["wallets"],
+    responses=READS,
+)
+async def wallet_votes(
+    database: TheDatabase,
+    wallet: Wallet,
+    type_: Annotated[Literal["all", "proposal", "dispute"], QueryParameter(name="type")] = "all",
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> WalletVotes:
+    """A wallet's votes, on chain and by ballot, the newest first."""
+    key = identifiers.wallet(wallet)
+    kind = None if type_ == "all" else type_
+    rows = await database.read(
+        lambda conn: votes.of_wallet(conn, key, kind=kind, limit=limit, offset=offset)
+    )
+    items = [shapes.vote(row) for row in rows]
+    return WalletVotes(
+        proposal_votes=[item for item in items if item.vote_type == "proposal"],
+        dispute_votes=[item for item in items if item.vote_type == "dispute"],
+        total=len(items),
+        wallet=wallet,
+    )
+
+
+@get(
+    "/api/positions/{wallet:str}",
+    operation_id="listPositions",
+    tags=["wallets"],
+    responses=READS,
+)
+async def wallet_positions(
+    database: TheDatabase, wallet: Wallet, limit: Limit = 100, offset: Offset = 0
+) -> list[shapes.Position]:
+    """A wallet's positions with numbers, the last traded first; a bare list."""
+    key = identifiers.wallet(wallet)
+    rows = await database.read(
+        lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
+    )
+    return [shapes.position(row) for row in rows]
+
+
+@get(
+    "/api/users/{wallet:str}/positions",
+    operation_id="listHoldings",
+    tags=["wallets"],
+    responses=READS,
+)
+async def holdings(
+    database: TheDatabase, wallet: Wallet, limit: Limit = 100, offset: Offset = 0
+) -> list[shapes.Holding]:
+    """A wallet's positions as the portfolio page reads them: amounts are text; a bare list."""
+    key = identifiers.wallet(wallet)
+    rows = await database.read(
+        lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
+    )
+    return [shapes.holding(row) for row in rows]
+
+
+HANDLERS = [profile, wallet_trades, wallet_votes, wallet_positions, holdings]
