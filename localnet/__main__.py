@@ -1,0 +1,137 @@
+"""``python -m localnet``: start a local chain."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+from solders.pubkey import Pubkey
+
+from localnet.node import StateInUse
+from localnet.options import Options
+from localnet.server import PortTaken, run
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+
+EXIT_USAGE = 2
+
+
+@click.command(context_settings={"show_default": True, "max_content_width": 100})
+@click.option(
+    "--port",
+    default=8899,
+    type=click.IntRange(0, 65534),
+    help="Port of the JSON-RPC and of the control API; WebSockets are on the port above. "
+    "0 takes a free pair.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    help="Address to listen on. The control API answers to loopback only.",
+)
+@click.option(
+    "--state",
+    default=Path(".zmart/localnet"),
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of keys, blocks and accounts; made when missing, resumed when there.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    help="Makes keys and blockhashes the same every time; with --manual-clock the chain's "
+    "times too. Takes effect when the chain is begun.",
+)
+@click.option(
+    "--manual-clock", is_flag=True, help="Slots and time move only by POST /control/advance."
+)
+@click.option("--slot-ms", default=400, type=click.IntRange(10), help="Milliseconds of a slot.")
+@click.option(
+    "--confirm-depth",
+    default=1,
+    type=click.IntRange(1, 149),
+    help="Blocks until a slot is confirmed.",
+)
+@click.option(
+    "--finality-depth",
+    default=8,
+    type=click.IntRange(1, 149),
+    help="Blocks until a slot is finalized; 32 is as on the real cluster.",
+)
+@click.option(
+    "--program",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="SBF shared object to run as the program; without it the reference program.",
+)
+@click.option("--program-id", default=str(DEFAULT_PROGRAM_ID), help="Address of the program.")
+@click.option(
+    "--dispute-period",
+    default=15,
+    type=click.IntRange(1),
+    help="Seconds of the dispute window written into GlobalConfig at genesis.",
+)
+@click.option(
+    "--webhook/--no-webhook",
+    default=True,
+    help="Post the program's transactions to --webhook-url, in Helius' raw form, with the "
+    "value of HELIUS_WEBHOOK_SECRET in Authorization.",
+)
+@click.option(
+    "--webhook-url", default="http://127.0.0.1:4000/api/webhooks/helius", help="Where webhooks go."
+)
+@click.option("--webhook-secret", envvar="HELIUS_WEBHOOK_SECRET", hidden=True)
+@click.option("--verbose", is_flag=True, help="Log more to stderr.")
+def main(
+    port: int,
+    host: str,
+    state: Path,
+    seed: int | None,
+    manual_clock: bool,
+    slot_ms: int,
+    confirm_depth: int,
+    finality_depth: int,
+    program: Path | None,
+    program_id: str,
+    dispute_period: int,
+    webhook: bool,
+    webhook_url: str,
+    webhook_secret: str | None,
+    verbose: bool,
+) -> None:
+    """Run a local Solana chain with the market program on it.
+
+    Prints "ready http://HOST:PORT" when it answers. Stops on Ctrl-C or SIGTERM and goes on
+    from its state folder at the next start.
+
+    Example: python -m localnet --port 8899 --state .zmart/localnet
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        options = Options(
+            state=state,
+            host=host,
+            port=port,
+            seed=seed,
+            manual_clock=manual_clock,
+            slot_ms=slot_ms,
+            confirm_depth=confirm_depth,
+            finality_depth=finality_depth,
+            program_id=Pubkey.from_string(program_id),
+            program=program,
+            dispute_period=dispute_period,
+            webhook_url=webhook_url if webhook else None,
+            webhook_secret=webhook_secret,
+        )
+        run(options)
+    except (PortTaken, StateInUse, ValueError) as error:
+        click.echo(f"localnet: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""The bank: the open slot, the chain of blocks below it, and what may run in it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from solders.clock import Clock
+from solders.pubkey import Pubkey
+
+from localnet.accounts import Account, AccountTable, Key, Undo, rent_exempt_minimum
+from localnet.blocks import (
+    SLOTS_PER_EPOCH,
+    STATUS_BLOCKS,
+    Block,
+    Commitment,
+    Record,
+    next_blockhash,
+)
+from localnet.txerrors import TxError
+from localnet.vm import Execution, Vm
+from localnet.wire import WireTransaction
+from zmart_pipelines.program.ids import CLOCK_SYSVAR
+
+_CLOCK = bytes(CLOCK_SYSVAR)
+_SYSVAR_OWNER = bytes(Pubkey.from_string("Sysvar1111111111111111111111111111111111111"))
+_encode = msgspec.json.Encoder().encode
+
+
+class Status(NamedTuple):
+    """Where a known transaction is, and its error."""
+
+    slot: int
+    error: TxError | None
+
+
+class Refused(Exception):
+    """The transaction cannot be in any block; ``execution`` says why."""
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__(str(execution.error))
+        self.execution = execution
+
+
+class View(NamedTuple):
+    """The chain as one commitment level sees it."""
+
+    slot: int
+    height: int
+    unix_time: int
+
+
+class Bank:
+    """State of the chain in memory. One thread uses it.
+
+    ``blocks`` are the closed ones of the current fork, oldest first: enough of them for
+    the blockhash window and the status cache. Depths count blocks from the open slot
+    down, which is 0; the finalized slot never falls.
+    """
+
+    def __init__(
+        self,
+        table: AccountTable,
+        blocks: list[Block],
+        *,
+        confirm_depth: int,
+        finality_depth: int,
+        genesis_time: int,
+    ) -> None:
+        if not blocks:
+            raise ValueError("a bank stands on at least one block")
+        self.table = table
+        self.blocks = blocks
+        self.confirm_depth = confirm_depth
+        self.finality_depth = finality_depth
+        self.genesis_time = genesis_time
+        self.hold_finality = False
+        self.finalized = blocks[0]
+        self.vm = Vm(table)
+        self.hashes: dict[bytes, Block] = {block.blockhash: block for block in blocks}
+        self.statuses: dict[bytes, Status] = {}
+        self.records: list[Record] = []
+        self.slot = blocks[-1].slot
+        self.unix_time = blocks[-1].unix_time
+
+    # The chain
+
+    @property
+    def height(self) -> int:
+        """Block height the open slot will have."""
+        return self.blocks[-1].height + 1
+
+    @property
+    def confirmed(self) -> Block:
+        """The newest confirmed block."""
+        return self.blocks[-min(self.confirm_depth, len(self.blocks))]
+
+    def view(self, commitment: Commitment) -> View:
+        """The open slot, the confirmed or the finalized block."""
+        if commitment is Commitment.PROCESSED:
+            return View(self.slot, self.height, self.unix_time)
+        block = self.confirmed if commitment is Commitment.CONFIRMED else self.finalized
+        return View(block.slot, block.height, block.unix_time)
+
+    def latest_block(self, commitment: Commitment) -> Block:
+        """The block whose hash transactions should use at this commitment."""
+        if commitment is Commitment.PROCESSED:
+            return self.blocks[-1]
+        return self.confirmed if commitment is Commitment.CONFIRMED else self.finalized
+
+    def level(self, slot: int) -> Commitment:
+        """How sure a slot of the current fork is."""
+        if slot <= self.finalized.slot:
+            return Commitment.FINALIZED
+        return Commitment.CONFIRMED if slot <= self.confirmed.slot else Commitment.PROCESSED
+
+    def depth(self, slot: int) -> int:
+        """Blocks on top of a recent slot, the open one included."""
+        above = 0 if slot >= self.slot else 1
+        for block in reversed(self.blocks):
+            if block.slot <= slot:
+                break
+            above += 1
+        return above
+
+    def open(self, slot: int, unix_time: int) -> None:
+        """Start a slot on top of the newest block."""
+        self.slot, self.unix_time = slot, unix_time
+        self.records = []
+        self.table.begin(slot)
+        self.vm.set_clock(self._clock(slot))
+
+    def close(self) -> Block:
+        """Freeze the open slot into a block; the caller opens the next one."""
+        parent = self.blocks[-1]
+        signatures = [record.signature for record in self.records]
+        block = Block(
+            slot=self.slot,
+            parent=parent.slot,
+            height=parent.height + 1,
+            blockhash=next_blockhash(parent.blockhash, self.slot, signatures),
+            parent_hash=parent.blockhash,
+            unix_time=self.unix_time,
+            total=parent.total + len(signatures),
+            changed=list(self.table.changed(self.slot)),
+            signatures=signatures,
+            records=self.records,
+        )
+        self.records = []
+        self.blocks.append(block)
+        self.hashes[block.blockhash] = block
+        if not self.hold_finality and len(self.blocks) >= self.finality_depth:
+            target = self.blocks[-self.finality_depth]
+            if target.slot > self.finalized.slot:
+                self.finalized = target
+        return block
+
+    def rollback(self, slot: int) -> list[Block]:
+        """Drop the open slot and every block after ``slot``; the caller opens a new slot.
+
+        Returns the dropped blocks, oldest first. A finalized slot is never dropped.
+        """
+        if slot < self.finalized.slot:
+            raise ValueError(f"slot {slot} is below the finalized slot {self.finalized.slot}")
+        dropped: list[Block] = []
+        for record in self.records:
+            self.statuses.pop(record.signature, None)
+        self.records = []
+        while self.blocks[-1].slot > slot:
+            block = self.blocks.pop()
+            del self.hashes[block.blockhash]
+            for signature in block.signatures:
+                self.statuses.pop(signature, None)
+            dropped.append(block)
+        self.vm.reload(self.table.rollback(slot))
+        return dropped[::-1]
+
+    def forget(self) -> None:
+        """Let go of what neither a fork nor the blockhash window can need any more."""
+        self.table.forget(self.finalized.slot)
+        while len(self.blocks) > STATUS_BLOCKS + 1 and self.blocks[0].slot < self.finalized.slot:
+            block = self.blocks.pop(0)
+            del self.hashes[block.blockhash]
+            for signature in block.signatures:
+                self.statuses.pop(signature, None)
+
+    # Accounts
+
+    def account(self, key: Key, slot: int) -> Account | None:
+        """An account as of a slot that is finalized or newer."""
+        if key == _CLOCK:
+            return self._clock_account(slot)
+        found = self.table.at(key, slot)
+        if found is None and key not in self.table.current:
+            return self.vm.get(key)
+        return found
+
+    def _clock_account(self, slot: int) -> Account:
+        return Account(rent_exempt_minimum(40), _SYSVAR_OWNER, bytes(self._clock(slot)))
+
+    def _clock(self, slot: int) -> Clock:
+        unix_time = self.unix_time
+        if slot < self.slot:
+            block = next(block for block in reversed(self.blocks) if block.slot <= slot)
+            slot, unix_time = block.slot, block.unix_time
+        epoch = slot // SLOTS_PER_EPOCH
+        return Clock(slot, self.genesis_time, epoch, epoch + 1, unix_time)
+
+    # Transactions
+
+    def blockhash_valid(self, blockhash: bytes, view: View) -> bool:
+        """Whether a bank at this view knows the hash and it is young enough."""
+        block = self.hashes.get(blockhash)
+        return (
+            block is not None and block.slot <= view.slot and view.height <= block.last_valid_height
+        )
+
+    def execute(self, tx: WireTransaction) -> Record:
+        """Run a transaction in the open slot, or raise Refused when it cannot be in it.
+
+        The caller has checked the signatures.
+        """
+        refused: TxError | None = None
+        if tx.signature in self.statuses:
+            refused = "AlreadyProcessed"
+        elif not self.blockhash_valid(tx.blockhash, self.view(Commitment.PROCESSED)):
+            refused = "BlockhashNotFound"
+        if refused is not None:
+            raise Refused(Execution(refused, landed=False))
+        done = self.vm.run(tx)
+        if not done.landed:
+            raise Refused(done)
+        record = Record(
+            signature=tx.signature,
+            wire=tx.wire,
+            keys=tx.keys,
+            error=done.error,
+            logs=done.logs,
+            meta=msgspec.Raw(_encode(_meta(done, tx.fee))),
+            inner=done.inner,
+        )
+        self.records.append(record)
+        self.statuses[tx.signature] = Status(self.slot, done.error)
+        return record
+
+    def simulate(
+        self, tx: WireTransaction, commitment: Commitment, *, check_blockhash: bool = True
+    ) -> Execution:
+        """Run a transaction on the bank of a commitment level, leaving no trace."""
+        view = self.view(commitment)
+        if check_blockhash:
+            if tx.signature in self.statuses and self.statuses[tx.signature].slot <= view.slot:
+                return Execution("AlreadyProcessed", landed=False)
+            if not self.blockhash_valid(tx.blockhash, view):
+                return Execution("BlockhashNotFound", landed=False)
+        versions: dict[Key, Account | None] = {}
+        clock: Clock | None = None
+        if view.slot < self.slot:
+            clock = self._clock(view.slot)
+            for key in tx.keys:
+                version = self.table.at(key, view.slot)
+                if version is not self.table.get(key):
+                    versions[key] = version
+        return self.vm.simulate(tx, versions, clock)
+
+    def restore_statuses(self, rows: Iterable[tuple[bytes, int, TxError | None]]) -> None:
+        """Fill the status cache and replay table after a restart."""
+        self.statuses.update((signature, Status(slot, error)) for signature, slot, error in rows)
+
+    def changes(self, slot: int) -> Undo:
+        """The accounts a recent slot wrote, with what they were before it."""
+        return self.table.changed(slot)
+
+
+def _meta(done: Execution, fee: int) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "err": done.error,
+        "status": {"Ok": None} if done.error is None else {"Err": done.error},
+        "fee": fee,
+        "preBalances": done.before,
+        "postBalances": done.after,
+        "innerInstructions": done.inner,
+        "logMessages": done.logs,
+        "preTokenBalances": [],
+        "postTokenBalances": [],
+        "rewards": [],
+        "loadedAddresses": {"writable": [], "readonly": []},
+        "computeUnitsConsumed": done.units,
+    }
+    if done.returned is not None:
+        meta["returnData"] = returned_data(done)
+    return meta
+
+
+def returned_data(done: Execution) -> dict[str, Any] | None:
+    """Return data in the RPC's JSON form, None when the transaction set none."""
+    if done.returned is None:
+        return None
+    program, data = done.returned
+    return {
+        "programId": str(Pubkey.from_bytes(program)),
+        "data": [base64.b64encode(data).decode(), "base64"],
+    }

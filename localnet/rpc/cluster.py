@@ -1,0 +1,234 @@
+"""Methods about the chain as a whole: slots, hashes, time, fees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localnet.accounts import rent_exempt_minimum
+from localnet.blocks import SLOTS_PER_EPOCH, Commitment
+from localnet.rpc.errors import invalid, skipped, unavailable
+from localnet.rpc.params import (
+    API_VERSION,
+    Options,
+    Params,
+    decode_bytes,
+    pubkey,
+    with_context,
+)
+from localnet.rpc.registry import method
+from localnet.wire import MalformedTransaction, WireTransaction
+from zmart_pipelines.chain import base58
+
+_FEATURE_SET = 3_604_001_754
+_FEE_SLOTS = 150
+_BLOCK_RANGE = 500_000
+
+
+@method("getHealth")
+def get_health(params: Params) -> Any:
+    """Always well; faults answer before this is asked."""
+    return "ok"
+
+
+@method("getVersion")
+def get_version(params: Params) -> Any:
+    """The cluster version whose behaviour is followed."""
+    return {"feature-set": _FEATURE_SET, "solana-core": API_VERSION}
+
+
+@method("getGenesisHash")
+def get_genesis_hash(params: Params) -> Any:
+    """The chain's name."""
+    return base58.encode(params.node.genesis_hash)
+
+
+@method("getIdentity")
+def get_identity(params: Params) -> Any:
+    """The only validator is named after the fee wallet."""
+    return {"identity": _identity(params)}
+
+
+@method("getSlotLeader")
+def get_slot_leader(params: Params) -> Any:
+    """Always the one validator."""
+    return _identity(params)
+
+
+@method("getSlotLeaders")
+def get_slot_leaders(params: Params) -> Any:
+    """The one validator, as often as asked."""
+    return [_identity(params)] * min(params.convert(1, int), 5000)
+
+
+def _identity(params: Params) -> str:
+    return str(params.node.keys["fee"].pubkey())
+
+
+@method("getSlot")
+def get_slot(params: Params) -> Any:
+    """The newest slot of a commitment."""
+    return params.view(params.options(0, Options)).slot
+
+
+@method("getBlockHeight")
+def get_block_height(params: Params) -> Any:
+    """The newest block height of a commitment."""
+    return params.view(params.options(0, Options)).height
+
+
+@method("getTransactionCount")
+def get_transaction_count(params: Params) -> Any:
+    """Transactions in the chain up to a commitment."""
+    view = params.view(params.options(0, Options))
+    count = params.node.history.transaction_count(view.slot)
+    return count + (len(params.node.bank.records) if view.slot == params.node.bank.slot else 0)
+
+
+@method("getEpochInfo")
+def get_epoch_info(params: Params) -> Any:
+    """Epochs of 432,000 slots from slot 0 on."""
+    view = params.view(params.options(0, Options))
+    return {
+        "absoluteSlot": view.slot,
+        "blockHeight": view.height,
+        "epoch": view.slot // SLOTS_PER_EPOCH,
+        "slotIndex": view.slot % SLOTS_PER_EPOCH,
+        "slotsInEpoch": SLOTS_PER_EPOCH,
+        "transactionCount": params.node.history.transaction_count(view.slot),
+    }
+
+
+@method("getEpochSchedule")
+def get_epoch_schedule(params: Params) -> Any:
+    """Epochs of one length without a warm-up."""
+    return {
+        "firstNormalEpoch": 0,
+        "firstNormalSlot": 0,
+        "leaderScheduleSlotOffset": SLOTS_PER_EPOCH,
+        "slotsPerEpoch": SLOTS_PER_EPOCH,
+        "warmup": False,
+    }
+
+
+@method("getLatestBlockhash")
+def get_latest_blockhash(params: Params) -> Any:
+    """The newest blockhash of a commitment and the last height it is good for."""
+    options = params.options(0, Options)
+    view = params.view(options)
+    block = params.node.bank.latest_block(options.commitment or Commitment.FINALIZED)
+    return with_context(
+        view,
+        {
+            "blockhash": base58.encode(block.blockhash),
+            "lastValidBlockHeight": block.last_valid_height,
+        },
+    )
+
+
+@method("isBlockhashValid")
+def is_blockhash_valid(params: Params) -> Any:
+    """Whether a transaction may still use a hash."""
+    blockhash = bytes(pubkey(params.convert(0, str)))
+    view = params.view(params.options(1, Options))
+    return with_context(view, params.node.bank.blockhash_valid(blockhash, view))
+
+
+@method("getFeeForMessage")
+def get_fee_for_message(params: Params) -> Any:
+    """The fee of a base64 message, null when its blockhash has expired."""
+    message = decode_bytes(params.convert(0, str), "base64", "solana_message::VersionedMessage")
+    view = params.view(params.options(1, Options))
+    if not message:
+        raise invalid("failed to deserialize solana_message::VersionedMessage: no bytes")
+    signatures = message[1] if message[0] & 0x80 and len(message) > 1 else message[0]
+    try:
+        tx = WireTransaction(bytes([signatures]) + bytes(64 * signatures) + message)
+    except (MalformedTransaction, ValueError) as error:
+        raise invalid(f"failed to deserialize solana_message::VersionedMessage: {error}") from error
+    valid = params.node.bank.blockhash_valid(tx.blockhash, view)
+    return with_context(view, tx.fee if valid else None)
+
+
+@method("getRecentPrioritizationFees")
+def get_recent_prioritization_fees(params: Params) -> Any:
+    """Nothing competes for these blocks: no fee was needed in any of them."""
+    for name in params.options(0, list[str]) if params.get(0) else []:
+        pubkey(name)
+    blocks = params.node.bank.blocks[-_FEE_SLOTS:]
+    return [{"slot": block.slot, "prioritizationFee": 0} for block in blocks]
+
+
+@method("getMinimumBalanceForRentExemption")
+def get_minimum_balance(params: Params) -> Any:
+    """Lamports that exempt an account of a size from rent."""
+    size = params.convert(0, int)
+    if not 0 <= size < 2**63:
+        raise invalid("Invalid params: the size must not be negative")
+    return rent_exempt_minimum(size)
+
+
+@method("getBlockTime")
+def get_block_time(params: Params) -> Any:
+    """Unix seconds of a block."""
+    slot = params.convert(0, int)
+    block = params.node.history.block(slot)
+    if block is None:
+        raise skipped(slot) if 0 <= slot < params.node.bank.slot else unavailable(slot)
+    return block.unix_time
+
+
+@method("getFirstAvailableBlock")
+def get_first_available_block(params: Params) -> Any:
+    """The history begins with the chain."""
+    return 0
+
+
+@method("minimumLedgerSlot")
+def minimum_ledger_slot(params: Params) -> Any:
+    """The history begins with the chain."""
+    return 0
+
+
+@method("getBlocks")
+def get_blocks(params: Params) -> Any:
+    """Slots with a block in a range of at most 500,000."""
+    first = params.convert(0, int)
+    at = 1 if isinstance(params.get(1), int) else None
+    options = params.options(1 if at is None and isinstance(params.get(1), dict) else 2, Options)
+    top = _history_slot(params, options)
+    last = min(top, params.convert(1, int)) if at == 1 else top
+    if last - first > _BLOCK_RANGE:
+        raise invalid(f"Slot range too large; max {_BLOCK_RANGE}")
+    return params.node.history.block_slots(first, last, _BLOCK_RANGE)
+
+
+@method("getBlocksWithLimit")
+def get_blocks_with_limit(params: Params) -> Any:
+    """The next slots with a block."""
+    limit = params.convert(1, int)
+    if not 0 <= limit <= _BLOCK_RANGE:
+        raise invalid(f"Limit too large; max {_BLOCK_RANGE}")
+    top = _history_slot(params, params.options(2, Options))
+    return params.node.history.block_slots(params.convert(0, int), top, limit)
+
+
+def _history_slot(params: Params, options: Options) -> int:
+    if options.commitment is Commitment.PROCESSED:
+        raise invalid("Method does not support commitment below `confirmed`")
+    return params.view(options).slot
+
+
+@method("getSupply")
+def get_supply(params: Params) -> Any:
+    """All lamports; none of them is locked."""
+    view = params.view(params.options(0, Options))
+    total = sum(account.lamports for account in params.node.bank.table.current.values())
+    return with_context(
+        view,
+        {
+            "total": total,
+            "circulating": total,
+            "nonCirculating": 0,
+            "nonCirculatingAccounts": [],
+        },
+    )

@@ -1,0 +1,153 @@
+"""Methods that run transactions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from localnet.bank import Refused, returned_data
+from localnet.blocks import Commitment
+from localnet.rpc import encoding
+from localnet.rpc.encoding import AccountEncoding, signature_text
+from localnet.rpc.errors import PREFLIGHT_FAILURE, SIGNATURE_FAILURE, RpcError, invalid
+from localnet.rpc.params import Options, Params, pubkey, transaction, with_context
+from localnet.rpc.registry import method
+from localnet.txerrors import describe
+from localnet.vm import Execution
+from localnet.wire import WireTransaction
+from zmart_pipelines.chain import base58
+
+_MAX_AIRDROP = 100_000 * 1_000_000_000
+
+
+class SendOptions(msgspec.Struct, rename="camel"):
+    """What ``sendTransaction`` takes."""
+
+    encoding: Literal["base58", "base64"] = "base58"
+    skip_preflight: bool = False
+    preflight_commitment: Commitment | None = None
+    max_retries: int | None = None
+    min_context_slot: int | None = None
+
+
+class AccountsWanted(msgspec.Struct):
+    """Accounts whose state after a simulation is wanted."""
+
+    addresses: list[str]
+    encoding: AccountEncoding | None = None
+
+
+class SimulateOptions(Options, rename="camel"):
+    """What ``simulateTransaction`` takes."""
+
+    encoding: Literal["base58", "base64"] = "base58"
+    sig_verify: bool = False
+    replace_recent_blockhash: bool = False
+    inner_instructions: bool = False
+    accounts: AccountsWanted | None = None
+
+
+@method("sendTransaction")
+def send_transaction(params: Params) -> Any:
+    """Check, simulate unless told not to, then run in the open slot.
+
+    A transaction that could be in no block is dropped in silence, as leaders do; the
+    preflight is what tells of it.
+    """
+    options = params.options(1, SendOptions)
+    tx = transaction(params.convert(0, str), options.encoding)
+    bank = params.node.bank
+    signed = tx.signatures_valid()
+    if not options.skip_preflight:
+        level = options.preflight_commitment or Commitment.FINALIZED
+        params.view(Options(commitment=level, min_context_slot=options.min_context_slot))
+        if not signed:
+            raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
+        done = bank.simulate(tx, level)
+        if done.error is not None:
+            raise RpcError(
+                PREFLIGHT_FAILURE,
+                f"Transaction simulation failed: {describe(done.error)}",
+                _simulated(done),
+            )
+    if signed:
+        try:
+            params.node.send(tx)
+        except Refused:
+            return signature_text(tx.signature)
+    return signature_text(tx.signature)
+
+
+@method("simulateTransaction")
+def simulate_transaction(params: Params) -> Any:
+    """Run a transaction without a trace."""
+    options = params.options(1, SimulateOptions)
+    if options.sig_verify and options.replace_recent_blockhash:
+        raise invalid("sigVerify may not be used with replaceRecentBlockhash")
+    tx = transaction(params.convert(0, str), options.encoding)
+    level = options.commitment or Commitment.FINALIZED
+    view = params.view(options)
+    if options.sig_verify and not tx.signatures_valid():
+        raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
+    bank = params.node.bank
+    done = bank.simulate(tx, level, check_blockhash=not options.replace_recent_blockhash)
+    value = _simulated(done)
+    if options.inner_instructions:
+        value["innerInstructions"] = done.inner
+    if options.replace_recent_blockhash:
+        block = bank.latest_block(level)
+        value["replacementBlockhash"] = {
+            "blockhash": base58.encode(block.blockhash),
+            "lastValidBlockHeight": block.last_valid_height,
+        }
+    if options.accounts is not None:
+        value["accounts"] = _accounts(params, done, options.accounts, tx, view.slot)
+    return with_context(view, value)
+
+
+def _accounts(
+    params: Params, done: Execution, wanted: AccountsWanted, tx: WireTransaction, slot: int
+) -> list[Any]:
+    if len(wanted.addresses) > len(tx.keys):
+        raise invalid(f"Too many accounts provided; max {len(tx.keys)}")
+    keys = [bytes(pubkey(name)) for name in wanted.addresses]
+    if done.error is not None:
+        return [None] * len(keys)
+    bank = params.node.bank
+    return [
+        encoding.account(
+            key,
+            done.post[key] if key in done.post else bank.account(key, slot),
+            wanted.encoding or "base64",
+        )
+        for key in keys
+    ]
+
+
+def _simulated(done: Execution) -> dict[str, Any]:
+    return {
+        "accounts": None,
+        "err": done.error,
+        "innerInstructions": None,
+        "logs": done.logs,
+        "replacementBlockhash": None,
+        "returnData": returned_data(done),
+        "unitsConsumed": done.units,
+    }
+
+
+@method("requestAirdrop")
+def request_airdrop(params: Params) -> Any:
+    """Lamports from the faucet's wallet, by a real transaction."""
+    to = params.pubkey(0)
+    lamports = params.convert(1, int)
+    if not 0 < lamports <= _MAX_AIRDROP:
+        raise invalid(f"Invalid params: lamports must be between 1 and {_MAX_AIRDROP}")
+    try:
+        return signature_text(params.node.airdrop(to, lamports))
+    except Refused as refused:
+        error = refused.execution.error
+        raise RpcError(
+            PREFLIGHT_FAILURE, f"airdrop failed: {describe(error or 'AccountNotFound')}"
+        ) from refused

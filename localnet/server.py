@@ -1,0 +1,214 @@
+"""The edge over HTTP and WebSocket: one ASGI app on two ports, and the loop that ticks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+import uvloop
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from localnet import control
+from localnet.node import Node
+from localnet.options import Options
+from localnet.rpc import dispatch
+from localnet.webhook import Webhooks
+from localnet.websocket import Subscriptions
+
+MAX_BODY = 50 * 1024 * 1024
+_BACKLOG = 1024
+_CORS = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET, OPTIONS"),
+    (b"access-control-allow-headers", b"*"),
+    (b"access-control-max-age", b"86400"),
+]
+_JSON = [(b"content-type", b"application/json; charset=utf-8"), *_CORS]
+
+
+class PortTaken(RuntimeError):
+    """One of the two ports is in use."""
+
+
+class App:
+    """The ASGI application in front of a node."""
+
+    def __init__(self, node: Node, subscriptions: Subscriptions, commands: control.Control) -> None:
+        self._node = node
+        self._subscriptions = subscriptions
+        self._control = commands
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer a request or serve a WebSocket."""
+        if scope["type"] == "websocket":
+            await self._subscriptions.serve(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        method, path = scope["method"], scope["path"]
+        if path.startswith("/control"):
+            body = await _body(receive) or b""
+            status, answer = await self._control.handle(scope, method, path, body)
+            await _respond(send, status, answer, [(b"content-type", b"application/json")])
+        elif method == "POST":
+            request = await _body(receive)
+            if request is None:
+                await _respond(send, 413, b"request body too large", _CORS)
+            else:
+                await _respond(send, 200, dispatch.handle(self._node, request), _JSON)
+        elif method == "OPTIONS":
+            await _respond(send, 204, b"", _CORS)
+        elif path == "/health":
+            await _respond(send, 200, b"ok", _CORS)
+        else:
+            await _respond(send, 405, b"Used HTTP Method is not allowed. POST is required", _CORS)
+
+
+async def _body(receive: ASGIReceiveCallable) -> bytes | None:
+    """The request's body, None when it is larger than any node would read."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            return None
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _respond(
+    send: ASGISendCallable, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers; ``serve`` has one for both ports."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets on a port and the one above it; port 0 takes any free pair."""
+    for _ in range(50):
+        first = _listen(host, port)
+        number = first.getsockname()[1]
+        try:
+            return first, _listen(host, number + 1)
+        except (PortTaken, OverflowError):
+            first.close()
+            if port:
+                raise
+    raise PortTaken("no two neighbouring ports are free; choose one with --port")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(
+            f"port {port} on {host} is in use; stop what listens there or choose another "
+            "pair with --port (the port above it serves WebSockets)"
+        ) from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+async def _tick(node: Node) -> None:
+    """Close a slot every ``slot_ms``; a late one does not shorten the next."""
+    pause = node.options.slot_ms / 1000
+    while True:
+        await asyncio.sleep(pause)
+        if not node.paused:
+            node.tick()
+
+
+async def _serve(node: Node, sockets: tuple[socket.socket, socket.socket]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    subscriptions = Subscriptions(node)
+    node.listeners.append(subscriptions)
+    options = node.options
+    webhooks = None
+    if options.webhook_url is not None:
+        webhooks = Webhooks(node, options.webhook_url, options.webhook_secret)
+        node.listeners.append(webhooks)
+    app = App(node, subscriptions, control.Control(node))
+    servers = [
+        _Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                ws="websockets-sansio",
+                ws_max_size=1 << 20,
+                timeout_graceful_shutdown=2,
+                backlog=_BACKLOG,
+            )
+        )
+        for _ in sockets
+    ]
+    serving = [
+        asyncio.create_task(server.serve(sockets=[listener]))
+        for server, listener in zip(servers, sockets, strict=True)
+    ]
+    host, port = sockets[0].getsockname()[:2]
+    sys.stdout.write(f"ready http://{host}:{port}\n")
+    sys.stdout.flush()
+    ticking = None if options.manual_clock else asyncio.create_task(_tick(node))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait(
+        [stopping, *serving, *([ticking] if ticking else [])],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    failed = ticking is not None and ticking.done()
+    for task in (ticking, stopping):
+        if task is not None:
+            task.cancel()
+    await subscriptions.close()
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*serving)
+    if webhooks is not None:
+        await webhooks.close()
+    if failed and ticking is not None:
+        ticking.result()
+
+
+def run(options: Options) -> None:
+    """Serve a chain until SIGINT or SIGTERM."""
+    sockets = bind(options.host, options.port)
+    node = Node(options)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(node, sockets))
+    finally:
+        node.close()

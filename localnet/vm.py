@@ -1,0 +1,266 @@
+"""Execution: LiteSVM plus the rules of a bank that it leaves out.
+
+LiteSVM runs the programs. Added here: prioritization fees, rent states, which failures
+are too early to be charged and so never reach a block, and execution against an older
+version of the accounts. Signatures and blockhashes are the bank's business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import msgspec
+from solders.clock import Clock
+from solders.litesvm import LiteSVM
+from solders.pubkey import Pubkey
+from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+
+from localnet.accounts import (
+    SYSTEM,
+    Account,
+    AccountTable,
+    Key,
+    from_svm,
+    rent_exempt_minimum,
+    to_svm,
+)
+from localnet.txerrors import TxError, error_of, insufficient_rent
+from localnet.wire import WireTransaction
+from zmart_pipelines.chain import base58
+
+LOG_BYTES: Final = 10_000
+_WALLET_MINIMUM: Final = rent_exempt_minimum(0)
+
+
+class _Returned(Protocol):
+    program_id: Pubkey
+    data: bytes
+
+
+class _Metadata(Protocol):
+    """What solders' class really offers; its stub misses ``return_data``."""
+
+    def logs(self) -> list[str]: ...
+    def compute_units_consumed(self) -> int: ...
+    def inner_instructions(self) -> list[list[Any]]: ...
+    def return_data(self) -> _Returned: ...
+
+
+class Execution(msgspec.Struct):
+    """What running a transaction did.
+
+    ``landed`` is False for failures found before a fee could be charged: such a
+    transaction is in no block. Balances are in the order of the message's accounts;
+    ``inner`` and ``returned`` have the RPC's JSON form.
+    """
+
+    error: TxError | None
+    landed: bool
+    logs: list[str] = []
+    units: int = 0
+    inner: list[dict[str, Any]] = []
+    returned: tuple[bytes, bytes] | None = None
+    before: list[int] = []
+    after: list[int] = []
+    changed: list[Key] = []
+    post: dict[Key, Account | None] = {}
+
+
+class Vm:
+    """The virtual machine and the account table it works on, kept equal."""
+
+    def __init__(self, table: AccountTable) -> None:
+        self.table = table
+        self.svm = (
+            LiteSVM()
+            .with_sigverify(False)
+            .with_blockhash_check(False)
+            .with_transaction_history(0)
+            .with_log_bytes_limit(LOG_BYTES)
+        )
+        for key, account in table.current.items():
+            self.svm.set_account(Pubkey.from_bytes(key), to_svm(account))
+
+    def add_program(self, program: Pubkey, path: Path) -> None:
+        """Load an SBF shared object at an address; a ValueError names a bad file."""
+        try:
+            self.svm.add_program(program, path.read_bytes())
+        except BaseException as error:
+            # The binding reports a bad ELF as a panic, which is no Exception.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise ValueError(f"{path}: not an SBF program that can be loaded") from error
+
+    def set_clock(self, clock: Clock) -> None:
+        """Set the Clock sysvar that programs see."""
+        self.svm.set_clock(clock)
+
+    def get(self, key: Key) -> Account | None:
+        """An account as of now, built-in programs and sysvars included."""
+        found = self.table.get(key)
+        return found or from_svm(self.svm.get_account(Pubkey.from_bytes(key)))
+
+    def put(self, key: Key, account: Account | None) -> None:
+        """Set an account in the open slot, outside of any transaction."""
+        self.svm.set_account(Pubkey.from_bytes(key), to_svm(account))
+        self.table.write(key, account)
+
+    def reload(self, keys: list[Key]) -> None:
+        """Copy accounts from the table into the machine, after slots were undone."""
+        for key in keys:
+            self.svm.set_account(Pubkey.from_bytes(key), to_svm(self.table.get(key)))
+
+    def run(self, tx: WireTransaction) -> Execution:
+        """Execute for good, in the open slot."""
+        before = [self.get(key) for key in tx.keys]
+        refused = _payer_refused(before[0], tx.fee)
+        if refused is not None:
+            return Execution(refused, landed=False)
+        payer = before[0]
+        assert payer is not None  # noqa: S101 - _payer_refused saw to it
+        priority = tx.priority_fee
+        if priority:
+            self._set_lamports(tx.pubkeys[0], payer, payer.lamports - priority)
+        result = self.svm.send_transaction(tx.versioned)
+        if isinstance(result, FailedTransactionMetadata):
+            error: TxError | None = error_of(result)
+            if self.svm.get_balance(tx.pubkeys[0]) == payer.lamports - priority:
+                if priority:
+                    self.svm.set_account(tx.pubkeys[0], to_svm(payer))
+                return Execution(error, landed=False, logs=result.meta().logs())
+            metadata, writable = result.meta(), [0]
+        else:
+            error, metadata, writable = None, result, tx.writable
+        after = list(before)
+        for index in writable:
+            after[index] = from_svm(self.svm.get_account(tx.pubkeys[index]))
+        if error is None:
+            error = _rent_violation(before, after, writable)
+            if error is not None:
+                for index in writable:
+                    self.svm.set_account(tx.pubkeys[index], to_svm(before[index]))
+                after = list(before)
+                self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.fee)
+                after[0] = from_svm(self.svm.get_account(tx.pubkeys[0]))
+        changed = []
+        for index in writable:
+            if after[index] != before[index]:
+                key = tx.keys[index]
+                self.table.write(key, after[index])
+                changed.append(key)
+        return _execution(error, metadata, before, after, changed)
+
+    def simulate(
+        self, tx: WireTransaction, versions: dict[Key, Account | None], clock: Clock | None
+    ) -> Execution:
+        """Execute without a trace, with some accounts (and the clock) replaced before."""
+        now = self.svm.get_clock()
+        before = [versions[key] if key in versions else self.get(key) for key in tx.keys]
+        refused = _payer_refused(before[0], tx.fee)
+        if refused is not None:
+            return Execution(refused, landed=False)
+        payer = before[0]
+        assert payer is not None  # noqa: S101 - _payer_refused saw to it
+        try:
+            for key, account in versions.items():
+                self.svm.set_account(Pubkey.from_bytes(key), to_svm(account))
+            if clock is not None:
+                self.svm.set_clock(clock)
+            if tx.priority_fee:
+                self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.priority_fee)
+            result = self.svm.simulate_transaction(tx.versioned)
+        finally:
+            self.reload(list(versions))
+            if tx.priority_fee:
+                self.svm.set_account(tx.pubkeys[0], to_svm(self.get(tx.payer)))
+            if clock is not None:
+                self.svm.set_clock(now)
+        if isinstance(result, FailedTransactionMetadata):
+            return _execution(error_of(result), result.meta(), before, before, [])
+        post = {bytes(key): from_svm(account) for key, account in result.post_accounts()}
+        after = [post.get(key, account) for key, account in zip(tx.keys, before, strict=True)]
+        error = _rent_violation(before, after, tx.writable)
+        execution = _execution(error, result.meta(), before, after, [])
+        execution.post = dict(zip(tx.keys, after, strict=True))
+        return execution
+
+    def _set_lamports(self, address: Pubkey, account: Account, lamports: int) -> None:
+        changed = msgspec.structs.replace(account, lamports=lamports)
+        self.svm.set_account(address, to_svm(changed if lamports else None))
+
+
+def _payer_refused(payer: Account | None, fee: int) -> TxError | None:
+    """Why this account cannot pay the fee, as agave's ``validate_fee_payer`` decides."""
+    if payer is None:
+        return "AccountNotFound"
+    if payer.owner != SYSTEM or payer.data:
+        return "InvalidAccountForFee"
+    rest = payer.lamports - fee
+    if rest < 0:
+        return "InsufficientFundsForFee"
+    if 0 < rest < _WALLET_MINIMUM <= payer.lamports:
+        return insufficient_rent(0)
+    return None
+
+
+def _rent_violation(
+    before: list[Account | None], after: list[Account | None], writable: list[int]
+) -> TxError | None:
+    """The first account that a transaction leaves below its rent-exempt minimum.
+
+    An account that already was below may stay so if it neither grew nor gained lamports.
+    """
+    for index in writable:
+        new, old = after[index], before[index]
+        if new is None or new is old:
+            continue
+        size = len(new.data)
+        minimum = rent_exempt_minimum(size)
+        if new.lamports >= minimum:
+            continue
+        if old is not None and len(old.data) == size and new.lamports <= old.lamports < minimum:
+            continue
+        return insufficient_rent(index)
+    return None
+
+
+def _execution(
+    error: TxError | None,
+    result: TransactionMetadata,
+    before: list[Account | None],
+    after: list[Account | None],
+    changed: list[Key],
+) -> Execution:
+    metadata = cast(_Metadata, result)
+    returned = metadata.return_data()
+    return Execution(
+        error,
+        landed=True,
+        logs=metadata.logs(),
+        units=metadata.compute_units_consumed(),
+        inner=_inner(metadata.inner_instructions()),
+        returned=(bytes(returned.program_id), returned.data) if returned.data else None,
+        before=[account.lamports if account else 0 for account in before],
+        after=[account.lamports if account else 0 for account in after],
+        changed=changed,
+    )
+
+
+def _inner(groups: list[list[Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": index,
+            "instructions": [
+                {
+                    "programIdIndex": (called := inner.instruction()).program_id_index,
+                    "accounts": list(called.accounts),
+                    "data": base58.encode(called.data),
+                    "stackHeight": inner.stack_height(),
+                }
+                for inner in group
+            ],
+        }
+        for index, group in enumerate(groups)
+        if group
+    ]
