@@ -15,7 +15,7 @@ class LogFile:
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
         self._max_bytes = max_bytes
-        self._read = path.stat().st_size if path.exists() else 0
+        self._read = self.size()
         self._partial = b""
 
     def open(self) -> IO[bytes]:
@@ -43,12 +43,16 @@ class LogFile:
         *lines, self._partial = (self._partial + chunk).split(b"\n")
         return [line.decode(errors="replace") for line in lines]
 
-    def tail(self, count: int) -> list[str]:
-        """The last lines that are not blank."""
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def tail(self, count: int, since: int = 0) -> list[str]:
+        """The last lines that are not blank, of those behind byte ``since``."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - 64 * 1024))
+            file.seek(max(0, since if since <= size else 0, size - 64 * 1024))
             text = file.read().decode(errors="replace")
         return [line for line in text.splitlines() if line.strip()][-count:]

@@ -136,6 +136,7 @@ class _Child:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     running: subprocess.Popen[bytes] | None = None
     been_ready: bool = False
+    log_start: int = 0
 
 
 class Supervisor:
@@ -229,7 +230,10 @@ class Supervisor:
                 if not child.been_ready:
                     failures += 1
                     if failures >= FIRST_TRIES:
-                        raise StartFailed(self._epitaph(child))
+                        raise StartFailed(
+                            f"{child.process.name} could not be started, so everything was "
+                            f"stopped; its log: {child.log.path}"
+                        )
                 if time.monotonic() - started > HEALTHY_AFTER:
                     pause = FIRST_PAUSE
                 await asyncio.sleep(pause)
@@ -243,6 +247,7 @@ class Supervisor:
         process = child.process
         if process.prepare is not None:
             process.prepare()
+        child.log_start = child.log.size()
         with child.log.open() as output:
             running = start(
                 process.command,
@@ -278,7 +283,7 @@ class Supervisor:
     def _epitaph(self, child: _Child) -> str:
         code = child.running.returncode if child.running else None
         how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
-        tail = "".join(f"\n    {line}" for line in child.log.tail(5))
+        tail = "".join(f"\n    {line}" for line in child.log.tail(5, since=child.log_start))
         return f"{child.process.name} ended ({how}); log: {child.log.path}{tail}"
 
     async def _follow_logs(self) -> None:

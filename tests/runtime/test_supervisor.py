@@ -1,0 +1,216 @@
+"""The supervisor with real, small processes."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fixtures.ports import free_port
+from tests.runtime.toys import toy
+from zmart_pipelines.runtime.ports import Port, PortsTaken
+from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.supervisor import AlreadyUp, Process, StartFailed, Supervisor, holder
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    folder = StateFolder(tmp_path / "state")
+    folder.prepare()
+    return folder
+
+
+def supervise(
+    processes: list[Process], state: StateFolder, while_up: Callable[[], object]
+) -> list[str]:
+    """Run until everything is up, do something, stop as SIGTERM would. Returns what was said."""
+    said: list[str] = []
+
+    async def scenario() -> None:
+        supervisor = Supervisor(processes, state, addresses={"API": "a"}, say=said.append)
+        up = asyncio.Event()
+        running = asyncio.create_task(supervisor.run(when_up=up.set))
+        waiting = asyncio.create_task(up.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            await asyncio.to_thread(while_up)
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            waiting.cancel()
+        await running
+
+    asyncio.run(scenario())
+    return said
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def pids(diary: Path, name: str) -> list[int]:
+    lines = diary.read_text().splitlines() if diary.exists() else []
+    return [int(line.split()[2]) for line in lines if line.startswith(f"started {name} ")]
+
+
+def test_starts_in_order_of_need_and_stops_in_reverse(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    needy = toy("third", diary, needs=("second",))
+    supervise(
+        [needy, toy("second", diary, needs=("first",)), toy("first", diary)], state, lambda: None
+    )
+    events = [line.rsplit(" ", 1)[0] for line in diary.read_text().splitlines()]
+    assert events == [
+        *("started first", "started second", "started third"),
+        *("stopped third", "stopped second", "stopped first"),
+    ]
+    assert list(state.run.iterdir()) == []
+
+
+def test_starts_again_what_was_killed_and_says_so(state: StateFolder) -> None:
+    diary = state.root / "diary"
+
+    def kill_and_wait() -> None:
+        os.kill(pids(diary, "fragile")[0], signal.SIGKILL)
+        wait_until(lambda: len(pids(diary, "fragile")) == 2)
+
+    said = supervise([toy("fragile", diary)], state, kill_and_wait)
+    assert any("fragile ended (killed by SIGKILL)" in line for line in said)
+
+
+def test_what_never_starts_ends_the_start_with_its_last_words(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    broken = toy("broken", diary, code="print('no such table'); raise SystemExit(7)")
+    with pytest.raises(StartFailed, match="broken could not be started"):
+        supervise([toy("sound", diary), broken], state, lambda: None)
+    assert not alive(pids(diary, "sound")[0])
+
+
+def test_says_how_a_broken_process_ended(state: StateFolder) -> None:
+    said: list[str] = []
+    diary = state.root / "diary"
+    broken = toy("broken", diary, code="print('no such table'); raise SystemExit(7)")
+    supervisor = Supervisor([broken], state, addresses={}, say=said.append)
+    with pytest.raises(StartFailed):
+        asyncio.run(supervisor.run())
+    assert "broken ended (code 7)" in said[0]
+    assert said[0].count("no such table") == 1
+    assert said[1].count("no such table") == 1
+
+
+def test_a_one_time_step_must_succeed_before_what_needs_it(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    step = Process(
+        name="step",
+        command=[sys.executable, "-c", f"open({str(diary)!r}, 'a').write('step done\\n')"],
+        environment=dict(os.environ),
+        folder=state.root,
+        once=True,
+    )
+    supervise([toy("user", diary, needs=("step",)), step], state, lambda: None)
+    assert diary.read_text().splitlines()[0] == "step done"
+
+
+def test_kills_what_does_not_stop(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "open(sys.argv[2], 'a').write(f'started deaf {os.getpid()}\\n')\n"
+        "time.sleep(60)\n"
+    )
+    started = time.monotonic()
+    said = supervise([toy("deaf", diary, code=code, stop_within=0.5)], state, lambda: None)
+    assert time.monotonic() - started < 10
+    assert "deaf did not stop in time and was killed" in said
+    assert not alive(pids(diary, "deaf")[0])
+
+
+def test_names_a_taken_port_before_anything_starts(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        process = toy("server", diary, ports=(Port(number, "API_PORT", "the API"),))
+        with pytest.raises(PortsTaken) as caught:
+            supervise([process], state, lambda: None)
+    assert f"port {number} (for the API) is taken" in str(caught.value)
+    assert "API_PORT=" in str(caught.value)
+    assert f"pid {os.getpid()}" in str(caught.value)
+    assert not diary.exists()
+
+
+def test_a_free_port_is_no_obstacle(state: StateFolder) -> None:
+    port = Port(free_port(), "API_PORT", "the API")
+    supervise([toy("server", state.root / "diary", ports=(port,))], state, lambda: None)
+
+
+@pytest.fixture
+def supervisor_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A supervisor in a process of its own, up."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.runtime.toys", str(tmp_path / "state")],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    yield process
+    if process.poll() is None:
+        process.terminate()
+        process.wait(20)
+    process.stdout.close()
+
+
+def test_a_second_supervisor_learns_who_is_up(
+    supervisor_process: subprocess.Popen[str], state: StateFolder
+) -> None:
+    assert holder(state.lock) == (supervisor_process.pid, {"API": "http://x"})
+    with pytest.raises(AlreadyUp, match=rf"pid {supervisor_process.pid}\n  API +http://x"):
+        supervise([], state, lambda: None)
+
+
+def test_sigint_leaves_nothing_behind_not_even_grandchildren(
+    supervisor_process: subprocess.Popen[str], state: StateFolder
+) -> None:
+    diary = state.root / "diary"
+    wait_until(lambda: len(pids(diary, "grandchild")) == 1)
+    everyone = [pids(diary, name)[0] for name in ("first", "second", "grandchild")]
+    supervisor_process.send_signal(signal.SIGINT)
+    assert supervisor_process.wait(20) == 0
+    assert [pid for pid in everyone if alive(pid)] == []
+    assert holder(state.lock) is None
+
+
+def test_after_sigkill_the_next_start_ends_the_orphans(
+    supervisor_process: subprocess.Popen[str], state: StateFolder
+) -> None:
+    diary = state.root / "diary"
+    wait_until(lambda: len(pids(diary, "grandchild")) == 1)
+    children = [pids(diary, name)[0] for name in ("first", "second")]
+    grandchild = pids(diary, "grandchild")[0]
+    supervisor_process.kill()
+    supervisor_process.wait()
+    # The kernel ends the children; nobody ends what they started.
+    wait_until(lambda: not any(alive(pid) for pid in children))
+    assert alive(grandchild)
+    said = supervise([], state, lambda: None)
+    assert str(grandchild) in said[0]
+    assert not alive(grandchild)
