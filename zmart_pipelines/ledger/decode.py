@@ -1,0 +1,245 @@
+"""From a raw transaction to rows of the ledger. Pure.
+
+Nothing is dropped: an event line that cannot be decoded, or whose instruction is missing,
+becomes a row with the reason; what makes a reading incomplete is named as a gap.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from zmart_pipelines.chain.logs import walk
+from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket
+from zmart_pipelines.program.events import (
+    Event,
+    MarketCreated,
+    MarketFinalized,
+    WinningsClaimed,
+    decode_event,
+    event_name,
+)
+from zmart_pipelines.program.instructions import DecodeError, decode_instruction
+
+LOGS_TRUNCATED: Final = "the log was truncated; later events are unknown"
+
+# Accounts of finalize_market: the configuration, the market, the authority.
+_FINALIZED_MARKET: Final = 1
+
+
+class LedgerEvent(msgspec.Struct, frozen=True):
+    """One event line of a reading.
+
+    :ivar raw: the line's payload.
+    :ivar event: the payload decoded, None when quarantined.
+    :ivar market: address of the market it concerns, None for the program as a whole.
+    :ivar market_id: its id where the event says it.
+    :ivar instruction: data of the instruction that emitted it, where folding needs it.
+    :ivar quarantine_reason: why it could not be decoded.
+    """
+
+    log_index: int
+    raw: bytes
+    event: Event | None = None
+    market: bytes | None = None
+    market_id: bytes | None = None
+    instruction: bytes | None = None
+    quarantine_reason: str | None = None
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One transaction as read, ready to be stored.
+
+    :ivar digest: 16 bytes that name what was read: slot, outcome, logs, instructions.
+    :ivar logs: the log lines as a JSON array; ``instructions`` and ``error`` are JSON text.
+    :ivar gap: why this reading is not all there is to know, None when it is.
+    """
+
+    signature: bytes
+    digest: bytes
+    slot: int
+    index_in_block: int | None
+    block_time: int | None
+    failed: bool
+    error: str | None
+    fee: int | None
+    logs: bytes
+    logs_truncated: bool
+    instructions: str
+    events: tuple[LedgerEvent, ...]
+    gap: str | None
+
+    @property
+    def concerns_program(self) -> bool:
+        """Whether it shows any trace of our program."""
+        return bool(self.events) or self.instructions != "[]"
+
+
+@lru_cache(maxsize=65_536)
+def address_of(program: Pubkey, market_id: bytes) -> bytes:
+    """The address of the market with this id."""
+    return bytes(market_address(program, market_id)[0])
+
+
+def decode(transaction: RawTransaction, program: Pubkey) -> Reading:
+    """The rows of one transaction. Events of a failed one have no effect and are left out."""
+    logs = msgspec.json.encode(transaction.logs)
+    instructions = _instructions_json(transaction.instructions)
+    failed = transaction.error is not None
+    events: tuple[LedgerEvent, ...] = ()
+    gap = None
+    truncated = False
+    if not failed:
+        found = walk(transaction.logs, str(program))
+        truncated = found.truncated
+        events = tuple(
+            _event(index, payload, transaction.instructions, program)
+            for index, payload in found.payloads
+        )
+        gap = _gap(found.faults, truncated, events)
+    return Reading(
+        signature=transaction.signature,
+        digest=_digest(transaction.slot, failed, logs, instructions),
+        slot=transaction.slot,
+        index_in_block=transaction.index_in_block,
+        block_time=transaction.block_time,
+        failed=failed,
+        error=msgspec.json.encode(transaction.error).decode() if failed else None,
+        fee=transaction.fee,
+        logs=logs,
+        logs_truncated=truncated,
+        instructions=instructions.decode(),
+        events=events,
+        gap=gap,
+    )
+
+
+def _digest(slot: int, failed: bool, logs: bytes, instructions: bytes) -> bytes:
+    digest = blake2b(slot.to_bytes(8, "big") + bytes([failed]), digest_size=16)
+    digest.update(len(logs).to_bytes(8, "big"))
+    digest.update(logs)
+    digest.update(instructions)
+    return digest.digest()
+
+
+def _instructions_json(instructions: list[ProgramInstruction]) -> bytes:
+    return msgspec.json.encode(
+        [
+            {
+                "index": instruction.index,
+                "inner_index": instruction.inner_index,
+                "accounts": [str(Pubkey(key)) for key in instruction.accounts],
+                "data": instruction.data.hex(),
+            }
+            for instruction in instructions
+        ]
+    )
+
+
+def _gap(faults: list[str], truncated: bool, events: tuple[LedgerEvent, ...]) -> str | None:
+    if truncated:
+        return LOGS_TRUNCATED
+    if faults:
+        return f"the log is not well-formed: {faults[0]}"
+    for event in events:
+        if event.quarantine_reason is not None:
+            return f"event at log line {event.log_index}: {event.quarantine_reason}"
+    return None
+
+
+def _event(
+    log_index: int, raw: bytes, instructions: list[ProgramInstruction], program: Pubkey
+) -> LedgerEvent:
+    try:
+        event = decode_event(raw)
+        market_id = market_id_of(event)
+        market = address_of(program, market_id) if market_id else None
+        if isinstance(event, WinningsClaimed) and event.market is not None:
+            market = event.market
+        instruction = _emitted_by(event, market, instructions)
+    except DecodeError as error:
+        return LedgerEvent(log_index, raw, quarantine_reason=str(error))
+    except Exception as error:  # a fault of ours must not keep other markets waiting
+        return LedgerEvent(log_index, raw, quarantine_reason=f"{type(error).__name__}: {error}")
+    return LedgerEvent(log_index, raw, event, market, market_id, instruction)
+
+
+def market_id_of(event: Event) -> bytes | None:
+    """The id of the market an event names; None where it names its address or none."""
+    return getattr(event, "market_id", None)
+
+
+def _emitted_by(
+    event: Event, market: bytes | None, instructions: list[ProgramInstruction]
+) -> bytes | None:
+    """The instruction data that the event leaves out but its fold needs.
+
+    In a transaction that succeeded, every instruction did; a market is created and
+    finalized once, so the market tells which instruction it was.
+
+    :raises DecodeError: when it is needed and not there.
+    """
+    if isinstance(event, MarketCreated):
+        for instruction in instructions:
+            call = _call(instruction)
+            if isinstance(call, CreateMarket) and call.market_id == event.market_id:
+                return instruction.data
+    elif isinstance(event, MarketFinalized):
+        for instruction in instructions:
+            accounts = instruction.accounts
+            if (
+                isinstance(_call(instruction), FinalizeMarket)
+                and len(accounts) > _FINALIZED_MARKET
+                and accounts[_FINALIZED_MARKET] == market
+            ):
+                return instruction.data
+    else:
+        return None
+    raise DecodeError(f"{event_name(event)}: its instruction is not in the transaction")
+
+
+def _call(instruction: ProgramInstruction) -> object:
+    try:
+        return decode_instruction(instruction.data)
+    except DecodeError:
+        return None
+
+
+def readable(event: Event) -> bytes:
+    """The event's fields as JSON for people: ids in hex, keys in base58, hashes as text."""
+    fields = msgspec.structs.asdict(event)
+    return msgspec.json.encode({name: _plain(name, value) for name, value in fields.items()})
+
+
+def _plain(name: str, value: object) -> object:
+    if not isinstance(value, bytes):
+        return value
+    if name == "market_id":
+        return value.hex()
+    if name == "evidence_hash":
+        return hash_text(value)
+    return str(Pubkey(value))
+
+
+def hash_text(value: bytes) -> str:
+    """A 46-byte hash field as text: the CID, or ``0x`` and hex where it is not plain ASCII.
+
+    Trailing zeros are padding. The program checks no content, so anything may be in it.
+    """
+    text = value.rstrip(b"\0")
+    if text.isascii() and all(0x21 <= byte <= 0x7E for byte in text):
+        return text.decode("ascii")
+    return "0x" + value.hex()
+
+
+def hash_bytes(text: str, size: int = 46) -> bytes:
+    """The field's bytes that ``hash_text`` shows."""
+    if text.startswith("0x") and len(text) == 2 + 2 * size:
+        return bytes.fromhex(text[2:])
+    return text.encode("ascii").ljust(size, b"\0")

@@ -1,0 +1,116 @@
+"""The configuration's history, folded from its events. Pure.
+
+Fees and windows are read by the program when it acts, so what a trade paid is decided by
+the configuration at the trade's place in the chain.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from zmart_pipelines.program.events import (
+    ConfigUpdated,
+    Event,
+    GlobalConfigInitialized,
+    ProtocolPauseStatusChanged,
+)
+from zmart_pipelines.program.lmsr import Fees
+
+CONFIG_EVENTS: Final = (GlobalConfigInitialized, ConfigUpdated, ProtocolPauseStatusChanged)
+
+# Sorts behind every known index of its slot, until a reading tells the true one.
+UNKNOWN_INDEX: Final = 2**31 - 1
+
+
+class Place(NamedTuple):
+    """An event's place in the chain. The signature only separates unknown indices."""
+
+    slot: int
+    index_in_block: int
+    signature: bytes
+    log_index: int
+
+
+class Configuration(msgspec.Struct, frozen=True, gc=False):
+    """What the program reads from GlobalConfig. The defaults are those it initialises."""
+
+    protocol_fee_bps: int = 300
+    resolver_reward_bps: int = 200
+    liquidity_provider_fee_bps: int = 500
+    proposal_approval_threshold: int = 7000
+    dispute_success_threshold: int = 6000
+    min_resolution_delay: int = 86_400
+    dispute_period: int = 259_200
+    is_paused: bool = False
+
+    @property
+    def fees(self) -> Fees:
+        """The fees of a trade."""
+        return Fees(
+            self.protocol_fee_bps, self.resolver_reward_bps, self.liquidity_provider_fee_bps
+        )
+
+
+DEFAULT: Final = Configuration()
+
+
+class Change(msgspec.Struct, frozen=True):
+    """The whole configuration after one of its events."""
+
+    place: Place
+    changed_at: int
+    configuration: Configuration
+
+
+def apply(configuration: Configuration, event: Event) -> Configuration:
+    """The configuration after ``event`` (unchanged by events of markets)."""
+    if isinstance(event, GlobalConfigInitialized):
+        return Configuration(protocol_fee_bps=event.protocol_fee_bps)
+    if isinstance(event, ConfigUpdated):
+        return msgspec.structs.replace(
+            configuration,
+            protocol_fee_bps=event.protocol_fee_bps,
+            resolver_reward_bps=event.resolver_reward_bps,
+            liquidity_provider_fee_bps=event.liquidity_provider_fee_bps,
+            proposal_approval_threshold=event.proposal_approval_threshold,
+            dispute_success_threshold=event.dispute_success_threshold,
+            min_resolution_delay=_or(
+                event.min_resolution_delay, configuration.min_resolution_delay
+            ),
+            dispute_period=_or(event.dispute_period, configuration.dispute_period),
+        )
+    if isinstance(event, ProtocolPauseStatusChanged):
+        return msgspec.structs.replace(configuration, is_paused=event.is_paused)
+    return configuration
+
+
+def _or(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
+
+
+def fold(events: Iterable[tuple[Place, Event]]) -> list[Change]:
+    """The history from its events, in whatever order they come."""
+    changes: list[Change] = []
+    configuration = DEFAULT
+    for place, event in sorted(events, key=lambda item: item[0]):
+        if isinstance(event, CONFIG_EVENTS):
+            configuration = apply(configuration, event)
+            changes.append(Change(place, event.timestamp, configuration))
+    return changes
+
+
+class Timeline:
+    """The configuration in force at any place."""
+
+    def __init__(self, changes: Iterable[Change] = ()) -> None:
+        self._changes = sorted(changes, key=lambda change: change.place)
+        self._places = [change.place for change in self._changes]
+
+    def at(self, place: Place) -> Configuration:
+        """What was in force there; before the first known change, the program's defaults."""
+        number = bisect_right(self._places, place)
+        return self._changes[number - 1].configuration if number else DEFAULT
