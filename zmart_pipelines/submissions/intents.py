@@ -2,28 +2,134 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
+from sqlalchemy import Connection, Float, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
-Action = Literal[
-    "aggregate_proposal_votes", "approve_proposal", "finalize_market", "resolve_market"
-]
-IntentStatus = Literal["planned", "live", "final", "superseded", "failed", "quarantined"]
+from zmart_pipelines.store.tables.ops import intents as table
+from zmart_pipelines.submissions.lease import Lease, LeaseLost
+from zmart_pipelines.submissions.states import Action, IntentStatus
+
+_OPEN = ("planned", "live")
+_COLUMNS = (
+    table,
+    func.extract("epoch", table.c.retry_at - func.clock_timestamp())
+    .cast(Float(53))
+    .label("due_in"),
+)
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """One row: an action on a market with its arguments, e.g. ``{"likes": 11, "dislikes": 1}``."""
+    """One row: an action on a market with its arguments, e.g. ``{"likes": 11, "dislikes": 1}``.
+
+    ``due_in``: seconds until it may be tried, by the database's clock; not above 0: now.
+    """
 
     id: int
     market_id: bytes
     action: Action
     round: int
-    arguments: dict[str, object]
+    arguments: dict[str, Any]
     bundle_cid: str | None
     status: IntentStatus
     reason: str | None
     failures: int
-    retry_at: datetime
     created_at: datetime
+    due_in: float
+
+
+def create(
+    conn: Connection,
+    *,
+    market_id: bytes,
+    action: Action,
+    round_number: int,
+    arguments: dict[str, int],
+    bundle_cid: str | None = None,
+) -> Intent | None:
+    """Writes an intent; None when this market, action and round has one already."""
+    row = conn.execute(
+        insert(table)
+        .values(
+            market_id=market_id,
+            action=action,
+            round=round_number,
+            arguments=arguments,
+            bundle_cid=bundle_cid,
+        )
+        .on_conflict_do_nothing(index_elements=["market_id", "action", "round"])
+        .returning(*_COLUMNS)
+    ).one_or_none()
+    return None if row is None else _intent(row)
+
+
+def get(conn: Connection, intent_id: int) -> Intent:
+    """One intent by its id."""
+    return _intent(conn.execute(select(*_COLUMNS).where(table.c.id == intent_id)).one())
+
+
+def adopt(conn: Connection, lease: Lease) -> None:
+    """Stamps the open intents with the lease's epoch; call it inside a fenced transaction."""
+    conn.execute(
+        update(table)
+        .where(table.c.status.in_(_OPEN), table.c.epoch < lease.epoch)
+        .values(epoch=lease.epoch)
+    )
+
+
+def open_intents(conn: Connection) -> list[Intent]:
+    """Planned and live intents, oldest first."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(table.c.status.in_(_OPEN)).order_by(table.c.id)
+    ).all()
+    return [_intent(row) for row in rows]
+
+
+def update_of(
+    conn: Connection,
+    lease: Lease,
+    intent: Intent,
+    status: IntentStatus,
+    *,
+    reason: str | None = None,
+    failures: int | None = None,
+    delay: float = 0.0,
+) -> None:
+    """Moves the intent to ``status``; ``delay`` is the pause in seconds before it is due again.
+
+    Call it inside a fenced transaction. LeaseLost when the row is another epoch's.
+    """
+    changed = conn.execute(
+        update(table)
+        .where(table.c.id == intent.id, table.c.epoch == lease.epoch, table.c.status.in_(_OPEN))
+        .values(
+            status=status,
+            reason=reason,
+            failures=intent.failures if failures is None else failures,
+            retry_at=func.clock_timestamp() + timedelta(seconds=delay),
+            updated_at=func.clock_timestamp(),
+        )
+    )
+    if changed.rowcount != 1:
+        raise LeaseLost(f"intent {intent.id} is not of epoch {lease.epoch} any more")
+
+
+def supersede_approval(conn: Connection, intent: Intent, reason: str) -> None:
+    """Ends the approval planned along with an aggregation that will never be true."""
+    conn.execute(
+        update(table)
+        .where(
+            table.c.market_id == intent.market_id,
+            table.c.action == "approve_proposal",
+            table.c.round == intent.round,
+            table.c.status == "planned",
+        )
+        .values(status="superseded", reason=reason, updated_at=func.clock_timestamp())
+    )
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(**{name: getattr(row, name) for name in Intent.__struct_fields__})

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.submissions.intents import Action, IntentStatus
+from zmart_pipelines.submissions.states import ACTIONS, Action, IntentStatus
 
 if TYPE_CHECKING:
     from zmart_pipelines.chain.reader import ChainReader

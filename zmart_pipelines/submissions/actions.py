@@ -1,0 +1,85 @@
+"""The transaction of an intent: its instruction, its memo, its compute budget. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from zmart_pipelines.program import instructions as program
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.ids import MEMO_PROGRAM
+from zmart_pipelines.submissions.states import Action
+
+BASE_FEE = 5_000
+LEAST_UNITS = 20_000
+LEAST_UNIT_PRICE = 1_000
+MEMO_PREFIX = "zmart ballots "
+
+
+def instruction(
+    action: Action,
+    arguments: Mapping[str, Any],
+    market_id: bytes,
+    *,
+    program_id: Pubkey,
+    authority: Pubkey,
+) -> Instruction:
+    """The program's instruction; ``authority`` is the backend's key, or the admin's to approve."""
+    market = market_address(program_id, market_id)[0]
+    match action:
+        case "aggregate_proposal_votes":
+            return program.aggregate_proposal_votes(
+                program_id,
+                backend_authority=authority,
+                market=market,
+                likes=arguments["likes"],
+                dislikes=arguments["dislikes"],
+            )
+        case "approve_proposal":
+            return program.approve_proposal(program_id, admin=authority, market=market)
+        case "finalize_market":
+            return program.finalize_market(
+                program_id,
+                backend_authority=authority,
+                market=market,
+                dispute_agree=arguments.get("agree"),
+                dispute_disagree=arguments.get("disagree"),
+            )
+
+
+def memo(bundle_cid: str) -> Instruction:
+    """The SPL Memo that names the bundle of the submitted counts."""
+    return Instruction(MEMO_PROGRAM, f"{MEMO_PREFIX}{bundle_cid}".encode(), [])
+
+
+def with_budget(
+    body: list[Instruction], *, units: int | None = None, unit_price: int | None = None
+) -> list[Instruction]:
+    """The instructions behind a compute limit and a price in micro-lamports, where given."""
+    budget = []
+    if units is not None:
+        budget.append(set_compute_unit_limit(units))
+    if unit_price is not None:
+        budget.append(set_compute_unit_price(unit_price))
+    return budget + body
+
+
+def compute_limit(used: int) -> int:
+    """Room for what a simulation used: 15 % more, at least 20,000."""
+    return max(-(-used * 115 // 100), LEAST_UNITS)
+
+
+def unit_price(recent: list[int], cap: int) -> int:
+    """The 75th percentile of recent prices in micro-lamports, at least 1,000, capped."""
+    ordered = sorted(recent)
+    p75 = ordered[(len(ordered) * 3) // 4] if ordered else 0
+    return min(max(p75, LEAST_UNIT_PRICE), cap)
+
+
+def fee(units: int, price: int) -> int:
+    """Lamports that one signature, ``units`` of limit and ``price`` micro-lamports cost."""
+    return BASE_FEE + -(-units * price // 1_000_000)

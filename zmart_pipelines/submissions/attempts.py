@@ -1,0 +1,142 @@
+"""Rows of ``ops.attempts``: signed transactions, stored before they are first sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from zmart_pipelines.store.tables.ops import attempts as table
+from zmart_pipelines.submissions.intents import Intent
+from zmart_pipelines.submissions.lease import Lease, LeaseLost
+from zmart_pipelines.submissions.states import AttemptStatus
+
+_LIVE = ("signed", "sent", "landed")
+# The predicate of uq_attempts_live, in literals: a parameter could not be matched with it.
+_LIVE_INDEX = text("status IN ('signed', 'sent', 'landed')")
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One row. ``fee`` in lamports, ``compute_units`` as asked for until it has landed."""
+
+    id: int
+    intent_id: int
+    market_id: bytes
+    signature: bytes
+    transaction: bytes
+    blockhash: str
+    last_valid_block_height: int
+    status: AttemptStatus
+    sends: int
+    landed_slot: int | None
+    fee: int | None
+    compute_units: int | None
+    error: str | None
+
+
+def create(
+    conn: Connection,
+    lease: Lease,
+    intent: Intent,
+    *,
+    signature: bytes,
+    transaction: bytes,
+    blockhash: str,
+    last_valid_block_height: int,
+    fee: int,
+    run_id: str | None,
+) -> Attempt | None:
+    """Stores a signed attempt; None when the market has a live one. In a fenced transaction."""
+    row = conn.execute(
+        insert(table)
+        .values(
+            intent_id=intent.id,
+            market_id=intent.market_id,
+            signature=signature,
+            transaction=transaction,
+            blockhash=blockhash,
+            last_valid_block_height=last_valid_block_height,
+            epoch=lease.epoch,
+            fee=fee,
+            run_id=run_id,
+        )
+        .on_conflict_do_nothing(index_elements=["market_id"], index_where=_LIVE_INDEX)
+        .returning(table)
+    ).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def adopt(conn: Connection, lease: Lease) -> None:
+    """Stamps the live attempts with the lease's epoch; call it inside a fenced transaction."""
+    conn.execute(
+        update(table)
+        .where(table.c.status.in_(_LIVE), table.c.epoch < lease.epoch)
+        .values(epoch=lease.epoch)
+    )
+
+
+def live(conn: Connection) -> dict[bytes, Attempt]:
+    """The live attempts by market."""
+    rows = conn.execute(select(table).where(table.c.status.in_(_LIVE))).all()
+    return {row.market_id: _attempt(row) for row in rows}
+
+
+def of_intents(conn: Connection, intent_ids: Sequence[int]) -> list[Attempt]:
+    """All attempts of these intents, oldest first."""
+    rows = conn.execute(
+        select(table).where(table.c.intent_id.in_(intent_ids)).order_by(table.c.id)
+    ).all()
+    return [_attempt(row) for row in rows]
+
+
+def update_of(conn: Connection, lease: Lease, attempt: Attempt, **values: Any) -> None:
+    """Sets columns of a live attempt, in a fenced transaction. LeaseLost when it is another's."""
+    changed = conn.execute(
+        update(table)
+        .where(table.c.id == attempt.id, table.c.epoch == lease.epoch, table.c.status.in_(_LIVE))
+        .values(**values)
+    )
+    if changed.rowcount != 1:
+        raise LeaseLost(f"attempt {attempt.id} is not of epoch {lease.epoch} any more")
+
+
+def mark_sent(conn: Connection, lease: Lease, attempt: Attempt) -> None:
+    """Counts a send."""
+    update_of(
+        conn,
+        lease,
+        attempt,
+        status="sent",
+        sends=table.c.sends + 1,
+        sent_at=func.coalesce(table.c.sent_at, func.clock_timestamp()),
+    )
+
+
+def settle(
+    conn: Connection,
+    lease: Lease,
+    attempt: Attempt,
+    status: AttemptStatus,
+    *,
+    error: str | None = None,
+    fee: int | None = None,
+    compute_units: int | None = None,
+) -> None:
+    """Ends the attempt as final or dead, with what it cost in fact where that is known."""
+    values = {"fee": fee, "compute_units": compute_units}
+    update_of(
+        conn,
+        lease,
+        attempt,
+        status=status,
+        error=error,
+        settled_at=func.clock_timestamp(),
+        **{name: value for name, value in values.items() if value is not None},
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**{name: getattr(row, name) for name in Attempt.__struct_fields__})

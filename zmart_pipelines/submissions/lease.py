@@ -1,0 +1,84 @@
+"""Who may submit: one holder at a time, by the database's clock, with an epoch.
+
+Every transaction that writes intents or attempts begins with :func:`fence`. It locks the
+lease's row for sharing, so that nobody can take the lease over before that transaction
+ends; a holder that was stopped past its lease finds a higher epoch and writes nothing. The
+chain cannot be fenced: therefore bytes leave only after their attempt is committed, and a
+new holder drives what is live to a verdict before it signs.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, text
+
+NAME = "submitter"
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease that was held when it was returned; ``epoch`` grows with every holder."""
+
+    holder: str
+    epoch: int
+
+
+class LeaseLost(Exception):
+    """Another holder has taken over, or the lease ran out."""
+
+
+_ACQUIRE = text(
+    """
+INSERT INTO ops.leases AS leases (name, holder, epoch, expires_at)
+VALUES (:name, :holder, 1, clock_timestamp() + make_interval(secs => :seconds))
+ON CONFLICT (name) DO UPDATE SET
+    holder = excluded.holder, epoch = leases.epoch + 1, expires_at = excluded.expires_at
+WHERE leases.expires_at <= clock_timestamp()
+RETURNING epoch
+"""
+)
+
+_RENEW = text(
+    """
+UPDATE ops.leases SET expires_at = clock_timestamp() + make_interval(secs => :seconds)
+WHERE name = :name AND epoch = :epoch AND expires_at > clock_timestamp()
+"""
+)
+
+_RELEASE = text(
+    "UPDATE ops.leases SET expires_at = clock_timestamp() WHERE name = :name AND epoch = :epoch"
+)
+
+_FENCE = text(
+    """
+SELECT 1 FROM ops.leases
+WHERE name = :name AND epoch = :epoch AND expires_at > clock_timestamp()
+FOR SHARE
+"""
+)
+
+
+def acquire(conn: Connection, holder: str, seconds: float) -> Lease | None:
+    """Takes the lease for ``seconds`` when nobody holds it; None when somebody does."""
+    epoch = conn.execute(
+        _ACQUIRE, {"name": NAME, "holder": holder, "seconds": seconds}
+    ).scalar_one_or_none()
+    return None if epoch is None else Lease(holder=holder, epoch=epoch)
+
+
+def renew(conn: Connection, lease: Lease, seconds: float) -> None:
+    """Keeps the lease for ``seconds`` from now. :class:`LeaseLost` when it is gone."""
+    changed = conn.execute(_RENEW, {"name": NAME, "epoch": lease.epoch, "seconds": seconds})
+    if changed.rowcount != 1:
+        raise LeaseLost(f"epoch {lease.epoch} is over")
+
+
+def release(conn: Connection, lease: Lease) -> None:
+    """Gives the lease up; nothing happens when it is another's already."""
+    conn.execute(_RELEASE, {"name": NAME, "epoch": lease.epoch})
+
+
+def fence(conn: Connection, lease: Lease) -> None:
+    """Makes this transaction one of the lease's holder. :class:`LeaseLost` when it is not."""
+    held = conn.execute(_FENCE, {"name": NAME, "epoch": lease.epoch}).one_or_none()
+    if held is None:
+        raise LeaseLost(f"epoch {lease.epoch} is over")

@@ -1,0 +1,441 @@
+"""How one intent becomes true on chain exactly once: state and event give state and effects.
+
+The machine does no I/O and reads no clock. The shell and the simulator drive this same
+function: they perform its effects and hand back what was seen as events. Its rules:
+
+- the account is read before anything is signed; what is already true is not sent again;
+- an attempt is stored, signature and bytes, before it is first sent, and the same bytes are
+  sent until it has a verdict; nothing else is signed meanwhile;
+- an attempt is dead when it failed at finalized, or when the *finalized* block height has
+  passed its last valid height at slot S, a node at S or later does not know its signature,
+  history included, and the finalized account at S or later shows no effect;
+- success is read from the finalized account, never from an answer to a send.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from zmart_pipelines.submissions.states import AttemptStatus, IntentStatus
+
+POLL_SECONDS = 0.4
+RESEND_SECONDS = 2.0
+FIRST_BACKOFF = 2.0
+LONGEST_BACKOFF = 300.0
+MAX_FAILURES = 8
+
+# The program or our keys are not what we think; trying again cannot help.
+PERMANENT = frozenset(
+    {
+        "Unauthorized",
+        "InvalidGlobalConfig",
+        "InstructionFallbackNotFound",
+        "InstructionDidNotDeserialize",
+        "ConstraintSeeds",
+        "AccountOwnedByWrongProgram",
+        "AccountNotSigner",
+        "BoundedLossExceeded",
+    }
+)
+
+
+class Phase(StrEnum):
+    """Where an intent stands. SENDING and LANDED have a live attempt."""
+
+    CHECKING = "checking"
+    SIMULATING = "simulating"
+    SIGNING = "signing"
+    SENDING = "sending"
+    LANDED = "landed"
+    ENDED = "ended"
+
+
+class Verdict(StrEnum):
+    """What the market's account says about the intent.
+
+    READY: not yet true and may be sent. DONE: true. LOST: something else became true, it can
+    never be. EARLY: not yet, another intent of ours has to come first.
+    """
+
+    READY = "ready"
+    DONE = "done"
+    LOST = "lost"
+    EARLY = "early"
+
+
+class Work(msgspec.Struct, frozen=True):
+    """The state. Heights are block heights, slots are slots, times are the shell's seconds.
+
+    ``expired_at``: finalized slot at which the attempt's last valid height was past.
+    ``unknown``: a node at that slot or later did not know the signature.
+    ``certain``: the block in which it landed is finalized.
+    """
+
+    phase: Phase = Phase.CHECKING
+    failures: int = 0
+    last_valid: int = 0
+    sends: int = 0
+    send_at: float = 0.0
+    landed_slot: int = 0
+    expired_at: int | None = None
+    unknown: bool = False
+    certain: bool = False
+
+
+def resume(
+    *, failures: int, last_valid: int | None = None, sends: int = 0, landed_slot: int | None = None
+) -> Work:
+    """The state of a stored intent; ``last_valid`` and on describe its live attempt, if any."""
+    if last_valid is None:
+        return Work(failures=failures)
+    return Work(
+        phase=Phase.SENDING if landed_slot is None else Phase.LANDED,
+        failures=failures,
+        last_valid=last_valid,
+        sends=sends,
+        landed_slot=landed_slot or 0,
+    )
+
+
+# --- events: what was seen ---
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Time has come to ``now``."""
+
+    now: float
+
+
+class AccountSeen(msgspec.Struct, frozen=True):
+    """The market's account at finalized ``slot`` gives this verdict."""
+
+    slot: int
+    verdict: Verdict
+    reason: str = ""
+
+
+class Simulated(msgspec.Struct, frozen=True):
+    """The simulation used ``units``, or failed with the error of this name."""
+
+    units: int
+    error: str | None = None
+
+
+class Persisted(msgspec.Struct, frozen=True):
+    """The signed attempt is committed; it may land up to block height ``last_valid``."""
+
+    last_valid: int
+    now: float
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """Nothing was signed: a switch is off, or the market has another live attempt."""
+
+    reason: str
+
+
+class Unsigned(msgspec.Struct, frozen=True):
+    """The key refused the message, or it cannot be built. Trying again cannot help."""
+
+    error: str
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A node took the bytes, or answered with ``error``. Neither is a verdict."""
+
+    error: str | None = None
+
+
+class StatusSeen(msgspec.Struct, frozen=True):
+    """A node at ``slot`` knows the signature as landed in ``landed_slot``, or not at all."""
+
+    slot: int
+    landed_slot: int | None = None
+    finalized: bool = False
+    error: str | None = None
+
+
+class HeightSeen(msgspec.Struct, frozen=True):
+    """The finalized block height, seen no later than at finalized ``slot``."""
+
+    slot: int
+    height: int
+
+
+class Unreachable(msgspec.Struct, frozen=True):
+    """The node did not answer the last question; nothing is known."""
+
+    reason: str
+
+
+Event = (
+    Tick
+    | AccountSeen
+    | Simulated
+    | Persisted
+    | Withheld
+    | Unsigned
+    | Sent
+    | StatusSeen
+    | HeightSeen
+    | Unreachable
+)
+
+
+# --- effects: what is to be done ---
+
+
+class ReadAccount(msgspec.Struct, frozen=True):
+    """Read the market's account at finalized."""
+
+
+class Simulate(msgspec.Struct, frozen=True):
+    """Simulate the action."""
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """Sign the action with room for ``units`` compute units and commit the attempt."""
+
+    units: int
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send the attempt's stored bytes."""
+
+
+class ReadStatus(msgspec.Struct, frozen=True):
+    """Ask for the signature's status, in the node's history too where ``history``."""
+
+    history: bool
+
+
+class ReadHeight(msgspec.Struct, frozen=True):
+    """Read the finalized block height, then the finalized slot."""
+
+
+class MarkSent(msgspec.Struct, frozen=True):
+    """Record that the attempt was sent once more."""
+
+
+class MarkLanded(msgspec.Struct, frozen=True):
+    """Record that the attempt landed in ``slot`` (not yet finalized for us)."""
+
+    slot: int
+
+
+class MarkLost(msgspec.Struct, frozen=True):
+    """Record that the landed attempt is known no more; it may land again."""
+
+
+class Bury(msgspec.Struct, frozen=True):
+    """Record that the attempt is dead and the intent planned again, after ``delay`` seconds.
+
+    ``failures`` is the intent's new count.
+    """
+
+    reason: str
+    delay: float
+    failures: int
+
+
+class Postpone(msgspec.Struct, frozen=True):
+    """Record that the intent waits ``delay`` seconds; it has no live attempt."""
+
+    reason: str
+    delay: float
+    failures: int
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Record the intent's end: final, superseded, failed or quarantined.
+
+    ``attempt``: what becomes of the live attempt, if there is one.
+    """
+
+    status: IntentStatus
+    reason: str
+    attempt: AttemptStatus | None = None
+
+
+Effect = (
+    ReadAccount
+    | Simulate
+    | Sign
+    | Send
+    | ReadStatus
+    | ReadHeight
+    | MarkSent
+    | MarkLanded
+    | MarkLost
+    | Bury
+    | Postpone
+    | Settle
+)
+
+Step = tuple[Work, tuple[Effect, ...]]
+
+
+def step(work: Work, event: Event) -> Step:
+    """The next state and what is to be done, in order. Events that do not fit change nothing."""
+    match work.phase:
+        case Phase.CHECKING:
+            return _checking(work, event)
+        case Phase.SIMULATING:
+            return _simulating(work, event)
+        case Phase.SIGNING:
+            return _signing(work, event)
+        case Phase.SENDING:
+            return _sending(work, event)
+        case Phase.LANDED:
+            return _landed(work, event)
+        case Phase.ENDED:
+            return work, ()
+
+
+def _replace(work: Work, **changes: object) -> Work:
+    return msgspec.structs.replace(work, **changes)
+
+
+def _checking(work: Work, event: Event) -> Step:
+    match event:
+        case Tick():
+            return work, (ReadAccount(),)
+        case AccountSeen(verdict=Verdict.READY):
+            return _replace(work, phase=Phase.SIMULATING), (Simulate(),)
+        case AccountSeen(verdict=Verdict.DONE):
+            return _end(work, Settle("final", "already so on chain"))
+        case AccountSeen(verdict=Verdict.LOST, reason=reason):
+            return _end(work, Settle("superseded", reason))
+        case AccountSeen(verdict=Verdict.EARLY, reason=reason):
+            return _end(work, Postpone(reason, FIRST_BACKOFF, work.failures))
+    return work, ()
+
+
+def _simulating(work: Work, event: Event) -> Step:
+    match event:
+        case Simulated(error=None, units=units):
+            return _replace(work, phase=Phase.SIGNING), (Sign(units),)
+        case Simulated(error=str(error)):
+            return _failed(work, f"simulation: {error}", error)
+        case Unreachable(reason=reason):
+            return _end(work, Postpone(reason, FIRST_BACKOFF, work.failures))
+    return work, ()
+
+
+def _signing(work: Work, event: Event) -> Step:
+    match event:
+        case Persisted(last_valid=last_valid, now=now):
+            sending = Work(
+                phase=Phase.SENDING,
+                failures=work.failures,
+                last_valid=last_valid,
+                send_at=now + RESEND_SECONDS,
+            )
+            return sending, (Send(),)
+        case Unsigned(error=error):
+            return _end(work, Settle("failed", f"not signed: {error}"))
+        case Withheld(reason=reason) | Unreachable(reason=reason):
+            return _end(work, Postpone(reason, FIRST_BACKOFF, work.failures))
+    return work, ()
+
+
+def _sending(work: Work, event: Event) -> Step:
+    match event:
+        case Tick(now=now):
+            if work.expired_at is not None:
+                return work, (ReadStatus(history=True), ReadAccount())
+            reads = (ReadStatus(history=False), ReadHeight())
+            if now < work.send_at:
+                return work, reads
+            return _replace(work, send_at=now + RESEND_SECONDS), (Send(), *reads)
+        case Sent():
+            return _replace(work, sends=work.sends + 1), (MarkSent(),)
+        case HeightSeen(slot=slot, height=height) if height > work.last_valid:
+            if work.expired_at is not None:
+                return work, ()
+            return _replace(work, expired_at=slot), (ReadStatus(history=True),)
+        case StatusSeen(landed_slot=None, slot=slot):
+            if work.expired_at is None or slot < work.expired_at:
+                return work, ()
+            return _replace(work, unknown=True), (ReadAccount(),)
+        case StatusSeen(landed_slot=int(landed_slot)):
+            return _status(work, event, landed_slot)
+        case AccountSeen() if work.expired_at is not None and work.unknown:
+            return _expired(work, event, work.expired_at)
+    return work, ()
+
+
+def _status(work: Work, event: StatusSeen, slot: int) -> Step:
+    """A node knows the signature. An error counts only once it is final: the same bytes may
+    land again, and succeed, on the fork that wins.
+    """
+    if event.error is not None:
+        if not event.finalized:
+            return work, ()
+        return _failed(work, f"landed and failed: {event.error}", event.error, live=True)
+    landed = Work(
+        phase=Phase.LANDED,
+        failures=work.failures,
+        last_valid=work.last_valid,
+        sends=work.sends,
+        landed_slot=slot,
+        certain=event.finalized,
+    )
+    return landed, (MarkLanded(slot),)
+
+
+def _expired(work: Work, event: AccountSeen, expired_at: int) -> Step:
+    if event.slot < expired_at:
+        return work, ()
+    match event.verdict:
+        case Verdict.DONE:
+            return _end(work, Settle("final", "made so by another transaction", "dead"))
+        case Verdict.LOST:
+            return _end(work, Settle("superseded", event.reason, "dead"))
+        case _:
+            return _end(work, Bury("expired without landing", 0.0, work.failures))
+
+
+def _landed(work: Work, event: Event) -> Step:
+    match event:
+        case Tick():
+            return work, (ReadStatus(history=False), ReadAccount())
+        case StatusSeen(landed_slot=None):
+            # Forked away, or a node that lags: send again until one of the two is certain.
+            lost = Work(
+                phase=Phase.SENDING,
+                failures=work.failures,
+                last_valid=work.last_valid,
+                sends=work.sends,
+            )
+            return lost, (MarkLost(),)
+        case StatusSeen(landed_slot=int(slot)):
+            if event.error is not None or slot != work.landed_slot:
+                return _status(work, event, slot)
+            return _replace(work, certain=event.finalized), ()
+        case AccountSeen(slot=slot, verdict=verdict) if slot >= work.landed_slot:
+            if verdict is Verdict.DONE:
+                return _end(work, Settle("final", "landed", "final"))
+            if not work.certain:
+                return work, ()
+            if verdict is Verdict.LOST:
+                return _end(work, Settle("superseded", event.reason, "final"))
+            return _end(work, Settle("quarantined", "landed without its effect", "final"))
+    return work, ()
+
+
+def _failed(work: Work, reason: str, error: str, *, live: bool = False) -> Step:
+    failures = work.failures + 1
+    if error in PERMANENT:
+        return _end(work, Settle("failed", reason, "dead" if live else None))
+    if failures >= MAX_FAILURES:
+        return _end(work, Settle("quarantined", reason, "dead" if live else None))
+    delay = min(FIRST_BACKOFF * 2 ** (failures - 1), LONGEST_BACKOFF)
+    again = Bury if live else Postpone
+    return _end(work, again(reason, delay, failures))
+
+
+def _end(work: Work, effect: Effect) -> Step:
+    return _replace(work, phase=Phase.ENDED), (effect,)

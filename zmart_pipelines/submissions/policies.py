@@ -1,0 +1,190 @@
+"""What a market needs from us next, decided from its account alone. Pure.
+
+Everything is read at finalized: the account, the configuration, the chain's clock. Shares
+are floored basis points. Windows are waited out by the chain's clock plus a margin. The
+table of decisions is in ``docs/ballots.md``; each row of it is a test.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from zmart_pipelines.monitoring.alerts import Severity
+from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
+from zmart_pipelines.program.lifecycle import dispute_window_end, meets_threshold, share_bps
+from zmart_pipelines.settings import Settings
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings that decide. ``dispute_voting_seconds``: None takes the chain's
+    ``dispute_period``. ``can_approve``: the admin's key is ours.
+    """
+
+    min_proposal_votes: int = 10
+    min_dispute_votes: int = 1
+    dispute_voting_seconds: int | None = None
+    window_margin_seconds: int = 2
+    proposal_review_seconds: int = 86_400
+    can_approve: bool = False
+
+
+class Count(msgspec.Struct, frozen=True):
+    """A tally as the decision needs it. ``frozen``: its counts can no longer change."""
+
+    votes_for: int
+    votes_against: int
+    frozen: bool = False
+    round: int = 0
+
+    @property
+    def total(self) -> int:
+        """All ballots counted."""
+        return self.votes_for + self.votes_against
+
+
+class Aggregate(msgspec.Struct, frozen=True, tag=True):
+    """Freeze the proposal's tally and send its counts; approve after it where we can."""
+
+
+class Approve(msgspec.Struct, frozen=True, tag=True):
+    """The counts are on chain and suffice: send approve_proposal with the admin's key."""
+
+
+class Finalize(msgspec.Struct, frozen=True, tag=True):
+    """Send finalize_market: without counts, or with those of the frozen dispute tally."""
+
+    disputed: bool
+
+
+class Wait(msgspec.Struct, frozen=True, tag=True):
+    """Nothing now. ``until``: chain second at which that changes by itself, where known."""
+
+    reason: str
+    until: int | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, tag=True):
+    """Nothing that we may do by ourselves: people must look. ``topic`` names the alert."""
+
+    topic: str
+    severity: Severity
+    reason: str
+
+
+Decision = Aggregate | Approve | Finalize | Wait | Alert
+
+
+def rules(settings: Settings, *, can_approve: bool) -> Rules:
+    """The deciding settings."""
+    return Rules(
+        min_proposal_votes=settings.min_proposal_votes,
+        min_dispute_votes=settings.min_dispute_votes,
+        dispute_voting_seconds=settings.dispute_voting_seconds,
+        window_margin_seconds=settings.window_margin_seconds,
+        proposal_review_seconds=settings.proposal_review_seconds,
+        can_approve=can_approve,
+    )
+
+
+def decide(
+    market: MarketAccount, config: GlobalConfig, chain_time: int, count: Count, rules: Rules
+) -> Decision:
+    """The next step for ``market``.
+
+    :param chain_time: the chain's clock at finalized, Unix seconds.
+    :param count: the latest tally of the vote that the market's state asks for (proposal
+        when PROPOSED, dispute when DISPUTED); not looked at in other states.
+    """
+    match market.state:
+        case MarketState.PROPOSED:
+            return _proposed(market, config, chain_time, count, rules)
+        case MarketState.RESOLVING:
+            return _resolving(market, config, chain_time, rules)
+        case MarketState.DISPUTED:
+            return _disputed(market, config, chain_time, count, rules)
+        case state:
+            return Wait(f"{state.name} asks nothing of the backend")
+
+
+def _proposed(
+    market: MarketAccount, config: GlobalConfig, chain_time: int, count: Count, rules: Rules
+) -> Decision:
+    threshold = config.proposal_approval_threshold
+    recorded = (market.proposal_likes, market.proposal_dislikes)
+    if count.frozen and recorded == (count.votes_for, count.votes_against) and count.total:
+        # Ours, and there: only the approval is missing.
+        if not meets_threshold(count.votes_for, count.total, threshold):
+            return Alert(
+                "threshold_raised",
+                "high",
+                f"the counts on chain give {share_bps(count.votes_for, count.total)} bps, the"
+                f" threshold is {threshold} bps now; reopen the vote or cancel the market",
+            )
+        if rules.can_approve:
+            return Approve()
+        return Alert(
+            "approval_needs_admin",
+            "medium",
+            "the proposal's counts are on chain; the admin must sign approve_proposal",
+        )
+    if not count.frozen:
+        shortfall = _shortfall(count, rules.min_proposal_votes, threshold)
+        if shortfall is not None:
+            if chain_time >= market.created_at + rules.proposal_review_seconds:
+                return Alert(
+                    "proposal_review",
+                    "medium",
+                    f"the proposal is not approved after {rules.proposal_review_seconds} s:"
+                    f" {shortfall}",
+                )
+            return Wait(shortfall, until=market.created_at + rules.proposal_review_seconds)
+    return Aggregate()
+
+
+def _shortfall(count: Count, least: int, threshold: int) -> str | None:
+    if count.total < least:
+        return f"{count.total} of {least} ballots"
+    if not meets_threshold(count.votes_for, count.total, threshold):
+        return f"{share_bps(count.votes_for, count.total)} of {threshold} bps"
+    return None
+
+
+def _resolving(
+    market: MarketAccount, config: GlobalConfig, chain_time: int, rules: Rules
+) -> Decision:
+    # After a dispute that aggregate_dispute_votes ended, finalizing without counts would
+    # confirm the very outcome that the voters rejected.
+    if market.was_disputed or market.dispute_total_votes > 0:
+        return Alert(
+            "resolving_after_dispute",
+            "critical",
+            "the market is RESOLVING after a dispute; it must be disputed again and finalized"
+            " with counts, by hand",
+        )
+    end = dispute_window_end(market.resolution_proposed_at, config.dispute_period)
+    due = end + rules.window_margin_seconds
+    if chain_time < due:
+        return Wait("the dispute window is open", until=due)
+    return Finalize(disputed=False)
+
+
+def _disputed(
+    market: MarketAccount, config: GlobalConfig, chain_time: int, count: Count, rules: Rules
+) -> Decision:
+    period = rules.dispute_voting_seconds or config.dispute_period
+    due = market.dispute_initiated_at + period + rules.window_margin_seconds
+    if chain_time < due:
+        return Wait("the dispute vote is open", until=due)
+    if count.total == 0:
+        return Alert(
+            "dispute_without_ballots",
+            "high",
+            "the dispute vote ended without a ballot; the chain cannot finalize it with counts",
+        )
+    if count.total < rules.min_dispute_votes and not count.frozen:
+        return Alert(
+            "dispute_short_of_ballots",
+            "high",
+            f"the dispute vote ended with {count.total} of {rules.min_dispute_votes} ballots",
+        )
+    return Finalize(disputed=True)

@@ -1,0 +1,78 @@
+"""What a market's account says about an intent. Pure: success is read here and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zmart_pipelines.program.accounts import MarketAccount, MarketState
+from zmart_pipelines.submissions.machine import Verdict
+from zmart_pipelines.submissions.states import Action
+
+
+def judge(
+    action: Action, arguments: Mapping[str, Any], market: MarketAccount | None
+) -> tuple[Verdict, str]:
+    """Whether the account, read at finalized, shows the intent's effect, and why not.
+
+    ``arguments``: ``likes`` and ``dislikes`` for aggregate and approve (which needs them on
+    chain first); ``agree`` and ``disagree`` for the finalization of a disputed market, none
+    of them for that of an undisputed one.
+    """
+    if market is None:
+        return Verdict.EARLY, "the market's account is not there at finalized"
+    match action:
+        case "aggregate_proposal_votes":
+            return _aggregate(arguments, market)
+        case "approve_proposal":
+            return _approve(arguments, market)
+        case "finalize_market":
+            if arguments.get("agree") is None:
+                return _finalize(market)
+            return _finalize_disputed(arguments, market)
+
+
+def _aggregate(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdict, str]:
+    wanted = (arguments["likes"], arguments["dislikes"])
+    recorded = (market.proposal_likes, market.proposal_dislikes)
+    if recorded == wanted and market.proposal_total_votes == sum(wanted):
+        return Verdict.DONE, ""
+    if market.state != MarketState.PROPOSED:
+        return Verdict.LOST, f"the market is {market.state.name} with counts {recorded}"
+    return Verdict.READY, ""
+
+
+def _approve(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdict, str]:
+    if market.state == MarketState.CANCELLED:
+        return Verdict.LOST, "the market was cancelled"
+    if market.state != MarketState.PROPOSED:
+        return Verdict.DONE, ""
+    if (market.proposal_likes, market.proposal_dislikes) != (
+        arguments["likes"],
+        arguments["dislikes"],
+    ):
+        return Verdict.EARLY, "the counts are not on chain yet"
+    return Verdict.READY, ""
+
+
+def _finalize(market: MarketAccount) -> tuple[Verdict, str]:
+    disputed = market.was_disputed or market.dispute_total_votes > 0
+    if market.state == MarketState.FINALIZED and not disputed and market.finalized_at > 0:
+        return Verdict.DONE, ""
+    if market.state == MarketState.RESOLVING and not disputed:
+        return Verdict.READY, ""
+    return Verdict.LOST, f"the market is {market.state.name}{' after a dispute' * disputed}"
+
+
+def _finalize_disputed(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdict, str]:
+    if market.state == MarketState.DISPUTED:
+        return Verdict.READY, ""
+    counts = (market.dispute_agree, market.dispute_disagree)
+    if (
+        market.state == MarketState.FINALIZED
+        and market.finalized_at > 0
+        and market.was_disputed
+        and counts == (arguments["agree"], arguments["disagree"])
+    ):
+        return Verdict.DONE, ""
+    return Verdict.LOST, f"the market is {market.state.name} with dispute counts {counts}"
