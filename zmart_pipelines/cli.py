@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from zmart_pipelines.commands.data import check, migrate
+from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.up import localnet, up
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     """
 
 
-for command in (up, migrate, check, localnet):
+for command in (up, status, migrate, check, localnet):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, update
+from sqlalchemy import Boolean, Connection, func, literal_column, update
 from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.store.tables.ops import alerts
@@ -31,7 +31,7 @@ def raise_alert(
         .on_conflict_do_update(
             index_elements=["key"], index_where=alerts.c.cleared_at.is_(None), set_=values
         )
-        .returning(alerts.c.raised_at == func.now())
+        .returning(literal_column("xmax = 0", Boolean))  # a row that this statement inserted
     )
     return bool(conn.execute(statement).scalar_one())
 

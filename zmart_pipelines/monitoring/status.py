@@ -1,0 +1,130 @@
+"""What ``zmart status`` tells: what runs, where the ledger is, what is open, what failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcError, RpcUnavailable
+from zmart_pipelines.monitoring.health import ServiceHealth, health
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.queries.health import LedgerLag, ledger_lag
+from zmart_pipelines.store.queries.markets import counts_by_state
+from zmart_pipelines.store.queries.submissions import Intent, open_intents
+from zmart_pipelines.store.tables.ops import alerts, heartbeats
+
+
+class LastError(msgspec.Struct, frozen=True):
+    """The youngest error that a service recorded."""
+
+    service: str
+    text: str
+    at: datetime
+
+
+class OpenAlert(msgspec.Struct, frozen=True):
+    """A condition that has not been cleared."""
+
+    key: str
+    severity: str
+    message: str
+    raised_at: datetime
+
+
+class DatabaseStatus(msgspec.Struct, frozen=True):
+    """What the tables say. ``markets`` counts by the program's name of the state."""
+
+    ledger: LedgerLag
+    markets: dict[str, int]
+    open_intents: list[Intent]
+    services: dict[str, ServiceHealth]
+    alerts: list[OpenAlert]
+    last_error: LastError | None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The system as seen from outside its processes.
+
+    :ivar chain_slot: the confirmed slot of the cluster; ``None`` when it does not answer.
+    :ivar lag_slots: how far the ledger's newest look is behind it.
+    :ivar problems: what could not be asked, and why.
+    """
+
+    database: DatabaseStatus | None
+    chain_slot: int | None
+    lag_slots: int | None
+    problems: list[str]
+
+
+def read_status(settings: Settings) -> Status:
+    """Ask database and chain. Neither being away is an error here: it is what is told."""
+    problems: list[str] = []
+    database: DatabaseStatus | None = None
+    pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        with pool.connect() as conn:
+            database = _read_database(conn)
+    except (OperationalError, ProgrammingError) as error:
+        reason = str(error.orig or error).strip().splitlines()[0]
+        problems.append(f"Postgres: {reason}")
+    finally:
+        pool.dispose()
+    slot: int | None = None
+    try:
+        with RpcClient(settings.solana_rpc_url.get_secret_value(), 3.0) as rpc:
+            slot = rpc.slot("confirmed")
+    except (RpcUnavailable, RpcError, RateLimited) as error:
+        problems.append(f"chain: {error}")
+    seen = _seen_slot(database)
+    lag = None if slot is None or seen is None else max(0, slot - seen)
+    return Status(database, slot, lag, problems)
+
+
+def _seen_slot(database: DatabaseStatus | None) -> int | None:
+    if database is None:
+        return None
+    slots = (database.ledger.confirmed_slot, database.ledger.finalized_slot)
+    return max((slot for slot in slots if slot is not None), default=None)
+
+
+def _read_database(conn: Connection) -> DatabaseStatus:
+    counts = dict.fromkeys((state.name for state in MarketState), 0)
+    for state, count in counts_by_state(conn).items():
+        counts[MarketState(state).name] = count
+    return DatabaseStatus(
+        ledger=ledger_lag(conn),
+        markets=counts,
+        open_intents=open_intents(conn),
+        services=health(conn),
+        alerts=_open_alerts(conn),
+        last_error=_last_error(conn),
+    )
+
+
+def _open_alerts(conn: Connection) -> list[OpenAlert]:
+    statement = (
+        select(alerts.c.key, alerts.c.severity, alerts.c.message, alerts.c.raised_at)
+        .where(alerts.c.cleared_at.is_(None))
+        .order_by(alerts.c.raised_at)
+        .limit(100)
+    )
+    return [
+        OpenAlert(key, severity, message, raised_at.astimezone(UTC))
+        for key, severity, message, raised_at in conn.execute(statement).tuples()
+    ]
+
+
+def _last_error(conn: Connection) -> LastError | None:
+    statement = (
+        select(heartbeats.c.service, heartbeats.c.last_error, heartbeats.c.last_error_at)
+        .where(heartbeats.c.last_error_at.isnot(None))
+        .order_by(heartbeats.c.last_error_at.desc())
+        .limit(1)
+    )
+    row = conn.execute(statement).one_or_none()
+    return None if row is None else LastError(row[0], row[1], row[2].astimezone(UTC))
