@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import msgspec
 
 _DATA = "Program data: "
+_OUTSIDE: tuple[str, str | None] = ("", None)
 
 
 class LogWalk(msgspec.Struct, frozen=True):
@@ -25,7 +26,8 @@ class LogWalk(msgspec.Struct, frozen=True):
 
     ``payloads`` are (index of the log line, decoded bytes), in order. ``truncated``: the
     runtime cut the log, later payloads are unknown. ``faults``: lines that contradict the
-    structure; after a broken frame nothing more is read. With either, read the accounts.
+    structure; a broken frame voids the outermost frame it lies in and all that follows.
+    With either, read the accounts.
     """
 
     payloads: list[tuple[int, bytes]]
@@ -44,16 +46,29 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
     Works for failed transactions as well, whose payloads have no effect on chain: the
     caller knows the transaction's error.
     """
+    ours = f"Program {program_id}"
     payloads: list[tuple[int, bytes]] = []
     faults: list[str] = []
     truncated = False
-    stack: list[str] = []
-    current: str | None = None
+    # For each frame its line's head and the line it must end with; the bottom is no frame.
+    frame, end = _OUTSIDE
+    stack = [_OUTSIDE]
+    # How many payloads lie in outermost frames that ended as they should.
+    settled = 0
     for index, line in enumerate(logs):
-        if line.startswith("Program log: "):
+        # The letter behind ``Program ``: l for ``log: ``, which no address holds; d for
+        # ``data: ``, or an address.
+        mark = line[8:9]
+        if mark == "l":
             continue
-        if line.startswith(_DATA):
-            if current == program_id:
+        if line == end:
+            stack.pop()
+            frame, end = stack[-1]
+            if not frame:
+                settled = len(payloads)
+            continue
+        if mark == "d" and line.startswith(_DATA):
+            if frame == ours:
                 try:
                     payload = a2b_base64(line[14:], strict_mode=True)
                 except ValueError:
@@ -63,29 +78,35 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
                     payloads.append((index, payload))
                 else:
                     faults.append(f"line {index}: payload is empty")
-            elif current is None:
+            elif not frame:
                 faults.append(f"line {index}: payload outside any program")
                 break
             continue
+        if line[-1:] == "]":
+            head, keyword, depth = line.partition(" invoke [")
+            if keyword and head.startswith("Program ") and head.count(" ") == 1:
+                if depth != f"{len(stack)}]":
+                    faults.append(f"line {index}: enters [{depth} from depth {len(stack) - 1}")
+                    break
+                frame, end = head, head + " success"
+                stack.append((frame, end))
+                continue
+        if line == "Log truncated":
+            truncated = True
+            break
         if not line.startswith("Program "):
-            if line == "Log truncated":
-                truncated = True
-                break
             continue
         program, _, rest = line[8:].partition(" ")
         if rest == "success" or rest.startswith("failed: "):
-            if program != current:
-                faults.append(f"line {index}: leaves {program} inside {current or 'no program'}")
+            if f"Program {program}" != frame:
+                faults.append(f"line {index}: leaves {program} inside {frame or 'no program'}")
                 break
             stack.pop()
-            current = stack[-1] if stack else None
-        elif rest.startswith("invoke ["):
-            stack.append(program)
-            if rest != f"invoke [{len(stack)}]":
-                faults.append(f"line {index}: {rest} at depth {len(stack)}")
-                break
-            current = program
+            frame, end = stack[-1]
+            if not frame:
+                settled = len(payloads)
     else:
-        if stack:
-            faults.append(f"the log ends inside {current}")
-    return LogWalk(payloads, truncated, faults)
+        if not frame:
+            return LogWalk(payloads, False, faults)
+        faults.append(f"the log ends inside {frame}")
+    return LogWalk(payloads if truncated else payloads[:settled], truncated, faults)
