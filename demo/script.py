@@ -40,8 +40,9 @@ class Activate:
 
 @dataclass(frozen=True)
 class Trade:
-    """Buy shares of one side for at most ``lamports``."""
+    """Buy shares of one side for at most ``lamports``. ``number`` tells equal ones apart."""
 
+    number: int
     person: str
     outcome: bool
     lamports: int
@@ -49,10 +50,11 @@ class Trade:
 
 @dataclass(frozen=True)
 class Comment:
-    """Say something about the market. ``number`` picks the words."""
+    """Say something about the market. ``words`` picks what."""
 
-    person: str
     number: int
+    person: str
+    words: int
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,12 @@ def plan(number: int, seed: int = 0) -> Plan:
         for index, person in enumerate(voters)
     )
     trades = tuple(
-        Trade(dice.choice(people[2:]), outcome, dice.randrange(2, 21) * SOL // 10)
-        for outcome in _sides(dice, 8 if brisk else dice.randrange(10, 25))
+        Trade(index, dice.choice(people[2:]), outcome, dice.randrange(2, 21) * SOL // 10)
+        for index, outcome in enumerate(_sides(dice, 8 if brisk else dice.randrange(10, 25)))
     )
     comments = tuple(
-        Comment(dice.choice(people), dice.randrange(1000))
-        for _ in range(3 if brisk else dice.randrange(2, 7))
+        Comment(index, dice.choice(people), dice.randrange(1000))
+        for index in range(3 if brisk else dice.randrange(2, 7))
     )
     return Plan(
         creator=creator,

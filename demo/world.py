@@ -147,7 +147,7 @@ class World:
             case DisputeVote():
                 self._api.vote(signer, market_id, "dispute", act.agree)
             case Comment():
-                self._api.comment(signer, market_id, REMARKS[act.number % len(REMARKS)])
+                self._api.comment(signer, market_id, REMARKS[act.words % len(REMARKS)])
             case Claim():
                 resolver = Pubkey.from_bytes(self.account(market_id).resolver)
                 self._chain.claim(signer, market, resolver)
