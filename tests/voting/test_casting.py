@@ -1,0 +1,237 @@
+"""Ballots on a real Postgres, with the API's rights."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from tests.voting.world import (
+    SETTINGS,
+    add_chain_vote,
+    add_market,
+    add_position,
+    ballot,
+    market_id,
+    wallet,
+)
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.tables import community, voting
+from zmart_pipelines.voting import casting, tallies
+from zmart_pipelines.voting.ballot import SignedBallot
+from zmart_pipelines.voting.casting import (
+    BallotConflict,
+    BallotRejected,
+    Stored,
+    UnknownMarket,
+    VotingClosed,
+    cast,
+)
+
+
+def vote(api: Engine, signed: SignedBallot, settings: Settings = SETTINGS) -> Stored:
+    with api.begin() as conn:
+        return cast(conn, signed, settings)
+
+
+def count(engine: Engine) -> int:
+    with engine.connect() as conn:
+        return conn.execute(select(func.count()).select_from(voting.ballots)).scalar_one()
+
+
+def close(engine: Engine, market: bytes, kind: str = "proposal", round_number: int = 0) -> None:
+    with engine.begin() as conn:
+        tallies.freeze(conn, market, kind, round_number, slot=9, chain_time=99, chain_votes=[])  # type: ignore[arg-type]
+
+
+def test_a_ballot_is_stored_counted_and_announced(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+    first = vote(api, ballot(market, wallet(1), True))
+    second = vote(api, ballot(market, wallet(2), False))
+    assert not first.repeated
+    assert (first.votes_for, first.votes_against) == (1, 0)
+    assert (second.votes_for, second.votes_against) == (1, 1)
+    assert first.positions < second.positions
+    with api.connect() as conn:
+        frames = stream.read_after(conn, 0)
+        users = conn.execute(select(community.users.c.wallet)).scalars().all()
+    assert [frame.position for frame in frames] == [*first.positions, *second.positions]
+    assert frames[1].payload["votes_against"] == 1
+    assert set(users) == {bytes(wallet(1).pubkey()), bytes(wallet(2).pubkey())}
+
+
+def test_a_repeat_gets_the_stored_answer(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+    signed = ballot(market, wallet(1), key="k")
+    first = vote(api, signed)
+    again = vote(api, signed)
+    assert again.repeated
+    assert again.ballot == first.ballot
+    assert again.positions == ()
+    # The same key with a new signature is the same request.
+    assert vote(api, ballot(market, wallet(1), key="k")).ballot == first.ballot
+    assert count(api) == 1
+
+
+def test_a_repeat_is_answered_after_expiry_and_after_the_freeze(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    market = add_market(ingest, 1)
+    signed = ballot(market, wallet(1))
+    first = vote(api, signed)
+    close(pipelines, market)
+    assert vote(api, signed).ballot == first.ballot
+    with pytest.raises(VotingClosed):
+        vote(api, ballot(market, wallet(2)))
+    assert count(api) == 1
+
+
+@pytest.mark.parametrize("choice", [True, False])
+def test_a_second_ballot_conflicts_with_the_stored_one(
+    api: Engine, ingest: Engine, choice: bool
+) -> None:
+    market = add_market(ingest, 1)
+    first = vote(api, ballot(market, wallet(1), True, key="a"))
+    for key in (None, "b"):
+        with pytest.raises(BallotConflict) as caught:
+            vote(api, ballot(market, wallet(1), choice, key=key))
+        assert caught.value.stored == first.ballot
+    with pytest.raises(BallotConflict):  # the key of another choice is no repeat
+        vote(api, ballot(market, wallet(1), False, key="a"))
+
+
+def test_a_key_or_a_signature_is_good_for_one_vote(api: Engine, ingest: Engine) -> None:
+    one, two = add_market(ingest, 1), add_market(ingest, 2)
+    vote(api, ballot(one, wallet(1), key="k"))
+    with pytest.raises(BallotRejected) as caught:
+        vote(api, ballot(two, wallet(1), key="k"))
+    assert caught.value.field == "idempotency_key"
+    assert vote(api, ballot(two, wallet(2), key="k")).votes_for == 1
+
+    message = f"Sign in to ZMART\nTimestamp: {int(time.time() * 1000)}"
+    older = SignedBallot(
+        market_id=one,
+        kind="proposal",
+        wallet=bytes(wallet(3).pubkey()),
+        choice=True,
+        message=message,
+        signature=bytes(wallet(3).sign_message(message.encode())),
+    )
+    assert vote(api, older).ballot.scheme == "login-header"
+    assert vote(api, older).repeated
+    for other in ({"market_id": two}, {"choice": False}):
+        with pytest.raises(BallotRejected) as caught:
+            vote(api, msgspec.structs.replace(older, **other))
+        assert caught.value.field == "signature"
+    with pytest.raises(BallotRejected, match="does not begin with"):
+        vote(
+            api,
+            msgspec.structs.replace(older, market_id=two, signature=bytes(64)),
+            Settings(accept_older_ballots=False),
+        )
+
+
+def test_unknown_market_and_wrong_state(api: Engine, ingest: Engine) -> None:
+    with pytest.raises(UnknownMarket):
+        vote(api, ballot(market_id(404), wallet(1)))
+    active = add_market(ingest, 1, MarketState.ACTIVE)
+    with pytest.raises(BallotRejected, match="is ACTIVE; proposal ballots are taken while it is P"):
+        vote(api, ballot(active, wallet(1)))
+    with pytest.raises(BallotRejected, match="dispute ballots are taken while it is DISPUTED"):
+        vote(api, ballot(active, wallet(1), kind="dispute"))
+    assert count(api) == 0
+
+
+def test_disputes_are_for_holders(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1, MarketState.DISPUTED)
+    add_position(ingest, market, wallet(1))
+    add_position(ingest, market, wallet(2), shares=0)
+    assert vote(api, ballot(market, wallet(1), kind="dispute")).votes_for == 1
+    for stranger in (wallet(2), wallet(3)):
+        with pytest.raises(BallotRejected, match="holds no shares"):
+            vote(api, ballot(market, stranger, kind="dispute"))
+
+
+def test_the_chain_record_wins(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+    add_chain_vote(ingest, market, "proposal", wallet(1), True)
+    with pytest.raises(BallotRejected, match="has voted on chain already"):
+        vote(api, ballot(market, wallet(1), False))
+    assert vote(api, ballot(market, wallet(2), False)).votes_for == 1
+    add_chain_vote(ingest, market, "proposal", wallet(2), True)
+    third = vote(api, ballot(market, wallet(3), True))
+    assert (third.votes_for, third.votes_against) == (3, 0)
+    with api.connect() as conn:
+        tally = tallies.current(conn, market, "proposal")
+        assert (tally.votes_for, tally.votes_against) == (3, 0)
+        assert tallies.faults(conn) == []
+
+
+def test_round_expiry_and_key_are_checked(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+    with pytest.raises(BallotRejected, match="names round 1; the vote is in round 0"):
+        vote(api, ballot(market, wallet(1), round_number=1))
+    with pytest.raises(BallotRejected, match="has expired"):
+        vote(api, ballot(market, wallet(1), seconds=0))
+    with pytest.raises(BallotRejected, match="s ahead"):
+        vote(api, ballot(market, wallet(1), seconds=700))
+    for key in ("", "x" * 256, "a\nb"):
+        with pytest.raises(BallotRejected) as caught:
+            vote(api, ballot(market, wallet(1), key=key))
+        assert caught.value.field == "idempotency_key"
+
+
+def test_nothing_stays_of_a_ballot_that_came_too_late(
+    api: Engine, ingest: Engine, pipelines: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The freeze lands between the look at the vote and the write of the ballot."""
+    market = add_market(ingest, 1)
+    real = casting._admit
+
+    def admit(*arguments: object) -> int:
+        round_number = real(*arguments)  # type: ignore[arg-type]
+        close(pipelines, market)
+        return round_number
+
+    monkeypatch.setattr(casting, "_admit", admit)
+    with api.connect() as conn:
+        with pytest.raises(VotingClosed):
+            cast(conn, ballot(market, wallet(1)), SETTINGS)
+        conn.commit()  # a caller that forgets to roll back
+    assert count(api) == 0
+
+
+def test_one_wallet_at_once_votes_once(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+
+    def attempt(number: int) -> str:
+        try:
+            vote(api, ballot(market, wallet(1), number % 2 == 0))
+        except BallotConflict:
+            return "conflict"
+        return "stored"
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(attempt, range(24)))
+    assert sorted(set(results)) == ["conflict", "stored"]
+    assert results.count("stored") == 1
+    assert count(api) == 1
+
+
+def test_ballots_cannot_be_changed_or_written_for_others(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+    vote(api, ballot(market, wallet(1)))
+    for statement in ("UPDATE voting.ballots SET choice = false", "DELETE FROM voting.ballots"):
+        with pytest.raises(Exception, match=r"permission denied|append-only"), api.begin() as conn:
+            conn.execute(text(statement))
+    with pytest.raises(Exception, match="row-level security"), api.begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO voting.ballots (market_id, kind, wallet, choice, scheme, message,"
+                " signature, nonce) SELECT market_id, 'dispute', wallet, choice, scheme, message,"
+                " decode(repeat('00', 64), 'hex'), nonce FROM voting.ballots"
+            )
+        )
