@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Boolean, Connection, func, literal_column, update
 from sqlalchemy.dialects.postgresql import insert
 
+from zmart_pipelines.monitoring.severity import Severity
 from zmart_pipelines.store.tables.ops import alerts
-
-Severity = Literal["critical", "high", "medium"]
 
 
 def raise_alert(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from zmart_pipelines.monitoring.alerts import Severity
+from zmart_pipelines.monitoring.severity import Severity
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.program.lifecycle import dispute_window_end, meets_threshold, share_bps
 from zmart_pipelines.settings import Settings
