@@ -82,6 +82,7 @@ def build(sources: Sequence[Path] | None = None, *, sell_works: bool = False) ->
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m localnet.program.build",
         description="Compile the reference program. Needs the dependency group 'program'.",
@@ -92,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     program = build(sell_works=arguments.sell_works)
     arguments.out.write_bytes(program)
-    print(f"{arguments.out}: {len(program)} bytes")
+    sys.stdout.write(f"{arguments.out}: {len(program)} bytes\n")
 
 
 if __name__ == "__main__":

@@ -160,13 +160,12 @@ class ObjectFile:
                 raise LinkError(f"{name}: writable data in {section.name}")
             if section.kind == _SHT_SYMTAB:
                 strings = sections[entry[6]].data
-                for fields in _SYMBOL.iter_unpack(section.data):
-                    symbols.append(_symbol(fields, strings))
+                symbols += [_symbol(e, strings) for e in _SYMBOL.iter_unpack(section.data)]
             if section.kind == _SHT_REL:
-                for offset, info in _RELOCATION.iter_unpack(section.data):
-                    relocations.append(
-                        _Relocation(section.info, offset, info >> 32, info & 0xFFFFFFFF)
-                    )
+                relocations += [
+                    _Relocation(section.info, offset, info >> 32, info & 0xFFFFFFFF)
+                    for offset, info in _RELOCATION.iter_unpack(section.data)
+                ]
         return cls(name, sections, symbols, relocations)
 
 
