@@ -1,0 +1,130 @@
+"""Where servers of another account live, and what they are found by."""
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from zmart_pipelines.runtime import postgres as module
+from zmart_pipelines.runtime.accounts import Account
+from zmart_pipelines.runtime.postgres import (
+    PostgresError,
+    PostgresServer,
+    find_binaries,
+    major_version,
+    place,
+)
+from zmart_pipelines.runtime.redis import RedisMissing, find_server
+from zmart_pipelines.runtime.state import StateFolder, connected
+from zmart_pipelines.settings import Settings
+
+
+@dataclass(frozen=True)
+class Outsider(Account):
+    """An account that reaches only what lies under one folder."""
+
+    realm: Path
+
+    def can_enter(self, folder: Path) -> bool:
+        return folder.is_relative_to(self.realm)
+
+    def can_execute(self, program: Path) -> bool:
+        return program.is_relative_to(self.realm)
+
+
+@pytest.fixture
+def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "var"
+    monkeypatch.setattr(module, "ROOT_DATA", folder)
+    return folder
+
+
+def outsider(realm: Path) -> Outsider:
+    return Outsider("outsider", 65534, 65534, realm)
+
+
+def test_the_cluster_lies_in_the_state_folder(tmp_path: Path) -> None:
+    assert place(tmp_path, None) == tmp_path / "postgres"
+    assert place(tmp_path, outsider(tmp_path)) == tmp_path / "postgres"
+
+
+def test_an_account_that_cannot_get_in_gets_a_place_outside(tmp_path: Path, realm: Path) -> None:
+    root = tmp_path / "closed"
+    root.mkdir(mode=0o700)
+    home = place(root, outsider(realm))
+    assert home.is_relative_to(realm)
+    assert place(root, outsider(realm)) == home, "it is found again"
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700, "no mode was changed"
+
+
+def test_a_new_state_folder_does_not_inherit_an_old_cluster(tmp_path: Path, realm: Path) -> None:
+    root = tmp_path / "closed"
+    root.mkdir()
+    home = place(root, outsider(realm))
+    (home / "data").mkdir()
+    (root / "postgres.place").unlink()  # the state folder was deleted and made again
+    assert place(root, outsider(realm)) == home
+    assert not (home / "data").exists()
+    assert len(list(realm.iterdir())) == 2, "the old one is kept aside"
+
+
+def test_binaries_out_of_reach_are_copied_and_run(tmp_path: Path, realm: Path) -> None:
+    server = PostgresServer(
+        home=tmp_path / "var" / "home",
+        port=1,
+        superuser_password="s",
+        owner_password="o",
+        binaries=find_binaries(),
+        account=outsider(realm),
+    )
+    server.home.mkdir(parents=True)
+    server._install()
+    assert server.programs.is_relative_to(realm)
+    assert major_version(server.programs) == 18
+
+
+def test_data_of_another_major_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    server = PostgresServer(
+        home=tmp_path,
+        port=1,
+        superuser_password="s",
+        owner_password="o",
+        binaries=find_binaries(),
+        account=None,
+    )
+    server.data.mkdir()
+    (server.data / "PG_VERSION").write_text("16\n")
+    with pytest.raises(PostgresError, match=r"made by Postgres 16, .* POSTGRES_BIN"):
+        server.prepare()
+
+
+def test_a_folder_without_postgres_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PostgresError, match=str(tmp_path)):
+        find_binaries(tmp_path)
+
+
+def test_a_redis_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RedisMissing, match="REDIS_SERVER"):
+        find_server(tmp_path / "redis-server")
+
+
+def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.prepare()
+    first = state.secret("webhook")
+    assert state.secret("webhook") == first
+    assert state.secret("other") != first
+    assert len(first) >= 40
+    assert stat.S_IMODE((state.secrets / "webhook").stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.secrets.stat().st_mode) == 0o700
+
+
+def test_a_command_finds_the_running_system_but_the_environment_wins(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.prepare()
+    state.save_addresses({"DATABASE_URL": "postgresql://a:b@h/d", "API_PORT": "4100", "OTHER": "x"})
+    assert stat.S_IMODE(state.addresses.stat().st_mode) == 0o600
+    found = connected(Settings(zmart_state=tmp_path, api_port=4200))
+    assert found.database_url.get_secret_value() == "postgresql://a:b@h/d"
+    assert found.api_port == 4200
