@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from zmart_pipelines.ipfs.cid import cid_v0, is_cid_v0
 from zmart_pipelines.settings import Settings
@@ -23,6 +23,7 @@ class PinNotFound(PinError):
     """The store does not hold this CID."""
 
 
+@runtime_checkable
 class PinStore(Protocol):
     """Keeps blocks of at most 262,144 bytes under their CIDv0."""
 
