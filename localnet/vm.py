@@ -124,7 +124,7 @@ class Vm:
             self._set_lamports(tx.pubkeys[0], payer, payer.lamports - priority)
         result = self.svm.send_transaction(tx.versioned)
         if isinstance(result, FailedTransactionMetadata):
-            error: TxError | None = error_of(result)
+            error: TxError | None = self._error(tx, result)
             if self.svm.get_balance(tx.pubkeys[0]) == payer.lamports - priority:
                 if priority:
                     self.svm.set_account(tx.pubkeys[0], to_svm(payer))
@@ -177,13 +177,21 @@ class Vm:
             if clock is not None:
                 self.svm.set_clock(now)
         if isinstance(result, FailedTransactionMetadata):
-            return _execution(error_of(result), result.meta(), before, before, [])
+            return _execution(self._error(tx, result), result.meta(), before, before, [])
         post = {bytes(key): from_svm(account) for key, account in result.post_accounts()}
         after = [post.get(key, account) for key, account in zip(tx.keys, before, strict=True)]
         error = _rent_violation(before, after, tx.writable)
         execution = _execution(error, result.meta(), before, after, [])
         execution.post = dict(zip(tx.keys, after, strict=True))
         return execution
+
+    def _error(self, tx: WireTransaction, failed: FailedTransactionMetadata) -> TxError:
+        error = error_of(failed)
+        if error == "InvalidProgramForExecution":
+            programs = {tx.keys[called.program_id_index] for called in tx.message.instructions}
+            if any(self.get(program) is None for program in programs):
+                return "ProgramAccountNotFound"
+        return error
 
     def _set_lamports(self, address: Pubkey, account: Account, lamports: int) -> None:
         changed = msgspec.structs.replace(account, lamports=lamports)

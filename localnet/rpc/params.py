@@ -50,10 +50,14 @@ class Params:
             raise invalid(f"Invalid params: {error}") from error
 
     def options(self, index: int, kind: type[T]) -> T:
-        """An options object; absent or null is the default of every member."""
+        """An options object; an absent or null member has its default."""
         value = self.get(index)
+        if value is None:
+            value = {}
+        elif isinstance(value, dict):
+            value = {name: member for name, member in value.items() if member is not None}
         try:
-            return msgspec.convert({} if value is None else value, kind)
+            return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             raise invalid(f"Invalid params: {error}") from error
 

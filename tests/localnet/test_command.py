@@ -1,0 +1,102 @@
+"""The command line: ready line, exit codes, ports, locks, key files."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from solders.keypair import Keypair
+
+from tests.fixtures.localnet import Localnet, StartLocalnet
+from tests.localnet.wallets import SOL
+
+
+def start(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "localnet", *flags], capture_output=True, text=True, timeout=30
+    )
+
+
+def test_help_explains_every_flag() -> None:
+    done = start("--help")
+    assert done.returncode == 0
+    for flag in ("--port", "--state", "--seed", "--manual-clock", "--no-webhook", "--program"):
+        assert flag in done.stdout
+
+
+def test_taken_port_is_named_with_its_remedy(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = start("--port", str(port), "--state", str(tmp_path / "state"))
+    assert done.returncode == 2
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert "--port" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_state_folder_serves_one_chain_at_a_time(localnet: Localnet) -> None:
+    done = start("--port", "0", "--state", str(localnet.state))
+    assert done.returncode == 2
+    assert "in use by another local chain" in done.stderr
+
+
+def test_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.so"
+    wrong.write_bytes(b"not an ELF")
+    done = start("--port", "0", "--state", str(tmp_path / "state"), "--program", str(wrong))
+    assert done.returncode == 2
+    assert "wrong.so: not an SBF program" in done.stderr
+
+
+def test_key_files_are_private_and_standard(localnet: Localnet) -> None:
+    folder = localnet.state / "keys"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for role in ("admin", "backend", "fee", "faucet"):
+        file = folder / f"{role}.json"
+        assert file.stat().st_mode & 0o777 == 0o600
+        numbers = json.loads(file.read_text())
+        assert len(numbers) == 64
+        assert Keypair.from_bytes(bytes(numbers)) == localnet.keys[role]
+        lamports = localnet.result("getBalance", str(localnet.keys[role].pubkey()))["value"]
+        assert lamports >= SOL - 100_000
+
+
+def test_sigterm_and_sigint_stop_cleanly_with_clients_connected(
+    start_localnet: StartLocalnet,
+) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        chain = start_localnet()
+        with httpx.Client() as client, socket.create_connection(("127.0.0.1", chain.port + 1)):
+            client.get(f"{chain.rpc_url}/health")
+            begun = time.monotonic()
+            chain.process.send_signal(number)
+            assert chain.process.wait(10) == 0
+            assert time.monotonic() - begun < 5
+        assert chain.log() == ""
+
+
+def test_chain_stopped_gently_keeps_its_open_slot(localnet: Localnet) -> None:
+    wallet = Keypair().pubkey()
+    localnet.result("requestAirdrop", str(wallet), SOL)
+    localnet.restart()
+    assert localnet.result("getBalance", str(wallet), {"commitment": "processed"})["value"] == SOL
+
+
+def test_automatic_clock_follows_the_machine(ticking_localnet: Localnet) -> None:
+    first = ticking_localnet.control.status()["processed"]
+    assert abs(first["unix_time"] - time.time()) < 3
+    time.sleep(1.2)
+    second = ticking_localnet.control.status()["processed"]
+    assert 5 <= second["slot"] - first["slot"] <= 13
+    assert 1 <= second["unix_time"] - first["unix_time"] <= 2
+    ticking_localnet.control.advance(seconds=1000)
+    ticking_localnet.restart(kill=True)
+    after = ticking_localnet.control.status()["processed"]
+    assert after["slot"] > second["slot"]
+    assert 999 <= after["unix_time"] - second["unix_time"] <= 1010

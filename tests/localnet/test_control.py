@@ -1,0 +1,125 @@
+"""Forks, held finality, snapshots, and who may command."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from solders.keypair import Keypair
+
+from tests.fixtures.localnet import Localnet
+from tests.localnet.wallets import SOL, blockhash, funded, pay, send, signed, status
+
+
+def balance(chain: Localnet, address: object, commitment: str = "processed") -> int:
+    value: int = chain.result("getBalance", str(address), {"commitment": commitment})["value"]
+    return value
+
+
+def test_fork_takes_confirmed_blocks_back_and_only_the_chosen_return(localnet: Localnet) -> None:
+    wallet, kept_to, lost_to = funded(localnet), Keypair().pubkey(), Keypair().pubkey()
+    localnet.control.finalize()
+    recent = blockhash(localnet)
+    kept = send(localnet, signed([pay(wallet, kept_to, SOL)], wallet, recent))["result"]
+    localnet.control.advance()
+    lost = send(localnet, signed([pay(wallet, lost_to, SOL)], wallet, recent))["result"]
+    localnet.control.advance()
+    assert [status(localnet, s)["confirmationStatus"] for s in (kept, lost)] == ["confirmed"] * 2
+    before = localnet.control.status()
+
+    assert localnet.control.fork(2, [kept]) == [lost]
+
+    after = localnet.control.status()
+    assert after["processed"]["slot"] == before["processed"]["slot"] + 1
+    assert after["processed"]["height"] == before["processed"]["height"] - 2
+    assert after["finalized"] == before["finalized"]
+    assert status(localnet, lost, history=True) is None
+    assert status(localnet, kept)["confirmationStatus"] == "processed"
+    assert status(localnet, kept)["slot"] == after["processed"]["slot"]
+    assert balance(localnet, lost_to) == 0
+    assert balance(localnet, kept_to) == SOL
+    assert balance(localnet, kept_to, "confirmed") == 0
+    localnet.control.finalize()
+    assert balance(localnet, kept_to, "finalized") == SOL
+    assert balance(localnet, wallet.pubkey(), "finalized") == 9 * SOL - 5_000
+    assert localnet.result("getTransaction", lost, {"maxSupportedTransactionVersion": 0}) is None
+    rows = localnet.result("getSignaturesForAddress", str(wallet.pubkey()))
+    assert [row["signature"] for row in rows][:1] == [kept]
+    # The dropped slots stay empty.
+    skipped = localnet.rpc("getBlock", before["processed"]["slot"] - 1)
+    assert skipped["error"]["code"] == -32007
+    # A dropped transaction may be sent again while its blockhash lives.
+    again = signed([pay(wallet, lost_to, SOL)], wallet, recent)
+    assert send(localnet, again)["result"] == lost
+
+
+def test_fork_survives_a_kill(localnet: Localnet) -> None:
+    wallet, to = funded(localnet), Keypair().pubkey()
+    localnet.control.finalize()
+    sent = send(localnet, signed([pay(wallet, to, SOL)], wallet, blockhash(localnet)))["result"]
+    localnet.control.advance()
+    localnet.restart(kill=True)
+    assert localnet.control.fork(1, []) == [sent]
+    localnet.restart(kill=True)
+    assert balance(localnet, to) == 0
+    assert balance(localnet, wallet.pubkey()) == 10 * SOL
+    assert status(localnet, sent, history=True) is None
+
+
+def test_finalized_blocks_are_never_forked(localnet: Localnet) -> None:
+    with pytest.raises(ValueError, match="finalized"):
+        localnet.control.fork(9, [])
+
+
+def test_finality_can_be_held(localnet: Localnet) -> None:
+    finalized = localnet.control.command("hold-finality")["finalized"]
+    assert localnet.control.advance(slots=40)["finalized"] == finalized
+    with pytest.raises(ValueError, match="held"):
+        localnet.control.finalize()
+    localnet.control.command("release-finality")
+    status = localnet.control.advance()
+    assert status["finalized"]["slot"] == status["processed"]["slot"] - 8
+
+
+def test_paused_chain_stands_still(ticking_localnet: Localnet) -> None:
+    stopped = ticking_localnet.control.command("pause")["processed"]
+    time.sleep(0.4)
+    assert ticking_localnet.control.status()["processed"] == stopped
+    ticking_localnet.control.command("resume")
+    time.sleep(0.4)
+    assert ticking_localnet.control.status()["processed"]["slot"] > stopped["slot"]
+
+
+def test_snapshot_is_a_consistent_copy(localnet: Localnet, tmp_path: Path) -> None:
+    wallet = funded(localnet)
+    copy = tmp_path / "copy.sqlite"
+    localnet.control.command("snapshot", path=str(copy))
+    assert copy.stat().st_mode & 0o777 == 0o600
+    rows = sqlite3.connect(copy).execute(
+        "SELECT lamports FROM accounts WHERE address = ?", (bytes(wallet.pubkey()),)
+    )
+    assert rows.fetchall() == [(10 * SOL,)]
+    with pytest.raises(ValueError, match="exists"):
+        localnet.control.command("snapshot", path=str(copy))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "complaint"),
+    [
+        ("nonsense", {}, "unknown command"),
+        ("advance", {"slots": -1}, "slots"),
+        ("advance", {"slot": 1}, "slot"),
+        ("advance", {"seconds": -5}, "never goes back"),
+        ("fork", {"depth": 1, "keep": ["x"]}, "Invalid"),
+    ],
+)
+def test_bad_commands_are_named(
+    localnet: Localnet, name: str, arguments: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        localnet.control.command(name, **arguments)
+
+
+def test_get_does_not_command(localnet: Localnet) -> None:
+    assert httpx.get(f"{localnet.rpc_url}/control/advance").status_code == 405

@@ -1,0 +1,154 @@
+"""Webhooks arrive in Helius' raw form, once confirmed, and are retried as Helius does."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.fixtures.localnet import Localnet, StartLocalnet
+from tests.localnet.wallets import SOL, blockhash, funded, pay, send, signed, status
+from zmart_pipelines.chain.transactions import from_helius, from_rpc
+from zmart_pipelines.program import instructions
+
+SECRET = "a value of at least thirty-two bytes"
+
+
+class Receiver:
+    """A server that keeps what it is sent and answers as told."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[float, dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.requests.append((time.monotonic(), headers, body))
+                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Keep the test's output clean."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait(self, count: int, seconds: float = 8) -> None:
+        deadline = time.monotonic() + seconds
+        while len(self.requests) < count:
+            assert time.monotonic() < deadline, f"{len(self.requests)} of {count} came"
+            time.sleep(0.02)
+
+    def bodies(self) -> list[list[dict[str, Any]]]:
+        return [json.loads(body) for _, _, body in self.requests]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    listening = Receiver()
+    yield listening
+    listening.server.shutdown()
+
+
+@pytest.fixture
+def chain(start_localnet: StartLocalnet, receiver: Receiver) -> Localnet:
+    """A chain whose genesis deliveries have already come."""
+    chain = start_localnet(
+        "--webhook",
+        "--webhook-url",
+        receiver.url,
+        environment={"HELIUS_WEBHOOK_SECRET": SECRET},
+    )
+    receiver.requests.clear()
+    return chain
+
+
+def create(chain: Localnet, market: int) -> Callable[[], Any]:
+    wallet = funded(chain)
+    make = instructions.create_market(
+        chain.program,
+        creator=wallet.pubkey(),
+        market_id=bytes([market] * 32),
+        b_parameter=100 * SOL,
+        initial_liquidity=SOL,
+        question_hash=b"Q" * 46,
+    )
+    return lambda: send(chain, signed([make], wallet, blockhash(chain)))
+
+
+def test_confirmed_transactions_of_the_program_are_posted_raw(
+    chain: Localnet, receiver: Receiver
+) -> None:
+    wallet = funded(chain)
+    first, second = create(chain, 1), create(chain, 2)
+    failing = instructions.approve_proposal(
+        chain.program, admin=wallet.pubkey(), market=wallet.pubkey()
+    )
+    foreign = signed([pay(wallet, chain.keys["fee"].pubkey(), 1)], wallet, blockhash(chain))
+    signatures = [
+        first()["result"],
+        send(chain, foreign)["result"],
+        send(chain, signed([failing], wallet, blockhash(chain)), skipPreflight=True)["result"],
+        second()["result"],
+    ]
+    time.sleep(0.2)
+    assert receiver.requests == []
+    chain.control.advance()
+    receiver.wait(1)
+    _, headers, body = receiver.requests[0]
+    assert headers["authorization"] == SECRET
+    assert headers["content-type"] == "application/json"
+    posted = json.loads(body)
+    del signatures[1]
+    assert [row["transaction"]["signatures"][0] for row in posted] == signatures
+    assert [row["indexWithinBlock"] for row in posted] == [0, 2, 3]
+    assert posted[1]["meta"]["err"] == {"InstructionError": [0, {"Custom": 3007}]}
+    slot = status(chain, signatures[0])["slot"]
+    assert {row["slot"] for row in posted} == {slot}
+    assert set(posted[0]) == {
+        "blockTime",
+        "indexWithinBlock",
+        "meta",
+        "slot",
+        "transaction",
+        "version",
+    }
+    # The product reads the same transaction out of it as out of getTransaction.
+    hooked = from_helius(body, chain.program)
+    options = {"commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+    for row in hooked:
+        text = signatures[hooked.index(row)]
+        assert row == from_rpc(chain.result("getTransaction", text, options), chain.program)
+
+
+def test_delivery_is_tried_four_times_a_second_apart(chain: Localnet, receiver: Receiver) -> None:
+    receiver.answers = [500, 503, 500, 500]
+    create(chain, 1)()
+    chain.control.advance()
+    receiver.wait(4)
+    times = [at for at, _, _ in receiver.requests]
+    pauses = [after - before for before, after in pairwise(times)]
+    assert all(0.9 < pause < 2 for pause in pauses), pauses
+    assert len({body for _, _, body in receiver.requests}) == 1
+    time.sleep(1.3)
+    assert len(receiver.requests) == 4
+    assert "webhook dropped: status 500" in chain.log()
+    assert SECRET not in chain.log()
+
+
+def test_forbidden_delivery_is_not_tried_again(chain: Localnet, receiver: Receiver) -> None:
+    receiver.answers = [403]
+    create(chain, 1)()
+    chain.control.advance()
+    receiver.wait(1)
+    time.sleep(1.3)
+    assert len(receiver.requests) == 1
