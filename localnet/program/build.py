@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from localnet.program import PROGRAM_SO
-from localnet.program.linker import ObjectFile, link
+from localnet.program.linker import link
+from localnet.program.objectfile import ObjectFile
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = Path(__file__).resolve().parent / "src"

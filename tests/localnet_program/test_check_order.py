@@ -6,7 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.localnet_program.attempts import ESCALATION, Fault
-from tests.localnet_program.cases import CASES, Case, sell_shares
+from tests.localnet_program.cases import CASES
+from tests.localnet_program.cases.common import Case
+from tests.localnet_program.cases.trading import sell_shares
 from tests.localnet_program.wire import ERRORS
 from tests.localnet_program.world import Outcome, World
 
