@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
+import psycopg
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger import announcements, drafts, projection, records, rows
+from zmart_pipelines.ledger.decode import Reading, address_of, decode
 from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.state import PlacedEvent
+from zmart_pipelines.ledger.timeline import CONFIG_EVENTS
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
+
+# A transaction of the database holds one lock per market; more than this belongs in several.
+MAX_BATCH: Final = 1000
+ATTEMPTS: Final = 5
+# What two writers of the same thing at once may meet; the loser finds it done.
+COLLISIONS: Final = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.SerializationFailure,
+)
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class IngestResult(msgspec.Struct, frozen=True):
@@ -18,7 +44,10 @@ class IngestResult(msgspec.Struct, frozen=True):
     :ivar new_transactions: readings stored for the first time.
     :ivar new_events: events stored for the first time, quarantined ones included.
     :ivar quarantined: those of them that could not be decoded.
-    :ivar climbed: readings whose commitment rose.
+    :ivar climbed: readings whose commitment rose, or that are no orphans any more.
+    :ivar orphaned: readings that count no more.
+    :ivar ignored: readings that do not concern the program, or that contradict a better
+        settled reading of the same transaction.
     :ivar markets: ids of the markets whose projection changed.
     :ivar positions: positions of the frames appended to the stream; after the commit hand
         them to ``store.stream.announce``.
@@ -28,6 +57,8 @@ class IngestResult(msgspec.Struct, frozen=True):
     new_events: int = 0
     quarantined: int = 0
     climbed: int = 0
+    orphaned: int = 0
+    ignored: int = 0
     markets: frozenset[bytes] = frozenset()
     positions: tuple[int, ...] = ()
 
@@ -43,12 +74,270 @@ def ingest(
 ) -> IngestResult:
     """Store these readings and project what is new, in one database transaction.
 
-    Exactly once by key: what is there already only climbs. Given an engine (role INGEST)
-    it opens and commits the transaction and tries again after a collision with another
-    writer; given a connection it works in the caller's transaction, as its last part,
-    and the caller commits.
+    Exactly once by key: what is there already only climbs. A reading that contradicts the
+    stored one of the same transaction (it landed in another slot, or was first told falsely)
+    replaces it where it is at least as well settled; the other is orphaned.
 
+    Given an engine (role INGEST) it opens and commits the transaction, and tries again after
+    a collision with another writer. Given a connection it works in the caller's transaction,
+    as its last part, and the caller commits at once.
+
+    :param transactions: at most ``MAX_BATCH``.
     :param commitment: how settled the source says they are: reported for a webhook,
         confirmed or finalized for a reading by RPC.
     """
-    raise NotImplementedError
+    if len(transactions) > MAX_BATCH:
+        raise ValueError(f"at most {MAX_BATCH} transactions at once, not {len(transactions)}")
+    readings = list({one.signature: decode(one, program) for one in transactions}.values())
+    level = Commitment(commitment)
+
+    def work(conn: Connection) -> IngestResult:
+        return _Work(conn, program, source, level, delivery_id).run(readings)
+
+    if isinstance(engine_or_conn, Engine):
+        return in_transaction(engine_or_conn, work)
+    return work(engine_or_conn)
+
+
+def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in a transaction and commit; anew after a collision with another writer."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with engine.begin() as conn:
+                return work(conn)
+        except DBAPIError as error:
+            if not isinstance(error.orig, COLLISIONS) or attempt == ATTEMPTS:
+                raise
+            _log.info("collision with another writer, attempt %d: %s", attempt, error.orig)
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))
+    raise AssertionError("unreachable")
+
+
+class _Done(msgspec.Struct):
+    """What became of the readings' rows."""
+
+    new: list[Reading] = []
+    climbed: list[Reading] = []
+    revived: set[bytes] = set()
+    orphaned: set[bytes] = set()
+    lost: records.Moved = records.NOTHING_MOVED
+    raised: int = 0
+    ignored: int = 0
+
+
+class _Work:
+    """One ingest in one transaction."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        program: Pubkey,
+        source: Source,
+        commitment: Commitment,
+        delivery_id: int | None,
+    ) -> None:
+        self.conn = conn
+        self.program = program
+        self.source = source
+        self.commitment = commitment
+        self.delivery_id = delivery_id
+        self.market_ids: dict[bytes, bytes] = {}
+
+    def run(self, readings: Sequence[Reading]) -> IngestResult:
+        """Store, project, announce."""
+        told = [one for one in readings if self._believable(one)]
+        self._lock(told)
+        done = self._store(told)
+        events = self._store_events(done.new)
+        moved = records.spread(self.conn, {one.signature for one in done.climbed} | done.revived)
+        self._record_gaps(done.new + done.climbed)
+        refold = done.lost.replaced | moved.replaced | self._adopted(done.new)
+        if done.lost.configuration or moved.configuration or _touch_configuration(done.new):
+            refold |= projection.refold_configuration(self.conn)
+        placed = self._placed(done.new)
+        folded = projection.project(self.conn, self.program, placed, refold, self.commitment)
+        rows.settle(self.conn, moved.market_ids - {one.market_id for one in folded})
+        drafts.match(self.conn, folded)
+        frames = announcements.announce_folded(
+            self.conn, folded, done.orphaned, done.lost.market_ids, self.commitment
+        )
+        return IngestResult(
+            new_transactions=len(done.new),
+            new_events=events,
+            quarantined=sum(
+                event.quarantine_reason is not None for one in done.new for event in one.events
+            ),
+            climbed=done.raised + len(done.revived),
+            orphaned=len(done.orphaned),
+            ignored=done.ignored + len(readings) - len(told),
+            markets=frozenset(one.market_id for one in folded if one.before or one.after),
+            positions=tuple(stream.append(self.conn, frames)),
+        )
+
+    def _store(self, readings: Sequence[Reading]) -> _Done:
+        """Bring the transactions' rows up to these readings."""
+        done = _Done()
+        # Whatever another writer stored meanwhile is there to climb at the second look.
+        for _ in range(2):
+            climbing, contradicted, fresh = self._sort(readings, done)
+            self._lock_contradicted(contradicted)
+            orphaned, lost = records.orphan(self.conn, contradicted)
+            stored = records.insert_transactions(
+                self.conn,
+                fresh,
+                source=self.source,
+                commitment=self.commitment,
+                delivery_id=self.delivery_id,
+            )
+            if climbing:
+                records.climb(self.conn, climbing, source=self.source, commitment=self.commitment)
+            done.climbed += climbing
+            done.orphaned |= orphaned
+            done.lost = done.lost.with_(lost)
+            done.new += [one for one in fresh if stored.get(one.signature)]
+            done.revived |= {signature for signature, is_new in stored.items() if not is_new}
+            readings = [one for one in fresh if one.signature not in stored]
+            if not readings:
+                break
+        done.ignored += len(readings)
+        return done
+
+    def _believable(self, reading: Reading) -> bool:
+        """A webhook may speak of the program's transactions only."""
+        return reading.concerns_program or self.source is not Source.WEBHOOK
+
+    def _lock(self, readings: Iterable[Reading]) -> None:
+        known = [event for one in readings for event in one.events if event.event is not None]
+        if any(isinstance(event.event, CONFIG_EVENTS) for event in known):
+            lock(self.conn, CONFIGURATION)
+        else:
+            lock_shared(self.conn, CONFIGURATION)
+        lock_markets(self.conn, {event.market for event in known if event.market is not None})
+
+    def _sort(
+        self, readings: Sequence[Reading], done: _Done
+    ) -> tuple[list[Reading], list[records.Key], list[Reading]]:
+        """What climbs, what is contradicted, what is to be stored."""
+        live = records.live(self.conn, [one.signature for one in readings])
+        climbing: list[Reading] = []
+        contradicted: list[records.Key] = []
+        fresh: list[Reading] = []
+        for reading in readings:
+            known = live.get(reading.signature)
+            if known is None:
+                fresh.append(reading)
+            elif known.digest == reading.digest:
+                if self._adds(reading, known):
+                    climbing.append(reading)
+                    done.raised += self.commitment.rank > known.commitment.rank
+            elif self._outranks(known):
+                contradicted.append((reading.signature, known.digest))
+                fresh.append(reading)
+            else:
+                done.ignored += 1
+                _log.warning(
+                    "a %s reading of slot %d contradicts the %s one of slot %d",
+                    self.commitment,
+                    reading.slot,
+                    known.commitment,
+                    known.slot,
+                )
+        return climbing, contradicted, fresh
+
+    def _adds(self, reading: Reading, known: records.Live) -> bool:
+        """Whether the reading tells anything that the stored one does not."""
+        index = reading.index_in_block
+        return (
+            self.commitment.rank > known.commitment.rank
+            or self.source not in known.sources
+            or (index is not None and index != known.index_in_block and self._may_place(known))
+        )
+
+    def _may_place(self, known: records.Live) -> bool:
+        if known.index_in_block is None:
+            return True
+        return self.source is not Source.WEBHOOK and known.commitment is not Commitment.FINALIZED
+
+    def _outranks(self, known: records.Live) -> bool:
+        """Whether a different reading takes the stored one's place."""
+        if known.commitment is Commitment.FINALIZED or self.source is Source.WEBHOOK:
+            return False
+        return self.commitment.rank >= known.commitment.rank
+
+    def _lock_contradicted(self, keys: Collection[records.Key]) -> None:
+        """Lock what the contradicted readings concerned, which may be other markets.
+
+        Out of the usual order, so two such writers may deadlock; one of them then begins anew.
+        """
+        if not keys:
+            return
+        stored = records.concerned(self.conn, [key[0] for key in keys])
+        if stored.configuration:
+            lock(self.conn, CONFIGURATION)
+        addresses = {address_of(self.program, one) for one in stored.market_ids}
+        lock_markets(self.conn, addresses | stored.addresses)
+
+    def _store_events(self, new: Sequence[Reading]) -> int:
+        by_address = {
+            event.market
+            for one in new
+            for event in one.events
+            if event.market is not None and event.market_id is None
+        }
+        known = rows.ids_by_address(self.conn, by_address)
+        created = {
+            event.market: event.market_id
+            for one in new
+            for event in one.events
+            if event.market in by_address and event.market_id is not None
+        }
+        self.market_ids = known | created
+        return records.insert_events(
+            self.conn, new, commitment=self.commitment, market_ids=self.market_ids
+        )
+
+    def _adopted(self, new: Sequence[Reading]) -> set[bytes]:
+        """Markets whose claims were stored before anything said which market they are of."""
+        created = {
+            event.market_id: event.market
+            for one in new
+            for event in one.events
+            if event.market_id is not None and event.market is not None
+        }
+        unknown = set(created) - set(rows.markets(self.conn, created))
+        return records.adopt_claims(self.conn, {one: created[one] for one in unknown})
+
+    def _placed(self, new: Sequence[Reading]) -> dict[bytes, list[PlacedEvent]]:
+        placed: dict[bytes, list[PlacedEvent]] = defaultdict(list)
+        for reading in new:
+            for event in reading.events:
+                if event.event is None or event.market is None:
+                    continue
+                market_id = event.market_id or self.market_ids.get(event.market)
+                if market_id is None:
+                    continue
+                place = rows.place_of(
+                    reading.signature, event.log_index, reading.slot, reading.index_in_block
+                )
+                placed[market_id].append(
+                    PlacedEvent(place, event.event, event.market, event.instruction)
+                )
+        return placed
+
+    def _record_gaps(self, readings: Sequence[Reading]) -> None:
+        incomplete = [one for one in readings if one.gap is not None]
+        records.open_gaps(
+            self.conn,
+            [
+                records.Gap(one.signature, "incomplete", one.slot, one.gap)
+                for one in incomplete
+                if one.gap is not None
+            ],
+        )
+        whole = [one.signature for one in readings if one.gap is None]
+        records.close_gaps(self.conn, whole, ["unread", "incomplete"])
+        records.close_gaps(self.conn, [one.signature for one in incomplete], ["unread"])
+
+
+def _touch_configuration(readings: Iterable[Reading]) -> bool:
+    return any(isinstance(event.event, CONFIG_EVENTS) for one in readings for event in one.events)

@@ -16,19 +16,10 @@ from uuid import UUID
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.stream import MARKETS_CHANNEL, Frame, market_channel
 
-PRICE_SCALE: Final = 1_000_000_000
-
-_STATES: Final = (
-    "PROPOSED",
-    "APPROVED",
-    "ACTIVE",
-    "RESOLVING",
-    "DISPUTED",
-    "FINALIZED",
-    "CANCELLED",
-)
 _EXACT: Final = ("shares_yes", "shares_no", "b_parameter", "current_liquidity", "total_volume")
 
 
@@ -72,8 +63,8 @@ def trade(row: Mapping[str, Any], *, commitment: str) -> Frame:
             "shares": row["shares"],
             "cost": row["cost"],
             "price": price,
-            "priceYes": price / PRICE_SCALE,
-            "priceNo": (PRICE_SCALE - price) / PRICE_SCALE,
+            "priceYes": price / PRECISION,
+            "priceNo": (PRECISION - price) / PRECISION,
             "created_at": _chain_time(row["traded_at"]),
             "timestamp": _chain_time(row["traded_at"]),
             "slot": row["slot"],
@@ -142,16 +133,16 @@ def market_state(
     """
     market_id: bytes = row["market_id"]
     price: int = row["price_yes"]
-    state = _STATES[row["state"]]
+    state = MarketState(row["state"]).name
     changed = old_state is not None and old_state != row["state"]
     payload: dict[str, Any] = {
         "action": action,
         "market_id": market_id.hex(),
-        "old_state": _STATES[old_state] if changed and old_state is not None else None,
+        "old_state": MarketState(old_state).name if changed and old_state is not None else None,
         "new_state": state if changed or action == "created" else None,
         "state": state,
-        "priceYes": price / PRICE_SCALE,
-        "priceNo": (PRICE_SCALE - price) / PRICE_SCALE,
+        "priceYes": price / PRECISION,
+        "priceNo": (PRECISION - price) / PRECISION,
         "totalShares": row["shares_yes"] + row["shares_no"],
         "commitment": row["commitment"],
         "market": {
@@ -169,7 +160,7 @@ def market_state(
             "total_volume": row["total_volume"],
             "trades_count": row["trades_count"],
             "price_yes": price,
-            "price_no": PRICE_SCALE - price,
+            "price_no": PRECISION - price,
             "proposal_likes": row["proposal_likes"],
             "proposal_dislikes": row["proposal_dislikes"],
             "dispute_agree": row["dispute_agree"],

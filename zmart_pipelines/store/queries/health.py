@@ -98,6 +98,7 @@ class Gap(msgspec.Struct, frozen=True):
 
     id: int
     signature: bytes
+    kind: str
     slot: int | None
     reason: str
     attempts: int

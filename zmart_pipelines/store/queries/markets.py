@@ -19,6 +19,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries.rows import many, one
 from zmart_pipelines.store.tables import community, market
 
@@ -212,7 +213,9 @@ def categories(conn: Connection, now: int) -> list[Category]:
         select(
             _drafts.c.category,
             func.count().label("markets"),
-            func.count().filter(_markets.c.state < 5).label("open_markets"),
+            func.count()
+            .filter(_markets.c.state < MarketState.FINALIZED.value)
+            .label("open_markets"),
             func.count().filter(created > now - day).label("created_last_day"),
             func.count()
             .filter(created > now - 2 * day, created <= now - day)
@@ -252,7 +255,7 @@ def related(conn: Connection, market_id: bytes, *, limit: int = 3) -> list[Relat
             match.label("category_match"),
         )
         .select_from(_markets.outerjoin(_drafts, MATCHED))
-        .where(_markets.c.market_id != market_id, _markets.c.state < 5)
+        .where(_markets.c.market_id != market_id, _markets.c.state < MarketState.FINALIZED.value)
         .order_by(case((match, 0), else_=1), _markets.c.total_volume.desc(), _markets.c.market_id)
         .limit(limit)
     )

@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Select, select
 
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.rows import many, one
 from zmart_pipelines.store.tables import community, market
-
-PRICE_SCALE = 1_000_000_000
-FINALIZED = 5
 
 _positions = market.positions
 _markets = market.markets
@@ -64,11 +63,11 @@ class Position(msgspec.Struct, frozen=True):
         """Lamports: the claim once final, what was claimed, else both payouts by price."""
         if self.has_claimed:
             return self.claimed_amount
-        if self.state == FINALIZED:
+        if self.state == MarketState.FINALIZED:
             return self.payout(self.final_outcome)
         weighted = self.payout(True) * self.price_yes
-        weighted += self.payout(False) * (PRICE_SCALE - self.price_yes)
-        return weighted // PRICE_SCALE
+        weighted += self.payout(False) * (PRECISION - self.price_yes)
+        return weighted // PRECISION
 
     @property
     def unrealized_pnl(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, func, literal, select
 
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries import discussions, votes
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.rows import many, one
 from zmart_pipelines.store.tables import community, market
 
 DAY = 86_400
-ACTIVE = 2
 
 _markets = market.markets
 _trades = market.trades
@@ -131,7 +132,7 @@ def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMark
             _markets.c.market_id,
             QUESTION.label("question"),
             _markets.c.price_yes,
-            func.coalesce(before, literal(500_000_000)).label("price_day_ago"),
+            func.coalesce(before, literal(PRECISION // 2)).label("price_day_ago"),
             func.coalesce(recent.c.volume, 0).label("volume_last_day"),
             func.coalesce(recent.c.traders, 0).label("unique_traders"),
         )
@@ -140,7 +141,7 @@ def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMark
                 recent, recent.c.market_id == _markets.c.market_id
             )
         )
-        .where(_markets.c.state == ACTIVE)
+        .where(_markets.c.state == MarketState.ACTIVE.value)
         .order_by(
             func.coalesce(recent.c.volume, 0).desc(),
             func.coalesce(recent.c.traders, 0).desc(),

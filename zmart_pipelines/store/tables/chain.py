@@ -179,19 +179,33 @@ coverage = Table(
     schema="chain",
 )
 
-# What is known to be missing: a listed signature without a transaction, truncated logs, …
+# What is known to be missing. 'unread': a listed signature whose transaction is not there;
+# 'incomplete': a reading with a cut or broken log or a quarantined event; 'misfit': an event
+# that does not follow on the state before it (another one is missing, or lies).
 gaps = Table(
     "gaps",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("signature", BYTES, nullable=False),
+    Column(
+        "kind",
+        Text,
+        CheckConstraint("kind IN ('unread', 'incomplete', 'misfit')", name="kind"),
+        nullable=False,
+    ),
     Column("slot", BigInteger),
     Column("reason", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("opened_at", TIME, nullable=False, server_default=func.now()),
     Column("retry_at", TIME, nullable=False, server_default=func.now()),
     Column("closed_at", TIME),
-    Index("uq_gaps_open", "signature", unique=True, postgresql_where=text("closed_at IS NULL")),
+    Index(
+        "uq_gaps_open",
+        "signature",
+        "kind",
+        unique=True,
+        postgresql_where=text("closed_at IS NULL"),
+    ),
     schema="chain",
 )
 

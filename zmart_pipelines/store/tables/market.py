@@ -76,6 +76,8 @@ markets = Table(
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
     CheckConstraint("octet_length(address) = 32", name="address"),
     Index(None, "state", "created_at"),
+    Index(None, "created_at", "market_id"),
+    Index(None, "creator"),
     schema="market",
 )
 
@@ -149,6 +151,7 @@ claims = Table(
     Column("slot", BigInteger, nullable=False),
     Column("commitment", COMMITMENT, nullable=False),
     Index(None, "market_id"),
+    Index(None, "user", "slot"),
     schema="market",
 )
 
@@ -169,6 +172,8 @@ chain_votes = Table(
     Column("signature", BYTES, nullable=False),
     Column("slot", BigInteger, nullable=False),
     Column("commitment", COMMITMENT, nullable=False),
+    Index(None, "signature"),
+    Index(None, "wallet"),
     schema="market",
 )
 
@@ -182,6 +187,7 @@ withdrawals = Table(
     Column("amount", U64, nullable=False),
     Column("withdrawn_at", BigInteger, nullable=False),
     Column("slot", BigInteger, nullable=False),
+    Index(None, "market_id"),
     schema="market",
 )
 

@@ -36,6 +36,7 @@ CREATE INDEX ix_deliveries_id ON chain.deliveries (id) WHERE status <> 'ingested
 CREATE TABLE chain.gaps (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     signature BYTEA NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT ck_gaps_kind CHECK (kind IN ('unread', 'incomplete', 'misfit')),
     slot BIGINT,
     reason TEXT NOT NULL,
     attempts INTEGER DEFAULT '0' NOT NULL,
@@ -44,7 +45,7 @@ CREATE TABLE chain.gaps (
     closed_at timestamptz,
     CONSTRAINT pk_gaps PRIMARY KEY (id)
 );
-CREATE UNIQUE INDEX uq_gaps_open ON chain.gaps (signature) WHERE closed_at IS NULL;
+CREATE UNIQUE INDEX uq_gaps_open ON chain.gaps (signature, kind) WHERE closed_at IS NULL;
 
 CREATE TABLE chain.transactions (
     signature BYTEA NOT NULL CONSTRAINT ck_transactions_signature CHECK (octet_length(signature) = 64),

@@ -63,6 +63,8 @@ CREATE TABLE market.markets (
     CONSTRAINT ck_markets_address CHECK (octet_length(address) = 32),
     CONSTRAINT uq_markets_address UNIQUE (address)
 );
+CREATE INDEX ix_markets_created_at_market_id ON market.markets (created_at, market_id);
+CREATE INDEX ix_markets_creator ON market.markets (creator);
 CREATE INDEX ix_markets_state_created_at ON market.markets (state, created_at);
 
 CREATE TABLE market.chain_votes (
@@ -78,6 +80,8 @@ CREATE TABLE market.chain_votes (
     CONSTRAINT fk_chain_votes_market_id_markets FOREIGN KEY(market_id)
         REFERENCES market.markets (market_id) ON DELETE CASCADE
 );
+CREATE INDEX ix_chain_votes_signature ON market.chain_votes (signature);
+CREATE INDEX ix_chain_votes_wallet ON market.chain_votes (wallet);
 
 CREATE TABLE market.claims (
     signature BYTEA NOT NULL,
@@ -94,6 +98,7 @@ CREATE TABLE market.claims (
         REFERENCES market.markets (market_id) ON DELETE CASCADE
 );
 CREATE INDEX ix_claims_market_id ON market.claims (market_id);
+CREATE INDEX ix_claims_user_slot ON market.claims ("user", slot);
 
 CREATE TABLE market.positions (
     market_id BYTEA NOT NULL,
@@ -149,3 +154,4 @@ CREATE TABLE market.withdrawals (
     CONSTRAINT fk_withdrawals_market_id_markets FOREIGN KEY(market_id)
         REFERENCES market.markets (market_id) ON DELETE CASCADE
 );
+CREATE INDEX ix_withdrawals_market_id ON market.withdrawals (market_id);

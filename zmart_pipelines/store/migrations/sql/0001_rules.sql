@@ -1,8 +1,9 @@
 -- What the database itself refuses: changes of the record, and the view of ballots.
 
 -- The ledger is a record. A row's commitment climbs, or the row is orphaned; what was not
--- known at first (index in block, block time, a claim's market) may be filled in; a
--- quarantined event may be decoded later. Everything else is for ever.
+-- known at first (block time, a claim's market) may be filled in, the index in the block
+-- corrected until the row is finalized; a quarantined event may be decoded later.
+-- Everything else is for ever.
 CREATE FUNCTION chain.guard_commitment(old_value chain.commitment, new_value chain.commitment)
 RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -24,7 +25,8 @@ BEGIN
         IS DISTINCT FROM
        (NEW.signature, NEW.digest, NEW.slot, NEW.failed, NEW.logs, NEW.logs_truncated,
         NEW.instructions, NEW.seen_at, NEW.xid)
-        OR (OLD.index_in_block IS NOT NULL AND NEW.index_in_block IS DISTINCT FROM OLD.index_in_block)
+        OR (OLD.commitment = 'finalized' AND OLD.index_in_block IS NOT NULL
+            AND NEW.index_in_block IS DISTINCT FROM OLD.index_in_block)
         OR (OLD.block_time IS NOT NULL AND NEW.block_time IS DISTINCT FROM OLD.block_time)
         OR (OLD.fee IS NOT NULL AND NEW.fee IS DISTINCT FROM OLD.fee)
     THEN
@@ -41,7 +43,8 @@ BEGIN
     IF (OLD.signature, OLD.log_index, OLD.digest, OLD.slot, OLD.raw, OLD.seen_at, OLD.xid)
         IS DISTINCT FROM
        (NEW.signature, NEW.log_index, NEW.digest, NEW.slot, NEW.raw, NEW.seen_at, NEW.xid)
-        OR (OLD.index_in_block IS NOT NULL AND NEW.index_in_block IS DISTINCT FROM OLD.index_in_block)
+        OR (OLD.commitment = 'finalized' AND OLD.index_in_block IS NOT NULL
+            AND NEW.index_in_block IS DISTINCT FROM OLD.index_in_block)
         OR (OLD.market_id IS NOT NULL AND NEW.market_id IS DISTINCT FROM OLD.market_id)
         OR (OLD.quarantine_reason IS NULL AND
             (OLD.name, OLD.data, OLD.instruction, OLD.quarantine_reason)

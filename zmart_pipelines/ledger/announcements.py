@@ -1,0 +1,82 @@
+"""What live clients are told about a change of the projection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from zmart_pipelines.ledger.projection import Folded
+from zmart_pipelines.ledger.sources import Commitment
+from zmart_pipelines.ledger.state import VoteRow
+from zmart_pipelines.store import frames
+from zmart_pipelines.store.queries import votes
+from zmart_pipelines.store.stream import Frame
+
+_LAST_SECOND = 253_402_300_799  # of the year 9999, the calendar's end
+
+
+def announce_folded(
+    conn: Connection,
+    folded: Iterable[Folded],
+    orphaned: Collection[bytes],
+    corrected: Collection[bytes],
+    commitment: Commitment,
+) -> list[Frame]:
+    """The frames for markets that were folded: trades and votes in order, then the market.
+
+    :param orphaned: signatures of transactions that count no more; ``corrected`` are the
+        markets they concerned.
+    :param commitment: of the new events.
+    """
+    found: list[Frame] = []
+    for one in folded:
+        trades = sorted(
+            one.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
+        )
+        found += [
+            frames.trade(msgspec.structs.asdict(row), commitment=commitment) for row in trades
+        ]
+        found += _vote_frames(conn, one.new.votes.values())
+        found += _market_frames(one, orphaned if one.market_id in corrected else ())
+    return found
+
+
+def _vote_frames(conn: Connection, rows: Iterable[VoteRow]) -> list[Frame]:
+    rows = sorted(rows, key=lambda row: (row.voted_at, row.wallet))
+    counts = {
+        key: votes.counts(conn, *key) for key in sorted({(row.market_id, row.kind) for row in rows})
+    }
+    return [
+        frames.vote(
+            market_id=row.market_id,
+            kind=row.kind,
+            wallet=row.wallet,
+            choice=row.choice,
+            voted_at=datetime.fromtimestamp(min(max(row.voted_at, 0), _LAST_SECOND), UTC),
+            votes_for=counts[row.market_id, row.kind].votes_for,
+            votes_against=counts[row.market_id, row.kind].votes_against,
+            source="chain",
+        )
+        for row in rows
+    ]
+
+
+def _market_frames(one: Folded, orphaned: Collection[bytes]) -> list[Frame]:
+    shown = one.after or one.before
+    if shown is None:
+        return []
+    action: Literal["created", "updated", "deleted"] = "updated"
+    if one.after is None:
+        action = "deleted"
+    elif one.before is None:
+        action = "created"
+    return frames.market_state(
+        {**msgspec.structs.asdict(shown), "commitment": one.commitment.value},
+        action=action,
+        old_state=one.before.state if one.before is not None else None,
+        orphaned=sorted(orphaned),
+    )

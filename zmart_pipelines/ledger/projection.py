@@ -1,0 +1,186 @@
+"""Bringing the projection up to the ledger: folded on in order, refolded out of order.
+
+The caller holds the locks of the markets (``store.locks``), so nobody else folds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, select
+
+from zmart_pipelines.ledger import fold, records, rows, timeline
+from zmart_pipelines.ledger.sources import Commitment
+from zmart_pipelines.ledger.state import Fault, MarketRow, PlacedEvent, Projection
+from zmart_pipelines.ledger.timeline import UNKNOWN_INDEX, Place, Timeline
+from zmart_pipelines.program.events import SharesBought, SharesSold, WinningsClaimed
+from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.tables import market as tables
+
+
+class Folded(NamedTuple):
+    """What folding did to one market.
+
+    :ivar new: the projection, of whose rows only those of this call's events are kept.
+    """
+
+    market_id: bytes
+    before: MarketRow | None
+    after: MarketRow | None
+    commitment: Commitment
+    new: Projection
+
+
+def project(
+    conn: Connection,
+    program: Pubkey,
+    new: Mapping[bytes, Collection[PlacedEvent]],
+    refold: Collection[bytes],
+    commitment: Commitment,
+) -> list[Folded]:
+    """Fold markets.
+
+    :param new: events that this transaction stored, by market.
+    :param refold: markets whose earlier events changed; folded from the ledger in any case.
+    :param commitment: of the new events.
+    """
+    touched = set(new) | set(refold)
+    if not touched:
+        return []
+    history = Timeline(rows.configuration_changes(conn))
+    before = rows.markets(conn, touched)
+    in_order = {
+        market_id
+        for market_id, events in new.items()
+        if market_id not in refold and _follows(before.get(market_id), events)
+    }
+    replaced = touched - in_order
+    folded = _fold_on(conn, {one: new[one] for one in in_order}, before, history)
+    of_signature = {
+        event.place.signature: commitment for events in new.values() for event in events
+    }
+    for market_id, stored in rows.market_events(conn, replaced, program).items():
+        folded[market_id] = fold.fold((one.placed for one in stored), history)
+        of_signature |= {one.placed.place.signature: one.commitment for one in stored}
+    commitments = rows.market_commitments(conn, touched)
+    rows.write(
+        conn,
+        folded,
+        replaced=replaced,
+        commitments=commitments,
+        of_signature=of_signature,
+    )
+    _record_misfits(conn, folded, replaced)
+    places = {event.place for events in new.values() for event in events}
+    return [
+        Folded(
+            market_id,
+            before.get(market_id),
+            projection.market,
+            commitments[market_id],
+            _only(projection, places),
+        )
+        for market_id, projection in sorted(folded.items())
+    ]
+
+
+def refold_configuration(conn: Connection) -> set[bytes]:
+    """Fold the configuration's history anew; the markets whose trades it puts in doubt.
+
+    The caller holds the configuration's lock alone, and with it every market.
+    """
+    before = rows.configuration_changes(conn)
+    after = timeline.fold(rows.configuration_events(conn))
+    different = {change.place for change in before if change not in after}
+    different |= {change.place for change in after if change not in before}
+    if not different:
+        return set()
+    rows.write_configuration(conn, after)
+    markets = tables.markets
+    return set(
+        conn.execute(
+            select(markets.c.market_id).where(
+                markets.c.trades_count > 0, markets.c.as_of_slot >= min(different).slot
+            )
+        ).scalars()
+    )
+
+
+def _follows(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
+    """Whether all events come after what is folded, beyond doubt."""
+    if market is None:
+        return False
+    done = (market.as_of_slot, market.as_of_index, market.as_of_log)
+    for event in events:
+        place = event.place
+        if (place.slot, place.index_in_block, place.log_index) <= done:
+            return False
+        # Without its index, a transaction may belong before others of its slot.
+        if place.slot == market.as_of_slot and UNKNOWN_INDEX in (place.index_in_block, done[1]):
+            return False
+    return True
+
+
+def _fold_on(
+    conn: Connection,
+    new: Mapping[bytes, Collection[PlacedEvent]],
+    before: Mapping[bytes, MarketRow],
+    history: Timeline,
+) -> dict[bytes, Projection]:
+    holders = {
+        (market_id, event.event.user)
+        for market_id, events in new.items()
+        for event in events
+        if isinstance(event.event, SharesBought | SharesSold | WinningsClaimed)
+    }
+    positions = rows.positions(conn, sorted(holders))
+    folded = {}
+    for market_id, events in new.items():
+        projection = Projection(
+            market=msgspec.structs.replace(before[market_id]),
+            positions=positions.get(market_id, {}),
+        )
+        for event in sorted(events, key=lambda placed: placed.place):
+            fold.apply(projection, event, history)
+        folded[market_id] = projection
+    return folded
+
+
+def _only(projection: Projection, places: Collection[Place]) -> Projection:
+    """The projection without the rows of other events."""
+    marks = {(place.signature, place.log_index) for place in places}
+    signatures = {place.signature for place in places}
+    return Projection(
+        market=projection.market,
+        trades=[row for row in projection.trades if (row.signature, row.log_index) in marks],
+        claims=[row for row in projection.claims if (row.signature, row.log_index) in marks],
+        votes={key: row for key, row in projection.votes.items() if row.signature in signatures},
+    )
+
+
+_CLOSE_MISFITS = """
+UPDATE chain.gaps AS g SET closed_at = now()
+WHERE g.kind = 'misfit' AND g.closed_at IS NULL AND g.signature <> ALL(%b) AND EXISTS (
+    SELECT FROM chain.events AS e WHERE e.signature = g.signature AND e.market_id = ANY(%b)
+)
+"""
+
+
+def _record_misfits(
+    conn: Connection, folded: Mapping[bytes, Projection], replaced: Collection[bytes]
+) -> None:
+    """Open a gap for every event that did not fit; close those that fit after a refold."""
+    faults: list[Fault] = [fault for one in folded.values() for fault in one.faults]
+    if replaced:
+        misfits = list({fault.place.signature for fault in faults})
+        driver(conn).execute(_CLOSE_MISFITS, [misfits, list(replaced)])
+    records.open_gaps(
+        conn,
+        [
+            records.Gap(fault.place.signature, "misfit", fault.place.slot, fault.reason)
+            for fault in faults
+        ],
+    )

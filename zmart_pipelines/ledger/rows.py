@@ -1,0 +1,303 @@
+"""The statements that read what is folded and write what folding gives (schema ``market``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, RowMapping, Table, delete, select
+
+from zmart_pipelines.ledger.decode import address_of
+from zmart_pipelines.ledger.sources import Commitment
+from zmart_pipelines.ledger.state import (
+    ClaimRow,
+    MarketRow,
+    PlacedEvent,
+    PositionRow,
+    Projection,
+    TradeRow,
+    VoteRow,
+    WithdrawalRow,
+)
+from zmart_pipelines.ledger.timeline import (
+    CONFIG_EVENTS,
+    UNKNOWN_INDEX,
+    Change,
+    Configuration,
+    Place,
+)
+from zmart_pipelines.program.events import Event, decode_event
+from zmart_pipelines.store.bulk import insert_rows, upsert_rows
+from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.tables import market as tables
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_ANY_SLOT = 2**63 - 1
+_CHILDREN = (
+    tables.positions,
+    tables.trades,
+    tables.claims,
+    tables.chain_votes,
+    tables.withdrawals,
+)
+
+_EVENTS = """
+SELECT signature, log_index, slot, index_in_block, raw, instruction, market_id, commitment::text
+FROM chain.events
+WHERE {where} AND commitment <> 'orphaned' AND quarantine_reason IS NULL AND slot <= %b
+"""
+_OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)")
+_OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
+
+
+class Stored(NamedTuple):
+    """An event of the ledger and how settled it is."""
+
+    placed: PlacedEvent
+    commitment: Commitment
+
+
+def place_of(signature: bytes, log_index: int, slot: int, index_in_block: int | None) -> Place:
+    """The place of an event; an unknown index sorts last in its slot."""
+    return Place(
+        slot, UNKNOWN_INDEX if index_in_block is None else index_in_block, signature, log_index
+    )
+
+
+def market_events(
+    conn: Connection,
+    market_ids: Collection[bytes],
+    program: Pubkey,
+    *,
+    until_slot: int = _ANY_SLOT,
+) -> dict[bytes, list[Stored]]:
+    """All events that count of these markets up to a slot, by market, in no order.
+
+    Every market asked for is in the answer.
+    """
+    found: dict[bytes, list[Stored]] = {market_id: [] for market_id in market_ids}
+    if not found:
+        return found
+    cursor = driver(conn).execute(_OF_MARKETS, [list(found), until_slot], binary=True)
+    for signature, log_index, slot, index, raw, instruction, market_id, commitment in cursor:
+        placed = PlacedEvent(
+            place_of(signature, log_index, slot, index),
+            decode_event(raw),
+            address_of(program, market_id),
+            instruction,
+        )
+        found[market_id].append(Stored(placed, Commitment(commitment)))
+    return found
+
+
+def configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
+    """All events that count of the configuration, in no order."""
+    names = [event.__name__ for event in CONFIG_EVENTS]
+    cursor = driver(conn).execute(_OF_CONFIGURATION, [names, _ANY_SLOT], binary=True)
+    return [
+        (place_of(signature, log_index, slot, index), decode_event(raw))
+        for signature, log_index, slot, index, raw, *_ in cursor
+    ]
+
+
+def configuration_changes(conn: Connection) -> list[Change]:
+    """The configuration's history as projected."""
+    return [
+        Change(
+            Place(row.slot, row.index_in_block, row.signature, row.log_index),
+            row.changed_at,
+            Configuration(**{name: row._mapping[name] for name in Configuration.__struct_fields__}),
+        )
+        for row in conn.execute(select(tables.config_history))
+    ]
+
+
+def write_configuration(conn: Connection, changes: Iterable[Change]) -> None:
+    """Replace the configuration's history."""
+    conn.execute(delete(tables.config_history))
+    insert_rows(
+        conn,
+        tables.config_history,
+        [
+            {
+                "signature": change.place.signature,
+                "log_index": change.place.log_index,
+                "slot": change.place.slot,
+                "index_in_block": change.place.index_in_block,
+                "changed_at": change.changed_at,
+                **msgspec.structs.asdict(change.configuration),
+            }
+            for change in changes
+        ],
+    )
+
+
+def _row(cls: type[T], values: Mapping[str, Any] | RowMapping) -> T:
+    return cls(
+        **{
+            name: int(value) if isinstance(value := values[name], Decimal) else value
+            for name in cls.__struct_fields__
+        }
+    )
+
+
+def markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, MarketRow]:
+    """The markets as projected, by id; those without a row are absent."""
+    return {row.market_id: row for row in _of_markets(conn, tables.markets, MarketRow, market_ids)}
+
+
+def _of_markets(
+    conn: Connection, table: Table, cls: type[T], market_ids: Collection[bytes]
+) -> list[T]:
+    rows = conn.execute(select(table).where(table.c.market_id.in_(list(market_ids))))
+    return [_row(cls, values) for values in rows.mappings()]
+
+
+def ids_by_address(conn: Connection, addresses: Collection[bytes]) -> dict[bytes, bytes]:
+    """Ids of known markets, by address."""
+    if not addresses:
+        return {}
+    table = tables.markets
+    found = conn.execute(
+        select(table.c.address, table.c.market_id).where(table.c.address.in_(list(addresses)))
+    )
+    return {row[0]: row[1] for row in found}
+
+
+_POSITIONS = """
+SELECT p.* FROM market.positions AS p
+JOIN unnest(%b::bytea[], %b::bytea[]) AS asked (market_id, "user") USING (market_id, "user")
+"""
+
+
+def positions(
+    conn: Connection, holders: Collection[tuple[bytes, bytes]]
+) -> dict[bytes, dict[bytes, PositionRow]]:
+    """Positions of (market id, user), by both."""
+    found: dict[bytes, dict[bytes, PositionRow]] = defaultdict(dict)
+    if holders:
+        sent = [[pair[0] for pair in holders], [pair[1] for pair in holders]]
+        cursor = driver(conn).execute(_POSITIONS, sent, binary=True)
+        names = [column.name for column in cursor.description or ()]
+        for values in cursor:
+            row = _row(PositionRow, dict(zip(names, values, strict=True)))
+            found[row.market_id][row.user] = row
+    return found
+
+
+def projections(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Projection]:
+    """Whole projections as stored, by id; markets without a row are absent."""
+    found = {
+        market_id: Projection(market=row) for market_id, row in markets(conn, market_ids).items()
+    }
+    for position in _of_markets(conn, tables.positions, PositionRow, found):
+        found[position.market_id].positions[position.user] = position
+    for trade in _of_markets(conn, tables.trades, TradeRow, found):
+        found[trade.market_id].trades.append(trade)
+    for claim in _of_markets(conn, tables.claims, ClaimRow, found):
+        found[claim.market_id].claims.append(claim)
+    for vote in _of_markets(conn, tables.chain_votes, VoteRow, found):
+        found[vote.market_id].votes[vote.kind, vote.wallet] = vote
+    for withdrawal in _of_markets(conn, tables.withdrawals, WithdrawalRow, found):
+        found[withdrawal.market_id].withdrawals.append(withdrawal)
+    return found
+
+
+_COMMITMENTS = """
+SELECT market_id, min(commitment)::text FROM chain.events
+WHERE market_id = ANY(%b) AND commitment IN ('reported', 'confirmed')
+GROUP BY market_id
+"""
+
+
+def market_commitments(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Commitment]:
+    """The lowest commitment among each market's events."""
+    cursor = driver(conn).execute(_COMMITMENTS, [list(market_ids)])
+    return dict.fromkeys(market_ids, Commitment.FINALIZED) | {
+        market_id: Commitment(commitment) for market_id, commitment in cursor
+    }
+
+
+_SETTLE = """
+UPDATE market.markets AS m SET commitment = sent.commitment::chain.commitment
+FROM unnest(%b::bytea[], %b::text[]) AS sent (market_id, commitment)
+WHERE m.market_id = sent.market_id AND m.commitment::text <> sent.commitment
+"""
+
+
+def settle(conn: Connection, market_ids: Collection[bytes]) -> None:
+    """Bring markets whose events only climbed to their commitment."""
+    if market_ids:
+        commitments = market_commitments(conn, market_ids)
+        driver(conn).execute(
+            _SETTLE, [list(commitments), [value.value for value in commitments.values()]]
+        )
+
+
+def write(
+    conn: Connection,
+    folded: Mapping[bytes, Projection],
+    *,
+    replaced: Collection[bytes],
+    commitments: Mapping[bytes, Commitment],
+    of_signature: Mapping[bytes, Commitment],
+) -> None:
+    """Store projections.
+
+    :param replaced: markets folded from their beginning: what is stored of them goes.
+    :param commitments: of the markets; ``of_signature`` those of the transactions behind
+        the rows.
+    """
+    if replaced:
+        for table in _CHILDREN:
+            conn.execute(delete(table).where(table.c.market_id.in_(list(replaced))))
+        vanished = [one for one in replaced if folded[one].market is None]
+        if vanished:
+            table = tables.markets
+            conn.execute(delete(table).where(table.c.market_id.in_(vanished)))
+    now = datetime.now(UTC)
+    rows = [one for one in folded.values() if one.market is not None]
+    upsert_rows(
+        conn,
+        tables.markets,
+        [
+            {
+                **msgspec.structs.asdict(one.market),
+                "commitment": commitments[one.market.market_id].value,
+                "updated_at": now,
+            }
+            for one in rows
+            if one.market is not None
+        ],
+    )
+    upsert_rows(
+        conn,
+        tables.positions,
+        [msgspec.structs.asdict(row) for one in rows for row in one.positions.values()],
+    )
+
+    def settled(row: TradeRow | ClaimRow | VoteRow) -> dict[str, Any]:
+        return {
+            **msgspec.structs.asdict(row),
+            "commitment": of_signature[row.signature].value,
+        }
+
+    insert_rows(conn, tables.trades, [settled(row) for one in rows for row in one.trades])
+    insert_rows(conn, tables.claims, [settled(row) for one in rows for row in one.claims])
+    insert_rows(
+        conn,
+        tables.chain_votes,
+        [settled(row) for one in rows for row in one.votes.values()],
+        "ON CONFLICT DO NOTHING",
+    )
+    insert_rows(
+        conn,
+        tables.withdrawals,
+        [msgspec.structs.asdict(row) for one in rows for row in one.withdrawals],
+    )
