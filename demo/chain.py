@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from anchorpy.program.context import Context
@@ -80,11 +81,16 @@ class Chain:
         }
         asyncio.run(self._anchor_call(signer, "claim_winnings", accounts))
 
-    def fund(self, wallet: Pubkey, at_least: int, up_to: int) -> None:
-        """Ask the faucet for what is missing to ``up_to`` when less than ``at_least`` is there."""
-        balance = self._rpc.balance(wallet, "confirmed").value
-        if balance < at_least:
-            self._confirm(self._rpc.airdrop(wallet, up_to - balance))
+    def fund(self, wallets: Iterable[Pubkey], at_least: int, up_to: int) -> None:
+        """Ask the faucet for what is missing to ``up_to`` where less than ``at_least`` is."""
+        balances = {wallet: self._rpc.balance(wallet, "confirmed").value for wallet in wallets}
+        airdrops = [
+            self._rpc.airdrop(wallet, up_to - balance)
+            for wallet, balance in balances.items()
+            if balance < at_least
+        ]
+        for signature in airdrops:
+            self._confirm(signature)
 
     async def _anchor_call(self, signer: Keypair, name: str, accounts: dict[str, Any]) -> None:
         async with AsyncClient(self._url, commitment=Confirmed) as client:

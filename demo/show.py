@@ -110,7 +110,7 @@ class Show:
         script = plan(number)
         topic = TOPICS[number % len(TOPICS)]
         try:
-            market_id = self._world.propose(script.creator, topic)
+            market_id, question = self._world.propose(script.creator, topic)
         except TROUBLES as error:
             self._say(f"market {number + 1} could not be proposed: {error}")
             self._next_market_at = time.monotonic() + 5
@@ -119,7 +119,7 @@ class Show:
         production = Production(entry, script)
         self._productions.append(production)
         self._next_market_at = time.monotonic() + (0 if number == 0 else NEXT_MARKET_AFTER)
-        self._tell(production, f"{script.creator} proposes: {topic.question}")
+        self._tell(production, f"{script.creator} proposes: {question}")
 
     def _attempt(self, production: Production) -> None:
         try:

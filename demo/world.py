@@ -55,19 +55,19 @@ class World:
         """
         config = self._chain.reader.config("confirmed").value
         self._fee_wallet = Pubkey.from_bytes(config.protocol_fee_wallet)
-        self._chain.fund(self._fee_wallet, SOL, SOL)
-        for key in self._wallets.values():
-            self._chain.fund(key.pubkey(), LOWEST_FUNDS, FUNDS)
+        self._chain.fund([self._fee_wallet], SOL, SOL)
+        self._chain.fund([k.pubkey() for k in self._wallets.values()], LOWEST_FUNDS, FUNDS)
 
-    def propose(self, person: str, topic: Topic) -> bytes:
-        """Hand in a question and create its market on chain. Returns the market id."""
+    def propose(self, person: str, topic: Topic) -> tuple[bytes, str]:
+        """Hand in a question and create its market on chain. Returns market id and question."""
         creator = self._wallets[person]
         now = datetime.now(UTC)
-        self._chain.fund(creator.pubkey(), LOWEST_FUNDS, FUNDS)
+        self._chain.fund([creator.pubkey()], LOWEST_FUNDS, FUNDS)
+        question = topic.ask(now)
         market_id, unsigned = self._api.draft(
             creator,
             {
-                "question": topic.ask(now),
+                "question": question,
                 "description": topic.description,
                 "category": topic.category,
                 "tags": list(topic.tags),
@@ -77,7 +77,7 @@ class World:
             },
         )
         self._chain.sign_and_send(creator, unsigned)
-        return market_id
+        return market_id, question
 
     def state(self, market_id: bytes) -> str | None:
         """The market's state as the API shows it; ``None`` while it does not know it."""
@@ -152,7 +152,7 @@ class World:
                 resolver = Pubkey.from_bytes(self.account(market_id).resolver)
                 self._chain.claim(signer, market, resolver)
             case _:
-                self._chain.fund(signer.pubkey(), LOWEST_FUNDS, FUNDS)
+                self._chain.fund([signer.pubkey()], LOWEST_FUNDS, FUNDS)
                 self._chain.send(signer, self._instruction(act, signer.pubkey(), market))
 
     def _instruction(
