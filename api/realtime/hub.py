@@ -32,6 +32,7 @@ log = logging.getLogger("api.realtime")
 PAGE = 500
 # A client that missed more than this reads the tables anew instead.
 MAX_REPLAY = 500
+LISTEN_SECONDS = 1.0
 _LONGEST_PAUSE = 5.0
 
 
@@ -71,6 +72,7 @@ class Hub:
         self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
         self._woken = asyncio.Event()
         self._position: int | None = None
+        self._stopping = False
         self._news = asyncio.Event()
         self._newest = 0
 
@@ -81,6 +83,8 @@ class Hub:
         try:
             yield
         finally:
+            # The Redis client may swallow a cancellation while it reads.
+            self._stopping = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -139,7 +143,8 @@ class Hub:
                 continue
             if not full:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._woken.wait()
 
     async def _read_on(self) -> bool:
         """Deliver the next page; whether there is likely another one."""
@@ -167,7 +172,7 @@ class Hub:
 
     async def _listen(self) -> None:
         pause = 0.2
-        while True:
+        while not self._stopping:
             try:
                 async with (
                     Redis.from_url(self._redis_url, socket_connect_timeout=2) as client,
@@ -175,8 +180,9 @@ class Hub:
                 ):
                     await channel.subscribe(stream.REDIS_CHANNEL)
                     pause = 0.2
-                    async for _ in channel.listen():
-                        self.wake()
+                    while not self._stopping:
+                        if await channel.get_message(timeout=LISTEN_SECONDS) is not None:
+                            self.wake()
             except (RedisError, OSError) as error:
                 log.warning("redis is away (%s); the stream is polled", type(error).__name__)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))

@@ -18,7 +18,8 @@ import msgspec
 from api import bodies
 from api.errors import ApiError
 
-MAX_MESSAGES_PER_MINUTE = 100
+# A client that comes back may take up all its subscriptions again at once.
+MAX_MESSAGES_PER_MINUTE = 120
 
 # Close codes that tell the client what to do.
 CLOSE_SLOW = 4002  # come back with ``since``

@@ -134,7 +134,8 @@ class Session:
         # A client that does not read never takes the close frame either: the server then
         # drops the connection by its own time limits.
         with contextlib.suppress(TimeoutError, WebSocketDisconnect):
-            await asyncio.wait_for(self._socket.close(code, reason), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code, reason)
 
     async def _obey(self, command: protocol.Command) -> None:
         match command.action:

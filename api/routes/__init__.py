@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
-from api.routes import drafts, health, live, markets, trades, transactions, votes, wallets
+from api.routes import (
+    discussions,
+    drafts,
+    health,
+    live,
+    markets,
+    trades,
+    transactions,
+    votes,
+    wallets,
+)
 
 HANDLERS: list[ControllerRouterHandler] = [
     live.live,
@@ -15,4 +25,5 @@ HANDLERS: list[ControllerRouterHandler] = [
     *transactions.HANDLERS,
     *votes.HANDLERS,
     *wallets.HANDLERS,
+    *discussions.HANDLERS,
 ]

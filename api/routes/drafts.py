@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, post
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, JSONBody
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
@@ -72,7 +72,7 @@ async def create(
     settings: TheSettings,
     chain: TheChain,
     pins: ThePins,
-    data: NewMarket,
+    data: JSONBody[NewMarket],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
     ] = None,

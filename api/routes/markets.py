@@ -190,14 +190,16 @@ def _now(conn: Connection) -> int:
 @get("/api/markets", operation_id="listMarkets", tags=["markets"], responses=READS)
 async def find(
     database: TheDatabase,
-    state: Annotated[str | None, QueryParameter(description="Name or number of a state.")] = None,
+    state_: Annotated[
+        str | None, QueryParameter(name="state", description="Name or number of a state.")
+    ] = None,
     category: Annotated[Category | None, QueryParameter()] = None,
     creator: Annotated[str | None, QueryParameter(description="A wallet.")] = None,
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> MarketList:
     """Markets that are on chain, newest first."""
-    number = state_number(state)
+    number = state_number(state_)
     wallet = identifiers.wallet(creator, "creator") if creator else None
 
     def read(conn: Connection) -> MarketList:

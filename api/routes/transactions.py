@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, post
+from litestar.params import JSONBody
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
@@ -93,7 +94,7 @@ async def buy(
     database: TheDatabase,
     settings: TheSettings,
     chain: TheChain,
-    data: Buy,
+    data: JSONBody[Buy],
 ) -> TradeAnswer:
     """The transaction that buys shares of one side for at most ``max_cost`` lamports."""
     key = identifiers.market_key(data.market_id)
@@ -138,7 +139,7 @@ async def sell(
     database: TheDatabase,
     settings: TheSettings,
     chain: TheChain,
-    data: Sell,
+    data: JSONBody[Sell],
 ) -> TradeAnswer:
     """The transaction that sells shares, if the program would carry it out now: the
     deployed one refuses every sale when it comes to paying out.
@@ -198,7 +199,7 @@ async def resolve(
     settings: TheSettings,
     chain: TheChain,
     market: Market,
-    data: Resolve,
+    data: JSONBody[Resolve],
 ) -> ResolveAnswer:
     """The transaction by which anyone proposes the outcome of an active market."""
     key = identifiers.market_key(market, "market")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, get, post
-from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from sqlalchemy import Connection
 
 from api import auth, identifiers, shapes
@@ -266,7 +266,7 @@ async def cast(
     settings: TheSettings,
     hub: TheHub,
     kind: AnyKind,
-    data: Vote,
+    data: JSONBody[Vote],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", max_length=100)
     ] = None,

@@ -9,6 +9,7 @@ import msgspec
 from api.identifiers import base58_key
 
 PRICE_SCALE = 1_000_000_000
+_CALENDAR_END = 253_402_300_800
 
 
 def iso(moment: datetime) -> str:
@@ -17,8 +18,10 @@ def iso(moment: datetime) -> str:
 
 
 def chain_time(seconds: int | None) -> str | None:
-    """Chain seconds as ISO 8601; None for 0 and None, which mean "not yet"."""
-    return iso(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+    """Chain seconds as ISO 8601; None for "not yet" (0, None) and for what no calendar holds."""
+    if not seconds or not 0 < seconds < _CALENDAR_END:
+        return None
+    return iso(datetime.fromtimestamp(seconds, UTC))
 
 
 def key_or_none(key: bytes | None) -> str | None:

@@ -19,7 +19,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     trade_type: str
     outcome: bool
-    side: str
+    outcome_label: str
     shares: int
     cost: int
     price_yes: int
@@ -45,7 +45,7 @@ def trade(row: trades.Trade) -> Trade:
         user=user,
         trade_type=row.trade_type,
         outcome=row.outcome,
-        side="YES" if row.outcome else "NO",
+        outcome_label="YES" if row.outcome else "NO",
         shares=row.shares,
         cost=row.cost,
         price_yes=row.price_yes,

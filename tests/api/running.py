@@ -1,0 +1,73 @@
+"""The API as users run it: a process of its own on free ports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from zmart_pipelines.settings import Settings
+
+
+class RunningApi:
+    """One ``python -m api``."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.settings = settings
+        self.url = f"http://127.0.0.1:{settings.api_port}"
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def socket_url(self, path: str = "/") -> str:
+        """Where older clients connect."""
+        return f"ws://127.0.0.1:{self.settings.ws_port}{path}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        environment = {**os.environ, **self.settings.environment()}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "api"],
+                env=environment,
+                stdout=output,
+                stderr=output,
+                cwd=Path(__file__).parents[2],
+            )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                httpx.get(f"{self.url}/health", timeout=2)
+            except httpx.TransportError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(self.log.read_text())
+
+    def stop(self, signal_number: int) -> float:
+        """Send the signal, wait for the end; the seconds it took."""
+        assert self.process is not None
+        started = time.monotonic()
+        self.process.send_signal(signal_number)
+        self.process.wait(20)
+        return time.monotonic() - started
+
+
+@contextmanager
+def running(settings: Settings, folder: Path) -> Iterator[RunningApi]:
+    """A running API, killed at the end."""
+    api = RunningApi(settings, folder / "api.log")
+    try:
+        api.start()
+        yield api
+    finally:
+        if api.process is not None and api.process.poll() is None:
+            api.process.kill()
+            api.process.wait(10)

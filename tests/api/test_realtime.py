@@ -1,0 +1,222 @@
+"""The socket endpoint of the app in this process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.exceptions import WebSocketDisconnect
+from litestar.testing import TestClient
+from litestar.testing.websocket_test_session import WebSocketTestSession
+from sqlalchemy import Engine
+
+from api.app import create_app
+from api.realtime import hub, protocol
+from api.realtime.subscriber import MAX_QUEUE, MAX_SUBSCRIPTIONS, Subscriber
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.stream import Frame, market_channel
+
+MARKET = b"\xab" * 32
+CHANNEL = market_channel(MARKET)
+Client = TestClient[Litestar]
+
+
+def tell(ledger: Engine, *numbers: int, channel: str = CHANNEL) -> list[int]:
+    """Append frames that carry these numbers."""
+    with ledger.begin() as conn:
+        return stream.append(conn, [Frame(channel, "trade", {"n": number}) for number in numbers])
+
+
+def subscribe(socket: WebSocketTestSession, **command: Any) -> dict[str, Any]:
+    """Subscribe; the acknowledgement."""
+    socket.send_json({"action": "subscribe"} | command)
+    answer: dict[str, Any] = socket.receive_json()
+    return answer
+
+
+def test_greets_acknowledges_and_delivers_a_frame(client: Client, ledger: Engine) -> None:
+    with client.websocket_connect("/ws") as socket:
+        welcome = socket.receive_json()
+        assert welcome["type"] == "welcome"
+        assert "Connected to ZMART" in welcome["data"]["message"]
+        ack = subscribe(socket, market_id=MARKET.hex())
+        assert ack["type"] == "market_state"
+        assert ack["data"]["message"] == f"Subscribed to market {MARKET.hex()}"
+        assert ack["data"]["subscriptions"] == [MARKET.hex()]
+        assert ack["seq"] == 0
+
+        first, second = tell(ledger, 1, 2)
+        frames = [socket.receive_json(timeout=3) for _ in range(2)]
+        assert [(f["seq"], f["prev"], f["data"]["n"]) for f in frames] == [
+            (first, 0, 1),
+            (second, first, 2),
+        ]
+        assert frames[0]["type"] == "trade"
+        assert frames[0]["market_id"] == MARKET.hex()
+        assert frames[0]["channel"] == CHANNEL
+        assert frames[0]["timestamp"]
+
+
+def test_only_followed_channels_arrive_and_leaving_ends_them(
+    client: Client, ledger: Engine
+) -> None:
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        subscribe(socket, market_id=MARKET.hex())
+        subscribe(socket, channel="markets")
+        tell(ledger, 1, channel=market_channel(b"\x01" * 32))
+        tell(ledger, 2, channel="markets")
+        assert socket.receive_json(timeout=3)["channel"] == "markets"
+        socket.send_json({"action": "unsubscribe", "channel": "markets"})
+        ack = socket.receive_json(timeout=3)
+        assert ack["data"]["message"].startswith("Unsubscribed from")
+        assert ack["data"]["subscriptions"] == [MARKET.hex()]
+        tell(ledger, 3, channel="markets")
+        tell(ledger, 4)
+        assert socket.receive_json(timeout=3)["data"] == {"n": 4}
+
+
+def test_since_resumes_without_loss_and_says_when_it_cannot(
+    client: Client, ledger: Engine, api_settings: Settings
+) -> None:
+    positions = tell(ledger, *range(10))
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        ack = subscribe(socket, market_id=MARKET.hex(), since=positions[3])
+        assert ack["seq"] == positions[-1]
+        missed = [socket.receive_json(timeout=3) for _ in range(6)]
+        assert [f["seq"] for f in missed] == positions[4:]
+        assert missed[0]["prev"] == positions[3]
+
+        # Rows between what the client has and the oldest kept are gone.
+        keeper = engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
+        with keeper.begin() as conn:
+            stream.prune(conn, 2)
+        keeper.dispose()
+        subscribe(socket, market_id=MARKET.hex(), since=positions[3])
+        reset = socket.receive_json(timeout=3)
+        assert (reset["type"], reset["seq"]) == ("reset", positions[-1])
+        (new,) = tell(ledger, 99)
+        frame = socket.receive_json(timeout=3)
+        assert (frame["seq"], frame["prev"]) == (new, positions[-1])
+
+
+def test_too_much_missed_is_a_reset(
+    client: Client, ledger: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MAX_REPLAY", 3)
+    tell(ledger, *range(5))
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        subscribe(socket, market_id=MARKET.hex(), since=0)
+        assert socket.receive_json(timeout=3)["type"] == "reset"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "Invalid message format"),
+        ("{}", "action"),
+        ('{"action":"dance"}', "Unknown action"),
+        ('{"action":"subscribe"}', "market_id is missing"),
+        ('{"action":"subscribe","market_id":"x"}', "market_id"),
+        ('{"action":"subscribe","market_id":5}', "market_id"),
+        ('{"action":"subscribe","market_id":"' + "ab" * 32 + '","since":-1}', "since"),
+        ('{"action":"subscribe","market_id":"' + "ab" * 32 + '","since":"x"}', "since"),
+        ('{"action":"subscribe","market_id":"a\\u0000b"}', "NUL"),
+        ("[" * 10000, "nested"),
+    ],
+)
+def test_a_bad_message_is_answered_with_an_error(client: Client, text: str, part: str) -> None:
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        socket.send_text(text)
+        answer = socket.receive_json(timeout=3)
+        assert answer["type"] == "error"
+        assert part in answer["data"]["error"]
+        socket.send_json({"action": "ping"})
+        assert socket.receive_json(timeout=3)["type"] == "pong"
+
+
+def test_a_market_is_followed_by_its_address_too(client: Client, ledger: Engine) -> None:
+    from tests.api.seed import ADDRESS, market
+
+    with ledger.begin() as conn:
+        market(conn, MARKET)
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        ack = subscribe(socket, market_id=ADDRESS(MARKET))
+        assert ack["channel"] == CHANNEL
+
+
+def test_limits_on_subscriptions_and_messages(client: Client) -> None:
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        for number in range(protocol.MAX_MESSAGES_PER_MINUTE):
+            socket.send_json({"action": "ping", "number": number})
+            socket.receive_json(timeout=3)
+        socket.send_json({"action": "ping"})
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json(timeout=3)
+        assert closed.value.code == protocol.CLOSE_POLICY
+
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        for number in range(MAX_SUBSCRIPTIONS):
+            answer = subscribe(socket, market_id=number.to_bytes(32, "big").hex())
+        assert len(answer["data"]["subscriptions"]) == MAX_SUBSCRIPTIONS
+        answer = subscribe(socket, market_id="ff" * 32)
+        assert answer["type"] == "error"
+        assert str(MAX_SUBSCRIPTIONS) in answer["data"]["error"]
+
+
+def test_origin_and_number_of_sockets_are_checked(api_settings: Settings) -> None:
+    settings = api_settings.model_copy(update={"ws_connections_per_ip": 2})
+    with TestClient(create_app(settings)) as client:
+        with (
+            client.websocket_connect("/", headers={"Origin": "https://evil.example"}) as socket,
+            pytest.raises(WebSocketDisconnect) as closed,
+        ):
+            socket.receive_json(timeout=3)
+        assert closed.value.code == protocol.CLOSE_POLICY
+        own = {"Origin": settings.origins[0]}
+        with client.websocket_connect("/", headers=own) as one:
+            assert one.receive_json()["type"] == "welcome"
+            with client.websocket_connect("/") as two:
+                assert two.receive_json()["type"] == "welcome"
+                with (
+                    client.websocket_connect("/") as three,
+                    pytest.raises(WebSocketDisconnect) as closed,
+                ):
+                    three.receive_json(timeout=3)
+                assert closed.value.code == protocol.CLOSE_TOO_MANY
+            time.sleep(0.2)
+            with client.websocket_connect("/") as again:
+                assert again.receive_json()["type"] == "welcome"
+
+
+def test_a_subscriber_holds_frames_until_the_past_is_sent() -> None:
+    subscriber = Subscriber()
+    subscriber.follow("c")
+    for position in (5, 6, 7):
+        subscriber.deliver("c", position, str(position))
+    subscriber.resume("c", 5)
+    subscriber.deliver("c", 7, "7 again")
+    subscriber.deliver("c", 8, "8")
+    assert list(subscriber._queue) == ["6", "7", "8"]
+
+
+def test_a_subscriber_that_does_not_read_is_given_up() -> None:
+    subscriber = Subscriber()
+    subscriber.follow("c")
+    subscriber.resume("c", 0)
+    for position in range(1, MAX_QUEUE + 2):
+        subscriber.deliver("c", position, "x")
+    assert subscriber.slow
+    assert not subscriber.channels
+    assert not subscriber._queue
