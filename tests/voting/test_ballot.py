@@ -187,6 +187,7 @@ def test_expiry_edges() -> None:
         ({"wallet": bytes(32)}, "signature"),
         ({"market_id": b"x"}, "market_id"),
         ({"message": "\ud800"}, "message"),
+        ({"message": EXAMPLE + "é"}, "message"),
         ({"message": EXAMPLE + "\0"}, "message"),
         ({"message": "x" * 1001}, "message"),
         ({"message": ""}, "message"),

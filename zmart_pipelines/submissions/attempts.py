@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from zmart_pipelines.store.tables.ops import attempts as table
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
+from zmart_pipelines.submissions.signing import SignedTransaction
 from zmart_pipelines.submissions.states import AttemptStatus
 
 _LIVE = ("signed", "sent", "landed")
@@ -41,12 +42,8 @@ def create(
     conn: Connection,
     lease: Lease,
     intent: Intent,
+    signed: SignedTransaction,
     *,
-    signature: bytes,
-    transaction: bytes,
-    blockhash: str,
-    last_valid_block_height: int,
-    fee: int,
     run_id: str | None,
 ) -> Attempt | None:
     """Stores a signed attempt; None when the market has a live one. In a fenced transaction."""
@@ -55,12 +52,12 @@ def create(
         .values(
             intent_id=intent.id,
             market_id=intent.market_id,
-            signature=signature,
-            transaction=transaction,
-            blockhash=blockhash,
-            last_valid_block_height=last_valid_block_height,
+            signature=signed.signature,
+            transaction=signed.transaction,
+            blockhash=signed.blockhash,
+            last_valid_block_height=signed.last_valid_block_height,
+            fee=signed.fee,
             epoch=lease.epoch,
-            fee=fee,
             run_id=run_id,
         )
         .on_conflict_do_nothing(index_elements=["market_id"], index_where=_LIVE_INDEX)

@@ -22,8 +22,8 @@ from zmart_pipelines.submissions.states import AttemptStatus, IntentStatus
 
 POLL_SECONDS = 0.4
 RESEND_SECONDS = 2.0
-FIRST_BACKOFF = 2.0
-LONGEST_BACKOFF = 300.0
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 300.0
 MAX_FAILURES = 8
 
 # The program or our keys are not what we think; trying again cannot help.
@@ -309,7 +309,7 @@ def _checking(work: Work, event: Event) -> Step:
         case AccountSeen(verdict=Verdict.LOST, reason=reason):
             return _end(work, Settle("superseded", reason))
         case AccountSeen(verdict=Verdict.EARLY, reason=reason):
-            return _end(work, Postpone(reason, FIRST_BACKOFF, work.failures))
+            return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
     return work, ()
 
 
@@ -320,7 +320,7 @@ def _simulating(work: Work, event: Event) -> Step:
         case Simulated(error=str(error)):
             return _failed(work, f"simulation: {error}", error)
         case Unreachable(reason=reason):
-            return _end(work, Postpone(reason, FIRST_BACKOFF, work.failures))
+            return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
     return work, ()
 
 
@@ -337,7 +337,7 @@ def _signing(work: Work, event: Event) -> Step:
         case Unsigned(error=error):
             return _end(work, Settle("failed", f"not signed: {error}"))
         case Withheld(reason=reason) | Unreachable(reason=reason):
-            return _end(work, Postpone(reason, FIRST_BACKOFF, work.failures))
+            return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
     return work, ()
 
 
@@ -432,7 +432,7 @@ def _failed(work: Work, reason: str, error: str, *, live: bool = False) -> Step:
         return _end(work, Settle("failed", reason, "dead" if live else None))
     if failures >= MAX_FAILURES:
         return _end(work, Settle("quarantined", reason, "dead" if live else None))
-    delay = min(FIRST_BACKOFF * 2 ** (failures - 1), LONGEST_BACKOFF)
+    delay = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
     again = Bury if live else Postpone
     return _end(work, again(reason, delay, failures))
 

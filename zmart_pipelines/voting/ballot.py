@@ -213,12 +213,11 @@ def check(
         raise BallotRejected("wallet", "is not 32 bytes long")
     if len(ballot.signature) != 64:
         raise BallotRejected("signature", "is not 64 bytes long")
-    try:
-        ballot.message.encode()
-    except UnicodeEncodeError:
-        raise BallotRejected("message", "is no Unicode text") from None
-    if len(ballot.message) > MAX_MESSAGE or "\x00" in ballot.message:
-        raise BallotRejected("message", f"is longer than {MAX_MESSAGE} characters or holds a NUL")
+    # Only ASCII has one form only, so that the text survives every store and bundle.
+    if not 0 < len(ballot.message) <= MAX_MESSAGE or not ballot.message.isascii():
+        raise BallotRejected("message", f"is not 1 to {MAX_MESSAGE} ASCII characters")
+    if "\x00" in ballot.message:
+        raise BallotRejected("message", "holds a NUL character")
     proof = None
     if older and not ballot.message.startswith("ZMART ballot "):
         proof = _check_older(ballot.message, now)

@@ -1,0 +1,208 @@
+"""Bundles: the same tally gives the same bytes, and a stranger's recount finds every lie."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from solders.keypair import Keypair
+from solders.signature import Signature
+
+from tests.voting.world import ballot, market_id, wallet
+from zmart_pipelines.ipfs.canonical import canonical_bytes
+from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.voting import bundle
+from zmart_pipelines.voting.ballot import SignedBallot
+from zmart_pipelines.voting.bundle import BundleError, Recount, RuleValues, recount
+from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally, Tally
+
+MARKET = market_id(1)
+RULES = RuleValues(threshold_bps=7000, minimum_ballots=10, eligibility="any wallet")
+
+
+def counted(signed: SignedBallot, scheme: str = "zmart-1") -> CountedBallot:
+    return CountedBallot(
+        wallet=signed.wallet,
+        source="wallet",
+        choice=signed.choice,
+        proof={
+            "scheme": scheme,
+            "message": signed.message,
+            "signature": str(Signature(signed.signature)),
+        },
+    )
+
+
+def frozen(yes: int, no: int, *others: CountedBallot) -> FrozenTally:
+    ballots = [counted(ballot(MARKET, wallet(n + 1), n < yes)) for n in range(yes + no)] + list(
+        others
+    )
+    ballots.sort(key=lambda one: one.wallet)
+    votes_for = sum(one.choice for one in ballots)
+    tally = Tally(
+        market_id=MARKET,
+        kind="proposal",
+        round=0,
+        status="frozen",
+        votes_for=votes_for,
+        votes_against=len(ballots) - votes_for,
+        frozen_slot=1000,
+        frozen_chain_time=1_790_000_000,
+    )
+    return FrozenTally(tally, tuple(ballots))
+
+
+def make(tally: FrozenTally, block_size: int = MAX_BLOCK) -> bundle.Bundle:
+    return bundle.make(
+        tally,
+        program=bytes(DEFAULT_PROGRAM_ID),
+        network="localnet",
+        rules=RULES,
+        block_size=block_size,
+    )
+
+
+def recounted(made: bundle.Bundle) -> Recount:
+    return recount(made.cid, made.blocks.__getitem__)
+
+
+def tampered(made: bundle.Bundle, change: Callable[[dict[str, Any]], None]) -> Recount:
+    """The root changed and published under its new CID, as a liar would."""
+    document = copy.deepcopy(json.loads(made.blocks[made.cid]))
+    change(document)
+    data = canonical_bytes(document)
+    return recount(cid_v0(data), {**made.blocks, cid_v0(data): data}.__getitem__)
+
+
+CHAIN_VOTE = CountedBallot(
+    wallet=bytes(wallet(500).pubkey()), source="chain", choice=False, proof={"voted_at": 17}
+)
+
+
+def older() -> CountedBallot:
+    message = "Sign in to ZMART\nTimestamp: 1790000000000"
+    key: Keypair = wallet(600)
+    return counted(
+        SignedBallot(
+            market_id=MARKET,
+            kind="proposal",
+            wallet=bytes(key.pubkey()),
+            choice=True,
+            message=message,
+            signature=bytes(key.sign_message(message.encode())),
+        ),
+        "login-header",
+    )
+
+
+def test_recount_of_an_honest_bundle() -> None:
+    tally = frozen(7, 2, CHAIN_VOTE, older())
+    made = make(tally)
+    assert list(made.blocks) == [made.cid]
+    assert make(tally) == made
+    result = recounted(made)
+    assert result.problems == ()
+    assert (result.votes_for, result.votes_against) == (8, 3)
+    assert (result.from_chain, result.unbound) == (1, 1)
+    assert (result.market_id, result.slot) == (MARKET.hex(), 1000)
+
+
+@pytest.mark.parametrize("block_size", [3000, 4321, 10_000])
+def test_a_large_bundle_has_parts(block_size: int) -> None:
+    tally = frozen(40, 10, CHAIN_VOTE)
+    made = make(tally, block_size)
+    assert len(made.blocks) > 2
+    assert max(map(len, made.blocks.values())) <= block_size
+    # No part has room for the first ballot of the next.
+    root = json.loads(made.blocks[made.cid])
+    sizes = [len(made.blocks[cid]) for cid in root["parts"]]
+    assert min(sizes[:-1]) > block_size - 700
+    result = recounted(made)
+    assert result.problems == ()
+    assert (result.votes_for, result.votes_against) == (40, 11)
+
+
+def test_flipped_byte_is_found() -> None:
+    made = make(frozen(3, 0))
+    data = bytearray(made.blocks[made.cid])
+    for place in range(0, len(data), 37):
+        changed = bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(BundleError, match="other bytes"):
+            recount(made.cid, {made.cid: changed}.__getitem__)
+
+
+def test_dropped_part_is_found() -> None:
+    made = make(frozen(40, 0), 3000)
+    root = json.loads(made.blocks[made.cid])
+    with pytest.raises(KeyError, match=root["parts"][1]):
+        recount(
+            made.cid, {k: v for k, v in made.blocks.items() if k != root["parts"][1]}.__getitem__
+        )
+
+    def drop(document: dict[str, Any]) -> None:
+        del document["parts"][1]
+
+    with pytest.raises(BundleError, match="part 1 is"):
+        tampered(made, drop)
+
+
+def _forge(document: dict[str, Any]) -> None:
+    document["ballots"][0]["wallet"] = str(wallet(99).pubkey())
+
+
+def _flip(document: dict[str, Any]) -> None:
+    document["ballots"][0]["choice"] = not document["ballots"][0]["choice"]
+
+
+def _elsewhere(document: dict[str, Any]) -> None:
+    signed = ballot(market_id(2), wallet(77))
+    document["ballots"][0] |= {
+        "wallet": str(wallet(77).pubkey()),
+        "message": signed.message,
+        "signature": str(Signature(signed.signature)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d["ballots"].pop(0), "the ballots give 2 for and 1 against"),
+        (lambda d: d["ballots"].append(d["ballots"][0]), "counted more than once"),
+        (_forge, "ballot 0 of .* is not the wallet's for this message"),
+        (_flip, "ballot 0 of .* makes the other choice"),
+        (_elsewhere, "ballot 0 of .* is for another program, network, market"),
+        (lambda d: d["ballots"][0].pop("signature"), "is missing"),
+        (lambda d: d["ballots"][0].update(source="dream"), "source 'dream' is unknown"),
+        (lambda d: d["ballots"][0].update(signature="0"), "is not base58"),
+        (lambda d: d["counts"].update(share_bps=9999), r"\(9999 bps\)"),
+        (lambda d: d.update(round=1), "is for another program"),
+        (lambda d: d.update(network="mainnet"), "is for another program"),
+    ],
+)
+def test_lies_are_named(change: Callable[[dict[str, Any]], None], words: str) -> None:
+    made = make(frozen(3, 1))
+    problems = "\n".join(tampered(made, change).problems)
+    assert re.search(words, problems), problems
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(format="zmart-ballots-2"),
+        lambda d: d.update(extra=1),
+        lambda d: d.pop("cutoff"),
+        lambda d: d.update(kind="election"),
+        lambda d: d.update(parts=[]),
+    ],
+)
+def test_other_documents_are_no_bundles(change: Callable[[dict[str, Any]], None]) -> None:
+    with pytest.raises(BundleError):
+        tampered(make(frozen(1, 0)), change)
+
+
+def test_five_hundred_ballots_fit_one_block() -> None:
+    made = make(frozen(500, 0))
+    assert len(made.blocks) == 1

@@ -1,0 +1,283 @@
+"""The file behind a submitted tally, from which a stranger recounts it. Pure.
+
+A bundle is one canonical document with the rules, the cut-off and every counted ballot with
+its proof. One that would not fit a CIDv0 block is a root document naming numbered parts,
+which hold the ballots in the same order. The root's CID goes on chain as a memo. The format
+is described in ``docs/ballots.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from zmart_pipelines.ipfs.canonical import NotCanonical, canonical_bytes, parse_canonical
+from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
+from zmart_pipelines.program.lifecycle import share_bps
+from zmart_pipelines.voting.ballot import (
+    SCHEME,
+    BallotRejected,
+    Kind,
+    parse,
+    verify,
+)
+from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally
+
+FORMAT = "zmart-ballots-1"
+PART_FORMAT = "zmart-ballots-part-1"
+ELIGIBILITY: dict[Kind, str] = {"proposal": "any wallet", "dispute": "holders of shares"}
+
+
+class RuleValues(msgspec.Struct, frozen=True):
+    """The rules in force at the cut-off, as they go into the bundle."""
+
+    threshold_bps: int
+    minimum_ballots: int
+    eligibility: str
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """Blocks to be pinned: the root's CID, and every block by its CID."""
+
+    cid: str
+    blocks: dict[str, bytes]
+
+
+class Recount(msgspec.Struct, frozen=True):
+    """What a bundle says once recounted. ``problems`` is empty when everything holds.
+
+    ``unbound`` counts ballots of older schemes, whose signed text names no market and no
+    choice: their signature proves the wallet, not the vote.
+    """
+
+    program: str
+    network: str
+    market_id: str
+    kind: str
+    round: int
+    slot: int
+    votes_for: int
+    votes_against: int
+    from_chain: int
+    unbound: int
+    problems: tuple[str, ...]
+
+
+class BundleError(ValueError):
+    """The blocks are no bundle at all; the message says why."""
+
+
+class _Rules(msgspec.Struct, forbid_unknown_fields=True):
+    threshold_bps: int
+    minimum_ballots: int
+    eligibility: str
+
+
+class _Cutoff(msgspec.Struct, forbid_unknown_fields=True):
+    slot: int
+    chain_time: int
+
+
+class _Counts(msgspec.Struct, forbid_unknown_fields=True):
+    votes_for: int
+    votes_against: int
+    total: int
+    share_bps: int
+
+
+class _Ballot(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    wallet: str
+    choice: bool
+    source: str
+    scheme: str | None = None
+    message: str | None = None
+    signature: str | None = None
+    voted_at: int | None = None
+
+
+class _Root(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    format: str
+    program: str
+    network: str
+    market: str
+    kind: Kind
+    round: int
+    cutoff: _Cutoff
+    rules: _Rules
+    counts: _Counts
+    ballots: list[_Ballot] | None = None
+    parts: list[str] | None = None
+
+
+class _Part(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    number: int
+    ballots: list[_Ballot]
+
+
+def make(
+    frozen: FrozenTally,
+    *,
+    program: bytes,
+    network: str,
+    rules: RuleValues,
+    block_size: int = MAX_BLOCK,
+) -> Bundle:
+    """The bundle of a frozen tally. The same tally and rules always give the same CID."""
+    tally = frozen.tally
+    root: dict[str, Any] = {
+        "format": FORMAT,
+        "program": str(Pubkey(program)),
+        "network": network,
+        "market": tally.market_id.hex(),
+        "kind": tally.kind,
+        "round": tally.round,
+        "cutoff": {"slot": tally.frozen_slot, "chain_time": tally.frozen_chain_time},
+        "rules": msgspec.structs.asdict(rules),
+        "counts": {
+            "votes_for": tally.votes_for,
+            "votes_against": tally.votes_against,
+            "total": tally.total,
+            "share_bps": share_bps(tally.votes_for, tally.total),
+        },
+    }
+    ballots = [_as_document(ballot) for ballot in frozen.ballots]
+    whole = canonical_bytes(root | {"ballots": ballots})
+    if len(whole) <= block_size:
+        cid = cid_v0(whole)
+        return Bundle(cid, {cid: whole})
+    parts = _parts(ballots, block_size)
+    cids = [cid_v0(part) for part in parts]
+    head = canonical_bytes(root | {"parts": cids})
+    cid = cid_v0(head)
+    return Bundle(cid, dict(zip(cids, parts, strict=True)) | {cid: head})
+
+
+def _as_document(ballot: CountedBallot) -> dict[str, Any]:
+    return {
+        "wallet": str(Pubkey(ballot.wallet)),
+        "choice": ballot.choice,
+        "source": ballot.source,
+        **ballot.proof,
+    }
+
+
+def _parts(ballots: Sequence[dict[str, Any]], block_size: int) -> list[bytes]:
+    """The ballots in order, as many to a part as fit its block."""
+    parts: list[bytes] = []
+    rest = list(ballots)
+    while rest:
+        # Sizes add up but for commas, so a count by sizes is right or one too many.
+        room = block_size - len(canonical_bytes(_part(len(parts), [])))
+        taken = 0
+        for ballot in rest:
+            room -= len(canonical_bytes(ballot)) + 1
+            if room < -1:
+                break
+            taken += 1
+        parts.append(canonical_bytes(_part(len(parts), rest[:taken])))
+        rest = rest[taken:]
+    return parts
+
+
+def _part(number: int, ballots: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"format": PART_FORMAT, "number": number, "ballots": list(ballots)}
+
+
+def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
+    """Recounts a bundle from its blocks alone.
+
+    Every block must be the bytes of its CID and canonical, every proof must hold and say
+    what is counted, every wallet must count once, and the counts must be those of the
+    ballots. Comparing the counts with the chain is the caller's.
+
+    :param get: gives a block's bytes by its CID; what it raises passes through.
+    :raises BundleError: when the blocks cannot be read as a bundle.
+    """
+    root = _block(cid, get, _Root)
+    if root.format != FORMAT:
+        raise BundleError(f"the format is {root.format!r}, not {FORMAT!r}")
+    if (root.ballots is None) == (root.parts is None):
+        raise BundleError("a bundle has either ballots or parts")
+    ballots = list(root.ballots or [])
+    for number, part_cid in enumerate(root.parts or []):
+        part = _block(part_cid, get, _Part)
+        if (part.format, part.number) != (PART_FORMAT, number):
+            raise BundleError(f"part {number} is {part.format!r} number {part.number}")
+        ballots += part.ballots
+    problems = [
+        f"ballot {number} of {ballot.wallet}: {problem}"
+        for number, ballot in enumerate(ballots)
+        if (problem := _problem(root, ballot)) is not None
+    ]
+    wallets = [ballot.wallet for ballot in ballots]
+    if len(set(wallets)) != len(wallets):
+        twice = sorted({wallet for wallet in wallets if wallets.count(wallet) > 1})
+        problems.append(f"counted more than once: {', '.join(twice)}")
+    votes_for = sum(ballot.choice for ballot in ballots)
+    votes_against = len(ballots) - votes_for
+    found = _Counts(votes_for, votes_against, len(ballots), share_bps(votes_for, len(ballots)))
+    if found != root.counts:
+        problems.append(f"the ballots give {_words(found)}, the bundle says {_words(root.counts)}")
+    return Recount(
+        program=root.program,
+        network=root.network,
+        market_id=root.market,
+        kind=root.kind,
+        round=root.round,
+        slot=root.cutoff.slot,
+        votes_for=votes_for,
+        votes_against=votes_against,
+        from_chain=sum(ballot.source == "chain" for ballot in ballots),
+        unbound=sum(ballot.source == "wallet" and ballot.scheme != SCHEME for ballot in ballots),
+        problems=tuple(problems),
+    )
+
+
+def _words(counts: _Counts) -> str:
+    return f"{counts.votes_for} for and {counts.votes_against} against ({counts.share_bps} bps)"
+
+
+def _block(cid: str, get: Callable[[str], bytes], kind: type[Any]) -> Any:
+    data = get(cid)
+    if len(data) > MAX_BLOCK or cid_v0(data) != cid:
+        raise BundleError(f"the block of {cid} holds other bytes")
+    try:
+        parse_canonical(data)
+        return msgspec.json.decode(data, type=kind)
+    except (NotCanonical, msgspec.MsgspecError) as error:
+        raise BundleError(f"the block {cid} is no part of a bundle: {error}") from None
+
+
+def _problem(root: _Root, ballot: _Ballot) -> str | None:
+    """What is wrong with a ballot, None when its proof holds."""
+    if ballot.source == "chain":
+        # Its proof is the VoteRecord on chain, at the address of market, wallet and kind.
+        return None if ballot.voted_at is not None else "a vote on chain without its time"
+    if ballot.source != "wallet":
+        return f"its source {ballot.source!r} is unknown"
+    if ballot.scheme is None or ballot.message is None or ballot.signature is None:
+        return "its scheme, message or signature is missing"
+    try:
+        wallet = bytes(Pubkey.from_string(ballot.wallet))
+        signature = bytes(Signature.from_string(ballot.signature))
+    except ValueError:
+        return "its wallet or signature is not base58"
+    if not verify(ballot.message, signature, wallet):
+        return "the signature is not the wallet's for this message"
+    if ballot.scheme != SCHEME:
+        return None
+    try:
+        text = parse(ballot.message)
+    except BallotRejected as rejection:
+        return f"the message {rejection.reason}"
+    said = (str(Pubkey(text.program)), text.network, text.market_id.hex(), text.kind, text.round)
+    if said != (root.program, root.network, root.market, root.kind, root.round):
+        return "the message is for another program, network, market, vote or round"
+    if text.choice != ballot.choice:
+        return "the message makes the other choice"
+    return None
