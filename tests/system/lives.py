@@ -1,0 +1,55 @@
+"""What must be true once the first two markets have lived."""
+
+from tests.system.running import RunningSystem
+
+STEPS = {
+    "MarketCreated",
+    "ProposalAggregated",
+    "ProposalApproved",
+    "MarketActivated",
+    "MarketResolved",
+    "MarketFinalized",
+}
+
+
+def two_lives(system: RunningSystem) -> bool:
+    """Whether the first two markets are finalized, paid out and closed."""
+    return system.output.read_text().count("is over: paid out and closed") >= 2
+
+
+def check_lives(system: RunningSystem) -> None:
+    """Each step happened exactly once, and what the backend owed was sent by Dagster runs."""
+    first_two = "(SELECT market_id FROM market.markets ORDER BY created_at, market_id LIMIT 2)"
+    counts: dict[bytes, dict[str, int]] = {}
+    for market_id, name, number in system.query(
+        "SELECT market_id, name, count(*) FROM chain.events "
+        f"WHERE commitment <> 'orphaned' AND market_id IN {first_two} GROUP BY 1, 2"
+    ):
+        counts.setdefault(bytes(market_id), {})[name] = number
+    assert len(counts) == 2
+    for steps in counts.values():
+        assert {name: steps.get(name) for name in STEPS} == dict.fromkeys(STEPS, 1)
+        assert steps.get("WinningsClaimed", 0) >= 1
+        assert steps.get("LiquidityWithdrawn") == 1
+    disputed = [steps.get("DisputeInitiated", 0) for steps in counts.values()]
+    assert sorted(disputed) == [0, 1], "one with a dispute, one without"
+
+    markets = system.query(
+        "SELECT state, was_disputed, proposed_outcome, final_outcome, proposal_likes, "
+        f"proposal_dislikes FROM market.markets WHERE market_id IN {first_two}"
+    )
+    for state, was_disputed, proposed, final, likes, dislikes in markets:
+        assert state == 5
+        assert (final is not proposed) == was_disputed, "the dispute turned the outcome over"
+        assert (likes, dislikes) == (12, 2), "every vote counts, those on chain too"
+
+    sent = system.query(
+        "SELECT i.action, count(DISTINCT i.id), count(a.id), bool_and(a.run_id IS NOT NULL) "
+        "FROM ops.intents i JOIN ops.attempts a ON a.intent_id = i.id AND a.status = 'final' "
+        f"WHERE i.market_id IN {first_two} GROUP BY 1 ORDER BY 1"
+    )
+    assert sent == [
+        ("aggregate_proposal_votes", 2, 2, True),
+        ("approve_proposal", 2, 2, True),
+        ("finalize_market", 2, 2, True),
+    ]
