@@ -4,8 +4,6 @@ Ticks are purged by ``dagster.yaml``; everything else that Dagster keeps per run
 when the run is deleted. Runs that submitted are kept: they are the story of what was sent.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg

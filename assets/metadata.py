@@ -6,12 +6,13 @@ here reads a database or a chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote, urlsplit
 
 import dagster as dg
+import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -98,6 +99,11 @@ def cell(name: str, value: object) -> Cell:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
     return str(value)
+
+
+def rows(items: Iterable[msgspec.Struct], *fields: str) -> list[dict[str, object]]:
+    """The named fields of each Struct, as rows for ``table``."""
+    return [{field: getattr(item, field) for field in fields} for item in items]
 
 
 def table(rows: Sequence[Mapping[str, object]], limit: int = PREVIEW_ROWS) -> dg.MetadataValue:

@@ -7,8 +7,6 @@ lease lets one submitter write, and the database allows one live attempt per mar
 No RetryPolicy may ever hang on these assets: under one, Terminate re-enters the body.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import dagster as dg

@@ -1,0 +1,159 @@
+"""Data checks: what must hold of the rows, whoever wrote them.
+
+The judgement is the domain's; a check here reads, asks and shows. ``assets.run_checks`` runs
+all of them without a daemon, the job ``reconcile`` every ten minutes. None is blocking: a
+wrong table must be repaired, and stopping what repairs it would not help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from assets import metadata
+from assets.resources import BackendResource
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import health, submissions
+from zmart_pipelines.voting import tallies
+
+# A gap is retried within seconds; one that stays this long is not being closed.
+GAP_LIMIT = timedelta(minutes=5)
+QUARANTINE_LIMIT = timedelta(minutes=15)
+INTENT_LIMIT = timedelta(minutes=10)
+
+_EVENT_LEDGER = dg.AssetKey(["chain", "event_ledger"])
+_COVERAGE = dg.AssetKey(["chain", "coverage"])
+_SUBMITTED = {
+    "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
+    "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
+    "finalize_market": dg.AssetKey(["submissions", "market_finalizations"]),
+}
+
+
+def _older(moment: datetime, limit: timedelta) -> bool:
+    return datetime.now(UTC) - moment > limit
+
+
+@dg.asset_check(
+    asset=_COVERAGE,
+    name="no_hole",
+    description="No slot between the first and the last covered one is unread, and no "
+    "transaction known to be missing stays missing for five minutes.",
+)
+def no_hole(backend: BackendResource) -> dg.AssetCheckResult:
+    """More than one covered range means a hole between them."""
+    with backend.engine(Role.READ).connect() as conn:
+        ranges = health.coverage(conn)
+        gaps = [gap for gap in health.gaps(conn) if _older(gap.opened_at, GAP_LIMIT)]
+    holes = [
+        {"first slot": before.last_slot + 1, "last slot": after.first_slot - 1}
+        for before, after in zip(ranges, ranges[1:], strict=False)
+    ]
+    return dg.AssetCheckResult(
+        passed=not holes and not gaps,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(holes)} holes, {len(gaps)} gaps open for over {GAP_LIMIT}",
+        metadata={
+            "holes": metadata.table(holes),
+            "gaps": metadata.table(metadata.rows(gaps, "signature", "slot", "reason", "attempts")),
+        },
+    )
+
+
+@dg.asset_check(
+    asset=_EVENT_LEDGER,
+    name="no_old_quarantine",
+    description="No event line has been waiting in quarantine for more than 15 minutes.",
+)
+def no_old_quarantine(backend: BackendResource) -> dg.AssetCheckResult:
+    """What cannot be decoded is kept; for long it may not stay unread."""
+    with backend.engine(Role.READ).connect() as conn:
+        overdue = [
+            line for line in health.quarantined(conn) if _older(line.seen_at, QUARANTINE_LIMIT)
+        ]
+    return dg.AssetCheckResult(
+        passed=not overdue,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(overdue)} event lines in quarantine for over {QUARANTINE_LIMIT}",
+        metadata={
+            "lines": metadata.table(
+                metadata.rows(overdue, "signature", "log_index", "slot", "quarantine_reason")
+            )
+        },
+    )
+
+
+@dg.multi_asset_check(
+    name="tallies_equal_ballots",
+    specs=[
+        dg.AssetCheckSpec(
+            "equals_ballots",
+            asset=dg.AssetKey(["voting", f"{kind}_tallies"]),
+            description="Each tally is the count of its ballots; a frozen one, of the ballots "
+            "it was frozen with.",
+        )
+        for kind in ("proposal", "dispute")
+    ],
+)
+def tallies_equal_ballots(backend: BackendResource) -> Iterator[dg.AssetCheckResult]:
+    """One look at both kinds."""
+    with backend.engine(Role.READ).connect() as conn:
+        faults = tallies.faults(conn)
+    for kind in ("proposal", "dispute"):
+        wrong = [fault for fault in faults if fault.kind == kind]
+        yield dg.AssetCheckResult(
+            asset_key=["voting", f"{kind}_tallies"],
+            check_name="equals_ballots",
+            passed=not wrong,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{len(wrong)} tallies differ from their ballots",
+            metadata={
+                "tallies": metadata.table(
+                    metadata.rows(
+                        wrong, "market_id", "round", "status", "stored", "counted", "reason"
+                    )
+                )
+            },
+        )
+
+
+@dg.multi_asset_check(
+    name="no_overdue_intent",
+    specs=[
+        dg.AssetCheckSpec(
+            "no_overdue_intent",
+            asset=key,
+            description="What is owed to the chain is done or given up within ten minutes.",
+        )
+        for key in _SUBMITTED.values()
+    ],
+)
+def no_overdue_intent(backend: BackendResource) -> Iterator[dg.AssetCheckResult]:
+    """A warning: the run or an alert of it says what is wrong."""
+    with backend.engine(Role.READ).connect() as conn:
+        overdue = [
+            intent
+            for intent in submissions.open_intents(conn)
+            if _older(intent.created_at, INTENT_LIMIT)
+        ]
+    for action, key in _SUBMITTED.items():
+        late = [intent for intent in overdue if intent.action == action]
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="no_overdue_intent",
+            passed=not late,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(late)} intents open for over {INTENT_LIMIT}",
+            metadata={
+                "intents": metadata.table(
+                    metadata.rows(
+                        late, "id", "market_id", "status", "failures", "reason", "created_at"
+                    )
+                )
+            },
+        )
+
+
+CHECKS = [no_hole, no_old_quarantine, tallies_equal_ballots, no_overdue_intent]
