@@ -1,0 +1,72 @@
+"""A ledger in a fresh database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.ledger.recorded import PROGRAM, Recorder, address
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger import compare, rows
+from zmart_pipelines.ledger.compare import FieldDifference
+from zmart_pipelines.ledger.ingest import IngestResult, ingest
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.state import state_hash
+from zmart_pipelines.store.engine import Role, engine
+
+Feed = Callable[..., IngestResult]
+
+
+@pytest.fixture
+def db(database: str) -> Iterator[Engine]:
+    """The database as the ingesting role sees it."""
+    made = engine(Role.INGEST, database, pool_size=10)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def feed(db: Engine) -> Feed:
+    """Ingests transactions: ``feed(transactions, commitment="confirmed", source=…)``."""
+
+    def take(
+        transactions: Sequence[RawTransaction],
+        commitment: str = "finalized",
+        source: Source = Source.BACKFILL,
+    ) -> IngestResult:
+        return ingest(
+            db, transactions, source=source, commitment=Commitment(commitment), program=PROGRAM
+        )
+
+    return take
+
+
+def hashes(db: Engine, chain: Recorder) -> dict[bytes, str]:
+    """The state hash of every market as stored."""
+    with db.connect() as conn:
+        stored = rows.projections(conn, chain.market_ids)
+    return {market_id: state_hash(projection) for market_id, projection in stored.items()}
+
+
+def differences(db: Engine, chain: Recorder) -> list[FieldDifference]:
+    """Every field in which the stored projection and the chain's accounts differ."""
+    found = []
+    with db.connect() as conn:
+        stored = rows.projections(conn, chain.market_ids)
+    accounts = chain.markets()
+    assert set(stored) == set(accounts)
+    for market_id, account in accounts.items():
+        projection = stored[market_id]
+        found += compare.compare_market(market_id, projection.market, account)
+        held = chain.positions(market_id)
+        for user in held.keys() | projection.positions.keys():
+            found += compare.compare_position(
+                market_id,
+                user,
+                projection.positions.get(user),
+                held.get(user),
+                bytes(address(market_id)),
+            )
+    return found
