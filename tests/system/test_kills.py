@@ -1,0 +1,95 @@
+"""SIGKILL of one part after another during the demo: the same final states, nothing twice."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.system.lives import check_lives, two_lives
+from tests.system.running import RunningSystem
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system"), pytest.mark.timeout(1200)]
+
+
+@pytest.fixture
+def system() -> Iterator[RunningSystem]:
+    running = RunningSystem()
+    try:
+        yield running
+    finally:
+        running.discard()
+
+
+def kill(pid: int) -> None:
+    psutil.Process(pid).kill()
+
+
+def kill_run_worker(system: RunningSystem) -> None:
+    """The process of a Dagster run, the next one that is seen."""
+
+    def worker() -> psutil.Process | None:
+        for process in system.processes():
+            try:
+                if "execute_run" in " ".join(process.cmdline()):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    system.wait_for(lambda: worker() is not None, 60, "no run worker was seen")
+    found = worker()
+    if found is not None:
+        found.kill()
+
+
+def kill_all_of_postgres(system: RunningSystem) -> None:
+    for process in system.processes():
+        if process.name() == "postgres":
+            process.kill()
+
+
+def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
+    system.start()
+    strikes: list[Callable[[], None]] = [
+        lambda: kill(system.pid("api")),
+        lambda: kill_run_worker(system),
+        lambda: kill(system.pid("daemon")),
+        lambda: kill(system.pid("redis")),
+        lambda: kill_all_of_postgres(system),
+        lambda: kill(system.pid("code-server")),
+        lambda: kill(system.pid("localnet")),
+    ]
+    for strike in strikes:
+        time.sleep(6)
+        strike()
+    system.wait_for(lambda: two_lives(system), 600, "the markets did not finish")
+    check_lives(system)
+    answer = system.run("check", "--json")
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_the_supervisor_killed_and_started_anew(system: RunningSystem) -> None:
+    system.start()
+    system.wait_for(lambda: system.states().get("ACTIVE", 0) >= 1, 180, "no market became active")
+    assert system.process is not None
+    os.kill(system.process.pid, signal.SIGKILL)
+    system.process.wait()
+    system.start()
+    system.wait_for(lambda: two_lives(system), 400, "the markets did not finish")
+    check_lives(system)
+    assert system.stop(signal.SIGTERM) < 30
+    assert system.processes() == []
+
+
+def test_without_webhooks_the_markets_live_all_the_same() -> None:
+    running = RunningSystem("--no-webhook")
+    try:
+        running.start()
+        running.wait_for(lambda: two_lives(running), 400, "the markets did not finish")
+        check_lives(running)
+        assert running.query("SELECT count(*) FROM chain.deliveries") == [(0,)]
+    finally:
+        running.discard()
