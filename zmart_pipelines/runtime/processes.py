@@ -61,7 +61,7 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     if embedded.localnet is not None and demo:
         processes.append(_demo(environment))
     addresses = {
-        "API": f"{api_url(settings)}/schema",
+        "API": f"{api_url(settings)}/docs",
         "Dagster": dagster_url(settings),
         "RPC": settings.solana_rpc_url.get_secret_value().partition("?")[0],
     }
