@@ -185,7 +185,7 @@ def test_the_line_index_is_the_logs() -> None:
 @pytest.mark.parametrize(
     ("lines", "payload_count", "fault"),
     [
-        ([f"Program {OURS} invoke [2]"], 0, r"line 0: enters \[2\] from depth 0"),
+        ([f"Program {OURS} invoke [2]"], 0, "line 0: enters depth 2 from 0"),
         ([f"Program {OURS} invoke [1"], 0, None),
         ([f"Program {OURS} success"], 0, "line 0: leaves .* inside no program"),
         (
@@ -202,7 +202,7 @@ def test_the_line_index_is_the_logs() -> None:
         (
             [f"Program {OTHER} invoke [1]", f"Program {OURS} invoke [1]", data(b"x")],
             0,
-            r"line 1: enters \[1\] from depth 1",
+            "line 1: enters depth 1 from 1",
         ),
     ],
 )

@@ -5,29 +5,52 @@ The alphabet is Bitcoin's. https://datatracker.ietf.org/doc/html/draft-msporny-b
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-# The longest text read: a transaction has at most 4096 bytes. Bounds the work, which is
-# quadratic in the length.
+# The longest text read: a transaction has at most 4096 bytes.
 MAX_LENGTH: Final = 5600
 
-_DIGITS: Final = {character: value for value, character in enumerate(ALPHABET)}
-# Two characters at a time halve the steps.
-_PAIRS: Final = {a + b: 58 * _DIGITS[a] + _DIGITS[b] for a in ALPHABET for b in ALPHABET}
+_NO_DIGIT: Final = 0xFF
+_DIGITS: Final = bytes(
+    ALPHABET.index(chr(code)) if chr(code) in ALPHABET else _NO_DIGIT for code in range(256)
+)
+
+
+class Base58Error(ValueError):
+    """A text that is not base58, or longer than any transaction's."""
+
+
+@cache
+def _steps(lanes: int) -> list[tuple[int, int, int]]:
+    """For ``lanes`` (a power of two) digits of one byte each: how to join neighbours.
+
+    Each step is (bits of a lane, mask of the lower lane of each pair, weight of the upper).
+    """
+    steps, bits, weight = [], 8, 58
+    while bits < 8 * lanes:
+        pair = bytes(bits // 8) + b"\xff" * (bits // 8)
+        steps.append((bits, int.from_bytes(pair * (4 * lanes // bits), "big"), weight))
+        bits, weight = 2 * bits, weight * weight
+    return steps
 
 
 def decode(text: str) -> bytes:
-    """The bytes of a base58 text; ValueError where it is none or longer than allowed."""
+    """The bytes of a base58 text; Base58Error where it is none or too long.
+
+    All digits lie in one integer and neighbours are joined in parallel, so that the steps
+    grow with the logarithm of the length: every ledger row's instructions pass here.
+    """
     if len(text) > MAX_LENGTH:
-        raise ValueError(f"base58 of {len(text)} characters, at most {MAX_LENGTH}")
-    try:
-        number = _DIGITS[text[0]] if len(text) % 2 else 0
-        for start in range(len(text) % 2, len(text), 2):
-            number = number * 3364 + _PAIRS[text[start : start + 2]]
-    except KeyError:
-        raise ValueError("not base58") from None
-    zeros = len(text) - len(text.lstrip("1"))
+        raise Base58Error(f"base58 of {len(text)} characters, at most {MAX_LENGTH}")
+    digits = text.encode("latin-1", "replace").translate(_DIGITS)
+    if _NO_DIGIT in digits:
+        raise Base58Error("not base58")
+    number = int.from_bytes(digits, "big")
+    for bits, lower, weight in _steps(max(32, 1 << (len(digits) - 1).bit_length())):
+        number = (number >> bits & lower) * weight + (number & lower)
+    zeros = len(digits) - len(digits.lstrip(b"\0"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 

@@ -12,13 +12,13 @@ not fit but still keeps later, shorter lines, so nothing behind the mark can be 
 
 from __future__ import annotations
 
+import re
 from binascii import a2b_base64
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
-
-_DATA = "Program data: "
-_OUTSIDE: tuple[str, str | None] = ("", None)
 
 
 class LogWalk(msgspec.Struct, frozen=True):
@@ -40,6 +40,28 @@ class LogWalk(msgspec.Struct, frozen=True):
         return not self.truncated and not self.faults
 
 
+class _Frame(NamedTuple):
+    """A program on the stack: its depth, the head of its lines, the line of its success."""
+
+    depth: int
+    head: str
+    end: str | None
+
+
+# The bottom of the stack is no frame, and no line ends it.
+_OUTSIDE: Final = _Frame(0, "", None)
+_INVOKE: Final = re.compile(r"(Program [^ ]+) invoke \[([0-9]{1,3})\]")
+
+
+@lru_cache(maxsize=4096)
+def _entered(line: str) -> _Frame | None:
+    """The frame that a line enters, if any. The same few lines come in most transactions."""
+    match = _INVOKE.fullmatch(line)
+    if match is None:
+        return None
+    return _Frame(int(match[2]), match[1], f"{match[1]} success")
+
+
 def walk(logs: Sequence[str], program_id: str) -> LogWalk:
     """Walk the log and collect what the program with this base58 address wrote.
 
@@ -50,24 +72,23 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
     payloads: list[tuple[int, bytes]] = []
     faults: list[str] = []
     truncated = False
-    # For each frame its line's head and the line it must end with; the bottom is no frame.
-    frame, end = _OUTSIDE
+    depth, frame, end = _OUTSIDE
     stack = [_OUTSIDE]
     # How many payloads lie in outermost frames that ended as they should.
     settled = 0
     for index, line in enumerate(logs):
+        if line == end:
+            stack.pop()
+            depth, frame, end = stack[-1]
+            if not depth:
+                settled = len(payloads)
+            continue
         # The letter behind ``Program ``: l for ``log: ``, which no address holds; d for
         # ``data: ``, or an address.
         mark = line[8:9]
         if mark == "l":
             continue
-        if line == end:
-            stack.pop()
-            frame, end = stack[-1]
-            if not frame:
-                settled = len(payloads)
-            continue
-        if mark == "d" and line.startswith(_DATA):
+        if mark == "d" and line.startswith("Program data: "):
             if frame == ours:
                 try:
                     payload = a2b_base64(line[14:], strict_mode=True)
@@ -78,35 +99,36 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
                     payloads.append((index, payload))
                 else:
                     faults.append(f"line {index}: payload is empty")
-            elif not frame:
+            elif not depth:
                 faults.append(f"line {index}: payload outside any program")
                 break
             continue
         if line[-1:] == "]":
-            head, keyword, depth = line.partition(" invoke [")
-            if keyword and head.startswith("Program ") and head.count(" ") == 1:
-                if depth != f"{len(stack)}]":
-                    faults.append(f"line {index}: enters [{depth} from depth {len(stack) - 1}")
+            entered = _entered(line)
+            if entered is not None:
+                if entered[0] != depth + 1:
+                    faults.append(f"line {index}: enters depth {entered[0]} from {depth}")
                     break
-                frame, end = head, head + " success"
-                stack.append((frame, end))
+                stack.append(entered)
+                depth, frame, end = entered
                 continue
         if line == "Log truncated":
             truncated = True
             break
-        if not line.startswith("Program "):
+        head, _, rest = line.partition(" ")
+        if head != "Program":
             continue
-        program, _, rest = line[8:].partition(" ")
+        program, _, rest = rest.partition(" ")
         if rest == "success" or rest.startswith("failed: "):
             if f"Program {program}" != frame:
                 faults.append(f"line {index}: leaves {program} inside {frame or 'no program'}")
                 break
             stack.pop()
-            frame, end = stack[-1]
-            if not frame:
+            depth, frame, end = stack[-1]
+            if not depth:
                 settled = len(payloads)
     else:
-        if not frame:
+        if not depth:
             return LogWalk(payloads, False, faults)
         faults.append(f"the log ends inside {frame}")
     return LogWalk(payloads if truncated else payloads[:settled], truncated, faults)
