@@ -7,6 +7,10 @@ UV_VERSION := 0.13.8
 SYNC := $(UV) sync --locked --inexact --compile-bytecode --quiet
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
+# Trust what this machine trusts (a company's proxy), as pip does, where it has such a list.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS := true
+endif
 
 # The first Python that is new and old enough.
 PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
