@@ -217,10 +217,11 @@ class Bank:
             block is not None and block.slot <= view.slot and view.height <= block.last_valid_height
         )
 
-    def execute(self, tx: WireTransaction) -> Record:
+    def execute(self, tx: WireTransaction, *, land_failures: bool = True) -> Record:
         """Run a transaction in the open slot, or raise Refused when it cannot be in it.
 
-        The caller has checked the signatures.
+        The caller has checked the signatures. Without ``land_failures`` one that fails is
+        refused as well.
         """
         refused: TxError | None = None
         if tx.signature in self.statuses:
@@ -229,7 +230,7 @@ class Bank:
             refused = "BlockhashNotFound"
         if refused is not None:
             raise Refused(Execution(refused, landed=False))
-        done = self.vm.run(tx)
+        done = self.vm.run(tx, land_failures=land_failures)
         if not done.landed:
             raise Refused(done)
         record = Record(

@@ -200,9 +200,9 @@ class Node:
 
     # Transactions
 
-    def send(self, tx: WireTransaction) -> Record:
+    def send(self, tx: WireTransaction, *, land_failures: bool = True) -> Record:
         """Run a transaction, whose signatures were checked, in the open slot."""
-        record = self.bank.execute(tx)
+        record = self.bank.execute(tx, land_failures=land_failures)
         for listener in self.listeners:
             listener.transaction(record, self.bank.slot)
         return record

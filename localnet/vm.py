@@ -111,8 +111,12 @@ class Vm:
         for key in keys:
             self.svm.set_account(Pubkey.from_bytes(key), to_svm(self.table.get(key)))
 
-    def run(self, tx: WireTransaction) -> Execution:
-        """Execute for good, in the open slot."""
+    def run(self, tx: WireTransaction, *, land_failures: bool = True) -> Execution:
+        """Execute for good, in the open slot.
+
+        Without ``land_failures`` a failed transaction is undone and charged nothing: that is
+        a preflight on the open slot and the execution in one.
+        """
         before = [self.get(key) for key in tx.keys]
         refused = _payer_refused(before[0], tx.fee)
         if refused is not None:
@@ -143,6 +147,11 @@ class Vm:
                 after = list(before)
                 self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.fee)
                 after[0] = from_svm(self.svm.get_account(tx.pubkeys[0]))
+        if error is not None and not land_failures:
+            self.svm.set_account(tx.pubkeys[0], to_svm(payer))
+            undone = _execution(error, metadata, before, before, [])
+            undone.landed = False
+            return undone
         changed = []
         for index in writable:
             if after[index] != before[index]:

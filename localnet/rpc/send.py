@@ -57,26 +57,33 @@ def send_transaction(params: Params) -> Any:
     """
     options = params.options(1, SendOptions)
     tx = transaction(params.convert(0, str), options.encoding)
-    bank = params.node.bank
     signed = tx.signatures_valid()
+    level = options.preflight_commitment or Commitment.FINALIZED
     if not options.skip_preflight:
-        level = options.preflight_commitment or Commitment.FINALIZED
         params.view(Options(commitment=level, min_context_slot=options.min_context_slot))
         if not signed:
             raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
-        done = bank.simulate(tx, level)
-        if done.error is not None:
-            raise RpcError(
-                PREFLIGHT_FAILURE,
-                f"Transaction simulation failed: {describe(done.error)}",
-                _simulated(done),
-            )
+        if level is not Commitment.PROCESSED:
+            done = params.node.bank.simulate(tx, level)
+            if done.error is not None:
+                raise _preflight_failure(done)
     if signed:
+        # On the open slot the preflight and the execution are the same run.
+        both = not options.skip_preflight and level is Commitment.PROCESSED
         try:
-            params.node.send(tx)
-        except Refused:
-            return signature_text(tx.signature)
+            params.node.send(tx, land_failures=not both)
+        except Refused as refused:
+            if both:
+                raise _preflight_failure(refused.execution) from refused
     return signature_text(tx.signature)
+
+
+def _preflight_failure(done: Execution) -> RpcError:
+    return RpcError(
+        PREFLIGHT_FAILURE,
+        f"Transaction simulation failed: {describe(done.error or '')}",
+        _simulated(done),
+    )
 
 
 @method("simulateTransaction")
