@@ -73,7 +73,7 @@ class Stage:
 
     def ok(self, instruction: Instruction, payer: Pubkey, seconds: int = 1) -> Result:
         result = self.run(instruction, payer, seconds)
-        assert result.error is None and result.rent_broken is None and not result.unpaid
+        assert (result.error, result.rent_broken, result.unpaid) == (None, None, False)
         assert len(result.events) == 1
         return result
 

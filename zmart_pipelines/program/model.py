@@ -222,8 +222,10 @@ class Model:
         fee = FEE_PER_SIGNATURE * len(signers)
         wallet = self.cells.get(payer, Cell(0))
         left = wallet.lamports - fee
-        if left < 0 or 0 < left < rent_minimum(0):
+        if left < 0:
             return Result(None, [], unpaid=True)
+        if self._breaks_rent(wallet, Cell(left)):
+            return Result(None, [], rent_broken=payer)
         wallet.lamports = left
         view = {
             key: copy.copy(self.cells.get(key, Cell(0))) for key in dict.fromkeys([payer, *keys])
