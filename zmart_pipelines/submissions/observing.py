@@ -12,18 +12,15 @@ from solders.pubkey import Pubkey
 from zmart_pipelines.chain.rpc import (
     MAX_ACCOUNTS,
     MAX_STATUSES,
-    AccountData,
     RpcClient,
     RpcError,
     RpcUnavailable,
     Status,
 )
-from zmart_pipelines.program.accounts import MarketAccount, decode_as
-from zmart_pipelines.program.addresses import market_address
-from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.submissions import machine
 from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions.markets import MarketSeen, read_markets
 from zmart_pipelines.submissions.verdicts import judge
 
 Seen = list[tuple[Job, machine.Event]]
@@ -35,12 +32,8 @@ def accounts(rpc: RpcClient, program: Pubkey, jobs: Sequence[Job]) -> Seen:
     """What each job's market account says at finalized."""
 
     def read(part: Sequence[Job]) -> Seen:
-        addresses = [market_address(program, job.intent.market_id)[0] for job in part]
-        answer = rpc.accounts(addresses, "finalized")
-        return [
-            (job, _account(job, program, answer.slot, data))
-            for job, data in zip(part, answer.value, strict=True)
-        ]
+        found = read_markets(rpc, program, [job.intent.market_id for job in part])
+        return [(job, _account(job, found[job.intent.market_id])) for job in part]
 
     return _each(jobs, MAX_ACCOUNTS, read)
 
@@ -85,15 +78,11 @@ def _parts(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
         yield jobs[start : start + size]
 
 
-def _account(job: Job, program: Pubkey, slot: int, data: AccountData | None) -> machine.Event:
-    market = None
-    if data is not None and data.owner == program:
-        try:
-            market = decode_as(MarketAccount, data.data)
-        except DecodeError as error:
-            return machine.Unreachable(f"the market's account cannot be read: {error}")
-    verdict, reason = judge(job.intent.action, job.intent.arguments, market)
-    return machine.AccountSeen(slot=slot, verdict=verdict, reason=reason)
+def _account(job: Job, market: MarketSeen) -> machine.Event:
+    if market.fault is not None:
+        return machine.Unreachable(f"the market's account cannot be read: {market.fault}")
+    verdict, reason = judge(job.intent.action, job.intent.arguments, market.account)
+    return machine.AccountSeen(slot=market.slot, verdict=verdict, reason=reason)
 
 
 def _status(slot: int, status: Status | None) -> machine.StatusSeen:

@@ -71,6 +71,22 @@ class Alert(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+# Every topic that a plan raises, and clears once it is over.
+TOPICS = (
+    "approval_needs_admin",
+    "bundle_not_pinned",
+    "dispute_short_of_ballots",
+    "dispute_without_ballots",
+    "market_unreadable",
+    "proposal_review",
+    "resolving_after_dispute",
+    "threshold_raised",
+    "too_many_ballots",
+)
+
+# The chain keeps counts as u32, their sum too.
+MOST_BALLOTS = 2**32 - 1
+
 Decision = Aggregate | Approve | Finalize | Wait | Alert
 
 
@@ -138,7 +154,13 @@ def _proposed(
                     f" {shortfall}",
                 )
             return Wait(shortfall, until=market.created_at + rules.proposal_review_seconds)
-    return Aggregate()
+    return _too_many(count) or Aggregate()
+
+
+def _too_many(count: Count) -> Alert | None:
+    if count.total <= MOST_BALLOTS:
+        return None
+    return Alert("too_many_ballots", "critical", f"the chain cannot hold {count.total} ballots")
 
 
 def _shortfall(count: Count, least: int, threshold: int) -> str | None:
@@ -187,4 +209,4 @@ def _disputed(
             "high",
             f"the dispute vote ended with {count.total} of {rules.min_dispute_votes} ballots",
         )
-    return Finalize(disputed=True)
+    return _too_many(count) or Finalize(disputed=True)

@@ -1,0 +1,51 @@
+"""Market accounts by their ids, many in one call, each by itself when it cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from zmart_pipelines.chain.rpc import MAX_ACCOUNTS, AccountData, RpcClient
+from zmart_pipelines.program.accounts import MarketAccount, decode_as
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.codec import DecodeError
+
+
+class MarketSeen(msgspec.Struct, frozen=True):
+    """A market at finalized ``slot``: its account, None where there is none, or the ``fault``
+    for which its bytes could not be read.
+    """
+
+    slot: int
+    account: MarketAccount | None
+    fault: str | None = None
+
+
+def read_markets(
+    rpc: RpcClient,
+    program: Pubkey,
+    market_ids: Collection[bytes],
+    min_context_slot: int | None = None,
+) -> dict[bytes, MarketSeen]:
+    """These markets at finalized. Raises what RpcClient raises."""
+    wanted = sorted(set(market_ids))
+    seen: dict[bytes, MarketSeen] = {}
+    for start in range(0, len(wanted), MAX_ACCOUNTS):
+        part = wanted[start : start + MAX_ACCOUNTS]
+        addresses = [market_address(program, market_id)[0] for market_id in part]
+        answer = rpc.accounts(addresses, "finalized", min_context_slot)
+        for market_id, data in zip(part, answer.value, strict=True):
+            seen[market_id] = _seen(answer.slot, program, data)
+    return seen
+
+
+def _seen(slot: int, program: Pubkey, data: AccountData | None) -> MarketSeen:
+    # Anyone can send lamports to an address before the program creates its account.
+    if data is None or data.owner != program:
+        return MarketSeen(slot, None)
+    try:
+        return MarketSeen(slot, decode_as(MarketAccount, data.data))
+    except DecodeError as error:
+        return MarketSeen(slot, None, str(error))
