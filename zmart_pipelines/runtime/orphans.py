@@ -87,6 +87,14 @@ def _is_server_in(process: psutil.Process, folders: Sequence[Path]) -> bool:
     return any(folder == home or home in folder.parents for home in folders)
 
 
+def lineage(process: psutil.Process) -> set[int]:
+    """The pids of a process and of all its living parents."""
+    try:
+        return {process.pid, *(parent.pid for parent in process.parents())}
+    except psutil.NoSuchProcess:
+        return {process.pid}
+
+
 def end(processes: Sequence[psutil.Process], patience: float) -> None:
     """Ask the processes to stop, and kill those that did not within ``patience`` seconds."""
     for process in processes:

@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ class Process:
     """One program to keep running, or to run once.
 
     ``needs`` names what must be ready before it starts. ``once`` means it is ready when it
-    has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after each.
+    has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after the first.
     ``echo`` shows its output lines to the user.
     """
 
@@ -178,7 +178,9 @@ class Supervisor:
         lock = Lock(self._state.lock)
         lock.take(self._addresses)
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+            signals.append(signal.SIGHUP)
         for number in signals:
             loop.add_signal_handler(number, self._stop.set)
         try:
@@ -263,9 +265,9 @@ class Supervisor:
         ready = False
         while running.poll() is None:
             if not ready and process.ready is not None and await process.ready():
-                ready = child.been_ready = True
-                if process.when_ready is not None:
+                if process.when_ready is not None and not child.been_ready:
                     process.when_ready()
+                ready = child.been_ready = True
                 child.ready.set()
             elif not ready and time.monotonic() > deadline:
                 self._say(f"{process.name} was not ready within {process.ready_within:.0f} s")
@@ -307,7 +309,8 @@ class Supervisor:
             await asyncio.gather(*(self._stop_child(child) for child in last))
             for child in last:
                 del left[child.process.name]
-        self._sweep("still running")
+            # What the stopped ones had started must end while its database is still there.
+            self._sweep("still running", keep={c.running.pid for c in left.values() if c.running})
 
     async def _stop_child(self, child: _Child) -> None:
         running = child.running
@@ -327,12 +330,18 @@ class Supervisor:
             running.wait(5)
         child.pid_file.remove()
 
-    def _sweep(self, why: str) -> None:
+    def _sweep(self, why: str, keep: Collection[int] = ()) -> None:
+        """End everything of our state folder but the children ``keep`` and what is theirs."""
         files = [orphans.PidFile(path) for path in self._state.run.glob("*.json")]
-        found = orphans.find(files, str(self._state.root), self._homes)
+        found = [
+            process
+            for process in orphans.find(files, str(self._state.root), self._homes)
+            if orphans.lineage(process).isdisjoint(keep)
+        ]
         if found:
             names = ", ".join(f"{orphans.name(p)} ({p.pid})" for p in found)
             self._say(f"stopping what was {why}: {names}")
-            orphans.end(found, patience=5)
-        for file in files:
-            file.remove()
+            orphans.end(found, patience=3)
+        if not keep:
+            for file in files:
+                file.remove()
