@@ -7,10 +7,11 @@ text never holds SQL, a stack trace, an address of ours or a secret.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from litestar import Request, Response
@@ -25,6 +26,7 @@ RETRY_SECONDS = 2
 # What a client named is told back no longer than this.
 MAX_NAME = 100
 MAX_TEXT = 300
+_MISSING_PARAMETER = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -105,19 +107,24 @@ def _respond(request: Request[Any, Any, Any], error: ApiError) -> Response[dict[
     )
 
 
-def _details(extra: object) -> Sequence[FieldError]:
+def _details(request: Request[Any, Any, Any], exc: HTTPException) -> Sequence[FieldError]:
     """Litestar's list of what failed, in our words."""
-    if not isinstance(extra, list):
+    missing = _MISSING_PARAMETER.match(exc.detail)
+    if missing is not None:
+        return [FieldError(missing[1].rstrip("_"), "is missing")]
+    if not isinstance(exc.extra, list):
         return ()
     found = []
-    for item in extra:
-        if isinstance(item, dict):
-            message = str(item.get("message", "is not valid"))
-            field = str(item.get("key", "body"))
-            # A missing or unknown member is named inside msgspec's sentence.
-            if field == "data":
-                field = _named_member(message) or "body"
-            found.append(FieldError(field[:MAX_NAME], message[:MAX_TEXT]))
+    for item in exc.extra:
+        message = str(item.get("message", "is not valid"))
+        field = str(item.get("key", "body"))
+        # A missing or unknown member is named inside msgspec's sentence.
+        if field == "data":
+            field = _named_member(message) or "body"
+        allowed = _allowed(request, field) if "enum value" in message else ()
+        if allowed:
+            message = f"must be one of {', '.join(allowed)}"
+        found.append(FieldError(field.rstrip("_")[:MAX_NAME], message[:MAX_TEXT]))
     return found
 
 
@@ -126,10 +133,37 @@ def _named_member(message: str) -> str | None:
     return parts[1] if "field" in message and len(parts) >= 3 else None
 
 
+def _allowed(request: Request[Any, Any, Any], field: str) -> tuple[str, ...]:
+    """The values that a parameter, or a member of the body, may take."""
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    if field in parameters:
+        return _literals(parameters[field].annotation)
+    for body in _parts(parameters["data"].annotation) if "data" in parameters else ():
+        if isinstance(body, type) and issubclass(body, msgspec.Struct):
+            for member in msgspec.structs.fields(body):
+                if member.name == field:
+                    return _literals(member.type)
+    return ()
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """An annotation and everything it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _literals(annotation: Any) -> tuple[str, ...]:
+    for part in _parts(annotation):
+        if get_origin(part) is Literal:
+            return tuple(str(value) for value in get_args(part))
+    return ()
+
+
 def _from_litestar(request: Request[Any, Any, Any], exc: HTTPException) -> Response[dict[str, Any]]:
     if exc.status_code >= 500:
         return _unexpected(request, exc)
-    fields = _details(exc.extra)
+    fields = _details(request, exc)
     if fields:
         message = "; ".join(f"{item.field}: {item.message}" for item in fields)
     elif exc.status_code == 404:

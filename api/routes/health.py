@@ -4,50 +4,180 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from litestar import Response, get
-from sqlalchemy import Connection, text
+from litestar.params import PathParameter
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api import shapes
 from api.database import Database
-from api.dependencies import TheDatabase, TheSettings, operation
+from api.dependencies import TheDatabase, TheSettings, failures, operation
+from api.errors import not_found
+from zmart_pipelines.monitoring import health
 from zmart_pipelines.store import migrate
 
 _STARTED = time.monotonic()
 
 
-def _schema(conn: Connection) -> bool:
-    conn.execute(text("SELECT 1"))
-    return migrate.current(conn)
+class ProcessHealth(msgspec.Struct, frozen=True):
+    """This process: ``postgres`` is ok or down, ``migrations`` ok, behind or unknown."""
+
+    status: str
+    timestamp: str
+    uptime: float
+    environment: str
+    postgres: str
+    migrations: str
 
 
-async def _state(database: Database) -> tuple[str, str]:
-    """Of Postgres (ok, down), of its migrations (ok, behind, unknown)."""
+class ServiceState(msgspec.Struct, frozen=True):
+    """One service's freshness; 503 only when it is ``down``, past its deadline."""
+
+    status: str
+    service: str
+    deadline_seconds: int
+    silent_seconds: int | None
+    last_success_at: str | None
+    last_attempt_at: str | None
+    last_error_at: str | None
+    detail: dict[str, Any]
+    timestamp: str
+
+
+class AllServices(msgspec.Struct, frozen=True):
+    """Every service's freshness; ``status`` is the worst of them."""
+
+    status: str
+    services: list[ServiceState]
+    timestamp: str
+
+
+class WebhookHealth(msgspec.Struct, frozen=True):
+    """Whether deliveries can be received."""
+
+    status: str
+    service: str
+    database: str
+    webhooks: str
+    timestamp: str
+
+
+def _now() -> str:
+    return shapes.iso(datetime.now(UTC))
+
+
+async def _migrations(database: Database) -> str:
+    """Of the tables: ok or behind; unknown where Postgres does not answer."""
+
+    def read(conn: Connection) -> str:
+        return "ok" if migrate.current(conn) else "behind"
+
     try:
-        current = await database.read(_schema)
+        return await database.read(read)
     except (DBAPIError, PoolTimeout):
-        return "down", "unknown"
-    return "ok", "ok" if current else "behind"
+        return "unknown"
 
 
-@get(["/health", "/api/health"], operation_id=operation("getHealth"), tags=["health"])
-async def process(settings: TheSettings, database: TheDatabase) -> Response[dict[str, Any]]:
+@get(
+    ["/health", "/api/health"],
+    operation_id=operation("getHealth"),
+    tags=["health"],
+    responses=failures(),
+)
+async def process(settings: TheSettings, database: TheDatabase) -> Response[ProcessHealth]:
     """Whether this process answers, reaches Postgres, and finds its tables; 503 if not."""
-    postgres, migrations = await _state(database)
-    healthy = (postgres, migrations) == ("ok", "ok")
+    migrations = await _migrations(database)
+    healthy = migrations == "ok"
     return Response(
-        {
-            "status": "healthy" if healthy else "unhealthy",
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "uptime": round(time.monotonic() - _STARTED, 3),
-            "environment": settings.solana_cluster,
-            "postgres": postgres,
-            "migrations": migrations,
-        },
+        ProcessHealth(
+            status="healthy" if healthy else "unhealthy",
+            timestamp=_now(),
+            uptime=round(time.monotonic() - _STARTED, 3),
+            environment=settings.solana_cluster,
+            postgres="down" if migrations == "unknown" else "ok",
+            migrations=migrations,
+        ),
         status_code=200 if healthy else 503,
     )
 
 
-HANDLERS = [process]
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else shapes.iso(moment)
+
+
+def _state(row: health.ServiceHealth) -> ServiceState:
+    return ServiceState(
+        status=row.state,
+        service=row.service,
+        deadline_seconds=row.deadline_seconds,
+        silent_seconds=row.silent_seconds,
+        last_success_at=_time(row.last_success_at),
+        last_attempt_at=_time(row.last_attempt_at),
+        last_error_at=_time(row.last_error_at),
+        detail=row.detail,
+        timestamp=_now(),
+    )
+
+
+@get(
+    "/health/{service:str}",
+    operation_id="getServiceHealth",
+    tags=["health"],
+    responses=failures(400, 404),
+)
+async def service(
+    database: TheDatabase,
+    service: Annotated[str, PathParameter(description=f"One of {', '.join(health.SERVICES)}.")],
+) -> Response[ServiceState]:
+    """Whether one service did its work lately: ok, starting, idle or degraded; 503 down."""
+    if service not in health.SERVICES:
+        raise not_found("Service")
+    found = (await database.read(lambda conn: health.health(conn, service)))[service]
+    return Response(_state(found), status_code=503 if found.is_down else 200)
+
+
+_WORST = ("down", "degraded", "starting", "ok", "idle")
+
+
+@get(
+    "/health/services",
+    operation_id="listServiceHealth",
+    tags=["health"],
+    responses=failures(),
+)
+async def services(database: TheDatabase) -> Response[AllServices]:
+    """Every service's freshness; 503 when one is down."""
+    found = list((await database.read(lambda conn: health.health(conn))).values())
+    worst = min((row.state for row in found), key=_WORST.index)
+    return Response(
+        AllServices(worst, [_state(row) for row in found], _now()),
+        status_code=503 if worst == "down" else 200,
+    )
+
+
+@get(
+    "/api/webhooks/health",
+    operation_id="getWebhookHealth",
+    tags=["health"],
+    responses=failures(),
+)
+async def webhooks(settings: TheSettings, database: TheDatabase) -> Response[WebhookHealth]:
+    """Whether deliveries can be received; 503 if not."""
+    ready = await _migrations(database) == "ok"
+    return Response(
+        WebhookHealth(
+            status="ok" if ready else "error",
+            service="zmart-event-indexer",
+            database="ok" if ready else "down",
+            webhooks="on" if settings.helius_webhook_secret is not None else "off",
+            timestamp=_now(),
+        ),
+        status_code=200 if ready else 503,
+    )
+
+
+HANDLERS = [process, service, services, webhooks]

@@ -1,30 +1,33 @@
-"""The app in this process, on a fresh database; and what clients sign with."""
+"""The app in this process, on a fresh database."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from psycopg import sql
 from sqlalchemy import Engine
 
 from api.app import create_app
 from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 
 SECRET = "hook-" + "s" * 40
 
 
-@pytest.fixture
-def api_settings(database: str, redis_url: str, tmp_path: Path) -> Settings:
-    """Settings of an API on a fresh database; no chain answers at its RPC address."""
+def settings_for(database: str, redis_url: str, state: Path) -> Settings:
+    """Settings of an API on this database; no chain answers at its RPC address."""
     return Settings(
         database_url=database,
         redis_url=redis_url,
-        zmart_state=tmp_path / "state",
+        zmart_state=state,
         solana_rpc_url=f"http://127.0.0.1:{free_port()}",
         helius_webhook_secret=SECRET,
         api_port=free_port(),
@@ -33,6 +36,29 @@ def api_settings(database: str, redis_url: str, tmp_path: Path) -> Settings:
         rpc_timeout=1,
         ws_connections_per_ip=50,
     )
+
+
+@pytest.fixture
+def api_settings(database: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings on a fresh database."""
+    return settings_for(database, redis_url, tmp_path / "state")
+
+
+@pytest.fixture(scope="module")
+def module_settings(
+    postgres_server: PostgresServer,
+    migrated_template: str,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Settings]:
+    """Settings on a database that the tests of one module share."""
+    name = f"{request.module.__name__.rpartition('.')[2]}_{os.getpid()}"
+    with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
+        postgres_server.create_database(admin, name, template=migrated_template)
+        url = postgres_server.url(name)
+        yield settings_for(url, redis_url, tmp_path_factory.mktemp("state"))
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

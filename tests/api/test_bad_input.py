@@ -1,0 +1,261 @@
+"""Bad input to each endpoint is a 4xx that names the field, in the one shape of errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from solders.keypair import Keypair
+
+from api.app import create_app
+from api.bodies import MAX_BODY
+from tests.api.wallets import signed_in
+from zmart_pipelines.settings import Settings
+
+Client = TestClient[Litestar]
+MARKET = "ab" * 32
+WALLET = str(Keypair().pubkey())
+
+_NEW = {
+    "question": "Will it rain in Ghent tomorrow?",
+    "category": "science",
+    "end_date": "2031-01-01T00:00:00Z",
+    "liquidity": 10**9,
+}
+_BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/markets": _NEW,
+    "POST /api/trades/buy": {"market_id": MARKET, "outcome": True, "max_cost": 10**9},
+    "POST /api/trades/sell": {"market_id": MARKET, "outcome": True, "shares": 10**9},
+    f"POST /api/markets/{MARKET}/resolve": {
+        "outcome": True,
+        "ipfs_evidence_hash": "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n",
+    },
+    "POST /api/votes/proposal": {"market_id": MARKET, "vote": True},
+    "POST /api/votes/dispute": {"market_id": MARKET, "vote": False},
+    "POST /api/discussions": {"market_id": MARKET, "content": "hello"},
+    "DELETE /api/discussions/00000000-0000-0000-0000-000000000000": {},
+}
+_WRONG: list[tuple[str, str, Any]] = [
+    ("POST /api/markets", "question", "short"),
+    ("POST /api/markets", "question", "x" * 201),
+    ("POST /api/markets", "question", " " * 20),
+    ("POST /api/markets", "question", None),
+    ("POST /api/markets", "question", "Will \u0007 ring the bell?"),
+    ("POST /api/markets", "description", "x" * 2001),
+    ("POST /api/markets", "category", "weather"),
+    ("POST /api/markets", "tags", ["x"] * 11),
+    ("POST /api/markets", "tags", [" "]),
+    ("POST /api/markets", "tags", "x"),
+    ("POST /api/markets", "end_date", "tomorrow"),
+    ("POST /api/markets", "end_date", "2001-01-01T00:00:00Z"),
+    ("POST /api/markets", "end_date", "9999-12-31T23:59:59-23:59"),
+    ("POST /api/markets", "liquidity", 0),
+    ("POST /api/markets", "liquidity", 10**15 + 1),
+    ("POST /api/markets", "liquidity", 1.5),
+    ("POST /api/markets", "liquidity", 2**70),
+    ("POST /api/markets", "b_parameter", 99 * 10**9),
+    ("POST /api/markets", "b_parameter", -1),
+    ("POST /api/markets", "creator", "me"),
+    ("POST /api/trades/buy", "market_id", "x"),
+    ("POST /api/trades/buy", "market_id", MARKET[:-2]),
+    ("POST /api/trades/buy", "outcome", 7),
+    ("POST /api/trades/buy", "max_cost", 0),
+    ("POST /api/trades/buy", "shares", -5),
+    ("POST /api/trades/sell", "shares", 0),
+    ("POST /api/trades/sell", "min_proceeds", -1),
+    (f"POST /api/markets/{MARKET}/resolve", "ipfs_evidence_hash", "Qm"),
+    (f"POST /api/markets/{MARKET}/resolve", "ipfs_evidence_hash", "Q" * 46),
+    (f"POST /api/markets/{MARKET}/resolve", "outcome", "maybe"),
+    ("POST /api/votes/proposal", "market_id", "nope"),
+    ("POST /api/votes/proposal", "vote", "agree"),
+    ("POST /api/votes/proposal", "vote", None),
+    ("POST /api/votes/proposal", "vote", []),
+    ("POST /api/votes/dispute", "vote", "like"),
+    ("POST /api/discussions", "content", ""),
+    ("POST /api/discussions", "content", "   "),
+    ("POST /api/discussions", "content", "x" * 1001),
+    ("POST /api/discussions", "market_id", None),
+]
+_QUERIES = [
+    ("/api/markets?limit=-1", "limit"),
+    ("/api/markets?limit=201", "limit"),
+    ("/api/markets?limit=abc", "limit"),
+    ("/api/markets?limit=99999999999999999999999", "limit"),
+    ("/api/markets?limit=1.5", "limit"),
+    ("/api/markets?offset=-1", "offset"),
+    ("/api/markets?offset=1000001", "offset"),
+    ("/api/markets?state=OPEN", "state"),
+    ("/api/markets?state=7", "state"),
+    ("/api/markets?state=%00", "state"),
+    ("/api/markets?state=%F0%9F", "state"),
+    ("/api/markets?category=weather", "category"),
+    ("/api/markets?creator=x", "creator"),
+    ("/api/markets/activity?type=vote", "type"),
+    ("/api/markets/activity?limit=x", "limit"),
+    ("/api/markets/trending?limit=x", "limit"),
+    ("/api/markets/xyz", "market"),
+    (f"/api/markets/{MARKET[:-1]}", "market"),
+    (f"/api/markets/{MARKET}0", "market"),
+    ("/api/markets/%00", "market"),
+    ("/api/markets/1%2C2/related", "market"),
+    (f"/api/markets/{MARKET}/related?limit=-1", "limit"),
+    ("/api/markets/xyz/stats", "market"),
+    ("/api/markets/xyz/price-history", "market"),
+    (f"/api/markets/{MARKET}/price-history?limit=x", "limit"),
+    ("/api/markets/xyz/trades", "market"),
+    (f"/api/markets/{MARKET}/trades?order=up", "order"),
+    ("/api/markets/xyz/votes", "market"),
+    (f"/api/markets/{MARKET}/votes?type=all", "type"),
+    ("/api/votes/xyz", "market"),
+    (f"/api/votes/opinion/{MARKET}", "kind"),
+    ("/api/votes/proposal/xyz", "market"),
+    (f"/api/votes/proposal/{MARKET}/message", "vote"),
+    (f"/api/votes/proposal/{MARKET}/message?vote=maybe", "vote"),
+    ("/api/discussions/xyz", "market"),
+    ("/api/users/0x1", "wallet"),
+    ("/api/users/1111/trades", "wallet"),
+    (f"/api/users/{WALLET}/trades?limit=x", "limit"),
+    ("/api/users/1111/votes", "wallet"),
+    (f"/api/users/{WALLET}/votes?type=x", "type"),
+    ("/api/users/1111/positions", "wallet"),
+    ("/api/positions/invalid-wallet", "wallet"),
+]
+# Refused before any member is looked at.
+_HOSTILE = {
+    "nothing": b"",
+    "half": b'{"market_id": "',
+    "a list": b"[]",
+    "a number": b"5",
+    "null": b"null",
+    "no UTF-8": b'{"market_id": "\xff"}',
+    "half a surrogate": b'{"market_id": "\\ud800"}',
+    "NUL": b'{"market_id": "a\\u0000b"}',
+    "NUL in a name": b'{"a\\u0000b": 1}',
+    "deep": b"[" * 10_000,
+    "deep object": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "33 deep": b'{"market_id":' + b"[" * 33 + b"]" * 33 + b"}",
+    "huge integer": b'{"market_id": 1' + b"0" * 30 + b"}",
+    "5000 digits": b'{"market_id": ' + b"9" * 5000 + b"}",
+    "not a number": b'{"market_id": NaN}',
+    "twice": b'{"market_id": 1}{"market_id": 2}',
+    "BOM": b"\xef\xbb\xbf{}",
+}
+
+
+@pytest.fixture(scope="module")
+def shared(module_settings: Settings) -> Any:
+    """One client for all cases of this module: none of them may write."""
+    with TestClient(create_app(module_settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+def refused(answer: Any, status: int, path: str) -> dict[str, Any]:
+    """The body of an error, after a look at its shape."""
+    assert answer.status_code == status, answer.text
+    body: dict[str, Any] = answer.json()
+    assert set(body) <= {"error", "message", "status", "timestamp", "path", "details"}
+    assert body["status"] == status
+    assert body["path"] == path
+    assert body["timestamp"].endswith("Z")
+    assert body["error"]
+    assert body["message"]
+    for word in ("Traceback", "SELECT", "sqlalchemy", "psycopg", "msgspec", "/work"):
+        assert word not in answer.text
+    return body
+
+
+def names(body: dict[str, Any], field: str) -> bool:
+    """Whether one of the details is about this field, or a member of it."""
+    return any(
+        detail["field"] == field or detail["field"].startswith((f"{field}.", f"{field}["))
+        for detail in body["details"]
+    )
+
+
+@pytest.mark.parametrize(("route", "field", "value"), _WRONG)
+def test_a_wrong_member_is_named(shared: Client, route: str, field: str, value: Any) -> None:
+    method, path = route.split(" ")
+    body = _BODIES[route] | {field: value} | signed_in(Keypair())
+    answer = shared.request(method, path, json=body)
+    assert names(refused(answer, 400, path), field), answer.text
+
+
+@pytest.mark.parametrize("route", _BODIES)
+def test_a_missing_and_an_unknown_member_are_named(shared: Client, route: str) -> None:
+    method, path = route.split(" ")
+    for field in _BODIES[route]:
+        body = {name: value for name, value in _BODIES[route].items() if name != field}
+        assert names(refused(shared.request(method, path, json=body), 400, path), field)
+    answer = shared.request(method, path, json=_BODIES[route] | {"is_admin": True})
+    assert names(refused(answer, 400, path), "is_admin"), answer.text
+
+
+@pytest.mark.parametrize(("url", "field"), _QUERIES)
+def test_a_wrong_path_or_query_is_named(shared: Client, url: str, field: str) -> None:
+    answer = shared.get(url)
+    assert answer.status_code == 400, answer.text
+    assert names(answer.json(), field), answer.text
+
+
+def test_the_values_that_would_do_are_told(shared: Client) -> None:
+    answer = shared.post("/api/markets", json=_NEW | {"category": "x"}).json()
+    assert answer["details"][0]["message"].startswith("must be one of politics, sports")
+    answer = shared.get(f"/api/markets/{MARKET}/votes?type=x").json()
+    assert answer["message"] == "type: must be one of proposal, dispute"
+
+
+@pytest.mark.parametrize("route", _BODIES)
+def test_hostile_bodies_are_refused(shared: Client, route: str) -> None:
+    method, path = route.split(" ")
+    for name, body in _HOSTILE.items():
+        if method == "DELETE" and name in ("nothing", "null"):
+            continue
+        answer = shared.request(
+            method, path, content=body, headers={"Content-Type": "application/json"}
+        )
+        assert refused(answer, 400, path)["details"], name
+
+
+@pytest.mark.parametrize("route", _BODIES)
+def test_other_kinds_and_sizes_of_bodies_are_refused(shared: Client, route: str) -> None:
+    method, path = route.split(" ")
+    body = json.dumps(_BODIES[route]).encode()
+    for headers in (
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ):
+        refused(shared.request(method, path, content=body, headers=headers), 415, path)
+    large = body + b" " * MAX_BODY
+    answer = shared.request(
+        method, path, content=large, headers={"Content-Type": "application/json"}
+    )
+    refused(answer, 413, path)
+
+
+def test_unknown_paths_and_methods_have_the_same_shape(shared: Client) -> None:
+    refused(shared.get("/api/nothing"), 404, "/api/nothing")
+    refused(shared.get("/api/markets/a/b/c"), 404, "/api/markets/a/b/c")
+    answer = shared.put("/api/markets", json={})
+    refused(answer, 405, "/api/markets")
+    assert "GET" in answer.headers["allow"]
+    refused(shared.get(f"/api/markets/{MARKET}"), 404, f"/api/markets/{MARKET}")
+
+
+def test_every_answer_carries_the_headers_of_safety(shared: Client) -> None:
+    for url in ("/health", "/nothing", "/api/markets?limit=x", "/docs"):
+        headers = shared.get(url, headers={"Origin": "http://localhost:3000"}).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["access-control-allow-origin"] == "http://localhost:3000"
+    foreign = shared.get("/health", headers={"Origin": "https://evil.example"}).headers
+    assert "access-control-allow-origin" not in foreign
+    asked = {"Origin": "http://localhost:3004", "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "authorization,content-type"
+    preflight = shared.options("/api/markets", headers=asked)
+    assert preflight.status_code == 204
+    assert "authorization" in preflight.headers["access-control-allow-headers"].lower()

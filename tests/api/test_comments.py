@@ -1,0 +1,117 @@
+"""Signing in by either carrier and text; comments, and whose they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from solders.keypair import Keypair
+from sqlalchemy import Engine, text
+
+from tests.api.seed import ADDRESS, market
+from tests.api.wallets import SIGN_IN, header, milliseconds, proof, signed_in
+
+Client = TestClient[Litestar]
+MARKET = b"\xcd" * 32
+
+
+@pytest.fixture
+def somewhere(ledger: Engine) -> str:
+    """A market to comment on."""
+    with ledger.begin() as conn:
+        market(conn, MARKET)
+    return MARKET.hex()
+
+
+def post(client: Client, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+    """POST /api/discussions."""
+    return client.post("/api/discussions", json=body, headers=headers)
+
+
+def test_a_comment_is_listed_announced_and_deleted_by_its_author_alone(
+    client: Client, somewhere: str
+) -> None:
+    author, other = Keypair(), Keypair()
+    with client.websocket_connect("/ws") as socket:
+        socket.receive_json()
+        socket.send_json({"action": "subscribe", "market_id": somewhere})
+        socket.receive_json()
+        body = {"market_id": ADDRESS(MARKET), "content": "  Hört, hört! 🗳️  "}
+        answer = post(client, body | signed_in(author))
+        assert answer.status_code == 201
+        comment = answer.json()["discussion"]
+        assert comment["content"] == "Hört, hört! 🗳️"
+        assert comment["market_id"] == somewhere
+        assert comment["user_wallet"] == str(author.pubkey())
+        frame = socket.receive_json(timeout=3)
+        assert frame["type"] == "discussion"
+        assert frame["data"]["action"] == "created"
+        assert frame["data"]["postId"] == comment["id"]
+
+        path = f"/api/discussions/{comment['id']}"
+        assert client.request("DELETE", path, json=signed_in(other)).status_code == 403
+        listed = client.get(f"/api/discussions/{somewhere}").json()
+        assert [row["id"] for row in listed["discussions"]] == [comment["id"]]
+        assert client.delete(path, headers=header(author)).json()["message"]
+        assert socket.receive_json(timeout=3)["data"]["action"] == "deleted"
+    assert client.get(f"/api/discussions/{somewhere}").json()["discussions"] == []
+    assert client.request("DELETE", path, json=signed_in(author)).status_code == 404
+
+
+def test_both_carriers_and_both_texts_are_accepted(client: Client, somewhere: str) -> None:
+    wallet = Keypair()
+    body = {"market_id": somewhere, "content": "hello"}
+    assert post(client, body | signed_in(wallet)).status_code == 201
+    assert post(client, body, header(wallet)).status_code == 201
+    frontend = proof(wallet, f"Sign in to ZMART\nTimestamp: {milliseconds()}")
+    assert post(client, body | frontend).status_code == 201
+    assert client.get(f"/api/discussions/{somewhere}").json()["total"] == 3
+
+
+def _cases() -> dict[str, tuple[dict[str, Any], dict[str, str], int, str]]:
+    wallet, other = Keypair(), Keypair()
+    good = signed_in(wallet)
+    return {
+        "nothing": ({}, {}, 401, "message"),
+        "no signature": ({"message": good["message"], "wallet": good["wallet"]}, {}, 401, "sig"),
+        "bearer": ({}, {"Authorization": "Bearer abc"}, 401, "Signature"),
+        "empty header": ({}, {"Authorization": "Signature "}, 401, "message"),
+        "too old": (signed_in(wallet, 301), {}, 401, "message"),
+        "from the future": (signed_in(wallet, -301), {}, 401, "message"),
+        "old header": ({}, header(wallet, 301), 401, "message"),
+        "other text": (proof(wallet, f"Hello {milliseconds()}"), {}, 401, "message"),
+        "no time": (proof(wallet, SIGN_IN), {}, 401, "message"),
+        "other wallet": (good | {"wallet": str(other.pubkey())}, {}, 401, "signature"),
+        "other message": (good | {"message": good["message"] + "."}, {}, 401, "signature"),
+        "bad wallet": (good | {"wallet": "0OIl"}, {}, 400, "wallet"),
+        "short wallet": (good | {"wallet": "1111"}, {}, 400, "wallet"),
+        "bad signature": (good | {"signature": "zzz"}, {}, 400, "signature"),
+        "long message": (good | {"message": "x" * 3000}, {}, 400, "message"),
+    }
+
+
+@pytest.mark.parametrize("case", list(_cases()))
+def test_a_proof_that_does_not_hold_is_refused_and_writes_nothing(
+    client: Client, somewhere: str, ledger: Engine, case: str
+) -> None:
+    members, headers, status, named = _cases()[case]
+    answer = post(client, {"market_id": somewhere, "content": "hello"} | members, headers)
+    assert answer.status_code == status, answer.text
+    assert named in answer.text
+    if status == 401:
+        assert answer.headers["www-authenticate"] == "Signature"
+    with ledger.connect() as conn:
+        assert conn.execute(text("SELECT count(*) FROM community.discussions")).scalar() == 0
+        assert conn.execute(text("SELECT count(*) FROM community.users")).scalar() == 0
+
+
+def test_the_body_is_looked_at_before_the_proof(client: Client, somewhere: str) -> None:
+    assert post(client, {"market_id": somewhere, "content": ""}).status_code == 400
+    assert post(client, {"market_id": somewhere, "content": "ok"}).status_code == 401
+
+
+def test_a_comment_belongs_to_a_market_that_exists(client: Client) -> None:
+    body = {"market_id": "ee" * 32, "content": "hello"} | signed_in(Keypair())
+    assert post(client, body).status_code == 404

@@ -1,0 +1,64 @@
+"""The description says what is served, and its page needs nobody else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from litestar import Litestar
+from litestar.testing import TestClient
+
+Client = TestClient[Litestar]
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+
+def described(client: Client) -> dict[str, Any]:
+    """The description."""
+    answer: dict[str, Any] = client.get("/docs/openapi.json").json()
+    return answer
+
+
+def test_every_route_is_described_and_every_description_is_a_route(client: Client) -> None:
+    served = set()
+    for route in client.app.routes:
+        path = _PARAMETER.sub(r"{\1}", route.path)
+        if path.startswith("/docs") or path in ("/", "/ws"):
+            continue
+        served |= {
+            (method, path) for method in getattr(route, "methods", ()) if method != "OPTIONS"
+        }
+    paths = described(client)["paths"]
+    told = {(method.upper(), path) for path, item in paths.items() for method in item}
+    assert told == served
+    assert len(told) >= 25
+
+
+def test_operations_have_names_tags_failures_and_their_bodies(client: Client) -> None:
+    document = described(client)
+    names = []
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            names.append(operation["operationId"])
+            assert operation["tags"], operation["operationId"]
+            assert "503" in operation["responses"]
+            if method != "get":
+                assert {"400", "401", "413", "415"} <= set(operation["responses"])
+                assert operation["security"]
+                assert "requestBody" in operation
+            for status, answer in operation["responses"].items():
+                schema = str(answer.get("content", {}).get("application/json", {}))
+                assert ("ErrorBody" in schema) == (status >= "400"), (names[-1], status)
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][A-Za-z]+\d?", name) for name in names), names
+
+
+def test_the_page_and_its_files_come_from_here(client: Client) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    links = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert len(links) == 4
+    for link in links:
+        assert link.startswith("/docs/assets/"), link
+        assert client.get(link).status_code == 200
+    assert "script-src 'self' 'unsafe-inline'" in page.headers["content-security-policy"]
+    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
