@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from solders.hash import Hash
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 T = TypeVar("T")
 Commitment = Literal["processed", "confirmed", "finalized"]
@@ -96,32 +97,32 @@ class Contextual(msgspec.Struct, Generic[T]):
 
 
 class AccountRow(msgspec.Struct):
-    """An account; ``data`` is (base64, "base64")."""
+    """An account; ``data`` is its bytes and the encoding they came in."""
 
-    owner: str
+    owner: Pubkey
     lamports: int
-    data: tuple[str, str]
+    data: tuple[bytes, str]
     executable: bool = False
 
 
 class KeyedRow(msgspec.Struct):
     """An account with its address."""
 
-    pubkey: str
+    pubkey: Pubkey
     account: AccountRow
 
 
 class BlockhashRow(msgspec.Struct, rename="camel"):
     """The value of getLatestBlockhash."""
 
-    blockhash: str
+    blockhash: Hash
     last_valid_block_height: int
 
 
 class SignatureRow(msgspec.Struct, rename="camel"):
     """A row of getSignaturesForAddress."""
 
-    signature: str
+    signature: Signature
     slot: int
     err: Any = None
     block_time: int | None = None

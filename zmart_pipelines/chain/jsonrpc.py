@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import msgspec
+from solders.hash import Hash, ParseHashError
+from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 T = TypeVar("T")
 
@@ -102,6 +105,8 @@ class JsonRpc:
             headers={"content-type": "application/json"},
             # A proxy from the environment must not stand between us and our own machine.
             trust_env=not _is_local(parts.hostname),
+            # Loading the certificates takes longer than many calls; plain HTTP needs none.
+            verify=parts.scheme == "https",
         )
         self._attempts = attempts
         self._sleep = sleep
@@ -183,9 +188,19 @@ class JsonRpc:
         if answer is None or answer.id != number:
             raise RpcUnavailable(f"{method}: {self.label} did not answer in JSON-RPC")
         try:
-            return msgspec.json.decode(answer.result, type=result)
+            return msgspec.json.decode(answer.result, type=result, dec_hook=_from_base58)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
+
+
+def _from_base58(kind: type, value: Any) -> Any:
+    """Keys, hashes and signatures, which JSON holds as base58 texts."""
+    if kind not in (Pubkey, Hash, Signature):
+        raise NotImplementedError(kind)
+    try:
+        return kind.from_string(value)
+    except (TypeError, ValueError, ParseHashError):
+        raise ValueError(f"not a base58 {kind.__name__.lower()}") from None
 
 
 def _is_local(host: str) -> bool:

@@ -8,12 +8,11 @@ instead of answering from the past. Errors: see ``zmart_pipelines.chain.jsonrpc`
 from __future__ import annotations
 
 import struct
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -69,22 +68,7 @@ def _options(**values: Any) -> dict[str, Any]:
 
 
 def _account(row: AccountRow) -> AccountData:
-    try:
-        return AccountData(
-            Pubkey.from_string(row.owner),
-            row.lamports,
-            b64decode(row.data[0], validate=True),
-            row.executable,
-        )
-    except ValueError as error:
-        raise RpcUnavailable(f"unexpected account: {error}") from None
-
-
-def _signature(text: str) -> bytes:
-    try:
-        return bytes(Signature.from_string(text))
-    except ValueError:
-        raise RpcUnavailable("unexpected result: not a base58 signature") from None
+    return AccountData(row.owner, row.lamports, row.data[0], row.executable)
 
 
 class RpcClient(JsonRpc):
@@ -104,9 +88,7 @@ class RpcClient(JsonRpc):
             "getLatestBlockhash", [{"commitment": commitment}], Contextual[BlockhashRow]
         )
         value = answer.value
-        return Blockhash(
-            Hash.from_string(value.blockhash), value.last_valid_block_height, answer.context.slot
-        )
+        return Blockhash(value.blockhash, value.last_valid_block_height, answer.context.slot)
 
     def account(
         self, address: Pubkey, commitment: Commitment, min_context_slot: int | None = None
@@ -169,9 +151,7 @@ class RpcClient(JsonRpc):
         answer = self.read(
             "getProgramAccounts", [str(program), options], Contextual[list[KeyedRow]]
         )
-        rows = [
-            (Pubkey.from_string(row.pubkey), _account(row.account).data) for row in answer.value
-        ]
+        rows = [(row.pubkey, row.account.data[0]) for row in answer.value]
         return At(answer.context.slot, rows)
 
     def signatures_for_address(
@@ -199,7 +179,7 @@ class RpcClient(JsonRpc):
         rows = self.read("getSignaturesForAddress", [str(address), options], list[SignatureRow])
         return [
             SignatureInfo(
-                _signature(row.signature),
+                bytes(row.signature),
                 row.slot,
                 row.transaction_index,
                 row.err,
@@ -291,8 +271,9 @@ class RpcClient(JsonRpc):
             maxRetries=0,
             minContextSlot=min_context_slot,
         )
-        text = self.call("sendTransaction", [b64encode(transaction).decode(), options], str)
-        return _signature(text)
+        return bytes(
+            self.call("sendTransaction", [b64encode(transaction).decode(), options], Signature)
+        )
 
     def chain_clock(self, commitment: Commitment) -> Clock:
         """The clock that the program's time windows are measured by."""
@@ -311,7 +292,7 @@ class RpcClient(JsonRpc):
 
     def airdrop(self, address: Pubkey, lamports: int) -> bytes:
         """Ask a test cluster for lamports; the signature of the transfer."""
-        return _signature(self.call("requestAirdrop", [str(address), lamports], str))
+        return bytes(self.call("requestAirdrop", [str(address), lamports], Signature))
 
     def prioritization_fees(self, addresses: Sequence[Pubkey]) -> list[PrioritizationFee]:
         """Fees that recently landed for transactions that lock all these as writable."""

@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chain.endpoint import Endpoint
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """A scripted RPC endpoint."""
+    server = Endpoint()
+    yield server
+    server.close()

@@ -1,0 +1,200 @@
+"""One RPC call over real HTTP: what is retried, what is not, and what errors say."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+
+import pytest
+
+from tests.chain.endpoint import Endpoint, Script, fault, reply, result
+from zmart_pipelines.chain.jsonrpc import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    JsonRpc,
+    RateLimited,
+    RpcError,
+    RpcUnavailable,
+)
+
+SECRET = "sentinel-api-key"
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def rpc(endpoint: Endpoint, pauses: list[float]) -> Iterator[JsonRpc]:
+    url = f"{endpoint.url}/{SECRET}?api-key={SECRET}"
+    with JsonRpc(url, 0.3, sleep=pauses.append) as client:
+        yield client
+
+
+TRANSIENT: list[Script] = [
+    fault(-32005, "Node is behind by 42 slots"),
+    fault(-32016, "Minimum context slot has not been reached"),
+    fault(-32004, "Block not available for slot 1"),
+    reply(status=500, body=b"oops"),
+    reply(status=502, body=b"<html>Bad gateway</html>"),
+    reply(status=503),
+    reply(drop=True),
+    reply(body=b"not json"),
+    reply(body=b"[" * 100_000),
+    reply(body=b"{}"),
+    reply(body=b'{"jsonrpc":"2.0","id":999999,"result":1}'),
+    reply(status=429),
+    fault(429, "Too many requests"),
+    reply(body=b'{"id":1,"result":7}', delay=0.6),
+]
+
+
+@pytest.mark.parametrize("script", TRANSIENT)
+def test_reads_are_repeated(
+    endpoint: Endpoint, rpc: JsonRpc, pauses: list[float], script: Script
+) -> None:
+    endpoint.answer(script, result(7))
+    assert rpc.read("getSlot", [], int) == 7
+    assert len(endpoint.requests) == 2
+    assert len(pauses) == 1
+    assert FIRST_PAUSE / 2 <= pauses[0] <= FIRST_PAUSE
+
+
+@pytest.mark.parametrize("script", TRANSIENT)
+def test_calls_are_sent_once(
+    endpoint: Endpoint, rpc: JsonRpc, pauses: list[float], script: Script
+) -> None:
+    endpoint.answer(script, result(7))
+    with pytest.raises((RpcError, RpcUnavailable)):
+        rpc.call("sendTransaction", [], int)
+    assert len(endpoint.requests) == 1
+    assert pauses == []
+
+
+@pytest.mark.parametrize("script", TRANSIENT)
+def test_the_last_error_is_told_without_secrets(
+    endpoint: Endpoint, rpc: JsonRpc, pauses: list[float], script: Script
+) -> None:
+    endpoint.answer(script)
+    with pytest.raises((RpcError, RpcUnavailable)) as error:
+        rpc.read("getSlot", [], int)
+    assert len(endpoint.requests) == 4
+    assert len(pauses) == 3
+    assert str(error.value).startswith("getSlot: ")
+    chain: list[BaseException | None] = [error.value, error.value.__cause__]
+    assert SECRET not in repr([(str(e), repr(e)) for e in chain])
+    assert error.value.__suppress_context__ or error.value.__context__ is None
+
+
+def test_pauses_grow(endpoint: Endpoint, rpc: JsonRpc, pauses: list[float]) -> None:
+    endpoint.answer(fault(-32005, "behind"))
+    with pytest.raises(RpcError):
+        rpc.read("getSlot", [], int)
+    for number, pause in enumerate(pauses):
+        assert FIRST_PAUSE * 2**number / 2 <= pause <= FIRST_PAUSE * 2**number
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        fault(-32602, "Invalid params"),
+        fault(-32601, "Method not found"),
+        fault(-32015, "Transaction version (1) is not supported"),
+    ],
+)
+def test_mistakes_are_not_repeated(
+    endpoint: Endpoint, rpc: JsonRpc, pauses: list[float], script: Script
+) -> None:
+    endpoint.answer(script)
+    with pytest.raises(RpcError, match=r"getSlot: .* \(-32"):
+        rpc.read("getSlot", [], int)
+    assert len(endpoint.requests) == 1
+
+
+def test_an_error_keeps_its_data(endpoint: Endpoint, rpc: JsonRpc) -> None:
+    endpoint.answer(fault(-32002, "simulation failed", {"err": "AlreadyProcessed"}, status=400))
+    with pytest.raises(RpcError) as error:
+        rpc.call("sendTransaction", [], str)
+    assert (error.value.code, error.value.data) == (-32002, {"err": "AlreadyProcessed"})
+    assert not error.value.transient
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [
+        (lambda: "3", 3, 3),
+        (lambda: formatdate(time.time() + 5, usegmt=True), 3, 5),
+        (lambda: "soon", 0, FIRST_PAUSE),
+        (lambda: formatdate(0, usegmt=True), 0, FIRST_PAUSE),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_obeyed(
+    endpoint: Endpoint,
+    rpc: JsonRpc,
+    pauses: list[float],
+    status: int,
+    value: Callable[[], str],
+    low: float,
+    high: float,
+) -> None:
+    endpoint.answer(reply(status=status, headers={"Retry-After": value()}), result(7))
+    assert rpc.read("getSlot", [], int) == 7
+    assert low <= pauses[0] <= high
+
+
+def test_a_long_retry_after_is_the_callers(
+    endpoint: Endpoint, rpc: JsonRpc, pauses: list[float]
+) -> None:
+    endpoint.answer(reply(status=429, headers={"Retry-After": str(int(LONGEST_PAUSE) + 1)}))
+    with pytest.raises(RateLimited) as error:
+        rpc.read("getSlot", [], int)
+    assert error.value.retry_after == LONGEST_PAUSE + 1
+    assert pauses == []
+
+
+def test_results_of_another_type_are_refused(endpoint: Endpoint, rpc: JsonRpc) -> None:
+    endpoint.answer(result("text"))
+    with pytest.raises(RpcUnavailable, match="getSlot: unexpected result: Expected `int`"):
+        rpc.read("getSlot", [], int)
+
+
+def test_nobody_listens() -> None:
+    endpoint = Endpoint()
+    endpoint.close()
+    with (
+        JsonRpc(f"{endpoint.url}/?k={SECRET}", 0.3, attempts=1) as rpc,
+        pytest.raises(RpcUnavailable) as error,
+    ):
+        rpc.read("getSlot", [], int)
+    assert SECRET not in str(error.value)
+    assert endpoint.url in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8899", "ftp://host/", "http://", "ws://host"])
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(ValueError, match="the RPC URL must be"):
+        JsonRpc(url, 1)
+
+
+def test_the_url_is_used_but_never_logged(
+    endpoint: Endpoint, rpc: JsonRpc, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    endpoint.answer(result(1))
+    rpc.read("getSlot", [], int)
+    assert endpoint.paths == [f"/{SECRET}?api-key={SECRET}"]
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(rpc)
+
+
+def test_a_proxy_is_not_asked_for_our_own_machine(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    endpoint.answer(result(1))
+    with JsonRpc(endpoint.url, 1, attempts=1) as rpc:
+        assert rpc.read("getSlot", [], int) == 1
