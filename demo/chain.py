@@ -7,11 +7,14 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from anchorpy.error import ProgramError
 from anchorpy.program.context import Context
 from anchorpy.program.core import Program
 from anchorpy.provider import Provider, Wallet
+from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Confirmed
+from solana.rpc.core import RPCException, UnconfirmedTxError
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -98,7 +101,9 @@ class Chain:
             program = Program(idl.legacy(), self.program, provider)
             try:
                 await program.rpc[name](ctx=Context(accounts=accounts))
-            except Exception as error:  # anchorpy and solana-py raise many kinds
+            except ProgramError as error:
+                raise Refused(name_of(error.code) or str(error)) from error
+            except (RPCException, SolanaRpcException, UnconfirmedTxError) as error:
                 raise Refused(f"{name}: {error}") from error
 
     def _deliver(self, transaction: bytes) -> None:
