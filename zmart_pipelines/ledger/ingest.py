@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger import announcements, drafts, projection, records, rows
 from zmart_pipelines.ledger.decode import Reading, address_of, decode
+from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.ledger.state import PlacedEvent
 from zmart_pipelines.ledger.timeline import CONFIG_EVENTS
@@ -34,33 +35,10 @@ COLLISIONS: Final = (
     psycopg.errors.SerializationFailure,
 )
 
+__all__ = ["MAX_BATCH", "IngestResult", "in_transaction", "ingest", "withdraw"]
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class IngestResult(msgspec.Struct, frozen=True):
-    """What one call changed.
-
-    :ivar new_transactions: readings stored for the first time.
-    :ivar new_events: events stored for the first time, quarantined ones included.
-    :ivar quarantined: those of them that could not be decoded.
-    :ivar climbed: readings whose commitment rose, or that are no orphans any more.
-    :ivar orphaned: readings that count no more.
-    :ivar ignored: readings that do not concern the program, or that contradict a better
-        settled reading of the same transaction.
-    :ivar markets: ids of the markets whose projection changed.
-    :ivar positions: positions of the frames appended to the stream; after the commit hand
-        them to ``store.stream.announce``.
-    """
-
-    new_transactions: int = 0
-    new_events: int = 0
-    quarantined: int = 0
-    climbed: int = 0
-    orphaned: int = 0
-    ignored: int = 0
-    markets: frozenset[bytes] = frozenset()
-    positions: tuple[int, ...] = ()
 
 
 def ingest(
@@ -97,6 +75,45 @@ def ingest(
     if isinstance(engine_or_conn, Engine):
         return in_transaction(engine_or_conn, work)
     return work(engine_or_conn)
+
+
+def withdraw(conn: Connection, keys: Collection[records.Key], program: Pubkey) -> IngestResult:
+    """Orphan readings (signature, digest) that the chain turned out not to hold.
+
+    Their markets are folded anew and clients told. In the caller's transaction, as its last
+    part; finalized readings stay.
+    """
+    if not keys:
+        return IngestResult()
+    lock_shared(conn, CONFIGURATION)
+    _lock_concerned(conn, [key[0] for key in keys], program)
+    orphaned, lost = records.orphan(conn, keys)
+    refold = set(lost.replaced)
+    if lost.configuration:
+        refold |= projection.refold_configuration(conn)
+    folded = projection.project(conn, program, {}, refold, Commitment.ORPHANED)
+    drafts.match(conn, folded)
+    frames = announcements.announce_folded(
+        conn, folded, orphaned, lost.market_ids, Commitment.ORPHANED
+    )
+    return IngestResult(
+        orphaned=len(orphaned),
+        markets=frozenset(one.market_id for one in folded),
+        positions=tuple(stream.append(conn, frames)),
+    )
+
+
+def _lock_concerned(conn: Connection, signatures: Collection[bytes], program: Pubkey) -> None:
+    """Lock what the stored events of these transactions concern.
+
+    After other locks it is out of the usual order: two such writers may deadlock, and one
+    of them then begins anew.
+    """
+    stored = records.concerned(conn, signatures)
+    if stored.configuration:
+        lock(conn, CONFIGURATION)
+    addresses = {address_of(program, one) for one in stored.market_ids}
+    lock_markets(conn, addresses | stored.addresses)
 
 
 def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
@@ -180,7 +197,8 @@ class _Work:
         # Whatever another writer stored meanwhile is there to climb at the second look.
         for _ in range(2):
             climbing, contradicted, fresh = self._sort(readings, done)
-            self._lock_contradicted(contradicted)
+            if contradicted:
+                _lock_concerned(self.conn, [key[0] for key in contradicted], self.program)
             orphaned, lost = records.orphan(self.conn, contradicted)
             stored = records.insert_transactions(
                 self.conn,
@@ -263,19 +281,6 @@ class _Work:
         if known.commitment is Commitment.FINALIZED or self.source is Source.WEBHOOK:
             return False
         return self.commitment.rank >= known.commitment.rank
-
-    def _lock_contradicted(self, keys: Collection[records.Key]) -> None:
-        """Lock what the contradicted readings concerned, which may be other markets.
-
-        Out of the usual order, so two such writers may deadlock; one of them then begins anew.
-        """
-        if not keys:
-            return
-        stored = records.concerned(self.conn, [key[0] for key in keys])
-        if stored.configuration:
-            lock(self.conn, CONFIGURATION)
-        addresses = {address_of(self.program, one) for one in stored.market_ids}
-        lock_markets(self.conn, addresses | stored.addresses)
 
     def _store_events(self, new: Sequence[Reading]) -> int:
         by_address = {

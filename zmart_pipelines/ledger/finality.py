@@ -1,0 +1,105 @@
+"""What a finalized window leaves out does not count; what only a webhook said is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Final
+
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Engine, func, select
+
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger import coverage
+from zmart_pipelines.ledger.ingest import in_transaction, ingest, withdraw
+from zmart_pipelines.ledger.reading import NOT_FOUND, Unread, fetch
+from zmart_pipelines.ledger.records import Key
+from zmart_pipelines.ledger.results import IngestResult
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables import chain
+
+# How long a webhook's word may stand alone.
+PATIENCE: Final = timedelta(seconds=30)
+LIMIT: Final = 200
+
+_transactions = chain.transactions
+_UNFINAL: Final = (Commitment.REPORTED.value, Commitment.CONFIRMED.value)
+
+
+def withdraw_absent(
+    conn: Connection,
+    first_slot: int,
+    last_slot: int,
+    listed: Collection[bytes],
+    program: Pubkey,
+) -> IngestResult:
+    """Orphan what lies in a closed finalized window without being listed there.
+
+    In the caller's transaction, as its last part.
+
+    :param listed: every signature of the window, from first to last slot inclusive.
+    """
+    rows = conn.execute(
+        select(_transactions.c.signature, _transactions.c.digest).where(
+            _transactions.c.slot.between(first_slot, last_slot),
+            _transactions.c.commitment.in_(_UNFINAL),
+        )
+    )
+    absent = [(row.signature, row.digest) for row in rows if row.signature not in listed]
+    return withdraw(conn, absent, program)
+
+
+def settle_reported(
+    engine: Engine, rpc: RpcClient, settings: Settings, *, patience: timedelta = PATIENCE
+) -> tuple[IngestResult, int]:
+    """Look up readings that only a webhook has told of, once they are ``patience`` old.
+
+    What the node has at confirmed climbs. What it does not have is orphaned where the slot
+    it claims was read completely at finalized, or has not come yet; otherwise it waits.
+
+    :returns: what changed, and how many were looked up.
+    """
+    with engine.connect() as conn:
+        rows = conn.execute(
+            select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot)
+            .where(
+                _transactions.c.commitment == Commitment.REPORTED.value,
+                _transactions.c.seen_at < func.now() - patience,
+            )
+            .order_by(_transactions.c.seen_at)
+            .limit(LIMIT)
+        ).all()
+    if not rows:
+        return IngestResult(), 0
+    tip = rpc.slot("confirmed")
+    found: list[RawTransaction] = []
+    unknown: set[bytes] = set()
+    wanted = [(row.signature, row.slot, None) for row in rows]
+    for answer in fetch(rpc, settings.program, wanted, "confirmed"):
+        if isinstance(answer, RawTransaction):
+            found.append(answer)
+        elif isinstance(answer, Unread) and answer.reason == NOT_FOUND:
+            unknown.add(answer.signature)
+    result = IngestResult()
+    if found:
+        result = ingest(
+            engine,
+            found,
+            source=Source.CONFIRMED_POLL,
+            commitment=Commitment.CONFIRMED,
+            program=settings.program,
+        )
+
+    def void(conn: Connection) -> IngestResult:
+        keys: list[Key] = [
+            (row.signature, row.digest)
+            for row in rows
+            if row.signature in unknown and (row.slot > tip or coverage.is_covered(conn, row.slot))
+        ]
+        return withdraw(conn, keys, settings.program)
+
+    if unknown:
+        result = result.with_(in_transaction(engine, void))
+    return result, len(rows)

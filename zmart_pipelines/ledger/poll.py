@@ -1,0 +1,254 @@
+"""The pollers: what the chain lists is what the ledger must hold.
+
+``poll_confirmed`` is quick and shows what webhooks missed. ``read_finalized_window`` is the
+proof: it reads closed windows of slots at finalized, and records them as covered in the
+transaction after which everything in them is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, Engine, func, select
+
+from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger import coverage, finality, records
+from zmart_pipelines.ledger.ingest import in_transaction, ingest
+from zmart_pipelines.ledger.reading import Unread, fetch, list_window
+from zmart_pipelines.ledger.results import IngestResult
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries import health
+from zmart_pipelines.store.stream import announce
+from zmart_pipelines.store.tables import chain
+
+# Slots read again at each look, against nodes that list late or out of order.
+OVERLAP: Final = 32
+# How far back the first confirmed poll looks; what is older is the finalized window's.
+FIRST_LOOK: Final = 512
+MAX_CONFIRMED_PAGES: Final = 5
+CHUNK: Final = 200
+
+
+class PollReport(msgspec.Struct, frozen=True):
+    """One confirmed poll.
+
+    :ivar first_slot: where it began; ``last_slot`` the node's confirmed slot.
+    :ivar listed: signatures in between; ``fetched`` those that had to be read.
+    :ivar complete: whether all that was listed has been read.
+    """
+
+    first_slot: int
+    last_slot: int
+    listed: int
+    fetched: int
+    unread: int
+    complete: bool
+    result: IngestResult
+
+
+class WindowReport(msgspec.Struct, frozen=True):
+    """One finalized window, from ``first_slot`` to ``last_slot`` (both covered now).
+
+    :ivar holes: between covered ranges, after this window.
+    :ivar gaps: opened for listed transactions that could not be read.
+    :ivar gaps_closed: of those that earlier windows left open.
+    :ivar settled: reported readings that were looked up because they were 30 s old.
+    """
+
+    first_slot: int
+    last_slot: int
+    listed: int
+    fetched: int
+    gaps: int
+    gaps_closed: int
+    settled: int
+    holes: int
+    result: IngestResult
+
+
+def poll_confirmed(
+    engine: Engine, rpc: RpcClient, settings: Settings, *, seconds: float = 1.5
+) -> PollReport:
+    """Read what was confirmed since the last look, within about ``seconds``.
+
+    The cursor moves only when everything listed was read. Raises what RpcClient raises.
+    """
+    program = settings.program
+    tip = rpc.slot("confirmed")
+    with engine.connect() as conn:
+        known = [coverage.cursor(conn, "confirmed"), coverage.cursor(conn, "finalized")]
+    stands = max((slot for slot in known if slot is not None), default=tip - FIRST_LOOK)
+    first = max(0, min(stands, tip) - OVERLAP)
+    listed, closed = list_window(
+        rpc,
+        program,
+        first_slot=first,
+        commitment="confirmed",
+        min_context_slot=tip,
+        page_size=settings.poll_page_size,
+        max_pages=MAX_CONFIRMED_PAGES,
+    )
+    wanted = _missing(engine, listed, Commitment.CONFIRMED)
+    read: list[RawTransaction] = []
+    unread = late = 0
+    for answer in fetch(rpc, program, wanted, "confirmed", seconds=seconds):
+        if answer is None:
+            late += 1
+        elif isinstance(answer, Unread):
+            unread += 1
+        else:
+            read.append(answer)
+    result = _ingest(engine, read, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings)
+    # A window too long to close is left to the finalized reader, which pages to its end.
+    if late == 0:
+        with engine.begin() as conn:
+            coverage.advance(conn, "confirmed", tip)
+    return PollReport(
+        first_slot=first,
+        last_slot=tip,
+        listed=len(listed),
+        fetched=len(read),
+        unread=unread,
+        complete=closed and late == 0 and unread == 0,
+        result=result,
+    )
+
+
+def read_finalized_window(engine: Engine, rpc: RpcClient, settings: Settings) -> WindowReport:
+    """Read everything from the cursor to the finalized slot, and cover it.
+
+    Also retries what earlier windows could not read, and looks up readings that only a
+    webhook has told of. Idempotent; a failure in between leaves the cursor where it was.
+    """
+    program = settings.program
+    closed = retry_gaps(engine, rpc, settings)
+    settled, looked_up = finality.settle_reported(engine, rpc, settings)
+    tip = rpc.slot("finalized")
+    with engine.connect() as conn:
+        stands = coverage.cursor(conn, "finalized")
+    first = 0 if stands is None else max(0, min(stands + 1, tip) - OVERLAP)
+    rows, _ = list_window(
+        rpc,
+        program,
+        first_slot=first,
+        commitment="finalized",
+        min_context_slot=tip,
+        page_size=settings.poll_page_size,
+    )
+    listed = [row for row in rows if row.slot <= tip]
+    read: list[RawTransaction] = []
+    gaps: list[records.Gap] = []
+    wanted = _missing(engine, listed, Commitment.FINALIZED)
+    for answer in fetch(rpc, program, wanted, "finalized"):
+        if isinstance(answer, Unread):
+            gaps.append(records.Gap(answer.signature, "unread", answer.slot, answer.reason))
+        elif answer is not None:
+            read.append(answer)
+    result = _ingest(engine, read, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+
+    def close(conn: Connection) -> IngestResult:
+        records.open_gaps(conn, gaps)
+        coverage.cover(conn, first, tip)
+        coverage.advance(conn, "finalized", tip)
+        return finality.withdraw_absent(
+            conn, first, tip, {row.signature for row in listed}, program
+        )
+
+    result = result.with_(settled).with_(in_transaction(engine, close))
+    announce(settings.redis_url.get_secret_value(), result.positions)
+    with engine.connect() as conn:
+        ranges = health.coverage(conn)
+    return WindowReport(
+        first_slot=first,
+        last_slot=tip,
+        listed=len(listed),
+        fetched=len(read),
+        gaps=len(gaps),
+        gaps_closed=closed,
+        settled=looked_up,
+        holes=max(0, len(ranges) - 1),
+        result=result,
+    )
+
+
+def retry_gaps(engine: Engine, rpc: RpcClient, settings: Settings, *, limit: int = 50) -> int:
+    """Read again what is listed but was not there; how many gaps that closed."""
+    gaps = chain.gaps
+    with engine.connect() as conn:
+        due = conn.execute(
+            select(gaps.c.signature, gaps.c.slot)
+            .where(
+                gaps.c.closed_at.is_(None),
+                gaps.c.kind == "unread",
+                gaps.c.retry_at <= func.now(),
+            )
+            .order_by(gaps.c.retry_at)
+            .limit(limit)
+        ).all()
+    read: list[RawTransaction] = []
+    still: list[records.Gap] = []
+    wanted = [(row.signature, row.slot, None) for row in due]
+    for answer in fetch(rpc, settings.program, wanted, "finalized"):
+        if isinstance(answer, Unread):
+            still.append(records.Gap(answer.signature, "unread", answer.slot, answer.reason))
+        elif answer is not None:
+            read.append(answer)
+    _ingest(engine, read, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+    if still:
+        with engine.begin() as conn:
+            records.open_gaps(conn, still)
+    return len(read)
+
+
+def _missing(
+    engine: Engine, listed: Sequence[SignatureInfo], level: Commitment
+) -> list[tuple[bytes, int | None, int | None]]:
+    """What must be read of a listing: what is not there, not so settled, or elsewhere.
+
+    What was read before it was finalized is read again: until then it may have moved.
+    """
+    if not listed:
+        return []
+    table = chain.transactions
+    with engine.connect() as conn:
+        rows = conn.execute(
+            select(table.c.signature, table.c.slot, table.c.commitment).where(
+                table.c.signature.in_([row.signature for row in listed]),
+                table.c.commitment != Commitment.ORPHANED.value,
+            )
+        ).all()
+    held = {
+        row.signature: row.slot for row in rows if Commitment(row.commitment).rank >= level.rank
+    }
+    return [
+        (row.signature, row.slot, row.index_in_block)
+        for row in listed
+        if held.get(row.signature) != row.slot
+    ]
+
+
+def _ingest(
+    engine: Engine,
+    transactions: Sequence[RawTransaction],
+    source: Source,
+    commitment: Commitment,
+    settings: Settings,
+) -> IngestResult:
+    """Ingest in the chain's order, a chunk per database transaction, and announce."""
+    result = IngestResult()
+    for start in range(0, len(transactions), CHUNK):
+        result = result.with_(
+            ingest(
+                engine,
+                transactions[start : start + CHUNK],
+                source=source,
+                commitment=commitment,
+                program=settings.program,
+            )
+        )
+        announce(settings.redis_url.get_secret_value(), result.positions)
+    return result

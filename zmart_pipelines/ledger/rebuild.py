@@ -1,0 +1,127 @@
+"""Dropping the projection and folding it anew from the ledger, while reads go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
+
+import msgspec
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Engine, select
+
+from zmart_pipelines.ledger import fold, projection, rows
+from zmart_pipelines.ledger.decode import address_of
+from zmart_pipelines.ledger.ingest import in_transaction
+from zmart_pipelines.ledger.sources import Commitment
+from zmart_pipelines.ledger.state import state_hash
+from zmart_pipelines.ledger.timeline import Timeline
+from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
+from zmart_pipelines.store.tables import chain, market
+
+# Markets folded in one transaction: their ingest waits for it, others go on.
+CHUNK: Final = 200
+
+
+class RebuildReport(msgspec.Struct, frozen=True):
+    """What a rebuild did.
+
+    :ivar changed: markets whose stored state was not the fold of the ledger before.
+    :ivar hashes: state hash by market id, after.
+    """
+
+    markets: int
+    events: int
+    changed: tuple[bytes, ...]
+    hashes: dict[bytes, str]
+
+
+class HashMismatch(msgspec.Struct, frozen=True):
+    """A market whose stored state is not the fold of its events (None: not there)."""
+
+    market_id: bytes
+    folded: str | None
+    stored: str | None
+
+
+def rebuild(
+    engine: Engine,
+    program: Pubkey,
+    market_ids: Collection[bytes] | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> RebuildReport:
+    """Fold these markets (default: all, and the configuration) from the ledger and store them.
+
+    Each chunk of markets is replaced in one transaction, so readers see it before or after.
+
+    :param progress: called with the markets done and their total.
+    """
+    if market_ids is None:
+        in_transaction(engine, _configuration)
+        with engine.connect() as conn:
+            wanted = all_markets(conn)
+    else:
+        wanted = sorted(market_ids)
+    changed: list[bytes] = []
+    hashes: dict[bytes, str] = {}
+    events = 0
+    for chunk in _chunks(wanted):
+
+        def work(conn: Connection, chunk: Sequence[bytes] = chunk) -> int:
+            lock_shared(conn, CONFIGURATION)
+            lock_markets(conn, [address_of(program, one) for one in chunk])
+            before = {
+                market_id: state_hash(stored)
+                for market_id, stored in rows.projections(conn, chunk).items()
+            }
+            projection.project(conn, program, {}, chunk, Commitment.ORPHANED)
+            after = {
+                market_id: state_hash(stored)
+                for market_id, stored in rows.projections(conn, chunk).items()
+            }
+            hashes.update(after)
+            changed.extend(one for one in chunk if before.get(one) != after.get(one))
+            return sum(len(found) for found in rows.market_events(conn, chunk, program).values())
+
+        events += in_transaction(engine, work)
+        if progress is not None:
+            progress(min(len(hashes), len(wanted)), len(wanted))
+    return RebuildReport(len(wanted), events, tuple(changed), hashes)
+
+
+def verify(
+    conn: Connection, program: Pubkey, market_ids: Collection[bytes] | None = None
+) -> list[HashMismatch]:
+    """Where the stored projection is not the fold of the ledger; good: nowhere.
+
+    Run it in a REPEATABLE READ transaction, so that both are of the same moment.
+    """
+    wanted = all_markets(conn) if market_ids is None else sorted(market_ids)
+    history = Timeline(rows.configuration_changes(conn))
+    found = []
+    for chunk in _chunks(wanted):
+        stored = rows.projections(conn, chunk)
+        for market_id, events in rows.market_events(conn, chunk, program).items():
+            folded = fold.fold((one.placed for one in events), history)
+            expected = None if folded.market is None else state_hash(folded)
+            actual = state_hash(stored[market_id]) if market_id in stored else None
+            if expected != actual:
+                found.append(HashMismatch(market_id, expected, actual))
+    return found
+
+
+def all_markets(conn: Connection) -> list[bytes]:
+    """Ids of all markets that the ledger or the projection knows."""
+    events = chain.events
+    named = select(events.c.market_id).where(events.c.market_id.isnot(None))
+    return sorted(conn.execute(named.union(select(market.markets.c.market_id))).scalars())
+
+
+def _configuration(conn: Connection) -> None:
+    lock(conn, CONFIGURATION)
+    projection.refold_configuration(conn)
+
+
+def _chunks(market_ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(market_ids), CHUNK):
+        yield market_ids[start : start + CHUNK]

@@ -1,0 +1,263 @@
+"""Reconciliation: the fold as of a slot against the chain's accounts as of the same slot.
+
+A difference is never repaired by overwriting. Its class says what to do: wait (``in_motion``,
+``lag``), read the market's transactions again (``missing_event``), mend the decoder and
+decode again (``decode_error``), or find out (``drift``: seen twice, and nothing explains it).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Engine, func, select, update
+
+from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.ledger import coverage, fold, rows
+from zmart_pipelines.ledger.compare import FieldDifference, compare_market, compare_position
+from zmart_pipelines.ledger.state import Projection
+from zmart_pipelines.ledger.timeline import Timeline
+from zmart_pipelines.program.accounts import MarketAccount, UserPosition
+from zmart_pipelines.store.bulk import insert_rows
+from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.tables import chain, market, ops
+
+DriftClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
+# Classes that something must be done about.
+SERIOUS: frozenset[DriftClass] = frozenset({"missing_event", "decode_error", "drift"})
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """One difference and its class; ``seen`` counts comparisons in a row that showed it."""
+
+    difference: FieldDifference
+    class_: DriftClass
+    slot: int
+    seen: int
+
+
+class ReconciliationReport(msgspec.Struct, frozen=True):
+    """One comparison.
+
+    :ivar market_slot: the slot of the market accounts; ``position_slot`` of the positions.
+    :ivar covered_slot: how far the ledger was proved complete then.
+    """
+
+    market_slot: int
+    position_slot: int
+    covered_slot: int | None
+    markets: int
+    positions: int
+    differences: tuple[Drift, ...]
+
+    @property
+    def serious(self) -> tuple[Drift, ...]:
+        """The differences that neither motion nor lag explains."""
+        return tuple(one for one in self.differences if one.class_ in SERIOUS)
+
+
+def compare(engine: Engine, reader: ChainReader) -> ReconciliationReport:
+    """Compare every market and position, record the differences and clear those that ended.
+
+    Only events up to the slot of each answer are folded, so events that came since make no
+    difference. ``engine`` acts as INGEST.
+    """
+    markets = reader.markets()
+    positions = reader.positions(min_context_slot=markets.slot)
+    by_market: dict[bytes, dict[bytes, UserPosition]] = defaultdict(dict)
+    for position in positions.value:
+        by_market[position.market][position.user] = position
+    accounts = {account.market_id: account for account in markets.value}
+    with engine.connect() as conn:
+        covered = coverage.cursor(conn, "finalized")
+        known = set(conn.execute(select(market.markets.c.market_id)).scalars())
+        market_ids = known | set(accounts)
+        found = _differences(
+            conn,
+            reader.program,
+            market_ids,
+            accounts,
+            by_market,
+            (markets.slot, positions.slot),
+        )
+        moving = _moving(conn, min(markets.slot, positions.slot))
+        broken = _broken(conn)
+    with engine.begin() as conn:
+        drifts = _record(conn, found, covered, moving, broken, markets.slot, positions.slot)
+    return ReconciliationReport(
+        market_slot=markets.slot,
+        position_slot=positions.slot,
+        covered_slot=covered,
+        markets=len(market_ids),
+        positions=len(positions.value),
+        differences=tuple(drifts),
+    )
+
+
+def _differences(
+    conn: Connection,
+    program: Pubkey,
+    market_ids: Iterable[bytes],
+    accounts: Mapping[bytes, MarketAccount],
+    by_market: Mapping[bytes, Mapping[bytes, UserPosition]],
+    slots: tuple[int, int],
+) -> list[FieldDifference]:
+    market_slot, position_slot = slots
+    found: list[FieldDifference] = []
+    folded = fold_as_of(conn, market_ids, program, market_slot)
+    later = (
+        folded
+        if market_slot == position_slot
+        else fold_as_of(conn, market_ids, program, position_slot)
+    )
+    for market_id, projection in folded.items():
+        found += compare_market(market_id, projection.market, accounts.get(market_id))
+        address = rows.address_of(program, market_id)
+        stored = later[market_id].positions
+        held = by_market.get(address, {})
+        for user in stored.keys() | held.keys():
+            found += compare_position(market_id, user, stored.get(user), held.get(user), address)
+    return sorted(found, key=lambda one: (one.market_id, one.user or b"", one.field))
+
+
+def fold_as_of(
+    conn: Connection, market_ids: Iterable[bytes], program: Pubkey, slot: int
+) -> dict[bytes, Projection]:
+    """The projections as they were after ``slot``, by market.
+
+    Markets to which nothing happened since are taken as they are stored.
+    """
+    wanted = list(market_ids)
+    stored = rows.projections(conn, wanted)
+    current = {
+        market_id: projection
+        for market_id, projection in stored.items()
+        if projection.market is not None and projection.market.as_of_slot <= slot
+    }
+    history = Timeline(rows.configuration_changes(conn))
+    past = [market_id for market_id in wanted if market_id not in current]
+    events = rows.market_events(conn, past, program, until_slot=slot)
+    return current | {
+        market_id: fold.fold((one.placed for one in found), history)
+        for market_id, found in events.items()
+    }
+
+
+def _moving(conn: Connection, slot: int) -> set[bytes]:
+    """Markets with events after ``slot``."""
+    events = chain.events
+    return set(
+        conn.execute(
+            select(events.c.market_id)
+            .where(events.c.slot > slot, events.c.market_id.isnot(None))
+            .distinct()
+        ).scalars()
+    )
+
+
+_BROKEN = """
+SELECT DISTINCT of_market.market_id
+FROM chain.events AS quarantined
+JOIN chain.events AS of_market USING (signature, digest)
+WHERE quarantined.quarantine_reason IS NOT NULL AND quarantined.commitment <> 'orphaned'
+    AND of_market.market_id IS NOT NULL
+UNION
+SELECT DISTINCT m.market_id
+FROM chain.transactions AS t
+JOIN chain.events AS e ON e.signature = t.signature AND e.digest = t.digest
+    AND e.quarantine_reason IS NOT NULL
+CROSS JOIN LATERAL jsonb_array_elements(t.instructions) AS i
+CROSS JOIN LATERAL jsonb_array_elements_text(i -> 'accounts') AS account (address)
+JOIN unnest(%b::bytea[], %b::text[]) AS m (market_id, address) ON m.address = account.address
+WHERE t.commitment <> 'orphaned'
+"""
+
+
+def _broken(conn: Connection) -> set[bytes]:
+    """Markets that a transaction with a quarantined event concerns."""
+    table = market.markets
+    known = conn.execute(select(table.c.market_id, table.c.address)).all()
+    cursor = driver(conn).execute(
+        _BROKEN,
+        [[row.market_id for row in known], [str(Pubkey(row.address)) for row in known]],
+        binary=True,
+    )
+    return {row[0] for row in cursor}
+
+
+def _class(
+    difference: FieldDifference,
+    covered: int | None,
+    slot: int,
+    moving: set[bytes],
+    broken: set[bytes],
+    seen: int,
+) -> DriftClass:
+    if covered is None or covered < slot:
+        return "lag"
+    if difference.market_id in moving:
+        return "in_motion"
+    if difference.market_id in broken:
+        return "decode_error"
+    return "drift" if seen > 1 else "missing_event"
+
+
+def _record(
+    conn: Connection,
+    found: Iterable[FieldDifference],
+    covered: int | None,
+    moving: set[bytes],
+    broken: set[bytes],
+    market_slot: int,
+    position_slot: int,
+) -> list[Drift]:
+    table = ops.differences
+    open_ = {
+        (row.market_id, row.user, row.field): row
+        for row in conn.execute(select(table).where(table.c.cleared_at.is_(None)))
+    }
+    drifts: list[Drift] = []
+    fresh: list[dict[str, object]] = []
+    for difference in found:
+        slot = market_slot if difference.user is None else position_slot
+        before = open_.pop((difference.market_id, difference.user, difference.field), None)
+        same = before is not None and (before.folded, before.chain) == (
+            difference.folded,
+            difference.chain,
+        )
+        seen = before.seen + 1 if before is not None and same else 1
+        class_ = _class(difference, covered, slot, moving, broken, seen)
+        drifts.append(Drift(difference, class_, slot, seen))
+        values = {
+            "folded": difference.folded,
+            "chain": difference.chain,
+            "class": class_,
+            "slot": slot,
+            "seen": seen,
+        }
+        if before is None:
+            fresh.append(
+                {
+                    "market_id": difference.market_id,
+                    "user": difference.user,
+                    "field": difference.field,
+                    **values,
+                }
+            )
+        else:
+            conn.execute(
+                update(table)
+                .where(table.c.id == before.id)
+                .values(**values, last_seen_at=func.now())
+            )
+    insert_rows(conn, table, fresh)
+    if open_:
+        conn.execute(
+            update(table)
+            .where(table.c.id.in_([row.id for row in open_.values()]))
+            .values(cleared_at=func.now())
+        )
+    return drifts
