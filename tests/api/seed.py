@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, insert
 
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.store.tables import community
 from zmart_pipelines.store.tables import market as tables
 
 SOL = 10**9
@@ -55,3 +58,66 @@ def market(conn: Connection, market_id: bytes, **values: Any) -> None:
         "commitment": "confirmed",
     }
     conn.execute(insert(tables.markets).values(row | values))
+
+
+def wallet(number: int) -> Keypair:
+    """A keypair that is the same in every run."""
+    return Keypair.from_seed(number.to_bytes(32, "big"))
+
+
+def question(conn: Connection, market_id: bytes, text: str, category: str = "science") -> None:
+    """The matched draft that gives a market its question."""
+    conn.execute(
+        insert(community.market_drafts).values(
+            market_id=market_id,
+            creator=bytes(32),
+            nonce=market_id[:16],
+            question_hash="Qm",
+            document=b"{}",
+            question=text,
+            description="More about it.",
+            category=category,
+            tags=["one", "two"],
+            ends_at=datetime(2031, 1, 1, tzinfo=UTC),
+            expires_at=datetime(2030, 1, 1, tzinfo=UTC),
+            matched_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+    )
+
+
+def trade(conn: Connection, market_id: bytes, user: Keypair, number: int, **values: Any) -> None:
+    """The trade of slot ``number``."""
+    row = {
+        "signature": number.to_bytes(64, "big"),
+        "log_index": 4,
+        "market_id": market_id,
+        "user": bytes(user.pubkey()),
+        "trade_type": "buy",
+        "outcome": True,
+        "shares": 10 * SOL,
+        "cost": SOL,
+        "price_yes": 520_000_000,
+        "traded_at": CREATED + number,
+        "slot": number,
+        "index_in_block": 0,
+        "commitment": "confirmed",
+    }
+    conn.execute(insert(tables.trades).values(row | values))
+
+
+def position(conn: Connection, market_id: bytes, user: Keypair, **values: Any) -> None:
+    """A position of ten YES shares."""
+    row = {
+        "market_id": market_id,
+        "user": bytes(user.pubkey()),
+        "shares_yes": 10 * SOL,
+        "shares_no": 0,
+        "total_invested": SOL,
+        "trades_count": 1,
+        "first_trade_at": CREATED,
+        "last_trade_at": CREATED + 5,
+        "has_claimed": False,
+        "claimed_amount": 0,
+        "as_of_slot": 1,
+    }
+    conn.execute(insert(tables.positions).values(row | values))

@@ -1,0 +1,177 @@
+"""Ballots over HTTP: the text to sign, one per wallet, repeats, conflicts, the freeze."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlalchemy import Engine, text
+
+from tests.api.seed import ADDRESS, market, position, wallet
+from tests.api.wallets import header, proof, signed_in
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.voting import tallies
+from zmart_pipelines.voting.ballot import parse
+
+Client = TestClient[Litestar]
+PROPOSED, DISPUTED = b"\x10" * 32, b"\x20" * 32
+
+
+@pytest.fixture(autouse=True)
+def _markets(ledger: Engine) -> None:
+    with ledger.begin() as conn:
+        market(conn, PROPOSED, state=0)
+        market(conn, DISPUTED, state=4)
+        position(conn, DISPUTED, wallet(1))
+
+
+def message(client: Client, kind: str, market_id: bytes, vote: str) -> str:
+    """The text to sign."""
+    answer = client.get(f"/api/votes/{kind}/{market_id.hex()}/message?vote={vote}")
+    assert answer.status_code == 200, answer.text
+    found: str = answer.json()["message"]
+    return found
+
+
+def cast(
+    client: Client,
+    number: int,
+    vote: Any = True,
+    *,
+    kind: str = "proposal",
+    market_id: bytes = PROPOSED,
+    headers: dict[str, str] | None = None,
+) -> Any:
+    """Sign the text that the API gives and hand it in."""
+    words = {True: "true", False: "false"}
+    signed = proof(wallet(number), message(client, kind, market_id, words.get(vote, vote)))
+    body = {"market_id": market_id.hex(), "vote": vote} | signed
+    return client.post(f"/api/votes/{kind}", json=body, headers=headers)
+
+
+def test_the_text_to_sign_is_the_ballot(client: Client) -> None:
+    answer = client.get(f"/api/votes/proposal/{ADDRESS(PROPOSED)}/message?vote=dislike").json()
+    ballot = parse(answer["message"])
+    assert (ballot.market_id, ballot.kind, ballot.choice) == (PROPOSED, "proposal", False)
+    assert (answer["choice"], answer["vote"], answer["round"]) == ("dislike", False, 0)
+    assert answer["market_id"] == PROPOSED.hex()
+    assert answer["message"] != message(client, "proposal", PROPOSED, "dislike")
+    assert client.get(f"/api/votes/proposal/{'ee' * 32}/message?vote=like").status_code == 404
+
+
+def test_votes_are_stored_counted_listed_and_announced(client: Client) -> None:
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        socket.send_json({"action": "subscribe", "market_id": PROPOSED.hex()})
+        socket.receive_json()
+        for number, vote in ((1, True), (2, "like"), (3, False)):
+            answer = cast(client, number, vote)
+            assert answer.status_code == 201, answer.text
+        body = answer.json()
+        assert body["data"][0]["vote"] is False
+        assert body["data"][0]["user_wallet"] == str(wallet(3).pubkey())
+        assert body["count"] == 1
+        assert body["metadata"]["vote_type"] == "proposal"
+        assert (body["counts"]["likes"], body["counts"]["dislikes"]) == (2, 1)
+        assert body["repeated"] is False
+        frames = [socket.receive_json(timeout=3) for _ in range(3)]
+        assert [frame["data"]["votes_for"] for frame in frames] == [1, 2, 2]
+        assert frames[1]["prev"] == frames[0]["seq"]
+
+    page = client.get(f"/api/markets/{ADDRESS(PROPOSED)}/votes").json()
+    assert page["stats"] == {"likes": 2, "dislikes": 1, "total": 3, "approval_rate": "66.67"}
+    assert [row["vote"] for row in page["votes"]] == [False, True, True]
+    assert page["votes"][0]["choice"] == "dislike"
+    assert client.get(f"/api/markets/{PROPOSED.hex()}/votes?limit=1").json()["votes"][0]["id"]
+    both = client.get(f"/api/votes/{PROPOSED.hex()}").json()
+    assert both["proposal_votes"]["likes"] == 2
+    assert both["dispute_votes"]["total"] == 0
+    one = client.get(f"/api/votes/proposal/{PROPOSED.hex()}").json()
+    assert (one["success"], one["marketId"], one["counts"]["total"]) == (True, PROPOSED.hex(), 3)
+    mine = client.get(f"/api/users/{wallet(1).pubkey()}/votes").json()
+    assert (mine["total"], mine["proposal_votes"][0]["market_id"]) == (1, PROPOSED.hex())
+
+
+def test_a_repeat_gives_the_stored_answer_and_a_change_is_a_conflict(client: Client) -> None:
+    signed = proof(wallet(1), message(client, "proposal", PROPOSED, "true"))
+    body = {"market_id": PROPOSED.hex(), "vote": True} | signed
+    first = client.post("/api/votes/proposal", json=body)
+    again = client.post("/api/votes/proposal", json=body)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["data"] == first.json()["data"]
+    assert again.json()["repeated"] is True
+    assert again.json()["counts"]["total"] == 1
+
+    other = cast(client, 1, False)
+    assert other.status_code == 409
+    assert other.json()["error"] == "already_voted"
+    assert other.json()["stored"] == first.json()["data"][0]
+
+
+def test_an_idempotency_key_repeats_across_signatures(client: Client) -> None:
+    key = {"Idempotency-Key": "vote-1"}
+    first = cast(client, 1, True, headers=key)
+    again = cast(client, 1, True, headers=key)
+    assert again.json()["data"] == first.json()["data"]
+    assert cast(client, 1, False, headers=key).status_code == 409
+    assert cast(client, 2, True, headers={"Idempotency-Key": "x" * 101}).status_code == 400
+
+
+def test_older_clients_vote_with_their_login_texts(client: Client) -> None:
+    body = {"market_id": PROPOSED.hex(), "vote": True}
+    by_body = client.post("/api/votes/proposal", json=body | signed_in(wallet(1)))
+    by_header = client.post("/api/votes/proposal", json=body, headers=header(wallet(2)))
+    assert (by_body.status_code, by_header.status_code) == (201, 201), by_header.text
+    assert by_body.json()["data"][0]["scheme"] == "login-body"
+
+
+def test_disputes_are_for_holders(client: Client) -> None:
+    assert cast(client, 1, "agree", kind="dispute", market_id=DISPUTED).status_code == 201
+    answer = cast(client, 2, "disagree", kind="dispute", market_id=DISPUTED)
+    assert answer.status_code == 400
+    assert answer.json()["details"][0]["field"] == "wallet"
+    counts = client.get(f"/api/votes/{DISPUTED.hex()}").json()["dispute_votes"]
+    assert (counts["agrees"], counts["disagrees"]) == (1, 0)
+
+
+def test_what_is_not_accepted(client: Client) -> None:
+    wrong_state = cast(client, 1, True, market_id=DISPUTED)
+    assert (wrong_state.status_code, wrong_state.json()["details"][0]["field"]) == (
+        400,
+        "market_id",
+    )
+    signed = proof(wallet(1), message(client, "proposal", PROPOSED, "true"))
+    body = {"market_id": PROPOSED.hex(), "vote": True} | signed
+    cases: list[tuple[dict[str, Any], int, str]] = [
+        ({"vote": False}, 401, "message"),
+        ({"wallet": str(wallet(2).pubkey())}, 401, "signature"),
+        ({"message": signed["message"].replace("like", "dislike")}, 401, "message"),
+        ({"message": "hello"}, 401, "message"),
+        ({"market_id": DISPUTED.hex()}, 401, "message"),
+        ({"market_id": "ee" * 32}, 404, ""),
+        ({"signature": None}, 401, "signature"),
+    ]
+    for change, status, field in cases:
+        answer = client.post("/api/votes/proposal", json=body | change)
+        assert answer.status_code == status, (change, answer.text)
+        if field:
+            assert answer.json()["details"][0]["field"] == field, (change, answer.text)
+    assert client.get(f"/api/votes/{PROPOSED.hex()}").json()["proposal_votes"]["total"] == 0
+
+
+def test_after_the_freeze_voting_is_closed(client: Client, database: str, ledger: Engine) -> None:
+    assert cast(client, 1).status_code == 201
+    pipelines = engine(Role.PIPELINES, database)
+    with pipelines.begin() as conn:
+        tallies.freeze(
+            conn, PROPOSED, "proposal", 0, slot=9, chain_time=1_790_000_100, chain_votes=[]
+        )
+    pipelines.dispose()
+    answer = cast(client, 2)
+    assert (answer.status_code, answer.json()["error"]) == (409, "voting_closed")
+    counts = client.get(f"/api/votes/{PROPOSED.hex()}").json()["proposal_votes"]
+    assert (counts["likes"], counts["status"]) == (1, "frozen")
+    with ledger.connect() as conn:
+        assert conn.execute(text("SELECT count(*) FROM voting.ballots")).scalar() == 1
