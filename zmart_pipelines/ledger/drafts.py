@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from sqlalchemy import Connection, func, update
 
-from zmart_pipelines.ledger.projection import Folded
 from zmart_pipelines.store.tables import community, market
 
 _drafts = community.market_drafts
 _markets = market.markets
 
 
-def match(conn: Connection, folded: Iterable[Folded]) -> None:
+def match(
+    conn: Connection, *, appeared: Collection[bytes] = (), vanished: Collection[bytes] = ()
+) -> None:
     """Join drafts with markets that appeared; release those of markets that vanished.
 
     A draft speaks for a market of the same id whose creator and question hash are its own.
     """
-    appeared, vanished = [], []
-    for one in folded:
-        if one.before is None and one.after is not None:
-            appeared.append(one.market_id)
-        elif one.before is not None and one.after is None:
-            vanished.append(one.market_id)
     if appeared:
         conn.execute(
             update(_drafts)

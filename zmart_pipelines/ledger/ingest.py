@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import announcements, drafts, projection, records, rows
+from zmart_pipelines.ledger import announcements, projection, records, rows
 from zmart_pipelines.ledger.decode import Reading, address_of, decode
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
@@ -92,7 +92,6 @@ def withdraw(conn: Connection, keys: Collection[records.Key], program: Pubkey) -
     if lost.configuration:
         refold |= projection.refold_configuration(conn)
     folded = projection.project(conn, program, {}, refold, Commitment.ORPHANED)
-    drafts.match(conn, folded)
     frames = announcements.announce_folded(
         conn, folded, orphaned, lost.market_ids, Commitment.ORPHANED
     )
@@ -174,7 +173,6 @@ class _Work:
         placed = self._placed(done.new)
         folded = projection.project(self.conn, self.program, placed, refold, self.commitment)
         rows.settle(self.conn, moved.market_ids - {one.market_id for one in folded})
-        drafts.match(self.conn, folded)
         frames = announcements.announce_folded(
             self.conn, folded, done.orphaned, done.lost.market_ids, self.commitment
         )

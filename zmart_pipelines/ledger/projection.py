@@ -12,7 +12,7 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, select
 
-from zmart_pipelines.ledger import fold, records, rows, timeline
+from zmart_pipelines.ledger import drafts, fold, records, rows, timeline
 from zmart_pipelines.ledger.sources import Commitment
 from zmart_pipelines.ledger.state import Fault, MarketRow, PlacedEvent, Projection
 from zmart_pipelines.ledger.timeline import UNKNOWN_INDEX, Place, Timeline
@@ -34,20 +34,58 @@ class Folded(NamedTuple):
     new: Projection
 
 
+class Refolded(NamedTuple):
+    """Markets folded from their beginning, the commitment of each transaction behind their
+    rows, and how many events that took."""
+
+    folded: dict[bytes, Projection]
+    of_signature: dict[bytes, Commitment]
+    events: int
+
+
+def refold(
+    conn: Connection, program: Pubkey, market_ids: Collection[bytes], history: Timeline
+) -> Refolded:
+    """Fold markets from the ledger, without storing them."""
+    folded: dict[bytes, Projection] = {}
+    of_signature: dict[bytes, Commitment] = {}
+    events = 0
+    for market_id, stored in rows.market_events(conn, market_ids, program).items():
+        folded[market_id] = fold.fold((one.placed for one in stored), history)
+        of_signature |= {one.placed.place.signature: one.commitment for one in stored}
+        events += len(stored)
+    return Refolded(folded, of_signature, events)
+
+
+def replace(conn: Connection, anew: Refolded, market_ids: Collection[bytes]) -> None:
+    """Store these of the refolded markets in the place of what is stored."""
+    before = rows.markets(conn, market_ids)
+    folded = {one: anew.folded[one] for one in market_ids}
+    rows.write(
+        conn,
+        folded,
+        replaced=market_ids,
+        commitments=rows.market_commitments(conn, market_ids),
+        of_signature=anew.of_signature,
+    )
+    _record_misfits(conn, folded, market_ids)
+    _match_drafts(conn, before, folded)
+
+
 def project(
     conn: Connection,
     program: Pubkey,
     new: Mapping[bytes, Collection[PlacedEvent]],
-    refold: Collection[bytes],
+    doubtful: Collection[bytes],
     commitment: Commitment,
 ) -> list[Folded]:
     """Fold markets.
 
     :param new: events that this transaction stored, by market.
-    :param refold: markets whose earlier events changed; folded from the ledger in any case.
+    :param doubtful: markets whose earlier events changed; folded from the ledger in any case.
     :param commitment: of the new events.
     """
-    touched = set(new) | set(refold)
+    touched = set(new) | set(doubtful)
     if not touched:
         return []
     history = Timeline(rows.configuration_changes(conn))
@@ -55,16 +93,16 @@ def project(
     in_order = {
         market_id
         for market_id, events in new.items()
-        if market_id not in refold and _follows(before.get(market_id), events)
+        if market_id not in doubtful and _follows(before.get(market_id), events)
     }
     replaced = touched - in_order
     folded = _fold_on(conn, {one: new[one] for one in in_order}, before, history)
     of_signature = {
         event.place.signature: commitment for events in new.values() for event in events
     }
-    for market_id, stored in rows.market_events(conn, replaced, program).items():
-        folded[market_id] = fold.fold((one.placed for one in stored), history)
-        of_signature |= {one.placed.place.signature: one.commitment for one in stored}
+    anew = refold(conn, program, replaced, history)
+    folded |= anew.folded
+    of_signature |= anew.of_signature
     commitments = rows.market_commitments(conn, touched)
     rows.write(
         conn,
@@ -74,6 +112,7 @@ def project(
         of_signature=of_signature,
     )
     _record_misfits(conn, folded, replaced)
+    _match_drafts(conn, before, folded)
     places = {event.place for events in new.values() for event in events}
     return [
         Folded(
@@ -147,6 +186,16 @@ def _fold_on(
             fold.apply(projection, event, history)
         folded[market_id] = projection
     return folded
+
+
+def _match_drafts(
+    conn: Connection, before: Mapping[bytes, MarketRow], folded: Mapping[bytes, Projection]
+) -> None:
+    drafts.match(
+        conn,
+        appeared=[one for one in folded if folded[one].market and one not in before],
+        vanished=[one for one in before if not folded[one].market],
+    )
 
 
 def _only(projection: Projection, places: Collection[Place]) -> Projection:

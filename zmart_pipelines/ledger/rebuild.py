@@ -1,9 +1,13 @@
-"""Dropping the projection and folding it anew from the ledger, while reads go on."""
+"""Folding the projection anew from the ledger, while reads go on.
+
+Everything is folded from its beginning; only what differs from that is written, so a
+rebuild of a sound projection changes nothing and one of an empty projection makes it whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -12,7 +16,6 @@ from sqlalchemy import Connection, Engine, select
 from zmart_pipelines.ledger import fold, projection, rows
 from zmart_pipelines.ledger.decode import address_of
 from zmart_pipelines.ledger.ingest import in_transaction
-from zmart_pipelines.ledger.sources import Commitment
 from zmart_pipelines.ledger.state import state_hash
 from zmart_pipelines.ledger.timeline import Timeline
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
@@ -50,9 +53,9 @@ def rebuild(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> RebuildReport:
-    """Fold these markets (default: all, and the configuration) from the ledger and store them.
+    """Fold these markets (default: all, and the configuration) from the ledger.
 
-    Each chunk of markets is replaced in one transaction, so readers see it before or after.
+    Each chunk of markets is mended in one transaction, so readers see it before or after.
 
     :param progress: called with the markets done and their total.
     """
@@ -65,28 +68,43 @@ def rebuild(
     changed: list[bytes] = []
     hashes: dict[bytes, str] = {}
     events = 0
-    for chunk in _chunks(wanted):
+    for number, chunk in enumerate(_chunks(wanted)):
 
-        def work(conn: Connection, chunk: Sequence[bytes] = chunk) -> int:
-            lock_shared(conn, CONFIGURATION)
-            lock_markets(conn, [address_of(program, one) for one in chunk])
-            before = {
-                market_id: state_hash(stored)
-                for market_id, stored in rows.projections(conn, chunk).items()
-            }
-            projection.project(conn, program, {}, chunk, Commitment.ORPHANED)
-            after = {
-                market_id: state_hash(stored)
-                for market_id, stored in rows.projections(conn, chunk).items()
-            }
-            hashes.update(after)
-            changed.extend(one for one in chunk if before.get(one) != after.get(one))
-            return sum(len(found) for found in rows.market_events(conn, chunk, program).values())
+        def work(conn: Connection, chunk: Sequence[bytes] = chunk) -> _Chunk:
+            return _rebuild(conn, program, chunk)
 
-        events += in_transaction(engine, work)
+        done = in_transaction(engine, work)
+        changed += done.changed
+        hashes |= done.hashes
+        events += done.events
         if progress is not None:
-            progress(min(len(hashes), len(wanted)), len(wanted))
+            progress(min((number + 1) * CHUNK, len(wanted)), len(wanted))
     return RebuildReport(len(wanted), events, tuple(changed), hashes)
+
+
+class _Chunk(NamedTuple):
+    changed: list[bytes]
+    hashes: dict[bytes, str]
+    events: int
+
+
+def _rebuild(conn: Connection, program: Pubkey, market_ids: Sequence[bytes]) -> _Chunk:
+    lock_shared(conn, CONFIGURATION)
+    lock_markets(conn, [address_of(program, one) for one in market_ids])
+    history = Timeline(rows.configuration_changes(conn))
+    anew = projection.refold(conn, program, market_ids, history)
+    stored = rows.projections(conn, market_ids)
+    hashes = {
+        one: state_hash(folded) for one, folded in anew.folded.items() if folded.market is not None
+    }
+    changed = [
+        one
+        for one in market_ids
+        if hashes.get(one) != (state_hash(stored[one]) if one in stored else None)
+    ]
+    projection.replace(conn, anew, changed)
+    rows.settle(conn, market_ids)
+    return _Chunk(changed, hashes, anew.events)
 
 
 def verify(

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, func, select, update
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.ledger import coverage, fold, rows
 from zmart_pipelines.ledger.compare import FieldDifference, compare_market, compare_position
+from zmart_pipelines.ledger.decode import address_of
 from zmart_pipelines.ledger.state import Projection
 from zmart_pipelines.ledger.timeline import Timeline
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
@@ -115,7 +116,7 @@ def _differences(
     )
     for market_id, projection in folded.items():
         found += compare_market(market_id, projection.market, accounts.get(market_id))
-        address = rows.address_of(program, market_id)
+        address = address_of(program, market_id)
         stored = later[market_id].positions
         held = by_market.get(address, {})
         for user in stored.keys() | held.keys():
