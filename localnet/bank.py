@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from solders.clock import Clock
@@ -15,7 +16,6 @@ from localnet.blocks import (
     SLOTS_PER_EPOCH,
     STATUS_BLOCKS,
     Block,
-    Commitment,
     Record,
     next_blockhash,
 )
@@ -23,6 +23,9 @@ from localnet.txerrors import TxError
 from localnet.vm import Execution, Vm
 from localnet.wire import WireTransaction
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
+
+UNDO_BLOCKS: Final = 64
+"""Finalized blocks whose undo logs are kept, for readers that lag behind."""
 
 _CLOCK = bytes(CLOCK_SYSVAR)
 _SYSVAR_OWNER = bytes(Pubkey.from_string("Sysvar1111111111111111111111111111111111111"))
@@ -45,7 +48,7 @@ class Refused(Exception):
 
 
 class View(NamedTuple):
-    """The chain as one commitment level sees it."""
+    """The bank that some reader sees: the open slot or a closed block."""
 
     slot: int
     height: int
@@ -97,33 +100,10 @@ class Bank:
         """The newest confirmed block."""
         return self.blocks[-min(self.confirm_depth, len(self.blocks))]
 
-    def view(self, commitment: Commitment) -> View:
-        """The open slot, the confirmed or the finalized block."""
-        if commitment is Commitment.PROCESSED:
-            return View(self.slot, self.height, self.unix_time)
-        block = self.confirmed if commitment is Commitment.CONFIRMED else self.finalized
-        return View(block.slot, block.height, block.unix_time)
-
-    def latest_block(self, commitment: Commitment) -> Block:
-        """The block whose hash transactions should use at this commitment."""
-        if commitment is Commitment.PROCESSED:
-            return self.blocks[-1]
-        return self.confirmed if commitment is Commitment.CONFIRMED else self.finalized
-
-    def level(self, slot: int) -> Commitment:
-        """How sure a slot of the current fork is."""
-        if slot <= self.finalized.slot:
-            return Commitment.FINALIZED
-        return Commitment.CONFIRMED if slot <= self.confirmed.slot else Commitment.PROCESSED
-
-    def depth(self, slot: int) -> int:
-        """Blocks on top of a recent slot, the open one included."""
-        above = 0 if slot >= self.slot else 1
-        for block in reversed(self.blocks):
-            if block.slot <= slot:
-                break
-            above += 1
-        return above
+    @property
+    def view(self) -> View:
+        """The open slot."""
+        return View(self.slot, self.height, self.unix_time)
 
     def open(self, slot: int, unix_time: int) -> None:
         """Start a slot on top of the newest block."""
@@ -131,6 +111,12 @@ class Bank:
         self.records = []
         self.table.begin(slot)
         self.vm.set_clock(self._clock(slot))
+
+    @property
+    def undo_floor(self) -> int:
+        """The newest slot whose changes can no longer be looked behind."""
+        index = bisect_right(self.blocks, self.finalized.slot, key=lambda block: block.slot)
+        return self.blocks[max(0, index - 1 - UNDO_BLOCKS)].slot
 
     def close(self) -> Block:
         """Freeze the open slot into a block; the caller opens the next one."""
@@ -179,7 +165,7 @@ class Bank:
 
     def forget(self) -> None:
         """Let go of what neither a fork nor the blockhash window can need any more."""
-        self.table.forget(self.finalized.slot)
+        self.table.forget(self.undo_floor)
         while len(self.blocks) > STATUS_BLOCKS + 1 and self.blocks[0].slot < self.finalized.slot:
             block = self.blocks.pop(0)
             del self.hashes[block.blockhash]
@@ -226,7 +212,7 @@ class Bank:
         refused: TxError | None = None
         if tx.signature in self.statuses:
             refused = "AlreadyProcessed"
-        elif not self.blockhash_valid(tx.blockhash, self.view(Commitment.PROCESSED)):
+        elif not self.blockhash_valid(tx.blockhash, self.view):
             refused = "BlockhashNotFound"
         if refused is not None:
             raise Refused(Execution(refused, landed=False))
@@ -247,10 +233,9 @@ class Bank:
         return record
 
     def simulate(
-        self, tx: WireTransaction, commitment: Commitment, *, check_blockhash: bool = True
+        self, tx: WireTransaction, view: View, *, check_blockhash: bool = True
     ) -> Execution:
-        """Run a transaction on the bank of a commitment level, leaving no trace."""
-        view = self.view(commitment)
+        """Run a transaction on the bank of a view, leaving no trace."""
         if check_blockhash:
             if tx.signature in self.statuses and self.statuses[tx.signature].slot <= view.slot:
                 return Execution("AlreadyProcessed", landed=False)

@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from localnet.blocks import Commitment
+from localnet.faults import Fault
 from localnet.node import Node
 from localnet.rpc.encoding import address, signature_text
 from localnet.rpc.errors import RpcError
 from localnet.rpc.params import signature
+from localnet.sight import Sight
 from zmart_pipelines.chain import base58
 
 _encode = msgspec.json.Encoder().encode
@@ -57,6 +59,8 @@ class Control:
             "hold-finality": (Empty, self._hold),
             "release-finality": (Empty, self._release),
             "fork": (Fork, self._fork),
+            "fault": (Fault, self._fault),
+            "clear-faults": (Empty, self._clear),
             "snapshot": (Snapshot, self._snapshot),
         }
 
@@ -82,15 +86,16 @@ class Control:
     def status(self) -> dict[str, Any]:
         """Where the chain stands and how it was started."""
         node = self._node
-        bank = node.bank
+        sight = Sight(node.bank)
         options = node.options
         return {
-            "processed": bank.view(Commitment.PROCESSED)._asdict(),
-            "confirmed": bank.view(Commitment.CONFIRMED)._asdict(),
-            "finalized": bank.view(Commitment.FINALIZED)._asdict(),
+            "processed": sight.view(Commitment.PROCESSED)._asdict(),
+            "confirmed": sight.view(Commitment.CONFIRMED)._asdict(),
+            "finalized": sight.view(Commitment.FINALIZED)._asdict(),
             "manual_clock": options.manual_clock,
             "paused": node.paused,
-            "finality_held": bank.hold_finality,
+            "finality_held": node.bank.hold_finality,
+            "faults": node.faults.describe(),
             "slot_ms": options.slot_ms,
             "confirm_depth": options.confirm_depth,
             "finality_depth": options.finality_depth,
@@ -124,6 +129,12 @@ class Control:
     def _fork(self, wanted: Fork) -> dict[str, Any]:
         keep = None if wanted.keep is None else [signature(text) for text in wanted.keep]
         return {"dropped": [signature_text(lost) for lost in self._node.fork(wanted.depth, keep)]}
+
+    def _fault(self, fault: Fault) -> None:
+        self._node.faults.arm(fault)
+
+    def _clear(self, _: Empty) -> None:
+        self._node.faults.clear()
 
     def _snapshot(self, wanted: Snapshot) -> None:
         self._node.history.snapshot(Path(wanted.path))

@@ -116,6 +116,7 @@ class History:
         undo: Undo,
         current: dict[Key, Account],
         finalized: int,
+        undo_floor: int,
         clock: tuple[int, int],
     ) -> None:
         """Store a closed slot: block, transactions, changed accounts, undo log, clock."""
@@ -152,7 +153,7 @@ class History:
                 ],
             )
             self._write_accounts(undo, current)
-            self._db.execute("DELETE FROM undo WHERE slot <= ?", (finalized,))
+            self._db.execute("DELETE FROM undo WHERE slot <= ?", (undo_floor,))
             self.set_fact("finalized", b"%d" % finalized)
             self.set_fact("clock", _json(clock))
 
@@ -247,15 +248,13 @@ class History:
             yield key, Account(lamports, owner, data, bool(executable))
 
     def undo_logs(self) -> list[tuple[int, Undo]]:
-        """The undo logs of the slots that are not finalized, oldest first."""
-        logs: dict[int, Undo] = {
-            slot: {}
-            for (slot,) in self._db.execute(
-                "SELECT slot FROM blocks WHERE slot > ? ORDER BY slot", (self.finalized(),)
-            )
-        }
-        for slot, key, before in self._db.execute("SELECT slot, address, before FROM undo"):
-            logs[slot][key] = None if before is None else _decode_account(before)
+        """The undo logs that are kept, oldest first; a slot that wrote nothing has none."""
+        logs: dict[int, Undo] = {}
+        for slot, key, before in self._db.execute(
+            "SELECT slot, address, before FROM undo ORDER BY slot"
+        ):
+            account = None if before is None else _decode_account(before)
+            logs.setdefault(slot, {})[key] = account
         return list(logs.items())
 
     def finalized(self) -> int:

@@ -21,6 +21,7 @@ from localnet.accounts import AccountTable
 from localnet.bank import Bank, Refused
 from localnet.blocks import STATUS_BLOCKS, Block, Commitment, Record
 from localnet.clock import ChainTime
+from localnet.faults import Faults
 from localnet.genesis import configure, genesis_accounts, genesis_block, signed
 from localnet.history import History
 from localnet.keys import read_keys, write_keys
@@ -60,6 +61,7 @@ class Node:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.paused = False
+        self.faults = Faults()
         self.listeners: list[Listener] = []
         options.state.mkdir(parents=True, exist_ok=True)
         self._lock = _Lock(options.state / "lock")
@@ -157,6 +159,7 @@ class Node:
             bank.changes(block.slot),
             bank.table.current,
             bank.finalized.slot,
+            bank.undo_floor,
             (self.time.now_ms, self.time.offset_ms),
         )
         bank.forget()

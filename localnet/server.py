@@ -15,22 +15,13 @@ import uvicorn
 import uvloop
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from localnet import control
+from localnet import control, http
 from localnet.node import Node
 from localnet.options import Options
-from localnet.rpc import dispatch
 from localnet.webhook import Webhooks
 from localnet.websocket import Subscriptions
 
-MAX_BODY = 50 * 1024 * 1024
 _BACKLOG = 1024
-_CORS = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"POST, GET, OPTIONS"),
-    (b"access-control-allow-headers", b"*"),
-    (b"access-control-max-age", b"86400"),
-]
-_JSON = [(b"content-type", b"application/json; charset=utf-8"), *_CORS]
 
 
 class PortTaken(RuntimeError):
@@ -51,51 +42,17 @@ class App:
         """Answer a request or serve a WebSocket."""
         if scope["type"] == "websocket":
             await self._subscriptions.serve(receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith("/control"):
+            await self._control_call(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            await http.serve(self._node, scope["method"], scope["path"], receive, send)
 
-    async def _http(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        method, path = scope["method"], scope["path"]
-        if path.startswith("/control"):
-            body = await _body(receive) or b""
-            status, answer = await self._control.handle(scope, method, path, body)
-            await _respond(send, status, answer, [(b"content-type", b"application/json")])
-        elif method == "POST":
-            request = await _body(receive)
-            if request is None:
-                await _respond(send, 413, b"request body too large", _CORS)
-            else:
-                await _respond(send, 200, dispatch.handle(self._node, request), _JSON)
-        elif method == "OPTIONS":
-            await _respond(send, 204, b"", _CORS)
-        elif path == "/health":
-            await _respond(send, 200, b"ok", _CORS)
-        else:
-            await _respond(send, 405, b"Used HTTP Method is not allowed. POST is required", _CORS)
-
-
-async def _body(receive: ASGIReceiveCallable) -> bytes | None:
-    """The request's body, None when it is larger than any node would read."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY:
-            return None
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _respond(
-    send: ASGISendCallable, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
-    await send({"type": "http.response.body", "body": body})
+    async def _control_call(
+        self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        content = await http.body(receive) or b""
+        status, answer = await self._control.handle(scope, scope["method"], scope["path"], content)
+        await http.respond(send, status, answer, [(b"content-type", b"application/json")])
 
 
 class _Server(uvicorn.Server):

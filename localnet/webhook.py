@@ -8,6 +8,7 @@ dropped; a 403 is not tried again. https://www.helius.dev/docs/webhooks
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ import httpx
 import msgspec
 
 from localnet.blocks import Block, Commitment, Record
+from localnet.faults import WEBHOOK, Fault, Kind
 from localnet.node import Listener, Node
-from localnet.rpc.encoding import transaction
+from localnet.rpc.encoding import signature_text, transaction
 from localnet.wire import WireTransaction
 
 log = logging.getLogger("localnet.webhook")
@@ -25,6 +27,8 @@ RETRIES: Final = 3
 PAUSE: Final = 1.0
 TIMEOUT: Final = 5.0
 MAX_PENDING: Final = 256
+_AFTER: Final = 0.2
+_WRONG_SECRET: Final = "not the configured value"  # noqa: S105
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,16 +53,27 @@ def payload(record: Record, block: Block, index: int) -> dict[str, Any]:
     }
 
 
+def forged(row: dict[str, Any]) -> dict[str, Any]:
+    """The same transaction under a signature that no chain knows."""
+    signed = row["transaction"]
+    invented = [
+        signature_text(hashlib.sha512(text.encode()).digest()) for text in signed["signatures"]
+    ]
+    return {**row, "transaction": {**signed, "signatures": invented}}
+
+
 class Webhooks(Listener):
     """Posts each confirmed block's transactions of the program to one address."""
 
     def __init__(self, node: Node, url: str, secret: str | None) -> None:
         self._program = bytes(node.options.program_id)
         self._url = url
-        headers = {"content-type": "application/json"}
-        if secret is not None:
-            headers["authorization"] = secret
-        self._client = httpx.AsyncClient(headers=headers, timeout=TIMEOUT, trust_env=False)
+        self._secret = secret
+        self._faults = node.faults
+        self._held: list[dict[str, Any]] | None = None
+        self._client = httpx.AsyncClient(
+            headers={"content-type": "application/json"}, timeout=TIMEOUT, trust_env=False
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self.delivered = 0
         self.dropped = 0
@@ -74,12 +89,44 @@ class Webhooks(Listener):
         ]
         if not found:
             return
+        fault = self._faults.take(WEBHOOK) if self._faults.armed else None
+        if fault is None:
+            self._post(found)
+        else:
+            self._misbehave(fault, found)
+        if self._held is not None and (fault is None or fault.kind is not Kind.WEBHOOK_REORDER):
+            held, self._held = self._held, None
+            self._post(held, pause=_AFTER)
+
+    def _post(
+        self, found: list[dict[str, Any]], *, pause: float = 0.0, secret: str | None = None
+    ) -> None:
         if len(self._tasks) >= MAX_PENDING:
             self.dropped += 1
             return
-        task = asyncio.get_running_loop().create_task(self._deliver(_encode(found)))
+        deliver = self._deliver(_encode(found), pause, secret or self._secret)
+        task = asyncio.get_running_loop().create_task(deliver)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _misbehave(self, fault: Fault, found: list[dict[str, Any]]) -> None:
+        match fault.kind:
+            case Kind.WEBHOOK_DUPLICATE:
+                self._post(found)
+                self._post(found)
+            case Kind.WEBHOOK_DELAY:
+                self._post(found, pause=fault.seconds)
+            case Kind.WEBHOOK_REORDER:
+                self._held = (self._held or []) + found
+            case Kind.WEBHOOK_SPLIT:
+                for position, row in enumerate(reversed(found)):
+                    self._post([row], pause=position * _AFTER)
+            case Kind.WEBHOOK_FORGE:
+                self._post(
+                    [forged(row) for row in found],
+                    secret=None if fault.authorized else _WRONG_SECRET,
+                )
+                self._post(found, pause=_AFTER)
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -88,13 +135,15 @@ class Webhooks(Listener):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.aclose()
 
-    async def _deliver(self, body: bytes) -> None:
+    async def _deliver(self, body: bytes, pause: float, secret: str | None) -> None:
         reason = ""
+        headers = {} if secret is None else {"authorization": secret}
+        await asyncio.sleep(pause)
         for attempt in range(1 + RETRIES):
             if attempt:
                 await asyncio.sleep(PAUSE)
             try:
-                answer = await self._client.post(self._url, content=body)
+                answer = await self._client.post(self._url, content=body, headers=headers)
             except httpx.HTTPError as error:
                 reason = type(error).__name__
                 continue

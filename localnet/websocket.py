@@ -24,6 +24,7 @@ from localnet.rpc.errors import (
     invalid,
 )
 from localnet.rpc.params import Options, Params, context
+from localnet.sight import Sight
 
 MAX_QUEUE: Final = 10_000
 _encode = msgspec.json.Encoder().encode
@@ -200,16 +201,9 @@ class Subscriptions(Listener):
 
     def _known(self, subscription: Subscription) -> None:
         """Tell at once of a signature that already is where it should be."""
-        bank = self._node.bank
-        status = bank.statuses.get(subscription.key or b"")
-        if status is None:
-            return
-        reached = {
-            Commitment.PROCESSED: bank.slot,
-            Commitment.CONFIRMED: bank.confirmed.slot,
-            Commitment.FINALIZED: bank.finalized.slot,
-        }
-        if status.slot <= reached[subscription.commitment]:
+        sight = Sight(self._node.bank)
+        status = sight.status(subscription.key or b"")
+        if status is not None and status.slot <= sight.view(subscription.commitment).slot:
             self._tell_signature(subscription, status.slot, status.error)
 
     def _tell_signature(self, subscription: Subscription, slot: int, error: Any) -> None:

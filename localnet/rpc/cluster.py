@@ -115,7 +115,7 @@ def get_latest_blockhash(params: Params) -> Any:
     """The newest blockhash of a commitment and the last height it is good for."""
     options = params.options(0, Options)
     view = params.view(options)
-    block = params.node.bank.latest_block(options.commitment or Commitment.FINALIZED)
+    block = params.sight.latest_block(options.commitment or Commitment.FINALIZED)
     return with_context(
         view,
         {

@@ -13,6 +13,7 @@ from localnet.bank import View
 from localnet.blocks import Commitment
 from localnet.node import Node
 from localnet.rpc.errors import MIN_CONTEXT_SLOT, RpcError, invalid
+from localnet.sight import Sight
 from localnet.wire import PACKET_BYTES, MalformedTransaction, WireTransaction
 from zmart_pipelines.chain import base58
 
@@ -32,8 +33,9 @@ class Options(msgspec.Struct, rename="camel"):
 class Params:
     """The positional parameters of one call."""
 
-    def __init__(self, node: Node, values: list[Any]) -> None:
+    def __init__(self, node: Node, values: list[Any], sight: Sight | None = None) -> None:
         self.node = node
+        self.sight = Sight(node.bank) if sight is None else sight
         self.values = values
 
     def get(self, index: int) -> Any:
@@ -71,7 +73,7 @@ class Params:
 
     def view(self, options: Options, default: Commitment = Commitment.FINALIZED) -> View:
         """The chain at the asked commitment; fails below ``minContextSlot``."""
-        view = self.node.bank.view(options.commitment or default)
+        view = self.sight.view(options.commitment or default)
         if options.min_context_slot is not None and view.slot < options.min_context_slot:
             raise RpcError(
                 MIN_CONTEXT_SLOT,

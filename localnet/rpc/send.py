@@ -8,6 +8,7 @@ import msgspec
 
 from localnet.bank import Refused, returned_data
 from localnet.blocks import Commitment
+from localnet.faults import Kind
 from localnet.rpc import encoding
 from localnet.rpc.encoding import AccountEncoding, signature_text
 from localnet.rpc.errors import PREFLIGHT_FAILURE, SIGNATURE_FAILURE, RpcError, invalid
@@ -59,17 +60,20 @@ def send_transaction(params: Params) -> Any:
     tx = transaction(params.convert(0, str), options.encoding)
     signed = tx.signatures_valid()
     level = options.preflight_commitment or Commitment.FINALIZED
+    view = None
+    faults = params.node.faults
+    dropped = bool(faults.armed) and faults.take({Kind.DROPPED_SEND}) is not None
     if not options.skip_preflight:
-        params.view(Options(commitment=level, min_context_slot=options.min_context_slot))
+        view = params.view(Options(commitment=level, min_context_slot=options.min_context_slot))
         if not signed:
             raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
-        if level is not Commitment.PROCESSED:
-            done = params.node.bank.simulate(tx, level)
+        if dropped or view.slot < params.node.bank.slot:
+            done = params.node.bank.simulate(tx, view)
             if done.error is not None:
                 raise _preflight_failure(done)
-    if signed:
+    if signed and not dropped:
         # On the open slot the preflight and the execution are the same run.
-        both = not options.skip_preflight and level is Commitment.PROCESSED
+        both = view is not None and view.slot == params.node.bank.slot
         try:
             params.node.send(tx, land_failures=not both)
         except Refused as refused:
@@ -98,12 +102,12 @@ def simulate_transaction(params: Params) -> Any:
     if options.sig_verify and not tx.signatures_valid():
         raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
     bank = params.node.bank
-    done = bank.simulate(tx, level, check_blockhash=not options.replace_recent_blockhash)
+    done = bank.simulate(tx, view, check_blockhash=not options.replace_recent_blockhash)
     value = _simulated(done)
     if options.inner_instructions:
         value["innerInstructions"] = done.inner
     if options.replace_recent_blockhash:
-        block = bank.latest_block(level)
+        block = params.sight.latest_block(level)
         value["replacementBlockhash"] = {
             "blockhash": base58.encode(block.blockhash),
             "lastValidBlockHeight": block.last_valid_height,

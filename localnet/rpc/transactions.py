@@ -61,18 +61,18 @@ def get_signature_statuses(params: Params) -> Any:
 
 
 def _status(params: Params, wanted: bytes, options: StatusOptions) -> dict[str, Any] | None:
-    bank = params.node.bank
-    status = bank.statuses.get(wanted)
+    sight = params.sight
+    status = sight.status(wanted)
     if status is None and options.search_transaction_history:
         stored = params.node.history.transaction(wanted)
-        if stored is not None and stored.slot <= bank.finalized.slot:
+        if stored is not None and stored.slot <= sight.finalized.slot:
             status = Status(stored.slot, stored.error)
     if status is None:
         return None
-    level = bank.level(status.slot)
+    level = sight.level(status.slot)
     return {
         "slot": status.slot,
-        "confirmations": None if level is Commitment.FINALIZED else bank.depth(status.slot),
+        "confirmations": None if level is Commitment.FINALIZED else sight.depth(status.slot),
         "confirmationStatus": level,
         "err": status.error,
         "status": {"Ok": None} if status.error is None else {"Err": status.error},
@@ -93,7 +93,7 @@ def get_signatures_for_address(params: Params) -> Any:
         until=None if options.until is None else signature(options.until),
         limit=options.limit,
     )
-    bank = params.node.bank
+    sight = params.sight
     return [
         {
             "signature": signature_text(row.signature),
@@ -102,7 +102,7 @@ def get_signatures_for_address(params: Params) -> Any:
             "err": row.error,
             "memo": row.memo,
             "blockTime": row.unix_time,
-            "confirmationStatus": bank.level(row.slot),
+            "confirmationStatus": sight.level(row.slot),
         }
         for row in rows
     ]
