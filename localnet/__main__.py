@@ -63,6 +63,11 @@ EXIT_USAGE = 2
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="SBF shared object to run as the program; without it the reference program.",
 )
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Begin the chain as a copy of this snapshot (made by POST /control/snapshot).",
+)
 @click.option("--program-id", default=str(DEFAULT_PROGRAM_ID), help="Address of the program.")
 @click.option(
     "--dispute-period",
@@ -91,6 +96,7 @@ def main(
     confirm_depth: int,
     finality_depth: int,
     program: Path | None,
+    snapshot: Path | None,
     program_id: str,
     dispute_period: int,
     webhook: bool,
@@ -123,6 +129,7 @@ def main(
             finality_depth=finality_depth,
             program_id=Pubkey.from_string(program_id),
             program=program,
+            snapshot=snapshot,
             dispute_period=dispute_period,
             webhook_url=webhook_url if webhook else None,
             webhook_secret=webhook_secret,

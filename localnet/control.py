@@ -37,7 +37,7 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Snapshot(msgspec.Struct, forbid_unknown_fields=True):
-    """A new file for a copy of the chain."""
+    """The file of a copy of the chain: a new one to write, or one to go on from."""
 
     path: str
 
@@ -62,6 +62,7 @@ class Control:
             "fault": (Fault, self._fault),
             "clear-faults": (Empty, self._clear),
             "snapshot": (Snapshot, self._snapshot),
+            "restore": (Snapshot, self._restore),
         }
 
     async def handle(self, scope: Any, method: str, path: str, body: bytes) -> tuple[int, bytes]:
@@ -138,6 +139,9 @@ class Control:
 
     def _snapshot(self, wanted: Snapshot) -> None:
         self._node.history.snapshot(Path(wanted.path))
+
+    def _restore(self, wanted: Snapshot) -> None:
+        self._node.restore(Path(wanted.path))
 
 
 def _from_here(scope: Any) -> bool:

@@ -157,11 +157,12 @@ class History:
             self.set_fact("finalized", b"%d" % finalized)
             self.set_fact("clock", _json(clock))
 
-    def insert_genesis(self, block: Block, accounts: dict[Key, Account]) -> None:
-        """Store the block and the accounts that everything stands on."""
+    def insert_genesis(self, block: Block, accounts: dict[Key, Account], keys: bytes) -> None:
+        """Store the block, the accounts and the wallets that everything stands on."""
         with self._transaction():
             self._insert_block(block)
             self._write_accounts(accounts, accounts)
+            self.set_fact("keys", keys)
             self.set_fact("clock", _json((block.unix_time * 1000, 0)))
             self.set_fact("finalized", b"%d" % block.slot)
 
@@ -215,6 +216,21 @@ class History:
             self._db.backup(target)
         finally:
             target.close()
+
+    def restore(self, path: Path) -> None:
+        """Replace the whole store by a snapshot; a ValueError when the file is none."""
+        if not path.is_file():
+            raise ValueError(f"{path}: no such snapshot")
+        source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            known = source.execute("SELECT count(*) FROM facts WHERE name = 'keys'").fetchone()
+            if known != (1,):
+                raise ValueError(f"{path}: not the snapshot of a local chain")
+            source.backup(self._db)
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{path}: not the snapshot of a local chain ({error})") from error
+        finally:
+            source.close()
 
     # State after a restart
 

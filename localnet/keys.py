@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,25 +14,39 @@ from solders.keypair import Keypair
 ROLES: Final = ("admin", "backend", "fee", "faucet")
 
 
-def write_keys(folder: Path, seed: int | None) -> dict[str, Keypair]:
-    """Make the wallets of a new chain: from the seed, or random without one."""
+def make_keys(seed: int | None) -> dict[str, Keypair]:
+    """The wallets of a new chain: from the seed, or random without one."""
+    return {role: Keypair() if seed is None else _seeded(seed, role) for role in ROLES}
+
+
+def pack_keys(keys: Mapping[str, Keypair]) -> bytes:
+    """The wallets as one value."""
+    return msgspec.json.encode({role: list(bytes(keypair)) for role, keypair in keys.items()})
+
+
+def unpack_keys(packed: bytes) -> dict[str, Keypair]:
+    """The wallets that ``pack_keys`` made a value of."""
+    numbers = msgspec.json.decode(packed, type=dict[str, list[int]])
+    return {role: Keypair.from_bytes(bytes(key)) for role, key in numbers.items()}
+
+
+def write_keys(folder: Path, keys: Mapping[str, Keypair]) -> None:
+    """Write the key files, readable by their owner alone."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    keys = {}
-    for role in ROLES:
-        keypair = Keypair() if seed is None else _seeded(seed, role)
-        descriptor = os.open(_file(folder, role), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(list(bytes(keypair))))
-        keys[role] = keypair
-    return keys
+    for role, keypair in keys.items():
+        file = folder / f"{role}.json"
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(msgspec.json.encode(list(bytes(keypair))))
 
 
 def read_keys(folder: Path) -> dict[str, Keypair]:
-    """The wallets of an existing chain."""
+    """The wallets whose files lie in a folder."""
     return {
         role: Keypair.from_bytes(
-            bytes(msgspec.json.decode(_file(folder, role).read_bytes(), type=list[int]))
+            bytes(msgspec.json.decode((folder / f"{role}.json").read_bytes(), type=list[int]))
         )
         for role in ROLES
     }
@@ -39,7 +54,3 @@ def read_keys(folder: Path) -> dict[str, Keypair]:
 
 def _seeded(seed: int, role: str) -> Keypair:
     return Keypair.from_seed(hashlib.sha256(f"zmart localnet {seed} {role}".encode()).digest())
-
-
-def _file(folder: Path, role: str) -> Path:
-    return folder / f"{role}.json"

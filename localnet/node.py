@@ -24,7 +24,7 @@ from localnet.clock import ChainTime
 from localnet.faults import Faults
 from localnet.genesis import configure, genesis_accounts, genesis_block, signed
 from localnet.history import History
-from localnet.keys import read_keys, write_keys
+from localnet.keys import make_keys, pack_keys, unpack_keys, write_keys
 from localnet.options import Options
 from localnet.program import PROGRAM_SO
 from localnet.txerrors import TxError, describe
@@ -66,13 +66,26 @@ class Node:
         options.state.mkdir(parents=True, exist_ok=True)
         self._lock = _Lock(options.state / "lock")
         self.history = History(options.state / "chain.sqlite")
-        blocks = self.history.recent_blocks(_BLOCKS_KEPT)
+        if options.snapshot is not None:
+            if self.history.recent_blocks(1):
+                raise ValueError(
+                    f"{options.state} already holds a chain; a snapshot starts a new one"
+                )
+            self.history.restore(options.snapshot)
         self.bank: Bank
+        self.keys: dict[str, Keypair]
+        self._load()
+
+    def _load(self) -> None:
+        """Go on from the stored chain, or begin one."""
+        blocks = self.history.recent_blocks(_BLOCKS_KEPT)
         if blocks:
-            self.keys = read_keys(options.state / "keys")
+            self.keys = unpack_keys(self.history.fact("keys") or b"")
+            write_keys(self.options.state / "keys", self.keys)
             self._resume(blocks)
         else:
-            self.keys = write_keys(options.state / "keys", options.seed)
+            self.keys = make_keys(self.options.seed)
+            write_keys(self.options.state / "keys", self.keys)
             self._begin()
 
     @property
@@ -106,7 +119,7 @@ class Node:
         table = AccountTable()
         table.load(genesis_accounts(self.keys).items(), ())
         self.bank = self._bank(table, [self._genesis])
-        self.history.insert_genesis(self._genesis, table.current)
+        self.history.insert_genesis(self._genesis, table.current, pack_keys(self.keys))
         self._told = {Commitment.CONFIRMED: 0, Commitment.FINALIZED: 0}
         self._open(1)
         error = configure(self.options, self.keys, self._run_at_genesis)
@@ -223,7 +236,12 @@ class Node:
             tx = signed(faucet, [set_compute_unit_limit(units), pay], blockhash)
         return self.send(tx).signature
 
-    # Forks
+    # Forks and snapshots
+
+    def restore(self, snapshot: Path) -> None:
+        """Put the chain of a snapshot in the place of this one."""
+        self.history.restore(snapshot)
+        self._load()
 
     def fork(self, depth: int, keep: Iterable[bytes] | None) -> list[bytes]:
         """Drop the open slot and the ``depth`` blocks below it.

@@ -27,6 +27,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     finality_depth: int = 8
     program_id: Pubkey = DEFAULT_PROGRAM_ID
     program: Path | None = None
+    snapshot: Path | None = None
     dispute_period: int = 15
     webhook_url: str | None = None
     webhook_secret: str | None = None

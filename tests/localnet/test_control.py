@@ -8,7 +8,7 @@ import httpx
 import pytest
 from solders.keypair import Keypair
 
-from tests.fixtures.localnet import Localnet
+from tests.fixtures.localnet import Localnet, StartLocalnet
 from tests.localnet.wallets import SOL, blockhash, funded, pay, send, signed, status
 
 
@@ -102,6 +102,43 @@ def test_snapshot_is_a_consistent_copy(localnet: Localnet, tmp_path: Path) -> No
     assert rows.fetchall() == [(10 * SOL,)]
     with pytest.raises(ValueError, match="exists"):
         localnet.control.command("snapshot", path=str(copy))
+
+
+def test_chain_goes_on_from_a_snapshot(
+    start_localnet: StartLocalnet, localnet: Localnet, tmp_path: Path
+) -> None:
+    wallet = funded(localnet)
+    sent = send(localnet, signed([pay(wallet, wallet.pubkey(), 1)], wallet, blockhash(localnet)))
+    localnet.control.advance()
+    before = localnet.control.status()
+    copy = tmp_path / "copy.sqlite"
+    localnet.control.command("snapshot", path=str(copy))
+    localnet.control.advance(slots=5, seconds=60)
+    localnet.airdrop(wallet.pubkey())
+
+    other = start_localnet("--snapshot", str(copy), "--seed", "99")
+    for chain in (other, localnet):
+        if chain is localnet:
+            chain.control.command("restore", path=str(copy))
+        now = chain.control.status()
+        assert now["confirmed"] == before["confirmed"]
+        assert now["genesis_hash"] == before["genesis_hash"]
+        assert now["keys"] == before["keys"]
+        assert balance(chain, wallet.pubkey()) == 10 * SOL - 5_000
+        assert status(chain, sent["result"])["confirmationStatus"] == "confirmed"
+        chain.airdrop(wallet.pubkey())
+        assert balance(chain, wallet.pubkey()) == 11 * SOL - 5_000
+    assert other.keys == localnet.keys
+
+
+def test_what_is_no_snapshot_is_refused(localnet: Localnet, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not a database")
+    before = localnet.control.status()
+    for path in (wrong, tmp_path / "missing"):
+        with pytest.raises(ValueError, match="snapshot"):
+            localnet.control.command("restore", path=str(path))
+    assert localnet.control.status() == before
 
 
 @pytest.mark.parametrize(

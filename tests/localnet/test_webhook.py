@@ -152,3 +152,54 @@ def test_forbidden_delivery_is_not_tried_again(chain: Localnet, receiver: Receiv
     receiver.wait(1)
     time.sleep(1.3)
     assert len(receiver.requests) == 1
+
+
+def markets_of(bodies: list[list[dict[str, Any]]]) -> list[list[str]]:
+    return [[row["transaction"]["signatures"][0] for row in body] for body in bodies]
+
+
+def test_webhook_faults(chain: Localnet, receiver: Receiver) -> None:
+    def act(market: int, fault: str | None, **arguments: Any) -> list[str]:
+        """Two markets in one block; what was posted for them is awaited by the caller."""
+        receiver.requests.clear()
+        first, second = create(chain, market), create(chain, market + 1)
+        if fault is not None:
+            chain.control.command("fault", kind=fault, **arguments)
+        sent = [first()["result"], second()["result"]]
+        chain.control.advance()
+        return sent
+
+    sent = act(10, "webhook-duplicate")
+    receiver.wait(2)
+    assert markets_of(receiver.bodies()) == [sent, sent]
+
+    sent = act(20, "webhook-split")
+    receiver.wait(2)
+    assert markets_of(receiver.bodies()) == [[sent[1]], [sent[0]]]
+
+    begun = time.monotonic()
+    act(30, "webhook-delay", seconds=0.7)
+    receiver.wait(1)
+    assert time.monotonic() - begun > 0.7
+
+    sent = act(40, "webhook-forge")
+    receiver.wait(2)
+    (_, forged, _), (_, genuine, _) = receiver.requests
+    assert forged["authorization"] != SECRET
+    assert genuine["authorization"] == SECRET
+    invented, real = markets_of(receiver.bodies())
+    assert real == sent
+    assert all(status(chain, text, history=True) is None for text in invented)
+
+    sent = act(50, "webhook-drop")
+    later = create(chain, 52)()["result"]
+    chain.control.advance()
+    receiver.wait(1)
+    time.sleep(0.3)
+    assert markets_of(receiver.bodies()) == [[later]]
+
+    sent = act(60, "webhook-reorder")
+    later = create(chain, 62)()["result"]
+    chain.control.advance()
+    receiver.wait(2)
+    assert markets_of(receiver.bodies()) == [[later], sent]
