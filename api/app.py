@@ -15,7 +15,7 @@ from api.chain import Chain
 from api.database import Database
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
-from api.routes import HANDLERS
+from api.routes import HANDLERS, webhooks
 from zmart_pipelines.ipfs import pin_store
 from zmart_pipelines.settings import Settings
 
@@ -46,7 +46,12 @@ def create_app(settings: Settings) -> Litestar:
         return Provide(lambda: value, sync_to_thread=False, use_cache=True)
 
     return Litestar(
-        route_handlers=[index, openapi.assets(), *HANDLERS],
+        route_handlers=[
+            index,
+            openapi.assets(),
+            webhooks.router(settings.webhook_max_bytes),
+            *HANDLERS,
+        ],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY,
         dependencies={
