@@ -6,6 +6,7 @@ import copy
 import random
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -158,9 +159,7 @@ class Recorder:
         self.pass_()
         return market_id
 
-    def creation(
-        self, market_id: bytes, creator: Pubkey | None = None, **over: Any
-    ) -> Instruction:
+    def creation(self, market_id: bytes, creator: Pubkey | None = None, **over: Any) -> Instruction:
         return ix.create_market(
             PROGRAM,
             creator=creator or self.users[0],
@@ -275,11 +274,7 @@ class Recorder:
             ],
             MarketState.RESOLVING: [
                 [ix.initiate_dispute(PROGRAM, initiator=user, market=market)],
-                [
-                    ix.finalize_market(
-                        PROGRAM, backend_authority=self.backend, market=market
-                    )
-                ],
+                [ix.finalize_market(PROGRAM, backend_authority=self.backend, market=market)],
             ],
             MarketState.DISPUTED: [
                 [ix.submit_dispute_vote(PROGRAM, **votes)],
@@ -339,8 +334,9 @@ class Recorder:
         return dice.choice(likely[state])
 
 
+@cache
 def history(seed: int, steps: int) -> Recorder:
-    """A random history, the same for the same seed."""
+    """A random history, the same for the same seed; not to be played on."""
     dice = random.Random(seed)
     chain = Recorder(f"history {seed}")
     for _ in range(steps):
