@@ -5,15 +5,16 @@ all of them without a daemon, the job ``reconcile`` every ten minutes. None is b
 wrong table must be repaired, and stopping what repairs it would not help.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import dagster as dg
 
 from assets import metadata
+from assets.reconciliation import comparison, row
 from assets.resources import BackendResource
+from zmart_pipelines.ledger.rebuild import verify
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health, submissions
 from zmart_pipelines.voting import tallies
@@ -25,6 +26,8 @@ INTENT_LIMIT = timedelta(minutes=10)
 
 _EVENT_LEDGER = dg.AssetKey(["chain", "event_ledger"])
 _COVERAGE = dg.AssetKey(["chain", "coverage"])
+_STATE = dg.AssetKey(["market", "state"])
+_POSITIONS = dg.AssetKey(["market", "positions"])
 _SUBMITTED = {
     "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
     "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
@@ -49,7 +52,7 @@ def no_hole(backend: BackendResource) -> dg.AssetCheckResult:
         gaps = [gap for gap in health.gaps(conn) if _older(gap.opened_at, GAP_LIMIT)]
     holes = [
         {"first slot": before.last_slot + 1, "last slot": after.first_slot - 1}
-        for before, after in zip(ranges, ranges[1:], strict=False)
+        for before, after in pairwise(ranges)
     ]
     return dg.AssetCheckResult(
         passed=not holes and not gaps,
@@ -156,4 +159,64 @@ def no_overdue_intent(backend: BackendResource) -> Iterator[dg.AssetCheckResult]
         )
 
 
-CHECKS = [no_hole, no_old_quarantine, tallies_equal_ballots, no_overdue_intent]
+@dg.multi_asset_check(
+    name="projection_equals_accounts",
+    specs=[
+        dg.AssetCheckSpec(
+            "equals_accounts",
+            asset=key,
+            description="Every field equals the decoded account's at the same finalized slot. "
+            "Differences that motion explains do not count.",
+        )
+        for key in (_STATE, _POSITIONS)
+    ],
+)
+def projection_equals_accounts(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
+    """One comparison for both; a position's difference names its holder."""
+    report = comparison(backend, context.run.run_id)
+    for key, of_position in ((_STATE, False), (_POSITIONS, True)):
+        serious = [
+            drift for drift in report.serious if (drift.difference.user is not None) is of_position
+        ]
+        compared = report.positions if of_position else report.markets
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="equals_accounts",
+            passed=not serious,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{len(serious)} fields of {compared} accounts differ",
+            metadata={
+                "slot": report.market_slot,
+                "differences": metadata.table([row(drift) for drift in serious]),
+            },
+        )
+
+
+@dg.asset_check(
+    asset=_STATE,
+    name="equals_fold",
+    description="The stored projection of every market has the hash of its ledger's fold.",
+)
+def equals_fold(backend: BackendResource) -> dg.AssetCheckResult:
+    """Both are read in one snapshot of the database."""
+    engine = backend.engine(Role.READ).execution_options(isolation_level="REPEATABLE READ")
+    with engine.connect() as conn:
+        wrong = verify(conn, backend.settings.program)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(wrong)} markets differ from the fold of their events",
+        metadata={"markets": metadata.table(metadata.rows(wrong, "market_id", "folded", "stored"))},
+    )
+
+
+CHECKS = [
+    no_hole,
+    no_old_quarantine,
+    projection_equals_accounts,
+    equals_fold,
+    tallies_equal_ballots,
+    no_overdue_intent,
+]

@@ -1,11 +1,23 @@
 """Group ``market``: the projection, a fold of the ledger.
 
 ``ledger.ingest`` keeps these tables up to date in the transaction that writes the events, so
-their materializations are mostly reports of the observer. Materializing them here drops and
-refolds them from the ledger, which is how they are repaired.
+most of their materializations are reports of the observer. Materializing them by hand folds
+them anew from the ledger, all four together: that is how they are repaired.
 """
 
+from collections.abc import Iterator
+
+import dagster as dg
+from pydantic import Field
+
+from assets import metadata
+from assets.resources import BackendResource
 from assets.spec import asset_spec
+from zmart_pipelines.ledger.rebuild import rebuild
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import markets, trades
+from zmart_pipelines.store.queries.observations import row_counts
 from zmart_pipelines.store.tables import market as tables
 
 _SPECS = [
@@ -36,6 +48,71 @@ _SPECS = [
         table=tables.trades,
         kinds=["solana"],
         deps=["chain/event_ledger"],
-        description="Every purchase and sale with its shares, cost and the price after it.",
+        description="Every purchase and sale with its shares, its cost and the price after it.",
     ),
 ]
+
+
+class Refold(dg.Config):
+    """What to fold anew."""
+
+    markets: list[str] = Field(
+        default=[], description="Market ids in hex; empty for all markets and the configuration."
+    )
+
+
+@dg.multi_asset(name="market_projection", specs=_SPECS, can_subset=True)
+def market_projection(
+    context: dg.AssetExecutionContext, config: Refold, backend: BackendResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Fold the chosen markets from the ledger; only what differs is written."""
+    chosen = [bytes.fromhex(market) for market in config.markets] or None
+    report = rebuild(backend.engine(Role.INGEST), backend.settings.program, chosen)
+    with backend.engine(Role.READ).connect() as conn:
+        counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in _SPECS))
+        states = {
+            MarketState(state).name: number
+            for state, number in markets.counts_by_state(conn).items()
+        }
+        newest = markets.find(conn, limit=metadata.PREVIEW_ROWS)
+        latest = trades.find(conn, limit=metadata.PREVIEW_ROWS)
+        paid = trades.claims(conn, limit=metadata.PREVIEW_ROWS)
+    previews = {
+        "market/state": {
+            "markets by state": metadata.counts(states),
+            "markets": metadata.table(
+                metadata.rows(newest, "market_id", "question", "state", "price_yes", "total_volume")
+            ),
+        },
+        "market/positions": {},
+        "market/claims": {
+            "claims": metadata.table(
+                metadata.rows(paid, "market_id", "user", "outcome", "amount", "signature")
+            ),
+            "signatures": metadata.links(backend.settings, [one.signature for one in paid]),
+        },
+        "market/trades": {
+            "trades": metadata.table(
+                metadata.rows(
+                    latest, "market_id", "user", "trade_type", "outcome", "shares", "cost"
+                )
+            ),
+            "signatures": metadata.links(backend.settings, [one.signature for one in latest]),
+        },
+    }
+    for spec in _SPECS:
+        if spec.key not in context.selected_asset_keys:
+            continue
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
+            metadata={
+                "dagster/row_count": counts[spec.metadata["dagster/table_name"]],
+                "markets folded": report.markets,
+                "events folded": report.events,
+                "markets mended": len(report.changed),
+                **previews[spec.key.to_user_string()],
+            },
+        )
+
+
+ASSETS = [market_projection]

@@ -7,8 +7,9 @@ configuration, its metadata or the GraphQL answers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import dagster as dg
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from zmart_pipelines.store.engine import Role
 
 
+T = TypeVar("T")
+
 # A tick must end within two seconds or so, with a node that does not answer too.
 GLANCE_SECONDS = 2.0
 
@@ -36,6 +39,7 @@ class Backend:
         self._engines: dict[Role, Engine] = {}
         self._rpc: dict[bool, RpcClient] = {}
         self._lock = Lock()
+        self._done: tuple[object, object] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -83,6 +87,15 @@ class Backend:
         from zmart_pipelines.chain.reader import ChainReader
 
         return ChainReader(self.rpc, self.settings.program)
+
+    def once(self, key: object, work: Callable[[], T]) -> T:
+        """What ``work`` gave when it was last done for ``key``; only the last key is kept.
+
+        For what several steps of one run share. One run is one process and one thread.
+        """
+        if self._done is None or self._done[0] != key:
+            self._done = (key, work())
+        return cast(T, self._done[1])
 
 
 BackendResource: TypeAlias = dg.ResourceParam[Backend]

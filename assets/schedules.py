@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets import jobs
 from assets.maintenance import clean_up
-from assets.sensors.ticks import in_flight
+from assets.sensors.asking import in_flight
 
 # Name, job, cron (UTC), what it is for.
 _CLOCK = [

@@ -7,19 +7,33 @@ lease lets one submitter write, and the database allows one live attempt per mar
 No RetryPolicy may ever hang on these assets: under one, Terminate re-enters the body.
 """
 
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from assets import metadata
 from assets.resources import Backend, BackendResource
 from assets.spec import asset_spec
+from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import plan, shell
-from zmart_pipelines.submissions.intents import Action, Intent
+from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.shell import DriveReport, Outcome
 from zmart_pipelines.submissions.signers import load_signers
+from zmart_pipelines.submissions.states import Action
+
+# Seconds: between two tries for the lease, and how much longer than a lease they go on.
+LEASE_PAUSE = 1.0
+LEASE_MARGIN = 15.0
+
+_PROPOSALS: dict[Action, dg.AssetKey] = {
+    "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
+    "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
+}
+_FINALIZATIONS = dg.AssetKey(["submissions", "market_finalizations"])
 
 
 def _row(outcome: Outcome) -> dict[str, object]:
@@ -37,47 +51,60 @@ def _row(outcome: Outcome) -> dict[str, object]:
 
 
 def _result(
-    backend: Backend, key: str, created: Sequence[Intent], report: DriveReport
-) -> dg.MaterializeResult:
-    outcomes = report.outcomes
+    backend: Backend,
+    key: dg.AssetKey,
+    action: Action,
+    created: Sequence[Intent],
+    report: DriveReport,
+) -> dg.MaterializeResult[None]:
+    """What the run did for one action; attempts of other actions belong to other assets."""
+    outcomes = [outcome for outcome in report.outcomes if outcome.action == action]
     signatures = [signature for outcome in outcomes for signature in outcome.signatures]
+    by_status = Counter(str(outcome.status) for outcome in outcomes)
     return dg.MaterializeResult(
-        asset_key=key.split("/"),
+        asset_key=key,
         metadata={
-            "intents created": len(created),
-            "intents driven": len(outcomes),
-            **{
-                status: len(report.by_status(status))
-                for status in ("final", "live", "planned", "failed", "superseded", "quarantined")
-            },
+            "dagster/row_count": len(outcomes),
+            "intents created": sum(intent.action == action for intent in created),
+            "intents by status": metadata.counts(by_status),
+            "markets final": by_status["final"],
             "signatures": metadata.links(backend.settings, signatures),
             "fees in lamports": sum(outcome.fee or 0 for outcome in outcomes),
             "compute units": sum(outcome.compute_units or 0 for outcome in outcomes),
-            "seconds": report.seconds,
+            "seconds": round(report.seconds, 3),
             "refused": report.refused or "no",
             "outcomes": metadata.table([_row(outcome) for outcome in outcomes]),
         },
     )
 
 
-def _submit(
-    context: dg.AssetExecutionContext, backend: Backend, key: str, action: Action
-) -> dg.MaterializeResult:
+def _drive(
+    context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]
+) -> tuple[list[Intent], DriveReport]:
+    """Decide what is due and drive it; waits while another run holds the lease.
+
+    A worker that was killed leaves its lease behind, for as long as leases last.
+    """
     settings = backend.settings
     engine = backend.engine(Role.PIPELINES)
     signers = load_signers(settings)
     created = plan.plan(engine, backend.reader, settings)
-    report = shell.drive(
-        engine,
-        backend.rpc,
-        backend.reader,
-        signers,
-        settings,
-        actions={action},
-        run_id=context.run.run_id,
-    )
+    patience = time.monotonic() + settings.submission_lease_seconds + LEASE_MARGIN
+    while True:
+        report = shell.drive(
+            engine,
+            backend.rpc,
+            backend.reader,
+            signers,
+            settings,
+            actions=actions,
+            run_id=context.run.run_id,
+        )
+        if report.epoch is not None or time.monotonic() > patience:
+            break
+        time.sleep(LEASE_PAUSE)
     if report.refused:
-        context.log.warning("Nothing was driven: %s", report.refused)
+        context.log.warning("Not everything was driven: %s", report.refused)
     for outcome in report.outcomes:
         context.log.info(
             "%s of market %s is %s%s",
@@ -86,11 +113,17 @@ def _submit(
             outcome.status,
             f": {outcome.reason}" if outcome.reason else "",
         )
-    return _result(backend, key, created, report)
+    return created, report
+
+
+def _beat(backend: Backend, service: str, report: DriveReport) -> None:
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        beat(conn, service, {"driven": len(report.outcomes)}, error=report.refused)
 
 
 @dg.multi_asset(
-    name="proposal_aggregations",
+    name="proposal_submissions",
+    can_subset=True,
     specs=[
         asset_spec(
             "submissions/proposal_aggregations",
@@ -99,21 +132,7 @@ def _submit(
             deps=["voting/proposal_tallies", "market/state"],
             description="Proposals whose ballots passed the chain's threshold: the tally is "
             "frozen, its ballots are pinned, and aggregate_proposal_votes is sent with the counts.",
-        )
-    ],
-)
-def proposal_aggregations(
-    context: dg.AssetExecutionContext, backend: BackendResource
-) -> dg.MaterializeResult:
-    """Submit the counts of the proposals that passed."""
-    return _submit(
-        context, backend, "submissions/proposal_aggregations", "aggregate_proposal_votes"
-    )
-
-
-@dg.multi_asset(
-    name="proposal_approvals",
-    specs=[
+        ),
         asset_spec(
             "submissions/proposal_approvals",
             table=attempts,
@@ -121,14 +140,20 @@ def proposal_aggregations(
             deps=["submissions/proposal_aggregations"],
             description="Aggregated proposals: approve_proposal is sent with the admin's key; "
             "without that key an alert asks the admin.",
-        )
+        ),
     ],
 )
-def proposal_approvals(
+def proposal_submissions(
     context: dg.AssetExecutionContext, backend: BackendResource
-) -> dg.MaterializeResult:
-    """Approve the proposals whose counts are on chain."""
-    return _submit(context, backend, "submissions/proposal_approvals", "approve_proposal")
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Submit the counts of the proposals that passed, then approve them, in one drive."""
+    selected = {
+        action: key for action, key in _PROPOSALS.items() if key in context.selected_asset_keys
+    }
+    created, report = _drive(context, backend, set(selected))
+    _beat(backend, "vote-aggregator", report)
+    for action, key in selected.items():
+        yield _result(backend, key, action, created, report)
 
 
 @dg.multi_asset(
@@ -146,9 +171,11 @@ def proposal_approvals(
 )
 def market_finalizations(
     context: dg.AssetExecutionContext, backend: BackendResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Finalize the markets that are due."""
-    return _submit(context, backend, "submissions/market_finalizations", "finalize_market")
+    created, report = _drive(context, backend, {"finalize_market"})
+    _beat(backend, "market-monitor", report)
+    return _result(backend, _FINALIZATIONS, "finalize_market", created, report)
 
 
-ASSETS = [proposal_aggregations, proposal_approvals, market_finalizations]
+ASSETS = [proposal_submissions, market_finalizations]

@@ -50,7 +50,7 @@ def _rows(counted: list[tallies.Tally]) -> dg.MetadataValue:
         )
     ],
 )
-def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult:
+def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Count the open proposals anew."""
     counted = _count(backend, "proposal")
     with backend.engine(Role.PIPELINES).connect() as conn:
@@ -78,7 +78,7 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult:
         )
     ],
 )
-def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult:
+def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Count the open disputes anew."""
     counted = _count(backend, "dispute")
     return dg.MaterializeResult(

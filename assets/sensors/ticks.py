@@ -1,15 +1,14 @@
-"""What every tick has in common: patience with outages, heartbeats, one run at a time."""
+"""What every tick has in common: patience with outages, and heartbeats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TypeAlias
 
 import dagster as dg
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from assets.resources import Backend
 from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
@@ -24,31 +23,8 @@ INTERVAL = 2
 # A service without a success for this long raises an alert.
 ALERT_AFTER = 60.0
 
-# A run older than this does nothing any more, whatever its record says: its worker is gone.
-# Monitoring gives up any run after 900 s, but markets must not wait that long for a submission
-# run, which by itself ends within 90 s.
-ABANDONED_AFTER = timedelta(seconds=900)
-SUBMISSION_ABANDONED_AFTER = timedelta(seconds=120)
-
-_RUNNING = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 Tick: TypeAlias = dg.SensorResult | dg.SkipReason
 Body: TypeAlias = Callable[[dg.SensorEvaluationContext, Backend], Tick]
-
-
-def in_flight(
-    instance: dg.DagsterInstance, job: str, abandoned_after: timedelta = ABANDONED_AFTER
-) -> bool:
-    """Whether a run of ``job`` is queued or in progress."""
-    since = datetime.now(UTC) - abandoned_after
-    unfinished = dg.RunsFilter(job_name=job, statuses=_RUNNING, created_after=since)
-    return bool(instance.get_run_records(unfinished, limit=1))
 
 
 def explain(error: Exception) -> str:
@@ -106,9 +82,13 @@ def patient(service: str | None) -> Callable[[Body], Body]:
                 context.log.warning("The chain cannot be read. %s", reason)
                 return _after_failure(backend, service, f"The chain cannot be read. {reason}")
             except DBAPIError as error:
-                if not (error.connection_invalidated or _is_outage(error)):
+                if not _is_outage(error):
+                    _after_failure(backend, service, explain(error))
                     raise
                 return dg.SkipReason(f"Postgres is away. {explain(error)}")
+            except Exception as error:
+                _after_failure(backend, service, explain(error))
+                raise
             return result
 
         return tick
@@ -117,9 +97,17 @@ def patient(service: str | None) -> Callable[[Body], Body]:
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    """Whether Postgres itself could not be reached or was going down."""
+    """Whether Postgres could not be reached, was full or was going down.
+
+    Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html; an error that
+    never reached the server has no code.
+    """
+    if error.connection_invalidated:
+        return True
     state = getattr(error.orig, "sqlstate", None)
-    return state is None or state[:2] in ("08", "53", "57")
+    if state is None:
+        return isinstance(error, OperationalError)
+    return str(state).startswith(("08", "53", "57"))
 
 
 def _after_failure(backend: Backend, service: str | None, reason: str) -> dg.SkipReason:

@@ -14,8 +14,8 @@ from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, select
 
 from assets.resources import Backend
-from assets.sensors.submissions import REPEAT_AFTER, request
-from assets.sensors.ticks import Tick, explain, in_flight, patient
+from assets.sensors.asking import FIRST_PAUSE, LAST_PAUSE, Asked, in_flight, request
+from assets.sensors.ticks import Tick, explain, patient
 from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.rpc import RpcClient, RpcUnavailable
 from zmart_pipelines.settings import Settings
@@ -79,7 +79,7 @@ def test_one_run_serves_all_that_is_due(instance: dg.DagsterInstance) -> None:
     assert result.run_requests is not None
     assert len(result.run_requests) == 1
     assert result.run_requests[0].run_key is None
-    assert result.run_requests[0].tags["zmart/markets"] == "2"
+    assert result.run_requests[0].tags["zmart/due"] == "2"
     burst = tick(instance, None, [n.to_bytes(32, "big") for n in range(500)], 1000.0)
     assert isinstance(burst, dg.SensorResult)
     assert len(burst.run_requests or []) == 1
@@ -90,13 +90,21 @@ def test_the_same_is_asked_for_again_only_after_a_while(instance: dg.DagsterInst
     first = tick(instance, None, WORK, 1000.0)
     assert isinstance(first, dg.SensorResult)
     reordered = WORK[::-1]
-    assert isinstance(
-        tick(instance, first.cursor, reordered, 1000.0 + REPEAT_AFTER - 1), dg.SkipReason
-    )
-    assert isinstance(
-        tick(instance, first.cursor, reordered, 1000.0 + REPEAT_AFTER), dg.SensorResult
-    )
-    assert isinstance(tick(instance, first.cursor, [*WORK, b"c"], 1001.0), dg.SensorResult)
+    early, late = 1000.0 + FIRST_PAUSE - 0.1, 1000.0 + FIRST_PAUSE
+    assert isinstance(tick(instance, first.cursor, reordered, early), dg.SkipReason)
+    assert isinstance(tick(instance, first.cursor, reordered, late), dg.SensorResult)
+    assert isinstance(tick(instance, first.cursor, [*WORK, b"c"], 1000.0), dg.SensorResult)
+
+
+def test_pauses_double_up_to_the_last() -> None:
+    asked, now, pauses = Asked(), 1000.0, []
+    for _ in range(8):
+        asked = asked.again("x", now)
+        pauses.append(asked.pause("x", now))
+        now += pauses[-1]
+        assert asked.pause("x", now) == 0
+    assert pauses == [5, 10, 20, 40, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE]
+    assert asked.again("y", now).pause("y", now) == FIRST_PAUSE
 
 
 @pytest.mark.parametrize("cursor", ["", "{", "[]", "null", "7", '{"at": 5}', '{"at": "x"}'])

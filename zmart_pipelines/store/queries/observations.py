@@ -6,6 +6,8 @@ transaction that is still running, so that a row committed late is never stepped
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 from sqlalchemy import (
     BigInteger,
@@ -19,7 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import Text
 
-from zmart_pipelines.store.tables.chain import events, transactions
+from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.tables import metadata
+from zmart_pipelines.store.tables.chain import deliveries, events, transactions
 from zmart_pipelines.store.tables.voting import ballots
 
 NEWEST = 20
@@ -50,6 +54,50 @@ class Observation(msgspec.Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return bool(self.transactions or self.events or self.ballots)
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One of the newest transactions; ``block_time`` in chain seconds."""
+
+    signature: bytes
+    slot: int
+    commitment: str
+    block_time: int | None
+
+
+def newest(conn: Connection, limit: int = NEWEST) -> list[Seen]:
+    """The newest transactions that count, in the chain's order backwards."""
+    columns = [transactions.c[name] for name in Seen.__struct_fields__]
+    statement = (
+        select(*columns)
+        .where(transactions.c.commitment != "orphaned")
+        .order_by(transactions.c.slot.desc(), transactions.c.index_in_block.desc())
+        .limit(limit)
+    )
+    return many(Seen, conn.execute(statement))
+
+
+def row_counts(conn: Connection, *names: str) -> dict[str, int]:
+    """Rows of each of these tables of ours (``schema.table``)."""
+    return {
+        name: conn.execute(select(func.count()).select_from(metadata.tables[name])).scalar_one()
+        for name in names
+    }
+
+
+def waiting_deliveries(conn: Connection, older_than: timedelta) -> list[int]:
+    """Ids of deliveries that nobody has finished though they came so long ago."""
+    return list(
+        conn.execute(
+            select(deliveries.c.id)
+            .where(
+                deliveries.c.status != "ingested",
+                deliveries.c.received_at < func.now() - older_than,
+            )
+            .order_by(deliveries.c.id)
+            .limit(NEWEST)
+        ).scalars()
+    )
 
 
 def observe(conn: Connection, since: int) -> Observation:
