@@ -307,6 +307,14 @@ def test_a_reported_dispute_that_fails_leaves_no_outcome(
     assert world.data(world.market) == expected.pack()
 
 
+def test_a_dispute_without_votes_fails_at_any_threshold(world: World) -> None:
+    world.reach(wire.DISPUTED)
+    world.update_config(thresholds=(0, 0))
+    (reported,) = world.aggregate(0, 0, wire.DISPUTE).events
+    assert reported[40:50] == u32(0, 0) + b"\0" + flag(False)
+    assert world.data(world.market)[72] == wire.FINALIZED
+
+
 def test_a_reported_dispute_that_succeeds_reopens_the_window(world: World) -> None:
     world.reach(wire.DISPUTED)
     outcome = world.aggregate(6, 4, wire.DISPUTE)
