@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
@@ -24,10 +24,11 @@ from zmart_pipelines.program.accounts import (
 )
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.events import Event, encode_event
-from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.program.model import Model
 from zmart_pipelines.program.model_frame import Cell
 
+PROGRAM: Final = DEFAULT_PROGRAM_ID
 SOL = 10**9
 B = 100 * SOL
 START = 1_790_000_000
@@ -239,10 +240,11 @@ class Recorder:
             self.buying(market_id, user, dice.random() < 0.6, dice.randrange(10**7, 3 * SOL))
             for _ in range(dice.choice((1, 1, 1, 2, 3)))
         ]
-        votes = {"user": user, "market": market, "vote": side}
+        like = ix.submit_proposal_vote(PROGRAM, user=user, market=market, vote=side)
+        agree = ix.submit_dispute_vote(PROGRAM, user=user, market=market, vote=side)
         likely: dict[MarketState, list[list[Instruction]]] = {
             MarketState.PROPOSED: [
-                [ix.submit_proposal_vote(PROGRAM, **votes)],
+                [like],
                 [
                     ix.aggregate_proposal_votes(
                         PROGRAM,
@@ -255,7 +257,7 @@ class Recorder:
                 [ix.approve_proposal(PROGRAM, admin=self.admin, market=market)],
                 [ix.cancel_market(PROGRAM, admin=self.admin, market=market)]
                 if dice.random() < 0.2
-                else [ix.submit_proposal_vote(PROGRAM, **votes)],
+                else [like],
             ],
             MarketState.APPROVED: [
                 [ix.activate_market(PROGRAM, authority=self.admin, market=market)]
@@ -277,7 +279,7 @@ class Recorder:
                 [ix.finalize_market(PROGRAM, backend_authority=self.backend, market=market)],
             ],
             MarketState.DISPUTED: [
-                [ix.submit_dispute_vote(PROGRAM, **votes)],
+                [agree],
                 [
                     ix.finalize_market(
                         PROGRAM,

@@ -18,7 +18,7 @@ from zmart_pipelines.ledger.timeline import Configuration, Place, Timeline
 from zmart_pipelines.program import events as ev
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.program.lmsr import Fees, Pool, sell
+from zmart_pipelines.program.lmsr import PRECISION, Fees, Pool, sell
 
 USER = bytes([7]) * 32
 
@@ -116,7 +116,30 @@ def test_folding_on_equals_folding_anew(seed: int, cut: float) -> None:
         assert state_hash(projection) == state_hash(fold.fold(events, configuration))
 
 
-@given(st.lists(any_event, max_size=12))
+_extreme = st.sampled_from([0, 1, 10**9, 2**53, 2**63 - 1, 2**63, 2**64 - 1])
+_extreme_time = st.sampled_from([0, -1, 2**63 - 1, -(2**63)])
+_hostile = st.builds(
+    ev.SharesBought,
+    market_id=st.just(identity(1)),
+    user=st.just(USER),
+    outcome=st.booleans(),
+    shares=_extreme,
+    cost=_extreme,
+    new_price_yes=_extreme,
+    timestamp=_extreme_time,
+) | st.builds(
+    ev.SharesSold,
+    market_id=st.just(identity(1)),
+    user=st.just(USER),
+    outcome=st.booleans(),
+    shares=_extreme,
+    proceeds=_extreme,
+    new_price_yes=_extreme,
+    timestamp=_extreme_time,
+)
+
+
+@given(st.lists(any_event | _hostile | _hostile, max_size=12))
 def test_the_fold_never_fails_whatever_the_events_say(found: list[ev.Event]) -> None:
     chain = Recorder()
     market_id = chain.create(1)
@@ -131,6 +154,7 @@ def test_the_fold_never_fails_whatever_the_events_say(found: list[ev.Event]) -> 
     for name, value in msgspec.structs.asdict(projection.market).items():
         if isinstance(value, int):
             assert -(2**63) <= value < 2**64, name
+    assert projection.market.price_yes <= PRECISION
 
 
 def opened(liquidity: int = SOL // 10) -> tuple[Recorder, bytes]:

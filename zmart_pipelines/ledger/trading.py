@@ -89,7 +89,10 @@ def _paid(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
     # The nearest base below keeps pool and holdings right where the fees in force are not
     # known rightly; only the fee accumulators suffer.
     base = total * BASIS_POINTS // (BASIS_POINTS + fees.total_bps) if exact is None else exact
-    return base, split_fees(base, fees), exact is not None
+    try:
+        return base, split_fees(base, fees), exact is not None
+    except LmsrError as error:
+        raise Misfit(f"the program would refuse it: {error}") from error
 
 
 def sold(

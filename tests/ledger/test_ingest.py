@@ -1,0 +1,489 @@
+"""The ledger in Postgres: once each, in any order, corrected when it was told wrongly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, func, insert, select, text
+
+from tests.ledger.conftest import Feed, differences, hashes
+from tests.ledger.recorded import (
+    PROGRAM,
+    SOL,
+    Recorder,
+    address,
+    history,
+    identity,
+    logs_of,
+    signature,
+)
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger import rebuild
+from zmart_pipelines.ledger.ingest import MAX_BATCH, in_transaction, ingest, withdraw
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.program.events import SharesBought
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.engine import Role, act_as, engine
+from zmart_pipelines.store.queries import health, markets, trades
+from zmart_pipelines.store.tables import chain as tables
+from zmart_pipelines.store.tables import community, market
+
+
+def batches(
+    transactions: Iterable[RawTransaction], dice: random.Random
+) -> Iterable[list[RawTransaction]]:
+    left = list(transactions)
+    while left:
+        size = dice.randint(1, 40)
+        yield left[:size]
+        left = left[size:]
+
+
+def count(db: Engine, table: object) -> int:
+    with db.connect() as conn:
+        number: int = conn.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]
+    return number
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_order_and_any_number_of_times_end_in_the_same_rows(
+    db: Engine, feed: Feed, seed: int
+) -> None:
+    chain = history(seed, 250)
+    dice = random.Random(seed)
+    told = list(chain.told) * 2 + [chain.told[dice.randrange(len(chain.told))] for _ in range(200)]
+    dice.shuffle(told)
+    for batch in batches(told, dice):
+        level = dice.choice([Commitment.REPORTED, Commitment.CONFIRMED, Commitment.FINALIZED])
+        source = Source.WEBHOOK if level is Commitment.REPORTED else Source.CONFIRMED_POLL
+        feed(batch, level, source)
+    assert differences(db, chain) == []
+    assert count(db, tables.transactions) == len(chain.told)
+    events = sum(one.logs.count("Program log: Instruction: Something") for one in told_once(chain))
+    assert count(db, tables.events) == events
+    with db.connect() as conn:
+        assert rebuild.verify(conn, PROGRAM) == []
+
+
+def told_once(chain: Recorder) -> list[RawTransaction]:
+    return [one for one in chain.told if one.error is None]
+
+
+def test_a_replay_changes_nothing_at_all(db: Engine, feed: Feed) -> None:
+    chain = history(4, 150)
+    first = feed(chain.told)
+    assert first.new_transactions == len(chain.told)
+    before = hashes(db, chain)
+    with db.connect() as conn:
+        head = stream.head(conn)
+        written = conn.execute(text("SELECT pg_current_wal_lsn()")).scalar_one()
+    again = feed(chain.told)
+    assert (again.new_transactions, again.new_events, again.climbed) == (0, 0, 0)
+    assert again.markets == frozenset()
+    assert again.positions == ()
+    assert hashes(db, chain) == before
+    with db.connect() as conn:
+        assert stream.head(conn) == head
+        lag = health.ledger_lag(conn)
+    assert lag.transactions == len(chain.told)
+    assert written is not None
+
+
+def test_rows_climb_and_the_market_with_them(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+
+    def levels() -> set[str]:
+        with db.connect() as conn:
+            found = markets.get(conn, market_id)
+            (trade,) = trades.find(conn, market_id=market_id)
+            rows = conn.execute(select(tables.events.c.commitment).distinct()).scalars().all()
+        assert found is not None
+        return {found.commitment, trade.commitment, *rows}
+
+    assert feed(chain.told, "reported", Source.WEBHOOK).climbed == 0
+    assert levels() == {"reported"}
+    assert feed(chain.told, "confirmed", Source.CONFIRMED_POLL).climbed == len(chain.told)
+    assert levels() == {"confirmed"}
+    # One event behind keeps the market behind.
+    feed(chain.told[:-1], "finalized", Source.FINALIZED_WINDOW)
+    assert levels() == {"confirmed", "finalized"}
+    feed(chain.told, "finalized", Source.FINALIZED_WINDOW)
+    assert levels() == {"finalized"}
+    assert feed(chain.told, "reported", Source.WEBHOOK).climbed == 0
+    assert levels() == {"finalized"}
+    with db.connect() as conn:
+        sources = conn.execute(select(tables.transactions.c.sources).distinct()).scalars().all()
+    assert [Source(one) for one in sources] == [
+        Source.WEBHOOK | Source.CONFIRMED_POLL | Source.FINALIZED_WINDOW
+    ]
+
+
+def test_failed_transactions_are_stored_and_move_nothing(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.buy(market_id, chain.users[1])  # not Active: refused
+    assert chain.told[-1].error is not None
+    result = feed(chain.told)
+    assert result.new_transactions == len(chain.told)
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        failed = conn.execute(
+            select(tables.transactions.c.error).where(tables.transactions.c.failed)
+        ).scalars()
+        assert list(failed) == [chain.told[-1].error]
+
+
+def test_a_claim_before_its_market_finds_it_later(db: Engine, feed: Feed) -> None:
+    chain, told = a_claimed_market()
+    claim = told[-1]
+    assert feed([claim]).new_events == 1
+    with db.connect() as conn:
+        assert conn.execute(select(tables.events.c.market_id)).scalars().all() == [None]
+    feed(told[:-1])
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        (row,) = trades.claims(conn, market_id=chain.market_ids[0])
+    assert row.amount > 0
+
+
+def a_claimed_market() -> tuple[Recorder, list[RawTransaction]]:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    for user in chain.users[1:4]:
+        chain.buy(market_id, user)
+        chain.pass_()
+    market_address = address(market_id)
+    chain.send(
+        ix.resolve_market(
+            PROGRAM,
+            resolver=chain.users[5],
+            market=market_address,
+            outcome=True,
+            evidence_hash=b"Qm" + b"e" * 44,
+        )
+    )
+    chain.pass_(1000)
+    chain.send(ix.finalize_market(PROGRAM, backend_authority=chain.backend, market=market_address))
+    chain.pass_()
+    claim = chain.send(
+        ix.claim_winnings(
+            PROGRAM, user=chain.users[1], market=market_address, resolver=chain.users[5]
+        )
+    )
+    assert claim.error is None
+    return chain, chain.told
+
+
+def test_a_late_configuration_refolds_the_trades_after_it(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    change = chain.configure((100, 50, 150))
+    chain.pass_()
+    for number in range(20):  # some of them have no base cost under the fees before
+        chain.buy(market_id, chain.users[1], cost=SOL + number * 10**7)
+    feed([one for one in chain.told if one is not change])
+    assert {one.field for one in differences(db, chain)} >= {"current_liquidity"}
+    with db.connect() as conn:
+        assert {gap.kind for gap in health.gaps(conn)} == {"misfit"}
+    result = feed([change])
+    assert set(result.markets) == {market_id}
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        assert health.gaps(conn) == []
+
+
+def test_the_index_in_the_block_may_come_later(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    for user in chain.users[1:5]:  # all in one slot: only the index tells their order
+        chain.buy(market_id, user)
+    blind = [msgspec.structs.replace(one, index_in_block=None) for one in chain.told]
+    feed(list(reversed(blind)), "confirmed", Source.CONFIRMED_POLL)
+    feed(list(reversed(chain.told)), "confirmed", Source.BACKFILL)
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        found = [one.user for one in trades.find(conn, market_id=market_id, descending=False)]
+    assert found == [bytes(user) for user in chain.users[1:5]]
+
+
+def forged(chain: Recorder, market_id: bytes, real: RawTransaction) -> RawTransaction:
+    """What a sender with a stolen secret might say about a real transaction."""
+    lie = SharesBought(market_id, bytes(chain.users[4]), False, 10**9, SOL, 1, chain.now)
+    return msgspec.structs.replace(real, logs=logs_of([lie]))
+
+
+def test_a_lie_of_a_webhook_gives_way_to_what_rpc_reads(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    real = chain.buy(market_id, chain.users[1])
+    feed(chain.told[:-1])
+    feed([forged(chain, market_id, real)], "reported", Source.WEBHOOK)
+    assert differences(db, chain) != []
+    result = feed([real], "confirmed", Source.CONFIRMED_POLL)
+    assert (result.orphaned, result.new_transactions) == (1, 1)
+    assert differences(db, chain) == []
+    # The other way round it is not even taken.
+    late = feed([forged(chain, market_id, real)], "reported", Source.WEBHOOK)
+    assert (late.ignored, late.new_transactions, late.markets) == (1, 0, frozenset())
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        kept = conn.execute(
+            select(tables.transactions.c.commitment).where(
+                tables.transactions.c.signature == real.signature
+            )
+        ).scalars()
+        assert sorted(kept) == ["confirmed", "orphaned"]
+
+
+def test_a_lie_about_another_market_is_taken_back_there_too(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    first, second = chain.create(1), chain.create(2)
+    chain.open(first)
+    chain.open(second)
+    real = chain.buy(first, chain.users[1])
+    feed(chain.told[:-1])
+    feed([forged(chain, second, real)], "reported", Source.WEBHOOK)
+    result = feed([real], "finalized", Source.FINALIZED_WINDOW)
+    assert set(result.markets) == {first, second}
+    assert differences(db, chain) == []
+
+
+def test_a_transaction_that_landed_in_another_slot_counts_there(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    bought = chain.buy(market_id, chain.users[1])
+    before = msgspec.structs.replace(bought, slot=bought.slot - 1, index_in_block=50)
+    feed([*chain.told[:-1], before], "confirmed", Source.CONFIRMED_POLL)
+    result = feed([bought], "finalized", Source.FINALIZED_WINDOW)
+    assert (result.new_transactions, result.orphaned) == (1, 1)
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        assert [one.slot for one in trades.find(conn, market_id=market_id)] == [bought.slot]
+
+
+def test_what_the_chain_dropped_is_withdrawn_and_may_come_back(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    kept = hashes_after(feed, db, chain)
+    lost = chain.buy(market_id, chain.users[1])
+    feed([lost], "confirmed", Source.CONFIRMED_POLL)
+    assert hashes(db, chain) != kept
+    with db.connect() as conn:
+        key = conn.execute(
+            select(tables.transactions.c.signature, tables.transactions.c.digest).where(
+                tables.transactions.c.signature == lost.signature
+            )
+        ).one()
+        head = stream.head(conn)
+    result = in_transaction(db, lambda conn: withdraw(conn, [tuple(key)], PROGRAM))
+    assert (result.orphaned, set(result.markets)) == (1, {market_id})
+    assert hashes(db, chain) == kept
+    with db.connect() as conn:
+        (own, all_) = stream.read_after(conn, head)
+        assert trades.find(conn, market_id=market_id) == []
+    assert own.channel == stream.market_channel(market_id)
+    assert all_.channel == stream.MARKETS_CHANNEL
+    assert len(own.payload["correction"]["orphaned"]) == 1
+    # A webhook cannot raise the dead; RPC can.
+    assert feed([lost], "reported", Source.WEBHOOK).ignored == 1
+    assert hashes(db, chain) == kept
+    assert feed([lost], "finalized", Source.FINALIZED_WINDOW).climbed == 1
+    assert differences(db, chain) == []
+
+
+def hashes_after(feed: Feed, db: Engine, chain: Recorder) -> dict[bytes, str]:
+    feed(chain.told)
+    return hashes(db, chain)
+
+
+def test_a_market_whose_creation_is_withdrawn_vanishes(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    created = chain.told[-1]
+    feed(chain.told, "confirmed", Source.CONFIRMED_POLL)
+    with db.connect() as conn:
+        key = conn.execute(
+            select(tables.transactions.c.signature, tables.transactions.c.digest).where(
+                tables.transactions.c.signature == created.signature
+            )
+        ).one()
+    in_transaction(db, lambda conn: withdraw(conn, [tuple(key)], PROGRAM))
+    with db.connect() as conn:
+        assert markets.get(conn, market_id) is None
+        last = stream.read_after(conn, 0)[-1]
+    assert (last.type, last.payload["action"]) == ("market_state", "deleted")
+
+
+def test_finalized_rows_are_never_withdrawn(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    chain.create(1)
+    feed(chain.told, "finalized", Source.FINALIZED_WINDOW)
+    with db.connect() as conn:
+        keys = conn.execute(
+            select(tables.transactions.c.signature, tables.transactions.c.digest)
+        ).all()
+    result = in_transaction(db, lambda conn: withdraw(conn, [tuple(key) for key in keys], PROGRAM))
+    assert result.orphaned == 0
+    assert differences(db, chain) == []
+
+
+def test_webhooks_speak_of_our_program_only(db: Engine, feed: Feed) -> None:
+    foreign = RawTransaction(signature(9), 5, 0, 1, None, 5000, ["Program X invoke [1]"], [])
+    assert feed([foreign], "reported", Source.WEBHOOK).ignored == 1
+    assert count(db, tables.transactions) == 0
+
+
+def test_one_poisoned_event_keeps_nobody_waiting(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    first = chain.create(1)
+    chain.create(2)
+    poison = chain.told[1]
+    bad = msgspec.structs.replace(
+        poison,
+        signature=signature("poison"),
+        logs=[
+            f"Program {PROGRAM} invoke [1]",
+            "Program data: AQIDBAUGBwg=",
+            f"Program {PROGRAM} success",
+        ],
+    )
+    result = feed([*chain.told, bad])
+    assert result.quarantined == 1
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        (line,) = health.quarantined(conn)
+        (gap,) = health.gaps(conn)
+        found = markets.get(conn, first)
+    assert line.raw == bytes(range(1, 9))
+    assert gap.kind == "incomplete"
+    assert found is not None
+
+
+def test_numbers_too_large_for_the_program_stay_out(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    feed(chain.told)
+    real = chain.buy(market_id, chain.users[1])
+    most = 2**64 - 1
+    lies = [
+        SharesBought(market_id, bytes(chain.users[2]), True, most, most, most, chain.now),
+        SharesBought(market_id, bytes(chain.users[2]), True, most, most, 5, 2**63 - 1),
+        SharesBought(market_id, bytes(chain.users[2]), True, most, most, 5, -(2**63)),
+    ]
+    for number, lie in enumerate(lies):
+        told = msgspec.structs.replace(
+            real, signature=signature("lie", number), logs=logs_of([lie]), index_in_block=number
+        )
+        feed([told], "reported", Source.WEBHOOK)
+    with db.connect() as conn:
+        assert [gap.kind for gap in health.gaps(conn)] == ["misfit"] * 3
+        assert trades.find(conn, market_id=market_id) == []
+
+
+def test_a_draft_is_joined_with_its_market_and_with_no_other(
+    db: Engine, feed: Feed, database: str
+) -> None:
+    chain = Recorder()
+    question = b"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
+    api = engine(Role.API, database)
+
+    def draft(number: int, creator: bytes, question_hash: str) -> None:
+        with api.begin() as conn:
+            act_as(conn, creator)
+            conn.execute(
+                insert(community.market_drafts).values(
+                    market_id=identity(number),
+                    creator=creator,
+                    nonce=bytes([number]),
+                    question_hash=question_hash,
+                    document=b"{}",
+                    question=f"Will draft {number} be matched?",
+                    category="crypto",
+                    ends_at=func.now(),
+                    expires_at=func.now(),
+                )
+            )
+
+    creator = bytes(chain.users[0])
+    draft(1, creator, question.decode())
+    draft(2, bytes(chain.users[1]), question.decode())  # somebody else's id
+    draft(3, creator, "QmOther")
+    for number in (1, 2, 3):
+        chain.create(number, question_hash=question)
+    feed(chain.told)
+    with api.connect() as conn:
+        found = {number: markets.get(conn, identity(number)) for number in (1, 2, 3)}
+        assert markets.count(conn, category="crypto") == 1
+        assert [one.market_id for one in markets.find(conn, text="draft 1")] == [identity(1)]
+    questions = {number: one.question for number, one in found.items() if one is not None}
+    assert questions == {
+        1: "Will draft 1 be matched?",
+        2: f"Market {identity(2).hex()[:8]}",
+        3: f"Market {identity(3).hex()[:8]}",
+    }
+    api.dispose()
+
+
+def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.send(
+        ix.submit_proposal_vote(PROGRAM, user=chain.users[1], market=address(market_id), vote=True)
+    )
+    chain.open(market_id)
+    bought = chain.buy(market_id, chain.users[1])
+    result = feed(chain.told)
+    with db.connect() as conn:
+        frames = stream.read_after(conn, 0)
+    assert [one.position for one in frames] == list(result.positions)
+    own = [one for one in frames if one.channel == stream.market_channel(market_id)]
+    assert [one.type for one in own] == ["trade", "vote", "market_state"]
+    assert [one.previous for one in own] == [0, own[0].position, own[1].position]
+    trade, vote, state = (one.payload for one in own)
+    assert trade["outcome"] == "YES"
+    assert trade["trade"]["outcome"] is True
+    assert trade["exact"]["cost"] == str(trade["cost"])
+    assert (vote["source"], vote["votes_for"], vote["votes_against"]) == ("chain", 1, 0)
+    assert (state["action"], state["state"]) == ("created", "ACTIVE")
+    assert state["market"]["trades_count"] == 1
+    assert bought.error is None
+
+
+def test_batches_are_bounded_and_sources_are_named(db: Engine) -> None:
+    chain = Recorder()
+    with pytest.raises(ValueError, match="at most 1000 transactions"):
+        ingest(
+            db,
+            chain.told * MAX_BATCH,
+            source=Source.BACKFILL,
+            commitment="finalized",
+            program=PROGRAM,
+        )
+    with pytest.raises(ValueError, match="certain"):
+        ingest(db, chain.told, source=Source.BACKFILL, commitment="certain", program=PROGRAM)
+
+
+def test_the_configuration_s_history_is_kept(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    chain.configure((1, 2, 3))
+    feed(list(reversed(chain.told)))
+    history_ = market.config_history
+    with db.connect() as conn:
+        fees = conn.execute(
+            select(history_.c.protocol_fee_bps).order_by(history_.c.slot, history_.c.index_in_block)
+        ).scalars()
+        assert list(fees) == [300, 300, 1]
