@@ -153,6 +153,7 @@ class Life:
         )
 
     def dispute(self, market_id: bytes) -> None:
+        self.chain.control.advance(seconds=2)
         self.send(
             self.people[2],
             program_instructions.initiate_dispute(

@@ -1,0 +1,157 @@
+"""A market's life through the jobs, in process, on the real chain and the real Postgres."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, select
+
+from assets.definitions import build_defs
+from assets.resources import Backend
+from tests.assets.life import Life
+from tests.fixtures.localnet import Localnet, StartLocalnet
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.tables.ops import attempts, heartbeats
+
+Metadata = Mapping[str, dg.MetadataValue]
+
+
+@pytest.fixture
+def life(start_localnet: StartLocalnet, database: str) -> Life:
+    chain = start_localnet("--finality-depth", "4", "--dispute-period", "60")
+    return Life.start(chain, database)
+
+
+@pytest.fixture
+def backend(life: Life) -> Backend:
+    return Backend(life.settings)
+
+
+@contextmanager
+def slots_pass(chain: Localnet) -> Iterator[None]:
+    """The chain goes on while a run waits for finality."""
+    done = threading.Event()
+
+    def advance() -> None:
+        while not done.wait(0.1):
+            chain.control.advance(2)
+
+    thread = threading.Thread(target=advance)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def run(job: str, backend: Backend) -> dict[str, Metadata]:
+    """The materializations of one run, by asset."""
+    definitions = build_defs(resource_overrides={"backend": backend})
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_job_def(job).execute_in_process(instance=instance)
+    return {
+        event.asset_key.to_user_string(): event.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key is not None
+    }
+
+
+def test_from_proposal_to_final_with_a_dispute(
+    life: Life, backend: Backend, owner: Engine
+) -> None:
+    api = backend.engine(Role.API)
+    market = life.propose()
+    life.chain.control.finalize()
+
+    window = run("read_finalized_window", backend)
+    assert window["chain/event_ledger"]["new transactions"].value == 3
+    assert window["chain/coverage"]["holes"].value == 0
+    assert "explorer.solana.com" in str(window["chain/event_ledger"]["signatures"].value)
+    assert "MarketCreated: 1" in str(window["chain/event_ledger"]["events by type"].value)
+
+    life.vote(api, market, likes=11, dislikes=1)
+    with slots_pass(life.chain):
+        sent = run("aggregate_votes", backend)
+    assert sent["voting/proposal_tallies"]["ballots"].value == 12
+    assert sent["voting/proposal_tallies"]["over threshold"].value == 1
+    aggregated = sent["submissions/proposal_aggregations"]
+    assert aggregated["markets final"].value == 1
+    assert isinstance(aggregated["fees in lamports"].value, int)
+    assert aggregated["fees in lamports"].value >= 5000
+    assert isinstance(aggregated["compute units"].value, int)
+    assert aggregated["compute units"].value > 1000
+    assert "explorer.solana.com/tx/" in str(aggregated["signatures"].value)
+    assert sent["submissions/proposal_approvals"]["markets final"].value == 1
+    account = life.account(market)
+    assert account.state == MarketState.APPROVED
+    assert (account.proposal_likes, account.proposal_dislikes) == (11, 1)
+
+    life.activate(market)
+    for number, person in enumerate(life.people[:6]):
+        life.buy(market, person, outcome=number % 2 == 0)
+    life.resolve(market, outcome=True)
+    life.dispute(market)
+    life.chain.control.finalize()
+    run("read_finalized_window", backend)
+    life.vote(api, market, "dispute", likes=5, dislikes=1)
+    with slots_pass(life.chain):
+        assert run("finalize_markets", backend)["submissions/market_finalizations"][
+            "markets final"
+        ].value == 0, "the vote has not run out"
+    life.chain.control.advance(seconds=70)
+    life.chain.control.finalize()
+    with slots_pass(life.chain):
+        ended = run("finalize_markets", backend)
+    assert ended["voting/dispute_tallies"]["ballots"].value == 6
+    assert ended["submissions/market_finalizations"]["markets final"].value == 1
+    account = life.account(market)
+    assert account.state == MarketState.FINALIZED
+    assert account.final_outcome is False
+    assert (account.dispute_agree, account.dispute_disagree) == (5, 1)
+
+    with slots_pass(life.chain):
+        again = run("finalize_markets", backend) | run("aggregate_votes", backend)
+    assert all(
+        metadata["dagster/row_count"].value == 0
+        for key, metadata in again.items()
+        if key.startswith("submissions/")
+    )
+    with owner.connect() as conn:
+        sent_ones = conn.execute(select(attempts.c.status, attempts.c.run_id)).all()
+        services = set(conn.execute(select(heartbeats.c.service)).scalars())
+    assert [row.status for row in sent_ones] == ["final"] * 3
+    assert all(row.run_id for row in sent_ones)
+    assert services == {"event-indexer", "vote-aggregator", "market-monitor"}
+
+
+def test_a_projection_that_was_spoilt_is_folded_anew(
+    life: Life, backend: Backend, owner: Engine
+) -> None:
+    market = life.propose()
+    life.chain.control.finalize()
+    run("read_finalized_window", backend)
+    with owner.begin() as conn:
+        conn.exec_driver_sql("UPDATE market.markets SET current_liquidity = 1")
+    folded = run("rebuild_projection", backend)
+    assert set(folded) == {"market/state", "market/positions", "market/claims", "market/trades"}
+    assert folded["market/state"]["markets mended"].value == 1
+    assert folded["market/state"]["dagster/row_count"].value == 1
+    with owner.connect() as conn:
+        stored = conn.exec_driver_sql("SELECT current_liquidity FROM market.markets").scalar_one()
+    assert stored == life.account(market).current_liquidity
+
+
+def test_reconciliation_finds_nothing_on_a_chain_that_moves(life: Life, backend: Backend) -> None:
+    life.propose()
+    with slots_pass(life.chain):
+        report = run("reconcile", backend)["reconciliation/report"]
+    assert report["markets"].value == 1
+    assert report["serious"].value == 0
+    slot, covered = report["slot"].value, report["ledger complete to slot"].value
+    assert isinstance(slot, int)
+    assert isinstance(covered, int)
+    assert covered >= slot
