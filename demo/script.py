@@ -103,8 +103,7 @@ class Plan:
 
     creator: str
     votes: tuple[Vote, ...]
-    trades: tuple[Trade, ...]
-    comments: tuple[Comment, ...]
+    trading: tuple[Trade | Comment, ...]
     resolve: Resolve
     dispute: Dispute | None
     truth: bool
@@ -150,24 +149,23 @@ def plan(number: int, seed: int = 3) -> Plan:
     truth = dice.random() < 0.5
     voters = people[:]
     dice.shuffle(voters)
-    skeptics = set(voters[:2])  # 12 of 14 likes: well above the threshold
+    skeptics = {voters[1], voters[6]}  # 12 of 14 likes: well above the threshold
     votes = tuple(
         Vote(person, person not in skeptics, on_chain=index < ON_CHAIN_VOTERS)
         for index, person in enumerate(voters)
     )
-    trades = tuple(
+    trades = [
         Trade(index, dice.choice(people[2:]), outcome, dice.randrange(2, 21) * SOL // 10)
         for index, outcome in enumerate(_sides(dice, 8 if brisk else dice.randrange(10, 25)))
-    )
-    comments = tuple(
-        Comment(index, dice.choice(people), dice.randrange(1000))
-        for index in range(3 if brisk else dice.randrange(2, 7))
-    )
+    ]
+    trading: list[Trade | Comment] = [*trades]
+    for index in range(3 if brisk else dice.randrange(2, 7)):
+        place = dice.randrange(1, len(trading) + 1)
+        trading.insert(place, Comment(index, dice.choice(people), dice.randrange(1000)))
     return Plan(
         creator=creator,
         votes=votes,
-        trades=trades,
-        comments=comments,
+        trading=tuple(trading),
         resolve=Resolve(resolver, truth is not disputed),
         dispute=Dispute(disputer) if disputed else None,
         truth=truth,
@@ -217,17 +215,20 @@ def _due(plan: Plan, view: View) -> list[Act]:
 
 
 def _in_the_market(plan: Plan, view: View) -> list[Act]:
-    """The trades and comments that are still to come, comments spread among the trades."""
-    made = {person: holding.trades for person, holding in view.holdings.items()}
-    trades: list[Act] = []
-    for trade in plan.trades:
-        if made.get(trade.person, 0) > 0:
-            made[trade.person] -= 1
+    """The trades and comments that are still to come."""
+    trades = {person: holding.trades for person, holding in view.holdings.items()}
+    comments = view.comments
+    due: list[Act] = []
+    for act in plan.trading:
+        if isinstance(act, Comment):
+            comments -= 1
+            if comments < 0:
+                due.append(act)
+        elif trades.get(act.person, 0) > 0:
+            trades[act.person] -= 1
         else:
-            trades.append(trade)
-    comments: list[Act] = list(plan.comments[view.comments :])
-    share = len(trades) * len(plan.comments) // max(1, len(plan.trades))
-    return comments + trades if len(comments) > share else trades + comments
+            due.append(act)
+    return due
 
 
 def _dispute_votes(plan: Plan, view: View) -> list[Act]:

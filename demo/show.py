@@ -35,7 +35,7 @@ from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
 
 TICK = 0.2
 VISIBLE_WITHIN = 20.0  # seconds until an act must show; then it is done again
-LOOK_AGAIN = 15.0
+LOOK_AGAIN, LOOK_SOON = 15.0, 2.0  # seconds between two looks; soon while acts are not visible
 LIVE_AT_ONCE = 3
 NEXT_MARKET_AFTER = 240.0
 TROUBLES = (ApiRefused, Refused, RpcError, RpcUnavailable, RateLimited, httpx.HTTPError)
@@ -52,6 +52,7 @@ class Production:
     not_before: float = 0.0
     next_look: float = 0.0
     done: dict[Act, float] = field(default_factory=dict)
+    waits_for_sight: bool = False
 
     @property
     def market_id(self) -> bytes:
@@ -144,6 +145,7 @@ class Show:
             self._tell(production, "is over: paid out and closed")
             return
         act = next_act(production.plan, view, frozenset(production.done))
+        production.waits_for_sight = act is None and bool(production.done)
         if act is None:
             return
         self._world.perform(act, production.market_id)
@@ -160,7 +162,8 @@ class Show:
             production.view = None
             return
         moved = known is None or known.state != state
-        if not moved and now - production.seen_at < LOOK_AGAIN:
+        patience = LOOK_SOON if production.waits_for_sight else LOOK_AGAIN
+        if not moved and now - production.seen_at < patience:
             return
         production.view = self._world.look(production.market_id, state)
         production.seen_at = now

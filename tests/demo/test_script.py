@@ -158,8 +158,9 @@ def test_plans_keep_to_what_the_program_and_its_pipelines_ask(number: int) -> No
     assert {vote.person for vote in script.votes} == set(CAST)
     assert len(CAST) >= 12
     assert sum(vote.on_chain for vote in script.votes) == 2
-    assert {trade.outcome for trade in script.trades} == {True, False}
-    assert all(200_000_000 <= trade.lamports <= 2_000_000_000 for trade in script.trades)
+    trades = [act for act in script.trading if isinstance(act, Trade)]
+    assert {trade.outcome for trade in trades} == {True, False}
+    assert all(200_000_000 <= trade.lamports <= 2_000_000_000 for trade in trades)
 
 
 def test_the_first_market_is_undisputed_and_the_second_disputed_both_brisk() -> None:

@@ -272,7 +272,7 @@ def _demo(environment: Mapping[str, str]) -> Process:
         command=(sys.executable, "-m", "demo"),
         environment=environment,
         folder=PROJECT,
-        needs=("api", "localnet"),
+        needs=("api", "localnet", "daemon", "webserver"),
         ready=probes.call(lambda: True),
         echo=True,
         stop_within=3,
