@@ -151,10 +151,11 @@ def test_bools_and_tags_are_0_or_1(event: Event, offset: int) -> None:
             decode_event(bytes(data))
 
 
-def test_a_tag_must_agree_with_the_length() -> None:
-    data = bytearray(encode_event(MarketFinalized(MARKET_ID, None, True, TIME)))
-    data[40] = 1
-    with pytest.raises(DecodeError):
+@pytest.mark.parametrize(("outcome", "tag"), [(None, 1), (None, 2), (None, 255), (True, 0)])
+def test_a_tag_must_agree_with_the_length(outcome: bool | None, tag: int) -> None:
+    data = bytearray(encode_event(MarketFinalized(MARKET_ID, outcome, True, TIME)))
+    data[40] = tag
+    with pytest.raises(DecodeError, match="MarketFinalized"):
         decode_event(bytes(data))
 
 
