@@ -1,0 +1,143 @@
+"""The migrated schema is the one the tables describe, and migrating is safe."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from tests.store.conftest import Engines
+from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.store.engine import Role, database_url, engine, login_engine
+from zmart_pipelines.store.migrate import current, is_current, migrate
+from zmart_pipelines.store.tables import SCHEMAS, metadata
+
+# Everything of our tables that Postgres knows: columns, defaults, constraints, indexes.
+CATALOGUE = """
+SELECT 'column', n.nspname, c.relname, a.attname,
+    format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+        || a.attidentity::text || coalesce(' ' || pg_get_expr(d.adbin, d.adrelid), '')
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'r'
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE n.nspname = ANY(%s) AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'constraint', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY(%s)
+UNION ALL
+SELECT 'index', n.nspname, c.relname, i.relname, pg_get_indexdef(x.indexrelid)
+FROM pg_index AS x
+JOIN pg_class AS c ON c.oid = x.indrelid
+JOIN pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY(%s)
+ORDER BY 1, 2, 3, 4
+"""
+
+
+@pytest.fixture
+def empty(postgres_server: PostgresServer) -> str:
+    """URL of an empty database of its own."""
+    name = "empty"
+    with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        postgres_server.create_database(admin, name)
+    return postgres_server.url(name)
+
+
+def catalogue(url: str) -> list[tuple[str, ...]]:
+    with psycopg.connect(url) as conn:
+        schemas = list(SCHEMAS)
+        return conn.execute(CATALOGUE, (schemas, schemas, schemas)).fetchall()
+
+
+def test_migrations_make_exactly_what_the_tables_say(database: str, empty: str) -> None:
+    with login_engine(empty).begin() as conn:
+        for schema in SCHEMAS:
+            conn.execute(text(f"CREATE SCHEMA {schema}"))
+        metadata.create_all(conn)
+    migrated, described = catalogue(database), catalogue(empty)
+    assert len(migrated) > 250
+    assert [row for row in migrated if row not in described] == []
+    assert [row for row in described if row not in migrated] == []
+
+
+def test_alembic_sees_nothing_to_do(engines: Engines) -> None:
+    with engines[Role.OWNER].connect() as conn:
+        context = MigrationContext.configure(
+            conn,
+            opts={
+                "include_schemas": True,
+                "include_name": lambda name, type_, _parents: type_ != "schema" or name in SCHEMAS,
+                "compare_type": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_twice_and_by_eight_at_once_is_once(empty: str) -> None:
+    assert not is_current(empty)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(migrate, [empty] * 8))
+    assert is_current(empty)
+    before = catalogue(empty)
+    migrate(empty)
+    assert catalogue(empty) == before
+
+
+def test_any_role_may_ask_whether_the_schema_is_current(engines: Engines, empty: str) -> None:
+    for one in engines.values():
+        with one.connect() as conn:
+            assert current(conn)
+    with login_engine(empty).connect() as conn:
+        assert not current(conn)
+        assert conn.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_dagster_gets_a_schema_in_which_the_login_may_work(database: str) -> None:
+    with login_engine(database).begin() as conn:
+        conn.execute(text("CREATE TABLE dagster.runs (id int)"))
+
+
+def test_the_login_itself_has_no_rights_on_our_tables(database: str) -> None:
+    with login_engine(database).connect() as conn, pytest.raises(ProgrammingError):
+        conn.execute(text("SELECT * FROM chain.events"))
+
+
+def test_connections_are_in_utc_with_a_limit_and_a_name(engines: Engines) -> None:
+    for role, one in engines.items():
+        with one.connect() as conn:
+            row = _settings(conn)
+        assert row == (role.value, "UTC", "30s", role.value)
+
+
+def _settings(conn: Connection) -> tuple[str, ...]:
+    return tuple(
+        conn.execute(
+            text(
+                "SELECT current_user::text, current_setting('TimeZone'),"
+                " current_setting('statement_timeout'), current_setting('application_name')"
+            )
+        ).one()
+    )
+
+
+@pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_url_may_be_written_in_the_usual_ways(database: str, prefix: str) -> None:
+    url = database.replace("postgresql", prefix, 1)
+    with engine(Role.READ, url).connect() as conn:
+        assert conn.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_other_databases_are_refused() -> None:
+    with pytest.raises(ValueError, match="postgresql://"):
+        database_url("mysql://somewhere/else")

@@ -1,0 +1,290 @@
+"""Each role can do its work and nothing else; wallets' rows are the wallets'."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+
+from tests.ledger.recorded import PROGRAM, Recorder
+from tests.store.conftest import Engines
+from zmart_pipelines.ledger.ingest import ingest
+from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.store.engine import Role, act_as
+from zmart_pipelines.store.tables import SCHEMAS
+
+A, B = bytes([1]) * 32, bytes([2]) * 32
+
+# Tables that hold rows of wallets, which the API writes under row-level security.
+USER_BORN = {
+    "community.users",
+    "community.market_drafts",
+    "community.discussions",
+    "voting.ballots",
+}
+
+# What each role may change: schema.table to the letters of insert, update, delete.
+WRITES: dict[Role, dict[str, str]] = {
+    Role.READ: {},
+    Role.INGEST: {
+        "chain.deliveries": "iu",
+        "chain.transactions": "iu",
+        "chain.events": "iu",
+        "chain.coverage": "iud",
+        "chain.gaps": "iud",
+        "chain.cursors": "iud",
+        "market.markets": "iud",
+        "market.positions": "iud",
+        "market.trades": "iud",
+        "market.claims": "iud",
+        "market.chain_votes": "iud",
+        "market.withdrawals": "iud",
+        "market.config_history": "iud",
+        "community.market_drafts": "u",
+        "ops.stream": "i",
+        "ops.heartbeats": "iu",
+        "ops.alerts": "iu",
+        "ops.differences": "iu",
+    },
+    Role.API: {
+        "community.users": "iu",
+        "community.market_drafts": "i",
+        "community.discussions": "iu",
+        "voting.ballots": "i",
+        "voting.tallies": "iu",
+        "ops.stream": "i",
+        "ops.heartbeats": "iu",
+        "ops.alerts": "iu",
+    },
+    Role.PIPELINES: {
+        "voting.tallies": "iu",
+        "voting.counted_ballots": "id",
+        "ops.intents": "iud",
+        "ops.attempts": "iud",
+        "ops.leases": "iud",
+        "ops.stream": "iud",
+        "ops.alerts": "iud",
+        "ops.heartbeats": "iud",
+        "ops.switches": "iud",
+        "ops.differences": "iud",
+        "chain.cursors": "iu",
+        "community.market_drafts": "d",
+    },
+}
+
+_RIGHTS = text(
+    """
+    SELECT n.nspname || '.' || c.relname AS name,
+        has_table_privilege(:role, c.oid, 'SELECT') AS reads,
+        has_table_privilege(:role, c.oid, 'INSERT') AS i,
+        has_any_column_privilege(:role, c.oid, 'UPDATE') AS u,
+        has_table_privilege(:role, c.oid, 'DELETE') AS d,
+        has_table_privilege(:role, c.oid, 'TRUNCATE') AS truncates
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY(:schemas) AND c.relkind IN ('r', 'v')
+    """
+)
+
+
+@pytest.mark.parametrize("role", [Role.READ, Role.INGEST, Role.API, Role.PIPELINES])
+def test_rights_are_these_and_no_others(engines: Engines, role: Role) -> None:
+    with engines[role].connect() as conn:
+        rows = conn.execute(_RIGHTS, {"role": role.value, "schemas": list(SCHEMAS)}).all()
+    assert len(rows) > 20
+    assert all(row.reads for row in rows)
+    assert not any(row.truncates for row in rows)
+    found = {row.name: "".join(letter for letter in "iud" if getattr(row, letter)) for row in rows}
+    assert {name: letters for name, letters in found.items() if letters} == WRITES[role]
+
+
+def test_no_role_is_more_than_it_says(engines: Engines) -> None:
+    with engines[Role.READ].connect() as conn:
+        rows = conn.execute(
+            text(
+                "SELECT rolname, rolsuper, rolbypassrls, rolcanlogin, rolcreaterole, rolcreatedb"
+                " FROM pg_roles WHERE rolname = ANY(:names)"
+            ),
+            {"names": [role.value for role in Role]},
+        ).all()
+        owned = conn.execute(
+            text(
+                "SELECT DISTINCT pg_get_userbyid(c.relowner) FROM pg_class AS c"
+                " JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = ANY(:schemas)"
+            ),
+            {"schemas": list(SCHEMAS)},
+        ).scalars()
+        assert list(owned) == [Role.OWNER.value]
+    assert len(rows) == len(Role)
+    assert not any(any(row[1:]) for row in rows)
+
+
+def test_wallets_rows_are_under_forced_policies_and_views_ask_as_their_caller(
+    engines: Engines,
+) -> None:
+    with engines[Role.READ].connect() as conn:
+        secured = conn.execute(
+            text(
+                "SELECT n.nspname || '.' || c.relname FROM pg_class AS c"
+                " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+                " WHERE c.relrowsecurity AND c.relforcerowsecurity AND n.nspname = ANY(:schemas)"
+            ),
+            {"schemas": list(SCHEMAS)},
+        ).scalars()
+        assert set(secured) == USER_BORN
+        views = conn.execute(
+            text(
+                "SELECT c.relname, c.reloptions FROM pg_class AS c"
+                " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+                " WHERE c.relkind = 'v' AND n.nspname = ANY(:schemas)"
+            ),
+            {"schemas": list(SCHEMAS)},
+        ).all()
+    assert [tuple(row) for row in views] == [("effective_ballots", ["security_invoker=true"])]
+
+
+def as_wallet(engine: Engine, identity: bytes | None, statement: str, **values: object) -> int:
+    """Run a statement as a wallet; how many rows it touched."""
+    with engine.begin() as conn:
+        act_as(conn, identity)
+        return conn.execute(text(statement), values).rowcount
+
+
+USER = "INSERT INTO community.users (wallet) VALUES (:wallet)"
+SAY = (
+    "INSERT INTO community.discussions (market_id, wallet, content)"
+    " VALUES (:market, :wallet, 'hello')"
+)
+BALLOT = (
+    "INSERT INTO voting.ballots (market_id, kind, wallet, choice, scheme, message, signature,"
+    " nonce) VALUES (:market, 'proposal', :wallet, true, 's', 'm', :signature, 'n')"
+)
+DRAFT = (
+    "INSERT INTO community.market_drafts (market_id, creator, nonce, question_hash, document,"
+    " question, category, ends_at, expires_at)"
+    " VALUES (:market, :wallet, 'n', 'Qm', '', 'Is this a question?', 'crypto', now(), now())"
+)
+OWN_ROWS = [USER, SAY, BALLOT, DRAFT]
+
+
+@pytest.mark.parametrize("statement", OWN_ROWS, ids=["user", "discussion", "ballot", "draft"])
+@pytest.mark.parametrize("identity", [None, B], ids=["nobody", "another"])
+def test_the_api_writes_rows_of_the_wallet_it_acts_for_only(
+    engines: Engines, statement: str, identity: bytes | None
+) -> None:
+    values = {"wallet": A, "market": A, "signature": bytes(64)}
+    as_wallet(engines[Role.API], A, USER, wallet=A) if statement == SAY else None
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        as_wallet(engines[Role.API], identity, statement, **values)
+    assert as_wallet(engines[Role.API], A, statement, **values) == 1
+
+
+def test_others_rows_are_read_and_not_changed(engines: Engines) -> None:
+    api = engines[Role.API]
+    as_wallet(api, A, USER, wallet=A)
+    as_wallet(api, A, SAY, wallet=A, market=A)
+    delete = "UPDATE community.discussions SET deleted_at = now()"
+    assert as_wallet(api, B, delete) == 0
+    assert as_wallet(api, None, delete) == 0
+    assert as_wallet(api, B, "UPDATE community.users SET last_seen_at = now()") == 0
+    with api.connect() as conn:
+        assert conn.execute(text("SELECT count(*) FROM community.discussions")).scalar_one() == 1
+    assert as_wallet(api, A, delete) == 1
+
+
+def test_a_draft_is_its_creators_until_it_is_matched(engines: Engines) -> None:
+    api = engines[Role.API]
+    as_wallet(api, A, DRAFT, wallet=A, market=A)
+    seen = "SELECT FROM community.market_drafts"
+    assert [as_wallet(api, one, seen) for one in (A, B, None)] == [1, 0, 0]
+    with engines[Role.INGEST].begin() as conn:
+        conn.execute(text("UPDATE community.market_drafts SET matched_at = now()"))
+    assert [as_wallet(api, one, seen) for one in (A, B, None)] == [1, 1, 1]
+
+
+def test_the_identity_ends_with_its_transaction(engines: Engines) -> None:
+    api = engines[Role.API]
+    with api.connect() as conn:
+        with conn.begin():
+            act_as(conn, A)
+            conn.execute(text(USER), {"wallet": A})
+        with conn.begin(), pytest.raises(ProgrammingError, match="row-level security"):
+            conn.execute(text(USER), {"wallet": A})
+
+
+def test_policies_are_what_keeps_wallets_apart(engines: Engines) -> None:
+    """The control: without row-level security the same statement goes through."""
+    with engines[Role.OWNER].begin() as conn:
+        conn.execute(text("ALTER TABLE community.users DISABLE ROW LEVEL SECURITY"))
+    assert as_wallet(engines[Role.API], B, USER, wallet=A) == 1
+
+
+@pytest.fixture
+def recorded(engines: Engines) -> Engines:
+    """A ledger with a market in it."""
+    chain = Recorder()
+    chain.create(1)
+    ingest(
+        engines[Role.INGEST],
+        chain.told,
+        source=Source.CONFIRMED_POLL,
+        commitment="confirmed",
+        program=PROGRAM,
+    )
+    return engines
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE chain.events SET raw = 'x'",
+        "UPDATE chain.events SET slot = 1",
+        "UPDATE chain.transactions SET logs = 'x'",
+        "DELETE FROM chain.events",
+        "DELETE FROM chain.transactions",
+        "TRUNCATE chain.events",
+    ],
+)
+def test_the_ingesting_role_may_not_change_the_record(recorded: Engines, statement: str) -> None:
+    with recorded[Role.INGEST].connect() as conn, pytest.raises(ProgrammingError, match="denied"):
+        conn.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE chain.events SET raw = 'x'",
+        "UPDATE chain.events SET name = 'x'",
+        "UPDATE chain.events SET market_id = sha256('x') WHERE market_id IS NOT NULL",
+        "UPDATE chain.events SET commitment = 'reported'",
+        "UPDATE chain.transactions SET slot = 1",
+        "UPDATE chain.transactions SET commitment = 'reported'",
+        "UPDATE chain.transactions SET fee = 1",
+        "DELETE FROM chain.events",
+        "DELETE FROM chain.transactions",
+        "TRUNCATE chain.events",
+    ],
+)
+def test_not_even_the_owner_changes_the_record(recorded: Engines, statement: str) -> None:
+    with recorded[Role.OWNER].connect() as conn, pytest.raises(DBAPIError) as caught:
+        conn.execute(text(statement))
+    assert isinstance(caught.value, IntegrityError)
+
+
+def test_finalized_is_final(recorded: Engines) -> None:
+    def move(conn: Connection, level: str) -> None:
+        conn.execute(text(f"UPDATE chain.events SET commitment = '{level}'"))
+
+    with recorded[Role.INGEST].begin() as conn:
+        move(conn, "orphaned")
+        move(conn, "confirmed")
+        move(conn, "finalized")
+    with recorded[Role.INGEST].connect() as conn, pytest.raises(IntegrityError, match="finalized"):
+        move(conn, "orphaned")
+
+
+def test_ballots_are_for_ever(engines: Engines) -> None:
+    values = {"wallet": A, "market": A, "signature": bytes(64)}
+    as_wallet(engines[Role.API], A, BALLOT, **values)
+    for statement in ("UPDATE voting.ballots SET choice = false", "DELETE FROM voting.ballots"):
+        with engines[Role.OWNER].connect() as conn, pytest.raises(IntegrityError):
+            conn.execute(text(statement))
