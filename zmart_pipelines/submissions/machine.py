@@ -158,7 +158,7 @@ class StatusSeen(msgspec.Struct, frozen=True):
 
 
 class HeightSeen(msgspec.Struct, frozen=True):
-    """The finalized block height, seen no later than at finalized ``slot``."""
+    """The finalized block height at finalized ``slot``, both of one answer."""
 
     slot: int
     height: int
@@ -212,7 +212,7 @@ class ReadStatus(msgspec.Struct, frozen=True):
 
 
 class ReadHeight(msgspec.Struct, frozen=True):
-    """Read the finalized block height, then the finalized slot."""
+    """Read the finalized block height and its slot, in one answer."""
 
 
 class MarkSent(msgspec.Struct, frozen=True):

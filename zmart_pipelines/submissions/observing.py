@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 from solders.pubkey import Pubkey
 
 from zmart_pipelines.chain.rpc import (
@@ -52,13 +53,20 @@ def statuses(rpc: RpcClient, jobs: Sequence[Job], *, history: bool) -> Seen:
     return _each(jobs, MAX_STATUSES, read)
 
 
+class _EpochInfo(msgspec.Struct, rename="camel"):
+    absolute_slot: int
+    block_height: int
+
+
 def heights(rpc: RpcClient, jobs: Sequence[Job]) -> Seen:
-    """The finalized block height, and a finalized slot that is not below it."""
+    """The finalized block height and its slot, of one answer: behind one address there may be
+    nodes that differ, and two answers would not belong together.
+    """
 
     def read(part: Sequence[Job]) -> Seen:
-        height = rpc.block_height("finalized")
-        slot = rpc.slot("finalized")
-        return [(job, machine.HeightSeen(slot=slot, height=height)) for job in part]
+        info = rpc.read("getEpochInfo", [{"commitment": "finalized"}], _EpochInfo)
+        event = machine.HeightSeen(slot=info.absolute_slot, height=info.block_height)
+        return [(job, event) for job in part]
 
     return _each(jobs, len(jobs) or 1, read)
 

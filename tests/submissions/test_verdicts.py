@@ -1,0 +1,63 @@
+"""What an account says about an intent."""
+
+from typing import Any
+
+import pytest
+
+from tests.submissions.test_policies import market
+from zmart_pipelines.program.accounts import MarketState as S
+from zmart_pipelines.submissions.machine import Verdict
+from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.verdicts import judge
+
+COUNTS = {"likes": 7, "dislikes": 3}
+RECORDED = {"proposal_likes": 7, "proposal_dislikes": 3, "proposal_total_votes": 10}
+OTHERS = {"proposal_likes": 8, "proposal_dislikes": 3, "proposal_total_votes": 11}
+DISPUTE = {"agree": 2, "disagree": 1}
+ENDED = {"finalized_at": 9, "was_disputed": True, "dispute_agree": 2, "dispute_disagree": 1}
+READY, DONE, LOST, EARLY = Verdict.READY, Verdict.DONE, Verdict.LOST, Verdict.EARLY
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "state", "values", "expected"),
+    [
+        ("aggregate_proposal_votes", COUNTS, S.PROPOSED, {}, READY),
+        ("aggregate_proposal_votes", COUNTS, S.PROPOSED, OTHERS, READY),
+        ("aggregate_proposal_votes", COUNTS, S.PROPOSED, RECORDED, DONE),
+        ("aggregate_proposal_votes", COUNTS, S.APPROVED, RECORDED, DONE),
+        ("aggregate_proposal_votes", COUNTS, S.APPROVED, OTHERS, LOST),
+        ("aggregate_proposal_votes", COUNTS, S.CANCELLED, {}, LOST),
+        ("approve_proposal", COUNTS, S.PROPOSED, {}, EARLY),
+        ("approve_proposal", COUNTS, S.PROPOSED, OTHERS, EARLY),
+        ("approve_proposal", COUNTS, S.PROPOSED, RECORDED, READY),
+        ("approve_proposal", COUNTS, S.APPROVED, RECORDED, DONE),
+        ("approve_proposal", COUNTS, S.FINALIZED, OTHERS, DONE),
+        ("approve_proposal", COUNTS, S.CANCELLED, RECORDED, LOST),
+        ("finalize_market", {}, S.RESOLVING, {}, READY),
+        ("finalize_market", {}, S.RESOLVING, {"was_disputed": True}, LOST),
+        ("finalize_market", {}, S.RESOLVING, {"dispute_total_votes": 1}, LOST),
+        ("finalize_market", {}, S.DISPUTED, {}, LOST),
+        ("finalize_market", {}, S.FINALIZED, {"finalized_at": 9}, DONE),
+        ("finalize_market", {}, S.FINALIZED, ENDED, LOST),
+        # aggregate_dispute_votes finalizes without a time and without an outcome.
+        ("finalize_market", {}, S.FINALIZED, {"finalized_at": 0}, LOST),
+        ("finalize_market", {}, S.ACTIVE, {}, LOST),
+        ("finalize_market", DISPUTE, S.DISPUTED, {}, READY),
+        ("finalize_market", DISPUTE, S.FINALIZED, ENDED, DONE),
+        ("finalize_market", DISPUTE, S.FINALIZED, ENDED | {"dispute_agree": 3}, LOST),
+        ("finalize_market", DISPUTE, S.FINALIZED, ENDED | {"finalized_at": 0}, LOST),
+        ("finalize_market", DISPUTE, S.FINALIZED, ENDED | {"was_disputed": False}, LOST),
+        ("finalize_market", DISPUTE, S.RESOLVING, {}, LOST),
+    ],
+)
+def test_judgement(
+    action: Action, arguments: dict[str, int], state: S, values: dict[str, Any], expected: Verdict
+) -> None:
+    verdict, reason = judge(action, arguments, market(state, **values))
+    assert verdict is expected
+    assert bool(reason) == (verdict in (LOST, EARLY))
+
+
+@pytest.mark.parametrize("action", ["aggregate_proposal_votes", "finalize_market"])
+def test_a_market_that_is_not_there_yet(action: Action) -> None:
+    assert judge(action, COUNTS, None)[0] is EARLY
