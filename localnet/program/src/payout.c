@@ -1,4 +1,4 @@
-/* What leaves a finalized market: winnings or refunds, the resolver's reward, the creator's rest. */
+/* What leaves a finalized market: winnings or refunds, the resolver's reward, and the rest. */
 #include "accounts.h"
 #include "events.h"
 #include "fixed.h"

@@ -98,8 +98,8 @@ Result initiate_dispute(Context *context)
     return save_market(&market);
 }
 
-/* The proposed outcome, or its opposite if enough votes agree with the dispute. No window: the count
- * may come at any time. */
+/* The proposed outcome, or its opposite if enough votes agree with the dispute. No window: the
+ * count may come at any time. */
 static Result decide_dispute(Market *market, const GlobalConfig *config, OptionU32 agree,
                              OptionU32 disagree)
 {

@@ -9,8 +9,8 @@
 
 #define MIN_TRADE 10000ull /* lamports */
 
-/* The part of a buyer's limit that goes to shares. The divisor assumes fees of ten percent, whatever
- * the config says. */
+/* The part of a buyer's limit that goes to shares. The divisor assumes fees of ten percent,
+ * whatever the config says. */
 enum { BUDGET_NUMERATOR = 10000, BUDGET_DIVISOR = 11000 };
 
 typedef struct {
@@ -93,24 +93,41 @@ static Result take_buy(Context *context, Trade *trade)
     return check_fee_wallet(trade);
 }
 
-static Result add_bought(Trade *trade, u64 shares, u64 total, const Fees *fees)
+static u64 *side_of_market(Trade *trade)
+{
+    return trade->yes ? &trade->market.shares_yes : &trade->market.shares_no;
+}
+
+static u64 *side_of_position(Trade *trade)
+{
+    return trade->yes ? &trade->position.shares_yes : &trade->position.shares_no;
+}
+
+/* What a purchase and a sale have in common. */
+static Result record_trade(Trade *trade, u64 volume, const Fees *fees)
 {
     Market *market = &trade->market;
     UserPosition *position = &trade->position;
-    u64 *market_side = trade->yes ? &market->shares_yes : &market->shares_no;
-    u64 *own_side = trade->yes ? &position->shares_yes : &position->shares_no;
-    TRY(add(*market_side, shares, market_side));
-    TRY(add(market->total_volume, total, &market->total_volume));
-    TRY(add(market->current_liquidity, fees->resolver + fees->lp, &market->current_liquidity));
+    TRY(add(market->total_volume, volume, &market->total_volume));
     TRY(add(market->accumulated_resolver_fees, fees->resolver,
             &market->accumulated_resolver_fees));
     TRY(add(market->accumulated_lp_fees, fees->lp, &market->accumulated_lp_fees));
-    TRY(add(*own_side, shares, own_side));
-    TRY(add(position->total_invested, total, &position->total_invested));
     REQUIRE(position->trades_count < UINT32_MAX, ErrOverflowError);
     position->trades_count++;
     position->last_trade_at = unix_now();
     return OK;
+}
+
+/* The cost of the shares goes into the account, but not into current_liquidity; the fees do. */
+static Result add_bought(Trade *trade, u64 shares, u64 total, const Fees *fees)
+{
+    Market *market = &trade->market;
+    UserPosition *position = &trade->position;
+    TRY(add(*side_of_market(trade), shares, side_of_market(trade)));
+    TRY(add(*side_of_position(trade), shares, side_of_position(trade)));
+    TRY(add(market->current_liquidity, fees->resolver + fees->lp, &market->current_liquidity));
+    TRY(add(position->total_invested, total, &position->total_invested));
+    return record_trade(trade, total, fees);
 }
 
 Result buy_shares(Context *context)
@@ -161,8 +178,8 @@ static Result pay_seller(const Account *market, const Account *to, u64 lamports)
     return pay_out(market, to, lamports);
 }
 #else
-/* As deployed: a System transfer out of an account that the System program does not own and that has
- * not signed. The runtime refuses it, so no sale succeeds. */
+/* As deployed: a System transfer out of an account that the System program does not own and that
+ * has not signed. The runtime refuses it, so no sale succeeds. */
 static Result pay_seller(const Account *market, const Account *to, u64 lamports)
 {
     transfer(market, to, lamports);
@@ -172,21 +189,10 @@ static Result pay_seller(const Account *market, const Account *to, u64 lamports)
 
 static Result subtract_sold(Trade *trade, u64 shares, u64 gross, const Fees *fees)
 {
-    Market *market = &trade->market;
-    UserPosition *position = &trade->position;
-    u64 *market_side = trade->yes ? &market->shares_yes : &market->shares_no;
-    u64 *own_side = trade->yes ? &position->shares_yes : &position->shares_no;
-    *market_side -= shares;
-    *own_side -= shares;
-    market->current_liquidity -= gross - fees->resolver - fees->lp;
-    TRY(add(market->total_volume, gross, &market->total_volume));
-    TRY(add(market->accumulated_resolver_fees, fees->resolver,
-            &market->accumulated_resolver_fees));
-    TRY(add(market->accumulated_lp_fees, fees->lp, &market->accumulated_lp_fees));
-    REQUIRE(position->trades_count < UINT32_MAX, ErrOverflowError);
-    position->trades_count++;
-    position->last_trade_at = unix_now();
-    return OK;
+    *side_of_market(trade) -= shares;
+    *side_of_position(trade) -= shares;
+    trade->market.current_liquidity -= gross - fees->resolver - fees->lp;
+    return record_trade(trade, gross, fees);
 }
 
 Result sell_shares(Context *context)
@@ -200,11 +206,9 @@ Result sell_shares(Context *context)
     TRY(take_sell(context, &trade));
 
     const Market *market = &trade.market;
-    const UserPosition *position = &trade.position;
     REQUIRE(!trade.config.is_paused, ErrProtocolPaused);
     REQUIRE(!market->is_locked, ErrReentrant);
-    REQUIRE((trade.yes ? position->shares_yes : position->shares_no) >= shares,
-            ErrInsufficientShares);
+    REQUIRE(*side_of_position(&trade) >= shares, ErrInsufficientShares);
     Pool pool = pool_of(market);
     u64 gross;
     Fees fees;
