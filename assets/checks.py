@@ -28,6 +28,10 @@ _EVENT_LEDGER = dg.AssetKey(["chain", "event_ledger"])
 _COVERAGE = dg.AssetKey(["chain", "coverage"])
 _STATE = dg.AssetKey(["market", "state"])
 _POSITIONS = dg.AssetKey(["market", "positions"])
+_TALLIES = {
+    "proposal": dg.AssetKey(["voting", "proposal_tallies"]),
+    "dispute": dg.AssetKey(["voting", "dispute_tallies"]),
+}
 _SUBMITTED = {
     "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
     "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
@@ -37,6 +41,11 @@ _SUBMITTED = {
 
 def _older(moment: datetime, limit: timedelta) -> bool:
     return datetime.now(UTC) - moment > limit
+
+
+def _wanted(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> bool:
+    """Whether this run asks for the check on that asset."""
+    return any(key.asset_key == asset for key in context.selected_asset_check_keys)
 
 
 @dg.asset_check(
@@ -90,24 +99,29 @@ def no_old_quarantine(backend: BackendResource) -> dg.AssetCheckResult:
 
 @dg.multi_asset_check(
     name="tallies_equal_ballots",
+    can_subset=True,
     specs=[
         dg.AssetCheckSpec(
             "equals_ballots",
-            asset=dg.AssetKey(["voting", f"{kind}_tallies"]),
+            asset=key,
             description="Each tally is the count of its ballots; a frozen one, of the ballots "
             "it was frozen with.",
         )
-        for kind in ("proposal", "dispute")
+        for key in _TALLIES.values()
     ],
 )
-def tallies_equal_ballots(backend: BackendResource) -> Iterator[dg.AssetCheckResult]:
+def tallies_equal_ballots(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
     """One look at both kinds."""
     with backend.engine(Role.READ).connect() as conn:
         faults = tallies.faults(conn)
-    for kind in ("proposal", "dispute"):
+    for kind, key in _TALLIES.items():
+        if not _wanted(context, key):
+            continue
         wrong = [fault for fault in faults if fault.kind == kind]
         yield dg.AssetCheckResult(
-            asset_key=["voting", f"{kind}_tallies"],
+            asset_key=key,
             check_name="equals_ballots",
             passed=not wrong,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -115,7 +129,14 @@ def tallies_equal_ballots(backend: BackendResource) -> Iterator[dg.AssetCheckRes
             metadata={
                 "tallies": metadata.table(
                     metadata.rows(
-                        wrong, "market_id", "round", "status", "stored", "counted", "reason"
+                        wrong,
+                        "market_id",
+                        "round",
+                        "status",
+                        "stored",
+                        "counted",
+                        "dropped",
+                        "invented",
                     )
                 )
             },
@@ -124,6 +145,7 @@ def tallies_equal_ballots(backend: BackendResource) -> Iterator[dg.AssetCheckRes
 
 @dg.multi_asset_check(
     name="no_overdue_intent",
+    can_subset=True,
     specs=[
         dg.AssetCheckSpec(
             "no_overdue_intent",
@@ -133,7 +155,9 @@ def tallies_equal_ballots(backend: BackendResource) -> Iterator[dg.AssetCheckRes
         for key in _SUBMITTED.values()
     ],
 )
-def no_overdue_intent(backend: BackendResource) -> Iterator[dg.AssetCheckResult]:
+def no_overdue_intent(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
     """A warning: the run or an alert of it says what is wrong."""
     with backend.engine(Role.READ).connect() as conn:
         overdue = [
@@ -142,6 +166,8 @@ def no_overdue_intent(backend: BackendResource) -> Iterator[dg.AssetCheckResult]
             if _older(intent.created_at, INTENT_LIMIT)
         ]
     for action, key in _SUBMITTED.items():
+        if not _wanted(context, key):
+            continue
         late = [intent for intent in overdue if intent.action == action]
         yield dg.AssetCheckResult(
             asset_key=key,
@@ -161,6 +187,7 @@ def no_overdue_intent(backend: BackendResource) -> Iterator[dg.AssetCheckResult]
 
 @dg.multi_asset_check(
     name="projection_equals_accounts",
+    can_subset=True,
     specs=[
         dg.AssetCheckSpec(
             "equals_accounts",
@@ -177,6 +204,8 @@ def projection_equals_accounts(
     """One comparison for both; a position's difference names its holder."""
     report = comparison(backend, context.run.run_id)
     for key, of_position in ((_STATE, False), (_POSITIONS, True)):
+        if not _wanted(context, key):
+            continue
         serious = [
             drift for drift in report.serious if (drift.difference.user is not None) is of_position
         ]

@@ -1,14 +1,20 @@
 """A market's users on the local chain: real transactions and real ballots, manual clock."""
 
 import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import Engine
 
+from assets.definitions import build_defs
+from assets.resources import Backend
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.build import build_transaction
 from zmart_pipelines.chain.reader import ChainReader
@@ -19,6 +25,8 @@ from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import BallotText, Kind, SignedBallot
 from zmart_pipelines.voting.casting import cast
+
+Metadata = Mapping[str, dg.MetadataValue]
 
 SOL = 1_000_000_000
 HASH = b"Qm" + b"1" * 44
@@ -165,3 +173,33 @@ class Life:
         found = self.reader.market(market_id, "confirmed").value
         assert found is not None
         return found
+
+
+@contextmanager
+def slots_pass(chain: Localnet) -> Iterator[None]:
+    """The chain goes on while a run waits for finality."""
+    done = threading.Event()
+
+    def advance() -> None:
+        while not done.wait(0.1):
+            chain.control.advance(2)
+
+    thread = threading.Thread(target=advance)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def run(job: str, backend: Backend) -> dict[str, Metadata]:
+    """The materializations of one run, by asset."""
+    definitions = build_defs(resource_overrides={"backend": backend})
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_job_def(job).execute_in_process(instance=instance)
+    return {
+        event.asset_key.to_user_string(): event.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key is not None
+    }

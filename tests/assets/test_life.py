@@ -1,22 +1,14 @@
 """A market's life through the jobs, in process, on the real chain and the real Postgres."""
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
-import dagster as dg
 import pytest
 from sqlalchemy import Engine, select
 
-from assets.definitions import build_defs
 from assets.resources import Backend
-from tests.assets.life import Life
-from tests.fixtures.localnet import Localnet, StartLocalnet
+from tests.assets.life import Life, run, slots_pass
+from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import attempts, heartbeats
-
-Metadata = Mapping[str, dg.MetadataValue]
 
 
 @pytest.fixture
@@ -30,39 +22,7 @@ def backend(life: Life) -> Backend:
     return Backend(life.settings)
 
 
-@contextmanager
-def slots_pass(chain: Localnet) -> Iterator[None]:
-    """The chain goes on while a run waits for finality."""
-    done = threading.Event()
-
-    def advance() -> None:
-        while not done.wait(0.1):
-            chain.control.advance(2)
-
-    thread = threading.Thread(target=advance)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def run(job: str, backend: Backend) -> dict[str, Metadata]:
-    """The materializations of one run, by asset."""
-    definitions = build_defs(resource_overrides={"backend": backend})
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = definitions.resolve_job_def(job).execute_in_process(instance=instance)
-    return {
-        event.asset_key.to_user_string(): event.materialization.metadata
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key is not None
-    }
-
-
-def test_from_proposal_to_final_with_a_dispute(
-    life: Life, backend: Backend, owner: Engine
-) -> None:
+def test_from_proposal_to_final_with_a_dispute(life: Life, backend: Backend, owner: Engine) -> None:
     api = backend.engine(Role.API)
     market = life.propose()
     life.chain.control.finalize()
@@ -99,9 +59,12 @@ def test_from_proposal_to_final_with_a_dispute(
     run("read_finalized_window", backend)
     life.vote(api, market, "dispute", likes=5, dislikes=1)
     with slots_pass(life.chain):
-        assert run("finalize_markets", backend)["submissions/market_finalizations"][
-            "markets final"
-        ].value == 0, "the vote has not run out"
+        assert (
+            run("finalize_markets", backend)["submissions/market_finalizations"][
+                "markets final"
+            ].value
+            == 0
+        ), "the vote has not run out"
     life.chain.control.advance(seconds=70)
     life.chain.control.finalize()
     with slots_pass(life.chain):

@@ -1,0 +1,203 @@
+"""Each data check holds on sound data and is seen failing on data that was spoilt."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from click.testing import CliRunner
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from assets import run_checks
+from assets.resources import Backend
+from assets.run_checks import CheckRow, evaluate, exit_code
+from tests.assets.life import Life, run, slots_pass
+from tests.fixtures.localnet import StartLocalnet
+from tests.fixtures.ports import free_port
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
+
+MARKET = "(SELECT market_id FROM market.markets LIMIT 1)"
+
+ONE = "(SELECT min(wallet) FROM voting.counted_ballots)"
+
+# The check, its verdict, how to spoil the data and how to mend it.
+SPOILT = [
+    (
+        "chain/coverage:no_hole",
+        "fails",
+        ["INSERT INTO chain.coverage (slots) VALUES ('[900000,900010)')"],
+        ["DELETE FROM chain.coverage WHERE lower(slots) = 900000"],
+    ),
+    (
+        "chain/coverage:no_hole",
+        "fails",
+        [
+            (
+                "INSERT INTO chain.gaps (signature, kind, reason, opened_at) VALUES"
+                " (decode(repeat('07', 64), 'hex'), 'unread', 'test', now() - interval '6 min')"
+            )
+        ],
+        ["DELETE FROM chain.gaps"],
+    ),
+    (
+        "chain/event_ledger:no_old_quarantine",
+        "fails",
+        [
+            (
+                "INSERT INTO chain.events (signature, log_index, digest, slot, raw,"
+                " quarantine_reason, commitment, seen_at)"
+                " SELECT signature, 99, digest, slot, '\\x00', 'test', 'reported',"
+                " now() - interval '16 min' FROM chain.transactions LIMIT 1"
+            )
+        ],
+        ["UPDATE chain.events SET commitment = 'orphaned' WHERE log_index = 99"],
+    ),
+    (
+        "market/state:equals_accounts",
+        "fails",
+        ["UPDATE market.markets SET shares_yes = shares_yes + 1"],
+        ["UPDATE market.markets SET shares_yes = shares_yes - 1"],
+    ),
+    (
+        "market/positions:equals_accounts",
+        "fails",
+        ["UPDATE market.positions SET total_invested = total_invested + 1"],
+        ["UPDATE market.positions SET total_invested = total_invested - 1"],
+    ),
+    (
+        "market/state:equals_fold",
+        "fails",
+        ["UPDATE market.markets SET accumulated_lp_fees = accumulated_lp_fees + 1"],
+        ["UPDATE market.markets SET accumulated_lp_fees = accumulated_lp_fees - 1"],
+    ),
+    (
+        "voting/proposal_tallies:equals_ballots",
+        "fails",
+        ["UPDATE voting.tallies SET votes_for = votes_for + 1 WHERE status = 'open'"],
+        ["UPDATE voting.tallies SET votes_for = votes_for - 1 WHERE status = 'open'"],
+    ),
+    (
+        "voting/proposal_tallies:equals_ballots",
+        "fails",
+        [f"UPDATE voting.counted_ballots SET choice = NOT choice WHERE wallet = {ONE}"],
+        [f"UPDATE voting.counted_ballots SET choice = NOT choice WHERE wallet = {ONE}"],
+    ),
+    (
+        "voting/dispute_tallies:equals_ballots",
+        "fails",
+        [
+            ("INSERT INTO voting.tallies (market_id, kind, votes_for)"
+            f" VALUES ({MARKET}, 'dispute', 3)")
+        ],
+        ["DELETE FROM voting.tallies WHERE kind = 'dispute'"],
+    ),
+    *(
+        (
+            f"submissions/{asset}:no_overdue_intent",
+            "warning",
+            [
+                (
+                    "INSERT INTO ops.intents (market_id, action, arguments, created_at, round)"
+                    f" VALUES ({MARKET}, '{action}', '{{}}', now() - interval '11 min', 7)"
+                )
+            ],
+            ["DELETE FROM ops.intents WHERE round = 7"],
+        )
+        for asset, action in (
+            ("proposal_aggregations", "aggregate_proposal_votes"),
+            ("proposal_approvals", "approve_proposal"),
+            ("market_finalizations", "finalize_market"),
+        )
+    ),
+]
+
+
+@pytest.fixture
+def life(start_localnet: StartLocalnet, database: str) -> Life:
+    """A market with a frozen tally and a trade, beside one that is still being voted on."""
+    made = Life.start(start_localnet("--finality-depth", "4"), database)
+    backend = Backend(made.settings)
+    api = backend.engine(Role.API)
+    active, proposed = made.propose(), made.propose()
+    made.chain.control.finalize()
+    run("read_finalized_window", backend)
+    made.vote(api, active)
+    made.vote(api, proposed, likes=3)
+    with slots_pass(made.chain):
+        run("aggregate_votes", backend)
+    made.activate(active)
+    made.buy(active, made.people[3], outcome=True)
+    made.chain.control.finalize()
+    run("read_finalized_window", backend)
+    return made
+
+
+def execute(owner: Engine, statements: Sequence[str]) -> None:
+    with owner.begin() as conn:
+        for statement in statements:
+            assert conn.exec_driver_sql(statement).rowcount > 0, statement
+
+
+def verdicts(rows: Sequence[CheckRow]) -> dict[str, str]:
+    return {f"{row.asset}:{row.check}": row.verdict for row in rows}
+
+
+def test_all_hold_then_each_is_seen_failing(life: Life, owner: Engine) -> None:
+    backend = Backend(life.settings)
+    sound = evaluate(backend)
+    assert {row.verdict for row in sound} == {"holds"}, sound
+    assert exit_code(sound) == 0
+    assert {name for name, *_ in SPOILT} == set(verdicts(sound)), "each check is seen failing"
+    for name, verdict, spoil, mend in SPOILT:
+        execute(owner, spoil)
+        found = evaluate(backend, [name])
+        assert verdicts(found) == {name: verdict}, f"{name} after {spoil}: {found}"
+        assert exit_code(found) == (1 if verdict == "fails" else 0)
+        execute(owner, mend)
+        assert exit_code(evaluate(backend, [name])) == 0, f"{name} after {mend}"
+
+
+def test_a_check_that_cannot_run_is_exit_code_2(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    settings = life.settings.model_copy(update={"solana_rpc_url": SecretStr(nowhere)})
+    rows = evaluate(Backend(settings), ["equals_accounts", "chain/coverage"])
+    assert verdicts(rows) == {
+        "chain/coverage:no_hole": "holds",
+        "market/state:equals_accounts": "not run",
+        "market/positions:equals_accounts": "not run",
+    }
+    assert exit_code(rows) == 2
+    assert "127.0.0.1" in rows[-1].text
+
+
+def test_a_name_that_no_check_has() -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        evaluate(Backend(), ["nonsense"])
+    done = CliRunner().invoke(run_checks.main, ["--select", "nonsense"])
+    assert done.exit_code == 2
+    assert "nonsense" in done.output
+
+
+def test_the_output_is_a_table_or_json(
+    database: str, owner: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    assert run_checks.run_checks(["chain/coverage"], backend=backend) == 0
+    assert capsys.readouterr().out.split()[:2] == ["chain/coverage:no_hole", "holds"]
+    execute(owner, SPOILT[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])
+    assert run_checks.run_checks(["chain/coverage"], json=True, backend=backend) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["verdict"] == "fails"
+    assert row["text"].startswith("1 holes")
+
+
+def test_exit_codes() -> None:
+    def rows(*found: run_checks.Verdict) -> list[CheckRow]:
+        return [CheckRow("a", "b", "ERROR", verdict, "") for verdict in found]
+
+    assert exit_code(rows("holds", "warning")) == 0
+    assert exit_code(rows("holds", "warning", "fails")) == 1
+    assert exit_code(rows("fails", "not run")) == 2
