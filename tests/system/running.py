@@ -78,7 +78,7 @@ class RunningSystem:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.wait_for(lambda: "\nup:\n" in self.output.read_text()[offset:], 90, "not up")
+        self.wait_for(lambda: b"\nup:\n" in self.output.read_bytes()[offset:], 90, "not up")
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run ``zmart`` with these arguments against it."""

@@ -100,7 +100,7 @@ def test_a_new_start_goes_on_where_it_was(system: RunningSystem) -> None:
         assert system.states()["FINALIZED"] >= 2
         facts = json.loads(system.run("status", "--json").stdout)
         assert facts["database"]["ledger"]["quarantined"] == 0
-        said = system.output.read_text()[before:]
+        said = system.output.read_bytes()[before:].decode()
         assert "market 1 " not in said, "a market that is over is not played again"
     finally:
         system.stop(signal.SIGTERM)

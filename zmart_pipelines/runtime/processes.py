@@ -113,7 +113,7 @@ def _postgres(server: PostgresServer) -> Process:
         when_ready=server.provide,
         account=server.account,
         stop_signal=STOP_SIGNAL,
-        stop_within=8,
+        stop_within=6,
         ports=(Port(server.port, "POSTGRES_PORT", "the embedded Postgres"),),
     )
 
@@ -223,6 +223,7 @@ def _dagster(
         needs=after,
         prepare=prepare,
         ready=probes.listening(LOOPBACK, settings.code_server_port),
+        stop_within=7,
         ports=(Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),),
     )
     daemon = Process(
@@ -232,6 +233,7 @@ def _dagster(
         folder=PROJECT,
         needs=("code-server",),
         ready=probes.call(lambda: _daemon_beats(settings, since=started)),
+        stop_within=8,
     )
     webserver = Process(
         name="webserver",
@@ -243,6 +245,7 @@ def _dagster(
         folder=PROJECT,
         needs=("code-server",),
         ready=probes.http(f"{dagster_url(settings)}/server_info"),
+        stop_within=8,
         ports=(
             Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
         ),
@@ -275,5 +278,5 @@ def _demo(environment: Mapping[str, str]) -> Process:
         needs=("api", "localnet", "daemon", "webserver"),
         ready=probes.call(lambda: True),
         echo=True,
-        stop_within=3,
+        stop_within=2,
     )
