@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 
-class LogWalk(msgspec.Struct, frozen=True):
+class LogWalk(msgspec.Struct, frozen=True, gc=False):
     """The payloads of one transaction's log.
 
     ``payloads`` are (index of the log line, decoded bytes), in order. ``truncated``: the

@@ -26,7 +26,7 @@ class PayloadError(ValueError):
     """A payload that is not what its sender documents; the message leads with the field."""
 
 
-class ProgramInstruction(msgspec.Struct, frozen=True):
+class ProgramInstruction(msgspec.Struct, frozen=True, gc=False):
     """An instruction of our program.
 
     ``index`` is the outer instruction's place; ``inner_index`` the place among those it
@@ -39,7 +39,7 @@ class ProgramInstruction(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class RawTransaction(msgspec.Struct, frozen=True):
+class RawTransaction(msgspec.Struct, frozen=True, gc=False):
     """One transaction as executed.
 
     ``error`` is None for success, else the cluster's error as JSON gives it;
