@@ -1,0 +1,54 @@
+"""``python -m benchmarks [NAME...] [--quick] [--json]``: measure and print the rows.
+
+With ``--json`` one JSON line for each row, else a table. Exit code 0 when all goals are
+met, 1 when not, 2 for a name that is none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from benchmarks.decoding import logs_to_events, payload_to_events
+from benchmarks.rows import RivalMissing, Row
+
+BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
+    "payload_to_events": (12, payload_to_events),
+    "logs_to_events": (8, logs_to_events),
+}
+
+
+def measure(name: str, quick: bool) -> Row:
+    """The row of a benchmark; one without its rival is not ok."""
+    goal, benchmark = BENCHMARKS[name]
+    try:
+        return benchmark(quick)
+    except RivalMissing as error:
+        return Row(name, None, "times as fast", goal, str(error), ok=False)
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(sorted(BENCHMARKS)))
+@click.option("--quick", is_flag=True, help="Less data and fewer rounds; figures are rougher.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line for each row.")
+def main(names: tuple[str, ...], quick: bool, as_json: bool) -> None:
+    """Measure the NAMEd benchmarks, or all. Example: python -m benchmarks --quick"""
+    rows = []
+    for name in names or BENCHMARKS:
+        row = measure(name, quick)
+        rows.append(row)
+        if as_json:
+            click.echo(msgspec.json.encode(row).decode())
+        else:
+            value = "-" if row.value is None else f"{row.value:g}"
+            mark = "ok" if row.ok else "NOT MET"
+            click.echo(f"{row.name:20} {value:>8} {row.unit}, goal {row.goal:g}: {mark}")
+            click.echo(f"{'':20} {row.rival}")
+    sys.exit(0 if all(row.ok for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
