@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from psycopg.types.range import Range
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import BigInteger, Connection, delete, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import INT8RANGE
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import literal
@@ -58,7 +58,7 @@ def is_covered(conn: Connection, slot: int) -> bool:
     """Whether the slot was read completely at finalized."""
     return (
         conn.execute(
-            select(_coverage.c.id).where(_coverage.c.slots.op("@>")(literal(slot)))
+            select(_coverage.c.id).where(_coverage.c.slots.op("@>")(literal(slot, BigInteger)))
         ).first()
         is not None
     )

@@ -1,0 +1,109 @@
+"""Wallets that act on a local chain."""
+
+from __future__ import annotations
+
+import random
+
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from tests.fixtures.localnet import Localnet
+from tests.ledger.recorded import SOL, B, address, identity
+from zmart_pipelines.chain.build import build_transaction
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.program import instructions as ix
+
+
+class Stage:
+    """A local chain, three funded wallets, and whatever they do there."""
+
+    def __init__(self, chain: Localnet) -> None:
+        self.chain = chain
+        self.rpc = RpcClient(chain.rpc_url, 10.0)
+        self.admin, self.backend = chain.keys["admin"], chain.keys["backend"]
+        self.users = [Keypair() for _ in range(3)]
+        for user in self.users:
+            chain.result("requestAirdrop", str(user.pubkey()), 100 * SOL)
+        chain.control.advance(2)
+        self.market_ids: list[bytes] = []
+
+    def send(self, instruction: Instruction, payer: Keypair) -> bytes:
+        """Executed in the open slot, not confirmed yet. The signature."""
+        recent = self.rpc.latest_blockhash("processed")
+        signed = build_transaction(payer.pubkey(), [instruction], recent.hash, [payer])
+        return self.rpc.send(signed, preflight_commitment="processed")
+
+    def create(self, number: int) -> bytes:
+        market_id = identity(number)
+        self.send(
+            ix.create_market(
+                self.chain.program,
+                creator=self.users[0].pubkey(),
+                market_id=market_id,
+                b_parameter=B,
+                initial_liquidity=SOL // 10,
+                question_hash=b"Qm" + b"q" * 44,
+            ),
+            self.users[0],
+        )
+        self.market_ids.append(market_id)
+        self.step()
+        return market_id
+
+    def open(self, market_id: bytes) -> None:
+        """From Proposed to Active."""
+        market, program = address(market_id), self.chain.program
+        self.send(
+            ix.aggregate_proposal_votes(
+                program,
+                backend_authority=self.backend.pubkey(),
+                market=market,
+                likes=9,
+                dislikes=1,
+            ),
+            self.backend,
+        )
+        self.step()
+        self.send(
+            ix.approve_proposal(program, admin=self.admin.pubkey(), market=market), self.admin
+        )
+        self.step()
+        self.send(
+            ix.activate_market(program, authority=self.admin.pubkey(), market=market), self.admin
+        )
+        self.step()
+
+    def buying(self, market_id: bytes, user: Pubkey, outcome: bool, cost: int) -> Instruction:
+        return ix.buy_shares(
+            self.chain.program,
+            user=user,
+            market=address(market_id),
+            protocol_fee_wallet=self.chain.keys["fee"].pubkey(),
+            outcome=outcome,
+            target_cost=cost,
+        )
+
+    def buy(self, market_id: bytes, user: int = 0, outcome: bool = True, cost: int = SOL) -> bytes:
+        wallet = self.users[user]
+        return self.send(self.buying(market_id, wallet.pubkey(), outcome, cost), wallet)
+
+    def step(self, slots: int = 1) -> None:
+        """Close slots; one second of chain time passes."""
+        self.chain.control.advance(slots=slots, seconds=1)
+
+    def trade_at_random(self, dice: random.Random, number: int) -> list[bytes]:
+        """Buys by anybody in any market, some slots with several. Their signatures."""
+        found = []
+        for _ in range(number):
+            found.append(
+                self.buy(
+                    dice.choice(self.market_ids),
+                    dice.randrange(len(self.users)),
+                    dice.random() < 0.5,
+                    dice.randrange(SOL // 20, SOL),
+                )
+            )
+            if dice.random() < 0.6:
+                self.step()
+        return found
