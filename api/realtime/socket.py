@@ -26,6 +26,7 @@ from zmart_pipelines.store.stream import MARKETS_CHANNEL, market_channel
 
 GREETING = "Connected to ZMART WebSocket server"
 CLOSE_SECONDS = 1.0
+STALLED_SECONDS = 5.0
 
 
 class Door:
@@ -101,7 +102,7 @@ class Session:
         self._subscriber.push(
             protocol.message("welcome", {"client_id": str(uuid.uuid4()), "message": GREETING})
         )
-        tasks = {asyncio.create_task(self._send()), asyncio.create_task(self._receive())}
+        tasks = {asyncio.create_task(work()) for work in (self._send, self._receive, self._expire)}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -120,6 +121,11 @@ class Session:
             await self._socket.send_data(text)
         return protocol.CLOSE_SLOW, "too slow; come back with since"
 
+    async def _expire(self) -> None:
+        """End a session whose client neither keeps up nor takes the close frame."""
+        await self._subscriber.given_up.wait()
+        await asyncio.sleep(STALLED_SECONDS)
+
     async def _receive(self) -> tuple[int, str]:
         while True:
             text = await self._socket.receive_data("text")
@@ -131,8 +137,6 @@ class Session:
                 self._subscriber.push(protocol.error(str(error)))
 
     async def _close(self, code: int, reason: str) -> None:
-        # A client that does not read never takes the close frame either: the server then
-        # drops the connection by its own time limits.
         with contextlib.suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._socket.close(code, reason)

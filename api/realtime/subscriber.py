@@ -27,19 +27,19 @@ class Subscriber:
     """A bounded queue in front of one socket.
 
     Putting something in never waits. A client that leaves ``MAX_QUEUE`` messages unread is
-    ``slow``: nothing more is queued for it and its socket closes with 4002, to come back
+    given up: nothing more is queued for it and its socket closes with 4002, to come back
     with ``since``.
     """
 
     def __init__(self) -> None:
         self.channels: dict[str, Live] = {}
-        self.slow = False
+        self.given_up = asyncio.Event()
         self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
 
     def push(self, message: str) -> None:
-        """Queue ``message``, or mark the client slow."""
-        if self.slow:
+        """Queue ``message``, or give the client up."""
+        if self.given_up.is_set():
             return
         if len(self._queue) >= MAX_QUEUE:
             self._give_up()
@@ -79,16 +79,16 @@ class Subscriber:
             self._give_up()
 
     async def next(self) -> str | None:
-        """The next message to send; None when the client is slow and must go."""
+        """The next message to send; None when the client is given up."""
         while not self._queue:
-            if self.slow:
+            if self.given_up.is_set():
                 return None
             self._wake.clear()
             await self._wake.wait()
         return self._queue.popleft()
 
     def _give_up(self) -> None:
-        self.slow = True
+        self.given_up.set()
         self.channels.clear()
         self._queue.clear()
         self._wake.set()

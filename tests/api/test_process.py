@@ -1,0 +1,287 @@
+"""The process itself: two ports, sockets under kills of Redis and of the API, its end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import Engine
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from api.realtime import protocol
+from tests.api.running import RunningApi, running
+from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.redis import RedisServer, find_server
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.stream import Frame, market_channel
+
+MARKET = b"\xaa" * 32
+CHANNEL = market_channel(MARKET)
+StartRedis = Callable[[], Any]
+FRAMES = 2000
+FILLER = "x" * 20_000
+
+
+@pytest.fixture
+def redis_of_ours(tmp_path: Path) -> Iterator[tuple[RedisServer, StartRedis]]:
+    """A Redis that a test may kill and start again."""
+    server = RedisServer(
+        home=tmp_path / "redis", port=free_port(), password="password", program=find_server()
+    )
+    server.prepare()
+    processes = []
+
+    def again() -> Any:
+        with (tmp_path / "redis.log").open("ab") as log:
+            process = start(server.command(), environment={}, folder=server.home, output=log)
+        processes.append(process)
+        deadline = time.monotonic() + 10
+        while not server.answers():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return process
+
+    yield server, again
+    for process in processes:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture
+def api(api_settings: Settings, tmp_path: Path) -> Iterator[RunningApi]:
+    """A running API."""
+    with running(api_settings, tmp_path) as made:
+        yield made
+
+
+def tell(ledger: Engine, number: int, **payload: Any) -> int:
+    """Append one frame."""
+    with ledger.begin() as conn:
+        (position,) = stream.append(conn, [Frame(CHANNEL, "trade", {"n": number} | payload)])
+    return position
+
+
+def follow(url: str, since: int | None = None, **options: Any) -> ClientConnection:
+    """A socket that follows the market."""
+    made = connect(url, **options)
+    assert json.loads(made.recv(5))["type"] == "welcome"
+    command = {"action": "subscribe", "market_id": MARKET.hex()}
+    made.send(json.dumps(command if since is None else command | {"since": since}))
+    assert json.loads(made.recv(5))["type"] == "market_state"
+    return made
+
+
+def test_two_ports_and_any_path_of_the_second(api: RunningApi, ledger: Engine) -> None:
+    main = f"ws://127.0.0.1:{api.settings.api_port}"
+    urls = [api.socket_url(), api.socket_url("/any/path?x=1"), f"{main}/ws", f"{main}/"]
+    sockets = [follow(url) for url in urls]
+    tell(ledger, 1)
+    for made in sockets:
+        assert json.loads(made.recv(5))["data"] == {"n": 1}
+        assert made.protocol.extensions == []
+        made.close()
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{main}/elsewhere")
+    assert refused.value.response.status_code == 403
+    assert httpx.get(f"http://127.0.0.1:{api.settings.ws_port}/health").status_code == 200
+    large = follow(api.socket_url())
+    large.send("x" * (16 * 1024 + 1))
+    with pytest.raises(ConnectionClosed) as closed:
+        large.recv(5)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+def test_it_stops_within_ten_seconds_with_sockets_open(api: RunningApi, ledger: Engine) -> None:
+    reader, stalled = follow(api.socket_url()), follow(api.socket_url())
+    tell(ledger, 1)
+    assert json.loads(reader.recv(5))["seq"] == 1
+    seconds = api.stop(signal.SIGTERM)
+    assert seconds < 10
+    with pytest.raises(ConnectionClosed) as closed:
+        reader.recv(5)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    assert api.process is not None
+    assert api.process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in api.log.read_text()
+    stalled.close()
+
+
+class Listener(threading.Thread):
+    """A client that comes back with ``since`` whenever it is cut off."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url = url
+        self.frames: list[dict[str, Any]] = []
+        self.connections = 0
+        self.wanted = 0
+
+    def run(self) -> None:
+        """Collect until ``wanted`` frames are there."""
+        while not self._enough():
+            try:
+                last = self.frames[-1]["seq"] if self.frames else 0
+                with follow(self.url, last) as made:
+                    self.connections += 1
+                    while not self._enough():
+                        self.frames.append(json.loads(made.recv(0.5)))
+            except TimeoutError:
+                continue
+            except (OSError, ConnectionClosed, InvalidStatus):
+                time.sleep(0.05)
+
+    def _enough(self) -> bool:
+        return 0 < self.wanted <= len(self.frames)
+
+
+def test_no_frame_is_lost_or_doubled_when_redis_and_the_api_are_killed(
+    api_settings: Settings,
+    ledger: Engine,
+    tmp_path: Path,
+    redis_of_ours: tuple[RedisServer, StartRedis],
+) -> None:
+    server, start_redis = redis_of_ours
+    redis = start_redis()
+    settings = Settings(**api_settings.model_dump() | {"redis_url": server.url()})
+    sent = 0
+
+    def write(number: int) -> None:
+        nonlocal sent
+        for _ in range(number):
+            sent += 1
+            position = tell(ledger, sent)
+            stream.announce(server.url(), [position])
+
+    with running(settings, tmp_path) as api:
+        listeners = [Listener(api.socket_url()) for _ in range(3)]
+        for listener in listeners:
+            listener.start()
+        write(50)
+        redis.kill()
+        redis.wait(10)
+        write(50)
+        redis = start_redis()
+        write(50)
+        api.stop(signal.SIGKILL)
+        write(50)
+        api.start()
+        write(50)
+        for listener in listeners:
+            listener.wanted = sent
+        for listener in listeners:
+            listener.join(20)
+            numbers = [frame["data"]["n"] for frame in listener.frames]
+            assert numbers == list(range(1, sent + 1))
+            chain = [(frame["prev"], frame["seq"]) for frame in listener.frames]
+            assert chain == [(n - 1, n) for n in range(1, sent + 1)]
+            assert listener.connections >= 2
+        assert "Traceback" not in api.log.read_text()
+
+
+def test_a_frame_arrives_at_once_with_redis_and_soon_without(
+    api_settings: Settings,
+    ledger: Engine,
+    tmp_path: Path,
+    redis_of_ours: tuple[RedisServer, StartRedis],
+) -> None:
+    server, start_redis = redis_of_ours
+    redis = start_redis()
+    settings = Settings(
+        **api_settings.model_dump() | {"redis_url": server.url(), "stream_poll_seconds": 5}
+    )
+    with running(settings, tmp_path) as api, follow(api.socket_url()) as made:
+        time.sleep(0.5)
+
+        def delay(number: int) -> float:
+            position = tell(ledger, number)
+            began = time.monotonic()
+            stream.announce(server.url(), [position])
+            assert json.loads(made.recv(20))["data"] == {"n": number}
+            return time.monotonic() - began
+
+        # The look of every five seconds cannot be that quick five times.
+        assert sorted(delay(number) for number in range(5))[2] < 1
+        redis.kill()
+        redis.wait(10)
+        assert delay(9) < 12
+
+
+def stalled_client(port: int) -> socket.socket:
+    """A socket that follows the market and then does not read."""
+    made = socket.create_connection(("127.0.0.1", port))
+    made.sendall(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    made.settimeout(10)
+    seen = b""
+    while b"welcome" not in seen:
+        seen += made.recv(4096)
+    text = json.dumps({"action": "subscribe", "market_id": MARKET.hex()}).encode()
+    made.sendall(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text)
+    while b"Subscribed" not in seen:
+        seen += made.recv(4096)
+    return made
+
+
+def flood(api: RunningApi, ledger: Engine) -> float:
+    """Send a lot to everybody; one client reads it all. The seconds its slowest page took."""
+    slowest = 0.0
+    with follow(api.socket_url()) as reader:
+        for batch in range(0, FRAMES, 100):
+            began = time.monotonic()
+            frames = [Frame(CHANNEL, "trade", {"n": batch + n, "x": FILLER}) for n in range(100)]
+            with ledger.begin() as conn:
+                stream.append(conn, frames)
+            for number in range(batch, batch + 100):
+                assert json.loads(reader.recv(5))["data"]["n"] == number
+            slowest = max(slowest, time.monotonic() - began)
+    return slowest
+
+
+def test_a_client_that_does_not_read_is_told_to_come_back_and_keeps_nobody_waiting(
+    api: RunningApi, ledger: Engine
+) -> None:
+    stalled = stalled_client(api.settings.ws_port)
+    assert flood(api, ledger) < 3
+    received, tail = 0, b""
+    code = protocol.CLOSE_SLOW.to_bytes(2, "big")
+    while code + b"too slow" not in tail:
+        data = stalled.recv(1 << 20)
+        assert data
+        received, tail = received + len(data), tail[-100:] + data[-100:]
+    assert received < FRAMES * len(FILLER) / 2
+    stalled.close()
+
+
+@pytest.mark.slow
+def test_a_client_that_never_reads_is_dropped(api: RunningApi, ledger: Engine) -> None:
+    stalled = stalled_client(api.settings.ws_port)
+    own = stalled.getsockname()[1]
+    flood(api, ledger)
+    assert api.process is not None
+    server = psutil.Process(api.process.pid)
+
+    def connected() -> bool:
+        return any(one.raddr and one.raddr.port == own for one in server.net_connections("tcp"))
+
+    assert connected()
+    deadline = time.monotonic() + 90
+    while connected():
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    stalled.close()
