@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.localnet import Localnet
+from tests.fixtures.localnet import StartLocalnet
 from tests.submissions.world import World
 
 
 @pytest.fixture
-def world(localnet: Localnet, database: str, tmp_path: Path) -> Iterator[World]:
-    made = World(localnet, database, tmp_path / "state")
+def world(
+    start_localnet: StartLocalnet, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[World]:
+    """A world of the test's own; an indirect parameter holds flags for its chain."""
+    flags: tuple[str, ...] = getattr(request, "param", ())
+    made = World(start_localnet(*flags), database, tmp_path / "state")
     yield made
     made.close()

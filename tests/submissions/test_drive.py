@@ -1,0 +1,340 @@
+"""What a run does besides the good way: leases, switches, keys, rejections, dead nodes."""
+
+import threading
+
+import pytest
+from pydantic import SecretStr
+from solders.keypair import Keypair
+from sqlalchemy import insert, select, text
+
+from tests.submissions.world import World
+from tests.voting.world import ballot, wallet
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.signer import KeyFileError, KeypairSigner
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables.ops import alerts, attempts, intents, switches
+from zmart_pipelines.submissions import intents as intent_rows
+from zmart_pipelines.submissions import lease as leases
+from zmart_pipelines.submissions import shell
+from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions.lease import LeaseLost
+from zmart_pipelines.submissions.plan import due
+from zmart_pipelines.submissions.shell import DriveReport
+from zmart_pipelines.submissions.signers import Signers, load_signers
+from zmart_pipelines.voting.casting import VotingClosed, cast
+
+
+def ready(world: World, number: int = 1) -> bytes:
+    """A proposal with its intents planned."""
+    creator = wallet(1)
+    if number == 1:
+        world.fund(creator)
+    market = world.propose(number, creator)
+    world.sync()
+    world.vote(market, [True] * 10)
+    assert len(world.plan()) == 2
+    return market
+
+
+def open_alerts(world: World) -> set[str]:
+    with world.engine.connect() as conn:
+        return set(
+            conn.execute(select(alerts.c.key).where(alerts.c.cleared_at.is_(None))).scalars()
+        )
+
+
+def expire_lease(world: World) -> None:
+    with world.engine.begin() as conn:
+        conn.execute(text("UPDATE ops.leases SET expires_at = clock_timestamp()"))
+
+
+def test_lease_and_its_fence(world: World) -> None:
+    with world.engine.begin() as conn:
+        first = leases.acquire(conn, "a", 30)
+        assert first is not None
+        assert leases.acquire(conn, "b", 30) is None
+        leases.renew(conn, first, 30)
+        leases.fence(conn, first)
+    expire_lease(world)
+    with world.engine.begin() as conn:
+        with pytest.raises(LeaseLost):
+            leases.renew(conn, first, 30)
+        with pytest.raises(LeaseLost):
+            leases.fence(conn, first)
+        second = leases.acquire(conn, "b", 30)
+        assert second is not None
+        assert second.epoch == first.epoch + 1
+        with pytest.raises(LeaseLost):
+            leases.fence(conn, first)
+        leases.release(conn, first)
+        assert leases.acquire(conn, "c", 30) is None, "the old holder released nothing"
+
+
+def test_a_takeover_waits_for_a_fenced_transaction(world: World) -> None:
+    with world.engine.begin() as conn:
+        first = leases.acquire(conn, "a", 0.2)
+    assert first is not None
+    taken = threading.Event()
+
+    def take() -> None:
+        while True:
+            with world.engine.begin() as conn:
+                if leases.acquire(conn, "b", 30) is not None:
+                    taken.set()
+                    return
+
+    with world.engine.begin() as conn:
+        leases.fence(conn, first)
+        thread = threading.Thread(target=take)
+        thread.start()
+        assert not taken.wait(0.6), "the lease ran out, but its last transaction still holds it"
+    assert taken.wait(5)
+    thread.join()
+
+
+def test_a_stalled_submitter_writes_nothing_more(world: World) -> None:
+    """It stalls with a signed transaction in hand; another takes over and finishes."""
+    market = ready(world)
+    reports: list[DriveReport] = []
+
+    def stall(step: str, job: Job) -> None:
+        if step == "commit" and not reports:
+            expire_lease(world)
+            reports.append(world.drive())
+
+    stalled = shell.drive(
+        world.engine, world.rpc, world.reader, world.signers, world.settings, observer=stall
+    )
+    assert stalled.refused is not None
+    assert "the lease was lost" in stalled.refused
+    assert {one.status for one in reports[0].outcomes} == {"final"}
+    with world.engine.connect() as conn:
+        assert len(conn.execute(select(attempts.c.id)).all()) == 2
+    assert world.effects(market, "ProposalAggregated") == 1
+
+
+def test_a_stalled_submitter_sends_only_what_is_stored(world: World) -> None:
+    """It stalls between commit and send; its late send is of the very same bytes."""
+    market = ready(world)
+    reports: list[DriveReport] = []
+
+    def stall(step: str, job: Job) -> None:
+        if step == "send" and not reports:
+            expire_lease(world)
+            reports.append(world.drive())
+
+    stalled = shell.drive(
+        world.engine, world.rpc, world.reader, world.signers, world.settings, observer=stall
+    )
+    assert stalled.refused is not None
+    assert {one.status for one in reports[0].outcomes} == {"final"}
+    assert world.effects(market, "ProposalAggregated") == 1
+
+
+def test_planning_twice_at_once_plans_once(world: World) -> None:
+    creator = wallet(1)
+    world.fund(creator)
+    market = world.propose(1, creator)
+    world.sync()
+    world.vote(market, [True] * 10)
+    created: list[int] = []
+    threads = [threading.Thread(target=lambda: created.append(len(world.plan()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(created) == [0, 0, 0, 2]
+    with pytest.raises(VotingClosed), world.api.begin() as conn:
+        cast(conn, ballot(market, wallet(99)), world.settings)
+
+
+def test_due_is_seen_by_the_tables(world: World) -> None:
+    creator = wallet(1)
+    world.fund(creator)
+    market = world.propose(1, creator)
+    world.sync()
+    clock = world.rpc.chain_clock("finalized").unix_timestamp
+
+    def look(later: int = 0) -> tuple[set[bytes], set[bytes], int]:
+        with world.engine.connect() as conn:
+            found = due(conn, world.settings, chain_time=clock + later)
+        return set(found.aggregations), set(found.finalizations), found.open_intents
+
+    assert look() == (set(), set(), 0)
+    world.vote(market, [True] * 10)
+    assert look() == ({market}, set(), 0)
+    world.plan()
+    assert look() == ({market}, set(), 2)
+    world.drive()
+    world.sync()
+    assert look() == (set(), set(), 0)
+    world.trade(market, creator, creator)
+    world.resolve(market, creator)
+    world.sync()
+    assert look() == (set(), set(), 0)
+    assert look(3600) == (set(), {market}, 0)
+
+
+def test_switches_stop_signing(world: World) -> None:
+    ready(world)
+    with world.engine.begin() as conn:
+        conn.execute(insert(switches).values(action="aggregate_proposal_votes", enabled=False))
+    report = world.drive(seconds=20)
+    assert report.seconds < 10
+    assert [(one.status, one.reason) for one in report.outcomes] == [
+        ("planned", "submissions are switched off; simulated only")
+    ]
+    with world.engine.begin() as conn:
+        assert conn.execute(select(attempts.c.id)).all() == []
+        conn.execute(text("UPDATE ops.switches SET action = 'all'"))
+    world.drive(seconds=20)
+    world.settings = world.settings.model_copy(update={"submissions_enabled": False})
+    with world.engine.begin() as conn:
+        conn.execute(text("DELETE FROM ops.switches"))
+    world.drive(seconds=20)
+    with world.engine.begin() as conn:
+        assert conn.execute(select(attempts.c.id)).all() == []
+    world.settings = world.settings.model_copy(update={"submissions_enabled": True})
+    assert {one.status for one in world.drive().outcomes} == {"final"}
+
+
+def test_a_wrong_key_signs_nothing(world: World) -> None:
+    ready(world)
+    stranger = KeypairSigner(Keypair(), world.program)
+    report = world.drive(signers=Signers(backend=stranger))
+    assert report.refused is not None
+    assert "is not the backend authority" in report.refused
+    assert "submitter_key" in open_alerts(world)
+    # With the right backend key and a wrong admin, the approval alone waits.
+    report = world.drive(signers=Signers(backend=world.signers.backend, admin=stranger))
+    assert [(one.action, one.status) for one in report.outcomes] == [
+        ("aggregate_proposal_votes", "final")
+    ]
+    assert open_alerts(world) == {"admin_key"}
+    assert {one.action for one in world.drive().outcomes} == {"approve_proposal"}
+    assert open_alerts(world) == set()
+
+
+def test_without_the_admin_key_people_are_asked(world: World) -> None:
+    creator = wallet(1)
+    world.fund(creator)
+    market = world.propose(1, creator)
+    world.sync()
+    world.settings = world.settings.model_copy(update={"admin_keypair": None})
+    world.vote(market, [True] * 10)
+    assert [one.action for one in world.plan()] == ["aggregate_proposal_votes"]
+    world.drive()
+    assert world.market(market).state == MarketState.PROPOSED
+    assert world.plan() == []
+    with world.engine.connect() as conn:
+        alert = conn.execute(select(alerts)).one()
+    assert alert.key == f"approval_needs_admin:{market.hex()}"
+    assert alert.detail["transaction"]
+    # Once the key is there, the approval is planned and the alert is over.
+    world.settings = Settings(
+        **world.settings.model_dump(exclude={"admin_keypair"}),
+        admin_keypair=world.chain.state / "keys" / "admin.json",
+    )
+    assert [one.action for one in world.plan()] == ["approve_proposal"]
+    assert open_alerts(world) == set()
+    assert {one.status for one in world.drive().outcomes} == {"final"}
+
+
+@pytest.mark.parametrize("world", [("--dispute-period", "3600")], indirect=True)
+def test_one_poisoned_market_does_not_hold_up_the_others(world: World) -> None:
+    """A finalization whose window is still open fails in simulation; the rest goes on."""
+    creator = wallet(1)
+    world.fund(creator)
+    poisoned = world.approve(1, creator)
+    world.trade(poisoned, creator, creator)
+    world.resolve(poisoned, creator)
+    with world.engine.begin() as conn:
+        planted = intent_rows.create(
+            conn, market_id=poisoned, action="finalize_market", round_number=0, arguments={}
+        )
+    assert planted is not None
+    good = ready(world, 2)
+    report = world.drive(seconds=6)
+    by_market = {(one.market_id, one.action): one for one in report.outcomes}
+    assert by_market[good, "approve_proposal"].status == "final"
+    waiting = by_market[poisoned, "finalize_market"]
+    assert waiting.status == "planned"
+    assert waiting.reason == "simulation: DisputePeriodNotEnded"
+    world.chain.control.advance(slots=3, seconds=3600)
+    with world.engine.begin() as conn:
+        conn.execute(text("UPDATE ops.intents SET retry_at = now()"))
+    assert [one.status for one in world.drive().outcomes] == ["final"]
+
+
+def test_an_intent_that_cannot_come_true_is_superseded(world: World) -> None:
+    """The market is disputed while a finalization without counts is planned."""
+    creator = wallet(1)
+    world.fund(creator)
+    market = world.approve(1, creator)
+    world.trade(market, creator, creator)
+    world.resolve(market, creator)
+    with world.engine.begin() as conn:
+        planted = intent_rows.create(
+            conn, market_id=market, action="finalize_market", round_number=0, arguments={}
+        )
+    assert planted is not None
+    world.dispute(market, creator)
+    world.sync()
+    report = world.drive()
+    assert [(one.status, one.reason) for one in report.outcomes] == [
+        ("superseded", "the market is DISPUTED")
+    ]
+    assert open_alerts(world) == {f"submission:{planted.id}"}
+    # A dispute nobody votes on is for people.
+    world.pass_time(60)
+    assert world.plan() == []
+    assert f"dispute_without_ballots:{market.hex()}" in open_alerts(world)
+    # One ballot, and it is ours to end; the alert is over.
+    world.vote(market, [True], kind="dispute")
+    assert [one.round for one in world.plan()] == [1]
+    assert f"dispute_without_ballots:{market.hex()}" not in open_alerts(world)
+    assert [one.status for one in world.drive().outcomes] == ["final"]
+    assert world.market(market).final_outcome is False
+
+
+def test_a_dead_node_ends_a_run_without_harm(world: World) -> None:
+    ready(world)
+    with RpcClient("http://127.0.0.1:9", 0.2, attempts=1) as nowhere:
+        reader = type(world.reader)(nowhere, world.program)
+        report = shell.drive(world.engine, nowhere, reader, world.signers, world.settings)
+    assert report.refused is not None
+    assert "cannot be read" in report.refused
+    assert {one.status for one in world.drive().outcomes} == {"final"}
+
+
+def test_keys_come_from_the_settings(world: World) -> None:
+    signers = load_signers(world.settings)
+    assert signers.backend.pubkey() == world.signers.backend.pubkey()
+    assert signers.of("approve_proposal") is signers.admin
+    with pytest.raises(ValueError, match="BACKEND_AUTHORITY_KEYPAIR"):
+        load_signers(Settings())
+    secret = str(world.chain.keys["backend"])
+    alone = load_signers(Settings(backend_authority_private_key=SecretStr(secret)))
+    assert alone.admin is None
+    assert secret not in repr(alone)
+    with pytest.raises(KeyFileError) as caught:
+        load_signers(Settings(backend_authority_private_key=SecretStr(secret[:-1])))
+    assert secret[:20] not in str(caught.value)
+
+
+def test_the_database_allows_one_live_attempt_per_market(world: World) -> None:
+    market = ready(world)
+    values = {
+        "market_id": market,
+        "transaction": b"",
+        "blockhash": "",
+        "last_valid_block_height": 1,
+        "epoch": 1,
+    }
+    with world.engine.connect() as conn:
+        ids = conn.execute(select(intents.c.id).order_by(intents.c.id)).scalars().all()
+    with world.engine.begin() as conn:
+        conn.execute(insert(attempts).values(intent_id=ids[0], signature=bytes([1] * 64), **values))
+    with pytest.raises(Exception, match="uq_attempts_live"), world.engine.begin() as conn:
+        conn.execute(insert(attempts).values(intent_id=ids[1], signature=bytes([2] * 64), **values))
