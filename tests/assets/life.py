@@ -148,7 +148,7 @@ class Life:
         )
 
     def resolve(self, market_id: bytes, outcome: bool) -> None:
-        self.chain.control.advance(seconds=5)
+        self.chain.control.advance(2, seconds=5)
         self.send(
             self.people[1],
             program_instructions.resolve_market(
@@ -161,7 +161,7 @@ class Life:
         )
 
     def dispute(self, market_id: bytes) -> None:
-        self.chain.control.advance(seconds=2)
+        self.chain.control.advance(2, seconds=2)
         self.send(
             self.people[2],
             program_instructions.initiate_dispute(

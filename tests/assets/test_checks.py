@@ -87,8 +87,10 @@ SPOILT = [
         "voting/dispute_tallies:equals_ballots",
         "fails",
         [
-            ("INSERT INTO voting.tallies (market_id, kind, votes_for)"
-            f" VALUES ({MARKET}, 'dispute', 3)")
+            (
+                "INSERT INTO voting.tallies (market_id, kind, votes_for)"
+                f" VALUES ({MARKET}, 'dispute', 3)"
+            )
         ],
         ["DELETE FROM voting.tallies WHERE kind = 'dispute'"],
     ),

@@ -1,0 +1,257 @@
+"""Every sensor of ours, one tick at a time, on the real chain and the real Postgres."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, select, text
+
+from assets.definitions import build_defs
+from assets.resources import Backend
+from assets.sensors.ticks import Tick
+from tests.assets.life import Life, run, slots_pass
+from tests.fixtures.localnet import StartLocalnet
+from tests.fixtures.ports import free_port
+from zmart_pipelines.ledger.deliveries import receive
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries.markets import counts_by_state
+from zmart_pipelines.store.tables import chain, ops
+
+
+@pytest.fixture
+def life(start_localnet: StartLocalnet, database: str) -> Life:
+    chain = start_localnet("--finality-depth", "4", "--dispute-period", "60")
+    return Life.start(chain, database)
+
+
+@pytest.fixture
+def backend(life: Life) -> Backend:
+    return Backend(life.settings)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def tick(
+    name: str, backend: Backend, instance: dg.DagsterInstance, cursor: str | None = None
+) -> Tick:
+    """One evaluation."""
+    sensor = build_defs().resolve_sensor_def(name)
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"backend": backend}
+    )
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
+    return result
+
+
+def requests(result: Tick) -> int:
+    return len(result.run_requests or []) if isinstance(result, dg.SensorResult) else 0
+
+
+def events(result: Tick) -> dict[str, dg.AssetMaterialization]:
+    if not isinstance(result, dg.SensorResult):
+        return {}
+    found = result.asset_events or []
+    return {
+        event.asset_key.to_user_string(): event
+        for event in found
+        if isinstance(event, dg.AssetMaterialization)
+    }
+
+
+def test_the_poll_finds_what_no_webhook_told(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    life.propose()
+    first = tick("poll_sensor", backend, instance)
+    assert isinstance(first, dg.SkipReason)
+    assert "3 were missing" in (first.skip_message or "")
+    with owner.connect() as conn:
+        assert counts_by_state(conn) == {0: 1}
+        beat = conn.execute(select(ops.heartbeats)).one()
+    assert beat.service == "event-indexer"
+    assert beat.detail["confirmed_slot"] > 0
+    second = tick("poll_sensor", backend, instance)
+    assert isinstance(second, dg.SkipReason)
+    assert "0 were missing" in (second.skip_message or "")
+
+
+def test_what_the_poll_cannot_read_starts_the_finalized_reader(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.propose()
+    # No time to read anything: the node lists what the poll then leaves open.
+    monkeypatch.setattr("assets.sensors.ledger.POLL_SECONDS", -1.0)
+    result = tick("poll_sensor", backend, instance)
+    assert requests(result) == 1
+
+
+def test_the_observer_reports_what_others_wrote_and_only_once(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    empty = tick("observer_sensor", backend, instance)
+    assert events(empty) == {}
+    market = life.propose()
+    tick("poll_sensor", backend, instance)
+    life.vote(backend.engine(Role.API), market, likes=3)
+    result = tick("observer_sensor", backend, instance, cursor="not a number")
+    found = events(result)
+    assert set(found) == {"chain/event_ledger", "market/state", "voting/proposal_tallies"}
+    ledger = found["chain/event_ledger"].metadata
+    assert ledger["new rows"].value == 3
+    assert "MarketCreated: 1" in str(ledger["events by type"].value)
+    assert "explorer.solana.com/tx/" in str(ledger["signatures"].value)
+    assert found["voting/proposal_tallies"].metadata["new rows"].value == 3
+    assert isinstance(result, dg.SensorResult)
+    again = tick("observer_sensor", backend, instance, cursor=result.cursor)
+    assert events(again) == {}
+    assert requests(again) == 0
+
+
+def test_trades_and_claims_are_told_apart(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    market = life.propose()
+    tick("poll_sensor", backend, instance)
+    life.chain.control.finalize()
+    life.vote(backend.engine(Role.API), market)
+    with slots_pass(life.chain):
+        run("aggregate_votes", backend)
+    life.activate(market)
+    tick("poll_sensor", backend, instance)
+    before = tick("observer_sensor", backend, instance)
+    assert isinstance(before, dg.SensorResult)
+    for person in life.people[:3]:
+        life.buy(market, person, outcome=True)
+    tick("poll_sensor", backend, instance)
+    found = events(tick("observer_sensor", backend, instance, cursor=before.cursor))
+    assert {key: event.metadata["new rows"].value for key, event in found.items()} == {
+        "chain/event_ledger": 3,
+        "market/state": 1,
+        "market/trades": 3,
+        "market/positions": 3,
+    }
+
+
+def test_a_delivery_that_the_api_left_open_gets_a_run(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    assert requests(tick("delivery_sensor", backend, instance)) == 0
+    life.propose()
+    signature = life.rpc.signatures_for_address(life.program, limit=1, commitment="confirmed")[
+        0
+    ].signature
+    body = life.rpc.transaction(signature, "confirmed")
+    assert body is not None
+    with backend.engine(Role.INGEST).begin() as conn:
+        receive(conn, b"[" + body + b"]", transaction_count=1)
+    assert requests(tick("delivery_sensor", backend, instance)) == 0, "the API is at it"
+    with owner.begin() as conn:
+        conn.execute(text("UPDATE chain.deliveries SET received_at = now() - interval '1 min'"))
+    asked = tick("delivery_sensor", backend, instance)
+    assert requests(asked) == 1
+    assert isinstance(asked, dg.SensorResult)
+    assert requests(tick("delivery_sensor", backend, instance, asked.cursor)) == 0
+    done = run("process_deliveries", backend)["chain/deliveries"]
+    assert done["outcomes"].value == "- complete: 1"
+    assert done["new events"].value == 1
+    with owner.connect() as conn:
+        assert conn.execute(select(chain.deliveries.c.status)).scalar_one() == "ingested"
+    assert requests(tick("delivery_sensor", backend, instance)) == 0
+
+
+def test_a_delivery_that_cannot_be_read_does_not_hold_up_the_next(
+    life: Life, backend: Backend, owner: Engine
+) -> None:
+    with backend.engine(Role.INGEST).begin() as conn:
+        receive(conn, b"not json", transaction_count=1)
+        receive(conn, b"[]", transaction_count=0)
+    done = run("process_deliveries", backend)["chain/deliveries"]
+    assert done["outcomes"].value == "- complete: 1\n- unreadable: 1"
+    with owner.connect() as conn:
+        found = conn.execute(
+            select(chain.deliveries.c.status).order_by(chain.deliveries.c.id)
+        ).scalars()
+        assert list(found) == ["failed", "ingested"]
+
+
+def test_a_tally_over_the_threshold_gets_a_run_at_once(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    market = life.propose()
+    life.chain.control.finalize()
+    tick("poll_sensor", backend, instance)
+    api = backend.engine(Role.API)
+    life.vote(api, market, likes=9)
+    assert requests(tick("tally_sensor", backend, instance)) == 0
+    life.vote(api, market, likes=3, skip=9)
+    asked = tick("tally_sensor", backend, instance)
+    assert requests(asked) == 1
+    with slots_pass(life.chain):
+        run("aggregate_votes", backend)
+    tick("poll_sensor", backend, instance)
+    assert requests(tick("tally_sensor", backend, instance)) == 0
+
+
+def test_a_window_that_has_run_out_gets_a_run(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    market = life.propose()
+    life.chain.control.finalize()
+    tick("poll_sensor", backend, instance)
+    life.vote(backend.engine(Role.API), market)
+    with slots_pass(life.chain):
+        run("aggregate_votes", backend)
+    life.activate(market)
+    life.resolve(market, outcome=True)
+    tick("poll_sensor", backend, instance)
+    assert requests(tick("window_sensor", backend, instance)) == 0
+    life.chain.control.advance(seconds=70)
+    life.chain.control.finalize()
+    assert requests(tick("window_sensor", backend, instance)) == 1
+    with slots_pass(life.chain):
+        run("finalize_markets", backend)
+    tick("poll_sensor", backend, instance)
+    assert requests(tick("window_sensor", backend, instance)) == 0
+    with owner.connect() as conn:
+        assert counts_by_state(conn) == {5: 1}
+        services = set(conn.execute(select(ops.heartbeats.c.service)).scalars())
+    assert services == {"event-indexer", "vote-aggregator", "market-monitor"}
+
+
+@pytest.mark.parametrize("name", ["poll_sensor", "tally_sensor", "window_sensor"])
+def test_a_chain_that_is_away_skips_the_tick_and_is_told(
+    name: str, database: str, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    settings = Settings(
+        database_url=database,  # type: ignore[arg-type]
+        solana_rpc_url=f"http://127.0.0.1:{free_port()}",  # type: ignore[arg-type]
+    )
+    result = tick(name, Backend(settings), instance, cursor="kept")
+    assert isinstance(result, dg.SkipReason)
+    assert "The chain cannot be read" in (result.skip_message or "")
+    with owner.connect() as conn:
+        row = conn.execute(select(ops.heartbeats)).one()
+    assert row.last_success_at is None
+    assert "RpcUnavailable" in row.last_error
+
+
+@pytest.mark.parametrize(
+    "name", ["delivery_sensor", "observer_sensor", "poll_sensor", "tally_sensor", "window_sensor"]
+)
+def test_a_database_that_is_away_skips_the_tick(
+    name: str, start_localnet: StartLocalnet, instance: dg.DagsterInstance
+) -> None:
+    settings = Settings(
+        database_url=f"postgresql://u:geheim@127.0.0.1:{free_port()}/x",  # type: ignore[arg-type]
+        solana_rpc_url=start_localnet().rpc_url,  # type: ignore[arg-type]
+    )
+    result = tick(name, Backend(settings), instance, cursor="kept")
+    assert isinstance(result, dg.SkipReason)
+    assert "Postgres is away" in (result.skip_message or "")
+    assert "geheim" not in (result.skip_message or "")
