@@ -203,6 +203,7 @@ def test_a_fork_is_undone_and_told(
     assert stored(db, "finalized") == listed(stage.chain)
     assert stored(db, "reported", "confirmed") == set()
     gone = everything - listed(stage.chain)
+    assert bool(gone) == (depth > 1)
     assert gone <= set(dropped)
     assert gone <= stored(db, "orphaned")
     agrees(db, stage)

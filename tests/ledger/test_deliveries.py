@@ -1,0 +1,160 @@
+"""Webhook deliveries: committed first, ingested once, resumable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from solders.hash import Hash
+from solders.instruction import AccountMeta, Instruction
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from sqlalchemy import Engine, select
+
+from tests.chain.payloads import compiled
+from tests.ledger.conftest import differences
+from tests.ledger.recorded import PROGRAM, Recorder, history
+from zmart_pipelines.chain.transactions import RawTransaction, from_helius
+from zmart_pipelines.ledger import deliveries
+from zmart_pipelines.store.queries import health
+from zmart_pipelines.store.tables import chain as tables
+
+
+def element(transaction: RawTransaction) -> dict[str, Any]:
+    """The transaction as Helius' raw webhook writes it."""
+    payer = next(Pubkey(key) for one in transaction.instructions for key in one.accounts)
+    message = MessageV0.try_compile(
+        payer,
+        [
+            Instruction(
+                PROGRAM,
+                one.data,
+                [AccountMeta(Pubkey(key), False, True) for key in one.accounts],
+            )
+            for one in transaction.instructions
+        ],
+        [],
+        Hash.default(),
+    )
+    return {
+        "blockTime": transaction.block_time,
+        "indexWithinBlock": transaction.index_in_block,
+        "meta": {
+            "err": transaction.error,
+            "fee": transaction.fee,
+            "innerInstructions": [],
+            "loadedAddresses": {"readonly": [], "writable": []},
+            "logMessages": transaction.logs,
+        },
+        "slot": transaction.slot,
+        "transaction": {
+            "message": {
+                "accountKeys": [str(key) for key in message.account_keys],
+                "addressTableLookups": None,
+                "instructions": compiled(message),
+            },
+            "signatures": [str(Signature(transaction.signature))],
+        },
+    }
+
+
+def body(transactions: list[RawTransaction]) -> bytes:
+    return msgspec.json.encode([element(one) for one in transactions])
+
+
+def receive(db: Engine, content: bytes, number: int) -> int:
+    with db.begin() as conn:
+        return deliveries.receive(conn, content, transaction_count=number)
+
+
+def status(db: Engine, delivery_id: int) -> tuple[str, int, str | None]:
+    table = tables.deliveries
+    with db.connect() as conn:
+        row = conn.execute(
+            select(table.c.status, table.c.attempts, table.c.error).where(table.c.id == delivery_id)
+        ).one()
+    return row.status, row.attempts, row.error
+
+
+@pytest.fixture
+def chain() -> Recorder:
+    return history(11, 230)
+
+
+def test_the_bodies_are_what_helius_sends(chain: Recorder) -> None:
+    assert from_helius(body(chain.told[:5]), PROGRAM) == chain.told[:5]
+
+
+def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -> None:
+    delivery = receive(db, body(chain.told), len(chain.told))
+    with db.connect() as conn:
+        assert deliveries.pending(conn) == [delivery]
+        assert health.ledger_lag(conn).deliveries_waiting == 1
+    first = deliveries.process(db, delivery, program=PROGRAM, limit=100)
+    assert not first.complete
+    assert first.result.new_transactions == 100
+    assert status(db, delivery) == ("received", 0, None)
+    rest = deliveries.process(db, delivery, program=PROGRAM)
+    assert rest.complete
+    assert rest.result.new_transactions == len(chain.told) - 100
+    assert status(db, delivery) == ("ingested", 1, None)
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        assert deliveries.pending(conn) == []
+        marks = conn.execute(select(tables.transactions.c.delivery_id).distinct()).scalars().all()
+    assert marks == [delivery]
+    again = deliveries.process(db, delivery, program=PROGRAM, transactions=chain.told)
+    assert (again.complete, again.result.new_transactions) == (True, 0)
+
+
+def test_the_same_body_ten_times_is_one_history(db: Engine, chain: Recorder) -> None:
+    content = body(chain.told[:60])
+    results = [
+        deliveries.process(db, receive(db, content, 60), program=PROGRAM).result for _ in range(10)
+    ]
+    assert [one.new_transactions for one in results] == [60, *[0] * 9]
+
+
+def test_what_cannot_be_read_is_marked_and_given_up_at_last(db: Engine) -> None:
+    delivery = receive(db, b'[{"slot": -1}]', 1)
+    processed = deliveries.process(db, delivery, program=PROGRAM)
+    assert not processed.complete
+    state, attempts, error = status(db, delivery)
+    assert (state, attempts) == ("failed", 1)
+    assert error is not None
+    assert "[0]" in error
+    for _ in range(deliveries.MAX_ATTEMPTS):
+        deliveries.process(db, delivery, program=PROGRAM)
+    with db.connect() as conn:
+        assert deliveries.pending(conn) == []
+
+
+def test_an_empty_delivery_is_complete(db: Engine) -> None:
+    delivery = receive(db, b"[]", 0)
+    assert deliveries.process(db, delivery, program=PROGRAM).complete
+    assert status(db, delivery)[0] == "ingested"
+
+
+def test_an_unknown_delivery_is_an_error(db: Engine) -> None:
+    with pytest.raises(KeyError):
+        deliveries.process(db, 4711, program=PROGRAM)
+
+
+def test_a_failure_of_ours_is_counted_and_raised(
+    db: Engine, chain: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = receive(db, body(chain.told[:3]), 3)
+
+    def broken(*_args: object, **_named: object) -> None:
+        raise ZeroDivisionError("secret words")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliveries, "ingest", broken)
+        with pytest.raises(ZeroDivisionError):
+            deliveries.process(db, delivery, program=PROGRAM)
+    assert status(db, delivery) == ("failed", 1, "ZeroDivisionError")
+    with db.connect() as conn:
+        assert deliveries.pending(conn) == [delivery]
+    assert deliveries.process(db, delivery, program=PROGRAM).complete

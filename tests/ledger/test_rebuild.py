@@ -1,0 +1,133 @@
+"""Rebuilding and decoding again: the ledger alone is enough."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.ledger.conftest import Feed, differences, hashes
+from tests.ledger.recorded import PROGRAM, Recorder, history
+from zmart_pipelines.ledger import decode as decoder
+from zmart_pipelines.ledger import rebuild
+from zmart_pipelines.ledger.redecode import redecode
+from zmart_pipelines.program.events import decode_event
+from zmart_pipelines.program.instructions import DecodeError
+from zmart_pipelines.store.queries import health
+
+PROJECTION = (
+    "positions",
+    "trades",
+    "claims",
+    "chain_votes",
+    "withdrawals",
+    "markets",
+    "config_history",
+)
+
+
+def test_a_dropped_projection_comes_back_as_it_was(db: Engine, feed: Feed) -> None:
+    chain = history(21, 250)
+    feed(chain.told)
+    before = hashes(db, chain)
+    with db.begin() as conn:
+        for table in PROJECTION:
+            conn.execute(text(f"DELETE FROM market.{table}"))
+    steps: list[tuple[int, int]] = []
+    report = rebuild.rebuild(db, PROGRAM, progress=lambda done, total: steps.append((done, total)))
+    assert report.hashes == before
+    assert set(report.changed) == set(before)
+    assert steps[-1] == (len(before), len(before))
+    assert hashes(db, chain) == before
+    assert differences(db, chain) == []
+    again = rebuild.rebuild(db, PROGRAM)
+    assert again.changed == ()
+    assert again.events == report.events
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE market.markets SET current_liquidity = current_liquidity + 1",
+        "DELETE FROM market.trades",
+        "UPDATE market.positions SET shares_yes = shares_yes + 1",
+        "UPDATE market.trades SET price_yes = price_yes + 1",
+        "DELETE FROM market.chain_votes",
+    ],
+)
+def test_every_damage_is_seen_and_mended(db: Engine, feed: Feed, damage: str) -> None:
+    chain = history(22, 250)
+    feed(chain.told)
+    sound = hashes(db, chain)
+    with db.begin() as conn:
+        assert conn.execute(text(damage)).rowcount > 0
+    with db.connect() as conn:
+        broken = rebuild.verify(conn, PROGRAM)
+    assert broken
+    assert set(rebuild.rebuild(db, PROGRAM).changed) == {one.market_id for one in broken}
+    assert hashes(db, chain) == sound
+
+
+def test_a_market_that_no_event_tells_of_is_removed(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    feed(chain.told)
+    with db.begin() as conn:
+        conn.execute(
+            text("UPDATE market.markets SET market_id = sha256('ghost'), address = sha256('x')")
+        )
+    assert len(rebuild.rebuild(db, PROGRAM).changed) == 2
+    assert set(hashes(db, chain)) == {market_id}
+    with db.connect() as conn:
+        assert conn.execute(text("SELECT count(*) FROM market.markets")).scalar_one() == 1
+
+
+def test_what_a_fixed_decoder_can_read_joins_its_market(
+    db: Engine, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+    chain.configure((100, 50, 150))
+    chain.pass_()
+    chain.buy(market_id, chain.users[2])
+
+    def faulty(raw: bytes) -> object:
+        event = decode_event(raw)
+        if type(event).__name__ in ("SharesBought", "ConfigUpdated"):
+            raise DecodeError("this build cannot read it")
+        return event
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "decode_event", faulty)
+        assert feed(chain.told).quarantined == 4
+        with db.connect() as conn:
+            assert len(health.quarantined(conn)) == 4
+        nothing = redecode(db, PROGRAM)
+        assert (nothing.quarantined, nothing.decoded) == (4, 0)
+    report = redecode(db, PROGRAM)
+    assert (report.quarantined, report.decoded) == (4, 4)
+    assert report.markets == {market_id}
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        assert health.quarantined(conn) == []
+        assert health.gaps(conn) == []
+    assert redecode(db, PROGRAM).quarantined == 0
+
+
+def test_raw_lines_are_kept_as_they_came(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    chain.create(1)
+    feed(chain.told)
+    with db.connect() as conn:
+        kept = [
+            msgspec.json.decode(logs)
+            for (logs,) in conn.execute(text("SELECT logs FROM chain.transactions ORDER BY slot"))
+        ]
+        raws = conn.execute(text("SELECT raw FROM chain.events")).scalars().all()
+    assert kept == [one.logs for one in chain.told]
+    lines = {line for one in chain.told for line in one.logs}
+    assert {f"Program data: {b64encode(raw).decode()}" for raw in raws} <= lines
