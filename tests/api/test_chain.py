@@ -1,0 +1,233 @@
+"""With a real chain: a draft becomes a market, its webhook arrives, trades are prepared."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
+from sqlalchemy import Engine, text
+
+from api.app import create_app
+from tests.api.conftest import SECRET
+from tests.api.seed import ADDRESS, SOL, market
+from tests.api.wallets import signed_in
+from tests.fixtures.localnet import Localnet
+from zmart_pipelines.chain.build import build_transaction
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.ipfs import cid_v0, pin_store
+from zmart_pipelines.program import instructions
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.program.calls import CreateMarket, decode_instruction
+from zmart_pipelines.settings import Settings
+
+Client = TestClient[Litestar]
+MARKET: dict[str, Any] = {
+    "question": "Will it rain in Ghent tomorrow?",
+    "description": "By the station at Melle.",
+    "category": "science",
+    "tags": ["rain", "ghent", "rain"],
+    "end_date": "2031-01-01T02:00:00+02:00",
+    "liquidity": SOL // 10,
+    "b_parameter": 100 * SOL,
+}
+
+
+class World:
+    """An API on a local chain, and a funded wallet."""
+
+    def __init__(self, settings: Settings, chain: Localnet, client: Client) -> None:
+        self.settings = settings
+        self.chain = chain
+        self.client = client
+        self.rpc = RpcClient(chain.rpc_url, 10)
+        self.wallet = Keypair()
+        chain.airdrop(self.wallet.pubkey(), 100 * SOL)
+
+    def draft(self, headers: dict[str, str] | None = None, **over: Any) -> Any:
+        """POST /api/markets."""
+        body = MARKET | over | signed_in(self.wallet)
+        return self.client.post("/api/markets", json=body, headers=headers)
+
+    def sign_and_send(self, unsigned: str) -> bytes:
+        """What a wallet does with the API's transaction; the signature."""
+        message = VersionedTransaction.from_bytes(base64.b64decode(unsigned)).message
+        signature = self.rpc.send(bytes(VersionedTransaction(message, [self.wallet])))
+        self.chain.control.advance()
+        return signature
+
+    def send(self, instruction: Any, *signers: Keypair) -> bytes:
+        """Run an instruction; the signature."""
+        recent = self.rpc.latest_blockhash("confirmed").hash
+        signature = self.rpc.send(
+            build_transaction(signers[0].pubkey(), [instruction], recent, signers)
+        )
+        self.chain.control.advance()
+        return signature
+
+    def deliver(self, signature: bytes) -> dict[str, Any]:
+        """Hand the API the transaction as Helius would."""
+        raw = self.rpc.transaction(signature, "confirmed")
+        assert raw is not None
+        answer = self.client.post(
+            "/api/webhooks/helius", content=raw, headers={"Authorization": SECRET}
+        )
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def open(self, market_id: bytes) -> None:
+        """From Proposed to Active."""
+        program, keys = self.settings.program, self.chain.keys
+        address = Pubkey.from_string(ADDRESS(market_id))
+        for instruction, signer in (
+            (
+                instructions.aggregate_proposal_votes(
+                    program,
+                    backend_authority=keys["backend"].pubkey(),
+                    market=address,
+                    likes=9,
+                    dislikes=1,
+                ),
+                keys["backend"],
+            ),
+            (
+                instructions.approve_proposal(
+                    program, admin=keys["admin"].pubkey(), market=address
+                ),
+                keys["admin"],
+            ),
+            (
+                instructions.activate_market(
+                    program, authority=keys["admin"].pubkey(), market=address
+                ),
+                keys["admin"],
+            ),
+        ):
+            self.deliver(self.send(instruction, signer))
+
+
+@pytest.fixture
+def world(api_settings: Settings, localnet: Localnet) -> Any:
+    """The API on a fresh chain."""
+    settings = Settings(**api_settings.model_dump() | {"solana_rpc_url": localnet.rpc_url})
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        made = World(settings, localnet, client)
+        yield made
+        made.rpc.close()
+
+
+def test_a_draft_is_pinned_and_its_transaction_creates_the_market(world: World) -> None:
+    answer = world.draft()
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert body["market"] == body["draft"]
+    draft = body["draft"]
+    market_id = bytes.fromhex(draft["id"])
+    assert draft["on_chain_address"] == body["address"] == ADDRESS(market_id)
+    assert draft["tags"] == ["rain", "ghent"]
+    assert draft["ends_at"] == "2031-01-01T00:00:00Z"
+    document = pin_store(world.settings).get(draft["ipfs_question_hash"])
+    assert cid_v0(document) == draft["ipfs_question_hash"]
+    assert json.loads(document)["question"] == MARKET["question"]
+    assert json.loads(document)["creator"] == str(world.wallet.pubkey())
+    assert body["fee_payer"] == str(world.wallet.pubkey())
+    message = VersionedTransaction.from_bytes(base64.b64decode(body["transaction"])).message
+    call = decode_instruction(bytes(message.instructions[0].data))
+    assert call == CreateMarket(
+        market_id, 100 * SOL, SOL // 10, draft["ipfs_question_hash"].encode()
+    )
+
+    # Nobody lists a draft; the chain does.
+    assert world.client.get("/api/markets").json()["count"] == 0
+    assert world.client.get(f"/api/markets/{draft['id']}").status_code == 404
+    told = world.deliver(world.sign_and_send(body["transaction"]))
+    assert told["newEvents"] == 1
+    row = world.client.get(f"/api/markets/{draft['on_chain_address']}").json()
+    assert (row["state"], row["question"]) == ("PROPOSED", MARKET["question"])
+    assert row["tags"] == ["rain", "ghent"]
+    assert row["ipfs_question_hash"] == draft["ipfs_question_hash"]
+    assert row["creator_wallet"] == str(world.wallet.pubkey())
+
+
+def test_the_same_key_gives_the_same_market(world: World) -> None:
+    key = {"Idempotency-Key": "my first market"}
+    first, again = world.draft(key), world.draft(key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["market_id"] == first.json()["market_id"]
+    assert (first.json()["repeated"], again.json()["repeated"]) == (False, True)
+    other = world.draft(key, question="Will it snow in Ghent tomorrow?")
+    assert other.status_code == 409
+    assert world.draft().json()["market_id"] != world.draft().json()["market_id"]
+
+
+def test_a_draft_needs_the_chain_and_a_signature(
+    client: Client, ledger: Engine, api_settings: Settings
+) -> None:
+    assert client.post("/api/markets", json=MARKET).status_code == 401
+    answer = client.post("/api/markets", json=MARKET | signed_in(Keypair()))
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert "127.0.0.1" not in answer.text
+    with ledger.connect() as conn:
+        rows = conn.execute(text("SELECT count(*) FROM community.market_drafts")).scalar()
+    assert rows == 0
+
+
+def test_trades_and_resolutions_are_prepared_quoted_and_refused(world: World) -> None:
+    body = world.draft().json()
+    market_id = bytes.fromhex(body["market_id"])
+    world.deliver(world.sign_and_send(body["transaction"]))
+
+    def ask(path: str, **members: Any) -> Any:
+        return world.client.post(path, json=members | signed_in(world.wallet))
+
+    buy = {"market_id": market_id.hex(), "outcome": True, "max_cost": 2 * SOL}
+    refused = ask("/api/trades/buy", **buy)
+    assert (refused.status_code, refused.json()["error"]) == (409, "simulation_failed")
+    world.open(market_id)
+
+    answer = ask("/api/trades/buy", **buy)
+    assert answer.status_code == 201, answer.text
+    quote = answer.json()["quote"]
+    assert 0 < quote["total"] <= 2 * SOL
+    world.deliver(world.sign_and_send(answer.json()["transaction"]))
+    (trade,) = world.client.get(f"/api/markets/{market_id.hex()}/trades").json()["trades"]
+    assert (trade["shares"], trade["cost"]) == (quote["shares"], quote["total"])
+    (position,) = world.client.get(f"/api/positions/{world.wallet.pubkey()}").json()
+    assert position["shares_yes"] == quote["shares"]
+
+    greedy = ask("/api/trades/buy", **buy | {"shares": 10**12})
+    assert (greedy.status_code, greedy.json()["details"][0]["field"]) == (409, "max_cost")
+    small = ask("/api/trades/buy", **buy | {"max_cost": 9_999})
+    assert (small.status_code, small.json()["error"]) == (409, "TradeTooSmall")
+    sale = {"market_id": market_id.hex(), "outcome": True, "shares": quote["shares"]}
+    assert ask("/api/trades/sell", **sale).status_code == 409
+
+    evidence = {"outcome": True, "ipfs_evidence_hash": body["draft"]["ipfs_question_hash"]}
+    path = f"/api/markets/{ADDRESS(market_id)}/resolve"
+    early = ask(path, **evidence)
+    assert early.status_code == 409
+    world.chain.control.advance(slots=4, seconds=60)
+    resolve = ask(path, **evidence)
+    assert resolve.status_code == 200, resolve.text
+    world.deliver(world.sign_and_send(resolve.json()["transaction"]))
+    row = world.client.get(f"/api/markets/{market_id.hex()}").json()
+    assert (row["state"], row["proposed_outcome"]) == (MarketState.RESOLVING.name, True)
+    assert row["resolver_wallet"] == str(world.wallet.pubkey())
+
+
+def test_a_market_the_chain_does_not_know_cannot_be_traded_in(world: World, ledger: Engine) -> None:
+    members = {"market_id": "ab" * 32, "outcome": True, "max_cost": SOL}
+    answer = world.client.post("/api/trades/buy", json=members | signed_in(world.wallet))
+    assert answer.status_code == 404
+    with ledger.begin() as conn:
+        market(conn, b"\xab" * 32)
+    answer = world.client.post("/api/trades/buy", json=members | signed_in(world.wallet))
+    assert answer.status_code == 404
