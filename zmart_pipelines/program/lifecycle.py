@@ -29,11 +29,6 @@ def may_transition(current: MarketState, following: MarketState) -> bool:
     return following in _NEXT[current]
 
 
-def is_terminal(state: MarketState) -> bool:
-    """Whether nothing can follow."""
-    return not _NEXT[state]
-
-
 def share_bps(yes: int, total: int) -> int:
     """The share of ``yes`` in ``total`` votes, in basis points; 0 without votes."""
     return yes * BASIS_POINTS // total if total else 0
@@ -47,15 +42,3 @@ def meets_threshold(yes: int, total: int, threshold_bps: int) -> bool:
 def dispute_window_end(resolution_proposed_at: int, dispute_period: int) -> int:
     """The first second in which the market can be finalized and no longer disputed."""
     return resolution_proposed_at + dispute_period
-
-
-def may_dispute(now: int, resolution_proposed_at: int, dispute_period: int) -> bool:
-    """Whether a Resolving market can be disputed; not in the second of its resolution."""
-    end = dispute_window_end(resolution_proposed_at, dispute_period)
-    return resolution_proposed_at < now < end
-
-
-def may_finalize_undisputed(now: int, resolution_proposed_at: int, dispute_period: int) -> bool:
-    """Whether a Resolving market can be finalized; not in the second of its resolution."""
-    end = dispute_window_end(resolution_proposed_at, dispute_period)
-    return now >= end and now > resolution_proposed_at

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, select
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
+from zmart_pipelines.program.payout import claim_amount
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.rows import many, one
 from zmart_pipelines.store.tables import community, market
@@ -49,14 +50,15 @@ class Position(msgspec.Struct, frozen=True):
 
     def payout(self, outcome: bool | None) -> int:
         """Lamports that claiming pays when the market ends so (None: invalid, a refund)."""
-        if outcome is None:
-            return self.total_invested
-        shares, total = (
-            (self.shares_yes, self.market_shares_yes)
-            if outcome
-            else (self.shares_no, self.market_shares_no)
+        return claim_amount(
+            outcome,
+            shares_yes=self.shares_yes,
+            shares_no=self.shares_no,
+            total_invested=self.total_invested,
+            market_shares_yes=self.market_shares_yes,
+            market_shares_no=self.market_shares_no,
+            current_liquidity=self.current_liquidity,
         )
-        return shares * self.current_liquidity // total if total else 0
 
     @property
     def current_value(self) -> int:
