@@ -262,7 +262,6 @@ class Node:
         slot = bank.slot + 1
         dropped = bank.rollback(base.slot)
         self.history.drop_after(base.slot, bank.table.current)
-        self._told[Commitment.CONFIRMED] = min(self._told[Commitment.CONFIRMED], base.slot)
         for listener in self.listeners:
             listener.rollback(dropped)
         self._open(slot)

@@ -125,6 +125,19 @@ def test_preflight_looks_at_the_bank_of_its_commitment(localnet: Localnet) -> No
     assert balance(localnet, wallet.pubkey()) == 10 * SOL - 5_000
 
 
+def test_simulation_on_an_old_bank_does_not_touch_the_new_one(localnet: Localnet) -> None:
+    wallet, to = funded(localnet), Keypair().pubkey()
+    localnet.control.finalize()
+    localnet.airdrop(wallet.pubkey(), 5 * SOL)
+    recent = blockhash(localnet, "finalized")
+    tx = signed([pay(wallet, to, 12 * SOL)], wallet, recent)
+    refused = send(localnet, tx, preflightCommitment="finalized")["error"]
+    assert refused["data"]["err"] == {"InstructionError": [0, {"Custom": 1}]}
+    assert "result" in send(localnet, tx, preflightCommitment="confirmed")
+    assert balance(localnet, to) == 12 * SOL
+    assert balance(localnet, wallet.pubkey()) == 3 * SOL - 5_000
+
+
 def test_same_transaction_is_processed_once(localnet: Localnet) -> None:
     wallet, to = funded(localnet), Keypair().pubkey()
     tx = signed([pay(wallet, to, SOL)], wallet, blockhash(localnet))

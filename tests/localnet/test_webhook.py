@@ -63,6 +63,8 @@ def receiver() -> Iterator[Receiver]:
 def chain(start_localnet: StartLocalnet, receiver: Receiver) -> Localnet:
     """A chain whose genesis deliveries have already come."""
     chain = start_localnet(
+        "--confirm-depth",
+        "2",
         "--webhook",
         "--webhook-url",
         receiver.url,
@@ -100,6 +102,7 @@ def test_confirmed_transactions_of_the_program_are_posted_raw(
         send(chain, signed([failing], wallet, blockhash(chain)), skipPreflight=True)["result"],
         second()["result"],
     ]
+    chain.control.advance()
     time.sleep(0.2)
     assert receiver.requests == []
     chain.control.advance()
@@ -133,7 +136,7 @@ def test_confirmed_transactions_of_the_program_are_posted_raw(
 def test_delivery_is_tried_four_times_a_second_apart(chain: Localnet, receiver: Receiver) -> None:
     receiver.answers = [500, 503, 500, 500]
     create(chain, 1)()
-    chain.control.advance()
+    chain.control.advance(slots=2)
     receiver.wait(4)
     times = [at for at, _, _ in receiver.requests]
     pauses = [after - before for before, after in pairwise(times)]
@@ -148,7 +151,7 @@ def test_delivery_is_tried_four_times_a_second_apart(chain: Localnet, receiver: 
 def test_forbidden_delivery_is_not_tried_again(chain: Localnet, receiver: Receiver) -> None:
     receiver.answers = [403]
     create(chain, 1)()
-    chain.control.advance()
+    chain.control.advance(slots=2)
     receiver.wait(1)
     time.sleep(1.3)
     assert len(receiver.requests) == 1
@@ -166,7 +169,7 @@ def test_webhook_faults(chain: Localnet, receiver: Receiver) -> None:
         if fault is not None:
             chain.control.command("fault", kind=fault, **arguments)
         sent = [first()["result"], second()["result"]]
-        chain.control.advance()
+        chain.control.advance(slots=2)
         return sent
 
     sent = act(10, "webhook-duplicate")
@@ -193,13 +196,13 @@ def test_webhook_faults(chain: Localnet, receiver: Receiver) -> None:
 
     sent = act(50, "webhook-drop")
     later = create(chain, 52)()["result"]
-    chain.control.advance()
+    chain.control.advance(slots=2)
     receiver.wait(1)
     time.sleep(0.3)
     assert markets_of(receiver.bodies()) == [[later]]
 
     sent = act(60, "webhook-reorder")
     later = create(chain, 62)()["result"]
-    chain.control.advance()
+    chain.control.advance(slots=2)
     receiver.wait(2)
     assert markets_of(receiver.bodies()) == [[later], sent]
