@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> Litestar:
     def shared(value: object) -> Provide:
         return Provide(lambda: value, sync_to_thread=False, use_cache=True)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             index,
             openapi.assets(),
@@ -70,3 +70,5 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
         response_class=Response,
     )
+    openapi.polish(app)
+    return app

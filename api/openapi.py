@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, OpenAPIResponse, SecurityScheme, Tag
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
@@ -40,6 +42,21 @@ def assets() -> Router:
     )
 
 
+def polish(app: Litestar) -> None:
+    """Let each operation's first sentence be its title in the description."""
+    for item in (app.openapi_schema.paths or {}).values():
+        for operation in (item.get, item.post, item.delete):
+            if operation is None:
+                continue
+            if operation.description:
+                operation.description = operation.description.replace("``", "`")
+                first = re.split(r"(?<=[.;:])\s", " ".join(operation.description.split()))[0]
+                operation.summary = first.rstrip(".;:").replace("`", "")
+            for status, response in (operation.responses or {}).items():
+                if status < "300" and isinstance(response, OpenAPIResponse):
+                    response.description = "The answer."
+
+
 def config() -> OpenAPIConfig:
     """The description's settings."""
     return OpenAPIConfig(
@@ -52,6 +69,7 @@ def config() -> OpenAPIConfig:
             "digits) or its account's base58 address."
         ),
         path="/docs",
+        use_handler_docstrings=True,
         tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
         components=Components(
             security_schemes={

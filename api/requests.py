@@ -94,7 +94,7 @@ class Resolve(Signed, kw_only=True):
     ipfs_evidence_hash: Annotated[str, Meta(min_length=46, max_length=46)]
 
 
-class Vote(Signed, kw_only=True):
+class NewVote(Signed, kw_only=True):
     """A ballot. ``vote`` (or ``choice``): true, like, agree – or false, dislike, disagree.
 
     ``message`` is the ballot's text, as ``GET /api/votes/{kind}/{market}/message`` gives

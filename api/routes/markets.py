@@ -120,7 +120,7 @@ class RelatedList(msgspec.Struct, frozen=True):
     count: int
 
 
-class Figures(msgspec.Struct, frozen=True):
+class TradingFigures(msgspec.Struct, frozen=True):
     """A market's trading in lamports."""
 
     total_volume: int
@@ -136,7 +136,7 @@ class MarketFigures(msgspec.Struct, frozen=True):
     """A market and its figures."""
 
     market_id: str
-    stats: Figures
+    stats: TradingFigures
 
 
 class PricePoint(msgspec.Struct, frozen=True):
@@ -342,7 +342,7 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
         row = statistics.of_market(conn, market_id, _now(conn))
         return MarketFigures(
             market_id.hex(),
-            Figures(
+            TradingFigures(
                 total_volume=row.total_volume,
                 total_trades=row.total_trades,
                 unique_traders=row.unique_traders,

@@ -23,7 +23,7 @@ from api.dependencies import (
     failures,
 )
 from api.errors import ApiError, invalid
-from api.requests import Vote
+from api.requests import NewVote
 from api.routes.markets import existing, id_of
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting import casting
@@ -266,7 +266,7 @@ async def cast(
     settings: TheSettings,
     hub: TheHub,
     kind: AnyKind,
-    data: JSONBody[Vote],
+    data: JSONBody[NewVote],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", max_length=100)
     ] = None,

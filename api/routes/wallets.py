@@ -14,7 +14,7 @@ from api.dependencies import READS, Limit, Offset, TheDatabase, Wallet
 from zmart_pipelines.store.queries import positions, statistics, trades, votes
 
 
-class Figures(msgspec.Struct, frozen=True):
+class WalletFigures(msgspec.Struct, frozen=True):
     """What a wallet did; amounts in lamports."""
 
     total_trades: int
@@ -32,7 +32,7 @@ class Profile(msgspec.Struct, frozen=True):
     """A wallet and its figures."""
 
     wallet: str
-    stats: Figures
+    stats: WalletFigures
 
 
 class WalletTrades(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
     row = await database.read(lambda conn: statistics.of_user(conn, key))
     return Profile(
         wallet,
-        Figures(
+        WalletFigures(
             total_trades=row.total_trades,
             total_volume=row.total_volume,
             markets_traded=row.markets_traded,

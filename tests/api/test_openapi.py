@@ -40,6 +40,7 @@ def test_operations_have_names_tags_failures_and_their_bodies(client: Client) ->
         for method, operation in item.items():
             names.append(operation["operationId"])
             assert operation["tags"], operation["operationId"]
+            assert len(operation["summary"]) > 12, operation["summary"]
             assert "503" in operation["responses"]
             if method != "get":
                 assert {"400", "401", "413", "415"} <= set(operation["responses"])
@@ -50,6 +51,7 @@ def test_operations_have_names_tags_failures_and_their_bodies(client: Client) ->
                 assert ("ErrorBody" in schema) == (status >= "400"), (names[-1], status)
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][A-Za-z]+\d?", name) for name in names), names
+    assert not [name for name in document["components"]["schemas"] if "_" in name]
 
 
 def test_the_page_and_its_files_come_from_here(client: Client) -> None:
