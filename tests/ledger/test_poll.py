@@ -305,6 +305,52 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
         assert health.differences(conn) == []
 
 
+@pytest.mark.parametrize("harmless", [True, False])
+def test_a_cut_log_is_settled_by_the_accounts(
+    db: Engine, stage: Stage, settings: Settings, harmless: bool
+) -> None:
+    market_id = stage.create(1)
+    stage.open(market_id)
+    bought = stage.buy(market_id)
+    stage.chain.control.finalize()
+    raw = stage.rpc.transaction(bought, "finalized")
+    assert raw is not None
+    true = from_rpc(raw, PROGRAM)
+    data = next(number for number, line in enumerate(true.logs) if "Program data:" in line)
+    kept = true.logs if harmless else true.logs[:data]
+    cut = msgspec.structs.replace(true, logs=[*kept, "Log truncated"])
+    ingest(
+        db,
+        [cut],
+        source=Source.FINALIZED_WINDOW,
+        commitment=Commitment.FINALIZED,
+        program=PROGRAM,
+    )
+    report = compare(
+        db,
+        ChainReader(stage.rpc, PROGRAM),
+        catch_up=lambda: read_finalized_window(db, stage.rpc, settings),
+    )
+    with db.connect() as conn:
+        gaps = [one.kind for one in health.gaps(conn)]
+    if harmless:
+        assert (report.differences, gaps) == ((), [])
+    else:
+        assert {one.class_ for one in report.differences} == {"missing_event"}
+        assert gaps == ["incomplete"]
+
+
+def test_catching_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings) -> None:
+    stage.open(stage.create(1))
+    stage.buy(stage.market_ids[0])
+    stage.chain.control.finalize()
+    reader = ChainReader(stage.rpc, PROGRAM)
+    report = compare(db, reader, catch_up=lambda: read_finalized_window(db, stage.rpc, settings))
+    assert report.differences == ()
+    assert report.covered_slot is not None
+    assert report.covered_slot >= report.market_slot
+
+
 class Paged:
     """A node's listing, with any order inside a slot."""
 

@@ -330,6 +330,29 @@ def test_the_chains_record_of_a_vote_comes_first(
     assert votes.tallies(conn, status="frozen") == []
 
 
+def test_a_dispute_is_decided_by_holders(
+    engines: Engines, conn: Connection, lively: Recorder
+) -> None:
+    market_id, market = identity(1), address(identity(1))
+    lively.send(
+        ix.resolve_market(
+            PROGRAM,
+            resolver=lively.users[5],
+            market=market,
+            outcome=True,
+            evidence_hash=b"Qm" + b"e" * 44,
+        )
+    )
+    lively.pass_()
+    lively.send(ix.initiate_dispute(PROGRAM, initiator=lively.users[4], market=market))
+    holder, other = lively.users[1], lively.users[2]
+    for user in (holder, other):
+        lively.send(ix.submit_dispute_vote(PROGRAM, user=user, market=market, vote=True))
+    take(engines, lively)
+    assert [one.wallet for one in votes.find(conn, market_id)] == [bytes(holder)]
+    assert votes.counts(conn, market_id, "dispute").total == 1
+
+
 def test_discussions_hide_the_deleted(engines: Engines, conn: Connection) -> None:
     wallet, market_id = bytes(key("talker")), identity(1)
     start = datetime(2026, 1, 1, tzinfo=UTC)

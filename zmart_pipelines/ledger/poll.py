@@ -7,7 +7,7 @@ transaction after which everything in them is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -93,28 +93,20 @@ def poll_confirmed(
         max_pages=MAX_CONFIRMED_PAGES,
     )
     wanted = _missing(engine, listed, Commitment.CONFIRMED)
-    read: list[RawTransaction] = []
-    unread = late = 0
-    for answer in fetch(rpc, program, wanted, "confirmed", seconds=seconds):
-        if answer is None:
-            late += 1
-        elif isinstance(answer, Unread):
-            unread += 1
-        else:
-            read.append(answer)
-    result = _ingest(engine, read, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings)
+    answers = fetch(rpc, program, wanted, "confirmed", seconds=seconds)
+    taken = _take(engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings)
     # A window too long to close is left to the finalized reader, which pages to its end.
-    if late == 0:
+    if taken.late == 0:
         with engine.begin() as conn:
             coverage.advance(conn, "confirmed", tip)
     return PollReport(
         first_slot=first,
         last_slot=tip,
         listed=len(listed),
-        fetched=len(read),
-        unread=unread,
-        complete=closed and late == 0 and unread == 0,
-        result=result,
+        fetched=taken.read,
+        unread=len(taken.unread),
+        complete=closed and taken.late == 0 and not taken.unread,
+        result=taken.result,
     )
 
 
@@ -140,38 +132,32 @@ def read_finalized_window(engine: Engine, rpc: RpcClient, settings: Settings) ->
         page_size=settings.poll_page_size,
     )
     listed = [row for row in rows if row.slot <= tip]
-    read: list[RawTransaction] = []
-    gaps: list[records.Gap] = []
     wanted = _missing(engine, listed, Commitment.FINALIZED)
-    for answer in fetch(rpc, program, wanted, "finalized"):
-        if isinstance(answer, Unread):
-            gaps.append(records.Gap(answer.signature, "unread", answer.slot, answer.reason))
-        elif answer is not None:
-            read.append(answer)
-    result = _ingest(engine, read, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+    answers = fetch(rpc, program, wanted, "finalized")
+    taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
 
     def close(conn: Connection) -> IngestResult:
-        records.open_gaps(conn, gaps)
+        records.open_gaps(conn, taken.gaps)
         coverage.cover(conn, first, tip)
         coverage.advance(conn, "finalized", tip)
         return finality.withdraw_absent(
             conn, first, tip, {row.signature for row in listed}, program
         )
 
-    result = result.with_(settled).with_(in_transaction(engine, close))
-    announce(settings.redis_url.get_secret_value(), result.positions)
+    last = settled.with_(in_transaction(engine, close))
+    announce(settings.redis_url.get_secret_value(), last.positions)
     with engine.connect() as conn:
         ranges = health.coverage(conn)
     return WindowReport(
         first_slot=first,
         last_slot=tip,
         listed=len(listed),
-        fetched=len(read),
-        gaps=len(gaps),
+        fetched=taken.read,
+        gaps=len(taken.gaps),
         gaps_closed=closed,
         settled=looked_up,
         holes=max(0, len(ranges) - 1),
-        result=result,
+        result=taken.result.with_(last),
     )
 
 
@@ -189,19 +175,13 @@ def retry_gaps(engine: Engine, rpc: RpcClient, settings: Settings, *, limit: int
             .order_by(gaps.c.retry_at)
             .limit(limit)
         ).all()
-    read: list[RawTransaction] = []
-    still: list[records.Gap] = []
     wanted = [(row.signature, row.slot, None) for row in due]
-    for answer in fetch(rpc, settings.program, wanted, "finalized"):
-        if isinstance(answer, Unread):
-            still.append(records.Gap(answer.signature, "unread", answer.slot, answer.reason))
-        elif answer is not None:
-            read.append(answer)
-    _ingest(engine, read, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
-    if still:
+    answers = fetch(rpc, settings.program, wanted, "finalized")
+    taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+    if taken.gaps:
         with engine.begin() as conn:
-            records.open_gaps(conn, still)
-    return len(read)
+            records.open_gaps(conn, taken.gaps)
+    return taken.read
 
 
 def _missing(
@@ -231,24 +211,48 @@ def _missing(
     ]
 
 
-def _ingest(
+class _Taken(msgspec.Struct):
+    """What became of transactions that were asked for; ``late`` were not reached in time."""
+
+    read: int = 0
+    late: int = 0
+    unread: list[Unread] = []
+    result: IngestResult = IngestResult()
+
+    @property
+    def gaps(self) -> list[records.Gap]:
+        return [records.Gap(one.signature, "unread", one.slot, one.reason) for one in self.unread]
+
+
+def _take(
     engine: Engine,
-    transactions: Sequence[RawTransaction],
+    answers: Iterable[RawTransaction | Unread | None],
     source: Source,
     commitment: Commitment,
     settings: Settings,
-) -> IngestResult:
-    """Ingest in the chain's order, a chunk per database transaction, and announce."""
-    result = IngestResult()
-    for start in range(0, len(transactions), CHUNK):
-        result = result.with_(
-            ingest(
-                engine,
-                transactions[start : start + CHUNK],
-                source=source,
-                commitment=commitment,
-                program=settings.program,
-            )
+) -> _Taken:
+    """Ingest transactions as they are read, a chunk per database transaction, and announce."""
+    taken = _Taken()
+    chunk: list[RawTransaction] = []
+
+    def store() -> None:
+        result = ingest(
+            engine, chunk, source=source, commitment=commitment, program=settings.program
         )
         announce(settings.redis_url.get_secret_value(), result.positions)
-    return result
+        taken.result = taken.result.with_(result)
+        taken.read += len(chunk)
+        chunk.clear()
+
+    for answer in answers:
+        if answer is None:
+            taken.late += 1
+        elif isinstance(answer, Unread):
+            taken.unread.append(answer)
+        else:
+            chunk.append(answer)
+            if len(chunk) == CHUNK:
+                store()
+    if chunk:
+        store()
+    return taken

@@ -78,7 +78,8 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON voting.ballo
 
 -- One ballot per wallet, market, kind and round: the chain's record where there is one, else
 -- the signed ballot. A VoteRecord is for ever and has no round: it counts in every round that
--- a tally names, and in round 0 also before there is a tally.
+-- a tally names, and in round 0 also before there is a tally. A dispute is decided by holders:
+-- a record of a wallet without shares in the market does not count.
 CREATE VIEW voting.effective_ballots WITH (security_invoker = true) AS
 SELECT
     rounds.market_id,
@@ -97,6 +98,11 @@ FROM (
 ) AS rounds
 JOIN market.chain_votes AS votes
     ON votes.market_id = rounds.market_id AND votes.kind = rounds.kind
+WHERE votes.kind = 'proposal' OR EXISTS (
+    SELECT FROM market.positions AS held
+    WHERE held.market_id = votes.market_id AND held."user" = votes.wallet
+        AND held.shares_yes + held.shares_no > 0
+)
 UNION ALL
 SELECT
     ballots.market_id,
