@@ -27,7 +27,7 @@ RETRIES: Final = 3
 PAUSE: Final = 1.0
 TIMEOUT: Final = 5.0
 MAX_PENDING: Final = 256
-_AFTER: Final = 0.2
+_AFTER: Final = 0.5
 _WRONG_SECRET: Final = "not the configured value"  # noqa: S105
 _encode = msgspec.json.Encoder().encode
 

