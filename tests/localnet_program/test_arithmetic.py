@@ -1,9 +1,12 @@
 """The market maker's integers against known values, function by function."""
 
+from collections.abc import Callable
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.localnet_program import scoring
 from tests.localnet_program.probe import Probe, Refused
 
 P = 10**9
@@ -155,6 +158,50 @@ def test_buy(
 def test_buying_the_side_that_is_far_ahead_is_refused(probe: Probe) -> None:
     assert refusal(probe, "buy", 100 * P, 1001 * P, 0, 1, P) == 6039
     assert refusal(probe, "buy", 2**64 // 20 + 1, 0, 0, 1, P) == 6033
+
+
+def outcome(function: Callable[..., object], *operands: object) -> object:
+    """What a function gives, or the number of the error that it raises."""
+    try:
+        return function(*operands)
+    except (scoring.Wrong, Refused) as refused:
+        return refused.code
+
+
+def agree(probe: Probe, operation: str, *operands: int) -> None:
+    """The program's function ends as the oracle's does."""
+    expected = outcome(getattr(scoring, operation), *operands)
+    given = outcome(probe, operation, *operands)
+    if isinstance(given, tuple):
+        given = given[: len(expected)] if isinstance(expected, tuple) else given[0]
+    assert given == expected
+
+
+LIQUIDITY = st.sampled_from([99 * P, *(10**n * P for n in range(2, 9)), 2**64 // 20]) | U64
+SIZE = st.integers(0, 5 * 10**12) | U64
+
+
+@settings(max_examples=400, deadline=None)
+@given(b=LIQUIDITY, yes=SIZE, no=SIZE)
+def test_cost_and_price_agree_with_the_description(probe: Probe, b: int, yes: int, no: int) -> None:
+    agree(probe, "cost", b, yes, no)
+    agree(probe, "price", b, yes, no)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    b=st.integers(100 * P, 10**6 * P) | st.sampled_from([100 * P, 10**5 * P, 10**6 * P]),
+    yes=st.integers(0, 10**13),
+    no=st.integers(0, 10**13),
+    side=st.integers(0, 1),
+    budget=st.integers(1, 10**12) | st.integers(9_000, 10**8),
+)
+@example(b=104_857_600_000, yes=0, no=10**10, side=1, budget=300_000)  # ends at 0.001 share exactly
+@example(b=10**6 * P, yes=10**12, no=0, side=0, budget=10**9)  # takes 35 rounds
+def test_buy_agrees_with_the_description(
+    probe: Probe, b: int, yes: int, no: int, side: int, budget: int
+) -> None:
+    agree(probe, "buy", b, yes, no, side, budget)
 
 
 SELLS = [
