@@ -9,23 +9,18 @@ millisecond time, and ``Sign in to ZMART\\nTimestamp: <ms>``. The time may lie
 
 from __future__ import annotations
 
-import re
-import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request
-from solders.pubkey import Pubkey
-from solders.signature import Signature
 
 from api import identifiers
 from api.errors import ApiError, FieldError, invalid
+from zmart_pipelines.voting.ballot import login_text, verify
 
 MAX_MESSAGE = 2048
-
-_TEXTS = ("Sign this message to authenticate with ZMART", "Sign in to ZMART")
-_MILLISECONDS = re.compile(r"(?<!\d)\d{13}(?!\d)")
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -81,8 +76,7 @@ def _from_header(header: str | None) -> tuple[str | None, str | None, str | None
 
 def verify_signature(proof: Proof) -> None:
     """ApiError 401 unless the wallet signed exactly this message."""
-    wallet = Pubkey.from_bytes(proof.wallet)
-    if not Signature.from_bytes(proof.signature).verify(wallet, proof.message.encode()):
+    if not verify(proof.message, proof.signature, proof.wallet):
         raise unauthorized(
             "The signature does not fit the message and the wallet",
             FieldError("signature", "does not fit the message and the wallet"),
@@ -91,17 +85,13 @@ def verify_signature(proof: Proof) -> None:
 
 def check_fresh(message: str, window_seconds: int) -> None:
     """ApiError 401 unless ``message`` is one of the two texts and its time is near ours."""
-    if not any(text in message for text in _TEXTS):
+    login = login_text(message)
+    if login is None:
         raise unauthorized(
-            "message is not a sign-in text of ZMART",
-            FieldError("message", f"must hold {_TEXTS[0]!r} or {_TEXTS[1]!r}"),
+            "message is not a sign-in text of ZMART with a time in milliseconds",
+            FieldError("message", "must be a sign-in text of ZMART with a time in milliseconds"),
         )
-    found = _MILLISECONDS.search(message)
-    if found is None:
-        raise unauthorized(
-            "message has no time", FieldError("message", "must hold a time in milliseconds")
-        )
-    if abs(time.time() * 1000 - int(found[0])) > window_seconds * 1000:
+    if abs(datetime.now(UTC) - login.signed_at) > timedelta(seconds=window_seconds):
         raise unauthorized(
             "message has expired",
             FieldError("message", f"its time must be within {window_seconds} s of the server's"),

@@ -253,15 +253,36 @@ def _check_own(
     return Proof(scheme=SCHEME, nonce=text.nonce, round=text.round)
 
 
-def _check_older(message: str, now: datetime) -> Proof | None:
+class LoginText(msgspec.Struct, frozen=True):
+    """What one of the older clients' login texts says. ``age`` is how long a ballot signed
+    with it holds.
+    """
+
+    scheme: Scheme
+    milliseconds: str
+    age: timedelta
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it was signed, by the signer's clock."""
+        return datetime.fromtimestamp(int(self.milliseconds) / 1000, UTC)
+
+
+def login_text(message: str) -> LoginText | None:
+    """The login text that ``message`` is; None where it is none of the older clients' two."""
     for scheme, pattern, age in _OLDER:
         found = pattern.search(message)
-        if found is None:
-            continue
-        signed = datetime.fromtimestamp(int(found[1]) / 1000, UTC)
-        if not now - age <= signed <= now + _FUTURE:
-            raise BallotRejected(
-                "message", f"was signed more than {int(age.total_seconds())} s ago; sign anew"
-            )
-        return Proof(scheme=scheme, nonce=found[1], round=None)
+        if found is not None:
+            return LoginText(scheme, found[1], age)
     return None
+
+
+def _check_older(message: str, now: datetime) -> Proof | None:
+    login = login_text(message)
+    if login is None:
+        return None
+    if not now - login.age <= login.signed_at <= now + _FUTURE:
+        raise BallotRejected(
+            "message", f"was signed more than {int(login.age.total_seconds())} s ago; sign anew"
+        )
+    return Proof(scheme=login.scheme, nonce=login.milliseconds, round=None)
