@@ -13,8 +13,11 @@ STEPS = {
 
 
 def two_lives(system: RunningSystem) -> bool:
-    """Whether the first two markets are finalized, paid out and closed."""
-    return system.output.read_text().count("is over: paid out and closed") >= 2
+    """Whether two markets are finalized, paid out and closed, and the ledger knows of it."""
+    if system.output.read_text().count("is over: paid out and closed") < 2:
+        return False
+    withdrawn = "SELECT count(*) FROM chain.events WHERE name = 'LiquidityWithdrawn'"
+    return system.query(withdrawn) == [(2,)]
 
 
 def check_lives(system: RunningSystem) -> None:

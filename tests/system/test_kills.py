@@ -33,7 +33,8 @@ def kill_run_worker(system: RunningSystem) -> None:
     def worker() -> psutil.Process | None:
         for process in system.processes():
             try:
-                if "execute_run" in " ".join(process.cmdline()):
+                spawned = "spawn_main" in " ".join(process.cmdline())
+                if spawned and process.ppid() == system.pid("code-server"):
                     return process
             except psutil.Error:
                 continue
