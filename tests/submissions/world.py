@@ -193,13 +193,20 @@ class World:
         return found
 
     def vote(
-        self, market_id: bytes, choices: Sequence[bool], kind: Kind = "proposal", first: int = 1
+        self,
+        market_id: bytes,
+        choices: Sequence[bool],
+        kind: Kind = "proposal",
+        first: int = 1,
+        round_number: int = 0,
     ) -> list[Stored]:
         """Ballots of the wallets ``first``, ``first`` + 1, …"""
         stored = []
         for number, choice in enumerate(choices, first):
             with self.api.begin() as conn:
-                signed = ballot(market_id, wallet(number), choice, kind=kind)
+                signed = ballot(
+                    market_id, wallet(number), choice, kind=kind, round_number=round_number
+                )
                 stored.append(cast(conn, signed, self.settings))
         return stored
 
