@@ -206,7 +206,9 @@ class _Submitter:
                 if intent.due_in > 0:
                     pause = intent.due_in if pause is None else min(pause, intent.due_in)
                     continue
-            self._jobs.append(Job(intent, live.get(intent.market_id)))
+            attempt = live.get(intent.market_id)
+            own = attempt is not None and attempt.intent_id == intent.id
+            self._jobs.append(Job(intent, attempt if own else None))
             if intent.id not in self.touched:
                 self.touched.append(intent.id)
         return pause
