@@ -6,14 +6,34 @@ imports none of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+from sqlalchemy.exc import OperationalError
 
 from zmart_pipelines.commands.data import check, migrate
+from zmart_pipelines.commands.ledger import rebuild, redecode
 from zmart_pipelines.commands.status import status
+from zmart_pipelines.commands.tally import verify_tally
 from zmart_pipelines.commands.up import localnet, up
 
+EXIT_UNREACHABLE = 2
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """The group of commands; a database that is away ends each of them with one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OperationalError as error:
+            reason = " ".join(str(error.orig or error).split())
+            click.echo(f"Postgres does not answer: {reason}", err=True)
+            raise SystemExit(EXIT_UNREACHABLE) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="zmart-pipelines")
 def main() -> None:
     """ZMART Pipelines: the data plane behind a prediction market on Solana.
@@ -22,7 +42,7 @@ def main() -> None:
     """
 
 
-for command in (up, status, migrate, check, localnet):
+for command in (up, status, migrate, check, rebuild, redecode, verify_tally, localnet):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -73,6 +73,27 @@ def test_the_data_checks_hold_and_exit_green(system: RunningSystem) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_anybody_can_recount_what_was_submitted(system: RunningSystem) -> None:
+    bundles = system.query(
+        "SELECT bundle_cid FROM voting.tallies WHERE status = 'frozen' AND bundle_cid IS NOT NULL"
+    )
+    assert len(bundles) >= 3, "two proposals and a dispute"
+    for (cid,) in bundles:
+        answer = system.run("verify-tally", cid)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        assert "every proof holds" in answer.stdout
+    assert system.run("verify-tally", "QmNotThere").returncode == 2
+
+
+def test_a_rebuild_of_a_sound_projection_changes_nothing(system: RunningSystem) -> None:
+    answer = system.run("rebuild", "--json")
+    assert answer.returncode == 0, answer.stderr
+    report = json.loads(answer.stdout)
+    assert report["markets"] >= 2
+    assert report["changed"] == []
+    assert json.loads(system.run("redecode", "--json").stdout)["quarantined"] == 0
+
+
 def test_secrets_stay_in_closed_files(system: RunningSystem) -> None:
     secrets = [path.read_text() for path in (system.state / "secrets").iterdir()]
     assert secrets

@@ -1,4 +1,4 @@
-"""``zmart migrate``, ``check`` and ``rebuild``: the database and what is in it."""
+"""``zmart migrate`` and ``zmart check``: the database's schema, and what must hold in it."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _open_alerts(conn: Connection) -> list[OpenAlert]:
     )
     return [
         OpenAlert(key, severity, message, raised_at.astimezone(UTC))
-        for key, severity, message, raised_at in conn.execute(statement).tuples()
+        for key, severity, message, raised_at in conn.execute(statement)
     ]
 
 
