@@ -19,6 +19,7 @@ from localnet.blocks import (
     Record,
     next_blockhash,
 )
+from localnet.lookups import resolve
 from localnet.txerrors import TxError
 from localnet.vm import Execution, Vm
 from localnet.wire import WireTransaction
@@ -111,6 +112,7 @@ class Bank:
         self.records = []
         self.table.begin(slot)
         self.vm.set_clock(self._clock(slot))
+        self.vm.set_slot_hashes([(block.slot, block.blockhash) for block in reversed(self.blocks)])
 
     @property
     def undo_floor(self) -> int:
@@ -214,6 +216,8 @@ class Bank:
             refused = "AlreadyProcessed"
         elif not self.blockhash_valid(tx.blockhash, self.view):
             refused = "BlockhashNotFound"
+        else:
+            refused = resolve(tx, self.table.get, self.slot)
         if refused is not None:
             raise Refused(Execution(refused, landed=False))
         done = self.vm.run(tx, land_failures=land_failures)
@@ -225,7 +229,7 @@ class Bank:
             keys=tx.keys,
             error=done.error,
             logs=done.logs,
-            meta=msgspec.Raw(_encode(_meta(done, tx.fee))),
+            meta=msgspec.Raw(_encode(_meta(done, tx))),
             inner=done.inner,
         )
         self.records.append(record)
@@ -241,6 +245,9 @@ class Bank:
                 return Execution("AlreadyProcessed", landed=False)
             if not self.blockhash_valid(tx.blockhash, view):
                 return Execution("BlockhashNotFound", landed=False)
+        unresolved = resolve(tx, lambda key: self.table.at(key, view.slot), view.slot)
+        if unresolved is not None:
+            return Execution(unresolved, landed=False)
         versions: dict[Key, Account | None] = {}
         clock: Clock | None = None
         if view.slot < self.slot:
@@ -260,11 +267,11 @@ class Bank:
         return self.table.changed(slot)
 
 
-def _meta(done: Execution, fee: int) -> dict[str, Any]:
+def _meta(done: Execution, tx: WireTransaction) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "err": done.error,
         "status": {"Ok": None} if done.error is None else {"Err": done.error},
-        "fee": fee,
+        "fee": tx.fee,
         "preBalances": done.before,
         "postBalances": done.after,
         "innerInstructions": done.inner,
@@ -272,7 +279,10 @@ def _meta(done: Execution, fee: int) -> dict[str, Any]:
         "preTokenBalances": [],
         "postTokenBalances": [],
         "rewards": [],
-        "loadedAddresses": {"writable": [], "readonly": []},
+        "loadedAddresses": {
+            "writable": [str(Pubkey.from_bytes(key)) for key in tx.loaded[0]],
+            "readonly": [str(Pubkey.from_bytes(key)) for key in tx.loaded[1]],
+        },
         "computeUnitsConsumed": done.units,
     }
     if done.returned is not None:

@@ -7,11 +7,14 @@ version of the accounts. Signatures and blockhashes are the bank's business.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import msgspec
 from solders.clock import Clock
+from solders.hash import Hash
 from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
@@ -67,6 +70,21 @@ class Execution(msgspec.Struct):
     post: dict[Key, Account | None] = {}
 
 
+class VmPanic(RuntimeError):
+    """The virtual machine gave up on something; its state is as before."""
+
+
+@contextmanager
+def _panics() -> Iterator[None]:
+    """Turn a panic of the binding, which is no Exception, into one."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise VmPanic(str(error)) from error
+
+
 class Vm:
     """The virtual machine and the account table it works on, kept equal."""
 
@@ -85,16 +103,18 @@ class Vm:
     def add_program(self, program: Pubkey, path: Path) -> None:
         """Load an SBF shared object at an address; a ValueError names a bad file."""
         try:
-            self.svm.add_program(program, path.read_bytes())
-        except BaseException as error:
-            # The binding reports a bad ELF as a panic, which is no Exception.
-            if type(error).__name__ != "PanicException":
-                raise
+            with _panics():
+                self.svm.add_program(program, path.read_bytes())
+        except VmPanic as error:
             raise ValueError(f"{path}: not an SBF program that can be loaded") from error
 
     def set_clock(self, clock: Clock) -> None:
         """Set the Clock sysvar that programs see."""
         self.svm.set_clock(clock)
+
+    def set_slot_hashes(self, hashes: list[tuple[int, bytes]]) -> None:
+        """Set the SlotHashes sysvar, newest slot first."""
+        self.svm.set_slot_hashes([(slot, Hash.from_bytes(value)) for slot, value in hashes])
 
     def get(self, key: Key) -> Account | None:
         """An account as of now, built-in programs and sysvars included."""
@@ -126,7 +146,8 @@ class Vm:
         priority = tx.priority_fee
         if priority:
             self._set_lamports(tx.pubkeys[0], payer, payer.lamports - priority)
-        result = self.svm.send_transaction(tx.versioned)
+        with _panics():
+            result = self.svm.send_transaction(tx.versioned)
         if isinstance(result, FailedTransactionMetadata):
             error: TxError | None = self._error(tx, result)
             if self.svm.get_balance(tx.pubkeys[0]) == payer.lamports - priority:
@@ -178,7 +199,8 @@ class Vm:
                 self.svm.set_clock(clock)
             if tx.priority_fee:
                 self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.priority_fee)
-            result = self.svm.simulate_transaction(tx.versioned)
+            with _panics():
+                result = self.svm.simulate_transaction(tx.versioned)
         finally:
             self.reload(list(versions))
             if tx.priority_fee:

@@ -7,7 +7,7 @@ from typing import Final
 
 from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
+from solders.transaction import SanitizeError, VersionedTransaction
 
 from zmart_pipelines.program.ids import COMPUTE_BUDGET
 
@@ -39,13 +39,14 @@ class WireTransaction:
 
     ``keys`` are the static account addresses in message order, ``writable`` the indexes
     the message asks to write (programs and sysvars among them are demoted by the
-    runtime, not here). Addresses from lookup tables are added by the bank.
+    runtime, not here). ``load`` adds addresses from lookup tables to both.
     """
 
     __slots__ = (
         "__dict__",
         "blockhash",
         "keys",
+        "loaded",
         "message",
         "pubkeys",
         "signature",
@@ -58,10 +59,11 @@ class WireTransaction:
     def __init__(self, wire: bytes) -> None:
         try:
             versioned = VersionedTransaction.from_bytes(wire)
-        except ValueError as error:
+            versioned.sanitize()
+        except (ValueError, SanitizeError) as error:
             raise MalformedTransaction(str(error)) from error
         self.versioned = versioned
-        self.wire = wire
+        self.wire = bytes(versioned)  # without what may trail it
         message: Message | MessageV0 = versioned.message
         self.message = message
         self.signatures = versioned.signatures
@@ -83,6 +85,18 @@ class WireTransaction:
             *range(required - header.num_readonly_signed_accounts),
             *range(required, count - header.num_readonly_unsigned_accounts),
         ]
+
+        self.loaded: tuple[list[bytes], list[bytes]] = ([], [])
+
+    def load(self, writable: list[bytes], readonly: list[bytes]) -> None:
+        """Put the addresses of lookup tables behind the static ones."""
+        count = len(self.message.account_keys)
+        more = [*writable, *readonly]
+        self.loaded = (writable, readonly)
+        self.keys = [*self.keys[:count], *more]
+        self.pubkeys = [*self.pubkeys[:count], *map(Pubkey.from_bytes, more)]
+        static = [index for index in self.writable if index < count]
+        self.writable = [*static, *range(count, count + len(writable))]
 
     @property
     def version(self) -> int | None:

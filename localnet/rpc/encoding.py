@@ -104,16 +104,41 @@ def zstd_frame(data: bytes) -> bytes:
     )
 
 
-def transaction(wire: bytes, encoding: TransactionEncoding) -> Any:
-    """A transaction in an encoding; ``jsonParsed`` names accounts, decoding no program."""
+def transaction(wire: bytes, encoding: TransactionEncoding, meta: bytes = b"") -> Any:
+    """A transaction in an encoding; ``jsonParsed`` names accounts, decoding no program.
+
+    ``meta`` tells ``jsonParsed`` of the addresses that came from lookup tables.
+    """
     if encoding == "base64":
         return [base64.b64encode(wire).decode(), "base64"]
     if encoding in ("binary", "base58"):
         text = base58.encode(wire)
         return [text, "base58"] if encoding == "base58" else text
     tx = WireTransaction(wire)
-    message = _parsed_message(tx) if encoding == "jsonParsed" else _plain_message(tx)
+    if encoding == "jsonParsed":
+        _load(tx, meta)
+        message = _parsed_message(tx)
+    else:
+        message = _plain_message(tx)
     return {"signatures": [str(s) for s in tx.signatures], "message": message}
+
+
+class _Loaded(msgspec.Struct):
+    writable: list[str]
+    readonly: list[str]
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    loaded_addresses: _Loaded
+
+
+def _load(tx: WireTransaction, meta: bytes) -> None:
+    """Give a transaction from the history the addresses it had loaded."""
+    loaded = msgspec.json.decode(meta, type=_Meta).loaded_addresses
+    tx.load(
+        [bytes(Pubkey.from_string(text)) for text in loaded.writable],
+        [bytes(Pubkey.from_string(text)) for text in loaded.readonly],
+    )
 
 
 def _lookups(tx: WireTransaction) -> list[dict[str, Any]] | None:
@@ -157,6 +182,7 @@ def _plain_message(tx: WireTransaction) -> dict[str, Any]:
 
 def _parsed_message(tx: WireTransaction) -> dict[str, Any]:
     writable = set(tx.writable)
+    static = len(tx.message.account_keys)
     names = [str(key) for key in tx.pubkeys]
     body: dict[str, Any] = {
         "accountKeys": [
@@ -164,7 +190,7 @@ def _parsed_message(tx: WireTransaction) -> dict[str, Any]:
                 "pubkey": name,
                 "signer": index < len(tx.signatures),
                 "writable": index in writable,
-                "source": "transaction",
+                "source": "transaction" if index < static else "lookupTable",
             }
             for index, name in enumerate(names)
         ],
@@ -188,7 +214,9 @@ def _parsed_message(tx: WireTransaction) -> dict[str, Any]:
 def parsed_meta(meta: bytes, wire: bytes) -> dict[str, Any]:
     """A stored ``meta`` with its inner instructions in the jsonParsed form."""
     body: dict[str, Any] = msgspec.json.decode(meta)
-    names = [str(key) for key in WireTransaction(wire).pubkeys]
+    tx = WireTransaction(wire)
+    _load(tx, meta)
+    names = [str(key) for key in tx.pubkeys]
     for group in body["innerInstructions"]:
         group["instructions"] = [
             {

@@ -139,7 +139,7 @@ def _shown(stored: StoredTransaction, options: TransactionOptions) -> dict[str, 
         "meta": encoding.parsed_meta(stored.meta, stored.wire)
         if form == "jsonParsed"
         else msgspec.Raw(stored.meta),
-        "transaction": encoding.transaction(stored.wire, form),
+        "transaction": encoding.transaction(stored.wire, form, stored.meta),
     }
     if options.max_supported_transaction_version is not None:
         body["version"] = "legacy" if tx.version is None else tx.version

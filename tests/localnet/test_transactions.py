@@ -1,5 +1,7 @@
 """Which transactions a bank takes, what it charges, and how a preflight refuses."""
 
+import base64
+
 import pytest
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
@@ -306,3 +308,35 @@ def test_unknown_program_never_lands(localnet: Localnet) -> None:
     assert send(localnet, tx)["error"]["data"]["err"] == "ProgramAccountNotFound"
     assert send(localnet, tx, skipPreflight=True)["result"]
     assert status(localnet, str(tx.signatures[0])) is None
+
+
+def test_hostile_messages_are_refused_and_the_node_lives(localnet: Localnet) -> None:
+    """Indexes out of range, accounts named twice, a program as the payer's account."""
+    wallet = funded(localnet)
+    good = signed([pay(wallet, wallet.pubkey(), 1)], wallet, blockhash(localnet))
+    wire = bytearray(bytes(good))
+    head = 1 + 64 + 1 + 3  # signatures, version, header
+    keys = wire[head]
+    instruction = head + 1 + 32 * keys + 32 + 1
+    broken = []
+    for at, value in ((instruction, 200), (instruction + 2, 99), (66, 0), (66, 9), (68, 200)):
+        one = bytearray(wire)
+        one[at] = value
+        broken.append(bytes(one))
+    twice = bytearray(wire)
+    twice[head + 1 + 32 : head + 1 + 64] = twice[head + 1 : head + 33]
+    broken += [bytes(twice), bytes(wire[:-1]), bytes(wire[:40])]
+    for bad in broken:
+        text = base64.b64encode(bad).decode()
+        for options in ({"encoding": "base64"}, {"encoding": "base64", "skipPreflight": True}):
+            body = localnet.rpc("sendTransaction", text, options)
+            assert body.get("error", {"code": 0})["code"] in (0, -32602, -32003), body
+        body = localnet.rpc(
+            "simulateTransaction", text, {"encoding": "base64", "replaceRecentBlockhash": True}
+        )
+        if "result" in body:
+            assert body["result"]["value"]["err"] is not None
+        else:
+            assert body["error"]["code"] == -32602
+    assert balance(localnet, wallet.pubkey()) == 10 * SOL
+    assert "result" in send(localnet, good)
