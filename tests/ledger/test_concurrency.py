@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import Engine, func, select, text
 
 from tests.ledger.conftest import differences
-from tests.ledger.recorded import PROGRAM, Recorder, history
+from tests.ledger.recorded import PROGRAM, SOL, Recorder, history
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger import rebuild
 from zmart_pipelines.ledger.ingest import IngestResult, ingest
@@ -55,6 +55,41 @@ def test_eight_writers_of_the_same_history_end_in_the_same_rows(db: Engine) -> N
         stored = conn.execute(select(func.count()).select_from(tables.transactions)).scalar_one()
         assert health.gaps(conn) == []
     assert stored == len(chain.told)
+
+
+def test_writers_of_the_same_markets_do_not_overwrite_each_other(db: Engine) -> None:
+    # One trade at a time, dealt in the chain's order: nothing comes late enough to be mended
+    # by a refold, so an update that was lost would stay lost.
+    chain = Recorder("hot")
+    dice = random.Random(3)
+    for number in range(4):
+        chain.open(chain.create(number))
+    begun = len(chain.told)
+    for _ in range(240):
+        chain.buy(dice.choice(chain.market_ids), dice.choice(chain.users), True, SOL // 10)
+        chain.pass_()
+    ingest(
+        db,
+        chain.told[:begun],
+        source=Source.BACKFILL,
+        commitment=Commitment.FINALIZED,
+        program=PROGRAM,
+    )
+
+    def take(transaction: RawTransaction) -> None:
+        ingest(
+            db,
+            [transaction],
+            source=Source.WEBHOOK,
+            commitment=Commitment.REPORTED,
+            program=PROGRAM,
+        )
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(take, chain.told[begun:]))
+    assert differences(db, chain) == []
+    with db.connect() as conn:
+        assert rebuild.verify(conn, PROGRAM) == []
 
 
 def test_an_observer_by_writer_skips_no_row_that_commits_late(db: Engine) -> None:

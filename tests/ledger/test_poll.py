@@ -217,6 +217,30 @@ def test_a_fork_is_undone_and_told(
         assert gone <= {signature_ for batch in told for signature_ in batch}
 
 
+def test_the_confirmed_poll_follows_a_transaction_to_its_new_slot(
+    db: Engine, stage: Stage, settings: Settings
+) -> None:
+    stage.open(stage.create(1))
+    for number in range(3):
+        stage.buy(stage.market_ids[0], user=number)
+        stage.step()
+    poll_confirmed(db, stage.rpc, settings, seconds=30)
+    before = stage.rpc.slot("confirmed")
+    stage.chain.control.fork(3, None)
+    stage.step(2)
+    poll_confirmed(db, stage.rpc, settings, seconds=30)
+    rows = stage.chain.result("getSignaturesForAddress", str(PROGRAM), {"commitment": "confirmed"})
+    with db.connect() as conn:
+        held = conn.execute(
+            select(tables.transactions.c.signature, tables.transactions.c.slot).where(
+                tables.transactions.c.commitment == "confirmed"
+            )
+        ).all()
+    slots = {str(Signature(row.signature)): row.slot for row in held}
+    assert {row["signature"]: row["slot"] for row in rows}.items() <= slots.items()
+    assert max(slots.values()) > before
+
+
 def test_a_webhooks_word_is_checked_after_its_time(
     db: Engine, stage: Stage, settings: Settings
 ) -> None:

@@ -307,6 +307,8 @@ class _Work:
             for event in one.events
             if event.market_id is not None and event.market is not None
         }
+        if not created:
+            return set()
         unknown = set(created) - set(rows.markets(self.conn, created))
         return records.adopt_claims(self.conn, {one: created[one] for one in unknown})
 
