@@ -100,7 +100,7 @@ class PostgresServer:
         """The folder of binaries that the account can run; :meth:`prepare` fills it."""
         if self.account is None or self.account.can_execute(self.binaries / "postgres"):
             return self.binaries
-        return self.home / "install" / self.binaries.name
+        return self.home / "install" / self.binaries.relative_to(self.binaries.parents[2])
 
     def prepare(self) -> None:
         """Make the cluster unless it is there.
@@ -130,17 +130,22 @@ class PostgresServer:
         self._initdb()
 
     def _install(self) -> None:
-        """Copy the installation to where the account can run it, unless it is there."""
-        copy = self.programs.parent
+        """Copy the installation to where the account can run it, unless it is there.
+
+        A wheel keeps libraries that its programs load in a folder ``PACKAGE.libs`` beside
+        the package, found by a relative path: it comes along to the same place.
+        """
+        copy = self.home / "install"
         if copy.exists():
             return
+        package = self.binaries.parents[1]
         partial = self.home / f"install.{os.getpid()}"
-        shutil.copytree(
-            self.binaries.parent,
-            partial,
-            symlinks=True,
-            ignore=shutil.ignore_patterns("include", "pgxs"),
-        )
+        unneeded = shutil.ignore_patterns("include", "pgxs")
+        target = partial / package.name / self.binaries.parent.name
+        shutil.copytree(self.binaries.parent, target, symlinks=True, ignore=unneeded)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         partial.rename(copy)
 
     def _initdb(self) -> None:
