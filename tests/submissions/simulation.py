@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from zmart_pipelines.submissions import machine as m
+from zmart_pipelines.submissions.lease import LeaseLost
 from zmart_pipelines.submissions.machine import Phase, Verdict, Work
 
 FINALITY = 6
@@ -32,10 +33,6 @@ CALM_TICKS = 140
 LEASE_TICKS = 8.0
 
 Step = Callable[[Work, m.Event], m.Step]
-
-
-class LeaseLost(Exception):
-    """The fence held."""
 
 
 @dataclass
@@ -160,7 +157,7 @@ class Tables:
 
     def fence(self, epoch: int, now: float) -> None:
         if self.epoch != epoch or self.expires <= now:
-            raise LeaseLost
+            raise LeaseLost(str(epoch))
 
     def live(self) -> Attempt | None:
         return next((a for a in self.attempts if a.status in ("signed", "sent", "landed")), None)
@@ -176,7 +173,7 @@ class Tables:
     def sign(self, epoch: int, now: float, tx: Transaction) -> bool:
         self.fence(epoch, now)
         if self.intent.epoch != epoch:
-            raise LeaseLost
+            raise LeaseLost(str(epoch))
         if self.live() is not None:
             return False
         self.attempts.append(Attempt(tx, "signed", epoch))
@@ -186,7 +183,7 @@ class Tables:
     def write(self, epoch: int, now: float, attempt: Attempt | None, effect: m.Effect) -> None:
         self.fence(epoch, now)
         if self.intent.epoch != epoch or (attempt is not None and attempt.epoch != epoch):
-            raise LeaseLost
+            raise LeaseLost(str(epoch))
         intent = self.intent
         match effect:
             case m.MarkSent() if attempt is not None:
@@ -215,11 +212,11 @@ class World:
     send_first: bool = False
     two_answers: bool = False
     told: list[str] | None = None
+    tables: Tables = field(default_factory=Tables)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
         self.chain = Chain(self.dice)
-        self.tables = Tables()
         self.now = 0
         self.lags = [0, 0, 0]
         self.names = 0
@@ -443,10 +440,16 @@ ORDERS: dict[str, Order] = {
 }
 
 
-def simulate(seed: int, order: str = "ours", told: list[str] | None = None) -> str | None:
+def simulate(
+    seed: int,
+    order: str = "ours",
+    told: list[str] | None = None,
+    tables: Tables | None = None,
+) -> str | None:
     """One seed; what went wrong, None for nothing."""
     how = ORDERS[order]
-    return World(seed, how.step, how.send_first, how.two_answers, told).run()
+    world = World(seed, how.step, how.send_first, how.two_answers, told, tables or Tables())
+    return world.run()
 
 
 def main() -> None:
