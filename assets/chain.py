@@ -20,7 +20,7 @@ from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
-from zmart_pipelines.store.queries.observations import newest
+from zmart_pipelines.store.queries.observations import ledger_version, newest
 from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain as tables
 
@@ -71,7 +71,7 @@ def deliveries(
     return dg.MaterializeResult(
         asset_key=["chain", "deliveries"],
         metadata={
-            "dagster/row_count": len(waiting),
+            "deliveries": len(waiting),
             "outcomes": metadata.counts(outcomes),
             **ingested(result),
         },
@@ -124,6 +124,7 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
         lag = health.ledger_lag(conn)
         counts = {count.name or "quarantined": count.events for count in health.event_counts(conn)}
         latest = newest(conn)
+        version = ledger_version(conn)
         ranges = health.coverage(conn)
         gaps = health.gaps(conn)
     with backend.engine(Role.PIPELINES).begin() as conn:
@@ -131,6 +132,7 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
     seconds = dg.MetadataValue.float(round(time.monotonic() - started, 3))
     yield dg.MaterializeResult(
         asset_key=_EVENT_LEDGER,
+        data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": lag.events,
             "slots": f"{report.first_slot} to {report.last_slot}",

@@ -6,9 +6,17 @@ database. Values of one materialization belong to ``assets.metadata``, not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
+    INPUT_EVENT_POINTER_TAG_PREFIX,
+    NULL_EVENT_POINTER,
+)
 from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
@@ -61,3 +69,20 @@ def asset_spec(
             "dagster/table_name": f"{table.schema}.{table.name}",
         },
     )
+
+
+def version_tags(version: str, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Tags by which a report of rows that no run wrote says what it was made from.
+
+    Without them Dagster compares times, and shows tables as out of date each time their
+    source was merely read again.
+
+    :param inputs: versions of the assets it was made from, by key.
+    """
+    return {
+        CODE_VERSION_TAG: "reported",
+        DATA_VERSION_TAG: version,
+        DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+        **{f"{INPUT_DATA_VERSION_TAG_PREFIX}/{name}": value for name, value in inputs.items()},
+        **{f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{name}": NULL_EVENT_POINTER for name in inputs},
+    }

@@ -64,7 +64,7 @@ def _result(
     return dg.MaterializeResult(
         asset_key=key,
         metadata={
-            "dagster/row_count": len(outcomes),
+            "intents driven": len(outcomes),
             "intents created": sum(intent.action == action for intent in created),
             "intents by status": metadata.counts(by_status),
             "markets final": by_status["final"],

@@ -58,7 +58,7 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         asset_key=["voting", "proposal_tallies"],
         metadata={
-            "dagster/row_count": len(counted),
+            "open tallies": len(counted),
             "ballots": sum(tally.total for tally in counted),
             "over threshold": len(due),
             "tallies": _rows(counted),
@@ -84,7 +84,7 @@ def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         asset_key=["voting", "dispute_tallies"],
         metadata={
-            "dagster/row_count": len(counted),
+            "open tallies": len(counted),
             "ballots": sum(tally.total for tally in counted),
             "tallies": _rows(counted),
         },

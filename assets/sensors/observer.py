@@ -15,16 +15,16 @@ import dagster as dg
 from assets import metadata
 from assets.resources import BackendResource
 from assets.sensors.ticks import INTERVAL, Tick, patient
+from assets.spec import version_tags
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.observations import Observation, observe
 
-# What each asset is made from. An event of a market moves the market's state in any case.
+_LEDGER = "chain/event_ledger"
+
+# Which events add rows to which table. Any event of a market moves the market's state.
 TRADES = {"SharesBought", "SharesSold"}
 CLAIMS = {"WinningsClaimed"}
-POSITIONS = TRADES | CLAIMS
-
-_COMMON = {"reported by": "observer_sensor"}
 
 
 def _count(observation: Observation, names: set[str]) -> int:
@@ -55,14 +55,15 @@ def materializations(seen: Observation, settings: Settings) -> Iterator[dg.Asset
     def of(key: str, rows: int, **extra: object) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             asset_key=key.split("/"),
-            metadata={**_COMMON, "new rows": rows, **extra},  # type: ignore[dict-item]
+            tags=_tags(key, seen.ledger),
+            metadata={"reported by": "observer_sensor", "new rows": rows, **extra},  # type: ignore[dict-item]
         )
 
     if seen.deliveries:
         yield of("chain/deliveries", seen.deliveries, transactions=seen.transactions, **chain)
     if seen.transactions:
         yield of(
-            "chain/event_ledger",
+            _LEDGER,
             events,
             transactions=seen.transactions,
             failed=seen.failed,
@@ -70,16 +71,21 @@ def materializations(seen: Observation, settings: Settings) -> Iterator[dg.Asset
             **chain,
         )
     if seen.markets:
+        # All four move with the ledger in one transaction, also those without a new row.
         yield of("market/state", seen.markets, events=events, **chain)
-    for key, names in (
-        ("market/trades", TRADES),
-        ("market/positions", POSITIONS),
-        ("market/claims", CLAIMS),
-    ):
-        if rows := _count(seen, names):
-            yield of(key, rows, **chain)
+        yield of("market/trades", _count(seen, TRADES), **chain)
+        yield of("market/positions", _count(seen, TRADES | CLAIMS), **chain)
+        yield of("market/claims", _count(seen, CLAIMS), **chain)
     for kind, rows in seen.ballots.items():
         yield of(f"voting/{kind}_tallies", rows)
+
+
+def _tags(key: str, ledger: str) -> dict[str, str] | None:
+    if key == _LEDGER:
+        return version_tags(ledger, {})
+    if key.startswith("market/"):
+        return version_tags(ledger, {_LEDGER: ledger})
+    return None
 
 
 def _cursor(text: str | None) -> int:

@@ -44,8 +44,8 @@ class Life:
     @classmethod
     def start(cls, chain: Localnet, database: str, people: int = 12) -> "Life":
         settings = Settings(
-            database_url=database,  # type: ignore[arg-type]
-            solana_rpc_url=chain.rpc_url,  # type: ignore[arg-type]
+            database_url=database,
+            solana_rpc_url=chain.rpc_url,
             backend_authority_keypair=chain.state / "keys" / "backend.json",
             admin_keypair=chain.state / "keys" / "admin.json",
             zmart_state=chain.state.with_name("zmart"),

@@ -186,7 +186,7 @@ def test_a_name_that_no_check_has() -> None:
 def test_the_output_is_a_table_or_json(
     database: str, owner: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backend = Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    backend = Backend(Settings(database_url=database))
     assert run_checks.run_checks(["chain/coverage"], backend=backend) == 0
     assert capsys.readouterr().out.split()[:2] == ["chain/coverage:no_hole", "holds"]
     execute(owner, SPOILT[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])

@@ -79,7 +79,7 @@ def test_from_proposal_to_final_with_a_dispute(life: Life, backend: Backend, own
     with slots_pass(life.chain):
         again = run("finalize_markets", backend) | run("aggregate_votes", backend)
     assert all(
-        metadata["dagster/row_count"].value == 0
+        metadata["intents driven"].value == 0
         for key, metadata in again.items()
         if key.startswith("submissions/")
     )

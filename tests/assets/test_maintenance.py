@@ -72,7 +72,7 @@ def test_the_job_deletes_expired_drafts_that_never_became_markets(
         draft(timedelta(hours=-1), matched=True),
         draft(timedelta(hours=1), matched=False),
     }
-    backend = Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    backend = Backend(Settings(database_url=database))
     with dg.DagsterInstance.ephemeral() as instance:
         result = clean_up.execute_in_process(instance=instance, resources={"backend": backend})
     assert result.success

@@ -25,7 +25,7 @@ TEXT = str(Signature.from_bytes(SIGNATURE))
     ],
 )
 def test_links_by_cluster(cluster: str, ending: str) -> None:
-    settings = Settings(solana_cluster=cluster, solana_rpc_url="http://127.0.0.1:8899")  # type: ignore[arg-type]
+    settings = Settings(solana_cluster=cluster, solana_rpc_url="http://127.0.0.1:8899")
     assert (
         metadata.transaction_link(settings, SIGNATURE)
         == f"https://explorer.solana.com/tx/{TEXT}{ending}"
@@ -42,7 +42,7 @@ def test_no_link_holds_the_endpoints_key() -> None:
     for cluster in ("localnet", "devnet", "mainnet"):
         settings = Settings(
             solana_cluster=cluster,
-            solana_rpc_url="https://user:geheim@rpc.example.com/geheim?api-key=geheim",  # type: ignore[arg-type]
+            solana_rpc_url="https://user:geheim@rpc.example.com/geheim?api-key=geheim",
         )
         assert "geheim" not in metadata.transaction_link(settings, SIGNATURE)
 

@@ -14,7 +14,7 @@ from zmart_pipelines.store.tables.ops import alerts
 
 @pytest.fixture
 def backend(database: str) -> Backend:
-    return Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    return Backend(Settings(database_url=database))
 
 
 @pytest.fixture

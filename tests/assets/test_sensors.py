@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
@@ -101,7 +103,14 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
     life.vote(backend.engine(Role.API), market, likes=3)
     result = tick("observer_sensor", backend, instance, cursor="not a number")
     found = events(result)
-    assert set(found) == {"chain/event_ledger", "market/state", "voting/proposal_tallies"}
+    assert {key: event.metadata["new rows"].value for key, event in found.items()} == {
+        "chain/event_ledger": 3,
+        "market/state": 1,
+        "market/trades": 0,
+        "market/positions": 0,
+        "market/claims": 0,
+        "voting/proposal_tallies": 3,
+    }
     ledger = found["chain/event_ledger"].metadata
     assert ledger["new rows"].value == 3
     assert "MarketCreated: 1" in str(ledger["events by type"].value)
@@ -111,6 +120,40 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
     again = tick("observer_sensor", backend, instance, cursor=result.cursor)
     assert events(again) == {}
     assert requests(again) == 0
+
+
+def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    """What the UI marks as unsynced, after a report of the observer and a window run."""
+    definitions = build_defs(resource_overrides={"backend": backend})
+    market = dg.AssetKey(["market", "state"])
+
+    def status() -> StaleStatus:
+        graph = definitions.resolve_asset_graph()
+        loading = LoadingContextForTest(instance)
+        return CachingStaleStatusResolver(instance, graph, loading).get_status(market)
+
+    def report() -> None:
+        for event in events(tick("observer_sensor", backend, instance)).values():
+            instance.report_runless_asset_event(event)
+
+    def read() -> None:
+        definitions.resolve_job_def("read_finalized_window").execute_in_process(instance=instance)
+
+    life.propose()
+    tick("poll_sensor", backend, instance)
+    report()
+    assert status() is StaleStatus.FRESH
+    life.chain.control.finalize()
+    read()
+    assert status() is StaleStatus.FRESH
+    life.propose()
+    life.chain.control.finalize()
+    read()
+    assert status() is StaleStatus.STALE, "the ledger has events that nobody reported yet"
+    report()
+    assert status() is StaleStatus.FRESH
 
 
 def test_trades_and_claims_are_told_apart(
@@ -135,6 +178,7 @@ def test_trades_and_claims_are_told_apart(
         "market/state": 1,
         "market/trades": 3,
         "market/positions": 3,
+        "market/claims": 0,
     }
 
 
@@ -229,8 +273,8 @@ def test_a_chain_that_is_away_skips_the_tick_and_is_told(
     name: str, database: str, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     settings = Settings(
-        database_url=database,  # type: ignore[arg-type]
-        solana_rpc_url=f"http://127.0.0.1:{free_port()}",  # type: ignore[arg-type]
+        database_url=database,
+        solana_rpc_url=f"http://127.0.0.1:{free_port()}",
     )
     result = tick(name, Backend(settings), instance, cursor="kept")
     assert isinstance(result, dg.SkipReason)
@@ -248,8 +292,8 @@ def test_a_database_that_is_away_skips_the_tick(
     name: str, start_localnet: StartLocalnet, instance: dg.DagsterInstance
 ) -> None:
     settings = Settings(
-        database_url=f"postgresql://u:geheim@127.0.0.1:{free_port()}/x",  # type: ignore[arg-type]
-        solana_rpc_url=start_localnet().rpc_url,  # type: ignore[arg-type]
+        database_url=f"postgresql://u:geheim@127.0.0.1:{free_port()}/x",
+        solana_rpc_url=start_localnet().rpc_url,
     )
     result = tick(name, Backend(settings), instance, cursor="kept")
     assert isinstance(result, dg.SkipReason)

@@ -146,7 +146,7 @@ def wrong(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
 
 
 def backend_of(database: str) -> Backend:
-    return Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    return Backend(Settings(database_url=database))
 
 
 def test_success_beats_and_failure_is_told(database: str, owner: Engine) -> None:
@@ -212,7 +212,7 @@ def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> Non
 
 
 def test_a_node_that_does_not_answer_costs_one_short_try() -> None:
-    backend = Backend(Settings(solana_rpc_url=f"http://127.0.0.1:{free_port()}"))  # type: ignore[arg-type]
+    backend = Backend(Settings(solana_rpc_url=f"http://127.0.0.1:{free_port()}"))
     assert isinstance(backend.glance, RpcClient)
     with pytest.raises(RpcUnavailable):
         backend.glance.slot("confirmed")

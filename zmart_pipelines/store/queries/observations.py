@@ -35,12 +35,14 @@ class Observation(msgspec.Struct, frozen=True):
     ``events`` and ``ballots`` count by event name and by kind of vote; quarantined lines have
     the name "quarantined". ``signatures`` are the newest transactions, at most ``NEWEST``.
     ``slot`` and ``block_time`` (chain seconds) are the newest among the new ones.
+    ``ledger`` names the ledger's state at ``until``; it changes when events are added.
     ``latency`` is the mean time in seconds from the block's time to the row, None where no
     block time is known.
     """
 
     since: int
     until: int
+    ledger: str
     transactions: int
     failed: int
     deliveries: int
@@ -75,6 +77,17 @@ def newest(conn: Connection, limit: int = NEWEST) -> list[Seen]:
         .limit(limit)
     )
     return many(Seen, conn.execute(statement))
+
+
+def ledger_version(conn: Connection, until: int | None = None) -> str:
+    """Names the state of the ledger: the youngest writer of an event, "0" without any.
+
+    :param until: look at writers before this transaction id only.
+    """
+    statement = select(func.coalesce(func.max(events.c.xid), 0))
+    if until is not None:
+        statement = statement.where(events.c.xid < until)
+    return str(conn.execute(statement).scalar_one())
 
 
 def row_counts(conn: Connection, *names: str) -> dict[str, int]:
@@ -137,6 +150,7 @@ def observe(conn: Connection, since: int) -> Observation:
     return Observation(
         since=since,
         until=until,
+        ledger=ledger_version(conn, until),
         transactions=landed[0],
         failed=landed[1],
         deliveries=landed[2],
