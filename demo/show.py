@@ -36,6 +36,7 @@ from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
 TICK = 0.2
 VISIBLE_WITHIN = 20.0  # seconds until an act must show; then it is done again
 LOOK_AGAIN, LOOK_SOON = 15.0, 2.0  # seconds between two looks; soon while acts are not visible
+CHAIN_SECOND = 1.2  # the program wants resolving and disputing in a later second than before
 LIVE_AT_ONCE = 3
 NEXT_MARKET_AFTER = 240.0
 TROUBLES = (ApiRefused, Refused, RpcError, RpcUnavailable, RateLimited, httpx.HTTPError)
@@ -137,7 +138,7 @@ class Show:
             production.next_look = now + (1.0 if production.brisk else 3.0)
             self._look(production, now)
         view = production.view
-        if view is None:
+        if view is None or now < production.not_before:
             return
         if is_over(production.plan, view):
             self._notebook.close(production.entry)
@@ -172,6 +173,7 @@ class Show:
         }
         if moved:
             self._tell(production, f"── {self._headline(production)} ──")
+            production.not_before = now + CHAIN_SECOND
 
     def _headline(self, production: Production) -> str:
         view = production.view
