@@ -19,8 +19,9 @@ def market_id() -> bytes:
 
 
 def add_transaction(conn: Connection, **values: Any) -> bytes:
+    added = signature()
     row = {
-        "signature": signature(),
+        "signature": added,
         "digest": bytes(16),
         "slot": 100,
         "index_in_block": 0,
@@ -33,7 +34,7 @@ def add_transaction(conn: Connection, **values: Any) -> bytes:
         "sources": 1,
     } | values
     conn.execute(insert(chain.transactions).values(row))
-    return bytes(row["signature"])
+    return added
 
 
 def add_event(conn: Connection, tx: bytes, **values: Any) -> None:

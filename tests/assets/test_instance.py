@@ -72,6 +72,15 @@ def test_queue_and_limits(instance: dg.DagsterInstance) -> None:
     assert instance.get_settings("sensors") == {"use_threads": True, "num_workers": 8}
 
 
+def test_what_the_ui_shows_of_the_instance_has_no_password(instance: dg.DagsterInstance) -> None:
+    """The page "Deployment, Configuration" and GraphQL's instance.info print this text."""
+    assert instance.run_storage is not None
+    text = instance.info_str().lower()
+    assert "postgresrunstorage" in text
+    assert "password" not in text
+    assert "postgresql" not in text
+
+
 def test_no_value_is_written_in_the_files() -> None:
     for name in ("dagster.yaml", "workspace.yaml"):
         text = (ROOT / name).read_text()

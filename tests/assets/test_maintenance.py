@@ -18,7 +18,8 @@ LATER = NOW + timedelta(days=1)
 
 
 def run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> str:
-    return create_run_for_test(instance, job_name=job, status=status).run_id
+    made: dg.DagsterRun = create_run_for_test(instance, job_name=job, status=status)
+    return made.run_id
 
 
 def test_only_finished_runs_that_submitted_nothing_go() -> None:
