@@ -27,6 +27,7 @@ from localnet.history import History
 from localnet.keys import make_keys, pack_keys, unpack_keys, write_keys
 from localnet.options import Options
 from localnet.program import PROGRAM_SO
+from localnet.puppet import PUPPET, PUPPET_SO
 from localnet.txerrors import TxError, describe
 from localnet.wire import WireTransaction
 
@@ -111,6 +112,7 @@ class Node:
             genesis_time=self._genesis.unix_time,
         )
         bank.vm.add_program(options.program_id, options.program or PROGRAM_SO)
+        bank.vm.add_program(PUPPET, PUPPET_SO)
         return bank
 
     def _begin(self) -> None:

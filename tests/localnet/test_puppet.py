@@ -1,0 +1,105 @@
+"""Other people's programs around ours: look-alike events, nesting, spam, failures."""
+
+from typing import Any
+
+from solders.compute_budget import set_compute_unit_limit
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+
+from localnet.puppet import PUPPET, PUPPET_SO, Puppet, data, fail, say
+from localnet.puppet.__main__ import compile_puppet
+from tests.fixtures.localnet import Localnet
+from tests.localnet.wallets import SOL, blockhash, funded, send, signed
+from zmart_pipelines.chain.logs import walk
+from zmart_pipelines.program import instructions
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.events import MarketCreated, decode_event
+
+
+def create(chain: Localnet, wallet: Keypair, number: int = 1) -> Instruction:
+    return instructions.create_market(
+        chain.program,
+        creator=wallet.pubkey(),
+        market_id=bytes([number] * 32),
+        b_parameter=100 * SOL,
+        initial_liquidity=SOL,
+        question_hash=b"Q" * 46,
+    )
+
+
+def run(chain: Localnet, wallet: Keypair, *acts: Instruction) -> dict[str, Any]:
+    """Land a transaction, whatever comes of it, and return its meta."""
+    limit = set_compute_unit_limit(1_400_000)
+    tx = signed([limit, *acts], wallet, blockhash(chain))
+    assert "result" in send(chain, tx, skipPreflight=True)
+    chain.control.advance()
+    options = {"commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+    shown = chain.result("getTransaction", str(tx.signatures[0]), options)
+    meta: dict[str, Any] = shown["meta"]
+    return meta
+
+
+def payloads(chain: Localnet, meta: dict[str, Any]) -> list[bytes]:
+    found = walk(meta["logMessages"], str(chain.program))
+    assert found.faults == []
+    return [payload for _, payload in found.payloads]
+
+
+def test_committed_puppet_is_what_its_source_gives() -> None:
+    assert PUPPET_SO.read_bytes() == compile_puppet()
+
+
+def test_look_alike_event_stands_in_the_puppets_frame(localnet: Localnet) -> None:
+    wallet = funded(localnet)
+    real = payloads(localnet, run(localnet, wallet, create(localnet, wallet)))
+    assert len(real) == 1
+    spoken = f"Program {localnet.program} invoke [1]"
+    fake = Puppet().act(say(spoken), data(real[0])).instruction()
+    meta = run(localnet, wallet, fake)
+    assert meta["err"] is None
+    assert f"Program {PUPPET} invoke [1]" in meta["logMessages"]
+    assert f"Program log: {spoken}" in meta["logMessages"]
+    assert any(line.startswith("Program data: ") for line in meta["logMessages"])
+    assert payloads(localnet, meta) == []
+
+
+def test_nested_call_of_the_program_works_and_is_told(localnet: Localnet) -> None:
+    wallet = funded(localnet)
+    nested = Puppet().act(say("before")).call(create(localnet, wallet)).act(say("after"))
+    meta = run(localnet, wallet, nested.instruction(), create(localnet, wallet, 2))
+    assert meta["err"] is None
+    assert f"Program {localnet.program} invoke [2]" in meta["logMessages"]
+    group = meta["innerInstructions"][0]
+    assert group["index"] == 1
+    assert [inner["stackHeight"] for inner in group["instructions"]][:2] == [2, 3]
+    events = [decode_event(payload) for payload in payloads(localnet, meta)]
+    assert [type(event) for event in events] == [MarketCreated, MarketCreated]
+    market, _ = market_address(localnet.program, bytes([1] * 32))
+    found = localnet.result("getAccountInfo", str(market), {"encoding": "base64"} | CONFIRMED)
+    assert found["value"]["owner"] == str(localnet.program)
+
+
+def test_failed_transaction_keeps_its_events_and_undoes_all(localnet: Localnet) -> None:
+    wallet = funded(localnet)
+    meta = run(localnet, wallet, create(localnet, wallet), Puppet().act(fail(77)).instruction())
+    assert meta["err"] == {"InstructionError": [2, {"Custom": 77}]}
+    assert len(payloads(localnet, meta)) == 1
+    market, _ = market_address(localnet.program, bytes([1] * 32))
+    found = localnet.result("getAccountInfo", str(market), {"encoding": "base64"} | CONFIRMED)
+    assert found["value"] is None
+
+
+def test_logs_end_at_10000_bytes_and_say_so(localnet: Localnet) -> None:
+    wallet = funded(localnet)
+    spam = Puppet().act(say("x" * 100, times=120)).instruction()
+    meta = run(localnet, wallet, spam, create(localnet, wallet))
+    assert meta["err"] is None
+    assert meta["logMessages"].count("Log truncated") == 1
+    assert sum(map(len, meta["logMessages"])) <= 10_000 + len("Log truncated")
+    assert walk(meta["logMessages"], str(localnet.program)).truncated
+    market, _ = market_address(localnet.program, bytes([1] * 32))
+    found = localnet.result("getAccountInfo", str(market), {"encoding": "base64"} | CONFIRMED)
+    assert found["value"] is not None
+
+
+CONFIRMED = {"commitment": "confirmed"}
