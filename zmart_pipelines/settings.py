@@ -125,6 +125,12 @@ class Settings(BaseSettings):
     max_priority_fee_micro_lamports: int = Field(
         1_000_000, ge=0, description="Cap of the compute-unit price."
     )
+    max_fees_per_hour_lamports: int = Field(
+        100_000_000, ge=0, description="Most that submissions may cost in an hour, all together."
+    )
+    min_balance_lamports: int = Field(
+        20_000_000, ge=0, description="Balance below which a key signs nothing new."
+    )
     submissions_enabled: bool = Field(
         True, description="The switch over all submissions; off means decide but do not send."
     )

@@ -14,6 +14,7 @@ from zmart_pipelines.chain.signer import KeyFileError, KeypairSigner
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.ops import alerts, attempts, intents, switches
+from zmart_pipelines.submissions import attempts as attempt_rows
 from zmart_pipelines.submissions import intents as intent_rows
 from zmart_pipelines.submissions import lease as leases
 from zmart_pipelines.submissions import shell
@@ -213,6 +214,30 @@ def test_a_wrong_key_signs_nothing(world: World) -> None:
     ]
     assert open_alerts(world) == {"admin_key"}
     assert {one.action for one in world.drive().outcomes} == {"approve_proposal"}
+    assert open_alerts(world) == set()
+
+
+def test_fees_and_balances_have_limits(world: World) -> None:
+    ready(world)
+    tight = {"max_fees_per_hour_lamports": 5_000}
+    settings, world.settings = world.settings, world.settings.model_copy(update=tight)
+    report = world.drive()
+    assert [one.status for one in report.outcomes] == ["planned"]
+    assert report.outcomes[0].reason == "fees of the last hour are 0 of at most 5000 lamports"
+    assert open_alerts(world) == {"submission_fees"}
+    world.settings = settings.model_copy(update={"min_balance_lamports": 10**15})
+    refused = world.drive().refused
+    assert refused is not None
+    assert "lamports left for fees" in refused
+    assert {"submitter_key", "admin_key"} <= open_alerts(world)
+    # One of the two intents fits under the limit, the second does not.
+    world.settings = settings.model_copy(update={"max_fees_per_hour_lamports": 8_000})
+    report = world.drive()
+    assert [one.status for one in report.outcomes] == ["final", "planned"]
+    with world.engine.connect() as conn:
+        assert 5_000 < attempt_rows.fees_since(conn, 3600) < 8_000
+    world.settings = settings
+    assert {one.status for one in world.drive().outcomes} == {"final"}
     assert open_alerts(world) == set()
 
 

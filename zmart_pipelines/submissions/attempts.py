@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -87,6 +88,17 @@ def of_intents(conn: Connection, intent_ids: Sequence[int]) -> list[Attempt]:
         select(table).where(table.c.intent_id.in_(intent_ids)).order_by(table.c.id)
     ).all()
     return [_attempt(row) for row in rows]
+
+
+def fees_since(conn: Connection, seconds: float) -> int:
+    """The lamports that attempts signed in the last ``seconds`` cost at most, dead ones too."""
+    return int(
+        conn.execute(
+            select(func.coalesce(func.sum(table.c.fee), 0)).where(
+                table.c.signed_at > func.clock_timestamp() - timedelta(seconds=seconds)
+            )
+        ).scalar_one()
+    )
 
 
 def update_of(conn: Connection, lease: Lease, attempt: Attempt, **values: Any) -> None:

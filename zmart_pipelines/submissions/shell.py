@@ -20,8 +20,9 @@ from sqlalchemy import Connection, Engine, select
 from zmart_pipelines.chain.build import BuildError
 from zmart_pipelines.chain.reader import AccountMissing, ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.chain.signer import SigningRefused
+from zmart_pipelines.chain.signer import Signer, SigningRefused
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.program.accounts import GlobalConfig
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.ops import switches
 from zmart_pipelines.submissions import attempts, intents, machine, observing, signing
@@ -142,30 +143,35 @@ class _Submitter:
         self.touched: list[int] = []
 
     def check_keys(self, reader: ChainReader) -> str | None:
-        """Why nothing may be signed: our key is not the chain's authority. The admin's key
-        only takes its own action out.
+        """Why nothing may be signed: our key is not the chain's authority, or has no funds
+        for the fees. The admin's key only takes its own action out.
         """
         try:
             config = reader.config("finalized").value
+            backend = self._key_fault("backend authority", self._signers.backend, config)
+            admin = self._key_fault("admin", self._signers.admin, config)
         except (*observing.NODE_ERRORS, AccountMissing) as error:
             return f"the configuration cannot be read: {error}"
-        backend = self._signers.backend.pubkey()
-        wrong = bytes(backend) != config.backend_authority
         with self._engine.begin() as conn:
-            if wrong:
-                message = f"{backend} is not the backend authority that the chain names"
-                raise_alert(conn, "submitter_key", "critical", message)
-                return message
-            clear_alert(conn, "submitter_key")
-            admin = self._signers.admin
-            if admin is not None and bytes(admin.pubkey()) != config.admin:
-                message = f"{admin.pubkey()} is not the admin that the chain names"
-                raise_alert(conn, "admin_key", "critical", message)
-                self._actions.discard("approve_proposal")
-            elif admin is None:
-                self._actions.discard("approve_proposal")
-            else:
-                clear_alert(conn, "admin_key")
+            for key, fault in (("submitter_key", backend), ("admin_key", admin)):
+                if fault:
+                    raise_alert(conn, key, "critical", fault)
+                else:
+                    clear_alert(conn, key)
+        if admin is not None or self._signers.admin is None:
+            self._actions.discard("approve_proposal")
+        return backend
+
+    def _key_fault(self, role: str, signer: Signer | None, config: GlobalConfig) -> str | None:
+        if signer is None:
+            return None
+        key = signer.pubkey()
+        named = config.admin if role == "admin" else config.backend_authority
+        if bytes(key) != named:
+            return f"{key} is not the {role} that the chain names"
+        balance = self._rpc.balance(key, "finalized").value
+        if balance < self._settings.min_balance_lamports:
+            return f"{key}, the {role}, has only {balance} lamports left for fees; fund it"
         return None
 
     def run(self, deadline: float) -> None:
@@ -284,6 +290,14 @@ class _Submitter:
         self._observe("commit", job)
         with self._engine.begin() as conn:
             fence(conn, self._lease)
+            spent = attempts.fees_since(conn, 3600)
+            most = self._settings.max_fees_per_hour_lamports
+            if spent + signed.fee > most:
+                self._withheld.add(job.intent.id)
+                reason = f"fees of the last hour are {spent} of at most {most} lamports"
+                raise_alert(conn, "submission_fees", "high", reason)
+                return machine.Withheld(reason)
+            clear_alert(conn, "submission_fees")
             job.attempt = attempts.create(
                 conn, self._lease, job.intent, signed, run_id=self._run_id
             )
