@@ -77,6 +77,7 @@ _WRONG: list[tuple[str, str, Any]] = [
     ("POST /api/discussions", "content", ""),
     ("POST /api/discussions", "content", "   "),
     ("POST /api/discussions", "content", "x" * 1001),
+    ("POST /api/discussions", "content", "a\u0000b"),
     ("POST /api/discussions", "market_id", None),
 ]
 _QUERIES = [
@@ -136,6 +137,7 @@ _HOSTILE = {
     "NUL in a name": b'{"a\\u0000b": 1}',
     "deep": b"[" * 10_000,
     "deep object": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "900 deep": b"[" * 900 + b"]" * 900,
     "33 deep": b'{"market_id":' + b"[" * 33 + b"]" * 33 + b"}",
     "huge integer": b'{"market_id": 1' + b"0" * 30 + b"}",
     "5000 digits": b'{"market_id": ' + b"9" * 5000 + b"}",
