@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pytest
 from sqlalchemy import Engine
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -22,6 +23,7 @@ from api.realtime import protocol
 from tests.api.running import RunningApi, running
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.redis import RedisServer, find_server
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
@@ -222,6 +224,28 @@ def test_a_frame_arrives_at_once_with_redis_and_soon_without(
         deadline = time.monotonic() + 60
         while sorted(delay(number) for number in range(3))[1] >= 1:
             assert time.monotonic() < deadline
+
+
+def test_it_goes_on_when_postgres_cuts_every_connection(
+    api: RunningApi, ledger: Engine, postgres_server: PostgresServer
+) -> None:
+    with follow(api.socket_url()) as made:
+        positions = [tell(ledger, 1)]
+        assert json.loads(made.recv(5))["seq"] == positions[0]
+        name = str(ledger.url.database)
+        with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
+            cut = admin.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE datname = %s AND application_name LIKE 'zmart_%%'",
+                (name,),
+            ).fetchone()
+        assert cut is not None
+        assert cut[0] > 0
+        positions.append(tell(ledger, 2))
+        frame = json.loads(made.recv(10))
+        assert (frame["prev"], frame["seq"]) == tuple(positions)
+    assert httpx.get(f"{api.url}/health").status_code == 200
+    assert httpx.get(f"{api.url}/api/markets").status_code == 200
 
 
 def stalled_client(port: int) -> socket.socket:
