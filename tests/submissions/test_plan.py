@@ -162,3 +162,24 @@ def test_a_market_whose_bytes_cannot_be_read_is_set_aside(
     monkeypatch.undo()
     assert {one.market_id for one in world.plan()} == {bad}
     assert open_alerts(world) == set()
+
+
+def test_an_old_proposal_is_reviewed_once(world: World) -> None:
+    market = proposed(world)
+    key = f"proposal_review:{market.hex()}"
+    world.pass_time(86_400 - 600)
+    assert world.plan() == []
+    assert open_alerts(world) == set()
+    world.pass_time(600)
+    for _ in range(2):
+        assert world.plan() == []
+        assert open_alerts(world) == {key}
+    with world.engine.connect() as conn:
+        raised = conn.execute(text("SELECT count(*) FROM ops.alerts")).scalar_one()
+    assert raised == 1
+    world.vote(market, [True] * 10)
+    assert len(world.plan()) == 2
+    world.drive()
+    world.sync()
+    world.plan()
+    assert open_alerts(world) == set()

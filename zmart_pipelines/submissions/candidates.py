@@ -8,12 +8,13 @@ decision is made from the accounts.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, select, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Integer, Text, bindparam, select, text
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.submissions import intents
+from zmart_pipelines.submissions.policies import TOPICS
 from zmart_pipelines.voting import tallies
 
 
@@ -77,11 +78,33 @@ ORDER BY t.market_id
 """
 ).bindparams(bindparam("proposed", int(MarketState.PROPOSED), Integer))
 
+# Proposals of an age that asks for people's review, and that they were not asked about yet.
 _OLD = text(
-    "SELECT market_id FROM market.markets WHERE state = :proposed AND created_at <= :before"
+    """
+SELECT market_id FROM market.markets
+WHERE state = :proposed AND created_at <= :before AND NOT EXISTS (
+    SELECT FROM ops.alerts
+    WHERE key = 'proposal_review:' || encode(market_id, 'hex') AND cleared_at IS NULL
+)
+"""
 ).bindparams(
     bindparam("proposed", int(MarketState.PROPOSED), Integer),
     bindparam("before", type_=BigInteger),
+)
+
+# Alerts of a plan that are open, but for reviews that are still asked for: their markets
+# are not looked at again until they change.
+_OPEN_ALERTS = text(
+    """
+SELECT a.key FROM ops.alerts AS a
+LEFT JOIN market.markets AS m
+    ON a.key = 'proposal_review:' || encode(m.market_id, 'hex') AND m.state = :proposed
+WHERE a.cleared_at IS NULL AND split_part(a.key, ':', 1) = ANY(:topics)
+    AND m.market_id IS NULL
+"""
+).bindparams(
+    bindparam("proposed", int(MarketState.PROPOSED), Integer),
+    bindparam("topics", list(TOPICS), ARRAY(Text)),
 )
 
 _FINALIZED_BY = text("SELECT market_id, round FROM ops.intents WHERE action = 'finalize_market'")
@@ -120,6 +143,11 @@ def to_look_at(
     before = chain_time - settings.proposal_review_seconds
     found |= set(conn.execute(_OLD, {"before": before}).scalars())
     return tuple(sorted(found))
+
+
+def stale_alerts(conn: Connection) -> list[str]:
+    """Keys of open alerts that a plan must raise again or clear."""
+    return list(conn.execute(_OPEN_ALERTS).scalars())
 
 
 def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:

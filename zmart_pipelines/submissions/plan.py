@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 from solders.hash import Hash
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine
 
 from zmart_pipelines.chain.build import unsigned_transaction
 from zmart_pipelines.chain.reader import ChainReader
@@ -17,7 +17,6 @@ from zmart_pipelines.ipfs.pins import PinError, PinStore, pin_store
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.tables.ops import alerts as alerts_table
 from zmart_pipelines.submissions import actions, candidates, intents, policies
 from zmart_pipelines.submissions.candidates import Due, due
 from zmart_pipelines.submissions.intents import Intent
@@ -246,7 +245,7 @@ class _Planner:
                     detail["transaction"] = self._prepared_approval(bytes.fromhex(market_id))
                 message = f"market {market_id}: {alert.reason}"
                 raise_alert(conn, key, alert.severity, message, detail)
-            for key in _open_alerts(conn):
+            for key in candidates.stale_alerts(conn):
                 if key not in wanted:
                     clear_alert(conn, key)
 
@@ -261,17 +260,6 @@ class _Planner:
             authority=admin,
         )
         return b64encode(unsigned_transaction(admin, [instruction], Hash.default())).decode()
-
-
-def _open_alerts(conn: Connection) -> list[str]:
-    topic = func.split_part(alerts_table.c.key, ":", 1)
-    return list(
-        conn.execute(
-            select(alerts_table.c.key).where(
-                alerts_table.c.cleared_at.is_(None), topic.in_(policies.TOPICS)
-            )
-        ).scalars()
-    )
 
 
 def _approval(conn: Connection, tally: Tally) -> Intent | None:
