@@ -74,9 +74,11 @@ def compute_limit(used: int) -> int:
 
 
 def unit_price(recent: list[int], cap: int) -> int:
-    """The 75th percentile of recent prices in micro-lamports, at least 1,000, capped."""
+    """The 75th percentile (nearest rank) of recent prices in micro-lamports, at least 1,000,
+    capped.
+    """
     ordered = sorted(recent)
-    p75 = ordered[(len(ordered) * 3) // 4] if ordered else 0
+    p75 = ordered[-(-len(ordered) * 3 // 4) - 1] if ordered else 0
     return min(max(p75, LEAST_UNIT_PRICE), cap)
 
 
