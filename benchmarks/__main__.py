@@ -13,11 +13,19 @@ import click
 import msgspec
 
 from benchmarks.decoding import logs_to_events, payload_to_events
+from benchmarks.localnet import (
+    GOAL_GROWTH,
+    GOAL_TRADES,
+    localnet_memory,
+    localnet_trades,
+)
 from benchmarks.rows import RivalMissing, Row
 
 BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "payload_to_events": (12, payload_to_events),
     "logs_to_events": (8, logs_to_events),
+    "localnet_trades": (GOAL_TRADES, localnet_trades),
+    "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }
 
 

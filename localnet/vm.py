@@ -90,6 +90,8 @@ class Vm:
 
     def __init__(self, table: AccountTable) -> None:
         self.table = table
+        # Programs never change; every transaction names some, and copies of them cost.
+        self._programs: dict[Key, Account] = {}
         self.svm = (
             LiteSVM()
             .with_sigverify(False)
@@ -105,6 +107,7 @@ class Vm:
         try:
             with _panics():
                 self.svm.add_program(program, path.read_bytes())
+            self._programs.pop(bytes(program), None)
         except VmPanic as error:
             raise ValueError(f"{path}: not an SBF program that can be loaded") from error
 
@@ -118,8 +121,12 @@ class Vm:
 
     def get(self, key: Key) -> Account | None:
         """An account as of now, built-in programs and sysvars included."""
-        found = self.table.get(key)
-        return found or from_svm(self.svm.get_account(Pubkey.from_bytes(key)))
+        found = self.table.get(key) or self._programs.get(key)
+        if found is None:
+            found = from_svm(self.svm.get_account(Pubkey.from_bytes(key)))
+            if found is not None and found.executable:
+                self._programs[key] = found
+        return found
 
     def put(self, key: Key, account: Account | None) -> None:
         """Set an account in the open slot, outside of any transaction."""

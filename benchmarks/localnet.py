@@ -1,0 +1,192 @@
+"""The local chain under load: signed trades through JSON-RPC, and what they leave in memory.
+
+One client sends batches of 100 ``sendTransaction`` with a preflight at processed; every trade
+is a real ``buy_shares``. The figure is trades in a second of the node's own processor time,
+that is on one core; the client, which signs, takes the other.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.message import MessageV0
+from solders.transaction import VersionedTransaction
+
+from benchmarks.rows import Row
+from localnet.keys import read_keys
+from zmart_pipelines.program import instructions
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
+
+SOL: Final = 1_000_000_000
+BATCH: Final = 100
+USERS: Final = 20
+GOAL_TRADES: Final = 2_000.0
+GOAL_GROWTH: Final = 0.25
+_TICKS: Final = 100
+_SENT: Final = {"encoding": "base64", "preflightCommitment": "processed"}
+
+
+class Chain:
+    """A node process with one active market and funded traders."""
+
+    def __init__(self, url: str, state: Path, process: subprocess.Popen[str]) -> None:
+        self._http = httpx.Client(base_url=url, timeout=120)
+        self._process = process
+        keys = read_keys(state / "keys")
+        self._admin, self._fee = keys["admin"], keys["fee"].pubkey()
+        self.market, _ = market_address(PROGRAM, bytes(32))
+        self._traders = [(key := Keypair(), key.pubkey()) for _ in range(USERS)]
+        self._open(keys["backend"])
+
+    def call(self, method: str, *params: Any) -> Any:
+        """One result."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = self._http.post("/", json=body).json()
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    def _blockhash(self) -> Hash:
+        latest = self.call("getLatestBlockhash", {"commitment": "processed"})
+        return Hash.from_string(latest["value"]["blockhash"])
+
+    def _open(self, backend: Keypair) -> None:
+        admin = self._admin.pubkey()
+        create = instructions.create_market(
+            PROGRAM,
+            creator=admin,
+            market_id=bytes(32),
+            b_parameter=100 * SOL,
+            initial_liquidity=SOL,
+            question_hash=b"Q" * 46,
+        )
+        aggregate = instructions.aggregate_proposal_votes(
+            PROGRAM, backend_authority=backend.pubkey(), market=self.market, likes=10, dislikes=0
+        )
+        approve = instructions.approve_proposal(PROGRAM, admin=admin, market=self.market)
+        activate = instructions.activate_market(PROGRAM, authority=admin, market=self.market)
+        for payer, step in (
+            (self._admin, create),
+            (backend, aggregate),
+            (self._admin, approve),
+            (self._admin, activate),
+            # Away from the balance, where the program refuses the smallest buys.
+            (self._admin, self._buy(admin, SOL)),
+        ):
+            self.call("sendTransaction", _encoded(step, payer, self._blockhash()), _SENT)
+        for _, trader in self._traders:
+            self.call("requestAirdrop", str(trader), 1_000 * SOL)
+
+    def _buy(self, trader: Any, cost: int, outcome: bool = True) -> Instruction:
+        return instructions.buy_shares(
+            PROGRAM,
+            user=trader,
+            market=self.market,
+            protocol_fee_wallet=self._fee,
+            outcome=outcome,
+            target_cost=cost,
+        )
+
+    def trade(self, first: int, count: int) -> tuple[float, float, str]:
+        """Send trades; wall seconds and node seconds it took, and the last signature."""
+        wall = node = 0.0
+        last = ""
+        for start in range(first, first + count, BATCH):
+            recent = self._blockhash()
+            batch = []
+            for number in range(start, start + BATCH):
+                key, trader = self._traders[number % USERS]
+                buy = self._buy(trader, 2_000_000 + number, bool(number & 1))
+                params = [_encoded(buy, key, recent), _SENT]
+                batch.append(
+                    {"jsonrpc": "2.0", "id": number, "method": "sendTransaction", "params": params}
+                )
+            body = json.dumps(batch).encode()
+            cpu, begun = self.cpu_seconds(), time.perf_counter()
+            answers = self._http.post("/", content=body).json()
+            wall += time.perf_counter() - begun
+            node += self.cpu_seconds() - cpu
+            failed = [answer["error"] for answer in answers if "error" in answer]
+            if failed:
+                raise RuntimeError(failed[0])
+            last = answers[-1]["result"]
+        return wall, node, last
+
+    def cpu_seconds(self) -> float:
+        """Processor time the node has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().split()
+        return (int(fields[13]) + int(fields[14])) / _TICKS
+
+    def megabytes(self) -> float:
+        """Resident memory of the node."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def _encoded(instruction: Instruction, payer: Keypair, recent: Hash) -> str:
+    message = MessageV0.try_compile(payer.pubkey(), [instruction], [], recent)
+    return base64.b64encode(bytes(VersionedTransaction(message, [payer]))).decode()
+
+
+@contextmanager
+def running_chain() -> Iterator[Chain]:
+    """A throw-away node with the machine's clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        command = [sys.executable, "-m", "localnet", "--port", "0", "--no-webhook"]
+        process = subprocess.Popen(
+            [*command, "--state", str(state)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            yield Chain(process.stdout.readline().split()[1], state, process)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def localnet_trades(quick: bool) -> Row:
+    """Signed trades in a second of one core."""
+    count = 2_000 if quick else 20_000
+    with running_chain() as chain:
+        chain.trade(0, BATCH)
+        before = chain.cpu_seconds()
+        wall, _, _ = chain.trade(BATCH, count)
+        # All the node did meanwhile counts, the closing of slots too.
+        value = round(count / (chain.cpu_seconds() - before))
+    rival = f"{count} trades in {wall:.1f} s of waiting for answers"
+    return Row("localnet_trades", value, "trades/cpu s", GOAL_TRADES, rival, value >= GOAL_TRADES)
+
+
+def localnet_memory(quick: bool) -> Row:
+    """How much memory grows from the first tenth of many trades to the last; all answerable."""
+    count = 10_000 if quick else 100_000
+    with running_chain() as chain:
+        _, _, early = chain.trade(0, count // 10)
+        first = chain.megabytes()
+        _, _, late = chain.trade(count // 10, count - count // 10)
+        last = chain.megabytes()
+        time.sleep(1)
+        options = {"maxSupportedTransactionVersion": 0, "commitment": "confirmed"}
+        if not all(chain.call("getTransaction", text, options) for text in (early, late)):
+            raise AssertionError("a trade is not in the history")
+        counted = chain.call("getTransactionCount", {"commitment": "processed"})
+        if counted < count:
+            raise AssertionError(f"{counted} of {count} transactions counted")
+    growth = round(last / first - 1, 3)
+    rival = f"{first:.0f} MB after {count // 10} trades, {last:.0f} MB after {count}"
+    return Row("localnet_memory", growth, "growth", GOAL_GROWTH, rival, growth <= GOAL_GROWTH)
