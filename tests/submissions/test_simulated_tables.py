@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from tests.submissions import simulation
-from tests.submissions.simulation import Attempt, Intent, Transaction, simulate
+from tests.submissions.simulated_chain import Transaction
+from tests.submissions.simulation import Attempt, Intent, simulate
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import ops
 from zmart_pipelines.submissions import attempts, intents, lease, machine, recording
