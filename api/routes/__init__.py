@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 from api.routes import (
     discussions,
     drafts,
+    front,
     health,
     live,
     markets,
@@ -20,6 +21,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     live.live,
     *health.HANDLERS,
     *markets.HANDLERS,
+    *front.HANDLERS,
     *drafts.HANDLERS,
     *trades.HANDLERS,
     *transactions.HANDLERS,

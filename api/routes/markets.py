@@ -1,9 +1,9 @@
-"""Markets: the list, one of them, and what the front pages show."""
+"""Markets: the list, one of them, its figures and prices."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from litestar import get
@@ -22,19 +22,7 @@ from api.dependencies import (
 from api.errors import invalid, not_found
 from api.requests import Category
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.store.queries import activity, markets, statistics
-
-LAMPORTS = 1_000_000_000
-TRENDING_POOL = 20
-TOP_CATEGORIES = 6
-_EMOJI = {
-    "crypto": "₿",
-    "sports": "⚽",
-    "politics": "🏛️",
-    "science": "🔬",
-    "entertainment": "🎬",
-    "other": "✨",
-}
+from zmart_pipelines.store.queries import markets, statistics
 
 
 class MarketList(msgspec.Struct, frozen=True):
@@ -44,63 +32,6 @@ class MarketList(msgspec.Struct, frozen=True):
     count: int
     offset: int
     limit: int
-
-
-class ActivityItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the activity feed; ``user`` is shortened, ``amount`` is text with unit."""
-
-    id: str
-    type: str
-    user: str
-    user_wallet: str
-    action: str
-    market: str
-    marketId: str  # noqa: N815 - the clients' name
-    time: str | None
-    amount: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class ActivityFeed(msgspec.Struct, frozen=True):
-    """What happened lately, the newest first."""
-
-    activities: list[ActivityItem]
-    count: int
-
-
-class TrendingMarket(msgspec.Struct, frozen=True, rename="camel"):
-    """An active market by its last day; ``volume24h`` in SOL, ``change24h`` in percent."""
-
-    id: str
-    question: str
-    yes_price: float
-    change24h: float
-    volume24h: float
-    unique_traders: int
-    trending_score: float
-
-
-class TrendingList(msgspec.Struct, frozen=True):
-    """The liveliest active markets."""
-
-    trending: list[TrendingMarket]
-    count: int
-
-
-class CategoryCount(msgspec.Struct, frozen=True):
-    """A category; ``trend`` compares the markets of the last day with the day before."""
-
-    id: str
-    name: str
-    count: int
-    emoji: str
-    trend: str
-
-
-class CategoryList(msgspec.Struct, frozen=True):
-    """The fullest categories."""
-
-    categories: list[CategoryCount]
-    count: int
 
 
 class RelatedMarket(msgspec.Struct, frozen=True, rename="camel"):
@@ -182,7 +113,7 @@ def state_number(text: str | None) -> int | None:
     raise invalid("state", f"must be one of {names}, or 0 to {len(MarketState) - 1}")
 
 
-def _now(conn: Connection) -> int:
+def now(conn: Connection) -> int:
     """The end of the last day: now, or the chain's time where that is ahead."""
     return max(int(time.time()), markets.last_chain_time(conn))
 
@@ -224,86 +155,6 @@ async def detail(database: TheDatabase, market: Market) -> shapes.Market:
     return await database.read(lambda conn: shapes.market(existing(conn, key)))
 
 
-def _activity_item(row: activity.Activity) -> ActivityItem:
-    wallet = identifiers.base58_key(row.user)
-    side = "YES" if row.outcome else "NO"
-    if row.type == "trade":
-        verb = "bought" if row.trade_type == "buy" else "sold"
-        action = f"{verb} {side}"
-    elif row.type == "resolution":
-        action = f"proposed {side}"
-    else:
-        action = "created"
-    return ActivityItem(
-        id=f"{row.type}:{row.id}",
-        type=row.type,
-        user=f"{wallet[:6]}...{wallet[-4:]}",
-        user_wallet=wallet,
-        action=action,
-        market=row.question,
-        marketId=row.market_id.hex(),
-        time=shapes.chain_time(row.at),
-        amount=msgspec.UNSET if row.amount is None else f"{row.amount / LAMPORTS:.2f} SOL",
-    )
-
-
-@get("/api/markets/activity", operation_id="listActivity", tags=["markets"], responses=READS)
-async def feed(
-    database: TheDatabase,
-    limit: Limit = 20,
-    type_: Annotated[
-        Literal["trade", "resolution", "creation"] | None, QueryParameter(name="type")
-    ] = None,
-) -> ActivityFeed:
-    """The latest trades, resolutions and creations."""
-    rows = await database.read(lambda conn: activity.latest(conn, type_=type_, limit=limit))
-    items = [_activity_item(row) for row in rows]
-    return ActivityFeed(items, len(items))
-
-
-def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
-    volume = row.volume_last_day / LAMPORTS
-    change = 100 * (row.price_yes - row.price_day_ago) / row.price_day_ago
-    return TrendingMarket(
-        id=row.market_id.hex(),
-        question=row.question,
-        yes_price=shapes.fraction(row.price_yes),
-        change24h=round(change, 2),
-        volume24h=volume,
-        unique_traders=row.unique_traders,
-        trending_score=round(0.6 * volume + 0.4 * row.unique_traders, 6),
-    )
-
-
-@get("/api/markets/trending", operation_id="listTrending", tags=["markets"], responses=READS)
-async def trending(database: TheDatabase, limit: Limit = 3) -> TrendingList:
-    """Active markets by volume and traders of the last 24 hours."""
-    pool = max(limit, TRENDING_POOL)
-    rows = await database.read(lambda conn: statistics.trending(conn, _now(conn), limit=pool))
-    items = sorted(map(_trending, rows), key=lambda item: -item.trending_score)[:limit]
-    return TrendingList(items, len(items))
-
-
-def _category(row: markets.Category) -> CategoryCount:
-    before, last = row.created_day_before, row.created_last_day
-    change = 100 * (last - before) // before if before else 100 * min(last, 1)
-    return CategoryCount(
-        id=row.category,
-        name=row.category.capitalize(),
-        count=row.markets,
-        emoji=_EMOJI[row.category],
-        trend=f"{change:+d}%",
-    )
-
-
-@get("/api/markets/categories", operation_id="listCategories", tags=["markets"], responses=READS)
-async def categories(database: TheDatabase) -> CategoryList:
-    """Categories with their numbers of markets."""
-    rows = await database.read(lambda conn: markets.categories(conn, _now(conn)))
-    items = [_category(row) for row in rows[:TOP_CATEGORIES]]
-    return CategoryList(items, len(items))
-
-
 @get(
     "/api/markets/{market:str}/related",
     operation_id="listRelated",
@@ -339,7 +190,7 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
 
     def read(conn: Connection) -> MarketFigures:
         market_id = id_of(conn, key)
-        row = statistics.of_market(conn, market_id, _now(conn))
+        row = statistics.of_market(conn, market_id, now(conn))
         return MarketFigures(
             market_id.hex(),
             TradingFigures(
@@ -387,9 +238,6 @@ async def price_history(database: TheDatabase, market: Market, limit: Limit = 10
 HANDLERS = [
     find,
     detail,
-    feed,
-    trending,
-    categories,
     related,
     stats,
     price_history,

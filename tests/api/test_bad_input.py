@@ -12,12 +12,13 @@ from solders.keypair import Keypair
 
 from api.app import create_app
 from api.bodies import MAX_BODY
+from tests.api.seed import wallet
 from tests.api.wallets import signed_in
 from zmart_pipelines.settings import Settings
 
 Client = TestClient[Litestar]
 MARKET = "ab" * 32
-WALLET = str(Keypair().pubkey())
+WALLET = str(wallet(1).pubkey())
 
 _NEW = {
     "question": "Will it rain in Ghent tomorrow?",
