@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from tests.ledger.conftest import Feed, differences, hashes
 from tests.ledger.recorded import (
@@ -27,7 +28,7 @@ from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role, act_as, engine
+from zmart_pipelines.store.engine import Role, act_as, engine, execute
 from zmart_pipelines.store.queries import health, markets, trades
 from zmart_pipelines.store.tables import chain as tables
 from zmart_pipelines.store.tables import community, market
@@ -487,3 +488,26 @@ def test_the_configuration_s_history_is_kept(db: Engine, feed: Feed) -> None:
             select(history_.c.protocol_fee_bps).order_by(history_.c.slot, history_.c.index_in_block)
         ).scalars()
         assert list(fees) == [300, 300, 1]
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001", "23505"])
+def test_a_collision_is_tried_again_and_other_errors_are_not(db: Engine, code: str) -> None:
+    tries: list[int] = []
+
+    def collide(conn: Connection) -> str:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            execute(conn, f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$")
+        return "done"
+
+    assert in_transaction(db, collide) == "done"
+    assert len(tries) == 3
+    tries.clear()
+
+    def fail(conn: Connection) -> None:
+        tries.append(1)
+        execute(conn, "SELECT 1 / 0")
+
+    with pytest.raises(DBAPIError, match="division by zero"):
+        in_transaction(db, fail)
+    assert len(tries) == 1

@@ -168,8 +168,23 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     with db.begin() as conn:
         (gap,) = health.gaps(conn)
         assert gap.attempts == 1
-        conn.execute(update(tables.gaps).values(retry_at=tables.gaps.c.opened_at))
     assert {one.class_ for one in compare(db, ChainReader(stage.rpc, PROGRAM)).serious} == {"drift"}
+    # While the market moves on, nothing is said for certain.
+    stage.buy(stage.market_ids[0], user=2)
+    stage.step(2)
+    poll_confirmed(db, flaky, settings, seconds=30)
+    report = compare(
+        db,
+        ChainReader(stage.rpc, PROGRAM),
+        catch_up=lambda: read_finalized_window(db, flaky, settings),
+    )
+    assert {one.class_ for one in report.differences} == {"in_motion"}
+    assert report.serious == ()
+    with db.begin() as conn:
+        (gap,) = health.gaps(conn)
+        assert gap.retry_at > gap.opened_at
+        conn.execute(update(tables.gaps).values(retry_at=tables.gaps.c.opened_at))
+    stage.chain.control.finalize()
     healed = read_finalized_window(db, stage.rpc, settings)
     assert healed.gaps_closed == 1
     agrees(db, stage)
@@ -376,16 +391,18 @@ def test_catching_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings)
 
 
 class Paged:
-    """A node's listing, with any order inside a slot."""
+    """A node's listing; with dice, in another order inside a slot at each call."""
 
-    def __init__(self, rows: Sequence[SignatureInfo]) -> None:
+    def __init__(self, rows: Sequence[SignatureInfo], dice: random.Random | None = None) -> None:
         self.rows = list(rows)
-        self.pages = 0
+        self.dice = dice
 
     def signatures_for_address(
         self, _address: object, *, before: bytes | None, limit: int, **_options: object
     ) -> list[SignatureInfo]:
-        self.pages += 1
+        if self.dice is not None:
+            self.dice.shuffle(self.rows)
+            self.rows.sort(key=lambda row: -row.slot)
         start = 0
         if before is not None:
             start = 1 + [row.signature for row in self.rows].index(before)
@@ -422,3 +439,25 @@ def test_windows_are_whole_at_every_page_edge(page_size: int) -> None:
         max_pages=1,
     )
     assert closed == (page_size == 1000)
+
+
+@pytest.mark.parametrize("page_size", [5, 6, 9])
+def test_the_order_inside_a_slot_may_change_between_pages(page_size: int) -> None:
+    dice = random.Random(page_size)
+    rows = [
+        SignatureInfo(signature(slot, place), slot, None, None, None, "finalized")
+        for slot in range(60, 0, -1)
+        for place in range(dice.choice((1, 2, 3, 4)))
+    ]
+    for seed in range(50):
+        node: Any = Paged(rows, random.Random(seed))
+        found, closed = list_window(
+            node,
+            PROGRAM,
+            first_slot=1,
+            commitment="finalized",
+            min_context_slot=60,
+            page_size=page_size,
+        )
+        assert closed
+        assert {row.signature for row in found} == {row.signature for row in rows}

@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from tests.store.conftest import Engines
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.stream import Frame
+
+Append = Callable[[Connection, list[Frame]], list[int]]
 
 WRITERS = 8
 SECONDS = 3.0
@@ -75,7 +79,7 @@ def test_pruning_keeps_the_sequence(engines: Engines) -> None:
             stream.prune(conn, 0)
 
 
-def race(engine: Engine, append: object) -> tuple[list[int], list[int]]:
+def race(engine: Engine, append: Append) -> tuple[list[int], list[int]]:
     """Eight writers against one reader by position: what was written, what the reader saw.
 
     Writers dawdle between taking their position and committing, as busy ones do.
@@ -90,7 +94,7 @@ def race(engine: Engine, append: object) -> tuple[list[int], list[int]]:
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             with engine.connect() as conn:
-                positions = append(conn, frames(dice, number))  # type: ignore[operator]
+                positions = append(conn, frames(dice, number))
                 time.sleep(dice.random() * 0.004)
                 conn.commit()
             with lock:
@@ -108,15 +112,15 @@ def race(engine: Engine, append: object) -> tuple[list[int], list[int]]:
             if finished and not found:
                 return
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
-    for one in writers:
-        one.start()
-    for one in writers:
-        one.join()
-    done.set()
-    reader.join()
+    with ThreadPoolExecutor(WRITERS + 1) as pool:
+        reader = pool.submit(read)
+        writers = [pool.submit(write, number) for number in range(WRITERS)]
+        try:
+            for one in writers:
+                one.result()
+        finally:
+            done.set()
+        reader.result()
     return sorted(written), seen
 
 
@@ -133,8 +137,17 @@ def test_eight_writers_at_once_and_no_frame_is_skipped(engines: Engines) -> None
             heads[frame.channel] = frame.position
 
 
-def test_without_the_lock_the_same_race_loses_frames(engines: Engines) -> None:
-    """The control: positions from a sequence, without the lock, are seen with holes."""
+def test_without_the_lock_writers_collide(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the key of the table refuses what the lock prevents."""
+    monkeypatch.setattr(stream, "lock", lambda *_: None)
+    with pytest.raises(IntegrityError):
+        race(engines[Role.PIPELINES], stream.append)
+
+
+def test_with_a_sequence_and_no_lock_the_same_race_loses_frames(engines: Engines) -> None:
+    """The other control, the usual way to do it: positions are seen with holes."""
     with engines[Role.OWNER].begin() as conn:
         conn.execute(text("CREATE SEQUENCE ops.trap"))
         conn.execute(text("GRANT USAGE ON ops.trap TO zmart_pipelines"))

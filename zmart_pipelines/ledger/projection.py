@@ -17,7 +17,7 @@ from zmart_pipelines.ledger.sources import Commitment
 from zmart_pipelines.ledger.state import Fault, MarketRow, PlacedEvent, Projection
 from zmart_pipelines.ledger.timeline import UNKNOWN_INDEX, Place, Timeline
 from zmart_pipelines.program.events import SharesBought, SharesSold, WinningsClaimed
-from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import market as tables
 
 
@@ -225,7 +225,7 @@ def _record_misfits(
     faults: list[Fault] = [fault for one in folded.values() for fault in one.faults]
     if replaced:
         misfits = list({fault.place.signature for fault in faults})
-        driver(conn).execute(_CLOSE_MISFITS, [misfits, list(replaced)])
+        execute(conn, _CLOSE_MISFITS, misfits, list(replaced))
     records.open_gaps(
         conn,
         [

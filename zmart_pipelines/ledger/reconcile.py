@@ -23,7 +23,7 @@ from zmart_pipelines.ledger.state import Projection
 from zmart_pipelines.ledger.timeline import Timeline
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.store.bulk import insert_rows
-from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain, market, ops
 
 DriftClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
@@ -192,12 +192,13 @@ def _broken(conn: Connection) -> set[bytes]:
     """Markets that a transaction with a quarantined event concerns."""
     table = market.markets
     known = conn.execute(select(table.c.market_id, table.c.address)).all()
-    cursor = driver(conn).execute(
+    found = execute(
+        conn,
         _BROKEN,
-        [[row.market_id for row in known], [str(Pubkey(row.address)) for row in known]],
-        binary=True,
+        [row.market_id for row in known],
+        [str(Pubkey(row.address)) for row in known],
     )
-    return {row[0] for row in cursor}
+    return set(found.scalars())
 
 
 _EXPLAINED = """
@@ -225,7 +226,7 @@ def _close_explained(conn: Connection, slot: int, differing: set[bytes]) -> None
 
     :param differing: addresses of the markets that do not agree.
     """
-    driver(conn).execute(_EXPLAINED, [slot, [str(Pubkey(one)) for one in differing]])
+    execute(conn, _EXPLAINED, slot, [str(Pubkey(one)) for one in differing])
 
 
 def _class(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from zmart_pipelines.ledger.decode import LedgerEvent, Reading, readable
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.ledger.timeline import CONFIG_EVENTS
 from zmart_pipelines.program.events import event_name
 from zmart_pipelines.store.bulk import insert_rows
-from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain
 
 Key = tuple[bytes, bytes]  # signature, digest
@@ -42,7 +42,7 @@ FOR NO KEY UPDATE
 
 def live(conn: Connection, signatures: Collection[bytes]) -> dict[bytes, Live]:
     """The readings that count, by signature, held until the transaction ends."""
-    rows = driver(conn).execute(_LIVE, [list(signatures)], binary=True)
+    rows = execute(conn, _LIVE, list(signatures))
     return {
         row[0]: Live(row[1], Commitment(row[2]), Source(row[3]), row[4], row[5]) for row in rows
     }
@@ -201,17 +201,16 @@ def climb(
     conn: Connection, readings: Sequence[Reading], *, source: Source, commitment: Commitment
 ) -> None:
     """Raise stored readings to ``commitment`` and fill in what they tell anew."""
-    driver(conn).execute(
+    execute(
+        conn,
         _CLIMB,
-        [
-            commitment.value,
-            int(source),
-            commitment.value,
-            [reading.signature for reading in readings],
-            [reading.digest for reading in readings],
-            [reading.index_in_block for reading in readings],
-            [reading.block_time for reading in readings],
-        ],
+        commitment.value,
+        int(source),
+        commitment.value,
+        [reading.signature for reading in readings],
+        [reading.digest for reading in readings],
+        [reading.index_in_block for reading in readings],
+        [reading.block_time for reading in readings],
     )
 
 
@@ -219,14 +218,14 @@ def spread(conn: Connection, signatures: Collection[bytes]) -> Moved:
     """Bring the events and projected rows of these transactions to their commitment."""
     if not signatures:
         return NOTHING_MOVED
-    sent = [list(signatures)]
-    rows = driver(conn).execute(_SPREAD, sent, binary=True).fetchall()
+    sent = list(signatures)
+    rows = execute(conn, _SPREAD, sent).all()
     for table in ("trades", "claims", "chain_votes"):
-        driver(conn).execute(_SPREAD_TRADES.format(table=table), sent)
+        execute(conn, _SPREAD_TRADES.format(table=table), sent)
     return _moved(rows)
 
 
-def _moved(rows: Iterable[tuple[bytes | None, str | None, bool]]) -> Moved:
+def _moved(rows: Iterable[Row[*tuple[Any, ...]]]) -> Moved:
     market_ids: set[bytes] = set()
     replaced: set[bytes] = set()
     configuration = False
@@ -260,9 +259,9 @@ def orphan(conn: Connection, keys: Collection[Key]) -> tuple[set[bytes], Moved]:
     if not keys:
         return set(), NOTHING_MOVED
     sent = [[key[0] for key in keys], [key[1] for key in keys]]
-    gone = driver(conn).execute(_ORPHAN, sent, binary=True).fetchall()
+    gone = execute(conn, _ORPHAN, *sent).all()
     sent = [[row[0] for row in gone], [row[1] for row in gone]]
-    rows = driver(conn).execute(_ORPHAN_EVENTS, sent, binary=True).fetchall()
+    rows = execute(conn, _ORPHAN_EVENTS, *sent).all()
     return {row[0] for row in gone}, _moved(rows)
 
 
@@ -284,8 +283,7 @@ class Concerned(NamedTuple):
 
 def concerned(conn: Connection, signatures: Collection[bytes]) -> Concerned:
     """What the events that count of these transactions concern."""
-    sent = [list(_CONFIG_EVENTS), list(signatures)]
-    rows = driver(conn).execute(_CONCERNED, sent, binary=True).fetchall()
+    rows = execute(conn, _CONCERNED, list(_CONFIG_EVENTS), list(signatures)).all()
     return Concerned(
         {row[0] for row in rows if row[0] is not None},
         {bytes(Pubkey.from_string(row[1])) for row in rows if row[1] is not None},
@@ -308,8 +306,8 @@ def adopt_claims(conn: Connection, addresses: Mapping[bytes, bytes]) -> set[byte
     """
     if not addresses:
         return set()
-    sent = [list(addresses), [str(Pubkey(address)) for address in addresses.values()]]
-    return {row[0] for row in driver(conn).execute(_ADOPT, sent, binary=True)}
+    texts = [str(Pubkey(address)) for address in addresses.values()]
+    return set(execute(conn, _ADOPT, list(addresses), texts).scalars())
 
 
 _OPEN_GAPS = """
@@ -342,18 +340,17 @@ def open_gaps(conn: Connection, gaps: Iterable[Gap]) -> None:
         key=lambda gap: (gap.signature, gap.kind),
     )
     if rows:
-        driver(conn).execute(
+        execute(
+            conn,
             _OPEN_GAPS,
-            [
-                [gap.signature for gap in rows],
-                [gap.kind for gap in rows],
-                [gap.slot for gap in rows],
-                [gap.reason for gap in rows],
-            ],
+            [gap.signature for gap in rows],
+            [gap.kind for gap in rows],
+            [gap.slot for gap in rows],
+            [gap.reason for gap in rows],
         )
 
 
 def close_gaps(conn: Connection, signatures: Collection[bytes], kinds: Collection[str]) -> None:
     """Close the open gaps of these kinds of these transactions."""
     if signatures:
-        driver(conn).execute(_CLOSE_GAPS, [list(signatures), list(kinds)])
+        execute(conn, _CLOSE_GAPS, list(signatures), list(kinds))

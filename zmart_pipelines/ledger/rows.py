@@ -33,7 +33,7 @@ from zmart_pipelines.ledger.timeline import (
 )
 from zmart_pipelines.program.events import Event, decode_event
 from zmart_pipelines.store.bulk import insert_rows, upsert_rows
-from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import market as tables
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -84,8 +84,8 @@ def market_events(
     found: dict[bytes, list[Stored]] = {market_id: [] for market_id in market_ids}
     if not found:
         return found
-    cursor = driver(conn).execute(_OF_MARKETS, [list(found), until_slot], binary=True)
-    for signature, log_index, slot, index, raw, instruction, market_id, commitment in cursor:
+    stored = execute(conn, _OF_MARKETS, list(found), until_slot)
+    for signature, log_index, slot, index, raw, instruction, market_id, commitment in stored:
         placed = PlacedEvent(
             place_of(signature, log_index, slot, index),
             decode_event(raw),
@@ -99,10 +99,10 @@ def market_events(
 def configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
     """All events that count of the configuration, in no order."""
     names = [event.__name__ for event in CONFIG_EVENTS]
-    cursor = driver(conn).execute(_OF_CONFIGURATION, [names, _ANY_SLOT], binary=True)
+    stored = execute(conn, _OF_CONFIGURATION, names, _ANY_SLOT)
     return [
         (place_of(signature, log_index, slot, index), decode_event(raw))
-        for signature, log_index, slot, index, raw, *_ in cursor
+        for signature, log_index, slot, index, raw, *_ in stored
     ]
 
 
@@ -183,10 +183,8 @@ def positions(
     found: dict[bytes, dict[bytes, PositionRow]] = defaultdict(dict)
     if holders:
         sent = [[pair[0] for pair in holders], [pair[1] for pair in holders]]
-        cursor = driver(conn).execute(_POSITIONS, sent, binary=True)
-        names = [column.name for column in cursor.description or ()]
-        for values in cursor:
-            row = _row(PositionRow, dict(zip(names, values, strict=True)))
+        for values in execute(conn, _POSITIONS, *sent).mappings():
+            row = _row(PositionRow, values)
             found[row.market_id][row.user] = row
     return found
 
@@ -218,9 +216,9 @@ GROUP BY market_id
 
 def market_commitments(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Commitment]:
     """The lowest commitment among each market's events."""
-    cursor = driver(conn).execute(_COMMITMENTS, [list(market_ids)])
+    lowest = execute(conn, _COMMITMENTS, list(market_ids))
     return dict.fromkeys(market_ids, Commitment.FINALIZED) | {
-        market_id: Commitment(commitment) for market_id, commitment in cursor
+        market_id: Commitment(commitment) for market_id, commitment in lowest
     }
 
 
@@ -235,9 +233,8 @@ def settle(conn: Connection, market_ids: Collection[bytes]) -> None:
     """Bring markets whose events only climbed to their commitment."""
     if market_ids:
         commitments = market_commitments(conn, market_ids)
-        driver(conn).execute(
-            _SETTLE, [list(commitments), [value.value for value in commitments.values()]]
-        )
+        levels = [commitment.value for commitment in commitments.values()]
+        execute(conn, _SETTLE, list(commitments), levels)
 
 
 def write(

@@ -15,7 +15,7 @@ from sqlalchemy import Boolean, Column, Connection, LargeBinary, Table, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
-from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables.base import COMMITMENT
 
 _dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -58,7 +58,7 @@ def sent_rows(table: Table, columns: tuple[str, ...]) -> Composed:
 
 
 @lru_cache(maxsize=64)
-def _insert(table: Table, columns: tuple[str, ...], tail: str) -> bytes:
+def _insert(table: Table, columns: tuple[str, ...], tail: str) -> str:
     return (
         SQL("INSERT INTO {} ({}) {} {}")
         .format(
@@ -67,12 +67,12 @@ def _insert(table: Table, columns: tuple[str, ...], tail: str) -> bytes:
             sent_rows(table, columns),
             SQL(tail),
         )
-        .as_bytes(None)
+        .as_string(None)
     )
 
 
 @lru_cache(maxsize=64)
-def _upsert(table: Table, columns: tuple[str, ...]) -> bytes:
+def _upsert(table: Table, columns: tuple[str, ...]) -> str:
     key = [column.name for column in table.primary_key]
     sets = [
         SQL("{0} = excluded.{0}").format(Identifier(name)) for name in columns if name not in key
@@ -86,7 +86,7 @@ def _upsert(table: Table, columns: tuple[str, ...]) -> bytes:
             _names(key),
             SQL(", ").join(sets),
         )
-        .as_bytes(None)
+        .as_string(None)
     )
 
 
@@ -105,14 +105,12 @@ def insert_rows(
     if not rows:
         return []
     columns = tuple(rows[0])
-    cursor = driver(conn).execute(
-        _insert(table, columns, tail), _arrays(rows, columns), binary=True
-    )
-    return cursor.fetchall() if cursor.description else []
+    result = execute(conn, _insert(table, columns, tail), *_arrays(rows, columns))
+    return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def upsert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or give those that are there (by primary key) the new values."""
     if rows:
         columns = tuple(rows[0])
-        driver(conn).execute(_upsert(table, columns), _arrays(rows, columns), binary=True)
+        execute(conn, _upsert(table, columns), *_arrays(rows, columns))

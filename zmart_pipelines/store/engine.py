@@ -10,8 +10,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    CursorResult,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -69,6 +78,7 @@ def engine(
         max_overflow=max_overflow,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": role.value,
@@ -87,17 +97,11 @@ def engine(
     return made
 
 
-def driver(conn: Connection) -> psycopg.Connection[tuple[Any, ...]]:
-    """The psycopg connection beneath, in the same transaction: for statements that send
-    arrays in binary (``%b``), which SQLAlchemy does not offer.
+def execute(conn: Connection, query: str, *parameters: Any) -> CursorResult[*tuple[Any, ...]]:
+    """Run SQL in psycopg's own style: ``%b`` sends a parameter in binary, which is what makes
+    arrays fast and which SQLAlchemy does not offer. Errors are SQLAlchemy's.
     """
-    connection = conn.connection.driver_connection
-    if not isinstance(connection, psycopg.Connection):
-        raise TypeError("the engine must use psycopg")
-    # SQLAlchemy begins its transaction with the first statement of its own.
-    if not conn.in_transaction():
-        conn.begin()
-    return connection
+    return conn.exec_driver_sql(query, parameters)
 
 
 def act_as(conn: Connection, wallet: bytes | None) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import redis
 from sqlalchemy import Connection, delete, func, select
 
-from zmart_pipelines.store.engine import driver
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.locks import STREAM, lock
 from zmart_pipelines.store.tables import ops
 
@@ -93,16 +93,14 @@ def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
     if not frames:
         return []
     lock(conn, STREAM)
-    rows = driver(conn).execute(
+    positions = execute(
+        conn,
         _APPEND,
-        (
-            [frame.channel for frame in frames],
-            [frame.type for frame in frames],
-            [msgspec.json.encode(frame.payload).decode() for frame in frames],
-        ),
-        binary=True,
+        [frame.channel for frame in frames],
+        [frame.type for frame in frames],
+        [msgspec.json.encode(frame.payload).decode() for frame in frames],
     )
-    return sorted(position for (position,) in rows)
+    return sorted(positions.scalars())
 
 
 def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from alembic import op
 
-from zmart_pipelines.store.engine import driver
-
 revision = "0001"
 down_revision = None
 
@@ -19,7 +17,9 @@ _PARTS = ("roles", "chain", "market", "voting", "community", "ops", "rules", "pr
 
 def upgrade() -> None:
     # Past SQLAlchemy, which would read "%" in a script as a parameter's mark.
-    connection = driver(op.get_bind())
+    connection = op.get_bind().connection.driver_connection
+    if connection is None:
+        raise RuntimeError("the connection is closed")
     for part in _PARTS:
         file = Path(__file__).parent.parent / "sql" / f"{revision}_{part}.sql"
         connection.execute(file.read_text(encoding="utf-8"))
