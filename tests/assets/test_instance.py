@@ -18,11 +18,9 @@ PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
 
 @pytest.fixture
 def instance(
-    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    with psycopg.connect(postgres_url, autocommit=True) as conn:
-        conn.execute("CREATE SCHEMA IF NOT EXISTS dagster")
-    url = urlsplit(postgres_url)
+    url = urlsplit(database)
     for name, value in {
         "DAGSTER_PG_HOST": url.hostname,
         "DAGSTER_PG_PORT": url.port,
@@ -35,15 +33,11 @@ def instance(
     shutil.copy(ROOT / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as loaded:
         yield loaded
-    with psycopg.connect(postgres_url, autocommit=True) as conn:
-        conn.execute("DROP SCHEMA dagster CASCADE")
 
 
-def test_tables_lie_in_schema_dagster_alone(
-    instance: dg.DagsterInstance, postgres_url: str
-) -> None:
+def test_tables_lie_in_schema_dagster_alone(instance: dg.DagsterInstance, database: str) -> None:
     assert instance.get_runs_count() == 0
-    with psycopg.connect(postgres_url) as conn:
+    with psycopg.connect(database) as conn:
         rows = conn.execute(
             "SELECT schemaname, count(*) FROM pg_tables"
             " WHERE tablename IN ('runs', 'event_logs', 'job_ticks') GROUP BY 1"
@@ -56,6 +50,38 @@ def test_events_can_be_written(instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey(["market", "state"])
     instance.report_runless_asset_event(dg.AssetMaterialization(key))
     assert instance.get_latest_materialization_event(key) is not None
+
+
+def test_connections_are_kept(instance: dg.DagsterInstance, database: str, tmp_path: Path) -> None:
+    """Dagster makes an instance per tick, and by itself a login per statement."""
+
+    def sessions() -> int:
+        with psycopg.connect(database) as conn:
+            conn.execute("SELECT pg_stat_clear_snapshot()")
+            row = conn.execute(
+                "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    key = dg.AssetKey(["market", "state"])
+    instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    before = sessions()
+    for _ in range(20):
+        with dg.DagsterInstance.from_config(str(tmp_path)) as another:
+            another.report_runless_asset_event(dg.AssetMaterialization(key))
+            assert another.get_runs_count() == 0
+    assert sessions() - before < 10
+
+
+def test_a_restart_of_postgres_is_survived(instance: dg.DagsterInstance, database: str) -> None:
+    assert instance.get_runs_count() == 0
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert instance.get_runs_count() == 0
 
 
 def test_queue_and_limits(instance: dg.DagsterInstance) -> None:
