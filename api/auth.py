@@ -48,10 +48,13 @@ def read_proof(
     """
     if message is None and signature is None and wallet is None:
         message, signature, wallet = _from_header(request.headers.get("authorization"))
-    for field, value in (("message", message), ("signature", signature), ("wallet", wallet)):
-        if value is None:
-            raise unauthorized(f"{field} is missing", FieldError(field, "is missing"))
-    assert message is not None and signature is not None and wallet is not None  # noqa: PT018, S101
+    if message is None or signature is None or wallet is None:
+        parts = {"message": message, "signature": signature, "wallet": wallet}
+        absent = [name for name, value in parts.items() if value is None]
+        raise unauthorized(
+            f"{', '.join(absent)} missing: sign a message with your wallet and send all three",
+            *(FieldError(name, "is missing") for name in absent),
+        )
     if len(message) > MAX_MESSAGE:
         raise invalid("message", f"is longer than {MAX_MESSAGE} characters")
     return Proof(message, identifiers.signature(signature), identifiers.wallet(wallet))
@@ -59,12 +62,7 @@ def read_proof(
 
 def _from_header(header: str | None) -> tuple[str | None, str | None, str | None]:
     if header is None:
-        raise unauthorized(
-            "Sign a message with your wallet and send message, signature and wallet",
-            FieldError("message", "is missing"),
-            FieldError("signature", "is missing"),
-            FieldError("wallet", "is missing"),
-        )
+        return None, None, None
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "signature":
         raise unauthorized("Authorization must have the scheme Signature")

@@ -12,6 +12,7 @@ from api.drafts import touch_user
 from api.errors import ApiError, not_found
 from zmart_pipelines.store import frames, stream
 from zmart_pipelines.store.queries import discussions
+from zmart_pipelines.store.queries.rows import one
 from zmart_pipelines.store.tables import community
 
 _discussions = community.discussions
@@ -30,10 +31,9 @@ def write(conn: Connection, market_id: bytes, wallet: bytes, content: str) -> Wr
     row = conn.execute(
         insert(_discussions)
         .values(market_id=market_id, wallet=wallet, content=content)
-        .returning(_discussions.c.id)
+        .returning(_discussions)
     ).one()
-    comment = discussions.get(conn, row.id)
-    assert comment is not None  # noqa: S101 - written a moment ago
+    comment = one(discussions.Discussion, row)
     return Written(comment, _announce(conn, comment, deleted=False))
 
 

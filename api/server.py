@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from typing import Any
@@ -71,6 +72,8 @@ def serve(settings: Settings) -> None:
         log_level="info",
     )
     server = uvicorn.Server(config)
-    server.run(sockets=sockets)
+    # Once stopped, uvicorn raises the signal that stopped it again.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=sockets)
     if not server.started:
         sys.exit(1)

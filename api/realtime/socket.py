@@ -7,6 +7,7 @@ import contextlib
 import time
 import uuid
 from collections import Counter, deque
+from collections.abc import Iterator
 from typing import Any
 
 from litestar import WebSocket
@@ -55,7 +56,7 @@ class Door:
         return None
 
     @contextlib.contextmanager
-    def entered(self, socket: WebSocket[Any, Any, Any]) -> Any:
+    def entered(self, socket: WebSocket[Any, Any, Any]) -> Iterator[None]:
         """Count the socket while the block runs."""
         address = _address(socket)
         self._open[address] += 1

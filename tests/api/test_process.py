@@ -106,18 +106,21 @@ def test_two_ports_and_any_path_of_the_second(api: RunningApi, ledger: Engine) -
     assert closed.value.rcvd.code == 1009
 
 
-def test_it_stops_within_ten_seconds_with_sockets_open(api: RunningApi, ledger: Engine) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_within_ten_seconds_with_sockets_open(
+    api: RunningApi, ledger: Engine, number: signal.Signals
+) -> None:
     reader, stalled = follow(api.socket_url()), follow(api.socket_url())
     tell(ledger, 1)
     assert json.loads(reader.recv(5))["seq"] == 1
-    seconds = api.stop(signal.SIGTERM)
+    seconds = api.stop(number)
     assert seconds < 10
     with pytest.raises(ConnectionClosed) as closed:
         reader.recv(5)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     assert api.process is not None
-    assert api.process.returncode in (0, -signal.SIGTERM)
+    assert api.process.returncode in (0, -number)
     assert "Traceback" not in api.log.read_text()
     stalled.close()
 
