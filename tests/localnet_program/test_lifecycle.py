@@ -112,6 +112,14 @@ def test_update_config(world: World) -> None:
     assert world.data(world.config) == unchanged.pack()
 
 
+def test_the_limits_of_the_config_are_allowed(world: World) -> None:
+    world.initialize()
+    assert world.update_config((10_000, 0, 0), (10_000, 10_000), delay=1, period=1).ok
+    assert world.update_config((0, 0, 0), (0, 0)).ok
+    assert world.update_config((10_000, 0, 1)).code == 6004
+    assert world.update_config((0xFFFF, 0xFFFF, 0xFFFF)).code == 6004
+
+
 def test_pause_is_a_toggle(world: World) -> None:
     world.initialize()
     for paused in (True, False):
