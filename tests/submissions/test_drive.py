@@ -23,6 +23,7 @@ from zmart_pipelines.submissions.lease import LeaseLost
 from zmart_pipelines.submissions.plan import due
 from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import Signers, load_signers
+from zmart_pipelines.submissions.signing import SignedTransaction
 from zmart_pipelines.voting.casting import VotingClosed, cast
 
 
@@ -70,6 +71,32 @@ def test_lease_and_its_fence(world: World) -> None:
             leases.fence(conn, first)
         leases.release(conn, first)
         assert leases.acquire(conn, "c", 30) is None, "the old holder released nothing"
+
+
+def test_rows_are_their_epochs(world: World) -> None:
+    """Each update names its epoch as well: a row of a later holder is not touched."""
+    market = ready(world)
+    with world.engine.begin() as conn:
+        old = leases.acquire(conn, "a", 30)
+        assert old is not None
+        intent_rows.adopt(conn, old)
+        intent = intent_rows.open_intents(conn)[0]
+        signed = SignedTransaction(bytes([1] * 64), b"", "", 9, 5000)
+        attempt = attempt_rows.create(conn, old, intent, signed, run_id=None)
+        assert attempt is not None
+        assert attempt.market_id == market
+    expire_lease(world)
+    with world.engine.begin() as conn:
+        new = leases.acquire(conn, "b", 30)
+        assert new is not None
+        intent_rows.adopt(conn, new)
+        attempt_rows.adopt(conn, new)
+        with pytest.raises(LeaseLost, match="is not of epoch"):
+            intent_rows.update_of(conn, old, intent, "final")
+        with pytest.raises(LeaseLost, match="is not of epoch"):
+            attempt_rows.mark_sent(conn, old, attempt)
+        attempt_rows.mark_sent(conn, new, attempt)
+        intent_rows.update_of(conn, new, intent, "live")
 
 
 def test_a_takeover_waits_for_a_fenced_transaction(world: World) -> None:
