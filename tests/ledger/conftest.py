@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from sqlalchemy import Engine
 
+from tests.fixtures.localnet import Localnet
+from tests.ledger.onchain import Stage
 from tests.ledger.recorded import PROGRAM, Recorder, address
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger import compare, rows
@@ -14,6 +16,7 @@ from zmart_pipelines.ledger.compare import FieldDifference
 from zmart_pipelines.ledger.ingest import IngestResult, ingest
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.ledger.state import state_hash
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 
 Feed = Callable[..., IngestResult]
@@ -70,3 +73,13 @@ def differences(db: Engine, chain: Recorder) -> list[FieldDifference]:
                 bytes(address(market_id)),
             )
     return found
+
+
+@pytest.fixture
+def stage(localnet: Localnet) -> Stage:
+    return Stage(localnet)
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    return Settings.model_validate({"redis_url": redis_url, "poll_page_size": 12})

@@ -1,18 +1,25 @@
-"""Wallets that act on a local chain."""
+"""Wallets that act on a local chain, and what the ledger made of it."""
 
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from solders.signature import Signature
+from sqlalchemy import Engine, select
 
 from tests.fixtures.localnet import Localnet
-from tests.ledger.recorded import SOL, B, address, identity
+from tests.ledger.recorded import PROGRAM, SOL, B, address, identity
 from zmart_pipelines.chain.build import build_transaction
+from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.ledger import rebuild
+from zmart_pipelines.ledger.reconcile import compare
 from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.store.tables import chain as tables
 
 
 class Stage:
@@ -107,3 +114,35 @@ class Stage:
             if dice.random() < 0.6:
                 self.step()
         return found
+
+
+def listed(chain: Localnet) -> set[str]:
+    """Every signature of the program that the node holds at finalized, by its own listing."""
+    rows: list[dict[str, Any]] = []
+    before: str | None = None
+    while True:
+        options = {"commitment": "finalized", "limit": 1000, "before": before}
+        page = chain.result("getSignaturesForAddress", str(PROGRAM), options)
+        rows += page
+        if len(page) < 1000:
+            return {row["signature"] for row in rows}
+        before = page[-1]["signature"]
+
+
+def stored(db: Engine, *levels: str) -> set[str]:
+    with db.connect() as conn:
+        found = conn.execute(
+            select(tables.transactions.c.signature).where(
+                tables.transactions.c.commitment.in_(levels)
+            )
+        ).scalars()
+        return {str(Signature(one)) for one in found}
+
+
+def agrees(db: Engine, stage: Stage) -> None:
+    """The projection is the fold of the ledger, and both are what the accounts say."""
+    report = compare(db, ChainReader(stage.rpc, PROGRAM))
+    assert report.differences == ()
+    assert report.markets == len(stage.market_ids)
+    with db.connect() as conn:
+        assert rebuild.verify(conn, PROGRAM) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, Select, Text, cast, func, literal, null, select
@@ -38,7 +38,7 @@ class Activity(msgspec.Struct, frozen=True):
     amount: int | None
 
 
-def _trade_rows(limit: int) -> Select[tuple[object, ...]]:
+def _trade_rows(limit: int) -> Select[*tuple[Any, ...]]:
     latest = (
         select(_trades)
         .order_by(
@@ -64,7 +64,7 @@ def _trade_rows(limit: int) -> Select[tuple[object, ...]]:
     )
 
 
-def _creation_rows(limit: int) -> Select[tuple[object, ...]]:
+def _creation_rows(limit: int) -> Select[*tuple[Any, ...]]:
     return (
         select(
             func.encode(_markets.c.market_id, "hex").label("id"),
@@ -83,7 +83,7 @@ def _creation_rows(limit: int) -> Select[tuple[object, ...]]:
     )
 
 
-def _resolution_rows(limit: int) -> Select[tuple[object, ...]]:
+def _resolution_rows(limit: int) -> Select[*tuple[Any, ...]]:
     return (
         select(
             func.encode(_markets.c.market_id, "hex").label("id"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Row
@@ -12,7 +12,7 @@ from sqlalchemy import Row
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def one(cls: type[T], row: Row[tuple[object, ...]]) -> T:
+def one(cls: type[T], row: Row[*tuple[Any, ...]]) -> T:
     """The row as ``cls``, field by column name; sums of integers become ``int``."""
     values = row._mapping
     return cls(
@@ -23,6 +23,6 @@ def one(cls: type[T], row: Row[tuple[object, ...]]) -> T:
     )
 
 
-def many(cls: type[T], rows: Iterable[Row[tuple[object, ...]]]) -> list[T]:
+def many(cls: type[T], rows: Iterable[Row[*tuple[Any, ...]]]) -> list[T]:
     """The rows as ``cls``."""
     return [one(cls, row) for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -168,7 +169,7 @@ def tallies(
     conn: Connection, *, kind: str | None = None, status: str | None = None, limit: int = 1000
 ) -> list[Tally]:
     """Tallies of known markets, the latest opened first."""
-    statement: Select[tuple[object, ...]] = select(
+    statement: Select[*tuple[Any, ...]] = select(
         _tallies, QUESTION.label("question"), market.markets.c.state
     ).select_from(
         _tallies.join(market.markets, market.markets.c.market_id == _tallies.c.market_id).outerjoin(

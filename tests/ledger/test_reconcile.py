@@ -1,0 +1,165 @@
+"""Reconciliation with a real local chain: what differs is seen, classed, and mended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, update
+
+from tests.ledger.onchain import Stage, agrees
+from tests.ledger.recorded import PROGRAM
+from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transactions import from_rpc
+from zmart_pipelines.ledger import rebuild
+from zmart_pipelines.ledger.ingest import ingest
+from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window, retry_gaps
+from zmart_pipelines.ledger.reconcile import compare
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries import health
+from zmart_pipelines.store.tables import chain as tables
+
+
+class Flaky(RpcClient):
+    """A node that lists transactions but does not have all of them."""
+
+    missing: frozenset[bytes] = frozenset()
+
+    def transaction(self, signature: bytes, commitment: Any) -> bytes | None:
+        return None if signature in self.missing else super().transaction(signature, commitment)
+
+
+def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
+    db: Engine, stage: Stage, settings: Settings
+) -> None:
+    stage.open(stage.create(1))
+    lost = stage.buy(stage.market_ids[0])
+    stage.step()
+    stage.buy(stage.market_ids[0], user=1)
+    stage.chain.control.finalize()
+    flaky = Flaky(stage.chain.rpc_url, 10.0)
+    flaky.missing = frozenset({lost})
+    window = read_finalized_window(db, flaky, settings)
+    assert window.gaps == 1
+    with db.connect() as conn:
+        (gap,) = health.gaps(conn)
+    assert (gap.signature, gap.kind) == (lost, "unread")
+    report = compare(db, ChainReader(stage.rpc, PROGRAM))
+    assert {one.class_ for one in report.serious} == {"missing_event"}
+    # Still not there: the gap stays, is counted, and waits longer each time.
+    assert retry_gaps(db, flaky, settings) == 0
+    with db.begin() as conn:
+        (gap,) = health.gaps(conn)
+        assert gap.attempts == 1
+    assert {one.class_ for one in compare(db, ChainReader(stage.rpc, PROGRAM)).serious} == {"drift"}
+    # While the market moves on, nothing is said for certain.
+    stage.buy(stage.market_ids[0], user=2)
+    stage.step(2)
+    poll_confirmed(db, flaky, settings, seconds=30)
+    report = compare(
+        db,
+        ChainReader(stage.rpc, PROGRAM),
+        catch_up=lambda: read_finalized_window(db, flaky, settings),
+    )
+    assert {one.class_ for one in report.differences} == {"in_motion"}
+    assert report.serious == ()
+    with db.begin() as conn:
+        (gap,) = health.gaps(conn)
+        assert gap.retry_at > gap.opened_at
+        conn.execute(update(tables.gaps).values(retry_at=tables.gaps.c.opened_at))
+    stage.chain.control.finalize()
+    healed = read_finalized_window(db, stage.rpc, settings)
+    assert healed.gaps_closed == 1
+    agrees(db, stage)
+    with db.connect() as conn:
+        assert health.gaps(conn) == []
+        assert health.differences(conn) == []
+
+
+def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
+    db: Engine, stage: Stage, settings: Settings
+) -> None:
+    market_id = stage.create(1)
+    stage.open(market_id)
+    stage.buy(market_id)
+    stage.chain.control.finalize()
+    reader = ChainReader(stage.rpc, PROGRAM)
+    first = compare(db, reader)
+    assert {one.class_ for one in first.differences} == {"lag"}  # nothing is covered yet
+    read_finalized_window(db, stage.rpc, settings)
+    agrees(db, stage)
+    stage.buy(market_id, user=1)
+    stage.step()
+    poll_confirmed(db, stage.rpc, settings, seconds=30)
+    # The trade is confirmed, not finalized: as of the accounts' slot nothing differs.
+    assert compare(db, reader).differences == ()
+    with db.begin() as conn:
+        conn.exec_driver_sql("UPDATE market.markets SET total_volume = total_volume + 1")
+    assert compare(db, reader).differences == ()  # that row is of a later slot
+    stage.chain.control.finalize()
+    read_finalized_window(db, stage.rpc, settings)
+    report = compare(db, reader)
+    (found,) = report.serious
+    assert (found.difference.field, found.class_, found.seen) == (
+        "total_volume",
+        "missing_event",
+        1,
+    )
+    assert compare(db, reader).serious[0].class_ == "drift"
+    with db.connect() as conn:
+        (kept,) = health.differences(conn)
+        assert (kept.class_, kept.seen) == ("drift", 2)
+        assert len(rebuild.verify(conn, PROGRAM)) == 1
+    assert rebuild.rebuild(db, PROGRAM).changed == (market_id,)
+    agrees(db, stage)
+    with db.connect() as conn:
+        assert health.differences(conn) == []
+
+
+@pytest.mark.parametrize("harmless", [True, False])
+def test_a_cut_log_is_settled_by_the_accounts(
+    db: Engine, stage: Stage, settings: Settings, harmless: bool
+) -> None:
+    market_id = stage.create(1)
+    stage.open(market_id)
+    bought = stage.buy(market_id)
+    stage.chain.control.finalize()
+    raw = stage.rpc.transaction(bought, "finalized")
+    assert raw is not None
+    true = from_rpc(raw, PROGRAM)
+    data = next(number for number, line in enumerate(true.logs) if "Program data:" in line)
+    kept = true.logs if harmless else true.logs[:data]
+    cut = msgspec.structs.replace(true, logs=[*kept, "Log truncated"])
+    ingest(
+        db,
+        [cut],
+        source=Source.FINALIZED_WINDOW,
+        commitment=Commitment.FINALIZED,
+        program=PROGRAM,
+    )
+    report = compare(
+        db,
+        ChainReader(stage.rpc, PROGRAM),
+        catch_up=lambda: read_finalized_window(db, stage.rpc, settings),
+    )
+    with db.connect() as conn:
+        gaps = [one.kind for one in health.gaps(conn)]
+    if harmless:
+        assert (report.differences, gaps) == ((), [])
+    else:
+        assert {one.class_ for one in report.differences} == {"missing_event"}
+        assert gaps == ["incomplete"]
+
+
+def test_catching_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings) -> None:
+    stage.open(stage.create(1))
+    stage.buy(stage.market_ids[0])
+    stage.chain.control.finalize()
+    reader = ChainReader(stage.rpc, PROGRAM)
+    report = compare(db, reader, catch_up=lambda: read_finalized_window(db, stage.rpc, settings))
+    assert report.differences == ()
+    assert report.covered_slot is not None
+    assert report.covered_slot >= report.market_slot
