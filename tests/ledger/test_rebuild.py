@@ -70,6 +70,20 @@ def test_every_damage_is_seen_and_mended(db: Engine, feed: Feed, damage: str) ->
     assert hashes(db, chain) == sound
 
 
+def test_a_damaged_configuration_is_seen_and_mended(db: Engine, feed: Feed) -> None:
+    chain = history(23, 200)
+    feed(chain.told)
+    sound = hashes(db, chain)
+    with db.begin() as conn:
+        conn.execute(text("UPDATE market.config_history SET protocol_fee_bps = 1"))
+    with db.connect() as conn:
+        assert [one.market_id for one in rebuild.verify(conn, PROGRAM)] == [None]
+    rebuild.rebuild(db, PROGRAM)
+    with db.connect() as conn:
+        assert rebuild.verify(conn, PROGRAM) == []
+    assert hashes(db, chain) == sound
+
+
 def test_a_market_that_no_event_tells_of_is_removed(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)

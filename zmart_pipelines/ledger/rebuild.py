@@ -13,11 +13,11 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select
 
-from zmart_pipelines.ledger import fold, projection, rows
+from zmart_pipelines.ledger import fold, projection, rows, timeline
 from zmart_pipelines.ledger.decode import address_of
 from zmart_pipelines.ledger.ingest import in_transaction
 from zmart_pipelines.ledger.state import state_hash
-from zmart_pipelines.ledger.timeline import Timeline
+from zmart_pipelines.ledger.timeline import Timeline, history_hash
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
 from zmart_pipelines.store.tables import chain, market
 
@@ -39,9 +39,12 @@ class RebuildReport(msgspec.Struct, frozen=True):
 
 
 class HashMismatch(msgspec.Struct, frozen=True):
-    """A market whose stored state is not the fold of its events (None: not there)."""
+    """A market whose stored state is not the fold of its events (None: not there).
 
-    market_id: bytes
+    ``market_id`` is None for the configuration's history.
+    """
+
+    market_id: bytes | None
     folded: str | None
     stored: str | None
 
@@ -115,16 +118,20 @@ def verify(
     Run it in a REPEATABLE READ transaction, so that both are of the same moment.
     """
     wanted = all_markets(conn) if market_ids is None else sorted(market_ids)
-    history = Timeline(rows.configuration_changes(conn))
-    found = []
+    changes = timeline.fold(rows.configuration_events(conn))
+    history = Timeline(changes)
+    found: list[HashMismatch] = []
+    expected, actual = (history_hash(one) for one in (changes, rows.configuration_changes(conn)))
+    if expected != actual:
+        found.append(HashMismatch(None, expected, actual))
     for chunk in _chunks(wanted):
         stored = rows.projections(conn, chunk)
         for market_id, events in rows.market_events(conn, chunk, program).items():
             folded = fold.fold((one.placed for one in events), history)
-            expected = None if folded.market is None else state_hash(folded)
-            actual = state_hash(stored[market_id]) if market_id in stored else None
-            if expected != actual:
-                found.append(HashMismatch(market_id, expected, actual))
+            right = None if folded.market is None else state_hash(folded)
+            there = state_hash(stored[market_id]) if market_id in stored else None
+            if right != there:
+                found.append(HashMismatch(market_id, right, there))
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -114,3 +115,9 @@ class Timeline:
         """What was in force there; before the first known change, the program's defaults."""
         number = bisect_right(self._places, place)
         return self._changes[number - 1].configuration if number else DEFAULT
+
+
+def history_hash(changes: Iterable[Change]) -> str:
+    """The SHA-256 of a history, in hex, however it was made."""
+    ordered = sorted(changes, key=lambda change: change.place)
+    return sha256(msgspec.msgpack.encode(ordered)).hexdigest()
