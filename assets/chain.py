@@ -120,6 +120,7 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
     engine = backend.engine(Role.INGEST)
     report = read_finalized_window(engine, backend.rpc, backend.settings)
     tip = backend.rpc.slot("confirmed")
+    finalized_time = backend.rpc.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.READ).connect() as conn:
         lag = health.ledger_lag(conn)
         counts = {count.name or "quarantined": count.events for count in health.event_counts(conn)}
@@ -141,6 +142,7 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
             **ingested(report.result),
             "events by type": metadata.counts(counts),
             "lag in slots": max(0, tip - report.last_slot),
+            "lag in seconds": round(max(0.0, time.time() - finalized_time), 3),
             "waiting for finality": lag.confirmed + lag.reported,
             "signatures": metadata.links(backend.settings, [row.signature for row in latest]),
             "newest transactions": metadata.table(

@@ -29,6 +29,7 @@ def test_from_proposal_to_final_with_a_dispute(life: Life, backend: Backend, own
 
     window = run("read_finalized_window", backend)
     assert window["chain/event_ledger"]["new transactions"].value == 3
+    assert {"lag in slots", "lag in seconds"} <= set(window["chain/event_ledger"])
     assert window["chain/coverage"]["holes"].value == 0
     assert "explorer.solana.com" in str(window["chain/event_ledger"]["signatures"].value)
     assert "MarketCreated: 1" in str(window["chain/event_ledger"]["events by type"].value)

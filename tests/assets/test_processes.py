@@ -1,0 +1,135 @@
+"""Code server and daemon as processes of their own, on the files of the root."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from assets.resources import Backend
+from tests.assets.life import Life
+from tests.fixtures.localnet import StartLocalnet
+from tests.fixtures.ports import free_port
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.engine import Role
+
+ROOT = Path(__file__).parents[2]
+# Seconds; generous, because other tests run beside this one.
+PATIENCE = 90.0
+
+
+@pytest.fixture
+def life(start_localnet: StartLocalnet, database: str) -> Life:
+    return Life.start(start_localnet("--finality-depth", "4", "--dispute-period", "15"), database)
+
+
+@pytest.fixture
+def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
+    """Both processes, started as the supervisor starts them; the folder of their logs."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    url = urlsplit(life.settings.database_url.get_secret_value())
+    port = str(free_port())
+    environment = {
+        **os.environ,
+        **life.settings.environment(),
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_PG_HOST": str(url.hostname),
+        "DAGSTER_PG_PORT": str(url.port),
+        "DAGSTER_PG_USERNAME": str(url.username),
+        "DAGSTER_PG_PASSWORD": str(url.password),
+        "DAGSTER_PG_DB": url.path.removeprefix("/"),
+        "DAGSTER_COMPUTE_LOGS": str(home / "logs"),
+        "CODE_SERVER_HOST": "127.0.0.1",
+        "CODE_SERVER_PORT": port,
+    }
+    commands = {
+        "code-server": [
+            *(sys.executable, "-m", "dagster", "api", "grpc", "-m", "assets.definitions"),
+            *("--host", "127.0.0.1", "--port", port, "--location-name", "zmart_pipelines"),
+        ],
+        "daemon": [
+            *(str(Path(sys.executable).with_name("dagster-daemon")), "run"),
+            *("-w", str(ROOT / "workspace.yaml")),
+        ],
+    }
+    started = []
+    try:
+        for name, command in commands.items():
+            with (home / f"{name}.log").open("wb") as log:
+                started.append(
+                    subprocess.Popen(
+                        command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=home
+                    )
+                )
+        yield home
+    finally:
+        for process in reversed(started):
+            process.terminate()
+        for process in started:
+            process.wait(20)
+
+
+def wait_for(what: str, condition: Callable[[], bool], chain_step: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE:.0f} s"
+        chain_step()
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_market_is_found_approved_and_finalized_by_the_daemon_alone(
+    life: Life, dagster: Path
+) -> None:
+    """No webhook, no API: the poll finds the market, sensors start the runs."""
+    backend = Backend(life.settings)
+    read = backend.engine(Role.READ)
+    market = life.propose()
+
+    def state() -> int | None:
+        with read.connect() as conn:
+            found: int | None = conn.exec_driver_sql(
+                "SELECT state FROM market.markets WHERE market_id = %s", (market,)
+            ).scalar_one_or_none()
+        return found
+
+    def step() -> None:
+        life.chain.control.advance()
+
+    wait_for("the market", lambda: state() == MarketState.PROPOSED, step)
+    life.vote(backend.engine(Role.API), market)
+    wait_for("the approval", lambda: state() == MarketState.APPROVED, step)
+    life.activate(market)
+    life.buy(market, life.people[0], outcome=True)
+    life.resolve(market, outcome=True)
+    wait_for("the resolution", lambda: state() == MarketState.RESOLVING, step)
+    life.chain.control.advance(2, seconds=30)
+    wait_for("the end", lambda: state() == MarketState.FINALIZED, step)
+
+    with psycopg.connect(life.settings.database_url.get_secret_value()) as conn:
+        runs: dict[str, int] = dict(
+            conn.execute(
+                "SELECT pipeline_name, count(*) FROM dagster.runs WHERE status = 'SUCCESS'"
+                " GROUP BY 1"
+            ).fetchall()
+        )
+        keys = {
+            key for (key,) in conn.execute("SELECT asset_key FROM dagster.asset_keys").fetchall()
+        }
+        failed = conn.execute(
+            "SELECT count(*) FROM dagster.job_ticks WHERE status = 'FAILURE'"
+        ).fetchone()
+    assert {"aggregate_votes", "finalize_markets"} <= set(runs), (
+        dagster / "daemon.log"
+    ).read_text()
+    assert failed == (0,)
+    assert {'["market", "trades"]', '["submissions", "market_finalizations"]'} <= keys
