@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -145,9 +146,18 @@ class Control:
 
 
 def _from_here(scope: Any) -> bool:
-    client = scope.get("client")
+    """Whether a program of this machine asks, and not a web page in its browser."""
+    headers = dict(scope["headers"])
+    host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname or ""
+    client = (scope.get("client") or ("",))[0]
+    return b"origin" not in headers and _is_loopback(client) and _is_loopback(host)
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
     try:
-        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,7 +11,15 @@ from localnet.accounts import SYSTEM, Account
 from localnet.rpc import encoding
 from localnet.rpc.encoding import AccountEncoding, DataSlice
 from localnet.rpc.errors import invalid
-from localnet.rpc.params import Options, Params, decode_bytes, pubkey, unbase58, with_context
+from localnet.rpc.params import (
+    Natural,
+    Options,
+    Params,
+    decode_bytes,
+    pubkey,
+    unbase58,
+    with_context,
+)
 from localnet.rpc.registry import method
 
 _MAX_ACCOUNTS = 100
@@ -28,8 +36,8 @@ class AccountOptions(Options, rename="camel"):
 class Memcmp(msgspec.Struct):
     """Bytes that the data must have at an offset."""
 
-    offset: int
-    bytes: str | list[int]
+    offset: Natural
+    bytes: str | list[Annotated[int, msgspec.Meta(ge=0, le=255)]]
     encoding: Literal["base58", "base64"] | None = None
 
 
@@ -37,7 +45,7 @@ class Filter(msgspec.Struct, rename="camel"):
     """One condition on an account's data."""
 
     memcmp: Memcmp | None = None
-    data_size: int | None = None
+    data_size: Natural | None = None
 
 
 class ProgramOptions(AccountOptions, rename="camel"):

@@ -57,7 +57,7 @@ def get_slot_leader(params: Params) -> Any:
 @method("getSlotLeaders")
 def get_slot_leaders(params: Params) -> Any:
     """The one validator, as often as asked."""
-    return [_identity(params)] * min(params.convert(1, int), 5000)
+    return [_identity(params)] * min(params.natural(1), 5000)
 
 
 def _identity(params: Params) -> str:
@@ -161,19 +161,16 @@ def get_recent_prioritization_fees(params: Params) -> Any:
 @method("getMinimumBalanceForRentExemption")
 def get_minimum_balance(params: Params) -> Any:
     """Lamports that exempt an account of a size from rent."""
-    size = params.convert(0, int)
-    if not 0 <= size < 2**63:
-        raise invalid("Invalid params: the size must not be negative")
-    return rent_exempt_minimum(size)
+    return rent_exempt_minimum(params.natural(0))
 
 
 @method("getBlockTime")
 def get_block_time(params: Params) -> Any:
     """Unix seconds of a block."""
-    slot = params.convert(0, int)
+    slot = params.natural(0)
     block = params.node.history.block(slot)
     if block is None:
-        raise skipped(slot) if 0 <= slot < params.node.bank.slot else unavailable(slot)
+        raise skipped(slot) if slot < params.node.bank.slot else unavailable(slot)
     return block.unix_time
 
 
@@ -192,11 +189,11 @@ def minimum_ledger_slot(params: Params) -> Any:
 @method("getBlocks")
 def get_blocks(params: Params) -> Any:
     """Slots with a block in a range of at most 500,000."""
-    first = params.convert(0, int)
+    first = params.natural(0)
     at = 1 if isinstance(params.get(1), int) else None
     options = params.options(1 if at is None and isinstance(params.get(1), dict) else 2, Options)
     top = _history_slot(params, options)
-    last = min(top, params.convert(1, int)) if at == 1 else top
+    last = min(top, params.natural(1)) if at == 1 else top
     if last - first > _BLOCK_RANGE:
         raise invalid(f"Slot range too large; max {_BLOCK_RANGE}")
     return params.node.history.block_slots(first, last, _BLOCK_RANGE)
@@ -205,11 +202,11 @@ def get_blocks(params: Params) -> Any:
 @method("getBlocksWithLimit")
 def get_blocks_with_limit(params: Params) -> Any:
     """The next slots with a block."""
-    limit = params.convert(1, int)
-    if not 0 <= limit <= _BLOCK_RANGE:
+    limit = params.natural(1)
+    if limit > _BLOCK_RANGE:
         raise invalid(f"Limit too large; max {_BLOCK_RANGE}")
     top = _history_slot(params, params.options(2, Options))
-    return params.node.history.block_slots(params.convert(0, int), top, limit)
+    return params.node.history.block_slots(params.natural(0), top, limit)
 
 
 def _history_slot(params: Params, options: Options) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from solders.clock import Clock
@@ -28,8 +28,8 @@ _ZSTD_BLOCK: Final = 128 * 1024
 class DataSlice(msgspec.Struct):
     """Which part of an account's data is wanted."""
 
-    offset: int
-    length: int
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+    length: Annotated[int, msgspec.Meta(ge=0)]
 
 
 def address(key: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -18,6 +18,9 @@ from localnet.wire import PACKET_BYTES, MalformedTransaction, WireTransaction
 from zmart_pipelines.chain import base58
 
 T = TypeVar("T")
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Slots, sizes, offsets and lamports."""
+
 _BASE64_LIMIT = 4 * -(-PACKET_BYTES // 3)
 _BASE58_LIMIT = 1683
 _VERSIONED = "solana_transaction::versioned::VersionedTransaction"
@@ -27,7 +30,7 @@ class Options(msgspec.Struct, rename="camel"):
     """The members that nearly every options object may have."""
 
     commitment: Commitment | None = None
-    min_context_slot: int | None = None
+    min_context_slot: Natural | None = None
 
 
 class Params:
@@ -60,6 +63,15 @@ class Params:
             value = {name: member for name, member in value.items() if member is not None}
         try:
             return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise invalid(f"Invalid params: {error}") from error
+
+    def natural(self, index: int) -> int:
+        """A required slot, size or number of lamports."""
+        if index >= len(self.values):
+            raise invalid(f"Invalid params: missing parameter {index + 1}")
+        try:
+            return msgspec.convert(self.values[index], Natural)
         except msgspec.ValidationError as error:
             raise invalid(f"Invalid params: {error}") from error
 

@@ -12,7 +12,7 @@ from localnet.faults import Kind
 from localnet.rpc import encoding
 from localnet.rpc.encoding import AccountEncoding, signature_text
 from localnet.rpc.errors import PREFLIGHT_FAILURE, SIGNATURE_FAILURE, RpcError, invalid
-from localnet.rpc.params import Options, Params, pubkey, transaction, with_context
+from localnet.rpc.params import Natural, Options, Params, pubkey, transaction, with_context
 from localnet.rpc.registry import method
 from localnet.txerrors import describe
 from localnet.vm import Execution
@@ -28,8 +28,8 @@ class SendOptions(msgspec.Struct, rename="camel"):
     encoding: Literal["base58", "base64"] = "base58"
     skip_preflight: bool = False
     preflight_commitment: Commitment | None = None
-    max_retries: int | None = None
-    min_context_slot: int | None = None
+    max_retries: Natural | None = None
+    min_context_slot: Natural | None = None
 
 
 class AccountsWanted(msgspec.Struct):
@@ -152,7 +152,7 @@ def _simulated(done: Execution) -> dict[str, Any]:
 def request_airdrop(params: Params) -> Any:
     """Lamports from the faucet's wallet, by a real transaction."""
     to = params.pubkey(0)
-    lamports = params.convert(1, int)
+    lamports = params.natural(1)
     if not 0 < lamports <= _MAX_AIRDROP:
         raise invalid(f"Invalid params: lamports must be between 1 and {_MAX_AIRDROP}")
     try:

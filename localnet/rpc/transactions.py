@@ -12,7 +12,7 @@ from localnet.history import StoredTransaction
 from localnet.rpc import encoding
 from localnet.rpc.encoding import TransactionEncoding, signature_text
 from localnet.rpc.errors import invalid, skipped, unavailable
-from localnet.rpc.params import Options, Params, signature, with_context
+from localnet.rpc.params import Natural, Options, Params, signature, with_context
 from localnet.rpc.registry import method
 from localnet.wire import WireTransaction
 from zmart_pipelines.chain import base58
@@ -30,7 +30,7 @@ class StatusOptions(msgspec.Struct, rename="camel"):
 class SignaturesOptions(Options, rename="camel"):
     """What ``getSignaturesForAddress`` takes."""
 
-    limit: int = _MAX_SIGNATURES
+    limit: Natural = _MAX_SIGNATURES
     before: str | None = None
     until: str | None = None
 
@@ -39,7 +39,7 @@ class TransactionOptions(Options, rename="camel"):
     """What ``getTransaction`` takes."""
 
     encoding: TransactionEncoding | None = None
-    max_supported_transaction_version: int | None = None
+    max_supported_transaction_version: Natural | None = None
 
 
 class BlockOptions(TransactionOptions, rename="camel"):
@@ -149,13 +149,13 @@ def _shown(stored: StoredTransaction, options: TransactionOptions) -> dict[str, 
 @method("getBlock")
 def get_block(params: Params) -> Any:
     """A confirmed or finalized block."""
-    slot = params.convert(0, int)
+    slot = params.natural(0)
     options = params.options(1, BlockOptions)
     history = params.node.history
     last_slot = _last_slot(params, options)
     block = history.block(slot) if slot <= last_slot else None
     if block is None:
-        raise skipped(slot) if 0 <= slot <= last_slot else unavailable(slot)
+        raise skipped(slot) if slot <= last_slot else unavailable(slot)
     body: dict[str, Any] = {
         "blockHeight": block.height,
         "blockTime": block.unix_time,

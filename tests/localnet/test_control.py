@@ -162,3 +162,12 @@ def test_bad_commands_are_named(
 
 def test_get_does_not_command(localnet: Localnet) -> None:
     assert httpx.get(f"{localnet.rpc_url}/control/advance").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"host": "rebound.example:8899"}]
+)
+def test_web_pages_do_not_command(localnet: Localnet, headers: dict[str, str]) -> None:
+    for path in ("advance", "status"):
+        answer = httpx.post(f"{localnet.rpc_url}/control/{path}", json={}, headers=headers)
+        assert answer.status_code == 403
