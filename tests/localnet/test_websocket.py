@@ -58,9 +58,7 @@ def test_signature_already_there_is_told_at_once_and_only_once(
     assert ask(socket, "signatureUnsubscribe", number)["error"]["code"] == -32602
 
 
-def test_failed_transaction_is_told_with_its_error(
-    localnet: Localnet, socket: Connection
-) -> None:
+def test_failed_transaction_is_told_with_its_error(localnet: Localnet, socket: Connection) -> None:
     wallet = funded(localnet)
     localnet.control.finalize()
     tx = signed([pay(wallet, Keypair().pubkey(), 99 * SOL)], wallet, blockhash(localnet))
