@@ -68,6 +68,8 @@ def ingest(
         raise ValueError(f"at most {MAX_BATCH} transactions at once, not {len(transactions)}")
     readings = list({one.signature: decode(one, program) for one in transactions}.values())
     level = Commitment(commitment)
+    if not readings:
+        return IngestResult()
 
     def work(conn: Connection) -> IngestResult:
         return _Work(conn, program, source, level, delivery_id).run(readings)
