@@ -1,6 +1,7 @@
 """solana-py and anchorpy work against the node unchanged."""
 
 import asyncio
+from typing import Any
 
 from anchorpy.program.context import Context
 from anchorpy.program.core import Program
@@ -27,7 +28,13 @@ from solders.system_program import ID as SYSTEM
 from tests.fixtures.localnet import Localnet
 from tests.localnet.wallets import SOL, blockhash, funded, pay, send, signed
 from zmart_pipelines.program import idl
-from zmart_pipelines.program.addresses import config_address, market_address
+from zmart_pipelines.program.accounts import VoteKind
+from zmart_pipelines.program.addresses import (
+    config_address,
+    market_address,
+    position_address,
+    vote_address,
+)
 
 QUESTION = list(b"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG")
 
@@ -108,47 +115,63 @@ def test_solana_py_confirms_by_polling(ticking_localnet: Localnet) -> None:
     assert done.value[0].err is None
 
 
-def test_anchorpy_creates_a_market(localnet: Localnet) -> None:
+def test_anchorpy_drives_a_market(localnet: Localnet) -> None:
     wallet = funded(localnet)
+    me = wallet.pubkey()
     market_id = bytes(range(32))
     market, _ = market_address(localnet.program, market_id)
+    vote, _ = vote_address(localnet.program, market, me, VoteKind.PROPOSAL)
+    position, _ = position_address(localnet.program, market, me)
+    config, _ = config_address(localnet.program)
+    admin, backend = localnet.keys["admin"], localnet.keys["backend"]
+    fee = localnet.keys["fee"].pubkey()
+    trade = {"user": me, "position": position, "protocol_fee_wallet": fee}
+    steps: list[tuple[str, list[Any], dict[str, Pubkey], list[Keypair]]] = [
+        ("create_market", [list(market_id), 100 * SOL, SOL, QUESTION], {"creator": me}, []),
+        ("submit_proposal_vote", [True], {"vote_record": vote, "user": me}, []),
+        ("aggregate_proposal_votes", [10, 0], {"backend_authority": backend.pubkey()}, [backend]),
+        ("approve_proposal", [], {"admin": admin.pubkey()}, [admin]),
+        ("activate_market", [], {"authority": me}, []),
+        ("buy_shares", [True, SOL], trade, []),
+    ]
 
     async def drive() -> list[str]:
         client = AsyncClient(localnet.rpc_url, commitment=Confirmed)
         options = TxOpts(preflight_commitment=Confirmed, skip_confirmation=True)
         program = Program(idl.legacy(), localnet.program, Provider(client, Wallet(wallet), options))
-        signature = await program.rpc["create_market"](
-            list(market_id),
-            100 * SOL,
-            SOL,
-            QUESTION,
-            ctx=Context(
-                accounts={
-                    "creator": wallet.pubkey(),
-                    "market": market,
-                    "global_config": config_address(localnet.program)[0],
-                    "system_program": SYSTEM,
-                }
-            ),
-        )
-        localnet.control.advance()
-        account = await program.account["MarketAccount"].fetch(market, Confirmed)
-        assert account.creator == wallet.pubkey()
-        assert account.b_parameter == 100 * SOL
-        shown = await client.get_transaction(
-            signature, commitment=Confirmed, max_supported_transaction_version=0
-        )
-        assert shown.value is not None
-        assert shown.value.transaction.meta is not None
         events: list[str] = []
-        EventParser(localnet.program, program.coder).parse_logs(
-            shown.value.transaction.meta.log_messages or [],
-            lambda event: events.append(event.name),
-        )
+        parser = EventParser(localnet.program, program.coder)
+        common = {"market": market, "global_config": config, "system_program": SYSTEM}
+        for name, arguments, accounts, signers in steps:
+            context = Context(accounts=common | accounts, signers=signers)
+            signature = await program.rpc[name](*arguments, ctx=context)
+            localnet.control.advance()
+            shown = await client.get_transaction(
+                signature, commitment=Confirmed, max_supported_transaction_version=0
+            )
+            assert shown.value is not None
+            assert shown.value.transaction.meta is not None
+            parser.parse_logs(
+                shown.value.transaction.meta.log_messages or [],
+                lambda event: events.append(event.name),
+            )
+        account = await program.account["MarketAccount"].fetch(market, Confirmed)
+        assert account.creator == me
+        assert account.b_parameter == 100 * SOL
+        held = await program.account["UserPosition"].fetch(position, Confirmed)
+        assert held.shares_yes > 0
+        assert account.shares_yes - held.shares_yes == account.shares_no
         await program.close()
         return events
 
-    assert asyncio.run(drive()) == ["MarketCreated"]
+    assert asyncio.run(drive()) == [
+        "MarketCreated",
+        "ProposalVoteSubmitted",
+        "ProposalAggregated",
+        "ProposalApproved",
+        "MarketActivated",
+        "SharesBought",
+    ]
 
 
 def test_subscriptions_tell_of_slots_logs_signatures_and_accounts(localnet: Localnet) -> None:
