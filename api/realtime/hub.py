@@ -111,6 +111,8 @@ class Hub:
         subscriber.follow(channel)
         self._subscribers[channel].add(subscriber)
         try:
+            # The feed must not begin behind what is read here.
+            await self._begin()
             return await self._database.read(lambda conn: _replay(conn, channel, since))
         except BaseException:
             self.leave(subscriber, channel)
@@ -146,13 +148,20 @@ class Hub:
                     async with asyncio.timeout(self._poll_seconds):
                         await self._woken.wait()
 
+    async def _begin(self) -> None:
+        """Find where the feed begins: at the stream's head, once."""
+        if self._position is None:
+            head = await self._database.read(stream.head)
+            if self._position is None:
+                self._position = head
+
     async def _read_on(self) -> bool:
         """Deliver the next page; whether there is likely another one."""
         self._woken.clear()
         position = self._position
         if position is None:
-            self._position = await self._database.read(stream.head)
-            return False
+            await self._begin()
+            return True
         frames = await self._database.read(lambda conn: stream.read_after(conn, position, PAGE))
         for frame in frames:
             self._position = frame.position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import socket
 import threading
@@ -128,8 +129,9 @@ def test_it_stops_within_ten_seconds_with_sockets_open(
 class Listener(threading.Thread):
     """A client that comes back with ``since`` whenever it is cut off."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = 1e9) -> None:
         super().__init__(daemon=True)
+        self.patience = patience
         self.url = url
         self.frames: list[dict[str, Any]] = []
         self.connections = 0
@@ -142,7 +144,8 @@ class Listener(threading.Thread):
                 last = self.frames[-1]["seq"] if self.frames else 0
                 with follow(self.url, last) as made:
                     self.connections += 1
-                    while not self._enough():
+                    until = time.monotonic() + random.uniform(0.2, 1.2) * self.patience
+                    while not self._enough() and time.monotonic() < until:
                         self.frames.append(json.loads(made.recv(0.5)))
             except TimeoutError:
                 continue
@@ -195,6 +198,41 @@ def test_no_frame_is_lost_or_doubled_when_redis_and_the_api_are_killed(
             assert chain == [(n - 1, n) for n in range(1, sent + 1)]
             assert listener.connections >= 2
         assert "Traceback" not in api.log.read_text()
+
+
+@pytest.mark.slow
+def test_restless_clients_lose_and_double_nothing(
+    api_settings: Settings,
+    ledger: Engine,
+    tmp_path: Path,
+    redis_of_ours: tuple[RedisServer, StartRedis],
+) -> None:
+    server, start_redis = redis_of_ours
+    redis = start_redis()
+    settings = Settings(**api_settings.model_dump() | {"redis_url": server.url()})
+    total = 2000
+    with running(settings, tmp_path) as api:
+        listeners = [Listener(api.socket_url(), patience=1) for _ in range(8)]
+        for listener in listeners:
+            listener.wanted = total
+            listener.start()
+        for number in range(total):
+            stream.announce(server.url(), [tell(ledger, number)])
+            # Nobody falls so far behind that a reset would be right.
+            behind = min(len(listener.frames) for listener in listeners)
+            time.sleep(0.1 if number - behind > 300 else 0)
+            if number % 700 == 600:
+                redis.kill()
+                redis.wait(10)
+            elif number % 700 == 699:
+                redis = start_redis()
+            if number == total // 2:
+                api.stop(signal.SIGKILL)
+                api.start()
+        for listener in listeners:
+            listener.join(60)
+            assert [frame["data"]["n"] for frame in listener.frames] == list(range(total))
+            assert listener.connections > 3
 
 
 def test_a_frame_arrives_at_once_with_redis_and_soon_without(

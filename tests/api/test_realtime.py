@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from typing import Any
 
@@ -13,6 +15,7 @@ from litestar.testing.websocket_test_session import WebSocketTestSession
 from sqlalchemy import Engine
 
 from api.app import create_app
+from api.database import Database
 from api.realtime import hub, protocol
 from api.realtime.subscriber import MAX_QUEUE, MAX_SUBSCRIPTIONS, Subscriber
 from zmart_pipelines.settings import Settings
@@ -220,3 +223,21 @@ def test_a_subscriber_that_does_not_read_is_given_up() -> None:
     assert subscriber.given_up.is_set()
     assert not subscriber.channels
     assert not subscriber._queue
+
+
+def test_a_socket_that_came_before_the_first_look_misses_nothing(
+    api_settings: Settings, ledger: Engine
+) -> None:
+    async def scenario() -> str | None:
+        database = Database(api_settings)
+        idle = hub.Hub(database, api_settings)
+        subscriber = Subscriber()
+        replay = await idle.follow(subscriber, CHANNEL, None)
+        subscriber.resume(CHANNEL, replay.head)
+        await asyncio.to_thread(tell, ledger, 1)
+        async with asyncio.timeout(10), idle.running():
+            message = await subscriber.next()
+        database.close()
+        return message
+
+    assert json.loads(asyncio.run(scenario()) or "")["data"] == {"n": 1}
