@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, Table, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.ledger.conftest import Feed, differences, hashes
@@ -50,9 +50,9 @@ def batches(
         left = left[size:]
 
 
-def count(db: Engine, table: object) -> int:
+def count(db: Engine, table: Table) -> int:
     with db.connect() as conn:
-        number: int = conn.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]
+        number: int = conn.execute(select(func.count()).select_from(table)).scalar_one()
     return number
 
 
