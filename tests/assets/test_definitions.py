@@ -65,7 +65,10 @@ def test_each_asset_says_what_it_is(name: str) -> None:
 def test_jobs_run_in_one_process_and_nothing_retries() -> None:
     for job in defs.resolve_all_job_defs():
         assert job.executor_def.name == "in_process", job.name
-        assert all(node.retry_policy is None for node in job.nodes)
+        for node in job.nodes:
+            assert isinstance(node.definition, dg.OpDefinition)
+            assert node.retry_policy is None
+            assert node.definition.retry_policy is None, node.name
 
 
 def test_submission_runs_end() -> None:
