@@ -17,6 +17,7 @@ MAY_READ_ENVIRONMENT = {
     "zmart_pipelines/settings.py",
     "zmart_pipelines/runtime/processes.py",
     "zmart_pipelines/commands/data.py",
+    "localnet/program/build.py",
 }
 
 
