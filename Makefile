@@ -40,7 +40,7 @@ test: .venv/.complete
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/pytest -q -n 2 --dist loadgroup
+	.venv/bin/pytest -q -n 2 --dist loadfile
 
 test-slow: .venv/.complete
 	.venv/bin/pytest -q -m slow --timeout 1800

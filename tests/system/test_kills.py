@@ -11,7 +11,7 @@ import pytest
 from tests.system.lives import check_lives, two_lives
 from tests.system.running import RunningSystem
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tests.system.lives import check_lives, two_lives
 from tests.system.running import RunningSystem
 
-pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(480)]
+pytestmark = pytest.mark.timeout(480)
 
 LIVES_WITHIN = 300
 
