@@ -11,6 +11,7 @@ from typing import Any
 import click
 from sqlalchemy.exc import OperationalError
 
+from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.data import check, migrate
 from zmart_pipelines.commands.ledger import rebuild, redecode
 from zmart_pipelines.commands.status import status
@@ -42,7 +43,7 @@ def main() -> None:
     """
 
 
-for command in (up, status, migrate, check, rebuild, redecode, verify_tally, localnet):
+for command in (up, status, migrate, check, backfill, rebuild, redecode, verify_tally, localnet):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     )
     rpc_timeout: float = Field(10.0, gt=0, description="Seconds one RPC call may take.")
 
+    backfill_calls_per_second: float = Field(
+        20.0, gt=0, description="RPC calls of a backfill in a second, all its threads together."
+    )
+    backfill_partition_slots: int = Field(
+        216_000, gt=0, description="Slots of one backfill partition; a day of 400 ms slots."
+    )
+
     # Keys. Each is a path to a JSON key file (mode 0600) or the key itself in base58.
     backend_authority_keypair: Path | None = Field(
         None, description="File with the backend authority's key (aggregate, finalize)."
@@ -84,6 +91,14 @@ class Settings(BaseSettings):
     admin_private_key: SecretStr | None = Field(None, description="The admin's key in base58.")
 
     # Webhook
+    helius_api_key: SecretStr | None = Field(
+        None, description="Helius key, for zmart webhook; nothing else needs it."
+    )
+    helius_api_url: str = Field(
+        "https://api.helius.xyz",
+        pattern="^https?://[^?#@]+$",
+        description="Address of the Helius API, without the key.",
+    )
     helius_webhook_secret: SecretStr | None = Field(
         None, description="Value that Helius echoes in Authorization; without it webhooks are off."
     )

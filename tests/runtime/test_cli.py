@@ -22,7 +22,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_commands_are_these() -> None:
     up_and_down = {"up", "status", "localnet", "migrate"}
-    assert set(NAMES) == up_and_down | {"check", "rebuild", "redecode", "verify-tally"}
+    assert set(NAMES) == up_and_down | {"check", "backfill", "rebuild", "redecode", "verify-tally"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "localnet"])
@@ -33,7 +33,9 @@ def test_help_has_an_example(name: str) -> None:
     assert f"zmart {name}" in answer.output
 
 
-@pytest.mark.parametrize("name", ["status", "check", "rebuild", "redecode", "verify-tally"])
+@pytest.mark.parametrize(
+    "name", ["status", "check", "backfill", "rebuild", "redecode", "verify-tally"]
+)
 def test_what_prints_facts_prints_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(main, [name, "--help"]).output
 

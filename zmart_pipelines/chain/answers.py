@@ -130,6 +130,13 @@ class SignatureRow(msgspec.Struct, rename="camel"):
     transaction_index: int | None = None
 
 
+class TransactionPage(msgspec.Struct, rename="camel"):
+    """A page of getTransactionsForAddress."""
+
+    data: list[msgspec.Raw]
+    pagination_token: str | None = None
+
+
 class StatusRow(msgspec.Struct, rename="camel"):
     """A row of getSignatureStatuses."""
 

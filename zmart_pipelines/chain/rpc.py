@@ -34,6 +34,7 @@ from zmart_pipelines.chain.answers import (
     SimulationRow,
     Status,
     StatusRow,
+    TransactionPage,
 )
 from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
@@ -201,6 +202,37 @@ class RpcClient(JsonRpc):
         }
         result = self.read("getTransaction", [str(Signature(signature)), options], msgspec.Raw)
         return None if bytes(result) == b"null" else bytes(result)
+
+    def transactions_for_address(
+        self,
+        address: Pubkey,
+        *,
+        first_slot: int,
+        last_slot: int,
+        token: str | None = None,
+        limit: int = 100,
+        commitment: Commitment = "finalized",
+    ) -> tuple[list[bytes], str | None]:
+        """Whole transactions that name an address, the oldest first, a page of them.
+
+        Only some providers offer it; elsewhere RpcError -32601.
+        https://www.helius.dev/docs/rpc/gettransactionsforaddress
+
+        :param limit: at most 100, which every provider of it allows.
+        :returns: raw JSON for ``transactions.from_rpc``, and the token of the next page.
+        """
+        options = _options(
+            transactionDetails="full",
+            sortOrder="asc",
+            limit=limit,
+            commitment=commitment,
+            encoding="json",
+            maxSupportedTransactionVersion=0,
+            filters={"slot": {"gte": first_slot, "lte": last_slot}},
+            paginationToken=token,
+        )
+        page = self.read("getTransactionsForAddress", [str(address), options], TransactionPage)
+        return [bytes(row) for row in page.data], page.pagination_token
 
     def signature_statuses(
         self, signatures: Sequence[bytes], search_history: bool

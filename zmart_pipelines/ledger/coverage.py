@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from psycopg.types.range import Range
@@ -62,3 +63,32 @@ def is_covered(conn: Connection, slot: int) -> bool:
         ).first()
         is not None
     )
+
+
+def uncovered(conn: Connection, first_slot: int, last_slot: int) -> list[tuple[int, int]]:
+    """What of first to last was not read completely, as (first, last) in order."""
+    asked = literal(Range(first_slot, last_slot + 1), INT8RANGE)
+    ranges = conn.execute(
+        select(_coverage.c.slots)
+        .where(_coverage.c.slots.op("&&")(asked))
+        .order_by(func.lower(_coverage.c.slots))
+    ).scalars()
+    return holes_between([(one.lower, one.upper) for one in ranges], first_slot, last_slot)
+
+
+def holes_between(
+    ranges: Iterable[tuple[int, int]], first_slot: int, last_slot: int
+) -> list[tuple[int, int]]:
+    """What of first to last, inclusive, lies in none of the ranges [start, end).
+
+    :param ranges: in order, each touching what is asked for.
+    """
+    holes = []
+    reached = first_slot
+    for start, end in ranges:
+        if start > reached:
+            holes.append((reached, start - 1))
+        reached = end
+    if reached <= last_slot:
+        holes.append((reached, last_slot))
+    return holes

@@ -92,7 +92,7 @@ def poll_confirmed(
         page_size=settings.poll_page_size,
         max_pages=MAX_CONFIRMED_PAGES,
     )
-    wanted = _missing(engine, listed, Commitment.CONFIRMED)
+    wanted = missing(engine, listed, Commitment.CONFIRMED)
     answers = fetch(rpc, program, wanted, "confirmed", seconds=seconds)
     taken = _take(engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings)
     # A window too long to close is left to the finalized reader, which pages to its end.
@@ -132,7 +132,7 @@ def read_finalized_window(engine: Engine, rpc: RpcClient, settings: Settings) ->
         page_size=settings.poll_page_size,
     )
     listed = [row for row in rows if row.slot <= tip]
-    wanted = _missing(engine, listed, Commitment.FINALIZED)
+    wanted = missing(engine, listed, Commitment.FINALIZED)
     answers = fetch(rpc, program, wanted, "finalized")
     taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
 
@@ -184,7 +184,7 @@ def retry_gaps(engine: Engine, rpc: RpcClient, settings: Settings, *, limit: int
     return taken.read
 
 
-def _missing(
+def missing(
     engine: Engine, listed: Sequence[SignatureInfo], level: Commitment
 ) -> list[tuple[bytes, int | None, int | None]]:
     """What must be read of a listing: what is not there, not so settled, or elsewhere.

@@ -37,17 +37,21 @@ def list_window(
     min_context_slot: int,
     page_size: int,
     max_pages: int | None = None,
+    last_slot: int | None = None,
+    before: bytes | None = None,
 ) -> tuple[list[SignatureInfo], bool]:
     """The signatures from the tip down to ``first_slot``, in the chain's order.
 
     Every page begins with the last whole slot of the page before once more, since nodes do
     not promise an order inside a slot. ``min_context_slot`` refuses a node that is behind.
 
+    :param last_slot: leaves out what is newer.
+    :param before: begins below this signature instead of the tip. It must be finalized, in a
+        slot above ``last_slot``, and known to the node, which answers nothing otherwise.
     :returns: the signatures, and whether the window is closed: False only when ``max_pages``
         were read before its end.
     """
     found: dict[bytes, SignatureInfo] = {}
-    before: bytes | None = None
     pages = 0
     while True:
         page = rpc.signatures_for_address(
@@ -57,7 +61,11 @@ def list_window(
             commitment=commitment,
             min_context_slot=min_context_slot,
         )
-        found |= {row.signature: row for row in page if row.slot >= first_slot}
+        found |= {
+            row.signature: row
+            for row in page
+            if row.slot >= first_slot and (last_slot is None or row.slot <= last_slot)
+        }
         closed = len(page) < page_size or page[-1].slot < first_slot
         pages += 1
         if closed or pages == max_pages:

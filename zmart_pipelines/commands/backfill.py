@@ -1,0 +1,89 @@
+"""``zmart backfill``: read a range of slots completely."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.settings import Settings
+
+EXIT_NOT_COVERED, EXIT_UNREADABLE = 1, 2
+
+
+@click.command()
+@click.option("--from-slot", type=click.IntRange(0, 2**62), default=0, show_default=True)
+@click.option(
+    "--to-slot", type=click.IntRange(0, 2**62), help="Inclusive; the finalized slot if left out."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
+    """Read every transaction of a range of slots that was not read yet.
+
+    Covered slots are skipped, so a backfill that was stopped is simply started again.
+    BACKFILL_CALLS_PER_SECOND limits the RPC calls.
+
+    \b
+    Exit codes: 0 the whole range is covered and everything in it is there, 1 it is not,
+    2 the range is wrong or the chain cannot be read.
+
+    \b
+    Example:
+      zmart backfill --from-slot 250000000 --to-slot 250216000
+    """
+    from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
+    from zmart_pipelines.ledger.backfill import Progress, budgeted
+    from zmart_pipelines.ledger.backfill import backfill as read_range
+    from zmart_pipelines.store.engine import Role, engine
+
+    settings = connected(Settings())
+
+    def show(state: Progress) -> None:
+        if not as_json:
+            slot = "none yet" if state.slot is None else state.slot
+            click.echo(
+                f"covered to slot {slot} of {state.last_slot}; {state.read} of {state.listed} "
+                "transactions listed so far",
+                err=True,
+            )
+
+    pool = engine(
+        Role.INGEST,
+        settings.database_url.get_secret_value(),
+        pool_size=1,
+        statement_timeout=600,
+    )
+    try:
+        with budgeted(settings) as rpc:
+            last = rpc.slot("finalized") if to_slot is None else to_slot
+            report = read_range(
+                pool, rpc, settings, first_slot=from_slot, last_slot=last, progress=show
+            )
+    except (RpcError, RpcUnavailable, ValueError) as error:
+        click.echo(f"{error}", err=True)
+        raise SystemExit(EXIT_UNREADABLE) from error
+    finally:
+        pool.dispose()
+    if as_json:
+        facts = msgspec.to_builtins(report) | {
+            "complete": report.complete,
+            "result": {
+                "new_transactions": report.result.new_transactions,
+                "new_events": report.result.new_events,
+                "quarantined": report.result.quarantined,
+                "orphaned": report.result.orphaned,
+                "markets": sorted(market_id.hex() for market_id in report.result.markets),
+            },
+        }
+        click.echo(msgspec.json.encode(facts).decode())
+    else:
+        click.echo(
+            f"slots {report.first_slot} to {report.last_slot}: {report.covered_before} were "
+            f"covered, {report.covered_now} are now; {report.fetched} of {report.listed} "
+            f"transactions read, {report.result.new_events} new events, {report.calls} RPC calls"
+        )
+        for first, end in report.uncovered:
+            click.echo(f"not covered: {first} to {end} (finalized: {report.finalized_slot})")
+        if report.gaps:
+            click.echo(f"{report.gaps} transactions are listed but cannot be read yet")
+    raise SystemExit(0 if report.complete else EXIT_NOT_COVERED)
