@@ -111,6 +111,7 @@ def test_a_projection_that_was_spoilt_is_folded_anew(
 
 def test_reconciliation_finds_nothing_on_a_chain_that_moves(life: Life, backend: Backend) -> None:
     life.propose()
+    life.chain.control.finalize()
     with slots_pass(life.chain):
         report = run("reconcile", backend)["reconciliation/report"]
     assert report["markets"].value == 1
