@@ -68,6 +68,9 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.switches": "iud",
         "ops.differences": "iud",
         "chain.cursors": "iu",
+        "market.candles": "iud",
+        "market.market_statistics": "iud",
+        "market.wallet_statistics": "iud",
         "community.market_drafts": "d",
     },
 }

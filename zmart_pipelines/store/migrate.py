@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -44,6 +44,17 @@ def migrate(url: str | None = None) -> None:
             conn.rollback()
             conn.execute(select(func.pg_advisory_unlock(MIGRATION)))
             conn.commit()
+
+
+def run_scripts(revision: str, *parts: str) -> None:
+    """For the migrations: run ``sql/<revision>_<part>.sql`` of each part, in order."""
+    # Past SQLAlchemy, which would read "%" in a script as a parameter's mark.
+    connection = op.get_bind().connection.driver_connection
+    if connection is None:
+        raise RuntimeError("the connection is closed")
+    for part in parts:
+        file = Path(__file__).parent / "migrations" / "sql" / f"{revision}_{part}.sql"
+        connection.execute(file.read_text(encoding="utf-8"))
 
 
 def is_current(url: str | None = None) -> bool:

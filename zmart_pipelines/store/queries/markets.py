@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -285,3 +286,8 @@ def last_chain_time(conn: Connection) -> int:
         .limit(1)
     ).scalar_one_or_none()
     return max(created or 0, traded or 0)
+
+
+def chain_now(conn: Connection) -> int:
+    """The end of the last day in chain seconds: now, or the chain's time where it is ahead."""
+    return max(int(time.time()), last_chain_time(conn))

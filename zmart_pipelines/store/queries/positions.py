@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -72,6 +73,16 @@ class Position(msgspec.Struct, frozen=True):
         return weighted // PRECISION
 
     @property
+    def open_value(self) -> int:
+        """Lamports: ``current_value`` of what is not yet claimed."""
+        return 0 if self.has_claimed else self.current_value
+
+    @property
+    def settled(self) -> bool:
+        """Whether the market is finalized and nothing is left to claim."""
+        return self.state == MarketState.FINALIZED and self.open_value == 0
+
+    @property
     def unrealized_pnl(self) -> int:
         """``current_value`` less everything paid in, in lamports."""
         return self.current_value - self.total_invested
@@ -118,6 +129,12 @@ def of_market(
         .order_by(_positions.c.total_invested.desc(), _positions.c.user)
     )
     return many(Position, conn.execute(statement.limit(limit).offset(offset)))
+
+
+def of_markets(conn: Connection, market_ids: Collection[bytes]) -> list[Position]:
+    """All positions of these markets, in no order."""
+    statement = _select().where(_positions.c.market_id.in_(list(market_ids)))
+    return many(Position, conn.execute(statement))
 
 
 def get(conn: Connection, market_id: bytes, user: bytes) -> Position | None:

@@ -1,6 +1,15 @@
 """Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
 
-from zmart_pipelines.store.tables import chain, community, market, ops, voting
+from zmart_pipelines.store.tables import chain, community, market, ops, statistics, voting
 from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 
-__all__ = ["SCHEMAS", "chain", "community", "market", "metadata", "ops", "voting"]
+__all__ = [
+    "SCHEMAS",
+    "chain",
+    "community",
+    "market",
+    "metadata",
+    "ops",
+    "statistics",
+    "voting",
+]

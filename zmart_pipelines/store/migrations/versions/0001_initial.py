@@ -5,9 +5,7 @@ Revision ID: 0001
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from alembic import op
+from zmart_pipelines.store.migrate import run_scripts
 
 revision = "0001"
 down_revision = None
@@ -16,10 +14,4 @@ _PARTS = ("roles", "chain", "market", "voting", "community", "ops", "rules", "pr
 
 
 def upgrade() -> None:
-    # Past SQLAlchemy, which would read "%" in a script as a parameter's mark.
-    connection = op.get_bind().connection.driver_connection
-    if connection is None:
-        raise RuntimeError("the connection is closed")
-    for part in _PARTS:
-        file = Path(__file__).parent.parent / "sql" / f"{revision}_{part}.sql"
-        connection.execute(file.read_text(encoding="utf-8"))
+    run_scripts(revision, *_PARTS)

@@ -1,0 +1,329 @@
+"""Statistics of a real ledger in a real database: right, repeatable, corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, Table, select, text
+from sqlalchemy.exc import IntegrityError
+
+from tests.ledger.recorded import PROGRAM, SOL, Recorder, address, history
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger.ingest import in_transaction, ingest, withdraw
+from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.statistics import refresh as module
+from zmart_pipelines.statistics.refresh import RefreshReport, refresh
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.queries import candles, positions, statistics
+from zmart_pipelines.store.queries import trades as trade_rows
+from zmart_pipelines.store.queries.markets import chain_now
+from zmart_pipelines.store.tables.chain import transactions
+from zmart_pipelines.store.tables.statistics import (
+    INTERVALS,
+    market_statistics,
+    wallet_statistics,
+)
+from zmart_pipelines.store.tables.statistics import candles as candle_table
+
+TABLES = (candle_table, market_statistics, wallet_statistics)
+NOTHING = RefreshReport(0, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def pipelines(database: str) -> Iterator[Engine]:
+    made = engine(Role.PIPELINES, database)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[Engine]:
+    made = engine(Role.INGEST, database)
+    yield made
+    made.dispose()
+
+
+def take(ledger: Engine, told: Sequence[RawTransaction]) -> None:
+    ingest(
+        ledger,
+        told,
+        source=Source.CONFIRMED_POLL,
+        commitment="confirmed",
+        program=PROGRAM,
+    )
+
+
+def never_were(ledger: Engine, told: Sequence[RawTransaction]) -> None:
+    """The chain turned out not to hold these."""
+    wanted = transactions.c.signature.in_([one.signature for one in told])
+
+    def work(conn: Connection) -> None:
+        keys = [
+            (row.signature, row.digest)
+            for row in conn.execute(
+                select(transactions.c.signature, transactions.c.digest).where(wanted)
+            )
+        ]
+        assert len(keys) == len(told)
+        withdraw(conn, keys, PROGRAM)
+
+    in_transaction(ledger, work)
+
+
+def contents(conn: Connection, table: Table, *without: str) -> list[dict[str, Any]]:
+    statement = select(*(column for column in table.c if column.name not in without))
+    return [dict(row) for row in conn.execute(statement.order_by(*table.primary_key)).mappings()]
+
+
+def everything(db: Engine) -> list[list[dict[str, Any]]]:
+    with db.connect() as conn:
+        return [contents(conn, table) for table in TABLES]
+
+
+def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Engine) -> None:
+    chain = history(7, 250)
+    take(ledger, chain.told)
+    report = refresh(pipelines)
+    with pipelines.connect() as conn:
+        now = chain_now(conn)
+        assert candles.faults(conn, timedelta(0)) == []
+        for market_id in chain.markets():
+            live = statistics.of_market(conn, market_id, now)
+            stored = candles.figures(conn, market_id)
+            assert stored is not None
+            for field in statistics.MarketStats.__struct_fields__:
+                assert getattr(stored, field) == getattr(live, field), field
+        for user in map(bytes, chain.users):
+            mine = positions.of_user(conn, user, limit=1000)
+            totals = candles.of_wallet(conn, user)
+            if totals is None:
+                assert mine == []
+                continue
+            paid = [one.claimed_amount if one.has_claimed else one.current_value for one in mine]
+            assert totals.claimed + totals.open_value == sum(paid)
+            assert totals.invested == sum(one.total_invested for one in mine)
+            assert totals.markets == len(mine)
+            live_user = statistics.of_user(conn, user)
+            assert (totals.trades, totals.volume) == (
+                live_user.total_trades,
+                live_user.total_volume,
+            )
+        volumes = [one.volume_last_day for one in candles.busiest(conn, limit=1000)]
+        assert volumes == sorted(volumes, reverse=True)
+        assert candles.most_invested(conn, limit=1)[0].invested == max(
+            one.invested for one in candles.most_invested(conn, limit=100)
+        )
+    assert report.markets == len(chain.markets())
+    assert report.trades > 30
+
+
+def test_a_claim_settles_a_position_and_realises_its_profit(
+    pipelines: Engine, ledger: Engine
+) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    winner, loser = chain.users[1], chain.users[2]
+    chain.buy(market_id, winner, True, SOL)
+    chain.pass_()
+    chain.buy(market_id, loser, False, 2 * SOL)
+    chain.pass_()
+    chain.send(
+        ix.resolve_market(
+            PROGRAM,
+            resolver=chain.users[5],
+            market=address(market_id),
+            outcome=True,
+            evidence_hash=b"Qm" + b"e" * 44,
+        )
+    )
+    chain.pass_(1000)
+    chain.send(
+        ix.finalize_market(PROGRAM, backend_authority=chain.backend, market=address(market_id))
+    )
+    chain.pass_()
+    take(ledger, chain.told)
+    refresh(pipelines)
+    with pipelines.connect() as conn:
+        due = candles.of_wallet(conn, bytes(winner))
+        lost = candles.of_wallet(conn, bytes(loser))
+    assert due is not None
+    assert lost is not None
+    assert due.open_value > 0
+    assert (due.settled_markets, due.realised_pnl, due.claimed) == (0, 0, 0)
+    assert (lost.settled_markets, lost.realised_pnl) == (1, -lost.invested)
+
+    chain.send(
+        ix.claim_winnings(PROGRAM, user=winner, market=address(market_id), resolver=chain.users[5])
+    )
+    take(ledger, chain.told[-1:])
+    refresh(pipelines)
+    with pipelines.connect() as conn:
+        paid = candles.of_wallet(conn, bytes(winner))
+    assert paid is not None
+    account = chain.positions(market_id)[bytes(winner)]
+    assert chain.market(market_id).state is MarketState.FINALIZED
+    assert (paid.open_value, paid.claimed) == (0, account.claimed_amount)
+    assert paid.claimed == due.open_value
+    assert paid.realised_pnl == account.claimed_amount - account.total_invested
+
+
+def test_repeating_writes_nothing(pipelines: Engine, ledger: Engine) -> None:
+    chain = history(3, 120)
+    take(ledger, chain.told)
+    now = chain.now
+    first = refresh(pipelines, now=now)
+    assert first.candles > 0
+    before = everything(pipelines)
+    assert refresh(pipelines, now=now) == NOTHING
+    again = refresh(pipelines, now=now, everything=True)
+    assert again.markets == first.markets
+    assert (again.candles, again.market_statistics, again.wallet_statistics) == (0, 0, 0)
+    assert everything(pipelines) == before
+
+
+def test_bit_by_bit_is_the_same_as_at_once(
+    pipelines: Engine, ledger: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = history(5, 120)
+    monkeypatch.setattr(module, "CHUNK_MARKETS", 2)
+    for start in range(0, len(chain.told), 40):
+        take(ledger, chain.told[start : start + 40])
+        refresh(pipelines, now=chain.now)
+    step_by_step = everything(pipelines)
+    monkeypatch.undo()
+    with pipelines.begin() as conn:
+        for table in TABLES:
+            conn.execute(table.delete())
+    refresh(pipelines, now=chain.now)
+    assert everything(pipelines) == step_by_step
+
+
+def test_orphaned_trades_leave_the_candles(pipelines: Engine, ledger: Engine) -> None:
+    chain = Recorder()
+    kept, gone = chain.create(1), chain.create(2)
+    for market_id in (kept, gone):
+        chain.open(market_id)
+    chain.buy(kept, chain.users[1])
+    chain.pass_(120)
+    take(ledger, chain.told)
+    refresh(pipelines, now=chain.now)
+    before = everything(pipelines)
+    orphans = len(chain.told)
+    chain.buy(kept, chain.users[2], False, 2 * SOL)
+    chain.buy(gone, chain.users[3])
+    take(ledger, chain.told[orphans:])
+    refresh(pipelines, now=chain.now)
+    with pipelines.connect() as conn:
+        assert len(candles.of_market(conn, gone, "1m")) == 1
+        assert candles.of_wallet(conn, bytes(chain.users[3])) is not None
+    never_were(ledger, chain.told[orphans:])
+    with pipelines.connect() as conn:
+        assert trade_rows.count(conn, market_id=gone) == 0
+    refresh(pipelines, now=chain.now)
+    after = everything(pipelines)
+    for table, rows in zip((after, before), (before, after), strict=True):
+        for mine in table[1] + rows[1]:
+            mine.pop("market_updated_at", None)
+    assert after == before
+
+
+def test_a_market_that_never_was_takes_its_statistics_along(
+    pipelines: Engine, ledger: Engine
+) -> None:
+    chain = Recorder()
+    start = len(chain.told)
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+    take(ledger, chain.told)
+    refresh(pipelines)
+    assert all(everything(pipelines))
+    never_were(ledger, chain.told[start:])
+    assert everything(pipelines) == [[], [], []]
+
+
+def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+    take(ledger, chain.told)
+    refresh(pipelines, now=chain.now)
+    end = chain.now + 86_400
+    assert refresh(pipelines, now=end - 1) == NOTHING
+    assert refresh(pipelines, now=end).markets == 1
+    with pipelines.connect() as conn:
+        figures = candles.figures(conn, market_id)
+    assert figures is not None
+    assert (figures.volume_last_day, figures.valid_until) == (0, None)
+    assert figures.price_change_bps == 0
+    assert figures.total_volume == chain.market(market_id).total_volume > 0
+    assert refresh(pipelines, now=end + 10**6) == NOTHING
+
+
+def test_damage_is_seen_and_mended(pipelines: Engine, ledger: Engine) -> None:
+    chain = history(11, 100)
+    take(ledger, chain.told)
+    refresh(pipelines, now=chain.now)
+    before = everything(pipelines)
+    damages = [
+        "UPDATE market.candles SET volume = volume + 1 WHERE interval = '5m'",
+        "UPDATE market.candles SET trades = trades + 1 WHERE interval = '1d'",
+        "DELETE FROM market.candles WHERE interval = '1h'",
+        (
+            "INSERT INTO market.candles SELECT market_id, interval, starts_at + 8640000, open,"
+            " high, low, close, volume, trades FROM market.candles"
+        ),
+    ]
+    for damage in damages:
+        with pipelines.begin() as conn:
+            assert conn.execute(text(damage)).rowcount > 0
+        with pipelines.connect() as conn:
+            assert candles.faults(conn, timedelta(minutes=10)) != [], damage
+        assert refresh(pipelines, now=chain.now, everything=True).candles > 0
+        assert everything(pipelines) == before
+        with pipelines.connect() as conn:
+            assert candles.faults(conn, timedelta(0)) == []
+
+
+def test_being_behind_is_a_fault_only_when_it_lasts(pipelines: Engine, ledger: Engine) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+    take(ledger, chain.told)
+    with pipelines.connect() as conn:
+        assert candles.faults(conn, timedelta(minutes=10)) == []
+        late = candles.faults(conn, timedelta(0))
+    assert [one.interval for one in late] == sorted(INTERVALS)
+    assert all(one.behind and one.market_id == market_id for one in late)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE market.candles SET starts_at = starts_at + 1",
+        "UPDATE market.candles SET high = low - 1",
+        "UPDATE market.candles SET trades = 0",
+        "UPDATE market.candles SET interval = '2m'",
+        "UPDATE market.market_statistics SET buy_volume = buy_volume + 1",
+        "UPDATE market.wallet_statistics SET realised_pnl = 7",
+    ],
+)
+def test_the_database_refuses_what_cannot_be(
+    pipelines: Engine, ledger: Engine, damage: str
+) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+    take(ledger, chain.told)
+    refresh(pipelines)
+    with pipelines.connect() as conn, pytest.raises(IntegrityError):
+        conn.execute(text(damage))

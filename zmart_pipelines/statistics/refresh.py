@@ -1,0 +1,142 @@
+"""Bringing the tables of statistics up to the trades and positions they are made of.
+
+A market is due when its row says that it changed, whatever the change was: new trades,
+orphaned ones, a rebuild. All of its rows are then made anew and only what differs is written,
+so nothing has to know what was corrected, and repeating a refresh changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+import pandas as pd
+from sqlalchemy import Connection, Engine, select
+
+from zmart_pipelines.statistics import frames
+from zmart_pipelines.statistics.candles import candles
+from zmart_pipelines.statistics.markets import market_statistics
+from zmart_pipelines.statistics.wallets import wallet_statistics
+from zmart_pipelines.store.bulk import replace_rows
+from zmart_pipelines.store.locks import lock_markets
+from zmart_pipelines.store.queries import positions
+from zmart_pipelines.store.queries.candles import DueMarket, due
+from zmart_pipelines.store.queries.markets import chain_now
+from zmart_pipelines.store.tables import statistics as tables
+from zmart_pipelines.store.tables.market import markets, trades
+
+# Trades and markets held in memory at a time; a market with more trades is read alone.
+CHUNK_TRADES: Final = 100_000
+CHUNK_MARKETS: Final = 500
+
+_TRADE_COLUMNS = [
+    (trades.c.trade_type == "buy").label(name) if name == "buys" else trades.c[name]
+    for name in frames.TRADES
+]
+
+
+class RefreshReport(msgspec.Struct, frozen=True):
+    """What a refresh did: markets and trades read, rows written (or deleted) by table."""
+
+    markets: int
+    trades: int
+    candles: int
+    market_statistics: int
+    wallet_statistics: int
+
+
+def refresh(engine: Engine, *, now: int | None = None, everything: bool = False) -> RefreshReport:
+    """Make the statistics of every market that is due anew.
+
+    Each chunk is read in one snapshot and written in one transaction. What changes between
+    the two leaves its market due.
+
+    :param engine: of a role that may read trades and write the statistics.
+    :param now: chain seconds, the end of the last day; default ``chain_now``.
+    :param everything: all markets, due or not: how damaged tables are mended.
+    """
+    with engine.connect() as conn:
+        moment = chain_now(conn) if now is None else now
+        wanted = due(conn, None if everything else moment)
+    nothing = RefreshReport(0, 0, 0, 0, 0)
+    reports = [nothing, *(_refresh(engine, chunk, moment) for chunk in _chunks(wanted))]
+    return RefreshReport(*map(sum, zip(*map(msgspec.structs.astuple, reports), strict=True)))
+
+
+def _chunks(wanted: Sequence[DueMarket]) -> Iterator[list[DueMarket]]:
+    chunk: list[DueMarket] = []
+    size = 0
+    for one in wanted:
+        if chunk and (size + one.trades_count > CHUNK_TRADES or len(chunk) == CHUNK_MARKETS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(one)
+        size += one.trades_count
+    if chunk:
+        yield chunk
+
+
+def _refresh(engine: Engine, chunk: Sequence[DueMarket], now: int) -> RefreshReport:
+    wanted = [one.market_id for one in chunk]
+    with engine.connect() as conn:
+        snapshot = conn.execution_options(isolation_level="REPEATABLE READ")
+        versions = _versions(snapshot, wanted)
+        traded = _trades(snapshot, wanted)
+        held = _positions(snapshot, wanted)
+    figures = market_statistics(list(versions), traded, now)
+    figures["market_updated_at"] = pd.Series(list(versions.values()), dtype=object)
+    rows = {
+        tables.candles: [
+            {"interval": name, **row}
+            for name, seconds in tables.INTERVALS.items()
+            for row in frames.records(candles(traded, seconds))
+        ],
+        tables.market_statistics: frames.records(figures),
+        tables.wallet_statistics: frames.records(wallet_statistics(held, traded)),
+    }
+    with engine.begin() as conn:
+        # The ledger's own lock: no market can vanish under its rows, nor two refreshes meet.
+        lock_markets(conn, [one.address for one in chunk])
+        there = _versions(conn, wanted)
+        written = {
+            table.name: replace_rows(
+                conn,
+                table,
+                [row for row in made if row["market_id"] in there],
+                parent="market_id",
+                parents=wanted,
+            )
+            for table, made in rows.items()
+        }
+    return RefreshReport(len(versions), len(traded), **written)
+
+
+def _versions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, object]:
+    """When each of these markets was last changed; those that are gone are absent."""
+    statement = select(markets.c.market_id, markets.c.updated_at)
+    found = conn.execute(statement.where(markets.c.market_id.in_(market_ids)))
+    return {row.market_id: row.updated_at for row in found}
+
+
+def _trades(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:
+    statement = select(*_TRADE_COLUMNS).where(trades.c.market_id.in_(market_ids))
+    return frames.trades(conn.execute(statement))
+
+
+def _positions(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:
+    held = positions.of_markets(conn, market_ids)
+    return frames.frame(
+        (
+            (
+                one.market_id,
+                one.user,
+                one.total_invested,
+                one.claimed_amount,
+                one.open_value,
+                one.settled,
+            )
+            for one in held
+        ),
+        frames.POSITIONS,
+    )

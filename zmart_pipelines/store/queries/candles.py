@@ -1,0 +1,244 @@
+"""Candles and the computed statistics of markets and wallets, as stored."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, Text, case, column, func, or_, select, true, values
+
+from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.tables.market import markets, trades
+from zmart_pipelines.store.tables.statistics import (
+    INTERVALS,
+    candles,
+    market_statistics,
+    wallet_statistics,
+)
+
+
+class Candle(msgspec.Struct, frozen=True):
+    """Prices of YES (9 decimals, after trades), volume (lamports) and trades of an interval.
+
+    ``starts_at`` is in chain seconds. Intervals without trades have no candle.
+    """
+
+    starts_at: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+
+
+def of_market(
+    conn: Connection,
+    market_id: bytes,
+    interval: str,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    limit: int = 100,
+) -> list[Candle]:
+    """The last ``limit`` candles that begin in ``[start, end)``, the oldest first."""
+    statement = select(*(candles.c[name] for name in Candle.__struct_fields__)).where(
+        candles.c.market_id == market_id, candles.c.interval == interval
+    )
+    if start is not None:
+        statement = statement.where(candles.c.starts_at >= start)
+    if end is not None:
+        statement = statement.where(candles.c.starts_at < end)
+    newest = statement.order_by(candles.c.starts_at.desc()).limit(limit)
+    return many(Candle, conn.execute(newest))[::-1]
+
+
+class MarketFigures(msgspec.Struct, frozen=True):
+    """A row of ``market.market_statistics``; its units are the table's."""
+
+    market_id: bytes
+    total_trades: int
+    unique_traders: int
+    total_volume: int
+    buy_volume: int
+    sell_volume: int
+    volume_last_day: int
+    price_yes: int
+    price_day_ago: int
+    price_change_bps: int | None
+    last_trade_at: int | None
+    as_of: int
+    valid_until: int | None
+
+
+def figures(conn: Connection, market_id: bytes) -> MarketFigures | None:
+    """The market's statistics; None before they were first made."""
+    row = conn.execute(
+        select(market_statistics).where(market_statistics.c.market_id == market_id)
+    ).one_or_none()
+    return None if row is None else one(MarketFigures, row)
+
+
+def busiest(conn: Connection, *, limit: int = 10) -> list[MarketFigures]:
+    """Statistics of the markets with the largest volume of the last day, then ever."""
+    table = market_statistics.c
+    order = (table.volume_last_day.desc(), table.total_volume.desc(), table.market_id)
+    return many(
+        MarketFigures, conn.execute(select(market_statistics).order_by(*order).limit(limit))
+    )
+
+
+class WalletFigures(msgspec.Struct, frozen=True):
+    """What a wallet made of all its markets; amounts in lamports.
+
+    ``realised_pnl`` is of the settled ones and may be negative, ``open_value`` of the others.
+    """
+
+    wallet: bytes
+    markets: int
+    settled_markets: int
+    trades: int
+    volume: int
+    invested: int
+    proceeds: int
+    claimed: int
+    open_value: int
+    realised_pnl: int
+
+
+_SUMS = ("trades", "volume", "invested", "proceeds", "claimed", "open_value", "realised_pnl")
+_WALLETS = select(
+    wallet_statistics.c.wallet,
+    func.count().label("markets"),
+    func.count().filter(wallet_statistics.c.settled).label("settled_markets"),
+    *(func.sum(wallet_statistics.c[name]).label(name) for name in _SUMS),
+).group_by(wallet_statistics.c.wallet)
+
+
+def of_wallet(conn: Connection, wallet: bytes) -> WalletFigures | None:
+    """The wallet's totals; None where it holds and held nothing."""
+    row = conn.execute(_WALLETS.where(wallet_statistics.c.wallet == wallet)).one_or_none()
+    return None if row is None else one(WalletFigures, row)
+
+
+def most_invested(conn: Connection, *, limit: int = 10) -> list[WalletFigures]:
+    """The wallets that paid in the most."""
+    order = (func.sum(wallet_statistics.c.invested).desc(), wallet_statistics.c.wallet)
+    return many(WalletFigures, conn.execute(_WALLETS.order_by(*order).limit(limit)))
+
+
+class DueMarket(msgspec.Struct, frozen=True):
+    """A market whose statistics are not those of its rows any more."""
+
+    market_id: bytes
+    address: bytes
+    trades_count: int
+    updated_at: datetime
+
+
+_BEHIND = or_(
+    market_statistics.c.market_id.is_(None),
+    market_statistics.c.market_updated_at != markets.c.updated_at,
+)
+
+
+def due(conn: Connection, now: int | None) -> list[DueMarket]:
+    """Markets that changed since their statistics were made, or whose last day moved on.
+
+    :param now: chain seconds; None for all markets there are.
+    """
+    statement = (
+        select(*(markets.c[name] for name in DueMarket.__struct_fields__))
+        .select_from(
+            markets.outerjoin(
+                market_statistics, market_statistics.c.market_id == markets.c.market_id
+            )
+        )
+        .order_by(markets.c.market_id)
+    )
+    if now is not None:
+        statement = statement.where(or_(_BEHIND, market_statistics.c.valid_until <= now))
+    return many(DueMarket, conn.execute(statement))
+
+
+class CandleFault(msgspec.Struct, frozen=True):
+    """Candles of a market that are not its trades, or that lag behind them for too long.
+
+    ``volume`` and ``trades`` are the candles' sums, ``expected_*`` those of the trades.
+    """
+
+    market_id: bytes
+    interval: str
+    volume: int
+    expected_volume: int
+    trades: int
+    expected_trades: int
+    behind: bool
+
+
+def faults(conn: Connection, patience: timedelta) -> list[CandleFault]:
+    """Where candles do not add up to the trades; good: nowhere.
+
+    Markets whose last change is younger than ``patience`` may be behind.
+    """
+    behind = case((_BEHIND, True), else_=False)
+    judged = (
+        select(markets.c.market_id, behind.label("behind"))
+        .select_from(
+            markets.outerjoin(
+                market_statistics, market_statistics.c.market_id == markets.c.market_id
+            )
+        )
+        .where(or_(~behind, markets.c.updated_at < func.now() - patience))
+        .cte("judged")
+    )
+    intervals = values(column("interval", Text), name="intervals").data(
+        [(name,) for name in INTERVALS]
+    )
+    traded = (
+        select(trades.c.market_id, func.sum(trades.c.cost).label("volume"), func.count().label("n"))
+        .group_by(trades.c.market_id)
+        .cte("traded")
+    )
+    drawn = (
+        select(
+            candles.c.market_id,
+            candles.c.interval,
+            func.sum(candles.c.volume).label("volume"),
+            func.sum(candles.c.trades).label("n"),
+        )
+        .group_by(candles.c.market_id, candles.c.interval)
+        .cte("drawn")
+    )
+    sums = {
+        "volume": func.coalesce(drawn.c.volume, 0),
+        "expected_volume": func.coalesce(traded.c.volume, 0),
+        "trades": func.coalesce(drawn.c.n, 0),
+        "expected_trades": func.coalesce(traded.c.n, 0),
+    }
+    statement = (
+        select(
+            judged.c.market_id,
+            intervals.c.interval,
+            *(column.label(name) for name, column in sums.items()),
+            judged.c.behind,
+        )
+        .select_from(
+            judged.join(intervals, true())
+            .outerjoin(traded, traded.c.market_id == judged.c.market_id)
+            .outerjoin(
+                drawn,
+                (drawn.c.market_id == judged.c.market_id)
+                & (drawn.c.interval == intervals.c.interval),
+            )
+        )
+        .where(
+            or_(
+                judged.c.behind,
+                sums["volume"] != sums["expected_volume"],
+                sums["trades"] != sums["expected_trades"],
+            )
+        )
+        .order_by(judged.c.market_id, intervals.c.interval)
+    )
+    return many(CandleFault, conn.execute(statement))

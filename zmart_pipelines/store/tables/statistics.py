@@ -1,0 +1,138 @@
+"""Schema ``market``: what pandas makes of trades and positions, refreshed every minute.
+
+Every row belongs to one market and is made anew from that market's rows, so a market whose
+trades were orphaned is right again after its next refresh. Amounts are lamports, prices
+have 9 decimals, times are chain seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+)
+
+from zmart_pipelines.store.tables.base import BYTES, TIME, U64, metadata
+from zmart_pipelines.store.tables.market import markets
+
+# The lengths of candles in seconds, by name.
+INTERVALS: Final = {"1m": 60, "5m": 300, "1h": 3_600, "1d": 86_400}
+
+
+def _market() -> Column[bytes]:
+    return Column(
+        "market_id",
+        BYTES,
+        ForeignKey(markets.c.market_id, ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    )
+
+
+# The price of YES over the intervals in which the market was traded. ``starts_at`` is a
+# multiple of the interval; ``open`` is the price after the interval's first trade, ``volume``
+# the sum of its trades' costs. An interval without a trade has no row: its price is the
+# close of the row before, PRECISION / 2 where there is none.
+candles = Table(
+    "candles",
+    metadata,
+    _market(),
+    Column("interval", Text, primary_key=True),
+    Column("starts_at", BigInteger, primary_key=True),
+    Column("open", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("close", BigInteger, nullable=False),
+    Column("volume", U64, nullable=False),
+    Column("trades", Integer, nullable=False),
+    CheckConstraint("interval IN ('1m', '5m', '1h', '1d')", name="interval"),
+    CheckConstraint(
+        "starts_at % (CASE interval WHEN '1m' THEN 60 WHEN '5m' THEN 300"
+        " WHEN '1h' THEN 3600 ELSE 86400 END) = 0",
+        name="starts_at",
+    ),
+    CheckConstraint(
+        "0 <= low AND low <= open AND low <= close AND open <= high AND close <= high"
+        " AND high <= 1000000000",
+        name="prices",
+    ),
+    CheckConstraint("volume >= 0 AND trades > 0", name="volume"),
+    schema="market",
+)
+
+# A market's trading as of the chain second ``as_of``. The last day is the 86,400 s up to it;
+# its figures stay right until ``valid_until`` (None: for ever), when a trade leaves the day.
+# ``price_change_bps`` is None where the price a day ago was 0. ``market_updated_at`` is that
+# of the market's row it was made from: where the two differ, the figures are due.
+market_statistics = Table(
+    "market_statistics",
+    metadata,
+    _market(),
+    Column("total_trades", Integer, nullable=False),
+    Column("unique_traders", Integer, nullable=False),
+    Column("total_volume", U64, nullable=False),
+    Column("buy_volume", U64, nullable=False),
+    Column("sell_volume", U64, nullable=False),
+    Column("volume_last_day", U64, nullable=False),
+    Column("price_yes", BigInteger, nullable=False),
+    Column("price_day_ago", BigInteger, nullable=False),
+    Column("price_change_bps", BigInteger),
+    Column("last_trade_at", BigInteger),
+    Column("as_of", BigInteger, nullable=False),
+    Column("valid_until", BigInteger),
+    Column("market_updated_at", TIME, nullable=False),
+    CheckConstraint("total_volume = buy_volume + sell_volume", name="volume"),
+    CheckConstraint(
+        "buy_volume >= 0 AND sell_volume >= 0 AND volume_last_day BETWEEN 0 AND total_volume",
+        name="volumes",
+    ),
+    CheckConstraint(
+        "unique_traders BETWEEN 0 AND total_trades"
+        " AND (total_trades = 0) = (last_trade_at IS NULL)",
+        name="trades",
+    ),
+    CheckConstraint("valid_until > as_of", name="valid_until"),
+    schema="market",
+)
+
+# What a wallet made of a market; a wallet's totals are the sums of its rows. ``invested`` is
+# all it paid in, ``proceeds`` what its sales brought, ``claimed`` what was paid out to it,
+# ``open_value`` what it still holds by the program's payout formula. A position is settled
+# once its market is finalized and there is nothing left to claim; only then has it a
+# realised profit. The profit may be negative.
+wallet_statistics = Table(
+    "wallet_statistics",
+    metadata,
+    Column("wallet", BYTES, primary_key=True),
+    _market(),
+    Column("trades", Integer, nullable=False),
+    Column("volume", U64, nullable=False),
+    Column("invested", U64, nullable=False),
+    Column("proceeds", U64, nullable=False),
+    Column("claimed", U64, nullable=False),
+    Column("open_value", U64, nullable=False),
+    Column("settled", Boolean, nullable=False),
+    Column("realised_pnl", U64, nullable=False),
+    CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+    CheckConstraint(
+        "trades >= 0 AND volume >= 0 AND invested >= 0 AND proceeds >= 0 AND claimed >= 0"
+        " AND open_value >= 0",
+        name="amounts",
+    ),
+    CheckConstraint("NOT settled OR open_value = 0", name="settled"),
+    CheckConstraint(
+        "realised_pnl = CASE WHEN settled THEN proceeds + claimed - invested ELSE 0 END",
+        name="realised_pnl",
+    ),
+    Index(None, "market_id"),
+    schema="market",
+)
