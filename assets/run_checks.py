@@ -1,11 +1,14 @@
 """Every data check at once, without a daemon: ``python -m assets.run_checks``.
 
-Reads the configured database and chain; writes nothing. ``zmart check`` starts this module.
+Reads the configured database and chain. Of the ledger it reads what is missing up to the slot
+it compares at, and it records the differences it sees; it changes nothing else. ``zmart check``
+starts this module.
 Exit codes: 0 all checks hold, 1 one of severity ERROR failed, 2 one could not be run.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Literal
@@ -13,6 +16,7 @@ from typing import Literal
 import click
 import dagster as dg
 import msgspec
+from dagster_shared.error import SerializableErrorInfo
 
 from assets.definitions import build_defs
 from assets.resources import Backend
@@ -34,10 +38,6 @@ class CheckRow(msgspec.Struct, frozen=True):
 def _selected(key: dg.AssetCheckKey, select: Sequence[str]) -> bool:
     asset = key.asset_key.to_user_string()
     return not select or any(name in (asset, key.name, f"{asset}:{key.name}") for name in select)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "no text"
 
 
 def evaluate(backend: Backend | None = None, select: Sequence[str] = ()) -> list[CheckRow]:
@@ -63,24 +63,39 @@ def evaluate(backend: Backend | None = None, select: Sequence[str] = ()) -> list
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+        planned = instance.get_records_for_run(
+            result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+        ).records
+    steps = {
+        event.asset_check_planned_data.asset_check_key: event.step_key
+        for record in planned
+        if (event := record.event_log_entry.dagster_event) is not None
+    }
     found = {
         evaluation.asset_check_key: evaluation
         for evaluation in result.get_asset_check_evaluations()
     }
-    errors = [
-        _first_line(str(event.step_failure_data.error.cause or event.step_failure_data.error))
+    # Several checks may share one step, and so its error.
+    errors = {
+        event.step_key: _reason(event.step_failure_data.error)
         for event in result.all_events
         if event.is_step_failure and event.step_failure_data.error is not None
+    }
+    return [
+        _row(key, found.get(key), errors.get(steps.get(key), "it gave no result")) for key in keys
     ]
-    return [_row(key, found.get(key), errors) for key in keys]
 
 
-def _row(
-    key: dg.AssetCheckKey, evaluation: dg.AssetCheckEvaluation | None, errors: Sequence[str]
-) -> CheckRow:
+def _reason(error: SerializableErrorInfo) -> str:
+    """The first line of what was raised, without the path of its class."""
+    text = (error.cause or error).message.strip()
+    return re.sub(r"^[\w.]+\.(?=\w+:)", "", text.splitlines()[0]) if text else "no text"
+
+
+def _row(key: dg.AssetCheckKey, evaluation: dg.AssetCheckEvaluation | None, error: str) -> CheckRow:
     asset = key.asset_key.to_user_string()
     if evaluation is None:
-        return CheckRow(asset, key.name, "ERROR", "not run", "; ".join(errors) or "no result")
+        return CheckRow(asset, key.name, "ERROR", "not run", error)
     severe = evaluation.severity is dg.AssetCheckSeverity.ERROR
     verdict: Verdict = "holds" if evaluation.passed else "fails" if severe else "warning"
     return CheckRow(
