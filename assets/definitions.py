@@ -10,10 +10,20 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets import chain, checks, jobs, markets, reconciliation, schedules, submissions, voting
+from assets import (
+    backfill,
+    chain,
+    checks,
+    jobs,
+    markets,
+    reconciliation,
+    schedules,
+    submissions,
+    voting,
+)
 from assets.maintenance import clean_up
 from assets.resources import Backend
-from assets.sensors import ledger, observer, outcomes
+from assets.sensors import holes, ledger, observer, outcomes
 from assets.sensors import submissions as due
 
 
@@ -22,6 +32,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     return dg.Definitions(
         assets=[
             *chain.ASSETS,
+            *backfill.ASSETS,
             *markets.ASSETS,
             *voting.ASSETS,
             *submissions.ASSETS,
@@ -30,7 +41,13 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         asset_checks=checks.CHECKS,
         jobs=[*jobs.ASSET_JOBS, clean_up],
         schedules=schedules.SCHEDULES,
-        sensors=[*ledger.SENSORS, *observer.SENSORS, *due.SENSORS, *outcomes.SENSORS],
+        sensors=[
+            *ledger.SENSORS,
+            *holes.SENSORS,
+            *observer.SENSORS,
+            *due.SENSORS,
+            *outcomes.SENSORS,
+        ],
         resources={"backend": Backend(), **(resource_overrides or {})},
         # A process for each step costs a second of time and of CPU; ours are short.
         executor=dg.in_process_executor,

@@ -16,6 +16,9 @@ SUBMISSION_TAGS = {
     "dagster/priority": "10",
 }
 
+# Of a run over one range of slots, at most.
+BACKFILL_SECONDS = 6 * 3600
+
 
 def _keys(*keys: str) -> dg.AssetSelection:
     """The assets without their checks: a fast run must not wait for them."""
@@ -32,6 +35,14 @@ read_finalized_window = dg.define_asset_job(
     "read_finalized_window",
     selection=_keys("chain/event_ledger", "chain/coverage"),
     description="Reads the next closed window at finalized and proves it complete.",
+)
+
+backfill_slots = dg.define_asset_job(
+    "backfill_slots",
+    selection=_keys("chain/backfill"),
+    # A long range under the budget takes its time; what is read is kept if it is given up.
+    tags={"dagster/max_runtime": str(BACKFILL_SECONDS)},
+    description="Reads a range of slots that no poll has read, and covers it.",
 )
 
 rebuild_projection = dg.define_asset_job(
@@ -67,6 +78,7 @@ reconcile = dg.define_asset_job(
 ASSET_JOBS = [
     process_deliveries,
     read_finalized_window,
+    backfill_slots,
     rebuild_projection,
     aggregate_votes,
     finalize_markets,

@@ -15,6 +15,7 @@ from zmart_pipelines.store.tables import metadata as tables
 
 GRAPH = {
     "chain/deliveries": [],
+    "chain/backfill": [],
     "chain/event_ledger": ["chain/deliveries"],
     "chain/coverage": ["chain/event_ledger"],
     "market/state": ["chain/event_ledger"],
@@ -75,7 +76,7 @@ def test_submission_runs_end() -> None:
     limited = {
         job.name for job in defs.resolve_all_job_defs() if job.tags.get("dagster/max_runtime")
     }
-    assert limited == SUBMITTING
+    assert limited == SUBMITTING | {"backfill_slots"}
     for name in SUBMITTING:
         assert defs.resolve_job_def(name).tags["dagster/max_runtime"] == "180"
 

@@ -23,6 +23,7 @@ from zmart_pipelines.ledger.reading import Unread, fetch, list_window
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain
 
@@ -129,6 +130,25 @@ def backfill(
         limited=rpc.limited - limited,
         result=work.result,
     )
+
+
+def holes(conn: Connection) -> list[tuple[int, int]]:
+    """What lies between covered ranges, as (first, last) in order."""
+    ranges = health.coverage(conn)
+    pairs = zip(ranges, ranges[1:], strict=False)
+    return [(one.last_slot + 1, following.first_slot - 1) for one, following in pairs]
+
+
+def pieces(ranges: Sequence[tuple[int, int]], size: int, *, limit: int) -> list[tuple[int, int]]:
+    """The ranges cut at multiples of ``size``, the first ``limit`` pieces."""
+    cut: list[tuple[int, int]] = []
+    for first, last in ranges:
+        start = first
+        while start <= last and len(cut) < limit:
+            end = min(last, start - start % size + size - 1)
+            cut.append((start, end))
+            start = end + 1
+    return cut
 
 
 def _check(first_slot: int, last_slot: int) -> None:

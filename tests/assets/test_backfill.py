@@ -1,0 +1,181 @@
+"""``chain/backfill`` on the real chain and the real Postgres: partitions, resuming, holes."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.backfill import RANGES, key_of, slots_of
+from assets.definitions import build_defs
+from assets.resources import Backend
+from assets.sensors.holes import hole_sensor
+from assets.sensors.ticks import Tick
+from tests.assets.life import Life, Metadata
+from tests.fixtures.localnet import StartLocalnet
+from zmart_pipelines.ledger import coverage
+from zmart_pipelines.ledger.backfill import backfill, budgeted, pieces
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import health
+
+ASSET = dg.AssetKey(["chain", "backfill"])
+SIZE = 8
+
+
+@pytest.fixture
+def life(start_localnet: StartLocalnet, database: str) -> Life:
+    life = Life.start(start_localnet("--finality-depth", "4"), database, people=2)
+    update = {"backfill_calls_per_second": 5000.0, "backfill_partition_slots": SIZE}
+    life.settings = life.settings.model_copy(update=update)
+    for _ in range(6):
+        life.propose()
+        life.chain.control.advance(3)
+    life.chain.control.finalize()
+    return life
+
+
+@pytest.fixture
+def backend(life: Life) -> Backend:
+    return Backend(life.settings)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def launch(
+    backend: Backend, instance: dg.DagsterInstance, key: str
+) -> tuple[dg.ExecuteInProcessResult, Metadata]:
+    """A run of one partition; its metadata, of a failure too."""
+    definitions = build_defs(resource_overrides={"backend": backend})
+    instance.add_dynamic_partitions(RANGES.name or "", [key])
+    result = definitions.resolve_job_def("backfill_slots").execute_in_process(
+        instance=instance, partition_key=key, raise_on_error=False
+    )
+    for event in result.all_events:
+        if event.is_step_materialization:
+            return result, event.materialization.metadata
+        if event.is_step_failure and event.step_failure_data.user_failure_data is not None:
+            return result, event.step_failure_data.user_failure_data.metadata
+    return result, {}
+
+
+def ranges(backend: Backend) -> list[tuple[int, int]]:
+    with backend.engine(Role.READ).connect() as conn:
+        return [(one.first_slot, one.last_slot) for one in health.coverage(conn)]
+
+
+def tick(backend: Backend, instance: dg.DagsterInstance, cursor: str | None = None) -> Tick:
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"backend": backend}
+    )
+    made = hole_sensor(context)
+    assert isinstance(made, dg.SensorResult | dg.SkipReason)
+    return made
+
+
+def test_a_partition_covers_its_range_and_says_what_it_did(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    tip = life.rpc.slot("finalized")
+    result, facts = launch(backend, instance, key_of(0, tip))
+    assert result.success
+    assert ranges(backend) == [(0, tip)]
+    assert facts["slots covered now"].value == tip + 1
+    assert facts["new transactions"].value == facts["fetched"].value == facts["listed"].value
+    assert isinstance(facts["RPC calls"].value, int)
+    assert facts["RPC calls"].value > 6
+    assert instance.get_materialized_partitions(ASSET) == {key_of(0, tip)}
+    again, facts = launch(backend, instance, key_of(0, tip))
+    assert again.success
+    assert (facts["slots covered before"].value, facts["fetched"].value) == (tip + 1, 0)
+    assert facts["RPC calls"].value == 1
+
+
+def test_a_run_that_failed_goes_on_when_launched_again(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zmart_pipelines.ledger.backfill.CHUNK", 2)
+    tip = life.rpc.slot("finalized")
+    original = coverage.cover
+    calls = 0
+
+    def dies(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise RuntimeError("power cut")
+        original(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(coverage, "cover", dies)
+        failed, _ = launch(backend, instance, key_of(0, tip))
+    assert not failed.success
+    ((first, reached),) = ranges(backend)
+    assert (first, reached < tip) == (0, True)
+    result, facts = launch(backend, instance, key_of(0, tip))
+    assert result.success
+    assert facts["slots covered before"].value == reached + 1
+    assert ranges(backend) == [(0, tip)]
+
+
+def test_what_cannot_be_covered_yet_fails_and_says_why(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    tip = life.rpc.slot("finalized")
+    result, facts = launch(backend, instance, key_of(0, tip + 7))
+    assert not result.success
+    assert f"only slots up to {tip} are finalized" in str(
+        [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    )
+    assert facts["slots covered now"].value == tip + 1
+    assert instance.get_materialized_partitions(ASSET) == set()
+
+
+@pytest.mark.parametrize("key", ["", "7", "9-8", "-1-4", "a-b", "0-9999999999999999999", "1-2\n"])
+def test_a_key_that_is_no_range_is_refused_with_the_remedy(key: str) -> None:
+    with pytest.raises(dg.Failure, match="name it FIRST-LAST"):
+        slots_of(key)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60)), max_size=4),
+    st.integers(1, 40),
+)
+def test_pieces_are_the_ranges_cut_at_multiples(spans: list[tuple[int, int]], size: int) -> None:
+    holes = [(first, first + length) for first, length in spans]
+    cut = pieces(holes, size, limit=10_000)
+    assert [s for a, b in cut for s in range(a, b + 1)] == [
+        s for a, b in holes for s in range(a, b + 1)
+    ]
+    assert all(first // size == last // size for first, last in cut)
+    assert pieces(holes, size, limit=2) == cut[:2]
+
+
+def test_the_sensor_has_a_hole_filled_piece_by_piece(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    tip = life.rpc.slot("finalized")
+    skipped = tick(backend, instance)
+    assert isinstance(skipped, dg.SkipReason)
+    engine = backend.engine(Role.INGEST)
+    with budgeted(life.settings) as rpc:
+        backfill(engine, rpc, life.settings, first_slot=0, last_slot=2)
+        backfill(engine, rpc, life.settings, first_slot=20, last_slot=tip)
+    assert ranges(backend) == [(0, 2), (20, tip)]
+    cursor = None
+    for expected in ("3-7", "8-15", "16-19"):
+        asked = tick(backend, instance, cursor)
+        assert isinstance(asked, dg.SensorResult)
+        assert [one.partition_key for one in asked.run_requests or []] == [expected]
+        (added,) = asked.dynamic_partitions_requests or []
+        assert added.partition_keys[0] == expected
+        cursor = asked.cursor
+        assert isinstance(tick(backend, instance, cursor), dg.SkipReason), "just asked for"
+        result, _ = launch(backend, instance, expected)
+        assert result.success
+    assert ranges(backend) == [(0, tip)]
+    assert isinstance(tick(backend, instance, cursor), dg.SkipReason)
