@@ -16,18 +16,21 @@ from assets.reconciliation import comparison, row
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.rebuild import verify
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import health, submissions
+from zmart_pipelines.store.queries import candles, health, submissions
 from zmart_pipelines.voting import tallies
 
 # A gap is retried within seconds; one that stays this long is not being closed.
 GAP_LIMIT = timedelta(minutes=5)
 QUARANTINE_LIMIT = timedelta(minutes=15)
 INTENT_LIMIT = timedelta(minutes=10)
+# They are made each minute.
+STATISTICS_LIMIT = timedelta(minutes=10)
 
 _EVENT_LEDGER = dg.AssetKey(["chain", "event_ledger"])
 _COVERAGE = dg.AssetKey(["chain", "coverage"])
 _STATE = dg.AssetKey(["market", "state"])
 _POSITIONS = dg.AssetKey(["market", "positions"])
+_CANDLES = dg.AssetKey(["market", "candles"])
 _TALLIES = {
     "proposal": dg.AssetKey(["voting", "proposal_tallies"]),
     "dispute": dg.AssetKey(["voting", "dispute_tallies"]),
@@ -241,11 +244,33 @@ def equals_fold(backend: BackendResource) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(
+    asset=_CANDLES,
+    name="equal_trades",
+    description="Of every market and interval the candles' volumes and trades add up to the "
+    "trades; statistics are made within ten minutes of a change.",
+)
+def candles_equal_trades(backend: BackendResource) -> dg.AssetCheckResult:
+    """Added up by Postgres, which knows nothing of how pandas made them."""
+    with backend.engine(Role.READ).connect() as conn:
+        wrong = candles.faults(conn, STATISTICS_LIMIT)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(wrong)} intervals of {len({one.market_id for one in wrong})} markets "
+        "are not their trades",
+        metadata={
+            "candles": metadata.table(metadata.rows(wrong, *candles.CandleFault.__struct_fields__))
+        },
+    )
+
+
 CHECKS = [
     no_hole,
     no_old_quarantine,
     projection_equals_accounts,
     equals_fold,
+    candles_equal_trades,
     tallies_equal_ballots,
     no_overdue_intent,
 ]

@@ -18,6 +18,7 @@ from assets import (
     markets,
     reconciliation,
     schedules,
+    statistics,
     submissions,
     voting,
 )
@@ -34,6 +35,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
             *chain.ASSETS,
             *backfill.ASSETS,
             *markets.ASSETS,
+            *statistics.ASSETS,
             *voting.ASSETS,
             *submissions.ASSETS,
             *reconciliation.ASSETS,

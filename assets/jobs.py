@@ -51,6 +51,12 @@ rebuild_projection = dg.define_asset_job(
     description="Drops and refolds the projection of some or all markets from the ledger.",
 )
 
+refresh_statistics = dg.define_asset_job(
+    "refresh_statistics",
+    selection=_keys("market/candles", "market/market_statistics", "market/wallet_statistics"),
+    description="Makes candles and statistics of the markets that changed since theirs were made.",
+)
+
 aggregate_votes = dg.define_asset_job(
     "aggregate_votes",
     selection=_keys(
@@ -80,6 +86,7 @@ ASSET_JOBS = [
     read_finalized_window,
     backfill_slots,
     rebuild_projection,
+    refresh_statistics,
     aggregate_votes,
     finalize_markets,
     reconcile,

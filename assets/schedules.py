@@ -10,7 +10,11 @@ import dagster as dg
 
 from assets import jobs
 from assets.maintenance import clean_up
+from assets.resources import Backend, BackendResource
 from assets.sensors.asking import in_flight
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import candles
+from zmart_pipelines.store.queries.markets import chain_now
 
 # Name, job, cron (UTC), what it is for.
 _CLOCK = [
@@ -67,4 +71,29 @@ def _schedule(name: str, job: str, cron: str, description: str) -> dg.ScheduleDe
     )
 
 
-SCHEDULES = [_schedule(*entry) for entry in _CLOCK]
+def _statistics_due(backend: Backend) -> int:
+    with backend.engine(Role.READ).connect() as conn:
+        return len(candles.due(conn, chain_now(conn)))
+
+
+@dg.schedule(
+    name="statistics_schedule",
+    job_name=jobs.refresh_statistics.name,
+    cron_schedule="* * * * *",
+    execution_timezone="UTC",
+    description="Each minute in which a market changed: makes its candles and statistics anew.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def statistics_schedule(
+    context: dg.ScheduleEvaluationContext, backend: BackendResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for one run for all markets that are due."""
+    if in_flight(context.instance, jobs.refresh_statistics.name):
+        return dg.SkipReason("A run of refresh_statistics is still under way.")
+    number = _statistics_due(backend)
+    if not number:
+        return dg.SkipReason("No market has changed.")
+    return dg.RunRequest(tags={"zmart/due": str(number)})
+
+
+SCHEDULES = [*(_schedule(*entry) for entry in _CLOCK), statistics_schedule]

@@ -72,6 +72,18 @@ SPOILT = [
         ["UPDATE market.markets SET accumulated_lp_fees = accumulated_lp_fees - 1"],
     ),
     (
+        "market/candles:equal_trades",
+        "fails",
+        ["UPDATE market.candles SET volume = volume + 1 WHERE interval = '1h'"],
+        ["UPDATE market.candles SET volume = volume - 1 WHERE interval = '1h'"],
+    ),
+    (
+        "market/candles:equal_trades",
+        "fails",
+        ["UPDATE market.markets SET updated_at = updated_at - interval '11 min'"],
+        ["UPDATE market.markets SET updated_at = updated_at + interval '11 min'"],
+    ),
+    (
         "voting/proposal_tallies:equals_ballots",
         "fails",
         ["UPDATE voting.tallies SET votes_for = votes_for + 1 WHERE status = 'open'"],
@@ -132,6 +144,7 @@ def life(start_localnet: StartLocalnet, database: str) -> Life:
     made.buy(active, made.people[3], outcome=True)
     made.chain.control.finalize()
     run("read_finalized_window", backend)
+    run("refresh_statistics", backend)
     return made
 
 

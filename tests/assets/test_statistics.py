@@ -1,0 +1,109 @@
+"""Candles and statistics through Dagster: one run for the three, when something changed."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from assets.definitions import build_defs
+from assets.resources import Backend
+from tests.assets.life import Life, run, slots_pass
+from tests.fixtures.localnet import StartLocalnet
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import candles, trades
+
+JOB = "refresh_statistics"
+ASSETS = {"market/candles", "market/market_statistics", "market/wallet_statistics"}
+
+
+@pytest.fixture
+def life(start_localnet: StartLocalnet, database: str) -> Life:
+    return Life.start(start_localnet("--finality-depth", "4"), database)
+
+
+@pytest.fixture
+def backend(life: Life) -> Backend:
+    return Backend(life.settings)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def tick(backend: Backend, instance: dg.DagsterInstance) -> object:
+    """One evaluation of the schedule."""
+    schedule = build_defs().resolve_schedule_def("statistics_schedule")
+    context = dg.build_schedule_context(instance=instance, resources={"backend": backend})
+    return schedule(context)
+
+
+def proposed(life: Life, backend: Backend) -> bytes:
+    market = life.propose()
+    life.chain.control.finalize()
+    run("read_finalized_window", backend)
+    return market
+
+
+def test_a_change_asks_for_one_run_which_makes_all_three(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    assert isinstance(tick(backend, instance), dg.SkipReason)
+    market = proposed(life, backend)
+    asked = tick(backend, instance)
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.tags["zmart/due"] == "1"
+    made = run(JOB, backend)
+    assert set(made) == ASSETS
+    for name, rows in {"candles": 0, "market_statistics": 1, "wallet_statistics": 0}.items():
+        values = made[f"market/{name}"]
+        assert values["dagster/row_count"].value == rows
+        assert values["rows written"].value == rows
+        assert values["markets touched"].value == 1
+    assert market.hex() in str(made["market/market_statistics"]["busiest markets"].value)
+    skipped = tick(backend, instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert skipped.skip_message == "No market has changed."
+    again = run(JOB, backend)
+    assert again["market/candles"]["markets touched"].value == 0
+
+
+def test_trades_become_candles_and_figures(life: Life, backend: Backend) -> None:
+    market = proposed(life, backend)
+    life.vote(backend.engine(Role.API), market)
+    with slots_pass(life.chain):
+        run("aggregate_votes", backend)
+    life.activate(market)
+    for number, person in enumerate(life.people[:3]):
+        life.buy(market, person, outcome=number != 1)
+    life.chain.control.finalize()
+    run("read_finalized_window", backend)
+    made = run(JOB, backend)
+    with backend.engine(Role.READ).connect() as conn:
+        rows = trades.find(conn, market_id=market)
+        (day,) = candles.of_market(conn, market, "1d")
+        wallets = candles.most_invested(conn)
+    assert (day.trades, day.volume) == (3, sum(one.cost for one in rows))
+    assert day.close == rows[0].price_yes
+    assert {one.wallet for one in wallets} == {bytes(one.pubkey()) for one in life.people[:3]}
+    assert all(one.open_value > 0 for one in wallets)
+    shown = made["market/candles"]["busiest market, five minutes"].value
+    assert str(day.close) in str(shown)
+    assert made["market/wallet_statistics"]["dagster/row_count"].value == 3
+    assert str(life.people[0].pubkey()) in str(
+        made["market/wallet_statistics"]["largest wallets"].value
+    )
+
+
+def test_everything_is_made_anew_on_request(life: Life, backend: Backend) -> None:
+    proposed(life, backend)
+    run(JOB, backend)
+    definitions = build_defs(resource_overrides={"backend": backend})
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_job_def(JOB).execute_in_process(
+            instance=instance,
+            run_config={"ops": {"market_figures": {"config": {"everything": True}}}},
+        )
+    (event,) = result.asset_materializations_for_node("market_figures")[:1]
+    assert event.metadata["markets touched"].value == 1
