@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from api.routes import (
+    candles,
     discussions,
     drafts,
     front,
@@ -21,6 +22,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     live.live,
     *health.HANDLERS,
     *markets.HANDLERS,
+    *candles.HANDLERS,
     *front.HANDLERS,
     *drafts.HANDLERS,
     *trades.HANDLERS,

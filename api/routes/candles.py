@@ -1,0 +1,116 @@
+"""Candles of a market."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import identifiers, shapes
+from api.dependencies import Market, TheDatabase, failures
+from api.errors import invalid
+from api.routes.markets import existing
+from zmart_pipelines.store.queries import candles
+
+Interval = Literal["1m", "5m", "1h", "1d"]
+# Chain seconds that fit the tables' BIGINT with room for arithmetic.
+_END = 2**53
+# A day of minutes.
+MAX_CANDLES = 1440
+
+
+class Candle(msgspec.Struct, frozen=True):
+    """The price of YES and the trading of an interval.
+
+    ``time`` is its begin in chain seconds, ``starts_at`` the same as text. Prices are those
+    after trades, with 9 decimals; ``volume`` is in lamports.
+    """
+
+    time: int
+    starts_at: str | None
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+    exact: dict[str, str]
+
+
+class CandleList(msgspec.Struct, frozen=True):
+    """Candles, the oldest first.
+
+    An interval without a trade has none: its price is the close of the one before, at first
+    ``previous_close``, the price before the first candle on the page.
+    """
+
+    market_id: str
+    interval: str
+    candles: list[Candle]
+    count: int
+    limit: int
+    previous_close: int
+
+
+def _candle(row: candles.Candle) -> Candle:
+    return Candle(
+        time=row.starts_at,
+        starts_at=shapes.chain_time(row.starts_at),
+        open=row.open,
+        high=row.high,
+        low=row.low,
+        close=row.close,
+        volume=row.volume,
+        trades=row.trades,
+        exact={"volume": str(row.volume)},
+    )
+
+
+@get(
+    "/api/markets/{market:str}/candles",
+    operation_id="listCandles",
+    tags=["markets"],
+    responses=failures(400, 404),
+)
+async def of_market(
+    database: TheDatabase,
+    market: Market,
+    interval: Annotated[Interval, QueryParameter(description="The candles' length.")] = "1h",
+    from_: Annotated[
+        int | None,
+        QueryParameter(name="from", ge=0, le=_END, description="First begin, Unix seconds."),
+    ] = None,
+    to: Annotated[
+        int | None,
+        QueryParameter(ge=0, le=_END, description="Begins before this, Unix seconds."),
+    ] = None,
+    limit: Annotated[
+        int, QueryParameter(ge=0, le=MAX_CANDLES, description="Candles on the page.")
+    ] = 100,
+) -> CandleList:
+    """The last candles in a range of time, the oldest first; made anew each minute."""
+    key = identifiers.market_key(market, "market")
+    if from_ is not None and to is not None and from_ >= to:
+        raise invalid("from", "must be before to")
+
+    def read(conn: Connection) -> CandleList:
+        market_id = existing(conn, key).market_id
+        rows = candles.of_market(conn, market_id, interval, start=from_, end=to, limit=limit)
+        begin = rows[0].starts_at if rows else from_ if from_ is not None else to
+        before = candles.of_market(conn, market_id, interval, end=begin, limit=1)
+        return CandleList(
+            market_id=market_id.hex(),
+            interval=interval,
+            candles=[_candle(row) for row in rows],
+            count=len(rows),
+            limit=limit,
+            previous_close=before[0].close if before else shapes.PRICE_SCALE // 2,
+        )
+
+    return await database.read(read)
+
+
+HANDLERS = [of_market]
