@@ -17,6 +17,7 @@ from zmart_pipelines.commands.ledger import rebuild, redecode
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.tally import verify_tally
 from zmart_pipelines.commands.up import localnet, up
+from zmart_pipelines.commands.webhook import webhook
 
 EXIT_UNREACHABLE = 2
 
@@ -43,7 +44,18 @@ def main() -> None:
     """
 
 
-for command in (up, status, migrate, check, backfill, rebuild, redecode, verify_tally, localnet):
+for command in (
+    up,
+    status,
+    migrate,
+    check,
+    backfill,
+    rebuild,
+    redecode,
+    verify_tally,
+    webhook,
+    localnet,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -22,7 +22,14 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_commands_are_these() -> None:
     up_and_down = {"up", "status", "localnet", "migrate"}
-    assert set(NAMES) == up_and_down | {"check", "backfill", "rebuild", "redecode", "verify-tally"}
+    assert set(NAMES) == up_and_down | {
+        "check",
+        "backfill",
+        "rebuild",
+        "redecode",
+        "verify-tally",
+        "webhook",
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "localnet"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
@@ -135,7 +136,7 @@ def backfill(
 def holes(conn: Connection) -> list[tuple[int, int]]:
     """What lies between covered ranges, as (first, last) in order."""
     ranges = health.coverage(conn)
-    pairs = zip(ranges, ranges[1:], strict=False)
+    pairs = pairwise(ranges)
     return [(one.last_slot + 1, following.first_slot - 1) for one, following in pairs]
 
 

@@ -1,0 +1,228 @@
+"""``zmart webhook``: the Helius webhook that tells the API of new transactions."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from zmart_pipelines.runtime.state import StateFolder, connected, write_private
+from zmart_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from zmart_pipelines.chain.helius import HeliusClient, Webhook
+
+EXIT_NOT_WELL, EXIT_REFUSED = 1, 2
+
+# Files under ZMART_STATE/secrets, named as the settings that they are for.
+CURRENT, PREVIOUS = "helius_webhook_secret", "helius_webhook_secret_previous"
+
+
+@click.group()
+def webhook() -> None:
+    """Create, watch and re-key the Helius webhook (HELIUS_API_KEY must be set).
+
+    \b
+    Example:
+      zmart webhook register --url https://api.example.com/api/webhooks/helius
+    """
+
+
+@webhook.command()
+@click.option(
+    "--url", required=True, help="Address of the API's webhook, as Helius reaches it (https)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the webhook as JSON.")
+def register(url: str, as_json: bool) -> None:
+    """Create the webhook for the program, or bring the one at this address up to date.
+
+    It carries HELIUS_WEBHOOK_SECRET; what is switched off is switched on again. Nothing is
+    sent when nothing differs.
+
+    \b
+    Example:
+      zmart webhook register --url https://api.example.com/api/webhooks/helius
+    """
+    from zmart_pipelines.chain.helius import Desired
+
+    settings = connected(Settings())
+    if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
+        _refuse("--url must be https:// and name a host; the secret is sent to it")
+    desired = Desired(
+        url=url,
+        account_addresses=[settings.program_id],
+        webhook_type=_type(settings),
+        auth_header=_secret(settings),
+    )
+    with _helius(settings) as helius:
+        here = [one for one in helius.webhooks() if one.url == url]
+        if len(here) > 1:
+            ids = ", ".join(one.id for one in here)
+            _refuse(f"{len(here)} webhooks post to {url} ({ids}); delete all but one of them")
+        changed: list[str] = []
+        if not here:
+            done, verb = helius.create(desired), "created"
+        else:
+            done, verb = here[0], "unchanged"
+            changed = done.differs(desired)
+            if changed:
+                done, verb = helius.update(done.id, desired), "updated"
+            if not done.active:
+                done, verb = helius.activate(done.id), "updated"
+                changed.append("active")
+    if as_json:
+        _json([done], verb=verb, changed=changed)
+    else:
+        click.echo(f"{verb}{': ' + ', '.join(changed) if changed else ''}")
+        _show(done)
+    raise SystemExit(0 if done.active else EXIT_NOT_WELL)
+
+
+@webhook.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the webhooks as JSON.")
+def status(as_json: bool) -> None:
+    """Show the webhooks that watch the program, and whether they are active.
+
+    \b
+    Exit codes: 0 one is active with the secret of these settings, 1 none is, 2 Helius
+    cannot be asked.
+
+    \b
+    Example:
+      zmart webhook status
+    """
+    settings = connected(Settings())
+    with _helius(settings) as helius:
+        found = [one for one in helius.webhooks() if settings.program_id in one.account_addresses]
+    if as_json:
+        _json(found, problems={one.id: _problems(one, settings) for one in found})
+    else:
+        for one in found:
+            _show(one)
+            for problem in _problems(one, settings):
+                click.echo(f"  problem    {problem}")
+        if not found:
+            click.echo(f"no webhook watches {settings.program_id}; zmart webhook register makes it")
+    raise SystemExit(0 if any(not _problems(one, settings) for one in found) else EXIT_NOT_WELL)
+
+
+@webhook.command()
+@click.option("--show", is_flag=True, help="Print both secrets, to copy them elsewhere.")
+def rotate(show: bool) -> None:
+    """Make a new secret and keep the one before, for the time in which both are accepted.
+
+    Writes files only; Helius learns the new secret when it is registered, after the API
+    accepts both. Run again before that it changes nothing and repeats what to do.
+
+    \b
+    Example:
+      zmart webhook rotate
+    """
+    settings = connected(Settings())
+    current = _secret(settings)
+    state = StateFolder.of(settings)
+    state.prepare()
+    new_file, old_file = state.secrets / CURRENT, state.secrets / PREVIOUS
+    under_way = (
+        new_file.exists()
+        and old_file.exists()
+        and old_file.read_text().strip() == current != new_file.read_text().strip()
+    )
+    if not under_way:
+        with _helius(settings) as helius:
+            behind = [
+                one.id
+                for one in helius.webhooks()
+                if settings.program_id in one.account_addresses
+                and one.auth_header not in (None, current)
+            ]
+        if behind:
+            _refuse(
+                f"webhook {', '.join(behind)} does not carry HELIUS_WEBHOOK_SECRET yet; "
+                "zmart webhook register first, or its deliveries would be refused"
+            )
+        # The old one first: a stop in between loses nothing.
+        write_private(old_file, current)
+        write_private(new_file, secrets.token_urlsafe(32))
+    click.echo("a rotation is under way" if under_way else "a new secret is made")
+    if show:
+        click.echo(f"HELIUS_WEBHOOK_SECRET={new_file.read_text().strip()}")
+        click.echo(f"HELIUS_WEBHOOK_SECRET_PREVIOUS={current}")
+    click.echo(
+        "1. set both for the API, and restart it; it accepts either then:\n"
+        f'     export HELIUS_WEBHOOK_SECRET="$(cat {new_file})"\n'
+        f'     export HELIUS_WEBHOOK_SECRET_PREVIOUS="$(cat {old_file})"\n'
+        "2. with these settings tell Helius: zmart webhook register --url …\n"
+        "3. after a minute unset HELIUS_WEBHOOK_SECRET_PREVIOUS and restart the API"
+    )
+
+
+@contextmanager
+def _helius(settings: Settings) -> Iterator[HeliusClient]:
+    """The client; what it refuses ends the command with one line."""
+    from zmart_pipelines.chain.helius import HeliusClient, HeliusError
+
+    if settings.helius_api_key is None:
+        _refuse("HELIUS_API_KEY is not set; without it webhooks are managed at Helius itself")
+    try:
+        with HeliusClient(settings.helius_api_url, settings.helius_api_key) as helius:
+            yield helius
+    except HeliusError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(EXIT_REFUSED) from error
+
+
+def _secret(settings: Settings) -> str:
+    secret = settings.helius_webhook_secret
+    if secret is None or len(secret.get_secret_value()) < 16:
+        _refuse(
+            "HELIUS_WEBHOOK_SECRET is not set or shorter than 16 characters; make one with: "
+            "openssl rand -base64 32"
+        )
+    return secret.get_secret_value()
+
+
+def _type(settings: Settings) -> str:
+    """Helius knows two clusters."""
+    types = {"mainnet": "raw", "devnet": "rawDevnet"}
+    if settings.solana_cluster not in types:
+        _refuse(f"Helius has no webhooks for {settings.solana_cluster}; set SOLANA_CLUSTER")
+    return types[settings.solana_cluster]
+
+
+def _problems(one: Webhook, settings: Settings) -> list[str]:
+    """What keeps a webhook from being of use; nothing of the secret itself."""
+    problems = []
+    if not one.active:
+        problems.append("it is switched off; zmart webhook register switches it on")
+    if one.webhook_type != _type(settings):
+        problems.append(f"its type is {one.webhook_type}, not {_type(settings)}")
+    if one.auth_header is not None and one.auth_header != _secret(settings):
+        problems.append("it carries another secret; zmart webhook register brings it this one")
+    return problems
+
+
+def _show(one: Webhook) -> None:
+    click.echo(f"webhook {one.id}")
+    click.echo(f"  active     {'yes' if one.active else 'NO'}")
+    click.echo(f"  url        {one.url}")
+    click.echo(f"  type       {one.webhook_type}, transactions: {one.txn_status or 'all'}")
+    click.echo(f"  addresses  {', '.join(one.account_addresses)}")
+
+
+def _json(found: list[Webhook], **more: object) -> None:
+    """The webhooks without their secrets."""
+    rows = [msgspec.to_builtins(one) for one in found]
+    for row in rows:
+        row.pop("authHeader", None)
+    click.echo(msgspec.json.encode({"webhooks": rows, **more}).decode())
+
+
+def _refuse(text: str) -> NoReturn:
+    click.echo(text, err=True)
+    raise SystemExit(EXIT_REFUSED)
