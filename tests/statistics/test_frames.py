@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zmart_pipelines.program.lmsr import PRECISION
@@ -65,6 +65,7 @@ def only_python(rows: list[dict[str, Any]]) -> None:
             assert type(value) in (int, bytes, bool, type(None)), (name, value)
 
 
+@settings(deadline=None, max_examples=60)
 @given(trades, st.sampled_from([1, 60, 300, 3_600, DAY]))
 def test_candles_are_those_of_a_plain_loop(made: list[Trade], seconds: int) -> None:
     expected: dict[tuple[bytes, int], list[Trade]] = defaultdict(list)
@@ -87,6 +88,7 @@ def test_candles_are_those_of_a_plain_loop(made: list[Trade], seconds: int) -> N
     ]
 
 
+@settings(deadline=None, max_examples=60)
 @given(trades, st.integers(0, 2 * DAY))
 def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: int) -> None:
     now = max((one.traded_at for one in made), default=0) + later
@@ -116,6 +118,7 @@ def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: i
         }
 
 
+@settings(deadline=None, max_examples=60)
 @given(trades, st.integers(1, 3 * DAY))
 def test_figures_hold_until_they_say_and_no_longer(made: list[Trade], wait: int) -> None:
     def figures(now: int) -> list[dict[str, Any]]:
@@ -144,6 +147,7 @@ def test_price_changes_are_rounded_down() -> None:
     assert price_change_bps(0, 5) is None
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     trades,
     st.dictionaries(

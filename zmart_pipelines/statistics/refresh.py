@@ -7,24 +7,26 @@ so nothing has to know what was corrected, and repeating a refresh changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import pandas as pd
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Table, select
 
 from zmart_pipelines.statistics import frames
 from zmart_pipelines.statistics.candles import candles
 from zmart_pipelines.statistics.markets import market_statistics
 from zmart_pipelines.statistics.wallets import wallet_statistics
-from zmart_pipelines.store.bulk import replace_rows
-from zmart_pipelines.store.locks import lock_markets
+from zmart_pipelines.store.bulk import delete_rows, upsert_rows
+from zmart_pipelines.store.locks import STATISTICS, lock, lock_markets
 from zmart_pipelines.store.queries import positions
 from zmart_pipelines.store.queries.candles import DueMarket, due
 from zmart_pipelines.store.queries.markets import chain_now
 from zmart_pipelines.store.tables import statistics as tables
 from zmart_pipelines.store.tables.market import markets, trades
+
+Row: TypeAlias = dict[str, Any]
 
 # Trades and markets held in memory at a time; a market with more trades is read alone.
 CHUNK_TRADES: Final = 100_000
@@ -49,8 +51,8 @@ class RefreshReport(msgspec.Struct, frozen=True):
 def refresh(engine: Engine, *, now: int | None = None, everything: bool = False) -> RefreshReport:
     """Make the statistics of every market that is due anew.
 
-    Each chunk is read in one snapshot and written in one transaction. What changes between
-    the two leaves its market due.
+    Each chunk is read in one snapshot and written in one transaction, which holds only what
+    differs. What changes between the two leaves its market due. One refresh waits for another.
 
     :param engine: of a role that may read trades and write the statistics.
     :param now: chain seconds, the end of the last day; default ``chain_now``.
@@ -79,14 +81,35 @@ def _chunks(wanted: Sequence[DueMarket]) -> Iterator[list[DueMarket]]:
 
 def _refresh(engine: Engine, chunk: Sequence[DueMarket], now: int) -> RefreshReport:
     wanted = [one.market_id for one in chunk]
-    with engine.connect() as conn:
-        snapshot = conn.execution_options(isolation_level="REPEATABLE READ")
-        versions = _versions(snapshot, wanted)
-        traded = _trades(snapshot, wanted)
-        held = _positions(snapshot, wanted)
+    with engine.begin() as guard:
+        lock(guard, STATISTICS)
+        with engine.connect() as conn:
+            snapshot = conn.execution_options(isolation_level="REPEATABLE READ")
+            versions = _versions(snapshot, wanted)
+            traded = _trades(snapshot, wanted)
+            made = _rows(versions, traded, _positions(snapshot, wanted), now)
+            changes = {
+                table: _changes(snapshot, table, wanted, rows) for table, rows in made.items()
+            }
+        with engine.begin() as conn:
+            # The ledger waits for this lock too, so all else was done before. Under it no
+            # market can vanish from under its rows.
+            lock_markets(conn, [one.address for one in chunk])
+            there = _versions(conn, wanted)
+            for table, (gone, new) in changes.items():
+                delete_rows(conn, table, gone)
+                upsert_rows(conn, table, [row for row in new if row["market_id"] in there])
+    written = {table.name: len(gone) + len(new) for table, (gone, new) in changes.items()}
+    return RefreshReport(len(versions), len(traded), **written)
+
+
+def _rows(
+    versions: Mapping[bytes, object], traded: pd.DataFrame, held: pd.DataFrame, now: int
+) -> dict[Table, list[Row]]:
+    """What the tables shall hold of these markets."""
     figures = market_statistics(list(versions), traded, now)
     figures["market_updated_at"] = pd.Series(list(versions.values()), dtype=object)
-    rows = {
+    return {
         tables.candles: [
             {"interval": name, **row}
             for name, seconds in tables.INTERVALS.items()
@@ -95,21 +118,18 @@ def _refresh(engine: Engine, chunk: Sequence[DueMarket], now: int) -> RefreshRep
         tables.market_statistics: frames.records(figures),
         tables.wallet_statistics: frames.records(wallet_statistics(held, traded)),
     }
-    with engine.begin() as conn:
-        # The ledger's own lock: no market can vanish under its rows, nor two refreshes meet.
-        lock_markets(conn, [one.address for one in chunk])
-        there = _versions(conn, wanted)
-        written = {
-            table.name: replace_rows(
-                conn,
-                table,
-                [row for row in made if row["market_id"] in there],
-                parent="market_id",
-                parents=wanted,
-            )
-            for table, made in rows.items()
-        }
-    return RefreshReport(len(versions), len(traded), **written)
+
+
+def _changes(
+    conn: Connection, table: Table, market_ids: Sequence[bytes], rows: Sequence[Row]
+) -> tuple[list[tuple[Any, ...]], list[Row]]:
+    """Keys of stored rows that shall not be there, and the rows that are not stored so."""
+    key = [column.name for column in table.primary_key]
+    stored = conn.execute(select(table).where(table.c.market_id.in_(market_ids))).mappings()
+    there = {tuple(row[name] for name in key): dict(row) for row in stored}
+    wanted = {tuple(row[name] for name in key): row for row in rows}
+    gone = [one for one in there if one not in wanted]
+    return gone, [row for one, row in wanted.items() if there.get(one) != row]
 
 
 def _versions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, object]:

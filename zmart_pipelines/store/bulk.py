@@ -117,52 +117,16 @@ def upsert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]
 
 
 @lru_cache(maxsize=64)
-def _overwrite(table: Table, columns: tuple[str, ...]) -> str:
-    """What follows an INSERT so that only rows that differ are written."""
-    key = [column.name for column in table.primary_key]
-    others = [Identifier(name) for name in columns if name not in key]
-    mine = SQL(", ").join([SQL("{}.{}").format(Identifier(table.name), name) for name in others])
-    sent = SQL(", ").join([SQL("excluded.{}").format(name) for name in others])
+def _delete(table: Table) -> str:
+    key = tuple(column.name for column in table.primary_key)
     return (
-        SQL("ON CONFLICT ({}) DO UPDATE SET ({}) = ROW({}) WHERE ({}) IS DISTINCT FROM ({})")
-        .format(_names(key), SQL(", ").join(others), sent, mine, sent)
+        SQL("DELETE FROM {} WHERE ({}) IN ({})")
+        .format(Identifier(str(table.schema), table.name), _names(key), sent_rows(table, key))
         .as_string(None)
     )
 
 
-@lru_cache(maxsize=64)
-def _delete_others(table: Table, parent: str) -> str:
-    key = tuple(column.name for column in table.primary_key)
-    return (
-        SQL("DELETE FROM {} WHERE {} = ANY(%b::{}[]) AND ({}) NOT IN ({})")
-        .format(
-            Identifier(str(table.schema), table.name),
-            Identifier(parent),
-            SQL(_sent_as(table.c[parent])),
-            _names(key),
-            sent_rows(table, key),
-        )
-        .as_string(None)
-    )
-
-
-def replace_rows(
-    conn: Connection,
-    table: Table,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    parent: str,
-    parents: Sequence[Any],
-) -> int:
-    """Make ``rows`` all that the table holds of these parents; only what differs is written.
-
-    :param parent: the column that says whose a row is; ``parents`` its values.
-    :returns: rows inserted, changed or deleted.
-    """
-    key = tuple(column.name for column in table.primary_key)
-    gone = execute(conn, _delete_others(table, parent), list(parents), *_arrays(rows, key))
-    if not rows:
-        return gone.rowcount
-    columns = tuple(rows[0])
-    statement = _insert(table, columns, _overwrite(table, columns))
-    return gone.rowcount + execute(conn, statement, *_arrays(rows, columns)).rowcount
+def delete_rows(conn: Connection, table: Table, keys: Sequence[Sequence[Any]]) -> None:
+    """Delete rows by their primary keys, given in the order of its columns."""
+    if keys:
+        execute(conn, _delete(table), *[list(column) for column in zip(*keys, strict=True)])

@@ -19,6 +19,8 @@ MIGRATION = 0x7A6D_6172_7400_0001
 CONFIGURATION = 0x7A6D_6172_7400_0002
 COVERAGE = 0x7A6D_6172_7400_0003
 STREAM = 0x7A6D_6172_7400_0004
+# Held by a connection of its own around the other locks: one refresh of statistics at a time.
+STATISTICS = 0x7A6D_6172_7400_0005
 
 
 def market_key(address: bytes) -> int:
