@@ -16,8 +16,11 @@ from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
+from zmart_pipelines.ledger import coverage
+from zmart_pipelines.ledger.backfill import backfill, budgeted
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import health
 
 ROOT = Path(__file__).parents[2]
 # Seconds; generous, because other tests run beside this one.
@@ -133,3 +136,52 @@ def test_a_market_is_found_approved_and_finalized_by_the_daemon_alone(
     ).read_text()
     assert failed == (0,)
     assert {'["market", "trades"]', '["submissions", "market_finalizations"]'} <= keys
+
+
+@pytest.fixture
+def holed(life: Life) -> tuple[Backend, int]:
+    """A ledger whose cursor is at the tip, with a hole below; the hole's first slot."""
+    for _ in range(5):
+        life.propose()
+        life.chain.control.advance(3)
+    # The finalized window reads its last 32 slots again; they must not be the hole.
+    life.chain.control.advance(40)
+    life.chain.control.finalize()
+    # Several partitions, and a budget under which they take no time.
+    sizes = {"backfill_partition_slots": 32, "backfill_calls_per_second": 1000.0}
+    life.settings = life.settings.model_copy(update=sizes)
+    backend = Backend(life.settings)
+    engine = backend.engine(Role.INGEST)
+    tip = life.rpc.slot("finalized")
+    with budgeted(life.settings) as rpc:
+        backfill(engine, rpc, life.settings, first_slot=0, last_slot=1)
+        backfill(engine, rpc, life.settings, first_slot=tip, last_slot=tip)
+    with engine.begin() as conn:
+        coverage.advance(conn, "finalized", tip)
+    return backend, 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_hole_is_filled_by_the_daemon_alone(
+    life: Life, holed: tuple[Backend, int], dagster: Path
+) -> None:
+    """Through the sensor, dynamic partitions, the run queue and the pool."""
+    backend, first = holed
+
+    def whole() -> bool:
+        with backend.engine(Role.READ).connect() as conn:
+            return len(health.coverage(conn)) == 1
+
+    assert not whole()
+    wait_for("the hole's end", whole, lambda: None)
+    with psycopg.connect(life.settings.database_url.get_secret_value()) as conn:
+        partitions = conn.execute(
+            "SELECT partition FROM dagster.dynamic_partitions ORDER BY id"
+        ).fetchall()
+        runs = conn.execute(
+            "SELECT status FROM dagster.runs WHERE pipeline_name = 'backfill_slots'"
+        ).fetchall()
+    assert partitions[0] == (f"{first}-31",), (dagster / "daemon.log").read_text()
+    assert len(runs) >= 2
+    assert {status for (status,) in runs} <= {"SUCCESS", "STARTED"}
