@@ -1,4 +1,4 @@
-.PHONY: install up test test-slow program
+.PHONY: install up test test-slow bench program
 SHELL := /bin/sh
 
 # uv is the only thing pip installs; it reads uv.lock and does the rest.
@@ -45,5 +45,9 @@ test: .venv/.complete
 test-slow: .venv/.complete
 	.venv/bin/pytest -q -m slow --timeout 1800
 
+bench: .venv/.complete
+	.venv/bin/python -m benchmarks
+
 program: .venv/.complete
 	.venv/bin/python -m localnet.program.build
+	.venv/bin/python -m localnet.puppet
