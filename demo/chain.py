@@ -15,6 +15,7 @@ from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Confirmed
 from solana.rpc.core import RPCException, UnconfirmedTxError
+from solana.rpc.types import TxOpts
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -97,7 +98,8 @@ class Chain:
 
     async def _anchor_call(self, signer: Keypair, name: str, accounts: dict[str, Any]) -> None:
         async with AsyncClient(self._url, commitment=Confirmed) as client:
-            provider = Provider(client, Wallet(signer))
+            options = TxOpts(skip_confirmation=False, preflight_commitment=Confirmed)
+            provider = Provider(client, Wallet(signer), options)
             program = Program(idl.legacy(), self.program, provider)
             try:
                 await program.rpc[name](ctx=Context(accounts=accounts))
