@@ -263,10 +263,12 @@ def test_a_ballot_is_counted_or_refused(
     threshold = dice.randint(1, 60)
     accepted: list[bytes] = []
     refused: list[bytes] = []
-    enough = threading.Event()
+    enough, frozen_now = threading.Event(), threading.Event()
 
     def attempt(number: int) -> None:
         signed = ballots[number]
+        if number >= 75:  # the last ones come too late for certain, the others race
+            frozen_now.wait(20)
         try:
             with api.begin() as conn:
                 cast(conn, signed, SETTINGS)
@@ -277,13 +279,20 @@ def test_a_ballot_is_counted_or_refused(
         if len(accepted) >= threshold:
             enough.set()
 
+    def freeze_when_enough() -> tallies.FrozenTally:
+        enough.wait(20)
+        try:
+            return freeze(pipelines, market)
+        finally:
+            frozen_now.set()
+
     with ThreadPoolExecutor(9) as pool:
-        freezing = pool.submit(lambda: (enough.wait(20), freeze(pipelines, market))[1])
+        freezing = pool.submit(freeze_when_enough)
         list(pool.map(attempt, range(len(ballots))))
         frozen = freezing.result(20)
     assert set(accepted) == {one.wallet for one in frozen.ballots}
     assert len(accepted) + len(refused) == len(ballots)
-    assert refused, "the freeze came too late to race with anybody"
+    assert len(refused) >= 5
     with pipelines.connect() as conn:
         rows = conn.execute(select(func.count()).select_from(voting.ballots)).scalar_one()
         assert tallies.faults(conn) == []
