@@ -8,8 +8,10 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --quiet
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 # Trust what this machine trusts (a company's proxy), as pip does, where it has such a list.
-ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+CERTIFICATES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+ifneq ($(CERTIFICATES),)
 export UV_SYSTEM_CERTS := true
+export NODE_EXTRA_CA_CERTS ?= $(CERTIFICATES)
 endif
 
 # The first Python that is new and old enough.
