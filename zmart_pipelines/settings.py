@@ -105,9 +105,19 @@ class Settings(BaseSettings):
     helius_webhook_secret_previous: SecretStr | None = Field(
         None, description="The value before, accepted while it is being rotated."
     )
+    webhook_hmac_secret: SecretStr | None = Field(
+        None,
+        description="Key of x-helius-signature (hex HMAC-SHA256 of the body), which older "
+        "senders give in place of Authorization; without it that header counts for nothing.",
+    )
     webhook_max_bytes: int = Field(16 * 1024 * 1024, gt=0, description="Largest webhook body.")
     webhook_inline_transactions: int = Field(
         100, gt=0, description="Transactions of one delivery ingested before the answer."
+    )
+    webhook_answer_seconds: float = Field(
+        0.7,
+        gt=0,
+        description="Longest wait of a delivery for its answer; Helius gives up after 1 s.",
     )
 
     # Voting

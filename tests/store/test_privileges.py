@@ -32,6 +32,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "chain.events": "iu",
         "chain.coverage": "iud",
         "chain.gaps": "iud",
+        "chain.hints": "iu",
         "chain.cursors": "iud",
         "market.markets": "iud",
         "market.positions": "iud",

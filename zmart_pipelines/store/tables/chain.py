@@ -209,6 +209,38 @@ gaps = Table(
     schema="chain",
 )
 
+# Signatures that a delivery without logs named, to be read by RPC. 'waiting' until then;
+# 'read': the ledger holds it; 'foreign': it does not concern the program; 'unknown': no node
+# had it at any of the attempts. None of these is a gap: only a listing proves that a
+# transaction is missing.
+hints = Table(
+    "hints",
+    metadata,
+    Column(
+        "signature",
+        BYTES,
+        CheckConstraint("octet_length(signature) = 64", name="signature"),
+        primary_key=True,
+    ),
+    Column("slot", BigInteger),
+    Column("delivery_id", BigInteger, ForeignKey(deliveries.c.id), nullable=False),
+    Column(
+        "status",
+        Text,
+        CheckConstraint("status IN ('waiting', 'read', 'foreign', 'unknown')", name="status"),
+        nullable=False,
+        server_default="waiting",
+    ),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("heard_at", TIME, nullable=False, server_default=func.now()),
+    Column("retry_at", TIME, nullable=False, server_default=func.now()),
+    Column("ended_at", TIME),
+    CheckConstraint("(status = 'waiting') = (ended_at IS NULL)", name="ended"),
+    Index("ix_hints_waiting", "retry_at", postgresql_where=text("status = 'waiting'")),
+    schema="chain",
+)
+
 # Positions of the pollers and observers, moved in the transaction that writes their rows.
 cursors = Table(
     "cursors",
