@@ -10,39 +10,23 @@ import dagster as dg
 from assets import metadata
 from assets.resources import Backend, BackendResource
 from assets.spec import asset_spec
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import At
 from zmart_pipelines.ledger.poll import read_finalized_window
 from zmart_pipelines.ledger.reconcile import Drift, ReconciliationReport, compare
-from zmart_pipelines.program.accounts import UserPosition
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import differences
-
-
-class _ReaderThatCatchesUp(ChainReader):
-    """After the last accounts are read, the ledger is read up to their slot.
-
-    A difference in accounts that are newer than the ledger proves nothing, and on a chain that
-    moves they always are, unless the ledger is brought up to them before the fold.
-    """
-
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend.rpc, backend.settings.program)
-        self._backend = backend
-
-    def positions(self, *args: object, **options: object) -> At[list[UserPosition]]:
-        found = super().positions(*args, **options)  # type: ignore[arg-type]
-        backend = self._backend
-        read_finalized_window(backend.engine(Role.INGEST), backend.rpc, backend.settings)
-        return found
 
 
 def comparison(backend: Backend, run_id: str) -> ReconciliationReport:
     """The comparison of this run: asset and checks of one run share one, so that a difference
     seen in it counts once."""
+    engine = backend.engine(Role.INGEST)
+
+    def catch_up() -> None:
+        read_finalized_window(engine, backend.rpc, backend.settings)
+
     return backend.once(
         ("comparison", run_id),
-        lambda: compare(backend.engine(Role.INGEST), _ReaderThatCatchesUp(backend)),
+        lambda: compare(engine, backend.reader, catch_up=catch_up),
     )
 
 

@@ -10,7 +10,6 @@ from litestar.params import QueryParameter
 
 from api import identifiers, shapes
 from api.dependencies import READS, Limit, TheDatabase
-from api.routes.markets import now
 from zmart_pipelines.store.queries import activity, markets, statistics
 
 LAMPORTS = 1_000_000_000
@@ -138,7 +137,9 @@ def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
 async def trending(database: TheDatabase, limit: Limit = 3) -> TrendingList:
     """Active markets by volume and traders of the last 24 hours."""
     pool = max(limit, TRENDING_POOL)
-    rows = await database.read(lambda conn: statistics.trending(conn, now(conn), limit=pool))
+    rows = await database.read(
+        lambda conn: statistics.trending(conn, markets.chain_now(conn), limit=pool)
+    )
     items = sorted(map(_trending, rows), key=lambda item: -item.trending_score)[:limit]
     return TrendingList(items, len(items))
 
@@ -158,7 +159,7 @@ def _category(row: markets.Category) -> CategoryCount:
 @get("/api/markets/categories", operation_id="listCategories", tags=["markets"], responses=READS)
 async def categories(database: TheDatabase) -> CategoryList:
     """Categories with their numbers of markets."""
-    rows = await database.read(lambda conn: markets.categories(conn, now(conn)))
+    rows = await database.read(lambda conn: markets.categories(conn, markets.chain_now(conn)))
     items = [_category(row) for row in rows[:TOP_CATEGORIES]]
     return CategoryList(items, len(items))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import msgspec
@@ -113,11 +112,6 @@ def state_number(text: str | None) -> int | None:
     raise invalid("state", f"must be one of {names}, or 0 to {len(MarketState) - 1}")
 
 
-def now(conn: Connection) -> int:
-    """The end of the last day: now, or the chain's time where that is ahead."""
-    return max(int(time.time()), markets.last_chain_time(conn))
-
-
 @get("/api/markets", operation_id="listMarkets", tags=["markets"], responses=READS)
 async def find(
     database: TheDatabase,
@@ -190,7 +184,7 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
 
     def read(conn: Connection) -> MarketFigures:
         market_id = id_of(conn, key)
-        row = statistics.of_market(conn, market_id, now(conn))
+        row = statistics.of_market(conn, market_id, markets.chain_now(conn))
         return MarketFigures(
             market_id.hex(),
             TradingFigures(

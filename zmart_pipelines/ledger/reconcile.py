@@ -1,19 +1,20 @@
 """Reconciliation: the fold as of a slot against the chain's accounts as of the same slot.
 
 A difference is never repaired by overwriting. Its class says what to do: wait (``in_motion``,
-``lag``), read the market's transactions again (``missing_event``), mend the decoder and
-decode again (``decode_error``), or find out (``drift``: seen twice, and nothing explains it).
+``lag``), read the market's transactions again (``missing_event``, see ``ledger.repair``), mend
+the decoder and decode again (``decode_error``), or find out (``drift``: seen twice, and nothing
+explains it).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.ledger import coverage, fold, rows
@@ -69,8 +70,9 @@ def compare(
     difference. ``engine`` acts as INGEST.
 
     :param catch_up: called when the accounts have been read, before the ledger is: it brings
-        the ledger up to their slot (``poll.read_finalized_window``). Without it differences
-        of a chain that moves are lag.
+        the ledger up to their slot (``poll.read_finalized_window``). Without it every
+        difference in accounts newer than the ledger is lag, and on a chain that moves they
+        always are.
     """
     markets = reader.markets()
     positions = reader.positions(min_context_slot=markets.slot)
@@ -239,11 +241,24 @@ def _class(
 ) -> DriftClass:
     if covered is None or covered < slot:
         return "lag"
-    if difference.market_id in moving:
-        return "in_motion"
     if difference.market_id in broken:
         return "decode_error"
-    return "drift" if seen > 1 else "missing_event"
+    if seen > 1:
+        return "drift"
+    return "in_motion" if difference.market_id in moving else "missing_event"
+
+
+def _same(before: Row[Any], difference: FieldDifference) -> bool:
+    """Whether this is the difference seen before: of a number that has moved on both sides,
+    one that is out by as much."""
+    now = (difference.folded, difference.chain)
+    if (before.folded, before.chain) == now:
+        return True
+    values = [before.folded, before.chain, *now]
+    if any(value is None or not value.isdecimal() for value in values):
+        return False
+    old_folded, old_chain, folded, chain_ = map(int, values)
+    return old_chain - old_folded == chain_ - folded
 
 
 def _record(
@@ -265,11 +280,7 @@ def _record(
     for difference in found:
         slot = market_slot if difference.user is None else position_slot
         before = open_.pop((difference.market_id, difference.user, difference.field), None)
-        same = before is not None and (before.folded, before.chain) == (
-            difference.folded,
-            difference.chain,
-        )
-        seen = before.seen + 1 if before is not None and same else 1
+        seen = before.seen + 1 if before is not None and _same(before, difference) else 1
         class_ = _class(difference, covered, slot, moving, broken, seen)
         drifts.append(Drift(difference, class_, slot, seen))
         values = {
