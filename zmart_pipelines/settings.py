@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         None, description="File with the admin's key; where empty, approvals are only prepared."
     )
     admin_private_key: SecretStr | None = Field(None, description="The admin's key in base58.")
+    resolver_keypair: Path | None = Field(
+        None, description="File with the key that resolves markets; where empty, none are resolved."
+    )
+    resolver_private_key: SecretStr | None = Field(
+        None, description="The resolver's key in base58."
+    )
 
     # Webhook
     helius_api_key: SecretStr | None = Field(
@@ -159,6 +165,20 @@ class Settings(BaseSettings):
     submissions_enabled: bool = Field(
         True, description="The switch over all submissions; off means decide but do not send."
     )
+    auto_activate: bool = Field(
+        False, description="Activate approved markets with the admin's key; else creators do it."
+    )
+    expected_resolvers: str = Field(
+        "",
+        description="Addresses that may resolve beside our own resolver key, separated by commas; "
+        "a resolution by anybody else raises an alert.",
+    )
+
+    # Alerts
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Where alerts of severity high and critical are posted, as Slack takes "
+        'them: {"text": "..."}. The address is a secret.'
+    )
 
     # API
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
@@ -197,6 +217,14 @@ class Settings(BaseSettings):
         None, description="Pinata token; where empty, files are pinned in the local store."
     )
 
+    @field_validator("expected_resolvers")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for item in value.split(","):
+            if item.strip():
+                Pubkey.from_string(item.strip())
+        return value
+
     @field_validator("program_id")
     @classmethod
     def _is_address(cls, value: str) -> str:
@@ -207,6 +235,12 @@ class Settings(BaseSettings):
     def program(self) -> Pubkey:
         """The program's address."""
         return Pubkey.from_string(self.program_id)
+
+    @property
+    def resolvers(self) -> tuple[Pubkey, ...]:
+        """The entries of ``expected_resolvers``."""
+        listed = (item.strip() for item in self.expected_resolvers.split(","))
+        return tuple(Pubkey.from_string(item) for item in listed if item)
 
     @property
     def origins(self) -> tuple[str, ...]:

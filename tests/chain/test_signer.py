@@ -58,6 +58,7 @@ FINALIZE = instructions.finalize_market(
     PROGRAM, backend_authority=US, market=MARKET, dispute_agree=6, dispute_disagree=4
 )
 APPROVE = instructions.approve_proposal(PROGRAM, admin=US, market=MARKET)
+ACTIVATE = instructions.activate_market(PROGRAM, authority=US, market=MARKET)
 RESOLVE = instructions.resolve_market(
     PROGRAM, resolver=US, market=MARKET, outcome=True, evidence_hash=CID
 )
@@ -75,10 +76,11 @@ def message(*chosen: Instruction, payer: Pubkey = US) -> bytes:
         (AGGREGATE, "aggregate_proposal_votes"),
         (FINALIZE, "finalize_market"),
         (APPROVE, "approve_proposal"),
+        (ACTIVATE, "activate_market"),
         (RESOLVE, "resolve_market"),
     ],
 )
-def test_the_four_are_signed(instruction: Instruction, name: str) -> None:
+def test_the_five_are_signed(instruction: Instruction, name: str) -> None:
     signer = KeypairSigner(KEY, PROGRAM)
     for signed in (message(instruction), message(*BUDGET, instruction, MEMO)):
         assert guard(signed, PROGRAM, US) == name
@@ -100,7 +102,6 @@ OTHERS_OF_THE_PROGRAM = [
     ),
     instructions.emergency_pause(PROGRAM, admin=US),
     instructions.cancel_market(PROGRAM, admin=US, market=MARKET),
-    instructions.activate_market(PROGRAM, authority=US, market=MARKET),
     instructions.initialize_global_config(
         PROGRAM, admin=US, backend_authority=US, protocol_fee_wallet=US
     ),

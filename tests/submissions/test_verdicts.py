@@ -15,6 +15,10 @@ RECORDED = {"proposal_likes": 7, "proposal_dislikes": 3, "proposal_total_votes":
 OTHERS = {"proposal_likes": 8, "proposal_dislikes": 3, "proposal_total_votes": 11}
 DISPUTE = {"agree": 2, "disagree": 1}
 ENDED = {"finalized_at": 9, "was_disputed": True, "dispute_agree": 2, "dispute_disagree": 1}
+EVIDENCE = "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"
+RESOLUTION = {"outcome": False, "evidence_cid": EVIDENCE}
+RESOLVED = {"proposed_outcome": False, "ipfs_evidence_hash": EVIDENCE.encode()}
+OTHER_EVIDENCE = {"ipfs_evidence_hash": b"Q" * 46}
 READY, DONE, LOST, EARLY = Verdict.READY, Verdict.DONE, Verdict.LOST, Verdict.EARLY
 
 
@@ -33,6 +37,18 @@ READY, DONE, LOST, EARLY = Verdict.READY, Verdict.DONE, Verdict.LOST, Verdict.EA
         ("approve_proposal", COUNTS, S.APPROVED, RECORDED, DONE),
         ("approve_proposal", COUNTS, S.FINALIZED, OTHERS, DONE),
         ("approve_proposal", COUNTS, S.CANCELLED, RECORDED, LOST),
+        ("activate_market", {}, S.PROPOSED, {}, EARLY),
+        ("activate_market", {}, S.APPROVED, {}, READY),
+        ("activate_market", {}, S.ACTIVE, {}, DONE),
+        ("activate_market", {}, S.FINALIZED, {}, DONE),
+        ("activate_market", {}, S.CANCELLED, {}, LOST),
+        ("resolve_market", RESOLUTION, S.APPROVED, {}, EARLY),
+        ("resolve_market", RESOLUTION, S.ACTIVE, {}, READY),
+        ("resolve_market", RESOLUTION, S.RESOLVING, RESOLVED, DONE),
+        ("resolve_market", RESOLUTION, S.FINALIZED, RESOLVED, DONE),
+        ("resolve_market", RESOLUTION, S.RESOLVING, RESOLVED | {"proposed_outcome": True}, LOST),
+        ("resolve_market", RESOLUTION, S.RESOLVING, RESOLVED | OTHER_EVIDENCE, LOST),
+        ("resolve_market", RESOLUTION, S.CANCELLED, {}, LOST),
         ("finalize_market", {}, S.RESOLVING, {}, READY),
         ("finalize_market", {}, S.RESOLVING, {"was_disputed": True}, LOST),
         ("finalize_market", {}, S.RESOLVING, {"dispute_total_votes": 1}, LOST),
@@ -51,7 +67,7 @@ READY, DONE, LOST, EARLY = Verdict.READY, Verdict.DONE, Verdict.LOST, Verdict.EA
     ],
 )
 def test_judgement(
-    action: Action, arguments: dict[str, int], state: S, values: dict[str, Any], expected: Verdict
+    action: Action, arguments: dict[str, Any], state: S, values: dict[str, Any], expected: Verdict
 ) -> None:
     verdict, reason = judge(action, arguments, market(state, **values))
     assert verdict is expected

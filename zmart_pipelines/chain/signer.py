@@ -1,7 +1,7 @@
 """Keys of the backend, and the list of what they may sign.
 
 A KeypairSigner signs a message only where it is a transaction that does exactly one of the
-four things the backend owes the program. The secret never leaves the object: not in
+five things the backend may owe the program. The secret never leaves the object: not in
 ``repr``, not in exceptions, not by pickling.
 """
 
@@ -26,7 +26,13 @@ from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, MEMO_PROGRAM, SYSTEM_PROGRAM
 
 SIGNABLE: Final = frozenset(
-    {"aggregate_proposal_votes", "finalize_market", "approve_proposal", "resolve_market"}
+    {
+        "aggregate_proposal_votes",
+        "finalize_market",
+        "approve_proposal",
+        "activate_market",
+        "resolve_market",
+    }
 )
 # System instruction AdvanceNonceAccount, as a little-endian u32.
 _ADVANCE_NONCE: Final = (4).to_bytes(4, "little")

@@ -50,6 +50,7 @@ class Embedded:
                 "solana_cluster": "localnet",
                 "backend_authority_keypair": localnet / "keys" / "backend.json",
                 "admin_keypair": localnet / "keys" / "admin.json",
+                "resolver_keypair": localnet / "keys" / "admin.json",
             }
         if settings.helius_webhook_secret is None:
             update["helius_webhook_secret"] = SecretStr(state.secret("webhook"))

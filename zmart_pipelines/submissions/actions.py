@@ -28,7 +28,9 @@ def instruction(
     program_id: Pubkey,
     authority: Pubkey,
 ) -> Instruction:
-    """The program's instruction; ``authority`` is the backend's key, or the admin's to approve."""
+    """The program's instruction; ``authority`` is the key that signs the action. The arguments
+    are those of :func:`verdicts.judge`.
+    """
     market = market_address(program_id, market_id)[0]
     match action:
         case "aggregate_proposal_votes":
@@ -41,6 +43,16 @@ def instruction(
             )
         case "approve_proposal":
             return program.approve_proposal(program_id, admin=authority, market=market)
+        case "activate_market":
+            return program.activate_market(program_id, authority=authority, market=market)
+        case "resolve_market":
+            return program.resolve_market(
+                program_id,
+                resolver=authority,
+                market=market,
+                outcome=arguments["outcome"],
+                evidence_hash=arguments["evidence_cid"].encode(),
+            )
         case "finalize_market":
             return program.finalize_market(
                 program_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,7 +48,7 @@ def create(
     market_id: bytes,
     action: Action,
     round_number: int,
-    arguments: dict[str, int],
+    arguments: Mapping[str, int | str],
     bundle_cid: str | None = None,
 ) -> Intent | None:
     """Writes an intent; None when this market, action and round has one already."""
@@ -57,7 +58,7 @@ def create(
             market_id=market_id,
             action=action,
             round=round_number,
-            arguments=arguments,
+            arguments=dict(arguments),
             bundle_cid=bundle_cid,
         )
         .on_conflict_do_nothing(index_elements=["market_id", "action", "round"])

@@ -144,30 +144,37 @@ class _Submitter:
 
     def check_keys(self, reader: ChainReader) -> str | None:
         """Why nothing may be signed: our key is not the chain's authority, or has no funds
-        for the fees. The admin's key only takes its own action out.
+        for the fees. The admin's and the resolver's key only take their own actions out.
         """
         try:
             config = reader.config("finalized").value
             backend = self._key_fault("backend authority", self._signers.backend, config)
             admin = self._key_fault("admin", self._signers.admin, config)
+            resolver = self._key_fault("resolver", self._signers.resolver, config)
         except (*observing.NODE_ERRORS, AccountMissing) as error:
             return f"the configuration cannot be read: {error}"
         with self._engine.begin() as conn:
-            for key, fault in (("submitter_key", backend), ("admin_key", admin)):
+            for key, fault in (
+                ("submitter_key", backend),
+                ("admin_key", admin),
+                ("resolver_key", resolver),
+            ):
                 if fault:
                     raise_alert(conn, key, "critical", fault)
                 else:
                     clear_alert(conn, key)
         if admin is not None or self._signers.admin is None:
-            self._actions.discard("approve_proposal")
+            self._actions -= {"approve_proposal", "activate_market"}
+        if resolver is not None or self._signers.resolver is None:
+            self._actions.discard("resolve_market")
         return backend
 
     def _key_fault(self, role: str, signer: Signer | None, config: GlobalConfig) -> str | None:
         if signer is None:
             return None
         key = signer.pubkey()
-        named = config.admin if role == "admin" else config.backend_authority
-        if bytes(key) != named:
+        named = {"admin": config.admin, "backend authority": config.backend_authority}
+        if bytes(key) != named.get(role, bytes(key)):
             return f"{key} is not the {role} that the chain names"
         balance = self._rpc.balance(key, "finalized").value
         if balance < self._settings.min_balance_lamports:

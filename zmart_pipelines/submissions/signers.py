@@ -14,14 +14,23 @@ from zmart_pipelines.submissions.states import Action
 
 
 class Signers(msgspec.Struct, frozen=True):
-    """The backend authority's key, and the admin's where approvals are ours to send."""
+    """The backend authority's key; the admin's where approvals are ours to send; a resolver's
+    where operators resolve markets with it.
+    """
 
     backend: Signer
     admin: Signer | None = None
+    resolver: Signer | None = None
 
     def of(self, action: Action) -> Signer | None:
-        """The key that signs this action."""
-        return self.admin if action == "approve_proposal" else self.backend
+        """The key that signs this action; None where we do not have it."""
+        match action:
+            case "approve_proposal" | "activate_market":
+                return self.admin
+            case "resolve_market":
+                return self.resolver
+            case "aggregate_proposal_votes" | "finalize_market":
+                return self.backend
 
 
 def load_signers(settings: Settings) -> Signers:
@@ -42,9 +51,19 @@ def load_signers(settings: Settings) -> Signers:
         settings.admin_keypair,
         settings.admin_private_key,
         settings.program,
-        ("approve_proposal",),
+        ("approve_proposal", *(("activate_market",) if settings.auto_activate else ())),
     )
-    return Signers(backend=backend, admin=admin)
+    return Signers(backend=backend, admin=admin, resolver=load_resolver(settings))
+
+
+def load_resolver(settings: Settings) -> Signer | None:
+    """The key that resolves markets, None where the settings name none."""
+    return _load(
+        settings.resolver_keypair,
+        settings.resolver_private_key,
+        settings.program,
+        ("resolve_market",),
+    )
 
 
 def _load(

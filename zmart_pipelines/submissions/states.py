@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 # aggregate_dispute_votes is not among them and never will be: it ends a dispute wrongly.
-Action = Literal["aggregate_proposal_votes", "approve_proposal", "finalize_market"]
-ACTIONS: tuple[Action, ...] = ("aggregate_proposal_votes", "approve_proposal", "finalize_market")
+Action = Literal[
+    "aggregate_proposal_votes",
+    "approve_proposal",
+    "activate_market",
+    "resolve_market",
+    "finalize_market",
+]
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 # planned: waits to be signed. live: has an attempt that may still land. final: true on chain,
 # at finalized. superseded: something else became true. failed: our keys or the program are not

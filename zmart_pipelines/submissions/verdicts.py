@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from solders.pubkey import Pubkey
+
 from zmart_pipelines.program.accounts import MarketAccount, MarketState
 from zmart_pipelines.submissions.machine import Verdict
 from zmart_pipelines.submissions.states import Action
@@ -17,7 +19,8 @@ def judge(
 
     ``arguments``: ``likes`` and ``dislikes`` for aggregate and approve (which needs them on
     chain first); ``agree`` and ``disagree`` for the finalization of a disputed market, none
-    of them for that of an undisputed one.
+    of them for that of an undisputed one; ``outcome`` (True: YES) and ``evidence_cid`` for a
+    resolution.
     """
     if market is None:
         return Verdict.EARLY, "the market's account is not there at finalized"
@@ -26,6 +29,10 @@ def judge(
             return _aggregate(arguments, market)
         case "approve_proposal":
             return _approve(arguments, market)
+        case "activate_market":
+            return _activate(market)
+        case "resolve_market":
+            return _resolve(arguments, market)
         case "finalize_market":
             if arguments.get("agree") is None:
                 return _finalize(market)
@@ -53,6 +60,33 @@ def _approve(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdi
     ):
         return Verdict.EARLY, "the counts are not on chain yet"
     return Verdict.READY, ""
+
+
+def _activate(market: MarketAccount) -> tuple[Verdict, str]:
+    match market.state:
+        case MarketState.CANCELLED:
+            return Verdict.LOST, "the market was cancelled"
+        case MarketState.PROPOSED:
+            return Verdict.EARLY, "the proposal is not approved yet"
+        case MarketState.APPROVED:
+            return Verdict.READY, ""
+        case _:
+            return Verdict.DONE, ""
+
+
+def _resolve(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdict, str]:
+    match market.state:
+        case MarketState.CANCELLED:
+            return Verdict.LOST, "the market was cancelled"
+        case MarketState.PROPOSED | MarketState.APPROVED:
+            return Verdict.EARLY, "the market is not active yet"
+        case MarketState.ACTIVE:
+            return Verdict.READY, ""
+    evidence = arguments["evidence_cid"].encode()
+    if (market.proposed_outcome, market.ipfs_evidence_hash) == (arguments["outcome"], evidence):
+        return Verdict.DONE, ""
+    said = "YES" if market.proposed_outcome else "NO"
+    return Verdict.LOST, f"{Pubkey(market.resolver)} resolved it as {said}, with other evidence"
 
 
 def _finalize(market: MarketAccount) -> tuple[Verdict, str]:

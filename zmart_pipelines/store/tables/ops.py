@@ -17,15 +17,16 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from zmart_pipelines.store.tables.base import BYTES, TIME, metadata
 
 ACTIONS = (
     "aggregate_proposal_votes",
     "approve_proposal",
-    "finalize_market",
+    "activate_market",
     "resolve_market",
+    "finalize_market",
 )
 
 # What must become true on chain. One per market, action and round, for ever.
@@ -182,8 +183,17 @@ alerts = Table(
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
     Column("raised_at", TIME, nullable=False, server_default=func.now()),
     Column("cleared_at", TIME),
+    # When people were told by the webhook; each alert is posted once.
+    Column("posted_at", TIME),
     # The same condition raises one alert, not one per look.
     Index("uq_alerts_open", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),
+    Index(
+        "ix_alerts_unposted",
+        "id",
+        postgresql_where=text(
+            "posted_at IS NULL AND cleared_at IS NULL AND severity IN ('critical', 'high')"
+        ),
+    ),
     schema="ops",
 )
 
@@ -208,5 +218,33 @@ switches = Table(
     Column("enabled", Boolean, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("changed_at", TIME, nullable=False, server_default=func.now()),
+    schema="ops",
+)
+
+# Circuit breakers of RPC endpoints and of actions; ``zmart_pipelines.breakers.machine`` says
+# what the columns mean and alone decides them. A name that is absent is closed.
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('closed', 'open', 'half_open')", name="state"),
+        nullable=False,
+        server_default="closed",
+    ),
+    Column("generation", BigInteger, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("subjects", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("level", Integer, nullable=False, server_default="0"),
+    Column("opened_at", TIME),
+    Column("wait_until", TIME),
+    Column("last_error", Text),
+    Column("changed_at", TIME, nullable=False, server_default=func.now()),
+    CheckConstraint(
+        "(state = 'closed') = (opened_at IS NULL) AND (state = 'closed') = (wait_until IS NULL)",
+        name="times",
+    ),
     schema="ops",
 )
