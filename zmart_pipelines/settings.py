@@ -162,6 +162,17 @@ class Settings(BaseSettings):
     min_balance_lamports: int = Field(
         20_000_000, ge=0, description="Balance below which a key signs nothing new."
     )
+    breaker_action_failures: int = Field(
+        3, ge=1, description="Markets in a row whose submission failed that stop an action."
+    )
+    breaker_endpoint_failures: int = Field(
+        5, ge=1, description="Calls in a row without an answer that stop an RPC endpoint."
+    )
+    breaker_pause_seconds: int = Field(
+        300,
+        gt=0,
+        description="First pause of what was stopped; it doubles twice, by failed probes.",
+    )
     submissions_enabled: bool = Field(
         True, description="The switch over all submissions; off means decide but do not send."
     )
@@ -176,8 +187,9 @@ class Settings(BaseSettings):
 
     # Alerts
     alert_webhook_url: SecretStr | None = Field(
-        None, description="Where alerts of severity high and critical are posted, as Slack takes "
-        'them: {"text": "..."}. The address is a secret.'
+        None,
+        description="Where alerts of severity high and critical are posted, as Slack takes "
+        'them: {"text": "..."}. The address is a secret.',
     )
 
     # API

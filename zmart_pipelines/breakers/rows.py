@@ -1,0 +1,118 @@
+"""Breakers that all processes share and that outlive them: rows of ``ops.breakers``.
+
+Each function is one locked read and one write of its row, in the caller's transaction; the
+row stays locked until that ends, so keep it short. Times are the database's. Names are
+``rpc:<endpoint>`` and ``action:<action>``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from zmart_pipelines.breakers import machine
+from zmart_pipelines.breakers.machine import Breaker, Permit, Policy, Refusal, State
+from zmart_pipelines.store.tables.ops import breakers
+
+# What an error text may take in the row.
+LONGEST_ERROR = 500
+
+_COLUMNS = Breaker.__struct_fields__
+
+
+def allow(
+    conn: Connection, name: str, policy: Policy, *, now: datetime | None = None
+) -> Permit | Refusal:
+    """Whether the work called ``name`` may be tried now; among all processes one has the probe.
+
+    Give the permit's generation to :func:`succeeded` or :func:`failed`, or give it back with
+    :func:`abandoned`.
+    """
+    breaker, clock = _locked(conn, name)
+    after, answer = machine.allow(breaker, now or clock, policy)
+    _write(conn, name, breaker, after)
+    return answer
+
+
+def succeeded(conn: Connection, name: str, generation: int | None = None) -> Breaker:
+    """Note a success; the breaker as it is then. See :func:`machine.succeeded`."""
+    breaker, _ = _locked(conn, name)
+    after = machine.succeeded(breaker, generation)
+    _write(conn, name, breaker, after)
+    return after
+
+
+def failed(
+    conn: Connection,
+    name: str,
+    error: str,
+    policy: Policy,
+    *,
+    generation: int | None = None,
+    subject: str | None = None,
+    now: datetime | None = None,
+) -> Breaker:
+    """Note a failure; the breaker as it is then. See :func:`machine.failed`."""
+    breaker, clock = _locked(conn, name)
+    after = machine.failed(
+        breaker,
+        error[:LONGEST_ERROR],
+        now or clock,
+        policy,
+        generation=generation,
+        subject=subject,
+    )
+    _write(conn, name, breaker, after)
+    return after
+
+
+def abandoned(
+    conn: Connection, name: str, generation: int, *, now: datetime | None = None
+) -> Breaker:
+    """Give an unused permit back; the breaker as it is then."""
+    breaker, clock = _locked(conn, name)
+    after = machine.abandoned(breaker, generation, now or clock)
+    _write(conn, name, breaker, after)
+    return after
+
+
+def reset(conn: Connection, name: str) -> bool:
+    """Close a breaker by hand. Returns whether there is one of this name."""
+    known = conn.execute(select(breakers.c.name).where(breakers.c.name == name)).one_or_none()
+    if known is None:
+        return False
+    breaker, _ = _locked(conn, name)
+    _write(conn, name, breaker, machine.reset(breaker))
+    return True
+
+
+def _locked(conn: Connection, name: str) -> tuple[Breaker, datetime]:
+    """The row, locked, and the database's clock after the lock was had."""
+    columns = [breakers.c[column] for column in _COLUMNS]
+    lock = select(*columns).where(breakers.c.name == name).with_for_update()
+    row = conn.execute(lock).one_or_none()
+    if row is None:
+        conn.execute(insert(breakers).values(name=name).on_conflict_do_nothing())
+        row = conn.execute(lock).one()
+    clock: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
+    values = dict(row._mapping)
+    return (
+        Breaker(
+            **values | {"state": State(values["state"]), "subjects": tuple(values["subjects"])}
+        ),
+        clock.astimezone(UTC),
+    )
+
+
+def _write(conn: Connection, name: str, before: Breaker, after: Breaker) -> None:
+    if after == before:
+        return
+    values = msgspec.structs.asdict(after) | {"subjects": list(after.subjects)}
+    conn.execute(
+        update(breakers)
+        .where(breakers.c.name == name)
+        .values(**values, changed_at=func.clock_timestamp())
+    )
