@@ -24,7 +24,7 @@ from assets import (
 )
 from assets.maintenance import clean_up
 from assets.resources import Backend
-from assets.sensors import holes, ledger, observer, outcomes
+from assets.sensors import hints, holes, ledger, observer, outcomes
 from assets.sensors import submissions as due
 
 
@@ -45,6 +45,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         schedules=schedules.SCHEDULES,
         sensors=[
             *ledger.SENSORS,
+            *hints.SENSORS,
             *holes.SENSORS,
             *observer.SENSORS,
             *due.SENSORS,

@@ -10,7 +10,9 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
+from zmart_pipelines.chain.enhanced import Hint
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
+from zmart_pipelines.ledger import hints
 from zmart_pipelines.ledger.ingest import in_transaction, ingest
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
@@ -48,6 +50,21 @@ def receive(
         .returning(_deliveries.c.id)
     ).scalar_one()
     return delivery_id
+
+
+def receive_hints(conn: Connection, body: bytes, told: Sequence[Hint]) -> tuple[int, int]:
+    """Store a body without logs and queue what it names, in the caller's transaction.
+
+    :returns: the delivery's id, and how many of the signatures were not known yet.
+    """
+    delivery_id = receive(conn, body, transaction_count=len(told), source="helius-enhanced")
+    fresh = hints.queue(conn, told, delivery_id)
+    conn.execute(
+        update(_deliveries)
+        .where(_deliveries.c.id == delivery_id)
+        .values(status="ingested", attempts=1, ingested_at=func.now())
+    )
+    return delivery_id, fresh
 
 
 def pending(conn: Connection, limit: int = 100) -> list[int]:

@@ -1,0 +1,35 @@
+"""A transaction that was only named comes into the ledger on the next tick."""
+
+import dagster as dg
+from solders.signature import Signature
+from sqlalchemy import Engine
+
+from assets.resources import Backend
+from assets.sensors.hints import hint_sensor
+from tests.assets.life import Life
+from tests.fixtures.localnet import StartLocalnet
+from zmart_pipelines.chain.enhanced import Hint
+from zmart_pipelines.ledger.deliveries import receive_hints
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries.markets import counts_by_state
+
+
+def test_a_named_transaction_is_read(
+    start_localnet: StartLocalnet, database: str, owner: Engine
+) -> None:
+    life = Life.start(start_localnet(), database)
+    life.propose()
+    rows = life.chain.result(
+        "getSignaturesForAddress", str(life.chain.program), {"commitment": "confirmed"}
+    )
+    hints = [Hint(bytes(Signature.from_string(row["signature"])), row["slot"]) for row in rows]
+    backend = Backend(life.settings)
+    with backend.engine(Role.INGEST).begin() as conn:
+        receive_hints(conn, b"[]", hints)
+    with dg.instance_for_test() as instance:
+        context = dg.build_sensor_context(instance=instance, resources={"backend": backend})
+        told = hint_sensor(context)
+        assert isinstance(told, dg.SkipReason)
+        assert (told.skip_message or "").startswith(f"{len(rows)} hints read")
+    with owner.connect() as conn:
+        assert counts_by_state(conn) == {0: 1}
