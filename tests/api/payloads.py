@@ -7,7 +7,6 @@ import json
 import random
 from typing import Any
 
-from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from zmart_pipelines.chain import base58
@@ -28,7 +27,7 @@ def raw(one: RawTransaction) -> dict[str, Any]:
     instructions = [
         {
             "programIdIndex": index(program),
-            "accounts": [index(str(Pubkey(account))) for account in item.accounts],
+            "accounts": [index(account) for account in item.accounts],
             "data": base58.encode(item.data),
         }
         for item in one.instructions

@@ -117,7 +117,7 @@ def test_a_market_up_to_its_first_trade(localnet: Localnet, rpc: RpcClient, acto
     assert isinstance(event, MarketCreated)
     assert (event.market_id, event.creator) == (MARKET_ID, bytes(creator.pubkey()))
     (call,) = actor.read(signature).instructions
-    assert call.accounts[1] == bytes(MARKET)
+    assert call.accounts[1] == str(MARKET)
     assert call.data.endswith(CID)
 
     vote = instructions.submit_proposal_vote(PROGRAM, user=voter.pubkey(), market=MARKET, vote=True)

@@ -55,7 +55,7 @@ EXPECTED = RawTransaction(
     None,
     5000,
     LOGS,
-    [ProgramInstruction(1, None, [bytes(meta.pubkey) for meta in BUY.accounts], bytes(BUY.data))],
+    [ProgramInstruction(1, None, [str(meta.pubkey) for meta in BUY.accounts], bytes(BUY.data))],
 )
 
 
@@ -135,7 +135,7 @@ def test_instructions_by_cpi() -> None:
     (found,) = from_helius(body(changed), PROGRAM)
     order = [(i.index, i.inner_index) for i in found.instructions]
     assert order == [(0, 1), (1, None), (1, 0), (1, 2)]
-    assert found.instructions[0].accounts == [bytes(USER)]
+    assert found.instructions[0].accounts == [str(USER)]
     assert decode_instruction(found.instructions[0].data).name == "initiate_dispute"
 
 

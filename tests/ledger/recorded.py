@@ -13,11 +13,11 @@ from typing import Any, Final
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from tests.ledger.moves import something
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import (
     MarketAccount,
-    MarketState,
     UserPosition,
     decode_account,
     decode_as,
@@ -111,7 +111,7 @@ class Recorder:
             logs=logs,
             instructions=[
                 ProgramInstruction(
-                    place, None, [bytes(m.pubkey) for m in one.accounts], bytes(one.data)
+                    place, None, [str(m.pubkey) for m in one.accounts], bytes(one.data)
                 )
                 for place, one in enumerate(instructions)
             ],
@@ -230,110 +230,7 @@ class Recorder:
             self.create(len(self.market_ids) + 1, dice.choice(self.users))
             return
         market_id = dice.choice(self.market_ids)
-        self.send(*self._something(dice, market_id))
-
-    def _something(self, dice: random.Random, market_id: bytes) -> list[Instruction]:
-        market, user = address(market_id), dice.choice(self.users)
-        state = self.market(market_id).state
-        side = dice.random() < 0.6
-        buys = [
-            self.buying(market_id, user, dice.random() < 0.6, dice.randrange(10**7, 3 * SOL))
-            for _ in range(dice.choice((1, 1, 1, 2, 3)))
-        ]
-        like = ix.submit_proposal_vote(PROGRAM, user=user, market=market, vote=side)
-        agree = ix.submit_dispute_vote(PROGRAM, user=user, market=market, vote=side)
-        likely: dict[MarketState, list[list[Instruction]]] = {
-            MarketState.PROPOSED: [
-                [like],
-                [
-                    ix.aggregate_proposal_votes(
-                        PROGRAM,
-                        backend_authority=self.backend,
-                        market=market,
-                        likes=dice.randint(5, 20),
-                        dislikes=dice.randint(0, 4),
-                    )
-                ],
-                [ix.approve_proposal(PROGRAM, admin=self.admin, market=market)],
-                [ix.cancel_market(PROGRAM, admin=self.admin, market=market)]
-                if dice.random() < 0.2
-                else [like],
-            ],
-            MarketState.APPROVED: [
-                [ix.activate_market(PROGRAM, authority=self.admin, market=market)]
-            ],
-            MarketState.ACTIVE: [
-                *[buys] * 6,
-                [
-                    ix.resolve_market(
-                        PROGRAM,
-                        resolver=user,
-                        market=market,
-                        outcome=side,
-                        evidence_hash=b"Qm" + b"e" * 44,
-                    )
-                ],
-            ],
-            MarketState.RESOLVING: [
-                [ix.initiate_dispute(PROGRAM, initiator=user, market=market)],
-                [ix.finalize_market(PROGRAM, backend_authority=self.backend, market=market)],
-            ],
-            MarketState.DISPUTED: [
-                [agree],
-                [
-                    ix.finalize_market(
-                        PROGRAM,
-                        backend_authority=self.backend,
-                        market=market,
-                        dispute_agree=dice.randint(0, 9),
-                        dispute_disagree=dice.randint(0, 9),
-                    )
-                ],
-                [
-                    ix.aggregate_dispute_votes(
-                        PROGRAM,
-                        backend_authority=self.backend,
-                        market=market,
-                        agrees=dice.randint(0, 9),
-                        disagrees=dice.randint(0, 9),
-                    )
-                ],
-            ],
-            MarketState.FINALIZED: [
-                *[
-                    [
-                        ix.claim_winnings(
-                            PROGRAM,
-                            user=one,
-                            market=market,
-                            resolver=Pubkey(self.market(market_id).resolver),
-                        )
-                    ]
-                    for one in self.users
-                ],
-                [
-                    ix.withdraw_liquidity(
-                        PROGRAM, creator=Pubkey(self.market(market_id).creator), market=market
-                    )
-                ],
-            ],
-            MarketState.CANCELLED: [buys],
-        }
-        if dice.random() < 0.1:
-            fees = dice.choice(((300, 200, 500), (100, 100, 200), (50, 0, 1), (333, 77, 590)))
-            return [
-                ix.update_global_config(
-                    PROGRAM,
-                    admin=self.admin,
-                    protocol_fee_bps=fees[0],
-                    resolver_reward_bps=fees[1],
-                    liquidity_provider_fee_bps=fees[2],
-                    proposal_approval_threshold=7000,
-                    dispute_success_threshold=6000,
-                    dispute_period=dice.choice((None, WINDOW, WINDOW * 2)),
-                )
-            ]
-        return dice.choice(likely[state])
+        self.send(*something(dice, self, market_id, WINDOW))
 
 
 @cache

@@ -24,14 +24,16 @@ from zmart_pipelines.store.tables import chain as tables
 
 def element(transaction: RawTransaction) -> dict[str, Any]:
     """The transaction as Helius' raw webhook writes it."""
-    payer = next(Pubkey(key) for one in transaction.instructions for key in one.accounts)
+    payer = Pubkey.from_string(
+        next(key for one in transaction.instructions for key in one.accounts)
+    )
     message = MessageV0.try_compile(
         payer,
         [
             Instruction(
                 PROGRAM,
                 one.data,
-                [AccountMeta(Pubkey(key), False, True) for key in one.accounts],
+                [AccountMeta(Pubkey.from_string(key), False, True) for key in one.accounts],
             )
             for one in transaction.instructions
         ],

@@ -30,12 +30,13 @@ class ProgramInstruction(msgspec.Struct, frozen=True, gc=False):
     """An instruction of our program.
 
     ``index`` is the outer instruction's place; ``inner_index`` the place among those it
-    caused by CPI, None where it is the outer one itself. ``accounts`` are 32-byte keys.
+    caused by CPI, None where it is the outer one itself. ``accounts`` are addresses, as
+    base58 like the sender has them: nearly all of them are only kept for people to read.
     """
 
     index: int
     inner_index: int | None
-    accounts: list[bytes]
+    accounts: list[str]
     data: bytes
 
 
@@ -60,7 +61,7 @@ class RawTransaction(msgspec.Struct, frozen=True, gc=False):
 _Unsigned = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Index = Annotated[int, Meta(ge=0, le=255)]
 _Seconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Addresses = Annotated[list[str], Meta(max_length=256)]
+_Listed = Annotated[list[str], Meta(max_length=256)]
 
 
 class _Instruction(msgspec.Struct, gc=False, rename="camel"):
@@ -75,12 +76,12 @@ class _Inner(msgspec.Struct, gc=False):
 
 
 class _Loaded(msgspec.Struct, gc=False):
-    writable: _Addresses
-    readonly: _Addresses
+    writable: _Listed
+    readonly: _Listed
 
 
 class _Message(msgspec.Struct, gc=False, rename="camel"):
-    account_keys: _Addresses
+    account_keys: _Listed
     instructions: Annotated[list[_Instruction], Meta(max_length=256)]
     address_table_lookups: list[msgspec.Raw] | None = None
 
@@ -114,12 +115,14 @@ _many: Final = msgspec.json.Decoder(
 _JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-class _Keys(dict[str, bytes]):
-    """Addresses of one payload as bytes; most of them recur. ValueError where it is none."""
+class _Addresses(dict[str, str]):
+    """Texts of one payload that are addresses; most of them recur. ValueError where not."""
 
-    def __missing__(self, text: str) -> bytes:
-        key = self[text] = bytes(Pubkey.from_string(text))
-        return key
+    def __missing__(self, text: str) -> str:
+        if not base58.is_key(text):
+            raise ValueError
+        self[text] = text
+        return text
 
 
 def from_helius(body: bytes, program: Pubkey) -> list[RawTransaction]:
@@ -134,8 +137,8 @@ def from_helius(body: bytes, program: Pubkey) -> list[RawTransaction]:
         transactions = _many.decode(body)
     except _JSON_ERRORS as error:
         raise PayloadError(_located(error)) from None
-    ours, keys = str(program), _Keys()
-    return [_raw_transaction(t, ours, keys, f"[{i}].") for i, t in enumerate(transactions)]
+    ours, known = str(program), _Addresses()
+    return [_raw_transaction(t, ours, known, f"[{i}].") for i, t in enumerate(transactions)]
 
 
 def from_rpc(result: bytes | dict[str, Any], program: Pubkey) -> RawTransaction:
@@ -152,7 +155,7 @@ def _read_one(body: bytes, program: Pubkey) -> RawTransaction:
         transaction = _one.decode(body)
     except _JSON_ERRORS as error:
         raise PayloadError(_located(error)) from None
-    return _raw_transaction(transaction, str(program), _Keys(), "")
+    return _raw_transaction(transaction, str(program), _Addresses(), "")
 
 
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -174,7 +177,9 @@ def _located(error: Exception) -> str:
     return f"{path.rstrip('`').lstrip('.') or 'body'}: {message}"
 
 
-def _raw_transaction(source: _Transaction, ours: str, keys: _Keys, path: str) -> RawTransaction:
+def _raw_transaction(
+    source: _Transaction, ours: str, known: _Addresses, path: str
+) -> RawTransaction:
     meta = source.meta
     try:
         signature = bytes(Signature.from_string(source.transaction.signatures[0]))
@@ -189,12 +194,12 @@ def _raw_transaction(source: _Transaction, ours: str, keys: _Keys, path: str) ->
         meta.err,
         meta.fee,
         meta.log_messages,
-        _instructions(source, ours, keys, path),
+        _instructions(source, ours, known, path),
     )
 
 
 def _instructions(
-    source: _Transaction, ours: str, keys: _Keys, path: str
+    source: _Transaction, ours: str, known: _Addresses, path: str
 ) -> list[ProgramInstruction]:
     message, meta = source.transaction.message, source.meta
     listed = message.account_keys
@@ -210,7 +215,7 @@ def _instructions(
     except ValueError:
         return []
     found = [
-        ProgramInstruction(index, None, *_contents(outer, listed, keys, path, (index, None)))
+        ProgramInstruction(index, None, *_contents(outer, listed, known, path, (index, None)))
         for index, outer in enumerate(message.instructions)
         if outer.program_id_index == program
     ]
@@ -226,7 +231,7 @@ def _instructions(
             ProgramInstruction(
                 group.index,
                 start + place,
-                *_contents(inner, listed, keys, path, (number, place)),
+                *_contents(inner, listed, known, path, (number, place)),
             )
             for place, inner in enumerate(group.instructions)
             if inner.program_id_index == program
@@ -239,15 +244,15 @@ def _instructions(
 def _contents(
     instruction: _Instruction,
     listed: list[str],
-    keys: _Keys,
+    known: _Addresses,
     path: str,
     place: tuple[int, int | None],
-) -> tuple[list[bytes], bytes]:
+) -> tuple[list[str], bytes]:
     """Accounts and data; ``place`` is (outer, None) or (group of inner ones, place in it)."""
     fault = ""
     try:
         return (
-            [keys[listed[account]] for account in instruction.accounts],
+            [known[listed[account]] for account in instruction.accounts],
             base58.decode(instruction.data),
         )
     except IndexError:

@@ -134,7 +134,7 @@ def _instructions_json(instructions: list[ProgramInstruction]) -> bytes:
             {
                 "index": instruction.index,
                 "inner_index": instruction.inner_index,
-                "accounts": [str(Pubkey(key)) for key in instruction.accounts],
+                "accounts": instruction.accounts,
                 "data": instruction.data.hex(),
             }
             for instruction in instructions
@@ -162,7 +162,7 @@ def _event(
         market = address_of(program, market_id) if market_id else None
         if isinstance(event, WinningsClaimed) and event.market is not None:
             market = event.market
-        instruction = _emitted_by(event, market, instructions)
+        instruction = _emitted_by(event, instructions, program)
     except DecodeError as error:
         return LedgerEvent(log_index, raw, quarantine_reason=str(error))
     except Exception as error:  # a fault of ours must not keep other markets waiting
@@ -176,7 +176,7 @@ def market_id_of(event: Event) -> bytes | None:
 
 
 def _emitted_by(
-    event: Event, market: bytes | None, instructions: list[ProgramInstruction]
+    event: Event, instructions: list[ProgramInstruction], program: Pubkey
 ) -> bytes | None:
     """The instruction data that the event leaves out but its fold needs.
 
@@ -191,12 +191,13 @@ def _emitted_by(
             if isinstance(call, CreateMarket) and call.market_id == event.market_id:
                 return instruction.data
     elif isinstance(event, MarketFinalized):
+        address = str(Pubkey(address_of(program, event.market_id)))
         for instruction in instructions:
             accounts = instruction.accounts
             if (
                 isinstance(_call(instruction), FinalizeMarket)
                 and len(accounts) > _FINALIZED_MARKET
-                and accounts[_FINALIZED_MARKET] == market
+                and accounts[_FINALIZED_MARKET] == address
             ):
                 return instruction.data
     else:

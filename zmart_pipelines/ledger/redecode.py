@@ -89,7 +89,7 @@ def _raw(row: Any) -> RawTransaction:
             ProgramInstruction(
                 one.index,
                 one.inner_index,
-                [bytes(Pubkey.from_string(key)) for key in one.accounts],
+                one.accounts,
                 bytes.fromhex(one.data),
             )
             for one in msgspec.convert(row.instructions, list[_StoredInstruction])
