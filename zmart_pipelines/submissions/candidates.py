@@ -7,28 +7,45 @@ decision is made from the accounts.
 
 from __future__ import annotations
 
-import msgspec
-from sqlalchemy import ARRAY, BigInteger, Connection, Integer, Text, bindparam, select, text
+from collections.abc import Sequence
 
-from zmart_pipelines.program.accounts import MarketState
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Integer,
+    LargeBinary,
+    Text,
+    bindparam,
+    select,
+    text,
+)
+
+from zmart_pipelines.program.accounts import MarketAccount, MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.submissions import intents
-from zmart_pipelines.submissions.policies import TOPICS
+from zmart_pipelines.submissions.messages import Verdict
+from zmart_pipelines.submissions.policies import TOPICS, Known
+from zmart_pipelines.submissions.states import ACTIONS, Action
+from zmart_pipelines.submissions.verdicts import judge
 from zmart_pipelines.voting import tallies
 
 
 class Due(msgspec.Struct, frozen=True):
-    """What seems to be due: market ids with counts or approvals to send, market ids to
-    finalize, and how many intents are open. Nothing is decided by it.
+    """What seems to be due: market ids with counts, approvals or activations to send, market
+    ids to finalize or to tell people about, market ids with a resolution to send, and how many
+    intents are open. Nothing is decided by it.
     """
 
     aggregations: tuple[bytes, ...]
     finalizations: tuple[bytes, ...]
+    resolutions: tuple[bytes, ...]
     open_intents: int
 
     def __bool__(self) -> bool:
-        return bool(self.aggregations or self.finalizations)
+        return bool(self.aggregations or self.finalizations or self.resolutions)
 
 
 class Periods(msgspec.Struct, frozen=True):
@@ -92,18 +109,90 @@ WHERE state = :proposed AND created_at <= :before AND NOT EXISTS (
     bindparam("before", type_=BigInteger),
 )
 
-# Alerts of a plan that are open, but for reviews that are still asked for: their markets
-# are not looked at again until they change.
+# Active markets whose question is decided, and that people were not told of yet.
+_ENDED = text(
+    """
+SELECT m.market_id FROM market.markets AS m
+JOIN community.market_drafts AS d ON d.market_id = m.market_id
+WHERE m.state = :active AND d.matched_at IS NOT NULL AND d.ends_at <= to_timestamp(:now)
+    AND NOT EXISTS (
+        SELECT FROM ops.alerts
+        WHERE key = 'resolution_due:' || encode(m.market_id, 'hex') AND cleared_at IS NULL
+    )
+"""
+).bindparams(
+    bindparam("active", int(MarketState.ACTIVE), Integer), bindparam("now", type_=BigInteger)
+)
+
+# Resolutions by others than those expected, or too early, that people were not told of yet.
+_UNEXPECTED = text(
+    """
+SELECT m.market_id FROM market.markets AS m
+LEFT JOIN community.market_drafts AS d
+    ON d.market_id = m.market_id AND d.matched_at IS NOT NULL
+WHERE m.state = :resolving
+    AND (m.resolver <> ALL(:expected) OR to_timestamp(m.resolution_proposed_at) < d.ends_at)
+    AND NOT EXISTS (
+        SELECT FROM ops.alerts
+        WHERE key = 'unexpected_resolution:' || encode(m.market_id, 'hex')
+            AND cleared_at IS NULL
+    ) AND NOT EXISTS (
+        SELECT FROM ops.intents AS i
+        WHERE i.market_id = m.market_id AND i.action = 'resolve_market'
+            AND i.arguments->>'evidence_cid' = m.evidence_hash
+            AND (i.arguments->>'outcome')::boolean = m.proposed_outcome
+    )
+"""
+).bindparams(
+    bindparam("resolving", int(MarketState.RESOLVING), Integer),
+    bindparam("expected", type_=ARRAY(LargeBinary)),
+)
+
+# Approved markets that no intent of ours activates.
+_APPROVED = text(
+    """
+SELECT market_id FROM market.markets AS m
+WHERE state = :approved AND NOT EXISTS (
+    SELECT FROM ops.intents AS i
+    WHERE i.market_id = m.market_id AND i.action = 'activate_market'
+)
+"""
+).bindparams(bindparam("approved", int(MarketState.APPROVED), Integer))
+
+# What we know of markets beside their accounts.
+_KNOWN = text(
+    """
+SELECT asked.market_id, extract(epoch FROM d.ends_at)::bigint AS ends_at, i.arguments
+FROM unnest(cast(:market_ids AS bytea[])) AS asked (market_id)
+LEFT JOIN community.market_drafts AS d
+    ON d.market_id = asked.market_id AND d.matched_at IS NOT NULL
+LEFT JOIN LATERAL (
+    SELECT arguments FROM ops.intents
+    WHERE market_id = asked.market_id AND action = 'resolve_market'
+    ORDER BY round DESC LIMIT 1
+) AS i ON true
+"""
+).bindparams(bindparam("market_ids", type_=ARRAY(LargeBinary)))
+
+# Alerts of a plan that are open, but for those of which people were told once and for all:
+# their markets are not looked at again until they change.
 _OPEN_ALERTS = text(
     """
 SELECT a.key FROM ops.alerts AS a
-LEFT JOIN market.markets AS m
-    ON a.key = 'proposal_review:' || encode(m.market_id, 'hex') AND m.state = :proposed
+CROSS JOIN LATERAL (
+    SELECT CASE split_part(a.key, ':', 1) WHEN 'proposal_review' THEN :proposed
+        WHEN 'resolution_due' THEN :active WHEN 'unexpected_resolution' THEN :resolving END
+) AS told (state)
+LEFT JOIN market.markets AS m ON m.state = told.state
+    AND m.market_id = CASE WHEN told.state IS NOT NULL
+        THEN decode(split_part(a.key, ':', 2), 'hex') END
 WHERE a.cleared_at IS NULL AND split_part(a.key, ':', 1) = ANY(:topics)
     AND m.market_id IS NULL
 """
 ).bindparams(
     bindparam("proposed", int(MarketState.PROPOSED), Integer),
+    bindparam("active", int(MarketState.ACTIVE), Integer),
+    bindparam("resolving", int(MarketState.RESOLVING), Integer),
     bindparam("topics", list(TOPICS), ARRAY(Text)),
 )
 
@@ -142,7 +231,34 @@ def to_look_at(
     found |= {row.market_id for row in conn.execute(_FROZEN).all()}
     before = chain_time - settings.proposal_review_seconds
     found |= set(conn.execute(_OLD, {"before": before}).scalars())
+    found |= _to_activate(conn, settings)
+    found |= _to_tell(conn, settings, chain_time)
     return tuple(sorted(found))
+
+
+def _to_activate(conn: Connection, settings: Settings) -> set[bytes]:
+    return set(conn.execute(_APPROVED).scalars()) if settings.auto_activate else set()
+
+
+def _to_tell(conn: Connection, settings: Settings, chain_time: int) -> set[bytes]:
+    """Markets whose resolution is due or unexpected, where people do not know yet."""
+    expected = [bytes(address) for address in settings.resolvers]
+    found = set(conn.execute(_ENDED, {"now": chain_time}).scalars())
+    return found | set(conn.execute(_UNEXPECTED, {"expected": expected}).scalars())
+
+
+def known(conn: Connection, markets: Sequence[MarketAccount]) -> dict[bytes, Known]:
+    """What we know of these markets beside their accounts."""
+    accounts = {market.market_id: market for market in markets}
+    rows = conn.execute(_KNOWN, {"market_ids": list(accounts)}).all()
+    return {
+        row.market_id: Known(
+            ends_at=row.ends_at,
+            resolved_by_us=row.arguments is not None
+            and judge("resolve_market", row.arguments, accounts[row.market_id])[0] is Verdict.DONE,
+        )
+        for row in rows
+    }
 
 
 def stale_alerts(conn: Connection) -> list[str]:
@@ -153,15 +269,24 @@ def stale_alerts(conn: Connection) -> list[str]:
 def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
     """What a run would find to do at ``chain_time`` (chain seconds). No chain access."""
     waiting = intents.open_intents(conn)
-    ready = [intent for intent in waiting if intent.status == "live" or intent.due_in <= 0]
-    aggregations = {one.market_id for one in ready if one.action != "finalize_market"}
-    finalizations = {one.market_id for one in ready if one.action == "finalize_market"}
+    ready: dict[Action, set[bytes]] = {action: set() for action in ACTIONS}
+    for intent in waiting:
+        if intent.status == "live" or intent.due_in <= 0:
+            ready[intent.action].add(intent.market_id)
+    resolutions, finalizations = ready.pop("resolve_market"), ready.pop("finalize_market")
+    aggregations = set().union(*ready.values()) | _to_activate(conn, settings)
     aggregations |= {tally.market_id for tally in tallies.due(conn, settings)}
     aggregations |= {row.market_id for row in conn.execute(_FROZEN).all() if not row.intents}
     period = latest_dispute_period(conn)
     if period is not None:
         finalizations |= _unplanned(conn, run_out(conn, chain_time, periods(settings, period)))
-    return Due(tuple(sorted(aggregations)), tuple(sorted(finalizations)), len(waiting))
+    finalizations |= _to_tell(conn, settings, chain_time)
+    return Due(
+        tuple(sorted(aggregations)),
+        tuple(sorted(finalizations)),
+        tuple(sorted(resolutions)),
+        len(waiting),
+    )
 
 
 def _unplanned(conn: Connection, markets: dict[bytes, MarketState]) -> set[bytes]:

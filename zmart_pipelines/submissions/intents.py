@@ -72,6 +72,17 @@ def get(conn: Connection, intent_id: int) -> Intent:
     return _intent(conn.execute(select(*_COLUMNS).where(table.c.id == intent_id)).one())
 
 
+def latest(conn: Connection, market_id: bytes, action: Action) -> Intent | None:
+    """The intent of the highest round of this market and action, None where there is none."""
+    row = conn.execute(
+        select(*_COLUMNS)
+        .where(table.c.market_id == market_id, table.c.action == action)
+        .order_by(table.c.round.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _intent(row)
+
+
 def adopt(conn: Connection, lease: Lease) -> None:
     """Stamps the open intents with the lease's epoch; call it inside a fenced transaction."""
     conn.execute(

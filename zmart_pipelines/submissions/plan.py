@@ -21,6 +21,7 @@ from zmart_pipelines.submissions import actions, candidates, intents, policies
 from zmart_pipelines.submissions.candidates import Due, due
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.markets import read_markets
+from zmart_pipelines.submissions.states import Action
 from zmart_pipelines.voting import bundle, tallies
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.tallies import FrozenTally, Tally
@@ -70,8 +71,7 @@ class _Planner:
         # came before it.
         self._clock = reader.rpc.chain_clock("finalized")
         self._config = reader.config("finalized", self._clock.slot).value
-        admin = settings.admin_keypair or settings.admin_private_key
-        self._rules = policies.rules(settings, can_approve=admin is not None)
+        self._rules = policies.rules(settings)
 
     def run(self) -> list[Intent]:
         """The intents created."""
@@ -83,6 +83,8 @@ class _Planner:
         seen = read_markets(self._reader.rpc, self._reader.program, found, self._clock.slot)
         markets = {one: at.account for one, at in seen.items() if at.account is not None}
         counts = self._counts(markets.values())
+        with self._engine.connect() as conn:
+            known = candidates.known(conn, list(markets.values()))
         alerts = {
             f"market_unreadable:{market_id.hex()}": policies.Alert(
                 "market_unreadable", "high", f"its account cannot be read: {at.fault}"
@@ -92,7 +94,7 @@ class _Planner:
         }
         created: list[Intent] = []
         for market_id, market in markets.items():
-            decision = self._decide(market, counts.get(market_id))
+            decision = self._decide(market, counts.get(market_id), known[market_id])
             try:
                 created += self._act(market, decision, counts.get(market_id))
             except PinError as error:
@@ -114,13 +116,22 @@ class _Planner:
                     counts |= tallies.current_of(conn, voting, kind)
         return counts
 
-    def _decide(self, market: MarketAccount, tally: Tally | None) -> policies.Decision:
+    def _decide(
+        self, market: MarketAccount, tally: Tally | None, known: policies.Known | None = None
+    ) -> policies.Decision:
         count = policies.Count(0, 0)
         if tally is not None:
             count = policies.Count(
                 tally.votes_for, tally.votes_against, frozen=tally.status == "frozen"
             )
-        return policies.decide(market, self._config, self._clock.unix_timestamp, count, self._rules)
+        return policies.decide(
+            market,
+            self._config,
+            self._clock.unix_timestamp,
+            count,
+            self._rules,
+            known or policies.Known(),
+        )
 
     def _act(
         self, market: MarketAccount, decision: policies.Decision, tally: Tally | None
@@ -131,20 +142,26 @@ class _Planner:
             case policies.Approve() if tally is not None:
                 with self._engine.begin() as conn:
                     return _created(_approval(conn, tally))
+            case policies.Activate():
+                return self._intend(market, "activate_market")
             case policies.Finalize(disputed=True) if tally is not None:
                 return self._finalize(market, self._fixed(market, tally))
             case policies.Finalize(disputed=False):
-                with self._engine.begin() as conn:
-                    return _created(
-                        intents.create(
-                            conn,
-                            market_id=market.market_id,
-                            action="finalize_market",
-                            round_number=0,
-                            arguments={},
-                        )
-                    )
+                return self._intend(market, "finalize_market")
         return []
+
+    def _intend(self, market: MarketAccount, action: Action) -> list[Intent]:
+        """An intent that needs nothing but its market."""
+        with self._engine.begin() as conn:
+            return _created(
+                intents.create(
+                    conn,
+                    market_id=market.market_id,
+                    action=action,
+                    round_number=0,
+                    arguments={},
+                )
+            )
 
     def _aggregate(self, market: MarketAccount, tally: Tally) -> list[Intent]:
         with self._engine.begin() as conn:

@@ -8,6 +8,7 @@ table of decisions is in ``docs/ballots.md``; each row of it is a test.
 from __future__ import annotations
 
 import msgspec
+from solders.pubkey import Pubkey
 
 from zmart_pipelines.monitoring.severity import Severity
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
@@ -17,7 +18,9 @@ from zmart_pipelines.settings import Settings
 
 class Rules(msgspec.Struct, frozen=True):
     """The settings that decide. ``dispute_voting_seconds``: None takes the chain's
-    ``dispute_period``. ``can_approve``: the admin's key is ours.
+    ``dispute_period``. ``can_approve``: the admin's key is ours. ``activates``: it also opens
+    the trading of approved markets. ``resolvers``: who may resolve without an alert, beside
+    ourselves.
     """
 
     min_proposal_votes: int = 10
@@ -26,6 +29,8 @@ class Rules(msgspec.Struct, frozen=True):
     window_margin_seconds: int = 2
     proposal_review_seconds: int = 86_400
     can_approve: bool = False
+    activates: bool = False
+    resolvers: frozenset[bytes] = frozenset()
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -42,12 +47,29 @@ class Count(msgspec.Struct, frozen=True):
         return self.votes_for + self.votes_against
 
 
+class Known(msgspec.Struct, frozen=True):
+    """What we know of a market and the chain does not. ``ends_at``: when its question is
+    decided, Unix seconds, where somebody said so. ``resolved_by_us``: the proposed outcome
+    and its evidence are those of our own intent.
+    """
+
+    ends_at: int | None = None
+    resolved_by_us: bool = False
+
+
+_NOTHING = Known()
+
+
 class Aggregate(msgspec.Struct, frozen=True, tag=True):
     """Freeze the proposal's tally and send its counts; approve after it where we can."""
 
 
 class Approve(msgspec.Struct, frozen=True, tag=True):
     """The counts are on chain and suffice: send approve_proposal with the admin's key."""
+
+
+class Activate(msgspec.Struct, frozen=True, tag=True):
+    """Open trading: send activate_market with the admin's key."""
 
 
 class Finalize(msgspec.Struct, frozen=True, tag=True):
@@ -79,19 +101,22 @@ TOPICS = (
     "dispute_without_ballots",
     "market_unreadable",
     "proposal_review",
+    "resolution_due",
     "resolving_after_dispute",
     "threshold_raised",
     "too_many_ballots",
+    "unexpected_resolution",
 )
 
 # The chain keeps counts as u32, their sum too.
 MOST_BALLOTS = 2**32 - 1
 
-Decision = Aggregate | Approve | Finalize | Wait | Alert
+Decision = Aggregate | Approve | Activate | Finalize | Wait | Alert
 
 
-def rules(settings: Settings, *, can_approve: bool) -> Rules:
+def rules(settings: Settings) -> Rules:
     """The deciding settings."""
+    can_approve = (settings.admin_keypair or settings.admin_private_key) is not None
     return Rules(
         min_proposal_votes=settings.min_proposal_votes,
         min_dispute_votes=settings.min_dispute_votes,
@@ -99,11 +124,18 @@ def rules(settings: Settings, *, can_approve: bool) -> Rules:
         window_margin_seconds=settings.window_margin_seconds,
         proposal_review_seconds=settings.proposal_review_seconds,
         can_approve=can_approve,
+        activates=can_approve and settings.auto_activate,
+        resolvers=frozenset(bytes(address) for address in settings.resolvers),
     )
 
 
 def decide(
-    market: MarketAccount, config: GlobalConfig, chain_time: int, count: Count, rules: Rules
+    market: MarketAccount,
+    config: GlobalConfig,
+    chain_time: int,
+    count: Count,
+    rules: Rules,
+    known: Known = _NOTHING,
 ) -> Decision:
     """The next step for ``market``.
 
@@ -114,8 +146,12 @@ def decide(
     match market.state:
         case MarketState.PROPOSED:
             return _proposed(market, config, chain_time, count, rules)
+        case MarketState.APPROVED:
+            return Activate() if rules.activates else Wait("its creator activates it")
+        case MarketState.ACTIVE:
+            return _active(chain_time, known.ends_at)
         case MarketState.RESOLVING:
-            return _resolving(market, config, chain_time, rules)
+            return _resolving(market, config, chain_time, rules, known)
         case MarketState.DISPUTED:
             return _disputed(market, config, chain_time, count, rules)
         case state:
@@ -171,8 +207,59 @@ def _shortfall(count: Count, least: int, threshold: int) -> str | None:
     return None
 
 
+def _active(chain_time: int, ends_at: int | None) -> Decision:
+    if ends_at is None or chain_time < ends_at:
+        return Wait("it is being traded", until=ends_at)
+    return Alert(
+        "resolution_due",
+        "medium",
+        f"its question was decided {chain_time - ends_at} s ago; materialize"
+        " submissions/market_resolutions with the outcome and the evidence",
+    )
+
+
+def resolution_fault(
+    market: MarketAccount | None, chain_time: int, ends_at: int | None, *, before_end: bool
+) -> str | None:
+    """Why we do not resolve this market now; None where we may.
+
+    The chain lets anybody resolve an active market at any time and with any outcome, once,
+    so what is checked here is checked nowhere else. ``before_end``: an operator insists on
+    resolving it although its question is not decided yet.
+    """
+    if market is None:
+        return "there is no such market on chain at finalized"
+    if market.state != MarketState.ACTIVE:
+        return f"it is {market.state.name}; only an ACTIVE market can be resolved"
+    if chain_time <= market.activated_at:
+        return "it was activated in this very second; try again"
+    if ends_at is not None and chain_time < ends_at and not before_end:
+        return (
+            f"its question is decided in {ends_at - chain_time} s only; set before_end to"
+            " resolve it all the same"
+        )
+    return None
+
+
+def _suspicion(market: MarketAccount, rules: Rules, known: Known) -> str | None:
+    """What is unusual about the resolution that was proposed."""
+    if known.resolved_by_us:
+        return None
+    found = []
+    if market.resolver not in rules.resolvers:
+        found.append(f"{Pubkey(market.resolver)} is not expected to resolve markets")
+    if known.ends_at is not None and market.resolution_proposed_at < known.ends_at:
+        early = known.ends_at - market.resolution_proposed_at
+        found.append(f"it was resolved {early} s before its question is decided")
+    return "; ".join(found) or None
+
+
 def _resolving(
-    market: MarketAccount, config: GlobalConfig, chain_time: int, rules: Rules
+    market: MarketAccount,
+    config: GlobalConfig,
+    chain_time: int,
+    rules: Rules,
+    known: Known,
 ) -> Decision:
     # After a dispute that aggregate_dispute_votes ended, finalizing without counts would
     # confirm the very outcome that the voters rejected.
@@ -185,9 +272,19 @@ def _resolving(
         )
     end = dispute_window_end(market.resolution_proposed_at, config.dispute_period)
     due = end + rules.window_margin_seconds
-    if chain_time < due:
+    if chain_time >= due:
+        return Finalize(disputed=False)
+    suspicion = _suspicion(market, rules, known)
+    if suspicion is None:
         return Wait("the dispute window is open", until=due)
-    return Finalize(disputed=False)
+    outcome = "YES" if market.proposed_outcome else "NO"
+    return Alert(
+        "unexpected_resolution",
+        # Where nobody was named, anybody's resolution is unexpected, and less of a surprise.
+        "high" if rules.resolvers else "medium",
+        f"{suspicion}; proposed is {outcome}, whoever disagrees can dispute it before chain"
+        f" second {end}",
+    )
 
 
 def _disputed(

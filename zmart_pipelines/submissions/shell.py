@@ -11,11 +11,10 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Collection
-from typing import get_args
 
 import msgspec
 from solders.signature import Signature
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
 from zmart_pipelines.chain.build import BuildError
 from zmart_pipelines.chain.reader import AccountMissing, ChainReader
@@ -24,8 +23,7 @@ from zmart_pipelines.chain.signer import Signer, SigningRefused
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.program.accounts import GlobalConfig
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.tables.ops import switches
-from zmart_pipelines.submissions import attempts, intents, machine, observing, signing
+from zmart_pipelines.submissions import attempts, intents, machine, observing, signing, switches
 from zmart_pipelines.submissions.job import Job
 from zmart_pipelines.submissions.lease import Lease, LeaseLost, acquire, fence, release, renew
 from zmart_pipelines.submissions.recording import Cost, Record, cost_of, record
@@ -137,7 +135,7 @@ class _Submitter:
         self._run_id = run_id
         self._observe = observer or (lambda step, job: None)
         self._jobs: list[Job] = []
-        self._off: set[str] = set()
+        self._off: set[Action] = set()
         self._withheld: set[int] = set()
         self._renewed = time.monotonic()
         self.touched: list[int] = []
@@ -204,7 +202,7 @@ class _Submitter:
             fence(conn, self._lease)
             intents.adopt(conn, self._lease)
             attempts.adopt(conn, self._lease)
-            self._off = _switched_off(conn, self._settings)
+            self._off = switches.off(conn, self._settings)
             live = attempts.live(conn)
             found = intents.open_intents(conn)
         busy = {job.intent.market_id for job in self._jobs}
@@ -335,14 +333,6 @@ class _Submitter:
 
     def _stopped(self, action: Action) -> bool:
         return action in self._off
-
-
-def _switched_off(conn: Connection, settings: Settings) -> set[str]:
-    """The actions that a kill switch or the setting forbids."""
-    if not settings.submissions_enabled:
-        return set(get_args(Action))
-    rows = set(conn.execute(select(switches.c.action).where(~switches.c.enabled)).scalars())
-    return set(get_args(Action)) if "all" in rows else rows
 
 
 def _outcomes(conn: Connection, intent_ids: list[int]) -> tuple[Outcome, ...]:
