@@ -109,6 +109,7 @@ def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: i
             "buy_volume": sum(one.cost for one in mine if one.buys),
             "sell_volume": sum(one.cost for one in mine if not one.buys),
             "volume_last_day": sum(one.cost for one in day),
+            "traders_last_day": len({one.user for one in day}),
             "price_yes": price,
             "price_day_ago": day_ago,
             "price_change_bps": price_change_bps(day_ago, price),

@@ -28,6 +28,7 @@ WRITES: dict[Role, dict[str, str]] = {
     Role.READ: {},
     Role.INGEST: {
         "chain.deliveries": "iu",
+        "voting.changes": "i",
         "chain.transactions": "iu",
         "chain.events": "iu",
         "chain.coverage": "iud",
@@ -46,6 +47,8 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.heartbeats": "iu",
         "ops.alerts": "iu",
         "ops.differences": "iu",
+        "ops.comparisons": "i",
+        "ops.repairs": "i",
     },
     Role.API: {
         "community.users": "iu",
@@ -53,6 +56,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "community.discussions": "iu",
         "voting.ballots": "i",
         "voting.tallies": "iu",
+        "voting.changes": "i",
         "ops.stream": "i",
         "ops.heartbeats": "iu",
         "ops.alerts": "iu",
@@ -60,6 +64,8 @@ WRITES: dict[Role, dict[str, str]] = {
     Role.PIPELINES: {
         "voting.tallies": "iu",
         "voting.counted_ballots": "id",
+        "voting.changes": "id",
+        "voting.looks": "iu",
         "ops.intents": "iud",
         "ops.attempts": "iud",
         "ops.leases": "iud",
@@ -67,6 +73,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.alerts": "iud",
         "ops.heartbeats": "iud",
         "ops.switches": "iud",
+        "ops.breakers": "iud",
         "ops.differences": "iud",
         "chain.cursors": "iu",
         "market.candles": "iud",

@@ -8,13 +8,13 @@ explains it).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.ledger import coverage, fold, rows
@@ -26,6 +26,7 @@ from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.store.bulk import insert_rows
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain, market, ops
+from zmart_pipelines.store.tables.reconciliation import comparisons
 
 DriftClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
 # Classes that something must be done about.
@@ -101,13 +102,30 @@ def compare(
         if covered is not None:
             differing = {address_of(reader.program, one.market_id) for one in found}
             _close_explained(conn, min(covered, markets.slot), differing)
-    return ReconciliationReport(
-        market_slot=markets.slot,
-        position_slot=positions.slot,
-        covered_slot=covered,
-        markets=len(market_ids),
-        positions=len(positions.value),
-        differences=tuple(drifts),
+        report = ReconciliationReport(
+            market_slot=markets.slot,
+            position_slot=positions.slot,
+            covered_slot=covered,
+            markets=len(market_ids),
+            positions=len(positions.value),
+            differences=tuple(drifts),
+        )
+        _remember(conn, report)
+    return report
+
+
+def _remember(conn: Connection, report: ReconciliationReport) -> None:
+    """Add the comparison to their history."""
+    by_class = Counter(one.class_ for one in report.differences)
+    conn.execute(
+        insert(comparisons).values(
+            market_slot=report.market_slot,
+            position_slot=report.position_slot,
+            covered_slot=report.covered_slot,
+            markets=report.markets,
+            positions=report.positions,
+            **{name: by_class[name] for name in get_args(DriftClass)},
+        )
     )
 
 

@@ -48,6 +48,7 @@ def market_statistics(market_ids: Sequence[bytes], trades: pd.DataFrame, now: in
         "buy_volume": buys,
         "sell_volume": [total - buy for total, buy in zip(totals, buys, strict=True)],
         "volume_last_day": per_market(of_day["cost"].sum(), market_ids, 0),
+        "traders_last_day": per_market(of_day["user"].nunique(), market_ids, 0),
         "price_yes": prices,
         "price_day_ago": day_ago,
         "price_change_bps": list(map(price_change_bps, day_ago, prices)),

@@ -63,6 +63,7 @@ class MarketFigures(msgspec.Struct, frozen=True):
     buy_volume: int
     sell_volume: int
     volume_last_day: int
+    traders_last_day: int
     price_yes: int
     price_day_ago: int
     price_change_bps: int | None

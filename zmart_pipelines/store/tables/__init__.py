@@ -1,6 +1,14 @@
 """Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
 
-from zmart_pipelines.store.tables import chain, community, market, ops, statistics, voting
+from zmart_pipelines.store.tables import (
+    chain,
+    community,
+    market,
+    ops,
+    reconciliation,
+    statistics,
+    voting,
+)
 from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 
 __all__ = [
@@ -10,6 +18,7 @@ __all__ = [
     "market",
     "metadata",
     "ops",
+    "reconciliation",
     "statistics",
     "voting",
 ]

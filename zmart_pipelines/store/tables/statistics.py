@@ -2,7 +2,8 @@
 
 Every row belongs to one market and is made anew from that market's rows, so a market whose
 trades were orphaned is right again after its next refresh. Amounts are lamports, prices
-have 9 decimals, times are chain seconds.
+have 9 decimals, times are chain seconds. A column's comment says what it is made from, in
+the columns of ``trades``, ``positions`` and ``markets``.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from zmart_pipelines.store.tables.market import markets
 INTERVALS: Final = {"1m": 60, "5m": 300, "1h": 3_600, "1d": 86_400}
 
 
-def _market() -> Column[bytes]:
+def _market(source: str) -> Column[bytes]:
     return Column(
         "market_id",
         BYTES,
         ForeignKey(markets.c.market_id, ondelete="CASCADE"),
         primary_key=True,
         nullable=False,
+        comment=source,
     )
 
 
@@ -45,15 +47,15 @@ def _market() -> Column[bytes]:
 candles = Table(
     "candles",
     metadata,
-    _market(),
-    Column("interval", Text, primary_key=True),
-    Column("starts_at", BigInteger, primary_key=True),
-    Column("open", BigInteger, nullable=False),
-    Column("high", BigInteger, nullable=False),
-    Column("low", BigInteger, nullable=False),
-    Column("close", BigInteger, nullable=False),
-    Column("volume", U64, nullable=False),
-    Column("trades", Integer, nullable=False),
+    _market("Trades"),
+    Column("interval", Text, primary_key=True, comment="Length of the candle"),
+    Column("starts_at", BigInteger, primary_key=True, comment="trades.traded_at, rounded down"),
+    Column("open", BigInteger, nullable=False, comment="trades.price_yes of the first"),
+    Column("high", BigInteger, nullable=False, comment="Largest trades.price_yes"),
+    Column("low", BigInteger, nullable=False, comment="Smallest trades.price_yes"),
+    Column("close", BigInteger, nullable=False, comment="trades.price_yes of the last"),
+    Column("volume", U64, nullable=False, comment="Sum of trades.cost"),
+    Column("trades", Integer, nullable=False, comment="Number of trades"),
     CheckConstraint("interval IN ('1m', '5m', '1h', '1d')", name="interval"),
     CheckConstraint(
         "starts_at % (CASE interval WHEN '1m' THEN 60 WHEN '5m' THEN 300"
@@ -76,20 +78,41 @@ candles = Table(
 market_statistics = Table(
     "market_statistics",
     metadata,
-    _market(),
-    Column("total_trades", Integer, nullable=False),
-    Column("unique_traders", Integer, nullable=False),
-    Column("total_volume", U64, nullable=False),
-    Column("buy_volume", U64, nullable=False),
-    Column("sell_volume", U64, nullable=False),
-    Column("volume_last_day", U64, nullable=False),
-    Column("price_yes", BigInteger, nullable=False),
-    Column("price_day_ago", BigInteger, nullable=False),
-    Column("price_change_bps", BigInteger),
-    Column("last_trade_at", BigInteger),
-    Column("as_of", BigInteger, nullable=False),
-    Column("valid_until", BigInteger),
-    Column("market_updated_at", TIME, nullable=False),
+    _market("Markets"),
+    Column("total_trades", Integer, nullable=False, comment="Number of trades"),
+    Column("unique_traders", Integer, nullable=False, comment="Different trades.user"),
+    Column("total_volume", U64, nullable=False, comment="Sum of trades.cost"),
+    Column("buy_volume", U64, nullable=False, comment="Sum of trades.cost of buys"),
+    Column("sell_volume", U64, nullable=False, comment="Sum of trades.cost of sales"),
+    Column("volume_last_day", U64, nullable=False, comment="Sum of trades.cost in the last day"),
+    Column(
+        "traders_last_day",
+        Integer,
+        nullable=False,
+        comment="Different trades.user in the last day",
+    ),
+    Column(
+        "price_yes",
+        BigInteger,
+        nullable=False,
+        comment="trades.price_yes of the last; even before the first",
+    ),
+    Column(
+        "price_day_ago",
+        BigInteger,
+        nullable=False,
+        comment="trades.price_yes of the last before the last day; even where there is none",
+    ),
+    Column("price_change_bps", BigInteger, comment="price_yes against price_day_ago"),
+    Column("last_trade_at", BigInteger, comment="Largest trades.traded_at"),
+    Column("as_of", BigInteger, nullable=False, comment="Chain second of the computation"),
+    Column("valid_until", BigInteger, comment="When the oldest trade leaves the last day"),
+    Column(
+        "market_updated_at",
+        TIME,
+        nullable=False,
+        comment="markets.updated_at that it was made from",
+    ),
     CheckConstraint("total_volume = buy_volume + sell_volume", name="volume"),
     CheckConstraint(
         "buy_volume >= 0 AND sell_volume >= 0 AND volume_last_day BETWEEN 0 AND total_volume",
@@ -100,6 +123,7 @@ market_statistics = Table(
         " AND (total_trades = 0) = (last_trade_at IS NULL)",
         name="trades",
     ),
+    CheckConstraint("traders_last_day BETWEEN 0 AND unique_traders", name="traders"),
     CheckConstraint("valid_until > as_of", name="valid_until"),
     schema="market",
 )
@@ -112,16 +136,23 @@ market_statistics = Table(
 wallet_statistics = Table(
     "wallet_statistics",
     metadata,
-    Column("wallet", BYTES, primary_key=True),
-    _market(),
-    Column("trades", Integer, nullable=False),
-    Column("volume", U64, nullable=False),
-    Column("invested", U64, nullable=False),
-    Column("proceeds", U64, nullable=False),
-    Column("claimed", U64, nullable=False),
-    Column("open_value", U64, nullable=False),
-    Column("settled", Boolean, nullable=False),
-    Column("realised_pnl", U64, nullable=False),
+    Column("wallet", BYTES, primary_key=True, comment="positions.user"),
+    _market("Positions"),
+    Column("trades", Integer, nullable=False, comment="Number of trades"),
+    Column("volume", U64, nullable=False, comment="Sum of trades.cost"),
+    Column("invested", U64, nullable=False, comment="positions.total_invested"),
+    Column("proceeds", U64, nullable=False, comment="Sum of trades.cost of sales"),
+    Column("claimed", U64, nullable=False, comment="positions.claimed_amount"),
+    Column(
+        "open_value",
+        U64,
+        nullable=False,
+        comment="Payout formula of the program on positions and markets",
+    ),
+    Column("settled", Boolean, nullable=False, comment="Market finalized and open_value 0"),
+    Column(
+        "realised_pnl", U64, nullable=False, comment="proceeds + claimed - invested once settled"
+    ),
     CheckConstraint("octet_length(wallet) = 32", name="wallet"),
     CheckConstraint(
         "trades >= 0 AND volume >= 0 AND invested >= 0 AND proceeds >= 0 AND claimed >= 0"

@@ -1,0 +1,125 @@
+"""Repairing markets that differ from the chain's accounts: by reading, never by overwriting.
+
+What the chain lists for a market's account is read and ingested like everything else, and the
+market is folded anew from the ledger. If it still differs then, the next comparison says so.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+from solders.pubkey import Pubkey
+from sqlalchemy import Engine, insert
+
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger import records
+from zmart_pipelines.ledger.decode import address_of
+from zmart_pipelines.ledger.ingest import ingest
+from zmart_pipelines.ledger.poll import CHUNK, missing
+from zmart_pipelines.ledger.reading import Unread, fetch, list_window
+from zmart_pipelines.ledger.rebuild import rebuild
+from zmart_pipelines.ledger.reconcile import ReconciliationReport
+from zmart_pipelines.ledger.results import IngestResult
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.stream import announce
+from zmart_pipelines.store.tables.reconciliation import repairs
+
+Reading = Literal["missing", "everything"]
+
+# Markets of one repair: where more differ, something is wrong that reading does not mend.
+MOST_MARKETS: Final = 20
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """What was done for one market; the fields are the columns of ``ops.repairs``."""
+
+    market_id: bytes
+    reading: Reading
+    listed: int
+    read: int
+    unread: int
+    contradicted: int
+    new_transactions: int
+    new_events: int
+    refolded: bool
+
+
+def wanted(report: ReconciliationReport) -> dict[bytes, Reading]:
+    """The markets of a comparison that reading may mend, and how much to read.
+
+    At first what the ledger does not hold. If that did not help (``drift``), everything, which
+    shows whether the ledger holds a finalized reading that the node contradicts. A decoder's
+    error is not mended by reading.
+    """
+    found: dict[bytes, Reading] = {}
+    for drift in report.serious:
+        if drift.class_ == "drift":
+            found[drift.difference.market_id] = "everything"
+        elif drift.class_ == "missing_event":
+            found.setdefault(drift.difference.market_id, "missing")
+    return dict(islice(found.items(), MOST_MARKETS))
+
+
+def repair(
+    engine: Engine, rpc: RpcClient, settings: Settings, market_id: bytes, reading: Reading
+) -> Repair:
+    """Read a market's transactions again, fold the market anew, and record the repair.
+
+    Raises what RpcClient raises; what was ingested until then stays.
+
+    :param engine: acts as INGEST.
+    """
+    address = address_of(settings.program, market_id)
+    tip = rpc.slot("finalized")
+    rows, _ = list_window(
+        rpc,
+        Pubkey(address),
+        first_slot=0,
+        last_slot=tip,
+        commitment="finalized",
+        min_context_slot=tip,
+        page_size=settings.poll_page_size,
+    )
+    chosen = (
+        missing(engine, rows, Commitment.FINALIZED)
+        if reading == "missing"
+        else [(row.signature, row.slot, row.index_in_block) for row in rows]
+    )
+    result = IngestResult()
+    unread: list[Unread] = []
+    answers = fetch(rpc, settings.program, chosen, "finalized")
+    while chunk := list(islice(answers, CHUNK)):
+        found = [one for one in chunk if isinstance(one, RawTransaction)]
+        unread += [one for one in chunk if isinstance(one, Unread)]
+        taken = ingest(
+            engine,
+            found,
+            source=Source.BACKFILL,
+            commitment=Commitment.FINALIZED,
+            program=settings.program,
+        )
+        announce(settings.redis_url.get_secret_value(), taken.positions)
+        result = result.with_(taken)
+    gaps = [records.Gap(one.signature, "unread", one.slot, one.reason) for one in unread]
+    if gaps:
+        with engine.begin() as conn:
+            records.open_gaps(conn, gaps)
+    folded = rebuild(engine, settings.program, [market_id])
+    done = Repair(
+        market_id=market_id,
+        reading=reading,
+        listed=len(rows),
+        read=len(chosen) - len(unread),
+        unread=len(unread),
+        contradicted=result.ignored,
+        new_transactions=result.new_transactions,
+        new_events=result.new_events,
+        refolded=bool(folded.changed),
+    )
+    with engine.begin() as conn:
+        conn.execute(insert(repairs).values(msgspec.structs.asdict(done)))
+    return done
