@@ -45,13 +45,11 @@ _COSTS: Final = 5_000
 _SENT: Final = {"encoding": "base64", "preflightCommitment": "processed"}
 
 
-class Chain:
-    """A node process with one active market and funded traders."""
+class Traders:
+    """An active market on a node, and funded wallets that buy in it."""
 
-    def __init__(self, url: str, state: Path, process: subprocess.Popen[str]) -> None:
+    def __init__(self, url: str, state: Path) -> None:
         self._http = httpx.Client(base_url=url, timeout=120)
-        self._process = process
-        self.refused = 0
         keys = read_keys(state / "keys")
         self._admin, self._fee = keys["admin"], keys["fee"].pubkey()
         self.market, _ = market_address(PROGRAM, bytes(32))
@@ -66,7 +64,8 @@ class Chain:
             raise RuntimeError(answer["error"])
         return answer["result"]
 
-    def _blockhash(self) -> Hash:
+    def blockhash(self) -> Hash:
+        """The newest, which lets a transaction live for 150 blocks."""
         latest = self.call("getLatestBlockhash", {"commitment": "processed"})
         return Hash.from_string(latest["value"]["blockhash"])
 
@@ -93,7 +92,7 @@ class Chain:
             # Away from the balance, where the program refuses the smallest buys.
             (self._admin, self._buy(admin, SOL)),
         ):
-            self.call("sendTransaction", _encoded(step, payer, self._blockhash()), _SENT)
+            self.call("sendTransaction", _encoded(step, payer, self.blockhash()), _SENT)
         for _, trader in self._traders:
             self.call("requestAirdrop", str(trader), 1_000 * SOL)
 
@@ -107,17 +106,29 @@ class Chain:
             target_cost=cost,
         )
 
+    def signed(self, number: int, recent: Hash) -> str:
+        """The buy of that number, a different one each, in base64."""
+        key, trader = self._traders[number % USERS]
+        cost = 2_000_000 + number % _COSTS
+        return _encoded(self._buy(trader, cost, bool(number & 1)), key, recent)
+
+
+class Chain(Traders):
+    """A node process that is loaded with them."""
+
+    def __init__(self, url: str, state: Path, process: subprocess.Popen[str]) -> None:
+        super().__init__(url, state)
+        self._process = process
+        self.refused = 0
+
     def trade(self, first: int, count: int) -> tuple[float, str]:
         """Send trades; seconds waited for the answers, and the last signature."""
         wall, last = 0.0, ""
         for start in range(first, first + count, BATCH):
-            recent = self._blockhash()
+            recent = self.blockhash()
             batch = []
             for number in range(start, start + BATCH):
-                key, trader = self._traders[number % USERS]
-                cost = 2_000_000 + number % _COSTS
-                buy = self._buy(trader, cost, bool(number & 1))
-                params = [_encoded(buy, key, recent), _SENT]
+                params = [self.signed(number, recent), _SENT]
                 batch.append(
                     {"jsonrpc": "2.0", "id": number, "method": "sendTransaction", "params": params}
                 )

@@ -1,0 +1,246 @@
+"""From chain event to API, in the running system: ``python -m benchmarks.latency``.
+
+A whole ``zmart up`` on ports of its own: local chain, Postgres, Redis, API, Dagster. Wallets
+buy at a steady rate, readers ask the API meanwhile, and a watcher asks for the market's
+trades again and again. The clock of a trade begins when its block is confirmed (the node's
+``slotSubscribe``, told before the webhook is made) and ends with the first answer of
+``GET /api/markets/{id}/trades`` that holds it, so that the watcher's pause and its own
+request count as ours. ``socket`` ends with the frame on the market's channel.
+
+With ``--no-webhook`` the chain posts nothing and Dagster's poll alone brings the trades.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+import httpx
+import msgspec
+import uvloop
+from websockets.asyncio.client import connect
+
+from benchmarks.localnet import Traders
+from tests.system.running import RunningSystem
+
+MARKET: Final = bytes(32).hex()
+GOALS: Final = {"webhook": {"p50": 0.05, "p99": 0.3}, "poll": {"max": 10.0}}
+# Between two looks of the watcher, and between two questions of one reader.
+LOOK: Final = 0.003
+READ: Final = 0.1
+# A blockhash is good for a minute of slots.
+BLOCKHASH_SECONDS: Final = 5.0
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Seconds of many measurements."""
+
+    number: int
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Figures:
+        """Of one measurement at least two."""
+        cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+        return cls(len(seconds), cuts[49], cuts[89], cuts[98], max(seconds))
+
+    def text(self) -> str:
+        shown = [f"{name} {getattr(self, name) * 1e3:.0f}" for name in ("p50", "p90", "p99", "max")]
+        return f"{', '.join(shown)} ms of {self.number}"
+
+
+class Measured(msgspec.Struct):
+    """What one run saw; times are those of the monotonic clock."""
+
+    sent: set[str] = set()
+    confirmed: dict[int, float] = {}
+    slots: dict[str, int] = {}
+    shown: dict[str, float] = {}
+    framed: dict[str, float] = {}
+    reads: list[float] = []
+
+    def seconds(self, seen: dict[str, float]) -> list[float]:
+        """From confirmation to ``seen``, of every trade that was sent and seen."""
+        return [
+            moment - self.confirmed[self.slots[signature]]
+            for signature, moment in seen.items()
+            if signature in self.sent and signature in self.slots
+        ]
+
+
+class Load:
+    """One market under trades, with readers and watchers."""
+
+    def __init__(self, system: RunningSystem, rate: float, readers: int) -> None:
+        self._system = system
+        self._rate = rate
+        self._readers = readers
+        self._node = f"127.0.0.1:{int(system.environment['LOCALNET_PORT'])}"
+        self._sockets = f"127.0.0.1:{int(system.environment['LOCALNET_PORT']) + 1}"
+        self._traders = Traders(f"http://{self._node}", system.state / "localnet")
+        self._trades = f"/api/markets/{MARKET}/trades?limit=100"
+        self.measured = Measured()
+        self._ended = False
+        self._all_shown = asyncio.Event()
+
+    async def run(self, seconds: float, patience: float) -> Measured:
+        """Trade for ``seconds``; wait for what is under way at most ``patience``."""
+        await self._until_open()
+        async with contextlib.AsyncExitStack() as stack:
+            api = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=self._system.api, timeout=30, trust_env=False)
+            )
+            node = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://{self._node}", timeout=30, trust_env=False)
+            )
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            tasks = [
+                group.create_task(self._slots()),
+                group.create_task(self._watch(api)),
+                group.create_task(self._listen()),
+                *(group.create_task(self._read(api, n)) for n in range(self._readers)),
+            ]
+            await asyncio.sleep(2)
+            await self._trade(node, seconds)
+            self._ended = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._all_shown.wait()
+            for task in tasks:
+                task.cancel()
+        return self.measured
+
+    async def _until_open(self) -> None:
+        """Wait until the API knows the market as active."""
+        async with httpx.AsyncClient(base_url=self._system.api, trust_env=False) as api:
+            for _ in range(300):
+                answer = await api.get(f"/api/markets/{MARKET}")
+                if answer.is_success and answer.json()["state"] == "ACTIVE":
+                    return
+                await asyncio.sleep(0.1)
+        raise RuntimeError("the market did not become active")
+
+    async def _slots(self) -> None:
+        """Note when each slot was confirmed: when the one on top of it opened."""
+        async with connect(f"ws://{self._sockets}") as socket:
+            await socket.send('{"jsonrpc":"2.0","id":1,"method":"slotSubscribe","params":[]}')
+            async for text in socket:
+                now = time.monotonic()
+                told: dict[str, Any] = msgspec.json.decode(text)
+                if "params" in told:
+                    self.measured.confirmed[told["params"]["result"]["parent"]] = now
+
+    async def _watch(self, api: httpx.AsyncClient) -> None:
+        """Ask for the newest trades without end."""
+        while True:
+            answer = await api.get(self._trades)
+            now = time.monotonic()
+            answer.raise_for_status()
+            for trade in msgspec.json.decode(answer.content)["trades"]:
+                signature = trade["tx_signature"]
+                if signature not in self.measured.shown:
+                    self.measured.shown[signature] = now
+                    self.measured.slots[signature] = trade["slot"]
+            if self._ended and self.measured.sent <= self.measured.shown.keys():
+                self._all_shown.set()
+            await asyncio.sleep(LOOK)
+
+    async def _listen(self) -> None:
+        """Follow the market's channel."""
+        address = f"ws://127.0.0.1:{self._system.environment['WS_PORT']}/"
+        async with connect(address) as socket:
+            await socket.send(f'{{"action":"subscribe","channel":"market:{MARKET}"}}')
+            async for text in socket:
+                now = time.monotonic()
+                told = msgspec.json.decode(text)
+                if told["type"] == "trade":
+                    signature = told["data"]["trade"]["tx_signature"]
+                    self.measured.framed.setdefault(signature, now)
+
+    async def _read(self, api: httpx.AsyncClient, number: int) -> None:
+        """Ask for what a page shows, as many readers do."""
+        paths = (
+            f"/api/markets/{MARKET}",
+            "/api/markets?limit=50",
+            f"/api/markets/{MARKET}/trades?limit=20",
+            "/health",
+        )
+        await asyncio.sleep(number * READ / max(1, self._readers))
+        while True:
+            begun = time.monotonic()
+            (await api.get(paths[len(self.measured.reads) % len(paths)])).raise_for_status()
+            self.measured.reads.append(time.monotonic() - begun)
+            await asyncio.sleep(READ)
+
+    async def _trade(self, node: httpx.AsyncClient, seconds: float) -> None:
+        """Send buys at the rate; a few are refused by the program and do not count."""
+        options = {"encoding": "base64", "preflightCommitment": "processed"}
+        begun = time.monotonic()
+        recent, fresh_until = self._traders.blockhash(), begun + BLOCKHASH_SECONDS
+        for number in range(int(seconds * self._rate)):
+            await asyncio.sleep(max(0.0, begun + number / self._rate - time.monotonic()))
+            if time.monotonic() > fresh_until:
+                recent = await asyncio.to_thread(self._traders.blockhash)
+                fresh_until = time.monotonic() + BLOCKHASH_SECONDS
+            body = {
+                "jsonrpc": "2.0",
+                "id": number,
+                "method": "sendTransaction",
+                "params": [self._traders.signed(number, recent), options],
+            }
+            answer = (await node.post("/", content=msgspec.json.encode(body))).json()
+            if "result" in answer:
+                self.measured.sent.add(answer["result"])
+
+
+def _met(figures: Figures, goals: dict[str, float]) -> bool:
+    return all(getattr(figures, name) <= goal for name, goal in goals.items())
+
+
+@click.command()
+@click.option("--seconds", default=60.0, help="How long wallets trade.")
+@click.option("--rate", default=25.0, help="Trades in a second.")
+@click.option("--readers", default=8, help="Readers, each asking the API ten times a second.")
+@click.option("--no-webhook", is_flag=True, help="The poll alone.")
+@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
+def main(seconds: float, rate: float, readers: int, no_webhook: bool, as_json: bool) -> None:
+    """Measure how long a confirmed trade takes to be visible in the API."""
+    system = RunningSystem("--no-demo", *(["--no-webhook"] if no_webhook else []))
+    try:
+        system.start()
+        load = Load(system, rate, readers)
+        measured = uvloop.run(load.run(seconds, patience=30 if no_webhook else 10))
+    finally:
+        system.discard()
+    lost = len(measured.sent - measured.shown.keys())
+    door = "poll" if no_webhook else "webhook"
+    figures = {
+        "API": Figures.of(measured.seconds(measured.shown)),
+        "socket": Figures.of(measured.seconds(measured.framed)),
+        "reads": Figures.of(measured.reads),
+    }
+    goals = GOALS[door]
+    met = lost == 0 and _met(figures["API"], goals)
+    if as_json:
+        found = {"door": door, "met": met, "lost": lost, **figures}
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        wanted = ", ".join(f"{name} {goal * 1e3:.0f} ms" for name, goal in goals.items())
+        click.echo(f"by {door}, {rate:g} trades and {readers * 1 / READ:g} reads a second")
+        for name, one in figures.items():
+            click.echo(f"  {name:<8}{one.text()}")
+        click.echo(f"  goal    {wanted}: {'ok' if met else 'NOT MET'}; not seen: {lost}")
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()
