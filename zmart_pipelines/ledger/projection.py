@@ -24,7 +24,8 @@ from zmart_pipelines.store.tables import market as tables
 class Folded(NamedTuple):
     """What folding did to one market.
 
-    :ivar new: the projection, of whose rows only those of this call's events are kept.
+    :ivar new: the projection with those of its rows only that nobody was told of yet: of this
+        call's events, and of earlier ones that find their place only now.
     """
 
     market_id: bytes
@@ -100,6 +101,7 @@ def project(
     of_signature = {
         event.place.signature: commitment for events in new.values() for event in events
     }
+    told = _told(conn, replaced)
     anew = refold(conn, program, replaced, history)
     folded |= anew.folded
     of_signature |= anew.of_signature
@@ -120,7 +122,7 @@ def project(
             before.get(market_id),
             projection.market,
             commitments[market_id],
-            _only(projection, places),
+            _only(projection, places, told if market_id in replaced else None),
         )
         for market_id, projection in sorted(folded.items())
     ]
@@ -198,15 +200,44 @@ def _match_drafts(
     )
 
 
-def _only(projection: Projection, places: Collection[Place]) -> Projection:
-    """The projection without the rows of other events."""
+_TOLD = """
+SELECT signature, log_index FROM market.trades WHERE market_id = ANY(%b)
+UNION ALL SELECT signature, NULL FROM market.chain_votes WHERE market_id = ANY(%b)
+"""
+
+# A trade by its signature and log index, a vote by its signature and None.
+Told = Collection[tuple[bytes, int | None]]
+
+
+def _told(conn: Connection, market_ids: Collection[bytes]) -> Told:
+    """The trades and votes that these markets have now."""
+    if not market_ids:
+        return ()
+    sent = list(market_ids)
+    return {(row[0], row[1]) for row in execute(conn, _TOLD, sent, sent)}
+
+
+def _only(projection: Projection, places: Collection[Place], told: Told | None) -> Projection:
+    """The projection without the rows of other events, unless they were not among ``told``."""
     marks = {(place.signature, place.log_index) for place in places}
     signatures = {place.signature for place in places}
+
+    def keep(signature: bytes, log_index: int | None) -> bool:
+        return told is not None and (signature, log_index) not in told
+
     return Projection(
         market=projection.market,
-        trades=[row for row in projection.trades if (row.signature, row.log_index) in marks],
+        trades=[
+            row
+            for row in projection.trades
+            if (row.signature, row.log_index) in marks or keep(row.signature, row.log_index)
+        ],
         claims=[row for row in projection.claims if (row.signature, row.log_index) in marks],
-        votes={key: row for key, row in projection.votes.items() if row.signature in signatures},
+        votes={
+            key: row
+            for key, row in projection.votes.items()
+            if row.signature in signatures or keep(row.signature, None)
+        },
     )
 
 

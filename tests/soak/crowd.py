@@ -1,0 +1,157 @@
+"""People on a local chain who do whatever they like with many markets, fast."""
+
+from __future__ import annotations
+
+import random
+from base64 import b64encode
+from typing import Final
+
+from solders.compute_budget import set_compute_unit_limit
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from tests.fixtures.localnet import Localnet
+from tests.ledger.moves import something
+from tests.ledger.recorded import PROGRAM, SOL, B, address, identity
+from zmart_pipelines.chain.build import build_transaction
+from zmart_pipelines.chain.rpc import Blockhash, RpcClient
+from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.program.accounts import MarketAccount, MarketState, decode_as
+
+# A blockhash serves 150 blocks.
+FRESH: Final = 60
+MOST_UNITS: Final = 1_400_000
+WINDOW: Final = 30
+_ENDED: Final = (MarketState.FINALIZED, MarketState.CANCELLED)
+
+
+class Crowd:
+    """Wallets, their markets, and the signatures of what they sent.
+
+    :ivar expected: about how many events it all made.
+    """
+
+    def __init__(self, chain: Localnet, dice: random.Random, users: int = 8) -> None:
+        self.chain = chain
+        self.dice = dice
+        self.rpc = RpcClient(chain.rpc_url, 30)
+        keys = [Keypair() for _ in range(users)]
+        self.wallets = {one.pubkey(): one for one in (*keys, *chain.keys.values())}
+        self.users = [one.pubkey() for one in keys]
+        self.admin, self.backend = chain.keys["admin"].pubkey(), chain.keys["backend"].pubkey()
+        for user in self.users:
+            self.rpc.airdrop(user, 10_000 * SOL)
+        chain.control.advance(2)
+        self.market_ids: list[bytes] = []
+        self.signatures: list[bytes] = []
+        self.expected = 0
+        self.slots = 0
+        self.seconds = 0
+        self._blockhash: Blockhash | None = None
+        self._states: dict[bytes, MarketState] = {}
+
+    def close(self) -> None:
+        self.rpc.close()
+
+    def send(self, *instructions: Instruction, payer: Pubkey | None = None) -> bytes:
+        """One transaction; it lands in the open slot, with effect or without."""
+        who = payer or next(m.pubkey for m in instructions[0].accounts if m.is_signer)
+        if self._blockhash is None or self.slots % FRESH == 0:
+            self._blockhash = self.rpc.latest_blockhash("processed")
+        # Keeps equal transactions of one slot apart, and lets long ones pass.
+        limit = set_compute_unit_limit(MOST_UNITS - len(self.signatures) % 100_000)
+        signed = build_transaction(
+            who, [limit, *instructions], self._blockhash.hash, [self.wallets[who]]
+        )
+        options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        sent = self.rpc.call("sendTransaction", [b64encode(signed).decode(), options], Signature)
+        self.signatures.append(bytes(sent))
+        self.expected += len(instructions)
+        return bytes(sent)
+
+    def pass_(self, slots: int = 1, seconds: int = 1) -> None:
+        """Close slots; so many seconds of chain time pass."""
+        self.slots += slots
+        self.seconds += seconds
+        self.chain.control.advance(slots, seconds)
+        if self.slots % FRESH < slots:
+            self._blockhash = None
+
+    def buying(
+        self, market_id: bytes, user: Pubkey, outcome: bool = True, cost: int = SOL
+    ) -> Instruction:
+        return ix.buy_shares(
+            PROGRAM,
+            user=user,
+            market=address(market_id),
+            protocol_fee_wallet=self.chain.keys["fee"].pubkey(),
+            outcome=outcome,
+            target_cost=cost,
+        )
+
+    def market(self, market_id: bytes) -> MarketAccount:
+        """The account in the open slot."""
+        found = self.rpc.account(address(market_id), "processed").value
+        assert found is not None
+        return decode_as(MarketAccount, found.data)
+
+    def create(self) -> bytes:
+        """A new proposal of anybody's."""
+        market_id = identity(len(self.market_ids) + 1)
+        self.send(
+            ix.create_market(
+                PROGRAM,
+                creator=self.dice.choice(self.users),
+                market_id=market_id,
+                b_parameter=B,
+                initial_liquidity=SOL // 10,
+                question_hash=b"Qm" + market_id.hex().encode()[:44],
+            )
+        )
+        self.market_ids.append(market_id)
+        return market_id
+
+    def open(self, number: int) -> list[bytes]:
+        """So many markets that can be traded in."""
+        opened = [self.create() for _ in range(number)]
+        for market_id in opened:
+            market = address(market_id)
+            self.send(
+                ix.aggregate_proposal_votes(
+                    PROGRAM, backend_authority=self.backend, market=market, likes=9, dislikes=1
+                )
+            )
+            self.send(ix.approve_proposal(PROGRAM, admin=self.admin, market=market))
+            self.send(ix.activate_market(PROGRAM, authority=self.admin, market=market))
+            self._states[market_id] = MarketState.ACTIVE
+        self.pass_()
+        return opened
+
+    def move(self) -> None:
+        """Something that somebody might do; some of it is refused by the program."""
+        if self.dice.random() < 0.2:
+            self.pass_(self.dice.randint(1, 2), self.dice.choice((1, 1, 2, WINDOW)))
+        if not self.market_ids or self.dice.random() < 0.02:
+            self.create()
+            return
+        market_id = self.dice.choice(self.market_ids)
+        known = self._states.get(market_id)
+        if known is MarketState.ACTIVE and self.dice.random() < 0.95:
+            self.trade(market_id)
+        elif known not in _ENDED or self.dice.random() < 0.2:
+            self.send(*something(self.dice, self, market_id, WINDOW))
+            self._states[market_id] = self.market(market_id).state
+
+    def trade(self, market_id: bytes) -> None:
+        """Somebody buys, up to eight times in one transaction."""
+        user = self.dice.choice(self.users)
+        self.send(
+            *(
+                self.buying(
+                    market_id, user, self.dice.random() < 0.5, self.dice.randrange(10**7, SOL)
+                )
+                for _ in range(self.dice.choice((1, 1, 3, 8)))
+            )
+        )

@@ -1,0 +1,166 @@
+"""However often, in whatever order and through whichever door: the same state."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.fixtures.localnet import Localnet
+from tests.ledger.recorded import PROGRAM
+from tests.soak.crowd import Crowd
+from tests.soak.state import known_to_clients, state
+from zmart_pipelines.chain.transactions import from_helius, from_rpc
+from zmart_pipelines.ledger import rebuild
+from zmart_pipelines.ledger.deliveries import process, receive
+from zmart_pipelines.ledger.ingest import ingest
+from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries import health
+
+COPIES = 10
+WRITERS = 4
+PHASES = 6
+
+
+class Told:
+    """A transaction as the node tells it, and the door through which it comes."""
+
+    def __init__(self, answer: bytes, by_webhook: bool) -> None:
+        self.answer = answer
+        self.by_webhook = by_webhook
+
+    def webhook_row(self) -> dict[str, Any]:
+        """The same as an element of a raw webhook."""
+        row: dict[str, Any] = json.loads(self.answer)
+        row["indexWithinBlock"] = row.pop("transactionIndex")
+        return row
+
+
+def hands(told: Sequence[Told], dice: random.Random) -> Iterator[list[Told]]:
+    """Cut into deliveries of 1 to 60."""
+    start = 0
+    while start < len(told):
+        size = dice.choice((1, 1, 2, 7, 20, 60))
+        yield list(told[start : start + size])
+        start += size
+
+
+def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
+    """One webhook request with what comes by webhook, one reading by RPC of the rest."""
+    rows = [one.webhook_row() for one in hand if one.by_webhook]
+    if rows:
+        body = json.dumps(rows).encode()
+        transactions = from_helius(body, PROGRAM)
+        with db.begin() as conn:
+            delivery = receive(conn, body, transaction_count=len(rows))
+        assert process(db, delivery, program=PROGRAM, transactions=transactions).complete
+    readings = [from_rpc(one.answer, PROGRAM) for one in hand if not one.by_webhook]
+    ingest(
+        db,
+        readings,
+        source=source,
+        commitment=Commitment.CONFIRMED,
+        program=PROGRAM,
+    )
+
+
+def in_order_once(db: Engine, crowd: Crowd) -> None:
+    """The chain's order, each transaction one time, finalized."""
+    answers = list(finalized(crowd))
+    for start in range(0, len(answers), 100):
+        ingest(
+            db,
+            [from_rpc(one, PROGRAM) for one in answers[start : start + 100]],
+            source=Source.BACKFILL,
+            commitment=Commitment.FINALIZED,
+            program=PROGRAM,
+        )
+
+
+def finalized(crowd: Crowd) -> Iterator[bytes]:
+    """Every transaction of the program in the chain's order."""
+    signatures: list[bytes] = []
+    while True:
+        before = signatures[-1] if signatures else None
+        page = crowd.rpc.signatures_for_address(PROGRAM, before=before)
+        signatures += [row.signature for row in page]
+        if len(page) < 1000:
+            break
+    for signature in reversed(signatures):
+        answer = crowd.rpc.transaction(signature, "finalized")
+        assert answer is not None
+        yield answer
+
+
+def play(db: Engine, crowd: Crowd, settings: Settings, events: int, dice: random.Random) -> None:
+    """The crowd acts; the ledger hears of it ten times over, late, mixed and by halves."""
+    crowd.open(10)
+    waiting: list[Told] = []
+    heard = 0
+    for phase in range(1, PHASES + 1):
+        while crowd.expected < events * phase / PHASES:
+            crowd.move()
+        crowd.pass_(2)
+        for signature in crowd.signatures[heard:]:
+            answer = crowd.rpc.transaction(signature, "confirmed")
+            assert answer is not None
+            waiting += [Told(answer, by_webhook=heard % 2 == 0)] * COPIES
+            heard += 1
+        dice.shuffle(waiting)
+        now = waiting if phase == PHASES else waiting[: len(waiting) // 2]
+        waiting = waiting[len(now) :]
+        doors = (Source.CONFIRMED_POLL, Source.FINALIZED_WINDOW, Source.BACKFILL)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            work = [pool.submit(deliver, db, hand, dice.choice(doors)) for hand in hands(now, dice)]
+            for one in work:
+                one.result()
+        if phase % 2:
+            poll_confirmed(db, crowd.rpc, settings, seconds=5)
+        else:
+            read_finalized_window(db, crowd.rpc, settings)
+    crowd.chain.control.finalize()
+    read_finalized_window(db, crowd.rpc, settings)
+
+
+@pytest.fixture
+def crowd(localnet: Localnet) -> Iterator[Crowd]:
+    made = Crowd(localnet, random.Random(20))
+    yield made
+    made.close()
+
+
+Compare = Callable[[int], None]
+
+
+@pytest.fixture
+def compare(db: Engine, reference: Engine, crowd: Crowd, settings: Settings) -> Compare:
+    def run(events: int) -> None:
+        play(db, crowd, settings, events, random.Random(21))
+        in_order_once(reference, crowd)
+        expected, found = state(reference), state(db)
+        assert found == expected
+        assert expected["chain.events"].rows >= events
+        assert expected["chain.transactions"].rows >= len(crowd.signatures)
+        assert known_to_clients(db) == known_to_clients(reference)
+        with db.connect() as conn:
+            assert rebuild.verify(conn, PROGRAM) == []
+            assert len(health.coverage(conn)) == 1
+            assert health.gaps(conn) == []
+
+    return run
+
+
+def test_five_thousand_events_ten_times_over(compare: Compare) -> None:
+    compare(5_000)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_events_ten_times_over(compare: Compare) -> None:
+    compare(100_000)
