@@ -1,25 +1,37 @@
 """The table of decisions; each row a test, thresholds and windows at their edges."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from solders.pubkey import Pubkey
 
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions.policies import (
     TOPICS,
+    Activate,
     Aggregate,
     Alert,
     Approve,
     Count,
     Decision,
     Finalize,
+    Known,
     Rules,
     Wait,
     decide,
+    resolution_fault,
+    rules,
 )
 
 CREATED, PROPOSED_AT, DISPUTED_AT, PERIOD = 1_000, 5_000, 5_100, 259_200
-RULES = Rules(can_approve=True)
+RESOLVER = bytes([7] * 32)
+RULES = Rules(can_approve=True, resolvers=frozenset({RESOLVER}))
+_KNOWN = Known()
+TABLE = Path(__file__).parents[2] / "docs" / "ballots.md"
 
 
 def _defaults(kind: type[Any], **values: Any) -> Any:
@@ -53,7 +65,7 @@ def market(state: MarketState, **values: Any) -> MarketAccount:
         created_at=CREATED,
         resolution_proposed_at=PROPOSED_AT,
         dispute_initiated_at=DISPUTED_AT,
-        **values,
+        **{"resolver": RESOLVER} | values,
     )
     return made
 
@@ -137,7 +149,7 @@ def test_window_of_an_undisputed_market() -> None:
         assert isinstance(decision, Wait)
         assert decision.until == end + 2
     assert decide(resolving, CONFIG, end + 2, Count(0, 0), RULES) == Finalize(disputed=False)
-    no_margin = Rules(window_margin_seconds=0)
+    no_margin = Rules(window_margin_seconds=0, resolvers=RULES.resolvers)
     assert isinstance(decide(resolving, CONFIG, end - 1, Count(0, 0), no_margin), Wait)
     assert decide(resolving, CONFIG, end, Count(0, 0), no_margin) == Finalize(disputed=False)
 
@@ -167,9 +179,193 @@ def test_end_of_a_dispute_vote(setting: int | None, period: int) -> None:
     assert decide(disputed, CONFIG, due, frozen, three) == Finalize(disputed=True)
 
 
-@pytest.mark.parametrize(
-    "state",
-    [MarketState.APPROVED, MarketState.ACTIVE, MarketState.FINALIZED, MarketState.CANCELLED],
-)
+@pytest.mark.parametrize("state", [MarketState.FINALIZED, MarketState.CANCELLED])
 def test_other_states_ask_nothing(state: MarketState) -> None:
     assert isinstance(decide(market(state), CONFIG, 2**40, Count(99, 0), RULES), Wait)
+
+
+def test_activation_only_where_it_is_asked_for() -> None:
+    approved = market(MarketState.APPROVED)
+    assert isinstance(decide(approved, CONFIG, CREATED, Count(0, 0), RULES), Wait)
+    key = SecretStr("the admin's")
+    for settings, expected in (
+        (Settings(), False),
+        (Settings(auto_activate=True), False),
+        (Settings(admin_private_key=key), False),
+        (Settings(auto_activate=True, admin_private_key=key), True),
+    ):
+        made = rules(settings)
+        assert made.activates is expected
+        decision = decide(approved, CONFIG, CREATED, Count(0, 0), made)
+        assert isinstance(decision, Activate if expected else Wait)
+
+
+def test_the_end_of_a_market() -> None:
+    active = market(MarketState.ACTIVE)
+    for now, ends_at in ((2**40, None), (999, 1_000)):
+        decision = decide(active, CONFIG, now, Count(0, 0), RULES, Known(ends_at=ends_at))
+        assert decision == Wait("it is being traded", until=ends_at)
+    ended = decide(active, CONFIG, 1_000, Count(0, 0), RULES, Known(ends_at=1_000))
+    assert topic(ended) == "resolution_due"
+
+
+def test_who_may_resolve_without_an_alert() -> None:
+    """The list, and ourselves; a severe alert only where somebody made a list."""
+    now = PROPOSED_AT + 1
+
+    def look(resolver: bytes, rules: Rules, known: Known = _KNOWN) -> Decision:
+        resolving = market(MarketState.RESOLVING, resolver=resolver, proposed_outcome=True)
+        return decide(resolving, CONFIG, now, Count(0, 0), rules, known)
+
+    stranger = bytes([8] * 32)
+    assert isinstance(look(RESOLVER, RULES), Wait)
+    flagged = look(stranger, RULES)
+    assert topic(flagged) == "unexpected_resolution"
+    assert isinstance(flagged, Alert)
+    assert flagged.severity == "high"
+    assert str(Pubkey(stranger)) in flagged.reason
+    assert "proposed is YES" in flagged.reason
+    unlisted = look(stranger, Rules())
+    assert isinstance(unlisted, Alert)
+    assert unlisted.severity == "medium"
+    assert isinstance(look(stranger, RULES, Known(resolved_by_us=True)), Wait)
+    assert isinstance(look(RESOLVER, RULES, Known(ends_at=PROPOSED_AT)), Wait)
+    early = look(RESOLVER, RULES, Known(ends_at=PROPOSED_AT + 60))
+    assert isinstance(early, Alert)
+    assert "60 s before its question is decided" in early.reason
+    ours = Known(ends_at=PROPOSED_AT + 60, resolved_by_us=True)
+    assert isinstance(look(RESOLVER, RULES, ours), Wait)
+
+
+@pytest.mark.parametrize(
+    ("account", "now", "ends_at", "before_end", "fault"),
+    [
+        (None, 50, None, False, "no such market"),
+        (market(MarketState.APPROVED), 50, None, False, "only an ACTIVE market"),
+        (market(MarketState.RESOLVING), 50, None, True, "only an ACTIVE market"),
+        (market(MarketState.ACTIVE, activated_at=50), 50, None, True, "this very second"),
+        (market(MarketState.ACTIVE, activated_at=50), 51, None, False, None),
+        (market(MarketState.ACTIVE, activated_at=50), 99, 100, False, "is decided in 1 s"),
+        (market(MarketState.ACTIVE, activated_at=50), 99, 100, True, None),
+        (market(MarketState.ACTIVE, activated_at=50), 100, 100, False, None),
+    ],
+)
+def test_what_operators_may_resolve(
+    account: MarketAccount | None,
+    now: int,
+    ends_at: int | None,
+    before_end: bool,
+    fault: str | None,
+) -> None:
+    found = resolution_fault(account, now, ends_at, before_end=before_end)
+    assert (found is None) == (fault is None)
+    assert fault is None or fault in str(found)
+
+
+# Each row of the documentation's table: what is found, and what is said about it there.
+Row = tuple[MarketAccount, int, Count, Rules, Known, str]
+_END = PROPOSED_AT + PERIOD + RULES.window_margin_seconds
+_VOTED = DISPUTED_AT + PERIOD + RULES.window_margin_seconds
+_RESOLVING, _DISPUTED = market(MarketState.RESOLVING), market(MarketState.DISPUTED)
+_STRANGERS = market(MarketState.RESOLVING, resolver=bytes(32))
+_ACTIVATES = Rules(can_approve=True, activates=True)
+_NONE, _TEN = Count(0, 0), Count(7, 3)
+_FROZEN = Count(7, 3, frozen=True)
+_FALLEN = Count(6, 4, frozen=True)
+ROWS: dict[str, Row] = {
+    "P1": (proposed(), CREATED, Count(9, 0), RULES, _KNOWN, "wait"),
+    "P2": (proposed(), CREATED, Count(6, 4), RULES, _KNOWN, "wait"),
+    "P3": (proposed(), CREATED + 86_400, Count(6, 4), RULES, _KNOWN, "alert proposal_review"),
+    "P4": (proposed(), CREATED + 86_400, _TEN, RULES, _KNOWN, "aggregate_proposal_votes"),
+    "P5": (proposed(), CREATED, _FROZEN, RULES, _KNOWN, "aggregate_proposal_votes"),
+    "P6": (proposed(7, 3), CREATED, _FROZEN, RULES, _KNOWN, "approve_proposal"),
+    "P7": (proposed(7, 3), CREATED, _FROZEN, Rules(), _KNOWN, "alert approval_needs_admin"),
+    "P8": (proposed(6, 4), CREATED, _FALLEN, RULES, _KNOWN, "alert threshold_raised"),
+    "A1": (market(MarketState.APPROVED), CREATED, _NONE, _ACTIVATES, _KNOWN, "activate_market"),
+    "A2": (market(MarketState.APPROVED), CREATED, _NONE, RULES, _KNOWN, "wait"),
+    "T1": (market(MarketState.ACTIVE), 99, _NONE, RULES, Known(ends_at=100), "wait"),
+    "T2": (
+        market(MarketState.ACTIVE),
+        100,
+        _NONE,
+        RULES,
+        Known(ends_at=100),
+        "alert resolution_due",
+    ),
+    "R1": (_RESOLVING, _END - 1, _NONE, RULES, _KNOWN, "wait"),
+    "R2": (_STRANGERS, _END - 1, _NONE, RULES, _KNOWN, "alert unexpected_resolution"),
+    "R3": (
+        _RESOLVING,
+        _END - 1,
+        _NONE,
+        RULES,
+        Known(ends_at=PROPOSED_AT + 1),
+        "alert unexpected_resolution",
+    ),
+    "R4": (_STRANGERS, _END, _NONE, RULES, _KNOWN, "finalize_market(None, None)"),
+    "R5": (
+        market(MarketState.RESOLVING, was_disputed=True),
+        _END,
+        _NONE,
+        RULES,
+        _KNOWN,
+        "alert resolving_after_dispute",
+    ),
+    "D1": (_DISPUTED, _VOTED - 1, Count(9, 9), RULES, _KNOWN, "wait"),
+    "D2": (_DISPUTED, _VOTED, Count(0, 1), RULES, _KNOWN, "finalize_market(agree, disagree)"),
+    "D3": (_DISPUTED, _VOTED, _NONE, RULES, _KNOWN, "alert dispute_without_ballots"),
+    "D4": (
+        _DISPUTED,
+        _VOTED,
+        Count(1, 0),
+        Rules(min_dispute_votes=2),
+        _KNOWN,
+        "alert dispute_short_of_ballots",
+    ),
+    "V1": (_DISPUTED, _VOTED, Count(2**32, 0), RULES, _KNOWN, "alert too_many_ballots"),
+    "E1": (market(MarketState.FINALIZED), 2**40, _TEN, RULES, _KNOWN, "wait"),
+}
+
+
+def _word(decision: Decision) -> str:
+    match decision:
+        case Wait():
+            return "wait"
+        case Alert():
+            return f"alert {topic(decision)}"
+        case Aggregate():
+            return "aggregate_proposal_votes"
+        case Approve():
+            return "approve_proposal"
+        case Activate():
+            return "activate_market"
+        case Finalize(disputed=True):
+            return "finalize_market(agree, disagree)"
+        case Finalize():
+            return "finalize_market(None, None)"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_row_of_the_documented_table(name: str) -> None:
+    account, now, count, its_rules, known, expected = ROWS[name]
+    assert _word(decide(account, CONFIG, now, count, its_rules, known)) == expected
+    states, told = documented()[name]
+    assert MarketState(account.state).name in states
+    assert expected in told.replace("`", "")
+
+
+def test_the_documentation_has_no_row_without_a_test() -> None:
+    assert documented().keys() == ROWS.keys()
+    said = {row[-1].removeprefix("alert ") for row in ROWS.values() if row[-1].startswith("alert ")}
+    # These come of the reading and the pinning, not of a decision.
+    assert said | {"bundle_not_pinned", "market_unreadable"} == set(TOPICS)
+
+
+def documented() -> dict[str, tuple[list[str], str]]:
+    """State and decision of each row of the table."""
+    lines = (line.split("|") for line in TABLE.read_text().splitlines())
+    return {
+        cells[1].strip(): (cells[2].strip().split(", "), cells[4].strip())
+        for cells in lines
+        if len(cells) == 6 and re.fullmatch(r" [A-Z]\d+ ", cells[1])
+    }
