@@ -48,7 +48,7 @@ def body(*elements: Any) -> bytes:
 
 
 EXPECTED = RawTransaction(
-    signature(1),
+    base58.encode(signature(1)),
     100,
     3,
     1762768370,

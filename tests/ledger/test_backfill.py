@@ -125,12 +125,12 @@ def test_it_goes_on_where_it_was_killed(
     left = calls
 
     class Dying(BudgetedRpc):
-        def call(self, method: str, params: Any, result: Any) -> Any:
+        def answers(self, method: str, params: Any, result: Any) -> Any:
             nonlocal left
             left -= 1
             if left < 0:
                 raise RuntimeError("power cut")
-            return super().call(method, params, result)
+            return super().answers(method, params, result)
 
     with (
         Dying(traded.chain.rpc_url, 10, calls_per_second=10_000) as dying,

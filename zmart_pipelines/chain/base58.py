@@ -6,6 +6,7 @@ Short strings go to the based58 library, whose time grows with the square of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -17,6 +18,7 @@ MAX_LENGTH: Final = 5600
 # Up to here based58 is the faster one.
 _SHORT: Final = 96
 
+_ALPHABET_BYTES: Final = ALPHABET.encode("ascii")
 _NO_DIGIT: Final = 0xFF
 _DIGITS: Final = bytes(
     ALPHABET.index(chr(code)) if chr(code) in ALPHABET else _NO_DIGIT for code in range(256)
@@ -78,22 +80,29 @@ def encode(data: bytes) -> str:
     return "1" * zeros + "".join(reversed(digits))
 
 
-# The texts of 32 bytes that begin with 0x01 and of 32 times 0xff. The alphabet ascends in
-# ASCII, so texts of one length compare as their numbers do.
-_LEAST_KEY: Final = encode(b"\x01".ljust(32, b"\0"))
-_GREATEST_KEY: Final = encode(b"\xff" * 32)
+def _checker(size: int) -> Callable[[str], bool]:
+    """Tells whether a text is that of ``size`` bytes.
 
-
-def is_key(text: str) -> bool:
-    """Whether the text is that of 32 bytes, as every address is.
-
-    Told from length, digits and order alone, without decoding, for all but the one key in
-    256 that begins with a zero byte.
+    From length, digits and order alone, without decoding, for all but the one in 256 that
+    begins with a zero byte: the alphabet ascends in ASCII, so texts of one length compare
+    as their numbers do.
     """
-    if text.strip(ALPHABET):
-        return False
-    if len(text) == 44 and text[0] != "1":
-        return text <= _GREATEST_KEY
-    if len(text) == 43 and text >= _LEAST_KEY:
-        return True
-    return 32 <= len(text) <= 44 and len(decode(text)) == 32
+    least, greatest = encode(b"\1".ljust(size, b"\0")), encode(b"\xff" * size)
+    shorter, longer = len(least), len(greatest)
+
+    def check(text: str) -> bool:
+        if text.encode("utf-8", "replace").translate(None, _ALPHABET_BYTES):
+            return False
+        length = len(text)
+        if length == longer and text[0] != "1":
+            return text <= greatest
+        if length == shorter and text >= least:
+            return True
+        return size <= length <= longer and len(decode(text)) == size
+
+    return check
+
+
+# 32 bytes, as every address is.
+is_key: Final = _checker(32)
+is_signature: Final = _checker(64)

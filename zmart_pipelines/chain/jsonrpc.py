@@ -1,17 +1,17 @@
-"""JSON-RPC 2.0 over HTTP: one call, its retries, and errors with names.
+"""JSON-RPC 2.0 over HTTP: one call to one endpoint, and errors with names.
 
-Calls that only read are repeated after transient failures, with growing, jittered pauses
-or the server's own Retry-After. Others are sent once: the caller decides what a lost
-answer means. No error text holds the URL's path or query, where providers put API keys.
+Repetition and the choice among endpoints are ``zmart_pipelines.chain.pool``'s. No error text
+holds the URL's user, path or query, where providers put API keys.
 """
 
 from __future__ import annotations
 
 import logging
-import random
+import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ipaddress import ip_address
 from itertools import count
 from types import TracebackType
@@ -26,13 +26,13 @@ from solders.signature import Signature
 
 T = TypeVar("T")
 
-ATTEMPTS: Final = 4
-FIRST_PAUSE: Final = 0.2
-LONGEST_PAUSE: Final = 10.0
-
 # Errors by which a node says "not now": behind, unhealthy, block not there yet, long-term
 # storage down, or below the asked minContextSlot. agave rpc-client-api, custom_error.rs.
-_TRANSIENT: Final = frozenset({-32004, -32005, -32014, -32016, -32019})
+NODE_UNHEALTHY: Final = -32005
+_TRANSIENT: Final = frozenset({-32004, NODE_UNHEALTHY, -32014, -32016, -32019})
+
+# What a preflight says of a blockhash that the node does not know, or no longer.
+BLOCKHASH_NOT_FOUND: Final = "BlockhashNotFound"
 
 # httpx logs each request with its whole URL, and the query may hold an API key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -49,8 +49,13 @@ class RpcError(Exception):
 
     @property
     def transient(self) -> bool:
-        """Whether the same call may succeed later."""
+        """Whether the same call may succeed later, or elsewhere."""
         return self.code in _TRANSIENT
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether the node says that it is not fit to answer anything."""
+        return self.code == NODE_UNHEALTHY
 
 
 class RpcUnavailable(Exception):
@@ -82,34 +87,28 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class JsonRpc:
-    """An endpoint. Safe to use from several threads; close it or use it as a context."""
+    """An endpoint. Safe to use from several threads; close it or use it as a context.
 
-    def __init__(
-        self,
-        url: str,
-        timeout: float,
-        *,
-        attempts: int = ATTEMPTS,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """``timeout`` in seconds for each try; ``attempts`` for calls that only read."""
+    :ivar name: host and port, which is all that may be told of it.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """``timeout`` in seconds for each call."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the RPC URL must be http:// or https:// and name a host")
+        self.name = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
         # Names the endpoint in errors: neither user, path nor query.
-        port = f":{parts.port}" if parts.port else ""
-        self.label = f"{parts.scheme}://{parts.hostname}{port}"
+        self.label = f"{parts.scheme}://{self.name}"
         self._url = url
         self._client = httpx.Client(
             timeout=timeout,
             headers={"content-type": "application/json"},
             # A proxy from the environment must not stand between us and our own machine.
             trust_env=not _is_local(parts.hostname),
-            # Loading the certificates takes longer than many calls; plain HTTP needs none.
-            verify=parts.scheme == "https",
+            # Plain HTTP needs no certificates, whose loading takes longer than many calls.
+            verify=_certificates() if parts.scheme == "https" else False,
         )
-        self._attempts = attempts
-        self._sleep = sleep
         self._ids = count(1)
 
     def __enter__(self) -> Self:
@@ -130,37 +129,11 @@ class JsonRpc:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.label})"
 
-    def read(self, method: str, params: Sequence[Any], result: type[T]) -> T:
-        """A call that changes nothing, repeated after transient failures.
-
-        ``result`` is the type of the answer's result. Raises RpcError, RpcUnavailable,
-        RateLimited after the last try.
-        """
-        pause = FIRST_PAUSE
-        for remaining in range(self._attempts - 1, -1, -1):
-            try:
-                return self.call(method, params, result)
-            except RpcError as error:
-                if not error.transient or not remaining:
-                    raise
-                wait = random.uniform(pause / 2, pause)
-            except RateLimited as error:
-                named = error.retry_after
-                if not remaining or (named is not None and named > LONGEST_PAUSE):
-                    raise
-                wait = random.uniform(pause / 2, pause)
-                if named is not None:
-                    wait = max(named, wait)
-            except RpcUnavailable:
-                if not remaining:
-                    raise
-                wait = random.uniform(pause / 2, pause)
-            self._sleep(wait)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        raise AssertionError("attempts must be at least 1")
-
     def call(self, method: str, params: Sequence[Any], result: type[T]) -> T:
-        """One call, sent once."""
+        """One call, sent once. ``result`` is the type of the answer's result.
+
+        Raises RpcError, RpcUnavailable, RateLimited.
+        """
         number = next(self._ids)
         body = _encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
         try:
@@ -191,6 +164,12 @@ class JsonRpc:
             return msgspec.json.decode(answer.result, type=result, dec_hook=_from_base58)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The trusted certificates, loaded once for all endpoints."""
+    return httpx.create_ssl_context()
 
 
 def _from_base58(kind: type, value: Any) -> Any:

@@ -50,6 +50,12 @@ class _Frame(NamedTuple):
 
 # The bottom of the stack is no frame, and no line ends it.
 _OUTSIDE: Final = _Frame(0, "", None)
+_FROM_THE_TOP: Final = (0, (_OUTSIDE,))
+# Why a walk stopped before the last line.
+_TRUNCATED: Final = "truncated"
+_BROKEN: Final = "broken"
+# A remembered opening has at most this many characters.
+_LONGEST_OPENING: Final = 2000
 _INVOKE: Final = re.compile(r"(Program [^ ]+) invoke \[([0-9]{1,3})\]")
 
 
@@ -68,15 +74,54 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
     Works for failed transactions as well, whose payloads have no effect on chain: the
     caller knows the transaction's error.
     """
-    ours = f"Program {program_id}"
+    # Up to the first payload nearly every log is one of a few, so these walks are remembered.
+    text = "\n".join(logs)
+    length = text.find("\nProgram data: ")
+    # A line that itself breaks into lines would make the text ambiguous.
+    if 0 < length <= _LONGEST_OPENING and text.count("\n") == len(logs) - 1:
+        start, frames = _opened(text[:length])
+    else:
+        start, frames = _FROM_THE_TOP
+    stack = [*frames]
     payloads: list[tuple[int, bytes]] = []
     faults: list[str] = []
-    truncated = False
-    depth, frame, end = _OUTSIDE
-    stack = [_OUTSIDE]
-    # How many payloads lie in outermost frames that ended as they should.
+    settled, stop = _follow(logs, start, stack, "Program " + program_id, payloads, faults)
+    if stop is None:
+        if len(stack) == 1:
+            return LogWalk(payloads, False, faults)
+        faults.append(f"the log ends inside {stack[-1].head}")
+    elif stop is _TRUNCATED:
+        return LogWalk(payloads, True, faults)
+    return LogWalk(payloads[:settled], False, faults)
+
+
+@lru_cache(maxsize=1024)
+def _opened(text: str) -> tuple[int, tuple[_Frame, ...]]:
+    """Where to begin behind these lines: their number, and the frames they leave open.
+
+    They hold no payload of a program. Where they are not well-formed, at the top.
+    """
+    lines, stack, faults = text.split("\n"), [_OUTSIDE], list[str]()
+    _, stop = _follow(lines, 0, stack, "", [], faults)
+    return (len(lines), tuple(stack)) if stop is None and not faults else _FROM_THE_TOP
+
+
+def _follow(
+    logs: Sequence[str],
+    start: int,
+    stack: list[_Frame],
+    ours: str,
+    payloads: list[tuple[int, bytes]],
+    faults: list[str],
+) -> tuple[int, str | None]:
+    """Walk from line ``start``, adding to ``stack``, ``payloads`` and ``faults``.
+
+    Returns how many payloads lie in outermost frames that ended as they should, and why
+    the walk stopped, None at the end. ``ours`` is the head of our program's lines.
+    """
+    depth, frame, end = stack[-1]
     settled = 0
-    for index, line in enumerate(logs):
+    for index, line in enumerate(logs[start:] if start else logs, start):
         if line == end:
             stack.pop()
             depth, frame, end = stack[-1]
@@ -88,7 +133,7 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
         mark = line[8:9]
         if mark == "l":
             continue
-        if mark == "d" and line.startswith("Program data: "):
+        if mark == "d" and line[:14] == "Program data: ":
             if frame == ours:
                 try:
                     payload = a2b_base64(line[14:], strict_mode=True)
@@ -101,20 +146,21 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
                     faults.append(f"line {index}: payload is empty")
             elif not depth:
                 faults.append(f"line {index}: payload outside any program")
-                break
+                return settled, _BROKEN
             continue
         if line[-1:] == "]":
             entered = _entered(line)
             if entered is not None:
                 if entered[0] != depth + 1:
                     faults.append(f"line {index}: enters depth {entered[0]} from {depth}")
-                    break
+                    return settled, _BROKEN
                 stack.append(entered)
                 depth, frame, end = entered
                 continue
+        if line[-14:] == " compute units" and " failed: " not in line:
+            continue
         if line == "Log truncated":
-            truncated = True
-            break
+            return settled, _TRUNCATED
         head, _, rest = line.partition(" ")
         if head != "Program":
             continue
@@ -122,13 +168,9 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
         if rest == "success" or rest.startswith("failed: "):
             if f"Program {program}" != frame:
                 faults.append(f"line {index}: leaves {program} inside {frame or 'no program'}")
-                break
+                return settled, _BROKEN
             stack.pop()
             depth, frame, end = stack[-1]
             if not depth:
                 settled = len(payloads)
-    else:
-        if not depth:
-            return LogWalk(payloads, False, faults)
-        faults.append(f"the log ends inside {frame}")
-    return LogWalk(payloads if truncated else payloads[:settled], truncated, faults)
+    return settled, None

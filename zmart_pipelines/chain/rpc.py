@@ -2,7 +2,8 @@
 
 https://solana.com/docs/rpc/http. Levels of commitment: ``processed``, ``confirmed``,
 ``finalized``. ``min_context_slot`` makes a node that has not reached that slot refuse
-instead of answering from the past. Errors: see ``zmart_pipelines.chain.jsonrpc``.
+instead of answering from the past. Errors: see ``zmart_pipelines.chain.jsonrpc``; which
+node answers: ``zmart_pipelines.chain.pool``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from zmart_pipelines.chain.answers import (
     StatusRow,
     TransactionPage,
 )
-from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.pool import Pool
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
 __all__ = [
@@ -57,7 +59,6 @@ __all__ = [
 
 MAX_ACCOUNTS = 100
 MAX_STATUSES = 256
-_NODE_UNHEALTHY = -32005
 # Clock: slot u64, epoch_start_timestamp i64, epoch u64, leader_schedule_epoch u64,
 # unix_timestamp i64.
 _CLOCK = struct.Struct("<QqQQq")
@@ -72,8 +73,8 @@ def _account(row: AccountRow) -> AccountData:
     return AccountData(row.owner, row.lamports, row.data[0], row.executable)
 
 
-class RpcClient(JsonRpc):
-    """A node, synchronous; one per endpoint. Usable from several threads."""
+class RpcClient(Pool):
+    """The nodes of one cluster, synchronous. Usable from several threads."""
 
     def slot(self, commitment: Commitment) -> int:
         """The slot the node has reached."""
@@ -191,7 +192,7 @@ class RpcClient(JsonRpc):
         ]
 
     def transaction(self, signature: bytes, commitment: Commitment) -> bytes | None:
-        """A transaction as raw JSON for ``transactions.from_rpc``; None where not known.
+        """A transaction as raw JSON for ``transactions.from_rpc``; None where no node knows it.
 
         RpcError where its version is newer than 0.
         """
@@ -200,8 +201,11 @@ class RpcClient(JsonRpc):
             "commitment": commitment,
             "maxSupportedTransactionVersion": 0,
         }
-        result = self.read("getTransaction", [str(Signature(signature)), options], msgspec.Raw)
-        return None if bytes(result) == b"null" else bytes(result)
+        params = [str(Signature(signature)), options]
+        for answer in self.answers("getTransaction", params, msgspec.Raw):
+            if bytes(answer) != b"null":
+                return bytes(answer)
+        return None
 
     def transactions_for_address(
         self,
@@ -237,28 +241,34 @@ class RpcClient(JsonRpc):
     def signature_statuses(
         self, signatures: Sequence[bytes], search_history: bool
     ) -> At[list[Status | None]]:
-        """What the node knows of up to 256 transactions; None for what it does not know.
+        """What the nodes know of up to 256 transactions; None for what they do not know.
 
-        Without ``search_history`` only the last 300 or so blocks are looked at; with it
-        rooted ones as well.
+        Without ``search_history`` one node looks at its last 300 or so blocks. With it rooted
+        blocks are looked at as well, and what a node does not know the others are asked for:
+        None means that no node that answered knows it, and the slot is the latest of theirs.
         """
         if len(signatures) > MAX_STATUSES:
             raise ValueError(f"{len(signatures)} signatures, at most {MAX_STATUSES} in one call")
-        answer = self.read(
-            "getSignatureStatuses",
-            [
-                [str(Signature(signature)) for signature in signatures],
-                {"searchTransactionHistory": search_history},
-            ],
-            Contextual[list[StatusRow | None]],
-        )
-        statuses = [
-            None
-            if row is None
-            else Status(row.slot, row.confirmations, row.err, row.confirmation_status)
-            for row in answer.value
+        params = [
+            [str(Signature(signature)) for signature in signatures],
+            {"searchTransactionHistory": search_history},
         ]
-        return At(answer.context.slot, statuses)
+        slot = 0
+        statuses: list[Status | None] = [None] * len(signatures)
+        for answer in self.answers(
+            "getSignatureStatuses", params, Contextual[list[StatusRow | None]]
+        ):
+            slot = max(slot, answer.context.slot)
+            seen = [
+                None
+                if row is None
+                else Status(row.slot, row.confirmations, row.err, row.confirmation_status)
+                for row in answer.value
+            ]
+            statuses = [one or other for one, other in zip(statuses, seen, strict=True)]
+            if not search_history or None not in statuses:
+                break
+        return At(slot, statuses)
 
     def simulate(
         self,
@@ -291,10 +301,11 @@ class RpcClient(JsonRpc):
         min_context_slot: int | None = None,
         preflight_commitment: Commitment = "confirmed",
     ) -> bytes:
-        """Hand a signed transaction to the node, once, with preflight; its signature.
+        """Hand a signed transaction to a node, once, with preflight; its signature.
 
-        An error does not prove that it will not land, except a preflight failure (code
-        -32002, ``data`` holds the simulation) of bytes that were never sent before.
+        One node that takes it, another one at each repetition. An error does not prove that it
+        will not land, except a preflight failure (RpcError -32002, ``data`` holds the
+        simulation) of bytes that were never sent before.
         """
         options = _options(
             encoding="base64",
@@ -303,9 +314,9 @@ class RpcClient(JsonRpc):
             maxRetries=0,
             minContextSlot=min_context_slot,
         )
-        return bytes(
-            self.call("sendTransaction", [b64encode(transaction).decode(), options], Signature)
-        )
+        params = [b64encode(transaction).decode(), options]
+        # The first signature follows the number of signatures, which is one byte up to 127.
+        return bytes(self.submit("sendTransaction", params, Signature, transaction[1:65]))
 
     def chain_clock(self, commitment: Commitment) -> Clock:
         """The clock that the program's time windows are measured by."""
@@ -335,10 +346,10 @@ class RpcClient(JsonRpc):
         )
 
     def health(self) -> bool:
-        """Whether the node calls itself healthy; RpcUnavailable where it cannot be reached."""
+        """Whether a node calls itself healthy; RpcUnavailable where it cannot be reached."""
         try:
             return self.call("getHealth", [], str) == "ok"
         except RpcError as error:
-            if error.code == _NODE_UNHEALTHY:
+            if error.unhealthy:
                 return False
             raise

@@ -43,12 +43,12 @@ class ProgramInstruction(msgspec.Struct, frozen=True, gc=False):
 class RawTransaction(msgspec.Struct, frozen=True, gc=False):
     """One transaction as executed.
 
-    ``error`` is None for success, else the cluster's error as JSON gives it;
-    ``block_time`` Unix seconds as estimated by the cluster; ``fee`` lamports;
-    ``instructions`` only those of our program, in execution order.
+    ``signature_text`` is its signature in base58; ``error`` None for success, else the
+    cluster's error as JSON gives it; ``block_time`` Unix seconds as estimated by the cluster;
+    ``fee`` lamports; ``instructions`` only those of our program, in execution order.
     """
 
-    signature: bytes
+    signature_text: str
     slot: int
     index_in_block: int | None
     block_time: int | None
@@ -56,6 +56,11 @@ class RawTransaction(msgspec.Struct, frozen=True, gc=False):
     fee: int | None
     logs: list[str]
     instructions: list[ProgramInstruction]
+
+    @property
+    def signature(self) -> bytes:
+        """The signature's 64 bytes, read anew each time."""
+        return bytes(Signature.from_string(self.signature_text))
 
 
 _Unsigned = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -138,7 +143,13 @@ def from_helius(body: bytes, program: Pubkey) -> list[RawTransaction]:
     except _JSON_ERRORS as error:
         raise PayloadError(_located(error)) from None
     ours, known = str(program), _Addresses()
-    return [_raw_transaction(t, ours, known, f"[{i}].") for i, t in enumerate(transactions)]
+    found: list[RawTransaction] = []
+    for number, transaction in enumerate(transactions):
+        try:
+            found.append(_raw_transaction(transaction, ours, known))
+        except PayloadError as error:
+            raise PayloadError(f"[{number}].{error}") from None
+    return found
 
 
 def from_rpc(result: bytes | dict[str, Any], program: Pubkey) -> RawTransaction:
@@ -155,7 +166,7 @@ def _read_one(body: bytes, program: Pubkey) -> RawTransaction:
         transaction = _one.decode(body)
     except _JSON_ERRORS as error:
         raise PayloadError(_located(error)) from None
-    return _raw_transaction(transaction, str(program), _Addresses(), "")
+    return _raw_transaction(transaction, str(program), _Addresses())
 
 
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -177,14 +188,10 @@ def _located(error: Exception) -> str:
     return f"{path.rstrip('`').lstrip('.') or 'body'}: {message}"
 
 
-def _raw_transaction(
-    source: _Transaction, ours: str, known: _Addresses, path: str
-) -> RawTransaction:
-    meta = source.meta
-    try:
-        signature = bytes(Signature.from_string(source.transaction.signatures[0]))
-    except ValueError:
-        raise PayloadError(f"{path}transaction.signatures[0]: not a base58 signature") from None
+def _raw_transaction(source: _Transaction, ours: str, known: _Addresses) -> RawTransaction:
+    meta, signature = source.meta, source.transaction.signatures[0]
+    if not base58.is_signature(signature):
+        raise PayloadError("transaction.signatures[0]: not a base58 signature")
     place = source.index_within_block
     return RawTransaction(
         signature,
@@ -194,62 +201,65 @@ def _raw_transaction(
         meta.err,
         meta.fee,
         meta.log_messages,
-        _instructions(source, ours, known, path),
+        _instructions(source, ours, known),
     )
 
 
-def _instructions(
-    source: _Transaction, ours: str, known: _Addresses, path: str
-) -> list[ProgramInstruction]:
+def _instructions(source: _Transaction, ours: str, known: _Addresses) -> list[ProgramInstruction]:
     message, meta = source.transaction.message, source.meta
     listed = message.account_keys
     loaded = meta.loaded_addresses
     if loaded is None:
         if message.address_table_lookups:
             # Some nodes leave the field out; the accounts of such a transaction are unknown.
-            raise PayloadError(f"{path}meta.loadedAddresses: missing, the message has lookups")
+            raise PayloadError("meta.loadedAddresses: missing, the message has lookups")
     elif loaded.writable or loaded.readonly:
         listed = listed + loaded.writable + loaded.readonly
     try:
         program = listed.index(ours)
     except ValueError:
         return []
-    found = [
-        ProgramInstruction(index, None, *_contents(outer, listed, known, path, (index, None)))
-        for index, outer in enumerate(message.instructions)
-        if outer.program_id_index == program
-    ]
-    if not meta.inner_instructions:
-        return found
+    found: list[ProgramInstruction] = []
+    index = 0
+    try:
+        for index, outer in enumerate(message.instructions):
+            if outer.program_id_index == program:
+                found.append(ProgramInstruction(index, None, *_contents(outer, listed, known)))
+    except PayloadError as error:
+        raise PayloadError(f"transaction.message.instructions[{index}]{error}") from None
+    if meta.inner_instructions:
+        found += _inner_instructions(source, program, listed, known)
+        # Execution order: an instruction runs before those it calls.
+        found.sort(key=lambda i: (i.index, -1 if i.inner_index is None else i.inner_index))
+    return found
+
+
+def _inner_instructions(
+    source: _Transaction, program: int, listed: list[str], known: _Addresses
+) -> list[ProgramInstruction]:
+    found: list[ProgramInstruction] = []
     seen: dict[int, int] = {}
-    for number, group in enumerate(meta.inner_instructions):
-        if group.index >= len(message.instructions):
-            raise PayloadError(f"{path}meta.innerInstructions[{number}].index: no such instruction")
-        start = seen.get(group.index, 0)
-        seen[group.index] = start + len(group.instructions)
-        found += [
-            ProgramInstruction(
-                group.index,
-                start + place,
-                *_contents(inner, listed, known, path, (number, place)),
-            )
-            for place, inner in enumerate(group.instructions)
-            if inner.program_id_index == program
-        ]
-    # Execution order: an instruction runs before those it calls.
-    found.sort(key=lambda i: (i.index, -1 if i.inner_index is None else i.inner_index))
+    for number, group in enumerate(source.meta.inner_instructions or ()):
+        index, place = group.index, 0
+        if index >= len(source.transaction.message.instructions):
+            raise PayloadError(f"meta.innerInstructions[{number}].index: no such instruction")
+        start = seen.get(index, 0)
+        seen[index] = start + len(group.instructions)
+        try:
+            for place, inner in enumerate(group.instructions):
+                if inner.program_id_index == program:
+                    contents = _contents(inner, listed, known)
+                    found.append(ProgramInstruction(index, start + place, *contents))
+        except PayloadError as error:
+            path = f"meta.innerInstructions[{number}].instructions[{place}]"
+            raise PayloadError(f"{path}{error}") from None
     return found
 
 
 def _contents(
-    instruction: _Instruction,
-    listed: list[str],
-    known: _Addresses,
-    path: str,
-    place: tuple[int, int | None],
+    instruction: _Instruction, listed: list[str], known: _Addresses
 ) -> tuple[list[str], bytes]:
-    """Accounts and data; ``place`` is (outer, None) or (group of inner ones, place in it)."""
-    fault = ""
+    """Accounts and data. PayloadError leads with ``.accounts`` or ``.data``."""
     try:
         return (
             [known[listed[account]] for account in instruction.accounts],
@@ -261,8 +271,4 @@ def _contents(
         fault = f".data: {error}"
     except ValueError:
         fault = ".accounts: not a base58 address"
-    if place[1] is None:
-        path = f"{path}transaction.message.instructions[{place[0]}]"
-    else:
-        path = f"{path}meta.innerInstructions[{place[0]}].instructions[{place[1]}]"
-    raise PayloadError(path + fault)
+    raise PayloadError(fault)
