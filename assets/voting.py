@@ -12,7 +12,7 @@ from assets.resources import Backend, BackendResource
 from assets.spec import asset_spec
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.voting import tallies as tallies_table
-from zmart_pipelines.voting import tallies
+from zmart_pipelines.voting import looking, tallies
 from zmart_pipelines.voting.ballot import Kind
 
 
@@ -54,7 +54,7 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Count the open proposals anew."""
     counted = _count(backend, "proposal")
     with backend.engine(Role.PIPELINES).connect() as conn:
-        due = tallies.due(conn, backend.settings)
+        due = looking.due(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["voting", "proposal_tallies"],
         metadata={

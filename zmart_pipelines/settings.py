@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     solana_rpc_url: SecretStr = Field(
         SecretStr("http://127.0.0.1:8899"), description="JSON-RPC endpoint of the cluster."
     )
+    solana_rpc_urls: SecretStr | None = Field(
+        None,
+        description="Several endpoints of the same cluster, separated by commas, the preferred"
+        " one first; they take the place of SOLANA_RPC_URL.",
+    )
     localnet_port: int = Field(8899, gt=0, lt=65535, description="RPC port of the local chain.")
     localnet_slot_ms: int = Field(
         400, gt=0, description="Milliseconds of one slot of the local chain."
@@ -70,6 +75,9 @@ class Settings(BaseSettings):
         "6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw", description="Address of zmart-core."
     )
     rpc_timeout: float = Field(10.0, gt=0, description="Seconds one RPC call may take.")
+    rpc_calls_per_second: float = Field(
+        50.0, gt=0, description="RPC calls of one process to one endpoint in a second."
+    )
 
     backfill_calls_per_second: float = Field(
         20.0, gt=0, description="RPC calls of a backfill in a second, all its threads together."
@@ -129,6 +137,12 @@ class Settings(BaseSettings):
     # Voting
     min_proposal_votes: int = Field(10, ge=1, description="Ballots a proposal needs to be counted.")
     min_dispute_votes: int = Field(1, ge=1, description="Ballots a dispute needs to be counted.")
+    dispute_weight_unit: int | None = Field(
+        None,
+        gt=0,
+        description="Shares (9 decimals) that make one vote of a dispute, at least one to a"
+        " wallet; empty: each wallet counts once, as the chain counts.",
+    )
     dispute_voting_seconds: int | None = Field(
         None, gt=0, description="Length of the dispute vote; empty: the chain's dispute_period."
     )
@@ -243,6 +257,18 @@ class Settings(BaseSettings):
         Pubkey.from_string(value)
         return value
 
+    @field_validator("solana_rpc_urls")
+    @classmethod
+    def _names_endpoints(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and _listed(value.get_secret_value()) else None
+
+    @property
+    def rpc_urls(self) -> tuple[str, ...]:
+        """The RPC endpoints, the preferred one first (secrets in clear)."""
+        if self.solana_rpc_urls is not None:
+            return _listed(self.solana_rpc_urls.get_secret_value())
+        return (self.solana_rpc_url.get_secret_value(),)
+
     @property
     def program(self) -> Pubkey:
         """The program's address."""
@@ -257,7 +283,7 @@ class Settings(BaseSettings):
     @property
     def origins(self) -> tuple[str, ...]:
         """The entries of ``cors_origins``."""
-        return tuple(item.strip() for item in self.cors_origins.split(",") if item.strip())
+        return _listed(self.cors_origins)
 
     def environment(self) -> dict[str, str]:
         """The settings as environment variables for a child process (secrets in clear)."""
@@ -270,6 +296,10 @@ class Settings(BaseSettings):
                 value = value.get_secret_value()
             values[name.upper()] = str(value)
         return values
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 @cache

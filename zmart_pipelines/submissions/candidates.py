@@ -30,7 +30,7 @@ from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.policies import TOPICS, Known
 from zmart_pipelines.submissions.states import ACTIONS, Action
 from zmart_pipelines.submissions.verdicts import judge
-from zmart_pipelines.voting import tallies
+from zmart_pipelines.voting import looking, tallies
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -227,7 +227,7 @@ def to_look_at(
 ) -> tuple[bytes, ...]:
     """Every market that a plan must look at on chain."""
     found = set(run_out(conn, chain_time, times))
-    found |= {tally.market_id for tally in tallies.due(conn, settings)}
+    found |= {tally.market_id for tally in looking.due(conn, settings)}
     found |= {row.market_id for row in conn.execute(_FROZEN).all()}
     before = chain_time - settings.proposal_review_seconds
     found |= set(conn.execute(_OLD, {"before": before}).scalars())
@@ -275,7 +275,7 @@ def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
             ready[intent.action].add(intent.market_id)
     resolutions, finalizations = ready.pop("resolve_market"), ready.pop("finalize_market")
     aggregations = set().union(*ready.values()) | _to_activate(conn, settings)
-    aggregations |= {tally.market_id for tally in tallies.due(conn, settings)}
+    aggregations |= {tally.market_id for tally in looking.due(conn, settings)}
     aggregations |= {row.market_id for row in conn.execute(_FROZEN).all() if not row.intents}
     period = latest_dispute_period(conn)
     if period is not None:

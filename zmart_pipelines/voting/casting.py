@@ -1,9 +1,15 @@
-"""Taking a ballot: checked, stored, counted and announced in one transaction."""
+"""Taking ballots: checked, stored, counted and announced, many in one transaction.
+
+A transaction costs the same for one ballot as for a hundred, so ballots that come in
+together are cast together. Each is judged by itself: one that is refused leaves the others
+alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, Row
@@ -11,17 +17,22 @@ from sqlalchemy import Connection, Row
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import frames, stream
-from zmart_pipelines.voting import statements
+from zmart_pipelines.store.engine import execute
+from zmart_pipelines.voting import casting_statements as statements
 from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check
 
 __all__ = [
     "BallotConflict",
     "BallotRejected",
+    "Checked",
+    "Outcome",
     "Stored",
     "StoredBallot",
     "UnknownMarket",
     "VotingClosed",
     "cast",
+    "cast_all",
+    "examine",
 ]
 
 MAX_IDEMPOTENCY_KEY = 255
@@ -34,7 +45,7 @@ VOTING_STATE: dict[Kind, MarketState] = {
 
 
 class StoredBallot(msgspec.Struct, frozen=True):
-    """A ballot as the table holds it, proof included."""
+    """A ballot as the table holds it, proof included. ``weight`` is what it counts."""
 
     id: int
     market_id: bytes
@@ -42,6 +53,7 @@ class StoredBallot(msgspec.Struct, frozen=True):
     round: int
     wallet: bytes
     choice: bool
+    weight: int
     scheme: str
     message: str
     signature: bytes
@@ -87,106 +99,41 @@ class VotingClosed(Exception):
         self.round = round_number
 
 
-def cast(
-    conn: Connection, ballot: SignedBallot, settings: Settings, *, now: datetime | None = None
-) -> Stored:
-    """Stores ``ballot`` in the transaction of ``conn``, which the caller commits at once::
+Refusal: TypeAlias = BallotRejected | BallotConflict | VotingClosed
+Outcome: TypeAlias = Stored | Refusal
 
-        with engine.begin() as conn:
-            stored = cast(conn, ballot, settings)
-        announce(redis, stored.positions)
 
-    The same signature, or the same idempotency key with the same market, kind and choice,
-    gives the stored answer again. No error leaves anything behind. The wallet, whose
-    signature is checked here, becomes the transaction's identity for row-level security.
+class Checked(msgspec.Struct, frozen=True):
+    """A ballot, and what its proof gives or why it is refused – unless it is a repeat, which
+    gets the stored answer whatever has become of its proof.
+    """
+
+    ballot: SignedBallot
+    proof: Proof | BallotRejected
+
+
+class _Admitted(NamedTuple):
+    """A ballot to be stored."""
+
+    ballot: SignedBallot
+    proof: Proof
+    round: int
+    weight: int
+
+
+class _Vote(NamedTuple):
+    """A market's vote of one kind in one round. Ordered as its row is locked."""
+
+    market_id: bytes
+    kind: Kind
+    round: int
+
+
+def examine(ballot: SignedBallot, settings: Settings, *, now: datetime | None = None) -> Checked:
+    """Checks everything of a ballot that needs no database: its form, text and signature.
 
     :param now: the time that expiries are compared with; default: this machine's clock.
-    :raises BallotRejected: text, signature, expiry, round, market state or eligibility;
-        names the field and the remedy. :class:`UnknownMarket` is one of them.
-    :raises BallotConflict: the wallet voted already; holds the stored ballot.
-    :raises VotingClosed: the tally is frozen.
-    """
-    key = ballot.idempotency_key
-    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
-        raise BallotRejected(
-            "idempotency_key", f"is not 1 to {MAX_IDEMPOTENCY_KEY} printable characters"
-        )
-    situation = _situation(conn, ballot)
-    earlier = _earlier(ballot, situation)
-    if earlier is not None:
-        return earlier
-    proof = check(
-        ballot,
-        program=bytes(settings.program),
-        network=settings.solana_cluster,
-        now=now or datetime.now(UTC),
-        ttl=timedelta(seconds=settings.ballot_ttl_seconds),
-        older=settings.accept_older_ballots,
-    )
-    round_number = _admit(ballot, proof, situation[0])
-    written = conn.execute(
-        statements.STORE,
-        {
-            "market_id": ballot.market_id,
-            "kind": ballot.kind,
-            "round": round_number,
-            "wallet": ballot.wallet,
-            "choice": ballot.choice,
-            "scheme": proof.scheme,
-            "message": ballot.message,
-            "signature": ballot.signature,
-            "nonce": proof.nonce,
-            "idempotency_key": ballot.idempotency_key,
-        },
-    ).one_or_none()
-    if written is None:
-        # Another transaction stored a ballot of this wallet, signature or key just now.
-        earlier = _earlier(ballot, _situation(conn, ballot))
-        if earlier is None:
-            raise VotingClosed(ballot.market_id, ballot.kind, round_number)
-        return earlier
-    if written.votes_for is None:
-        # The ballot is written and must not stay, whatever the caller does next.
-        conn.rollback()
-        raise VotingClosed(ballot.market_id, ballot.kind, round_number)
-    stored = StoredBallot(
-        id=written.id,
-        market_id=ballot.market_id,
-        kind=ballot.kind,
-        round=round_number,
-        wallet=ballot.wallet,
-        choice=ballot.choice,
-        scheme=proof.scheme,
-        message=ballot.message,
-        signature=ballot.signature,
-        nonce=proof.nonce,
-        idempotency_key=ballot.idempotency_key,
-        accepted_at=written.accepted_at,
-    )
-    votes_for = written.votes_for + situation[0].chain_for
-    votes_against = written.votes_against + situation[0].chain_against
-    frame = frames.vote(
-        market_id=ballot.market_id,
-        kind=ballot.kind,
-        wallet=ballot.wallet,
-        choice=ballot.choice,
-        voted_at=stored.accepted_at,
-        votes_for=votes_for,
-        votes_against=votes_against,
-    )
-    positions = stream.append(conn, [frame])
-    return Stored(
-        ballot=stored,
-        repeated=False,
-        votes_for=votes_for,
-        votes_against=votes_against,
-        positions=tuple(positions),
-    )
-
-
-def _situation(conn: Connection, ballot: SignedBallot) -> list[Row[Any]]:
-    """One row per earlier ballot that this one may repeat or contradict (one row of nulls
-    where there is none), each with the market's state, the vote's round and its counts.
+    :raises BallotRejected: when it is too malformed to be looked for.
     """
     for name, value, size in (
         ("market_id", ballot.market_id, 32),
@@ -195,19 +142,99 @@ def _situation(conn: Connection, ballot: SignedBallot) -> list[Row[Any]]:
     ):
         if len(value) != size:
             raise BallotRejected(name, f"is not {size} bytes long")
-    return list(
-        conn.execute(
-            statements.SITUATION,
-            {
-                "identity": ballot.wallet.hex(),
-                "market_id": ballot.market_id,
-                "kind": ballot.kind,
-                "wallet": ballot.wallet,
-                "signature": ballot.signature,
-                "idempotency_key": ballot.idempotency_key,
-            },
-        ).all()
+    key = ballot.idempotency_key
+    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
+        raise BallotRejected(
+            "idempotency_key", f"is not 1 to {MAX_IDEMPOTENCY_KEY} printable characters"
+        )
+    try:
+        proof = check(
+            ballot,
+            program=bytes(settings.program),
+            network=settings.solana_cluster,
+            now=now or datetime.now(UTC),
+            ttl=timedelta(seconds=settings.ballot_ttl_seconds),
+            older=settings.accept_older_ballots,
+        )
+    except BallotRejected as rejection:
+        return Checked(ballot, rejection)
+    return Checked(ballot, proof)
+
+
+def cast(
+    conn: Connection, ballot: SignedBallot, settings: Settings, *, now: datetime | None = None
+) -> Stored:
+    """Casts one ballot in the transaction of ``conn``, which the caller commits at once::
+
+        with engine.begin() as conn:
+            stored = cast(conn, ballot, settings)
+        announce(redis, stored.positions)
+
+    The same signature, or the same idempotency key with the same market, kind and choice,
+    gives the stored answer again. No error leaves anything behind.
+
+    :param now: the time that expiries are compared with; default: this machine's clock.
+    :raises BallotRejected: text, signature, expiry, round, market state or eligibility;
+        names the field and the remedy. :class:`UnknownMarket` is one of them.
+    :raises BallotConflict: the wallet voted already; holds the stored ballot.
+    :raises VotingClosed: the tally is frozen.
+    """
+    (outcome,) = cast_all(conn, [examine(ballot, settings, now=now)], settings)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def cast_all(conn: Connection, batch: Sequence[Checked], settings: Settings) -> list[Outcome]:
+    """Casts ballots of different wallets in the transaction of ``conn``; the outcome of each,
+    in their order. What :func:`cast` raises is an outcome here.
+
+    Holds from its first write to the commit: the rows of the votes, so that a freeze comes
+    before (and the ballot is refused) or after (and it is counted), and the stream's lock.
+
+    :raises ValueError: when a wallet has two ballots in the batch: which of them counts
+        would be an accident.
+    """
+    if len({checked.ballot.wallet for checked in batch}) < len(batch):
+        raise ValueError("a batch holds one ballot of a wallet")
+    looks = _look(conn, [checked.ballot for checked in batch], settings)
+    outcomes: dict[int, Outcome] = {}
+    admitted: dict[int, _Admitted] = {}
+    for number, (checked, rows) in enumerate(zip(batch, looks, strict=True)):
+        try:
+            earlier = _earlier(checked.ballot, rows)
+            if earlier is not None:
+                outcomes[number] = earlier
+            else:
+                admitted[number] = _admit(checked, rows[0])
+        except (BallotRejected, BallotConflict, VotingClosed) as refusal:
+            outcomes[number] = refusal
+    if admitted:
+        outcomes |= _store(conn, admitted, looks, settings)
+    return [outcomes[number] for number in range(len(batch))]
+
+
+def _look(
+    conn: Connection, ballots: Sequence[SignedBallot], settings: Settings
+) -> list[list[Row[Any]]]:
+    """For each ballot one row per earlier ballot that it may repeat or contradict (one row of
+    nulls where there is none), each with the market's state, the vote's round and its counts.
+    """
+    rows = execute(
+        conn,
+        statements.SITUATION,
+        list(range(len(ballots))),
+        [ballot.market_id for ballot in ballots],
+        [ballot.kind for ballot in ballots],
+        [ballot.wallet for ballot in ballots],
+        [ballot.signature for ballot in ballots],
+        [ballot.idempotency_key for ballot in ballots],
+        settings.dispute_weight_unit,
     )
+    found: list[list[Row[Any]]] = [[] for _ in ballots]
+    for row in rows:
+        found[row.number].append(row)
+    return found
 
 
 def _earlier(ballot: SignedBallot, rows: list[Row[Any]]) -> Stored | None:
@@ -257,8 +284,11 @@ def _answer(stored: StoredBallot, row: Row[Any]) -> Stored:
     )
 
 
-def _admit(ballot: SignedBallot, proof: Proof, now: Row[Any]) -> int:
-    """The round in which the ballot counts; raises when the market does not take it."""
+def _admit(checked: Checked, now: Row[Any]) -> _Admitted:
+    """The ballot with its round and weight; raises when the market does not take it."""
+    ballot, proof = checked.ballot, checked.proof
+    if isinstance(proof, BallotRejected):
+        raise proof
     if now.state is None:
         raise UnknownMarket("market_id", "is not the id of any market that is on chain")
     if now.tally_status == "frozen":
@@ -274,13 +304,160 @@ def _admit(ballot: SignedBallot, proof: Proof, now: Row[Any]) -> int:
         raise BallotRejected(
             "wallet", "has voted on chain already; that vote counts and cannot be changed"
         )
-    if ballot.kind == "dispute" and not now.holds_position:
+    if ballot.kind == "dispute" and not now.shares > 0:
         raise BallotRejected(
-            "wallet", "holds no shares of this market; disputes are decided by holders"
+            "wallet",
+            "held no shares of this market when it was disputed; disputes are decided by those"
+            " who did, vote with such a wallet",
         )
     if proof.round is not None and proof.round != now.round_now:
         raise BallotRejected(
             "message",
             f"names round {proof.round}; the vote is in round {now.round_now}, sign for that one",
         )
-    return int(now.round_now)
+    return _Admitted(
+        ballot, proof, now.round_now, now.weight_now if ballot.kind == "dispute" else 1
+    )
+
+
+def _store(
+    conn: Connection,
+    admitted: dict[int, _Admitted],
+    looks: list[list[Row[Any]]],
+    settings: Settings,
+) -> dict[int, Outcome]:
+    """Stores the ballots whose round is open; by their numbers what became of all."""
+    votes = {
+        _Vote(one.ballot.market_id, one.ballot.kind, one.round): looks[number][0]
+        for number, one in admitted.items()
+    }
+    running = _lock(conn, votes)
+    outcomes: dict[int, Outcome] = {}
+    stored_by = {}
+    writing: dict[bytes, tuple[int, _Admitted]] = {}
+    for number, one in admitted.items():
+        vote = _Vote(one.ballot.market_id, one.ballot.kind, one.round)
+        if vote in running:
+            writing[one.ballot.wallet] = (number, one)
+        else:
+            outcomes[number] = VotingClosed(*vote)
+    if not writing:
+        return outcomes
+    rows = _write(conn, [one for _, one in writing.values()])
+    news = []
+    for row in rows:
+        number, one = writing.pop(row.wallet)
+        stored = _stored(one, row)
+        vote = _Vote(stored.market_id, stored.kind, stored.round)
+        counts = running[vote]
+        counts[0 if stored.choice else 1] += stored.weight
+        outcomes[number] = Stored(stored, False, counts[0], counts[1])
+        stored_by[number] = len(news)
+        news.append(
+            frames.vote(
+                market_id=stored.market_id,
+                kind=stored.kind,
+                wallet=stored.wallet,
+                choice=stored.choice,
+                voted_at=stored.accepted_at,
+                votes_for=counts[0],
+                votes_against=counts[1],
+            )
+        )
+    if writing:
+        outcomes |= _overtaken(conn, list(writing.values()), settings)
+    positions = stream.append(conn, news)
+    for number, place in stored_by.items():
+        outcomes[number] = msgspec.structs.replace(outcomes[number], positions=(positions[place],))
+    return outcomes
+
+
+def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[int]]:
+    """Keeps freezes away from these votes; of those that are open the counts for and against,
+    votes on chain included.
+    """
+    fresh = sorted(vote for vote, row in votes.items() if row.fresh)
+    if fresh:
+        execute(
+            conn,
+            statements.OPEN,
+            [vote.market_id for vote in fresh],
+            [vote.kind for vote in fresh],
+            [vote.round for vote in fresh],
+            [votes[vote].weight_unit for vote in fresh],
+        )
+    rows = execute(
+        conn,
+        statements.LOCK,
+        [vote.market_id for vote in votes],
+        [vote.kind for vote in votes],
+        [vote.round for vote in votes],
+    )
+    counts = {}
+    for row in rows:
+        vote = _Vote(row.market_id, row.kind, row.round)
+        if row.status == "open":
+            on_chain = votes[vote]
+            counts[vote] = [
+                row.votes_for + on_chain.chain_for,
+                row.votes_against + on_chain.chain_against,
+            ]
+    return counts
+
+
+def _write(conn: Connection, ballots: list[_Admitted]) -> list[Row[Any]]:
+    execute(conn, statements.ACT, ",".join(one.ballot.wallet.hex() for one in ballots))
+    return list(
+        execute(
+            conn,
+            statements.STORE,
+            [one.ballot.market_id for one in ballots],
+            [one.ballot.kind for one in ballots],
+            [one.round for one in ballots],
+            [one.ballot.wallet for one in ballots],
+            [one.ballot.choice for one in ballots],
+            [one.weight for one in ballots],
+            [one.proof.scheme for one in ballots],
+            [one.ballot.message for one in ballots],
+            [one.ballot.signature for one in ballots],
+            [one.proof.nonce for one in ballots],
+            [one.ballot.idempotency_key for one in ballots],
+        )
+    )
+
+
+def _overtaken(
+    conn: Connection, ballots: list[tuple[int, _Admitted]], settings: Settings
+) -> dict[int, Outcome]:
+    """What another transaction, which stored a ballot of the same wallet, signature or key
+    just now, makes of these.
+    """
+    outcomes: dict[int, Outcome] = {}
+    looks = _look(conn, [one.ballot for _, one in ballots], settings)
+    for (number, one), rows in zip(ballots, looks, strict=True):
+        try:
+            earlier = _earlier(one.ballot, rows)
+        except (BallotRejected, BallotConflict) as refusal:
+            outcomes[number] = refusal
+        else:
+            closed = VotingClosed(one.ballot.market_id, one.ballot.kind, one.round)
+            outcomes[number] = earlier or closed
+    return outcomes
+
+
+def _stored(one: _Admitted, row: Row[Any]) -> StoredBallot:
+    return StoredBallot(
+        id=row.id,
+        market_id=one.ballot.market_id,
+        kind=one.ballot.kind,
+        round=one.round,
+        wallet=one.ballot.wallet,
+        choice=one.ballot.choice,
+        weight=one.weight,
+        scheme=one.proof.scheme,
+        message=one.ballot.message,
+        signature=one.ballot.signature,
+        nonce=one.proof.nonce,
+        idempotency_key=one.ballot.idempotency_key,
+        accepted_at=row.accepted_at,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -11,11 +11,9 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from zmart_pipelines.program.accounts import VoteKind, VoteRecord
-from zmart_pipelines.program.lifecycle import meets_threshold
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting as tables
-from zmart_pipelines.voting import statements
+from zmart_pipelines.voting import news, statements
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.casting import VOTING_STATE
 
@@ -32,6 +30,9 @@ class Tally(msgspec.Struct, frozen=True):
     """The count of one market, kind and round.
 
     Open: the effective ballots of now, the chain's record first. Frozen: what is submitted.
+    ``votes_for`` and ``votes_against`` are sums of weights, ``ballots`` is the number of
+    wallets. ``weight_unit``: shares (9 decimals) that make one vote; None: each wallet counts
+    once.
     """
 
     market_id: bytes
@@ -43,10 +44,12 @@ class Tally(msgspec.Struct, frozen=True):
     frozen_slot: int | None = None
     frozen_chain_time: int | None = None
     bundle_cid: str | None = None
+    ballots: int = 0
+    weight_unit: int | None = None
 
     @property
     def total(self) -> int:
-        """All ballots counted."""
+        """All votes counted, by their weights."""
         return self.votes_for + self.votes_against
 
 
@@ -55,13 +58,15 @@ class CountedBallot(msgspec.Struct, frozen=True):
 
     The proof of a wallet's ballot is ``{"scheme", "message", "signature"}`` (base58); that
     of a vote on chain is ``{"voted_at"}``, its record's address follows from market and
-    wallet.
+    wallet. ``weight`` is 1 unless the tally has a weight unit: then the whole units that the
+    wallet held at the dispute, at least 1.
     """
 
     wallet: bytes
     source: Literal["wallet", "chain"]
     choice: bool
     proof: dict[str, Any]
+    weight: int = 1
 
 
 class FrozenTally(msgspec.Struct, frozen=True):
@@ -72,14 +77,16 @@ class FrozenTally(msgspec.Struct, frozen=True):
 
 
 class TallyFault(msgspec.Struct, frozen=True):
-    """A tally that does not equal its ballots: the counts of the row and of the ballots."""
+    """A tally that does not equal its ballots: votes for, votes against and ballots of the
+    row and of the ballots.
+    """
 
     market_id: bytes
     kind: Kind
     round: int
     status: Status
-    stored: tuple[int, int]
-    counted: tuple[int, int]
+    stored: tuple[int, int, int]
+    counted: tuple[int, int, int]
     dropped: int
     invented: int
 
@@ -94,37 +101,18 @@ def current_of(conn: Connection, market_ids: Sequence[bytes], kind: Kind) -> dic
     rows = conn.execute(
         statements.CURRENT, {"market_ids": list(set(market_ids)), "kind": kind}
     ).all()
-    return {row.market_id: _tally(row) for row in rows}
+    return {row.market_id: tally_of(row) for row in rows}
 
 
 def open_tallies(conn: Connection, kind: Kind) -> list[Tally]:
     """Every open tally with votes, of markets whose projected state takes them."""
     rows = conn.execute(statements.OPEN, {"kind": kind, "state": int(VOTING_STATE[kind])}).all()
-    return [_tally(row) for row in rows]
+    return [tally_of(row) for row in rows]
 
 
-def due(conn: Connection, settings: Settings) -> list[Tally]:
-    """Open proposal tallies that reach the least number of ballots and the threshold.
-
-    The threshold is that of the configuration last seen by the ledger (none seen: nothing
-    is due); the decision itself reads the chain again.
-    """
-    history = market_tables.config_history
-    threshold = conn.execute(
-        select(history.c.proposal_approval_threshold)
-        .order_by(
-            history.c.slot.desc(), history.c.index_in_block.desc(), history.c.log_index.desc()
-        )
-        .limit(1)
-    ).scalar_one_or_none()
-    if threshold is None:
-        return []
-    return [
-        tally
-        for tally in open_tallies(conn, "proposal")
-        if tally.total >= settings.min_proposal_votes
-        and meets_threshold(tally.votes_for, tally.total, threshold)
-    ]
+def weight_unit(settings: Settings, kind: Kind) -> int | None:
+    """Shares that make one vote of a round that opens now; None: each wallet counts once."""
+    return settings.dispute_weight_unit if kind == "dispute" else None
 
 
 def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> Tally:
@@ -135,25 +123,37 @@ def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -
     """
     row = _lock(conn, market_id, kind, round_number)
     if row.status != "open":
-        return _tally(row)
+        return tally_of(row)
+    likes = func.coalesce(func.sum(_ballots.c.weight).filter(_ballots.c.choice), 0)
+    against = func.coalesce(func.sum(_ballots.c.weight).filter(~_ballots.c.choice), 0)
     counts = conn.execute(
-        select(
-            func.count().filter(_ballots.c.choice),
-            func.count().filter(~_ballots.c.choice),
-        ).where(*_of(_ballots, market_id, kind, round_number))
+        select(likes, against, func.count()).where(*_of(_ballots, market_id, kind, round_number))
     ).one()
+    if tuple(counts) != (row.votes_for, row.votes_against, row.ballots):
+        news.note(conn, market_id, kind)
     conn.execute(
         update(_tallies)
         .where(*_of(_tallies, market_id, kind, round_number))
-        .values(votes_for=counts[0], votes_against=counts[1], counted_at=func.now())
+        .values(
+            votes_for=counts[0],
+            votes_against=counts[1],
+            ballots=counts[2],
+            counted_at=func.now(),
+        )
     )
     return current(conn, market_id, kind)  # an open round is the latest
 
 
 def effective(
-    ballots: Iterable[CountedBallot], chain_votes: Iterable[VoteRecord], kind: Kind
+    ballots: Iterable[CountedBallot],
+    chain_votes: Iterable[VoteRecord],
+    kind: Kind,
+    weights: Mapping[bytes, int] | None = None,
 ) -> tuple[CountedBallot, ...]:
-    """One ballot per wallet, the chain's record first, ordered by wallet. Pure."""
+    """One ballot per wallet, the chain's record first, ordered by wallet. Pure.
+
+    :param weights: what the votes on chain weigh, by wallet; those that are missing weigh 1.
+    """
     counted = {ballot.wallet: ballot for ballot in ballots}
     for vote in chain_votes:
         if vote.vote_type == VOTE_KIND[kind]:
@@ -162,6 +162,7 @@ def effective(
                 source="chain",
                 choice=vote.vote,
                 proof={"voted_at": vote.voted_at},
+                weight=(weights or {}).get(vote.user, 1),
             )
     return tuple(counted[wallet] for wallet in sorted(counted))
 
@@ -175,43 +176,66 @@ def freeze(
     slot: int,
     chain_time: int,
     chain_votes: Sequence[VoteRecord],
+    unit: int | None = None,
 ) -> FrozenTally:
     """Closes the round at finalized ``slot`` and fixes what counts: the ballots stored here
     and ``chain_votes`` (read at that slot), the chain's record first.
+
+    ``unit`` is the weight unit of a round that nobody has voted in here; else its row has it.
 
     Waits for casters that are committing; whoever comes after sees VotingClosed. A tally
     that is already frozen is returned as it was frozen. Committed by the caller.
     """
     conn.execute(
         upsert(_tallies)
-        .values(market_id=market_id, kind=kind, round=round_number)
+        .values(market_id=market_id, kind=kind, round=round_number, weight_unit=unit)
         .on_conflict_do_nothing()
     )
-    if _lock(conn, market_id, kind, round_number).status != "open":
+    row = _lock(conn, market_id, kind, round_number)
+    if row.status != "open":
         return frozen(conn, market_id, kind, round_number)
     # A statement of its own after the lock, so that it sees what the casters committed.
     stored = conn.execute(
         select(_ballots).where(*_of(_ballots, market_id, kind, round_number))
     ).all()
-    counted = effective(map(_counted_ballot, stored), chain_votes, kind)
+    weights = _chain_weights(conn, row, chain_votes)
+    counted = effective(map(_counted_ballot, stored), chain_votes, kind, weights)
     if counted:
         key = {"market_id": market_id, "kind": kind, "round": round_number}
         conn.execute(insert(_counted), [key | msgspec.structs.asdict(ballot) for ballot in counted])
-    votes_for = sum(ballot.choice for ballot in counted)
+    votes_for = sum(ballot.weight for ballot in counted if ballot.choice)
     conn.execute(
         update(_tallies)
         .where(*_of(_tallies, market_id, kind, round_number))
         .values(
             status="frozen",
             votes_for=votes_for,
-            votes_against=len(counted) - votes_for,
+            votes_against=sum(ballot.weight for ballot in counted) - votes_for,
+            ballots=len(counted),
             frozen_slot=slot,
             frozen_chain_time=chain_time,
             frozen_at=func.now(),
             counted_at=func.now(),
         )
     )
+    news.note(conn, market_id, kind)
     return frozen(conn, market_id, kind, round_number)
+
+
+def _chain_weights(
+    conn: Connection, tally: Row[Any], votes: Sequence[VoteRecord]
+) -> dict[bytes, int]:
+    if tally.weight_unit is None or not votes:
+        return {}
+    rows = conn.execute(
+        statements.WEIGHTS,
+        {
+            "wallets": [vote.user for vote in votes],
+            "market_id": tally.market_id,
+            "unit": tally.weight_unit,
+        },
+    )
+    return {row.wallet: row.weight for row in rows}
 
 
 def frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> FrozenTally:
@@ -222,12 +246,18 @@ def frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: int) ->
     if row is None or row.status == "open":
         raise KeyError((market_id.hex(), kind, round_number))
     rows = conn.execute(
-        select(_counted.c.wallet, _counted.c.source, _counted.c.choice, _counted.c.proof)
+        select(
+            _counted.c.wallet,
+            _counted.c.source,
+            _counted.c.choice,
+            _counted.c.proof,
+            _counted.c.weight,
+        )
         .where(*_of(_counted, market_id, kind, round_number))
         .order_by(_counted.c.wallet)
     ).all()
     return FrozenTally(
-        tally=_tally(row), ballots=tuple(CountedBallot(**row._mapping) for row in rows)
+        tally=tally_of(row), ballots=tuple(CountedBallot(**row._mapping) for row in rows)
     )
 
 
@@ -263,7 +293,15 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
         .where(*_of(_tallies, market_id, kind, tally.round))
         .values(status="reopened")
     )
-    conn.execute(insert(_tallies).values(market_id=market_id, kind=kind, round=tally.round + 1))
+    conn.execute(
+        insert(_tallies).values(
+            market_id=market_id,
+            kind=kind,
+            round=tally.round + 1,
+            weight_unit=tally.weight_unit,
+        )
+    )
+    news.note(conn, market_id, kind)
     return tally.round + 1
 
 
@@ -275,8 +313,8 @@ def faults(conn: Connection) -> list[TallyFault]:
             kind=row.kind,
             round=row.round,
             status=row.status,
-            stored=(row.votes_for, row.votes_against),
-            counted=(row.counted_for, row.counted_against),
+            stored=(row.votes_for, row.votes_against, row.ballots),
+            counted=(row.counted_for, row.counted_against, row.counted),
             dropped=row.dropped,
             invented=row.invented,
         )
@@ -301,7 +339,8 @@ def _lock(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> 
     return row
 
 
-def _tally(row: Row[Any]) -> Tally:
+def tally_of(row: Row[Any]) -> Tally:
+    """A row of this package's statements as a tally."""
     return Tally(**{name: getattr(row, name) for name in Tally.__struct_fields__})
 
 
@@ -315,4 +354,5 @@ def _counted_ballot(row: Row[Any]) -> CountedBallot:
             "message": row.message,
             "signature": str(Signature(row.signature)),
         },
+        weight=row.weight,
     )

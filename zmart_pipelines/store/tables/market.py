@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 
 from zmart_pipelines.store.tables.base import BYTES, COMMITMENT, TIME, U64, metadata
@@ -138,6 +139,8 @@ markets = Table(
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
     CheckConstraint("octet_length(address) = 32", name="address"),
     Index(None, "state", "created_at"),
+    Index("ix_markets_resolving", "resolution_proposed_at", postgresql_where=text("state = 3")),
+    Index("ix_markets_disputed", "dispute_initiated_at", postgresql_where=text("state = 4")),
     Index(None, "created_at", "market_id"),
     Index(None, "creator"),
     schema="market",

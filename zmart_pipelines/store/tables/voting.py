@@ -31,6 +31,16 @@ def _kind() -> Column[str]:
     )
 
 
+def _weight() -> Column[int]:
+    return Column(
+        "weight",
+        BigInteger,
+        CheckConstraint("weight > 0", name="weight"),
+        nullable=False,
+        server_default="1",
+    )
+
+
 # One wallet's vote with its proof: the exact text that the wallet signed. ``scheme`` tells
 # the form of that text ('zmart-1' or one of the older clients' forms). A ballot is never
 # changed or deleted. ``source`` is 'wallet'; votes cast on chain are market.chain_votes.
@@ -56,6 +66,7 @@ ballots = Table(
         nullable=False,
         server_default=text("(pg_current_xact_id()::text)::bigint"),
     ),
+    _weight(),
     UniqueConstraint("market_id", "kind", "round", "wallet", "source"),
     UniqueConstraint("signature"),
     UniqueConstraint("wallet", "idempotency_key"),
@@ -69,6 +80,9 @@ ballots = Table(
 # The count of a market, kind and round. Open: counts move with the ballots. Frozen: the
 # counts at ``frozen_slot`` are what is submitted, and no ballot is accepted any more. Ops
 # may reopen: the row becomes 'reopened' and the next round starts with a row of its own.
+# The counts are sums of weights, ``ballots`` is the number of wallets behind them.
+# ``weight_unit``: shares (9 decimals) that make one vote, fixed with the row; null: each
+# wallet counts once.
 tallies = Table(
     "tallies",
     metadata,
@@ -90,6 +104,14 @@ tallies = Table(
     Column("opened_at", TIME, nullable=False, server_default=func.now()),
     Column("frozen_at", TIME),
     Column("counted_at", TIME),
+    Column("weight_unit", BigInteger, CheckConstraint("weight_unit > 0", name="weight_unit")),
+    Column(
+        "ballots",
+        BigInteger,
+        CheckConstraint("ballots >= 0", name="ballots"),
+        nullable=False,
+        server_default="0",
+    ),
     PrimaryKeyConstraint("market_id", "kind", "round"),
     CheckConstraint("votes_for >= 0 AND votes_against >= 0", name="counts"),
     CheckConstraint(
@@ -115,6 +137,34 @@ counted_ballots = Table(
     ),
     Column("choice", Boolean, nullable=False),
     Column("proof", JSONB, nullable=False),
+    _weight(),
     PrimaryKeyConstraint("market_id", "kind", "round", "wallet"),
+    schema="voting",
+)
+
+# Votes with news that the aggregator has not settled yet: rows are added with each change,
+# and taken away by the look that saw them.
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("market_id", BYTES, nullable=False),
+    _kind(),
+    schema="voting",
+)
+
+# The rules by which all open votes of a kind were last looked at. Under other rules all are
+# looked at again.
+looks = Table(
+    "looks",
+    metadata,
+    Column(
+        "kind",
+        Text,
+        CheckConstraint("kind IN ('proposal', 'dispute')", name="kind"),
+        primary_key=True,
+    ),
+    Column("threshold_bps", Integer, nullable=False),
+    Column("minimum", BigInteger, nullable=False),
     schema="voting",
 )

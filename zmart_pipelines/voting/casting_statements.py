@@ -1,0 +1,134 @@
+"""The SQL of casting: many ballots at once, each judged by itself.
+
+In psycopg's own style, whose binary arrays are fast. Statements are put together from
+constants of this package alone; values are always bound.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zmart_pipelines.voting.statements import CHAIN_ADDS
+
+BALLOT_COLUMNS: Final = (
+    "id, market_id, kind, round, wallet, choice, weight, scheme, message, signature, nonce,"
+    " idempotency_key, accepted_at"
+)
+
+# Everything that ballots are judged by. For each ballot one row per earlier ballot that it
+# may repeat or contradict, or one row of nulls. A vote that nobody has cast in yet would get
+# the given weight unit (for disputes). Parameters: arrays of number, market, kind, wallet,
+# signature, idempotency key; the unit.
+SITUATION: Final = f"""
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(%b::int[], %b::bytea[], %b::text[], %b::bytea[], %b::bytea[], %b::text[])
+        AS a (number, market_id, kind, wallet, signature, idempotency_key)
+), votes AS MATERIALIZED (
+    SELECT v.market_id, v.kind, m.state,
+        coalesce(latest.round, 0) AS round_now,
+        latest.round IS NULL AS fresh,
+        latest.status AS tally_status,
+        coalesce(latest.votes_for, 0) AS votes_for,
+        coalesce(latest.votes_against, 0) AS votes_against,
+        CASE WHEN latest.round IS NOT NULL THEN latest.weight_unit
+            WHEN v.kind = 'dispute' THEN %b::bigint END AS weight_unit
+    FROM (SELECT DISTINCT market_id, kind FROM asked) AS v
+    LEFT JOIN market.markets AS m ON m.market_id = v.market_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM voting.tallies AS t
+        WHERE t.market_id = v.market_id AND t.kind = v.kind
+        ORDER BY t.round DESC LIMIT 1
+    ) AS latest ON true
+), counted AS MATERIALIZED (
+    SELECT votes.*, added.chain_for, added.chain_against
+    FROM votes CROSS JOIN LATERAL ({
+    CHAIN_ADDS.format(
+        round="votes.round_now",
+        market_id="votes.market_id",
+        kind="votes.kind",
+        unit="votes.weight_unit",
+    )
+}) AS added
+)
+SELECT asked.number, c.state, c.round_now, c.fresh, c.tally_status, c.votes_for,
+    c.votes_against, c.weight_unit, c.chain_for, c.chain_against,
+    EXISTS (
+        SELECT FROM market.chain_votes AS v
+        WHERE v.market_id = asked.market_id AND v.kind = asked.kind AND v.wallet = asked.wallet
+    ) AS voted_on_chain,
+    coalesce(held.shares, 0) AS shares,
+    voting.weight(held.shares, c.weight_unit) AS weight_now,
+    earlier.*
+FROM asked
+JOIN counted AS c ON c.market_id = asked.market_id AND c.kind = asked.kind
+LEFT JOIN LATERAL voting.holding(asked.market_id, asked.wallet) AS held ON asked.kind = 'dispute'
+LEFT JOIN LATERAL (
+    SELECT {BALLOT_COLUMNS} FROM voting.ballots AS b
+    WHERE b.id IN (
+        SELECT id FROM voting.ballots AS s WHERE s.signature = asked.signature
+        UNION ALL
+        SELECT id FROM voting.ballots AS k
+        WHERE k.wallet = asked.wallet AND k.idempotency_key = asked.idempotency_key
+        UNION ALL
+        SELECT id FROM voting.ballots AS w
+        WHERE w.market_id = asked.market_id AND w.kind = asked.kind
+            AND w.wallet = asked.wallet AND w.source = 'wallet'
+    )
+) AS earlier ON true
+ORDER BY asked.number, earlier.round
+"""  # noqa: S608
+
+# Opens the rounds that nobody has voted in. Arrays: market, kind, round, weight unit.
+OPEN: Final = """
+INSERT INTO voting.tallies (market_id, kind, round, weight_unit)
+SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int[], %b::bigint[])
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING
+"""
+
+# From here to the commit no freeze of these rounds can come between. The rows are locked in
+# one order, so that two batches never wait for each other. Arrays: market, kind, round.
+LOCK: Final = """
+SELECT t.market_id, t.kind, t.round, t.status, t.votes_for, t.votes_against
+FROM unnest(%b::bytea[], %b::text[], %b::int[]) AS a (market_id, kind, round)
+JOIN voting.tallies AS t USING (market_id, kind, round)
+ORDER BY t.market_id, t.kind, t.round
+FOR UPDATE OF t
+"""
+
+# The wallets in whose name this transaction stores; row-level security reads it.
+ACT: Final = "SELECT set_config('app.voters', %b::text, true)"
+
+# Ballots (in the order of wallets, as everywhere), counts, news and users. A ballot without
+# a row in the answer was not stored: one of this wallet, signature or key was there.
+# Arrays: market, kind, round, wallet, choice, weight, scheme, message, signature, nonce, key.
+STORE: Final = """
+WITH ballot AS (
+    INSERT INTO voting.ballots (market_id, kind, round, wallet, choice, weight, scheme, message,
+        signature, nonce, idempotency_key)
+    SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int[], %b::bytea[], %b::bool[],
+        %b::bigint[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[])
+    ORDER BY 4
+    ON CONFLICT DO NOTHING
+    RETURNING id, market_id, kind, round, wallet, choice, weight, accepted_at
+), counts AS (
+    SELECT market_id, kind, round, count(*) AS ballots,
+        coalesce(sum(weight) FILTER (WHERE choice), 0)::bigint AS votes_for,
+        coalesce(sum(weight) FILTER (WHERE NOT choice), 0)::bigint AS votes_against
+    FROM ballot GROUP BY market_id, kind, round
+), tally AS (
+    UPDATE voting.tallies AS t
+    SET votes_for = t.votes_for + counts.votes_for,
+        votes_against = t.votes_against + counts.votes_against,
+        ballots = t.ballots + counts.ballots
+    FROM counts
+    WHERE t.market_id = counts.market_id AND t.kind = counts.kind AND t.round = counts.round
+), news AS (
+    INSERT INTO voting.changes (market_id, kind) SELECT DISTINCT market_id, kind FROM ballot
+), seen AS (
+    INSERT INTO community.users (wallet)
+    SELECT wallet FROM ballot ORDER BY wallet
+    ON CONFLICT (wallet) DO UPDATE SET last_seen_at = now()
+)
+SELECT id, wallet, accepted_at FROM ballot ORDER BY id
+"""

@@ -1,0 +1,34 @@
+"""Votes with news: what changed since the aggregator last looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, insert, select
+
+from zmart_pipelines.store.tables import voting as tables
+from zmart_pipelines.voting import statements
+from zmart_pipelines.voting.ballot import Kind
+
+_changes = tables.changes
+
+
+def note(conn: Connection, market_id: bytes, kind: Kind) -> None:
+    """There is news of this vote."""
+    conn.execute(insert(_changes).values(market_id=market_id, kind=kind))
+
+
+def changes(conn: Connection, kind: Kind) -> dict[bytes, list[int]]:
+    """The markets with news of this vote, each with the numbers of its news."""
+    rows = conn.execute(
+        select(_changes.c.market_id, func.array_agg(_changes.c.id))
+        .where(_changes.c.kind == kind)
+        .group_by(_changes.c.market_id)
+    )
+    return {row[0]: list(row[1]) for row in rows}
+
+
+def settle(conn: Connection, numbers: Sequence[int]) -> None:
+    """Done with these news, and with no others."""
+    if numbers:
+        conn.execute(statements.SETTLE, {"numbers": list(numbers)})
