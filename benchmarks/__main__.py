@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from benchmarks.decoding import logs_to_events, payload_to_events
+from benchmarks.intake import GOAL_INTAKE, GOAL_REPLAY, replay, webhook_to_ledger
 from benchmarks.localnet import (
     GOAL_GROWTH,
     GOAL_TRADES,
@@ -20,10 +21,16 @@ from benchmarks.localnet import (
     localnet_trades,
 )
 from benchmarks.rows import RivalMissing, Row
+from benchmarks.scale import GOAL_GROWTH as GOAL_COST
+from benchmarks.scale import GOAL_SECONDS, one_event_cost, rebuilding
 
 BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "payload_to_events": (12, payload_to_events),
     "logs_to_events": (8, logs_to_events),
+    "webhook_to_ledger": (GOAL_INTAKE, webhook_to_ledger),
+    "replay": (GOAL_REPLAY, replay),
+    "one_event_cost": (GOAL_COST, one_event_cost),
+    "rebuild": (GOAL_SECONDS, rebuilding),
     "localnet_trades": (GOAL_TRADES, localnet_trades),
     "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }

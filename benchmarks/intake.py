@@ -1,0 +1,150 @@
+"""The ledger's intake: webhook bodies to committed ledger, projection and outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from statistics import median
+from typing import Final, NamedTuple
+
+import psycopg
+from sqlalchemy import Engine
+
+from benchmarks.copying import Copier, Written, contents, written
+from benchmarks.database import Clock, Databases, Spent, backend_of, databases, writer
+from benchmarks.history import BODY, History
+from benchmarks.rows import Row
+from zmart_pipelines.chain.transactions import from_helius
+from zmart_pipelines.ledger.ingest import ingest
+from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
+from zmart_pipelines.store.engine import Role
+
+GOAL_INTAKE: Final = 0.5
+GOAL_REPLAY: Final = 2.0
+
+
+def take(made: Engine, body: bytes) -> int:
+    """A webhook's body into the ledger, committed; how many transactions were new."""
+    return ingest(
+        made,
+        from_helius(body, PROGRAM),
+        source=Source.WEBHOOK,
+        commitment=Commitment.REPORTED,
+        program=PROGRAM,
+    ).new_transactions
+
+
+class Round(NamedTuple):
+    """One round: ours, the same bodies once more, the rival, the rival in a single load."""
+
+    ours: Spent
+    replay: Spent
+    rival: Spent
+    single: Spent
+
+
+class _Known(NamedTuple):
+    """What the bodies make the ledger write: each one, in the end, and its hash."""
+
+    bodies: list[list[Written]]
+    final: list[Written]
+    hash: str
+
+
+@cache
+def _rounds(quick: bool) -> tuple[int, list[Round]]:
+    """How many transactions there were, and the rounds, each with all sides in turns."""
+    bodies = list(History().bodies(2_000 if quick else 10_000))
+    with databases() as made:
+        known = _record(made, bodies)
+        found = []
+        for _ in range(2 if quick else 5):
+            with made.fresh() as url:
+                ours, replay = _ours(url, bodies)
+            with made.fresh() as url:
+                rival = _theirs(url, known.bodies, known.hash)
+            with made.fresh() as url:
+                single = _theirs(url, [known.final], known.hash)
+            found.append(Round(ours, replay, rival, single))
+    return len(bodies) * BODY, found
+
+
+def _record(made: Databases, bodies: Sequence[bytes]) -> _Known:
+    with made.fresh() as url, writer(url) as engine:
+        each = []
+        for body in bodies:
+            take(engine, body)
+            with engine.connect() as conn:
+                each.append(written(conn, last=True))
+        with engine.connect() as conn:
+            return _Known(each, written(conn, last=False), contents(conn))
+
+
+def _ours(url: str, bodies: Sequence[bytes]) -> tuple[Spent, Spent]:
+    with writer(url) as engine:
+        backend = backend_of(engine)
+        clock = Clock(backend)
+        new = sum(take(engine, body) for body in bodies)
+        ours = clock.read()
+        clock = Clock(backend)
+        again = sum(take(engine, body) for body in bodies)
+        replay = clock.read()
+    if (new, again) != (len(bodies) * BODY, 0):
+        raise AssertionError("everything must be new once")
+    return ours, replay
+
+
+def _theirs(url: str, rows: Sequence[Sequence[Written]], expected: str) -> Spent:
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
+        connection.execute(f"SET ROLE {Role.OWNER.value}")
+        copier = Copier(connection)
+        clock = Clock(connection.info.backend_pid)
+        for body in rows:
+            copier.write(body)
+        spent = clock.read()
+    with writer(url) as engine, engine.connect() as conn:
+        if contents(conn) != expected:
+            raise AssertionError("the rival must end with the same rows")
+    return spent
+
+
+def webhook_to_ledger(quick: bool) -> Row:
+    """Bodies of 100 transactions, committed one by one, against bare COPY of the same rows."""
+    count, rounds = _rounds(quick)
+    value = median(one.rival.wall / one.ours.wall for one in rounds)
+    single = median(one.single.wall / one.ours.wall for one in rounds)
+    processor = median(one.rival.cpu / one.ours.cpu for one in rounds)
+    ours, theirs, once = (
+        count / min(times)
+        for times in (
+            [one.ours.wall for one in rounds],
+            [one.rival.wall for one in rounds],
+            [one.single.wall for one in rounds],
+        )
+    )
+    rival = (
+        f"COPY into temp + INSERT ON CONFLICT of the same rows, a commit for each body: "
+        f"{theirs:.0f} transactions/s, ours {ours:.0f} (by processor time {processor:.2f}); "
+        f"all final rows in one load: {once:.0f}, of which ours is {single:.2f}"
+    )
+    return Row(
+        "webhook_to_ledger",
+        round(value, 2),
+        "of the rival's speed",
+        GOAL_INTAKE,
+        rival,
+        value >= GOAL_INTAKE,
+    )
+
+
+def replay(quick: bool) -> Row:
+    """The same bodies once more, against the first time."""
+    count, rounds = _rounds(quick)
+    value = median(one.ours.wall / one.replay.wall for one in rounds)
+    first, again = (
+        count / min(times)
+        for times in ([one.ours.wall for one in rounds], [one.replay.wall for one in rounds])
+    )
+    rival = f"first ingest: {first:.0f} transactions/s, the same bodies again {again:.0f}"
+    return Row("replay", round(value, 2), "times as fast", GOAL_REPLAY, rival, value >= GOAL_REPLAY)
