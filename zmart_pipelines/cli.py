@@ -11,6 +11,7 @@ from typing import Any
 import click
 from sqlalchemy.exc import OperationalError
 
+from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.data import check, migrate
 from zmart_pipelines.commands.ledger import rebuild, redecode
@@ -53,6 +54,8 @@ for command in (
     rebuild,
     redecode,
     verify_tally,
+    admin,
+    switch,
     webhook,
     localnet,
 ):

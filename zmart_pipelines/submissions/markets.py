@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import msgspec
 from solders.pubkey import Pubkey
 
+from zmart_pipelines.chain.answers import Commitment
 from zmart_pipelines.chain.rpc import MAX_ACCOUNTS, AccountData, RpcClient
 from zmart_pipelines.program.accounts import MarketAccount, decode_as
 from zmart_pipelines.program.addresses import market_address
@@ -39,6 +41,36 @@ def read_markets(
         for market_id, data in zip(part, answer.value, strict=True):
             seen[market_id] = _seen(answer.slot, program, data)
     return seen
+
+
+class NoSuchMarket(ValueError):
+    """The text names no market; the message says why."""
+
+
+def read_named(
+    rpc: RpcClient, program: Pubkey, name: str, commitment: Commitment = "finalized"
+) -> MarketAccount:
+    """The market that people name by its id (64 hex digits) or its account's address.
+
+    NoSuchMarket where there is none. Raises what RpcClient raises.
+    """
+    text = name.strip()
+    try:
+        if re.fullmatch("[0-9a-fA-F]{64}", text):
+            address = market_address(program, bytes.fromhex(text))[0]
+        else:
+            address = Pubkey.from_string(text)
+    except ValueError:
+        raise NoSuchMarket(
+            f"market: {text[:80]!r} is neither an id (64 hex digits) nor an address"
+        ) from None
+    seen = _seen(0, program, rpc.account(address, commitment).value)
+    if seen.account is None:
+        raise NoSuchMarket(
+            f"market: {text} is not on chain at {commitment}"
+            + (f": {seen.fault}" if seen.fault else f" under the program {program}")
+        )
+    return seen.account
 
 
 def _seen(slot: int, program: Pubkey, data: AccountData | None) -> MarketSeen:

@@ -1,0 +1,221 @@
+"""``zmart admin`` and ``zmart switch``: what operators do by hand, and what stops submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from zmart_pipelines.chain.reader import ChainReader
+    from zmart_pipelines.submissions.admin import Prepared
+
+EXIT_REFUSED, EXIT_UNREACHABLE = 1, 2
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.group()
+def admin() -> None:
+    """What the admin of the program signs, and what operators decide by hand."""
+
+
+@admin.group()
+def prepare() -> None:
+    """Prepare a transaction that only the admin may sign.
+
+    It is printed in base64, unsigned, with what it does in words. Any wallet that holds the
+    admin's key can sign and send it, until its blockhash expires after some 150 blocks.
+
+    \b
+    Exit codes: 0 prepared, 1 refused, 2 the chain cannot be read.
+    """
+
+
+def _prepared(make: Callable[[ChainReader], Prepared], *, json: bool) -> None:
+    from zmart_pipelines.chain.reader import AccountMissing, ChainReader
+    from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcError, RpcUnavailable
+    from zmart_pipelines.submissions.admin import PrepareRefused
+    from zmart_pipelines.submissions.markets import NoSuchMarket
+
+    settings = connected(Settings())
+    try:
+        with RpcClient(settings.solana_rpc_url.get_secret_value(), settings.rpc_timeout) as rpc:
+            found = make(ChainReader(rpc, settings.program))
+    except (PrepareRefused, NoSuchMarket) as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(EXIT_REFUSED) from error
+    except (RpcError, RpcUnavailable, RateLimited, AccountMissing) as error:
+        click.echo(f"the chain cannot be read: {error}", err=True)
+        raise SystemExit(EXIT_UNREACHABLE) from error
+    if json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for line in found.words:
+        click.echo(f"- {line}")
+    click.echo(found.transaction)
+
+
+@prepare.command()
+@click.argument("market")
+@as_json
+def approve(market: str, as_json: bool) -> None:
+    """Approve the proposal MARKET (id in hex, or address), whose counts are on chain.
+
+    \b
+    Example:
+      zmart admin prepare approve 0101010101010101010101010101010101010101010101010101010101010101
+    """
+    from zmart_pipelines.submissions import admin as prepare
+    from zmart_pipelines.submissions.markets import read_named
+
+    def make(reader: ChainReader) -> Prepared:
+        account = read_named(reader.rpc, reader.program, market, "confirmed")
+        return prepare.approve(reader, account)
+
+    _prepared(make, json=as_json)
+
+
+@prepare.command()
+@click.argument("market")
+@as_json
+def cancel(market: str, as_json: bool) -> None:
+    """Cancel MARKET (id in hex, or address), which must be PROPOSED or APPROVED.
+
+    \b
+    Example:
+      zmart admin prepare cancel 0101010101010101010101010101010101010101010101010101010101010101
+    """
+    from zmart_pipelines.submissions import admin as prepare
+    from zmart_pipelines.submissions.markets import read_named
+
+    def make(reader: ChainReader) -> Prepared:
+        account = read_named(reader.rpc, reader.program, market, "confirmed")
+        return prepare.cancel(reader, account)
+
+    _prepared(make, json=as_json)
+
+
+@prepare.command()
+@click.argument("state", type=click.Choice(["on", "off"]))
+@as_json
+def pause(state: str, as_json: bool) -> None:
+    """Pause the protocol, or end its pause; refused where it is so already.
+
+    \b
+    Example:
+      zmart admin prepare pause on
+    """
+    from zmart_pipelines.submissions import admin as prepare
+
+    _prepared(lambda reader: prepare.pause(reader, paused=state == "on"), json=as_json)
+
+
+@prepare.command("update-config")
+@click.option("--protocol-fee-bps", type=int)
+@click.option("--resolver-reward-bps", type=int)
+@click.option("--liquidity-provider-fee-bps", type=int)
+@click.option("--proposal-approval-threshold", type=int, help="Basis points.")
+@click.option("--dispute-success-threshold", type=int, help="Basis points.")
+@click.option("--min-resolution-delay", type=int, help="Seconds.")
+@click.option("--dispute-period", type=int, help="Seconds.")
+@as_json
+def update_config(as_json: bool, **values: int | None) -> None:
+    """Change the named values of the configuration and keep the others.
+
+    \b
+    Example:
+      zmart admin prepare update-config --dispute-period 172800
+    """
+    from zmart_pipelines.submissions import admin as prepare
+
+    changes = {name: value for name, value in values.items() if value is not None}
+    _prepared(lambda reader: prepare.update_config(reader, changes), json=as_json)
+
+
+@admin.command()
+@click.argument("market")
+@click.argument("kind", type=click.Choice(["proposal", "dispute"]))
+def reopen(market: str, kind: Any) -> None:
+    """Reopen the frozen vote of KIND on MARKET (id in hex) as its next round.
+
+    Ballots of the round before do not count in it; wallets vote again. What was sent stays on
+    chain until the counts of the new round replace it.
+
+    \b
+    Exit codes: 0 reopened, 1 there is no frozen vote, 2 Postgres does not answer.
+
+    \b
+    Example:
+      zmart admin reopen 0101010101010101010101010101010101010101010101010101010101010101 proposal
+    """
+    from zmart_pipelines.voting import tallies
+
+    try:
+        market_id = bytes.fromhex(market)
+        with _database() as conn:
+            number = tallies.reopen(conn, market_id, kind)
+    except (KeyError, ValueError) as error:
+        click.echo(f"market {market} has no frozen {kind} vote", err=True)
+        raise SystemExit(EXIT_REFUSED) from error
+    click.echo(f"the {kind} vote of market {market} is open in round {number}")
+
+
+@click.command()
+@click.argument("action", required=False)
+@click.argument("state", type=click.Choice(["on", "off"]), required=False)
+@click.option("--reason", default="", help="Why; needed to switch off.")
+@as_json
+def switch(action: str | None, state: str | None, reason: str, as_json: bool) -> None:
+    """Show the kill switches of submissions, or set that of ACTION ("all" for all).
+
+    What is switched off is still decided, counted and simulated, but neither signed nor sent.
+    A running submitter obeys within a second.
+
+    \b
+    Exit codes: 0 shown or set, 1 refused, 2 Postgres does not answer.
+
+    \b
+    Example:
+      zmart switch finalize_market off --reason "wrong counts in market 01ab, see the ticket"
+      zmart switch
+    """
+    from zmart_pipelines.submissions import switches
+
+    with _database() as conn:
+        if action is not None:
+            try:
+                if state is None:
+                    raise ValueError("state: say on or off")
+                name: Any = action
+                switches.throw(conn, name, enabled=state == "on", reason=reason)
+            except ValueError as error:
+                click.echo(str(error), err=True)
+                raise SystemExit(EXIT_REFUSED) from error
+        found = switches.read(conn)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for one in found:
+        click.echo(f"{one.action:26}{'on' if one.enabled else f'OFF: {one.reason}'}")
+
+
+@contextmanager
+def _database() -> Iterator[Connection]:
+    """One transaction as the pipelines' role."""
+    from zmart_pipelines.store.engine import Role, engine
+
+    pool = engine(Role.PIPELINES, connected(Settings()).database_url.get_secret_value())
+    try:
+        with pool.begin() as conn:
+            yield conn
+    finally:
+        pool.dispose()
