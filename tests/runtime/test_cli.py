@@ -28,6 +28,8 @@ def test_the_commands_are_these() -> None:
         "rebuild",
         "redecode",
         "verify-tally",
+        "admin",
+        "switch",
         "webhook",
     }
 

@@ -25,7 +25,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 
 @click.group()
 def admin() -> None:
-    """What the admin of the program signs, and what operators decide by hand."""
+    """What the admin of the program signs, and what operators decide by hand.
+
+    \b
+    Example:
+      zmart admin prepare pause on
+    """
 
 
 @admin.group()
@@ -206,6 +211,8 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
         return
     for one in found:
         click.echo(f"{one.action:26}{'on' if one.enabled else f'OFF: {one.reason}'}")
+    if not connected(Settings()).submissions_enabled:
+        click.echo("SUBMISSIONS_ENABLED is off: nothing is signed or sent, whatever stands above")
 
 
 @contextmanager
