@@ -1,4 +1,4 @@
-"""What every asset says about itself: group, owner, kinds, description, columns.
+"""What every asset says about itself: group, owner, kinds, description, columns, freshness.
 
 The columns come from the SQLAlchemy tables, so that the catalogue cannot differ from the
 database. Values of one materialization belong to ``assets.metadata``, not here.
@@ -7,6 +7,7 @@ database. Values of one materialization belong to ``assets.metadata``, not here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -22,6 +23,41 @@ from sqlalchemy.dialects import postgresql
 
 OWNERS = ["team:pipelines"]
 
+
+def _within(warn: int, fail: int) -> dg.FreshnessPolicy:
+    """Materialized within so many minutes."""
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(minutes=fail), warn_window=timedelta(minutes=warn)
+    )
+
+
+# How old the last materialization may be, by how often there must be one: the finalized window
+# each minute; the market tables every five minutes, by the observer; tallies and submissions
+# every five by schedule; reconciliation every ten. What depends on others' doing alone
+# (webhooks, holes) has no policy.
+_FRESHNESS: Mapping[str, dg.FreshnessPolicy] = {
+    "chain/event_ledger": _within(3, 10),
+    "chain/coverage": _within(3, 10),
+    **{
+        f"market/{name}": _within(10, 20)
+        for name in (
+            "state",
+            "positions",
+            "claims",
+            "trades",
+            "candles",
+            "market_statistics",
+            "wallet_statistics",
+        )
+    },
+    "voting/proposal_tallies": _within(10, 20),
+    "voting/dispute_tallies": _within(10, 20),
+    "submissions/proposal_aggregations": _within(10, 20),
+    "submissions/proposal_approvals": _within(10, 20),
+    "submissions/market_finalizations": _within(10, 20),
+    "reconciliation/report": _within(15, 30),
+}
+
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -32,6 +68,7 @@ def _column(column: Column[object]) -> dg.TableColumn:
     other += [f"REFERENCES {key.target_fullname}" for key in column.foreign_keys]
     return dg.TableColumn(
         name=column.name,
+        description=column.comment,
         type=column.type.compile(dialect=_DIALECT),
         constraints=dg.TableColumnConstraints(
             nullable=bool(column.nullable), unique=bool(column.unique), other=other
@@ -64,6 +101,7 @@ def asset_spec(
         owners=OWNERS,
         kinds={"postgres", *kinds},
         description=description,
+        freshness_policy=_FRESHNESS.get(key),
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/table_name": f"{table.schema}.{table.name}",

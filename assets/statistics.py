@@ -4,16 +4,21 @@ One run makes all three, of the markets that changed since theirs were made. Mat
 them with ``everything`` makes those of all markets anew: that is how damage is mended.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from pydantic import Field
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection
 
 from assets import metadata
 from assets.resources import BackendResource
 from assets.spec import asset_spec
+from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import candles
+from zmart_pipelines.store.queries import candles, statistics
+from zmart_pipelines.store.queries.markets import questions
 from zmart_pipelines.store.queries.observations import row_counts
 from zmart_pipelines.store.tables import statistics as tables
 
@@ -45,6 +50,13 @@ _SPECS = [
 ]
 
 
+# Of a picture: markets with a line, trades of each, markets and wallets with a bar.
+_LINES = 5
+_POINTS = 300
+_BARS = 8
+_LAMPORTS = 1_000_000_000
+
+
 class Refresh(dg.Config):
     """What to make anew."""
 
@@ -65,13 +77,16 @@ def market_figures(
         busiest = candles.busiest(conn, limit=metadata.PREVIEW_ROWS)
         invested = candles.most_invested(conn, limit=metadata.PREVIEW_ROWS)
         drawn = candles.of_market(conn, busiest[0].market_id, "5m") if busiest else []
+        pictures = _pictures(conn, busiest, invested)
     previews = {
         "market/candles": {
+            "prices of the busiest markets": pictures["prices"],
             "busiest market, five minutes": metadata.table(
                 metadata.rows(drawn[::-1], *candles.Candle.__struct_fields__)
             ),
         },
         "market/market_statistics": {
+            "volume of the busiest markets": pictures["volumes"],
             "busiest markets": metadata.table(
                 metadata.rows(
                     busiest,
@@ -86,6 +101,7 @@ def market_figures(
             ),
         },
         "market/wallet_statistics": {
+            "money of the largest wallets": pictures["wallets"],
             "largest wallets": metadata.table(
                 metadata.rows(
                     invested,
@@ -113,6 +129,75 @@ def market_figures(
                 **previews[spec.key.to_user_string()],
             },
         )
+
+
+def _pictures(
+    conn: Connection,
+    busiest: Sequence[candles.MarketFigures],
+    invested: Sequence[candles.WalletFigures],
+) -> Mapping[str, dg.MetadataValue]:
+    """Prices and volumes of these markets, and what went into and out of these wallets."""
+    from assets import plots
+
+    traded = [one for one in busiest if one.total_trades]
+    nothing = dg.MetadataValue.text("no trades")
+    if not traded:
+        return dict.fromkeys(("prices", "volumes", "wallets"), nothing)
+    names = questions(conn, [one.market_id for one in traded])
+    points = {
+        one.market_id: [
+            (point.traded_at, point.price_yes / PRECISION)
+            for point in statistics.price_history(conn, one.market_id, limit=_POINTS)
+        ]
+        for one in traded[:_LINES]
+    }
+    first = min(line[0][0] for line in points.values())
+    seconds, volume = _volume(conn, list(points), first)
+    return {
+        "prices": plots.prices(
+            {names[market_id]: line for market_id, line in points.items()}, volume, seconds
+        ),
+        "volumes": plots.bars(
+            "Volume by market",
+            {
+                names[one.market_id]: {
+                    "last day": one.volume_last_day / _LAMPORTS,
+                    "ever": one.total_volume / _LAMPORTS,
+                }
+                for one in traded[:_BARS]
+            },
+            "SOL",
+            "Volume by market",
+        ),
+        "wallets": plots.bars(
+            "What wallets paid in, took out and still hold",
+            {
+                f"{str(Pubkey(one.wallet))[:8]}…": {
+                    "paid in": one.invested / _LAMPORTS,
+                    "taken out": (one.proceeds + one.claimed) / _LAMPORTS,
+                    "still open": one.open_value / _LAMPORTS,
+                }
+                for one in invested[:_BARS]
+            },
+            "SOL",
+            "What wallets paid in, took out and still hold",
+        ),
+    }
+
+
+def _volume(
+    conn: Connection, market_ids: Sequence[bytes], first: int
+) -> tuple[int, list[tuple[int, float]]]:
+    """The volume of these markets in SOL since a chain second, by the shortest interval of
+    which not too many would be drawn; and that interval's seconds."""
+    for name, seconds in tables.INTERVALS.items():
+        total: Counter[int] = Counter()
+        for market_id in market_ids:
+            rows = candles.of_market(conn, market_id, name, start=first - seconds, limit=_POINTS)
+            total.update({row.starts_at: row.volume for row in rows})
+        if len(total) < _POINTS:
+            break
+    return seconds, [(moment, total[moment] / _LAMPORTS) for moment in sorted(total)]
 
 
 ASSETS = [market_figures]

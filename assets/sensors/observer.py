@@ -2,7 +2,9 @@
 
 Webhooks, the poll and the API write without any run. This sensor reads what they committed
 since its last look and reports materializations of the same assets, so that the catalogue
-shows the newest rows, whoever wrote them.
+shows the newest rows, whoever wrote them. While nothing happens on the chain it reports every
+five minutes that the tables are still right, as long as somebody looks at the chain: that is
+what their freshness means.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import time
 from collections.abc import Iterator
 
 import dagster as dg
+import msgspec
+from sqlalchemy import Connection
 
 from assets import metadata
 from assets.resources import BackendResource
@@ -18,13 +22,43 @@ from assets.sensors.ticks import INTERVAL, Tick, patient
 from assets.spec import version_tags
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries.observations import Observation, observe
+from zmart_pipelines.store.queries import candles, observations
+from zmart_pipelines.store.queries.markets import chain_now
+from zmart_pipelines.store.queries.observations import Observation
 
 _LEDGER = "chain/event_ledger"
 
 # Which events add rows to which table. Any event of a market moves the market's state.
 TRADES = {"SharesBought", "SharesSold"}
 CLAIMS = {"WinningsClaimed"}
+
+# The tables that move with the ledger, in one transaction with it.
+_FOLDED = ("market/state", "market/trades", "market/positions", "market/claims")
+_COMPUTED = {
+    "market/candles": ["market/trades"],
+    "market/market_statistics": ["market/state", "market/trades"],
+    "market/wallet_statistics": ["market/positions", "market/state", "market/trades"],
+}
+# Seconds without news after which the tables are reported as still right, and seconds within
+# which somebody must have looked at the chain for that.
+STILL = 300.0
+LOOKED_AT = 60.0
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """The cursor: the transaction id up to which was looked, and when the tables that move
+    with the ledger were last reported (Unix seconds)."""
+
+    until: int = 0
+    reported_at: float = 0.0
+
+    @classmethod
+    def of(cls, cursor: str | None) -> Looked:
+        """The cursor read back; one that is not ours begins anew (at worst a report twice)."""
+        try:
+            return msgspec.json.decode(cursor or "", type=cls)
+        except msgspec.MsgspecError:
+            return cls()
 
 
 def _count(observation: Observation, names: set[str]) -> int:
@@ -88,9 +122,25 @@ def _tags(key: str, ledger: str) -> dict[str, str] | None:
     return None
 
 
-def _cursor(text: str | None) -> int:
-    """The cursor as a transaction id; whatever is not one starts anew (at worst a report twice)."""
-    return int(text) if text and text.isdecimal() else 0
+def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
+    """The tables that are right though nothing was written: nothing if nobody looks."""
+    standing = observations.standing(conn)
+    if standing is None or standing.age > LOOKED_AT:
+        return
+    inputs = {key: [_LEDGER] for key in _FOLDED}
+    if not candles.due(conn, chain_now(conn)):
+        inputs |= _COMPUTED
+    for key, sources in inputs.items():
+        yield dg.AssetMaterialization(
+            asset_key=key.split("/"),
+            tags=version_tags(standing.ledger, dict.fromkeys(sources, standing.ledger)),
+            metadata={
+                "reported by": "observer_sensor",
+                "new rows": 0,
+                "right up to slot": standing.confirmed_slot,
+                "seconds since the last look": round(standing.age, 3),
+            },
+        )
 
 
 @dg.sensor(
@@ -98,19 +148,26 @@ def _cursor(text: str | None) -> int:
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports rows that webhooks, the poll and the API have written since its last "
-    "look as materializations of the assets they belong to. Starts no run.",
+    "look as materializations of the assets they belong to, and every five minutes without any "
+    "that the tables are still right. Starts no run.",
 )
 @patient(None)
 def observer_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Report what is new and move the cursor."""
+    """Report what is new, or that nothing is, and move the cursor."""
+    last = Looked.of(context.cursor)
+    now = time.time()
     with backend.engine(Role.READ).connect() as conn:
-        seen = observe(conn, _cursor(context.cursor))
-    cursor = str(seen.until)
-    if not seen:
+        seen = observations.observe(conn, last.until)
+        found = list(materializations(seen, backend.settings)) if seen else []
+        told = bool(seen.markets)
+        if not told and now - last.reported_at >= STILL:
+            still = list(still_right(conn))
+            found += still
+            told = bool(still)
+    cursor = msgspec.json.encode(Looked(seen.until, now if told else last.reported_at)).decode()
+    if not found:
         return dg.SensorResult(skip_reason=dg.SkipReason("Nothing new."), cursor=cursor)
-    return dg.SensorResult(
-        asset_events=list(materializations(seen, backend.settings)), cursor=cursor
-    )
+    return dg.SensorResult(asset_events=found, cursor=cursor)
 
 
 SENSORS = [observer_sensor]

@@ -18,12 +18,13 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.types import Text
 
 from zmart_pipelines.store.queries.rows import many
 from zmart_pipelines.store.tables import metadata
-from zmart_pipelines.store.tables.chain import deliveries, events, transactions
+from zmart_pipelines.store.tables.chain import cursors, deliveries, events, transactions
 from zmart_pipelines.store.tables.voting import ballots
 
 NEWEST = 20
@@ -56,6 +57,64 @@ class Observation(msgspec.Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return bool(self.transactions or self.events or self.ballots)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far the confirmed poll has looked, ``age`` seconds ago; ``ledger`` as in Observation."""
+
+    confirmed_slot: int
+    age: float
+    ledger: str
+
+
+def standing(conn: Connection) -> Standing | None:
+    """Where the ledger stands; None before the first poll."""
+    row = conn.execute(
+        select(cursors.c.slot, func.extract("epoch", func.now() - cursors.c.updated_at)).where(
+            cursors.c.name == "confirmed"
+        )
+    ).one_or_none()
+    return None if row is None else Standing(row[0], float(row[1]), ledger_version(conn))
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Seconds from a block's time to its rows, of one piece of time (``begins``: Unix seconds).
+
+    Block times are whole seconds, so a figure may be up to a second too large.
+    """
+
+    begins: int
+    transactions: int
+    median: float
+    worst: float
+
+
+# Transactions that nobody told or polled came with a finalized window or a backfill: late by
+# design.
+_AT_ONCE = """
+SELECT floor(extract(epoch FROM seen_at) / :piece) * :piece AS begins,
+    count(*) AS transactions,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY late) AS median,
+    max(late) AS worst
+FROM (
+    SELECT seen_at, greatest(extract(epoch FROM seen_at) - block_time, 0) AS late
+    FROM chain.transactions
+    WHERE block_time > extract(epoch FROM now()) - :seconds AND (sources & 3) <> 0
+        AND seen_at > now() - :seconds * interval '1 second' AND commitment <> 'orphaned'
+) AS recent
+GROUP BY 1
+ORDER BY 1
+"""
+
+
+def latencies(conn: Connection, *, seconds: int, piece: int) -> list[Latency]:
+    """How late transactions of the last ``seconds`` came in by webhook or the confirmed poll,
+    for each ``piece`` of seconds in which any did."""
+    found = conn.execute(text(_AT_ONCE), {"seconds": seconds, "piece": piece})
+    return [
+        Latency(int(row.begins), row.transactions, float(row.median), float(row.worst))
+        for row in found
+    ]
 
 
 class Seen(msgspec.Struct, frozen=True):
