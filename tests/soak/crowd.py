@@ -50,7 +50,7 @@ class Crowd:
         self.slots = 0
         self.seconds = 0
         self._blockhash: Blockhash | None = None
-        self._states: dict[bytes, MarketState] = {}
+        self._accounts: dict[bytes, MarketAccount] = {}
 
     def close(self) -> None:
         self.rpc.close()
@@ -92,10 +92,13 @@ class Crowd:
         )
 
     def market(self, market_id: bytes) -> MarketAccount:
-        """The account in the open slot."""
-        found = self.rpc.account(address(market_id), "processed").value
-        assert found is not None
-        return decode_as(MarketAccount, found.data)
+        """The account in the open slot; its state, creator and resolver are up to date."""
+        known = self._accounts.get(market_id)
+        if known is None:
+            found = self.rpc.account(address(market_id), "processed").value
+            assert found is not None
+            known = self._accounts[market_id] = decode_as(MarketAccount, found.data)
+        return known
 
     def create(self) -> bytes:
         """A new proposal of anybody's."""
@@ -125,7 +128,6 @@ class Crowd:
             )
             self.send(ix.approve_proposal(PROGRAM, admin=self.admin, market=market))
             self.send(ix.activate_market(PROGRAM, authority=self.admin, market=market))
-            self._states[market_id] = MarketState.ACTIVE
         self.pass_()
         return opened
 
@@ -137,21 +139,21 @@ class Crowd:
             self.create()
             return
         market_id = self.dice.choice(self.market_ids)
-        known = self._states.get(market_id)
-        if known is MarketState.ACTIVE and self.dice.random() < 0.95:
+        state = self.market(market_id).state
+        if state is MarketState.ACTIVE and self.dice.random() < 0.97:
             self.trade(market_id)
-        elif known not in _ENDED or self.dice.random() < 0.2:
+        elif state not in _ENDED or self.dice.random() < 0.2:
             self.send(*something(self.dice, self, market_id, WINDOW))
-            self._states[market_id] = self.market(market_id).state
+            del self._accounts[market_id]
 
     def trade(self, market_id: bytes) -> None:
-        """Somebody buys, up to eight times in one transaction."""
+        """Somebody buys, up to twelve times in one transaction."""
         user = self.dice.choice(self.users)
         self.send(
             *(
                 self.buying(
                     market_id, user, self.dice.random() < 0.5, self.dice.randrange(10**7, SOL)
                 )
-                for _ in range(self.dice.choice((1, 1, 3, 8)))
+                for _ in range(self.dice.choice((1, 4, 8, 12)))
             )
         )
