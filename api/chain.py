@@ -14,9 +14,12 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from api.errors import ApiError, FieldError, not_found, unavailable
+from zmart_pipelines.breakers import policies
+from zmart_pipelines.breakers.guards import MemoryGuard
 from zmart_pipelines.chain.build import unsigned_transaction
+from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.reader import AccountMissing, ChainReader
-from zmart_pipelines.chain.rpc import RpcClient, RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
@@ -34,11 +37,12 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Chain:
-    """The chain through one node. Its methods block; errors are ApiError 503, 404 or 409."""
+    """The chain through its nodes. Methods block; errors are ApiError 503, 404 or 409."""
 
     def __init__(self, settings: Settings) -> None:
         self.program = settings.program
-        self._rpc = RpcClient(settings.solana_rpc_url.get_secret_value(), settings.rpc_timeout)
+        self.guard = MemoryGuard(policies.of_endpoints(settings))
+        self._rpc = connect(settings, guard=self.guard)
         self._reader = ChainReader(self._rpc, settings.program)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from zmart_pipelines.settings import settings as process_settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from zmart_pipelines.chain.guard import Guard
     from zmart_pipelines.chain.reader import ChainReader
     from zmart_pipelines.chain.rpc import RpcClient
     from zmart_pipelines.store.engine import Role
@@ -38,6 +39,7 @@ class Backend:
         self._settings = settings
         self._engines: dict[Role, Engine] = {}
         self._rpc: dict[bool, RpcClient] = {}
+        self._guard: Guard | None = None
         self._lock = Lock()
         self._done: tuple[object, object] | None = None
 
@@ -58,18 +60,31 @@ class Backend:
             return self._engines[role]
 
     def _client(self, *, glance: bool) -> RpcClient:
-        from zmart_pipelines.chain.rpc import RpcClient
+        from zmart_pipelines.chain.connect import connect
 
+        guard = self.guard
         with self._lock:
             if glance not in self._rpc:
-                url = self.settings.solana_rpc_url.get_secret_value()
-                timeout = self.settings.rpc_timeout
+                timeout = min(self.settings.rpc_timeout, GLANCE_SECONDS)
                 self._rpc[glance] = (
-                    RpcClient(url, min(timeout, GLANCE_SECONDS), attempts=1)
+                    connect(self.settings, guard=guard, timeout=timeout, attempts=1)
                     if glance
-                    else RpcClient(url, timeout)
+                    else connect(self.settings, guard=guard)
                 )
             return self._rpc[glance]
+
+    @property
+    def guard(self) -> Guard:
+        """The breakers of the RPC endpoints, which all processes share."""
+        from zmart_pipelines.breakers import policies
+        from zmart_pipelines.breakers.guards import DatabaseGuard
+        from zmart_pipelines.store.engine import Role
+
+        pipelines = self.engine(Role.PIPELINES)
+        with self._lock:
+            if self._guard is None:
+                self._guard = DatabaseGuard(pipelines, policies.of_endpoints(self.settings))
+            return self._guard
 
     @property
     def rpc(self) -> RpcClient:

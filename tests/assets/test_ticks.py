@@ -211,8 +211,9 @@ def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> Non
         broken(dg.build_sensor_context(), backend_of(database))
 
 
-def test_a_node_that_does_not_answer_costs_one_short_try() -> None:
-    backend = Backend(Settings(solana_rpc_url=f"http://127.0.0.1:{free_port()}"))
+def test_a_node_that_does_not_answer_costs_one_short_try(database: str) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    backend = Backend(Settings(database_url=database, solana_rpc_url=nowhere))
     assert isinstance(backend.glance, RpcClient)
     with pytest.raises(RpcUnavailable):
         backend.glance.slot("confirmed")

@@ -173,7 +173,7 @@ def test_nobody_listens() -> None:
 
 @pytest.mark.parametrize("url", ["", "localhost:8899", "ftp://host/", "http://", "ws://host"])
 def test_urls_that_are_none(url: str) -> None:
-    with pytest.raises(ValueError, match="the RPC URL must be"):
+    with pytest.raises(ValueError, match="an RPC URL must be"):
         Pool(url, 1)
 
 

@@ -31,10 +31,17 @@ def allow(
     Give the permit's generation to :func:`succeeded` or :func:`failed`, or give it back with
     :func:`abandoned`.
     """
+    return enter(conn, name, policy, now=now)[0]
+
+
+def enter(
+    conn: Connection, name: str, policy: Policy, *, now: datetime | None = None
+) -> tuple[Permit | Refusal, Breaker]:
+    """As :func:`allow`, with the breaker as it is then."""
     breaker, clock = _locked(conn, name)
     after, answer = machine.allow(breaker, now or clock, policy)
     _write(conn, name, breaker, after)
-    return answer
+    return answer, after
 
 
 def succeeded(conn: Connection, name: str, generation: int | None = None) -> Breaker:

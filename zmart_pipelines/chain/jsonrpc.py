@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 import msgspec
@@ -94,18 +94,15 @@ class JsonRpc:
 
     def __init__(self, url: str, timeout: float) -> None:
         """``timeout`` in seconds for each call."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the RPC URL must be http:// or https:// and name a host")
-        self.name = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-        # Names the endpoint in errors: neither user, path nor query.
-        self.label = f"{parts.scheme}://{self.name}"
+        parts = _parsed(url)
+        self.label = label(url)
+        self.name = self.label.partition("://")[2]
         self._url = url
         self._client = httpx.Client(
             timeout=timeout,
             headers={"content-type": "application/json"},
             # A proxy from the environment must not stand between us and our own machine.
-            trust_env=not _is_local(parts.hostname),
+            trust_env=not _is_local(parts.hostname or ""),
             # Plain HTTP needs no certificates, whose loading takes longer than many calls.
             verify=_certificates() if parts.scheme == "https" else False,
         )
@@ -164,6 +161,23 @@ class JsonRpc:
             return msgspec.json.decode(answer.result, type=result, dec_hook=_from_base58)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
+
+
+def label(url: str) -> str:
+    """What may be told of an endpoint: neither user, path nor query.
+
+    ValueError for what is no endpoint.
+    """
+    parts = _parsed(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _parsed(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an RPC URL must be http:// or https:// and name a host")
+    return parts
 
 
 @cache

@@ -83,7 +83,7 @@ class BackfillReport(msgspec.Struct, frozen=True):
 def budgeted(settings: Settings) -> BudgetedRpc:
     """The client for a backfill with these settings."""
     return BudgetedRpc(
-        settings.solana_rpc_url.get_secret_value(),
+        settings.rpc_urls,
         settings.rpc_timeout,
         calls_per_second=settings.backfill_calls_per_second,
     )

@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcError, RpcUnavailable
+from zmart_pipelines.chain.connect import connect
+from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.monitoring.health import ServiceHealth, health
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
@@ -76,7 +77,7 @@ def read_status(settings: Settings) -> Status:
         pool.dispose()
     slot: int | None = None
     try:
-        with RpcClient(settings.solana_rpc_url.get_secret_value(), 3.0) as rpc:
+        with connect(settings, timeout=3.0) as rpc:
             slot = rpc.slot("confirmed")
     except (RpcUnavailable, RpcError, RateLimited) as error:
         problems.append(f"chain: {error}")

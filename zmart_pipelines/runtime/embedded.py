@@ -1,7 +1,7 @@
 """Which parts are embedded, and the settings that result.
 
 ``DATABASE_URL`` and ``REDIS_URL`` put a real server in the place of the embedded one,
-``SOLANA_RPC_URL`` a real cluster in the place of the local chain.
+``SOLANA_RPC_URL`` or ``SOLANA_RPC_URLS`` a real cluster in the place of the local chain.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Embedded:
         given = settings.model_fields_set
         postgres = None if "database_url" in given else _postgres(settings, state)
         redis = None if "redis_url" in given else _redis(settings, state)
-        localnet = None if "solana_rpc_url" in given else state.root / "localnet"
+        elsewhere = "solana_rpc_url" in given or settings.solana_rpc_urls is not None
+        localnet = None if elsewhere else state.root / "localnet"
         update: dict[str, Any] = {"zmart_state": state.root}
         if postgres is not None:
             update["database_url"] = SecretStr(postgres.url())

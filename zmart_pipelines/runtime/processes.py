@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
+from zmart_pipelines.chain.jsonrpc import label
 from zmart_pipelines.runtime import probes
 from zmart_pipelines.runtime.embedded import Embedded
 from zmart_pipelines.runtime.ports import Port
@@ -63,7 +64,7 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     addresses = {
         "API": f"{api_url(settings)}/docs",
         "Dagster": dagster_url(settings),
-        "RPC": settings.solana_rpc_url.get_secret_value().partition("?")[0],
+        "RPC": ", ".join(label(url) for url in settings.rpc_urls),
     }
     homes = (embedded.postgres.home,) if embedded.postgres is not None else ()
     return System(settings, tuple(processes), addresses, homes)

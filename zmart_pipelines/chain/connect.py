@@ -1,0 +1,34 @@
+"""The RPC client that the settings describe."""
+
+from __future__ import annotations
+
+import math
+
+from zmart_pipelines.chain.guard import Guard
+from zmart_pipelines.chain.pool import ATTEMPTS
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.settings import Settings
+
+
+def connect(
+    settings: Settings,
+    *,
+    guard: Guard | None = None,
+    timeout: float | None = None,
+    attempts: int = ATTEMPTS,
+) -> RpcClient:
+    """All endpoints of the settings. The caller keeps the client and closes it.
+
+    :param guard: which endpoints are left alone; default: none, for what ends soon.
+    :param timeout: seconds for each call; default ``rpc_timeout``.
+    :param attempts: rounds over the endpoints for reads.
+    """
+    rate = settings.rpc_calls_per_second
+    return RpcClient(
+        settings.rpc_urls,
+        settings.rpc_timeout if timeout is None else timeout,
+        attempts=attempts,
+        calls_per_second=rate,
+        burst=math.ceil(rate),
+        guard=guard,
+    )
