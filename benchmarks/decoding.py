@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from anchorpy.coder.coder import Coder
@@ -16,29 +17,36 @@ from zmart_pipelines.chain.transactions import from_helius
 from zmart_pipelines.program import idl
 from zmart_pipelines.program.events import Event, decode_event
 
+# Transactions in a body.
+BODY = 100
 
-def _events(logs: list[list[str]]) -> list[Event]:
+
+def _events(logs: Iterable[list[str]]) -> list[Event]:
     address = str(PROGRAM)
     return [decode_event(payload) for lines in logs for _, payload in walk(lines, address).payloads]
 
 
 def payload_to_events(quick: bool) -> Row:
-    """A raw webhook body to checked transactions and decoded events, on one core.
+    """Raw webhook bodies to checked transactions and decoded events, on one core.
 
-    Ours also checks frames and depths and reads signatures and instructions, which the
-    rival does not.
+    Ours also checks frames and depths, signatures and addresses and reads the instructions,
+    which the rival does not.
     """
     count = 200 if quick else 1000
-    body = webhook_body(count)
+    bodies = [webhook_body(BODY, seed) for seed in range(count // BODY)]
     parser = EventParser(PROGRAM, Coder(idl.legacy()))
 
     def ours() -> list[Event]:
-        return _events([transaction.logs for transaction in from_helius(body, PROGRAM)])
+        found: list[Event] = []
+        for body in bodies:
+            found += _events(transaction.logs for transaction in from_helius(body, PROGRAM))
+        return found
 
     def theirs() -> list[Any]:
         found: list[Any] = []
-        for element in json.loads(body):
-            parser.parse_logs(element["meta"]["logMessages"], found.append)
+        for body in bodies:
+            for element in json.loads(body):
+                parser.parse_logs(element["meta"]["logMessages"], found.append)
         return found
 
     if len(ours()) != count or len(theirs()) != count:

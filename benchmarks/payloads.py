@@ -8,6 +8,7 @@ from base64 import b64encode
 
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 from tests.chain.payloads import transaction
 from zmart_pipelines.program.addresses import market_address
@@ -17,6 +18,16 @@ from zmart_pipelines.program.instructions import buy_shares
 
 PROGRAM = DEFAULT_PROGRAM_ID
 MARKETS = 20
+# What a buy calls: two transfers by the system program, which is the fifth account.
+TRANSFERS = [
+    {
+        "index": 2,
+        "instructions": [
+            {"accounts": [0, to], "data": "3Bxs4h24hBtQy9rw", "programIdIndex": 4, "stackHeight": 2}
+            for to in (1, 2)
+        ],
+    }
+]
 
 
 def bought_log(event: SharesBought) -> list[str]:
@@ -60,9 +71,9 @@ def webhook_body(count: int, seed: int = 1) -> bytes:
             target_cost=event.cost,
         )
         budget = [set_compute_unit_limit(200_000), set_compute_unit_price(1)]
-        elements.append(
-            transaction(
-                [*budget, purchase], bought_log(event), payer=user, number=number, slot=number
-            )
+        element = transaction(
+            [*budget, purchase], bought_log(event), payer=user, slot=number, inner=TRANSFERS
         )
+        element["transaction"]["signatures"] = [str(Signature(dice.randbytes(64)))]
+        elements.append(element)
     return json.dumps(elements).encode()

@@ -14,6 +14,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from tests.ledger.moves import something
+from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import (
@@ -102,7 +103,7 @@ class Recorder:
             logs = [*logs, f"Program {PROGRAM} invoke [1]"]
             logs.append(f"Program {PROGRAM} failed: custom program error: 0x1")
         transaction = RawTransaction(
-            signature=signature(self.name, len(self.told)),
+            signature_text=base58.encode(signature(self.name, len(self.told))),
             slot=self.slot,
             index_in_block=self.index,
             block_time=self.now,

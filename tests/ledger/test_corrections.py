@@ -13,6 +13,7 @@ from tests.ledger.recorded import (
     logs_of,
     signature,
 )
+from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest import in_transaction, withdraw
 from zmart_pipelines.ledger.sources import Source
@@ -147,7 +148,8 @@ def test_finalized_rows_are_never_withdrawn(db: Engine, feed: Feed) -> None:
 
 
 def test_webhooks_speak_of_our_program_only(db: Engine, feed: Feed) -> None:
-    foreign = RawTransaction(signature(9), 5, 0, 1, None, 5000, ["Program X invoke [1]"], [])
+    told = base58.encode(signature(9))
+    foreign = RawTransaction(told, 5, 0, 1, None, 5000, ["Program X invoke [1]"], [])
     assert feed([foreign], "reported", Source.WEBHOOK).ignored == 1
     with db.connect() as conn:
         assert health.ledger_lag(conn).transactions == 0
@@ -160,7 +162,7 @@ def test_one_poisoned_event_keeps_nobody_waiting(db: Engine, feed: Feed) -> None
     poison = chain.told[1]
     bad = msgspec.structs.replace(
         poison,
-        signature=signature("poison"),
+        signature_text=base58.encode(signature("poison")),
         logs=[
             f"Program {PROGRAM} invoke [1]",
             "Program data: AQIDBAUGBwg=",
@@ -193,7 +195,10 @@ def test_numbers_too_large_for_the_program_stay_out(db: Engine, feed: Feed) -> N
     ]
     for number, lie in enumerate(lies):
         told = msgspec.structs.replace(
-            real, signature=signature("lie", number), logs=logs_of([lie]), index_in_block=number
+            real,
+            signature_text=base58.encode(signature("lie", number)),
+            logs=logs_of([lie]),
+            index_in_block=number,
         )
         feed([told], "reported", Source.WEBHOOK)
     with db.connect() as conn:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select
 
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded import PROGRAM, SOL, key, logs_of, signature
+from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.rpc import RpcError, SignatureInfo
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger import finality
@@ -173,7 +174,10 @@ def test_a_webhooks_word_is_checked_after_its_time(
     lie = SharesBought(market_id, bytes(key("liar")), True, 5, SOL, 500_000_000, 1_800_000_000)
     invented = [
         msgspec.structs.replace(
-            true, signature=signature("lie", slot), slot=slot, logs=logs_of([lie])
+            true,
+            signature_text=base58.encode(signature("lie", slot)),
+            slot=slot,
+            logs=logs_of([lie]),
         )
         for slot in (market.as_of_slot, true.slot, 2**62)
     ]

@@ -72,13 +72,13 @@ def walk(logs: Sequence[str], program_id: str) -> LogWalk:
     """Walk the log and collect what the program with this base58 address wrote.
 
     Works for failed transactions as well, whose payloads have no effect on chain: the
-    caller knows the transaction's error.
+    caller knows the transaction's error. ``logs`` hold no NUL character: those who read
+    transactions replace it.
     """
     # Up to the first payload nearly every log is one of a few, so these walks are remembered.
-    text = "\n".join(logs)
-    length = text.find("\nProgram data: ")
-    # A line that itself breaks into lines would make the text ambiguous.
-    if 0 < length <= _LONGEST_OPENING and text.count("\n") == len(logs) - 1:
+    text = "\0".join(logs)
+    length = text.find("\0Program data: ")
+    if 0 < length <= _LONGEST_OPENING:
         start, frames = _opened(text[:length])
     else:
         start, frames = _FROM_THE_TOP
@@ -101,7 +101,7 @@ def _opened(text: str) -> tuple[int, tuple[_Frame, ...]]:
 
     They hold no payload of a program. Where they are not well-formed, at the top.
     """
-    lines, stack, faults = text.split("\n"), [_OUTSIDE], list[str]()
+    lines, stack, faults = text.split("\0"), [_OUTSIDE], list[str]()
     _, stop = _follow(lines, 0, stack, "", [], faults)
     return (len(lines), tuple(stack)) if stop is None and not faults else _FROM_THE_TOP
 

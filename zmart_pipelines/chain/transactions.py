@@ -227,22 +227,27 @@ def _instructions(source: _Transaction, ours: str, known: _Addresses) -> list[Pr
                 found.append(ProgramInstruction(index, None, *_contents(outer, listed, known)))
     except PayloadError as error:
         raise PayloadError(f"transaction.message.instructions[{index}]{error}") from None
-    if meta.inner_instructions:
-        found += _inner_instructions(source, program, listed, known)
+    called = False
+    for number, group in enumerate(meta.inner_instructions or ()):
+        if group.index >= len(message.instructions):
+            raise PayloadError(f"meta.innerInstructions[{number}].index: no such instruction")
+        for inner in group.instructions:
+            if inner.program_id_index == program:
+                called = True
+    if called:
+        found += _inner_instructions(meta.inner_instructions or [], program, listed, known)
         # Execution order: an instruction runs before those it calls.
         found.sort(key=lambda i: (i.index, -1 if i.inner_index is None else i.inner_index))
     return found
 
 
 def _inner_instructions(
-    source: _Transaction, program: int, listed: list[str], known: _Addresses
+    groups: list[_Inner], program: int, listed: list[str], known: _Addresses
 ) -> list[ProgramInstruction]:
     found: list[ProgramInstruction] = []
     seen: dict[int, int] = {}
-    for number, group in enumerate(source.meta.inner_instructions or ()):
+    for number, group in enumerate(groups):
         index, place = group.index, 0
-        if index >= len(source.transaction.message.instructions):
-            raise PayloadError(f"meta.innerInstructions[{number}].index: no such instruction")
         start = seen.get(index, 0)
         seen[index] = start + len(group.instructions)
         try:
@@ -262,7 +267,7 @@ def _contents(
     """Accounts and data. PayloadError leads with ``.accounts`` or ``.data``."""
     try:
         return (
-            [known[listed[account]] for account in instruction.accounts],
+            list(map(known.__getitem__, map(listed.__getitem__, instruction.accounts))),
             base58.decode(instruction.data),
         )
     except IndexError:

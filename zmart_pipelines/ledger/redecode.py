@@ -8,6 +8,7 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select, update
 
+from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.ledger import projection, records, rows
 from zmart_pipelines.ledger.decode import Reading, address_of, decode, readable
@@ -78,7 +79,7 @@ def _quarantined(conn: Connection) -> list[Any]:
 def _raw(row: Any) -> RawTransaction:
     """The transaction as it was read, from what is kept of it."""
     return RawTransaction(
-        signature=row.signature,
+        signature_text=base58.encode(row.signature),
         slot=row.slot,
         index_in_block=row.index_in_block,
         block_time=row.block_time,
