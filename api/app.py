@@ -10,6 +10,7 @@ from litestar.di import Provide
 from litestar.response import Redirect
 
 from api import errors, openapi, security
+from api.ballot_box import BallotBox
 from api.bodies import MAX_BODY, StrictRequest
 from api.chain import Chain
 from api.database import Database
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> Litestar:
             "settings": shared(settings),
             "database": shared(database),
             "hub": shared(hub),
+            "ballot_box": shared(BallotBox(database, hub, settings)),
             "door": shared(door),
             "chain": shared(chain),
             "pins": shared(pin_store(settings)),

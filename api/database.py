@@ -33,8 +33,9 @@ class Database:
         size = settings.api_threads
         self.ingest_engine = engine(Role.INGEST, url, pool_size=INGEST_THREADS)
         self._read = engine(Role.READ, url, pool_size=size, statement_timeout=READ_SECONDS)
-        self._write = engine(Role.API, url, pool_size=size)
+        self._write = engine(Role.API, url, pool_size=size + 1)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="database")
+        self._ballot_thread = ThreadPoolExecutor(1, thread_name_prefix="ballots")
         self._ingest_threads = ThreadPoolExecutor(INGEST_THREADS, thread_name_prefix="ingest")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -59,6 +60,17 @@ class Database:
 
         return await self._run(self._threads, run)
 
+    async def cast(self, work: Callable[[Connection], T]) -> T:
+        """``work`` on the ballots of many wallets, in one transaction and a thread of their
+        own; committed when this returns. ``work`` itself names the wallets it acts for.
+        """
+
+        def run() -> T:
+            with self._write.begin() as conn:
+                return work(conn)
+
+        return await self._run(self._ballot_thread, run)
+
     async def ingest(self, work: Callable[[Engine], T]) -> T:
         """``work`` with the engine that may write the ledger, in a thread for deliveries."""
         return await self._run(self._ingest_threads, lambda: work(self.ingest_engine))
@@ -72,7 +84,7 @@ class Database:
 
     def close(self) -> None:
         """Wait for what is running, then close every connection."""
-        for threads in (self._threads, self._ingest_threads):
+        for threads in (self._threads, self._ballot_thread, self._ingest_threads):
             threads.shutdown(wait=True, cancel_futures=True)
         for made in (self._read, self._write, self.ingest_engine):
             made.dispose()

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
+from api.ballot_box import BallotBox
 from api.chain import Chain
 from api.database import Database
 from api.errors import ErrorBody
@@ -19,6 +20,7 @@ from zmart_pipelines.settings import Settings
 
 TheDatabase: TypeAlias = NamedDependency[Database]
 TheSettings: TypeAlias = NamedDependency[Settings]
+TheBallotBox: TypeAlias = NamedDependency[BallotBox]
 TheHub: TypeAlias = NamedDependency[Hub]
 TheDoor: TypeAlias = NamedDependency[Door]
 TheChain: TypeAlias = NamedDependency[Chain]

@@ -17,12 +17,12 @@ from api.dependencies import (
     Limit,
     Market,
     Offset,
+    TheBallotBox,
     TheDatabase,
-    TheHub,
     TheSettings,
     failures,
 )
-from api.errors import ApiError, invalid
+from api.errors import ApiError, invalid, not_found
 from api.requests import NewVote
 from api.routes.markets import existing, id_of
 from zmart_pipelines.store.queries import votes
@@ -262,9 +262,7 @@ async def text(
 )
 async def cast(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    hub: TheHub,
+    ballot_box: TheBallotBox,
     kind: AnyKind,
     data: JSONBody[NewVote],
     idempotency_key: Annotated[
@@ -280,23 +278,19 @@ async def cast(
     choice = _choice(kind, value, field)
     key = identifiers.market_key(data.market_id)
     proof = auth.read_proof(request, data.message, data.signature, data.wallet)
-
-    def write(conn: Connection) -> tuple[casting.Stored, Count]:
-        ballot = SignedBallot(
-            market_id=existing(conn, key).market_id,
-            kind=kind,
-            wallet=proof.wallet,
-            choice=choice,
-            message=proof.message,
-            signature=proof.signature,
-            idempotency_key=idempotency_key,
-        )
-        stored = casting.cast(conn, ballot, settings)
-        count = _count(stored.votes_for, stored.votes_against, stored.ballot.round, "open")
-        return stored, count
-
+    ballot = SignedBallot(
+        market_id=key,
+        kind=kind,
+        wallet=proof.wallet,
+        choice=choice,
+        message=proof.message,
+        signature=proof.signature,
+        idempotency_key=idempotency_key,
+    )
     try:
-        stored, count = await database.write(proof.wallet, write)
+        stored = await ballot_box.cast(ballot)
+    except casting.UnknownMarket as error:
+        raise not_found("Market") from error
     except casting.BallotRejected as error:
         raise _rejected(error) from error
     except casting.BallotConflict as error:
@@ -311,13 +305,12 @@ async def cast(
         raise ApiError(
             409, f"The {kind} vote of this market is closed", error="voting_closed"
         ) from error
-    hub.announce(stored.positions)
     row = shapes.ballot(stored.ballot)
     return CastVote(
         data=[row],
         count=1,
         metadata=Receipt("Vote recorded", row.market_id, kind, row.user_wallet),
-        counts=count,
+        counts=_count(stored.votes_for, stored.votes_against, stored.ballot.round, "open"),
         repeated=stored.repeated,
     )
 

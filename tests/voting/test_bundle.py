@@ -20,6 +20,7 @@ from zmart_pipelines.voting.bundle import BundleError, Recount, RuleValues, reco
 from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally, Tally
 
 MARKET = market_id(1)
+NETWORK = bundle.Network(bytes(DEFAULT_PROGRAM_ID), "localnet", "9" * 44)
 RULES = RuleValues(threshold_bps=7000, minimum_ballots=10, eligibility="any wallet")
 
 
@@ -55,12 +56,13 @@ def frozen(yes: int, no: int, *others: CountedBallot) -> FrozenTally:
     return FrozenTally(tally, tuple(ballots))
 
 
-def make(tally: FrozenTally, block_size: int = MAX_BLOCK) -> bundle.Bundle:
+def make(
+    tally: FrozenTally, block_size: int = MAX_BLOCK, rules: RuleValues = RULES
+) -> bundle.Bundle:
     return bundle.make(
         tally,
-        program=bytes(DEFAULT_PROGRAM_ID),
-        network="localnet",
-        rules=RULES,
+        network=NETWORK,
+        rules=rules,
         block_size=block_size,
     )
 

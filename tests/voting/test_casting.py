@@ -2,10 +2,11 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, Row, func, select, text
 
 from tests.voting.world import (
     SETTINGS,
@@ -20,7 +21,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.tables import community, voting
-from zmart_pipelines.voting import casting, tallies
+from zmart_pipelines.voting import judging, tallies
 from zmart_pipelines.voting.ballot import SignedBallot
 from zmart_pipelines.voting.casting import (
     BallotConflict,
@@ -189,14 +190,14 @@ def test_nothing_stays_of_a_ballot_that_came_too_late(
 ) -> None:
     """The freeze lands between the look at the vote and the write of the ballot."""
     market = add_market(ingest, 1)
-    real = casting._admit
+    real = judging.admit
 
-    def admit(*arguments: object) -> int:
-        round_number = real(*arguments)  # type: ignore[arg-type]
+    def admit(checked: judging.Checked, now: Row[Any]) -> judging.Admitted:
+        admitted = real(checked, now)
         close(pipelines, market)
-        return round_number
+        return admitted
 
-    monkeypatch.setattr(casting, "_admit", admit)
+    monkeypatch.setattr(judging, "admit", admit)
     with api.connect() as conn:
         with pytest.raises(VotingClosed):
             cast(conn, ballot(market, wallet(1)), SETTINGS)

@@ -38,6 +38,7 @@ MAX_MESSAGE = 1000
 _LABELS = ("program", "network", "market", "vote", "round", "choice", "nonce", "expires")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 # The program's own words for true and false.
 CHOICES: dict[Kind, tuple[str, str]] = {
@@ -167,7 +168,9 @@ def _read(values: dict[str, str]) -> BallotText:
     except ValueError:
         raise BallotRejected("message", "its program is no address") from None
     try:
-        expires = datetime.strptime(values["expires"], _TIME).replace(tzinfo=UTC)
+        if not _MOMENT.fullmatch(values["expires"]):
+            raise ValueError
+        expires = datetime.fromisoformat(values["expires"])
     except ValueError:
         raise BallotRejected(
             "message", "its expiry is no UTC time like 2026-11-20T12:00:00Z"

@@ -8,8 +8,9 @@ is described in ``docs/ballots.md``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -33,11 +34,35 @@ ELIGIBILITY: dict[Kind, str] = {"proposal": "any wallet", "dispute": "holders of
 
 
 class RuleValues(msgspec.Struct, frozen=True):
-    """The rules in force at the cut-off, as they go into the bundle."""
+    """The rules in force at the cut-off, as they go into the bundle.
+
+    ``weight_unit``: shares (9 decimals) that make one vote; None: each wallet counts once.
+    """
 
     threshold_bps: int
     minimum_ballots: int
     eligibility: str
+    weight_unit: int | None = None
+
+
+class Network(msgspec.Struct, frozen=True):
+    """Where the vote is: the program's address, the network's name as the ballots have it,
+    and its genesis hash (base58), which names one chain among all.
+    """
+
+    program: bytes
+    name: str
+    genesis: str
+
+
+class BundleBallot(msgspec.Struct, frozen=True):
+    """One ballot of a bundle as it is counted. ``voted_at``: of a vote on chain, its second."""
+
+    wallet: str
+    choice: bool
+    source: str
+    weight: int
+    voted_at: int | None
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -50,20 +75,28 @@ class Bundle(msgspec.Struct, frozen=True):
 class Recount(msgspec.Struct, frozen=True):
     """What a bundle says once recounted. ``problems`` is empty when everything holds.
 
-    ``unbound`` counts ballots of older schemes, whose signed text names no market and no
+    ``votes_for`` and ``votes_against`` are what goes on chain: sums of weights, which are 1
+    where there is no ``weight_unit``. ``unbound`` counts ballots of older schemes, whose signed text names no market and no
     choice: their signature proves the wallet, not the vote.
     """
 
+    cid: str
     program: str
     network: str
+    genesis: str
     market_id: str
-    kind: str
+    kind: Kind
     round: int
     slot: int
+    chain_time: int
+    threshold_bps: int
+    minimum_ballots: int
+    weight_unit: int | None
     votes_for: int
     votes_against: int
     from_chain: int
     unbound: int
+    ballots: tuple[BundleBallot, ...]
     problems: tuple[str, ...]
 
 
@@ -71,10 +104,14 @@ class BundleError(ValueError):
     """The blocks are no bundle at all; the message says why."""
 
 
-class _Rules(msgspec.Struct, forbid_unknown_fields=True):
+_Weight = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Rules(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     threshold_bps: int
     minimum_ballots: int
     eligibility: str
+    weight_unit: _Weight | None = None
 
 
 class _Cutoff(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,12 +124,14 @@ class _Counts(msgspec.Struct, forbid_unknown_fields=True):
     votes_against: int
     total: int
     share_bps: int
+    ballots: int
 
 
 class _Ballot(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     wallet: str
     choice: bool
     source: str
+    weight: _Weight = 1
     scheme: str | None = None
     message: str | None = None
     signature: str | None = None
@@ -103,6 +142,7 @@ class _Root(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     format: str
     program: str
     network: str
+    genesis: str
     market: str
     kind: Kind
     round: int
@@ -122,8 +162,7 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True):
 def make(
     frozen: FrozenTally,
     *,
-    program: bytes,
-    network: str,
+    network: Network,
     rules: RuleValues,
     block_size: int = MAX_BLOCK,
 ) -> Bundle:
@@ -131,18 +170,24 @@ def make(
     tally = frozen.tally
     root: dict[str, Any] = {
         "format": FORMAT,
-        "program": str(Pubkey(program)),
-        "network": network,
+        "program": str(Pubkey(network.program)),
+        "network": network.name,
+        "genesis": network.genesis,
         "market": tally.market_id.hex(),
         "kind": tally.kind,
         "round": tally.round,
         "cutoff": {"slot": tally.frozen_slot, "chain_time": tally.frozen_chain_time},
-        "rules": msgspec.structs.asdict(rules),
+        "rules": {
+            name: value
+            for name, value in msgspec.structs.asdict(rules).items()
+            if value is not None
+        },
         "counts": {
             "votes_for": tally.votes_for,
             "votes_against": tally.votes_against,
             "total": tally.total,
             "share_bps": share_bps(tally.votes_for, tally.total),
+            "ballots": len(frozen.ballots),
         },
     }
     ballots = [_as_document(ballot) for ballot in frozen.ballots]
@@ -158,10 +203,12 @@ def make(
 
 
 def _as_document(ballot: CountedBallot) -> dict[str, Any]:
+    weight = {} if ballot.weight == 1 else {"weight": ballot.weight}
     return {
         "wallet": str(Pubkey(ballot.wallet)),
         "choice": ballot.choice,
         "source": ballot.source,
+        **weight,
         **ballot.proof,
     }
 
@@ -214,32 +261,46 @@ def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
         for number, ballot in enumerate(ballots)
         if (problem := _problem(root, ballot)) is not None
     ]
-    wallets = [ballot.wallet for ballot in ballots]
-    if len(set(wallets)) != len(wallets):
-        twice = sorted({wallet for wallet in wallets if wallets.count(wallet) > 1})
+    twice = sorted(
+        wallet for wallet, times in Counter(one.wallet for one in ballots).items() if times > 1
+    )
+    if twice:
         problems.append(f"counted more than once: {', '.join(twice)}")
-    votes_for = sum(ballot.choice for ballot in ballots)
-    votes_against = len(ballots) - votes_for
-    found = _Counts(votes_for, votes_against, len(ballots), share_bps(votes_for, len(ballots)))
+    total = sum(ballot.weight for ballot in ballots)
+    votes_for = sum(ballot.weight for ballot in ballots if ballot.choice)
+    found = _Counts(votes_for, total - votes_for, total, share_bps(votes_for, total), len(ballots))
     if found != root.counts:
         problems.append(f"the ballots give {_words(found)}, the bundle says {_words(root.counts)}")
     return Recount(
+        cid=cid,
         program=root.program,
         network=root.network,
+        genesis=root.genesis,
         market_id=root.market,
         kind=root.kind,
         round=root.round,
         slot=root.cutoff.slot,
+        chain_time=root.cutoff.chain_time,
+        threshold_bps=root.rules.threshold_bps,
+        minimum_ballots=root.rules.minimum_ballots,
+        weight_unit=root.rules.weight_unit,
         votes_for=votes_for,
-        votes_against=votes_against,
+        votes_against=total - votes_for,
         from_chain=sum(ballot.source == "chain" for ballot in ballots),
         unbound=sum(ballot.source == "wallet" and ballot.scheme != SCHEME for ballot in ballots),
+        ballots=tuple(
+            BundleBallot(one.wallet, one.choice, one.source, one.weight, one.voted_at)
+            for one in ballots
+        ),
         problems=tuple(problems),
     )
 
 
 def _words(counts: _Counts) -> str:
-    return f"{counts.votes_for} for and {counts.votes_against} against ({counts.share_bps} bps)"
+    return (
+        f"{counts.votes_for} for and {counts.votes_against} against ({counts.share_bps} bps) in"
+        f" {counts.ballots} ballots"
+    )
 
 
 def _block(cid: str, get: Callable[[str], bytes], kind: type[Any]) -> Any:
@@ -255,6 +316,8 @@ def _block(cid: str, get: Callable[[str], bytes], kind: type[Any]) -> Any:
 
 def _problem(root: _Root, ballot: _Ballot) -> str | None:
     """What is wrong with a ballot, None when its proof holds."""
+    if ballot.weight != 1 and root.rules.weight_unit is None:
+        return f"it weighs {ballot.weight} where each wallet counts once"
     if ballot.source == "chain":
         # Its proof is the VoteRecord on chain, at the address of market, wallet and kind.
         return None if ballot.voted_at is not None else "a vote on chain without its time"

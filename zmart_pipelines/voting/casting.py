@@ -7,24 +7,33 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row
 
-from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import frames, stream
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.voting import casting_statements as statements
-from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check
+from zmart_pipelines.voting import judging
+from zmart_pipelines.voting.ballot import BallotRejected, Kind, SignedBallot
+from zmart_pipelines.voting.judging import VOTING_STATE, Admitted, Checked
+from zmart_pipelines.voting.outcomes import (
+    BallotConflict,
+    Outcome,
+    Stored,
+    StoredBallot,
+    UnknownMarket,
+    VotingClosed,
+)
 
 __all__ = [
+    "VOTING_STATE",
     "BallotConflict",
     "BallotRejected",
-    "Checked",
     "Outcome",
     "Stored",
     "StoredBallot",
@@ -32,93 +41,7 @@ __all__ = [
     "VotingClosed",
     "cast",
     "cast_all",
-    "examine",
 ]
-
-MAX_IDEMPOTENCY_KEY = 255
-
-# The state of the market in which each kind of ballot is taken.
-VOTING_STATE: dict[Kind, MarketState] = {
-    "proposal": MarketState.PROPOSED,
-    "dispute": MarketState.DISPUTED,
-}
-
-
-class StoredBallot(msgspec.Struct, frozen=True):
-    """A ballot as the table holds it, proof included. ``weight`` is what it counts."""
-
-    id: int
-    market_id: bytes
-    kind: Kind
-    round: int
-    wallet: bytes
-    choice: bool
-    weight: int
-    scheme: str
-    message: str
-    signature: bytes
-    nonce: str
-    idempotency_key: str | None
-    accepted_at: datetime
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """The answer to a ballot.
-
-    ``repeated``: it was stored before, nothing was written now. ``votes_for`` and
-    ``votes_against`` are the tally of the ballot's round now, on-chain votes included.
-    ``positions`` are the stream's new positions, to be announced after the commit.
-    """
-
-    ballot: StoredBallot
-    repeated: bool
-    votes_for: int
-    votes_against: int
-    positions: tuple[int, ...] = ()
-
-
-class UnknownMarket(BallotRejected):
-    """No market has this id, as far as the ledger has been read."""
-
-
-class BallotConflict(Exception):
-    """The wallet has another ballot in this market, kind and round: ``stored``."""
-
-    def __init__(self, stored: StoredBallot) -> None:
-        super().__init__("this wallet has already voted in this market")
-        self.stored = stored
-
-
-class VotingClosed(Exception):
-    """The tally of this market, kind and round is frozen; no ballot is accepted any more."""
-
-    def __init__(self, market_id: bytes, kind: Kind, round_number: int) -> None:
-        super().__init__(f"the {kind} vote of market {market_id.hex()} is closed")
-        self.market_id = market_id
-        self.kind = kind
-        self.round = round_number
-
-
-Refusal: TypeAlias = BallotRejected | BallotConflict | VotingClosed
-Outcome: TypeAlias = Stored | Refusal
-
-
-class Checked(msgspec.Struct, frozen=True):
-    """A ballot, and what its proof gives or why it is refused – unless it is a repeat, which
-    gets the stored answer whatever has become of its proof.
-    """
-
-    ballot: SignedBallot
-    proof: Proof | BallotRejected
-
-
-class _Admitted(NamedTuple):
-    """A ballot to be stored."""
-
-    ballot: SignedBallot
-    proof: Proof
-    round: int
-    weight: int
 
 
 class _Vote(NamedTuple):
@@ -127,38 +50,6 @@ class _Vote(NamedTuple):
     market_id: bytes
     kind: Kind
     round: int
-
-
-def examine(ballot: SignedBallot, settings: Settings, *, now: datetime | None = None) -> Checked:
-    """Checks everything of a ballot that needs no database: its form, text and signature.
-
-    :param now: the time that expiries are compared with; default: this machine's clock.
-    :raises BallotRejected: when it is too malformed to be looked for.
-    """
-    for name, value, size in (
-        ("market_id", ballot.market_id, 32),
-        ("wallet", ballot.wallet, 32),
-        ("signature", ballot.signature, 64),
-    ):
-        if len(value) != size:
-            raise BallotRejected(name, f"is not {size} bytes long")
-    key = ballot.idempotency_key
-    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
-        raise BallotRejected(
-            "idempotency_key", f"is not 1 to {MAX_IDEMPOTENCY_KEY} printable characters"
-        )
-    try:
-        proof = check(
-            ballot,
-            program=bytes(settings.program),
-            network=settings.solana_cluster,
-            now=now or datetime.now(UTC),
-            ttl=timedelta(seconds=settings.ballot_ttl_seconds),
-            older=settings.accept_older_ballots,
-        )
-    except BallotRejected as rejection:
-        return Checked(ballot, rejection)
-    return Checked(ballot, proof)
 
 
 def cast(
@@ -179,35 +70,53 @@ def cast(
     :raises BallotConflict: the wallet voted already; holds the stored ballot.
     :raises VotingClosed: the tally is frozen.
     """
-    (outcome,) = cast_all(conn, [examine(ballot, settings, now=now)], settings)
+    (outcome,) = cast_all(conn, [ballot], settings, now=now)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-def cast_all(conn: Connection, batch: Sequence[Checked], settings: Settings) -> list[Outcome]:
+def cast_all(
+    conn: Connection,
+    batch: Sequence[SignedBallot],
+    settings: Settings,
+    *,
+    now: datetime | None = None,
+    objections: Mapping[bytes, BallotRejected] | None = None,
+) -> list[Outcome]:
     """Casts ballots of different wallets in the transaction of ``conn``; the outcome of each,
     in their order. What :func:`cast` raises is an outcome here.
 
     Holds from its first write to the commit: the rows of the votes, so that a freeze comes
     before (and the ballot is refused) or after (and it is counted), and the stream's lock.
 
+    :param objections: why these wallets may not vote now; a repeat is answered all the same.
     :raises ValueError: when a wallet has two ballots in the batch: which of them counts
         would be an accident.
     """
-    if len({checked.ballot.wallet for checked in batch}) < len(batch):
+    if len({ballot.wallet for ballot in batch}) < len(batch):
         raise ValueError("a batch holds one ballot of a wallet")
-    looks = _look(conn, [checked.ballot for checked in batch], settings)
     outcomes: dict[int, Outcome] = {}
-    admitted: dict[int, _Admitted] = {}
-    for number, (checked, rows) in enumerate(zip(batch, looks, strict=True)):
+    checked: dict[int, Checked] = {}
+    for number, ballot in enumerate(batch):
         try:
-            earlier = _earlier(checked.ballot, rows)
+            checked[number] = judging.examine(ballot, settings, now or datetime.now(UTC))
+        except BallotRejected as rejection:
+            outcomes[number] = rejection
+    looks = _look(conn, {number: one.ballot for number, one in checked.items()}, settings)
+    admitted: dict[int, Admitted] = {}
+    for number, rows in looks.items():
+        one = checked[number]
+        try:
+            earlier = judging.earlier(one.ballot, rows)
             if earlier is not None:
                 outcomes[number] = earlier
-            else:
-                admitted[number] = _admit(checked, rows[0])
+                continue
+            admitted[number] = judging.admit(one, rows[0])
+            if objections and one.ballot.wallet in objections:
+                raise objections[one.ballot.wallet]
         except (BallotRejected, BallotConflict, VotingClosed) as refusal:
+            admitted.pop(number, None)
             outcomes[number] = refusal
     if admitted:
         outcomes |= _store(conn, admitted, looks, settings)
@@ -215,161 +124,78 @@ def cast_all(conn: Connection, batch: Sequence[Checked], settings: Settings) -> 
 
 
 def _look(
-    conn: Connection, ballots: Sequence[SignedBallot], settings: Settings
-) -> list[list[Row[Any]]]:
+    conn: Connection, ballots: Mapping[int, SignedBallot], settings: Settings
+) -> dict[int, list[Row[Any]]]:
     """For each ballot one row per earlier ballot that it may repeat or contradict (one row of
     nulls where there is none), each with the market's state, the vote's round and its counts.
     """
+    found: dict[int, list[Row[Any]]] = {number: [] for number in ballots}
+    if not ballots:
+        return found
+    asked = list(ballots.values())
     rows = execute(
         conn,
         statements.SITUATION,
-        list(range(len(ballots))),
-        [ballot.market_id for ballot in ballots],
-        [ballot.kind for ballot in ballots],
-        [ballot.wallet for ballot in ballots],
-        [ballot.signature for ballot in ballots],
-        [ballot.idempotency_key for ballot in ballots],
+        list(ballots),
+        [ballot.market_id for ballot in asked],
+        [ballot.kind for ballot in asked],
+        [ballot.wallet for ballot in asked],
+        [ballot.signature for ballot in asked],
+        [ballot.idempotency_key for ballot in asked],
         settings.dispute_weight_unit,
     )
-    found: list[list[Row[Any]]] = [[] for _ in ballots]
     for row in rows:
         found[row.number].append(row)
     return found
 
 
-def _earlier(ballot: SignedBallot, rows: list[Row[Any]]) -> Stored | None:
-    """The stored answer when the ballot is a repeat; a conflict or a misuse is raised."""
-    conflict = None
-    for row in rows:
-        if row.id is None:
-            continue
-        stored = StoredBallot(
-            **{name: getattr(row, name) for name in StoredBallot.__struct_fields__}
-        )
-        same_vote = (stored.market_id, stored.kind, stored.wallet, stored.choice) == (
-            ballot.market_id,
-            ballot.kind,
-            ballot.wallet,
-            ballot.choice,
-        )
-        if stored.signature == ballot.signature:
-            if same_vote and stored.message == ballot.message:
-                return _answer(stored, row)
-            raise BallotRejected(
-                "signature", "was used for another ballot before; sign this one by itself"
-            )
-        if ballot.idempotency_key is not None and (
-            (stored.wallet, stored.idempotency_key) == (ballot.wallet, ballot.idempotency_key)
-        ):
-            if same_vote:
-                return _answer(stored, row)
-            if (stored.market_id, stored.kind) != (ballot.market_id, ballot.kind):
-                raise BallotRejected(
-                    "idempotency_key", "was used for another vote before; use a new one"
-                )
-            conflict = stored
-        elif stored.round == row.round_now:
-            conflict = stored
-    if conflict is not None:
-        raise BallotConflict(conflict)
-    return None
-
-
-def _answer(stored: StoredBallot, row: Row[Any]) -> Stored:
-    return Stored(
-        ballot=stored,
-        repeated=True,
-        votes_for=row.votes_for + row.chain_for,
-        votes_against=row.votes_against + row.chain_against,
-    )
-
-
-def _admit(checked: Checked, now: Row[Any]) -> _Admitted:
-    """The ballot with its round and weight; raises when the market does not take it."""
-    ballot, proof = checked.ballot, checked.proof
-    if isinstance(proof, BallotRejected):
-        raise proof
-    if now.state is None:
-        raise UnknownMarket("market_id", "is not the id of any market that is on chain")
-    if now.tally_status == "frozen":
-        raise VotingClosed(ballot.market_id, ballot.kind, now.round_now)
-    wanted = VOTING_STATE[ballot.kind]
-    if now.state != wanted:
-        raise BallotRejected(
-            "market_id",
-            f"names a market that is {MarketState(now.state).name};"
-            f" {ballot.kind} ballots are taken while it is {wanted.name}",
-        )
-    if now.voted_on_chain:
-        raise BallotRejected(
-            "wallet", "has voted on chain already; that vote counts and cannot be changed"
-        )
-    if ballot.kind == "dispute" and not now.shares > 0:
-        raise BallotRejected(
-            "wallet",
-            "held no shares of this market when it was disputed; disputes are decided by those"
-            " who did, vote with such a wallet",
-        )
-    if proof.round is not None and proof.round != now.round_now:
-        raise BallotRejected(
-            "message",
-            f"names round {proof.round}; the vote is in round {now.round_now}, sign for that one",
-        )
-    return _Admitted(
-        ballot, proof, now.round_now, now.weight_now if ballot.kind == "dispute" else 1
-    )
-
-
 def _store(
     conn: Connection,
-    admitted: dict[int, _Admitted],
-    looks: list[list[Row[Any]]],
+    admitted: dict[int, Admitted],
+    looks: Mapping[int, list[Row[Any]]],
     settings: Settings,
 ) -> dict[int, Outcome]:
     """Stores the ballots whose round is open; by their numbers what became of all."""
-    votes = {
-        _Vote(one.ballot.market_id, one.ballot.kind, one.round): looks[number][0]
+    running = _lock(conn, {_vote(one): looks[number][0] for number, one in admitted.items()})
+    open_ones = {n: one for n, one in admitted.items() if _vote(one) in running}
+    outcomes: dict[int, Outcome] = {
+        number: VotingClosed(*_vote(one))
         for number, one in admitted.items()
+        if number not in open_ones
     }
-    running = _lock(conn, votes)
-    outcomes: dict[int, Outcome] = {}
-    stored_by = {}
-    writing: dict[bytes, tuple[int, _Admitted]] = {}
-    for number, one in admitted.items():
-        vote = _Vote(one.ballot.market_id, one.ballot.kind, one.round)
-        if vote in running:
-            writing[one.ballot.wallet] = (number, one)
-        else:
-            outcomes[number] = VotingClosed(*vote)
-    if not writing:
+    if not open_ones:
         return outcomes
-    rows = _write(conn, [one for _, one in writing.values()])
-    news = []
-    for row in rows:
-        number, one = writing.pop(row.wallet)
-        stored = _stored(one, row)
-        vote = _Vote(stored.market_id, stored.kind, stored.round)
-        counts = running[vote]
+    numbers = {one.ballot.wallet: number for number, one in open_ones.items()}
+    written: list[tuple[int, Stored]] = []
+    for row in _write(conn, list(open_ones.values())):
+        number = numbers[row.wallet]
+        one = open_ones.pop(number)
+        stored = one.stored(row.id, row.accepted_at)
+        counts = running[_vote(one)]
         counts[0 if stored.choice else 1] += stored.weight
-        outcomes[number] = Stored(stored, False, counts[0], counts[1])
-        stored_by[number] = len(news)
-        news.append(
-            frames.vote(
-                market_id=stored.market_id,
-                kind=stored.kind,
-                wallet=stored.wallet,
-                choice=stored.choice,
-                voted_at=stored.accepted_at,
-                votes_for=counts[0],
-                votes_against=counts[1],
-            )
-        )
-    if writing:
-        outcomes |= _overtaken(conn, list(writing.values()), settings)
-    positions = stream.append(conn, news)
-    for number, place in stored_by.items():
-        outcomes[number] = msgspec.structs.replace(outcomes[number], positions=(positions[place],))
+        written.append((number, Stored(stored, False, counts[0], counts[1])))
+    outcomes |= _overtaken(conn, open_ones, settings)
+    positions = stream.append(conn, [_frame(stored) for _, stored in written])
+    for (number, answer), position in zip(written, positions, strict=True):
+        outcomes[number] = msgspec.structs.replace(answer, positions=(position,))
     return outcomes
+
+
+def _vote(one: Admitted) -> _Vote:
+    return _Vote(one.ballot.market_id, one.ballot.kind, one.round)
+
+
+def _frame(answer: Stored) -> stream.Frame:
+    stored = answer.ballot
+    return frames.vote(
+        market_id=stored.market_id,
+        kind=stored.kind,
+        wallet=stored.wallet,
+        choice=stored.choice,
+        voted_at=stored.accepted_at,
+        votes_for=answer.votes_for,
+        votes_against=answer.votes_against,
+    )
 
 
 def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[int]]:
@@ -405,7 +231,7 @@ def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[in
     return counts
 
 
-def _write(conn: Connection, ballots: list[_Admitted]) -> list[Row[Any]]:
+def _write(conn: Connection, ballots: list[Admitted]) -> list[Row[Any]]:
     execute(conn, statements.ACT, ",".join(one.ballot.wallet.hex() for one in ballots))
     return list(
         execute(
@@ -427,37 +253,17 @@ def _write(conn: Connection, ballots: list[_Admitted]) -> list[Row[Any]]:
 
 
 def _overtaken(
-    conn: Connection, ballots: list[tuple[int, _Admitted]], settings: Settings
+    conn: Connection, ballots: dict[int, Admitted], settings: Settings
 ) -> dict[int, Outcome]:
     """What another transaction, which stored a ballot of the same wallet, signature or key
     just now, makes of these.
     """
     outcomes: dict[int, Outcome] = {}
-    looks = _look(conn, [one.ballot for _, one in ballots], settings)
-    for (number, one), rows in zip(ballots, looks, strict=True):
+    looks = _look(conn, {number: one.ballot for number, one in ballots.items()}, settings)
+    for number, rows in looks.items():
+        one = ballots[number]
         try:
-            earlier = _earlier(one.ballot, rows)
+            outcomes[number] = judging.earlier(one.ballot, rows) or VotingClosed(*_vote(one))
         except (BallotRejected, BallotConflict) as refusal:
             outcomes[number] = refusal
-        else:
-            closed = VotingClosed(one.ballot.market_id, one.ballot.kind, one.round)
-            outcomes[number] = earlier or closed
     return outcomes
-
-
-def _stored(one: _Admitted, row: Row[Any]) -> StoredBallot:
-    return StoredBallot(
-        id=row.id,
-        market_id=one.ballot.market_id,
-        kind=one.ballot.kind,
-        round=one.round,
-        wallet=one.ballot.wallet,
-        choice=one.ballot.choice,
-        weight=one.weight,
-        scheme=one.proof.scheme,
-        message=one.ballot.message,
-        signature=one.ballot.signature,
-        nonce=one.proof.nonce,
-        idempotency_key=one.ballot.idempotency_key,
-        accepted_at=row.accepted_at,
-    )

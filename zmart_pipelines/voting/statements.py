@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Integer, LargeBinary, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Integer, LargeBinary, Text, bindparam, text
 
 # What a wallet's vote on chain weighs; a dispute is for those who held shares when it began.
 CHAIN_VOTES: Final = """

@@ -182,6 +182,17 @@ def get_by_address(conn: Connection, address: bytes) -> Market | None:
     return None if row is None else one(Market, row)
 
 
+def ids_of(conn: Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The id of each known market by its key, which is its id or its address."""
+    rows = conn.execute(
+        select(_markets.c.market_id, _markets.c.address).where(
+            or_(_markets.c.market_id.in_(keys), _markets.c.address.in_(keys))
+        )
+    ).all()
+    found = {row.market_id: row.market_id for row in rows}
+    return found | {row.address: row.market_id for row in rows}
+
+
 def resolve(conn: Connection, key: bytes) -> Market | None:
     """The market with this id or, where none has it, at this address (both are 32 bytes)."""
     return get(conn, key) or get_by_address(conn, key)
