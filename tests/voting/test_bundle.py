@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from solders.keypair import Keypair
 from solders.signature import Signature
@@ -208,3 +209,55 @@ def test_other_documents_are_no_bundles(change: Callable[[dict[str, Any]], None]
 def test_five_hundred_ballots_fit_one_block() -> None:
     made = make(frozen(500, 0))
     assert len(made.blocks) == 1
+
+
+def test_a_bundle_over_one_block_has_parts_of_whole_blocks() -> None:
+    """Beyond some 500 ballots, with the block size of IPFS itself."""
+    stranger = msgspec.structs.replace(CHAIN_VOTE, wallet=bytes(wallet(9000).pubkey()))
+    made = make(frozen(900, 301, stranger))
+    root = json.loads(made.blocks[made.cid])
+    assert len(root["parts"]) == 3
+    assert "ballots" not in root
+    assert all(len(block) <= MAX_BLOCK for block in made.blocks.values())
+    result = recounted(made)
+    assert result.problems == ()
+    assert (result.votes_for, result.votes_against, len(result.ballots)) == (900, 302, 1202)
+
+
+def weighted(*weights: int) -> FrozenTally:
+    """A dispute whose wallets vote yes with these weights, in units of a share."""
+    plain = frozen(len(weights), 0)
+    ballots = tuple(
+        msgspec.structs.replace(one, weight=weight)
+        for one, weight in zip(plain.ballots, weights, strict=True)
+    )
+    tally = msgspec.structs.replace(
+        plain.tally, votes_for=sum(weights), ballots=len(weights), weight_unit=10**9
+    )
+    return FrozenTally(tally, ballots)
+
+
+def test_weights_are_summed_and_only_where_the_rules_have_a_unit() -> None:
+    tally = weighted(1, 7, 2)
+    made = make(tally, rules=msgspec.structs.replace(RULES, weight_unit=10**9))
+    root = json.loads(made.blocks[made.cid])
+    assert root["counts"] == {
+        "ballots": 3,
+        "share_bps": 10000,
+        "total": 10,
+        "votes_against": 0,
+        "votes_for": 10,
+    }
+    assert [one.get("weight") for one in root["ballots"]] == [None, 7, 2]
+    result = recounted(made)
+    assert result.problems == ()
+    assert (result.votes_for, result.weight_unit) == (10, 10**9)
+    assert [one.weight for one in result.ballots] == [1, 7, 2]
+
+    def heavier(document: dict[str, Any]) -> None:
+        document["ballots"][1]["weight"] = 8
+
+    assert "the ballots give 11 for and 0 against" in tampered(made, heavier).problems[0]
+    problems = recounted(make(tally)).problems
+    assert len(problems) == 2
+    assert problems[0].endswith("it weighs 7 where each wallet counts once")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -344,6 +345,10 @@ class RpcClient(Pool):
             [[str(address) for address in addresses]],
             list[PrioritizationFee],
         )
+
+    def genesis_hash(self) -> Hash:
+        """The hash that names this chain among all."""
+        return self.read("getGenesisHash", [], Hash)
 
     def health(self) -> bool:
         """Whether a node calls itself healthy; RpcUnavailable where it cannot be reached."""

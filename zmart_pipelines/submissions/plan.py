@@ -122,7 +122,11 @@ class _Planner:
         count = policies.Count(0, 0)
         if tally is not None:
             count = policies.Count(
-                tally.votes_for, tally.votes_against, frozen=tally.status == "frozen"
+                tally.votes_for,
+                tally.votes_against,
+                frozen=tally.status == "frozen",
+                round=tally.round,
+                ballots=tally.ballots,
             )
         return policies.decide(
             market,
@@ -195,12 +199,7 @@ class _Planner:
         if tally.status == "frozen" and tally.bundle_cid is not None:
             return tally
         frozen = self._freeze(market, tally)
-        made = bundle.make(
-            frozen,
-            program=bytes(self._settings.program),
-            network=self._settings.solana_cluster,
-            rules=self._rule_values(tally.kind),
-        )
+        made = bundle.make(frozen, network=self._network(), rules=self._rule_values(frozen.tally))
         for cid, block in made.blocks.items():
             if self._pins.pin(block) != cid:
                 raise PinError(f"the pin store gave {cid} another name")
@@ -219,6 +218,7 @@ class _Planner:
                 slot=votes.slot,
                 chain_time=self._clock.unix_timestamp,
                 chain_votes=votes.value,
+                unit=tallies.weight_unit(self._settings, tally.kind),
             )
             if tally.status == "open":
                 # Ballots went on coming in; what is frozen must still be what was decided.
@@ -240,8 +240,15 @@ class _Planner:
         holders = {one.user for one in positions if one.shares_yes + one.shares_no > 0}
         return At(votes.slot, [vote for vote in votes.value if vote.user in holders])
 
-    def _rule_values(self, kind: Kind) -> bundle.RuleValues:
-        proposal = kind == "proposal"
+    def _network(self) -> bundle.Network:
+        return bundle.Network(
+            program=bytes(self._settings.program),
+            name=self._settings.solana_cluster,
+            genesis=str(self._reader.rpc.genesis_hash()),
+        )
+
+    def _rule_values(self, tally: Tally) -> bundle.RuleValues:
+        proposal = tally.kind == "proposal"
         return bundle.RuleValues(
             threshold_bps=self._config.proposal_approval_threshold
             if proposal
@@ -249,7 +256,8 @@ class _Planner:
             minimum_ballots=self._rules.min_proposal_votes
             if proposal
             else self._rules.min_dispute_votes,
-            eligibility=bundle.ELIGIBILITY[kind],
+            eligibility=bundle.ELIGIBILITY[tally.kind],
+            weight_unit=tally.weight_unit,
         )
 
     def _tell(self, wanted: dict[str, policies.Alert]) -> None:

@@ -34,17 +34,26 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """A tally as the decision needs it. ``frozen``: its counts can no longer change."""
+    """A tally as the decision needs it. ``frozen``: its counts can no longer change.
+
+    ``ballots``: wallets behind the votes; None where each wallet has one vote.
+    """
 
     votes_for: int
     votes_against: int
     frozen: bool = False
     round: int = 0
+    ballots: int | None = None
 
     @property
     def total(self) -> int:
-        """All ballots counted."""
+        """All votes counted."""
         return self.votes_for + self.votes_against
+
+    @property
+    def wallets(self) -> int:
+        """All ballots counted."""
+        return self.total if self.ballots is None else self.ballots
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -196,12 +205,12 @@ def _proposed(
 def _too_many(count: Count) -> Alert | None:
     if count.total <= MOST_BALLOTS:
         return None
-    return Alert("too_many_ballots", "critical", f"the chain cannot hold {count.total} ballots")
+    return Alert("too_many_ballots", "critical", f"the chain cannot hold {count.total} votes")
 
 
 def _shortfall(count: Count, least: int, threshold: int) -> str | None:
-    if count.total < least:
-        return f"{count.total} of {least} ballots"
+    if count.wallets < least:
+        return f"{count.wallets} of {least} ballots"
     if not meets_threshold(count.votes_for, count.total, threshold):
         return f"{share_bps(count.votes_for, count.total)} of {threshold} bps"
     return None
@@ -300,10 +309,10 @@ def _disputed(
             "high",
             "the dispute vote ended without a ballot; the chain cannot finalize it with counts",
         )
-    if count.total < rules.min_dispute_votes and not count.frozen:
+    if count.wallets < rules.min_dispute_votes and not count.frozen:
         return Alert(
             "dispute_short_of_ballots",
             "high",
-            f"the dispute vote ended with {count.total} of {rules.min_dispute_votes} ballots",
+            f"the dispute vote ended with {count.wallets} of {rules.min_dispute_votes} ballots",
         )
     return _too_many(count) or Finalize(disputed=True)

@@ -76,8 +76,8 @@ class Recount(msgspec.Struct, frozen=True):
     """What a bundle says once recounted. ``problems`` is empty when everything holds.
 
     ``votes_for`` and ``votes_against`` are what goes on chain: sums of weights, which are 1
-    where there is no ``weight_unit``. ``unbound`` counts ballots of older schemes, whose signed text names no market and no
-    choice: their signature proves the wallet, not the vote.
+    where there is no ``weight_unit``. ``unbound`` counts ballots of older schemes, whose signed
+    text names no market and no choice: their signature proves the wallet, not the vote.
     """
 
     cid: str
