@@ -1,13 +1,14 @@
 """Many rows in one statement: arrays in binary, unnested by Postgres.
 
-About twice as fast as text parameters and four times as fast as a statement per row, and
-unlike COPY it can skip what is there and say what was new.
+Several times as fast as a statement per row, and unlike COPY it can skip what is there and
+say what was new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier
@@ -15,8 +16,10 @@ from sqlalchemy import Boolean, Column, Connection, LargeBinary, Table, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
+from zmart_pipelines.store.arrays import PACKERS
 from zmart_pipelines.store.engine import execute
-from zmart_pipelines.store.tables.base import COMMITMENT
+from zmart_pipelines.store.pipeline import Statement
+from zmart_pipelines.store.tables.base import COMMITMENT, U64
 
 _dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -26,9 +29,13 @@ def _type(column: Column[Any]) -> str:
     return column.type.compile(dialect=_dialect).lower()
 
 
+def _as_text(column: Column[Any]) -> bool:
+    return isinstance(column.type, (JSONB, Text, U64)) or column.type is COMMITMENT
+
+
 def _sent_as(column: Column[Any]) -> str:
     """The type in which a column's values travel."""
-    if isinstance(column.type, (JSONB, Text)) or column.type is COMMITMENT:
+    if _as_text(column):
         return "text"
     if isinstance(column.type, LargeBinary):
         return "bytea"
@@ -37,7 +44,7 @@ def _sent_as(column: Column[Any]) -> str:
 
 def _stored_as(column: Column[Any]) -> Composed:
     """How a value that travelled becomes the column's."""
-    if isinstance(column.type, JSONB) or column.type is COMMITMENT:
+    if _as_text(column) and not isinstance(column.type, Text):
         return SQL("{}::{}").format(Identifier(column.name), SQL(_type(column)))
     return SQL("{}").format(Identifier(column.name))
 
@@ -90,30 +97,63 @@ def _upsert(table: Table, columns: tuple[str, ...]) -> str:
     )
 
 
-def _arrays(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> list[list[Any]]:
-    return [[row[name] for row in rows] for name in columns]
+@lru_cache(maxsize=64)
+def _packers(table: Table, columns: tuple[str, ...]) -> list[Callable[[Sequence[Any]], Any]]:
+    """What makes each column's values an array; the driver does for rare types."""
+    return [PACKERS.get(_sent_as(table.c[name]), list) for name in columns]
+
+
+def _arrays(
+    table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> tuple[Any, ...]:
+    values = zip(*rows, strict=True)
+    return tuple(
+        pack(column) for pack, column in zip(_packers(table, columns), values, strict=True)
+    )
+
+
+def insertion(
+    table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], tail: str = ""
+) -> Statement:
+    """The statement that inserts rows, at least one, given as values of ``columns``.
+
+    JSONB values are given as JSON text.
+
+    :param tail: what follows the values: ``ON CONFLICT …``, ``RETURNING …``.
+    """
+    return Statement(_insert(table, columns, tail), _arrays(table, columns, rows))
+
+
+def upsertion(table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> Statement:
+    """The same, but rows that are there (by primary key) get the new values."""
+    return Statement(_upsert(table, columns), _arrays(table, columns, rows))
+
+
+def _values(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    columns = tuple(rows[0])
+    pick = itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
+    return columns, [pick(row) for row in rows]
 
 
 def insert_rows(
     conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], tail: str = ""
 ) -> list[tuple[Any, ...]]:
-    """Insert rows that all have the same columns; JSONB values are given as JSON text.
+    """Insert rows that all have the same columns, see ``insertion``.
 
-    :param tail: what follows the values: ``ON CONFLICT …``, ``RETURNING …``.
     :returns: the rows of ``RETURNING``, if any.
     """
     if not rows:
         return []
-    columns = tuple(rows[0])
-    result = execute(conn, _insert(table, columns, tail), *_arrays(rows, columns))
+    query, parameters = insertion(table, *_values(rows), tail)
+    result = execute(conn, query, *parameters)
     return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def upsert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or give those that are there (by primary key) the new values."""
     if rows:
-        columns = tuple(rows[0])
-        execute(conn, _upsert(table, columns), *_arrays(rows, columns))
+        query, parameters = upsertion(table, *_values(rows))
+        execute(conn, query, *parameters)
 
 
 @lru_cache(maxsize=64)
@@ -129,4 +169,5 @@ def _delete(table: Table) -> str:
 def delete_rows(conn: Connection, table: Table, keys: Sequence[Sequence[Any]]) -> None:
     """Delete rows by their primary keys, given in the order of its columns."""
     if keys:
-        execute(conn, _delete(table), *[list(column) for column in zip(*keys, strict=True)])
+        columns = tuple(column.name for column in table.primary_key)
+        execute(conn, _delete(table), *_arrays(table, columns, keys))
