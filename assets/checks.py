@@ -12,11 +12,12 @@ from itertools import pairwise
 import dagster as dg
 
 from assets import metadata
-from assets.reconciliation import comparison, row
+from assets.reconciliation import comparisons, row
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.rebuild import verify
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, health, submissions
+from zmart_pipelines.store.queries.observations import latencies
 from zmart_pipelines.voting import tallies
 
 # A gap is retried within seconds; one that stays this long is not being closed.
@@ -25,12 +26,19 @@ QUARANTINE_LIMIT = timedelta(minutes=15)
 INTENT_LIMIT = timedelta(minutes=10)
 # They are made each minute.
 STATISTICS_LIMIT = timedelta(minutes=10)
+# Seconds from a block to its rows, by webhook or confirmed poll: the median of the last hour.
+LATENESS_LIMIT = 10.0
+_HOUR = 3600
+_PIECE = 60
+# Longer than any time: all of it in one piece.
+_EVER = 2**40
 
 _EVENT_LEDGER = dg.AssetKey(["chain", "event_ledger"])
 _COVERAGE = dg.AssetKey(["chain", "coverage"])
 _STATE = dg.AssetKey(["market", "state"])
 _POSITIONS = dg.AssetKey(["market", "positions"])
 _CANDLES = dg.AssetKey(["market", "candles"])
+_REPAIRS = dg.AssetKey(["reconciliation", "repairs"])
 _TALLIES = {
     "proposal": dg.AssetKey(["voting", "proposal_tallies"]),
     "dispute": dg.AssetKey(["voting", "dispute_tallies"]),
@@ -97,6 +105,45 @@ def no_old_quarantine(backend: BackendResource) -> dg.AssetCheckResult:
                 metadata.rows(overdue, "signature", "log_index", "slot", "quarantine_reason")
             )
         },
+    )
+
+
+@dg.asset_check(
+    asset=_EVENT_LEDGER,
+    name="keeps_up",
+    description="Half of the last hour's transactions were in the ledger within ten seconds of "
+    "their block, by webhook or by the confirmed poll.",
+)
+def keeps_up(backend: BackendResource) -> dg.AssetCheckResult:
+    """A warning: nothing is wrong or lost, it only comes late."""
+    from assets import plots
+
+    with backend.engine(Role.READ).connect() as conn:
+        pieces = latencies(conn, seconds=_HOUR, piece=_PIECE)
+        whole = next(iter(latencies(conn, seconds=_HOUR, piece=_EVER)), None)
+    median = 0.0 if whole is None else whole.median
+    facts: dict[str, dg.MetadataValue] = {
+        "transactions": dg.MetadataValue.int(0 if whole is None else whole.transactions),
+        "median in seconds": dg.MetadataValue.float(round(median, 3)),
+    }
+    if pieces:
+        facts["last hour"] = plots.lines(
+            "From block to row, by minute",
+            {
+                "median": [(one.begins, one.median) for one in pieces],
+                "latest": [(one.begins, one.worst) for one in pieces],
+            },
+            "seconds",
+            "Seconds from block to row in the last hour",
+            limit=LATENESS_LIMIT,
+        )
+    return dg.AssetCheckResult(
+        passed=median <= LATENESS_LIMIT,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{median:.1f} s from block to row in the median of the last hour"
+        if whole is not None
+        else "nothing came by webhook or poll in the last hour",
+        metadata=facts,
     )
 
 
@@ -195,6 +242,8 @@ def no_overdue_intent(
         dg.AssetCheckSpec(
             "equals_accounts",
             asset=key,
+            # Where both run, what could be mended is.
+            additional_deps=[_REPAIRS],
             description="Every field equals the decoded account's at the same finalized slot. "
             "Differences that motion explains do not count.",
         )
@@ -205,7 +254,7 @@ def projection_equals_accounts(
     context: dg.AssetCheckExecutionContext, backend: BackendResource
 ) -> Iterator[dg.AssetCheckResult]:
     """One comparison for both; a position's difference names its holder."""
-    report = comparison(backend, context.run.run_id)
+    report = comparisons(backend, context.run.run_id)[-1]
     for key, of_position in ((_STATE, False), (_POSITIONS, True)):
         if not _wanted(context, key):
             continue
@@ -268,6 +317,7 @@ def candles_equal_trades(backend: BackendResource) -> dg.AssetCheckResult:
 CHECKS = [
     no_hole,
     no_old_quarantine,
+    keeps_up,
     projection_equals_accounts,
     equals_fold,
     candles_equal_trades,

@@ -16,6 +16,7 @@ from assets import (
     checks,
     jobs,
     markets,
+    quarantine,
     reconciliation,
     schedules,
     statistics,
@@ -34,6 +35,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         assets=[
             *chain.ASSETS,
             *backfill.ASSETS,
+            *quarantine.ASSETS,
             *markets.ASSETS,
             *statistics.ASSETS,
             *voting.ASSETS,

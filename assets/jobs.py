@@ -77,8 +77,22 @@ finalize_markets = dg.define_asset_job(
 
 reconcile = dg.define_asset_job(
     "reconcile",
-    selection=_keys("reconciliation/report") | dg.AssetSelection.all_asset_checks(),
-    description="Compares the projection with the chain's accounts and runs every data check.",
+    selection=_keys("reconciliation/report", "reconciliation/repairs")
+    | dg.AssetSelection.all_asset_checks(),
+    description="Compares the projection with the chain's accounts, reads again what differs, "
+    "and runs every data check.",
+)
+
+repair_markets = dg.define_asset_job(
+    "repair_markets",
+    selection=_keys("reconciliation/repairs"),
+    description="Reads the transactions of markets again and folds them anew.",
+)
+
+redecode_quarantined = dg.define_asset_job(
+    "redecode_quarantined",
+    selection=_keys("chain/quarantine"),
+    description="Decodes event lines in quarantine again, after a fix of the decoder.",
 )
 
 ASSET_JOBS = [
@@ -90,4 +104,6 @@ ASSET_JOBS = [
     aggregate_votes,
     finalize_markets,
     reconcile,
+    repair_markets,
+    redecode_quarantined,
 ]

@@ -1,33 +1,58 @@
 """Group ``reconciliation``: the projection against the chain's own accounts.
 
-Comparing is ``zmart_pipelines.ledger.reconcile``; nothing is repaired by overwriting.
+Comparing is ``zmart_pipelines.ledger.reconcile``, repairing ``zmart_pipelines.ledger.repair``:
+by reading transactions again, never by overwriting.
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
 
 import dagster as dg
+from pydantic import Field
 
 from assets import metadata
 from assets.resources import Backend, BackendResource
+from assets.sensors.ticks import explain
 from assets.spec import asset_spec
+from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.ledger.backfill import budgeted
 from zmart_pipelines.ledger.poll import read_finalized_window
 from zmart_pipelines.ledger.reconcile import Drift, ReconciliationReport, compare
+from zmart_pipelines.ledger.repair import Reading, Repair, repair, wanted
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import reconciliation as history
+from zmart_pipelines.store.queries.markets import questions
+from zmart_pipelines.store.tables import reconciliation as tables
 from zmart_pipelines.store.tables.ops import differences
 
+# What the picture shows.
+_HISTORY = timedelta(hours=24)
+_CLASSES = ("drift", "missing_event", "decode_error", "in_motion", "lag")
+_REMEDIES = {
+    "missing_event": "a transaction is not in the ledger; it is looked for and read now",
+    "decode_error": "an event of the market is in quarantine; mend the decoder, then "
+    "materialize chain/quarantine",
+    "drift": "seen twice, and reading again did not help: somebody must find out",
+    "in_motion": "seen once, on a market that moves; the next comparison decides",
+    "lag": "the accounts are newer than the ledger",
+}
 
-def comparison(backend: Backend, run_id: str) -> ReconciliationReport:
-    """The comparison of this run: asset and checks of one run share one, so that a difference
-    seen in it counts once."""
+
+def comparisons(backend: Backend, run_id: str) -> list[ReconciliationReport]:
+    """The comparisons of this run, the last of which counts. Its asset and checks share them,
+    so that a difference seen in it counts once."""
+    return backend.once(("comparisons", run_id), lambda: [_compare(backend)])
+
+
+def _compare(backend: Backend) -> ReconciliationReport:
     engine = backend.engine(Role.INGEST)
 
     def catch_up() -> None:
         read_finalized_window(engine, backend.rpc, backend.settings)
 
-    return backend.once(
-        ("comparison", run_id),
-        lambda: compare(engine, backend.reader, catch_up=catch_up),
-    )
+    return compare(engine, backend.reader, catch_up=catch_up)
 
 
 def row(drift: Drift) -> dict[str, object]:
@@ -39,27 +64,56 @@ def row(drift: Drift) -> dict[str, object]:
         "field": found.field,
         "folded": found.folded,
         "chain": found.chain,
+        "chain - folded": _delta(found.folded, found.chain),
         "class": drift.class_,
         "seen": drift.seen,
     }
 
 
-def _summary(report: ReconciliationReport) -> str:
-    """A sentence for people, and the serious differences as a list."""
+def _delta(folded: str | None, chain: str | None) -> str | None:
+    """By how much two numbers differ, with sign."""
+    if folded is None or chain is None or not (folded.isdecimal() and chain.isdecimal()):
+        return None
+    return f"{int(chain) - int(folded):+d}"
+
+
+def summary(report: ReconciliationReport, names: Mapping[bytes, str]) -> str:
+    """A sentence for people, then what differs: market by market, the serious ones first."""
     head = (
         f"{report.markets} markets at slot {report.market_slot} and {report.positions} positions "
         f"at slot {report.position_slot} compared with the ledger, which is complete up to slot "
         f"{report.covered_slot}: **{len(report.serious)} serious** of {len(report.differences)} "
         "differences."
     )
-    lines = [head, ""]
-    for drift in report.serious[: metadata.LINKS]:
+    lines = [head]
+    ordered = sorted(
+        report.differences,
+        key=lambda one: (_CLASSES.index(one.class_), one.difference.market_id),
+    )
+    shown = ordered[: metadata.LINKS]
+    last = None
+    for drift in shown:
         found = drift.difference
-        whose = f"position of {metadata.cell('user', found.user)}" if found.user else "market"
+        if found.market_id != last:
+            last = found.market_id
+            name = names.get(last, "not in the ledger").replace("|", "/")
+            lines += [
+                "",
+                f"**{name}** `{last.hex()}`",
+                "",
+                "| of | field | ledger | chain | chain - ledger | class | seen |",
+                "| --- | --- | ---: | ---: | ---: | --- | ---: |",
+            ]
+        whose = f"`{metadata.cell('user', found.user)}`" if found.user else "market"
+        delta = _delta(found.folded, found.chain) or ""
         lines.append(
-            f"- {drift.class_}: {whose} in `{found.market_id.hex()[:8]}`, `{found.field}`: "
-            f"folded `{found.folded}`, chain `{found.chain}`, seen {drift.seen}×"
+            f"| {whose} | {found.field} | {found.folded} | {found.chain} | {delta} "
+            f"| {drift.class_} | {drift.seen} |"
         )
+    if len(ordered) > len(shown):
+        lines += ["", f"and {len(ordered) - len(shown)} more"]
+    classes = [name for name in _CLASSES if any(one.class_ == name for one in ordered)]
+    lines += ["", *(f"- {name}: {_REMEDIES[name]}" for name in classes)]
     return "\n".join(lines)
 
 
@@ -81,24 +135,117 @@ def reconciliation_report(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> dg.MaterializeResult[None]:
     """Compare, record the differences, show them."""
-    report = comparison(backend, context.run.run_id)
+    from assets import plots
+
+    report = comparisons(backend, context.run.run_id)[-1]
     by_class = Counter(str(drift.class_) for drift in report.differences)
     by_field = Counter(drift.difference.field for drift in report.differences)
+    with backend.engine(Role.READ).connect() as conn:
+        names = questions(conn, [drift.difference.market_id for drift in report.differences])
+        past = history.history(conn, _HISTORY)
+        ended = history.ended(conn)
+    picture = plots.lines(
+        "Fields that differed, by class",
+        {
+            name.replace("_", " "): [
+                (int(one.compared_at.timestamp()), getattr(one, name)) for one in past
+            ]
+            for name in _CLASSES
+        },
+        "fields",
+        "Differences of the last day by class",
+        whole=True,
+    )
     return dg.MaterializeResult(
         asset_key=["reconciliation", "report"],
         metadata={
             "dagster/row_count": len(report.differences),
-            "report": dg.MetadataValue.md(_summary(report)),
+            "report": dg.MetadataValue.md(summary(report, names)),
+            "last day": picture,
             "markets": report.markets,
             "positions": report.positions,
             "serious": len(report.serious),
             "slot": report.market_slot,
             "ledger complete to slot": report.covered_slot,
+            "comparisons of the last day": len(past),
             "differences by class": metadata.counts(by_class),
             "differences by field": metadata.counts(by_field),
             "differences": metadata.table([row(drift) for drift in report.differences]),
+            "differences that ended": metadata.table(
+                metadata.rows(ended, *history.Ended.__struct_fields__)
+            ),
         },
     )
 
 
-ASSETS = [reconciliation_report]
+class Mending(dg.Config):
+    """Which markets to read again."""
+
+    markets: list[str] = Field(
+        default=[], description="Market ids in hex; empty for those that differ seriously."
+    )
+    reading: Literal["missing", "everything"] = Field(
+        default="everything",
+        description="Of the markets named: all their transactions, or those not in the ledger.",
+    )
+
+
+@dg.multi_asset(
+    name="reconciliation_repairs",
+    specs=[
+        asset_spec(
+            "reconciliation/repairs",
+            table=tables.repairs,
+            kinds=["solana"],
+            deps=["reconciliation/report"],
+            description="Markets that differed from their accounts: their transactions are read "
+            "again and ingested, they are folded anew, and all is compared once more. Nothing "
+            "is overwritten.",
+        )
+    ],
+)
+def reconciliation_repairs(
+    context: dg.AssetExecutionContext, config: Mending, backend: BackendResource
+) -> dg.MaterializeResult[None]:
+    """Read again what differs. A market that cannot be read does not hold up the others; its
+    difference stays, and so does the failing check."""
+    named: dict[bytes, Reading] = {bytes.fromhex(one): config.reading for one in config.markets}
+    chosen = named or wanted(comparisons(backend, context.run.run_id)[-1])
+    done: list[Repair] = []
+    errors: list[str] = []
+    with budgeted(backend.settings) as rpc:
+        for market_id, reading in chosen.items():
+            try:
+                done.append(
+                    repair(backend.engine(Role.INGEST), rpc, backend.settings, market_id, reading)
+                )
+            except (RpcUnavailable, RateLimited, RpcError) as error:
+                errors.append(f"{market_id.hex()}: {explain(error)}")
+                context.log.error("not read again: %s", errors[-1])
+    found = comparisons(backend, context.run.run_id)
+    before = {one.difference.market_id for one in found[-1].serious}
+    if done:
+        found.append(_compare(backend))
+    after = {one.difference.market_id for one in found[-1].serious}
+    mended = [one.market_id for one in done if one.market_id in before - after]
+    with backend.engine(Role.READ).connect() as conn:
+        past = history.repaired(conn)
+    return dg.MaterializeResult(
+        asset_key=["reconciliation", "repairs"],
+        metadata={
+            "markets read again": len(done),
+            "markets mended": len(mended),
+            "markets that still differ": len(after),
+            "new transactions": sum(one.new_transactions for one in done),
+            "new events": sum(one.new_events for one in done),
+            "contradicted": sum(one.contradicted for one in done),
+            "markets": metadata.table(metadata.rows(done, *Repair.__struct_fields__)),
+            "errors": dg.MetadataValue.md("\n".join(f"- {one}" for one in errors) or "none"),
+            "last repairs": metadata.table(
+                metadata.rows(past, *history.Repaired.__struct_fields__)
+            ),
+        },
+    )
+
+
+ASSETS = [reconciliation_report, reconciliation_repairs]

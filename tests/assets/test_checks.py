@@ -54,6 +54,19 @@ SPOILT = [
         ["UPDATE chain.events SET commitment = 'orphaned' WHERE log_index = 99"],
     ),
     (
+        "chain/event_ledger:keeps_up",
+        "warning",
+        [
+            (
+                "INSERT INTO chain.transactions (signature, digest, slot, block_time, failed,"
+                " logs, logs_truncated, instructions, commitment, sources)"
+                " VALUES (decode(repeat('09', 64), 'hex'), decode(repeat('09', 16), 'hex'), 9,"
+                " extract(epoch FROM now()) - 15, true, '[]', false, '[]', 'reported', 1)"
+            )
+        ],
+        ["UPDATE chain.transactions SET commitment = 'orphaned' WHERE slot = 9"],
+    ),
+    (
         "market/state:equals_accounts",
         "fails",
         ["UPDATE market.markets SET shares_yes = shares_yes + 1"],

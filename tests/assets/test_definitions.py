@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from assets.definitions import build_defs, defs
 from zmart_pipelines.store.tables import metadata as tables
@@ -18,6 +19,7 @@ GRAPH = {
     "chain/backfill": [],
     "chain/event_ledger": ["chain/deliveries"],
     "chain/coverage": ["chain/event_ledger"],
+    "chain/quarantine": ["chain/event_ledger"],
     "market/state": ["chain/event_ledger"],
     "market/positions": ["chain/event_ledger"],
     "market/claims": ["chain/event_ledger"],
@@ -31,6 +33,7 @@ GRAPH = {
     "submissions/proposal_approvals": ["submissions/proposal_aggregations"],
     "submissions/market_finalizations": ["market/state", "voting/dispute_tallies"],
     "reconciliation/report": ["market/positions", "market/state"],
+    "reconciliation/repairs": ["reconciliation/report"],
 }
 ROOT = Path(__file__).parents[2]
 SUBMITTING = {"aggregate_votes", "finalize_markets"}
@@ -64,6 +67,29 @@ def test_each_asset_says_what_it_is(name: str) -> None:
     assert isinstance(schema, dg.TableSchema)
     table = tables.tables[node.metadata["dagster/table_name"]]
     assert [column.name for column in schema.columns] == [column.name for column in table.columns]
+    if table.schema in ("chain", "market"):
+        unsaid = [column.name for column in schema.columns if not column.description]
+        assert unsaid == [], "each column says where it comes from"
+
+
+def test_what_is_made_by_the_clock_says_how_old_it_may_be() -> None:
+    """The rest depends on others' doing: webhooks, holes, damage."""
+    fresh = {
+        key.to_user_string(): graph().get(key).freshness_policy
+        for key in graph().get_all_asset_keys()
+    }
+    without = {name for name, policy in fresh.items() if policy is None}
+    assert without == {
+        "chain/deliveries",
+        "chain/backfill",
+        "chain/quarantine",
+        "reconciliation/repairs",
+    }
+    for name, policy in fresh.items():
+        if policy is not None:
+            assert isinstance(policy, TimeWindowFreshnessPolicy), name
+            assert policy.warn_window is not None
+            assert policy.warn_window.to_timedelta() < policy.fail_window.to_timedelta()
 
 
 def test_jobs_run_in_one_process_and_nothing_retries() -> None:

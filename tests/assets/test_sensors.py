@@ -1,8 +1,10 @@
 """Every sensor of ours, one tick at a time, on the real chain and the real Postgres."""
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
+import msgspec
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
@@ -10,6 +12,7 @@ from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
 from assets.resources import Backend
+from assets.sensors.observer import STILL, Looked
 from assets.sensors.ticks import Tick
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
@@ -120,6 +123,39 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
     again = tick("observer_sensor", backend, instance, cursor=result.cursor)
     assert events(again) == {}
     assert requests(again) == 0
+
+
+def test_tables_are_still_right_while_somebody_looks(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    """What keeps them fresh while nothing happens on the chain, unless the poll stands still."""
+    folded = {"market/state", "market/trades", "market/positions", "market/claims"}
+    computed = {"market/candles", "market/market_statistics", "market/wallet_statistics"}
+    life.propose()
+    tick("poll_sensor", backend, instance)
+    first = tick("observer_sensor", backend, instance)
+    assert isinstance(first, dg.SensorResult)
+    assert events(tick("observer_sensor", backend, instance, first.cursor)) == {}, "told just now"
+    last = Looked.of(first.cursor)
+    assert last.until > 0
+    assert time.time() - 60 < last.reported_at <= time.time()
+
+    def later() -> dict[str, dg.AssetMaterialization]:
+        waited = msgspec.structs.replace(last, reported_at=time.time() - STILL - 1)
+        return events(
+            tick("observer_sensor", backend, instance, msgspec.json.encode(waited).decode())
+        )
+
+    found = later()
+    assert set(found) == folded, "the statistics are due"
+    assert found["market/state"].metadata["new rows"].value == 0
+    slot = found["market/state"].metadata["right up to slot"].value
+    assert slot == life.rpc.slot("confirmed")
+    run("refresh_statistics", backend)
+    assert set(later()) == folded | computed
+    with owner.begin() as conn:
+        conn.execute(text("UPDATE chain.cursors SET updated_at = now() - interval '2 min'"))
+    assert later() == {}, "nobody knows"
 
 
 def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(

@@ -1,0 +1,93 @@
+"""A market that differs from its account is mended by reading, and by nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.ledger.onchain import Stage, agrees
+from tests.ledger.recorded import PROGRAM
+from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
+from zmart_pipelines.ledger.poll import read_finalized_window
+from zmart_pipelines.ledger.reconcile import compare
+from zmart_pipelines.ledger.repair import repair, wanted
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.queries import reconciliation as history
+
+_AGES = timedelta(days=1)
+
+
+class Forgetful(RpcClient):
+    """A node that leaves transactions out of its listings."""
+
+    hidden: frozenset[bytes] = frozenset()
+
+    def signatures_for_address(self, *args: Any, **options: Any) -> list[SignatureInfo]:
+        rows = super().signatures_for_address(*args, **options)
+        return [row for row in rows if row.signature not in self.hidden]
+
+
+@pytest.fixture
+def missed(db: Engine, stage: Stage, settings: Settings) -> bytes:
+    """A market of which the ledger, covered to the tip, lacks a trade."""
+    market_id = stage.create(1)
+    stage.open(market_id)
+    stage.buy(market_id)
+    lost = stage.buy(market_id, user=1)
+    stage.chain.control.finalize()
+    node = Forgetful(stage.chain.rpc_url, 10.0)
+    node.hidden = frozenset({lost})
+    read_finalized_window(db, node, settings)
+    # What the overlap of windows reads again is no business of this test.
+    stage.chain.control.advance(slots=40, seconds=20)
+    stage.chain.control.finalize()
+    read_finalized_window(db, node, settings)
+    return market_id
+
+
+def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
+    db: Engine, stage: Stage, settings: Settings, missed: bytes
+) -> None:
+    reader = ChainReader(stage.rpc, PROGRAM)
+    report = compare(db, reader)
+    assert {one.class_ for one in report.serious} == {"missing_event"}
+    chosen = wanted(report)
+    assert chosen == {missed: "missing"}
+    done = repair(db, stage.rpc, settings, missed, chosen[missed])
+    assert (done.read, done.unread, done.new_transactions, done.new_events) == (1, 0, 1, 1)
+    assert done.listed == 6
+    assert not done.refolded
+    agrees(db, stage)
+    with db.connect() as conn:
+        (kept,) = history.repaired(conn)
+        past = [(one.missing_event > 0, one.drift) for one in history.history(conn, _AGES)]
+        ended = history.ended(conn)
+    assert (kept.market_id, kept.reading, kept.new_events) == (missed, "missing", 1)
+    assert past == [(True, 0), (False, 0)]
+    assert {one.field for one in ended} >= {"total_volume", "account"}
+
+
+def test_what_reading_does_not_mend_becomes_drift_and_all_is_read(
+    db: Engine, stage: Stage, settings: Settings, database: str
+) -> None:
+    market_id = stage.create(1)
+    stage.open(market_id)
+    stage.buy(market_id)
+    stage.chain.control.finalize()
+    read_finalized_window(db, stage.rpc, settings)
+    owner = engine(Role.OWNER, database)
+    with owner.begin() as conn:
+        conn.execute(text("UPDATE market.markets SET total_volume = total_volume + 1"))
+    owner.dispose()
+    reader = ChainReader(stage.rpc, PROGRAM)
+    assert wanted(compare(db, reader)) == {market_id: "missing"}
+    assert wanted(compare(db, reader)) == {market_id: "everything"}
+    done = repair(db, stage.rpc, settings, market_id, "everything")
+    assert (done.read, done.listed, done.new_transactions, done.contradicted) == (5, 5, 0, 0)
+    assert done.refolded, "the ledger was right, its projection was not"
+    agrees(db, stage)

@@ -1,0 +1,79 @@
+"""The history of comparing the ledger with the chain's accounts, and of repairs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.tables import ops
+from zmart_pipelines.store.tables.reconciliation import comparisons, repairs
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """One comparison; the counts are fields that differed, by class."""
+
+    compared_at: datetime
+    market_slot: int
+    markets: int
+    positions: int
+    in_motion: int
+    lag: int
+    missing_event: int
+    decode_error: int
+    drift: int
+
+
+def history(conn: Connection, within: timedelta) -> list[Comparison]:
+    """Comparisons of this last stretch of time, the oldest first."""
+    columns = [comparisons.c[name] for name in Comparison.__struct_fields__]
+    statement = select(*columns).where(comparisons.c.compared_at > func.now() - within)
+    return many(Comparison, conn.execute(statement.order_by(comparisons.c.id)))
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A difference that a comparison did not see any more; ``folded`` and ``chain`` its last."""
+
+    market_id: bytes
+    user: bytes | None
+    field: str
+    folded: str | None
+    chain: str | None
+    class_: str
+    seen: int
+    first_seen_at: datetime
+    cleared_at: datetime
+
+
+def ended(conn: Connection, *, limit: int = 10) -> list[Ended]:
+    """The differences that ended last, the newest first."""
+    table = ops.differences
+    statement = (
+        select(table, table.c["class"].label("class_"))
+        .where(table.c.cleared_at.isnot(None))
+        .order_by(table.c.cleared_at.desc(), table.c.id.desc())
+    )
+    return many(Ended, conn.execute(statement.limit(limit)))
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """A repair of one market; see ``store.tables.reconciliation``."""
+
+    market_id: bytes
+    repaired_at: datetime
+    reading: str
+    listed: int
+    read: int
+    unread: int
+    contradicted: int
+    new_transactions: int
+    new_events: int
+    refolded: bool
+
+
+def repaired(conn: Connection, *, limit: int = 10) -> list[Repaired]:
+    """The last repairs, the newest first."""
+    columns = [repairs.c[name] for name in Repaired.__struct_fields__]
+    return many(Repaired, conn.execute(select(*columns).order_by(repairs.c.id.desc()).limit(limit)))
