@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.backfill import backfill
+from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.data import check, migrate
 from zmart_pipelines.commands.ledger import rebuild, redecode
 from zmart_pipelines.commands.status import status
@@ -56,6 +57,7 @@ for command in (
     verify_tally,
     admin,
     switch,
+    breakers,
     webhook,
     localnet,
 ):

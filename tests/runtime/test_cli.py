@@ -30,6 +30,7 @@ def test_the_commands_are_these() -> None:
         "verify-tally",
         "admin",
         "switch",
+        "breakers",
         "webhook",
     }
 
@@ -43,7 +44,7 @@ def test_help_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "check", "backfill", "rebuild", "redecode", "verify-tally"]
+    "name", ["status", "check", "backfill", "rebuild", "redecode", "verify-tally", "breakers"]
 )
 def test_what_prints_facts_prints_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(main, [name, "--help"]).output

@@ -1,0 +1,99 @@
+"""``zmart breakers``: what is left alone after failures, and how to let it go on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import msgspec
+
+from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.queries.breakers import Breaker
+from zmart_pipelines.store.queries.breakers import breakers as read_breakers
+
+EXIT_STOPPED = 1
+EXIT_UNKNOWN = 2
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.pass_context
+def breakers(context: click.Context, as_json: bool) -> None:
+    """Show the breakers of RPC endpoints and of actions.
+
+    Those that nothing ever failed of are not listed. An API process has breakers of its own for
+    the endpoints; GET /health/breakers shows them.
+
+    \b
+    Exit codes: 0 all are closed, 1 one is not.
+
+    \b
+    Example:
+      zmart breakers
+      zmart breakers reset rpc:rpc.example.com
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = connected(Settings())
+    pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        with pool.connect() as conn:
+            found = read_breakers(conn)
+    finally:
+        pool.dispose()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        for breaker in found:
+            _print(breaker)
+        if not found:
+            click.echo("nothing has failed so far")
+    raise SystemExit(0 if all(breaker.is_closed for breaker in found) else EXIT_STOPPED)
+
+
+@breakers.command()
+@click.argument("name")
+def reset(name: str) -> None:
+    """Close the breaker NAME now, whatever it waits for.
+
+    \b
+    Exit codes: 0 it is closed, 2 there is none of this name.
+
+    \b
+    Example:
+      zmart breakers reset action:finalize_market
+    """
+    from zmart_pipelines.breakers import rows
+    from zmart_pipelines.monitoring.breakers import watch
+
+    settings = connected(Settings())
+    pool = engine(Role.PIPELINES, settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        with pool.begin() as conn:
+            known = rows.reset(conn, name)
+            watch(conn)
+    finally:
+        pool.dispose()
+    if not known:
+        click.echo(f"there is no breaker {name}; zmart breakers lists them", err=True)
+        raise SystemExit(EXIT_UNKNOWN)
+    click.echo(f"{name} is closed")
+
+
+def _print(breaker: Breaker) -> None:
+    line = f"{breaker.state.replace('_', '-'):10} {breaker.name}"
+    if breaker.opened_at is not None:
+        line += f"  since {_minute(breaker.opened_at)}"
+    if breaker.wait_until is not None:
+        line += f", until {_minute(breaker.wait_until)}"
+    if breaker.failures:
+        line += f"  {breaker.failures} failures in a row"
+    click.echo(line)
+    if breaker.last_error is not None and (breaker.failures or not breaker.is_closed):
+        click.echo(f"           {breaker.last_error}")
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,37 @@
+"""Circuit breakers as people are shown them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.tables import ops
+
+
+class Breaker(msgspec.Struct, frozen=True):
+    """One breaker; ``zmart_pipelines.breakers.machine`` says what its fields mean."""
+
+    name: str
+    state: str
+    failures: int
+    level: int
+    opened_at: datetime | None
+    wait_until: datetime | None
+    last_error: str | None
+    changed_at: datetime
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether everything is let through."""
+        return self.state == "closed"
+
+
+def breakers(conn: Connection) -> list[Breaker]:
+    """All that were ever needed, those that are not closed first."""
+    table = ops.breakers
+    columns = [table.c[name] for name in Breaker.__struct_fields__]
+    statement = select(*columns).order_by(table.c.state == "closed", table.c.name)
+    return many(Breaker, conn.execute(statement))
