@@ -12,6 +12,8 @@ from collections.abc import Callable
 import click
 import msgspec
 
+from benchmarks.ballots import GOAL as GOAL_BALLOTS
+from benchmarks.ballots import ballots
 from benchmarks.decoding import logs_to_events, payload_to_events
 from benchmarks.intake import GOAL_INTAKE, GOAL_REPLAY, replay, webhook_to_ledger
 from benchmarks.localnet import (
@@ -31,6 +33,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "replay": (GOAL_REPLAY, replay),
     "one_event_cost": (GOAL_COST, one_event_cost),
     "rebuild": (GOAL_SECONDS, rebuilding),
+    "ballots": (GOAL_BALLOTS, ballots),
     "localnet_trades": (GOAL_TRADES, localnet_trades),
     "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }

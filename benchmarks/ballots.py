@@ -1,0 +1,202 @@
+"""Ballots a second through the API, as ``zmart up`` runs it, into a Postgres that syncs.
+
+A process of ours hands in ballots that were signed before, over connections that stay open,
+each the next one as soon as the last is answered. What was acknowledged must be what is
+stored, each once, and every tally must equal its ballots.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from sqlalchemy import Engine, text
+
+from benchmarks.database import backend_of, databases
+from benchmarks.rows import Row
+from tests.api.running import RunningApi, running
+from tests.fixtures.ports import free_port
+from tests.fixtures.redis import running_redis
+from tests.voting.world import add_market, ballot, wallet
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.voting import tallies
+
+GOAL: Final = 1000.0
+MARKETS: Final = 20
+CONNECTIONS: Final = 64
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def ballots(quick: bool) -> Row:
+    """Ballots a second, acknowledged and stored."""
+    with _api() as (api, writer, postgres):
+        markets = [add_market(writer, number) for number in range(1, MARKETS + 1)]
+        total = 5_000 if quick else 30_000
+        requests = _requests(markets, total + 500)
+        load(api, requests[:500])  # plans, caches and prepared statements are made
+        watched = _Processes(api.process.pid if api.process else 0, postgres)
+        before, own, started = watched.cpu(), time.process_time(), time.perf_counter()
+        answers = load(api, requests[500:])
+        seconds = time.perf_counter() - started
+        own = time.process_time() - own
+        served, stored = (after - at for after, at in zip(watched.cpu(), before, strict=True))
+        _verify(writer, answers.count(201), len(requests))
+    rate = total / seconds
+    return Row(
+        "ballots",
+        round(rate),
+        "ballots/s acknowledged and stored",
+        GOAL,
+        f"{total} in {seconds:.1f} s over {CONNECTIONS} connections; processor time of one: API"
+        f" {served / total * 1e6:.0f} µs, Postgres {stored / total * 1e6:.0f} µs, client"
+        f" {own / total * 1e6:.0f} µs",
+        rate >= GOAL,
+    )
+
+
+@contextmanager
+def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
+    """A running API on databases of its own, an engine, and Postgres' process id."""
+    with (
+        tempfile.TemporaryDirectory(prefix="zmart-ballots-") as folder,
+        databases(durable=True) as cluster,
+        cluster.fresh() as url,
+        running_redis(Path(folder)) as redis,
+    ):
+        settings = Settings(
+            database_url=url,
+            redis_url=redis.url(),
+            zmart_state=Path(folder) / "state",
+            api_port=free_port(),
+            ws_port=free_port(),
+            ballot_ttl_seconds=3600,
+        )
+        writer = engine(Role.INGEST, url)
+        try:
+            postmaster, _ = _times(backend_of(writer))
+            with running(settings, Path(folder)) as api:
+                yield api, writer, postmaster
+        finally:
+            writer.dispose()
+
+
+def _requests(markets: Sequence[bytes], count: int) -> list[bytes]:
+    """Whole HTTP requests, each of another wallet."""
+    made = []
+    for number in range(count):
+        signed = ballot(
+            markets[number % len(markets)], wallet(number + 1), number % 3 > 0, seconds=3000
+        )
+        body = json.dumps(
+            {
+                "market_id": signed.market_id.hex(),
+                "vote": signed.choice,
+                "message": signed.message,
+                "signature": str(Signature(signed.signature)),
+                "wallet": str(Pubkey(signed.wallet)),
+            }
+        ).encode()
+        head = (
+            "POST /api/votes/proposal HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+def load(api: RunningApi, requests: Sequence[bytes]) -> list[int]:
+    """Hands in all requests; the status of each answer. A connection lost is an OSError."""
+    waiting = deque(requests)
+    statuses: list[int] = []
+    address = ("127.0.0.1", api.settings.api_port)
+    with selectors.DefaultSelector() as selector:
+        for _ in range(min(CONNECTIONS, len(requests))):
+            made = socket.create_connection(address)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(made, selectors.EVENT_READ, bytearray())
+            made.sendall(waiting.popleft())
+        while len(statuses) < len(requests):
+            for key, _ in selector.select(timeout=60) or _silence():
+                received: bytearray = key.data
+                part = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                if not part:
+                    raise ConnectionResetError("the API closed a connection")
+                received += part
+                status = _status(received)
+                if status is None:
+                    continue
+                statuses.append(status)
+                received.clear()
+                if waiting:
+                    key.fileobj.sendall(waiting.popleft())  # type: ignore[union-attr]
+        for key in list(selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+    return statuses
+
+
+def _silence() -> list[tuple[selectors.SelectorKey, int]]:
+    raise TimeoutError("the API did not answer for a minute")
+
+
+def _status(received: bytearray) -> int | None:
+    """The status of a whole answer, None while some of it is missing."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    place = received.lower().find(b"content-length:", 0, end)
+    length = int(received[place + 15 : received.find(b"\r\n", place)])
+    return int(received[9:12]) if len(received) >= end + 4 + length else None
+
+
+class _Processes(NamedTuple):
+    """The API's process and Postgres' postmaster, with the processes it started."""
+
+    api: int
+    postmaster: int
+
+    def cpu(self) -> tuple[float, float]:
+        """Processor seconds of each so far, those of ended backends included."""
+        times = {pid: _times(pid) for pid in _pids()}
+        postgres = sum(
+            seconds for pid, (parent, seconds) in times.items() if self.postmaster in (pid, parent)
+        )
+        return times[self.api][1], postgres
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _times(pid: int) -> tuple[int, float]:
+    """Parent and processor seconds (of ended children too); zeros for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0, 0.0
+    return int(fields[1]), sum(map(int, fields[11:15])) / _TICKS
+
+
+def _verify(writer: Engine, acknowledged: int, handed_in: int) -> None:
+    """AssertionError unless all were taken and what is stored is what was acknowledged."""
+    with writer.connect() as conn:
+        stored = conn.execute(text("SELECT count(*) FROM voting.ballots")).scalar_one()
+        counted = conn.execute(text("SELECT sum(ballots) FROM voting.tallies")).scalar_one()
+        faults = tallies.faults(conn)
+    # The first 500 were acknowledged before.
+    if not acknowledged + 500 == handed_in == stored == counted or faults:
+        raise AssertionError(
+            f"of {handed_in} ballots {acknowledged + 500} were acknowledged, {stored} are stored"
+            f" and {counted} counted; faults: {faults}"
+        )
