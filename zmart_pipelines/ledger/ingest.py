@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import announcements, projection, records, rows
+from zmart_pipelines.ledger import announcements, moves, projection, records, rows
 from zmart_pipelines.ledger.decode import Reading, address_of, decode
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
@@ -24,6 +24,7 @@ from zmart_pipelines.ledger.state import PlacedEvent
 from zmart_pipelines.ledger.timeline import CONFIG_EVENTS
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
+from zmart_pipelines.store.pipeline import run
 
 # A transaction of the database holds one lock per market; more than this belongs in several.
 MAX_BATCH: Final = 1000
@@ -89,7 +90,7 @@ def withdraw(conn: Connection, keys: Collection[records.Key], program: Pubkey) -
         return IngestResult()
     lock_shared(conn, CONFIGURATION)
     _lock_concerned(conn, [key[0] for key in keys], program)
-    orphaned, lost = records.orphan(conn, keys)
+    orphaned, lost = moves.orphan(conn, keys)
     refold = set(lost.replaced)
     if lost.configuration:
         refold |= projection.refold_configuration(conn)
@@ -110,7 +111,7 @@ def _lock_concerned(conn: Connection, signatures: Collection[bytes], program: Pu
     After other locks it is out of the usual order: two such writers may deadlock, and one
     of them then begins anew.
     """
-    stored = records.concerned(conn, signatures)
+    stored = moves.concerned(conn, signatures)
     if stored.configuration:
         lock(conn, CONFIGURATION)
     addresses = {address_of(program, one) for one in stored.market_ids}
@@ -138,7 +139,7 @@ class _Done(msgspec.Struct):
     climbed: list[Reading] = []
     revived: set[bytes] = set()
     orphaned: set[bytes] = set()
-    lost: records.Moved = records.NOTHING_MOVED
+    lost: moves.Moved = moves.NOTHING_MOVED
     raised: int = 0
     ignored: int = 0
 
@@ -167,7 +168,7 @@ class _Work:
         self._lock(told)
         done = self._store(told)
         events = self._store_events(done.new)
-        moved = records.spread(self.conn, {one.signature for one in done.climbed} | done.revived)
+        moved = moves.spread(self.conn, {one.signature for one in done.climbed} | done.revived)
         self._record_gaps(done.new + done.climbed)
         refold = done.lost.replaced | moved.replaced | self._adopted(done.new)
         if done.lost.configuration or moved.configuration or _touch_configuration(done.new):
@@ -199,7 +200,7 @@ class _Work:
             climbing, contradicted, fresh = self._sort(readings, done)
             if contradicted:
                 _lock_concerned(self.conn, [key[0] for key in contradicted], self.program)
-            orphaned, lost = records.orphan(self.conn, contradicted)
+            orphaned, lost = moves.orphan(self.conn, contradicted)
             stored = records.insert_transactions(
                 self.conn,
                 fresh,
@@ -208,7 +209,7 @@ class _Work:
                 delivery_id=self.delivery_id,
             )
             if climbing:
-                records.climb(self.conn, climbing, source=self.source, commitment=self.commitment)
+                moves.climb(self.conn, climbing, source=self.source, commitment=self.commitment)
             done.climbed += climbing
             done.orphaned |= orphaned
             done.lost = done.lost.with_(lost)
@@ -297,9 +298,12 @@ class _Work:
             if event.market in by_address and event.market_id is not None
         }
         self.market_ids = known | created
-        return records.insert_events(
-            self.conn, new, commitment=self.commitment, market_ids=self.market_ids
+        statement = records.event_insertion(
+            new, commitment=self.commitment, market_ids=self.market_ids
         )
+        if statement is not None:
+            run(self.conn, statement)
+        return sum(len(one.events) for one in new)
 
     def _adopted(self, new: Sequence[Reading]) -> set[bytes]:
         """Markets whose claims were stored before anything said which market they are of."""
@@ -312,7 +316,7 @@ class _Work:
         if not created:
             return set()
         unknown = set(created) - set(rows.markets(self.conn, created))
-        return records.adopt_claims(self.conn, {one: created[one] for one in unknown})
+        return moves.adopt_claims(self.conn, {one: created[one] for one in unknown})
 
     def _placed(self, new: Sequence[Reading]) -> dict[bytes, list[PlacedEvent]]:
         placed: dict[bytes, list[PlacedEvent]] = defaultdict(list)

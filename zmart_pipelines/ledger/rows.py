@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, RowMapping, Table, delete, select
 
@@ -32,8 +33,9 @@ from zmart_pipelines.ledger.timeline import (
     Place,
 )
 from zmart_pipelines.program.events import Event, decode_event
-from zmart_pipelines.store.bulk import insert_rows, upsert_rows
+from zmart_pipelines.store.bulk import insert_rows, insertion, upsertion
 from zmart_pipelines.store.engine import execute
+from zmart_pipelines.store.pipeline import Statement, pipelined
 from zmart_pipelines.store.tables import market as tables
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -258,43 +260,81 @@ def write(
         if vanished:
             table = tables.markets
             conn.execute(delete(table).where(table.c.market_id.in_(vanished)))
+    with pipelined(conn) as send:
+        for statement in additions(folded, commitments=commitments, of_signature=of_signature):
+            send(statement)
+
+
+def additions(
+    folded: Mapping[bytes, Projection],
+    *,
+    commitments: Mapping[bytes, Commitment],
+    of_signature: Mapping[bytes, Commitment],
+) -> Iterator[Statement]:
+    """What stores projections whose lists hold only rows that are not there yet.
+
+    :param commitments: of the markets; ``of_signature`` those of the transactions behind
+        the rows.
+    """
+    there = [one for one in folded.values() if one.market is not None]
     now = datetime.now(UTC)
-    rows = [one for one in folded.values() if one.market is not None]
-    upsert_rows(
-        conn,
+    yield from _filled(
+        upsertion,
         tables.markets,
+        (*MarketRow.__struct_fields__, "commitment", "updated_at"),
         [
-            {
-                **msgspec.structs.asdict(one.market),
-                "commitment": commitments[one.market.market_id].value,
-                "updated_at": now,
-            }
-            for one in rows
+            (*astuple(one.market), commitments[one.market.market_id].value, now)
+            for one in there
             if one.market is not None
         ],
     )
-    upsert_rows(
-        conn,
+    yield from _filled(
+        upsertion,
         tables.positions,
-        [msgspec.structs.asdict(row) for one in rows for row in one.positions.values()],
+        PositionRow.__struct_fields__,
+        [astuple(row) for one in there for row in one.positions.values()],
     )
 
-    def settled(row: TradeRow | ClaimRow | VoteRow) -> dict[str, Any]:
-        return {
-            **msgspec.structs.asdict(row),
-            "commitment": of_signature[row.signature].value,
-        }
+    def settled(rows: Iterable[TradeRow | ClaimRow | VoteRow]) -> list[tuple[Any, ...]]:
+        return [(*astuple(row), of_signature[row.signature].value) for row in rows]
 
-    insert_rows(conn, tables.trades, [settled(row) for one in rows for row in one.trades])
-    insert_rows(conn, tables.claims, [settled(row) for one in rows for row in one.claims])
-    insert_rows(
-        conn,
+    yield from _filled(
+        insertion,
+        tables.trades,
+        (*TradeRow.__struct_fields__, "commitment"),
+        settled(row for one in there for row in one.trades),
+    )
+    yield from _filled(
+        insertion,
+        tables.claims,
+        (*ClaimRow.__struct_fields__, "commitment"),
+        settled(row for one in there for row in one.claims),
+    )
+    yield from _filled(
+        _vote_insertion,
         tables.chain_votes,
-        [settled(row) for one in rows for row in one.votes.values()],
-        "ON CONFLICT DO NOTHING",
+        (*VoteRow.__struct_fields__, "commitment"),
+        settled(row for one in there for row in one.votes.values()),
     )
-    insert_rows(
-        conn,
+    yield from _filled(
+        insertion,
         tables.withdrawals,
-        [msgspec.structs.asdict(row) for one in rows for row in one.withdrawals],
+        WithdrawalRow.__struct_fields__,
+        [astuple(row) for one in there for row in one.withdrawals],
     )
+
+
+def _vote_insertion(
+    table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> Statement:
+    return insertion(table, columns, rows, "ON CONFLICT DO NOTHING")
+
+
+def _filled(
+    make: Callable[[Table, tuple[str, ...], Sequence[Sequence[Any]]], Statement],
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+) -> Iterator[Statement]:
+    if rows:
+        yield make(table, columns, rows)

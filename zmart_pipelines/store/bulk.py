@@ -17,8 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from zmart_pipelines.store.arrays import PACKERS
-from zmart_pipelines.store.engine import execute
-from zmart_pipelines.store.pipeline import Statement
+from zmart_pipelines.store.pipeline import Statement, run
 from zmart_pipelines.store.tables.base import COMMITMENT, U64
 
 _dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -144,16 +143,14 @@ def insert_rows(
     """
     if not rows:
         return []
-    query, parameters = insertion(table, *_values(rows), tail)
-    result = execute(conn, query, *parameters)
+    result = run(conn, insertion(table, *_values(rows), tail))
     return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def upsert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or give those that are there (by primary key) the new values."""
     if rows:
-        query, parameters = upsertion(table, *_values(rows))
-        execute(conn, query, *parameters)
+        run(conn, upsertion(table, *_values(rows)))
 
 
 @lru_cache(maxsize=64)
@@ -170,4 +167,4 @@ def delete_rows(conn: Connection, table: Table, keys: Sequence[Sequence[Any]]) -
     """Delete rows by their primary keys, given in the order of its columns."""
     if keys:
         columns = tuple(column.name for column in table.primary_key)
-        execute(conn, _delete(table), *_arrays(table, columns, keys))
+        run(conn, Statement(_delete(table), _arrays(table, columns, keys)))

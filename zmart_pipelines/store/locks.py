@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection
+
+from zmart_pipelines.store.arrays import numbers
+from zmart_pipelines.store.pipeline import Statement, run
 
 # Any fixed numbers that differ; the key space of advisory locks is one per database.
 MIGRATION = 0x7A6D_6172_7400_0001
@@ -28,23 +30,38 @@ def market_key(address: bytes) -> int:
     return int.from_bytes(blake2b(address, digest_size=8).digest(), "big", signed=True)
 
 
+def locking(key: int) -> Statement:
+    """Holds ``key`` exclusively until the transaction ends."""
+    return Statement("SELECT pg_advisory_xact_lock(%b::int8)", (key,))
+
+
+def locking_shared(key: int) -> Statement:
+    """Holds ``key`` together with other sharers until the transaction ends."""
+    return Statement("SELECT pg_advisory_xact_lock_shared(%b::int8)", (key,))
+
+
+_LOCK_ALL = """
+SELECT count(pg_advisory_xact_lock(key)) FROM (SELECT unnest(%b::int8[]) AS key ORDER BY 1) AS keys
+"""
+
+
+def locking_markets(addresses: Iterable[bytes]) -> Statement:
+    """Holds the locks of these markets, taken in the order of their keys."""
+    keys = sorted({market_key(address) for address in addresses})
+    return Statement(_LOCK_ALL, (numbers(keys),))
+
+
 def lock(conn: Connection, key: int) -> None:
     """Hold ``key`` exclusively until the transaction ends."""
-    conn.execute(select(func.pg_advisory_xact_lock(key)))
+    run(conn, locking(key))
 
 
 def lock_shared(conn: Connection, key: int) -> None:
     """Hold ``key`` together with other sharers until the transaction ends."""
-    conn.execute(select(func.pg_advisory_xact_lock_shared(key)))
-
-
-_LOCK_ALL = text(
-    "SELECT count(pg_advisory_xact_lock(key)) FROM (SELECT unnest(:keys) AS key ORDER BY 1) AS keys"
-).bindparams(bindparam("keys", type_=ARRAY(BigInteger)))
+    run(conn, locking_shared(key))
 
 
 def lock_markets(conn: Connection, addresses: Iterable[bytes]) -> None:
     """Hold the locks of these markets, taken in the order of their keys."""
-    keys = sorted({market_key(address) for address in addresses})
-    if keys:
-        conn.execute(_LOCK_ALL, {"keys": keys})
+    if wanted := list(addresses):
+        run(conn, locking_markets(wanted))

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
+
+from zmart_pipelines.store.engine import execute
 
 
 class Statement(NamedTuple):
@@ -19,6 +21,11 @@ class Statement(NamedTuple):
 
     query: str
     parameters: tuple[Any, ...] = ()
+
+
+def run(conn: Connection, statement: Statement) -> CursorResult[*tuple[Any, ...]]:
+    """Run one statement and wait for it."""
+    return execute(conn, statement.query, *statement.parameters)
 
 
 Send = Callable[[Statement], "psycopg.Cursor[Any]"]
@@ -39,7 +46,7 @@ def pipelined(conn: Connection) -> Iterator[Send]:
         raise RuntimeError("the connection is closed")
 
     def send(statement: Statement) -> psycopg.Cursor[Any]:
-        cursor: psycopg.Cursor[Any] = raw.cursor()
+        cursor: psycopg.Cursor[Any] = raw.cursor(binary=True)
         return cursor.execute(statement.query, statement.parameters)
 
     try:

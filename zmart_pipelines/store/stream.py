@@ -16,8 +16,9 @@ import msgspec
 import redis
 from sqlalchemy import Connection, delete, func, select
 
-from zmart_pipelines.store.engine import execute
+from zmart_pipelines.store.arrays import numbers, texts
 from zmart_pipelines.store.locks import STREAM, lock
+from zmart_pipelines.store.pipeline import Statement, run
 from zmart_pipelines.store.tables import ops
 
 REDIS_CHANNEL = "zmart:stream"
@@ -56,29 +57,55 @@ class StoredFrame(msgspec.Struct, frozen=True):
     created_at: str
 
 
+# ``before`` is the number of the frame before on the same channel, 0 where the stored ones
+# tell. Frames that say the same on several channels share a payload.
 _APPEND = """
-WITH frames AS (
-    SELECT f.*, dense.first AS first
-    FROM unnest(%b::text[], %b::text[], %b::text[]) WITH ORDINALITY
-        AS f (channel, type, payload, number)
-    CROSS JOIN (SELECT coalesce(max(position), 0) AS first FROM ops.stream) AS dense
-), heads AS (
-    SELECT channel,
-        coalesce((SELECT max(s.position) FROM ops.stream AS s WHERE s.channel = c.channel), 0)
-            AS head
-    FROM (SELECT DISTINCT channel FROM frames) AS c
+WITH payloads AS MATERIALIZED (
+    SELECT number, payload::jsonb AS payload
+    FROM unnest(%b::text[]) WITH ORDINALITY AS p (payload, number)
 )
 INSERT INTO ops.stream (position, channel, previous, type, payload)
 SELECT
-    first + number,
-    channel,
-    coalesce(lag(first + number) OVER (PARTITION BY channel ORDER BY number), head),
-    type,
-    payload::jsonb
-FROM frames JOIN heads USING (channel)
-ORDER BY number
+    first + f.number,
+    f.channel,
+    CASE WHEN f.before > 0 THEN first + f.before ELSE coalesce(
+        (SELECT max(s.position) FROM ops.stream AS s WHERE s.channel = f.channel), 0) END,
+    f.type,
+    p.payload
+FROM (SELECT coalesce(max(position), 0) AS first FROM ops.stream) AS dense
+CROSS JOIN unnest(%b::text[], %b::text[], %b::int8[], %b::int8[]) WITH ORDINALITY
+    AS f (channel, type, payload, before, number)
+JOIN payloads AS p ON p.number = f.payload
+ORDER BY f.number
 RETURNING position
 """
+
+
+def appending(frames: Sequence[Frame]) -> Statement:
+    """The statement behind ``append``, for a transaction that holds ``STREAM``.
+
+    It answers with the positions.
+    """
+    payloads: dict[int, int] = {}
+    encoded: list[str] = []
+    last: dict[str, int] = {}
+    before: list[int] = []
+    for number, frame in enumerate(frames, 1):
+        if id(frame.payload) not in payloads:
+            encoded.append(msgspec.json.encode(frame.payload).decode())
+            payloads[id(frame.payload)] = len(encoded)
+        before.append(last.get(frame.channel, 0))
+        last[frame.channel] = number
+    return Statement(
+        _APPEND,
+        (
+            texts(encoded),
+            texts([frame.channel for frame in frames]),
+            texts([frame.type for frame in frames]),
+            numbers([payloads[id(frame.payload)] for frame in frames]),
+            numbers(before),
+        ),
+    )
 
 
 def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
@@ -93,14 +120,7 @@ def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
     if not frames:
         return []
     lock(conn, STREAM)
-    positions = execute(
-        conn,
-        _APPEND,
-        [frame.channel for frame in frames],
-        [frame.type for frame in frames],
-        [msgspec.json.encode(frame.payload).decode() for frame in frames],
-    )
-    return sorted(positions.scalars())
+    return sorted(run(conn, appending(frames)).scalars())
 
 
 def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:
