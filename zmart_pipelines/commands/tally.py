@@ -2,65 +2,182 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 import msgspec
 
 from zmart_pipelines.runtime.state import connected
 from zmart_pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    from zmart_pipelines.chain.reader import ChainReader
+    from zmart_pipelines.voting.bundle import Recount
+    from zmart_pipelines.voting.verification import Verified
+
 EXIT_WRONG, EXIT_UNREADABLE = 1, 2
+_GATEWAY_SECONDS = 20.0
+
+Get = Callable[[str], bytes]
 
 
 @click.command("verify-tally")
-@click.argument("cid")
-@click.option("--json", "as_json", is_flag=True, help="Print the recount as JSON.")
-def verify_tally(cid: str, as_json: bool) -> None:
-    """Recount the ballot bundle CID and compare it with the market's account.
+@click.argument("target", required=False)
+@click.option(
+    "--kind",
+    type=click.Choice(["proposal", "dispute"]),
+    help="Which vote of the market; default: its dispute where there was one.",
+)
+@click.option(
+    "--bundle",
+    "files",
+    type=click.Path(path_type=Path, exists=True),
+    help="File of the bundle, or folder with all its blocks; default: the local pin store.",
+)
+@click.option("--gateway", help="IPFS gateway to read the bundle from, https://…/ipfs/.")
+@click.option("--rpc-url", help="Solana RPC endpoint; default: SOLANA_RPC_URL.")
+@click.option("--program", help="Address of the program; default: PROGRAM_ID.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def verify_tally(
+    target: str | None,
+    kind: Any,
+    files: Path | None,
+    gateway: str | None,
+    rpc_url: str | None,
+    program: str | None,
+    as_json: bool,
+) -> None:
+    """Recount the ballots behind a submitted tally and compare with the chain.
+
+    TARGET is the bundle's CID, or the market (id in hex, or address), whose latest counts name
+    their bundle; with --bundle it may be left out. Needed are the bundle and an RPC endpoint,
+    nothing else of ours. Checked: every signature; that nobody counts twice; the sums; the
+    program and the chain; that the transaction which wrote the counts names this bundle; the
+    market's account; every vote cast on chain.
 
     \b
-    Exit codes: 0 every proof holds and the chain has these counts, 1 something is wrong,
-    2 the bundle or the chain cannot be read.
+    Exit codes: 0 all of it holds, 1 something is wrong, 2 the bundle or the chain cannot be
+    read.
 
     \b
     Example:
       zmart verify-tally QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG
+      zmart verify-tally --bundle ballots/ --rpc-url https://api.devnet.solana.com
     """
+    from zmart_pipelines.chain.connect import connect
     from zmart_pipelines.chain.reader import ChainReader
-    from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcError, RpcUnavailable
-    from zmart_pipelines.ipfs import PinError, pin_store
+    from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+    from zmart_pipelines.ipfs import PinError
+    from zmart_pipelines.submissions.markets import NoSuchMarket
     from zmart_pipelines.voting.bundle import BundleError, recount
+    from zmart_pipelines.voting.verification import verify
 
-    settings = connected(Settings())
+    settings = _settings(rpc_url, program)
     try:
-        found = recount(cid, pin_store(settings).get)
-        with RpcClient(settings.solana_rpc_url.get_secret_value(), settings.rpc_timeout) as rpc:
+        with connect(settings) as rpc:
             reader = ChainReader(rpc, settings.program)
-            account = reader.market(bytes.fromhex(found.market_id)).value
-    except (BundleError, PinError, RpcError, RpcUnavailable, RateLimited) as error:
-        click.echo(f"{cid}: {error}", err=True)
+            get, roots = _blocks(settings, files, gateway)
+            cid = _cid(target, roots, reader, kind)
+            found = recount(cid, get)
+            verified = verify(found, reader)
+    except BundleError as error:
+        click.echo(f"wrong: {error}", err=True)
+        raise SystemExit(EXIT_WRONG) from error
+    except (PinError, NoSuchMarket, RpcError, RpcUnavailable, RateLimited) as error:
+        click.echo(f"cannot be verified: {error}", err=True)
         raise SystemExit(EXIT_UNREADABLE) from error
-    problems = list(found.problems)
-    counted = (found.votes_for, found.votes_against)
-    if account is None:
-        problems.append("the market is not on chain")
-    else:
-        on_chain = (
-            (account.proposal_likes, account.proposal_dislikes)
-            if found.kind == "proposal"
-            else (account.dispute_agree, account.dispute_disagree)
-        )
-        if on_chain != counted:
-            problems.append(f"the chain has {on_chain[0]} for and {on_chain[1]} against")
+    problems = (*found.problems, *verified.problems)
     if as_json:
-        facts = msgspec.to_builtins(found) | {"problems": problems}
-        click.echo(msgspec.json.encode(facts).decode())
+        click.echo(msgspec.json.encode(_facts(found, verified)).decode())
     else:
-        click.echo(
-            f"{found.kind} of market {found.market_id}, round {found.round}: {counted[0]} for, "
-            f"{counted[1]} against, {found.from_chain} of them cast on chain"
-        )
-        for problem in problems:
-            click.echo(f"wrong: {problem}")
-        if not problems:
-            click.echo("every proof holds; the chain has the same counts")
+        _tell(found, verified)
     raise SystemExit(EXIT_WRONG if problems else 0)
+
+
+def _settings(rpc_url: str | None, program: str | None) -> Settings:
+    settings = connected(Settings())
+    given = {"solana_rpc_url": rpc_url, "program_id": program}
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    try:
+        return Settings.model_validate(
+            values | {name: value for name, value in given.items() if value is not None}
+        )
+    except ValueError as error:
+        raise click.UsageError(f"--program: {program} is no address") from error
+
+
+def _blocks(settings: Settings, files: Path | None, gateway: str | None) -> tuple[Get, list[str]]:
+    """Where blocks come from, and the roots among the files that were given."""
+    from zmart_pipelines.ipfs import pin_store
+    from zmart_pipelines.ipfs.blocks import FileBlocks, fetch
+    from zmart_pipelines.voting.bundle import roots
+
+    if files is not None:
+        read = FileBlocks(files)
+        return read.get, roots(read.blocks)
+    if gateway is not None:
+        address = gateway.rstrip("/") + "/"
+        return lambda cid: fetch(address, cid, _GATEWAY_SECONDS), []
+    return pin_store(settings).get, []
+
+
+def _cid(target: str | None, roots: list[str], reader: ChainReader, kind: Any) -> str:
+    """The root's CID, from the chain where only the market is named."""
+    from zmart_pipelines.ipfs import PinNotFound, is_cid_v0
+    from zmart_pipelines.submissions.markets import read_named
+    from zmart_pipelines.voting.verification import submissions
+
+    if target is None:
+        if len(roots) != 1:
+            raise click.UsageError(
+                f"name the CID or the market: --bundle holds {len(roots)} bundles"
+                if roots
+                else "name the bundle's CID or the market, or give --bundle with a bundle in it"
+            )
+        return roots[0]
+    if is_cid_v0(target):
+        return target
+    market = read_named(reader.rpc, reader.program, target, "confirmed")
+    if kind is None:
+        kind = "dispute" if market.dispute_total_votes else "proposal"
+    written = submissions(reader, market, kind)
+    if not written or written[-1].bundle_cid is None:
+        raise PinNotFound(
+            f"no {kind} counts of market {target} were written by a transaction that names a bundle"
+        )
+    return written[-1].bundle_cid
+
+
+def _facts(found: Recount, verified: Verified) -> dict[str, Any]:
+    facts: dict[str, Any] = msgspec.to_builtins(found)
+    facts["ballots"] = len(found.ballots)
+    facts["submission"] = msgspec.to_builtins(verified.submission)
+    facts["superseded"] = verified.superseded
+    facts["problems"] = [*found.problems, *verified.problems]
+    return facts
+
+
+def _tell(found: Recount, verified: Verified) -> None:
+    total = found.votes_for + found.votes_against
+    share = found.votes_for * 10_000 // total if total else 0
+    click.echo(
+        f"{found.kind} of market {found.market_id}, round {found.round}: {found.votes_for} for,"
+        f" {found.votes_against} against, {share} bps of {found.threshold_bps} needed;"
+        f" {len(found.ballots)} ballots, {found.from_chain} of them cast on chain"
+    )
+    if found.unbound:
+        click.echo(
+            f"{found.unbound} ballots are of older schemes: their signatures prove the wallet, but"
+            " not the choice"
+        )
+    if verified.submission is not None:
+        click.echo(f"written by {verified.submission.signature}, slot {verified.submission.slot}")
+    if verified.superseded is not None:
+        click.echo(f"later counts replaced these, by {verified.superseded}")
+    problems = (*found.problems, *verified.problems)
+    for problem in problems:
+        click.echo(f"wrong: {problem}")
+    if not problems:
+        click.echo("every proof holds; program, chain, transaction and account say the same")

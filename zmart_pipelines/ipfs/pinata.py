@@ -14,12 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import requests
 from pinata_python import pinning
 from pydantic import SecretStr
 
-from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0, is_cid_v0
+from zmart_pipelines.ipfs.blocks import fetch
 from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound
 
 GATEWAY = "https://gateway.pinata.cloud/ipfs/"
@@ -66,7 +65,7 @@ class PinataPinStore:
         try:
             return self._local.get(cid)
         except PinNotFound:
-            data = self._fetch(cid)
+            data = fetch(self._gateway, cid, self._timeout)
         self._local.pin(data)
         return data
 
@@ -88,23 +87,3 @@ class PinataPinStore:
 
     def _post(self, url: str, **arguments: Any) -> requests.Response:
         return requests.post(url, timeout=self._timeout, **arguments)
-
-    def _fetch(self, cid: str) -> bytes:
-        if not is_cid_v0(cid):
-            raise PinError(f"{cid[:64]!r} is no CIDv0")
-        data = bytearray()
-        try:
-            with httpx.stream("GET", self._gateway + cid, timeout=self._timeout) as answer:
-                if answer.status_code == httpx.codes.NOT_FOUND:
-                    raise PinNotFound(f"the gateway does not know {cid}")
-                if answer.status_code != httpx.codes.OK:
-                    raise PinError(f"the gateway answered {answer.status_code} for {cid}")
-                for chunk in answer.iter_bytes():
-                    data += chunk
-                    if len(data) > MAX_BLOCK:
-                        raise PinError(f"the gateway sent more than {MAX_BLOCK} bytes for {cid}")
-        except httpx.HTTPError as error:
-            raise PinError(f"the gateway could not be reached: {type(error).__name__}") from None
-        if cid_v0(bytes(data)) != cid:
-            raise PinError(f"the gateway sent other bytes than those of {cid}")
-        return bytes(data)

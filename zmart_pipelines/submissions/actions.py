@@ -13,11 +13,11 @@ from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.ids import MEMO_PROGRAM
 from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.voting.bundle import MEMO_PREFIX
 
 BASE_FEE = 5_000
 LEAST_UNITS = 20_000
 LEAST_UNIT_PRICE = 1_000
-MEMO_PREFIX = "zmart ballots "
 
 
 def instruction(

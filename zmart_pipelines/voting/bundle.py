@@ -9,7 +9,7 @@ is described in ``docs/ballots.md``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -30,6 +30,8 @@ from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally
 
 FORMAT = "zmart-ballots-1"
 PART_FORMAT = "zmart-ballots-part-1"
+# What stands before the CID in the submitting transaction's memo.
+MEMO_PREFIX = "zmart ballots "
 ELIGIBILITY: dict[Kind, str] = {"proposal": "any wallet", "dispute": "holders of shares"}
 
 
@@ -233,6 +235,19 @@ def _parts(ballots: Sequence[dict[str, Any]], block_size: int) -> list[bytes]:
 
 def _part(number: int, ballots: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"format": PART_FORMAT, "number": number, "ballots": list(ballots)}
+
+
+def roots(blocks: Mapping[str, bytes]) -> list[str]:
+    """The CIDs of those blocks that call themselves the root of a bundle."""
+    found = []
+    for cid, data in blocks.items():
+        try:
+            document = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            continue
+        if isinstance(document, dict) and document.get("format") == FORMAT:
+            found.append(cid)
+    return found
 
 
 def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
