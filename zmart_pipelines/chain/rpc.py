@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from solders.hash import Hash
@@ -84,6 +84,23 @@ class RpcClient(Pool):
     def block_height(self, commitment: Commitment) -> int:
         """The number of blocks below the node's newest; skipped slots do not count."""
         return self.read("getBlockHeight", [{"commitment": commitment}], int)
+
+    def blocks(
+        self,
+        first_slot: int,
+        last_slot: int,
+        commitment: Literal["confirmed", "finalized"] = "finalized",
+    ) -> list[int]:
+        """The slots with a block from first to last, inclusive, ascending.
+
+        The chain as this node has it at that commitment: what lies before the last of them and
+        is not among them was skipped. Ends early at a node that is behind.
+        """
+        return self.read("getBlocks", [first_slot, last_slot, {"commitment": commitment}], list[int])
+
+    def first_available_block(self) -> int:
+        """The lowest slot from which on the node has the history."""
+        return self.read("getFirstAvailableBlock", [], int)
 
     def latest_blockhash(self, commitment: Commitment) -> Blockhash:
         """A blockhash to sign with."""

@@ -8,21 +8,28 @@ whatever ends a backfill, the next one goes on where it stopped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from zmart_pipelines.chain.budget import BudgetedRpc
-from zmart_pipelines.chain.rpc import RpcClient, RpcError, SignatureInfo
+from zmart_pipelines.chain.rpc import (
+    RateLimited,
+    RpcClient,
+    RpcError,
+    RpcUnavailable,
+    SignatureInfo,
+)
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 from zmart_pipelines.ledger import coverage, finality, records
 from zmart_pipelines.ledger.ingest import in_transaction, ingest
 from zmart_pipelines.ledger.poll import CHUNK, missing
-from zmart_pipelines.ledger.reading import Unread, fetch, list_window
+from zmart_pipelines.ledger.reading import Anchor, Contradiction, Unread, fetch
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.windows import Window, windows
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.stream import announce
@@ -195,26 +202,42 @@ class _Work:
 
     def fill(self, first_slot: int, last_slot: int) -> None:
         """List a hole to its first slot, read what is not there, cover it as it is read."""
-        listed, _ = list_window(
-            self.rpc,
-            self.settings.program,
-            first_slot=first_slot,
-            last_slot=last_slot,
-            commitment="finalized",
-            min_context_slot=self.tip,
-            page_size=self.settings.poll_page_size,
-            before=self._anchor(last_slot),
-        )
-        self._tell(listed=self.state.listed + len(listed))
-        signatures = {row.signature for row in listed}
-        reached = first_slot
-        for start in range(0, len(listed) or 1, CHUNK):
-            chunk = listed[start : start + CHUNK]
-            following = listed[start + CHUNK : start + CHUNK + 1]
-            # All of a slot must be there before it is covered.
-            end = following[0].slot - 1 if following else last_slot
-            self._read(chunk, reached, end, signatures)
-            reached = max(reached, end + 1)
+        for window in self._windows(first_slot, last_slot):
+            listed = window.rows
+            self._tell(listed=self.state.listed + len(listed))
+            signatures = {row.signature for row in listed}
+            reached = window.first_slot
+            for start in range(0, len(listed) or 1, CHUNK):
+                chunk = listed[start : start + CHUNK]
+                following = listed[start + CHUNK : start + CHUNK + 1]
+                # All of a slot must be there before it is covered.
+                end = following[0].slot - 1 if following else window.last_slot
+                self._read(chunk, reached, end, signatures)
+                reached = max(reached, end + 1)
+
+    def _windows(self, first_slot: int, last_slot: int) -> Iterator[Window]:
+        """The hole's windows, the oldest first, from the nearest place that the node knows."""
+
+        def begin(anchor: Anchor | None) -> Iterator[Window]:
+            return windows(
+                self.rpc,
+                self.settings.program,
+                first_slot=first_slot,
+                last_slot=last_slot,
+                tip=self.tip,
+                page_size=self.settings.poll_page_size,
+                anchor=anchor,
+            )
+
+        found = begin(self._anchor(last_slot))
+        try:
+            oldest = next(found, None)
+        except Contradiction:
+            found = begin(None)
+            oldest = next(found, None)
+        if oldest is not None:
+            yield oldest
+            yield from found
 
     def _read(
         self,
@@ -253,28 +276,29 @@ class _Work:
         self.state = msgspec.structs.replace(self.state, **changes)
         self.progress(self.state)
 
-    def _anchor(self, last_slot: int) -> bytes | None:
+    def _anchor(self, last_slot: int) -> Anchor | None:
         """A transaction above the hole to begin the listing at; None for the tip.
 
-        A node that does not know it would list nothing, so it is asked first.
+        Between it and the hole lies another one, which a node that knows the first must list.
         """
+        nearest = select(func.min(_transactions.c.slot)).where(
+            _transactions.c.slot > last_slot,
+            _transactions.c.commitment == Commitment.FINALIZED.value,
+        )
         with self.engine.connect() as conn:
-            row = conn.execute(
-                select(_transactions.c.signature, _transactions.c.slot)
+            slot: int | None = conn.execute(nearest).scalar_one()
+            if slot is None:
+                return None
+            signature: bytes | None = conn.execute(
+                select(_transactions.c.signature)
                 .where(
-                    _transactions.c.slot > last_slot,
+                    _transactions.c.slot > slot,
                     _transactions.c.commitment == Commitment.FINALIZED.value,
                 )
-                .order_by(_transactions.c.slot, _transactions.c.index_in_block)
+                .order_by(_transactions.c.slot)
                 .limit(1)
-            ).one_or_none()
-        if row is None:
-            return None
-        (status,) = self.rpc.signature_statuses([row.signature], search_history=True).value
-        if status is None or (status.slot, status.commitment) != (row.slot, "finalized"):
-            return None
-        signature: bytes = row.signature
-        return signature
+            ).scalar_one_or_none()
+        return None if signature is None else Anchor(signature, slot)
 
     def _fetch(self, wanted: Sequence[Wanted]) -> tuple[list[RawTransaction], list[Unread]]:
         """Read transactions, by the page where the endpoint can, else one by one."""
@@ -310,9 +334,10 @@ class _Work:
                 bodies += page
                 if token is None:
                     break
-        except RpcError as error:
-            if error.transient:
-                raise
+        except RateLimited:
+            raise
+        except (RpcError, RpcUnavailable) as error:
+            # Not offered, not in the plan (403), or not now: the ordinary way decides.
             _log.info("reading transactions one by one: %s", error)
             self._offers_bulk = False
         listed = {(signature, slot) for signature, slot, _ in wanted}

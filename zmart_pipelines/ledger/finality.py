@@ -1,4 +1,4 @@
-"""What a finalized window leaves out does not count; what only a webhook said is looked up."""
+"""What the chain leaves out does not count; what only a webhook said is looked up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, select
 
-from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger import coverage
 from zmart_pipelines.ledger.ingest import in_transaction, ingest, withdraw
@@ -49,6 +49,45 @@ def withdraw_absent(
     )
     absent = [(row.signature, row.digest) for row in rows if row.signature not in listed]
     return withdraw(conn, absent, program)
+
+
+def withdraw_skipped(
+    engine: Engine,
+    rpc: RpcClient,
+    settings: Settings,
+    first_slot: int,
+    last_slot: int,
+    listed: Collection[SignatureInfo],
+) -> IngestResult:
+    """Orphan what lies in a slot that the confirmed chain turned out to have skipped.
+
+    Before it is finalized, but no guess: a chain that goes on behind a slot without a block
+    there does not hold the slot's transactions. What a listing leaves out of a slot that is
+    there waits for the finalized window, since nodes list late.
+
+    :param listed: the closed window of signatures from first to last slot at confirmed.
+    """
+    there = {(row.signature, row.slot) for row in listed}
+    with engine.connect() as conn:
+        rows = conn.execute(
+            select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot).where(
+                _transactions.c.slot.between(first_slot, last_slot),
+                _transactions.c.commitment.in_(_UNFINAL),
+            )
+        ).all()
+    absent = [row for row in rows if (row.signature, row.slot) not in there]
+    if not absent:
+        return IngestResult()
+    blocks = set(rpc.blocks(min(row.slot for row in absent), last_slot, "confirmed"))
+    newest = max(blocks, default=-1)
+    keys: list[Key] = [
+        (row.signature, row.digest)
+        for row in absent
+        if row.slot < newest and row.slot not in blocks
+    ]
+    if not keys:
+        return IngestResult()
+    return in_transaction(engine, lambda conn: withdraw(conn, keys, settings.program))
 
 
 def settle_reported(

@@ -7,6 +7,7 @@ transaction after which everything in them is there.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -18,8 +19,10 @@ from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger import coverage, finality, records
 from zmart_pipelines.ledger.ingest import in_transaction, ingest
 from zmart_pipelines.ledger.reading import Unread, fetch, list_window
+from zmart_pipelines.ledger.recall import recall
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.windows import Window, windows
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.stream import announce
@@ -38,6 +41,7 @@ class PollReport(msgspec.Struct, frozen=True):
 
     :ivar first_slot: where it began; ``last_slot`` the node's confirmed slot.
     :ivar listed: signatures in between; ``fetched`` those that had to be read.
+    :ivar withdrawn: readings of slots that the chain turned out to have skipped.
     :ivar complete: whether all that was listed has been read.
     """
 
@@ -46,13 +50,16 @@ class PollReport(msgspec.Struct, frozen=True):
     listed: int
     fetched: int
     unread: int
+    withdrawn: int
     complete: bool
     result: IngestResult
 
 
 class WindowReport(msgspec.Struct, frozen=True):
-    """One finalized window, from ``first_slot`` to ``last_slot`` (both covered now).
+    """One finalized reading, from ``first_slot`` to ``last_slot`` (both covered now).
 
+    :ivar listed: signatures in between; ``fetched`` those that had to be read. ``recalled``
+        had been read at confirmed and are listed just so.
     :ivar holes: between covered ranges, after this window.
     :ivar gaps: opened for listed transactions that could not be read.
     :ivar gaps_closed: of those that earlier windows left open.
@@ -63,6 +70,7 @@ class WindowReport(msgspec.Struct, frozen=True):
     last_slot: int
     listed: int
     fetched: int
+    recalled: int
     gaps: int
     gaps_closed: int
     settled: int
@@ -95,6 +103,10 @@ def poll_confirmed(
     wanted = missing(engine, listed, Commitment.CONFIRMED)
     answers = fetch(rpc, program, wanted, "confirmed", seconds=seconds)
     taken = _take(engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings)
+    skipped = IngestResult()
+    if closed:
+        skipped = finality.withdraw_skipped(engine, rpc, settings, first, tip, listed)
+        announce(settings.redis_url.get_secret_value(), skipped.positions)
     # A window too long to close is left to the finalized reader, which pages to its end.
     if taken.late == 0:
         with engine.begin() as conn:
@@ -105,58 +117,93 @@ def poll_confirmed(
         listed=len(listed),
         fetched=taken.read,
         unread=len(taken.unread),
+        withdrawn=skipped.orphaned,
         complete=closed and taken.late == 0 and not taken.unread,
-        result=taken.result,
+        result=taken.result.with_(skipped),
     )
 
 
 def read_finalized_window(engine: Engine, rpc: RpcClient, settings: Settings) -> WindowReport:
     """Read everything from the cursor to the finalized slot, and cover it.
 
-    Also retries what earlier windows could not read, and looks up readings that only a
-    webhook has told of. Idempotent; a failure in between leaves the cursor where it was.
+    Long histories in windows of bounded size, each committed with its coverage. Also retries
+    what earlier windows could not read, and looks up readings that only a webhook has told of.
+    Idempotent; a failure in between leaves the cursor after the last whole window.
     """
-    program = settings.program
     closed = retry_gaps(engine, rpc, settings)
     settled, looked_up = finality.settle_reported(engine, rpc, settings)
+    announce(settings.redis_url.get_secret_value(), settled.positions)
     tip = rpc.slot("finalized")
     with engine.connect() as conn:
         stands = coverage.cursor(conn, "finalized")
     first = 0 if stands is None else max(0, min(stands + 1, tip) - OVERLAP)
-    rows, _ = list_window(
+    done: list[_Covered] = []
+    for window in windows(
         rpc,
-        program,
+        settings.program,
         first_slot=first,
-        commitment="finalized",
-        min_context_slot=tip,
+        last_slot=tip,
+        tip=tip,
         page_size=settings.poll_page_size,
-    )
-    listed = [row for row in rows if row.slot <= tip]
-    wanted = missing(engine, listed, Commitment.FINALIZED)
-    answers = fetch(rpc, program, wanted, "finalized")
-    taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
-
-    def close(conn: Connection) -> IngestResult:
-        records.open_gaps(conn, taken.gaps)
-        coverage.cover(conn, first, tip)
-        coverage.advance(conn, "finalized", tip)
-        return finality.withdraw_absent(
-            conn, first, tip, {row.signature for row in listed}, program
-        )
-
-    last = settled.with_(in_transaction(engine, close))
-    announce(settings.redis_url.get_secret_value(), last.positions)
+    ):
+        done.append(_cover(engine, rpc, settings, window))
+        if len(done) == 1:
+            first = window.first_slot
     with engine.connect() as conn:
         ranges = health.coverage(conn)
+    result = settled
+    for one in done:
+        result = result.with_(one.result)
     return WindowReport(
         first_slot=first,
         last_slot=tip,
-        listed=len(listed),
-        fetched=taken.read,
-        gaps=len(taken.gaps),
+        listed=sum(one.listed for one in done),
+        fetched=sum(one.fetched for one in done),
+        recalled=sum(one.recalled for one in done),
+        gaps=sum(one.gaps for one in done),
         gaps_closed=closed,
         settled=looked_up,
         holes=max(0, len(ranges) - 1),
+        result=result,
+    )
+
+
+class _Covered(msgspec.Struct, frozen=True):
+    """What one window brought; the fields are those of the report."""
+
+    listed: int
+    fetched: int
+    recalled: int
+    gaps: int
+    result: IngestResult
+
+
+def _cover(engine: Engine, rpc: RpcClient, settings: Settings, window: Window) -> _Covered:
+    """Read what is not there of a window, then cover it and move the cursor behind it."""
+    recalled = recall(engine, window.rows)
+    held = {one.signature for one in recalled}
+    wanted = [
+        one for one in missing(engine, window.rows, Commitment.FINALIZED) if one[0] not in held
+    ]
+    answers = itertools.chain(recalled, fetch(rpc, settings.program, wanted, "finalized"))
+    taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+    listed = {row.signature for row in window.rows}
+
+    def close(conn: Connection) -> IngestResult:
+        records.open_gaps(conn, taken.gaps)
+        coverage.cover(conn, window.first_slot, window.last_slot)
+        coverage.advance(conn, "finalized", window.last_slot)
+        return finality.withdraw_absent(
+            conn, window.first_slot, window.last_slot, listed, settings.program
+        )
+
+    last = in_transaction(engine, close)
+    announce(settings.redis_url.get_secret_value(), last.positions)
+    return _Covered(
+        listed=len(listed),
+        fetched=taken.read - len(recalled),
+        recalled=len(recalled),
+        gaps=len(taken.gaps),
         result=taken.result.with_(last),
     )
 
@@ -189,7 +236,7 @@ def missing(
 ) -> list[tuple[bytes, int | None, int | None]]:
     """What must be read of a listing: what is not there, not so settled, or elsewhere.
 
-    What was read before it was finalized is read again: until then it may have moved.
+    What was read before it was finalized counts as missing: until then it may have moved.
     """
     if not listed:
         return []

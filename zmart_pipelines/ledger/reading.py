@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.rpc import RpcClient, RpcError, SignatureInfo
+from zmart_pipelines.chain.rpc import RpcClient, RpcError, RpcUnavailable, SignatureInfo
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 
 Level = Literal["confirmed", "finalized"]
@@ -28,6 +28,22 @@ class Unread(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Contradiction(RpcUnavailable):
+    """A node does not list what was listed before; another one may, or it itself later."""
+
+
+class Anchor(NamedTuple):
+    """Where a listing goes on, or begins below the tip.
+
+    A node answers nothing, and no error, about what lies before a signature that it does not
+    know. So an anchor names what must follow.
+    """
+
+    before: bytes
+    slot: int | None
+    """Of the next rows one is of this slot or later; None where nothing is known of them."""
+
+
 def list_window(
     rpc: RpcClient,
     program: Pubkey,
@@ -38,7 +54,7 @@ def list_window(
     page_size: int,
     max_pages: int | None = None,
     last_slot: int | None = None,
-    before: bytes | None = None,
+    anchor: Anchor | None = None,
 ) -> tuple[list[SignatureInfo], bool]:
     """The signatures from the tip down to ``first_slot``, in the chain's order.
 
@@ -46,20 +62,21 @@ def list_window(
     not promise an order inside a slot. ``min_context_slot`` refuses a node that is behind.
 
     :param last_slot: leaves out what is newer.
-    :param before: begins below this signature instead of the tip. It must be finalized, in a
-        slot above ``last_slot``, and known to the node, which answers nothing otherwise.
+    :param anchor: begins there instead of at the tip.
     :returns: the signatures, and whether the window is closed: False only when ``max_pages``
         were read before its end.
+    :raises Contradiction: where the node contradicts what was listed before.
     """
     found: dict[bytes, SignatureInfo] = {}
     pages = 0
     while True:
-        page = rpc.signatures_for_address(
+        page = list_page(
+            rpc,
             program,
-            before=before,
-            limit=page_size,
+            anchor,
             commitment=commitment,
             min_context_slot=min_context_slot,
+            page_size=page_size,
         )
         found |= {
             row.signature: row
@@ -69,15 +86,46 @@ def list_window(
         closed = len(page) < page_size or page[-1].slot < first_slot
         pages += 1
         if closed or pages == max_pages:
-            return sorted(found.values(), key=_order), closed
-        before = _turn(page)
+            return in_order(found.values()), closed
+        anchor = turn(page)
 
 
-def _turn(page: Sequence[SignatureInfo]) -> bytes:
+def list_page(
+    rpc: RpcClient,
+    program: Pubkey,
+    anchor: Anchor | None,
+    *,
+    commitment: Level,
+    min_context_slot: int,
+    page_size: int,
+) -> list[SignatureInfo]:
+    """One page of a listing, newest first, from the anchor (None: the tip) down.
+
+    :raises Contradiction: where what the anchor promises does not follow.
+    """
+    page = rpc.signatures_for_address(
+        program,
+        before=None if anchor is None else anchor.before,
+        limit=page_size,
+        commitment=commitment,
+        min_context_slot=min_context_slot,
+    )
+    promised = None if anchor is None else anchor.slot
+    if promised is not None and (not page or page[0].slot < promised):
+        raise Contradiction("getSignaturesForAddress: the node does not list what was listed")
+    return page
+
+
+def turn(page: Sequence[SignatureInfo]) -> Anchor:
     """Where the next page begins: behind the last slot that is surely whole."""
     edge = page[-1].slot
     whole = [row for row in page if row.slot > edge]
-    return whole[-1].signature if whole else page[-1].signature
+    return Anchor(whole[-1].signature, edge) if whole else Anchor(page[-1].signature, None)
+
+
+def in_order(rows: Iterable[SignatureInfo]) -> list[SignatureInfo]:
+    """Rows of a listing in the chain's order."""
+    return sorted(rows, key=_order)
 
 
 def _order(row: SignatureInfo) -> tuple[int, int]:

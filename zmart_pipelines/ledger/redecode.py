@@ -8,11 +8,10 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select, update
 
-from zmart_pipelines.chain import base58
-from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.ledger import projection, records, rows
 from zmart_pipelines.ledger.decode import Reading, address_of, decode, readable
 from zmart_pipelines.ledger.ingest import in_transaction
+from zmart_pipelines.ledger.recall import as_read
 from zmart_pipelines.ledger.sources import Commitment
 from zmart_pipelines.program.events import event_name
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets
@@ -30,13 +29,6 @@ class RedecodeReport(msgspec.Struct, frozen=True):
     markets: frozenset[bytes]
 
 
-class _StoredInstruction(msgspec.Struct):
-    index: int
-    inner_index: int | None
-    accounts: list[str]
-    data: str
-
-
 def redecode(engine: Engine, program: Pubkey) -> RedecodeReport:
     """Decode every quarantined event anew; what can be read now joins its market."""
 
@@ -47,7 +39,7 @@ def redecode(engine: Engine, program: Pubkey) -> RedecodeReport:
         decoded = 0
         markets: set[bytes] = set()
         for row in quarantined:
-            reading = decode(_raw(row), program)
+            reading = decode(as_read(row), program)
             decoded += _release(conn, reading, row.log_index, markets)
             if reading.gap is None:
                 records.close_gaps(conn, [reading.signature], ["incomplete"])
@@ -73,28 +65,6 @@ def _quarantined(conn: Connection) -> list[Any]:
                 _events.c.commitment != Commitment.ORPHANED.value,
             )
         )
-    )
-
-
-def _raw(row: Any) -> RawTransaction:
-    """The transaction as it was read, from what is kept of it."""
-    return RawTransaction(
-        signature_text=base58.encode(row.signature),
-        slot=row.slot,
-        index_in_block=row.index_in_block,
-        block_time=row.block_time,
-        error=row.error,
-        fee=row.fee,
-        logs=msgspec.json.decode(row.logs, type=list[str]),
-        instructions=[
-            ProgramInstruction(
-                one.index,
-                one.inner_index,
-                one.accounts,
-                bytes.fromhex(one.data),
-            )
-            for one in msgspec.convert(row.instructions, list[_StoredInstruction])
-        ],
     )
 
 
