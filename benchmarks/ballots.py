@@ -176,7 +176,7 @@ class _Processes(NamedTuple):
 
 
 def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _times(pid: int) -> tuple[int, float]:

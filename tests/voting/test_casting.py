@@ -1,5 +1,6 @@
 """Ballots on a real Postgres, with the API's rights."""
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +22,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.tables import community, voting
-from zmart_pipelines.voting import judging, tallies
+from zmart_pipelines.voting import casting, judging, tallies
 from zmart_pipelines.voting.ballot import SignedBallot
 from zmart_pipelines.voting.casting import (
     BallotConflict,
@@ -203,6 +204,79 @@ def test_nothing_stays_of_a_ballot_that_came_too_late(
             cast(conn, ballot(market, wallet(1)), SETTINGS)
         conn.commit()  # a caller that forgets to roll back
     assert count(api) == 0
+
+
+def test_each_ballot_of_a_batch_is_judged_by_itself(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    one, two, frozen = (add_market(ingest, number) for number in (1, 2, 3))
+    active = add_market(ingest, 4, MarketState.ACTIVE)
+    stored = vote(api, ballot(one, wallet(1), key="k"))
+    repeated = ballot(one, wallet(2))
+    vote(api, repeated)
+    vote(api, ballot(frozen, wallet(3)))
+    close(pipelines, frozen)
+    batch = [
+        ballot(one, wallet(4)),
+        ballot(one, wallet(1), False),
+        repeated,
+        ballot(two, wallet(5), False),
+        ballot(frozen, wallet(6)),
+        ballot(active, wallet(7)),
+        ballot(market_id(404), wallet(8)),
+        msgspec.structs.replace(ballot(two, wallet(9)), signature=bytes(64)),
+        msgspec.structs.replace(ballot(two, wallet(10)), idempotency_key="a\nb"),
+        ballot(two, wallet(11)),
+    ]
+    with api.begin() as conn:
+        outcomes = casting.cast_all(conn, batch, SETTINGS)
+    kinds = [type(outcome).__name__ for outcome in outcomes]
+    assert kinds == [
+        *("Stored", "BallotConflict", "Stored", "Stored", "VotingClosed", "BallotRejected"),
+        *("UnknownMarket", "BallotRejected", "BallotRejected", "Stored"),
+    ]
+    fresh = [outcomes[number] for number in (0, 3, 9)]
+    counts = {
+        outcome.ballot.wallet: (outcome.votes_for, outcome.votes_against)
+        for outcome in fresh
+        if isinstance(outcome, Stored) and not outcome.repeated
+    }
+    assert counts[batch[0].wallet] == (3, 0)
+    # In the order in which they were stored, which is that of the wallets.
+    second = sorted((batch[3].wallet, batch[9].wallet))
+    assert counts[batch[3].wallet] == ((0, 1) if second[0] == batch[3].wallet else (1, 1))
+    assert isinstance(outcomes[1], BallotConflict)
+    assert outcomes[1].stored == stored.ballot
+    assert isinstance(outcomes[2], Stored)
+    assert outcomes[2].repeated
+    with api.connect() as conn:
+        positions = [frame.position for frame in stream.read_after(conn, 3)]
+        assert tallies.faults(conn) == []
+    assert sorted(p for outcome in fresh for p in outcome.positions) == positions  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="one ballot of a wallet"), api.begin() as conn:
+        casting.cast_all(conn, [ballot(one, wallet(20)), ballot(two, wallet(20))], SETTINGS)
+
+
+def test_batches_that_share_markets_and_wallets_do_not_block_each_other(
+    api: Engine, ingest: Engine
+) -> None:
+    """Many batches at once, each with the same wallets in markets in another order."""
+    markets = [add_market(ingest, number) for number in range(1, 9)]
+    voters = [wallet(number) for number in range(1, 13)]
+
+    def attempt(number: int) -> int:
+        dice = random.Random(number)
+        chosen = dice.sample(voters, 8)
+        batch = [ballot(dice.choice(markets), one, key=str(dice.randrange(3))) for one in chosen]
+        with api.begin() as conn:
+            outcomes = casting.cast_all(conn, batch, SETTINGS)
+        return sum(isinstance(one, Stored) and not one.repeated for one in outcomes)
+
+    with ThreadPoolExecutor(6) as pool:
+        stored = sum(pool.map(attempt, range(40)))
+    assert stored == count(api) > 20
+    with api.connect() as conn:
+        assert tallies.faults(conn) == []
 
 
 def test_one_wallet_at_once_votes_once(api: Engine, ingest: Engine) -> None:

@@ -24,8 +24,8 @@ from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting
 from zmart_pipelines.voting import looking, tallies
-from zmart_pipelines.voting.ballot import verify
-from zmart_pipelines.voting.casting import BallotConflict, VotingClosed, cast
+from zmart_pipelines.voting.ballot import SignedBallot, verify
+from zmart_pipelines.voting.casting import BallotConflict, Stored, VotingClosed, cast, cast_all
 
 
 def record(voter: int, choice: bool, kind: VoteKind = VoteKind.PROPOSAL) -> VoteRecord:
@@ -297,3 +297,48 @@ def test_a_ballot_is_counted_or_refused(
         rows = conn.execute(select(func.count()).select_from(voting.ballots)).scalar_one()
         assert tallies.faults(conn) == []
     assert rows == len(accepted) == frozen.tally.total
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_batches_race_freezes(api: Engine, ingest: Engine, pipelines: Engine, seed: int) -> None:
+    """Batches over several markets race the freezes of these; no ballot of a frozen market is
+    lost or added, and those of the markets beside it go on being taken.
+    """
+    markets = [add_market(ingest, number) for number in range(1, 5)]
+    dice = random.Random(seed)
+    ballots = [ballot(dice.choice(markets), wallet(n), dice.random() < 0.7) for n in range(1, 201)]
+    batches = [ballots[start : start + 8] for start in range(0, len(ballots), 8)]
+    accepted: dict[bytes, set[bytes]] = {market: set() for market in markets}
+    frozen: dict[bytes, tallies.FrozenTally] = {}
+    refused = 0
+    going = threading.Semaphore(0)
+
+    def attempt(batch: list[SignedBallot]) -> int:
+        with api.begin() as conn:
+            outcomes = cast_all(conn, batch, SETTINGS)
+        for signed, outcome in zip(batch, outcomes, strict=True):
+            assert isinstance(outcome, Stored | VotingClosed)
+            if isinstance(outcome, Stored):
+                accepted[signed.market_id].add(signed.wallet)
+        going.release()
+        return sum(isinstance(outcome, VotingClosed) for outcome in outcomes)
+
+    def freeze_one_after_another() -> None:
+        for market in markets[:3]:
+            for _ in range(5):
+                going.acquire(timeout=20)
+            frozen[market] = freeze(pipelines, market)
+
+    with ThreadPoolExecutor(5) as pool:
+        freezing = pool.submit(freeze_one_after_another)
+        refused = sum(pool.map(attempt, batches))
+        freezing.result(20)
+    for market, tally in frozen.items():
+        assert {one.wallet for one in tally.ballots} == accepted[market]
+    assert sum(map(len, accepted.values())) + refused == len(ballots)
+    assert len(accepted[markets[3]]) == sum(one.market_id == markets[3] for one in ballots)
+    assert refused > 0
+    with pipelines.connect() as conn:
+        rows = conn.execute(select(func.count()).select_from(voting.ballots)).scalar_one()
+        assert tallies.faults(conn) == []
+    assert rows == sum(map(len, accepted.values()))
