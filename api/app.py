@@ -14,6 +14,7 @@ from api.ballot_box import BallotBox
 from api.bodies import MAX_BODY, StrictRequest
 from api.chain import Chain
 from api.database import Database
+from api.intake import Intake
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
 from api.routes import HANDLERS, webhooks
@@ -31,13 +32,14 @@ def create_app(settings: Settings) -> Litestar:
     """The API on these settings. It starts without Postgres and Redis and waits for them."""
     database = Database(settings)
     hub = Hub(database, settings)
+    intake = Intake(hub, settings)
     door = Door(settings)
     chain = Chain(settings)
 
     @contextlib.asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         try:
-            async with hub.running():
+            async with hub.running(), intake.running():
                 yield
         finally:
             database.close()
@@ -59,6 +61,7 @@ def create_app(settings: Settings) -> Litestar:
             "settings": shared(settings),
             "database": shared(database),
             "hub": shared(hub),
+            "intake": shared(intake),
             "ballot_box": shared(BallotBox(database, hub, settings)),
             "door": shared(door),
             "chain": shared(chain),

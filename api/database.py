@@ -1,9 +1,8 @@
 """How asynchronous handlers use the synchronous domain: bounded threads, one engine a role.
 
 Reads use the role that can only read; users' writes the role under row-level security,
-with the wallet that signed set in the transaction; deliveries the role that may write the
-ledger. Deliveries have threads of their own, so that a flood of them leaves the reads
-alone.
+with the wallet that signed set in the transaction. Deliveries have an engine and threads of
+their own (``api.intake``), so that a flood of them leaves the reads alone.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, act_as, engine
 
 T = TypeVar("T")
 
-# Ingesting takes turns at the stream's lock anyway; one more thread receives meanwhile.
-INGEST_THREADS = 2
 READ_SECONDS = 10.0
 
 
@@ -31,12 +28,10 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         url = settings.database_url.get_secret_value()
         size = settings.api_threads
-        self.ingest_engine = engine(Role.INGEST, url, pool_size=INGEST_THREADS)
         self._read = engine(Role.READ, url, pool_size=size, statement_timeout=READ_SECONDS)
         self._write = engine(Role.API, url, pool_size=size + 1)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="database")
         self._ballot_thread = ThreadPoolExecutor(1, thread_name_prefix="ballots")
-        self._ingest_threads = ThreadPoolExecutor(INGEST_THREADS, thread_name_prefix="ingest")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """``work`` on a read-only snapshot: all its statements see the same state."""
@@ -71,10 +66,6 @@ class Database:
 
         return await self._run(self._ballot_thread, run)
 
-    async def ingest(self, work: Callable[[Engine], T]) -> T:
-        """``work`` with the engine that may write the ledger, in a thread for deliveries."""
-        return await self._run(self._ingest_threads, lambda: work(self.ingest_engine))
-
     async def in_thread(self, work: Callable[[], T]) -> T:
         """``work``, which blocks on something other than Postgres, in one of the threads."""
         return await self._run(self._threads, work)
@@ -84,7 +75,7 @@ class Database:
 
     def close(self) -> None:
         """Wait for what is running, then close every connection."""
-        for threads in (self._threads, self._ballot_thread, self._ingest_threads):
+        for threads in (self._threads, self._ballot_thread):
             threads.shutdown(wait=True, cancel_futures=True)
-        for made in (self._read, self._write, self.ingest_engine):
+        for made in (self._read, self._write):
             made.dispose()

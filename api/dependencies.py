@@ -13,6 +13,7 @@ from api.ballot_box import BallotBox
 from api.chain import Chain
 from api.database import Database
 from api.errors import ErrorBody
+from api.intake import Intake
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
 from zmart_pipelines.ipfs import PinStore
@@ -22,6 +23,7 @@ TheDatabase: TypeAlias = NamedDependency[Database]
 TheSettings: TypeAlias = NamedDependency[Settings]
 TheBallotBox: TypeAlias = NamedDependency[BallotBox]
 TheHub: TypeAlias = NamedDependency[Hub]
+TheIntake: TypeAlias = NamedDependency[Intake]
 TheDoor: TypeAlias = NamedDependency[Door]
 TheChain: TypeAlias = NamedDependency[Chain]
 ThePins: TypeAlias = NamedDependency[PinStore]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import shapes
+from api import senders, shapes
 from api.database import Database
 from api.dependencies import TheDatabase, TheSettings, failures, operation
 from api.errors import not_found
@@ -173,7 +173,7 @@ async def webhooks(settings: TheSettings, database: TheDatabase) -> Response[Web
             status="ok" if ready else "error",
             service="zmart-event-indexer",
             database="ok" if ready else "down",
-            webhooks="on" if settings.helius_webhook_secret is not None else "off",
+            webhooks="on" if senders.enabled(settings) else "off",
             timestamp=_now(),
         ),
         status_code=200 if ready else 503,

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import httpx
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 
 from api.app import create_app
 from tests.api.conftest import SECRET
-from tests.api.payloads import mutated, raw
+from tests.api.payloads import enhanced, mutated, raw
 from tests.fixtures.ports import free_port
 from tests.ledger.recorded import Recorder
+from zmart_pipelines.chain.enhanced import read_hints
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
-from zmart_pipelines.ledger import deliveries
+from zmart_pipelines.ledger import deliveries, hints
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.tables import metadata
 
 Client = TestClient[Litestar]
 URL = "/api/webhooks/helius"
+SIGNED = "x-helius-signature"
+HMAC_KEY = "older-" + "k" * 40
 GOOD = {"Authorization": SECRET, "Content-Type": "application/json"}
 
 
@@ -50,6 +58,15 @@ def deliver(client: Client, content: Any, headers: dict[str, str] | None = None)
     """POST a body."""
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
     return client.post(URL, content=data, headers=GOOD if headers is None else headers)
+
+
+def everything(db: Engine) -> dict[str, int]:
+    """How many rows every table has."""
+    with db.connect() as conn:
+        return {
+            table.fullname: conn.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        }
 
 
 def counts(db: Engine) -> dict[str, int]:
@@ -179,6 +196,70 @@ def test_size_kind_and_encoding(client: Client, ledger: Engine, api_settings: Se
     assert counts(ledger)["chain.deliveries"] == 0
 
 
+@contextmanager
+def held(database: str, table: str) -> Iterator[None]:
+    """Nobody else writes the table meanwhile."""
+    owner = engine(Role.OWNER, database)
+    with owner.begin() as conn:
+        conn.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
+        yield
+    owner.dispose()
+
+
+def test_the_answer_does_not_wait_for_a_slow_ledger(
+    api_settings: Settings, database: str, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    settings = Settings(**api_settings.model_dump() | {"webhook_answer_seconds": 0.3})
+    with TestClient(create_app(settings)) as client:
+        with held(database, "chain.transactions"):
+            begun = time.monotonic()
+            told = deliver(client, body(history)).json()
+            assert time.monotonic() - begun < 1
+            assert (told["pending"], told["newEvents"]) == (True, 0)
+            assert counts(ledger)["chain.deliveries"] == 1
+        # It was under way all the time, and ends without another word from anybody.
+        deadline = time.monotonic() + 10
+        while counts(ledger)["chain.transactions"] < len(history):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_what_cannot_be_stored_in_time_is_to_be_sent_again(
+    api_settings: Settings, database: str, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    settings = Settings(**api_settings.model_dump() | {"webhook_answer_seconds": 0.3})
+    with TestClient(create_app(settings)) as client:
+        with held(database, "chain.deliveries"):
+            for _ in range(4):
+                begun = time.monotonic()
+                answer = deliver(client, body(history))
+                assert time.monotonic() - begun < 1
+                assert answer.status_code == 503
+                assert int(answer.headers["retry-after"]) > 0
+        assert deliver(client, body(history)).status_code == 200
+        assert counts(ledger)["chain.transactions"] == len(history)
+
+
+def test_a_large_delivery_lets_others_pass(api_settings: Settings, ledger: Engine) -> None:
+    recorder = Recorder()
+    market_id = recorder.create(1)
+    recorder.open(market_id)
+    for number in range(120):
+        recorder.buy(market_id, recorder.users[number % 3])
+    told = recorder.told
+    settings = Settings(**api_settings.model_dump() | {"webhook_inline_transactions": 5})
+    with TestClient(create_app(settings)) as client:
+        large = deliver(client, body(told[:-1])).json()
+        small = deliver(client, body(told[-1:])).json()
+        left = len(told) - counts(ledger)["chain.transactions"]
+        assert (large["pending"], small["pending"]) == (True, False)
+        assert left > 5, "the small one did not wait for the end of the large one"
+        deadline = time.monotonic() + 10
+        while counts(ledger)["chain.transactions"] < len(told):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 async def storm(
     app: Litestar, requests: list[tuple[bytes, list[tuple[bytes, bytes]]]]
 ) -> list[int]:
@@ -204,23 +285,34 @@ async def storm(
 
 
 def _malformed(history: list[RawTransaction], number: int) -> list[bytes]:
-    """Bodies that are no payload any more."""
+    """Bodies that are no payload any more, raw or enhanced."""
     dice = random.Random(5)
     good = body(history)
+    told: list[dict[str, Any]] = json.loads(enhanced(*(one.signature for one in history)))
     found: list[bytes] = [b"", b"{", b"null", b"5", b'"x"', b"[null]", b"[[]]", b"[" * 100_000]
     while len(found) < number:
-        broken = mutated(dice.sample(good, 2), dice)
-        try:
-            from_helius(broken, DEFAULT_PROGRAM_ID)
-        except PayloadError:
+        kind = told if len(found) % 5 == 0 else good
+        broken = mutated(dice.sample(kind, 2), dice)
+        if not _acceptable(broken):
             found.append(broken)
     return found
 
 
+def _acceptable(content: bytes) -> bool:
+    try:
+        from_helius(content, DEFAULT_PROGRAM_ID)
+    except PayloadError:
+        return read_hints(content) is not None
+    return True
+
+
 def _forged(history: list[RawTransaction], number: int) -> list[list[tuple[bytes, bytes]]]:
-    """Headers that are not the accepted value."""
+    """Headers that are not the accepted value, nor the signature of the body."""
     dice = random.Random(6)
     secret = SECRET.encode()
+    content = json.dumps(body(history)).encode()
+    right = signed(content)[SIGNED].encode()
+    name = SIGNED.encode()
     fixed: list[list[tuple[bytes, bytes]]] = [
         [],
         [(b"authorization", b"")],
@@ -232,28 +324,88 @@ def _forged(history: list[RawTransaction], number: int) -> list[list[tuple[bytes
         [(b"authorization", secret), (b"authorization", b"other")],
         [(b"authorization", b"other"), (b"authorization", secret)],
         [(b"authorization", secret), (b"authorization", secret)],
-        [(b"x-helius-signature", secret)],
+        [(b"authorization", HMAC_KEY.encode())],
+        [(b"authorization", right)],
+        [(name, secret)],
+        [(name, b"")],
+        [(name, b"\xff" * 64)],
+        [(name, right[:-1])],
+        [(name, b"sha256=" + right)],
+        [(name, right), (name, right)],
+        # Of the same values, but not of these bytes.
+        [(name, signed(json.dumps(body(history), indent=1).encode())[SIGNED].encode())],
+        [(name, signed(content, "another key")[SIGNED].encode())],
     ]
     while len(fixed) < number:
-        changed = bytearray(secret)
-        changed[dice.randrange(len(changed))] ^= dice.randrange(1, 128)
-        fixed.append([(b"authorization", bytes(changed))])
+        key, value = dice.choice([(b"authorization", secret), (name, right)])
+        changed = bytearray(value)
+        changed[dice.randrange(len(changed))] ^= dice.choice([1, 2, 4, 8, 16, 64])
+        fixed.append([(key, bytes(changed))])
     return fixed
 
 
-def test_ten_thousand_bad_deliveries_change_nothing(
+def test_twenty_thousand_bad_deliveries_change_nothing(
     api_settings: Settings, ledger: Engine, history: list[RawTransaction]
 ) -> None:
+    settings = Settings(**api_settings.model_dump() | {"webhook_hmac_secret": HMAC_KEY})
     good = json.dumps(body(history)).encode()
     known = [(b"authorization", SECRET.encode())]
-    requests = [(content, known) for content in _malformed(history, 5000)]
-    requests += [(good, headers) for headers in _forged(history, 5000)]
-    before = counts(ledger)
-    statuses = asyncio.run(storm(create_app(api_settings), requests))
-    assert set(statuses[:5000]) == {400}
-    assert set(statuses[5000:]) == {401}
-    assert counts(ledger) == before
+    requests = [(content, known) for content in _malformed(history, 10_000)]
+    requests += [(good, headers) for headers in _forged(history, 10_000)]
+    before = everything(ledger)
+    statuses = asyncio.run(storm(create_app(settings), requests))
+    assert set(statuses[:10_000]) == {400}
+    assert set(statuses[10_000:]) == {401}
+    assert everything(ledger) == before
     assert before["chain.deliveries"] == 0
+
+
+def signed(content: bytes, key: str = HMAC_KEY) -> dict[str, str]:
+    """The header of older senders."""
+    return {SIGNED: hmac.new(key.encode(), content, "sha256").hexdigest()}
+
+
+def test_a_signed_body_is_accepted_where_a_key_is_configured(
+    client: Client, api_settings: Settings, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    # With blanks and line ends: it is the bytes that are signed, not the values.
+    content = json.dumps(body(history), indent=2).encode()
+    assert deliver(client, content, signed(content)).status_code == 401
+    assert client.get("/api/webhooks/health").json()["webhooks"] == "on"
+    keys = {"webhook_hmac_secret": HMAC_KEY, "helius_webhook_secret": None}
+    with TestClient(create_app(Settings(**api_settings.model_dump() | keys))) as older:
+        assert older.get("/api/webhooks/health").json()["webhooks"] == "on"
+        assert deliver(older, content, signed(content, "another")).status_code == 401
+        assert deliver(older, content + b" ", signed(content)).status_code == 401
+        assert deliver(older, content, {"Authorization": ""}).status_code == 401
+        assert counts(ledger)["chain.deliveries"] == 0
+        headers = {SIGNED: signed(content)[SIGNED].upper()}
+        answer = deliver(older, content, headers)
+        assert (answer.status_code, answer.json()["transactions"]) == (200, len(history))
+        huge = b"[" + b" " * (16 * 1024 * 1024) + b"]"
+        assert deliver(older, huge, signed(huge)).status_code == 413
+    assert counts(ledger)["chain.transactions"] == len(history)
+
+
+def test_a_body_without_logs_is_a_hint(
+    client: Client, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    names = [one.signature for one in history]
+    content = enhanced(*names)
+    told = deliver(client, content).json()
+    assert (told["transactions"], told["newEvents"], told["pending"]) == (len(names), 0, True)
+    with ledger.connect() as conn:
+        assert {row.signature for row in hints.due(conn)} == set(names)
+        assert deliveries.pending(conn) == []
+    # The same once more is stored, and nothing is queued twice.
+    assert deliver(client, content).json()["pending"] is False
+    # What comes with its logs meanwhile needs no reading.
+    assert deliver(client, body(history)).status_code == 200
+    found = everything(ledger)
+    assert (found["chain.deliveries"], found["chain.hints"]) == (3, len(names))
+    fresh = deliver(client, enhanced(bytes(64), names[0])).json()
+    assert (fresh["pending"], everything(ledger)["chain.hints"]) == (True, len(names) + 1)
+    assert deliver(client, enhanced(bytes(64), slot=-1)).status_code == 400
 
 
 def test_what_a_webhook_says_never_becomes_final_by_itself(

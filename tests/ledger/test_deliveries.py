@@ -94,9 +94,8 @@ def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -
     with db.connect() as conn:
         assert deliveries.pending(conn) == [delivery]
         assert health.ledger_lag(conn).deliveries_waiting == 1
-    first = deliveries.process(db, delivery, program=PROGRAM, limit=100)
-    assert not first.complete
-    assert first.result.new_transactions == 100
+    first = deliveries.ingest_part(db, delivery, chain.told[:100], program=PROGRAM, finish=False)
+    assert first.new_transactions == 100
     assert status(db, delivery) == ("received", 0, None)
     rest = deliveries.process(db, delivery, program=PROGRAM)
     assert rest.complete
@@ -107,7 +106,7 @@ def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -
         assert deliveries.pending(conn) == []
         marks = conn.execute(select(tables.transactions.c.delivery_id).distinct()).scalars().all()
     assert marks == [delivery]
-    again = deliveries.process(db, delivery, program=PROGRAM, transactions=chain.told)
+    again = deliveries.process(db, delivery, program=PROGRAM)
     assert (again.complete, again.result.new_transactions) == (True, 0)
 
 

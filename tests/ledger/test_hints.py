@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-import msgspec
 import pytest
 from solders.signature import Signature
 from sqlalchemy import Engine, select, text
 
+from tests.api.payloads import enhanced
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import Stage, agrees, stored
 from tests.ledger.recorded import SOL
@@ -18,29 +18,6 @@ from zmart_pipelines.ledger import deliveries, hints
 from zmart_pipelines.ledger.poll import poll_confirmed
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain as tables
-
-
-def enhanced(*signatures: bytes, slot: int = 5) -> bytes:
-    """A body as Helius' enhanced webhook sends it, shortened."""
-    return msgspec.json.encode(
-        [
-            {
-                "accountData": [],
-                "description": "",
-                "events": {},
-                "fee": 5000,
-                "feePayer": "11111111111111111111111111111111",
-                "instructions": [{"accounts": [], "data": "3Bxs", "programId": "1" * 32}],
-                "signature": str(Signature(one)),
-                "slot": slot,
-                "source": "UNKNOWN",
-                "timestamp": 1_700_000_000,
-                "transactionError": None,
-                "type": "UNKNOWN",
-            }
-            for one in signatures
-        ]
-    )
 
 
 def tell(db: Engine, *signatures: bytes) -> int:
@@ -191,8 +168,8 @@ def test_only_enhanced_bodies_are_hints() -> None:
         b"[null]",
         b"\xff",
         b"[" * 100_000,
-        enhanced(one).replace(b'"slot":5', b'"slot":-5'),
-        enhanced(one).replace(b'"slot":5', b'"slat":5'),
+        enhanced(one).replace(b'"slot": 5', b'"slot": -5'),
+        enhanced(one).replace(b'"slot": 5', b'"slat": 5'),
         enhanced(one).replace(str(Signature(one)).encode(), b"0" * 80),
         enhanced(one).replace(str(Signature(one)).encode(), b"z" * 88),
     ):

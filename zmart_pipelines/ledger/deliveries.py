@@ -79,52 +79,45 @@ def pending(conn: Connection, limit: int = 100) -> list[int]:
     )
 
 
-def process(
-    engine: Engine,
-    delivery_id: int,
-    *,
-    program: Pubkey,
-    transactions: Sequence[RawTransaction] | None = None,
-    limit: int | None = None,
-) -> Processed:
+def process(engine: Engine, delivery_id: int, *, program: Pubkey) -> Processed:
     """Ingest a stored delivery, ``CHUNK`` transactions at a time.
 
     Idempotent: what was ingested before is found there. A body that cannot be read is
     marked as failed with the reason. Errors of the database are raised, after the attempt
     was counted where that is possible.
 
-    :param transactions: the body's, where the caller has read it already.
-    :param limit: ingest only so many of them now; the delivery stays pending for the rest.
     :raises KeyError: when there is no such delivery.
     """
-    if transactions is None:
-        try:
-            transactions = _read(engine, delivery_id, program)
-        except PayloadError as error:
-            _fail(engine, delivery_id, str(error))
-            return Processed(IngestResult(), False)
-    wanted = transactions if limit is None else transactions[:limit]
-    complete = len(wanted) == len(transactions)
-    result = IngestResult()
     try:
-        for start in range(0, max(len(wanted), 1), CHUNK):
-            chunk = wanted[start : start + CHUNK]
-            last = complete and start + CHUNK >= len(wanted)
-            result = result.with_(_ingest(engine, delivery_id, program, chunk, finish=last))
-    except Exception as error:
-        _fail(engine, delivery_id, type(error).__name__)
-        raise
-    return Processed(result, complete)
+        transactions = _read(engine, delivery_id, program)
+    except PayloadError as error:
+        _fail(engine, delivery_id, str(error))
+        return Processed(IngestResult(), False)
+    result = IngestResult()
+    for start in range(0, max(len(transactions), 1), CHUNK):
+        part = transactions[start : start + CHUNK]
+        finish = start + CHUNK >= len(transactions)
+        result = result.with_(
+            ingest_part(engine, delivery_id, part, program=program, finish=finish)
+        )
+    return Processed(result, True)
 
 
-def _ingest(
+def ingest_part(
     engine: Engine,
     delivery_id: int,
-    program: Pubkey,
-    transactions: Sequence[RawTransaction],
+    part: Sequence[RawTransaction],
     *,
+    program: Pubkey,
     finish: bool,
 ) -> IngestResult:
+    """Ingest some transactions of a stored delivery, in one transaction.
+
+    :param part: at most ``ledger.ingest.MAX_BATCH``, in the body's order.
+    :param finish: these are the last; the delivery is ingested when they are.
+    :raises Exception: whatever went wrong, after the attempt was counted where possible.
+    """
+
     def work(conn: Connection) -> IngestResult:
         if finish:
             conn.execute(
@@ -139,14 +132,18 @@ def _ingest(
             )
         return ingest(
             conn,
-            transactions,
+            part,
             source=Source.WEBHOOK,
             commitment=Commitment.REPORTED,
             program=program,
             delivery_id=delivery_id,
         )
 
-    return in_transaction(engine, work)
+    try:
+        return in_transaction(engine, work)
+    except Exception as error:
+        _fail(engine, delivery_id, type(error).__name__)
+        raise
 
 
 def _read(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransaction]:
