@@ -15,7 +15,7 @@ from tests.fixtures.localnet import Localnet
 from tests.ledger.recorded import PROGRAM, SOL, B, address, identity
 from zmart_pipelines.chain.build import build_transaction
 from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc import Commitment, RpcClient
 from zmart_pipelines.ledger import rebuild
 from zmart_pipelines.ledger.reconcile import compare
 from zmart_pipelines.program import instructions as ix
@@ -25,8 +25,10 @@ from zmart_pipelines.store.tables import chain as tables
 class Stage:
     """A local chain, three funded wallets, and whatever they do there."""
 
-    def __init__(self, chain: Localnet) -> None:
+    def __init__(self, chain: Localnet, blockhashes: Commitment = "processed") -> None:
+        """:param blockhashes: what is signed with; a finalized one outlives every fork."""
         self.chain = chain
+        self.blockhashes: Commitment = blockhashes
         self.rpc = RpcClient(chain.rpc_url, 10.0)
         self.admin, self.backend = chain.keys["admin"], chain.keys["backend"]
         self.users = [Keypair() for _ in range(3)]
@@ -37,7 +39,7 @@ class Stage:
 
     def send(self, instruction: Instruction, payer: Keypair) -> bytes:
         """Executed in the open slot, not confirmed yet. The signature."""
-        recent = self.rpc.latest_blockhash("processed")
+        recent = self.rpc.latest_blockhash(self.blockhashes)
         signed = build_transaction(payer.pubkey(), [instruction], recent.hash, [payer])
         return self.rpc.send(signed, preflight_commitment="processed")
 

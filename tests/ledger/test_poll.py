@@ -24,7 +24,6 @@ from zmart_pipelines.ledger.reading import list_window
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import health, markets, trades
 from zmart_pipelines.store.tables import chain as tables
 
@@ -91,45 +90,6 @@ def test_a_crash_between_rows_and_coverage_is_read_again(
         assert health.coverage(conn) == []
     assert read_finalized_window(db, stage.rpc, settings).result.new_transactions == 0
     agrees(db, stage)
-
-
-@pytest.mark.parametrize("depth", [1, 3, 6])
-def test_a_fork_is_undone_and_told(
-    db: Engine, stage: Stage, settings: Settings, depth: int
-) -> None:
-    stage.open(stage.create(1))
-    stage.chain.control.finalize()
-    read_finalized_window(db, stage.rpc, settings)
-    for number in range(depth):
-        stage.buy(stage.market_ids[0], user=number % 3, cost=SOL + number)
-        stage.step()
-    poll_confirmed(db, stage.rpc, settings, seconds=30)
-    confirmed = stored(db, "confirmed")
-    assert confirmed
-    with db.connect() as conn:
-        head = stream.head(conn)
-    everything = stored(db, "confirmed", "finalized")
-    kept = sorted(confirmed)[::2]
-    dropped = stage.chain.control.fork(depth, kept)
-    stage.step(12)
-    stage.chain.control.finalize()
-    poll_confirmed(db, stage.rpc, settings, seconds=30)
-    read_finalized_window(db, stage.rpc, settings)
-    assert stored(db, "finalized") == listed(stage.chain)
-    assert stored(db, "reported", "confirmed") == set()
-    gone = everything - listed(stage.chain)
-    assert bool(gone) == (depth > 1)
-    assert gone <= set(dropped)
-    assert gone <= stored(db, "orphaned")
-    agrees(db, stage)
-    if gone:
-        with db.connect() as conn:
-            told = [
-                one.payload["correction"]["orphaned"]
-                for one in stream.read_after(conn, head)
-                if "correction" in one.payload
-            ]
-        assert gone <= {signature_ for batch in told for signature_ in batch}
 
 
 def test_the_confirmed_poll_follows_a_transaction_to_its_new_slot(

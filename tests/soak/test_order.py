@@ -15,7 +15,7 @@ from tests.fixtures.localnet import Localnet
 from tests.ledger.recorded import PROGRAM
 from tests.soak.crowd import Crowd
 from tests.soak.state import known_to_clients, state
-from zmart_pipelines.chain.transactions import from_helius, from_rpc
+from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger import rebuild
 from zmart_pipelines.ledger.deliveries import process, receive
 from zmart_pipelines.ledger.ingest import ingest
@@ -57,10 +57,9 @@ def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
     rows = [one.webhook_row() for one in hand if one.by_webhook]
     if rows:
         body = json.dumps(rows).encode()
-        transactions = from_helius(body, PROGRAM)
         with db.begin() as conn:
             delivery = receive(conn, body, transaction_count=len(rows))
-        assert process(db, delivery, program=PROGRAM, transactions=transactions).complete
+        assert process(db, delivery, program=PROGRAM).complete
     readings = [from_rpc(one.answer, PROGRAM) for one in hand if not one.by_webhook]
     ingest(
         db,
