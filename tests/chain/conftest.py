@@ -11,3 +11,11 @@ def endpoint() -> Iterator[Endpoint]:
     server = Endpoint()
     yield server
     server.close()
+
+
+@pytest.fixture
+def other() -> Iterator[Endpoint]:
+    """A second one."""
+    server = Endpoint()
+    yield server
+    server.close()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
+
 
 class Reply:
     """One HTTP answer; ``drop`` closes the connection instead."""
@@ -55,6 +57,16 @@ def fault(code: int, message: str, data: Any = None, status: int = 200) -> Scrip
 def reply(**arguments: Any) -> Script:
     """A script that answers with a fixed reply."""
     return lambda _: Reply(**arguments)
+
+
+def forward(url: str) -> Script:
+    """A script that asks a real node and says what it said."""
+
+    def script(request: dict[str, Any]) -> Reply:
+        answer = httpx.post(url, json=request, trust_env=False, timeout=30)
+        return Reply(answer.content, answer.status_code)
+
+    return script
 
 
 class Endpoint:
