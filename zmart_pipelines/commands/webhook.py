@@ -96,19 +96,24 @@ def status(as_json: bool) -> None:
     Example:
       zmart webhook status
     """
+    from zmart_pipelines.monitoring.webhooks import complaints, problems, watching
+
     settings = connected(Settings())
+    _type(settings)
+    _secret(settings)
     with _helius(settings) as helius:
-        found = [one for one in helius.webhooks() if settings.program_id in one.account_addresses]
+        found = watching(helius, settings)
+    wrong = complaints(found, settings)
     if as_json:
-        _json(found, problems={one.id: _problems(one, settings) for one in found})
+        _json(found, problems={one.id: problems(one, settings) for one in found})
     else:
         for one in found:
             _show(one)
-            for problem in _problems(one, settings):
+            for problem in problems(one, settings):
                 click.echo(f"  problem    {problem}")
         if not found:
-            click.echo(f"no webhook watches {settings.program_id}; zmart webhook register makes it")
-    raise SystemExit(0 if any(not _problems(one, settings) for one in found) else EXIT_NOT_WELL)
+            click.echo("\n".join(wrong))
+    raise SystemExit(EXIT_NOT_WELL if wrong else 0)
 
 
 @webhook.command()
@@ -123,6 +128,8 @@ def rotate(show: bool) -> None:
     Example:
       zmart webhook rotate
     """
+    from zmart_pipelines.monitoring.webhooks import watching
+
     settings = connected(Settings())
     current = _secret(settings)
     state = StateFolder.of(settings)
@@ -137,9 +144,8 @@ def rotate(show: bool) -> None:
         with _helius(settings) as helius:
             behind = [
                 one.id
-                for one in helius.webhooks()
-                if settings.program_id in one.account_addresses
-                and one.auth_header not in (None, current)
+                for one in watching(helius, settings)
+                if one.auth_header not in (None, current)
             ]
         if behind:
             _refuse(
@@ -188,23 +194,12 @@ def _secret(settings: Settings) -> str:
 
 
 def _type(settings: Settings) -> str:
-    """Helius knows two clusters."""
-    types = {"mainnet": "raw", "devnet": "rawDevnet"}
-    if settings.solana_cluster not in types:
+    """The type of webhook that carries logs, on the configured cluster."""
+    from zmart_pipelines.monitoring.webhooks import RAW_TYPES
+
+    if settings.solana_cluster not in RAW_TYPES:
         _refuse(f"Helius has no webhooks for {settings.solana_cluster}; set SOLANA_CLUSTER")
-    return types[settings.solana_cluster]
-
-
-def _problems(one: Webhook, settings: Settings) -> list[str]:
-    """What keeps a webhook from being of use; nothing of the secret itself."""
-    problems = []
-    if not one.active:
-        problems.append("it is switched off; zmart webhook register switches it on")
-    if one.webhook_type != _type(settings):
-        problems.append(f"its type is {one.webhook_type}, not {_type(settings)}")
-    if one.auth_header is not None and one.auth_header != _secret(settings):
-        problems.append("it carries another secret; zmart webhook register brings it this one")
-    return problems
+    return RAW_TYPES[settings.solana_cluster]
 
 
 def _show(one: Webhook) -> None:
