@@ -16,12 +16,14 @@ from assets import (
     checks,
     jobs,
     markets,
+    operators,
     quarantine,
     reconciliation,
     schedules,
     statistics,
     submissions,
     voting,
+    webhook,
 )
 from assets.maintenance import clean_up
 from assets.resources import Backend
@@ -40,9 +42,10 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
             *statistics.ASSETS,
             *voting.ASSETS,
             *submissions.ASSETS,
+            *operators.ASSETS,
             *reconciliation.ASSETS,
         ],
-        asset_checks=checks.CHECKS,
+        asset_checks=[*checks.CHECKS, *webhook.CHECKS],
         jobs=[*jobs.ASSET_JOBS, clean_up],
         schedules=schedules.SCHEDULES,
         sensors=[

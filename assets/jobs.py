@@ -63,9 +63,32 @@ aggregate_votes = dg.define_asset_job(
         "voting/proposal_tallies",
         "submissions/proposal_aggregations",
         "submissions/proposal_approvals",
+        "submissions/market_activations",
     ),
     tags=SUBMISSION_TAGS,
-    description="Counts proposals, submits those that passed, then approves them.",
+    description="Counts proposals, submits those that passed, then approves them, and activates "
+    "them where that is asked for.",
+)
+
+resolve_market = dg.define_asset_job(
+    "resolve_market",
+    selection=_keys("submissions/market_resolutions"),
+    tags=SUBMISSION_TAGS,
+    description="By operators: resolves the market of the launchpad's config; without a config "
+    "it goes on with resolutions that are not final yet.",
+)
+
+switch_submissions = dg.define_asset_job(
+    "switch_submissions",
+    selection=_keys("submissions/switches"),
+    description="By operators: shows the kill switches, or sets the one of the launchpad's config.",
+)
+
+prepare_admin_transaction = dg.define_asset_job(
+    "prepare_admin_transaction",
+    selection=_keys("submissions/admin_transactions"),
+    description="By operators: prepares what only the admin may sign; without a config every "
+    "approval that is waited for.",
 )
 
 finalize_markets = dg.define_asset_job(
@@ -103,6 +126,9 @@ ASSET_JOBS = [
     refresh_statistics,
     aggregate_votes,
     finalize_markets,
+    resolve_market,
+    switch_submissions,
+    prepare_admin_transaction,
     reconcile,
     repair_markets,
     redecode_quarantined,

@@ -77,6 +77,14 @@ def counts(numbers: Mapping[str, int]) -> dg.MetadataValue:
     return dg.MetadataValue.md("\n".join(lines) if lines else "none")
 
 
+def texts(items: Sequence[str]) -> dg.MetadataValue:
+    """A list of texts as they are, e.g. CIDs, the first ``LINKS`` of them, as Markdown."""
+    lines = [f"- {item}" for item in items[:LINKS]]
+    if len(items) > LINKS:
+        lines.append(f"- and {len(items) - LINKS} more")
+    return dg.MetadataValue.md("\n".join(lines) if lines else "none")
+
+
 def cell(name: str, value: object) -> Cell:
     """One value as a table shows it.
 

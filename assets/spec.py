@@ -54,6 +54,7 @@ _FRESHNESS: Mapping[str, dg.FreshnessPolicy] = {
     "voting/dispute_tallies": _within(10, 20),
     "submissions/proposal_aggregations": _within(10, 20),
     "submissions/proposal_approvals": _within(10, 20),
+    "submissions/market_activations": _within(10, 20),
     "submissions/market_finalizations": _within(10, 20),
     "reconciliation/report": _within(15, 30),
 }

@@ -9,7 +9,7 @@ No RetryPolicy may ever hang on these assets: under one, Terminate re-enters the
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -19,7 +19,7 @@ from assets.spec import asset_spec
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import attempts
-from zmart_pipelines.submissions import plan, shell
+from zmart_pipelines.submissions import plan, shell, switches
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.shell import DriveReport, Outcome
 from zmart_pipelines.submissions.signers import load_signers
@@ -32,6 +32,7 @@ LEASE_MARGIN = 15.0
 _PROPOSALS: dict[Action, dg.AssetKey] = {
     "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
     "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
+    "activate_market": dg.AssetKey(["submissions", "market_activations"]),
 }
 _FINALIZATIONS = dg.AssetKey(["submissions", "market_finalizations"])
 
@@ -50,17 +51,21 @@ def _row(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _result(
+def result(
     backend: Backend,
     key: dg.AssetKey,
     action: Action,
     created: Sequence[Intent],
     report: DriveReport,
+    more: Mapping[str, dg.MetadataValue | str] | None = None,
 ) -> dg.MaterializeResult[None]:
     """What the run did for one action; attempts of other actions belong to other assets."""
     outcomes = [outcome for outcome in report.outcomes if outcome.action == action]
     signatures = [signature for outcome in outcomes for signature in outcome.signatures]
     by_status = Counter(str(outcome.status) for outcome in outcomes)
+    cids = [outcome.bundle_cid for outcome in outcomes if outcome.bundle_cid is not None]
+    with backend.engine(Role.READ).connect() as conn:
+        off = action in switches.off(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=key,
         metadata={
@@ -71,24 +76,32 @@ def _result(
             "signatures": metadata.links(backend.settings, signatures),
             "fees in lamports": sum(outcome.fee or 0 for outcome in outcomes),
             "compute units": sum(outcome.compute_units or 0 for outcome in outcomes),
+            "ballot bundles": metadata.texts(cids),
+            "switched off": off,
             "seconds": round(report.seconds, 3),
             "refused": report.refused or "no",
+            **(more or {}),
             "outcomes": metadata.table([_row(outcome) for outcome in outcomes]),
         },
     )
 
 
-def _drive(
+def decide_and_drive(
     context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]
 ) -> tuple[list[Intent], DriveReport]:
-    """Decide what is due and drive it; waits while another run holds the lease.
+    """Decide what is due and drive it."""
+    created = plan.plan(backend.engine(Role.PIPELINES), backend.reader, backend.settings)
+    return created, drive(context, backend, actions)
+
+
+def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]) -> DriveReport:
+    """Drive the open intents of these actions; waits while another run holds the lease.
 
     A worker that was killed leaves its lease behind, for as long as leases last.
     """
     settings = backend.settings
     engine = backend.engine(Role.PIPELINES)
     signers = load_signers(settings)
-    created = plan.plan(engine, backend.reader, settings)
     patience = time.monotonic() + settings.submission_lease_seconds + LEASE_MARGIN
     while True:
         report = shell.drive(
@@ -113,7 +126,7 @@ def _drive(
             outcome.status,
             f": {outcome.reason}" if outcome.reason else "",
         )
-    return created, report
+    return report
 
 
 def _beat(backend: Backend, service: str, report: DriveReport) -> None:
@@ -141,19 +154,27 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             description="Aggregated proposals: approve_proposal is sent with the admin's key; "
             "without that key an alert asks the admin.",
         ),
+        asset_spec(
+            "submissions/market_activations",
+            table=attempts,
+            kinds=["solana"],
+            deps=["submissions/proposal_approvals"],
+            description="Approved markets: activate_market is sent with the admin's key where "
+            "AUTO_ACTIVATE is set; else their creators do it and this stays empty.",
+        ),
     ],
 )
 def proposal_submissions(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Submit the counts of the proposals that passed, then approve them, in one drive."""
+    """Submit the counts of the proposals that passed, approve and activate, in one drive."""
     selected = {
         action: key for action, key in _PROPOSALS.items() if key in context.selected_asset_keys
     }
-    created, report = _drive(context, backend, set(selected))
+    created, report = decide_and_drive(context, backend, set(selected))
     _beat(backend, "vote-aggregator", report)
     for action, key in selected.items():
-        yield _result(backend, key, action, created, report)
+        yield result(backend, key, action, created, report)
 
 
 @dg.multi_asset(
@@ -173,9 +194,9 @@ def market_finalizations(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> dg.MaterializeResult[None]:
     """Finalize the markets that are due."""
-    created, report = _drive(context, backend, {"finalize_market"})
+    created, report = decide_and_drive(context, backend, {"finalize_market"})
     _beat(backend, "market-monitor", report)
-    return _result(backend, _FINALIZATIONS, "finalize_market", created, report)
+    return result(backend, _FINALIZATIONS, "finalize_market", created, report)
 
 
 ASSETS = [proposal_submissions, market_finalizations]

@@ -10,11 +10,12 @@ import time
 
 import dagster as dg
 
-from assets.jobs import aggregate_votes, finalize_markets
+from assets.jobs import aggregate_votes, finalize_markets, resolve_market
 from assets.resources import Backend, BackendResource
 from assets.sensors.asking import SUBMISSION_ABANDONED_AFTER, request
 from assets.sensors.ticks import INTERVAL, Tick, patient
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.submissions.candidates import waiting_resolutions
 from zmart_pipelines.submissions.plan import Due, due
 
 
@@ -57,4 +58,20 @@ def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource)
     )
 
 
-SENSORS = [tally_sensor, window_sensor]
+@dg.sensor(
+    name="resolution_sensor",
+    job=resolve_market,
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts resolve_market when a resolution that an operator asked for is not final "
+    "and nothing drives it, because its run was ended.",
+)
+@patient(None)
+def resolution_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+    """Ask for a run when a resolution waits."""
+    with backend.engine(Role.PIPELINES).connect() as conn:
+        found = waiting_resolutions(conn)
+    return request(context, resolve_market.name, found, time.time(), SUBMISSION_ABANDONED_AFTER)
+
+
+SENSORS = [tally_sensor, window_sensor, resolution_sensor]

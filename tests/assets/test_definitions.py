@@ -31,12 +31,16 @@ GRAPH = {
     "voting/dispute_tallies": ["market/positions", "market/state"],
     "submissions/proposal_aggregations": ["market/state", "voting/proposal_tallies"],
     "submissions/proposal_approvals": ["submissions/proposal_aggregations"],
+    "submissions/market_activations": ["submissions/proposal_approvals"],
     "submissions/market_finalizations": ["market/state", "voting/dispute_tallies"],
+    "submissions/market_resolutions": ["market/state"],
+    "submissions/switches": [],
+    "submissions/admin_transactions": ["submissions/proposal_aggregations"],
     "reconciliation/report": ["market/positions", "market/state"],
     "reconciliation/repairs": ["reconciliation/report"],
 }
 ROOT = Path(__file__).parents[2]
-SUBMITTING = {"aggregate_votes", "finalize_markets"}
+SUBMITTING = {"aggregate_votes", "finalize_markets", "resolve_market"}
 
 
 def graph() -> AssetGraph:
@@ -73,7 +77,7 @@ def test_each_asset_says_what_it_is(name: str) -> None:
 
 
 def test_what_is_made_by_the_clock_says_how_old_it_may_be() -> None:
-    """The rest depends on others' doing: webhooks, holes, damage."""
+    """The rest depends on others' doing: webhooks, holes, damage, operators."""
     fresh = {
         key.to_user_string(): graph().get(key).freshness_policy
         for key in graph().get_all_asset_keys()
@@ -84,6 +88,9 @@ def test_what_is_made_by_the_clock_says_how_old_it_may_be() -> None:
         "chain/backfill",
         "chain/quarantine",
         "reconciliation/repairs",
+        "submissions/market_resolutions",
+        "submissions/switches",
+        "submissions/admin_transactions",
     }
     for name, policy in fresh.items():
         if policy is not None:

@@ -26,6 +26,7 @@ from zmart_pipelines.program.accounts import MarketAccount, MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.submissions import intents
+from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.policies import TOPICS, Known
 from zmart_pipelines.submissions.states import ACTIONS, Action
@@ -266,14 +267,26 @@ def stale_alerts(conn: Connection) -> list[str]:
     return list(conn.execute(_OPEN_ALERTS).scalars())
 
 
-def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
-    """What a run would find to do at ``chain_time`` (chain seconds). No chain access."""
-    waiting = intents.open_intents(conn)
+def waiting_resolutions(conn: Connection) -> tuple[bytes, ...]:
+    """Markets with a resolution that is live, or that is due to be tried."""
+    return _ready(intents.open_intents(conn))["resolve_market"]
+
+
+def _ready(waiting: Sequence[Intent]) -> dict[Action, tuple[bytes, ...]]:
+    """The markets of the open intents that may go on now, by action."""
     ready: dict[Action, set[bytes]] = {action: set() for action in ACTIONS}
     for intent in waiting:
         if intent.status == "live" or intent.due_in <= 0:
             ready[intent.action].add(intent.market_id)
-    resolutions, finalizations = ready.pop("resolve_market"), ready.pop("finalize_market")
+    return {action: tuple(sorted(markets)) for action, markets in ready.items()}
+
+
+def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
+    """What a run would find to do at ``chain_time`` (chain seconds). No chain access."""
+    waiting = intents.open_intents(conn)
+    ready = _ready(waiting)
+    resolutions = set(ready.pop("resolve_market"))
+    finalizations = set(ready.pop("finalize_market"))
     aggregations = set().union(*ready.values()) | _to_activate(conn, settings)
     aggregations |= {tally.market_id for tally in looking.due(conn, settings)}
     aggregations |= {row.market_id for row in conn.execute(_FROZEN).all() if not row.intents}

@@ -1,0 +1,219 @@
+"""What people decide and the launchpad takes: resolutions, switches, the admin's transactions.
+
+Every field of a config has a default, so that each asset can also be materialized as it is:
+then it goes on with what is open, or shows how things stand.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from assets import metadata
+from assets.resources import Backend, BackendResource
+from assets.spec import asset_spec
+from assets.submissions import drive, result
+from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.tables import ops as tables
+from zmart_pipelines.submissions import admin, switches
+from zmart_pipelines.submissions.admin import Prepared, PrepareRefused
+from zmart_pipelines.submissions.candidates import stale_alerts
+from zmart_pipelines.submissions.markets import NoSuchMarket, read_named
+from zmart_pipelines.submissions.resolutions import (
+    Requested,
+    Resolution,
+    ResolutionRefused,
+    request,
+)
+
+_OUTCOMES = {"YES": True, "NO": False}
+_NEEDS_ADMIN = "approval_needs_admin:"
+
+
+def _refuse(reason: object) -> dg.Failure:
+    """A refusal is the operator's to mend; trying the same again cannot help."""
+    return dg.Failure(description=str(reason), allow_retries=False)
+
+
+class ResolutionConfig(dg.Config):
+    """Which market is resolved, how, and why. Empty: only what is open is driven on."""
+
+    market: str = Field("", description="The market's id (64 hex digits) or address.")
+    outcome: str = Field("", description="YES or NO.")
+    evidence: str = Field(
+        "", description="What decided the question, in words and links; it is pinned to IPFS."
+    )
+    before_end: bool = Field(
+        False, description="Resolve although the market's end time has not passed."
+    )
+
+
+def _requested(backend: Backend, config: ResolutionConfig) -> Requested | None:
+    if not (config.market or config.outcome or config.evidence):
+        return None
+    if config.outcome.upper() not in _OUTCOMES:
+        raise _refuse(f"outcome: {config.outcome[:20]!r} is neither YES nor NO")
+    try:
+        market = read_named(backend.rpc, backend.settings.program, config.market)
+        return request(
+            backend.engine(Role.PIPELINES),
+            backend.reader,
+            backend.settings,
+            Resolution(
+                market_id=market.market_id,
+                outcome=_OUTCOMES[config.outcome.upper()],
+                evidence=config.evidence,
+                before_end=config.before_end,
+            ),
+        )
+    except (ResolutionRefused, NoSuchMarket) as error:
+        raise _refuse(error) from None
+
+
+@dg.multi_asset(
+    name="market_resolutions",
+    specs=[
+        asset_spec(
+            "submissions/market_resolutions",
+            table=tables.attempts,
+            kinds=["solana"],
+            deps=["market/state"],
+            description="Markets that operators resolve: the evidence is pinned and "
+            "resolve_market is sent with the resolver's key, once. Give market, outcome and "
+            "evidence in the launchpad.",
+        )
+    ],
+)
+def market_resolutions(
+    context: dg.AssetExecutionContext, backend: BackendResource, config: ResolutionConfig
+) -> dg.MaterializeResult[None]:
+    """Resolve the market of the config, and whatever resolution is open."""
+    requested = _requested(backend, config)
+    report = drive(context, backend, {"resolve_market"})
+    more: dict[str, dg.MetadataValue | str] = {}
+    if requested is not None:
+        more = {
+            "market": requested.intent.market_id.hex(),
+            "outcome": config.outcome.upper(),
+            "evidence": requested.evidence_cid,
+            "asked for before": "yes" if requested.repeated else "no",
+        }
+    created = [] if requested is None or requested.repeated else [requested.intent]
+    key = dg.AssetKey(["submissions", "market_resolutions"])
+    return result(backend, key, "resolve_market", created, report, more)
+
+
+class SwitchConfig(dg.Config):
+    """Which switch is set, and how. Empty: they are only shown."""
+
+    action: str = Field("", description='The action, or "all".')
+    enabled: bool = Field(True, description="On, or off.")
+    reason: str = Field("", description="Why; needed to switch off.")
+
+
+@dg.multi_asset(
+    name="switches",
+    specs=[
+        asset_spec(
+            "submissions/switches",
+            table=tables.switches,
+            description="The kill switches, one for each action and one for all. What is off is "
+            "still decided, counted and simulated, but neither signed nor sent.",
+        )
+    ],
+)
+def submission_switches(
+    backend: BackendResource, config: SwitchConfig
+) -> dg.MaterializeResult[None]:
+    """Set the switch of the config, and show all of them."""
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        if config.action:
+            name: Any = config.action
+            try:
+                switches.throw(conn, name, enabled=config.enabled, reason=config.reason)
+            except ValueError as error:
+                raise _refuse(error) from None
+        found = switches.read(conn)
+        off = switches.off(conn, backend.settings)
+    return dg.MaterializeResult(
+        asset_key=["submissions", "switches"],
+        metadata={
+            "SUBMISSIONS_ENABLED": backend.settings.submissions_enabled,
+            "neither signed nor sent": metadata.texts(sorted(off)),
+            "switches": metadata.table(
+                metadata.rows(found, "action", "enabled", "reason", "changed_at")
+            ),
+        },
+    )
+
+
+class AdminConfig(dg.Config):
+    """What is prepared. Empty: every approval that is waited for."""
+
+    transaction: str = Field("", description="approve, cancel, pause, unpause or update-config.")
+    market: str = Field("", description="Of approve and cancel: the market's id or address.")
+    values: dict[str, int] = Field(
+        {}, description='Of update-config: what changes, e.g. {"dispute_period": 172800}.'
+    )
+
+
+def _prepare(backend: Backend, config: AdminConfig) -> list[Prepared]:
+    reader = backend.reader
+
+    def of_market(make: Callable[[ChainReader, Any], Prepared], name: str) -> Prepared:
+        return make(reader, read_named(reader.rpc, reader.program, name, "confirmed"))
+
+    match config.transaction:
+        case "":
+            with backend.engine(Role.PIPELINES).connect() as conn:
+                keys = stale_alerts(conn)
+            return [
+                of_market(admin.approve, key.removeprefix(_NEEDS_ADMIN))
+                for key in keys
+                if key.startswith(_NEEDS_ADMIN)
+            ]
+        case "approve":
+            return [of_market(admin.approve, config.market)]
+        case "cancel":
+            return [of_market(admin.cancel, config.market)]
+        case "pause" | "unpause":
+            return [admin.pause(reader, paused=config.transaction == "pause")]
+        case "update-config":
+            return [admin.update_config(reader, config.values)]
+        case other:
+            raise PrepareRefused(f"transaction: {other[:40]!r} is none that can be prepared")
+
+
+@dg.multi_asset(
+    name="admin_transactions",
+    specs=[
+        asset_spec(
+            "submissions/admin_transactions",
+            table=tables.alerts,
+            kinds=["solana"],
+            deps=["submissions/proposal_aggregations"],
+            description="Unsigned transactions for the admin's wallet, in base64 with what they "
+            "do in words: approvals that are waited for, or what the launchpad names.",
+        )
+    ],
+)
+def admin_transactions(
+    context: dg.AssetExecutionContext, backend: BackendResource, config: AdminConfig
+) -> dg.MaterializeResult[None]:
+    """Prepare what only the admin may sign; nothing is signed or sent here."""
+    try:
+        prepared = _prepare(backend, config)
+    except (PrepareRefused, NoSuchMarket) as error:
+        raise _refuse(error) from None
+    shown: dict[str, dg.MetadataValue | int] = {"prepared": len(prepared)}
+    for number, one in enumerate(prepared, 1):
+        name = f"{number} {one.kind}"
+        shown[name] = metadata.texts(one.words)
+        shown[f"{name} transaction"] = dg.MetadataValue.text(one.transaction)
+        context.log.info("%s: %s", name, "; ".join(one.words))
+    return dg.MaterializeResult(asset_key=["submissions", "admin_transactions"], metadata=shown)
+
+
+ASSETS = [market_resolutions, submission_switches, admin_transactions]
