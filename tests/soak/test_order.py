@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from tests.fixtures.localnet import Localnet
 from tests.ledger.recorded import PROGRAM
 from tests.soak.crowd import Crowd
+from tests.soak.reference import in_order_once
 from tests.soak.state import known_to_clients, state
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger import rebuild
@@ -70,34 +71,6 @@ def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
     )
 
 
-def in_order_once(db: Engine, crowd: Crowd, answers: dict[bytes, bytes]) -> None:
-    """The chain's order, each transaction one time, finalized."""
-    readings = []
-    for signature in finalized(crowd):
-        answer = answers.get(signature) or crowd.rpc.transaction(signature, "finalized")
-        assert answer is not None
-        readings.append(from_rpc(answer, PROGRAM))
-    for start in range(0, len(readings), 100):
-        ingest(
-            db,
-            readings[start : start + 100],
-            source=Source.BACKFILL,
-            commitment=Commitment.FINALIZED,
-            program=PROGRAM,
-        )
-
-
-def finalized(crowd: Crowd) -> list[bytes]:
-    """The signature of every transaction of the program in the chain's order."""
-    signatures: list[bytes] = []
-    while True:
-        before = signatures[-1] if signatures else None
-        page = crowd.rpc.signatures_for_address(PROGRAM, before=before)
-        signatures += [row.signature for row in page]
-        if len(page) < 1000:
-            return signatures[::-1]
-
-
 def play(
     db: Engine, crowd: Crowd, settings: Settings, events: int, dice: random.Random
 ) -> dict[bytes, bytes]:
@@ -149,7 +122,7 @@ Compare = Callable[[int], None]
 def compare(db: Engine, reference: Engine, crowd: Crowd, settings: Settings) -> Compare:
     def run(events: int) -> None:
         answers = play(db, crowd, settings, events, random.Random(21))
-        in_order_once(reference, crowd, answers)
+        in_order_once(reference, crowd.rpc, answers)
         expected, found = state(reference), state(db)
         assert found == expected
         assert expected["chain.events"].rows >= events
