@@ -1,8 +1,9 @@
 """Every data check at once, without a daemon: ``python -m assets.run_checks``.
 
 Reads the configured database and chain. Of the ledger it reads what is missing up to the slot
-it compares at, and it records the differences it sees; it changes nothing else. ``zmart check``
-starts this module.
+it compares at, and it records the differences it sees; it changes nothing else. With
+``--recorded`` the chain is one on file, and the configured database, which must be empty, is
+filled from it. ``zmart check`` starts this module.
 Exit codes: 0 all checks hold, 1 one of severity ERROR failed, 2 one could not be run.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import click
@@ -19,7 +21,11 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from assets.definitions import build_defs
+from assets.recorded import NotEmpty
+from assets.recorded import recorded as on_record
 from assets.resources import Backend
+from zmart_pipelines.chain.recording import RecordingError, read
+from zmart_pipelines.settings import settings
 
 JOB = "data_checks"
 Verdict = Literal["holds", "warning", "fails", "not run"]
@@ -127,14 +133,22 @@ def run_checks(
 @click.command()
 @click.option("--select", multiple=True, help="An asset, a check, or asset:check; repeatable.")
 @click.option("--json", is_flag=True, help="Print one JSON document instead of a table.")
-def main(select: tuple[str, ...], json: bool) -> None:
+@click.option(
+    "--recorded",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A recorded chain to check the empty database with.",
+)
+def main(select: tuple[str, ...], json: bool, recorded: Path | None) -> None:
     """Run the data checks against the configured database and chain.
 
     Example: python -m assets.run_checks --select market/state
     """
     try:
-        sys.exit(run_checks(select, json))
-    except ValueError as error:
+        if recorded is None:
+            sys.exit(run_checks(select, json))
+        with on_record(settings(), read(recorded)) as backend:
+            sys.exit(run_checks(select, json, backend))
+    except (ValueError, RecordingError, NotEmpty) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import psycopg
 from sqlalchemy import Engine, text
 
-from tests.fixtures.postgres import running_postgres
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary import running_postgres
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.migrate import migrate
 

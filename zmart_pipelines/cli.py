@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.breakers import breakers
-from zmart_pipelines.commands.data import check, migrate
+from zmart_pipelines.commands.data import check, migrate, record
 from zmart_pipelines.commands.ledger import rebuild, redecode
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.tally import verify_tally
@@ -51,6 +51,7 @@ for command in (
     status,
     migrate,
     check,
+    record,
     backfill,
     rebuild,
     redecode,

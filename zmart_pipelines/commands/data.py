@@ -1,12 +1,15 @@
-"""``zmart migrate`` and ``zmart check``: the database's schema, and what must hold in it."""
+"""The database's schema, what must hold in it, and chains on file."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
+from pydantic import SecretStr
 
 from zmart_pipelines.runtime.state import connected
 from zmart_pipelines.settings import Settings
@@ -29,8 +32,16 @@ def migrate() -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def check(as_json: bool) -> None:
+@click.option(
+    "--recorded",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Check on a recorded chain, with a Postgres that is gone afterwards.",
+)
+def check(as_json: bool, recorded: Path | None) -> None:
     """Run every data check against the configured database and chain.
+
+    With --recorded nothing else has to run: a database is made for it, filled from the file
+    and compared with the accounts in it.
 
     \b
     Exit codes: 0 all hold, 1 an ERROR check failed, 2 a check could not run.
@@ -38,8 +49,48 @@ def check(as_json: bool) -> None:
     \b
     Example:
       zmart check --json
+      zmart check --recorded chain.json.gz
     """
     settings = connected(Settings())
     command = [sys.executable, "-m", "assets.run_checks", *(["--json"] if as_json else [])]
+    if recorded is None:
+        raise SystemExit(_run(command, settings))
+    from zmart_pipelines.runtime.temporary import running_postgres
+    from zmart_pipelines.store.migrate import migrate as bring_up_to_date
+
+    with running_postgres() as server:
+        bring_up_to_date(server.url())
+        own = settings.model_copy(update={"database_url": SecretStr(server.url())})
+        raise SystemExit(_run([*command, "--recorded", str(recorded)], own))
+
+
+def _run(command: Sequence[str], settings: Settings) -> int:
     environment = dict(os.environ) | settings.environment()
-    raise SystemExit(subprocess.run(command, env=environment, check=False).returncode)
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def record(file: Path) -> None:
+    """Record the configured chain: the program's transactions and accounts at finalized.
+
+    \b
+    Example:
+      zmart record chain.json.gz && zmart check --recorded chain.json.gz
+    """
+    from zmart_pipelines.chain.connect import connect
+    from zmart_pipelines.chain.recording import RecordingError
+    from zmart_pipelines.chain.recording import record as read_all
+    from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+
+    settings = connected(Settings())
+    try:
+        with connect(settings) as rpc:
+            made = read_all(rpc, settings.program)
+    except (RecordingError, RpcError, RpcUnavailable, RateLimited) as error:
+        raise click.ClickException(str(error)) from error
+    made.write(file)
+    click.echo(
+        f"{len(made.transactions)} transactions and {len(made.accounts)} accounts at slot "
+        f"{made.slot} in {file}"
+    )

@@ -1,0 +1,188 @@
+"""The data checks on a recorded chain: no node, no daemon, and in the end no network."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, func, select
+
+from assets.recorded import NotEmpty, fill, recorded
+from assets.run_checks import evaluate, exit_code
+from tests.assets.recorded.make import FILE
+from zmart_pipelines.chain.recorded_node import Node, serve
+from zmart_pipelines.chain.recording import Account, Recording, RecordingError, read, record
+from zmart_pipelines.chain.rpc import RpcClient, RpcError
+from zmart_pipelines.program.accounts import (
+    MarketAccount,
+    UserPosition,
+    decode_account,
+    encode_account,
+)
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import health
+from zmart_pipelines.store.tables import market
+
+Spoil = Callable[[Recording], Recording]
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return read(FILE)
+
+
+def verdicts(settings: Settings, recording: Recording) -> tuple[int, dict[str, str]]:
+    """The exit code, and the checks that do not hold."""
+    with recorded(settings, recording) as backend:
+        rows = evaluate(backend)
+    return exit_code(rows), {
+        f"{row.asset}:{row.check}": row.verdict for row in rows if row.verdict != "holds"
+    }
+
+
+def test_all_checks_hold_on_the_recorded_chain(
+    database: str, owner: Engine, recording: Recording
+) -> None:
+    settings = Settings(database_url=database)
+    with recorded(settings, recording) as backend:
+        rows = evaluate(backend)
+        assert {row.verdict for row in rows} == {"holds"}, rows
+        assert exit_code(rows) == 0
+        with backend.engine(Role.READ).connect() as conn:
+            (covered,) = health.coverage(conn)
+            counts = {one.name: one.events for one in health.event_counts(conn)}
+        with pytest.raises(NotEmpty, match="empty one"):
+            fill(backend)
+    assert (covered.first_slot, covered.last_slot) == (0, recording.slot)
+    assert counts["SharesBought"] == 80
+    assert {"WinningsClaimed", "LiquidityWithdrawn", "MarketCancelled", "DisputeInitiated"} <= set(
+        counts
+    )
+    with owner.connect() as conn:
+        (failed,) = conn.exec_driver_sql(
+            "SELECT count(*) FROM chain.transactions WHERE failed"
+        ).one()
+        candles = conn.exec_driver_sql("SELECT sum(trades) FROM market.candles").scalar_one()
+        grouped = select(market.markets.c.state, func.count()).group_by("state")
+        states = {row[0]: row[1] for row in conn.execute(grouped)}
+    assert failed == 1
+    assert candles == 80 * 4
+    assert states == {2: 1, 5: 2, 6: 1}
+
+
+def _account(kind: type[MarketAccount | UserPosition]) -> Spoil:
+    """One more of something in the first such account."""
+
+    def spoil(recording: Recording) -> Recording:
+        accounts = list(recording.accounts)
+        for number, one in enumerate(accounts):
+            found = decode_account(one.data)
+            if isinstance(found, kind):
+                more = msgspec.structs.replace(found, shares_yes=found.shares_yes + 1)
+                accounts[number] = Account(one.address, encode_account(more))
+                return msgspec.structs.replace(recording, accounts=accounts)
+        raise AssertionError(f"no {kind.__name__} is recorded")
+
+    return spoil
+
+
+def _unlisted(recording: Recording) -> Recording:
+    """The newest trade is not listed."""
+    wanted = next(
+        row
+        for row in recording.listed
+        if b"Instruction: BuyShares" in bytes(recording.transactions[row.signature])
+    )
+    listed = [row for row in recording.listed if row is not wanted]
+    return msgspec.structs.replace(recording, listed=listed)
+
+
+def _unreadable(recording: Recording) -> Recording:
+    """The newest trade's event has a byte too few."""
+    for row in recording.listed:
+        told = msgspec.json.decode(recording.transactions[row.signature])
+        logs = told["meta"]["logMessages"]
+        if any("Instruction: BuyShares" in line for line in logs):
+            told["meta"]["logMessages"] = [
+                line[:-8] if line.startswith("Program data: ") else line for line in logs
+            ]
+            changed = {row.signature: msgspec.Raw(msgspec.json.encode(told))}
+            return msgspec.structs.replace(recording, transactions=recording.transactions | changed)
+    raise AssertionError("no trade is recorded")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fails"),
+    [
+        (_account(MarketAccount), {"market/state:equals_accounts"}),
+        (_account(UserPosition), {"market/positions:equals_accounts"}),
+        (_unlisted, {"market/state:equals_accounts", "market/positions:equals_accounts"}),
+        (_unreadable, {"market/state:equals_accounts", "market/positions:equals_accounts"}),
+    ],
+    ids=["a market", "a position", "not listed", "not readable"],
+)
+def test_a_spoilt_recording_is_seen(
+    database: str, recording: Recording, spoil: Spoil, fails: set[str]
+) -> None:
+    code, found = verdicts(Settings(database_url=database), spoil(recording))
+    assert (code, set(found)) == (1, fails)
+
+
+def test_the_command_needs_nothing_that_runs(tmp_path: Path) -> None:
+    """``zmart check --recorded`` with an address where nobody listens."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "zmart_pipelines.cli"),
+            *("check", "--json", "--recorded", str(FILE)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"ZMART_STATE": str(tmp_path), "SOLANA_RPC_URL": "http://127.0.0.1:9"},
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert len(rows) > 8
+    assert {row["verdict"] for row in rows} == {"holds"}
+
+
+def test_a_recording_of_a_recorded_chain_is_the_same(recording: Recording, tmp_path: Path) -> None:
+    settings = Settings()
+    with serve(recording) as url, RpcClient(url, 10.0, calls_per_second=10_000.0) as rpc:
+        again = record(rpc, settings.program)
+        assert again == recording
+        assert rpc.chain_clock("finalized").slot == recording.slot
+        with pytest.raises(RpcError) as refused:
+            rpc.signatures_for_address(settings.program, min_context_slot=recording.slot + 1)
+        assert refused.value.code == -32016
+    again.write(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == FILE.read_bytes()
+
+
+def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
+    file = tmp_path / "other"
+    file.write_bytes(b"{}")
+    with pytest.raises(RecordingError, match="is not a recorded chain"):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"method": "sendTransaction", "params": []}, -32601),
+        ({"method": "getTransaction", "params": []}, -32602),
+        ({"method": "getProgramAccounts", "params": [1, {"filters": [{}]}]}, None),
+        ({"method": "getAccountInfo", "params": [{}]}, -32602),
+    ],
+)
+def test_what_it_cannot_answer_is_an_error(
+    recording: Recording, request_: dict[str, object], code: int | None
+) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 3, **request_}).encode()
+    answer = json.loads(Node(recording).respond(body))
+    assert answer["id"] == 3
+    assert answer.get("error", {}).get("code") == code

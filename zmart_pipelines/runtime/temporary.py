@@ -1,0 +1,74 @@
+"""A Postgres for a moment: for checks on a recorded chain, benchmarks and tests."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zmart_pipelines.runtime.accounts import server_account
+from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer, find_binaries
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A throw-away cluster on a free port, gone with its files at the end.
+
+    Raises PostgresError where it cannot be made, RuntimeError with its log where it does not
+    start.
+
+    :param durable: whether it syncs its log, as one does whose data matters.
+    """
+    account = server_account()
+    home = Path(tempfile.mkdtemp(prefix="zmart-pg-"))
+    home.chmod(0o711)  # the folder is ours; another account may have to pass it
+    server = PostgresServer(
+        home=home / "postgres",
+        port=_free_port(),
+        superuser_password=secrets.token_urlsafe(16),
+        owner_password=secrets.token_urlsafe(16),
+        binaries=find_binaries(),
+        account=account,
+        durable=durable,
+    )
+    try:
+        server.prepare()
+        with (home / "log").open("wb") as log:
+            process = start(
+                server.command(),
+                environment=server.environment(),
+                folder=server.home,
+                output=log,
+                account=account,
+                death_signal=STOP_SIGNAL,
+            )
+        try:
+            deadline = time.monotonic() + 30
+            while not server.answers():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((home / "log").read_text())
+                time.sleep(0.02)
+            server.provide()
+            yield server
+        finally:
+            process.send_signal(STOP_SIGNAL)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
