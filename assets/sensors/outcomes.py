@@ -1,21 +1,29 @@
-"""What became of the runs: failures and failed checks turn into alert rows.
+"""What became of the runs: failures and failed checks turn into alert rows, and people are told.
 
 An alert stays open until a later run of the same job succeeds, or the same check passes.
 """
 
 from __future__ import annotations
 
+import time
+
 import dagster as dg
+import msgspec
 from sqlalchemy import Connection
 
 from assets.jobs import reconcile
 from assets.resources import BackendResource
+from assets.sensors.ticks import INTERVAL, Tick, patient
+from zmart_pipelines.monitoring import posting
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
 
 # Looked for on each loop of the daemon, like the rest.
 _INTERVAL = 10
 _LONGEST = 500
+
+# Of a medium severity: nobody can be told by the webhook that the webhook fails.
+_WEBHOOK_KEY = "alert_webhook"
 
 
 def _run_key(job: str) -> str:
@@ -83,4 +91,45 @@ def run_success_sensor(context: dg.RunStatusSensorContext, backend: BackendResou
             record_check(conn, evaluation)
 
 
-SENSORS = [run_failure_sensor, run_success_sensor]
+def _backoff(cursor: str | None) -> posting.Backoff:
+    """The cursor read back; one that is not ours counts as no failure."""
+    try:
+        return msgspec.json.decode(cursor or "", type=posting.Backoff)
+    except msgspec.MsgspecError:
+        return posting.Backoff()
+
+
+@dg.sensor(
+    name="alert_sensor",
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Posts open alerts of severity critical and high to ALERT_WEBHOOK_URL, each once.",
+)
+@patient(None)
+def alert_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+    """Post what is open; a webhook that fails is asked again after 5 s, 10 s, … 5 min."""
+    address = backend.settings.alert_webhook_url
+    if address is None:
+        return dg.SkipReason("ALERT_WEBHOOK_URL is not set.")
+    now, before = time.time(), _backoff(context.cursor)
+    pipelines = backend.engine(Role.PIPELINES)
+    with pipelines.connect() as conn:
+        number = posting.waiting(conn)
+    if not number:
+        return dg.SkipReason("No alert waits to be posted.")
+    if now < before.until:
+        return dg.SkipReason(f"The webhook failed; next try in {before.until - now:.0f} s.")
+    done = posting.post(pipelines, address)
+    with pipelines.begin() as conn:
+        if done.fault is None:
+            clear_alert(conn, _WEBHOOK_KEY)
+        else:
+            raise_alert(conn, _WEBHOOK_KEY, "medium", done.fault, {"waiting": number})
+    if done.fault is not None:
+        context.log.warning("%s", done.fault)
+    for key in done.posted:
+        context.log.info("Posted %s", key)
+    return dg.SensorResult(cursor=msgspec.json.encode(before.after(done, now)).decode())
+
+
+SENSORS = [run_failure_sensor, run_success_sensor, alert_sensor]

@@ -1,0 +1,120 @@
+"""Telling people: severe alerts are posted to a webhook, each of them once.
+
+The body is what Slack's incoming webhooks take, ``{"text": "…"}``, and others understand
+(https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks). The address is a
+secret: whoever has it can post. It is in no log, no error and no row.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, Row, func, select, update
+
+from zmart_pipelines.store.tables.ops import alerts
+
+# httpx logs each request with its whole address.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+POSTED_SEVERITIES: Final = ("critical", "high")
+# Of one round; Slack takes about one message a second.
+AT_ONCE: Final = 10
+TIMEOUT_SECONDS: Final = 3.0
+_LONGEST: Final = 2_000
+_FIRST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 300.0
+# However long the other side asks for silence.
+_LONGEST_SILENCE: Final = 3_600.0
+
+_UNPOSTED = (
+    alerts.c.posted_at.is_(None),
+    alerts.c.cleared_at.is_(None),
+    alerts.c.severity.in_(POSTED_SEVERITIES),
+)
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What a round of posting did. ``fault`` says, without the address, why it ended early;
+    ``pause`` is what the other side asked for then, in seconds.
+    """
+
+    posted: tuple[str, ...]
+    fault: str | None = None
+    pause: float = 0.0
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """How posting went lately: failures in a row, and when to try again (Unix seconds)."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    def after(self, round_: Round, now: float) -> Backoff:
+        """The state after a round at ``now``."""
+        if round_.fault is None:
+            return Backoff()
+        pause = min(_FIRST_PAUSE * 2 ** min(self.failures, 10), _LONGEST_PAUSE)
+        asked = min(round_.pause, _LONGEST_SILENCE)
+        return Backoff(self.failures + 1, now + max(pause, asked))
+
+
+def waiting(conn: Connection) -> int:
+    """How many open alerts ought to be posted and are not."""
+    return conn.execute(select(func.count()).select_from(alerts).where(*_UNPOSTED)).scalar_one()
+
+
+def post(engine: Engine, address: SecretStr) -> Round:
+    """Posts the open alerts that were not posted yet, the oldest first.
+
+    An alert counts as posted once the other side took it. Two that post at once take different
+    alerts. Whoever dies between the answer and its record posts that one alert again.
+    """
+    posted: list[str] = []
+    with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
+        for _ in range(AT_ONCE):
+            with engine.begin() as conn:
+                row = conn.execute(
+                    select(alerts)
+                    .where(*_UNPOSTED)
+                    .order_by(alerts.c.id)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                ).one_or_none()
+                if row is None:
+                    break
+                failed = _send(client, address, message(row))
+                if failed is not None:
+                    return msgspec.structs.replace(failed, posted=tuple(posted))
+                conn.execute(
+                    update(alerts).where(alerts.c.id == row.id).values(posted_at=func.now())
+                )
+            posted.append(row.key)
+    return Round(tuple(posted))
+
+
+def _send(client: httpx.Client, address: SecretStr, text: str) -> Round | None:
+    """None when it was taken."""
+    try:
+        answer = client.post(address.get_secret_value(), json={"text": text})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Round((), f"the alert webhook could not be reached: {type(error).__name__}")
+    if answer.is_success:
+        return None
+    asked = answer.headers.get("Retry-After", "")
+    pause = float(asked) if asked.isascii() and asked.isdigit() else 0.0
+    return Round((), f"the alert webhook answered {answer.status_code}", pause)
+
+
+def message(alert: Row[Any]) -> str:
+    """The text of an alert, with Slack's three special characters escaped."""
+    since: datetime = alert.raised_at
+    text = alert.message[:_LONGEST]
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, entity)
+    when = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"*{alert.severity}*: {text}\n{alert.key}, since {when}"
