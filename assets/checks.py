@@ -16,7 +16,7 @@ from assets.reconciliation import comparisons, row
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.rebuild import verify
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import candles, health, submissions
+from zmart_pipelines.store.queries import breakers, candles, health, submissions
 from zmart_pipelines.store.queries.observations import latencies
 from zmart_pipelines.voting import tallies
 
@@ -43,10 +43,11 @@ _TALLIES = {
     "proposal": dg.AssetKey(["voting", "proposal_tallies"]),
     "dispute": dg.AssetKey(["voting", "dispute_tallies"]),
 }
+_FINALIZED = dg.AssetKey(["submissions", "market_finalizations"])
 _SUBMITTED = {
     "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
     "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
-    "finalize_market": dg.AssetKey(["submissions", "market_finalizations"]),
+    "finalize_market": _FINALIZED,
 }
 
 
@@ -314,6 +315,50 @@ def candles_equal_trades(backend: BackendResource) -> dg.AssetCheckResult:
     )
 
 
+@dg.multi_asset_check(
+    name="nothing_stopped",
+    can_subset=True,
+    specs=[
+        dg.AssetCheckSpec(
+            "nothing_stopped",
+            asset=key,
+            description="What this needs is in use: no breaker of an RPC endpoint or of an action "
+            "is open after failures.",
+        )
+        for key in (_COVERAGE, *_SUBMITTED.values())
+    ],
+)
+def nothing_stopped(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
+    """A warning: there may be another endpoint, and an alert follows after five minutes."""
+    with backend.engine(Role.READ).connect() as conn:
+        stopped = [one for one in breakers.breakers(conn) if not one.is_closed]
+    for key in (_COVERAGE, *_SUBMITTED.values()):
+        if not _wanted(context, key):
+            continue
+        own = [one for one in stopped if _needed_by(one.name) == key]
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="nothing_stopped",
+            passed=not own,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=", ".join(f"{one.name} is {one.state}" for one in own) or "all in use",
+            metadata={
+                "breakers": metadata.table(
+                    metadata.rows(
+                        own, "name", "state", "level", "opened_at", "wait_until", "last_error"
+                    )
+                )
+            },
+        )
+
+
+def _needed_by(breaker: str) -> dg.AssetKey:
+    kind, _, name = breaker.partition(":")
+    return _SUBMITTED.get(name, _FINALIZED) if kind == "action" else _COVERAGE
+
+
 CHECKS = [
     no_hole,
     no_old_quarantine,
@@ -323,4 +368,5 @@ CHECKS = [
     candles_equal_trades,
     tallies_equal_ballots,
     no_overdue_intent,
+    nothing_stopped,
 ]

@@ -27,7 +27,7 @@ from assets import (
 )
 from assets.maintenance import clean_up
 from assets.resources import Backend
-from assets.sensors import hints, holes, ledger, observer, outcomes
+from assets.sensors import breakers, hints, holes, ledger, observer, outcomes
 from assets.sensors import submissions as due
 
 
@@ -55,6 +55,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
             *observer.SENSORS,
             *due.SENSORS,
             *outcomes.SENSORS,
+            *breakers.SENSORS,
         ],
         resources={"backend": Backend(), **(resource_overrides or {})},
         # A process for each step costs a second of time and of CPU; ours are short.

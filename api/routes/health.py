@@ -15,10 +15,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import senders, shapes
 from api.database import Database
-from api.dependencies import TheDatabase, TheSettings, failures, operation
+from api.dependencies import TheChain, TheDatabase, TheSettings, failures, operation
 from api.errors import not_found
+from zmart_pipelines.breakers.machine import Breaker
 from zmart_pipelines.monitoring import health
 from zmart_pipelines.store import migrate
+from zmart_pipelines.store.queries.breakers import Breaker as StoredBreaker
+from zmart_pipelines.store.queries.breakers import breakers as stored_breakers
 
 _STARTED = time.monotonic()
 
@@ -53,6 +56,26 @@ class AllServices(msgspec.Struct, frozen=True):
 
     status: str
     services: list[ServiceState]
+    timestamp: str
+
+
+class BreakerState(msgspec.Struct, frozen=True):
+    """What is left alone after failures. ``scope`` is ``pipelines``, or ``api`` for what only the
+    process that answers has seen."""
+
+    name: str
+    scope: str
+    state: str
+    failures: int
+    opened_at: str | None
+    wait_until: str | None
+
+
+class AllBreakers(msgspec.Struct, frozen=True):
+    """Every breaker that was ever needed; ``status`` is degraded while one is not closed."""
+
+    status: str
+    breakers: list[BreakerState]
     timestamp: str
 
 
@@ -160,6 +183,34 @@ async def services(database: TheDatabase) -> Response[AllServices]:
 
 
 @get(
+    "/health/breakers",
+    operation_id="listBreakers",
+    tags=["health"],
+    responses=failures(),
+)
+async def breakers(database: TheDatabase, chain: TheChain) -> AllBreakers:
+    """Which RPC endpoints and actions are left alone after failures; 200 in any case."""
+    of_pipelines = await database.read(stored_breakers)
+    of_api = sorted(chain.guard.breakers().items())
+    rows = [_breaker("pipelines", row.name, row) for row in of_pipelines]
+    rows += [_breaker("api", name, row) for name, row in of_api]
+    return AllBreakers(
+        "ok" if all(row.state == "closed" for row in rows) else "degraded", rows, _now()
+    )
+
+
+def _breaker(scope: str, name: str, row: StoredBreaker | Breaker) -> BreakerState:
+    return BreakerState(
+        name=name,
+        scope=scope,
+        state=row.state,
+        failures=row.failures,
+        opened_at=_time(row.opened_at),
+        wait_until=_time(row.wait_until),
+    )
+
+
+@get(
     "/api/webhooks/health",
     operation_id="getWebhookHealth",
     tags=["health"],
@@ -180,4 +231,4 @@ async def webhooks(settings: TheSettings, database: TheDatabase) -> Response[Web
     )
 
 
-HANDLERS = [process, service, services, webhooks]
+HANDLERS = [process, service, services, breakers, webhooks]

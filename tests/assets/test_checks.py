@@ -137,6 +137,26 @@ SPOILT = [
             ("market_finalizations", "finalize_market"),
         )
     ),
+    *(
+        (
+            f"{asset}:nothing_stopped",
+            "warning",
+            [
+                (
+                    "INSERT INTO ops.breakers (name, state, opened_at, wait_until)"
+                    f" VALUES ('{name}', 'open', now(), now()) ON CONFLICT (name) DO UPDATE"
+                    " SET state = 'open', opened_at = now(), wait_until = now()"
+                )
+            ],
+            [f"DELETE FROM ops.breakers WHERE name = '{name}'"],
+        )
+        for asset, name in (
+            ("chain/coverage", "rpc:rpc.example.com"),
+            ("submissions/proposal_aggregations", "action:aggregate_proposal_votes"),
+            ("submissions/proposal_approvals", "action:approve_proposal"),
+            ("submissions/market_finalizations", "action:finalize_market"),
+        )
+    ),
 ]
 
 
@@ -191,7 +211,7 @@ def test_a_check_that_cannot_run_is_exit_code_2(
 ) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     settings = life.settings.model_copy(update={"solana_rpc_url": SecretStr(nowhere)})
-    rows = evaluate(Backend(settings), ["equals_accounts", "chain/coverage"])
+    rows = evaluate(Backend(settings), ["equals_accounts", "chain/coverage:no_hole"])
     assert verdicts(rows) == {
         "chain/coverage:no_hole": "holds",
         "market/state:equals_accounts": "not run",
@@ -213,10 +233,10 @@ def test_the_output_is_a_table_or_json(
     database: str, owner: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend = Backend(Settings(database_url=database))
-    assert run_checks.run_checks(["chain/coverage"], backend=backend) == 0
+    assert run_checks.run_checks(["no_hole"], backend=backend) == 0
     assert capsys.readouterr().out.split()[:2] == ["chain/coverage:no_hole", "holds"]
     execute(owner, SPOILT[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])
-    assert run_checks.run_checks(["chain/coverage"], json=True, backend=backend) == 1
+    assert run_checks.run_checks(["no_hole"], json=True, backend=backend) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "fails"
     assert row["text"].startswith("1 holes")

@@ -335,3 +335,22 @@ def test_a_database_that_is_away_skips_the_tick(
     assert isinstance(result, dg.SkipReason)
     assert "Postgres is away" in (result.skip_message or "")
     assert "geheim" not in (result.skip_message or "")
+
+
+def test_a_breaker_that_stays_open_is_told(
+    backend: Backend, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    quiet = tick("breaker_sensor", backend, instance)
+    assert isinstance(quiet, dg.SkipReason)
+    assert quiet.skip_message == "All breakers are closed."
+    with owner.begin() as conn:
+        conn.exec_driver_sql(
+            "INSERT INTO ops.breakers (name, state, opened_at, wait_until, last_error) VALUES"
+            " ('rpc:a.example', 'open', now() - interval '6 min', now(), 'HTTP 500')"
+        )
+    told = tick("breaker_sensor", backend, instance)
+    assert isinstance(told, dg.SkipReason)
+    assert told.skip_message == "Left alone: rpc:a.example is open: HTTP 500"
+    with owner.connect() as conn:
+        keys = conn.exec_driver_sql("SELECT key FROM ops.alerts WHERE cleared_at IS NULL")
+        assert keys.scalars().all() == ["breaker:rpc:a.example"]
