@@ -24,6 +24,7 @@ def test_the_commands_are_these() -> None:
     up_and_down = {"up", "status", "localnet", "migrate"}
     assert set(NAMES) == up_and_down | {
         "check",
+        "record",
         "backfill",
         "rebuild",
         "redecode",
