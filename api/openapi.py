@@ -21,6 +21,7 @@ _TAGS = {
     "drafts": "A market's question before it is on chain, and the transaction that creates it.",
     "trades": "Trades, and the transactions that make them.",
     "votes": "Ballots of proposals and disputes.",
+    "submissions": "What is sent to the chain, and the published files behind it.",
     "wallets": "What one wallet holds and has done.",
     "discussions": "Comments under a market.",
     "webhooks": "Where Helius delivers transactions.",

@@ -12,6 +12,7 @@ from api.routes import (
     health,
     live,
     markets,
+    submissions,
     trades,
     transactions,
     votes,
@@ -28,6 +29,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *trades.HANDLERS,
     *transactions.HANDLERS,
     *votes.HANDLERS,
+    *submissions.HANDLERS,
     *wallets.HANDLERS,
     *discussions.HANDLERS,
 ]
