@@ -1,0 +1,43 @@
+"""What the API tells of breakers: the pipelines' from the database, its own from memory."""
+
+from __future__ import annotations
+
+from litestar.testing import TestClient
+from solders.keypair import Keypair
+
+from api.app import create_app
+from tests.api.test_chain import MARKET
+from tests.api.wallets import signed_in
+from zmart_pipelines.breakers import rows
+from zmart_pipelines.breakers.machine import Policy
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+
+
+def test_breakers_of_the_pipelines_and_of_this_process(api_settings: Settings) -> None:
+    endpoint = api_settings.solana_rpc_url.get_secret_value().removeprefix("http://")
+    with TestClient(create_app(api_settings), raise_server_exceptions=False) as client:
+        sound = client.get("/health/breakers").json()
+        assert (sound["status"], sound["breakers"]) == ("ok", [])
+        pool = engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
+        with pool.begin() as conn:
+            rows.failed(conn, "action:finalize_market", "secret?", Policy(failures=1))
+            rows.failed(conn, "action:approve_proposal", "secret?", Policy(failures=2))
+        pool.dispose()
+        for _ in range(2):
+            answer = client.post("/api/markets", json=MARKET | signed_in(Keypair()))
+            assert answer.status_code == 503, answer.text
+        answer = client.get("/health/breakers")
+        assert answer.status_code == 200
+        told = answer.json()
+        assert client.get("/health").status_code == 200
+    assert told["status"] == "degraded"
+    seen = [(one["scope"], one["name"], one["state"], one["failures"]) for one in told["breakers"]]
+    assert seen == [
+        ("pipelines", "action:finalize_market", "open", 1),
+        ("pipelines", "action:approve_proposal", "closed", 1),
+        ("api", f"rpc:{endpoint}", "open", api_settings.breaker_endpoint_failures),
+    ]
+    assert told["breakers"][0]["opened_at"] < told["breakers"][0]["wait_until"]
+    assert told["breakers"][1]["opened_at"] is None
+    assert "secret?" not in answer.text
