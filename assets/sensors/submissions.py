@@ -21,7 +21,7 @@ from zmart_pipelines.submissions.plan import Due, due
 
 def _look(backend: Backend) -> Due:
     chain_time = backend.glance.chain_clock("finalized").unix_timestamp
-    with backend.engine(Role.PIPELINES).connect() as conn:
+    with backend.engine(Role.PIPELINES).begin() as conn:
         return due(conn, backend.settings, chain_time=chain_time)
 
 

@@ -21,9 +21,11 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from zmart_pipelines.program.accounts import MarketAccount, MarketState
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables.chain import cursors
 from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.submissions import intents
 from zmart_pipelines.submissions.intents import Intent
@@ -32,6 +34,7 @@ from zmart_pipelines.submissions.policies import TOPICS, Known
 from zmart_pipelines.submissions.states import ACTIONS, Action
 from zmart_pipelines.submissions.verdicts import judge
 from zmart_pipelines.voting import looking, tallies
+from zmart_pipelines.voting.tallies import Tally
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -66,35 +69,30 @@ def periods(settings: Settings, dispute_period: int) -> Periods:
     )
 
 
-# Markets whose window or vote has run out, by the projected times.
+# Markets that are RESOLVING (3) or DISPUTED (4) and whose window or vote has run out, by the
+# projected times; the states stand here in numbers, as in the indexes of only these markets.
 _RUN_OUT = text(
     """
 SELECT market_id, state FROM market.markets
-WHERE state = :resolving AND resolution_proposed_at + :window <= :now
-    OR state = :disputed AND dispute_initiated_at + :vote <= :now
+WHERE state = 3 AND resolution_proposed_at <= :now - :window
+UNION ALL
+SELECT market_id, state FROM market.markets
+WHERE state = 4 AND dispute_initiated_at <= :now - :vote
 ORDER BY market_id
 """
 ).bindparams(
-    bindparam("resolving", int(MarketState.RESOLVING), Integer),
-    bindparam("disputed", int(MarketState.DISPUTED), Integer),
     bindparam("window", type_=BigInteger),
     bindparam("vote", type_=BigInteger),
     bindparam("now", type_=BigInteger),
 )
 
-# Proposals whose counts are fixed but not (all) on chain as far as our intents say.
-_FROZEN = text(
+# Those of these markets whose counts an intent of ours already brings on chain.
+_AGGREGATED = text(
     """
-SELECT t.market_id, count(i.id) AS intents
-FROM voting.tallies AS t
-JOIN market.markets AS m ON m.market_id = t.market_id AND m.state = :proposed
-LEFT JOIN ops.intents AS i ON i.market_id = t.market_id AND i.round = t.round
-    AND i.action = 'aggregate_proposal_votes'
-WHERE t.kind = 'proposal' AND t.status = 'frozen'
-GROUP BY t.market_id
-ORDER BY t.market_id
+SELECT market_id, round FROM ops.intents
+WHERE action = 'aggregate_proposal_votes' AND market_id = ANY(:markets)
 """
-).bindparams(bindparam("proposed", int(MarketState.PROPOSED), Integer))
+).bindparams(bindparam("markets", type_=ARRAY(LargeBinary)))
 
 # Proposals of an age that asks for people's review, and that they were not asked about yet.
 _OLD = text(
@@ -115,14 +113,17 @@ _ENDED = text(
     """
 SELECT m.market_id FROM market.markets AS m
 JOIN community.market_drafts AS d ON d.market_id = m.market_id
-WHERE m.state = :active AND d.matched_at IS NOT NULL AND d.ends_at <= to_timestamp(:now)
+WHERE m.state = :active AND d.matched_at IS NOT NULL
+    AND d.ends_at > to_timestamp(:since) AND d.ends_at <= to_timestamp(:now)
     AND NOT EXISTS (
         SELECT FROM ops.alerts
         WHERE key = 'resolution_due:' || encode(m.market_id, 'hex') AND cleared_at IS NULL
     )
 """
 ).bindparams(
-    bindparam("active", int(MarketState.ACTIVE), Integer), bindparam("now", type_=BigInteger)
+    bindparam("active", int(MarketState.ACTIVE), Integer),
+    bindparam("since", type_=BigInteger),
+    bindparam("now", type_=BigInteger),
 )
 
 # Resolutions by others than those expected, or too early, that people were not told of yet.
@@ -131,7 +132,7 @@ _UNEXPECTED = text(
 SELECT m.market_id FROM market.markets AS m
 LEFT JOIN community.market_drafts AS d
     ON d.market_id = m.market_id AND d.matched_at IS NOT NULL
-WHERE m.state = :resolving
+WHERE m.state = 3 AND m.resolution_proposed_at > :since
     AND (m.resolver <> ALL(:expected) OR to_timestamp(m.resolution_proposed_at) < d.ends_at)
     AND NOT EXISTS (
         SELECT FROM ops.alerts
@@ -144,10 +145,7 @@ WHERE m.state = :resolving
             AND (i.arguments->>'outcome')::boolean = m.proposed_outcome
     )
 """
-).bindparams(
-    bindparam("resolving", int(MarketState.RESOLVING), Integer),
-    bindparam("expected", type_=ARRAY(LargeBinary)),
-)
+).bindparams(bindparam("since", type_=BigInteger), bindparam("expected", type_=ARRAY(LargeBinary)))
 
 # Approved markets that no intent of ours activates.
 _APPROVED = text(
@@ -197,7 +195,18 @@ WHERE a.cleared_at IS NULL AND split_part(a.key, ':', 1) = ANY(:topics)
     bindparam("topics", list(TOPICS), ARRAY(Text)),
 )
 
-_FINALIZED_BY = text("SELECT market_id, round FROM ops.intents WHERE action = 'finalize_market'")
+_FINALIZED_BY = text(
+    """
+SELECT market_id, round FROM ops.intents
+WHERE action = 'finalize_market' AND market_id = ANY(:markets)
+"""
+).bindparams(bindparam("markets", type_=ARRAY(LargeBinary)))
+
+# Chain seconds: of what became due in the last of these people are told at once, of older
+# things, which were missed then, every so often.
+_RECENT = 3600
+_ALL_EVERY = 600
+_LAST_LOOK = "told"
 
 
 def latest_dispute_period(conn: Connection) -> int | None:
@@ -228,12 +237,12 @@ def to_look_at(
 ) -> tuple[bytes, ...]:
     """Every market that a plan must look at on chain."""
     found = set(run_out(conn, chain_time, times))
-    found |= {tally.market_id for tally in looking.due(conn, settings)}
-    found |= {row.market_id for row in conn.execute(_FROZEN).all()}
+    look = looking.look(conn, settings)
+    found |= {tally.market_id for tally in (*look.due, *look.frozen)}
     before = chain_time - settings.proposal_review_seconds
     found |= set(conn.execute(_OLD, {"before": before}).scalars())
     found |= _to_activate(conn, settings)
-    found |= _to_tell(conn, settings, chain_time)
+    found |= _to_tell(conn, settings, 0, chain_time)
     return tuple(sorted(found))
 
 
@@ -241,11 +250,28 @@ def _to_activate(conn: Connection, settings: Settings) -> set[bytes]:
     return set(conn.execute(_APPROVED).scalars()) if settings.auto_activate else set()
 
 
-def _to_tell(conn: Connection, settings: Settings, chain_time: int) -> set[bytes]:
-    """Markets whose resolution is due or unexpected, where people do not know yet."""
+def _to_tell(conn: Connection, settings: Settings, since: int, chain_time: int) -> set[bytes]:
+    """Markets whose resolution is due or unexpected since then, where people do not know yet."""
     expected = [bytes(address) for address in settings.resolvers]
-    found = set(conn.execute(_ENDED, {"now": chain_time}).scalars())
-    return found | set(conn.execute(_UNEXPECTED, {"expected": expected}).scalars())
+    found = set(conn.execute(_ENDED, {"since": since, "now": chain_time}).scalars())
+    found |= set(conn.execute(_UNEXPECTED, {"since": since, "expected": expected}).scalars())
+    return found
+
+
+def _since(conn: Connection, chain_time: int) -> int:
+    """How far back a look by the tables goes: to the beginning every so often, so that many
+    markets that people know of do not make each look dear.
+    """
+    cursor = cursors.c
+    last = conn.execute(select(cursor.slot).where(cursor.name == _LAST_LOOK)).scalar()
+    if last is not None and last <= chain_time < last + _ALL_EVERY:
+        return chain_time - _RECENT
+    conn.execute(
+        upsert(cursors)
+        .values(name=_LAST_LOOK, slot=chain_time)
+        .on_conflict_do_update(index_elements=["name"], set_={"slot": chain_time})
+    )
+    return 0
 
 
 def known(conn: Connection, markets: Sequence[MarketAccount]) -> dict[bytes, Known]:
@@ -282,24 +308,37 @@ def _ready(waiting: Sequence[Intent]) -> dict[Action, tuple[bytes, ...]]:
 
 
 def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
-    """What a run would find to do at ``chain_time`` (chain seconds). No chain access."""
+    """What a run would find to do at ``chain_time`` (chain seconds). No chain access.
+
+    News of votes that ask for nothing are done with once the caller commits.
+    """
     waiting = intents.open_intents(conn)
     ready = _ready(waiting)
     resolutions = set(ready.pop("resolve_market"))
     finalizations = set(ready.pop("finalize_market"))
     aggregations = set().union(*ready.values()) | _to_activate(conn, settings)
-    aggregations |= {tally.market_id for tally in looking.due(conn, settings)}
-    aggregations |= {row.market_id for row in conn.execute(_FROZEN).all() if not row.intents}
+    look = looking.look(conn, settings)
+    aggregations |= {tally.market_id for tally in look.due}
+    aggregations |= _unsent(conn, look.frozen)
     period = latest_dispute_period(conn)
     if period is not None:
         finalizations |= _unplanned(conn, run_out(conn, chain_time, periods(settings, period)))
-    finalizations |= _to_tell(conn, settings, chain_time)
+    finalizations |= _to_tell(conn, settings, _since(conn, chain_time), chain_time)
     return Due(
         tuple(sorted(aggregations)),
         tuple(sorted(finalizations)),
         tuple(sorted(resolutions)),
         len(waiting),
     )
+
+
+def _unsent(conn: Connection, frozen: Sequence[Tally]) -> set[bytes]:
+    """Those whose counts no intent of ours brings on chain."""
+    wanted = {(tally.market_id, tally.round) for tally in frozen}
+    if not wanted:
+        return set()
+    rows = conn.execute(_AGGREGATED, {"markets": [market_id for market_id, _ in wanted]}).all()
+    return {market_id for market_id, _ in wanted - {(row.market_id, row.round) for row in rows}}
 
 
 def _unplanned(conn: Connection, markets: dict[bytes, MarketState]) -> set[bytes]:
@@ -313,7 +352,8 @@ def _unplanned(conn: Connection, markets: dict[bytes, MarketState]) -> set[bytes
         for market, state in markets.items()
         if state == MarketState.RESOLVING or votes[market].total
     }
-    planned = {(row.market_id, row.round) for row in conn.execute(_FINALIZED_BY).all()}
+    rows = conn.execute(_FINALIZED_BY, {"markets": list(asked)}).all()
+    planned = {(row.market_id, row.round) for row in rows}
     return {market for market, number in asked.items() if (market, number) not in planned}
 
 

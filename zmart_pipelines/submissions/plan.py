@@ -76,7 +76,7 @@ class _Planner:
     def run(self) -> list[Intent]:
         """The intents created."""
         times = candidates.periods(self._settings, self._config.dispute_period)
-        with self._engine.connect() as conn:
+        with self._engine.begin() as conn:
             found = candidates.to_look_at(
                 conn, self._settings, chain_time=self._clock.unix_timestamp, times=times
             )
