@@ -78,7 +78,7 @@ def play(
 
     :returns: the node's answer about each transaction.
     """
-    crowd.open(10)
+    crowd.open(max(10, events // 100))
     waiting: list[Told] = []
     answers: dict[bytes, bytes] = {}
     for phase in range(1, PHASES + 1):
