@@ -62,6 +62,7 @@ market_drafts = Table(
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
     CheckConstraint("char_length(question) BETWEEN 10 AND 200", name="question"),
     CheckConstraint("char_length(description) <= 2000", name="description"),
+    Index("ix_market_drafts_ends", "ends_at", postgresql_where=text("matched_at IS NOT NULL")),
     Index(None, "expires_at", postgresql_where=text("matched_at IS NULL")),
     schema="community",
 )
