@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, select
 
+from assets.definitions import build_defs
 from assets.resources import Backend
 from assets.sensors.outcomes import run_success_sensor
 from assets.webhook import webhook_is_active
@@ -124,3 +125,8 @@ def test_it_becomes_an_alert_and_is_cleared(
         assert evaluate(instance) == {key: True}
         api.hooks[identity]["active"] = True
         assert evaluate(instance) == {key: False}
+
+
+def test_the_reconcile_job_asks() -> None:
+    names = {key.name for key in build_defs().resolve_asset_graph().asset_check_keys}
+    assert "webhook_is_active" in names
