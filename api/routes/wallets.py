@@ -11,11 +11,16 @@ from sqlalchemy import Connection
 
 from api import identifiers, shapes
 from api.dependencies import READS, Limit, Offset, TheDatabase, Wallet
-from zmart_pipelines.store.queries import positions, statistics, trades, votes
+from zmart_pipelines.store.queries import candles, positions, statistics, trades, votes
 
 
 class WalletFigures(msgspec.Struct, frozen=True):
-    """What a wallet did; amounts in lamports."""
+    """What a wallet did and what came of it; amounts in lamports.
+
+    ``invested`` is all it paid in, ``proceeds`` what sales brought, ``open_value`` what it
+    still holds by the program's payout formula. ``realised_pnl`` is of settled markets, those
+    that are finalized with nothing left to claim. These five are made anew each minute.
+    """
 
     total_trades: int
     total_volume: int
@@ -26,6 +31,16 @@ class WalletFigures(msgspec.Struct, frozen=True):
     dispute_votes: int
     discussions: int
     claimed: int
+    invested: int
+    proceeds: int
+    open_value: int
+    realised_pnl: int
+    settled_markets: int
+    exact: dict[str, str]
+
+
+_AMOUNTS = ("invested", "proceeds", "open_value", "realised_pnl")
+_RESULTS = (*_AMOUNTS, "settled_markets")
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -57,7 +72,9 @@ class WalletVotes(msgspec.Struct, frozen=True):
 async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
     """A wallet's figures; zeros for one that did nothing yet."""
     key = identifiers.wallet(wallet)
-    row = await database.read(lambda conn: statistics.of_user(conn, key))
+    row, results = await database.read(
+        lambda conn: (statistics.of_user(conn, key), candles.of_wallet(conn, key))
+    )
     return Profile(
         wallet,
         WalletFigures(
@@ -70,6 +87,12 @@ async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
             dispute_votes=row.dispute_votes,
             discussions=row.discussions,
             claimed=row.claimed,
+            **{name: getattr(results, name) if results else 0 for name in _RESULTS},
+            exact={
+                "total_volume": str(row.total_volume),
+                "claimed": str(row.claimed),
+                **{name: str(getattr(results, name) if results else 0) for name in _AMOUNTS},
+            },
         ),
     )
 

@@ -11,6 +11,7 @@ from litestar.testing import TestClient
 from sqlalchemy import Engine
 
 from tests.api.seed import ADDRESS, CREATED, SOL, market, position, question, trade, wallet
+from zmart_pipelines.statistics.refresh import refresh
 from zmart_pipelines.store.engine import Role, engine
 
 Client = TestClient[Litestar]
@@ -225,6 +226,23 @@ def test_wallets(client: Client) -> None:
     assert numbers["user"] == alice
     assert numbers["created_at"] < numbers["updated_at"]
     assert read(client, f"/api/positions/{BOB.pubkey()}") == []
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_wallets_results_are_made_by_the_pipelines(client: Client, database: str) -> None:
+    alice = str(ALICE.pubkey())
+    before = read(client, f"/api/users/{alice}")["stats"]
+    assert [before[name] for name in ("invested", "open_value", "realised_pnl")] == [0, 0, 0]
+    pipelines = engine(Role.PIPELINES, database)
+    refresh(pipelines)
+    pipelines.dispose()
+    after = read(client, f"/api/users/{alice}")["stats"]
+    held = read(client, f"/api/positions/{alice}")
+    assert after["invested"] == sum(one["total_invested"] for one in held) == SOL + U64
+    assert after["exact"]["invested"] == str(SOL + U64)
+    assert after["open_value"] == sum(one["current_value"] for one in held) > 0
+    assert (after["realised_pnl"], after["settled_markets"]) == (0, 0)
+    assert set(after) == set(before)
 
 
 def test_an_empty_system_answers(client: Client) -> None:

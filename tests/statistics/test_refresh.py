@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Table, select, text
+from sqlalchemy import Connection, Engine, Table, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.ledger.recorded import PROGRAM, SOL, Recorder, address, history
@@ -17,6 +17,7 @@ from zmart_pipelines.ledger.sources import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.statistics import refresh as module
+from zmart_pipelines.statistics.markets import DAY
 from zmart_pipelines.statistics.refresh import RefreshReport, refresh
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries import candles, positions, statistics
@@ -93,7 +94,7 @@ def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Eng
         now = chain_now(conn)
         assert candles.faults(conn, timedelta(0)) == []
         for market_id in chain.markets():
-            live = statistics.of_market(conn, market_id, now)
+            live = statistics.added_up(conn, market_id, now)
             stored = candles.figures(conn, market_id)
             assert stored is not None
             for field in statistics.MarketStats.__struct_fields__:
@@ -120,6 +121,63 @@ def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Eng
         )
     assert report.markets == len(chain.markets())
     assert report.trades > 30
+
+
+def test_what_is_served_is_right_before_and_after_each_refresh(
+    pipelines: Engine, ledger: Engine
+) -> None:
+    """From the table while it is right; added up when a market changed or its last day moved."""
+    chain = Recorder()
+    ids = [chain.create(number) for number in (1, 2, 3)]
+    for market_id in ids:
+        chain.open(market_id)
+    for number, user in enumerate(chain.users):
+        chain.buy(ids[number % 2], user, outcome=number % 3 == 0, cost=(number + 1) * SOL)
+        chain.pass_(seconds=5)
+
+    def agree(now: int) -> None:
+        with pipelines.connect() as conn:
+            for market_id in ids:
+                live = statistics.added_up(conn, market_id, now)
+                assert statistics.of_market(conn, market_id, now) == live
+            served = statistics.trending(conn, now, limit=10)
+        with pipelines.begin() as conn:
+            conn.execute(delete(market_statistics))
+            assert statistics.trending(conn, now, limit=10) == served
+            conn.rollback()
+        assert {one.market_id for one in served} == set(ids)
+
+    take(ledger, chain.told)
+    agree(chain.now)
+    refresh(pipelines, now=chain.now)
+    agree(chain.now)
+    # The first trade leaves the last day, and the table is not right any more.
+    agree(chain.now + DAY - 20)
+    agree(chain.now + 2 * DAY)
+    told = len(chain.told)
+    chain.buy(ids[2], chain.users[0], cost=50 * SOL)
+    take(ledger, chain.told[told:])
+    agree(chain.now)
+    with pipelines.connect() as conn:
+        assert statistics.trending(conn, chain.now)[0].market_id == ids[2]
+
+
+def test_the_table_is_what_is_served(pipelines: Engine, ledger: Engine) -> None:
+    """Seen by a figure that no trades give."""
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[0])
+    take(ledger, chain.told)
+    refresh(pipelines, now=chain.now)
+    with pipelines.begin() as conn:
+        conn.execute(
+            update(market_statistics).values(total_trades=77, volume_last_day=5, price_day_ago=3)
+        )
+    with pipelines.connect() as conn:
+        assert statistics.of_market(conn, market_id, chain.now).total_trades == 77
+        (first,) = statistics.trending(conn, chain.now)
+        assert (first.volume_last_day, first.price_day_ago) == (5, 3)
 
 
 def test_a_claim_settles_a_position_and_realises_its_profit(

@@ -1,9 +1,13 @@
-"""Figures of markets and wallets: volumes, price history, what is trending."""
+"""Figures of markets and wallets: volumes, price history, what is trending.
+
+Markets' figures are taken from the table that the pipelines make each minute, as long as it is
+right: until the market changes or a trade leaves the last day. Otherwise they are added up.
+"""
 
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, true
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
@@ -11,12 +15,23 @@ from zmart_pipelines.store.queries import discussions, votes
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.rows import many, one
 from zmart_pipelines.store.tables import community, market
+from zmart_pipelines.store.tables.statistics import market_statistics
 
 DAY = 86_400
 
 _markets = market.markets
 _trades = market.trades
 _drafts = community.market_drafts
+_stored = market_statistics
+
+
+def _right(now: int) -> ColumnElement[bool]:
+    """Whether a market's stored figures are those of its trades at ``now``."""
+    return and_(
+        _stored.c.market_id == _markets.c.market_id,
+        _stored.c.market_updated_at == _markets.c.updated_at,
+        or_(_stored.c.valid_until.is_(None), _stored.c.valid_until > now),
+    )
 
 
 class MarketStats(msgspec.Struct, frozen=True):
@@ -32,10 +47,18 @@ class MarketStats(msgspec.Struct, frozen=True):
 
 
 def of_market(conn: Connection, market_id: bytes, now: int) -> MarketStats:
-    """The market's figures (zeros where it has no trades).
+    """The market's figures (zeros where it has no trades), as stored where that is right.
 
     :param now: chain seconds; the end of the last day.
     """
+    columns = [_stored.c[name] for name in MarketStats.__struct_fields__]
+    statement = select(*columns).join_from(_markets, _stored, _right(now))
+    row = conn.execute(statement.where(_markets.c.market_id == market_id)).one_or_none()
+    return added_up(conn, market_id, now) if row is None else one(MarketStats, row)
+
+
+def added_up(conn: Connection, market_id: bytes, now: int) -> MarketStats:
+    """The market's figures, from all its trades."""
     cost = _trades.c.cost
     row = conn.execute(
         select(
@@ -110,13 +133,15 @@ def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMark
     """
     recent = (
         select(
-            _trades.c.market_id,
-            func.sum(_trades.c.cost).label("volume"),
+            func.coalesce(func.sum(_trades.c.cost), 0).label("volume"),
             func.count(func.distinct(_trades.c.user)).label("traders"),
         )
-        .where(_trades.c.traded_at > now - DAY)
-        .group_by(_trades.c.market_id)
-        .subquery()
+        .where(
+            _stored.c.market_id.is_(None),
+            _trades.c.market_id == _markets.c.market_id,
+            _trades.c.traded_at > now - DAY,
+        )
+        .lateral("recent")
     )
     before = (
         select(_trades.c.price_yes)
@@ -127,27 +152,26 @@ def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMark
         .limit(1)
         .scalar_subquery()
     )
+    volume = func.coalesce(_stored.c.volume_last_day, recent.c.volume)
+    traders = func.coalesce(_stored.c.traders_last_day, recent.c.traders)
     statement = (
         select(
             _markets.c.market_id,
             QUESTION.label("question"),
             _markets.c.price_yes,
-            func.coalesce(before, literal(PRECISION // 2)).label("price_day_ago"),
-            func.coalesce(recent.c.volume, 0).label("volume_last_day"),
-            func.coalesce(recent.c.traders, 0).label("unique_traders"),
+            func.coalesce(_stored.c.price_day_ago, before, literal(PRECISION // 2)).label(
+                "price_day_ago"
+            ),
+            volume.label("volume_last_day"),
+            traders.label("unique_traders"),
         )
         .select_from(
-            _markets.outerjoin(_drafts, MATCHED).outerjoin(
-                recent, recent.c.market_id == _markets.c.market_id
-            )
+            _markets.outerjoin(_drafts, MATCHED)
+            .outerjoin(_stored, _right(now))
+            .outerjoin(recent, true())
         )
         .where(_markets.c.state == MarketState.ACTIVE.value)
-        .order_by(
-            func.coalesce(recent.c.volume, 0).desc(),
-            func.coalesce(recent.c.traders, 0).desc(),
-            _markets.c.created_at.desc(),
-            _markets.c.market_id,
-        )
+        .order_by(volume.desc(), traders.desc(), _markets.c.created_at.desc(), _markets.c.market_id)
         .limit(limit)
     )
     return many(TrendingMarket, conn.execute(statement))
