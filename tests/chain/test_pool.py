@@ -186,6 +186,24 @@ def test_a_glance_waits_for_nothing(
     assert (len(endpoint.requests), len(other.requests), time.slept) == (1, 1, [])
 
 
+def test_what_is_pinned_stays_with_the_node_that_answered_first(
+    endpoint: Endpoint, other: Endpoint, client: Client
+) -> None:
+    rpc = client()
+    endpoint.answer(reply(status=500))
+    other.answer(result(7))
+    node = rpc.pinned()
+    assert node.slot("confirmed") == 7
+    endpoint.answer(result(8))
+    assert node.slot("confirmed") == 7
+    assert rpc.slot("confirmed") == 8
+    other.answer(reply(status=500))
+    with pytest.raises(RpcUnavailable):
+        node.slot("confirmed")
+    assert rpc.slot("confirmed") == 8
+    assert rpc.pinned().slot("confirmed") == 8
+
+
 # Breakers.
 
 POLICY = Policy(failures=3, probe=timedelta(seconds=20))

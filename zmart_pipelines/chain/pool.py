@@ -16,6 +16,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -90,6 +91,7 @@ class Pool:
         self._clock = clock
         self._lock = Lock()
         self._forced_at: float | None = None
+        self._is_pinned = False
         self._sends: OrderedDict[bytes, int] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -125,6 +127,16 @@ class Pool:
     def limited(self) -> int:
         """Of those, how many were answered that there were too many."""
         return sum(endpoint.limited for endpoint in self._endpoints)
+
+    def pinned(self) -> Self:
+        """The same endpoints until one has answered, from then on that one alone.
+
+        For what must be of one node's history: several pages, or a page and where the history
+        begins. It shares our connections; do not close it.
+        """
+        pinned = copy(self)
+        pinned._is_pinned = True
+        return pinned
 
     def read(self, method: str, params: Sequence[Any], result: type[T]) -> T:
         """A call that changes nothing, by the first endpoint that answers.
@@ -244,6 +256,8 @@ class Pool:
                 guard.succeeded(name, ticket)
             raise
         guard.succeeded(name, ticket)
+        if self._is_pinned:
+            self._endpoints = [endpoint]
         return answer
 
     def _told(self, method: str, failures: Sequence[Failure]) -> Failure:

@@ -47,6 +47,8 @@ def windows(
     :param tip: the node's finalized slot; a node that is not as far is refused.
     :param anchor: begins there, above ``last_slot``, instead of at the tip.
     """
+    # Pages and where the history begins are one proof only when one node said them.
+    rpc = rpc.pinned()
     found: dict[bytes, SignatureInfo] = {}
     newer: list[tuple[Anchor | None, int, int]] = []
     start, top, pages = anchor, last_slot, 0

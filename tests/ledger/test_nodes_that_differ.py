@@ -1,0 +1,91 @@
+"""Several endpoints behind one reader: coverage is never proved with two nodes' histories."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.chain.endpoint import Endpoint, Reply, forward
+from tests.ledger.onchain import Stage, agrees, listed, stored
+from zmart_pipelines.chain.rpc import RpcClient, RpcUnavailable
+from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries import health
+
+
+@pytest.fixture
+def endpoints() -> Iterator[list[Endpoint]]:
+    made = [Endpoint(), Endpoint()]
+    yield made
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def traded(stage: Stage) -> Stage:
+    stage.open(stage.create(1))
+    stage.trade_at_random(random.Random(5), 30)
+    stage.chain.control.finalize()
+    return stage
+
+
+class Forgetful:
+    """A node without the history before a slot, which does not say where its history begins."""
+
+    def __init__(self, url: str, keeps: int) -> None:
+        self.ask = forward(url)
+        self.keeps = keeps
+
+    def __call__(self, request: dict[str, Any]) -> Reply:
+        if request["method"] == "getFirstAvailableBlock":
+            return Reply(b"oops", 500)
+        answer = self.ask(request)
+        if request["method"] != "getSignaturesForAddress":
+            return answer
+        body = json.loads(answer.body)
+        body["result"] = [row for row in body["result"] if row["slot"] >= self.keeps]
+        return Reply(json.dumps(body).encode())
+
+
+def test_one_node_lists_and_says_where_its_history_begins(
+    db: Engine, traded: Stage, settings: Settings, endpoints: list[Endpoint]
+) -> None:
+    first, second = endpoints
+    url = traded.chain.rpc_url
+    tip = traded.rpc.slot("finalized")
+    first.answer(Forgetful(url, keeps=tip // 2))
+    second.answer(forward(url))
+    with RpcClient([first.url, second.url], 10, sleep=lambda _: None) as rpc:
+        with pytest.raises(RpcUnavailable):
+            read_finalized_window(db, rpc, settings)
+        with db.connect() as conn:
+            assert health.coverage(conn) == []
+        # With the forgetful one gone the other proves everything.
+        first.answer(lambda _: Reply(b"oops", 500))
+        report = read_finalized_window(db, rpc, settings)
+    assert (report.first_slot, report.holes, report.gaps) == (0, 0, 0)
+    assert stored(db, "finalized") == listed(traded.chain)
+    agrees(db, traded)
+
+
+def test_a_node_that_lags_in_front_of_one_that_does_not(
+    db: Engine, traded: Stage, settings: Settings, endpoints: list[Endpoint]
+) -> None:
+    first, second = endpoints
+    url = traded.chain.rpc_url
+    first.answer(forward(f"{url}/lag/30"))
+    second.answer(forward(url))
+    with RpcClient([first.url, second.url], 10) as rpc:
+        poll_confirmed(db, rpc, settings, seconds=30)
+        read_finalized_window(db, rpc, settings)
+        traded.chain.control.advance(40)
+        poll_confirmed(db, rpc, settings, seconds=30)
+        report = read_finalized_window(db, rpc, settings)
+    assert (report.holes, report.gaps) == (0, 0)
+    assert stored(db, "finalized") == listed(traded.chain)
+    agrees(db, traded)
