@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -14,23 +14,46 @@ from zmart_pipelines.ledger.sources import Commitment
 from zmart_pipelines.ledger.state import VoteRow
 from zmart_pipelines.store import frames
 from zmart_pipelines.store.queries import votes
+from zmart_pipelines.store.queries.votes import VoteCounts
 from zmart_pipelines.store.stream import Frame
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999, the calendar's end
 
 
+Counts = Mapping[tuple[bytes, str], VoteCounts]
+
+
+def voted(folded: Iterable[Folded]) -> list[tuple[bytes, str]]:
+    """The votes, as market and kind, whose counts the frames tell."""
+    return sorted({(row.market_id, row.kind) for one in folded for row in one.new.votes.values()})
+
+
 def announce_folded(
     conn: Connection,
-    folded: Iterable[Folded],
+    folded: Collection[Folded],
     orphaned: Collection[bytes],
     corrected: Collection[bytes],
     commitment: Commitment,
 ) -> list[Frame]:
+    """The frames for markets that were folded, with the votes' counts as they are now."""
+    counts = {key: votes.counts(conn, *key) for key in voted(folded)}
+    return frames_of(folded, counts, commitment, orphaned=orphaned, corrected=corrected)
+
+
+def frames_of(
+    folded: Iterable[Folded],
+    counts: Counts,
+    commitment: Commitment,
+    *,
+    orphaned: Collection[bytes] = (),
+    corrected: Collection[bytes] = (),
+) -> list[Frame]:
     """The frames for markets that were folded: trades and votes in order, then the market.
 
+    :param counts: of the votes that ``voted`` names.
+    :param commitment: of the new events.
     :param orphaned: signatures of transactions that count no more; ``corrected`` are the
         markets they concerned.
-    :param commitment: of the new events.
     """
     found: list[Frame] = []
     for one in folded:
@@ -40,16 +63,13 @@ def announce_folded(
         found += [
             frames.trade(msgspec.structs.asdict(row), commitment=commitment) for row in trades
         ]
-        found += _vote_frames(conn, one.new.votes.values())
+        found += _vote_frames(one.new.votes.values(), counts)
         found += _market_frames(one, orphaned if one.market_id in corrected else ())
     return found
 
 
-def _vote_frames(conn: Connection, rows: Iterable[VoteRow]) -> list[Frame]:
+def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> list[Frame]:
     rows = sorted(rows, key=lambda row: (row.voted_at, row.wallet))
-    counts = {
-        key: votes.counts(conn, *key) for key in sorted({(row.market_id, row.kind) for row in rows})
-    }
     return [
         frames.vote(
             market_id=row.market_id,

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, func, update
+from sqlalchemy import Connection
 
-from zmart_pipelines.store.tables import community, market
+from zmart_pipelines.store.arrays import keys
+from zmart_pipelines.store.pipeline import Statement, run
 
-_drafts = community.market_drafts
-_markets = market.markets
+_MATCH = """
+UPDATE community.market_drafts AS d SET matched_at = now()
+FROM market.markets AS m
+WHERE d.market_id = ANY(%b) AND d.matched_at IS NULL AND m.market_id = d.market_id
+    AND m.creator = d.creator AND m.question_hash = d.question_hash
+"""
+
+_RELEASE = """
+UPDATE community.market_drafts SET matched_at = NULL WHERE market_id = ANY(%b)
+"""
+
+
+def matching(appeared: Collection[bytes]) -> Statement:
+    """Joins drafts with markets that appeared.
+
+    A draft speaks for a market of the same id whose creator and question hash are its own.
+    """
+    return Statement(_MATCH, (keys(list(appeared)),))
 
 
 def match(
     conn: Connection, *, appeared: Collection[bytes] = (), vanished: Collection[bytes] = ()
 ) -> None:
-    """Join drafts with markets that appeared; release those of markets that vanished.
-
-    A draft speaks for a market of the same id whose creator and question hash are its own.
-    """
+    """Join drafts with markets that appeared; release those of markets that vanished."""
     if appeared:
-        conn.execute(
-            update(_drafts)
-            .where(
-                _drafts.c.market_id.in_(appeared),
-                _drafts.c.matched_at.is_(None),
-                _markets.c.market_id == _drafts.c.market_id,
-                _markets.c.creator == _drafts.c.creator,
-                _markets.c.question_hash == _drafts.c.question_hash,
-            )
-            .values(matched_at=func.now())
-        )
+        run(conn, matching(appeared))
     if vanished:
-        conn.execute(
-            update(_drafts).where(_drafts.c.market_id.in_(vanished)).values(matched_at=None)
-        )
+        run(conn, Statement(_RELEASE, (keys(list(vanished)),)))

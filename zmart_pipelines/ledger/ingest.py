@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import announcements, moves, projection, records, rows
+from zmart_pipelines.ledger import announcements, moves, projection, quick, records, rows
 from zmart_pipelines.ledger.decode import Reading, address_of, decode
+from zmart_pipelines.ledger.quick import Door
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.ledger.state import PlacedEvent
@@ -34,6 +35,7 @@ COLLISIONS: Final = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.UniqueViolation,
     psycopg.errors.SerializationFailure,
+    quick.Overtaken,
 )
 
 __all__ = ["MAX_BATCH", "IngestResult", "in_transaction", "ingest", "withdraw"]
@@ -72,12 +74,22 @@ def ingest(
     if not readings:
         return IngestResult()
 
+    door = Door(program, source, level, delivery_id)
+    told = [one for one in readings if _believable(one, source)]
+    ignored = IngestResult(ignored=len(readings) - len(told))
+
     def work(conn: Connection) -> IngestResult:
-        return _Work(conn, program, source, level, delivery_id).run(readings)
+        done = quick.take(conn, told, door) if told else IngestResult()
+        return ignored.with_(_Work(conn, door).run(told) if done is None else done)
 
     if isinstance(engine_or_conn, Engine):
         return in_transaction(engine_or_conn, work)
     return work(engine_or_conn)
+
+
+def _believable(reading: Reading, source: Source) -> bool:
+    """A webhook may speak of the program's transactions only."""
+    return reading.concerns_program or source is not Source.WEBHOOK
 
 
 def withdraw(conn: Connection, keys: Collection[records.Key], program: Pubkey) -> IngestResult:
@@ -124,10 +136,11 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
         try:
             with engine.begin() as conn:
                 return work(conn)
-        except DBAPIError as error:
-            if not isinstance(error.orig, COLLISIONS) or attempt == ATTEMPTS:
+        except (DBAPIError, quick.Overtaken) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if not isinstance(cause, COLLISIONS) or attempt == ATTEMPTS:
                 raise
-            _log.info("collision with another writer, attempt %d: %s", attempt, error.orig)
+            _log.info("collision with another writer, attempt %d: %r", attempt, cause)
             time.sleep(random.uniform(0, 0.05 * 2**attempt))
     raise AssertionError("unreachable")
 
@@ -147,26 +160,15 @@ class _Done(msgspec.Struct):
 class _Work:
     """One ingest in one transaction."""
 
-    def __init__(
-        self,
-        conn: Connection,
-        program: Pubkey,
-        source: Source,
-        commitment: Commitment,
-        delivery_id: int | None,
-    ) -> None:
+    def __init__(self, conn: Connection, door: Door) -> None:
         self.conn = conn
-        self.program = program
-        self.source = source
-        self.commitment = commitment
-        self.delivery_id = delivery_id
+        self.program, self.source, self.commitment, self.delivery_id = door
         self.market_ids: dict[bytes, bytes] = {}
 
     def run(self, readings: Sequence[Reading]) -> IngestResult:
         """Store, project, announce."""
-        told = [one for one in readings if self._believable(one)]
-        self._lock(told)
-        done = self._store(told)
+        self._lock(readings)
+        done = self._store(readings)
         events = self._store_events(done.new)
         moved = moves.spread(self.conn, {one.signature for one in done.climbed} | done.revived)
         self._record_gaps(done.new + done.climbed)
@@ -187,7 +189,7 @@ class _Work:
             ),
             climbed=done.raised + len(done.revived),
             orphaned=len(done.orphaned),
-            ignored=done.ignored + len(readings) - len(told),
+            ignored=done.ignored,
             markets=frozenset(one.market_id for one in folded if one.before or one.after),
             positions=tuple(stream.append(self.conn, frames)),
         )
@@ -220,10 +222,6 @@ class _Work:
                 break
         done.ignored += len(readings)
         return done
-
-    def _believable(self, reading: Reading) -> bool:
-        """A webhook may speak of the program's transactions only."""
-        return reading.concerns_program or self.source is not Source.WEBHOOK
 
     def _lock(self, readings: Iterable[Reading]) -> None:
         known = [event for one in readings for event in one.events if event.event is not None]

@@ -14,7 +14,13 @@ from sqlalchemy import Connection, select
 
 from zmart_pipelines.ledger import drafts, fold, records, rows, timeline
 from zmart_pipelines.ledger.sources import Commitment
-from zmart_pipelines.ledger.state import Fault, MarketRow, PlacedEvent, Projection
+from zmart_pipelines.ledger.state import (
+    Fault,
+    MarketRow,
+    PlacedEvent,
+    PositionRow,
+    Projection,
+)
 from zmart_pipelines.ledger.timeline import UNKNOWN_INDEX, Place, Timeline
 from zmart_pipelines.program.events import SharesBought, SharesSold, WinningsClaimed
 from zmart_pipelines.store.engine import execute
@@ -94,10 +100,12 @@ def project(
     in_order = {
         market_id
         for market_id, events in new.items()
-        if market_id not in doubtful and _follows(before.get(market_id), events)
+        if market_id not in doubtful and follows(before.get(market_id), events)
     }
     replaced = touched - in_order
-    folded = _fold_on(conn, {one: new[one] for one in in_order}, before, history)
+    following = {one: new[one] for one in in_order}
+    needed = holders((one, placed) for one, events in following.items() for placed in events)
+    folded = fold_on(following, before, rows.positions(conn, sorted(needed)), history)
     of_signature = {
         event.place.signature: commitment for events in new.values() for event in events
     }
@@ -150,7 +158,7 @@ def refold_configuration(conn: Connection) -> set[bytes]:
     )
 
 
-def _follows(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
+def follows(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
     """Whether all events come after what is folded, beyond doubt."""
     if market is None:
         return False
@@ -165,23 +173,30 @@ def _follows(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
     return True
 
 
-def _fold_on(
-    conn: Connection,
+def holders(events: Iterable[tuple[bytes, PlacedEvent]]) -> set[tuple[bytes, bytes]]:
+    """Whose positions folding these events needs: what each stands beside, and the user."""
+    return {
+        (market, placed.event.user)
+        for market, placed in events
+        if isinstance(placed.event, SharesBought | SharesSold | WinningsClaimed)
+    }
+
+
+def fold_on(
     new: Mapping[bytes, Collection[PlacedEvent]],
     before: Mapping[bytes, MarketRow],
+    positions: Mapping[bytes, dict[bytes, PositionRow]],
     history: Timeline,
 ) -> dict[bytes, Projection]:
-    holders = {
-        (market_id, event.event.user)
-        for market_id, events in new.items()
-        for event in events
-        if isinstance(event.event, SharesBought | SharesSold | WinningsClaimed)
-    }
-    positions = rows.positions(conn, sorted(holders))
+    """Fold events on from what is stored, or from nothing for a market that is not.
+
+    :param positions: those that the events need, by market and user; they are changed.
+    """
     folded = {}
     for market_id, events in new.items():
+        market = before.get(market_id)
         projection = Projection(
-            market=msgspec.structs.replace(before[market_id]),
+            market=None if market is None else msgspec.structs.replace(market),
             positions=positions.get(market_id, {}),
         )
         for event in sorted(events, key=lambda placed: placed.place):
@@ -253,14 +268,17 @@ def _record_misfits(
     conn: Connection, folded: Mapping[bytes, Projection], replaced: Collection[bytes]
 ) -> None:
     """Open a gap for every event that did not fit; close those that fit after a refold."""
-    faults: list[Fault] = [fault for one in folded.values() for fault in one.faults]
+    misfits = misfits_of(folded)
     if replaced:
-        misfits = list({fault.place.signature for fault in faults})
-        execute(conn, _CLOSE_MISFITS, misfits, list(replaced))
-    records.open_gaps(
-        conn,
-        [
-            records.Gap(fault.place.signature, "misfit", fault.place.slot, fault.reason)
-            for fault in faults
-        ],
-    )
+        signatures = list({gap.signature for gap in misfits})
+        execute(conn, _CLOSE_MISFITS, signatures, list(replaced))
+    records.open_gaps(conn, misfits)
+
+
+def misfits_of(folded: Mapping[bytes, Projection]) -> list[records.Gap]:
+    """A gap for every event that did not fit."""
+    faults: list[Fault] = [fault for one in folded.values() for fault in one.faults]
+    return [
+        records.Gap(fault.place.signature, "misfit", fault.place.slot, fault.reason)
+        for fault in faults
+    ]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
@@ -33,9 +33,10 @@ from zmart_pipelines.ledger.timeline import (
     Place,
 )
 from zmart_pipelines.program.events import Event, decode_event
+from zmart_pipelines.store.arrays import keys
 from zmart_pipelines.store.bulk import insert_rows, insertion, upsertion
 from zmart_pipelines.store.engine import execute
-from zmart_pipelines.store.pipeline import Statement, pipelined
+from zmart_pipelines.store.pipeline import Statement, pipelined, run
 from zmart_pipelines.store.tables import market as tables
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -108,16 +109,29 @@ def configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
     ]
 
 
+def _columns(cls: type[msgspec.Struct], alias: str) -> str:
+    return ", ".join(f'{alias}."{name}"' for name in cls.__struct_fields__)
+
+
+_CHANGES: Final = """
+SELECT c.slot, c.index_in_block, c.signature, c.log_index, c.changed_at, {}
+FROM market.config_history AS c
+""".format(_columns(Configuration, "c"))
+
+
+def reading_changes() -> Statement:
+    """The statement behind ``configuration_changes``; its rows are for ``change_of``."""
+    return Statement(_CHANGES)
+
+
+def change_of(row: Sequence[Any]) -> Change:
+    """A change from a row of ``reading_changes``."""
+    return Change(Place(*row[:4]), row[4], Configuration(*row[5:]))
+
+
 def configuration_changes(conn: Connection) -> list[Change]:
     """The configuration's history as projected."""
-    return [
-        Change(
-            Place(row.slot, row.index_in_block, row.signature, row.log_index),
-            row.changed_at,
-            Configuration(**{name: row._mapping[name] for name in Configuration.__struct_fields__}),
-        )
-        for row in conn.execute(select(tables.config_history))
-    ]
+    return [change_of(row) for row in run(conn, reading_changes())]
 
 
 def write_configuration(conn: Connection, changes: Iterable[Change]) -> None:
@@ -189,6 +203,45 @@ def positions(
             row = _row(PositionRow, values)
             found[row.market_id][row.user] = row
     return found
+
+
+def _plain(values: Iterable[Any]) -> list[Any]:
+    """The values with the driver's decimals as integers."""
+    return [int(value) if isinstance(value, Decimal) else value for value in values]
+
+
+_MARKETS_AT = """
+SELECT {}, m.commitment::text FROM market.markets AS m WHERE m.address = ANY(%b)
+""".format(_columns(MarketRow, "m"))
+
+_POSITIONS_AT = """
+SELECT {} FROM unnest(%b::bytea[], %b::bytea[]) AS asked (address, "user")
+JOIN market.markets AS m USING (address)
+JOIN market.positions AS p ON p.market_id = m.market_id AND p."user" = asked."user"
+""".format(_columns(PositionRow, "p"))
+
+
+def markets_at(addresses: Collection[bytes]) -> Statement:
+    """Reads markets by address; its rows are for ``market_of``."""
+    return Statement(_MARKETS_AT, (keys(list(addresses)),))
+
+
+def market_of(row: Sequence[Any]) -> tuple[MarketRow, Commitment]:
+    """A market and its commitment from a row of ``markets_at``."""
+    return MarketRow(*_plain(row[:-1])), Commitment(row[-1])
+
+
+def positions_at(holders: Collection[tuple[bytes, bytes]]) -> Statement:
+    """Reads positions by the market's address and the user; its rows are for ``position_of``."""
+    sent = list(holders)
+    return Statement(
+        _POSITIONS_AT, (keys([one[0] for one in sent]), keys([one[1] for one in sent]))
+    )
+
+
+def position_of(row: Sequence[Any]) -> PositionRow:
+    """A position from a row of ``positions_at``."""
+    return PositionRow(*_plain(row))
 
 
 def projections(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Projection]:

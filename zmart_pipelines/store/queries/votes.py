@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 
+from zmart_pipelines.store.pipeline import Statement, run
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.rows import many
 from zmart_pipelines.store.tables import community, market, metadata, voting
@@ -129,23 +131,36 @@ def latest_round(conn: Connection, market_id: bytes, kind: str) -> int:
     return number or 0
 
 
+_COUNTS = """
+SELECT latest.round,
+    coalesce(sum(v.weight) FILTER (WHERE v.choice), 0)::bigint AS votes_for,
+    coalesce(sum(v.weight) FILTER (WHERE NOT v.choice), 0)::bigint AS votes_against,
+    latest.status
+FROM (SELECT %b::bytea AS market_id, %b::text AS kind) AS asked
+LEFT JOIN LATERAL (
+    SELECT t.round, t.status FROM voting.tallies AS t
+    WHERE t.market_id = asked.market_id AND t.kind = asked.kind
+    ORDER BY t.round DESC LIMIT 1
+) AS latest ON true
+LEFT JOIN voting.effective_ballots AS v
+    ON v.market_id = %b AND v.kind = %b AND v.round = coalesce(latest.round, 0)
+GROUP BY latest.round, latest.status
+"""
+
+
+def counting(market_id: bytes, kind: str) -> Statement:
+    """The statement behind ``counts``; its one row is for ``counted``."""
+    return Statement(_COUNTS, (market_id, kind, market_id, kind))
+
+
+def counted(kind: str, row: Sequence[Any]) -> VoteCounts:
+    """The answer to ``counting``."""
+    return VoteCounts(kind, row[0] or 0, row[1], row[2], row[3])
+
+
 def counts(conn: Connection, market_id: bytes, kind: str) -> VoteCounts:
     """The effective votes of the latest round, counted now."""
-    number = latest_round(conn, market_id, kind)
-    row = conn.execute(
-        select(
-            func.count().filter(_votes.c.choice).label("votes_for"),
-            func.count().filter(~_votes.c.choice).label("votes_against"),
-        ).where(_votes.c.market_id == market_id, _votes.c.kind == kind, _votes.c.round == number)
-    ).one()
-    status = conn.execute(
-        select(_tallies.c.status).where(
-            _tallies.c.market_id == market_id,
-            _tallies.c.kind == kind,
-            _tallies.c.round == number,
-        )
-    ).scalar_one_or_none()
-    return VoteCounts(kind, number, row.votes_for, row.votes_against, status)
+    return counted(kind, run(conn, counting(market_id, kind)).one())
 
 
 class Tally(msgspec.Struct, frozen=True):
