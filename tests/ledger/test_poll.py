@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,12 +13,11 @@ from sqlalchemy import Engine, select
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded import PROGRAM, SOL, key, logs_of, signature
 from zmart_pipelines.chain import base58
-from zmart_pipelines.chain.rpc import RpcError, SignatureInfo
+from zmart_pipelines.chain.rpc import RpcError
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger import finality
 from zmart_pipelines.ledger.ingest import ingest
 from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window
-from zmart_pipelines.ledger.reading import list_window
 from zmart_pipelines.ledger.sources import Commitment, Source
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.settings import Settings
@@ -165,76 +162,3 @@ def test_a_webhooks_word_is_checked_after_its_time(
     agrees(db, stage)
     with db.connect() as conn:
         assert [one.signature for one in trades.find(conn, market_id=market_id)] == [bought]
-
-
-class Paged:
-    """A node's listing; with dice, in another order inside a slot at each call."""
-
-    def __init__(self, rows: Sequence[SignatureInfo], dice: random.Random | None = None) -> None:
-        self.rows = list(rows)
-        self.dice = dice
-
-    def signatures_for_address(
-        self, _address: object, *, before: bytes | None, limit: int, **_options: object
-    ) -> list[SignatureInfo]:
-        if self.dice is not None:
-            self.dice.shuffle(self.rows)
-            self.rows.sort(key=lambda row: -row.slot)
-        start = 0
-        if before is not None:
-            start = 1 + [row.signature for row in self.rows].index(before)
-        return self.rows[start : start + limit]
-
-
-@pytest.mark.parametrize("page_size", [1, 2, 3, 5, 1000])
-def test_windows_are_whole_at_every_page_edge(page_size: int) -> None:
-    dice = random.Random(page_size)
-    rows = [
-        SignatureInfo(signature(slot, place), slot, None, None, None, "finalized")
-        for slot in range(60, 0, -1)
-        for place in range(dice.choice((0, 1, 1, 2, 4)))
-    ]
-    node: Any = Paged(rows)
-    found, closed = list_window(
-        node,
-        PROGRAM,
-        first_slot=20,
-        commitment="finalized",
-        min_context_slot=60,
-        page_size=page_size,
-    )
-    assert closed
-    assert {row.signature for row in found} == {row.signature for row in rows if row.slot >= 20}
-    assert [row.slot for row in found] == sorted(row.slot for row in found)
-    _, closed = list_window(
-        node,
-        PROGRAM,
-        first_slot=1,
-        commitment="finalized",
-        min_context_slot=60,
-        page_size=page_size,
-        max_pages=1,
-    )
-    assert closed == (page_size == 1000)
-
-
-@pytest.mark.parametrize("page_size", [5, 6, 9])
-def test_the_order_inside_a_slot_may_change_between_pages(page_size: int) -> None:
-    dice = random.Random(page_size)
-    rows = [
-        SignatureInfo(signature(slot, place), slot, None, None, None, "finalized")
-        for slot in range(60, 0, -1)
-        for place in range(dice.choice((1, 2, 3, 4)))
-    ]
-    for seed in range(50):
-        node: Any = Paged(rows, random.Random(seed))
-        found, closed = list_window(
-            node,
-            PROGRAM,
-            first_slot=1,
-            commitment="finalized",
-            min_context_slot=60,
-            page_size=page_size,
-        )
-        assert closed
-        assert {row.signature for row in found} == {row.signature for row in rows}

@@ -1,0 +1,55 @@
+"""A node's listing without the node: pages of signatures, in every order a node may choose."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from tests.ledger.recorded import signature
+from zmart_pipelines.chain.rpc import SignatureInfo
+
+
+def some_rows(dice: random.Random, slots: int = 60, most: int = 4) -> list[SignatureInfo]:
+    """Up to so many transactions in each of some slots, newest first."""
+    return [
+        SignatureInfo(signature(slot, place), slot, None, None, None, "finalized")
+        for slot in range(slots, 0, -1)
+        for place in range(dice.randint(0, most))
+    ]
+
+
+class Paged:
+    """A node's listing; with dice, in another order inside a slot at each call.
+
+    :ivar begins: the lowest slot that it has not forgotten.
+    :ivar calls: pages asked for.
+    """
+
+    def __init__(
+        self, rows: Sequence[SignatureInfo], dice: random.Random | None = None, begins: int = 0
+    ) -> None:
+        self.rows = [row for row in rows if row.slot >= begins]
+        self.dice = dice
+        self.begins = begins
+        self.calls = 0
+
+    def signatures_for_address(
+        self, _address: object, *, before: bytes | None, limit: int, **_options: object
+    ) -> list[SignatureInfo]:
+        self.calls += 1
+        if self.dice is not None:
+            self.dice.shuffle(self.rows)
+            self.rows.sort(key=lambda row: -row.slot)
+        start = 0
+        if before is not None:
+            known = [row.signature for row in self.rows]
+            if before not in known:
+                return []
+            start = 1 + known.index(before)
+        return self.rows[start : start + limit]
+
+    def pinned(self) -> Paged:
+        return self
+
+    def first_available_block(self) -> int:
+        return self.begins
