@@ -9,6 +9,7 @@ action took effect, and the table whether the case was what it is called.
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
@@ -50,7 +51,7 @@ class Matrix:
         self.action: Action = action
         self._database = database
         self._control = world.chain.control
-        self._markets = iter(_markets(world, action, cases + SPARE))
+        self.markets = iter(_markets(world, action, cases + SPARE))
 
     def case(self, point: Point, fate: Fate, *, send_first: bool = False) -> list[str]:
         """What is wrong after the crash at this point; nothing, when all is as it must be."""
@@ -62,16 +63,16 @@ class Matrix:
 
     def _once(self, point: Point, fate: Fate, *, send_first: bool) -> list[str] | None:
         """None where the machine was so busy that the submitter lost its lease before."""
-        market = next(self._markets)
-        intent = self._plan(market)
+        market = next(self.markets)
+        intent = self.plan(market)
         self._control.command("hold-finality")
         if fate == "is lost" and point in ("sent", "final"):
             self._control.command("fault", kind="dropped-send", times=None)
-        first = Submitter(self._orders(point, send_first=send_first))
+        first = Submitter(self.orders(point, send_first=send_first))
         try:
             if point == "final":
                 self._before_the_end(first, intent, fate)
-            ended = self._ticking_until(first.over)
+            ended = self.ticking_until(first.over)
         finally:
             first.close()
             self._control.command("clear-faults")
@@ -81,10 +82,10 @@ class Matrix:
             self._befall(intent, fate, out=POINTS.index(point) >= POINTS.index("sent"))
         # Its blockhash is gone with a fork; that is not waited for block by block.
         doomed = point == "stored" and fate == "is forked away"
-        faults = self._recover(intent, send_first=send_first, doomed=doomed)
+        faults = self.recover(intent, send_first=send_first, doomed=doomed)
         self._control.command("release-finality")
         self._control.finalize()
-        faults += self._faults(market, intent)
+        faults += self.faults(market, intent)
         if first.killed:
             return faults + self._untrue(intent, first, point, fate, send_first=send_first)
         if first.report is None or not (first.report.refused or "").startswith("the lease"):
@@ -94,13 +95,13 @@ class Matrix:
     def _before_the_end(self, first: Submitter, intent: int, fate: Fate) -> None:
         """What is final cannot be undone: at the last point the fate comes before the crash."""
         if fate == "is lost":
-            self._ticking_until(lambda: first.over() or "sent" in first.passed)
+            self.ticking_until(lambda: first.over() or "sent" in first.passed)
             self._control.advance(slots=EXPIRY)
             self._control.command("release-finality")
-            self._ticking_until(lambda: first.over() or first.passed.count("signed") > 1)
+            self.ticking_until(lambda: first.over() or first.passed.count("signed") > 1)
             self._control.command("clear-faults")
         if fate == "is forked away":
-            self._ticking_until(lambda: first.over() or "landed" in first.passed)
+            self.ticking_until(lambda: first.over() or "landed" in first.passed)
             if "landed" in first.passed:
                 self._drop_its_block(intent)
         self._control.command("release-finality")
@@ -123,17 +124,17 @@ class Matrix:
 
     def _drop_its_block(self, intent: int) -> None:
         """The block of the attempt goes, that of its blockhash stays."""
-        (signature,) = (row.signature for row in self._attempts(intent))
+        (signature,) = (row.signature for row in self.attempts(intent))
         (status,) = self.world.rpc.signature_statuses([signature], search_history=False).value
         assert status is not None
         slot = self._control.status()["processed"]["slot"]
         dropped = self._control.fork(slot - status.slot, [])
         assert str(Signature(signature)) in dropped
 
-    def _recover(self, intent: int, *, send_first: bool, doomed: bool) -> list[str]:
+    def recover(self, intent: int, *, send_first: bool = False, doomed: bool = False) -> list[str]:
         """Starts one submitter after the other until the intent is closed."""
         for _ in range(30):
-            submitter = Submitter(self._orders(None, send_first=send_first))
+            submitter = Submitter(self.orders(None, send_first=send_first))
             slots = itertools.count(1)
 
             def tick(current: Submitter = submitter, slots: Iterator[int] = slots) -> None:
@@ -151,14 +152,14 @@ class Matrix:
                     return ["a run died by itself"]
             finally:
                 submitter.close()
-            if self._status(intent) not in ("planned", "live"):
+            if self.status(intent) not in ("planned", "live"):
                 return []
         return ["nobody can close the intent"]
 
-    def _faults(self, market: bytes, intent: int) -> list[str]:
+    def faults(self, market: bytes, intent: int) -> list[str]:
         """What must never be, by the chain and by the tables."""
         faults = []
-        rows = self._attempts(intent)
+        rows = self.attempts(intent)
         landed = self._effective(market)
         if len(landed) != 1:
             faults.append(f"{len(landed)} effective transactions")
@@ -173,7 +174,7 @@ class Matrix:
             right = account.state == MarketState.FINALIZED
         if not right:
             faults.append(f"the account is not what was intended: {account}")
-        if (status := self._status(intent)) != "final":
+        if (status := self.status(intent)) != "final":
             faults.append(f"the intent is {status}")
         with self.world.engine.connect() as conn:
             is_open = intents.c.status.in_(["planned", "live"])
@@ -192,7 +193,7 @@ class Matrix:
         if send_first:
             return []
         tried = [
-            (row.run_id == f"process {first.pid}", row.status) for row in self._attempts(intent)
+            (row.run_id == f"process {first.pid}", row.status) for row in self.attempts(intent)
         ]
         if POINTS.index(point) < POINTS.index("stored"):
             expected = [(False, "final")]
@@ -204,7 +205,7 @@ class Matrix:
             expected = [(True, "final")]
         return [] if tried == expected else [f"the attempts were {tried}, not {expected}"]
 
-    def _attempts(self, intent: int) -> Sequence[Row[Any]]:
+    def attempts(self, intent: int) -> Sequence[Row[*tuple[Any, ...]]]:
         with self.world.engine.connect() as conn:
             return conn.execute(
                 select(attempts.c.signature, attempts.c.status, attempts.c.run_id)
@@ -225,7 +226,7 @@ class Matrix:
                 found.append(info.signature)
         return found
 
-    def _plan(self, market: bytes) -> int:
+    def plan(self, market: bytes) -> int:
         counts = {"likes": LIKES, "dislikes": DISLIKES}
         with self.world.engine.begin() as conn:
             made = intent_rows.create(
@@ -238,20 +239,27 @@ class Matrix:
         assert made is not None
         return made.id
 
-    def _status(self, intent: int) -> str:
+    def status(self, intent: int) -> str:
         with self.world.engine.connect() as conn:
             return intent_rows.get(conn, intent).status
 
-    def _orders(self, point: Point | None, *, send_first: bool) -> Orders:
+    def orders(
+        self,
+        point: Point | None,
+        *,
+        fate: signal.Signals = signal.SIGKILL,
+        send_first: bool = False,
+    ) -> Orders:
         return Orders(
             database=self._database,
             rpc_url=self.world.chain.rpc_url,
             state=self.world.chain.state,
             point=point,
+            fate=fate,
             send_first=send_first,
         )
 
-    def _ticking_until(self, condition: Callable[[], bool]) -> bool:
+    def ticking_until(self, condition: Callable[[], bool]) -> bool:
         return wait_until(condition, PATIENCE, self._control.advance)
 
 

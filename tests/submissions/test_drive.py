@@ -18,10 +18,8 @@ from zmart_pipelines.submissions import attempts as attempt_rows
 from zmart_pipelines.submissions import intents as intent_rows
 from zmart_pipelines.submissions import lease as leases
 from zmart_pipelines.submissions import shell
-from zmart_pipelines.submissions.job import Job
 from zmart_pipelines.submissions.lease import LeaseLost
 from zmart_pipelines.submissions.plan import due
-from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import Signers, load_signers
 from zmart_pipelines.submissions.signing import SignedTransaction
 from zmart_pipelines.voting.casting import VotingClosed, cast
@@ -121,45 +119,6 @@ def test_a_takeover_waits_for_a_fenced_transaction(world: World) -> None:
     thread.join()
 
 
-def test_a_stalled_submitter_writes_nothing_more(world: World) -> None:
-    """It stalls with a signed transaction in hand; another takes over and finishes."""
-    market = ready(world)
-    reports: list[DriveReport] = []
-
-    def stall(step: str, job: Job) -> None:
-        if step == "commit" and not reports:
-            expire_lease(world)
-            reports.append(world.drive())
-
-    stalled = shell.drive(
-        world.engine, world.rpc, world.reader, world.signers, world.settings, observer=stall
-    )
-    assert stalled.refused is not None
-    assert "the lease was lost" in stalled.refused
-    assert {one.status for one in reports[0].outcomes} == {"final"}
-    with world.engine.connect() as conn:
-        assert len(conn.execute(select(attempts.c.id)).all()) == 2
-    assert world.effects(market, "ProposalAggregated") == 1
-
-
-def test_a_stalled_submitter_sends_only_what_is_stored(world: World) -> None:
-    """It stalls between commit and send; its late send is of the very same bytes."""
-    market = ready(world)
-    reports: list[DriveReport] = []
-
-    def stall(step: str, job: Job) -> None:
-        if step == "send" and not reports:
-            expire_lease(world)
-            reports.append(world.drive())
-
-    stalled = shell.drive(
-        world.engine, world.rpc, world.reader, world.signers, world.settings, observer=stall
-    )
-    assert stalled.refused is not None
-    assert {one.status for one in reports[0].outcomes} == {"final"}
-    assert world.effects(market, "ProposalAggregated") == 1
-
-
 def test_planning_twice_at_once_plans_once(world: World) -> None:
     creator = wallet(1)
     world.fund(creator)
@@ -183,6 +142,8 @@ def test_due_is_seen_by_the_tables(world: World) -> None:
     market = world.propose(1, creator)
     world.sync()
     clock = world.rpc.chain_clock("finalized").unix_timestamp
+    expected = {"expected_resolvers": str(creator.pubkey())}
+    world.settings = world.settings.model_copy(update=expected)
 
     def look(later: int = 0) -> tuple[set[bytes], set[bytes], int]:
         with world.engine.connect() as conn:

@@ -86,7 +86,8 @@ def test_an_error_counts_when_it_is_final() -> None:
     assert run(SENDING, seen) == (SENDING, [])
     work, effects = run(SENDING, msgspec.structs.replace(seen, finalized=True))
     assert work.phase is Phase.ENDED
-    assert effects == [m.Bury("landed and failed: InvalidStateForVoting", 2.0, 1)]
+    reason = "landed and failed: InvalidStateForVoting"
+    assert effects == [m.Bury(reason, 2.0, 1, "InvalidStateForVoting")]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select, text
 from tests.submissions import simulation
 from tests.submissions.simulated_chain import Transaction
 from tests.submissions.simulation import Attempt, Intent, simulate
+from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import ops
 from zmart_pipelines.submissions import attempts, intents, lease, machine, recording
@@ -129,7 +130,7 @@ class PostgresTables(simulation.Tables):
             | machine.ReadStatus
             | machine.ReadHeight,
         )
-        recording.record(self._engine, self._lease(epoch), job, effect, recording.Cost())
+        recording.record(self._engine, self._lease(epoch), job, effect, recording.Cost(), Policy())
         if isinstance(effect, machine.Bury | machine.Postpone):
             self.intent.due = now + effect.delay
         with self._engine.connect() as conn:

@@ -30,7 +30,7 @@ from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.chain import events
 from zmart_pipelines.submissions import plan, shell
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.shell import DriveReport, Observer
+from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import Signers
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.casting import Stored, cast
@@ -216,7 +216,6 @@ class World:
     def drive(
         self,
         *,
-        observer: Observer | None = None,
         seconds: float = 30.0,
         signers: Signers | None = None,
     ) -> DriveReport:
@@ -229,7 +228,6 @@ class World:
                 self.settings,
                 run_id="test",
                 seconds=seconds,
-                observer=observer,
             )
 
     def effects(self, market_id: bytes, event: str) -> int:

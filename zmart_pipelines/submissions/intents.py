@@ -143,5 +143,18 @@ def supersede_approval(conn: Connection, intent: Intent, reason: str) -> None:
     )
 
 
+def alert_key(intent_id: int) -> str:
+    """The key of the alert that says that an intent ended otherwise than meant."""
+    return f"submission:{intent_id}"
+
+
+def alert_keys(conn: Connection, intent: Intent) -> list[str]:
+    """The alerts of all intents of the same market and action; most are never raised."""
+    ids = select(table.c.id).where(
+        table.c.market_id == intent.market_id, table.c.action == intent.action
+    )
+    return [alert_key(one) for one in conn.execute(ids).scalars()]
+
+
 def _intent(row: Row[Any]) -> Intent:
     return Intent(**{name: getattr(row, name) for name in Intent.__struct_fields__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from zmart_pipelines.breakers.machine import Permit
 from zmart_pipelines.submissions.attempts import Attempt
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.machine import Phase, Work, resume
@@ -11,10 +12,15 @@ from zmart_pipelines.submissions.machine import Phase, Work, resume
 
 @dataclass(eq=False)
 class Job:
-    """An intent that is being driven; ``attempt`` is its live one, where it has one."""
+    """An intent that is being driven; ``attempt`` is its live one, where it has one.
+
+    ``permit`` is its leave by the action's breaker, which an attempt of an earlier run needs
+    no more.
+    """
 
     intent: Intent
     attempt: Attempt | None = None
+    permit: Permit | None = None
     work: Work = field(init=False)
 
     def __post_init__(self) -> None:

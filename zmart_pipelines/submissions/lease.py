@@ -2,8 +2,9 @@
 
 Every transaction that writes intents or attempts begins with :func:`fence`. It locks the
 lease's row for sharing, so that nobody can take the lease over before that transaction
-ends; a holder that was stopped past its lease finds a higher epoch and writes nothing. The
-chain cannot be fenced: therefore bytes leave only after their attempt is committed, and a
+ends; a holder that was stopped past its lease finds a higher epoch and writes nothing. One
+that was stopped inside such a transaction loses it after a few idle seconds. The chain cannot
+be fenced: therefore bytes leave only after their attempt is committed, and a
 new holder drives what is live to a verdict before it signs.
 """
 
@@ -13,6 +14,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 NAME = "submitter"
+# How long a fenced transaction may wait for its own process before Postgres ends it.
+STALL_SECONDS = 5.0
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ _RELEASE = text(
 
 _FENCE = text(
     """
-SELECT 1 FROM ops.leases
+SELECT set_config('idle_in_transaction_session_timeout', :stall, true) FROM ops.leases
 WHERE name = :name AND epoch = :epoch AND expires_at > clock_timestamp()
 FOR SHARE
 """
@@ -79,6 +82,8 @@ def release(conn: Connection, lease: Lease) -> None:
 
 def fence(conn: Connection, lease: Lease) -> None:
     """Makes this transaction one of the lease's holder. :class:`LeaseLost` when it is not."""
-    held = conn.execute(_FENCE, {"name": NAME, "epoch": lease.epoch}).one_or_none()
+    stall = f"{int(STALL_SECONDS * 1000)}ms"
+    parameters = {"name": NAME, "epoch": lease.epoch, "stall": stall}
+    held = conn.execute(_FENCE, parameters).one_or_none()
     if held is None:
         raise LeaseLost(f"epoch {lease.epoch} is over")

@@ -209,7 +209,7 @@ def _signing(work: Work, event: Event) -> Step:
             )
             return sending, (Send(),)
         case Unsigned(error=error):
-            return _end(work, Settle("failed", f"not signed: {error}"))
+            return _end(work, Settle("failed", f"not signed: {error}", error=error))
         case Withheld(reason=reason) | Unreachable(reason=reason):
             return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
     return work, ()
@@ -296,19 +296,20 @@ def _landed(work: Work, event: Event) -> Step:
                 return work, ()
             if verdict is Verdict.LOST:
                 return _end(work, Settle("superseded", event.reason, "final"))
-            return _end(work, Settle("quarantined", "landed without its effect", "final"))
+            reason = "landed without its effect"
+            return _end(work, Settle("quarantined", reason, "final", error=reason))
     return work, ()
 
 
 def _failed(work: Work, reason: str, error: str, *, live: bool = False) -> Step:
     failures = work.failures + 1
     if error in PERMANENT:
-        return _end(work, Settle("failed", reason, "dead" if live else None))
+        return _end(work, Settle("failed", reason, "dead" if live else None, error))
     if failures >= MAX_FAILURES:
-        return _end(work, Settle("quarantined", reason, "dead" if live else None))
+        return _end(work, Settle("quarantined", reason, "dead" if live else None, error))
     delay = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
     again = Bury if live else Postpone
-    return _end(work, again(reason, delay, failures))
+    return _end(work, again(reason, delay, failures, error))
 
 
 def _end(work: Work, effect: Effect) -> Step:

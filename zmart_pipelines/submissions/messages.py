@@ -155,31 +155,38 @@ class MarkLost(msgspec.Struct, frozen=True):
 class Bury(msgspec.Struct, frozen=True):
     """Record that the attempt is dead and the intent planned again, after ``delay`` seconds.
 
-    ``failures`` is the intent's new count.
+    ``failures`` is the intent's new count; ``error`` the program's, where it failed by one.
     """
 
     reason: str
     delay: float
     failures: int
+    error: str | None = None
 
 
 class Postpone(msgspec.Struct, frozen=True):
-    """Record that the intent waits ``delay`` seconds; it has no live attempt."""
+    """Record that the intent waits ``delay`` seconds; it has no live attempt.
+
+    ``error``: the program's, where its simulation failed by one.
+    """
 
     reason: str
     delay: float
     failures: int
+    error: str | None = None
 
 
 class Settle(msgspec.Struct, frozen=True):
     """Record the intent's end: final, superseded, failed or quarantined.
 
-    ``attempt``: what becomes of the live attempt, if there is one.
+    ``attempt``: what becomes of the live attempt, if there is one. ``error``: by which the
+    submission itself failed, as opposed to what others did to the market.
     """
 
     status: IntentStatus
     reason: str
     attempt: AttemptStatus | None = None
+    error: str | None = None
 
 
 Effect = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, Engine
 
+from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.monitoring.alerts import raise_alert
+from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.monitoring.severity import Severity
-from zmart_pipelines.submissions import attempts, intents, machine
+from zmart_pipelines.submissions import attempts, breaking, intents, machine
 from zmart_pipelines.submissions.job import Job
 from zmart_pipelines.submissions.lease import Lease, fence
 from zmart_pipelines.submissions.observing import NODE_ERRORS
@@ -55,11 +56,17 @@ def cost_of(rpc: RpcClient, signature: bytes) -> Cost:
     return Cost() if meta is None else Cost(meta.fee, meta.compute_units_consumed)
 
 
-def record(engine: Engine, lease: Lease, job: Job, effect: Record, cost: Cost) -> None:
-    """Writes what the effect says. :class:`~lease.LeaseLost` when we are not the holder."""
+def record(
+    engine: Engine, lease: Lease, job: Job, effect: Record, cost: Cost, policy: Policy
+) -> None:
+    """Writes what the effect says, also to the action's breaker, which keeps ``policy``.
+
+    :class:`~lease.LeaseLost` when we are not the holder.
+    """
     with engine.begin() as conn:
         fence(conn, lease)
         _write(conn, lease, job, effect, cost)
+        breaking.note(conn, policy, job, effect)
 
 
 def _write(conn: Connection, lease: Lease, job: Job, effect: Record, cost: Cost) -> None:
@@ -97,12 +104,15 @@ def _settle(conn: Connection, lease: Lease, job: Job, effect: machine.Settle, co
         )
     intents.update_of(conn, lease, intent, effect.status, reason=effect.reason)
     if effect.status == "final":
+        # What an earlier round, or this one before somebody had it tried again, called for.
+        for key in intents.alert_keys(conn, intent):
+            clear_alert(conn, key)
         return
     if intent.action == "aggregate_proposal_votes":
         intents.supersede_approval(conn, intent, "its aggregation did not become final")
     raise_alert(
         conn,
-        f"submission:{intent.id}",
+        intents.alert_key(intent.id),
         _SEVERITY[effect.status],
         f"{intent.action} of market {intent.market_id.hex()} is {effect.status}: {effect.reason}",
         {"intent": intent.id, "market_id": intent.market_id.hex(), "action": intent.action},

@@ -10,64 +10,41 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable, Mapping
 
-import msgspec
-from solders.signature import Signature
 from sqlalchemy import Connection, Engine
 
+from zmart_pipelines.breakers.machine import Permit
+from zmart_pipelines.breakers.policies import of_actions
 from zmart_pipelines.chain.build import BuildError
-from zmart_pipelines.chain.reader import AccountMissing, ChainReader
+from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.chain.signer import Signer, SigningRefused
+from zmart_pipelines.chain.signer import SigningRefused
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
-from zmart_pipelines.program.accounts import GlobalConfig
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.submissions import attempts, intents, machine, observing, signing, switches
+from zmart_pipelines.submissions import (
+    attempts,
+    authority,
+    breaking,
+    intents,
+    machine,
+    observing,
+    signing,
+    switches,
+)
+from zmart_pipelines.submissions.attempts import Attempt
+from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.job import Job
 from zmart_pipelines.submissions.lease import Lease, LeaseLost, acquire, fence, release, renew
 from zmart_pipelines.submissions.recording import Cost, Record, cost_of, record
+from zmart_pipelines.submissions.reports import DriveReport, Outcome, outcomes_of
 from zmart_pipelines.submissions.signers import Signers
-from zmart_pipelines.submissions.states import ACTIONS, Action, IntentStatus
+from zmart_pipelines.submissions.states import ACTIONS, Action
 
 __all__ = ["ACTIONS", "DriveReport", "Outcome", "drive"]
 
 # A pause of the last open intents that is shorter than this is waited out.
 PATIENCE_SECONDS = 5.0
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of one intent in this run. ``fee`` in lamports, of all its attempts."""
-
-    intent_id: int
-    market_id: bytes
-    action: Action
-    round: int
-    status: IntentStatus
-    reason: str | None
-    signatures: tuple[str, ...]
-    slot: int | None
-    fee: int | None
-    compute_units: int | None
-    bundle_cid: str | None
-
-
-class DriveReport(msgspec.Struct, frozen=True):
-    """One run of the submitter. ``refused`` says why nothing was driven, or why the run ended
-    early: the lease is another's, or our key is not the authority that the chain names.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    epoch: int | None
-    seconds: float
-    refused: str | None = None
-
-    def by_status(self, status: IntentStatus) -> tuple[Outcome, ...]:
-        """The outcomes that ended in this status."""
-        return tuple(outcome for outcome in self.outcomes if outcome.status == status)
-
-
-Observer = Callable[[str, Job], None]
 
 
 def drive(
@@ -80,7 +57,6 @@ def drive(
     actions: Collection[Action] = ACTIONS,
     run_id: str | None = None,
     seconds: float | None = None,
-    observer: Observer | None = None,
 ) -> DriveReport:
     """Drives every open intent of ``actions`` to a verdict, all markets at once.
 
@@ -88,8 +64,6 @@ def drive(
     nothing is left to do or after ``seconds`` (default: ``submission_run_seconds``); what is
     still open then is resumed by the next call. Rejections by the program and an unreachable
     node are outcomes, not exceptions.
-
-    :param observer: called with the name of each step before it is taken; tests crash here.
     """
     started = time.monotonic()
     holder = f"{socket.gethostname()}:{os.getpid()}:{run_id or uuid.uuid4().hex}"
@@ -97,18 +71,20 @@ def drive(
         lease = acquire(conn, holder, settings.submission_lease_seconds)
     if lease is None:
         return DriveReport((), None, 0.0, "another submitter holds the lease")
-    submitter = _Submitter(engine, rpc, signers, settings, lease, set(actions), run_id, observer)
-    refused = None
+    submitter = _Submitter(engine, rpc, signers, settings, lease, set(actions), run_id)
+    without, refused = authority.check(
+        engine, rpc, reader, signers, min_balance=settings.min_balance_lamports
+    )
     try:
-        refused = submitter.check_keys(reader)
         if refused is None:
             limit = settings.submission_run_seconds if seconds is None else seconds
-            submitter.run(started + limit)
+            submitter.run(started + limit, without)
     except LeaseLost as lost:
         refused = f"the lease was lost: {lost}"
     with engine.begin() as conn:
+        submitter.give_back(conn)
         release(conn, lease)
-        outcomes = _outcomes(conn, submitter.touched)
+        outcomes = outcomes_of(conn, list(submitter.touched))
     return DriveReport(outcomes, lease.epoch, time.monotonic() - started, refused)
 
 
@@ -124,7 +100,6 @@ class _Submitter:
         lease: Lease,
         actions: set[Action],
         run_id: str | None,
-        observer: Observer | None,
     ) -> None:
         self._engine = engine
         self._rpc = rpc
@@ -133,54 +108,20 @@ class _Submitter:
         self._lease = lease
         self._actions = actions
         self._run_id = run_id
-        self._observe = observer or (lambda step, job: None)
+        self._policy = of_actions(settings)
         self._jobs: list[Job] = []
         self._off: set[Action] = set()
         self._withheld: set[int] = set()
         self._renewed = time.monotonic()
-        self.touched: list[int] = []
+        # The intents driven or refused so far, in that order.
+        self.touched: dict[int, None] = {}
 
-    def check_keys(self, reader: ChainReader) -> str | None:
-        """Why nothing may be signed: our key is not the chain's authority, or has no funds
-        for the fees. The admin's and the resolver's key only take their own actions out.
+    def run(self, deadline: float, without: set[Action]) -> None:
+        """Rounds until nothing is open that is due soon, or until the deadline.
+
+        :param without: actions that are not taken up, for want of a key.
         """
-        try:
-            config = reader.config("finalized").value
-            backend = self._key_fault("backend authority", self._signers.backend, config)
-            admin = self._key_fault("admin", self._signers.admin, config)
-            resolver = self._key_fault("resolver", self._signers.resolver, config)
-        except (*observing.NODE_ERRORS, AccountMissing) as error:
-            return f"the configuration cannot be read: {error}"
-        with self._engine.begin() as conn:
-            for key, fault in (
-                ("submitter_key", backend),
-                ("admin_key", admin),
-                ("resolver_key", resolver),
-            ):
-                if fault:
-                    raise_alert(conn, key, "critical", fault)
-                else:
-                    clear_alert(conn, key)
-        if admin is not None or self._signers.admin is None:
-            self._actions -= {"approve_proposal", "activate_market"}
-        if resolver is not None or self._signers.resolver is None:
-            self._actions.discard("resolve_market")
-        return backend
-
-    def _key_fault(self, role: str, signer: Signer | None, config: GlobalConfig) -> str | None:
-        if signer is None:
-            return None
-        key = signer.pubkey()
-        named = {"admin": config.admin, "backend authority": config.backend_authority}
-        if bytes(key) != named.get(role, bytes(key)):
-            return f"{key} is not the {role} that the chain names"
-        balance = self._rpc.balance(key, "finalized").value
-        if balance < self._settings.min_balance_lamports:
-            return f"{key}, the {role}, has only {balance} lamports left for fees; fund it"
-        return None
-
-    def run(self, deadline: float) -> None:
-        """Rounds until nothing is open that is due soon, or until the deadline."""
+        self._actions -= without
         while time.monotonic() < deadline:
             pause = self._load()
             if not self._jobs:
@@ -203,26 +144,49 @@ class _Submitter:
             intents.adopt(conn, self._lease)
             attempts.adopt(conn, self._lease)
             self._off = switches.off(conn, self._settings)
-            live = attempts.live(conn)
-            found = intents.open_intents(conn)
+            return self._take_up(conn, attempts.live(conn), intents.open_intents(conn))
+
+    def _take_up(
+        self, conn: Connection, live: Mapping[bytes, Attempt], found: Iterable[Intent]
+    ) -> float | None:
         busy = {job.intent.market_id for job in self._jobs}
-        pause: float | None = None
+        pauses: list[float] = []
+        due: list[Intent] = []
         for intent in sorted(found, key=lambda one: (one.status != "live", one.id)):
             if intent.market_id in busy:
                 continue
             busy.add(intent.market_id)
-            if intent.status == "planned":
-                if intent.action not in self._actions or intent.id in self._withheld:
-                    continue
+            if intent.status == "live":
+                attempt = live.get(intent.market_id)
+                own = attempt is not None and attempt.intent_id == intent.id
+                self._take(Job(intent, attempt if own else None))
+            elif intent.action in self._actions and intent.id not in self._withheld:
                 if intent.due_in > 0:
-                    pause = intent.due_in if pause is None else min(pause, intent.due_in)
-                    continue
-            attempt = live.get(intent.market_id)
-            own = attempt is not None and attempt.intent_id == intent.id
-            self._jobs.append(Job(intent, attempt if own else None))
-            if intent.id not in self.touched:
-                self.touched.append(intent.id)
-        return pause
+                    pauses.append(intent.due_in)
+                else:
+                    due.append(intent)
+        gate = breaking.Gate(conn, self._policy)
+        # A probe is made with the intent that is least to blame.
+        for intent in sorted(due, key=lambda one: (one.failures, one.id)):
+            answer = gate.ask(intent.action)
+            if isinstance(answer, Permit):
+                self._take(Job(intent, permit=answer))
+                continue
+            self.touched.setdefault(intent.id)
+            reason = breaking.refused(intent.action, answer)
+            if intent.reason != reason:
+                intents.update_of(conn, self._lease, intent, "planned", reason=reason)
+        return min(pauses, default=None)
+
+    def _take(self, job: Job) -> None:
+        self._jobs.append(job)
+        self.touched.setdefault(job.intent.id)
+
+    def give_back(self, conn: Connection) -> None:
+        """Returns the permits of what was taken up and not tried."""
+        for job in self._jobs:
+            if job.attempt is None:
+                breaking.give_back(conn, job)
 
     def _renew(self) -> None:
         if time.monotonic() - self._renewed > self._settings.submission_lease_seconds / 4:
@@ -266,7 +230,6 @@ class _Submitter:
         return seen
 
     def _simulate(self, job: Job) -> machine.Event:
-        self._observe("simulate", job)
         signer = self._signers.of(job.intent.action)
         if signer is None:
             return machine.Simulated(units=0, error="KeyMissing")
@@ -279,7 +242,6 @@ class _Submitter:
         return machine.Simulated(units=simulation.units or 0, error=signing.error_name(simulation))
 
     def _sign(self, job: Job, units: int) -> machine.Event:
-        self._observe("sign", job)
         if self._stopped(job.intent.action):
             self._withheld.add(job.intent.id)
             return machine.Withheld("submissions are switched off; simulated only")
@@ -292,7 +254,6 @@ class _Submitter:
             return machine.Unreachable(str(error))
         except (BuildError, SigningRefused) as error:
             return machine.Unsigned(str(error))
-        self._observe("commit", job)
         with self._engine.begin() as conn:
             fence(conn, self._lease)
             spent = attempts.fees_since(conn, 3600)
@@ -309,52 +270,23 @@ class _Submitter:
             if job.attempt is None:
                 return machine.Withheld("another attempt of this market is live")
             intents.update_of(conn, self._lease, job.intent, "live")
-        self._observe("committed", job)
         return machine.Persisted(last_valid=signed.last_valid_block_height, now=time.monotonic())
 
     def _send(self, job: Job) -> observing.Seen:
         if self._stopped(job.intent.action):
             return []
-        self._observe("send", job)
         error = None
         try:
             self._rpc.send(job.live.transaction)
         except observing.NODE_ERRORS as failure:
             error = str(failure)
-        self._observe("sent", job)
         return [(job, machine.Sent(error))]
 
     def _record(self, job: Job, effect: Record) -> None:
-        self._observe(type(effect).__name__, job)
         cost = Cost()
         if isinstance(effect, machine.Settle) and effect.attempt == "final":
             cost = cost_of(self._rpc, job.live.signature)
-        record(self._engine, self._lease, job, effect, cost)
+        record(self._engine, self._lease, job, effect, cost, self._policy)
 
     def _stopped(self, action: Action) -> bool:
         return action in self._off
-
-
-def _outcomes(conn: Connection, intent_ids: list[int]) -> tuple[Outcome, ...]:
-    tried = attempts.of_intents(conn, intent_ids)
-    outcomes = []
-    for intent_id in intent_ids:
-        intent = intents.get(conn, intent_id)
-        own = [attempt for attempt in tried if attempt.intent_id == intent_id]
-        landed = [attempt for attempt in own if attempt.status in ("landed", "final")]
-        outcomes.append(
-            Outcome(
-                intent_id=intent_id,
-                market_id=intent.market_id,
-                action=intent.action,
-                round=intent.round,
-                status=intent.status,
-                reason=intent.reason,
-                signatures=tuple(str(Signature(attempt.signature)) for attempt in own),
-                slot=landed[-1].landed_slot if landed else None,
-                fee=sum(attempt.fee or 0 for attempt in landed) if landed else None,
-                compute_units=landed[-1].compute_units if landed else None,
-                bundle_cid=intent.bundle_cid,
-            )
-        )
-    return tuple(outcomes)
