@@ -1,7 +1,8 @@
 """What people decide and the launchpad takes: resolutions, switches, the admin's transactions.
 
 Every field of a config has a default, so that each asset can also be materialized as it is:
-then it goes on with what is open, or shows how things stand.
+then it goes on with what is open, or shows how things stand. None depends on another asset:
+they follow people, and no new row of a table makes them out of date.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,9 @@ class ResolutionConfig(dg.Config):
     """Which market is resolved, how, and why. Empty: only what is open is driven on."""
 
     market: str = Field("", description="The market's id (64 hex digits) or address.")
-    outcome: str = Field("", description="YES or NO.")
+    outcome: str = Field(
+        "", description='"YES" or "NO", in quotes: YAML takes a bare YES for true.'
+    )
     evidence: str = Field(
         "", description="What decided the question, in words and links; it is pinned to IPFS."
     )
@@ -79,7 +82,6 @@ def _requested(backend: Backend, config: ResolutionConfig) -> Requested | None:
             "submissions/market_resolutions",
             table=tables.attempts,
             kinds=["solana"],
-            deps=["market/state"],
             description="Markets that operators resolve: the evidence is pinned and "
             "resolve_market is sent with the resolver's key, once. Give market, outcome and "
             "evidence in the launchpad.",
@@ -193,7 +195,6 @@ def _prepare(backend: Backend, config: AdminConfig) -> list[Prepared]:
             "submissions/admin_transactions",
             table=tables.alerts,
             kinds=["solana"],
-            deps=["submissions/proposal_aggregations"],
             description="Unsigned transactions for the admin's wallet, in base64 with what they "
             "do in words: approvals that are waited for, or what the launchpad names.",
         )

@@ -33,9 +33,9 @@ GRAPH = {
     "submissions/proposal_approvals": ["submissions/proposal_aggregations"],
     "submissions/market_activations": ["submissions/proposal_approvals"],
     "submissions/market_finalizations": ["market/state", "voting/dispute_tallies"],
-    "submissions/market_resolutions": ["market/state"],
+    "submissions/market_resolutions": [],
     "submissions/switches": [],
-    "submissions/admin_transactions": ["submissions/proposal_aggregations"],
+    "submissions/admin_transactions": [],
     "reconciliation/report": ["market/positions", "market/state"],
     "reconciliation/repairs": ["reconciliation/report"],
 }
