@@ -83,7 +83,7 @@ def slots(
             state.listed,
         )
 
-    with budgeted(backend.settings) as rpc:
+    with budgeted(backend.settings, backend.guard) as rpc:
         report = backfill(
             backend.engine(Role.INGEST),
             rpc,

@@ -213,7 +213,7 @@ def reconciliation_repairs(
     chosen = named or wanted(comparisons(backend, context.run.run_id)[-1])
     done: list[Repair] = []
     errors: list[str] = []
-    with budgeted(backend.settings) as rpc:
+    with budgeted(backend.settings, backend.guard) as rpc:
         for market_id, reading in chosen.items():
             try:
                 done.append(

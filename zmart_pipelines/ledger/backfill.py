@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from zmart_pipelines.chain.budget import BudgetedRpc
+from zmart_pipelines.chain.guard import Guard
 from zmart_pipelines.chain.rpc import (
     RateLimited,
     RpcClient,
@@ -87,12 +88,13 @@ class BackfillReport(msgspec.Struct, frozen=True):
         return not self.uncovered and not self.gaps
 
 
-def budgeted(settings: Settings) -> BudgetedRpc:
-    """The client for a backfill with these settings."""
+def budgeted(settings: Settings, guard: Guard | None = None) -> BudgetedRpc:
+    """The client for a backfill with these settings; ``guard`` as for ``chain.connect``."""
     return BudgetedRpc(
         settings.rpc_urls,
         settings.rpc_timeout,
         calls_per_second=settings.backfill_calls_per_second,
+        guard=guard,
     )
 
 
