@@ -143,7 +143,7 @@ def _pictures(
     nothing = dg.MetadataValue.text("no trades")
     if not traded:
         return dict.fromkeys(("prices", "volumes", "wallets"), nothing)
-    names = questions(conn, [one.market_id for one in traded])
+    names = _names(conn, [one.market_id for one in traded])
     points = {
         one.market_id: [
             (point.traded_at, point.price_yes / PRECISION)
@@ -182,6 +182,16 @@ def _pictures(
             "SOL",
             "What wallets paid in, took out and still hold",
         ),
+    }
+
+
+def _names(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]:
+    """The questions of these markets, told apart where several ask the same."""
+    found = questions(conn, market_ids)
+    often = Counter(found.values())
+    return {
+        market_id: text if often[text] == 1 else f"{market_id.hex()[:8]}: {text}"
+        for market_id, text in found.items()
     }
 
 
