@@ -18,12 +18,12 @@ from psycopg import sql
 from solders.signature import Signature
 from sqlalchemy import Engine, select
 
-from tests.chain.endpoint import Endpoint, Reply
+from tests.chain.endpoint import Endpoint, Reply, fault, reply
 from tests.fixtures.postgres import TEMPLATE
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded import PROGRAM
 from zmart_pipelines.chain.budget import BudgetedRpc
-from zmart_pipelines.chain.rpc import RateLimited, RpcUnavailable
+from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcUnavailable
 from zmart_pipelines.cli import main
 from zmart_pipelines.ledger import backfill as module
 from zmart_pipelines.ledger import coverage, rows
@@ -340,27 +340,73 @@ def test_pages_of_transactions_are_used_where_offered_and_never_believed_to_be_a
     agrees(db, traded)
 
 
-def test_an_endpoint_without_pages_is_asked_for_them_once(
-    db: Engine, traded: Stage, settings: Settings
+REFUSALS = {
+    "unknown": fault(-32601, "Method not found"),
+    "plan": fault(-32403, "getTransactionsForAddress needs a paid plan", status=403),
+    "forbidden": reply(body=b"<html>Forbidden</html>", status=403),
+    "broken": reply(body=b"", status=500),
+}
+
+
+@pytest.mark.parametrize("refusal", sorted(REFUSALS))
+def test_an_endpoint_that_refuses_pages_is_read_one_by_one(
+    db: Engine, traded: Stage, settings: Settings, refusal: str
 ) -> None:
     endpoint = Endpoint()
     asked = []
 
     def ordinary(request: dict[str, Any]) -> Reply:
         asked.append(request["method"])
+        if request["method"] == "getTransactionsForAddress":
+            return REFUSALS[refusal](request)
         return Reply(httpx.post(traded.chain.rpc_url, json=request, trust_env=False).content)
 
     endpoint.answer(ordinary)
     try:
-        with BudgetedRpc(endpoint.url, 10, calls_per_second=10_000) as rpc:
+        with BudgetedRpc(endpoint.url, 10, calls_per_second=10_000, sleep=lambda _: None) as rpc:
             report = backfill(
                 db, rpc, settings, first_slot=0, last_slot=traded.rpc.slot("finalized")
             )
     finally:
         endpoint.close()
     assert report.complete
-    assert asked.count("getTransactionsForAddress") == 1
+    # Asked again only where the answer said nothing about the method.
+    assert asked.count("getTransactionsForAddress") == (1 if refusal in ("unknown", "plan") else 4)
     assert report.calls == len(asked)
+    agrees(db, traded)
+
+
+def test_an_anchor_that_the_node_does_not_know_proves_nothing(
+    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = rpc.slot("finalized")
+    backfill(db, rpc, settings, first_slot=tip // 2, last_slot=tip)
+    original = RpcClient.signatures_for_address
+    asked: list[bytes | None] = []
+
+    def forgetful(*args: Any, **options: Any) -> Any:
+        asked.append(options["before"])
+        return [] if len(asked) == 1 else original(*args, **options)
+
+    monkeypatch.setattr(RpcClient, "signatures_for_address", forgetful)
+    assert backfill(db, rpc, settings, first_slot=0, last_slot=tip).complete
+    assert asked[0] is not None
+    assert asked[1] is None
+    monkeypatch.undo()
+    assert stored(db, "finalized") == listed(traded.chain)
+    agrees(db, traded)
+
+
+def test_a_node_without_the_old_history_covers_only_what_it_has(
+    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = rpc.slot("finalized")
+    monkeypatch.setattr(RpcClient, "first_available_block", lambda _: 9)
+    report = backfill(db, rpc, settings, first_slot=0, last_slot=tip)
+    assert (report.uncovered, report.complete) == (((0, 8),), False)
+    assert ranges(db) == [(9, tip)]
+    monkeypatch.undo()
+    assert backfill(db, rpc, settings, first_slot=0, last_slot=tip).complete
 
 
 def test_an_endpoint_that_is_away_ends_it(db: Engine, traded: Stage, settings: Settings) -> None:
