@@ -11,7 +11,7 @@ import dagster as dg
 import msgspec
 from sqlalchemy import Connection
 
-from assets.jobs import reconcile
+from assets.jobs import CHECKING
 from assets.resources import BackendResource
 from assets.sensors.ticks import INTERVAL, Tick, patient
 from zmart_pipelines.monitoring import posting
@@ -76,7 +76,7 @@ def run_success_sensor(context: dg.RunStatusSensorContext, backend: BackendResou
     """A failed check does not fail its run, so the run's evaluations are read here."""
     job = context.dagster_run.job_name
     evaluations: list[dg.AssetCheckEvaluation] = []
-    if job == reconcile.name:
+    if job in CHECKING:
         records = context.instance.get_records_for_run(
             context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
         ).records

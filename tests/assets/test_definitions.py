@@ -12,6 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from assets.definitions import build_defs, defs
+from assets.jobs import CHECKING
 from zmart_pipelines.store.tables import metadata as tables
 
 GRAPH = {
@@ -117,16 +118,20 @@ def test_submission_runs_end() -> None:
         assert defs.resolve_job_def(name).tags["dagster/max_runtime"] == "180"
 
 
-def test_only_reconcile_runs_checks() -> None:
+def test_all_checks_run_every_ten_minutes_and_the_cheap_ones_with_their_table() -> None:
     """A fast run must not wait for the checks, nor a check fail what repairs its table."""
     checking = {
-        job.name
+        job.name: job.asset_layer.asset_graph.asset_check_keys
         for job in defs.resolve_all_job_defs()
         if job.asset_layer.asset_graph.asset_check_keys and not job.name.startswith("__")
     }
-    assert checking == {"reconcile"}
-    reconcile = defs.resolve_job_def("reconcile").asset_layer.asset_graph
-    assert reconcile.asset_check_keys == graph().asset_check_keys
+    assert set(checking) == {"reconcile", "read_finalized_window"} == set(CHECKING)
+    assert checking["reconcile"] == graph().asset_check_keys
+    assert {key.name for key in checking["read_finalized_window"]} == {
+        "no_hole",
+        "no_old_quarantine",
+        "nothing_stopped",
+    }
 
 
 def test_sensors_look_on_each_loop_of_the_daemon() -> None:
