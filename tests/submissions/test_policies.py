@@ -369,3 +369,11 @@ def documented() -> dict[str, tuple[list[str], str]]:
         for cells in lines
         if len(cells) == 6 and re.fullmatch(r" [A-Z]\d+ ", cells[1])
     }
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_people_find_what_to_do_about_each_alert(name: str) -> None:
+    rows = [line.split("|") for line in TABLE.with_name("operations.md").read_text().splitlines()]
+    told = [cells for cells in rows if len(cells) == 5 and cells[1].strip() == f"`{name}`"]
+    assert len(told) == 1
+    assert len(told[0][3].strip()) > 20
