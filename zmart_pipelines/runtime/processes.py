@@ -201,6 +201,8 @@ def _dagster(
         "DAGSTER_PG_PASSWORD": str(database.password or ""),
         "DAGSTER_PG_DB": database.database or "",
         "DAGSTER_COMPUTE_LOGS": str(logs),
+        # Where matplotlib keeps its list of fonts; by itself in the user's home.
+        "MPLCONFIGDIR": str(home / "matplotlib"),
         "CODE_SERVER_HOST": LOOPBACK,
         "CODE_SERVER_PORT": str(settings.code_server_port),
     }
