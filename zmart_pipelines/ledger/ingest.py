@@ -51,7 +51,7 @@ def ingest(
     source: Source,
     commitment: Commitment | str,
     program: Pubkey,
-    delivery_id: int | None = None,
+    delivery_id: records.Deliveries = None,
 ) -> IngestResult:
     """Store these readings and project what is new, in one database transaction.
 

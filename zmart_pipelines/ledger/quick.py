@@ -61,7 +61,7 @@ class Door(NamedTuple):
     program: Pubkey
     source: Source
     commitment: Commitment
-    delivery_id: int | None
+    delivery_id: records.Deliveries
 
 
 class _Known(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
@@ -18,6 +18,9 @@ from zmart_pipelines.store.pipeline import Statement, run
 from zmart_pipelines.store.tables import chain
 
 Key = tuple[bytes, bytes]  # signature, digest
+
+# The webhook delivery that readings come from: one, or one for each signature, or none.
+Deliveries: TypeAlias = int | Mapping[bytes, int] | None
 
 
 class Live(NamedTuple):
@@ -82,7 +85,7 @@ def transaction_insertion(
     *,
     source: Source,
     commitment: Commitment,
-    delivery_id: int | None,
+    delivery_id: Deliveries,
 ) -> Statement:
     """Stores readings, at least one. It answers with the signature of each that counts now,
     and whether it is new (else: no orphan any more).
@@ -91,7 +94,7 @@ def transaction_insertion(
     orphans that only a webhook still tells of.
     """
     finalized_at = datetime.now(UTC) if commitment is Commitment.FINALIZED else None
-    same = (commitment.value, int(source), delivery_id, finalized_at)
+    several = delivery_id if isinstance(delivery_id, Mapping) else None
     rows = [
         (
             reading.signature,
@@ -105,7 +108,10 @@ def transaction_insertion(
             reading.logs,
             reading.logs_truncated,
             reading.instructions,
-            *same,
+            commitment.value,
+            int(source),
+            delivery_id if several is None else several[reading.signature],
+            finalized_at,
         )
         for reading in sorted(readings, key=lambda reading: reading.signature)
     ]
@@ -118,7 +124,7 @@ def insert_transactions(
     *,
     source: Source,
     commitment: Commitment,
-    delivery_id: int | None,
+    delivery_id: Deliveries,
 ) -> dict[bytes, bool]:
     """Store readings, see ``transaction_insertion``."""
     if not readings:
