@@ -33,7 +33,7 @@ from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.policies import TOPICS, Known
 from zmart_pipelines.submissions.states import ACTIONS, Action
 from zmart_pipelines.submissions.verdicts import judge
-from zmart_pipelines.voting import looking, tallies
+from zmart_pipelines.voting import looking, news, tallies
 from zmart_pipelines.voting.tallies import Tally
 
 
@@ -98,13 +98,14 @@ WHERE action = 'aggregate_proposal_votes' AND market_id = ANY(:markets)
 _OLD = text(
     """
 SELECT market_id FROM market.markets
-WHERE state = :proposed AND created_at <= :before AND NOT EXISTS (
+WHERE state = :proposed AND created_at > :after AND created_at <= :before AND NOT EXISTS (
     SELECT FROM ops.alerts
     WHERE key = 'proposal_review:' || encode(market_id, 'hex') AND cleared_at IS NULL
 )
 """
 ).bindparams(
     bindparam("proposed", int(MarketState.PROPOSED), Integer),
+    bindparam("after", type_=BigInteger),
     bindparam("before", type_=BigInteger),
 )
 
@@ -173,26 +174,36 @@ LEFT JOIN LATERAL (
 """
 ).bindparams(bindparam("market_ids", type_=ARRAY(LargeBinary)))
 
-# Alerts of a plan that are open, but for those of which people were told once and for all:
-# their markets are not looked at again until they change.
-_OPEN_ALERTS = text(
-    """
-SELECT a.key FROM ops.alerts AS a
-CROSS JOIN LATERAL (
-    SELECT CASE split_part(a.key, ':', 1) WHEN 'proposal_review' THEN :proposed
-        WHEN 'resolution_due' THEN :active WHEN 'unexpected_resolution' THEN :resolving END
-) AS told (state)
-LEFT JOIN market.markets AS m ON m.state = told.state
-    AND m.market_id = CASE WHEN told.state IS NOT NULL
-        THEN decode(split_part(a.key, ':', 2), 'hex') END
-WHERE a.cleared_at IS NULL AND split_part(a.key, ':', 1) = ANY(:topics)
-    AND m.market_id IS NULL
-"""
+# Of these alerts people were told once and for all: they stand while the market is in the
+# state, and their markets are not looked at again until they change.
+_STANDING = {
+    "proposal_review": MarketState.PROPOSED,
+    "resolution_due": MarketState.ACTIVE,
+    "unexpected_resolution": MarketState.RESOLVING,
+}
+
+# The other open alerts of a plan, which each plan raises again or clears.
+_PASSING = text(
+    "SELECT key FROM ops.alerts WHERE cleared_at IS NULL AND split_part(key, ':', 1) = ANY(:topics)"
 ).bindparams(
-    bindparam("proposed", int(MarketState.PROPOSED), Integer),
-    bindparam("active", int(MarketState.ACTIVE), Integer),
-    bindparam("resolving", int(MarketState.RESOLVING), Integer),
-    bindparam("topics", list(TOPICS), ARRAY(Text)),
+    bindparam("topics", [one for one in TOPICS if one not in _STANDING], ARRAY(Text)),
+)
+
+# Open alerts that stand although their market has moved on: of all markets, or of these keys.
+_OUTLIVED = """
+SELECT a.key FROM unnest(cast(:topics AS text[]), cast(:states AS int[])) AS told (topic, state)
+JOIN ops.alerts AS a ON split_part(a.key, ':', 1) = told.topic AND a.cleared_at IS NULL
+LEFT JOIN market.markets AS m ON m.state = told.state
+    AND m.market_id = decode(split_part(a.key, ':', 2), 'hex')
+WHERE m.market_id IS NULL
+"""
+_TOLD = (
+    bindparam("topics", list(_STANDING), ARRAY(Text)),
+    bindparam("states", [int(state) for state in _STANDING.values()], ARRAY(Integer)),
+)
+_OUTLIVED_OF_ALL = text(_OUTLIVED).bindparams(*_TOLD)
+_OUTLIVED_OF = text(f"{_OUTLIVED} AND a.key = ANY(:keys)").bindparams(
+    *_TOLD, bindparam("keys", type_=ARRAY(Text))
 )
 
 _FINALIZED_BY = text(
@@ -206,7 +217,7 @@ WHERE action = 'finalize_market' AND market_id = ANY(:markets)
 # things, which were missed then, every so often.
 _RECENT = 3600
 _ALL_EVERY = 600
-_LAST_LOOK = "told"
+_LOOKER = "candidates:{}"
 
 
 def latest_dispute_period(conn: Connection) -> int | None:
@@ -239,10 +250,11 @@ def to_look_at(
     found = set(run_out(conn, chain_time, times))
     look = looking.look(conn, settings)
     found |= {tally.market_id for tally in (*look.due, *look.frozen)}
-    before = chain_time - settings.proposal_review_seconds
-    found |= set(conn.execute(_OLD, {"before": before}).scalars())
+    since = _since(conn, "plan", chain_time)
+    age = settings.proposal_review_seconds
+    found |= set(conn.execute(_OLD, {"after": since - age, "before": chain_time - age}).scalars())
     found |= _to_activate(conn, settings)
-    found |= _to_tell(conn, settings, 0, chain_time)
+    found |= _to_tell(conn, settings, since, chain_time)
     return tuple(sorted(found))
 
 
@@ -258,17 +270,18 @@ def _to_tell(conn: Connection, settings: Settings, since: int, chain_time: int) 
     return found
 
 
-def _since(conn: Connection, chain_time: int) -> int:
+def _since(conn: Connection, looker: str, chain_time: int) -> int:
     """How far back a look by the tables goes: to the beginning every so often, so that many
     markets that people know of do not make each look dear.
     """
     cursor = cursors.c
-    last = conn.execute(select(cursor.slot).where(cursor.name == _LAST_LOOK)).scalar()
+    name = _LOOKER.format(looker)
+    last = conn.execute(select(cursor.slot).where(cursor.name == name)).scalar()
     if last is not None and last <= chain_time < last + _ALL_EVERY:
         return chain_time - _RECENT
     conn.execute(
         upsert(cursors)
-        .values(name=_LAST_LOOK, slot=chain_time)
+        .values(name=name, slot=chain_time)
         .on_conflict_do_update(index_elements=["name"], set_={"slot": chain_time})
     )
     return 0
@@ -288,9 +301,22 @@ def known(conn: Connection, markets: Sequence[MarketAccount]) -> dict[bytes, Kno
     }
 
 
-def stale_alerts(conn: Connection) -> list[str]:
-    """Keys of open alerts that a plan must raise again or clear."""
-    return list(conn.execute(_OPEN_ALERTS).scalars())
+def stale_alerts(conn: Connection, chain_time: int | None = None) -> list[str]:
+    """Keys of open alerts that a plan must raise again or clear.
+
+    :param chain_time: looks only at alerts that are raised by each plan, and at those of
+        markets that moved since the last such look (at all of them every so often), and is
+        done with these moves once the caller commits. Without it: all.
+    """
+    keys = list(conn.execute(_PASSING).scalars())
+    if chain_time is None or _since(conn, "alerts", chain_time) == 0:
+        return keys + list(conn.execute(_OUTLIVED_OF_ALL).scalars())
+    moves = news.changes(conn, "state")
+    news.settle(conn, [number for numbers in moves.values() for number in numbers])
+    moved = [f"{topic}:{market_id.hex()}" for topic in _STANDING for market_id in moves]
+    if moved:
+        keys += conn.execute(_OUTLIVED_OF, {"keys": moved}).scalars()
+    return keys
 
 
 def waiting_resolutions(conn: Connection) -> tuple[bytes, ...]:
@@ -323,7 +349,7 @@ def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
     period = latest_dispute_period(conn)
     if period is not None:
         finalizations |= _unplanned(conn, run_out(conn, chain_time, periods(settings, period)))
-    finalizations |= _to_tell(conn, settings, _since(conn, chain_time), chain_time)
+    finalizations |= _to_tell(conn, settings, _since(conn, "sensor", chain_time), chain_time)
     return Due(
         tuple(sorted(aggregations)),
         tuple(sorted(finalizations)),

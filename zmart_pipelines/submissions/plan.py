@@ -270,7 +270,7 @@ class _Planner:
                     detail["transaction"] = self._prepared_approval(bytes.fromhex(market_id))
                 message = f"market {market_id}: {alert.reason}"
                 raise_alert(conn, key, alert.severity, message, detail)
-            for key in candidates.stale_alerts(conn):
+            for key in candidates.stale_alerts(conn, self._clock.unix_timestamp):
                 if key not in wanted:
                     clear_alert(conn, key)
 

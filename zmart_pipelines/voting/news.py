@@ -1,8 +1,9 @@
-"""Votes with news: what changed since the aggregator last looked."""
+"""Markets with news: what changed since the aggregator last looked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -12,14 +13,17 @@ from zmart_pipelines.voting.ballot import Kind
 
 _changes = tables.changes
 
+# News of a vote of this kind, or of a market's state.
+Subject: TypeAlias = Kind | Literal["state"]
+
 
 def note(conn: Connection, market_id: bytes, kind: Kind) -> None:
     """There is news of this vote."""
     conn.execute(insert(_changes).values(market_id=market_id, kind=kind))
 
 
-def changes(conn: Connection, kind: Kind) -> dict[bytes, list[int]]:
-    """The markets with news of this vote, each with the numbers of its news."""
+def changes(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
+    """The markets with such news, each with the numbers of its news."""
     rows = conn.execute(
         select(_changes.c.market_id, func.array_agg(_changes.c.id))
         .where(_changes.c.kind == kind)

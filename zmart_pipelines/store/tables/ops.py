@@ -188,6 +188,11 @@ alerts = Table(
     # The same condition raises one alert, not one per look.
     Index("uq_alerts_open", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),
     Index(
+        "ix_alerts_topic",
+        text("split_part(key, ':', 1)"),
+        postgresql_where=text("cleared_at IS NULL"),
+    ),
+    Index(
         "ix_alerts_unposted",
         "id",
         postgresql_where=text(

@@ -142,14 +142,19 @@ counted_ballots = Table(
     schema="voting",
 )
 
-# Votes with news that the aggregator has not settled yet: rows are added with each change,
-# and taken away by the look that saw them.
+# News that the aggregator has not settled yet, of votes and of markets' states: rows are
+# added with each change, and taken away by the look that saw them.
 changes = Table(
     "changes",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("market_id", BYTES, nullable=False),
-    _kind(),
+    Column(
+        "kind",
+        Text,
+        CheckConstraint("kind IN ('proposal', 'dispute', 'state')", name="kind"),
+        nullable=False,
+    ),
     schema="voting",
 )
 
