@@ -6,12 +6,14 @@ ranges that coverage lacks, cut at multiples of BACKFILL_PARTITION_SLOTS; a pers
 other range under "Add a partition". What is covered is skipped, so a run that was ended goes
 on when its partition is launched again.
 
-One run per partition, so that each shows by itself whether it is done; the pool ``backfill``
-lets one of them run at a time, since each spends the whole budget of RPC calls.
+A run takes several partitions, one after the other, and each shows by itself whether it is
+done. The pool ``backfill`` lets one run go at a time, since it spends the whole budget of RPC
+calls.
 """
 
 import re
 import time
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -19,14 +21,19 @@ from assets import metadata
 from assets.chain import ingested
 from assets.resources import BackendResource
 from assets.spec import asset_spec
-from zmart_pipelines.ledger.backfill import Progress, backfill, budgeted
+from zmart_pipelines.ledger.backfill import BackfillReport, Progress, backfill, budgeted
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 
 POOL = "backfill"
-RANGES = dg.DynamicPartitionsDefinition(name="slot_ranges")
+RANGES_NAME = "slot_ranges"
+RANGES = dg.DynamicPartitionsDefinition(name=RANGES_NAME)
 
 _KEY = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+# Of one run; each is BACKFILL_PARTITION_SLOTS long.
+MOST_PARTITIONS = 20
+ASSET = dg.AssetKey(["chain", "backfill"])
+
 # Seconds between two lines of progress in a run's log.
 _SAY_EVERY = 5.0
 
@@ -57,25 +64,55 @@ def slots_of(key: str) -> tuple[int, int]:
             description="Transactions of slot ranges that no poll has read. Each partition is a "
             "range; it is done when coverage holds all of it. Nothing needs to run this as long "
             "as coverage has no hole.",
-        )
+            # Its materializations are told one by one, as the partitions of a run are done.
+        ).replace_attributes(skippable=True)
     ],
     partitions_def=RANGES,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_PARTITIONS),
     pool=POOL,
 )
 def slots(
     context: dg.AssetExecutionContext, backend: BackendResource
-) -> dg.MaterializeResult[None]:
-    """Read what is missing of the range; fails while anything of it still is."""
-    first, last = slots_of(context.partition_key)
-    started = said = time.monotonic()
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Read what is missing of the ranges; fails while anything of one still is."""
+    wanted = {key: slots_of(key) for key in context.partition_keys}
+    incomplete: dict[str, str] = {}
+    engine = backend.engine(Role.INGEST)
+    with budgeted(backend.settings) as rpc:
+        for key, (first, last) in sorted(wanted.items(), key=lambda one: one[1]):
+            started = time.monotonic()
+            report = backfill(
+                engine,
+                rpc,
+                backend.settings,
+                first_slot=first,
+                last_slot=last,
+                progress=_Said(context.log),
+            )
+            facts = _facts(report, time.monotonic() - started)
+            if report.complete:
+                context.log_event(dg.AssetMaterialization(ASSET, partition=key, metadata=facts))
+            else:
+                incomplete[key] = report.missing
+                context.log_event(dg.AssetObservation(ASSET, partition=key, metadata=facts))
+    if incomplete:
+        reasons = [f"slots {key} are not complete: {why}" for key, why in incomplete.items()]
+        raise dg.Failure("; ".join(reasons))
+    yield from ()
 
-    def show(state: Progress) -> None:
-        nonlocal said
-        if time.monotonic() - said < _SAY_EVERY:
+
+class _Said:
+    """Tells a run's log how far it is, now and then."""
+
+    def __init__(self, log: dg.DagsterLogManager) -> None:
+        self._log = log
+        self._at = time.monotonic()
+
+    def __call__(self, state: Progress) -> None:
+        if time.monotonic() - self._at < _SAY_EVERY:
             return
-        said = time.monotonic()
-        context.log.info(
+        self._at = time.monotonic()
+        self._log.info(
             "covered to slot %s of %d; %d of %d transactions listed so far",
             state.slot,
             state.last_slot,
@@ -83,17 +120,10 @@ def slots(
             state.listed,
         )
 
-    with budgeted(backend.settings, backend.guard) as rpc:
-        report = backfill(
-            backend.engine(Role.INGEST),
-            rpc,
-            backend.settings,
-            first_slot=first,
-            last_slot=last,
-            progress=show,
-        )
-    facts: dict[str, dg.MetadataValue] = {
-        "slots": dg.MetadataValue.text(f"{first} to {last}"),
+
+def _facts(report: BackfillReport, seconds: float) -> dict[str, dg.MetadataValue]:
+    return {
+        "slots": dg.MetadataValue.text(f"{report.first_slot} to {report.last_slot}"),
         "slots covered before": dg.MetadataValue.int(report.covered_before),
         "slots covered now": dg.MetadataValue.int(report.covered_now),
         "listed": dg.MetadataValue.int(report.listed),
@@ -102,19 +132,11 @@ def slots(
         "gaps": dg.MetadataValue.int(report.gaps),
         "RPC calls": dg.MetadataValue.int(report.calls),
         "RPC calls limited": dg.MetadataValue.int(report.limited),
-        "seconds": dg.MetadataValue.float(round(time.monotonic() - started, 3)),
+        "seconds": dg.MetadataValue.float(round(seconds, 3)),
         "uncovered": metadata.table(
             [{"first_slot": start, "last_slot": end} for start, end in report.uncovered]
         ),
     }
-    if not report.complete:
-        reason = (
-            f"{report.gaps} listed transactions could not be read; the finalized reader tries on"
-            if report.gaps
-            else f"only slots up to {report.finalized_slot} are finalized"
-        )
-        raise dg.Failure(f"slots {first} to {last} are not complete: {reason}", metadata=facts)
-    return dg.MaterializeResult(asset_key=["chain", "backfill"], metadata=facts)
 
 
 ASSETS = [slots]

@@ -1,16 +1,21 @@
 """``chain/backfill`` on the real chain and the real Postgres: partitions, resuming, holes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.backfill import RANGES, key_of, slots_of
+from assets.backfill import MOST_PARTITIONS, RANGES_NAME, key_of, slots_of
 from assets.definitions import build_defs
 from assets.resources import Backend
-from assets.sensors.holes import hole_sensor
+from assets.sensors.holes import hole_sensor, run_request
 from assets.sensors.ticks import Tick
 from tests.assets.life import Life, Metadata
 from tests.fixtures.localnet import StartLocalnet
@@ -46,21 +51,34 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
+def run(
+    backend: Backend, instance: dg.DagsterInstance, **selection: Any
+) -> tuple[dg.ExecuteInProcessResult, dict[str, Metadata]]:
+    """A run of some partitions; what it told of each, also of those that are not complete."""
+    definitions = build_defs(resource_overrides={"backend": backend})
+    result = definitions.resolve_job_def("backfill_slots").execute_in_process(
+        instance=instance, raise_on_error=False, **selection
+    )
+    told: dict[str, Metadata] = {}
+    for entry in instance.all_logs(result.run_id):
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if event.is_step_materialization:
+            told[event.partition or ""] = event.materialization.metadata
+        elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
+            told[event.partition or ""] = event.asset_observation_data.asset_observation.metadata
+    return result, told
+
+
 def launch(
     backend: Backend, instance: dg.DagsterInstance, key: str
 ) -> tuple[dg.ExecuteInProcessResult, Metadata]:
-    """A run of one partition; its metadata, of a failure too."""
-    definitions = build_defs(resource_overrides={"backend": backend})
-    instance.add_dynamic_partitions(RANGES.name or "", [key])
-    result = definitions.resolve_job_def("backfill_slots").execute_in_process(
-        instance=instance, partition_key=key, raise_on_error=False
-    )
-    for event in result.all_events:
-        if event.is_step_materialization:
-            return result, event.materialization.metadata
-        if event.is_step_failure and event.step_failure_data.user_failure_data is not None:
-            return result, event.step_failure_data.user_failure_data.metadata
-    return result, {}
+    """A run of one partition, and what it told."""
+    instance.add_dynamic_partitions(RANGES_NAME, [key])
+    result, told = run(backend, instance, partition_key=key)
+    assert set(told) <= {key}
+    return result, told.get(key, {})
 
 
 def ranges(backend: Backend) -> list[tuple[int, int]]:
@@ -166,16 +184,57 @@ def test_the_sensor_has_a_hole_filled_piece_by_piece(
         backfill(engine, rpc, life.settings, first_slot=0, last_slot=2)
         backfill(engine, rpc, life.settings, first_slot=20, last_slot=tip)
     assert ranges(backend) == [(0, 2), (20, tip)]
-    cursor = None
-    for expected in ("3-7", "8-15", "16-19"):
-        asked = tick(backend, instance, cursor)
-        assert isinstance(asked, dg.SensorResult)
-        assert [one.partition_key for one in asked.run_requests or []] == [expected]
-        (added,) = asked.dynamic_partitions_requests or []
-        assert added.partition_keys[0] == expected
-        cursor = asked.cursor
-        assert isinstance(tick(backend, instance, cursor), dg.SkipReason), "just asked for"
-        result, _ = launch(backend, instance, expected)
-        assert result.success
+    asked = tick(backend, instance)
+    assert isinstance(asked, dg.SensorResult)
+    (added,) = asked.dynamic_partitions_requests or []
+    assert list(added.partition_keys) == ["3-7", "8-15", "16-19"]
+    (request,) = asked.run_requests or []
+    assert isinstance(tick(backend, instance, asked.cursor), dg.SkipReason), "just asked for"
+    instance.add_dynamic_partitions(RANGES_NAME, list(added.partition_keys))
+    result, told = run(backend, instance, tags=request.tags)
+    assert result.success
+    assert list(told) == ["3-7", "8-15", "16-19"]
+    assert [one["slots covered now"].value for one in told.values()] == [5, 8, 4]
+    assert instance.get_materialized_partitions(ASSET) == set(told)
     assert ranges(backend) == [(0, tip)]
-    assert isinstance(tick(backend, instance, cursor), dg.SkipReason)
+    assert isinstance(tick(backend, instance, asked.cursor), dg.SkipReason)
+
+
+def test_one_partition_of_a_run_that_is_not_complete_does_not_hold_up_the_others(
+    life: Life, backend: Backend, instance: dg.DagsterInstance
+) -> None:
+    tip = life.rpc.slot("finalized")
+    keys = [key_of(0, 5), key_of(6, tip + 3), key_of(2, 9)]
+    instance.add_dynamic_partitions(RANGES_NAME, keys)
+    tags = {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}
+    result, told = run(backend, instance, tags=tags)
+    assert not result.success
+    assert set(told) == set(keys)
+    assert instance.get_materialized_partitions(ASSET) == {keys[0], keys[2]}
+    assert ranges(backend) == [(0, tip)]
+
+
+KEYS = [key_of(first, first + 7) for first in range(0, 400, 8)]
+
+
+@given(st.permutations(KEYS[:6]), st.integers(0, 6), st.integers(0, 5))
+def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
+    known: list[str], number: int, start: int
+) -> None:
+    known, wanted = known[:number], KEYS[start:]
+    request = run_request(wanted, known)
+    order = [*known, *(key for key in wanted if key not in known)]
+    if request.partition_key is not None:
+        assert request.partition_key == wanted[0]
+        return
+    first = order.index(request.tags[ASSET_PARTITION_RANGE_START_TAG])
+    last = order.index(request.tags[ASSET_PARTITION_RANGE_END_TAG])
+    taken = order[first : last + 1]
+    assert 2 <= len(taken) <= MOST_PARTITIONS
+    assert taken == wanted[: len(taken)]
+
+
+def test_a_fresh_hole_takes_as_few_runs_as_may_be() -> None:
+    request = run_request(KEYS, [])
+    assert request.tags[ASSET_PARTITION_RANGE_START_TAG] == KEYS[0]
+    assert request.tags[ASSET_PARTITION_RANGE_END_TAG] == KEYS[MOST_PARTITIONS - 1]

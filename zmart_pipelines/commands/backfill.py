@@ -67,6 +67,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
     if as_json:
         facts = msgspec.to_builtins(report) | {
             "complete": report.complete,
+            "missing": report.missing,
             "result": {
                 "new_transactions": report.result.new_transactions,
                 "new_events": report.result.new_events,
@@ -83,7 +84,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
             f"transactions read, {report.result.new_events} new events, {report.calls} RPC calls"
         )
         for first, end in report.uncovered:
-            click.echo(f"not covered: {first} to {end} (finalized: {report.finalized_slot})")
-        if report.gaps:
-            click.echo(f"{report.gaps} transactions are listed but cannot be read yet")
+            click.echo(f"not covered: {first} to {end}")
+        if not report.complete:
+            click.echo(f"not complete: {report.missing}")
     raise SystemExit(0 if report.complete else EXIT_NOT_COVERED)

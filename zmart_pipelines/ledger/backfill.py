@@ -87,6 +87,21 @@ class BackfillReport(msgspec.Struct, frozen=True):
         """Whether the range is covered to its end and every transaction of it is there."""
         return not self.uncovered and not self.gaps
 
+    @property
+    def missing(self) -> str:
+        """Why it is not complete, for people; empty when it is."""
+        reasons = []
+        for first, last in self.uncovered:
+            if first > self.finalized_slot:
+                reasons.append(f"only slots up to {self.finalized_slot} are finalized")
+            else:
+                reasons.append(f"no node has the history of slots {first} to {last} any more")
+        if self.gaps:
+            reasons.append(
+                f"{self.gaps} listed transactions could not be read; the finalized reader tries on"
+            )
+        return ", ".join(reasons)
+
 
 def budgeted(settings: Settings, guard: Guard | None = None) -> BudgetedRpc:
     """The client for a backfill with these settings; ``guard`` as for ``chain.connect``."""
