@@ -5,7 +5,7 @@ import time
 from sqlalchemy import Engine, null
 
 from tests.assets.rows import add_event, add_transaction, market_id
-from zmart_pipelines.store.queries.observations import observe
+from zmart_pipelines.store.queries.observations import latencies, observe, standing
 
 
 def test_counts_by_name_and_market(owner: Engine) -> None:
@@ -52,3 +52,21 @@ def test_an_empty_database(owner: Engine) -> None:
     assert not seen
     assert seen.latency is None
     assert seen.slot is None
+
+
+def test_lateness_is_of_what_was_told_or_polled_lately(owner: Engine) -> None:
+    now = int(time.time())
+    with owner.begin() as conn:
+        add_transaction(conn, block_time=now - 2, sources=1)
+        add_transaction(conn, block_time=now - 5, sources=2 | 4)
+        add_transaction(conn, block_time=now - 8, sources=1)
+        add_transaction(conn, block_time=now - 900, sources=4)  # read with a finalized window
+        add_transaction(conn, block_time=now - 9000, sources=1)  # a history told late
+        add_transaction(conn, block_time=None, sources=1)
+        add_transaction(conn, block_time=now - 30, sources=1, commitment="orphaned")
+    with owner.connect() as conn:
+        (found,) = latencies(conn, seconds=3600, piece=2**40)
+        assert standing(conn) is None
+    assert found.transactions == 3
+    assert 5 <= found.median < 7
+    assert 8 <= found.worst < 10

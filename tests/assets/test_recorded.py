@@ -12,6 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from assets.recorded import NotEmpty, fill, recorded
 from assets.run_checks import evaluate, exit_code
+from tests.assets.life import run
 from tests.assets.recorded.make import FILE
 from zmart_pipelines.chain.recorded_node import Node, serve
 from zmart_pipelines.chain.recording import Account, Recording, RecordingError, read, record
@@ -130,6 +131,37 @@ def test_a_spoilt_recording_is_seen(
 ) -> None:
     code, found = verdicts(Settings(database_url=database), spoil(recording))
     assert (code, set(found)) == (1, fails)
+
+
+def test_what_no_decoder_reads_stays_in_quarantine(database: str, recording: Recording) -> None:
+    with recorded(Settings(database_url=database), _unreadable(recording)) as backend:
+        made = run("redecode_quarantined", backend)["chain/quarantine"]
+    assert (made["lines before"].value, made["decoded"].value) == (1, 0)
+    assert made["dagster/row_count"].value == 1
+    assert "quarantine_reason" in str(made["lines"].value)
+
+
+def test_a_fixed_decoder_reads_what_is_in_quarantine(
+    database: str, owner: Engine, recording: Recording
+) -> None:
+    """As left by a decoder that did not know a trade."""
+    with recorded(Settings(database_url=database), recording) as backend:
+        with owner.begin() as conn:
+            conn.exec_driver_sql("ALTER TABLE chain.events DISABLE TRIGGER USER")
+            conn.exec_driver_sql(
+                "UPDATE chain.events SET name = NULL, data = NULL, quarantine_reason = 'unknown'"
+                " WHERE (signature, log_index) IN"
+                " (SELECT signature, log_index FROM market.trades ORDER BY slot DESC LIMIT 1)"
+            )
+        run("rebuild_projection", backend)
+        verdicts_then = {row.verdict for row in evaluate(backend, ["market/state"])}
+        assert verdicts_then == {"holds", "fails"}
+        with backend.engine(Role.READ).connect() as conn:
+            assert {one.class_ for one in health.differences(conn)} == {"decode_error"}
+        made = run("redecode_quarantined", backend)["chain/quarantine"]
+        assert (made["decoded"].value, made["dagster/row_count"].value) == (1, 0)
+        assert made["markets changed"].value == 1
+        assert {row.verdict for row in evaluate(backend, ["market/state"])} == {"holds"}
 
 
 def test_the_command_needs_nothing_that_runs(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Pictures in the metadata: small, PNG, and of what they were given."""
+
+import struct
+from base64 import b64decode
+from io import BytesIO
+
+import dagster as dg
+import numpy as np
+import pytest
+from PIL import Image
+
+from assets import plots
+
+START = 1_790_000_000
+LONG = [(START + 60 * number, (number % 97) / 97) for number in range(300)]
+
+
+def picture(value: dg.MetadataValue) -> bytes:
+    """The PNG that the Markdown holds."""
+    assert isinstance(value, dg.MarkdownMetadataValue)
+    head, _, data = (value.md_str or "").partition("data:image/png;base64,")
+    assert head.startswith("![")
+    assert head.endswith("](")
+    raw = b64decode(data.removesuffix(")"), validate=True)
+    assert raw.startswith(b"\x89PNG\r\n")
+    return raw
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        plots.prices({f"Question {n} for $5?": LONG for n in range(5)}, LONG, 60),
+        plots.prices({"One trade": LONG[:1]}, LONG[:1], 60),
+        plots.lines("Empty", {"nothing": []}, "s", "nothing"),
+        plots.lines("Full", {str(n): LONG for n in range(8)}, "s", "much", limit=0.5, whole=True),
+        plots.bars("Bars", {"long " * 40: {"a": 1.0, "b": 2.0**70}}, "SOL", "bars"),
+    ],
+)
+def test_it_is_a_small_picture(made: dg.MetadataValue) -> None:
+    raw = picture(made)
+    assert 1_000 < len(raw) < 30_000
+    width, height = struct.unpack(">II", raw[16:24])
+    assert 800 < width < 1000
+    assert 100 < height < 600
+
+
+def test_what_is_drawn_is_what_was_given() -> None:
+    """A line at the top and one at the bottom, told apart by where their colour is."""
+
+    def height_of(value: float) -> float:
+        made = plots.prices({"q": [(START, value), (START + 600, value)]}, LONG[:1], 60)
+        pixels = np.asarray(Image.open(BytesIO(picture(made))).convert("RGB")).astype(int)
+        colour = [int(plots.COLOURS[0][place : place + 2], 16) for place in (1, 3, 5)]
+        like = (abs(pixels[:, 400:] - colour).sum(axis=2) < 30).any(axis=1)
+        rows = np.flatnonzero(like)
+        return float(rows.mean() / len(pixels))
+
+    assert height_of(0.95) < 0.15 < 0.45 < height_of(0.05)
