@@ -47,6 +47,8 @@ _FINALIZED = dg.AssetKey(["submissions", "market_finalizations"])
 _SUBMITTED = {
     "aggregate_proposal_votes": dg.AssetKey(["submissions", "proposal_aggregations"]),
     "approve_proposal": dg.AssetKey(["submissions", "proposal_approvals"]),
+    "activate_market": dg.AssetKey(["submissions", "market_activations"]),
+    "resolve_market": dg.AssetKey(["submissions", "market_resolutions"]),
     "finalize_market": _FINALIZED,
 }
 

@@ -134,6 +134,8 @@ SPOILT = [
         for asset, action in (
             ("proposal_aggregations", "aggregate_proposal_votes"),
             ("proposal_approvals", "approve_proposal"),
+            ("market_activations", "activate_market"),
+            ("market_resolutions", "resolve_market"),
             ("market_finalizations", "finalize_market"),
         )
     ),
@@ -154,6 +156,8 @@ SPOILT = [
             ("chain/coverage", "rpc:rpc.example.com"),
             ("submissions/proposal_aggregations", "action:aggregate_proposal_votes"),
             ("submissions/proposal_approvals", "action:approve_proposal"),
+            ("submissions/market_activations", "action:activate_market"),
+            ("submissions/market_resolutions", "action:resolve_market"),
             ("submissions/market_finalizations", "action:finalize_market"),
         )
     ),

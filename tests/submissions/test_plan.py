@@ -183,3 +183,34 @@ def test_an_old_proposal_is_reviewed_once(world: World) -> None:
     world.sync()
     world.plan()
     assert open_alerts(world) == set()
+
+
+def test_a_dry_run_does_all_but_send(world: World) -> None:
+    """Planned, frozen, pinned and simulated; on chain there is nothing, not even a try."""
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    world.settings = world.settings.model_copy(update={"submissions_enabled": False})
+    backend = world.chain.keys["backend"].pubkey()
+    before = [
+        world.rpc.signatures_for_address(one, commitment="confirmed")
+        for one in (world.address(market), backend)
+    ]
+    funds = world.rpc.balance(backend, "confirmed").value
+    planned = world.plan()
+    assert [one.action for one in planned] == ["aggregate_proposal_votes", "approve_proposal"]
+    assert world.pins.get(str(planned[0].bundle_cid))
+    report = world.drive(seconds=10)
+    assert [(one.status, one.signatures) for one in report.outcomes] == [("planned", ())]
+    assert "simulated only" in str(report.outcomes[0].reason)
+    world.chain.control.finalize()
+    after = [
+        world.rpc.signatures_for_address(one, commitment="confirmed")
+        for one in (world.address(market), backend)
+    ]
+    assert after == before
+    assert world.rpc.balance(backend, "confirmed").value == funds
+    with world.engine.connect() as conn:
+        assert conn.execute(select(attempts.c.id)).all() == []
+    # Nothing of it is lost: what was planned is sent once sending is allowed.
+    world.settings = world.settings.model_copy(update={"submissions_enabled": True})
+    assert {one.status for one in world.drive().outcomes} == {"final"}

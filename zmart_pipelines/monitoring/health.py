@@ -28,9 +28,9 @@ SERVICES: dict[str, Service] = {
         Service(
             "vote-aggregator",
             timedelta(seconds=90),
-            ("aggregate_proposal_votes", "approve_proposal"),
+            ("aggregate_proposal_votes", "approve_proposal", "activate_market"),
         ),
-        Service("market-monitor", timedelta(seconds=90), ("finalize_market",)),
+        Service("market-monitor", timedelta(seconds=90), ("resolve_market", "finalize_market")),
     )
 }
 
