@@ -2,8 +2,9 @@
 
 Receiving has threads of its own and the ledger one writer, so that deliveries neither wait
 for each other's locks nor overtake each other, which would have their markets folded anew.
-A large delivery takes its turn in parts. The sender is answered in time whatever happens:
-what is not ingested by then follows, or is taken up by the pipelines from the table.
+Small ones that wait are ingested together; a large one takes its turn in parts. The sender
+is answered in time whatever happens: what is not ingested by then follows, or is taken up by
+the pipelines from the table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.errors import unavailable
 from api.realtime.hub import Hub
@@ -32,6 +34,8 @@ log = logging.getLogger("api.intake")
 T = TypeVar("T")
 
 RECEIVING_THREADS: Final = 2
+# Transactions ingested together, of one delivery or several.
+BATCH: Final = 100
 # Transactions that wait in memory for their turn; what comes then stays in the table.
 MAX_WAITING: Final = 20_000
 
@@ -58,11 +62,17 @@ class _Stored(msgspec.Struct, frozen=True):
 
 @dataclass
 class _Waiting:
-    """What is left of a delivery; ``first`` is answered when its first part is done."""
+    """What is left of a delivery, and the part of it whose turn is next.
+
+    ``first`` is answered when its first part is done. ``events`` is how many events the part
+    brought that were new, None until it is ingested.
+    """
 
     delivery: int
     transactions: Sequence[RawTransaction]
+    part: Sequence[RawTransaction]
     first: asyncio.Future[Taken]
+    events: int | None = None
 
 
 class Intake:
@@ -116,7 +126,8 @@ class Intake:
             return told
         first: asyncio.Future[Taken] = loop.create_future()
         self._waiting += stored.number
-        self._queue.put_nowait(_Waiting(stored.delivery, stored.transactions, first))
+        part = stored.transactions[: self._part]
+        self._queue.put_nowait(_Waiting(stored.delivery, stored.transactions, part, first))
         done, _ = await asyncio.wait([first], timeout=max(0.0, deadline - loop.time()))
         return first.result() if done else told
 
@@ -136,45 +147,61 @@ class Intake:
 
     async def _work(self) -> None:
         while True:
-            waiting = await self._queue.get()
-            part = waiting.transactions[: self._part]
-            rest = waiting.transactions[self._part :]
-            self._waiting -= len(part)
-            events = await self._ingest(waiting.delivery, part, finish=not rest)
-            if not waiting.first.done():
-                waiting.first.set_result(
-                    Taken(
-                        delivery=waiting.delivery,
-                        transactions=len(waiting.transactions),
-                        new_events=events or 0,
-                        pending=events is None or bool(rest),
-                    )
-                )
-            if events is None:
-                self._waiting -= len(rest)
-            elif rest:
-                self._queue.put_nowait(_Waiting(waiting.delivery, rest, waiting.first))
+            turn = [await self._queue.get()]
+            size = len(turn[0].part)
+            # What came meanwhile goes along, so that a burst costs one commit, not many.
+            while not self._queue.empty() and size < BATCH:
+                turn.append(self._queue.get_nowait())
+                size += len(turn[-1].part)
+            self._waiting -= size
+            if not await self._ingest(turn) and len(turn) > 1:
+                # One of them may be to blame; the others need not wait for its repair.
+                for waiting in turn:
+                    await self._ingest([waiting])
+            for waiting in turn:
+                self._proceed(waiting)
 
-    async def _ingest(
-        self, delivery: int, part: Sequence[RawTransaction], *, finish: bool
-    ) -> int | None:
-        """How many events were new; None where it failed, and the delivery stays pending."""
-        try:
-            result = await self._run(
-                self._ingesting,
-                lambda: deliveries.ingest_part(
-                    self._engine, delivery, part, program=self._program, finish=finish
-                ),
+    def _proceed(self, waiting: _Waiting) -> None:
+        """Answer for the first part; put what is left at the end of the queue."""
+        done = waiting.events is not None
+        rest = waiting.transactions[len(waiting.part) :]
+        if not waiting.first.done():
+            waiting.first.set_result(
+                Taken(
+                    delivery=waiting.delivery,
+                    transactions=len(waiting.transactions),
+                    new_events=waiting.events or 0,
+                    pending=not done or bool(rest),
+                )
             )
-        except DBAPIError as error:
-            log.warning("delivery %d stays pending: %s", delivery, type(error.orig).__name__)
-            return None
+        if not done:
+            self._waiting -= len(rest)
+        elif rest:
+            part = rest[: self._part]
+            self._queue.put_nowait(_Waiting(waiting.delivery, rest, part, waiting.first))
+
+    async def _ingest(self, turn: Sequence[_Waiting]) -> bool:
+        """Ingest the parts whose turn it is; False where they stay pending."""
+        parts = [
+            deliveries.Part(one.delivery, one.part, last=len(one.part) == len(one.transactions))
+            for one in turn
+        ]
+        try:
+            result, events = await self._run(
+                self._ingesting,
+                lambda: deliveries.ingest_parts(self._engine, parts, program=self._program),
+            )
+        except (DBAPIError, PoolTimeout) as error:
+            log.warning("%d deliveries stay pending: %s", len(turn), type(error).__name__)
+            return False
         except Exception:
-            # It is committed: the sender must not send it again, the pipelines will try.
-            log.exception("delivery %d could not be ingested", delivery)
-            return None
+            # They are committed: the sender must not send them again, the pipelines will try.
+            log.exception("%d deliveries could not be ingested", len(turn))
+            return False
         self._hub.announce(result.positions)
-        return result.new_events
+        for one in turn:
+            one.events = events[one.delivery]
+        return True
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)

@@ -94,7 +94,8 @@ def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -
     with db.connect() as conn:
         assert deliveries.pending(conn) == [delivery]
         assert health.ledger_lag(conn).deliveries_waiting == 1
-    first = deliveries.ingest_part(db, delivery, chain.told[:100], program=PROGRAM, finish=False)
+    part = deliveries.Part(delivery, chain.told[:100], last=False)
+    first, _ = deliveries.ingest_parts(db, [part], program=PROGRAM)
     assert first.new_transactions == 100
     assert status(db, delivery) == ("received", 0, None)
     rest = deliveries.process(db, delivery, program=PROGRAM)

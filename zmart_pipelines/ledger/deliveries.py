@@ -16,6 +16,7 @@ from zmart_pipelines.ledger import hints
 from zmart_pipelines.ledger.ingest import in_transaction, ingest
 from zmart_pipelines.ledger.results import IngestResult
 from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain
 
 CHUNK: Final = 100
@@ -30,6 +31,28 @@ class Processed(msgspec.Struct, frozen=True):
 
     result: IngestResult
     complete: bool
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Transactions of a stored delivery in the body's order; ``last``: none follow them."""
+
+    delivery_id: int
+    transactions: Sequence[RawTransaction]
+    last: bool
+
+
+_FINISH = """
+UPDATE chain.deliveries SET status = 'ingested', error = NULL, attempts = attempts + 1,
+    ingested_at = now()
+WHERE id = ANY(%b)
+"""
+
+_SHARES = """
+SELECT t.delivery_id, count(*)
+FROM chain.transactions AS t JOIN chain.events AS e USING (signature, digest)
+WHERE t.delivery_id = ANY(%b) AND t.signature = ANY(%b)
+GROUP BY t.delivery_id
+"""
 
 
 def receive(
@@ -95,55 +118,59 @@ def process(engine: Engine, delivery_id: int, *, program: Pubkey) -> Processed:
         return Processed(IngestResult(), False)
     result = IngestResult()
     for start in range(0, max(len(transactions), 1), CHUNK):
-        part = transactions[start : start + CHUNK]
-        finish = start + CHUNK >= len(transactions)
-        result = result.with_(
-            ingest_part(engine, delivery_id, part, program=program, finish=finish)
-        )
+        chunk = transactions[start : start + CHUNK]
+        part = Part(delivery_id, chunk, last=start + CHUNK >= len(transactions))
+        result = result.with_(ingest_parts(engine, [part], program=program)[0])
     return Processed(result, True)
 
 
-def ingest_part(
-    engine: Engine,
-    delivery_id: int,
-    part: Sequence[RawTransaction],
-    *,
-    program: Pubkey,
-    finish: bool,
-) -> IngestResult:
-    """Ingest some transactions of a stored delivery, in one transaction.
+def ingest_parts(
+    engine: Engine, parts: Sequence[Part], *, program: Pubkey
+) -> tuple[IngestResult, dict[int, int]]:
+    """Ingest parts of stored deliveries in one transaction; of a transaction that several of
+    them tell of, the first word counts, as if they had come one by one.
 
-    :param part: at most ``ledger.ingest.MAX_BATCH``, in the body's order.
-    :param finish: these are the last; the delivery is ingested when they are.
+    :param parts: of different deliveries, at most ``ledger.ingest.MAX_BATCH`` transactions.
+    :returns: what changed, and how many events each delivery brought that were new.
     :raises Exception: whatever went wrong, after the attempt was counted where possible.
     """
+    told: dict[bytes, RawTransaction] = {}
+    origins: dict[bytes, int] = {}
+    for part in parts:
+        for transaction in part.transactions:
+            told.setdefault(transaction.signature, transaction)
+            origins.setdefault(transaction.signature, part.delivery_id)
+    finished = [part.delivery_id for part in parts if part.last]
 
     def work(conn: Connection) -> IngestResult:
-        if finish:
-            conn.execute(
-                update(_deliveries)
-                .where(_deliveries.c.id == delivery_id)
-                .values(
-                    status="ingested",
-                    error=None,
-                    attempts=_deliveries.c.attempts + 1,
-                    ingested_at=func.now(),
-                )
-            )
+        if finished:
+            execute(conn, _FINISH, finished)
         return ingest(
             conn,
-            part,
+            list(told.values()),
             source=Source.WEBHOOK,
             commitment=Commitment.REPORTED,
             program=program,
-            delivery_id=delivery_id,
+            delivery_id=origins,
         )
 
     try:
-        return in_transaction(engine, work)
+        result = in_transaction(engine, work)
     except Exception as error:
-        _fail(engine, delivery_id, type(error).__name__)
+        for part in parts:
+            _fail(engine, part.delivery_id, type(error).__name__)
         raise
+    if len(parts) == 1 or not result.new_events:
+        return result, {part.delivery_id: result.new_events for part in parts}
+    return result, _shares(engine, parts, list(told))
+
+
+def _shares(engine: Engine, parts: Sequence[Part], signatures: list[bytes]) -> dict[int, int]:
+    """Whose events are whose: a transaction keeps the delivery that brought it."""
+    shares = {part.delivery_id: 0 for part in parts}
+    with engine.connect() as conn:
+        rows = execute(conn, _SHARES, list(shares), signatures).all()
+    return shares | {row[0]: row[1] for row in rows}
 
 
 def _read(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransaction]:
