@@ -115,7 +115,10 @@ def ingested(result: IngestResult) -> dict[str, dg.MetadataValue]:
     ],
 )
 def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[None]]:
-    """Read from the cursor to the finalized tip and cover it, in one step."""
+    """Read from the cursor to the finalized tip and cover it, in one step.
+
+    ``recalled`` were read at confirmed and need no second reading.
+    """
     started = time.monotonic()
     engine = backend.engine(Role.INGEST)
     report = read_finalized_window(engine, backend.rpc, backend.settings)
@@ -139,6 +142,7 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
             "slots": f"{report.first_slot} to {report.last_slot}",
             "listed": report.listed,
             "fetched": report.fetched,
+            "recalled": report.recalled,
             **ingested(report.result),
             "events by type": metadata.counts(counts),
             "lag in slots": max(0, tip - report.last_slot),
