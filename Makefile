@@ -48,7 +48,7 @@ test-slow: .venv/.complete
 	.venv/bin/pytest -q -m slow --timeout 1800
 
 bench: .venv/.complete
-	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks --markdown
 
 program: .venv/.complete
 	.venv/bin/python -m localnet.program.build

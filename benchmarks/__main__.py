@@ -1,6 +1,7 @@
-"""``python -m benchmarks [NAME...] [--quick] [--json]``: measure and print the rows.
+"""``python -m benchmarks [NAME...] [--quick] [--json] [--markdown]``: measure and print the rows.
 
-With ``--json`` one JSON line for each row, else a table. Exit code 0 when all goals are
+With ``--json`` one JSON line for each row, else a table; ``--markdown`` writes them into the
+table of docs/performance.md too. Exit code 0 when all goals are
 met, 1 when not, 2 for a name that is none.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable
 import click
 import msgspec
 
+from benchmarks import report
 from benchmarks.ballots import GOAL as GOAL_BALLOTS
 from benchmarks.ballots import ballots
 from benchmarks.decoding import logs_to_events, payload_to_events
@@ -25,6 +27,8 @@ from benchmarks.localnet import (
 from benchmarks.rows import RivalMissing, Row
 from benchmarks.scale import GOAL_GROWTH as GOAL_COST
 from benchmarks.scale import GOAL_SECONDS, one_event_cost, rebuilding
+from benchmarks.vote_cycle import GOAL as GOAL_CYCLE
+from benchmarks.vote_cycle import vote_cycle
 
 BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "payload_to_events": (12, payload_to_events),
@@ -34,6 +38,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "one_event_cost": (GOAL_COST, one_event_cost),
     "rebuild": (GOAL_SECONDS, rebuilding),
     "ballots": (GOAL_BALLOTS, ballots),
+    "vote_cycle": (GOAL_CYCLE, vote_cycle),
     "localnet_trades": (GOAL_TRADES, localnet_trades),
     "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }
@@ -52,7 +57,8 @@ def measure(name: str, quick: bool) -> Row:
 @click.argument("names", nargs=-1, type=click.Choice(sorted(BENCHMARKS)))
 @click.option("--quick", is_flag=True, help="Less data and fewer rounds; figures are rougher.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for each row.")
-def main(names: tuple[str, ...], quick: bool, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Write the rows into docs/performance.md too.")
+def main(names: tuple[str, ...], quick: bool, as_json: bool, markdown: bool) -> None:
     """Measure the NAMEd benchmarks, or all. Example: python -m benchmarks --quick"""
     rows = []
     for name in names or BENCHMARKS:
@@ -65,6 +71,8 @@ def main(names: tuple[str, ...], quick: bool, as_json: bool) -> None:
             mark = "ok" if row.ok else "NOT MET"
             click.echo(f"{row.name:20} {value:>8} {row.unit}, goal {row.goal:g}: {mark}")
             click.echo(f"{'':20} {row.rival}")
+    if markdown:
+        report.write(rows, list(BENCHMARKS))
     sys.exit(0 if all(row.ok for row in rows) else 1)
 
 

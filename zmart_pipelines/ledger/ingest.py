@@ -69,7 +69,8 @@ def ingest(
     """
     if len(transactions) > MAX_BATCH:
         raise ValueError(f"at most {MAX_BATCH} transactions at once, not {len(transactions)}")
-    readings = list({one.signature: decode(one, program) for one in transactions}.values())
+    decoded = (decode(one, program) for one in transactions)
+    readings = list({one.signature: one for one in decoded}.values())
     level = Commitment(commitment)
     if not readings:
         return IngestResult()

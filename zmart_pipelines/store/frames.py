@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -27,6 +28,8 @@ def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+# Seconds and wallets recur, within a batch above all.
+@lru_cache(maxsize=4096)
 def _chain_time(seconds: int | None) -> str | None:
     """Chain seconds as ISO 8601; None for "not yet" and for what no calendar holds."""
     if not seconds or not 0 < seconds < 253_402_300_800:
@@ -34,6 +37,7 @@ def _chain_time(seconds: int | None) -> str | None:
     return _iso(datetime.fromtimestamp(seconds, UTC))
 
 
+@lru_cache(maxsize=65_536)
 def _key(key: bytes | None) -> str | None:
     return None if key is None else str(Pubkey(key))
 
@@ -45,7 +49,10 @@ def trade(row: Mapping[str, Any], *, commitment: str) -> Frame:
     """
     market_id: bytes = row["market_id"]
     user = _key(row["user"])
-    identity = f"{Signature(row['signature'])}:{row['log_index']}"
+    signature = str(Signature(row["signature"]))
+    identity = f"{signature}:{row['log_index']}"
+    moment = _chain_time(row["traded_at"])
+    side, outcome, shares, cost = row["trade_type"], row["outcome"], row["shares"], row["cost"]
     price: int = row["price_yes"]
     return Frame(
         market_channel(market_id),
@@ -57,27 +64,27 @@ def trade(row: Mapping[str, Any], *, commitment: str) -> Frame:
             "trader": user,
             "user": user,
             "user_wallet": user,
-            "side": row["trade_type"],
-            "trade_type": row["trade_type"],
-            "outcome": "YES" if row["outcome"] else "NO",
-            "shares": row["shares"],
-            "cost": row["cost"],
+            "side": side,
+            "trade_type": side,
+            "outcome": "YES" if outcome else "NO",
+            "shares": shares,
+            "cost": cost,
             "price": price,
             "priceYes": price / PRECISION,
             "priceNo": (PRECISION - price) / PRECISION,
-            "created_at": _chain_time(row["traded_at"]),
-            "timestamp": _chain_time(row["traded_at"]),
+            "created_at": moment,
+            "timestamp": moment,
             "slot": row["slot"],
             "commitment": commitment,
-            "exact": {"shares": str(row["shares"]), "cost": str(row["cost"])},
+            "exact": {"shares": str(shares), "cost": str(cost)},
             "trade": {
-                "trade_type": row["trade_type"],
-                "outcome": row["outcome"],
-                "shares": row["shares"],
-                "cost": row["cost"],
+                "trade_type": side,
+                "outcome": outcome,
+                "shares": shares,
+                "cost": cost,
                 "user_wallet": user,
-                "created_at": _chain_time(row["traded_at"]),
-                "tx_signature": str(Signature(row["signature"])),
+                "created_at": moment,
+                "tx_signature": signature,
             },
         },
     )
