@@ -16,6 +16,7 @@ class Transaction:
     name: int
     block: int
     height: int
+    counts: int = 0
 
     @property
     def last_valid(self) -> int:

@@ -1,124 +1,45 @@
-"""Submitters, a chain of lagging nodes, and crashes, all from one seed, over the real machine.
+"""Aggregators, submitters, a chain of lagging nodes, and crashes: all from one seed.
 
 Replay one seed with its schedule printed::
 
     python -m tests.submissions.simulation --seed 4711 [--order ours]
 
-The chain forgets, forks and lands late; nodes lag and drop answers; two submitters crash,
-stall past their lease and come back in the middle of a step. After the storm everything
-heals, and then the one intent must be final with exactly one landed transaction.
+Voters cast ballots all the time and are told whether they count. Two backends run in turns
+and side by side: each counts, freezes and plans what is due, then drives it with the real
+machine. The chain forgets, forks and lands late; nodes lag and drop answers; the backends
+crash, stall past their lease and come back in the middle of a step. After the storm
+everything heals, and then exactly one transaction must have landed, with every ballot that
+was accepted, and the intent must be final.
 
-``ORDERS`` holds our order and wrong ones. The wrong ones are controls: a simulation that
-does not catch them proves nothing.
+Many seeds, by all processors, with progress::
+
+    python -m tests.submissions.simulation --seeds 1000000 [--first 0]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
-from collections.abc import Callable, Generator
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-import msgspec
-
 from tests.submissions.simulated_chain import FINALITY, Chain, Transaction
+from tests.submissions.simulated_orders import ORDERS, Order
+from tests.submissions.simulated_rows import Attempt, Tables
 from zmart_pipelines.submissions import machine as m
 from zmart_pipelines.submissions.lease import LeaseLost
-from zmart_pipelines.submissions.machine import Phase, Verdict, Work
+from zmart_pipelines.submissions.machine import Phase, Verdict
 
 MOST_LAG = 16
 STORM_TICKS = 60
 CALM_TICKS = 140
-LEASE_TICKS = 8.0
-
-Step = Callable[[Work, m.Event], m.Step]
-
-
-class Intent(msgspec.Struct):
-    """The row of the intent."""
-
-    status: str = "planned"
-    failures: int = 0
-    due: float = 0.0
-    epoch: int = 0
-
-
-class Attempt(msgspec.Struct):
-    """A row of an attempt."""
-
-    tx: Transaction
-    status: str
-    epoch: int
-    sends: int = 0
-    slot: int | None = None
-
-
-@dataclass
-class Tables:
-    """What is committed; survives every crash. Each method is one transaction."""
-
-    intent: Intent = field(default_factory=Intent)
-    attempts: list[Attempt] = field(default_factory=list)
-    holder: str = ""
-    epoch: int = 0
-    expires: float = 0.0
-
-    def acquire(self, name: str, now: float) -> int | None:
-        if self.expires > now:
-            return None
-        self.holder, self.epoch, self.expires = name, self.epoch + 1, now + LEASE_TICKS
-        return self.epoch
-
-    def renew(self, epoch: int, now: float) -> None:
-        self.fence(epoch, now)
-        self.expires = now + LEASE_TICKS
-
-    def fence(self, epoch: int, now: float) -> None:
-        if self.epoch != epoch or self.expires <= now:
-            raise LeaseLost(str(epoch))
-
-    def live(self) -> Attempt | None:
-        return next((a for a in self.attempts if a.status in ("signed", "sent", "landed")), None)
-
-    def take_up(self, epoch: int, now: float) -> Attempt | None:
-        self.fence(epoch, now)
-        self.intent.epoch = epoch
-        found = self.live()
-        if found is not None:
-            found.epoch = epoch
-        return found
-
-    def sign(self, epoch: int, now: float, tx: Transaction) -> bool:
-        self.fence(epoch, now)
-        if self.intent.epoch != epoch:
-            raise LeaseLost(str(epoch))
-        if self.live() is not None:
-            return False
-        self.attempts.append(Attempt(tx, "signed", epoch))
-        self.intent.status = "live"
-        return True
-
-    def write(self, epoch: int, now: float, attempt: Attempt | None, effect: m.Effect) -> None:
-        self.fence(epoch, now)
-        if self.intent.epoch != epoch or (attempt is not None and attempt.epoch != epoch):
-            raise LeaseLost(str(epoch))
-        intent = self.intent
-        match effect:
-            case m.MarkSent() if attempt is not None:
-                attempt.status, attempt.sends = "sent", attempt.sends + 1
-            case m.MarkLanded(slot=slot) if attempt is not None:
-                attempt.status, attempt.slot = "landed", slot
-            case m.MarkLost() if attempt is not None:
-                attempt.status, attempt.slot = "sent", None
-            case m.Bury(delay=delay, failures=failures) if attempt is not None:
-                attempt.status = "dead"
-                intent.status, intent.failures, intent.due = "planned", failures, now + delay
-            case m.Postpone(delay=delay, failures=failures):
-                intent.status, intent.failures, intent.due = "planned", failures, now + delay
-            case m.Settle(status=status, attempt=verdict):
-                intent.status = status
-                if attempt is not None and verdict is not None:
-                    attempt.status = verdict
+# Ballots without which nothing is decided, and how often one comes in.
+THRESHOLD = 3
+VOTES = 0.6
 
 
 @dataclass
@@ -126,9 +47,7 @@ class World:
     """One run of the simulation."""
 
     seed: int
-    step: Step
-    send_first: bool = False
-    two_answers: bool = False
+    order: Order
     told: list[str] | None = None
     tables: Tables = field(default_factory=Tables)
 
@@ -169,7 +88,7 @@ class World:
                 verdict = Verdict.DONE if done else Verdict.READY
                 return m.AccountSeen(slot=chain.slots[height], verdict=verdict)
             case m.ReadHeight():
-                other = self.finalized(self.node()) if self.two_answers else height
+                other = self.finalized(self.node()) if self.order.two_answers else height
                 return m.HeightSeen(slot=chain.slots[other], height=height)
             case m.ReadStatus() if attempt is not None:
                 landed = chain.landed.get(attempt.tx.name)
@@ -187,14 +106,38 @@ class World:
         """Bytes signed with the hash of a block that some node calls confirmed."""
         height = max(self.node() - 1, 0)
         self.names += 1
-        tx = Transaction(self.names, self.chain.blocks[height], height)
+        tx = Transaction(self.names, self.chain.blocks[height], height, self.tables.counts)
         self.chain.known[tx.name] = tx
         return tx
 
-    # --- the submitter, suspended before every step it takes ---
+    # --- a backend, suspended before every step it takes; True: until the next tick ---
 
-    def submitter(self, name: str) -> Generator[bool, None, None]:
-        """One run of drive. Yields True where it waits for the next tick."""
+    def backend(self, name: str) -> Generator[bool, None, None]:
+        """One run: plan, then drive."""
+        yield from self.plan(name)
+        if self.tables.intent.status in ("planned", "live"):
+            yield from self.drive(name)
+
+    def plan(self, name: str) -> Generator[bool, None, None]:
+        """The aggregator: counts, freezes, pins, and writes the intent."""
+        tables = self.tables
+        if tables.intent.status != "none":
+            return
+        counted = tables.ballots
+        yield False
+        if tables.frozen is None:
+            if counted < THRESHOLD:
+                return
+            tables.freeze(counted if self.order.count_first else None)
+            self.tell(f"{name} froze {tables.frozen} ballots")
+            yield False
+        if tables.frozen is not None:
+            tables.plan(tables.frozen)
+            self.tell(f"{name} planned {tables.counts}")
+        yield False
+
+    def drive(self, name: str) -> Generator[bool, None, None]:
+        """The submitter."""
         tables = self.tables
         epoch = tables.acquire(name, self.now)
         if epoch is None:
@@ -220,14 +163,14 @@ class World:
                 while events:
                     effects: list[m.Effect] = []
                     for event in events:
-                        work, wanted = self.step(work, event)
+                        work, wanted = self.order.step(work, event)
                         effects += wanted
                     events = []
                     for effect in effects:
                         yield False
                         if isinstance(effect, m.Sign):
                             tx = self.new_transaction()
-                            if self.send_first:
+                            if self.order.send_first:
                                 self.chain.submit(tx, self.now)
                                 yield False
                             if tables.sign(epoch, self.now, tx):
@@ -255,7 +198,7 @@ class World:
     # --- the storm and the calm after it ---
 
     def run(self) -> str | None:
-        """What is wrong in the end; None when one transaction landed and all is settled."""
+        """What is wrong in the end; None when all is as it must be."""
         running: dict[str, Generator[bool, None, None]] = {}
         stalled: dict[str, int] = {}
         for tick in range(STORM_TICKS + CALM_TICKS):
@@ -263,6 +206,8 @@ class World:
             calm = self.chain.calm = tick >= STORM_TICKS
             if not calm and self.dice.random() < 0.2:
                 self.lags = [self.dice.randrange(MOST_LAG + 1) for _ in self.lags]
+            if self.dice.random() < VOTES:
+                self.tables.cast()
             self.chain.tick(tick)
             for name in ("A", "B"):
                 if stalled.get(name, 0) > tick and not calm:
@@ -283,7 +228,7 @@ class World:
         if current is None:
             if not calm and self.dice.random() < 0.5:
                 return
-            current = running[name] = self.submitter(name)
+            current = running[name] = self.backend(name)
         try:
             while not next(current):
                 if calm:
@@ -304,58 +249,21 @@ class World:
             del running[name]
 
     def settled(self) -> bool:
-        return self.tables.intent.status not in ("planned", "live") and not self.chain.pool
+        status = self.tables.intent.status
+        return status not in ("none", "planned", "live") and not self.chain.pool
 
     def verdict(self) -> str | None:
+        tables = self.tables
         landed = sorted(self.chain.landed)
         if len(landed) > 1:
             return f"landed {len(landed)} times: {landed}"
-        if self.tables.intent.status != "final" or len(landed) != 1:
-            return f"intent {self.tables.intent.status}, landed {landed}"
-        if self.tables.live() is not None:
+        if tables.intent.status != "final" or len(landed) != 1:
+            return f"intent {tables.intent.status}, landed {landed}"
+        if tables.live() is not None:
             return "a live attempt is left behind"
+        if self.chain.known[landed[0]].counts != tables.ballots:
+            return f"{tables.ballots} ballots were accepted, {tables.counts} counted"
         return None
-
-
-# --- wrong orders, each of which has been somebody's production code ---
-
-
-def by_the_clock(work: Work, event: m.Event) -> m.Step:
-    """Signs anew after a while, whatever the old blockhash."""
-    if work.phase is Phase.SENDING and isinstance(event, m.Tick) and work.sends >= 4:
-        return msgspec.structs.replace(work, phase=Phase.ENDED), (m.Bury("timeout", 0.0, 0),)
-    return m.step(work, event)
-
-
-def any_node(work: Work, event: m.Event) -> m.Step:
-    """Waits for expiry, then believes whichever node says that it does not know."""
-    if work.phase is Phase.SENDING and work.expired_at is not None:
-        match event:
-            case m.Tick():
-                return work, (m.ReadStatus(history=True),)
-            case m.StatusSeen(landed_slot=None):
-                ended = msgspec.structs.replace(work, phase=Phase.ENDED)
-                return ended, (m.Bury("not found", 0.0, 0),)
-    return m.step(work, event)
-
-
-class Order(msgspec.Struct, frozen=True):
-    """How a submitter goes about it. ``two_answers``: takes height and slot from two answers,
-    which may be two nodes'.
-    """
-
-    step: Step = m.step
-    send_first: bool = False
-    two_answers: bool = False
-
-
-ORDERS: dict[str, Order] = {
-    "ours": Order(),
-    "send, then record": Order(send_first=True),
-    "by the clock": Order(by_the_clock),
-    "any node": Order(any_node),
-    "two answers": Order(two_answers=True),
-}
 
 
 def simulate(
@@ -365,22 +273,75 @@ def simulate(
     tables: Tables | None = None,
 ) -> str | None:
     """One seed; what went wrong, None for nothing."""
-    how = ORDERS[order]
-    world = World(seed, how.step, how.send_first, how.two_answers, told, tables or Tables())
-    return world.run()
+    return World(seed, ORDERS[order], told, tables or Tables()).run()
 
 
-def main() -> None:
-    """Replay one seed and print its schedule."""
+# --- many seeds ---
+
+PART = 5_000
+
+
+def faults(order: str, seeds: range) -> list[str]:
+    """The seeds that went wrong, each as the command that replays it and what was wrong."""
+    replay = f'python -m tests.submissions.simulation --order "{order}" --seed'
+    return [
+        f"{replay} {seed}: {fault}"
+        for seed in seeds
+        if (fault := simulate(seed, order)) is not None
+    ]
+
+
+def by_all_processors(
+    seeds: range, progress: Callable[[int], object] = lambda done: None
+) -> Iterator[str]:
+    """Faults of our order as they are found; ``progress`` is told how many seeds are done."""
+    parts = [seeds[start : start + PART] for start in range(0, len(seeds), PART)]
+    done = 0
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(faults, ["ours"] * len(parts), parts)
+        for part, wrong in zip(parts, found, strict=True):
+            done += len(part)
+            progress(done)
+            yield from wrong
+
+
+def _replay(seed: int, order: str) -> int:
+    told: list[str] = []
+    fault = simulate(seed, order, told)
+    print("\n".join(told))  # noqa: T201
+    print(fault or "one landed with every ballot, all settled")  # noqa: T201
+    return int(fault is not None)
+
+
+def _many(seeds: range) -> int:
+    started = time.monotonic()
+
+    def progress(done: int) -> None:
+        rate = done / (time.monotonic() - started)
+        print(f"\r{done} of {len(seeds)} seeds, {rate:.0f}/s ", end="", file=sys.stderr)  # noqa: T201
+
+    wrong = 0
+    for fault in by_all_processors(seeds, progress):
+        wrong += 1
+        print(f"\n{fault}", flush=True)  # noqa: T201
+    print(file=sys.stderr)  # noqa: T201
+    print(f"{len(seeds)} seeds from {seeds.start}: {wrong} went wrong")  # noqa: T201
+    return int(wrong > 0)
+
+
+def main() -> int:
+    """Replay one seed and print its schedule, or run many."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seed", type=int, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--seed", type=int, help="replay this one")
+    what.add_argument("--seeds", type=int, help="run so many, by all processors")
+    parser.add_argument("--first", type=int, default=0, help="the first of many")
     parser.add_argument("--order", choices=list(ORDERS), default="ours")
     arguments = parser.parse_args()
-    told: list[str] = []
-    fault = simulate(arguments.seed, arguments.order, told)
-    print("\n".join(told))  # noqa: T201
-    print(fault or "one landed, all settled")  # noqa: T201
+    if arguments.seed is not None:
+        return _replay(arguments.seed, arguments.order)
+    return _many(range(arguments.first, arguments.first + arguments.seeds))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

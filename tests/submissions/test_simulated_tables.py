@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, select, text
 
-from tests.submissions import simulation
+from tests.submissions import simulated_rows
 from tests.submissions.simulated_chain import Transaction
-from tests.submissions.simulation import Attempt, Intent, simulate
+from tests.submissions.simulated_rows import Attempt, Intent
+from tests.submissions.simulation import simulate
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import ops
@@ -24,7 +25,7 @@ from zmart_pipelines.submissions.signing import SignedTransaction
 PARTS = [range(start, start + 50) for start in range(0, 200, 50)]
 
 
-class PostgresTables(simulation.Tables):
+class PostgresTables(simulated_rows.Tables):
     """The simulation's tables, kept in Postgres by the production code.
 
     Only time is the simulation's: it ends the lease and the pauses.
@@ -35,16 +36,21 @@ class PostgresTables(simulation.Tables):
         self._engine = engine
         self._market = seed.to_bytes(32)
         self._transactions: dict[bytes, Transaction] = {}
-        with engine.begin() as conn:
+        self._id = 0
+
+    def plan(self, counts: int) -> None:
+        with self._engine.begin() as conn:
             made = intents.create(
                 conn,
                 market_id=self._market,
                 action="aggregate_proposal_votes",
                 round_number=0,
-                arguments={"likes": 1, "dislikes": 0},
+                arguments={"likes": counts, "dislikes": 0},
             )
-        assert made is not None
-        self._id = made.id
+        assert (made is not None) == (self.intent.status == "none"), "an intent is made once"
+        if made is not None:
+            self._id = made.id
+        super().plan(counts)
 
     def _end_lease_by(self, now: float) -> None:
         if self.expires <= now:
@@ -60,14 +66,14 @@ class PostgresTables(simulation.Tables):
             held = lease.acquire(conn, name, 3600)
         if held is None:
             return None
-        self.expires = now + simulation.LEASE_TICKS
+        self.expires = now + simulated_rows.LEASE_TICKS
         return held.epoch
 
     def renew(self, epoch: int, now: float) -> None:
         self._end_lease_by(now)
         with self._engine.begin() as conn:
             lease.renew(conn, self._lease(epoch), 3600)
-        self.expires = now + simulation.LEASE_TICKS
+        self.expires = now + simulated_rows.LEASE_TICKS
 
     def take_up(self, epoch: int, now: float) -> Attempt | None:
         self._end_lease_by(now)

@@ -1,0 +1,59 @@
+"""In which order things are done: ours, and wrong ones as controls.
+
+Each wrong one has been somebody's production code. A simulation that does not catch them
+proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from zmart_pipelines.submissions import machine as m
+from zmart_pipelines.submissions.machine import Phase, Work
+
+Step = Callable[[Work, m.Event], m.Step]
+
+
+def by_the_clock(work: Work, event: m.Event) -> m.Step:
+    """Signs anew after a while, whatever the old blockhash."""
+    if work.phase is Phase.SENDING and isinstance(event, m.Tick) and work.sends >= 4:
+        return msgspec.structs.replace(work, phase=Phase.ENDED), (m.Bury("timeout", 0.0, 0),)
+    return m.step(work, event)
+
+
+def any_node(work: Work, event: m.Event) -> m.Step:
+    """Waits for expiry, then believes whichever node says that it does not know."""
+    if work.phase is Phase.SENDING and work.expired_at is not None:
+        match event:
+            case m.Tick():
+                return work, (m.ReadStatus(history=True),)
+            case m.StatusSeen(landed_slot=None):
+                ended = msgspec.structs.replace(work, phase=Phase.ENDED)
+                return ended, (m.Bury("not found", 0.0, 0),)
+    return m.step(work, event)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """How it is gone about.
+
+    ``send_first``: bytes leave before they are stored. ``two_answers``: height and slot are
+    taken from two answers, which may be two nodes'. ``count_first``: the ballots are counted
+    before the transaction that freezes them.
+    """
+
+    step: Step = m.step
+    send_first: bool = False
+    two_answers: bool = False
+    count_first: bool = False
+
+
+ORDERS: dict[str, Order] = {
+    "ours": Order(),
+    "send, then record": Order(send_first=True),
+    "by the clock": Order(by_the_clock),
+    "any node": Order(any_node),
+    "two answers": Order(two_answers=True),
+    "count, then freeze": Order(count_first=True),
+}
