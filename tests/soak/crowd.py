@@ -154,6 +154,6 @@ class Crowd:
                 self.buying(
                     market_id, user, self.dice.random() < 0.5, self.dice.randrange(10**7, SOL)
                 )
-                for _ in range(self.dice.choice((1, 4, 8, 12)))
+                for _ in range(self.dice.choice((1, 6, 12, 12)))
             )
         )
