@@ -8,23 +8,16 @@ from __future__ import annotations
 import dagster as dg
 
 from assets import metadata
-from assets.resources import Backend, BackendResource
+from assets.resources import BackendResource
 from assets.spec import asset_spec
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.voting import tallies as tallies_table
-from zmart_pipelines.voting import looking, tallies
-from zmart_pipelines.voting.ballot import Kind
+from zmart_pipelines.submissions import candidates
+from zmart_pipelines.voting import looking
+from zmart_pipelines.voting.tallies import Tally
 
 
-def _count(backend: Backend, kind: Kind) -> list[tallies.Tally]:
-    with backend.engine(Role.PIPELINES).begin() as conn:
-        return [
-            tallies.recount(conn, tally.market_id, tally.kind, tally.round)
-            for tally in tallies.open_tallies(conn, kind)
-        ]
-
-
-def _rows(counted: list[tallies.Tally]) -> dg.MetadataValue:
+def _rows(counted: list[Tally]) -> dg.MetadataValue:
     return metadata.table(
         [
             {
@@ -51,15 +44,15 @@ def _rows(counted: list[tallies.Tally]) -> dg.MetadataValue:
     ],
 )
 def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
-    """Count the open proposals anew."""
-    counted = _count(backend, "proposal")
-    with backend.engine(Role.PIPELINES).connect() as conn:
+    """Count the proposals with news anew."""
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        counted = looking.recount(conn, "proposal")
         due = looking.due(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["voting", "proposal_tallies"],
         metadata={
-            "open tallies": len(counted),
-            "ballots": sum(tally.total for tally in counted),
+            "tallies counted": len(counted),
+            "ballots": sum(tally.ballots for tally in counted),
             "over threshold": len(due),
             "tallies": _rows(counted),
         },
@@ -79,13 +72,18 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     ],
 )
 def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
-    """Count the open disputes anew."""
-    counted = _count(backend, "dispute")
+    """Count the disputes with news, and those whose vote is over, anew."""
+    chain_time = backend.glance.chain_clock("finalized").unix_timestamp
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        period = candidates.latest_dispute_period(conn) or 0
+        times = candidates.periods(backend.settings, period)
+        over = candidates.run_out(conn, chain_time, times)
+        counted = looking.recount(conn, "dispute", over)
     return dg.MaterializeResult(
         asset_key=["voting", "dispute_tallies"],
         metadata={
-            "open tallies": len(counted),
-            "ballots": sum(tally.total for tally in counted),
+            "tallies counted": len(counted),
+            "ballots": sum(tally.ballots for tally in counted),
             "tallies": _rows(counted),
         },
     )

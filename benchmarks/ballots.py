@@ -8,7 +8,6 @@ stored, each once, and every tally must equal its ballots.
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import socket
 import tempfile
@@ -17,13 +16,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from sqlalchemy import Engine, text
 
 from benchmarks.database import backend_of, databases
+from benchmarks.processes import cpu_of, cpu_of_family, parent_of
 from benchmarks.rows import Row
 from tests.api.running import RunningApi, running
 from tests.fixtures.ports import free_port
@@ -36,7 +36,6 @@ from zmart_pipelines.voting import tallies
 GOAL: Final = 1000.0
 MARKETS: Final = 20
 CONNECTIONS: Final = 64
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def ballots(quick: bool) -> Row:
@@ -46,12 +45,13 @@ def ballots(quick: bool) -> Row:
         total = 5_000 if quick else 30_000
         requests = _requests(markets, total + 500)
         load(api, requests[:500])  # plans, caches and prepared statements are made
-        watched = _Processes(api.process.pid if api.process else 0, postgres)
-        before, own, started = watched.cpu(), time.process_time(), time.perf_counter()
+        before = _cpu(api, postgres)
+        started = time.perf_counter()
         answers = load(api, requests[500:])
         seconds = time.perf_counter() - started
-        own = time.process_time() - own
-        served, stored = (after - at for after, at in zip(watched.cpu(), before, strict=True))
+        served, stored, own = (
+            after - at for after, at in zip(_cpu(api, postgres), before, strict=True)
+        )
         _verify(writer, answers.count(201), len(requests))
     rate = total / seconds
     return Row(
@@ -85,7 +85,7 @@ def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
         )
         writer = engine(Role.INGEST, url)
         try:
-            postmaster, _ = _times(backend_of(writer))
+            postmaster = parent_of(backend_of(writer))
             with running(settings, Path(folder)) as api:
                 yield api, writer, postmaster
         finally:
@@ -160,32 +160,10 @@ def _status(received: bytearray) -> int | None:
     return int(received[9:12]) if len(received) >= end + 4 + length else None
 
 
-class _Processes(NamedTuple):
-    """The API's process and Postgres' postmaster, with the processes it started."""
-
-    api: int
-    postmaster: int
-
-    def cpu(self) -> tuple[float, float]:
-        """Processor seconds of each so far, those of ended backends included."""
-        times = {pid: _times(pid) for pid in _pids()}
-        postgres = sum(
-            seconds for pid, (parent, seconds) in times.items() if self.postmaster in (pid, parent)
-        )
-        return times[self.api][1], postgres
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _times(pid: int) -> tuple[int, float]:
-    """Parent and processor seconds (of ended children too); zeros for one that is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return 0, 0.0
-    return int(fields[1]), sum(map(int, fields[11:15])) / _TICKS
+def _cpu(api: RunningApi, postmaster: int) -> tuple[float, float, float]:
+    """Processor seconds of the API, of Postgres and of ours."""
+    server = 0 if api.process is None else api.process.pid
+    return cpu_of(server), cpu_of_family(postmaster), time.process_time()
 
 
 def _verify(writer: Engine, acknowledged: int, handed_in: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -11,6 +13,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting as tables
 from zmart_pipelines.voting import news, statements, tallies
+from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.casting import VOTING_STATE
 from zmart_pipelines.voting.tallies import Tally
 
@@ -76,6 +79,29 @@ def look(conn: Connection, settings: Settings) -> Look:
         found[tally.market_id].pop()
     news.settle(conn, [number for numbers in found.values() for number in numbers])
     return Look(tuple(passed), tuple(fixed))
+
+
+def recount(conn: Connection, kind: Kind, also: Iterable[bytes] = ()) -> list[Tally]:
+    """Counts the open votes with news, and those of the markets ``also`` named, anew from the
+    stored ballots. What is news of disputes is done with once the caller commits; that of
+    proposals is for :func:`look`.
+    """
+    found = news.changes(conn, kind)
+    counted = [
+        _recounted(conn, tally)
+        for tally in tallies.current_of(conn, [*found, *also], kind).values()
+        if tally.status == "open"
+    ]
+    if kind == "dispute":
+        news.settle(conn, [number for numbers in found.values() for number in numbers])
+    return counted
+
+
+def _recounted(conn: Connection, tally: Tally) -> Tally:
+    try:
+        return tallies.recount(conn, tally.market_id, tally.kind, tally.round)
+    except KeyError:  # votes on chain alone: there is no row, and nothing stored to count
+        return tally
 
 
 def _looked_by(conn: Connection) -> dict[str, int] | None:
