@@ -96,6 +96,28 @@ def test_the_next_one_answers_and_the_preferred_one_again_when_it_is_back(
     assert other.requests == []
 
 
+FAULTS: dict[str, Script] = {
+    "429": reply(status=429),
+    "500": reply(status=500, body=b"oops"),
+    "timeout": reply(body=b"{}", delay=0.35),
+    "garbage": reply(body=b"<html>"),
+    "lag": fault(-32016, "Minimum context slot has not been reached"),
+    "reset": reply(drop=True),
+}
+
+
+@pytest.mark.parametrize("first", FAULTS)
+def test_faults_in_pairs_are_got_over(
+    endpoint: Endpoint, other: Endpoint, client: Client, time: Time, first: str
+) -> None:
+    rpc = client(guard=MemoryGuard(POLICY, clock=time.utc))
+    for second in FAULTS.values():
+        endpoint.answer(FAULTS[first], FAULTS[first], result(8))
+        other.answer(second, second, result(7))
+        assert rpc.slot("confirmed") in (7, 8)
+        time.now += 3600
+
+
 def test_what_is_no_fault_of_the_endpoint_is_told_at_once(
     endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
@@ -267,31 +289,6 @@ def test_a_probe_that_is_rate_limited_is_given_back(
     assert [rpc.slot("confirmed") for _ in range(2)] == [7, 8]
 
 
-def test_the_only_endpoint_is_back_as_soon_as_it_answers(
-    endpoint: Endpoint, client: Client, time: Time
-) -> None:
-    guard = MemoryGuard(POLICY, clock=time.utc)
-    rpc = client(endpoint.url, guard=guard)
-    endpoint.answer(reply(status=500))
-    with pytest.raises(RpcUnavailable, match="HTTP 500"):
-        rpc.slot("confirmed")
-    asked = len(endpoint.requests)
-    (breaker,) = guard.breakers().values()
-    assert breaker.state is State.OPEN
-    # At most one request a second, and no repetition, however often it is wanted.
-    for _ in range(20):
-        with pytest.raises(RpcUnavailable):
-            rpc.slot("confirmed")
-    assert len(endpoint.requests) <= asked + 1
-    with pytest.raises(RpcUnavailable, match=r"left alone after many failures: 127\.0\.0\.1:"):
-        rpc.slot("confirmed")
-    endpoint.answer(result(8))
-    time.now += LAST_RESORT_PAUSE
-    assert rpc.slot("confirmed") == 8
-    (breaker,) = guard.breakers().values()
-    assert breaker.state is State.CLOSED
-
-
 @pytest.fixture
 def db(database: str) -> Iterator[Engine]:
     pool = engine(Role.PIPELINES, database, pool_size=10)
@@ -302,6 +299,36 @@ def db(database: str) -> Iterator[Engine]:
 def states(db: Engine) -> dict[str, str]:
     with db.connect() as conn:
         return {one.name: one.state for one in breakers(conn)}
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_only_endpoint_is_back_as_soon_as_it_answers(
+    db: Engine, endpoint: Endpoint, client: Client, time: Time, stored: bool
+) -> None:
+    memory = MemoryGuard(POLICY, clock=time.utc)
+    rpc = client(endpoint.url, guard=DatabaseGuard(db, POLICY, clock=time) if stored else memory)
+
+    def seen() -> set[str]:
+        if stored:
+            return set(states(db).values())
+        return {one.state.value for one in memory.breakers().values()}
+
+    endpoint.answer(reply(status=500))
+    with pytest.raises(RpcUnavailable, match="HTTP 500"):
+        rpc.slot("confirmed")
+    asked = len(endpoint.requests)
+    assert seen() == {"open"}
+    # At most one request a second, and no repetition, however often it is wanted.
+    for _ in range(20):
+        with pytest.raises(RpcUnavailable):
+            rpc.slot("confirmed")
+    assert len(endpoint.requests) <= asked + 1
+    with pytest.raises(RpcUnavailable, match=r"left alone after many failures: 127\.0\.0\.1:"):
+        rpc.slot("confirmed")
+    endpoint.answer(result(8))
+    time.now += LAST_RESORT_PAUSE
+    assert rpc.slot("confirmed") == 8
+    assert seen() == {"closed"}
 
 
 def test_breakers_in_the_database_outlive_the_process_and_serve_all(
@@ -436,6 +463,9 @@ def test_what_one_node_does_not_know_the_others_are_asked(
     assert found.value[1].commitment == "finalized"
     assert rpc.transaction(signature, "finalized") is not None
     assert rpc.transaction(nobody, "finalized") is None
+    # Whoever is asked first, the slot is that of the one that is furthest.
+    swapped = client(other.url, endpoint.url).signature_statuses([nobody], search_history=True)
+    assert (swapped.slot, swapped.value) == (tip, [None])
     # The one that knows is away: what is said then is only as fresh as who said it.
     other.answer(reply(status=500))
     late = rpc.signature_statuses([signature], search_history=True)
