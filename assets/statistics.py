@@ -6,8 +6,10 @@ them with ``everything`` makes those of all markets anew: that is how damage is 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
+import msgspec
 from pydantic import Field
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
@@ -82,7 +84,7 @@ def market_figures(
         "market/candles": {
             "prices of the busiest markets": pictures["prices"],
             "busiest market, five minutes": metadata.table(
-                metadata.rows(drawn[::-1], *candles.Candle.__struct_fields__)
+                [_candle(one) for one in reversed(drawn)]
             ),
         },
         "market/market_statistics": {
@@ -129,6 +131,12 @@ def market_figures(
                 **previews[spec.key.to_user_string()],
             },
         )
+
+
+def _candle(row: candles.Candle) -> Mapping[str, object]:
+    """A candle as a row of a table, with its begin for people."""
+    begins = datetime.fromtimestamp(row.starts_at, UTC)
+    return {"begins": begins, **msgspec.structs.asdict(row)}
 
 
 def _pictures(
