@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import dagster as dg
 import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from zmart_pipelines.chain.jsonrpc import label
 from zmart_pipelines.settings import Settings
 
 EXPLORER = "https://explorer.solana.com"
@@ -37,9 +38,7 @@ def _cluster(settings: Settings) -> str:
         return ""
     if settings.solana_cluster != "localnet":
         return f"?cluster={settings.solana_cluster}"
-    url = urlsplit(settings.solana_rpc_url.get_secret_value())
-    port = f":{url.port}" if url.port else ""
-    custom = quote(f"{url.scheme}://{url.hostname}{port}", safe="")
+    custom = quote(label(settings.rpc_urls[0]), safe="")
     return f"?cluster=custom&customUrl={custom}"
 
 

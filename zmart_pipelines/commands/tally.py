@@ -98,10 +98,9 @@ def verify_tally(
 
 def _settings(rpc_url: str | None, program: str | None) -> Settings:
     settings = connected(Settings())
-    given = {"solana_rpc_url": rpc_url, "program_id": program}
+    # Both names of the endpoint, since the environment may hold either.
+    given = {"solana_rpc_url": rpc_url, "solana_rpc_urls": rpc_url, "program_id": program}
     values = {name: getattr(settings, name) for name in settings.model_fields_set}
-    if rpc_url is not None:
-        values.pop("solana_rpc_urls", None)
     try:
         return Settings.model_validate(
             values | {name: value for name, value in given.items() if value is not None}
