@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import sys
 from typing import Any
@@ -57,6 +58,10 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     sockets = [listen(settings.api_host, port) for port in (settings.api_port, settings.ws_port)]
     app = AnyPath(create_app(settings), settings.ws_port)
+    # What is here now stays. A full collection that walks through it stops every answer for
+    # a tenth of a second; frozen it is left out of them.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",
