@@ -19,6 +19,7 @@ from typing import Final
 import click
 import httpx
 import msgspec
+import psutil
 import uvloop
 
 from benchmarks.database import databases
@@ -109,16 +110,30 @@ def main(seconds: float, rate: float, readers: int, as_json: bool) -> None:
         settings = settings_for(database, redis.url(), Path(folder) / "state")
         with running(settings, Path(folder)) as api:
             sender = Sender(api.url)
+            assert api.process is not None  # noqa: S101 - it is running
+            process = psutil.Process(api.process.pid)
+            before, begun = process.cpu_times(), time.monotonic()
             uvloop.run(sender.run(bodies, rate, readers))
+            after = process.cpu_times()
+            busy = (after.user + after.system - before.user - before.system) / (
+                time.monotonic() - begun
+            )
     answers, reads = Figures.of(sender.seconds), Figures.of(sender.reads)
     met = not sender.refused and answers.p99 <= GOAL_P99 and answers.max <= GOAL_MAX
     if as_json:
-        found = {"met": met, "answers": answers, "reads": reads, "pending": sender.pending}
+        found = {
+            "met": met,
+            "answers": answers,
+            "reads": reads,
+            "pending": sender.pending,
+            "busy": round(busy, 3),
+        }
         click.echo(msgspec.json.encode(found).decode())
     else:
         click.echo(f"{rate:g} deliveries and {readers / READ:g} reads a second")
         click.echo(f"  answers {answers.text()}")
         click.echo(f"  reads   {reads.text()}")
+        click.echo(f"  the API used {busy:.0%} of a core")
         click.echo(
             f"  goal    p99 {GOAL_P99 * 1e3:.0f} ms, max {GOAL_MAX * 1e3:.0f} ms: "
             f"{'ok' if met else 'NOT MET'}; refused {sender.refused}, "
