@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
+from functools import cached_property
 
 import msgspec
 from solders.hash import Hash
@@ -199,7 +200,7 @@ class _Planner:
         if tally.status == "frozen" and tally.bundle_cid is not None:
             return tally
         frozen = self._freeze(market, tally)
-        made = bundle.make(frozen, network=self._network(), rules=self._rule_values(frozen.tally))
+        made = bundle.make(frozen, network=self._network, rules=self._rule_values(frozen.tally))
         for cid, block in made.blocks.items():
             if self._pins.pin(block) != cid:
                 raise PinError(f"the pin store gave {cid} another name")
@@ -240,6 +241,7 @@ class _Planner:
         holders = {one.user for one in positions if one.shares_yes + one.shares_no > 0}
         return At(votes.slot, [vote for vote in votes.value if vote.user in holders])
 
+    @cached_property
     def _network(self) -> bundle.Network:
         return bundle.Network(
             program=bytes(self._settings.program),
