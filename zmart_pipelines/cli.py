@@ -17,6 +17,7 @@ from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.data import check, migrate, record
 from zmart_pipelines.commands.ledger import rebuild, redecode
 from zmart_pipelines.commands.status import status
+from zmart_pipelines.commands.submissions import submissions
 from zmart_pipelines.commands.tally import verify_tally
 from zmart_pipelines.commands.up import localnet, up
 from zmart_pipelines.commands.webhook import webhook
@@ -58,6 +59,7 @@ for command in (
     verify_tally,
     admin,
     switch,
+    submissions,
     breakers,
     webhook,
     localnet,

@@ -31,6 +31,7 @@ def test_the_commands_are_these() -> None:
         "verify-tally",
         "admin",
         "switch",
+        "submissions",
         "breakers",
         "webhook",
     }
@@ -45,7 +46,17 @@ def test_help_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "check", "backfill", "rebuild", "redecode", "verify-tally", "breakers"]
+    "name",
+    [
+        "status",
+        "check",
+        "backfill",
+        "rebuild",
+        "redecode",
+        "verify-tally",
+        "breakers",
+        "submissions",
+    ],
 )
 def test_what_prints_facts_prints_json(name: str) -> None:
     assert "--json" in CliRunner().invoke(main, [name, "--help"]).output

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from zmart_pipelines.commands.database import transaction
 from zmart_pipelines.runtime.state import connected
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from zmart_pipelines.chain.reader import ChainReader
     from zmart_pipelines.submissions.admin import Prepared
 
@@ -166,7 +164,7 @@ def reopen(market: str, kind: Any) -> None:
 
     try:
         market_id = bytes.fromhex(market)
-        with _database() as conn:
+        with transaction() as conn:
             number = tallies.reopen(conn, market_id, kind)
     except (KeyError, ValueError) as error:
         click.echo(f"market {market} has no frozen {kind} vote", err=True)
@@ -195,7 +193,7 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
     """
     from zmart_pipelines.submissions import switches
 
-    with _database() as conn:
+    with transaction() as conn:
         if action is not None:
             try:
                 if state is None:
@@ -213,16 +211,3 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
         click.echo(f"{one.action:26}{'on' if one.enabled else f'OFF: {one.reason}'}")
     if not connected(Settings()).submissions_enabled:
         click.echo("SUBMISSIONS_ENABLED is off: nothing is signed or sent, whatever stands above")
-
-
-@contextmanager
-def _database() -> Iterator[Connection]:
-    """One transaction as the pipelines' role."""
-    from zmart_pipelines.store.engine import Role, engine
-
-    pool = engine(Role.PIPELINES, connected(Settings()).database_url.get_secret_value())
-    try:
-        with pool.begin() as conn:
-            yield conn
-    finally:
-        pool.dispose()

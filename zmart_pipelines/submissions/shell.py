@@ -23,6 +23,7 @@ from zmart_pipelines.chain.signer import SigningRefused
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import (
+    appeals,
     attempts,
     authority,
     breaking,
@@ -75,6 +76,7 @@ def drive(
     without, refused = authority.check(
         engine, rpc, reader, signers, min_balance=settings.min_balance_lamports
     )
+    appeals.clear_moot(engine, rpc, settings.program)
     try:
         if refused is None:
             limit = settings.submission_run_seconds if seconds is None else seconds

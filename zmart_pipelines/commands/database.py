@@ -1,0 +1,23 @@
+"""The database that a command works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction as the pipelines' role; committed at the end, not after an exception."""
+    pool = engine(Role.PIPELINES, connected(Settings()).database_url.get_secret_value())
+    try:
+        with pool.begin() as conn:
+            yield conn
+    finally:
+        pool.dispose()

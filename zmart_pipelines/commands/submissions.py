@@ -1,0 +1,105 @@
+"""``zmart submissions``: what ended otherwise than meant, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+import msgspec
+from sqlalchemy import Connection
+
+from zmart_pipelines.commands.database import transaction
+from zmart_pipelines.submissions import appeals
+from zmart_pipelines.submissions.intents import Intent
+
+EXIT_WAITING = 1
+EXIT_REFUSED = 1
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.pass_context
+def submissions(context: click.Context, as_json: bool) -> None:
+    """Show the submissions that failed, were quarantined or superseded, and that wait for people.
+
+    \b
+    Exit codes: 0 there are none, 1 there are some, 2 Postgres does not answer.
+
+    \b
+    Example:
+      zmart submissions
+      zmart submissions retry 12
+      zmart submissions close 12 --reason "the admin cancelled the market"
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with transaction() as conn:
+        found = appeals.waiting(conn)
+    if as_json:
+        rows = [
+            {
+                "id": one.id,
+                "market_id": one.market_id.hex(),
+                "action": one.action,
+                "round": one.round,
+                "status": one.status,
+                "reason": one.reason,
+            }
+            for one in found
+        ]
+        click.echo(msgspec.json.encode(rows).decode())
+    else:
+        for one in found:
+            _print(one)
+        if not found:
+            click.echo("no submission waits for people")
+    raise SystemExit(EXIT_WAITING if found else 0)
+
+
+@submissions.command()
+@click.argument("intent", type=int)
+def retry(intent: int) -> None:
+    """Try a failed or quarantined INTENT again, once its cause is gone.
+
+    What is true on chain by then is not sent.
+
+    \b
+    Exit codes: 0 planned again, 1 refused, 2 Postgres does not answer.
+
+    \b
+    Example:
+      zmart submissions retry 12
+    """
+    _appeal(lambda conn: appeals.retry(conn, intent))
+
+
+@submissions.command()
+@click.argument("intent", type=int)
+@click.option("--reason", required=True, help="Why nothing more is to be done.")
+def close(intent: int, reason: str) -> None:
+    """Clear the alert of an INTENT that ended otherwise than meant.
+
+    \b
+    Exit codes: 0 closed, 1 refused, 2 Postgres does not answer.
+
+    \b
+    Example:
+      zmart submissions close 12 --reason "the admin cancelled the market"
+    """
+    _appeal(lambda conn: appeals.close(conn, intent, reason))
+
+
+def _appeal(do: Callable[[Connection], Intent]) -> None:
+    try:
+        with transaction() as conn:
+            _print(do(conn))
+    except appeals.AppealRefused as refused:
+        click.echo(str(refused), err=True)
+        raise SystemExit(EXIT_REFUSED) from refused
+
+
+def _print(intent: Intent) -> None:
+    click.echo(
+        f"{intent.id:>6}  {intent.status:12}{intent.action:26}round {intent.round}  "
+        f"market {intent.market_id.hex()}  {intent.reason}"
+    )
