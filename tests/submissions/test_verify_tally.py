@@ -51,6 +51,7 @@ def verify(world: World, tmp_path: Path, *arguments: str, rpc: str | None = None
         "ZMART_STATE": str(tmp_path / "stranger"),
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "SOLANA_RPC_URL": "http://127.0.0.1:1",
+        "SOLANA_RPC_URLS": "http://127.0.0.1:1,http://127.0.0.1:2",
     }
     url = rpc or world.chain.rpc_url
     return CliRunner().invoke(main, ["verify-tally", *arguments, "--rpc-url", url], env=environment)
