@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from tests.ledger.listings import Paged, some_rows
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded import PROGRAM, SOL
-from zmart_pipelines.chain.rpc import SignatureInfo
+from zmart_pipelines.chain.rpc import RpcError, SignatureInfo
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger import poll
 from zmart_pipelines.ledger import windows as module
@@ -273,6 +273,14 @@ def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
         patch.setattr(
             stage.rpc, "blocks", lambda first, last, level: blocks(first - 5, first - 1, level)
         )
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+    # An endpoint that does not offer it leaves it to the finalized window.
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object) -> list[int]:
+            raise RpcError(-32601, "Method not found", method="getBlocks")
+
+        patch.setattr(stage.rpc, "blocks", refuse)
         assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
     assert stored(db, "confirmed") == known
     assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 2

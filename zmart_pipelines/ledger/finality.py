@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, select
 
-from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
+from zmart_pipelines.chain.rpc import RpcClient, RpcError, SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger import coverage
 from zmart_pipelines.ledger.ingest import in_transaction, ingest, withdraw
@@ -23,7 +24,10 @@ from zmart_pipelines.store.tables import chain
 # How long a webhook's word may stand alone.
 PATIENCE: Final = timedelta(seconds=30)
 LIMIT: Final = 200
+# Slots that are looked at for skipped ones; forks are shorter by far.
+BLOCKS: Final = 4096
 
+_log = logging.getLogger(__name__)
 _transactions = chain.transactions
 _UNFINAL: Final = (Commitment.REPORTED.value, Commitment.CONFIRMED.value)
 
@@ -78,7 +82,15 @@ def withdraw_skipped(
     absent = [row for row in rows if (row.signature, row.slot) not in there]
     if not absent:
         return IngestResult()
-    blocks = set(rpc.blocks(min(row.slot for row in absent), last_slot, "confirmed"))
+    lowest = min(row.slot for row in absent)
+    try:
+        blocks = set(rpc.blocks(lowest, min(last_slot, lowest + BLOCKS), "confirmed"))
+    except RpcError as error:
+        if error.transient:
+            raise
+        # Not every provider answers this; finality decides all the same, only later.
+        _log.warning("what a fork skipped waits for finality: %s", error)
+        return IngestResult()
     newest = max(blocks, default=-1)
     keys: list[Key] = [
         (row.signature, row.digest)
