@@ -44,14 +44,15 @@ def prepare() -> None:
 
 
 def _prepared(make: Callable[[ChainReader], Prepared], *, json: bool) -> None:
+    from zmart_pipelines.chain.connect import connect
     from zmart_pipelines.chain.reader import AccountMissing, ChainReader
-    from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcError, RpcUnavailable
+    from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
     from zmart_pipelines.submissions.admin import PrepareRefused
     from zmart_pipelines.submissions.markets import NoSuchMarket
 
     settings = connected(Settings())
     try:
-        with RpcClient(settings.solana_rpc_url.get_secret_value(), settings.rpc_timeout) as rpc:
+        with connect(settings) as rpc:
             found = make(ChainReader(rpc, settings.program))
     except (PrepareRefused, NoSuchMarket) as error:
         click.echo(str(error), err=True)
