@@ -18,6 +18,7 @@ from api.intake import Intake
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
 from api.routes import HANDLERS, webhooks
+from api.standings import Standings
 from zmart_pipelines.ipfs import pin_store
 from zmart_pipelines.settings import Settings
 
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> Litestar:
             "ballot_box": shared(BallotBox(database, hub, settings)),
             "door": shared(door),
             "chain": shared(chain),
+            "standings": shared(Standings(chain, database, settings)),
             "pins": shared(pin_store(settings)),
         },
         exception_handlers=errors.HANDLERS,

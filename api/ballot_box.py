@@ -20,7 +20,7 @@ from api.realtime.hub import Hub
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.voting import casting
-from zmart_pipelines.voting.ballot import SignedBallot
+from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
 from zmart_pipelines.voting.casting import Outcome, Stored
 
 MAX_BATCH = 128
@@ -30,6 +30,7 @@ MAX_KNOWN = 10_000
 
 class _Waiting(NamedTuple):
     ballot: SignedBallot
+    objection: BallotRejected | None
     answer: asyncio.Future[Stored]
 
 
@@ -44,14 +45,15 @@ class BallotBox:
         self._working: asyncio.Task[None] | None = None
         self._known: dict[bytes, bytes] = {}
 
-    async def cast(self, ballot: SignedBallot) -> Stored:
+    async def cast(self, ballot: SignedBallot, objection: BallotRejected | None = None) -> Stored:
         """Stores the ballot; returns once it is committed.
 
         :param ballot: its ``market_id`` may be the market's address instead.
+        :param objection: why its wallet may not vote; a repeat is answered all the same.
         :raises BallotRejected, BallotConflict, VotingClosed: as ``casting.cast``.
         """
         answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(ballot, answer))
+        self._waiting.append(_Waiting(ballot, objection, answer))
         if self._working is None:
             self._working = asyncio.create_task(self._work())
         return await answer
@@ -62,7 +64,7 @@ class BallotBox:
             while self._waiting:
                 batch = self._take()
                 try:
-                    outcomes = await self._cast([one.ballot for one in batch])
+                    outcomes = await self._cast(batch)
                 except BaseException as error:
                     _fail(batch, error)
                     if not isinstance(error, Exception):
@@ -90,22 +92,26 @@ class BallotBox:
         self._waiting.extendleft(reversed(later))
         return list(batch.values())
 
-    async def _cast(self, ballots: Sequence[SignedBallot]) -> list[Outcome | Exception]:
+    async def _cast(self, batch: Sequence[_Waiting]) -> list[Outcome | Exception]:
         try:
-            return [*await self._together(ballots)]
+            return [*await self._together(batch)]
         except (OperationalError, InterfaceError):
             raise
         except DBAPIError as error:
             # A fault that one of them causes must not become the others'.
-            if len(ballots) == 1:
+            if len(batch) == 1:
                 return [error]
-            alone = [await self._cast([ballot]) for ballot in ballots]
+            alone = [await self._cast([one]) for one in batch]
             return [outcome for (outcome,) in alone]
 
-    async def _together(self, ballots: Sequence[SignedBallot]) -> list[Outcome]:
+    async def _together(self, batch: Sequence[_Waiting]) -> list[Outcome]:
+        objections = {
+            one.ballot.wallet: one.objection for one in batch if one.objection is not None
+        }
+
         def write(conn: Connection) -> list[Outcome]:
-            named = self._with_market_ids(conn, ballots)
-            return casting.cast_all(conn, named, self._settings)
+            ballots = self._with_market_ids(conn, [one.ballot for one in batch])
+            return casting.cast_all(conn, ballots, self._settings, objections=objections)
 
         return await self._database.cast(write)
 

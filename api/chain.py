@@ -23,6 +23,7 @@ from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.voting.standing import Standing
 
 T = TypeVar("T")
 
@@ -48,6 +49,10 @@ class Chain:
     def close(self) -> None:
         """Close the connections."""
         self._rpc.close()
+
+    def standing(self, settings: Settings) -> Standing:
+        """The judge of wallets, which asks the same nodes."""
+        return Standing(self._rpc, settings)
 
     def config(self) -> GlobalConfig:
         """The program's configuration as confirmed."""

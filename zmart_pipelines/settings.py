@@ -137,6 +137,15 @@ class Settings(BaseSettings):
     # Voting
     min_proposal_votes: int = Field(10, ge=1, description="Ballots a proposal needs to be counted.")
     min_dispute_votes: int = Field(1, ge=1, description="Ballots a dispute needs to be counted.")
+    ballot_min_lamports: int = Field(
+        0, ge=0, description="Balance a wallet needs to vote on a proposal; 0: none."
+    )
+    ballot_min_age_seconds: int = Field(
+        0,
+        ge=0,
+        description="Age of the oldest transaction that a wallet needs to vote on a proposal, in"
+        " chain seconds; 0: none.",
+    )
     dispute_weight_unit: int | None = Field(
         None,
         gt=0,
@@ -164,11 +173,13 @@ class Settings(BaseSettings):
     submission_run_seconds: int = Field(
         90, gt=0, description="How long one run drives live attempts before the next resumes."
     )
-    submission_resend_seconds: float = Field(
-        2.0, gt=0, description="Pause between two sends of the same bytes."
-    )
     max_priority_fee_micro_lamports: int = Field(
         1_000_000, ge=0, description="Cap of the compute-unit price."
+    )
+    max_fee_per_transaction_lamports: int = Field(
+        500_000,
+        ge=5_000,
+        description="Most that one submission may cost; its priority fee is lowered to fit.",
     )
     max_fees_per_hour_lamports: int = Field(
         100_000_000, ge=0, description="Most that submissions may cost in an hour, all together."

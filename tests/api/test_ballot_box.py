@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -95,11 +96,11 @@ def test_a_fault_of_one_is_not_the_others(box: BallotBox, monkeypatch: pytest.Mo
     poison = wallet(5).pubkey()
 
     def cast_all(
-        conn: Connection, batch: Sequence[SignedBallot], settings: Settings
+        conn: Connection, batch: Sequence[SignedBallot], settings: Settings, **more: Any
     ) -> list[Outcome]:
         if any(one.wallet == bytes(poison) for one in batch):
             raise DataError("statement", {}, Exception("not a value"))
-        return real(conn, batch, settings)
+        return real(conn, batch, settings, **more)
 
     monkeypatch.setattr(casting, "cast_all", cast_all)
     answers = together(*(box.cast(ballot(ONE, wallet(number))) for number in range(1, 11)))
@@ -115,11 +116,11 @@ def test_all_wait_for_a_database_that_comes_back(
     broken = True
 
     def cast_all(
-        conn: Connection, batch: Sequence[SignedBallot], settings: Settings
+        conn: Connection, batch: Sequence[SignedBallot], settings: Settings, **more: Any
     ) -> list[Outcome]:
         if broken:
             raise OperationalError("statement", {}, Exception("gone"))
-        return real(conn, batch, settings)
+        return real(conn, batch, settings, **more)
 
     monkeypatch.setattr(casting, "cast_all", cast_all)
     ballots = [ballot(ONE, wallet(number)) for number in range(1, 5)]

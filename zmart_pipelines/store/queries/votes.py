@@ -213,3 +213,22 @@ def counts_of_wallet(conn: Connection, wallet: bytes) -> dict[str, int]:
         .group_by(_votes.c.kind)
     )
     return {"proposal": 0, "dispute": 0} | {row[0]: row[1] for row in rows}
+
+
+def known_since(conn: Connection, wallet: bytes) -> int | None:
+    """The chain second at which the ledger first saw the wallet: a trade, a vote on chain, a
+    market of its own. None where it never did.
+    """
+    seen = (
+        select(func.min(market.positions.c.first_trade_at).label("at"))
+        .where(market.positions.c.user == wallet)
+        .union_all(
+            select(func.min(market.chain_votes.c.voted_at)).where(
+                market.chain_votes.c.wallet == wallet
+            ),
+            select(func.min(market.markets.c.created_at)).where(market.markets.c.creator == wallet),
+        )
+        .subquery()
+    )
+    found: int | None = conn.execute(select(func.min(seen.c.at))).scalar_one()
+    return found
