@@ -17,6 +17,7 @@ from tests.assets.recorded.make import FILE
 from zmart_pipelines.chain.recorded_node import Node, serve
 from zmart_pipelines.chain.recording import Account, Recording, RecordingError, read, record
 from zmart_pipelines.chain.rpc import RpcClient, RpcError
+from zmart_pipelines.ledger import reconcile
 from zmart_pipelines.program.accounts import (
     MarketAccount,
     UserPosition,
@@ -46,8 +47,9 @@ def verdicts(settings: Settings, recording: Recording) -> tuple[int, dict[str, s
 
 
 def test_all_checks_hold_on_the_recorded_chain(
-    database: str, owner: Engine, recording: Recording
+    database: str, owner: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reconcile, "CHUNK", 3)  # more than one, and the last not full
     settings = Settings(database_url=database)
     with recorded(settings, recording) as backend:
         rows = evaluate(backend)

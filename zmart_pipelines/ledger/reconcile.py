@@ -9,8 +9,8 @@ explains it).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -20,7 +20,7 @@ from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.ledger import coverage, fold, rows
 from zmart_pipelines.ledger.compare import FieldDifference, compare_market, compare_position
 from zmart_pipelines.ledger.decode import address_of
-from zmart_pipelines.ledger.state import Projection
+from zmart_pipelines.ledger.state import PositionRow, Projection
 from zmart_pipelines.ledger.timeline import Timeline
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.store.bulk import insert_rows
@@ -29,6 +29,8 @@ from zmart_pipelines.store.tables import chain, market, ops
 from zmart_pipelines.store.tables.reconciliation import comparisons
 
 DriftClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
+# Markets whose rows or events are held in memory at a time.
+CHUNK: Final = 200
 # Classes that something must be done about.
 SERIOUS: frozenset[DriftClass] = frozenset({"missing_event", "decode_error", "drift"})
 
@@ -83,7 +85,8 @@ def compare(
     accounts = {account.market_id: account for account in markets.value}
     if catch_up is not None:
         catch_up()
-    with engine.connect() as conn:
+    # One moment of the ledger, whoever writes meanwhile.
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn:
         covered = coverage.cursor(conn, "finalized")
         known = set(conn.execute(select(market.markets.c.market_id)).scalars())
         market_ids = known | set(accounts)
@@ -139,38 +142,50 @@ def _differences(
 ) -> list[FieldDifference]:
     market_slot, position_slot = slots
     found: list[FieldDifference] = []
-    folded = fold_as_of(conn, market_ids, program, market_slot)
-    later = (
-        folded
-        if market_slot == position_slot
-        else fold_as_of(conn, market_ids, program, position_slot)
-    )
-    for market_id, projection in folded.items():
-        found += compare_market(market_id, projection.market, accounts.get(market_id))
-        address = address_of(program, market_id)
-        stored = later[market_id].positions
-        held = by_market.get(address, {})
-        for user in stored.keys() | held.keys():
-            found += compare_position(market_id, user, stored.get(user), held.get(user), address)
+    history = Timeline(rows.configuration_changes(conn))
+    wanted = sorted(market_ids)
+    for start in range(0, len(wanted), CHUNK):
+        chunk = wanted[start : start + CHUNK]
+        folded = fold_as_of(conn, chunk, program, market_slot, history)
+        later = (
+            folded
+            if market_slot == position_slot
+            else fold_as_of(conn, chunk, program, position_slot, history)
+        )
+        for market_id, projection in folded.items():
+            found += compare_market(market_id, projection.market, accounts.get(market_id))
+            address = address_of(program, market_id)
+            stored = later[market_id].positions
+            held = by_market.get(address, {})
+            for user in stored.keys() | held.keys():
+                found += compare_position(
+                    market_id, user, stored.get(user), held.get(user), address
+                )
     return sorted(found, key=lambda one: (one.market_id, one.user or b"", one.field))
 
 
 def fold_as_of(
-    conn: Connection, market_ids: Iterable[bytes], program: Pubkey, slot: int
+    conn: Connection,
+    market_ids: Collection[bytes],
+    program: Pubkey,
+    slot: int,
+    history: Timeline,
 ) -> dict[bytes, Projection]:
-    """The projections as they were after ``slot``, by market.
+    """The markets and positions as they were after ``slot``, by market.
 
     Markets to which nothing happened since are taken as they are stored.
     """
-    wanted = list(market_ids)
-    stored = rows.projections(conn, wanted)
     current = {
-        market_id: projection
-        for market_id, projection in stored.items()
-        if projection.market is not None and projection.market.as_of_slot <= slot
+        market_id: Projection(market=row)
+        for market_id, row in rows.markets(conn, market_ids).items()
+        if row.as_of_slot <= slot
     }
-    history = Timeline(rows.configuration_changes(conn))
-    past = [market_id for market_id in wanted if market_id not in current]
+    table = market.positions
+    columns = [table.c[name] for name in PositionRow.__struct_fields__]
+    for values in conn.execute(select(*columns).where(table.c.market_id.in_(list(current)))):
+        position = PositionRow(*values)
+        current[position.market_id].positions[position.user] = position
+    past = [market_id for market_id in market_ids if market_id not in current]
     events = rows.market_events(conn, past, program, until_slot=slot)
     return current | {
         market_id: fold.fold((one.placed for one in found), history)
