@@ -55,6 +55,9 @@ class Life:
             person = Keypair()
             life.rpc.airdrop(person.pubkey(), 100 * SOL)
             life.people.append(person)
+        if people > 1:  # the second is the one who resolves
+            listed = {"expected_resolvers": str(life.people[1].pubkey())}
+            life.settings = settings.model_copy(update=listed)
         chain.control.advance()
         return life
 
