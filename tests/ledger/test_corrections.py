@@ -10,6 +10,7 @@ from tests.ledger.recorded import (
     PROGRAM,
     SOL,
     Recorder,
+    address,
     logs_of,
     signature,
 )
@@ -17,6 +18,7 @@ from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest import in_transaction, withdraw
 from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import health, markets, trades
@@ -204,3 +206,25 @@ def test_numbers_too_large_for_the_program_stay_out(db: Engine, feed: Feed) -> N
     with db.connect() as conn:
         assert [gap.kind for gap in health.gaps(conn)] == ["misfit"] * 3
         assert trades.find(conn, market_id=market_id) == []
+
+
+def test_what_comes_before_its_time_is_told_when_it_finds_its_place(db: Engine, feed: Feed) -> None:
+    chain = Recorder()
+    market_id = chain.create(1)
+    liked = chain.send(
+        ix.submit_proposal_vote(PROGRAM, user=chain.users[2], market=address(market_id), vote=True)
+    )
+    chain.open(market_id)
+    bought = chain.buy(market_id, chain.users[1])
+    for told in (bought, liked):
+        feed([told], "reported", Source.WEBHOOK)
+    with db.connect() as conn:
+        assert stream.head(conn) == 0
+    # Again in one go, as a poll would: what came early is not among what is new.
+    feed([one for one in chain.told if one not in (bought, liked)], "confirmed")
+    feed(chain.told)
+    with db.connect() as conn:
+        frames = stream.read_after(conn, 0)
+    assert [one.payload["user"] for one in frames if one.type == "trade"] == [str(chain.users[1])]
+    assert [one.payload["user"] for one in frames if one.type == "vote"] == [str(chain.users[2])]
+    assert differences(db, chain) == []
