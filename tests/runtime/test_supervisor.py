@@ -15,6 +15,7 @@ import pytest
 
 from tests.fixtures.ports import free_port
 from tests.runtime.toys import toy
+from zmart_pipelines.runtime.children import YIELDING
 from zmart_pipelines.runtime.ports import Port, PortsTaken
 from zmart_pipelines.runtime.state import StateFolder
 from zmart_pipelines.runtime.supervisor import AlreadyUp, Process, StartFailed, Supervisor, holder
@@ -214,3 +215,25 @@ def test_after_sigkill_the_next_start_ends_the_orphans(
     said = supervise([], state, lambda: None)
     assert str(grandchild) in said[0]
     assert not alive(grandchild)
+
+
+def test_who_yields_leaves_the_processor_to_the_others(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    seen: dict[str, tuple[int, str]] = {}
+
+    def look() -> None:
+        for name in ("eager", "modest"):
+            pid = pids(diary, name)[0]
+            group = Path(f"/proc/{pid}/autogroup")
+            try:
+                share = group.read_text().split()[-1]
+            except OSError:  # a kernel that knows no such groups
+                share = ""
+            seen[name] = (psutil.Process(pid).nice(), share)
+
+    supervise([toy("eager", diary), toy("modest", diary, yields=True)], state, look)
+    own = os.nice(0)
+    assert seen["eager"][0] == own
+    assert seen["modest"][0] == min(19, own + YIELDING)
+    assert seen["modest"][1] in ("", str(YIELDING))
+    assert seen["eager"][1] in ("", "0")

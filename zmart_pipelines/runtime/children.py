@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,7 +17,19 @@ from zmart_pipelines.runtime.accounts import Account
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
-def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
+# How far the processor prefers others where a child shall yield (0 to 19).
+YIELDING = 10
+# Linux may share the processor out among sessions first; then this is what counts.
+_AUTOGROUP = Path("/proc/self/autogroup")
+
+
+def _yield() -> None:
+    os.nice(YIELDING)
+    with contextlib.suppress(OSError):
+        _AUTOGROUP.write_text(str(YIELDING))
+
+
+def _before_exec(death_signal: signal.Signals, *, yields: bool) -> Callable[[], None]:
     """What the child does between fork and exec, after its user was changed.
 
     It asks the kernel for ``death_signal`` when the parent dies (changing the user would
@@ -31,6 +44,8 @@ def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if yields:
+            _yield()
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
             if os.getppid() != parent:  # the parent died before the call
@@ -47,11 +62,13 @@ def start(
     output: IO[bytes] | int,
     account: Account | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
+    yields: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in a session of its own, its output going to ``output``.
 
     An own session keeps the terminal's Ctrl-C away from it, so that the supervisor alone
-    decides the order in which things stop.
+    decides the order in which things stop. With ``yields`` it, and what it starts, takes
+    the processor only as far as others leave it.
     """
     return subprocess.Popen(
         list(command),
@@ -61,6 +78,6 @@ def start(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_before_exec(death_signal),
+        preexec_fn=_before_exec(death_signal, yields=yields),
         **(account.identity() if account else {}),
     )

@@ -211,6 +211,8 @@ def _dagster(
         logs.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
 
+    # The pipelines have seconds for what the API has milliseconds for, and each of their runs
+    # begins with seconds of work: they yield.
     workspace = ("-w", str(PROJECT / "workspace.yaml"))
     scripts = Path(sys.executable).parent
     started = time.time()
@@ -227,6 +229,7 @@ def _dagster(
         prepare=prepare,
         ready=probes.listening(LOOPBACK, settings.code_server_port),
         stop_within=7,
+        yields=True,
         ports=(Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),),
     )
     daemon = Process(
@@ -237,6 +240,7 @@ def _dagster(
         needs=("code-server",),
         ready=probes.call(lambda: _daemon_beats(settings, since=started)),
         stop_within=8,
+        yields=True,
     )
     webserver = Process(
         name="webserver",

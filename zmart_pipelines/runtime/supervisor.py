@@ -40,7 +40,8 @@ class Process:
 
     ``needs`` names what must be ready before it starts. ``once`` means it is ready when it
     has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after the first.
-    ``echo`` shows its output lines to the user.
+    ``echo`` shows its output lines to the user. ``yields`` lets the others have the processor
+    first.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Process:
     ready_within: float = 60.0
     once: bool = False
     echo: bool = False
+    yields: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     account: Account | None = None
@@ -258,6 +260,7 @@ class Supervisor:
                 output=output,
                 account=process.account,
                 death_signal=process.stop_signal,
+                yields=process.yields,
             )
         child.running = running
         child.pid_file.write(running.pid)
