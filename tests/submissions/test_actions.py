@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from solders.hash import Hash
 from solders.keypair import Keypair
 
@@ -14,7 +16,7 @@ from zmart_pipelines.program.calls import decode_instruction
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, DEFAULT_PROGRAM_ID, MEMO_PROGRAM
 from zmart_pipelines.program.instructions import aggregate_dispute_votes
 from zmart_pipelines.submissions import actions
-from zmart_pipelines.submissions.signing import error_name
+from zmart_pipelines.submissions.signing import affordable_price, error_name
 from zmart_pipelines.submissions.states import ACTIONS, Action
 
 KEY = Keypair.from_seed(bytes([9] * 32))
@@ -87,6 +89,13 @@ def test_compute_limit(used: int, limit: int) -> None:
 )
 def test_price_is_the_75th_percentile_within_limits(recent: list[int], price: int) -> None:
     assert actions.unit_price(recent, cap=50_000) == price
+
+
+@given(st.integers(20_000, 1_400_000), st.integers(5_000, 10_000_000))
+def test_a_transaction_costs_at_most_what_it_may(units: int, most: int) -> None:
+    price = affordable_price(units, most)
+    assert actions.fee(units, price) <= most < actions.fee(units, price + 1)
+    assert actions.unit_price([10**12], price) == price
 
 
 def test_fee_rounds_up() -> None:

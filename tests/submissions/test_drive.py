@@ -1,6 +1,8 @@
 """What a run does besides the good way: leases, switches, keys, rejections, dead nodes."""
 
 import threading
+import typing
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -9,7 +11,7 @@ from sqlalchemy import insert, select, text
 
 from tests.submissions.world import World
 from tests.voting.world import ballot, wallet
-from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc import PrioritizationFee, RpcClient
 from zmart_pipelines.chain.signer import KeyFileError, KeypairSigner
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
@@ -227,6 +229,29 @@ def test_fees_and_balances_have_limits(world: World) -> None:
     world.settings = settings
     assert {one.status for one in world.drive().outcomes} == {"final"}
     assert open_alerts(world) == set()
+
+
+class Greedy:
+    """A node by whose account everybody pays a fortune."""
+
+    def __init__(self, client: RpcClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def prioritization_fees(self, _: object) -> list[PrioritizationFee]:
+        return [PrioritizationFee(slot=1, fee=10**12)] * 4
+
+
+def test_one_transaction_has_a_limit_of_its_own(world: World) -> None:
+    ready(world)
+    cap = {"max_fee_per_transaction_lamports": 6_000}
+    world.settings = world.settings.model_copy(update=cap)
+    world.rpc = typing.cast(RpcClient, Greedy(world.rpc))
+    report = world.drive()
+    assert [one.status for one in report.outcomes] == ["final", "final"]
+    assert all(5_900 < (one.fee or 0) <= 6_000 for one in report.outcomes), "what it cost in fact"
 
 
 def test_without_the_admin_key_people_are_asked(world: World) -> None:

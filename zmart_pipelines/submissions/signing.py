@@ -69,18 +69,27 @@ def error_name(simulation: Simulation) -> str | None:
     return describe(simulation.error)
 
 
+def affordable_price(units: int, most: int) -> int:
+    """The highest unit price in micro-lamports at which a transaction with a limit of ``units``
+    costs at most ``most`` lamports.
+    """
+    return max(most - actions.BASE_FEE, 0) * 1_000_000 // units
+
+
 def sign(
     rpc: RpcClient, intent: Intent, settings: Settings, signer: Signer, *, used_units: int
 ) -> SignedTransaction:
     """Signs with a confirmed blockhash, a compute limit from the simulation and a price from
-    recent fees on the market. Raises BuildError, SigningRefused, and what RpcClient raises.
+    recent fees on the market, within the caps of the settings. Raises BuildError,
+    SigningRefused, and what RpcClient raises.
     """
     program = settings.program
     authority = signer.pubkey()
     market = market_address(program, intent.market_id)[0]
     recent = [row.fee for row in rpc.prioritization_fees([market])]
-    price = actions.unit_price(recent, settings.max_priority_fee_micro_lamports)
     units = actions.compute_limit(used_units)
+    most = affordable_price(units, settings.max_fee_per_transaction_lamports)
+    price = actions.unit_price(recent, min(settings.max_priority_fee_micro_lamports, most))
     body = actions.with_budget(_body(intent, program, authority), units=units, unit_price=price)
     blockhash = rpc.latest_blockhash("confirmed")
     transaction = build_transaction(authority, body, blockhash.hash, [signer])
