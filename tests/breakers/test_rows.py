@@ -48,6 +48,16 @@ def test_times_are_the_databases(db: Engine) -> None:
     assert refusal.reason == "no answer"
 
 
+def test_asking_a_closed_one_waits_for_nobody_and_leaves_nothing(db: Engine) -> None:
+    assert ask(db) == Permit(0)
+    with db.connect() as conn:
+        assert breakers(conn) == []
+    fail(db, 1)
+    with db.begin() as holder:
+        rows.failed(holder, NAME, "not committed yet", POLICY)
+        assert ask(db) == Permit(0)
+
+
 def test_an_error_as_long_as_a_page_is_cut(db: Engine) -> None:
     with db.begin() as conn:
         rows.failed(conn, NAME, "x" * 10_000, POLICY)

@@ -1,16 +1,17 @@
 """Breakers that all processes share and that outlive them: rows of ``ops.breakers``.
 
 Each function is one locked read and one write of its row, in the caller's transaction; the
-row stays locked until that ends, so keep it short. Times are the database's. Names are
-``rpc:<endpoint>`` and ``action:<action>``.
+row stays locked until that ends, so keep it short. Asking a closed one locks nothing. Times
+are the database's. Names are ``rpc:<endpoint>`` and ``action:<action>``.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.breakers import machine
@@ -38,6 +39,12 @@ def enter(
     conn: Connection, name: str, policy: Policy, *, now: datetime | None = None
 ) -> tuple[Permit | Refusal, Breaker]:
     """As :func:`allow`, with the breaker as it is then."""
+    columns = [breakers.c[column] for column in _COLUMNS]
+    row = conn.execute(select(*columns).where(breakers.c.name == name)).one_or_none()
+    known = Breaker() if row is None else _breaker(row)
+    if known.state is State.CLOSED:
+        # The usual case waits for nobody and writes nothing.
+        return Permit(known.generation), known
     breaker, clock = _locked(conn, name)
     after, answer = machine.allow(breaker, now or clock, policy)
     _write(conn, name, breaker, after)
@@ -105,12 +112,13 @@ def _locked(conn: Connection, name: str) -> tuple[Breaker, datetime]:
         conn.execute(insert(breakers).values(name=name).on_conflict_do_nothing())
         row = conn.execute(lock).one()
     clock: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
+    return _breaker(row), clock.astimezone(UTC)
+
+
+def _breaker(row: Row[*tuple[Any, ...]]) -> Breaker:
     values = dict(row._mapping)
-    return (
-        Breaker(
-            **values | {"state": State(values["state"]), "subjects": tuple(values["subjects"])}
-        ),
-        clock.astimezone(UTC),
+    return Breaker(
+        **values | {"state": State(values["state"]), "subjects": tuple(values["subjects"])}
     )
 
 
