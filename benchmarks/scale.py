@@ -144,7 +144,7 @@ def _moved(element: dict[str, Any], market_id: bytes | None, copy: int) -> dict[
 def _rebuild(ledgers: Ledgers) -> Row:
     with psycopg.connect(ledgers.large_superuser, autocommit=True) as connection:
         connection.execute("TRUNCATE market.markets CASCADE")
-    with writer(ledgers.large) as engine:
+    with writer(ledgers.large, connections=2) as engine:
         clock = Clock(backend_of(engine))
         report = rebuild.rebuild(engine, PROGRAM)
         spent = clock.read()

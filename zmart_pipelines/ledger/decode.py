@@ -33,7 +33,7 @@ LOGS_TRUNCATED: Final = "the log was truncated; later events are unknown"
 _FINALIZED_MARKET: Final = 1
 
 
-class LedgerEvent(msgspec.Struct, frozen=True):
+class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     """One event line of a reading.
 
     :ivar raw: the line's payload.
@@ -53,7 +53,7 @@ class LedgerEvent(msgspec.Struct, frozen=True):
     quarantine_reason: str | None = None
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One transaction as read, ready to be stored.
 
     :ivar digest: 16 bytes that name what was read: slot, outcome, logs, instructions.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
@@ -59,7 +59,7 @@ _OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)")
 _OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """An event of the ledger and how settled it is."""
 
     placed: PlacedEvent
@@ -87,15 +87,14 @@ def market_events(
     found: dict[bytes, list[Stored]] = {market_id: [] for market_id in market_ids}
     if not found:
         return found
-    stored = execute(conn, _OF_MARKETS, list(found), until_slot)
+    with pipelined(conn) as send:
+        stored = send(Statement(_OF_MARKETS, (keys(list(found)), until_slot))).fetchall()
+    addresses = {market_id: address_of(program, market_id) for market_id in found}
+    levels = {level.value: level for level in Commitment}
     for signature, log_index, slot, index, raw, instruction, market_id, commitment in stored:
-        placed = PlacedEvent(
-            place_of(signature, log_index, slot, index),
-            decode_event(raw),
-            address_of(program, market_id),
-            instruction,
-        )
-        found[market_id].append(Stored(placed, Commitment(commitment)))
+        place = Place(slot, UNKNOWN_INDEX if index is None else index, signature, log_index)
+        placed = PlacedEvent(place, decode_event(raw), addresses[market_id], instruction)
+        found[market_id].append(Stored(placed, levels[commitment]))
     return found
 
 

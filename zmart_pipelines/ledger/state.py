@@ -6,7 +6,6 @@ The fields are the columns of ``store.tables.market``, where their meaning and u
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +13,7 @@ from zmart_pipelines.ledger.timeline import Place
 from zmart_pipelines.program.events import Event
 
 
-class PlacedEvent(NamedTuple):
+class PlacedEvent(msgspec.Struct, frozen=True, gc=False):
     """A decoded event of a market at its place.
 
     :ivar address: of the market's account.
@@ -31,7 +30,7 @@ class Misfit(Exception):
     """The event cannot follow on the state; nothing of it was applied."""
 
 
-class MarketRow(msgspec.Struct):
+class MarketRow(msgspec.Struct, gc=False):
     """``market.markets``, without what does not follow from the ledger's order alone
     (``commitment``, ``updated_at``)."""
 
@@ -73,7 +72,7 @@ class MarketRow(msgspec.Struct):
     trades_count: int = 0
 
 
-class PositionRow(msgspec.Struct):
+class PositionRow(msgspec.Struct, gc=False):
     """``market.positions``."""
 
     market_id: bytes
@@ -89,7 +88,7 @@ class PositionRow(msgspec.Struct):
     claimed_amount: int = 0
 
 
-class TradeRow(msgspec.Struct, frozen=True):
+class TradeRow(msgspec.Struct, frozen=True, gc=False):
     """``market.trades``, without the commitment."""
 
     signature: bytes
@@ -106,7 +105,7 @@ class TradeRow(msgspec.Struct, frozen=True):
     index_in_block: int
 
 
-class ClaimRow(msgspec.Struct, frozen=True):
+class ClaimRow(msgspec.Struct, frozen=True, gc=False):
     """``market.claims``, without the commitment."""
 
     signature: bytes
@@ -119,7 +118,7 @@ class ClaimRow(msgspec.Struct, frozen=True):
     slot: int
 
 
-class VoteRow(msgspec.Struct, frozen=True):
+class VoteRow(msgspec.Struct, frozen=True, gc=False):
     """``market.chain_votes``, without the commitment."""
 
     market_id: bytes
@@ -131,7 +130,7 @@ class VoteRow(msgspec.Struct, frozen=True):
     slot: int
 
 
-class WithdrawalRow(msgspec.Struct, frozen=True):
+class WithdrawalRow(msgspec.Struct, frozen=True, gc=False):
     """``market.withdrawals``."""
 
     signature: bytes
