@@ -1,11 +1,16 @@
 """The embedded servers: real ones, as the tests' own fixtures start them."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 import redis
 
+from zmart_pipelines.runtime.embedded import Embedded
 from zmart_pipelines.runtime.postgres import PostgresServer
 from zmart_pipelines.runtime.redis import RedisServer
+from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.settings import Settings
 
 
 def test_postgres_is_18_and_its_role_is_no_superuser(postgres_url: str) -> None:
@@ -32,3 +37,31 @@ def test_redis_answers_and_has_no_administrative_commands(redis_server: RedisSer
     with pytest.raises(redis.AuthenticationError):
         redis.Redis(port=redis_server.port).ping()
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_local"),
+    [
+        ({}, True),
+        ({"solana_rpc_url": "https://a.example"}, False),
+        ({"solana_rpc_urls": "https://a.example,https://b.example"}, False),
+        ({"solana_rpc_urls": " , "}, True),
+    ],
+)
+def test_a_cluster_that_is_named_takes_the_local_chains_place(
+    tmp_path: Path, given: dict[str, str], is_local: bool
+) -> None:
+    servers = {
+        "database_url": "postgresql://a/b",
+        "redis_url": "redis://a",
+        "zmart_state": tmp_path,
+    }
+    settings = Settings.model_validate(servers | given)
+    state = StateFolder.of(settings)
+    state.prepare()
+    chosen = Embedded.choose(settings, state)
+    assert (chosen.localnet is not None) == is_local
+    if is_local:
+        assert chosen.settings.rpc_urls == ("http://127.0.0.1:8899",)
+    else:
+        assert chosen.settings.rpc_urls[0] == "https://a.example"
