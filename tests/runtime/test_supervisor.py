@@ -229,7 +229,7 @@ def test_who_yields_leaves_the_processor_to_the_others(state: StateFolder) -> No
                 share = group.read_text().split()[-1]
             except OSError:  # a kernel that knows no such groups
                 share = ""
-            seen[name] = (psutil.Process(pid).nice(), share)
+            seen[name] = (os.getpriority(os.PRIO_PROCESS, pid), share)
 
     supervise([toy("eager", diary), toy("modest", diary, yields=True)], state, look)
     own = os.nice(0)

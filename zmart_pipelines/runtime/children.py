@@ -15,21 +15,11 @@ from typing import IO
 from zmart_pipelines.runtime.accounts import Account
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+# Steps of niceness: about a third of the share of those who do not yield.
+YIELDING = 5
 
 
-# How far the processor prefers others where a child shall yield (0 to 19).
-YIELDING = 10
-# Linux may share the processor out among sessions first; then this is what counts.
-_AUTOGROUP = Path("/proc/self/autogroup")
-
-
-def _yield() -> None:
-    os.nice(YIELDING)
-    with contextlib.suppress(OSError):
-        _AUTOGROUP.write_text(str(YIELDING))
-
-
-def _before_exec(death_signal: signal.Signals, *, yields: bool) -> Callable[[], None]:
+def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
     """What the child does between fork and exec, after its user was changed.
 
     It asks the kernel for ``death_signal`` when the parent dies (changing the user would
@@ -44,8 +34,6 @@ def _before_exec(death_signal: signal.Signals, *, yields: bool) -> Callable[[], 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        if yields:
-            _yield()
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, int(death_signal))
             if os.getppid() != parent:  # the parent died before the call
@@ -62,13 +50,11 @@ def start(
     output: IO[bytes] | int,
     account: Account | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
-    yields: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in a session of its own, its output going to ``output``.
 
     An own session keeps the terminal's Ctrl-C away from it, so that the supervisor alone
-    decides the order in which things stop. With ``yields`` it, and what it starts, takes
-    the processor only as far as others leave it.
+    decides the order in which things stop.
     """
     return subprocess.Popen(
         list(command),
@@ -78,6 +64,17 @@ def start(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_before_exec(death_signal, yields=yields),
+        preexec_fn=_before_exec(death_signal),
         **(account.identity() if account else {}),
     )
+
+
+def let_yield(pid: int) -> None:
+    """From now on the child that ``start`` started, and what it starts, get less of the
+    processor than others where it is scarce. Where the system forbids it all stays as it is.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, pid, os.getpriority(os.PRIO_PGRP, pid) + YIELDING)
+    # Linux may share the processor out among sessions first; then this is what counts.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(YIELDING))

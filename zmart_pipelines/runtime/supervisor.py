@@ -22,7 +22,7 @@ from typing import IO
 
 from zmart_pipelines.runtime import orphans
 from zmart_pipelines.runtime.accounts import Account
-from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.children import let_yield, start
 from zmart_pipelines.runtime.logs import LogFile
 from zmart_pipelines.runtime.ports import Port, require_free
 from zmart_pipelines.runtime.probes import Probe
@@ -41,7 +41,7 @@ class Process:
     ``needs`` names what must be ready before it starts. ``once`` means it is ready when it
     has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after the first.
     ``echo`` shows its output lines to the user. ``yields`` lets the others have the processor
-    first.
+    first once it is ready.
     """
 
     name: str
@@ -260,7 +260,6 @@ class Supervisor:
                 output=output,
                 account=process.account,
                 death_signal=process.stop_signal,
-                yields=process.yields,
             )
         child.running = running
         child.pid_file.write(running.pid)
@@ -272,6 +271,8 @@ class Supervisor:
                     process.when_ready()
                 ready = child.been_ready = True
                 child.ready.set()
+                if process.yields:
+                    let_yield(running.pid)
             elif not ready and time.monotonic() > deadline:
                 self._say(f"{process.name} was not ready within {process.ready_within:.0f} s")
                 await self._stop_child(child)
