@@ -1,0 +1,279 @@
+"""Disputes are for those who held shares when the market was disputed, by the ledger."""
+
+from __future__ import annotations
+
+import pytest
+from solders.keypair import Keypair
+from sqlalchemy import Engine, select, text
+
+from tests.ledger.recorded import PROGRAM, SOL, Recorder, address
+from tests.voting.world import ballot, wallet
+from zmart_pipelines.ledger.ingest import ingest as take_in
+from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.program.accounts import VoteKind, VoteRecord
+from zmart_pipelines.program.model_frame import Cell
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.queries import votes as queries
+from zmart_pipelines.store.tables import market as tables
+from zmart_pipelines.store.tables import voting
+from zmart_pipelines.voting import tallies
+from zmart_pipelines.voting.ballot import SignedBallot
+from zmart_pipelines.voting.casting import BallotRejected, Stored, cast
+
+PLAIN = Settings()
+WEIGHED = Settings(dispute_weight_unit=SOL)
+BIG, SMALL, TINY, STRANGER, LATE = (wallet(number) for number in range(1, 6))
+
+
+@pytest.fixture
+def told(ingest: Engine) -> tuple[Recorder, bytes]:
+    """A disputed market of three holders, ingested; the recorder and the market."""
+    chain = Recorder()
+    chain.users = [one.pubkey() for one in (BIG, SMALL, TINY, STRANGER, LATE)]
+    for user in chain.users:
+        chain.model.cells[user] = Cell(10_000 * SOL)
+    market = chain.create(1)
+    chain.open(market)
+    for buyer, outcome, cost in (
+        (BIG, True, 20 * SOL),
+        (BIG, False, 3 * SOL),
+        (SMALL, False, 2 * SOL),
+        (TINY, True, SOL // 1000),
+    ):
+        chain.buy(market, buyer.pubkey(), outcome, cost)
+        chain.pass_()
+    chain.pass_(seconds=60)
+    chain.send(
+        ix.resolve_market(
+            PROGRAM,
+            resolver=STRANGER.pubkey(),
+            market=address(market),
+            outcome=True,
+            evidence_hash=b"Qm" + b"1" * 44,
+        )
+    )
+    chain.pass_()
+    chain.send(ix.initiate_dispute(PROGRAM, initiator=STRANGER.pubkey(), market=address(market)))
+    chain.pass_()
+    sync(ingest, chain)
+    return chain, market
+
+
+def sync(ingest: Engine, chain: Recorder) -> None:
+    take_in(
+        ingest,
+        chain.told,
+        source=Source.FINALIZED_WINDOW,
+        commitment="finalized",
+        program=PROGRAM,
+    )
+
+
+def shares(chain: Recorder, market: bytes, holder: Keypair) -> int:
+    position = chain.positions(market)[bytes(holder.pubkey())]
+    return position.shares_yes + position.shares_no
+
+
+def vote(api: Engine, signed: SignedBallot, settings: Settings = PLAIN) -> Stored:
+    with api.begin() as conn:
+        return cast(conn, signed, settings)
+
+
+def trade_since(ingest: Engine, market: bytes, holder: Keypair, bought: int) -> None:
+    """Shares bought after the dispute, which the program would refuse, as rows."""
+    with ingest.begin() as conn:
+        slot = conn.execute(text("SELECT max(slot) FROM chain.events")).scalar_one() + 1
+        conn.execute(
+            text(
+                "INSERT INTO market.trades SELECT sha512(:user), 0, market_id, :user, 'buy', true,"
+                " :shares, 1, price_yes, traded_at, :slot, 0, commitment FROM market.trades LIMIT 1"
+            ),
+            {"user": bytes(holder.pubkey()), "shares": bought, "slot": slot},
+        )
+        conn.execute(
+            text(
+                "INSERT INTO market.positions VALUES (:market, :user, :shares, 0, 1, 1, 1, 1,"
+                ' false, 0, :slot) ON CONFLICT (market_id, "user") DO UPDATE'
+                " SET shares_yes = positions.shares_yes + excluded.shares_yes"
+            ),
+            {
+                "market": market,
+                "user": bytes(holder.pubkey()),
+                "shares": bought,
+                "slot": slot,
+            },
+        )
+
+
+def test_holders_at_the_dispute_may_vote_and_nobody_else(
+    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    _, market = told
+    trade_since(ingest, market, LATE, 5 * SOL)
+    with ingest.connect() as conn:
+        held = conn.execute(
+            select(tables.positions.c.shares_yes).where(
+                tables.positions.c.user == bytes(LATE.pubkey())
+            )
+        ).scalar_one()
+    assert held == 5 * SOL, "it holds shares today"
+    for outsider in (STRANGER, LATE):
+        with pytest.raises(BallotRejected, match="held no shares of this market when") as caught:
+            vote(api, ballot(market, outsider, kind="dispute"))
+        assert caught.value.field == "wallet"
+    for number, holder in enumerate((BIG, SMALL, TINY), 1):
+        stored = vote(api, ballot(market, holder, kind="dispute"))
+        assert (stored.votes_for, stored.ballot.weight) == (number, 1), "heads"
+
+
+def test_who_sold_out_since_may_vote(
+    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    chain, market = told
+    trade_since(ingest, market, SMALL, -shares(chain, market, SMALL))
+    assert vote(api, ballot(market, SMALL, kind="dispute")).votes_for == 1
+
+
+def test_weights_are_the_holdings_at_the_dispute(
+    api: Engine, ingest: Engine, pipelines: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    chain, market = told
+    big, small, tiny = (shares(chain, market, one) for one in (BIG, SMALL, TINY))
+    assert tiny < SOL < small < big
+    trade_since(ingest, market, BIG, 1000 * SOL)
+    first = vote(api, ballot(market, BIG, True, kind="dispute"), WEIGHED)
+    assert first.ballot.weight == big // SOL > 1
+    # The rule of the vote stays what it was when it began.
+    second = vote(api, ballot(market, TINY, False, kind="dispute"), PLAIN)
+    assert (second.ballot.weight, second.votes_for, second.votes_against) == (1, big // SOL, 1)
+    # A vote on chain weighs the same way, before the freeze and at it.
+    chain.send(
+        ix.submit_dispute_vote(PROGRAM, user=SMALL.pubkey(), market=address(market), vote=False)
+    )
+    sync(ingest, chain)
+    expected = (big // SOL, 1 + small // SOL, 3)
+    record = VoteRecord(
+        market=bytes(address(market)),
+        user=bytes(SMALL.pubkey()),
+        vote_type=VoteKind.DISPUTE,
+        vote=False,
+        voted_at=chain.now,
+        bump=1,
+    )
+    with pipelines.begin() as conn:
+        tally = tallies.current(conn, market, "dispute")
+        assert (tally.votes_for, tally.votes_against, tally.ballots) == expected
+        counts = queries.counts(conn, market, "dispute")
+        assert (counts.votes_for, counts.votes_against) == expected[:2]
+        assert tallies.recount(conn, market, "dispute", 0) == tally
+        assert tallies.faults(conn) == []
+        frozen = tallies.freeze(
+            conn, market, "dispute", 0, slot=9, chain_time=9, chain_votes=[record]
+        )
+        assert tallies.faults(conn) == []
+    found = frozen.tally
+    assert (found.votes_for, found.votes_against, found.ballots) == expected
+    assert found.weight_unit == SOL
+    weights = {one.wallet: one.weight for one in frozen.ballots}
+    assert weights == {
+        bytes(BIG.pubkey()): big // SOL,
+        bytes(SMALL.pubkey()): small // SOL,
+        bytes(TINY.pubkey()): 1,
+    }
+    with pipelines.begin() as conn:
+        assert tallies.reopen(conn, market, "dispute") == 1
+        assert tallies.current(conn, market, "dispute").weight_unit == SOL
+        last = [frame.payload for frame in stream.read_after(conn, 0) if frame.type == "vote"]
+    assert (last[-2]["votes_for"], last[-2]["votes_against"]) == (big // SOL, 1)
+
+
+def test_proposals_are_never_weighed(
+    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    chain, _ = told
+    market = chain.create(2)
+    sync(ingest, chain)
+    assert vote(api, ballot(market, BIG), WEIGHED).ballot.weight == 1
+    with api.connect() as conn:
+        units = conn.execute(select(voting.tallies.c.weight_unit)).scalars().all()
+    assert units == [None]
+
+
+def test_a_vote_on_chain_that_is_known_before_the_ballot_keeps_it_out(
+    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    chain, market = told
+    chain.send(
+        ix.submit_dispute_vote(PROGRAM, user=SMALL.pubkey(), market=address(market), vote=True)
+    )
+    sync(ingest, chain)
+    for choice in (True, False):
+        with pytest.raises(BallotRejected, match="has voted on chain already; that vote counts"):
+            vote(api, ballot(market, SMALL, choice, kind="dispute"))
+    with api.connect() as conn:
+        tally = tallies.current(conn, market, "dispute")
+    assert (tally.votes_for, tally.votes_against, tally.ballots) == (1, 0, 1)
+
+
+def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
+    api: Engine, ingest: Engine, pipelines: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    """The ballot stays on record, and the chain's record counts, in tally, list and freeze."""
+    chain, market = told
+    vote(api, ballot(market, SMALL, True, kind="dispute"))
+    vote(api, ballot(market, BIG, True, kind="dispute"))
+    cast_on_chain = ix.submit_dispute_vote(
+        PROGRAM, user=SMALL.pubkey(), market=address(market), vote=False
+    )
+    chain.send(cast_on_chain)
+    record = VoteRecord(
+        market=bytes(address(market)),
+        user=bytes(SMALL.pubkey()),
+        vote_type=VoteKind.DISPUTE,
+        vote=False,
+        voted_at=chain.now,
+        bump=1,
+    )
+    with pipelines.connect() as conn:
+        tally = tallies.current(conn, market, "dispute")
+        assert (tally.votes_for, tally.votes_against, tally.ballots) == (2, 0, 2), "not told yet"
+        # A freeze reads the accounts, so it knows before the ledger does.
+        frozen = tallies.freeze(
+            conn, market, "dispute", 0, slot=9, chain_time=9, chain_votes=[record]
+        )
+        assert (frozen.tally.votes_for, frozen.tally.votes_against) == (1, 1)
+        conn.rollback()
+    sync(ingest, chain)
+    with pipelines.begin() as conn:
+        tally = tallies.current(conn, market, "dispute")
+        assert (tally.votes_for, tally.votes_against, tally.ballots) == (1, 1, 2)
+        listed = queries.find(conn, market, kind="dispute")
+        assert {(one.wallet, one.source, one.choice) for one in listed} == {
+            (bytes(SMALL.pubkey()), "chain", False),
+            (bytes(BIG.pubkey()), "wallet", True),
+        }
+        frozen = tallies.freeze(
+            conn, market, "dispute", 0, slot=9, chain_time=9, chain_votes=[record]
+        )
+        assert (frozen.tally.votes_for, frozen.tally.votes_against) == (1, 1)
+        assert {one.wallet: one.source for one in frozen.ballots} == {
+            bytes(SMALL.pubkey()): "chain",
+            bytes(BIG.pubkey()): "wallet",
+        }
+        assert tallies.faults(conn) == []
+
+
+def test_a_stranger_s_vote_on_chain_counts_nowhere(
+    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+) -> None:
+    chain, market = told
+    chain.send(
+        ix.submit_dispute_vote(PROGRAM, user=STRANGER.pubkey(), market=address(market), vote=True)
+    )
+    sync(ingest, chain)
+    with api.connect() as conn:
+        assert tallies.current(conn, market, "dispute").ballots == 0
+        assert queries.find(conn, market, kind="dispute") == []
+        assert queries.counts(conn, market, "dispute").total == 0
