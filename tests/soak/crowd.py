@@ -118,8 +118,9 @@ class Crowd:
 
     def open(self, number: int) -> list[bytes]:
         """So many markets that can be traded in."""
-        opened = [self.create() for _ in range(number)]
-        for market_id in opened:
+        opened = []
+        for done in range(1, number + 1):
+            market_id = self.create()
             market = address(market_id)
             self.send(
                 ix.aggregate_proposal_votes(
@@ -128,7 +129,9 @@ class Crowd:
             )
             self.send(ix.approve_proposal(PROGRAM, admin=self.admin, market=market))
             self.send(ix.activate_market(PROGRAM, authority=self.admin, market=market))
-        self.pass_()
+            opened.append(market_id)
+            if done % 10 == 0 or done == number:
+                self.pass_()
         return opened
 
     def move(self) -> None:

@@ -73,7 +73,6 @@ def known_to_clients(engine: Engine) -> dict[str, dict[str, Any]]:
                     payload.pop("total")
                 case _:
                     key, payload = payload["market_id"], payload["market"]
-                    payload.pop("commitment")
             payload.pop("commitment", None)
             known.setdefault(frame.channel, {})[key] = payload
     return known
