@@ -58,7 +58,8 @@ def test_a_look_finds_exactly_those_that_reach_it(
             conn.execute(
                 text(
                     "INSERT INTO voting.tallies"
-                    " (market_id, kind, votes_for, votes_against, ballots) VALUES (:market, 'proposal', :likes, :dislikes, :likes + :dislikes)"
+                    " (market_id, kind, votes_for, votes_against, ballots)"
+                    " VALUES (:market, 'proposal', :likes, :dislikes, :likes + :dislikes)"
                 ),
                 {"market": market, "likes": votes_for, "dislikes": votes_against},
             )
