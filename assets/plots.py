@@ -69,7 +69,9 @@ def _picture(axes: Axes, alternative: str) -> dg.MetadataValue:
         raise ValueError("the axes belong to no figure")
     drawn, small = BytesIO(), BytesIO()
     figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
-    Image.open(drawn).convert("RGB").quantize(TONES).save(small, format="png", optimize=True)
+    # Kept are the colours that differ most, not the most frequent ones: a line has few points.
+    fewer = Image.open(drawn).convert("RGB").quantize(TONES, Image.Quantize.MAXCOVERAGE)
+    fewer.save(small, format="png", optimize=True)
     data = b64encode(small.getvalue()).decode()
     return dg.MetadataValue.md(f"![{alternative}](data:image/png;base64,{data})")
 

@@ -5,7 +5,7 @@ by reading transactions again, never by overwriting.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -146,12 +146,7 @@ def reconciliation_report(
         ended = history.ended(conn)
     picture = plots.lines(
         "Fields that differed, by class",
-        {
-            name.replace("_", " "): [
-                (int(one.compared_at.timestamp()), getattr(one, name)) for one in past
-            ]
-            for name in _CLASSES
-        },
+        _by_class(past),
         "fields",
         "Differences of the last day by class",
         whole=True,
@@ -176,6 +171,18 @@ def reconciliation_report(
             ),
         },
     )
+
+
+def _by_class(past: Sequence[history.Comparison]) -> dict[str, list[tuple[int, float]]]:
+    """How many fields differed when, for each class that occurred; a line at 0 for none."""
+    occurred = [name for name in _CLASSES if any(getattr(one, name) for one in past)]
+    series = {
+        name.replace("_", " "): [
+            (int(one.compared_at.timestamp()), float(getattr(one, name))) for one in past
+        ]
+        for name in occurred
+    }
+    return series or {"any class": [(int(one.compared_at.timestamp()), 0.0) for one in past]}
 
 
 class Mending(dg.Config):

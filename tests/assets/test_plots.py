@@ -56,3 +56,13 @@ def test_what_is_drawn_is_what_was_given() -> None:
         return float(rows.mean() / len(pixels))
 
     assert height_of(0.95) < 0.15 < 0.45 < height_of(0.05)
+
+
+def test_no_colour_is_lost() -> None:
+    """Eight lines, each of which covers few points of the picture."""
+    many = {str(number): [(START, number), (START + 900, number)] for number in range(8)}
+    made = plots.lines("Many", many, "s", "many", limit=9.0)
+    pixels = np.asarray(Image.open(BytesIO(picture(made))).convert("RGB")).astype(int)
+    for colour in plots.COLOURS:
+        wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        assert (abs(pixels - wanted).sum(axis=2) < 40).sum() > 100, colour
