@@ -35,19 +35,28 @@ from zmart_pipelines.store.locks import (
 from zmart_pipelines.store.pipeline import Send, Statement, pipelined
 from zmart_pipelines.store.queries import votes
 
-# Whether anything is known of these transactions, orphans and gaps included.
+# Whether anything is known of these transactions, orphans and gaps included. One look into
+# the index for each: of EXISTS (… = ANY) Postgres expects to find one soon, and reads the
+# whole table where there is none.
 _HEARD_OF = """
-SELECT EXISTS (SELECT FROM chain.transactions WHERE signature = ANY(%b))
-    OR EXISTS (SELECT FROM chain.gaps WHERE signature = ANY(%b) AND closed_at IS NULL)
+SELECT coalesce(bool_or(
+    EXISTS (SELECT FROM chain.transactions AS t WHERE t.signature = s.signature)
+    OR EXISTS (SELECT FROM chain.gaps AS g WHERE g.signature = s.signature AND g.closed_at IS NULL)
+), false)
+FROM unnest(%b::bytea[]) AS s (signature)
 """
 
 # Whether events of these markets came before their creation.
 _CAME_EARLY = """
-SELECT EXISTS (SELECT FROM chain.events WHERE market_id = ANY(%b))
+SELECT coalesce(bool_or(
+    EXISTS (SELECT FROM chain.events AS e WHERE e.market_id = m.market_id)
     OR EXISTS (
-        SELECT FROM chain.events
-        WHERE market_id IS NULL AND name = 'WinningsClaimed' AND data ->> 'market' = ANY(%b)
+        SELECT FROM chain.events AS c
+        WHERE c.market_id IS NULL AND c.name = 'WinningsClaimed'
+            AND c.data ->> 'market' = m.address
     )
+), false)
+FROM unnest(%b::bytea[], %b::text[]) AS m (market_id, address)
 """
 
 
@@ -133,7 +142,7 @@ def _look(
     signatures = keys([reading.signature for reading in readings])
     send(locking_shared(CONFIGURATION))
     send(locking_markets(addresses))
-    heard = send(Statement(_HEARD_OF, (signatures, signatures)))
+    heard = send(Statement(_HEARD_OF, (signatures,)))
     changes = send(rows.reading_changes())
     markets = send(rows.markets_at(addresses))
     positions = send(rows.positions_at(projection.holders((e.address, e) for e in events)))
