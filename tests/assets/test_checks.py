@@ -21,6 +21,9 @@ MARKET = "(SELECT market_id FROM market.markets LIMIT 1)"
 
 ONE = "(SELECT min(wallet) FROM voting.counted_ballots)"
 
+# It asks Helius, not the data; seen failing in test_webhook_check.
+ELSEWHERE = {"chain/deliveries:webhook_is_active"}
+
 # The check, its verdict, how to spoil the data and how to mend it.
 SPOILT = [
     (
@@ -200,7 +203,8 @@ def test_all_hold_then_each_is_seen_failing(life: Life, owner: Engine) -> None:
     sound = evaluate(backend)
     assert {row.verdict for row in sound} == {"holds"}, sound
     assert exit_code(sound) == 0
-    assert {name for name, *_ in SPOILT} == set(verdicts(sound)), "each check is seen failing"
+    spoilt = {name for name, *_ in SPOILT}
+    assert spoilt | ELSEWHERE == set(verdicts(sound)), "each check is seen failing"
     for name, verdict, spoil, mend in SPOILT:
         execute(owner, spoil)
         found = evaluate(backend, [name])
