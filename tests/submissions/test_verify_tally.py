@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from tests.fixtures.localnet import StartLocalnet
@@ -266,6 +267,54 @@ def test_a_dispute_and_who_may_vote_in_it(world: World, tmp_path: Path) -> None:
     file.write_bytes(canonical_bytes(document))
     told = verify(world, tmp_path, "--bundle", str(file))
     assert f"the wallet {wallet(77).pubkey()} held no shares of the market" in told.output
+
+
+def test_a_dispute_in_which_shares_weigh(world: World, tmp_path: Path) -> None:
+    """From holdings to ballots, votes on chain, counts, bundle and the stranger's own sums."""
+    unit = 10**9
+    world.settings = world.settings.model_copy(update={"dispute_weight_unit": unit})
+    creator, *holders = people = [wallet(number) for number in range(1, 5)]
+    world.fund(*people)
+    market = world.approve(1, creator)
+    world.trade(market, creator, creator, *holders, holders[0], holders[0], holders[1])
+    world.resolve(market, creator)
+    world.dispute(market, holders[0])
+    world.send(
+        holders[1],
+        ix.submit_dispute_vote(
+            world.program, user=holders[1].pubkey(), market=world.address(market), vote=False
+        ),
+    )
+    world.sync()
+    world.vote(market, [False, True], kind="dispute")  # creator and the holder of most
+    world.pass_time(20)
+    (planned,) = world.plan()
+    shares = {
+        Pubkey(one.user): one.shares_yes + one.shares_no
+        for one in world.reader.positions(market).value
+    }
+    weights = [shares[one.pubkey()] // unit for one in people]
+    assert weights[1] > weights[2] > weights[0] >= 1
+    agree, disagree = weights[1], weights[0] + weights[2]
+    assert planned.arguments == {"agree": agree, "disagree": disagree}
+    assert {one.status for one in world.drive().outcomes} == {"final"}
+    account = world.market(market)
+    assert (account.dispute_agree, account.dispute_disagree) == (agree, disagree)
+    assert planned.bundle_cid is not None
+    file = published(world, planned.bundle_cid, tmp_path / "handed-over")
+    told = verify(world, tmp_path, market.hex(), "--bundle", str(file))
+    assert told.exit_code == 0, told.output
+    assert f"{agree} for, {disagree} against" in told.output
+    assert "3 ballots, 1 of them cast on chain" in told.output
+
+    document = json.loads(file.read_bytes())
+    heaviest = max(document["ballots"], key=lambda one: one.get("weight", 1))
+    heaviest["weight"] += 1
+    file.write_bytes(canonical_bytes(document))
+    told = verify(world, tmp_path, "--bundle", str(file))
+    assert f"weighs {weights[1] + 1}; {shares[holders[0].pubkey()]} shares give {weights[1]}" in (
+        told.output
+    )
 
 
 def _strange_holder(document: dict[str, Any]) -> None:
