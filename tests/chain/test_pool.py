@@ -34,7 +34,6 @@ DOWN: list[Script] = [
     reply(body=b"<html>"),
     reply(status=403),
     fault(-32005, "Node is behind by 42 slots"),
-    reply(body=b"{}", delay=0.6),
 ]
 
 
@@ -69,10 +68,10 @@ def client(endpoint: Endpoint, other: Endpoint, time: Time) -> Iterator[Client]:
     """Makes clients of both endpoints, the first one preferred."""
     made: list[RpcClient] = []
 
-    def make(*urls: str, **options: object) -> RpcClient:
+    def make(*urls: str, timeout: float = 10, **options: object) -> RpcClient:
         addresses = urls or (f"{endpoint.url}/{SECRET}?k={SECRET}", f"{other.url}/{SECRET}")
         made.append(
-            RpcClient(addresses, 0.3, sleep=time.sleep, clock=time, **options)  # type: ignore[arg-type]
+            RpcClient(addresses, timeout, sleep=time.sleep, clock=time, **options)  # type: ignore[arg-type]
         )
         return made[-1]
 
@@ -96,6 +95,15 @@ def test_the_next_one_answers_and_the_preferred_one_again_when_it_is_back(
     assert other.requests == []
 
 
+def test_who_does_not_answer_in_time_is_passed_over(
+    endpoint: Endpoint, other: Endpoint, client: Client
+) -> None:
+    endpoint.answer(reply(body=b"{}", delay=2))
+    other.answer(result(7))
+    assert client(timeout=1).slot("confirmed") == 7
+    assert len(endpoint.requests) == 1
+
+
 FAULTS: dict[str, Script] = {
     "429": reply(status=429),
     "500": reply(status=500, body=b"oops"),
@@ -110,7 +118,7 @@ FAULTS: dict[str, Script] = {
 def test_faults_in_pairs_are_got_over(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time, first: str
 ) -> None:
-    rpc = client(guard=MemoryGuard(POLICY, clock=time.utc))
+    rpc = client(guard=MemoryGuard(POLICY, clock=time.utc), timeout=0.3)
     for second in FAULTS.values():
         endpoint.answer(FAULTS[first], FAULTS[first], result(8))
         other.answer(second, second, result(7))

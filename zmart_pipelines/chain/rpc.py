@@ -96,7 +96,9 @@ class RpcClient(Pool):
         The chain as this node has it at that commitment: what lies before the last of them and
         is not among them was skipped. Ends early at a node that is behind.
         """
-        return self.read("getBlocks", [first_slot, last_slot, {"commitment": commitment}], list[int])
+        return self.read(
+            "getBlocks", [first_slot, last_slot, {"commitment": commitment}], list[int]
+        )
 
     def first_available_block(self) -> int:
         """The lowest slot from which on the node has the history."""
