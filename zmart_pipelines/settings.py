@@ -75,8 +75,11 @@ class Settings(BaseSettings):
         "6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw", description="Address of zmart-core."
     )
     rpc_timeout: float = Field(10.0, gt=0, description="Seconds one RPC call may take.")
-    rpc_calls_per_second: float = Field(
-        50.0, gt=0, description="RPC calls of one process to one endpoint in a second."
+    rpc_calls_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="RPC calls of one process to one endpoint in a second; empty: 50, without"
+        " limit where all endpoints are on this machine.",
     )
 
     backfill_calls_per_second: float = Field(

@@ -584,6 +584,29 @@ def test_the_settings_name_the_endpoints(endpoint: Endpoint, other: Endpoint) ->
         assert rpc.slot("confirmed") == 7
 
 
+@pytest.mark.parametrize(
+    ("urls", "given", "rate"),
+    [
+        ("http://127.0.0.1:8899", None, None),
+        ("http://localhost:1,http://[::1]:2", None, None),
+        ("http://127.0.0.1:8899", 5, 5),
+        ("https://a.example", None, 50),
+        ("http://127.0.0.1:8899,https://a.example", None, 50),
+        ("https://a.example", 5, 5),
+    ],
+)
+def test_the_limit_of_the_settings(
+    urls: str, given: float | None, rate: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+    monkeypatch.setattr(
+        "zmart_pipelines.chain.connect.RpcClient",
+        lambda *_, calls_per_second, **__: seen.append(calls_per_second),
+    )
+    connect(Settings(solana_rpc_urls=urls, rpc_calls_per_second=given))
+    assert seen == [rate]
+
+
 def test_no_endpoint_is_no_pool() -> None:
     with pytest.raises(ValueError, match="at least one RPC URL"):
         Pool([], 1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from zmart_pipelines.chain.guard import Guard
+from zmart_pipelines.chain.jsonrpc import is_local
 from zmart_pipelines.chain.pool import ATTEMPTS
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
+
+# Calls a second that providers' smaller plans allow.
+USUAL_RATE: Final = 50.0
 
 
 def connect(
@@ -24,11 +29,13 @@ def connect(
     :param attempts: rounds over the endpoints for reads.
     """
     rate = settings.rpc_calls_per_second
+    if rate is None and not all(is_local(url) for url in settings.rpc_urls):
+        rate = USUAL_RATE
     return RpcClient(
         settings.rpc_urls,
         settings.rpc_timeout if timeout is None else timeout,
         attempts=attempts,
         calls_per_second=rate,
-        burst=math.ceil(rate),
+        burst=1 if rate is None else math.ceil(rate),
         guard=guard,
     )

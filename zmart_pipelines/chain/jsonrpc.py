@@ -94,7 +94,6 @@ class JsonRpc:
 
     def __init__(self, url: str, timeout: float) -> None:
         """``timeout`` in seconds for each call."""
-        parts = _parsed(url)
         self.label = label(url)
         self.name = self.label.partition("://")[2]
         self._url = url
@@ -102,9 +101,9 @@ class JsonRpc:
             timeout=timeout,
             headers={"content-type": "application/json"},
             # A proxy from the environment must not stand between us and our own machine.
-            trust_env=not _is_local(parts.hostname or ""),
+            trust_env=not is_local(url),
             # Plain HTTP needs no certificates, whose loading takes longer than many calls.
-            verify=_certificates() if parts.scheme == "https" else False,
+            verify=_certificates() if self.label.startswith("https:") else False,
         )
         self._ids = count(1)
 
@@ -196,7 +195,9 @@ def _from_base58(kind: type, value: Any) -> Any:
         raise ValueError(f"not a base58 {kind.__name__.lower()}") from None
 
 
-def _is_local(host: str) -> bool:
+def is_local(url: str) -> bool:
+    """Whether an endpoint is on this machine. ValueError for what is no endpoint."""
+    host = _parsed(url).hostname or ""
     if host == "localhost":
         return True
     try:
