@@ -142,6 +142,21 @@ def test_an_outage_of_the_node_is_no_attempt(
     assert told(db) == {bytes(64): ("waiting", 0)}
 
 
+def test_what_a_limit_leaves_is_for_the_next_look(
+    db: Engine, stage: Stage, settings: Settings
+) -> None:
+    market_id = stage.create(1)
+    stage.open(market_id)
+    trades = [stage.buy(market_id, user) for user in range(3)]
+    stage.step()
+    tell(db, *trades)
+    client = RpcClient(stage.chain.rpc_url, 5.0, attempts=1, calls_per_second=0.01, burst=2)
+    first = hints.read_due(db, client, settings, seconds=5)
+    assert (first.read, first.later) == (2, 1)
+    assert sorted(told(db).values()) == [("read", 1), ("read", 1), ("waiting", 0)]
+    assert hints.read_due(db, stage.rpc, settings, seconds=5).read == 1
+
+
 def test_a_look_is_bounded_in_number_and_time(db: Engine, stage: Stage, settings: Settings) -> None:
     dice = random.Random(4)
     names = [dice.randbytes(64) for _ in range(30)]

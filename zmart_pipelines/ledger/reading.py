@@ -10,7 +10,13 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.rpc import RpcClient, RpcError, RpcUnavailable, SignatureInfo
+from zmart_pipelines.chain.rpc import (
+    RateLimited,
+    RpcClient,
+    RpcError,
+    RpcUnavailable,
+    SignatureInfo,
+)
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 
 Level = Literal["confirmed", "finalized"]
@@ -142,7 +148,8 @@ def fetch(
 ) -> Iterator[RawTransaction | Unread | None]:
     """Read transactions, given as (signature, slot, index in block); answers in that order.
 
-    :param seconds: stop reading when so much time has passed; the rest is answered None.
+    :param seconds: stop reading when so much time has passed; the rest is answered None, and
+        so is what a limit of the node keeps from being asked now.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
 
@@ -151,7 +158,13 @@ def fetch(
     ) -> RawTransaction | Unread | None:
         if deadline is not None and time.monotonic() > deadline:
             return None
-        return _fetch(rpc, program, item, commitment)
+        try:
+            return _fetch(rpc, program, item, commitment)
+        except RateLimited:
+            if deadline is None:
+                raise
+            # What was read is worth keeping; the caller looks again soon.
+            return None
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch") as pool:
         yield from pool.map(read, wanted)
