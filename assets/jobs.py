@@ -36,6 +36,7 @@ _PROOFS = dg.AssetSelection.checks(
     dg.AssetCheckKey(dg.AssetKey(["chain", "coverage"]), "no_hole"),
     dg.AssetCheckKey(dg.AssetKey(["chain", "coverage"]), "nothing_stopped"),
     dg.AssetCheckKey(dg.AssetKey(["chain", "event_ledger"]), "no_old_quarantine"),
+    dg.AssetCheckKey(dg.AssetKey(["chain", "event_ledger"]), "keeps_up"),
 )
 
 read_finalized_window = dg.define_asset_job(

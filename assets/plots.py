@@ -101,7 +101,7 @@ def _legend(axes: Axes, columns: int = 1) -> None:
 def prices(markets: Mapping[str, Series], volume: Series, seconds: int) -> dg.MetadataValue:
     """Prices of YES of some markets, as steps, and the volume of all of them beneath.
 
-    :param markets: by question; prices from 0 to 1.
+    :param markets: by question, at least one; prices from 0 to 1, at least one of each.
     :param volume: in SOL, of intervals of ``seconds`` that begin at the moments.
     """
     above, below = _figure(2, 3.6, (3, 1))
@@ -110,7 +110,10 @@ def prices(markets: Mapping[str, Series], volume: Series, seconds: int) -> dg.Me
         above.step(_moments(points), values, where="post", color=colour, label=_short(name))
         above.plot(_moments(points)[-1:], values[-1:], "o", color=colour, markersize=4)
     above.axhline(50, color="#8a94a6", linewidth=0.8, linestyle=":")
-    above.set_ylim(0, 100)
+    seen = [100 * value for points in markets.values() for _, value in points]
+    # At least ten points high, so that a small movement is neither lost nor blown up.
+    middle, half = (min(seen) + max(seen)) / 2, max(5.0, 0.6 * (max(seen) - min(seen)))
+    above.set_ylim(max(0.0, middle - half), min(100.0, middle + half))
     above.set_ylabel("YES, %")
     above.legend(loc="best", fontsize=8)
     # One outline for all intervals, down to nothing where there is none.

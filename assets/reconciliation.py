@@ -24,11 +24,16 @@ from zmart_pipelines.ledger.repair import Reading, Repair, repair, wanted
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
 from zmart_pipelines.store.queries.markets import questions
+from zmart_pipelines.store.queries.observations import latencies
 from zmart_pipelines.store.tables import reconciliation as tables
 from zmart_pipelines.store.tables.ops import differences
 
 # What the picture shows.
 _HISTORY = timedelta(hours=24)
+HOUR = 3600
+_MINUTE = 60
+# Seconds from a block to its rows, by webhook or confirmed poll: in the median of an hour.
+LATENESS_LIMIT = 10.0
 _CLASSES = ("drift", "missing_event", "decode_error", "in_motion", "lag")
 _REMEDIES = {
     "missing_event": "a transaction is not in the ledger; it is looked for and read now",
@@ -144,6 +149,7 @@ def reconciliation_report(
         names = questions(conn, [drift.difference.market_id for drift in report.differences])
         past = history.history(conn, _HISTORY)
         ended = history.ended(conn)
+        late = latencies(conn, seconds=HOUR, piece=_MINUTE)
     picture = plots.lines(
         "Fields that differed, by class",
         _by_class(past),
@@ -151,12 +157,25 @@ def reconciliation_report(
         "Differences of the last day by class",
         whole=True,
     )
+    lateness = plots.lines(
+        "From block to row, by webhook or confirmed poll",
+        {
+            "median": [(one.begins, one.median) for one in late],
+            "latest": [(one.begins, one.worst) for one in late],
+        },
+        "seconds",
+        "Seconds from block to row in the last hour",
+        limit=LATENESS_LIMIT,
+    )
     return dg.MaterializeResult(
         asset_key=["reconciliation", "report"],
         metadata={
             "dagster/row_count": len(report.differences),
             "report": dg.MetadataValue.md(summary(report, names)),
             "last day": picture,
+            "lateness of the last hour": lateness
+            if late
+            else dg.MetadataValue.text("nothing came by webhook or poll"),
             "markets": report.markets,
             "positions": report.positions,
             "serious": len(report.serious),

@@ -67,7 +67,7 @@ SPOILT = [
                 " extract(epoch FROM now()) - 15, true, '[]', false, '[]', 'reported', 1)"
             )
         ],
-        ["UPDATE chain.transactions SET commitment = 'orphaned' WHERE slot = 9"],
+        ["UPDATE chain.transactions SET commitment = 'orphaned' WHERE fee IS NULL AND sources = 1"],
     ),
     (
         "market/state:equals_accounts",

@@ -131,6 +131,7 @@ def test_all_checks_run_every_ten_minutes_and_the_cheap_ones_with_their_table() 
         "no_hole",
         "no_old_quarantine",
         "nothing_stopped",
+        "keeps_up",
     }
 
 

@@ -48,10 +48,12 @@ def test_what_is_drawn_is_what_was_given() -> None:
     """A line at the top and one at the bottom, told apart by where their colour is."""
 
     def height_of(value: float) -> float:
-        made = plots.prices({"q": [(START, value), (START + 600, value)]}, LONG[:1], 60)
+        whole = {"0": [(START, 0.0)], "1": [(START, 1.0)], "2": [(START, 0.5)]}
+        line = [(START, value), (START + 600, value)]
+        made = plots.prices({"q": line, **whole}, LONG[:1], 60)
         pixels = np.asarray(Image.open(BytesIO(picture(made))).convert("RGB")).astype(int)
         colour = [int(plots.COLOURS[0][place : place + 2], 16) for place in (1, 3, 5)]
-        like = (abs(pixels[:, 400:] - colour).sum(axis=2) < 30).any(axis=1)
+        like = (abs(pixels[:, 700:] - colour).sum(axis=2) < 30).any(axis=1)
         rows = np.flatnonzero(like)
         return float(rows.mean() / len(pixels))
 
