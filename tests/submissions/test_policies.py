@@ -108,6 +108,22 @@ def test_proposal_threshold(votes_for: int, votes_against: int, expected: str | 
         assert decision.until == CREATED + 86_400
 
 
+def test_weights_do_not_stand_in_for_wallets() -> None:
+    """The least number is of ballots, the share is of votes."""
+    heavy = Count(700, 300, ballots=9)
+    assert decide(proposed(), CONFIG, CREATED, heavy, RULES) == Wait(
+        "9 of 10 ballots", until=CREATED + 86_400
+    )
+    enough = Count(700, 300, ballots=10)
+    assert decide(proposed(), CONFIG, CREATED, enough, RULES) == Aggregate()
+    disputed, late = market(MarketState.DISPUTED), DISPUTED_AT + PERIOD + 2
+    two = Rules(min_dispute_votes=2)
+    alone = decide(disputed, CONFIG, late, Count(10**9, 0, ballots=1), two)
+    assert topic(alone) == "dispute_short_of_ballots"
+    both = Count(10**9, 1, ballots=2)
+    assert decide(disputed, CONFIG, late, both, two) == Finalize(disputed=True)
+
+
 def test_more_ballots_than_the_chain_can_hold() -> None:
     too_many = Count(2**32 - 1, 1)
     assert topic(decide(proposed(), CONFIG, CREATED, too_many, RULES)) == "too_many_ballots"

@@ -14,6 +14,7 @@ from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.chain.signer import KeypairSigner
 from zmart_pipelines.ipfs.canonical import parse_canonical
+from zmart_pipelines.ipfs.cid import MAX_BLOCK
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.community import market_drafts
@@ -27,7 +28,6 @@ from zmart_pipelines.submissions.resolutions import (
 )
 from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import Signers
-from zmart_pipelines.voting.bundle import MAX_BLOCK
 
 WHY = "The index stood at 201.37 at 12:00 UTC."
 

@@ -82,6 +82,10 @@ def test_anybody_can_recount_what_was_submitted(system: RunningSystem) -> None:
         answer = system.run("verify-tally", cid)
         assert answer.returncode == 0, answer.stdout + answer.stderr
         assert "every proof holds" in answer.stdout
+    gateway = f"http://127.0.0.1:{system.environment['API_PORT']}/ipfs"
+    for (market,) in system.query("SELECT encode(market_id, 'hex') FROM market.markets"):
+        answer = system.run("verify-tally", market, "--gateway", gateway)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
     assert system.run("verify-tally", "QmNotThere").returncode == 2
 
 

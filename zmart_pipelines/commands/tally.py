@@ -140,6 +140,8 @@ def _cid(target: str | None, roots: list[str], reader: ChainReader, kind: Any) -
         return roots[0]
     if is_cid_v0(target):
         return target
+    if target.startswith("Qm"):
+        raise PinNotFound(f"{target[:64]!r} is no CIDv0, which has 46 characters")
     market = read_named(reader.rpc, reader.program, target, "confirmed")
     if kind is None:
         kind = "dispute" if market.dispute_total_votes else "proposal"

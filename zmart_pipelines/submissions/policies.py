@@ -186,7 +186,8 @@ def _proposed(
         return Alert(
             "approval_needs_admin",
             "medium",
-            "the proposal's counts are on chain; the admin must sign approve_proposal",
+            "the proposal's counts are on chain; the admin must sign approve_proposal, which zmart"
+            " admin prepare approve makes anew",
         )
     if not count.frozen:
         shortfall = _shortfall(count, rules.min_proposal_votes, threshold)
