@@ -91,7 +91,7 @@ def take(conn: Connection, readings: Sequence[Reading], door: Door) -> IngestRes
     if events is None:
         return None
     with pipelined(conn) as send:
-        known = _look(send, readings, events, door.program)
+        known = _look(send, readings, events)
         if known is None:
             return None
         ids = {market.address: market_id for market_id, market in known.markets.items()}
@@ -134,9 +134,7 @@ def _created(events: Iterable[PlacedEvent]) -> dict[bytes, bytes]:
     }
 
 
-def _look(
-    send: Send, readings: Sequence[Reading], events: Sequence[PlacedEvent], program: Pubkey
-) -> _Known | None:
+def _look(send: Send, readings: Sequence[Reading], events: Sequence[PlacedEvent]) -> _Known | None:
     """Lock the markets and read what is known of them; None where it is not the common case."""
     addresses = {event.address for event in events}
     signatures = keys([reading.signature for reading in readings])
