@@ -80,14 +80,14 @@ class Measured(msgspec.Struct):
 class Load:
     """One market under trades, with readers and watchers."""
 
-    def __init__(self, system: RunningSystem, rate: float, readers: int) -> None:
+    def __init__(self, system: RunningSystem, rate: float, readers: int, page: int) -> None:
         self._system = system
         self._rate = rate
         self._readers = readers
         self._node = f"127.0.0.1:{int(system.environment['LOCALNET_PORT'])}"
         self._sockets = f"127.0.0.1:{int(system.environment['LOCALNET_PORT']) + 1}"
         self._traders = Traders(f"http://{self._node}", system.state / "localnet")
-        self._trades = f"/api/markets/{MARKET}/trades?limit=100"
+        self._trades = f"/api/markets/{MARKET}/trades?limit={page}"
         self.measured = Measured()
         self._ended = False
         self._all_shown = asyncio.Event()
@@ -217,7 +217,8 @@ def main(seconds: float, rate: float, readers: int, no_webhook: bool, as_json: b
     system = RunningSystem("--no-demo", *(["--no-webhook"] if no_webhook else []))
     try:
         system.start()
-        load = Load(system, rate, readers)
+        # A look of the poll brings the trades of five seconds at once.
+        load = Load(system, rate, readers, 200 if no_webhook else 50)
         measured = uvloop.run(load.run(seconds, patience=30 if no_webhook else 10))
     finally:
         system.discard()
