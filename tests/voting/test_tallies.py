@@ -179,7 +179,8 @@ def test_due_by_ballots_and_threshold(api: Engine, ingest: Engine, pipelines: En
     configure(ingest, 7000)
     with pipelines.connect() as conn:
         assert [tally.market_id for tally in looking.due(conn, settings)] == [passed]
-        assert {t.market_id: t.total for t in tallies.open_tallies(conn, "proposal")} == {
+        found = tallies.current_of(conn, [passed, short, below], "proposal")
+        assert {market: tally.total for market, tally in found.items()} == {
             passed: 10,
             short: 9,
             below: 11,

@@ -81,26 +81,6 @@ ORDER BY t.market_id
 """  # noqa: S608
 ).bindparams(bindparam("market_ids", type_=ARRAY(LargeBinary)), _KIND)
 
-# Markets in a state with an open vote of a kind, by ballots or by votes on chain.
-OPEN: Final = text(
-    f"""
-SELECT {_TALLY}
-FROM (
-    SELECT {_COLUMNS} FROM voting.tallies WHERE status = 'open' AND kind = :kind
-    UNION ALL
-    SELECT DISTINCT v.market_id, v.kind, {_NONE_YET}
-    FROM market.chain_votes AS v
-    WHERE v.kind = :kind AND NOT EXISTS (
-        SELECT FROM voting.tallies
-        WHERE tallies.market_id = v.market_id AND tallies.kind = v.kind
-    )
-) AS t
-JOIN market.markets AS m ON m.market_id = t.market_id AND m.state = :state
-CROSS JOIN LATERAL ({_ADDED}) AS added
-ORDER BY t.market_id
-"""  # noqa: S608
-).bindparams(_KIND, bindparam("state", type_=Integer))
-
 # All open votes become news, for a look by other rules than the last.
 MARK_OPEN: Final = text(
     """

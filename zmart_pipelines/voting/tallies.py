@@ -15,7 +15,6 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import voting as tables
 from zmart_pipelines.voting import news, statements
 from zmart_pipelines.voting.ballot import Kind
-from zmart_pipelines.voting.casting import VOTING_STATE
 
 Status = Literal["open", "frozen", "reopened"]
 
@@ -102,12 +101,6 @@ def current_of(conn: Connection, market_ids: Sequence[bytes], kind: Kind) -> dic
         statements.CURRENT, {"market_ids": list(set(market_ids)), "kind": kind}
     ).all()
     return {row.market_id: tally_of(row) for row in rows}
-
-
-def open_tallies(conn: Connection, kind: Kind) -> list[Tally]:
-    """Every open tally with votes, of markets whose projected state takes them."""
-    rows = conn.execute(statements.OPEN, {"kind": kind, "state": int(VOTING_STATE[kind])}).all()
-    return [tally_of(row) for row in rows]
 
 
 def weight_unit(settings: Settings, kind: Kind) -> int | None:
