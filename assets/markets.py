@@ -20,7 +20,7 @@ from zmart_pipelines.store.queries import markets, trades
 from zmart_pipelines.store.queries.observations import row_counts
 from zmart_pipelines.store.tables import market as tables
 
-_SPECS = [
+SPECS = [
     asset_spec(
         "market/state",
         table=tables.markets,
@@ -61,7 +61,7 @@ class Refold(dg.Config):
     )
 
 
-@dg.multi_asset(name="market_projection", specs=_SPECS, can_subset=True)
+@dg.multi_asset(name="market_projection", specs=SPECS, can_subset=True)
 def market_projection(
     context: dg.AssetExecutionContext, config: Refold, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
@@ -69,7 +69,7 @@ def market_projection(
     chosen = [bytes.fromhex(market) for market in config.markets] or None
     report = rebuild(backend.engine(Role.INGEST), backend.settings.program, chosen)
     with backend.engine(Role.READ).connect() as conn:
-        counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in _SPECS))
+        counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in SPECS))
         states = {
             MarketState(state).name: number
             for state, number in markets.counts_by_state(conn).items()
@@ -100,7 +100,7 @@ def market_projection(
             "signatures": metadata.links(backend.settings, [one.signature for one in latest]),
         },
     }
-    for spec in _SPECS:
+    for spec in SPECS:
         if spec.key not in context.selected_asset_keys:
             continue
         yield dg.MaterializeResult(

@@ -110,11 +110,16 @@ def asset_spec(
     )
 
 
+def inputs_of(spec: dg.AssetSpec) -> list[str]:
+    """The keys of the assets that it is made from."""
+    return [dep.asset_key.to_user_string() for dep in spec.deps]
+
+
 def version_tags(version: str, inputs: Mapping[str, str]) -> dict[str, str]:
-    """Tags by which a report of rows that no run wrote says what it was made from.
+    """Tags by which a materialization says what it was made from.
 
     Without them Dagster compares times, and shows tables as out of date each time their
-    source was merely read again.
+    source was merely read again, or reported after it was read.
 
     :param inputs: versions of the assets it was made from, by key.
     """

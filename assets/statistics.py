@@ -16,15 +16,15 @@ from sqlalchemy import Connection
 
 from assets import metadata
 from assets.resources import BackendResource
-from assets.spec import asset_spec
+from assets.spec import asset_spec, inputs_of, version_tags
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, statistics
 from zmart_pipelines.store.queries.markets import questions
-from zmart_pipelines.store.queries.observations import row_counts
+from zmart_pipelines.store.queries.observations import ledger_version, row_counts
 from zmart_pipelines.store.tables import statistics as tables
 
-_SPECS = [
+SPECS = [
     asset_spec(
         "market/candles",
         table=tables.candles,
@@ -65,7 +65,7 @@ class Refresh(dg.Config):
     everything: bool = Field(default=False, description="All markets, not only those that changed.")
 
 
-@dg.multi_asset(name="market_figures", specs=_SPECS)
+@dg.multi_asset(name="market_figures", specs=SPECS)
 def market_figures(
     config: Refresh, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
@@ -73,9 +73,11 @@ def market_figures(
     # Here, because pandas takes a second that other runs need not pay.
     from zmart_pipelines.statistics.refresh import refresh
 
+    with backend.engine(Role.READ).connect() as conn:
+        ledger = ledger_version(conn)
     report = refresh(backend.engine(Role.PIPELINES), everything=config.everything)
     with backend.engine(Role.READ).connect() as conn:
-        counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in _SPECS))
+        counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in SPECS))
         busiest = candles.busiest(conn, limit=metadata.PREVIEW_ROWS)
         invested = candles.most_invested(conn, limit=metadata.PREVIEW_ROWS)
         drawn = candles.of_market(conn, busiest[0].market_id, "5m") if busiest else []
@@ -119,10 +121,12 @@ def market_figures(
             ),
         },
     }
-    for spec in _SPECS:
+    for spec in SPECS:
         name = spec.metadata["dagster/table_name"]
         yield dg.MaterializeResult(
             asset_key=spec.key,
+            # The rows that were read are at least of this version, whatever was reported of them.
+            tags=version_tags(ledger, dict.fromkeys(inputs_of(spec), ledger)),
             metadata={
                 "dagster/row_count": counts[name],
                 "markets touched": report.markets,

@@ -16,10 +16,10 @@ import dagster as dg
 import msgspec
 from sqlalchemy import Connection
 
-from assets import metadata
+from assets import markets, metadata, statistics
 from assets.resources import BackendResource
 from assets.sensors.ticks import INTERVAL, Tick, patient
-from assets.spec import version_tags
+from assets.spec import inputs_of, version_tags
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, observations
@@ -32,13 +32,6 @@ _LEDGER = "chain/event_ledger"
 TRADES = {"SharesBought", "SharesSold"}
 CLAIMS = {"WinningsClaimed"}
 
-# The tables that move with the ledger, in one transaction with it.
-_FOLDED = ("market/state", "market/trades", "market/positions", "market/claims")
-_COMPUTED = {
-    "market/candles": ["market/trades"],
-    "market/market_statistics": ["market/state", "market/trades"],
-    "market/wallet_statistics": ["market/positions", "market/state", "market/trades"],
-}
 # Seconds without news after which the tables are reported as still right, and seconds within
 # which somebody must have looked at the chain for that.
 STILL = 300.0
@@ -127,13 +120,11 @@ def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
     standing = observations.standing(conn)
     if standing is None or standing.age > LOOKED_AT:
         return
-    inputs = {key: [_LEDGER] for key in _FOLDED}
-    if not candles.due(conn, chain_now(conn)):
-        inputs |= _COMPUTED
-    for key, sources in inputs.items():
+    computed = [] if candles.due(conn, chain_now(conn)) else statistics.SPECS
+    for spec in (*markets.SPECS, *computed):
         yield dg.AssetMaterialization(
-            asset_key=key.split("/"),
-            tags=version_tags(standing.ledger, dict.fromkeys(sources, standing.ledger)),
+            asset_key=spec.key,
+            tags=version_tags(standing.ledger, dict.fromkeys(inputs_of(spec), standing.ledger)),
             metadata={
                 "reported by": "observer_sensor",
                 "new rows": 0,

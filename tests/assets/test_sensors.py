@@ -163,12 +163,11 @@ def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
 ) -> None:
     """What the UI marks as unsynced, after a report of the observer and a window run."""
     definitions = build_defs(resource_overrides={"backend": backend})
-    market = dg.AssetKey(["market", "state"])
 
-    def status() -> StaleStatus:
+    def status(name: str = "state") -> StaleStatus:
         graph = definitions.resolve_asset_graph()
-        loading = LoadingContextForTest(instance)
-        return CachingStaleStatusResolver(instance, graph, loading).get_status(market)
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        return resolver.get_status(dg.AssetKey(["market", name]))
 
     def report() -> None:
         for event in events(tick("observer_sensor", backend, instance)).values():
@@ -190,6 +189,12 @@ def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
     assert status() is StaleStatus.STALE, "the ledger has events that nobody reported yet"
     report()
     assert status() is StaleStatus.FRESH
+    # Statistics read rows that are reported only after them.
+    life.propose()
+    tick("poll_sensor", backend, instance)
+    definitions.resolve_job_def("refresh_statistics").execute_in_process(instance=instance)
+    report()
+    assert status("market_statistics") is StaleStatus.FRESH
 
 
 def test_trades_and_claims_are_told_apart(
