@@ -119,6 +119,29 @@ def test_the_same_body_ten_times_is_one_history(db: Engine, chain: Recorder) -> 
     assert [one.new_transactions for one in results] == [60, *[0] * 9]
 
 
+def test_of_deliveries_ingested_together_the_first_word_counts(db: Engine, chain: Recorder) -> None:
+    """As if they had come one by one: a webhook does not contradict a webhook."""
+    told = chain.told[:40]
+    moved = msgspec.structs.replace(told[-1], slot=told[-1].slot + 1)
+    first = receive(db, body(told), 40)
+    second = receive(db, body([moved, chain.told[40]]), 2)
+    parts = [
+        deliveries.Part(first, told, last=True),
+        deliveries.Part(second, [moved, chain.told[40]], last=True),
+    ]
+    result, events = deliveries.ingest_parts(db, parts, program=PROGRAM)
+    assert result.new_transactions == 41
+    assert sum(events.values()) == result.new_events
+    assert events[second] < events[first]
+    table = tables.transactions
+    with db.connect() as conn:
+        rows = conn.execute(select(table.c.signature, table.c.slot, table.c.delivery_id)).all()
+    found = {row.signature: (row.slot, row.delivery_id) for row in rows}
+    assert found[moved.signature] == (told[-1].slot, first)
+    assert found[chain.told[40].signature][1] == second
+    assert [status(db, one)[0] for one in (first, second)] == ["ingested", "ingested"]
+
+
 def test_what_cannot_be_read_is_marked_and_given_up_at_last(db: Engine) -> None:
     delivery = receive(db, b'[{"slot": -1}]', 1)
     processed = deliveries.process(db, delivery, program=PROGRAM)
