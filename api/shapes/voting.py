@@ -12,8 +12,9 @@ from zmart_pipelines.voting.casting import StoredBallot
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
-    """One wallet's vote. ``source`` is 'wallet' for a signed ballot, 'chain' for a
-    VoteRecord; ``tx_signature`` is set for the latter, ``signature`` is the proof of either.
+    """One wallet's vote, which counts ``weight``. ``source`` is 'wallet' for a signed ballot,
+    'chain' for a VoteRecord; ``tx_signature`` is set for the latter, ``signature`` is the proof
+    of either.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
     vote_type: str
     vote: bool
     choice: str
+    weight: int
     round: int
     source: str
     signature: str
@@ -42,6 +44,7 @@ def vote(row: votes.Vote) -> Vote:
         vote_type=row.kind,
         vote=row.choice,
         choice=choice_word(row.kind, row.choice),
+        weight=row.weight,
         round=row.round,
         source=row.source,
         signature=signature,
@@ -58,7 +61,7 @@ def choice_word(kind: str, choice: bool) -> str:
 
 
 class Ballot(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored ballot with its proof."""
+    """A stored ballot with its proof, which counts ``weight``."""
 
     id: int
     market_id: str
@@ -66,6 +69,7 @@ class Ballot(msgspec.Struct, frozen=True, kw_only=True):
     vote_type: str
     vote: bool
     choice: str
+    weight: int
     round: int
     scheme: str
     message: str
@@ -84,6 +88,7 @@ def ballot(row: StoredBallot) -> Ballot:
         vote_type=row.kind,
         vote=row.choice,
         choice=choice_word(row.kind, row.choice),
+        weight=row.weight,
         round=row.round,
         scheme=row.scheme,
         message=row.message,

@@ -39,6 +39,7 @@ effective_ballots = Table(
     Column("wallet", LargeBinary),
     Column("source", Text),
     Column("choice", Boolean),
+    Column("weight", BigInteger),
     Column("signature", LargeBinary),
     Column("voted_at", TIME),
     Column("ballot_id", BigInteger),
@@ -55,6 +56,7 @@ class Vote(msgspec.Struct, frozen=True):
     :ivar source: 'chain' for a VoteRecord (``signature`` is its transaction), 'wallet' for
         a signed ballot (``signature`` is the wallet's, ``ballot_id`` names the row).
     :ivar choice: like, or agreement with the dispute, when true.
+    :ivar weight: votes that it counts; 1 but in a dispute that is weighed.
     """
 
     market_id: bytes
@@ -63,13 +65,14 @@ class Vote(msgspec.Struct, frozen=True):
     wallet: bytes
     source: str
     choice: bool
+    weight: int
     signature: bytes
     voted_at: datetime
     ballot_id: int | None
 
 
 class VoteCounts(msgspec.Struct, frozen=True):
-    """The effective votes of a market and kind in its latest round.
+    """The effective votes of a market and kind in its latest round, by their weights.
 
     :ivar status: the tally's: 'open', 'frozen' or 'reopened'; None before the first vote.
     """
