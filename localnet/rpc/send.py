@@ -62,7 +62,9 @@ def send_transaction(params: Params) -> Any:
     level = options.preflight_commitment or Commitment.FINALIZED
     view = None
     faults = params.node.faults
-    dropped = bool(faults.armed) and faults.take({Kind.DROPPED_SEND}) is not None
+    dropped = bool(faults.armed) and (
+        faults.take({Kind.DROPPED_SEND}, ["sendTransaction"]) is not None
+    )
     if not options.skip_preflight:
         view = params.view(Options(commitment=level, min_context_slot=options.min_context_slot))
         if not signed:

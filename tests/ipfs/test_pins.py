@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.ipfs.pinata import PinataPinStore
-from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound, pin_store
+from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound
+from zmart_pipelines.ipfs.stores import pin_store
 from zmart_pipelines.settings import Settings
 
 TOKEN = "token-that-must-not-leak"

@@ -95,7 +95,7 @@ def test_lost_answer_was_executed(localnet: Localnet, client: httpx.Client) -> N
 def test_dropped_send_is_answered_and_never_lands(localnet: Localnet) -> None:
     wallet, to = funded(localnet), Keypair().pubkey()
     tx = signed([pay(wallet, to, SOL)], wallet, blockhash(localnet))
-    localnet.control.command("fault", kind="dropped-send")
+    localnet.control.command("fault", kind="dropped-send", methods=["sendTransaction"])
     assert send(localnet, tx)["result"] == str(tx.signatures[0])
     localnet.control.advance(slots=3)
     assert status(localnet, str(tx.signatures[0]), history=True) is None

@@ -2,13 +2,8 @@
 
 from zmart_pipelines.ipfs.canonical import NotCanonical, canonical_bytes, parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0, is_cid_v0
-from zmart_pipelines.ipfs.pins import (
-    LocalPinStore,
-    PinError,
-    PinNotFound,
-    PinStore,
-    pin_store,
-)
+from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound, PinStore
+from zmart_pipelines.ipfs.stores import pin_store
 
 __all__ = [
     "MAX_BLOCK",

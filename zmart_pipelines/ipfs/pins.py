@@ -1,4 +1,4 @@
-"""Where pinned bytes live: a folder of this machine, or Pinata.
+"""Where pinned bytes live: what any store does, and a folder of this machine.
 
 Every store computes the CID itself before it stores and checks it again when it reads, so
 a pin is idempotent and wrong bytes never pass for right ones.
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from zmart_pipelines.ipfs.cid import cid_v0, is_cid_v0
-from zmart_pipelines.settings import Settings
 
 
 class PinError(Exception):
@@ -84,14 +83,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def pin_store(settings: Settings) -> PinStore:
-    """The store that the settings name: Pinata when a token is set, else the local folder."""
-    local = LocalPinStore(settings.zmart_state / "ipfs")
-    if settings.pinata_jwt is None:
-        return local
-    # Imported when used: requests would cost every process's start.
-    from zmart_pipelines.ipfs.pinata import PinataPinStore
-
-    return PinataPinStore(settings.pinata_jwt, local)

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine
 from zmart_pipelines.chain.build import unsigned_transaction
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import At
-from zmart_pipelines.ipfs.pins import PinError, PinStore, pin_store
+from zmart_pipelines.ipfs.pins import PinError, PinStore
+from zmart_pipelines.ipfs.stores import pin_store
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings

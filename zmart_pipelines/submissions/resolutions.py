@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.ipfs.canonical import canonical_bytes
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
-from zmart_pipelines.ipfs.pins import PinStore, pin_store
+from zmart_pipelines.ipfs.pins import PinStore
+from zmart_pipelines.ipfs.stores import pin_store
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import candidates, intents, policies
 from zmart_pipelines.submissions.intents import Intent

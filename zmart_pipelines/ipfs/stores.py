@@ -1,0 +1,17 @@
+"""Which store pins: Pinata when a token is set, else the local folder."""
+
+from __future__ import annotations
+
+from zmart_pipelines.ipfs.pins import LocalPinStore, PinStore
+from zmart_pipelines.settings import Settings
+
+
+def pin_store(settings: Settings) -> PinStore:
+    """The store that the settings name."""
+    local = LocalPinStore(settings.zmart_state / "ipfs")
+    if settings.pinata_jwt is None:
+        return local
+    # Imported when used: requests would cost every process's start.
+    from zmart_pipelines.ipfs.pinata import PinataPinStore
+
+    return PinataPinStore(settings.pinata_jwt, local)
