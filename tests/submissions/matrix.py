@@ -28,6 +28,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.calls import decode_instruction
 from zmart_pipelines.store.tables.ops import alerts, attempts, intents
 from zmart_pipelines.submissions import intents as intent_rows
+from zmart_pipelines.submissions.lease import STALL_SECONDS
 from zmart_pipelines.submissions.states import Action
 
 # lands: what was sent stays. is lost: it never lands, or all that is not final is forked away,
@@ -59,10 +60,12 @@ class Matrix:
             faults = self._once(point, fate, send_first=send_first)
             if faults is not None:
                 return faults
-        return ["the submitter lost its lease each time"]
+        return ["the submitter lost its lease, or the database, each time"]
 
     def _once(self, point: Point, fate: Fate, *, send_first: bool) -> list[str] | None:
-        """None where the machine was so busy that the submitter lost its lease before."""
+        """None where the machine was so busy that the submitter lost its lease before, or the
+        database its patience.
+        """
         market = next(self.markets)
         intent = self.plan(market)
         self._control.command("hold-finality")
@@ -88,7 +91,7 @@ class Matrix:
         faults += self.faults(market, intent)
         if first.killed:
             return faults + self._untrue(intent, first, point, fate, send_first=send_first)
-        if first.report is None or not (first.report.refused or "").startswith("the lease"):
+        if first.report is not None and not (first.report.refused or "").startswith("the lease"):
             faults.append(f"the submitter never came to {point}: {first.passed} {first.report}")
         return faults or None
 
@@ -148,8 +151,6 @@ class Matrix:
             try:
                 if not wait_until(submitter.over, PATIENCE, tick):
                     return [f"a run hangs: {submitter.passed}"]
-                if submitter.report is None:
-                    return ["a run died by itself"]
             finally:
                 submitter.close()
             if self.status(intent) not in ("planned", "live"):
@@ -248,6 +249,7 @@ class Matrix:
         point: Point | None,
         *,
         fate: signal.Signals = signal.SIGKILL,
+        stall: float = STALL_SECONDS,
         send_first: bool = False,
     ) -> Orders:
         return Orders(
@@ -256,6 +258,7 @@ class Matrix:
             state=self.world.chain.state,
             point=point,
             fate=fate,
+            stall=stall,
             send_first=send_first,
         )
 

@@ -23,7 +23,8 @@ from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
-from zmart_pipelines.submissions import lease, machine, shell, signing
+from zmart_pipelines.submissions import lease as leases
+from zmart_pipelines.submissions import machine, shell, signing
 from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import load_signers
 from zmart_pipelines.submissions.states import ACTIONS, Action
@@ -65,6 +66,7 @@ class Orders:
     send_first: bool = False
     seconds: float = 20.0
     lease: float = 1.0
+    stall: float = leases.STALL_SECONDS
     actions: tuple[Action, ...] = ACTIONS
 
 
@@ -210,7 +212,7 @@ def _run(orders: Orders, pipe: Pipe) -> None:
     machine.POLL_SECONDS = 0.02
     machine.RESEND_SECONDS = 0.1
     machine.FIRST_PAUSE = 0.05
-    lease.STALL_SECONDS = 0.5
+    leases.STALL_SECONDS = orders.stall
     settings = Settings(
         solana_rpc_url=orders.rpc_url,
         admin_keypair=orders.state / "keys" / "admin.json",

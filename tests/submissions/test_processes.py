@@ -31,7 +31,7 @@ def test_a_stopped_and_resumed_submitter_changes_nothing_more(world: World, data
     for point in STALLED:
         market = next(matrix.markets)
         intent = matrix.plan(market)
-        zombie = Submitter(matrix.orders(point, fate=signal.SIGSTOP))
+        zombie = Submitter(matrix.orders(point, fate=signal.SIGSTOP, stall=1.5))
         try:
             assert matrix.ticking_until(zombie.stopped), point
             assert matrix.recover(intent) == [], point
