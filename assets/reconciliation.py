@@ -20,7 +20,7 @@ from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.ledger.backfill import budgeted
 from zmart_pipelines.ledger.poll import read_finalized_window
 from zmart_pipelines.ledger.reconcile import Drift, ReconciliationReport, compare
-from zmart_pipelines.ledger.repair import Reading, Repair, repair, wanted
+from zmart_pipelines.ledger.repair import Reading, Repair, due, repair
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
 from zmart_pipelines.store.queries.markets import questions
@@ -236,7 +236,11 @@ def reconciliation_repairs(
     """Read again what differs. A market that cannot be read does not hold up the others; its
     difference stays, and so does the failing check."""
     named: dict[bytes, Reading] = {bytes.fromhex(one): config.reading for one in config.markets}
-    chosen = named or wanted(comparisons(backend, context.run.run_id)[-1])
+    chosen = named
+    if not named:
+        report = comparisons(backend, context.run.run_id)[-1]
+        with backend.engine(Role.READ).connect() as conn:
+            chosen = due(conn, report)
     done: list[Repair] = []
     errors: list[str] = []
     with budgeted(backend.settings, backend.guard) as rpc:

@@ -14,7 +14,7 @@ from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
 from zmart_pipelines.ledger.poll import read_finalized_window
 from zmart_pipelines.ledger.reconcile import compare
-from zmart_pipelines.ledger.repair import repair, wanted
+from zmart_pipelines.ledger.repair import due, repair, wanted
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries import reconciliation as history
@@ -83,11 +83,21 @@ def test_what_reading_does_not_mend_becomes_drift_and_all_is_read(
     owner = engine(Role.OWNER, database)
     with owner.begin() as conn:
         conn.execute(text("UPDATE market.markets SET total_volume = total_volume + 1"))
-    owner.dispose()
     reader = ChainReader(stage.rpc, PROGRAM)
     assert wanted(compare(db, reader)) == {market_id: "missing"}
-    assert wanted(compare(db, reader)) == {market_id: "everything"}
+    report = compare(db, reader)
+    assert wanted(report) == {market_id: "everything"}
+    with db.connect() as conn:
+        assert due(conn, report) == {market_id: "everything"}
     done = repair(db, stage.rpc, settings, market_id, "everything")
     assert (done.read, done.listed, done.new_transactions, done.contradicted) == (5, 5, 0, 0)
     assert done.refolded, "the ledger was right, its projection was not"
     agrees(db, stage)
+    # Had it been in vain, it would not be done again and again.
+    with db.connect() as conn:
+        assert due(conn, report) == {}
+    with owner.begin() as conn:
+        conn.execute(text("UPDATE ops.repairs SET repaired_at = now() - interval '7 hours'"))
+    owner.dispose()
+    with db.connect() as conn:
+        assert due(conn, report) == {market_id: "everything"}

@@ -6,12 +6,13 @@ market is folded anew from the ledger. If it still differs then, the next compar
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import islice
 from typing import Final, Literal
 
 import msgspec
 from solders.pubkey import Pubkey
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import RawTransaction
@@ -32,6 +33,8 @@ Reading = Literal["missing", "everything"]
 
 # Markets of one repair: where more differ, something is wrong that reading does not mend.
 MOST_MARKETS: Final = 20
+# Until a market that was read whole in vain is read whole again.
+PAUSE: Final = timedelta(hours=6)
 
 
 class Repair(msgspec.Struct, frozen=True):
@@ -62,6 +65,21 @@ def wanted(report: ReconciliationReport) -> dict[bytes, Reading]:
         elif drift.class_ == "missing_event":
             found.setdefault(drift.difference.market_id, "missing")
     return dict(islice(found.items(), MOST_MARKETS))
+
+
+def due(conn: Connection, report: ReconciliationReport) -> dict[bytes, Reading]:
+    """What of ``wanted`` is to be read now: nothing that was read whole within ``PAUSE``, since
+    what that did not mend, somebody must look at."""
+    found = wanted(report)
+    lately = conn.execute(
+        select(repairs.c.market_id).where(
+            repairs.c.market_id.in_(list(found)),
+            repairs.c.reading == "everything",
+            repairs.c.repaired_at > func.now() - PAUSE,
+        )
+    ).scalars()
+    read = set(lately)
+    return {market_id: reading for market_id, reading in found.items() if market_id not in read}
 
 
 def repair(
