@@ -16,6 +16,7 @@ from assets.resources import Backend, BackendResource
 from assets.spec import asset_spec
 from assets.submissions import drive, result
 from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import ops as tables
 from zmart_pipelines.submissions import admin, switches
@@ -161,29 +162,36 @@ class AdminConfig(dg.Config):
     )
 
 
-def _prepare(backend: Backend, config: AdminConfig) -> list[Prepared]:
+def _of_market(
+    reader: ChainReader, make: Callable[[ChainReader, MarketAccount], Prepared], name: str
+) -> Prepared:
+    return make(reader, read_named(reader.rpc, reader.program, name, "confirmed"))
+
+
+def _waited_for(backend: Backend) -> tuple[list[Prepared], list[str]]:
+    """Every approval that an alert asks for, and why some cannot be prepared any more."""
+    with backend.engine(Role.PIPELINES).connect() as conn:
+        keys = [key for key in stale_alerts(conn) if key.startswith(_NEEDS_ADMIN)]
+    prepared, refused = [], []
+    for market in (key.removeprefix(_NEEDS_ADMIN) for key in keys):
+        try:
+            prepared.append(_of_market(backend.reader, admin.approve, market))
+        except PrepareRefused as error:
+            refused.append(f"market {market}: {error}")
+    return prepared, refused
+
+
+def _named(backend: Backend, config: AdminConfig) -> Prepared:
     reader = backend.reader
-
-    def of_market(make: Callable[[ChainReader, Any], Prepared], name: str) -> Prepared:
-        return make(reader, read_named(reader.rpc, reader.program, name, "confirmed"))
-
     match config.transaction:
-        case "":
-            with backend.engine(Role.PIPELINES).connect() as conn:
-                keys = stale_alerts(conn)
-            return [
-                of_market(admin.approve, key.removeprefix(_NEEDS_ADMIN))
-                for key in keys
-                if key.startswith(_NEEDS_ADMIN)
-            ]
         case "approve":
-            return [of_market(admin.approve, config.market)]
+            return _of_market(reader, admin.approve, config.market)
         case "cancel":
-            return [of_market(admin.cancel, config.market)]
+            return _of_market(reader, admin.cancel, config.market)
         case "pause" | "unpause":
-            return [admin.pause(reader, paused=config.transaction == "pause")]
+            return admin.pause(reader, paused=config.transaction == "pause")
         case "update-config":
-            return [admin.update_config(reader, config.values)]
+            return admin.update_config(reader, config.values)
         case other:
             raise PrepareRefused(f"transaction: {other[:40]!r} is none that can be prepared")
 
@@ -204,11 +212,18 @@ def admin_transactions(
     context: dg.AssetExecutionContext, backend: BackendResource, config: AdminConfig
 ) -> dg.MaterializeResult[None]:
     """Prepare what only the admin may sign; nothing is signed or sent here."""
-    try:
-        prepared = _prepare(backend, config)
-    except (PrepareRefused, NoSuchMarket) as error:
-        raise _refuse(error) from None
-    shown: dict[str, dg.MetadataValue | int] = {"prepared": len(prepared)}
+    refused: list[str] = []
+    if config.transaction:
+        try:
+            prepared = [_named(backend, config)]
+        except (PrepareRefused, NoSuchMarket) as error:
+            raise _refuse(error) from None
+    else:
+        prepared, refused = _waited_for(backend)
+    shown: dict[str, dg.MetadataValue | int] = {
+        "prepared": len(prepared),
+        "refused": metadata.texts(refused),
+    }
     for number, one in enumerate(prepared, 1):
         name = f"{number} {one.kind}"
         shown[name] = metadata.texts(one.words)

@@ -187,6 +187,11 @@ def test_transactions_for_the_admin(life: Life, api: Engine, backend: Backend) -
     life.chain.control.advance()
     assert life.account(market).state == MarketState.APPROVED
 
+    # The alert is still open; what it asks for is done.
+    shown = launch("prepare_admin_transaction", alone, {}, "admin_transactions")
+    assert shown["prepared"].value == 0
+    assert "APPROVED, not PROPOSED" in str(shown["refused"].value)
+
     cancel = {"transaction": "cancel", "market": market.hex()}
     shown = launch("prepare_admin_transaction", alone, cancel, "admin_transactions")
     assert "cannot be undone" in str(shown["1 cancel"].value)
