@@ -63,10 +63,11 @@ def create_app(settings: Settings) -> Litestar:
             "database": shared(database),
             "hub": shared(hub),
             "intake": shared(intake),
-            "ballot_box": shared(BallotBox(database, hub, settings)),
+            "ballot_box": shared(
+                BallotBox(database, hub, Standings(chain, database, settings), settings)
+            ),
             "door": shared(door),
             "chain": shared(chain),
-            "standings": shared(Standings(chain, database, settings)),
             "pins": shared(pin_store(settings)),
         },
         exception_handlers=errors.HANDLERS,

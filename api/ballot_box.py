@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from api.database import Database
 from api.realtime.hub import Hub
+from api.standings import Standings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.voting import casting
@@ -37,21 +38,25 @@ class _Waiting(NamedTuple):
 class BallotBox:
     """The ballots of one process on their way into the database."""
 
-    def __init__(self, database: Database, hub: Hub, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, hub: Hub, standings: Standings, settings: Settings
+    ) -> None:
         self._database = database
         self._hub = hub
+        self._standings = standings
         self._settings = settings
         self._waiting: deque[_Waiting] = deque()
         self._working: asyncio.Task[None] | None = None
         self._known: dict[bytes, bytes] = {}
 
-    async def cast(self, ballot: SignedBallot, objection: BallotRejected | None = None) -> Stored:
+    async def cast(self, ballot: SignedBallot) -> Stored:
         """Stores the ballot; returns once it is committed.
 
         :param ballot: its ``market_id`` may be the market's address instead.
-        :param objection: why its wallet may not vote; a repeat is answered all the same.
-        :raises BallotRejected, BallotConflict, VotingClosed: as ``casting.cast``.
+        :raises BallotRejected, BallotConflict, VotingClosed: as ``casting.cast``; ApiError 503
+            when the wallet's standing cannot be asked for.
         """
+        objection = await self._standings.objection(ballot)
         answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(ballot, objection, answer))
         if self._working is None:

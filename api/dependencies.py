@@ -16,7 +16,6 @@ from api.errors import ErrorBody
 from api.intake import Intake
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
-from api.standings import Standings
 from zmart_pipelines.ipfs import PinStore
 from zmart_pipelines.settings import Settings
 
@@ -26,7 +25,6 @@ TheBallotBox: TypeAlias = NamedDependency[BallotBox]
 TheHub: TypeAlias = NamedDependency[Hub]
 TheIntake: TypeAlias = NamedDependency[Intake]
 TheDoor: TypeAlias = NamedDependency[Door]
-TheStandings: TypeAlias = NamedDependency[Standings]
 TheChain: TypeAlias = NamedDependency[Chain]
 ThePins: TypeAlias = NamedDependency[PinStore]
 

@@ -20,7 +20,6 @@ from api.dependencies import (
     TheBallotBox,
     TheDatabase,
     TheSettings,
-    TheStandings,
     failures,
 )
 from api.errors import ApiError, invalid, not_found
@@ -264,7 +263,6 @@ async def text(
 async def cast(
     request: Request[Any, Any, Any],
     ballot_box: TheBallotBox,
-    standings: TheStandings,
     kind: AnyKind,
     data: JSONBody[NewVote],
     idempotency_key: Annotated[
@@ -290,7 +288,7 @@ async def cast(
         idempotency_key=idempotency_key,
     )
     try:
-        stored = await ballot_box.cast(ballot, await standings.objection(ballot))
+        stored = await ballot_box.cast(ballot)
     except casting.UnknownMarket as error:
         raise not_found("Market") from error
     except casting.BallotRejected as error:

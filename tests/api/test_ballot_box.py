@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DataError, OperationalError
 
 from api.ballot_box import MAX_BATCH, BallotBox
+from api.chain import Chain
 from api.database import Database
 from api.realtime.hub import Hub
+from api.standings import Standings
 from tests.api.seed import ADDRESS, market, wallet
 from tests.voting.world import ballot
 from zmart_pipelines.settings import Settings
@@ -37,8 +39,15 @@ def database(api_settings: Settings, ledger: Engine) -> Iterator[Database]:
 
 
 @pytest.fixture
-def box(database: Database, api_settings: Settings) -> BallotBox:
-    return BallotBox(database, Hub(database, api_settings), api_settings)
+def box(database: Database, api_settings: Settings) -> Iterator[BallotBox]:
+    chain = Chain(api_settings)
+    yield BallotBox(
+        database,
+        Hub(database, api_settings),
+        Standings(chain, database, api_settings),
+        api_settings,
+    )
+    chain.close()
 
 
 def together(*work: Awaitable[Stored]) -> list[Stored | BaseException]:
