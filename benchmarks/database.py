@@ -58,9 +58,9 @@ def databases(*, durable: bool = True) -> Iterator[Databases]:
 
 
 @contextmanager
-def writer(url: str, connections: int = 1) -> Iterator[Engine]:
-    """An engine of the ingest role, one connection of which is ready to be used."""
-    made = engine(Role.INGEST, url, pool_size=connections, max_overflow=0, statement_timeout=600)
+def writer(url: str) -> Iterator[Engine]:
+    """An engine of the ingest role with one connection, ready to be used."""
+    made = engine(Role.INGEST, url, pool_size=1, max_overflow=0, statement_timeout=600)
     try:
         with made.connect() as conn:
             conn.execute(text("SELECT 1"))

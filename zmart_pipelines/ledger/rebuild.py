@@ -7,13 +7,11 @@ rebuild of a sound projection changes nothing and one of an empty projection mak
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.pool import QueuePool
 
 from zmart_pipelines.ledger import fold, projection, rows, timeline
 from zmart_pipelines.ledger.decode import address_of
@@ -77,20 +75,13 @@ def rebuild(
     def work(chunk: Sequence[bytes]) -> _Chunk:
         return in_transaction(engine, lambda conn: _rebuild(conn, program, chunk))
 
-    with ThreadPoolExecutor(_workers(engine)) as pool:
-        for number, done in enumerate(pool.map(work, _chunks(wanted))):
-            changed += done.changed
-            hashes |= done.hashes
-            events += done.events
-            if progress is not None:
-                progress(min((number + 1) * CHUNK, len(wanted)), len(wanted))
+    for number, done in enumerate(map(work, _chunks(wanted)), 1):
+        changed += done.changed
+        hashes |= done.hashes
+        events += done.events
+        if progress is not None:
+            progress(min(number * CHUNK, len(wanted)), len(wanted))
     return RebuildReport(len(wanted), events, tuple(changed), hashes)
-
-
-def _workers(engine: Engine) -> int:
-    """Two where there are connections for it: one folds while Postgres works for the other."""
-    pool = engine.pool
-    return 2 if not isinstance(pool, QueuePool) or pool.size() > 1 else 1
 
 
 class _Chunk(NamedTuple):
