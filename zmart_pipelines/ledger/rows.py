@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec.structs import astuple
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, RowMapping, Table, delete, select
+from sqlalchemy import Connection, Table, delete, select
 
 from zmart_pipelines.ledger.decode import address_of
 from zmart_pipelines.ledger.sources import Commitment
@@ -153,13 +153,9 @@ def write_configuration(conn: Connection, changes: Iterable[Change]) -> None:
     )
 
 
-def _row(cls: type[T], values: Mapping[str, Any] | RowMapping) -> T:
-    return cls(
-        **{
-            name: int(value) if isinstance(value := values[name], Decimal) else value
-            for name in cls.__struct_fields__
-        }
-    )
+def _plain(values: Iterable[Any]) -> list[Any]:
+    """The values with the driver's decimals as integers."""
+    return [int(value) if isinstance(value, Decimal) else value for value in values]
 
 
 def markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, MarketRow]:
@@ -167,11 +163,16 @@ def markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Mark
     return {row.market_id: row for row in _of_markets(conn, tables.markets, MarketRow, market_ids)}
 
 
+_OF_MARKETS_ROWS = "SELECT {} FROM {} AS t WHERE t.market_id = ANY(%b)"
+
+
 def _of_markets(
     conn: Connection, table: Table, cls: type[T], market_ids: Collection[bytes]
 ) -> list[T]:
-    rows = conn.execute(select(table).where(table.c.market_id.in_(list(market_ids))))
-    return [_row(cls, values) for values in rows.mappings()]
+    query = _OF_MARKETS_ROWS.format(_columns(cls, "t"), table.fullname)
+    with pipelined(conn) as send:
+        found = send(Statement(query, (keys(list(market_ids)),))).fetchall()
+    return [cls(*_plain(row)) for row in found]
 
 
 def ids_by_address(conn: Connection, addresses: Collection[bytes]) -> dict[bytes, bytes]:
@@ -186,9 +187,9 @@ def ids_by_address(conn: Connection, addresses: Collection[bytes]) -> dict[bytes
 
 
 _POSITIONS = """
-SELECT p.* FROM market.positions AS p
+SELECT {} FROM market.positions AS p
 JOIN unnest(%b::bytea[], %b::bytea[]) AS asked (market_id, "user") USING (market_id, "user")
-"""
+""".format(_columns(PositionRow, "p"))
 
 
 def positions(
@@ -197,16 +198,11 @@ def positions(
     """Positions of (market id, user), by both."""
     found: dict[bytes, dict[bytes, PositionRow]] = defaultdict(dict)
     if holders:
-        sent = [[pair[0] for pair in holders], [pair[1] for pair in holders]]
-        for values in execute(conn, _POSITIONS, *sent).mappings():
-            row = _row(PositionRow, values)
+        sent = (keys([pair[0] for pair in holders]), keys([pair[1] for pair in holders]))
+        for values in run(conn, Statement(_POSITIONS, sent)):
+            row = position_of(values)
             found[row.market_id][row.user] = row
     return found
-
-
-def _plain(values: Iterable[Any]) -> list[Any]:
-    """The values with the driver's decimals as integers."""
-    return [int(value) if isinstance(value, Decimal) else value for value in values]
 
 
 _MARKETS_AT = """
@@ -238,8 +234,8 @@ def positions_at(holders: Collection[tuple[bytes, bytes]]) -> Statement:
     )
 
 
-def position_of(row: Sequence[Any]) -> PositionRow:
-    """A position from a row of ``positions_at``."""
+def position_of(row: Iterable[Any]) -> PositionRow:
+    """A position from its columns in their order."""
     return PositionRow(*_plain(row))
 
 
