@@ -42,6 +42,8 @@ PATIENCE = 60.0
 LIKES, DISLIKES = 7, 3
 # Markets for cases that have to be done again, and how often one is.
 SPARE = 4
+# Short, since the next submitter waits for its end; on a busy machine it is made longer.
+LEASE_SECONDS = 1.0
 
 
 class Matrix:
@@ -52,6 +54,7 @@ class Matrix:
         self.action: Action = action
         self._database = database
         self._control = world.chain.control
+        self._lease = LEASE_SECONDS
         self.markets = iter(_markets(world, action, cases + SPARE))
 
     def case(self, point: Point, fate: Fate, *, send_first: bool = False) -> list[str]:
@@ -60,6 +63,7 @@ class Matrix:
             faults = self._once(point, fate, send_first=send_first)
             if faults is not None:
                 return faults
+            self._lease *= 2
         return ["the submitter lost its lease, or the database, each time"]
 
     def _once(self, point: Point, fate: Fate, *, send_first: bool) -> list[str] | None:
@@ -259,6 +263,7 @@ class Matrix:
             point=point,
             fate=fate,
             stall=stall,
+            lease=self._lease,
             send_first=send_first,
         )
 

@@ -61,11 +61,11 @@ class Orders:
     database: str
     rpc_url: str
     state: Path
+    lease: float
     point: Point | None = None
     fate: signal.Signals = signal.SIGKILL
     send_first: bool = False
     seconds: float = 20.0
-    lease: float = 1.0
     stall: float = leases.STALL_SECONDS
     actions: tuple[Action, ...] = ACTIONS
 

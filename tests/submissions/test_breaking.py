@@ -26,6 +26,13 @@ NAME = action_name("finalize_market")
 WINDOW = 3600
 
 
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are shorter here."""
+    monkeypatch.setattr(m, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(m, "FIRST_PAUSE", 0.2)
+
+
 class CountingRpc:
     """The client, with the simulations counted."""
 
@@ -92,13 +99,13 @@ def test_an_action_that_fails_stops_and_is_probed(world: World) -> None:
 
     # The same market as often as it likes: it is not the action that fails.
     plant(world, markets[:1])
-    world.drive(seconds=8)
+    world.drive(seconds=1.5)
     assert counting.simulations > 1
     assert state(world) is State.CLOSED
 
     # Three markets, and it opens.
     plant(world, markets[1:3])
-    world.drive(seconds=2)
+    world.drive(seconds=1)
     assert state(world) is State.OPEN
 
     # While it is open nothing is tried, for no market; other actions go on.
@@ -131,7 +138,7 @@ def test_an_action_that_fails_stops_and_is_probed(world: World) -> None:
     # One probe, with a market that is not to blame; it fails as well.
     past_its_pause(world)
     counting.simulations = 0
-    world.drive(seconds=5)
+    world.drive(seconds=1)
     assert counting.simulations == 1
     assert state(world) is State.OPEN
     with world.engine.connect() as conn:
@@ -164,7 +171,7 @@ def test_a_reset_by_hand_lets_all_go_on(world: World) -> None:
     world.drive(seconds=2)
     assert state(world) is State.OPEN
     world.chain.control.advance(slots=3, seconds=WINDOW)
-    assert all("is stopped until" in reason for reason in reasons(world.drive(seconds=6)))
+    assert all("is stopped until" in reason for reason in reasons(world.drive(seconds=1)))
     with world.engine.begin() as conn:
         assert rows.reset(conn, NAME)
     assert {one.status for one in world.drive().outcomes} == {"final"}

@@ -1,6 +1,6 @@
 """SIGKILL between intent and final, at every point, whatever becomes of what was sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -9,13 +9,17 @@ import pytest
 
 from tests.fixtures.localnet import StartLocalnet
 from tests.submissions.conftest import NewDatabase
-from tests.submissions.matrix import FATES, POINTS, Matrix
+from tests.submissions.matrix import FATES, POINTS, Fate, Matrix
+from tests.submissions.submitters import Point
 from tests.submissions.world import World
 from zmart_pipelines.submissions.states import Action
 
-CELLS = tuple(product(POINTS, FATES))
-# The chain itself would take an aggregation twice; a finalization it refuses the second time.
-MATRIX_ACTIONS: tuple[Action, ...] = ("aggregate_proposal_votes", "finalize_market")
+Cell = tuple[Point, Fate]
+CELLS: tuple[Cell, ...] = tuple(product(POINTS, FATES))
+# The chain itself would take it twice.
+AGGREGATE: Action = "aggregate_proposal_votes"
+# The second one fails on chain.
+FINALIZE: Action = "finalize_market"
 REPEATS = 25
 SHARD = 5
 
@@ -49,21 +53,23 @@ def worlds(
     made.close()
 
 
-def run_all(matrix: Matrix, times: int) -> dict[str, list[str]]:
-    """Every cell so many times; those with faults."""
+def run_cells(matrix: Matrix, cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """Those with faults."""
     found = {}
-    for number, (point, fate) in product(range(times), CELLS):
+    for number, (point, fate) in enumerate(cells):
         faults = matrix.case(point, fate)
         if faults:
-            found[f"{matrix.action} {fate}, killed at {point} ({number})"] = faults
+            found[f"{number}: {matrix.action} {fate}, killed at {point}"] = faults
     return found
 
 
-def run_side_by_side(worlds: Worlds, times: int) -> dict[str, list[str]]:
-    matrices = [worlds.matrix(action, times * len(CELLS)) for action in MATRIX_ACTIONS]
-    with ThreadPoolExecutor(len(matrices)) as pool:
-        parts = list(pool.map(run_all, matrices, [times] * len(matrices)))
-    return parts[0] | parts[1]
+def run_side_by_side(
+    worlds: Worlds, *parts: tuple[Action, Sequence[Cell]]
+) -> list[dict[str, list[str]]]:
+    """Each action on a chain of its own; the cells with faults of each."""
+    matrices = [worlds.matrix(action, len(cells)) for action, cells in parts]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(pool.map(run_cells, matrices, [cells for _, cells in parts]))
 
 
 def test_there_are_eight_points_and_three_fates() -> None:
@@ -72,13 +78,16 @@ def test_there_are_eight_points_and_three_fates() -> None:
 
 @pytest.mark.timeout(600)
 def test_a_crash_anywhere(worlds: Worlds) -> None:
-    assert run_side_by_side(worlds, 1) == {}
+    """Every cell for an aggregation, every point once for a finalization."""
+    diagonal = [(point, FATES[number % len(FATES)]) for number, point in enumerate(POINTS)]
+    found = run_side_by_side(worlds, (AGGREGATE, CELLS), (FINALIZE, diagonal))
+    assert found == [{}, {}]
 
 
 @pytest.mark.timeout(300)
 def test_the_wrong_order_is_caught(worlds: Worlds) -> None:
     """The control: sent before it is stored, an aggregation lands twice."""
-    matrix = worlds.matrix("aggregate_proposal_votes", 2)
+    matrix = worlds.matrix(AGGREGATE, 2)
     assert matrix.case("signed", "lands") == []
     faults = matrix.case("signed", "lands", send_first=True)
     assert faults[0] == "2 effective transactions"
@@ -88,4 +97,5 @@ def test_the_wrong_order_is_caught(worlds: Worlds) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("shard", range(REPEATS // SHARD))
 def test_crashes_everywhere_again_and_again(worlds: Worlds, shard: int) -> None:
-    assert run_side_by_side(worlds, SHARD) == {}
+    found = run_side_by_side(worlds, (AGGREGATE, CELLS * SHARD), (FINALIZE, CELLS * SHARD))
+    assert found == [{}, {}]
