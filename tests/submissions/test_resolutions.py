@@ -87,6 +87,8 @@ def draft(world: World, market: bytes, ends_at: int) -> None:
     owner.dispose()
 
 
+# A window that a slow machine does not run out while it drives.
+@pytest.mark.parametrize("world", [("--dispute-period", "3600")], indirect=True)
 def test_a_resolution_lands_once_with_its_evidence(world: World) -> None:
     market = traded(world)
     first = request(world, market)
