@@ -87,6 +87,12 @@ def config() -> OpenAPIConfig:
                     security_scheme_in="header",
                     description="The value that Helius echoes.",
                 ),
+                "signed": SecurityScheme(
+                    type="apiKey",
+                    name="x-helius-signature",
+                    security_scheme_in="header",
+                    description="Hex HMAC-SHA256 of the body, where a key for it is configured.",
+                ),
             }
         ),
         render_plugins=[

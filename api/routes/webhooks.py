@@ -43,7 +43,8 @@ class WebhookOperation(Operation):
     def __post_init__(self) -> None:
         transaction = Schema(
             type=OpenAPIType.OBJECT,
-            description="One transaction as getTransaction gives it, encoding json.",
+            description="One transaction as getTransaction gives it, encoding json; or an enhanced "
+            "one, of which the signature is read.",
         )
         self.request_body = RequestBody(
             required=True,
@@ -64,7 +65,7 @@ class WebhookOperation(Operation):
     status_code=200,
     tags=["webhooks"],
     responses=failures(400, 401, 413, 415),
-    security=[{"helius": []}],
+    security=[{"helius": []}, {"signed": []}],
 )
 async def helius(
     request: Request[Any, Any, Any], intake: TheIntake, settings: TheSettings
