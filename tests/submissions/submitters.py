@@ -247,5 +247,5 @@ def wait_until(condition: Callable[[], bool], seconds: float, meanwhile: Callabl
         if time.monotonic() > deadline:
             return False
         meanwhile()
-        time.sleep(0.01)
+        time.sleep(0.02)
     return True
