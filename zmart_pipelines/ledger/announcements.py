@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -34,7 +34,7 @@ def announce_folded(
     orphaned: Collection[bytes],
     corrected: Collection[bytes],
     commitment: Commitment,
-) -> list[Frame]:
+) -> Iterator[Frame]:
     """The frames for markets that were folded, with the votes' counts as they are now."""
     counts = {key: votes.counts(conn, *key) for key in voted(folded)}
     return frames_of(folded, counts, commitment, orphaned=orphaned, corrected=corrected)
@@ -47,7 +47,7 @@ def frames_of(
     *,
     orphaned: Collection[bytes] = (),
     corrected: Collection[bytes] = (),
-) -> list[Frame]:
+) -> Iterator[Frame]:
     """The frames for markets that were folded: trades and votes in order, then the market.
 
     :param counts: of the votes that ``voted`` names.
@@ -55,17 +55,14 @@ def frames_of(
     :param orphaned: signatures of transactions that count no more; ``corrected`` are the
         markets they concerned.
     """
-    found: list[Frame] = []
     for one in folded:
         trades = sorted(
             one.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
         )
-        found += [
-            frames.trade(msgspec.structs.asdict(row), commitment=commitment) for row in trades
-        ]
-        found += _vote_frames(one.new.votes.values(), counts)
-        found += _market_frames(one, orphaned if one.market_id in corrected else ())
-    return found
+        for row in trades:
+            yield frames.trade(msgspec.structs.asdict(row), commitment=commitment)
+        yield from _vote_frames(one.new.votes.values(), counts)
+        yield from _market_frames(one, orphaned if one.market_id in corrected else ())
 
 
 def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> list[Frame]:

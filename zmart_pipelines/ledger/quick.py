@@ -221,8 +221,8 @@ def _announce(send: Send, folded: Sequence[Folded], commitment: Commitment) -> t
     """Append the frames, as the last statements; their positions."""
     counting = [(key, send(votes.counting(*key))) for key in announcements.voted(folded)]
     counts = {key: votes.counted(key[1], cursor.fetchall()[0]) for key, cursor in counting}
-    frames = announcements.frames_of(folded, counts, commitment)
-    if not frames:
+    appending = stream.appending(announcements.frames_of(folded, counts, commitment))
+    if appending is None:
         return ()
     send(locking(STREAM))
-    return tuple(sorted(row[0] for row in send(stream.appending(frames)).fetchall()))
+    return tuple(sorted(row[0] for row in send(appending).fetchall()))

@@ -8,7 +8,7 @@ their order, and a reader that goes on from the last position it saw skips nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,7 +33,7 @@ def market_channel(market_id: bytes) -> str:
     return f"market:{market_id.hex()}"
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One message before it has a position.
 
     :ivar channel: ``market:{id in hex}`` or ``markets``.
@@ -58,7 +58,8 @@ class StoredFrame(msgspec.Struct, frozen=True):
 
 
 # ``before`` is the number of the frame before on the same channel, 0 where the stored ones
-# tell. Frames that say the same on several channels share a payload.
+# tell. Neighbours that say the same on several
+# channels share a payload.
 _APPEND = """
 WITH payloads AS MATERIALIZED (
     SELECT number, payload::jsonb AS payload
@@ -81,34 +82,37 @@ RETURNING position
 """
 
 
-def appending(frames: Sequence[Frame]) -> Statement:
+def appending(frames: Iterable[Frame]) -> Statement | None:
     """The statement behind ``append``, for a transaction that holds ``STREAM``.
 
-    It answers with the positions.
+    It answers with the positions; None where there are no frames. Each frame is done with
+    before the next is taken.
     """
-    payloads: dict[int, int] = {}
     encoded: list[str] = []
-    last: dict[str, int] = {}
+    channels: list[str] = []
+    types: list[str] = []
+    payloads: list[int] = []
     before: list[int] = []
+    last: dict[str, int] = {}
+    shared: dict[str, Any] | None = None
     for number, frame in enumerate(frames, 1):
-        if id(frame.payload) not in payloads:
-            encoded.append(msgspec.json.encode(frame.payload).decode())
-            payloads[id(frame.payload)] = len(encoded)
+        if frame.payload is not shared:
+            shared = frame.payload
+            encoded.append(msgspec.json.encode(shared).decode())
+        payloads.append(len(encoded))
+        channels.append(frame.channel)
+        types.append(frame.type)
         before.append(last.get(frame.channel, 0))
         last[frame.channel] = number
+    if not channels:
+        return None
     return Statement(
         _APPEND,
-        (
-            texts(encoded),
-            texts([frame.channel for frame in frames]),
-            texts([frame.type for frame in frames]),
-            numbers([payloads[id(frame.payload)] for frame in frames]),
-            numbers(before),
-        ),
+        (texts(encoded), texts(channels), texts(types), numbers(payloads), numbers(before)),
     )
 
 
-def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
+def append(conn: Connection, frames: Iterable[Frame]) -> list[int]:
     """Give the frames the next positions, in their order, and store them.
 
     Call it as the last statement before the commit: every other writer of frames waits
@@ -117,10 +121,11 @@ def append(conn: Connection, frames: Sequence[Frame]) -> list[int]:
 
     :returns: the positions, ascending and without holes.
     """
-    if not frames:
+    statement = appending(frames)
+    if statement is None:
         return []
     lock(conn, STREAM)
-    return sorted(run(conn, appending(frames)).scalars())
+    return sorted(run(conn, statement).scalars())
 
 
 def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:
