@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
@@ -44,6 +45,7 @@ LIKES, DISLIKES = 7, 3
 SPARE = 4
 # Short, since the next submitter waits for its end; on a busy machine it is made longer.
 LEASE_SECONDS = 1.0
+LONGEST_LEASE_SECONDS = 8.0
 
 
 class Matrix:
@@ -55,7 +57,7 @@ class Matrix:
         self._database = database
         self._control = world.chain.control
         self._lease = LEASE_SECONDS
-        self.markets = iter(_markets(world, action, cases + SPARE))
+        self.markets = iter(_markets(world, action, cases + cases // 4 + SPARE))
 
     def case(self, point: Point, fate: Fate, *, send_first: bool = False) -> list[str]:
         """What is wrong after the crash at this point; nothing, when all is as it must be."""
@@ -63,7 +65,7 @@ class Matrix:
             faults = self._once(point, fate, send_first=send_first)
             if faults is not None:
                 return faults
-            self._lease *= 2
+            self._lease = min(self._lease * 2, LONGEST_LEASE_SECONDS)
         return ["the submitter lost its lease, or the database, each time"]
 
     def _once(self, point: Point, fate: Fate, *, send_first: bool) -> list[str] | None:
@@ -140,7 +142,8 @@ class Matrix:
 
     def recover(self, intent: int, *, send_first: bool = False, doomed: bool = False) -> list[str]:
         """Starts one submitter after the other until the intent is closed."""
-        for _ in range(30):
+        deadline = time.monotonic() + self._lease + PATIENCE
+        while time.monotonic() < deadline:
             submitter = Submitter(self.orders(None, send_first=send_first))
             slots = itertools.count(1)
 
