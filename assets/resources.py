@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 # A tick must end within two seconds or so, with a node that does not answer too.
 GLANCE_SECONDS = 2.0
+# How long the endpoint's limit may hold up a read of a tick: so long that a poll goes on at the
+# limit's pace, not longer than it has.
+PATIENCE = 0.5
 
 
 class Backend:
@@ -67,7 +70,9 @@ class Backend:
             if glance not in self._rpc:
                 timeout = min(self.settings.rpc_timeout, GLANCE_SECONDS)
                 self._rpc[glance] = (
-                    connect(self.settings, guard=guard, timeout=timeout, attempts=1)
+                    connect(
+                        self.settings, guard=guard, timeout=timeout, attempts=1, patience=PATIENCE
+                    )
                     if glance
                     else connect(self.settings, guard=guard)
                 )
