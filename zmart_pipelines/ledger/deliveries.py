@@ -138,8 +138,9 @@ def ingest_parts(
     origins: dict[bytes, int] = {}
     for part in parts:
         for transaction in part.transactions:
-            told.setdefault(transaction.signature, transaction)
-            origins.setdefault(transaction.signature, part.delivery_id)
+            signature = transaction.signature
+            told.setdefault(signature, transaction)
+            origins.setdefault(signature, part.delivery_id)
     finished = [part.delivery_id for part in parts if part.last]
 
     def work(conn: Connection) -> IngestResult:
