@@ -81,6 +81,6 @@ def test_two_daemons_and_a_manual_run(world: World, database: str) -> None:
     assert matrix.ticking_until(finished)
     assert turned_away > 0, "they were never there at the same time"
     assert killed > 0
-    assert held > 1
+    assert held + killed > 1
     for market, intent in planned.items():
         assert matrix.faults(market, intent) == []
