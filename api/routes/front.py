@@ -34,7 +34,7 @@ class ActivityItem(msgspec.Struct, frozen=True, omit_defaults=True):
     user_wallet: str
     action: str
     market: str
-    marketId: str  # noqa: N815 - the clients' name
+    market_id: str = msgspec.field(name="marketId")
     time: str | None
     amount: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -99,7 +99,7 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
         user_wallet=wallet,
         action=action,
         market=row.question,
-        marketId=row.market_id.hex(),
+        market_id=row.market_id.hex(),
         time=shapes.chain_time(row.at),
         amount=msgspec.UNSET if row.amount is None else f"{row.amount / LAMPORTS:.2f} SOL",
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import msgspec
@@ -79,11 +80,11 @@ def materializations(seen: Observation, settings: Settings) -> Iterator[dg.Asset
     chain = _of_chain(seen, settings)
     events = sum(seen.events.values())
 
-    def of(key: str, rows: int, **extra: object) -> dg.AssetMaterialization:
+    def of(key: str, rows: int, **extra: Any) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             asset_key=key.split("/"),
             tags=_tags(key, seen.ledger),
-            metadata={"reported by": "observer_sensor", "new rows": rows, **extra},  # type: ignore[dict-item]
+            metadata={"reported by": "observer_sensor", "new rows": rows, **extra},
         )
 
     if seen.deliveries:

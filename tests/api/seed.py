@@ -18,7 +18,7 @@ SOL = 10**9
 CREATED = 1_790_000_000
 
 
-def ADDRESS(market_id: bytes) -> str:  # noqa: N802
+def address_of(market_id: bytes) -> str:
     """The address of a market's account."""
     return str(market_address(DEFAULT_PROGRAM_ID, market_id)[0])
 
@@ -27,7 +27,7 @@ def market(conn: Connection, market_id: bytes, **values: Any) -> None:
     """One market, ACTIVE unless said otherwise."""
     row = {
         "market_id": market_id,
-        "address": bytes(Pubkey.from_string(ADDRESS(market_id))),
+        "address": bytes(Pubkey.from_string(address_of(market_id))),
         "creator": bytes(Pubkey.new_unique()),
         "state": 2,
         "b_parameter": 100 * SOL,

@@ -17,7 +17,7 @@ from api.chain import Chain
 from api.database import Database
 from api.realtime.hub import Hub
 from api.standings import Standings
-from tests.api.seed import ADDRESS, market, wallet
+from tests.api.seed import address_of, market, wallet
 from tests.voting.world import ballot
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import voting
@@ -74,7 +74,7 @@ def test_many_ballots_share_few_transactions(box: BallotBox, ledger: Engine) -> 
 
 
 def test_a_market_may_be_named_by_its_address(box: BallotBox) -> None:
-    address = bytes(Pubkey.from_string(ADDRESS(ONE)))
+    address = bytes(Pubkey.from_string(address_of(ONE)))
     signed = [ballot(ONE, wallet(number)) for number in (1, 2)]
     named = [msgspec.structs.replace(one, market_id=address) for one in signed]
     for one in named:

@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine
 
-from tests.api.seed import ADDRESS, CREATED, market, trade, wallet
+from tests.api.seed import CREATED, address_of, market, trade, wallet
 from zmart_pipelines.statistics.refresh import refresh
 from zmart_pipelines.store.engine import Role, engine
 
@@ -84,7 +84,7 @@ def test_candles_are_exact_and_the_oldest_comes_first(client: Client) -> None:
     }
     assert page["candles"][0]["starts_at"].endswith(":01:00Z")
     assert [one["time"] - HOUR for one in page["candles"]] == [60, 180, 4 * 3600]
-    assert read(client, f"/api/markets/{ADDRESS(ONE)}/candles?interval=1m") == page
+    assert read(client, f"/api/markets/{address_of(ONE)}/candles?interval=1m") == page
 
 
 @pytest.mark.usefixtures("_rows")

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from api.app import create_app
 from tests.api.conftest import SECRET
-from tests.api.seed import ADDRESS, SOL, market
+from tests.api.seed import SOL, address_of, market
 from tests.api.wallets import signed_in
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.build import build_transaction
@@ -85,7 +85,7 @@ class World:
     def open(self, market_id: bytes) -> None:
         """From Proposed to Active."""
         program, keys = self.settings.program, self.chain.keys
-        address = Pubkey.from_string(ADDRESS(market_id))
+        address = Pubkey.from_string(address_of(market_id))
         for instruction, signer in (
             (
                 instructions.aggregate_proposal_votes(
@@ -130,7 +130,7 @@ def test_a_draft_is_pinned_and_its_transaction_creates_the_market(world: World) 
     assert body["market"] == body["draft"]
     draft = body["draft"]
     market_id = bytes.fromhex(draft["id"])
-    assert draft["on_chain_address"] == body["address"] == ADDRESS(market_id)
+    assert draft["on_chain_address"] == body["address"] == address_of(market_id)
     assert draft["tags"] == ["rain", "ghent"]
     assert draft["ends_at"] == "2031-01-01T00:00:00Z"
     document = pin_store(world.settings).get(draft["ipfs_question_hash"])
@@ -211,7 +211,7 @@ def test_trades_and_resolutions_are_prepared_quoted_and_refused(world: World) ->
     assert ask("/api/trades/sell", **sale).status_code == 409
 
     evidence = {"outcome": True, "ipfs_evidence_hash": body["draft"]["ipfs_question_hash"]}
-    path = f"/api/markets/{ADDRESS(market_id)}/resolve"
+    path = f"/api/markets/{address_of(market_id)}/resolve"
     early = ask(path, **evidence)
     assert early.status_code == 409
     world.chain.control.advance(slots=4, seconds=60)

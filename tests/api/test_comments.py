@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
-from tests.api.seed import ADDRESS, market
+from tests.api.seed import address_of, market
 from tests.api.wallets import SIGN_IN, header, milliseconds, proof, signed_in
 
 Client = TestClient[Litestar]
@@ -38,7 +38,7 @@ def test_a_comment_is_listed_announced_and_deleted_by_its_author_alone(
         socket.receive_json()
         socket.send_json({"action": "subscribe", "market_id": somewhere})
         socket.receive_json()
-        body = {"market_id": ADDRESS(MARKET), "content": "  Hört, hört! 🗳️  "}
+        body = {"market_id": address_of(MARKET), "content": "  Hört, hört! 🗳️  "}
         answer = post(client, body | signed_in(author))
         assert answer.status_code == 201
         comment = answer.json()["discussion"]

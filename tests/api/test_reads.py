@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine
 
-from tests.api.seed import ADDRESS, CREATED, SOL, market, position, question, trade, wallet
+from tests.api.seed import CREATED, SOL, address_of, market, position, question, trade, wallet
 from zmart_pipelines.statistics.refresh import refresh
 from zmart_pipelines.store.engine import Role, engine
 
@@ -88,11 +88,11 @@ def test_the_list_is_newest_first_filtered_and_paged(client: Client) -> None:
 @pytest.mark.usefixtures("rows")
 def test_a_market_has_every_name_clients_know(client: Client) -> None:
     row = read(client, f"/api/markets/{TWO.hex()}")
-    assert row == read(client, f"/api/markets/{ADDRESS(TWO)}")
+    assert row == read(client, f"/api/markets/{address_of(TWO)}")
     assert row == read(client, f"/api/markets/{TWO.hex().upper()}")
     expected = {
         "id": TWO.hex(),
-        "on_chain_address": ADDRESS(TWO),
+        "on_chain_address": address_of(TWO),
         "question": "Will it snow in Ghent tomorrow?",
         "state": "FINALIZED",
         "status": "FINALIZED",
@@ -139,7 +139,7 @@ def test_trades_in_either_order_by_id_and_address(client: Client) -> None:
     page = read(client, f"/api/markets/{ONE.hex()}/trades")
     assert [row["slot"] for row in page["trades"]] == [3, 2, 1]
     assert (page["count"], page["total"], page["market_id"]) == (3, 3, ONE.hex())
-    first = read(client, f"/api/markets/{ADDRESS(ONE)}/trades?order=asc&limit=1")["trades"][0]
+    first = read(client, f"/api/markets/{address_of(ONE)}/trades?order=asc&limit=1")["trades"][0]
     assert first["user_wallet"] == first["user"] == str(ALICE.pubkey())
     assert (first["outcome"], first["outcome_label"]) == (True, "YES")
     assert (first["shares"], first["cost"]) == (10 * SOL, SOL)
@@ -150,7 +150,7 @@ def test_trades_in_either_order_by_id_and_address(client: Client) -> None:
 
 @pytest.mark.usefixtures("rows")
 def test_figures_history_and_front_page(client: Client) -> None:
-    stats = read(client, f"/api/markets/{ADDRESS(ONE)}/stats")["stats"]
+    stats = read(client, f"/api/markets/{address_of(ONE)}/stats")["stats"]
     assert stats["total_volume"] == stats["buy_volume"] == stats["volume_24h"] == 3 * SOL
     assert (stats["total_trades"], stats["unique_traders"], stats["sell_volume"]) == (3, 2, 0)
 

@@ -147,13 +147,13 @@ def test_a_bad_message_is_answered_with_an_error(client: Client, text: str, part
 
 
 def test_a_market_is_followed_by_its_address_too(client: Client, ledger: Engine) -> None:
-    from tests.api.seed import ADDRESS, market
+    from tests.api.seed import address_of, market
 
     with ledger.begin() as conn:
         market(conn, MARKET)
     with client.websocket_connect("/") as socket:
         socket.receive_json()
-        ack = subscribe(socket, market_id=ADDRESS(MARKET))
+        ack = subscribe(socket, market_id=address_of(MARKET))
         assert ack["channel"] == CHANNEL
 
 

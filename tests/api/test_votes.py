@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine, text
 
-from tests.api.seed import ADDRESS, market, position, wallet
+from tests.api.seed import address_of, market, position, wallet
 from tests.api.wallets import header, proof, signed_in
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.voting import tallies
@@ -52,7 +52,7 @@ def cast(
 
 
 def test_the_text_to_sign_is_the_ballot(client: Client) -> None:
-    answer = client.get(f"/api/votes/proposal/{ADDRESS(PROPOSED)}/message?vote=dislike").json()
+    answer = client.get(f"/api/votes/proposal/{address_of(PROPOSED)}/message?vote=dislike").json()
     ballot = parse(answer["message"])
     assert (ballot.market_id, ballot.kind, ballot.choice) == (PROPOSED, "proposal", False)
     assert (answer["choice"], answer["vote"], answer["round"]) == ("dislike", False, 0)
@@ -80,7 +80,7 @@ def test_votes_are_stored_counted_listed_and_announced(client: Client) -> None:
         assert [frame["data"]["votes_for"] for frame in frames] == [1, 2, 2]
         assert frames[1]["prev"] == frames[0]["seq"]
 
-    page = client.get(f"/api/markets/{ADDRESS(PROPOSED)}/votes").json()
+    page = client.get(f"/api/markets/{address_of(PROPOSED)}/votes").json()
     assert page["stats"] == {"likes": 2, "dislikes": 1, "total": 3, "approval_rate": "66.67"}
     assert [row["vote"] for row in page["votes"]] == [False, True, True]
     assert page["votes"][0]["choice"] == "dislike"

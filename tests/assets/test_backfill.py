@@ -121,12 +121,12 @@ def test_a_run_that_failed_goes_on_when_launched_again(
     original = coverage.cover
     calls = 0
 
-    def dies(*arguments: object) -> None:
+    def dies(*arguments: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise RuntimeError("power cut")
-        original(*arguments)  # type: ignore[arg-type]
+        original(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(coverage, "cover", dies)
