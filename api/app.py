@@ -10,15 +10,15 @@ from litestar.di import Provide
 from litestar.response import Redirect
 
 from api import errors, openapi, security
-from api.ballot_box import BallotBox
-from api.bodies import MAX_BODY, StrictRequest
+from api.ballot_batcher import BallotBox
 from api.chain import Chain
 from api.database import Database
-from api.intake import Intake
+from api.delivery_intake import Intake
+from api.eligibility_cache import Standings
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
+from api.request_decoding import MAX_BODY, StrictRequest
 from api.routes import HANDLERS, webhooks
-from api.standings import Standings
 from zmart_pipelines.ipfs import pin_store
 from zmart_pipelines.settings import Settings
 

@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 
 from api.errors import ApiError, FieldError, not_found, unavailable
 from zmart_pipelines.breakers import policies
-from zmart_pipelines.breakers.guards import MemoryGuard
+from zmart_pipelines.breakers.endpoint_breakers import MemoryGuard
 from zmart_pipelines.chain.build import unsigned_transaction
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.reader import AccountMissing, ChainReader
@@ -23,7 +23,7 @@ from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.voting.standing import Standing
+from zmart_pipelines.voting.eligibility import Standing
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, insert, update
 
 from api.drafts import touch_user
 from api.errors import ApiError, not_found
-from zmart_pipelines.store import frames, stream
+from zmart_pipelines.store import stream, stream_frames
 from zmart_pipelines.store.queries import discussions
-from zmart_pipelines.store.queries.rows import one
+from zmart_pipelines.store.queries.row_mapping import one
 from zmart_pipelines.store.tables import community
 
 _discussions = community.discussions
@@ -62,7 +62,7 @@ def delete(conn: Connection, comment_id: UUID, wallet: bytes) -> list[int]:
 
 
 def _announce(conn: Connection, comment: discussions.Discussion, *, deleted: bool) -> list[int]:
-    frame = frames.discussion(
+    frame = stream_frames.discussion(
         action="deleted" if deleted else "created",
         discussion_id=comment.id,
         market_id=comment.market_id,

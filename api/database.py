@@ -2,7 +2,7 @@
 
 Reads use the role that can only read; users' writes the role under row-level security,
 with the wallet that signed set in the transaction. Deliveries have an engine and threads of
-their own (``api.intake``), so that a flood of them leaves the reads alone.
+their own (``api.delivery_intake``), so that a flood of them leaves the reads alone.
 """
 
 from __future__ import annotations

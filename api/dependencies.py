@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
-from api.ballot_box import BallotBox
+from api.ballot_batcher import BallotBox
 from api.chain import Chain
 from api.database import Database
+from api.delivery_intake import Intake
 from api.errors import ErrorBody
-from api.intake import Intake
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
 from zmart_pipelines.ipfs import PinStore

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from api import identifiers
 from api.errors import ApiError, invalid
-from api.requests import NewMarket
+from api.request_bodies import NewMarket
 from zmart_pipelines.ipfs import canonical_bytes, cid_v0
 from zmart_pipelines.store.tables.community import market_drafts, users
 

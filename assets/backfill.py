@@ -18,10 +18,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.chain import ingested
 from assets.resources import BackendResource
-from assets.spec import asset_spec
-from zmart_pipelines.ledger.backfill import BackfillReport, Progress, backfill, budgeted
+from zmart_pipelines.ledger.readers.backfill import BackfillReport, Progress, backfill, budgeted
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 

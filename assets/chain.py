@@ -11,16 +11,16 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
-from assets.sensors.ticks import explain
-from assets.spec import asset_spec
-from zmart_pipelines.ledger.deliveries import pending, process
-from zmart_pipelines.ledger.poll import read_finalized_window
-from zmart_pipelines.ledger.results import IngestResult
+from assets.sensors.sensor_ticks import explain
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
+from zmart_pipelines.ledger.readers.deliveries import pending, process
+from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
-from zmart_pipelines.store.queries.observations import ledger_version, newest
+from zmart_pipelines.store.queries.committed_changes import ledger_version, newest
 from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain as tables
 

@@ -14,10 +14,10 @@ import dagster as dg
 from assets import metadata
 from assets.reconciliation import HOUR, LATENESS_LIMIT, comparisons, row
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.rebuild import verify
+from zmart_pipelines.ledger.audit.rebuild import verify
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import breakers, candles, health, submissions
-from zmart_pipelines.store.queries.observations import latencies
+from zmart_pipelines.store.queries.committed_changes import latencies
 from zmart_pipelines.voting import tallies
 
 # A gap is retried within seconds; one that stays this long is not being closed.

@@ -27,7 +27,7 @@ from assets import (
 )
 from assets.maintenance import clean_up
 from assets.resources import Backend
-from assets.sensors import breakers, hints, holes, ledger, observer, outcomes
+from assets.sensors import breakers, hints, ledger, observer, run_alerts, uncovered_ranges
 from assets.sensors import submissions as due
 
 
@@ -51,10 +51,10 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         sensors=[
             *ledger.SENSORS,
             *hints.SENSORS,
-            *holes.SENSORS,
+            *uncovered_ranges.SENSORS,
             *observer.SENSORS,
             *due.SENSORS,
-            *outcomes.SENSORS,
+            *run_alerts.SENSORS,
             *breakers.SENSORS,
         ],
         resources={"backend": Backend(), **(resource_overrides or {})},

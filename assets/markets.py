@@ -11,13 +11,13 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
-from assets.spec import asset_spec
-from zmart_pipelines.ledger.rebuild import rebuild
+from zmart_pipelines.ledger.audit.rebuild import rebuild
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import markets, trades
-from zmart_pipelines.store.queries.observations import row_counts
+from zmart_pipelines.store.queries.committed_changes import row_counts
 from zmart_pipelines.store.tables import market as tables
 
 SPECS = [

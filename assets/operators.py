@@ -12,8 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
-from assets.spec import asset_spec
 from assets.submissions import drive, result
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.program.accounts import MarketAccount
@@ -22,7 +22,7 @@ from zmart_pipelines.store.tables import ops as tables
 from zmart_pipelines.submissions import admin, switches
 from zmart_pipelines.submissions.admin import Prepared, PrepareRefused
 from zmart_pipelines.submissions.candidates import stale_alerts
-from zmart_pipelines.submissions.markets import NoSuchMarket, read_named
+from zmart_pipelines.submissions.market_reads import NoSuchMarket, read_named
 from zmart_pipelines.submissions.resolutions import (
     Requested,
     Resolution,

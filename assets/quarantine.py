@@ -7,9 +7,9 @@ Raw logs are kept, so a fix of the decoder needs no RPC. Materialize it by hand 
 import dagster as dg
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
-from assets.spec import asset_spec
-from zmart_pipelines.ledger.redecode import redecode
+from zmart_pipelines.ledger.audit.redecode import redecode
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables

@@ -1,6 +1,6 @@
 """Group ``reconciliation``: the projection against the chain's own accounts.
 
-Comparing is ``zmart_pipelines.ledger.reconcile``, repairing ``zmart_pipelines.ledger.repair``:
+Comparing is `X ``zmart_pipelines.ledger.audit.repair``:
 by reading transactions again, never by overwriting.
 """
 
@@ -13,18 +13,18 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
-from assets.sensors.ticks import explain
-from assets.spec import asset_spec
+from assets.sensors.sensor_ticks import explain
 from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.ledger.backfill import budgeted
-from zmart_pipelines.ledger.poll import read_finalized_window
-from zmart_pipelines.ledger.reconcile import Drift, ReconciliationReport, compare
-from zmart_pipelines.ledger.repair import Reading, Repair, due, repair
+from zmart_pipelines.ledger.audit.reconcile import Drift, ReconciliationReport, compare
+from zmart_pipelines.ledger.audit.repair import Reading, Repair, due, repair
+from zmart_pipelines.ledger.readers.backfill import budgeted
+from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
+from zmart_pipelines.store.queries.committed_changes import latencies
 from zmart_pipelines.store.queries.markets import questions
-from zmart_pipelines.store.queries.observations import latencies
 from zmart_pipelines.store.tables import reconciliation as tables
 from zmart_pipelines.store.tables.ops import differences
 

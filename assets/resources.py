@@ -82,7 +82,7 @@ class Backend:
     def guard(self) -> Guard:
         """The breakers of the RPC endpoints, which all processes share."""
         from zmart_pipelines.breakers import policies
-        from zmart_pipelines.breakers.guards import DatabaseGuard
+        from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard
         from zmart_pipelines.store.engine import Role
 
         pipelines = self.engine(Role.PIPELINES)

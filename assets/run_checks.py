@@ -21,8 +21,8 @@ import msgspec
 from dagster_shared.error import SerializableErrorInfo
 
 from assets.definitions import build_defs
-from assets.recorded import NotEmpty
-from assets.recorded import recorded as on_record
+from assets.recorded_chain import NotEmpty
+from assets.recorded_chain import recorded as on_record
 from assets.resources import Backend
 from zmart_pipelines.chain.recording import RecordingError, read
 from zmart_pipelines.settings import settings

@@ -11,7 +11,7 @@ import dagster as dg
 from assets import jobs
 from assets.maintenance import clean_up
 from assets.resources import Backend, BackendResource
-from assets.sensors.asking import in_flight
+from assets.sensors.run_requests import in_flight
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles
 from zmart_pipelines.store.queries.markets import chain_now

@@ -15,13 +15,13 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
 from assets import metadata
+from assets.asset_specs import asset_spec, inputs_of, version_tags
 from assets.resources import BackendResource
-from assets.spec import asset_spec, inputs_of, version_tags
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, statistics
+from zmart_pipelines.store.queries.committed_changes import ledger_version, row_counts
 from zmart_pipelines.store.queries.markets import questions
-from zmart_pipelines.store.queries.observations import ledger_version, row_counts
 from zmart_pipelines.store.tables import statistics as tables
 
 SPECS = [

@@ -14,16 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
-from assets.spec import asset_spec
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import attempts
-from zmart_pipelines.submissions import plan, shell, switches
+from zmart_pipelines.submissions import driver, planner, switches
+from zmart_pipelines.submissions.driver import DriveReport, Outcome
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.shell import DriveReport, Outcome
 from zmart_pipelines.submissions.signers import load_signers
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 
 # Seconds: between two tries for the lease, and how much longer than a lease they go on.
 LEASE_PAUSE = 1.0
@@ -90,7 +90,7 @@ def decide_and_drive(
     context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]
 ) -> tuple[list[Intent], DriveReport]:
     """Decide what is due and drive it."""
-    created = plan.plan(backend.engine(Role.PIPELINES), backend.reader, backend.settings)
+    created = planner.plan(backend.engine(Role.PIPELINES), backend.reader, backend.settings)
     return created, drive(context, backend, actions)
 
 
@@ -104,7 +104,7 @@ def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Acti
     signers = load_signers(settings)
     patience = time.monotonic() + settings.submission_lease_seconds + LEASE_MARGIN
     while True:
-        report = shell.drive(
+        report = driver.drive(
             engine,
             backend.rpc,
             backend.reader,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dagster as dg
 
 from assets import metadata
+from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
-from assets.spec import asset_spec
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.voting import tallies as tallies_table
 from zmart_pipelines.submissions import candidates
-from zmart_pipelines.voting import looking
+from zmart_pipelines.voting import due_proposals
 from zmart_pipelines.voting.tallies import Tally
 
 
@@ -46,8 +46,8 @@ def _rows(counted: list[Tally]) -> dg.MetadataValue:
 def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Count the proposals with news anew."""
     with backend.engine(Role.PIPELINES).begin() as conn:
-        counted = looking.recount(conn, "proposal")
-        due = looking.due(conn, backend.settings)
+        counted = due_proposals.recount(conn, "proposal")
+        due = due_proposals.due(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["voting", "proposal_tallies"],
         metadata={
@@ -78,7 +78,7 @@ def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
         period = candidates.latest_dispute_period(conn) or 0
         times = candidates.periods(backend.settings, period)
         over = candidates.run_out(conn, chain_time, times)
-        counted = looking.recount(conn, "dispute", over)
+        counted = due_proposals.recount(conn, "dispute", over)
     return dg.MaterializeResult(
         asset_key=["voting", "dispute_tallies"],
         metadata={

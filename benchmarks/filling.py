@@ -15,7 +15,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import Table
 
-from zmart_pipelines.ledger.decode import address_of
+from zmart_pipelines.ledger.model.decode import address_of
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
 from zmart_pipelines.store.tables import chain, market
 

@@ -15,8 +15,8 @@ from benchmarks.database import Clock, Databases, Spent, backend_of, databases, 
 from benchmarks.history import BODY, History
 from benchmarks.rows import Row
 from zmart_pipelines.chain.transactions import from_helius
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
 from zmart_pipelines.store.engine import Role
 

@@ -21,9 +21,11 @@ from benchmarks.database import Clock, backend_of, databases, writer
 from benchmarks.history import History
 from benchmarks.intake import take
 from benchmarks.rows import Row, cpu_seconds
-from zmart_pipelines.ledger import fold, rebuild, rows
-from zmart_pipelines.ledger.decode import address_of
-from zmart_pipelines.ledger.timeline import Timeline
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.model import fold
+from zmart_pipelines.ledger.model.config_timeline import Timeline
+from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
 
 GOAL_GROWTH: Final = 1.5
@@ -173,8 +175,8 @@ def _rebuild(ledgers: Ledgers) -> Row:
 
 def _bare_fold(conn: Connection, market_ids: list[bytes]) -> float:
     """Seconds of processor time to fold one event that is decoded and in memory."""
-    history = Timeline(rows.configuration_changes(conn))
-    stored = rows.market_events(conn, market_ids, PROGRAM).values()
+    history = Timeline(market_rows.configuration_changes(conn))
+    stored = market_rows.market_events(conn, market_ids, PROGRAM).values()
     events = [[one.placed for one in market] for market in stored]
 
     def work() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from api import bodies
+from api import request_decoding
 from api.errors import ApiError
 
 # A client that comes back may take up all its subscriptions again at once.
@@ -44,7 +44,7 @@ def read(text: str | bytes) -> Command:
     """The command in ``text``; Malformed otherwise."""
     raw = text.encode() if isinstance(text, str) else text
     try:
-        command = msgspec.convert(bodies.decode(raw), Command)
+        command = msgspec.convert(request_decoding.decode(raw), Command)
     except ApiError as error:
         raise Malformed(f"Invalid message format: {error.message}") from error
     except msgspec.ValidationError as error:

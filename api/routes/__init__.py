@@ -6,9 +6,9 @@ from litestar.types import ControllerRouterHandler
 
 from api.routes import (
     candles,
+    discovery,
     discussions,
     drafts,
-    front,
     health,
     live,
     markets,
@@ -24,7 +24,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *health.HANDLERS,
     *markets.HANDLERS,
     *candles.HANDLERS,
-    *front.HANDLERS,
+    *discovery.HANDLERS,
     *drafts.HANDLERS,
     *trades.HANDLERS,
     *transactions.HANDLERS,

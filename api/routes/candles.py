@@ -9,7 +9,7 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, shapes
+from api import identifiers, schemas
 from api.dependencies import Market, TheDatabase, failures
 from api.errors import invalid
 from api.routes.markets import existing
@@ -58,7 +58,7 @@ class CandleList(msgspec.Struct, frozen=True):
 def _candle(row: candles.Candle) -> Candle:
     return Candle(
         time=row.starts_at,
-        starts_at=shapes.chain_time(row.starts_at),
+        starts_at=schemas.chain_time(row.starts_at),
         open=row.open,
         high=row.high,
         low=row.low,
@@ -107,7 +107,7 @@ async def of_market(
             candles=[_candle(row) for row in rows],
             count=len(rows),
             limit=limit,
-            previous_close=before[0].close if before else shapes.PRICE_SCALE // 2,
+            previous_close=before[0].close if before else schemas.PRICE_SCALE // 2,
         )
 
     return await database.read(read)

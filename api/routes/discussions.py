@@ -10,7 +10,7 @@ from litestar import Request, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import auth, comments, identifiers, shapes
+from api import auth, comments, identifiers, schemas
 from api.dependencies import (
     READS,
     Limit,
@@ -22,7 +22,7 @@ from api.dependencies import (
     failures,
 )
 from api.errors import invalid
-from api.requests import NewComment, Proven
+from api.request_bodies import NewComment, Proven
 from api.routes.markets import existing, id_of
 from zmart_pipelines.store.queries import discussions
 
@@ -30,7 +30,7 @@ from zmart_pipelines.store.queries import discussions
 class CommentList(msgspec.Struct, frozen=True):
     """A page of comments; ``count`` is of the page, ``total`` of all pages."""
 
-    discussions: list[shapes.Comment]
+    discussions: list[schemas.Comment]
     count: int
     total: int
     market_id: str
@@ -40,7 +40,7 @@ class NewCommentAnswer(msgspec.Struct, frozen=True):
     """The stored comment."""
 
     message: str
-    discussion: shapes.Comment
+    discussion: schemas.Comment
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ async def find(
         market_id = id_of(conn, key)
         rows = discussions.find(conn, market_id=market_id, limit=limit, offset=offset)
         total = discussions.count(conn, market_id=market_id)
-        items = [shapes.comment(row) for row in rows]
+        items = [schemas.comment(row) for row in rows]
         return CommentList(items, len(items), total, market_id.hex())
 
     return await database.read(read)
@@ -99,7 +99,7 @@ async def create(
 
     written = await database.write(wallet, write)
     hub.announce(written.positions)
-    return NewCommentAnswer("Discussion created", shapes.comment(written.comment))
+    return NewCommentAnswer("Discussion created", schemas.comment(written.comment))
 
 
 @delete(

@@ -11,11 +11,11 @@ from litestar.params import HeaderParameter, JSONBody
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from api import auth, drafts, identifiers, shapes
+from api import auth, drafts, identifiers, schemas
 from api.chain import Prepared
 from api.dependencies import TheChain, TheDatabase, ThePins, TheSettings, failures
 from api.errors import unavailable
-from api.requests import NewMarket
+from api.request_bodies import NewMarket
 from zmart_pipelines.ipfs import PinError
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.instructions import create_market
@@ -127,10 +127,10 @@ async def create(
         ipfs_question_hash=draft.question_hash,
         b_parameter=b_parameter,
         initial_liquidity=data.liquidity,
-        end_date=shapes.iso(draft.ends_at),
-        ends_at=shapes.iso(draft.ends_at),
-        created_at=shapes.iso(draft.created_at),
-        expires_at=shapes.iso(draft.expires_at),
+        end_date=schemas.iso(draft.ends_at),
+        ends_at=schemas.iso(draft.ends_at),
+        created_at=schemas.iso(draft.created_at),
+        expires_at=schemas.iso(draft.expires_at),
     )
     return DraftAnswer(
         message="Draft stored; sign and send the transaction to create the market",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import senders, shapes
+from api import schemas, webhook_auth
 from api.database import Database
 from api.dependencies import TheChain, TheDatabase, TheSettings, failures, operation
 from api.errors import not_found
@@ -90,7 +90,7 @@ class WebhookHealth(msgspec.Struct, frozen=True):
 
 
 def _now() -> str:
-    return shapes.iso(datetime.now(UTC))
+    return schemas.iso(datetime.now(UTC))
 
 
 async def _migrations(database: Database) -> str:
@@ -129,7 +129,7 @@ async def process(settings: TheSettings, database: TheDatabase) -> Response[Proc
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else shapes.iso(moment)
+    return None if moment is None else schemas.iso(moment)
 
 
 def _state(row: health.ServiceHealth) -> ServiceState:
@@ -224,7 +224,7 @@ async def webhooks(settings: TheSettings, database: TheDatabase) -> Response[Web
             status="ok" if ready else "error",
             service="zmart-event-indexer",
             database="ok" if ready else "down",
-            webhooks="on" if senders.enabled(settings) else "off",
+            webhooks="on" if webhook_auth.enabled(settings) else "off",
             timestamp=_now(),
         ),
         status_code=200 if ready else 503,

@@ -9,7 +9,7 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, shapes
+from api import identifiers, schemas
 from api.dependencies import (
     READS,
     Limit,
@@ -19,7 +19,7 @@ from api.dependencies import (
     failures,
 )
 from api.errors import invalid, not_found
-from api.requests import Category
+from api.request_bodies import Category
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import markets, statistics
 
@@ -27,7 +27,7 @@ from zmart_pipelines.store.queries import markets, statistics
 class MarketList(msgspec.Struct, frozen=True):
     """A page of markets; ``count`` is of all pages."""
 
-    markets: list[shapes.Market]
+    markets: list[schemas.Market]
     count: int
     offset: int
     limit: int
@@ -132,7 +132,7 @@ async def find(
             conn, state=number, category=category, creator=wallet, limit=limit, offset=offset
         )
         total = markets.count(conn, state=number, category=category, creator=wallet)
-        return MarketList([shapes.market(row) for row in rows], total, offset, limit)
+        return MarketList([schemas.market(row) for row in rows], total, offset, limit)
 
     return await database.read(read)
 
@@ -143,10 +143,10 @@ async def find(
     tags=["markets"],
     responses=failures(400, 404),
 )
-async def detail(database: TheDatabase, market: Market) -> shapes.Market:
+async def detail(database: TheDatabase, market: Market) -> schemas.Market:
     """One market by id or address."""
     key = identifiers.market_key(market, "market")
-    return await database.read(lambda conn: shapes.market(existing(conn, key)))
+    return await database.read(lambda conn: schemas.market(existing(conn, key)))
 
 
 @get(
@@ -163,7 +163,7 @@ async def related(database: TheDatabase, market: Market, limit: Limit = 3) -> Re
         RelatedMarket(
             id=row.market_id.hex(),
             question=row.question,
-            yes_price=shapes.fraction(row.price_yes),
+            yes_price=schemas.fraction(row.price_yes),
             category=row.category,
             category_match=row.category_match,
         )
@@ -194,7 +194,7 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
                 buy_volume=row.buy_volume,
                 sell_volume=row.sell_volume,
                 volume_24h=row.volume_last_day,
-                last_trade_at=shapes.chain_time(row.last_trade_at),
+                last_trade_at=schemas.chain_time(row.last_trade_at),
             ),
         )
 
@@ -202,8 +202,8 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
 
 
 def _point(moment: int, price_yes: int) -> PricePoint:
-    yes = round(price_yes / (shapes.PRICE_SCALE // 100), 4)
-    return PricePoint(shapes.chain_time(moment), yes, round(100 - yes, 4), price_yes)
+    yes = round(price_yes / (schemas.PRICE_SCALE // 100), 4)
+    return PricePoint(schemas.chain_time(moment), yes, round(100 - yes, 4), price_yes)
 
 
 @get(
@@ -223,7 +223,7 @@ async def price_history(database: TheDatabase, market: Market, limit: Limit = 10
         history = statistics.price_history(conn, row.market_id, limit=limit)
         points = [_point(item.traded_at, item.price_yes) for item in history]
         if len(points) < limit:
-            points.insert(0, _point(row.created_at, shapes.PRICE_SCALE // 2))
+            points.insert(0, _point(row.created_at, schemas.PRICE_SCALE // 2))
         return PriceHistory(row.market_id.hex(), points, len(points))
 
     return await database.read(read)

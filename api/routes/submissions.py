@@ -9,7 +9,7 @@ from litestar import Response, get
 from litestar.params import PathParameter
 from sqlalchemy import Connection
 
-from api import shapes
+from api import schemas
 from api.dependencies import TheDatabase, TheSettings, failures
 from api.errors import invalid, not_found, unavailable
 from zmart_pipelines.ipfs import LocalPinStore, PinError, PinNotFound, is_cid_v0
@@ -59,7 +59,7 @@ def _switches(conn: Connection, settings: Settings) -> AllSwitches:
                 enabled=one.enabled,
                 sends=not off if one.action == "all" else one.action not in off,
                 reason=one.reason,
-                changed_at=None if one.changed_at is None else shapes.iso(one.changed_at),
+                changed_at=None if one.changed_at is None else schemas.iso(one.changed_at),
             )
             for one in switches.read(conn)
         ],

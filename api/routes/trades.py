@@ -9,7 +9,7 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, shapes
+from api import identifiers, schemas
 from api.dependencies import READS, Limit, Market, Offset, TheDatabase
 from api.routes.markets import id_of
 from zmart_pipelines.store.queries import trades
@@ -18,7 +18,7 @@ from zmart_pipelines.store.queries import trades
 class TradeList(msgspec.Struct, frozen=True):
     """A page of trades; ``count`` is of the page, ``total`` of all pages."""
 
-    trades: list[shapes.Trade]
+    trades: list[schemas.Trade]
     count: int
     total: int
     market_id: str
@@ -48,7 +48,7 @@ async def of_market(
             conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
         )
         total = trades.count(conn, market_id=market_id)
-        items = [shapes.trade(row) for row in rows]
+        items = [schemas.trade(row) for row in rows]
         return TradeList(items, len(items), total, market_id.hex(), offset, limit)
 
     return await database.read(read)

@@ -17,7 +17,7 @@ from api import auth, identifiers
 from api.chain import Chain, Prepared
 from api.dependencies import Market, TheChain, TheDatabase, TheSettings, failures
 from api.errors import ApiError, invalid
-from api.requests import Buy, Resolve, Sell
+from api.request_bodies import Buy, Resolve, Sell
 from api.routes.markets import existing
 from zmart_pipelines.ipfs import is_cid_v0
 from zmart_pipelines.program import instructions, lmsr

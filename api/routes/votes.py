@@ -11,7 +11,7 @@ from litestar import Request, get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from sqlalchemy import Connection
 
-from api import auth, identifiers, shapes
+from api import auth, identifiers, schemas
 from api.dependencies import (
     READS,
     Limit,
@@ -23,7 +23,7 @@ from api.dependencies import (
     failures,
 )
 from api.errors import ApiError, invalid, not_found
-from api.requests import NewVote
+from api.request_bodies import NewVote
 from api.routes.markets import existing, id_of
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting import casting
@@ -47,7 +47,7 @@ class VoteStats(msgspec.Struct, frozen=True):
 class VoteList(msgspec.Struct, frozen=True):
     """A page of votes with the counts of the latest round."""
 
-    votes: list[shapes.Vote]
+    votes: list[schemas.Vote]
     stats: VoteStats
     market_id: str
     type: str
@@ -106,7 +106,7 @@ class Receipt(msgspec.Struct, frozen=True):
 class CastVote(msgspec.Struct, frozen=True):
     """The stored ballot and the counts with it. ``repeated``: it was stored before."""
 
-    data: list[shapes.Ballot]
+    data: list[schemas.Ballot]
     count: int
     metadata: Receipt
     counts: Count
@@ -162,7 +162,7 @@ async def of_market(
         count = _counts(conn, market_id, type_)
         rate = 100 * count.likes / count.total if count.total else 0
         return VoteList(
-            [shapes.vote(row) for row in rows],
+            [schemas.vote(row) for row in rows],
             VoteStats(count.likes, count.dislikes, count.total, f"{rate:.2f}"),
             market_id.hex(),
             type_,
@@ -246,10 +246,10 @@ async def text(
         market_id=market_id.hex(),
         vote_type=kind,
         vote=choice,
-        choice=shapes.choice_word(kind, choice),
+        choice=schemas.choice_word(kind, choice),
         round=round_,
         nonce=ballot.nonce,
-        expires_at=shapes.iso(ballot.expires),
+        expires_at=schemas.iso(ballot.expires),
     )
 
 
@@ -294,7 +294,7 @@ async def cast(
     except casting.BallotRejected as error:
         raise _rejected(error) from error
     except casting.BallotConflict as error:
-        stored_row = msgspec.to_builtins(shapes.ballot(error.stored))
+        stored_row = msgspec.to_builtins(schemas.ballot(error.stored))
         raise ApiError(
             409,
             "This wallet has already voted in this market",
@@ -305,7 +305,7 @@ async def cast(
         raise ApiError(
             409, f"The {kind} vote of this market is closed", error="voting_closed"
         ) from error
-    row = shapes.ballot(stored.ballot)
+    row = schemas.ballot(stored.ballot)
     return CastVote(
         data=[row],
         count=1,

@@ -9,7 +9,7 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, shapes
+from api import identifiers, schemas
 from api.dependencies import READS, Limit, Offset, TheDatabase, Wallet
 from zmart_pipelines.store.queries import candles, positions, statistics, trades, votes
 
@@ -53,7 +53,7 @@ class Profile(msgspec.Struct, frozen=True):
 class WalletTrades(msgspec.Struct, frozen=True):
     """A page of a wallet's trades; ``count`` is of the page, ``total`` of all pages."""
 
-    trades: list[shapes.Trade]
+    trades: list[schemas.Trade]
     count: int
     total: int
     wallet: str
@@ -62,8 +62,8 @@ class WalletTrades(msgspec.Struct, frozen=True):
 class WalletVotes(msgspec.Struct, frozen=True):
     """A wallet's votes by kind."""
 
-    proposal_votes: list[shapes.Vote]
-    dispute_votes: list[shapes.Vote]
+    proposal_votes: list[schemas.Vote]
+    dispute_votes: list[schemas.Vote]
     total: int
     wallet: str
 
@@ -111,7 +111,7 @@ async def wallet_trades(
 
     def read(conn: Connection) -> WalletTrades:
         rows = trades.find(conn, user=key, limit=limit, offset=offset)
-        items = [shapes.trade(row) for row in rows]
+        items = [schemas.trade(row) for row in rows]
         return WalletTrades(items, len(items), trades.count(conn, user=key), wallet)
 
     return await database.read(read)
@@ -136,7 +136,7 @@ async def wallet_votes(
     rows = await database.read(
         lambda conn: votes.of_wallet(conn, key, kind=kind, limit=limit, offset=offset)
     )
-    items = [shapes.vote(row) for row in rows]
+    items = [schemas.vote(row) for row in rows]
     return WalletVotes(
         proposal_votes=[item for item in items if item.vote_type == "proposal"],
         dispute_votes=[item for item in items if item.vote_type == "dispute"],
@@ -153,13 +153,13 @@ async def wallet_votes(
 )
 async def wallet_positions(
     database: TheDatabase, wallet: Wallet, limit: Limit = 100, offset: Offset = 0
-) -> list[shapes.Position]:
+) -> list[schemas.Position]:
     """A wallet's positions with numbers, the last traded first; a bare list."""
     key = identifiers.wallet(wallet)
     rows = await database.read(
         lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
     )
-    return [shapes.position(row) for row in rows]
+    return [schemas.position(row) for row in rows]
 
 
 @get(
@@ -170,13 +170,13 @@ async def wallet_positions(
 )
 async def holdings(
     database: TheDatabase, wallet: Wallet, limit: Limit = 100, offset: Offset = 0
-) -> list[shapes.Holding]:
+) -> list[schemas.Holding]:
     """A wallet's positions as the portfolio page reads them: amounts are text; a bare list."""
     key = identifiers.wallet(wallet)
     rows = await database.read(
         lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
     )
-    return [shapes.holding(row) for row in rows]
+    return [schemas.holding(row) for row in rows]
 
 
 HANDLERS = [profile, wallet_trades, wallet_votes, wallet_positions, holdings]

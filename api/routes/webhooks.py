@@ -1,7 +1,7 @@
 """Where Helius delivers transactions.
 
 Order of things: the sender is known (401), the body has a size (413) and a shape (400), it
-is committed as received, then ingested, then answered (``api.intake``). What is left of a
+is committed as received, then ingested, then answered (``api.delivery_intake``). What is left of a
 large delivery, or would take too long, is ingested after the answer; whatever fails after
 the commit is taken up again by the pipelines, for the delivery stays pending.
 """
@@ -17,10 +17,10 @@ from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.openapi.spec.operation import Operation
 
-from api import senders
-from api.bodies import require_plain
+from api import webhook_auth
 from api.dependencies import TheIntake, TheSettings, failures, operation
 from api.errors import ApiError, FieldError
+from api.request_decoding import require_plain
 from zmart_pipelines.chain.transactions import PayloadError
 
 
@@ -74,13 +74,13 @@ async def helius(
     no logs, the signatures are read by RPC.
     """
     headers = list(request.scope["headers"])
-    known = senders.by_value(headers, settings)
-    if not known and not senders.may_sign(headers, settings):
-        raise senders.refusal()
+    known = webhook_auth.by_value(headers, settings)
+    if not known and not webhook_auth.may_sign(headers, settings):
+        raise webhook_auth.refusal()
     require_plain(request)
     body = await request.body()
-    if not known and not senders.by_signature(headers, body, settings):
-        raise senders.refusal()
+    if not known and not webhook_auth.by_signature(headers, body, settings):
+        raise webhook_auth.refusal()
     try:
         taken = await intake.take(body)
     except PayloadError as error:

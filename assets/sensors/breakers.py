@@ -3,8 +3,8 @@
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensors.ticks import INTERVAL, Tick, patient
-from zmart_pipelines.monitoring.breakers import watch
+from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from zmart_pipelines.monitoring.breaker_alerts import watch
 from zmart_pipelines.store.engine import Role
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensors.ticks import INTERVAL, Tick, patient
-from zmart_pipelines.ledger.hints import read_due
+from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from zmart_pipelines.ledger.readers.hints import read_due
 from zmart_pipelines.store.engine import Role
 
 # Of the reading, which must leave time for the rest of the tick.

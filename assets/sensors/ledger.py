@@ -9,13 +9,13 @@ import dagster as dg
 
 from assets.jobs import process_deliveries, read_finalized_window
 from assets.resources import BackendResource
-from assets.sensors.asking import request
-from assets.sensors.ticks import INTERVAL, Tick, patient
-from zmart_pipelines.ledger.deliveries import pending
-from zmart_pipelines.ledger.poll import poll_confirmed
+from assets.sensors.run_requests import request
+from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from zmart_pipelines.ledger.readers.deliveries import pending
+from zmart_pipelines.ledger.readers.poll import poll_confirmed
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries.observations import waiting_deliveries
+from zmart_pipelines.store.queries.committed_changes import waiting_deliveries
 
 # The API ingests a delivery within milliseconds of storing it. What is older was left open.
 LEFT_OPEN = timedelta(seconds=3)

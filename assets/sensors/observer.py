@@ -18,14 +18,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from assets import markets, metadata, statistics
+from assets.asset_specs import inputs_of, version_tags
 from assets.resources import BackendResource
-from assets.sensors.ticks import INTERVAL, Tick, patient
-from assets.spec import inputs_of, version_tags
+from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import candles, observations
+from zmart_pipelines.store.queries import candles, committed_changes
+from zmart_pipelines.store.queries.committed_changes import Observation
 from zmart_pipelines.store.queries.markets import chain_now
-from zmart_pipelines.store.queries.observations import Observation
 
 _LEDGER = "chain/event_ledger"
 
@@ -118,7 +118,7 @@ def _tags(key: str, ledger: str) -> dict[str, str] | None:
 
 def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
     """The tables that are right though nothing was written: nothing if nobody looks."""
-    standing = observations.standing(conn)
+    standing = committed_changes.standing(conn)
     if standing is None or standing.age > LOOKED_AT:
         return
     computed = [] if candles.due(conn, chain_now(conn)) else statistics.SPECS
@@ -149,7 +149,7 @@ def observer_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
     last = Looked.of(context.cursor)
     now = time.time()
     with backend.engine(Role.READ).connect() as conn:
-        seen = observations.observe(conn, last.until)
+        seen = committed_changes.observe(conn, last.until)
         found = list(materializations(seen, backend.settings)) if seen else []
         told = bool(seen.markets)
         if not told and now - last.reported_at >= STILL:

@@ -12,11 +12,11 @@ import dagster as dg
 
 from assets.jobs import aggregate_votes, finalize_markets, resolve_market
 from assets.resources import Backend, BackendResource
-from assets.sensors.asking import SUBMISSION_ABANDONED_AFTER, request
-from assets.sensors.ticks import INTERVAL, Tick, patient
+from assets.sensors.run_requests import SUBMISSION_ABANDONED_AFTER, request
+from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions.candidates import waiting_resolutions
-from zmart_pipelines.submissions.plan import Due, due
+from zmart_pipelines.submissions.planner import Due, due
 
 
 def _look(backend: Backend) -> Due:

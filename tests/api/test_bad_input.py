@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from solders.keypair import Keypair
 
 from api.app import create_app
-from api.bodies import MAX_BODY
+from api.request_decoding import MAX_BODY
 from tests.api.seed import wallet
 from tests.api.wallets import signed_in
 from zmart_pipelines.settings import Settings

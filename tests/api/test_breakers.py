@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 from api.app import create_app
 from tests.api.test_chain import MARKET
 from tests.api.wallets import signed_in
-from zmart_pipelines.breakers import rows
+from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -21,8 +21,8 @@ def test_breakers_of_the_pipelines_and_of_this_process(api_settings: Settings) -
         assert (sound["status"], sound["breakers"]) == ("ok", [])
         pool = engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
         with pool.begin() as conn:
-            rows.failed(conn, "action:finalize_market", "secret?", Policy(failures=1))
-            rows.failed(conn, "action:approve_proposal", "secret?", Policy(failures=2))
+            breaker_rows.failed(conn, "action:finalize_market", "secret?", Policy(failures=1))
+            breaker_rows.failed(conn, "action:approve_proposal", "secret?", Policy(failures=2))
         pool.dispose()
         for _ in range(2):
             answer = client.post("/api/markets", json=MARKET | signed_in(Keypair()))

@@ -21,11 +21,11 @@ from api.app import create_app
 from tests.api.conftest import SECRET
 from tests.api.payloads import enhanced, mutated, raw
 from tests.fixtures.ports import free_port
-from tests.ledger.recorded import Recorder
+from tests.ledger.recorded_rpc import Recorder
 from zmart_pipelines.chain.enhanced import read_hints
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
-from zmart_pipelines.ledger import deliveries, hints
-from zmart_pipelines.ledger.ingest import ingest
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.readers import deliveries, hints
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from assets.backfill import MOST_PARTITIONS, RANGES_NAME, key_of, slots_of
 from assets.definitions import build_defs
 from assets.resources import Backend
-from assets.sensors.holes import hole_sensor, run_request
-from assets.sensors.ticks import Tick
+from assets.sensors.sensor_ticks import Tick
+from assets.sensors.uncovered_ranges import hole_sensor, run_request
 from tests.assets.life import Life, Metadata
 from tests.fixtures.localnet import StartLocalnet
-from zmart_pipelines.ledger import coverage
-from zmart_pipelines.ledger.backfill import backfill, budgeted, pieces
+from zmart_pipelines.ledger.readers import coverage
+from zmart_pipelines.ledger.readers.backfill import backfill, budgeted, pieces
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 
@@ -116,7 +116,7 @@ def test_a_partition_covers_its_range_and_says_what_it_did(
 def test_a_run_that_failed_goes_on_when_launched_again(
     life: Life, backend: Backend, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zmart_pipelines.ledger.backfill.CHUNK", 2)
+    monkeypatch.setattr("zmart_pipelines.ledger.readers.backfill.CHUNK", 2)
     tip = life.rpc.slot("finalized")
     original = coverage.cover
     calls = 0

@@ -5,7 +5,7 @@ import time
 from sqlalchemy import Engine, null
 
 from tests.assets.rows import add_event, add_transaction, market_id
-from zmart_pipelines.store.queries.observations import latencies, observe, standing
+from zmart_pipelines.store.queries.committed_changes import latencies, observe, standing
 
 
 def test_counts_by_name_and_market(owner: Engine) -> None:

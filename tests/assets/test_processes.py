@@ -17,8 +17,8 @@ from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
-from zmart_pipelines.ledger import coverage
-from zmart_pipelines.ledger.backfill import backfill, budgeted
+from zmart_pipelines.ledger.readers import coverage
+from zmart_pipelines.ledger.readers.backfill import backfill, budgeted
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health

@@ -12,8 +12,8 @@ from assets.definitions import build_defs
 from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
-from zmart_pipelines.ledger.compare import FieldDifference
-from zmart_pipelines.ledger.reconcile import Drift, DriftClass, ReconciliationReport
+from zmart_pipelines.ledger.audit.reconcile import Drift, DriftClass, ReconciliationReport
+from zmart_pipelines.ledger.model.account_comparison import FieldDifference
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, select, text
 from assets.definitions import build_defs
 from assets.resources import Backend
 from assets.sensors.observer import STILL, Looked
-from assets.sensors.ticks import Tick
+from assets.sensors.sensor_ticks import Tick
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
-from zmart_pipelines.ledger.deliveries import receive
+from zmart_pipelines.ledger.readers.deliveries import receive
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state

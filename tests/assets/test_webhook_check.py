@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 
 from assets.definitions import build_defs
 from assets.resources import Backend
-from assets.sensors.outcomes import run_success_sensor
+from assets.sensors.run_alerts import run_success_sensor
 from assets.webhook import webhook_is_active
 from tests.chain.helius_api import KEY, HeliusApi
 from zmart_pipelines.settings import Settings

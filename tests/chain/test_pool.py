@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 from tests.chain.endpoint import Endpoint, Reply, Script, fault, forward, reply, result
 from tests.fixtures.localnet import Localnet
 from tests.fixtures.ports import free_port
-from zmart_pipelines.breakers.guards import DatabaseGuard, MemoryGuard
+from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard, MemoryGuard
 from zmart_pipelines.breakers.machine import Policy, State
 from zmart_pipelines.chain.build import build_transaction, signature_of
 from zmart_pipelines.chain.connect import connect

@@ -9,13 +9,14 @@ from sqlalchemy import Engine
 
 from tests.fixtures.localnet import Localnet
 from tests.ledger.onchain import Stage
-from tests.ledger.recorded import PROGRAM, Recorder, address
+from tests.ledger.recorded_rpc import PROGRAM, Recorder, address
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import compare, rows
-from zmart_pipelines.ledger.compare import FieldDifference
-from zmart_pipelines.ledger.ingest import IngestResult, ingest
-from zmart_pipelines.ledger.sources import Commitment, Source
-from zmart_pipelines.ledger.state import state_hash
+from zmart_pipelines.ledger.ingest.writer import IngestResult, ingest
+from zmart_pipelines.ledger.model import account_comparison
+from zmart_pipelines.ledger.model.account_comparison import FieldDifference
+from zmart_pipelines.ledger.model.projection import state_hash
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 
@@ -49,7 +50,7 @@ def feed(db: Engine) -> Feed:
 def hashes(db: Engine, chain: Recorder) -> dict[bytes, str]:
     """The state hash of every market as stored."""
     with db.connect() as conn:
-        stored = rows.projections(conn, chain.market_ids)
+        stored = market_rows.projections(conn, chain.market_ids)
     return {market_id: state_hash(projection) for market_id, projection in stored.items()}
 
 
@@ -57,15 +58,15 @@ def differences(db: Engine, chain: Recorder) -> list[FieldDifference]:
     """Every field in which the stored projection and the chain's accounts differ."""
     found = []
     with db.connect() as conn:
-        stored = rows.projections(conn, chain.market_ids)
+        stored = market_rows.projections(conn, chain.market_ids)
     accounts = chain.markets()
     assert set(stored) == set(accounts)
     for market_id, account in accounts.items():
         projection = stored[market_id]
-        found += compare.compare_market(market_id, projection.market, account)
+        found += account_comparison.compare_market(market_id, projection.market, account)
         held = chain.positions(market_id)
         for user in held.keys() | projection.positions.keys():
-            found += compare.compare_position(
+            found += account_comparison.compare_position(
                 market_id,
                 user,
                 projection.positions.get(user),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tests.ledger.recorded import signature
+from tests.ledger.recorded_rpc import signature
 from zmart_pipelines.chain.rpc import SignatureInfo
 
 

@@ -12,12 +12,12 @@ from solders.signature import Signature
 from sqlalchemy import Engine, select
 
 from tests.fixtures.localnet import Localnet
-from tests.ledger.recorded import PROGRAM, SOL, B, address, identity
+from tests.ledger.recorded_rpc import PROGRAM, SOL, B, address, identity
 from zmart_pipelines.chain.build import build_transaction
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import Commitment, RpcClient
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.reconcile import compare
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.audit.reconcile import compare
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store.tables import chain as tables
 

@@ -21,16 +21,17 @@ from sqlalchemy import Engine, select
 from tests.chain.endpoint import Endpoint, Reply, fault, reply
 from tests.fixtures.postgres import TEMPLATE
 from tests.ledger.onchain import Stage, agrees, listed, stored
-from tests.ledger.recorded import PROGRAM
+from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.budget import BudgetedRpc
 from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcUnavailable
 from zmart_pipelines.cli import main
-from zmart_pipelines.ledger import backfill as module
-from zmart_pipelines.ledger import coverage, rows
-from zmart_pipelines.ledger.backfill import Progress, backfill
-from zmart_pipelines.ledger.poll import read_finalized_window
-from zmart_pipelines.ledger.sources import Source
-from zmart_pipelines.ledger.state import state_hash
+from zmart_pipelines.ledger.model.projection import state_hash
+from zmart_pipelines.ledger.model.provenance import Source
+from zmart_pipelines.ledger.readers import backfill as module
+from zmart_pipelines.ledger.readers import coverage
+from zmart_pipelines.ledger.readers.backfill import Progress, backfill
+from zmart_pipelines.ledger.readers.poll import read_finalized_window
+from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -67,7 +68,7 @@ def ranges(db: Engine) -> list[tuple[int, int]]:
 
 def hashes(db: Engine, stage: Stage) -> dict[bytes, str]:
     with db.connect() as conn:
-        folded = rows.projections(conn, stage.market_ids)
+        folded = market_rows.projections(conn, stage.market_ids)
     return {market_id: state_hash(one) for market_id, one in folded.items()}
 
 
@@ -162,7 +163,7 @@ def test_a_crash_between_rows_and_coverage_leaves_neither(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr("zmart_pipelines.ledger.finality.withdraw_absent", crash)
+        patch.setattr("zmart_pipelines.ledger.readers.finality.withdraw_absent", crash)
         with pytest.raises(RuntimeError, match="power cut"):
             backfill(db, rpc, settings, first_slot=0, last_slot=rpc.slot("finalized"))
     assert (ranges(db), stored(db, "finalized")) == ([], set())

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import Engine, func, select, text
 
 from tests.ledger.conftest import differences
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, history
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, history
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.ingest import IngestResult, ingest
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.ingest.writer import IngestResult, ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import health
-from zmart_pipelines.store.queries.observations import observe
+from zmart_pipelines.store.queries.committed_changes import observe
 from zmart_pipelines.store.tables import chain as tables
 
 WRITERS = 8

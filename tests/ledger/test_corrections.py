@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Engine, select
 
 from tests.ledger.conftest import Feed, differences, hashes
-from tests.ledger.recorded import (
+from tests.ledger.recorded_rpc import (
     PROGRAM,
     SOL,
     Recorder,
@@ -16,8 +16,8 @@ from tests.ledger.recorded import (
 )
 from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest import in_transaction, withdraw
-from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.ledger.ingest.writer import in_transaction, withdraw
+from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.store import stream

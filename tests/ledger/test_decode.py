@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, address, identity, logs_of
-from zmart_pipelines.ledger import decode as module
-from zmart_pipelines.ledger.decode import LOGS_TRUNCATED, decode, hash_bytes, hash_text, readable
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, identity, logs_of
+from zmart_pipelines.ledger.model import decode as module
+from zmart_pipelines.ledger.model.decode import (
+    LOGS_TRUNCATED,
+    decode,
+    hash_bytes,
+    hash_text,
+    readable,
+)
 from zmart_pipelines.program.events import MarketCreated, SharesBought, WinningsClaimed
 
 USER = bytes([7]) * 32

@@ -15,9 +15,9 @@ from sqlalchemy import Engine, select
 
 from tests.chain.payloads import compiled
 from tests.ledger.conftest import differences
-from tests.ledger.recorded import PROGRAM, Recorder, history
+from tests.ledger.recorded_rpc import PROGRAM, Recorder, history
 from zmart_pipelines.chain.transactions import RawTransaction, from_helius
-from zmart_pipelines.ledger import deliveries
+from zmart_pipelines.ledger.readers import deliveries
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, address, history, identity
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history, identity
 from tests.program.strategies import events as any_event
-from zmart_pipelines.ledger import compare, fold, timeline
-from zmart_pipelines.ledger.decode import decode
-from zmart_pipelines.ledger.state import PlacedEvent, Projection, state_hash
-from zmart_pipelines.ledger.timeline import Configuration, Place, Timeline
+from zmart_pipelines.ledger.model import account_comparison, config_timeline, fold
+from zmart_pipelines.ledger.model.config_timeline import Configuration, Place, Timeline
+from zmart_pipelines.ledger.model.decode import decode
+from zmart_pipelines.ledger.model.projection import PlacedEvent, Projection, state_hash
 from zmart_pipelines.program import events as ev
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
@@ -41,16 +41,16 @@ def placed_events(chain: Recorder) -> tuple[dict[bytes, list[PlacedEvent]], Time
                 of_market[ids[event.market]].append(
                     PlacedEvent(place, event.event, event.market, event.instruction)
                 )
-    return of_market, Timeline(timeline.fold(of_all))
+    return of_market, Timeline(config_timeline.fold(of_all))
 
 
 def differences(
     chain: Recorder, market_id: bytes, projection: Projection
-) -> list[compare.FieldDifference]:
-    found = compare.compare_market(market_id, projection.market, chain.market(market_id))
+) -> list[account_comparison.FieldDifference]:
+    found = account_comparison.compare_market(market_id, projection.market, chain.market(market_id))
     held = chain.positions(market_id)
     for user in held.keys() | projection.positions.keys():
-        found += compare.compare_position(
+        found += account_comparison.compare_position(
             market_id,
             user,
             projection.positions.get(user),
@@ -270,7 +270,7 @@ def test_the_configuration_is_folded_from_its_events() -> None:
     def at(slot: int) -> Place:
         return Place(slot, 0, bytes(64), 0)
 
-    changes = timeline.fold(
+    changes = config_timeline.fold(
         [
             (at(3), ev.ProtocolPauseStatusChanged(True, USER, 30)),
             (at(1), ev.GlobalConfigInitialized(USER, USER, 300, 10)),

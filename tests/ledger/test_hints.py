@@ -11,11 +11,11 @@ from sqlalchemy import Engine, select, text
 from tests.api.payloads import enhanced
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import Stage, agrees, stored
-from tests.ledger.recorded import SOL
+from tests.ledger.recorded_rpc import SOL
 from zmart_pipelines.chain.enhanced import MAX_HINTS, Hint, read_hints
 from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcUnavailable
-from zmart_pipelines.ledger import deliveries, hints
-from zmart_pipelines.ledger.poll import poll_confirmed
+from zmart_pipelines.ledger.readers import deliveries, hints
+from zmart_pipelines.ledger.readers.poll import poll_confirmed
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain as tables
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Table, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.ledger.conftest import Feed, differences, hashes
-from tests.ledger.recorded import (
+from tests.ledger.recorded_rpc import (
     PROGRAM,
     SOL,
     Recorder,
@@ -20,9 +20,9 @@ from tests.ledger.recorded import (
     identity,
 )
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.ingest import MAX_BATCH, in_transaction, ingest
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.ingest.writer import MAX_BATCH, in_transaction, ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, act_as, engine, execute

@@ -11,14 +11,14 @@ from solders.signature import Signature
 from sqlalchemy import Engine, select
 
 from tests.ledger.onchain import Stage, agrees, listed, stored
-from tests.ledger.recorded import PROGRAM, SOL, key, logs_of, signature
+from tests.ledger.recorded_rpc import PROGRAM, SOL, key, logs_of, signature
 from zmart_pipelines.chain import base58
 from zmart_pipelines.chain.rpc import RpcError
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger import finality
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers import finality
+from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health, markets, trades

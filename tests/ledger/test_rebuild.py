@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.ledger.conftest import Feed, differences, hashes
-from tests.ledger.recorded import PROGRAM, Recorder, history
-from zmart_pipelines.ledger import decode as decoder
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.redecode import redecode
+from tests.ledger.recorded_rpc import PROGRAM, Recorder, history
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.audit.redecode import redecode
+from zmart_pipelines.ledger.model import decode as decoder
 from zmart_pipelines.program.events import decode_event
 from zmart_pipelines.program.instructions import DecodeError
 from zmart_pipelines.store.queries import health

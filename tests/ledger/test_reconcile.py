@@ -9,15 +9,15 @@ import pytest
 from sqlalchemy import Engine, func, update
 
 from tests.ledger.onchain import Stage, agrees
-from tests.ledger.recorded import PROGRAM
+from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window, retry_gaps
-from zmart_pipelines.ledger.reconcile import compare
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.audit.reconcile import compare
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window, retry_gaps
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables

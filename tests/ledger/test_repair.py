@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.ledger.onchain import Stage, agrees
-from tests.ledger.recorded import PROGRAM
+from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
-from zmart_pipelines.ledger.poll import read_finalized_window
-from zmart_pipelines.ledger.reconcile import compare
-from zmart_pipelines.ledger.repair import due, repair, wanted
+from zmart_pipelines.ledger.audit.reconcile import compare
+from zmart_pipelines.ledger.audit.repair import due, repair, wanted
+from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries import reconciliation as history

@@ -13,8 +13,8 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from tests.fixtures.localnet import Localnet
-from tests.ledger.moves import something
-from tests.ledger.recorded import PROGRAM, SOL, B, address, identity
+from tests.ledger.commitment_sequences import something
+from tests.ledger.recorded_rpc import PROGRAM, SOL, B, address, identity
 from zmart_pipelines.chain.build import build_transaction
 from zmart_pipelines.chain.rpc import Blockhash, RpcClient
 from zmart_pipelines.program import instructions as ix

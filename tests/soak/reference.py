@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine
 
-from tests.ledger.recorded import PROGRAM
+from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
 
 
 def in_order_once(db: Engine, rpc: RpcClient, answers: Mapping[bytes, bytes]) -> None:

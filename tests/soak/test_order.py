@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.fixtures.localnet import Localnet
-from tests.ledger.recorded import PROGRAM
+from tests.ledger.recorded_rpc import PROGRAM
 from tests.soak.crowd import Crowd
 from tests.soak.reference import in_order_once
 from tests.soak.state import known_to_clients, state
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.deliveries import process, receive
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers.deliveries import process, receive
+from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 

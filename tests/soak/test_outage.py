@@ -20,15 +20,15 @@ from tests.api.conftest import SECRET, settings_for
 from tests.api.running import RunningApi, running
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import listed, stored
-from tests.ledger.recorded import PROGRAM
+from tests.ledger.recorded_rpc import PROGRAM
 from tests.soak.crowd import Crowd
 from tests.soak.reference import in_order_once
 from tests.soak.state import state
 from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.ledger.deliveries import pending, process
-from zmart_pipelines.ledger.poll import poll_confirmed, read_finalized_window
-from zmart_pipelines.ledger.reconcile import compare
-from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.ledger.audit.reconcile import compare
+from zmart_pipelines.ledger.model.provenance import Source
+from zmart_pipelines.ledger.readers.deliveries import pending, process
+from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables

@@ -15,14 +15,14 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, TextClause, func, select, text
 from sqlalchemy.engine import make_url
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger import rebuild
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.sources import Commitment, Source
+from zmart_pipelines.ledger.audit import rebuild
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.queries.observations import observe
+from zmart_pipelines.store.queries.committed_changes import observe
 from zmart_pipelines.store.stream import Frame, StoredFrame
 from zmart_pipelines.store.tables import chain as tables
 from zmart_pipelines.store.tables import ops

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Connection, Engine, Table, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, address, history
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest import in_transaction, ingest, withdraw
-from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest, withdraw
+from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.statistics import refresh as module

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, Engine, insert
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, address, history, identity
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.sources import Source
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history, identity
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store.engine import Role, act_as, engine
 from zmart_pipelines.store.tables import community

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
-from tests.ledger.recorded import PROGRAM, Recorder
+from tests.ledger.recorded_rpc import PROGRAM, Recorder
 from tests.store.conftest import Engines
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.store.engine import Role, act_as
 from zmart_pipelines.store.tables import SCHEMAS
 

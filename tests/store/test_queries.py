@@ -6,7 +6,7 @@ from collections import Counter
 
 from sqlalchemy import Connection
 
-from tests.ledger.recorded import Recorder, address, identity
+from tests.ledger.recorded_rpc import Recorder, address, identity
 from tests.store.conftest import CATEGORIES
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import (

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, text
 
-from tests.ledger.recorded import PROGRAM, Recorder, address, identity, key
+from tests.ledger.recorded_rpc import PROGRAM, Recorder, address, identity, key
 from tests.store.conftest import Engines, take
-from zmart_pipelines.ledger import coverage
+from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store.engine import Role, act_as
 from zmart_pipelines.store.queries import (

@@ -30,7 +30,7 @@ from zmart_pipelines.program.calls import decode_instruction
 from zmart_pipelines.store.tables.ops import alerts, attempts, intents
 from zmart_pipelines.submissions import intents as intent_rows
 from zmart_pipelines.submissions.lease import STALL_SECONDS
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 
 # lands: what was sent stays. is lost: it never lands, or all that is not final is forked away,
 # and its blockhash expires. is forked away: its block goes, and it can land in another one;

@@ -23,11 +23,11 @@ from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.submissions import driver, machine, signing
 from zmart_pipelines.submissions import lease as leases
-from zmart_pipelines.submissions import machine, shell, signing
-from zmart_pipelines.submissions.shell import DriveReport
+from zmart_pipelines.submissions.driver import DriveReport
 from zmart_pipelines.submissions.signers import load_signers
-from zmart_pipelines.submissions.states import ACTIONS, Action
+from zmart_pipelines.submissions.statuses import ACTIONS, Action
 
 # What a submitter passes on its way, in order; each of them is one side of a write to the
 # database or to the chain.
@@ -225,7 +225,7 @@ def _run(orders: Orders, pipe: Pipe) -> None:
         signing.sign = _send_first(client)
     pool = engine(Role.PIPELINES, orders.database)
     wire.engine(pool)
-    report = shell.drive(
+    report = driver.drive(
         pool,
         rpc,
         ChainReader(client, settings.program),

@@ -17,7 +17,7 @@ from zmart_pipelines.program.ids import COMPUTE_BUDGET, DEFAULT_PROGRAM_ID, MEMO
 from zmart_pipelines.program.instructions import aggregate_dispute_votes
 from zmart_pipelines.submissions import actions
 from zmart_pipelines.submissions.signing import affordable_price, error_name
-from zmart_pipelines.submissions.states import ACTIONS, Action
+from zmart_pipelines.submissions.statuses import ACTIONS, Action
 
 KEY = Keypair.from_seed(bytes([9] * 32))
 MARKET = bytes([1] * 32)

@@ -12,7 +12,7 @@ from tests.submissions.conftest import NewDatabase
 from tests.submissions.matrix import FATES, POINTS, Fate, Matrix
 from tests.submissions.submitters import Point
 from tests.submissions.world import World
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 
 Cell = tuple[Point, Fate]
 CELLS: tuple[Cell, ...] = tuple(product(POINTS, FATES))

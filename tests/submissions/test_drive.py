@@ -17,11 +17,11 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.ops import alerts, attempts, intents, switches
 from zmart_pipelines.submissions import attempts as attempt_rows
+from zmart_pipelines.submissions import driver
 from zmart_pipelines.submissions import intents as intent_rows
 from zmart_pipelines.submissions import lease as leases
-from zmart_pipelines.submissions import shell
 from zmart_pipelines.submissions.lease import LeaseLost
-from zmart_pipelines.submissions.plan import due
+from zmart_pipelines.submissions.planner import due
 from zmart_pipelines.submissions.signers import Signers, load_signers
 from zmart_pipelines.submissions.signing import SignedTransaction
 from zmart_pipelines.voting.casting import VotingClosed, cast
@@ -340,7 +340,7 @@ def test_a_dead_node_ends_a_run_without_harm(world: World) -> None:
     ready(world)
     with RpcClient("http://127.0.0.1:9", 0.2, attempts=1) as nowhere:
         reader = type(world.reader)(nowhere, world.program)
-        report = shell.drive(world.engine, nowhere, reader, world.signers, world.settings)
+        report = driver.drive(world.engine, nowhere, reader, world.signers, world.settings)
     assert report.refused is not None
     assert "cannot be read" in report.refused
     assert {one.status for one in world.drive().outcomes} == {"final"}

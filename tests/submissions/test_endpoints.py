@@ -12,11 +12,11 @@ import pytest
 from tests.chain.endpoint import Endpoint, Reply, Script, forward
 from tests.submissions.test_drive import ready
 from tests.submissions.world import World
-from zmart_pipelines.breakers.guards import DatabaseGuard
+from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.chain.reader import ChainReader
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.submissions import shell
+from zmart_pipelines.submissions import driver
 
 POLICY = Policy(failures=3, pauses=(timedelta(seconds=1),))
 
@@ -63,7 +63,7 @@ def test_bad_weather_at_two_endpoints_changes_no_effect(
         # A run that finds no way ends; the next one goes on, as the schedule has it.
         for _ in range(12):
             with world.ticking():
-                report = shell.drive(
+                report = driver.drive(
                     world.engine,
                     rpc,
                     ChainReader(rpc, world.program),
@@ -89,7 +89,7 @@ def test_with_the_preferred_endpoint_gone_nothing_is_noticed(
     second.answer(forward(world.chain.rpc_url))
     guard = DatabaseGuard(world.engine, Policy(failures=3))
     with RpcClient([first.url, second.url], 5, guard=guard) as rpc, world.ticking():
-        report = shell.drive(
+        report = driver.drive(
             world.engine,
             rpc,
             ChainReader(rpc, world.program),

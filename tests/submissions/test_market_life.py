@@ -5,7 +5,7 @@ from tests.voting.world import wallet
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.ids import MEMO_PROGRAM
-from zmart_pipelines.submissions.shell import DriveReport
+from zmart_pipelines.submissions.driver import DriveReport
 from zmart_pipelines.voting import tallies
 from zmart_pipelines.voting.bundle import recount
 

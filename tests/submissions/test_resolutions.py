@@ -18,15 +18,15 @@ from zmart_pipelines.ipfs.cid import MAX_BLOCK
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.community import market_drafts
-from zmart_pipelines.submissions import plan as planning
+from zmart_pipelines.submissions import planner as planning
 from zmart_pipelines.submissions import resolutions
+from zmart_pipelines.submissions.driver import DriveReport
 from zmart_pipelines.submissions.resolutions import (
     MAX_EVIDENCE,
     Requested,
     Resolution,
     ResolutionRefused,
 )
-from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import Signers
 
 WHY = "The index stood at 201.37 at 12:00 UTC."

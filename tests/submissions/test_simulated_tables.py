@@ -17,7 +17,7 @@ from tests.submissions.simulation import simulate
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import ops
-from zmart_pipelines.submissions import attempts, intents, lease, machine, recording
+from zmart_pipelines.submissions import attempts, effect_records, intents, lease, machine
 from zmart_pipelines.submissions.job import Job
 from zmart_pipelines.submissions.lease import Lease
 from zmart_pipelines.submissions.signing import SignedTransaction
@@ -136,7 +136,9 @@ class PostgresTables(simulated_rows.Tables):
             | machine.ReadStatus
             | machine.ReadHeight,
         )
-        recording.record(self._engine, self._lease(epoch), job, effect, recording.Cost(), Policy())
+        effect_records.record(
+            self._engine, self._lease(epoch), job, effect, effect_records.Cost(), Policy()
+        )
         if isinstance(effect, machine.Bury | machine.Postpone):
             self.intent.due = now + effect.delay
         with self._engine.connect() as conn:

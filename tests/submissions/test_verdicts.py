@@ -7,7 +7,7 @@ import pytest
 from tests.submissions.test_policies import market
 from zmart_pipelines.program.accounts import MarketState as S
 from zmart_pipelines.submissions.machine import Verdict
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.submissions.verdicts import judge
 
 COUNTS = {"likes": 7, "dislikes": 3}

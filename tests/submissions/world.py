@@ -20,17 +20,17 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import KeypairSigner
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ipfs.pins import LocalPinStore
-from zmart_pipelines.ledger.ingest import ingest
-from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.chain import events
-from zmart_pipelines.submissions import plan, shell
+from zmart_pipelines.submissions import driver, planner
+from zmart_pipelines.submissions.driver import DriveReport
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.shell import DriveReport
 from zmart_pipelines.submissions.signers import Signers
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.casting import Stored, cast
@@ -211,7 +211,7 @@ class World:
         return stored
 
     def plan(self) -> list[Intent]:
-        return plan.plan(self.engine, self.reader, self.settings, pins=self.pins)
+        return planner.plan(self.engine, self.reader, self.settings, pins=self.pins)
 
     def drive(
         self,
@@ -220,7 +220,7 @@ class World:
         signers: Signers | None = None,
     ) -> DriveReport:
         with self.ticking():
-            return shell.drive(
+            return driver.drive(
                 self.engine,
                 self.rpc,
                 self.reader,

@@ -22,7 +22,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.tables import community, voting
-from zmart_pipelines.voting import casting, judging, tallies
+from zmart_pipelines.voting import casting, tallies, validation
 from zmart_pipelines.voting.ballot import SignedBallot
 from zmart_pipelines.voting.casting import (
     BallotConflict,
@@ -191,14 +191,14 @@ def test_nothing_stays_of_a_ballot_that_came_too_late(
 ) -> None:
     """The freeze lands between the look at the vote and the write of the ballot."""
     market = add_market(ingest, 1)
-    real = judging.admit
+    real = validation.admit
 
-    def admit(checked: judging.Checked, now: Row[Any]) -> judging.Admitted:
+    def admit(checked: validation.Checked, now: Row[Any]) -> validation.Admitted:
         admitted = real(checked, now)
         close(pipelines, market)
         return admitted
 
-    monkeypatch.setattr(judging, "admit", admit)
+    monkeypatch.setattr(validation, "admit", admit)
     with api.connect() as conn:
         with pytest.raises(VotingClosed):
             cast(conn, ballot(market, wallet(1)), SETTINGS)

@@ -6,10 +6,10 @@ import pytest
 from solders.keypair import Keypair
 from sqlalchemy import Engine, select, text
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, address
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address
 from tests.voting.world import ballot, wallet
-from zmart_pipelines.ledger.ingest import ingest as take_in
-from zmart_pipelines.ledger.sources import Source
+from zmart_pipelines.ledger.ingest.writer import ingest as take_in
+from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import VoteKind, VoteRecord
 from zmart_pipelines.program.model_frame import Cell

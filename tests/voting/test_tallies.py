@@ -23,7 +23,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting
-from zmart_pipelines.voting import looking, tallies
+from zmart_pipelines.voting import due_proposals, tallies
 from zmart_pipelines.voting.ballot import SignedBallot, verify
 from zmart_pipelines.voting.casting import BallotConflict, Stored, VotingClosed, cast, cast_all
 
@@ -175,10 +175,10 @@ def test_due_by_ballots_and_threshold(api: Engine, ingest: Engine, pipelines: En
             {"state": int(MarketState.CANCELLED), "id": elsewhere},
         )
     with pipelines.connect() as conn:
-        assert looking.due(conn, settings) == []  # no configuration seen yet
+        assert due_proposals.due(conn, settings) == []  # no configuration seen yet
     configure(ingest, 7000)
     with pipelines.connect() as conn:
-        assert [tally.market_id for tally in looking.due(conn, settings)] == [passed]
+        assert [tally.market_id for tally in due_proposals.due(conn, settings)] == [passed]
         found = tallies.current_of(conn, [passed, short, below], "proposal")
         assert {market: tally.total for market, tally in found.items()} == {
             passed: 10,

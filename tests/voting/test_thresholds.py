@@ -6,7 +6,7 @@ import pytest
 from solders.instruction import Instruction
 from sqlalchemy import Engine, text
 
-from tests.ledger.recorded import PROGRAM, SOL, Recorder, address
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address
 from tests.voting.test_tallies import configure
 from tests.voting.world import add_market
 from zmart_pipelines.program import instructions as ix
@@ -15,7 +15,7 @@ from zmart_pipelines.program.lifecycle import meets_threshold
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.submissions import candidates
-from zmart_pipelines.voting import looking
+from zmart_pipelines.voting import due_proposals
 
 MOST = 2**32 - 1
 
@@ -67,7 +67,7 @@ def test_a_look_finds_exactly_those_that_reach_it(
             reached.add(market)
     owner.dispose()
     with pipelines.begin() as conn:
-        found = looking.look(conn, Settings(min_proposal_votes=1))
+        found = due_proposals.look(conn, Settings(min_proposal_votes=1))
     assert {one.market_id for one in found.due} == reached
 
 

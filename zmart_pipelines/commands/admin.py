@@ -48,7 +48,7 @@ def _prepared(make: Callable[[ChainReader], Prepared], *, json: bool) -> None:
     from zmart_pipelines.chain.reader import AccountMissing, ChainReader
     from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
     from zmart_pipelines.submissions.admin import PrepareRefused
-    from zmart_pipelines.submissions.markets import NoSuchMarket
+    from zmart_pipelines.submissions.market_reads import NoSuchMarket
 
     settings = connected(Settings())
     try:
@@ -79,7 +79,7 @@ def approve(market: str, as_json: bool) -> None:
       zmart admin prepare approve 0101010101010101010101010101010101010101010101010101010101010101
     """
     from zmart_pipelines.submissions import admin as prepare
-    from zmart_pipelines.submissions.markets import read_named
+    from zmart_pipelines.submissions.market_reads import read_named
 
     def make(reader: ChainReader) -> Prepared:
         account = read_named(reader.rpc, reader.program, market, "confirmed")
@@ -99,7 +99,7 @@ def cancel(market: str, as_json: bool) -> None:
       zmart admin prepare cancel 0101010101010101010101010101010101010101010101010101010101010101
     """
     from zmart_pipelines.submissions import admin as prepare
-    from zmart_pipelines.submissions.markets import read_named
+    from zmart_pipelines.submissions.market_reads import read_named
 
     def make(reader: ChainReader) -> Prepared:
         account = read_named(reader.rpc, reader.program, market, "confirmed")

@@ -32,8 +32,8 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
       zmart backfill --from-slot 250000000 --to-slot 250216000
     """
     from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
-    from zmart_pipelines.ledger.backfill import Progress, budgeted
-    from zmart_pipelines.ledger.backfill import backfill as read_range
+    from zmart_pipelines.ledger.readers.backfill import Progress, budgeted
+    from zmart_pipelines.ledger.readers.backfill import backfill as read_range
     from zmart_pipelines.store.engine import Role, engine
 
     settings = connected(Settings())

@@ -65,14 +65,14 @@ def reset(name: str) -> None:
     Example:
       zmart breakers reset action:finalize_market
     """
-    from zmart_pipelines.breakers import rows
-    from zmart_pipelines.monitoring.breakers import watch
+    from zmart_pipelines.breakers import breaker_rows
+    from zmart_pipelines.monitoring.breaker_alerts import watch
 
     settings = connected(Settings())
     pool = engine(Role.PIPELINES, settings.database_url.get_secret_value(), pool_size=1)
     try:
         with pool.begin() as conn:
-            known = rows.reset(conn, name)
+            known = breaker_rows.reset(conn, name)
             watch(conn)
     finally:
         pool.dispose()

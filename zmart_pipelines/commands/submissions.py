@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from zmart_pipelines.commands.database import transaction
-from zmart_pipelines.submissions import appeals
+from zmart_pipelines.submissions import operator_actions
 from zmart_pipelines.submissions.intents import Intent
 
 EXIT_WAITING = 1
@@ -34,7 +34,7 @@ def submissions(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     with transaction() as conn:
-        found = appeals.waiting(conn)
+        found = operator_actions.waiting(conn)
     if as_json:
         rows = [
             {
@@ -70,7 +70,7 @@ def retry(intent: int) -> None:
     Example:
       zmart submissions retry 12
     """
-    _appeal(lambda conn: appeals.retry(conn, intent))
+    _appeal(lambda conn: operator_actions.retry(conn, intent))
 
 
 @submissions.command()
@@ -86,14 +86,14 @@ def close(intent: int, reason: str) -> None:
     Example:
       zmart submissions close 12 --reason "the admin cancelled the market"
     """
-    _appeal(lambda conn: appeals.close(conn, intent, reason))
+    _appeal(lambda conn: operator_actions.close(conn, intent, reason))
 
 
 def _appeal(do: Callable[[Connection], Intent]) -> None:
     try:
         with transaction() as conn:
             _print(do(conn))
-    except appeals.AppealRefused as refused:
+    except operator_actions.AppealRefused as refused:
         click.echo(str(refused), err=True)
         raise SystemExit(EXIT_REFUSED) from refused
 

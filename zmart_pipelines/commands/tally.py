@@ -70,7 +70,7 @@ def verify_tally(
     from zmart_pipelines.chain.reader import ChainReader
     from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
     from zmart_pipelines.ipfs import PinError
-    from zmart_pipelines.submissions.markets import NoSuchMarket
+    from zmart_pipelines.submissions.market_reads import NoSuchMarket
     from zmart_pipelines.voting.bundle import BundleError, recount
     from zmart_pipelines.voting.verification import verify
 
@@ -127,7 +127,7 @@ def _blocks(settings: Settings, files: Path | None, gateway: str | None) -> tupl
 def _cid(target: str | None, roots: list[str], reader: ChainReader, kind: Any) -> str:
     """The root's CID, from the chain where only the market is named."""
     from zmart_pipelines.ipfs import PinNotFound, is_cid_v0
-    from zmart_pipelines.submissions.markets import read_named
+    from zmart_pipelines.submissions.market_reads import read_named
     from zmart_pipelines.voting.verification import submissions
 
     if target is None:

@@ -96,7 +96,7 @@ def status(as_json: bool) -> None:
     Example:
       zmart webhook status
     """
-    from zmart_pipelines.monitoring.webhooks import complaints, problems, watching
+    from zmart_pipelines.monitoring.webhook_status import complaints, problems, watching
 
     settings = connected(Settings())
     _type(settings)
@@ -128,7 +128,7 @@ def rotate(show: bool) -> None:
     Example:
       zmart webhook rotate
     """
-    from zmart_pipelines.monitoring.webhooks import watching
+    from zmart_pipelines.monitoring.webhook_status import watching
 
     settings = connected(Settings())
     current = _secret(settings)
@@ -195,7 +195,7 @@ def _secret(settings: Settings) -> str:
 
 def _type(settings: Settings) -> str:
     """The type of webhook that carries logs, on the configured cluster."""
-    from zmart_pipelines.monitoring.webhooks import RAW_TYPES
+    from zmart_pipelines.monitoring.webhook_status import RAW_TYPES
 
     if settings.solana_cluster not in RAW_TYPES:
         _refuse(f"Helius has no webhooks for {settings.solana_cluster}; set SOLANA_CLUSTER")

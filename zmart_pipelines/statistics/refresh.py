@@ -18,7 +18,7 @@ from zmart_pipelines.statistics import frames
 from zmart_pipelines.statistics.candles import candles
 from zmart_pipelines.statistics.markets import market_statistics
 from zmart_pipelines.statistics.wallets import wallet_statistics
-from zmart_pipelines.store.bulk import delete_rows, upsert_rows
+from zmart_pipelines.store.bulk_statements import delete_rows, upsert_rows
 from zmart_pipelines.store.locks import STATISTICS, lock, lock_markets
 from zmart_pipelines.store.queries import positions
 from zmart_pipelines.store.queries.candles import DueMarket, due

@@ -13,8 +13,8 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection
 
-from zmart_pipelines.store.arrays import numbers
-from zmart_pipelines.store.pipeline import Statement, run
+from zmart_pipelines.store.binary_arrays import numbers
+from zmart_pipelines.store.statement_pipeline import Statement, run
 
 # Any fixed numbers that differ; the key space of advisory locks is one per database.
 MIGRATION = 0x7A6D_6172_7400_0001

@@ -16,9 +16,9 @@ import msgspec
 import redis
 from sqlalchemy import Connection, delete, func, select
 
-from zmart_pipelines.store.arrays import numbers, texts
+from zmart_pipelines.store.binary_arrays import numbers, texts
 from zmart_pipelines.store.locks import STREAM, lock
-from zmart_pipelines.store.pipeline import Statement, run
+from zmart_pipelines.store.statement_pipeline import Statement, run
 from zmart_pipelines.store.tables import ops
 
 REDIS_CHANNEL = "zmart:stream"

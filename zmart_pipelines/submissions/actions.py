@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.ids import MEMO_PROGRAM
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.voting.bundle import MEMO_PREFIX
 
 BASE_FEE = 5_000

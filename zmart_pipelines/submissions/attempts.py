@@ -14,7 +14,7 @@ from zmart_pipelines.store.tables.ops import attempts as table
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
 from zmart_pipelines.submissions.signing import SignedTransaction
-from zmart_pipelines.submissions.states import AttemptStatus
+from zmart_pipelines.submissions.statuses import AttemptStatus
 
 _LIVE = ("signed", "sent", "landed")
 # The predicate of uq_attempts_live, in literals: a parameter could not be matched with it.

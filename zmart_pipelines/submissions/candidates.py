@@ -31,9 +31,9 @@ from zmart_pipelines.submissions import intents
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.policies import TOPICS, Known
-from zmart_pipelines.submissions.states import ACTIONS, Action
+from zmart_pipelines.submissions.statuses import ACTIONS, Action
 from zmart_pipelines.submissions.verdicts import judge
-from zmart_pipelines.voting import looking, news, tallies
+from zmart_pipelines.voting import change_queue, due_proposals, tallies
 from zmart_pipelines.voting.tallies import Tally
 
 
@@ -248,7 +248,7 @@ def to_look_at(
 ) -> tuple[bytes, ...]:
     """Every market that a plan must look at on chain."""
     found = set(run_out(conn, chain_time, times))
-    look = looking.look(conn, settings)
+    look = due_proposals.look(conn, settings)
     found |= {tally.market_id for tally in (*look.due, *look.frozen)}
     since = _since(conn, "plan", chain_time)
     age = settings.proposal_review_seconds
@@ -311,8 +311,8 @@ def stale_alerts(conn: Connection, chain_time: int | None = None) -> list[str]:
     keys = list(conn.execute(_PASSING).scalars())
     if chain_time is None or _since(conn, "alerts", chain_time) == 0:
         return keys + list(conn.execute(_OUTLIVED_OF_ALL).scalars())
-    moves = news.changes(conn, "state")
-    news.settle(conn, [number for numbers in moves.values() for number in numbers])
+    moves = change_queue.changes(conn, "state")
+    change_queue.settle(conn, [number for numbers in moves.values() for number in numbers])
     moved = [f"{topic}:{market_id.hex()}" for topic in _STANDING for market_id in moves]
     if moved:
         keys += conn.execute(_OUTLIVED_OF, {"keys": moved}).scalars()
@@ -343,7 +343,7 @@ def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
     resolutions = set(ready.pop("resolve_market"))
     finalizations = set(ready.pop("finalize_market"))
     aggregations = set().union(*ready.values()) | _to_activate(conn, settings)
-    look = looking.look(conn, settings)
+    look = due_proposals.look(conn, settings)
     aggregations |= {tally.market_id for tally in look.due}
     aggregations |= _unsent(conn, look.frozen)
     period = latest_dispute_period(conn)

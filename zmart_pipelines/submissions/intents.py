@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.store.tables.ops import intents as table
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
-from zmart_pipelines.submissions.states import Action, IntentStatus
+from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
 _OPEN = ("planned", "live")
 _COLUMNS = (

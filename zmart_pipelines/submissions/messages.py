@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from zmart_pipelines.submissions.states import AttemptStatus, IntentStatus
+from zmart_pipelines.submissions.statuses import AttemptStatus, IntentStatus
 
 
 class Verdict(StrEnum):

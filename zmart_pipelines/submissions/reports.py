@@ -9,7 +9,7 @@ from solders.signature import Signature
 from sqlalchemy import Connection
 
 from zmart_pipelines.submissions import attempts, intents
-from zmart_pipelines.submissions.states import Action, IntentStatus
+from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
 
 class Outcome(msgspec.Struct, frozen=True):

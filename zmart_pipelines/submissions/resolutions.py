@@ -20,7 +20,7 @@ from zmart_pipelines.ipfs.stores import pin_store
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import candidates, intents, policies
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.markets import read_markets
+from zmart_pipelines.submissions.market_reads import read_markets
 from zmart_pipelines.submissions.signers import load_resolver
 
 FORMAT: Final = "zmart-evidence-1"

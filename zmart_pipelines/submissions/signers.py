@@ -10,7 +10,7 @@ from solders.pubkey import Pubkey
 
 from zmart_pipelines.chain.signer import KeypairSigner, Signer
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 
 
 class Signers(msgspec.Struct, frozen=True):

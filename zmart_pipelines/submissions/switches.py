@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.ops import switches as table
-from zmart_pipelines.submissions.states import ACTIONS, Action
+from zmart_pipelines.submissions.statuses import ACTIONS, Action
 
 Name = Literal[Action, "all"]
 NAMES: tuple[Name, ...] = ("all", *ACTIONS)

@@ -9,7 +9,7 @@ from solders.pubkey import Pubkey
 
 from zmart_pipelines.program.accounts import MarketAccount, MarketState
 from zmart_pipelines.submissions.machine import Verdict
-from zmart_pipelines.submissions.states import Action
+from zmart_pipelines.submissions.statuses import Action
 
 
 def judge(

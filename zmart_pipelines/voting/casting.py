@@ -15,13 +15,12 @@ import msgspec
 from sqlalchemy import Connection, Row
 
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import frames, stream
+from zmart_pipelines.store import stream, stream_frames
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.voting import casting_statements as statements
-from zmart_pipelines.voting import judging
+from zmart_pipelines.voting import validation
 from zmart_pipelines.voting.ballot import BallotRejected, Kind, SignedBallot
-from zmart_pipelines.voting.judging import VOTING_STATE, Admitted, Checked
-from zmart_pipelines.voting.outcomes import (
+from zmart_pipelines.voting.cast_results import (
     BallotConflict,
     Outcome,
     Stored,
@@ -29,6 +28,7 @@ from zmart_pipelines.voting.outcomes import (
     UnknownMarket,
     VotingClosed,
 )
+from zmart_pipelines.voting.validation import VOTING_STATE, Admitted, Checked
 
 __all__ = [
     "VOTING_STATE",
@@ -100,7 +100,7 @@ def cast_all(
     checked: dict[int, Checked] = {}
     for number, ballot in enumerate(batch):
         try:
-            checked[number] = judging.examine(ballot, settings, now or datetime.now(UTC))
+            checked[number] = validation.examine(ballot, settings, now or datetime.now(UTC))
         except BallotRejected as rejection:
             outcomes[number] = rejection
     looks = _look(conn, {number: one.ballot for number, one in checked.items()}, settings)
@@ -108,11 +108,11 @@ def cast_all(
     for number, rows in looks.items():
         one = checked[number]
         try:
-            earlier = judging.earlier(one.ballot, rows)
+            earlier = validation.earlier(one.ballot, rows)
             if earlier is not None:
                 outcomes[number] = earlier
                 continue
-            admitted[number] = judging.admit(one, rows[0])
+            admitted[number] = validation.admit(one, rows[0])
             if objections and one.ballot.wallet in objections:
                 raise objections[one.ballot.wallet]
         except (BallotRejected, BallotConflict, VotingClosed) as refusal:
@@ -187,7 +187,7 @@ def _vote(one: Admitted) -> _Vote:
 
 def _frame(answer: Stored) -> stream.Frame:
     stored = answer.ballot
-    return frames.vote(
+    return stream_frames.vote(
         market_id=stored.market_id,
         kind=stored.kind,
         wallet=stored.wallet,
@@ -263,7 +263,7 @@ def _overtaken(
     for number, rows in looks.items():
         one = ballots[number]
         try:
-            outcomes[number] = judging.earlier(one.ballot, rows) or VotingClosed(*_vote(one))
+            outcomes[number] = validation.earlier(one.ballot, rows) or VotingClosed(*_vote(one))
         except (BallotRejected, BallotConflict) as refusal:
             outcomes[number] = refusal
     return outcomes

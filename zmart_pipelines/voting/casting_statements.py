@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zmart_pipelines.voting.statements import CHAIN_ADDS
+from zmart_pipelines.voting.tally_statements import CHAIN_ADDS
 
 BALLOT_COLUMNS: Final = (
     "id, market_id, kind, round, wallet, choice, weight, scheme, message, signature, nonce,"

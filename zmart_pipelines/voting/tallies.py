@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from zmart_pipelines.program.accounts import VoteKind, VoteRecord
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import voting as tables
-from zmart_pipelines.voting import news, statements
+from zmart_pipelines.voting import change_queue, tally_statements
 from zmart_pipelines.voting.ballot import Kind
 
 Status = Literal["open", "frozen", "reopened"]
@@ -98,7 +98,7 @@ def current(conn: Connection, market_id: bytes, kind: Kind) -> Tally:
 def current_of(conn: Connection, market_ids: Sequence[bytes], kind: Kind) -> dict[bytes, Tally]:
     """The latest round's tally of each of these markets."""
     rows = conn.execute(
-        statements.CURRENT, {"market_ids": list(set(market_ids)), "kind": kind}
+        tally_statements.CURRENT, {"market_ids": list(set(market_ids)), "kind": kind}
     ).all()
     return {row.market_id: tally_of(row) for row in rows}
 
@@ -123,7 +123,7 @@ def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -
         select(likes, against, func.count()).where(*_of(_ballots, market_id, kind, round_number))
     ).one()
     if tuple(counts) != (row.votes_for, row.votes_against, row.ballots):
-        news.note(conn, market_id, kind)
+        change_queue.note(conn, market_id, kind)
     conn.execute(
         update(_tallies)
         .where(*_of(_tallies, market_id, kind, round_number))
@@ -211,7 +211,7 @@ def freeze(
             counted_at=func.now(),
         )
     )
-    news.note(conn, market_id, kind)
+    change_queue.note(conn, market_id, kind)
     return frozen(conn, market_id, kind, round_number)
 
 
@@ -221,7 +221,7 @@ def _chain_weights(
     if tally.weight_unit is None or not votes:
         return {}
     rows = conn.execute(
-        statements.WEIGHTS,
+        tally_statements.WEIGHTS,
         {
             "wallets": [vote.user for vote in votes],
             "market_id": tally.market_id,
@@ -294,7 +294,7 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
             weight_unit=tally.weight_unit,
         )
     )
-    news.note(conn, market_id, kind)
+    change_queue.note(conn, market_id, kind)
     return tally.round + 1
 
 
@@ -311,7 +311,7 @@ def faults(conn: Connection) -> list[TallyFault]:
             dropped=row.dropped,
             invented=row.invented,
         )
-        for row in conn.execute(statements.COMPARED).all()
+        for row in conn.execute(tally_statements.COMPARED).all()
     ]
 
 

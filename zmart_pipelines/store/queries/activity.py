@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Select, Text, cast, func, literal, null, select
 
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
-from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import community, market
 
 _markets = market.markets

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, select
 
-from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import ops
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, Text, case, column, func, or_, select, true, values
 
-from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables.market import markets, trades
 from zmart_pipelines.store.tables.statistics import (
     INTERVALS,

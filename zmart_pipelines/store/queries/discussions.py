@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, func, literal, select, tuple_
 
-from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community
 
 _discussions = community.discussions

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, func, select, text
 
-from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import chain, ops
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 
 _markets = market.markets

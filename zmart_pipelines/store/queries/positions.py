@@ -12,7 +12,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.program.payout import claim_amount
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
-from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 
 _positions = market.positions

@@ -13,7 +13,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries import discussions, votes
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
-from zmart_pipelines.store.queries.rows import many, one
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.statistics import market_statistics
 

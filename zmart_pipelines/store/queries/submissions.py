@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
-from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import community, market, ops
 
 OPEN = ("planned", "live")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, func, literal, select, tuple_
 
-from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import market
 
 _trades = market.trades

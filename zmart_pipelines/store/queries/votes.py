@@ -22,9 +22,9 @@ from sqlalchemy import (
     select,
 )
 
-from zmart_pipelines.store.pipeline import Statement, run
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
-from zmart_pipelines.store.queries.rows import many
+from zmart_pipelines.store.queries.row_mapping import many
+from zmart_pipelines.store.statement_pipeline import Statement, run
 from zmart_pipelines.store.tables import community, market, metadata, voting
 from zmart_pipelines.store.tables.base import TIME
 

@@ -100,7 +100,7 @@ transactions = Table(
         nullable=False,
         comment="Reader that saw it last; it only climbs, or is orphaned",
     ),
-    # Bits of the doors it came through (``ledger.sources.Source``).
+    # Bits of the doors it came through (``ledger.model.provenance.Source``).
     Column("sources", SmallInteger, nullable=False, comment="Doors it came through"),
     Column(
         "delivery_id",

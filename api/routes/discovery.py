@@ -1,0 +1,167 @@
+"""What the front pages show: activity, what is lively, categories."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+
+from api import identifiers, schemas
+from api.dependencies import READS, Limit, TheDatabase
+from zmart_pipelines.store.queries import activity, markets, statistics
+
+LAMPORTS = 1_000_000_000
+TRENDING_POOL = 20
+TOP_CATEGORIES = 6
+_EMOJI = {
+    "crypto": "₿",
+    "sports": "⚽",
+    "politics": "🏛️",
+    "science": "🔬",
+    "entertainment": "🎬",
+    "other": "✨",
+}
+
+
+class ActivityItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of the activity feed; ``user`` is shortened, ``amount`` is text with unit."""
+
+    id: str
+    type: str
+    user: str
+    user_wallet: str
+    action: str
+    market: str
+    market_id: str = msgspec.field(name="marketId")
+    time: str | None
+    amount: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ActivityFeed(msgspec.Struct, frozen=True):
+    """What happened lately, the newest first."""
+
+    activities: list[ActivityItem]
+    count: int
+
+
+class TrendingMarket(msgspec.Struct, frozen=True, rename="camel"):
+    """An active market by its last day; ``volume24h`` in SOL, ``change24h`` in percent."""
+
+    id: str
+    question: str
+    yes_price: float
+    change24h: float
+    volume24h: float
+    unique_traders: int
+    trending_score: float
+
+
+class TrendingList(msgspec.Struct, frozen=True):
+    """The liveliest active markets."""
+
+    trending: list[TrendingMarket]
+    count: int
+
+
+class CategoryCount(msgspec.Struct, frozen=True):
+    """A category; ``trend`` compares the markets of the last day with the day before."""
+
+    id: str
+    name: str
+    count: int
+    emoji: str
+    trend: str
+
+
+class CategoryList(msgspec.Struct, frozen=True):
+    """The fullest categories."""
+
+    categories: list[CategoryCount]
+    count: int
+
+
+def _activity_item(row: activity.Activity) -> ActivityItem:
+    wallet = identifiers.base58_key(row.user)
+    side = "YES" if row.outcome else "NO"
+    if row.type == "trade":
+        verb = "bought" if row.trade_type == "buy" else "sold"
+        action = f"{verb} {side}"
+    elif row.type == "resolution":
+        action = f"proposed {side}"
+    else:
+        action = "created"
+    return ActivityItem(
+        id=f"{row.type}:{row.id}",
+        type=row.type,
+        user=f"{wallet[:6]}...{wallet[-4:]}",
+        user_wallet=wallet,
+        action=action,
+        market=row.question,
+        market_id=row.market_id.hex(),
+        time=schemas.chain_time(row.at),
+        amount=msgspec.UNSET if row.amount is None else f"{row.amount / LAMPORTS:.2f} SOL",
+    )
+
+
+@get("/api/markets/activity", operation_id="listActivity", tags=["markets"], responses=READS)
+async def feed(
+    database: TheDatabase,
+    limit: Limit = 20,
+    type_: Annotated[
+        Literal["trade", "resolution", "creation"] | None, QueryParameter(name="type")
+    ] = None,
+) -> ActivityFeed:
+    """The latest trades, resolutions and creations."""
+    rows = await database.read(lambda conn: activity.latest(conn, type_=type_, limit=limit))
+    items = [_activity_item(row) for row in rows]
+    return ActivityFeed(items, len(items))
+
+
+def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
+    volume = row.volume_last_day / LAMPORTS
+    change = 100 * (row.price_yes - row.price_day_ago) / row.price_day_ago
+    return TrendingMarket(
+        id=row.market_id.hex(),
+        question=row.question,
+        yes_price=schemas.fraction(row.price_yes),
+        change24h=round(change, 2),
+        volume24h=volume,
+        unique_traders=row.unique_traders,
+        trending_score=round(0.6 * volume + 0.4 * row.unique_traders, 6),
+    )
+
+
+@get("/api/markets/trending", operation_id="listTrending", tags=["markets"], responses=READS)
+async def trending(database: TheDatabase, limit: Limit = 3) -> TrendingList:
+    """Active markets by volume and traders of the last 24 hours."""
+    pool = max(limit, TRENDING_POOL)
+    rows = await database.read(
+        lambda conn: statistics.trending(conn, markets.chain_now(conn), limit=pool)
+    )
+    items = sorted(map(_trending, rows), key=lambda item: -item.trending_score)[:limit]
+    return TrendingList(items, len(items))
+
+
+def _category(row: markets.Category) -> CategoryCount:
+    before, last = row.created_day_before, row.created_last_day
+    change = 100 * (last - before) // before if before else 100 * min(last, 1)
+    return CategoryCount(
+        id=row.category,
+        name=row.category.capitalize(),
+        count=row.markets,
+        emoji=_EMOJI[row.category],
+        trend=f"{change:+d}%",
+    )
+
+
+@get("/api/markets/categories", operation_id="listCategories", tags=["markets"], responses=READS)
+async def categories(database: TheDatabase) -> CategoryList:
+    """Categories with their numbers of markets."""
+    rows = await database.read(lambda conn: markets.categories(conn, markets.chain_now(conn)))
+    items = [_category(row) for row in rows[:TOP_CATEGORIES]]
+    return CategoryList(items, len(items))
+
+
+HANDLERS = [feed, trending, categories]

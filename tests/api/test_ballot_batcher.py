@@ -1,0 +1,160 @@
+"""Ballots that come in together share their transactions, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import DataError, OperationalError
+
+from api.ballot_batcher import MAX_BATCH, BallotBox
+from api.chain import Chain
+from api.database import Database
+from api.eligibility_cache import Standings
+from api.realtime.hub import Hub
+from tests.api.seed import address_of, market, wallet
+from tests.voting.world import ballot
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables import voting
+from zmart_pipelines.voting import casting
+from zmart_pipelines.voting.ballot import SignedBallot
+from zmart_pipelines.voting.casting import BallotConflict, BallotRejected, Outcome, Stored
+
+ONE, TWO = b"\x11" * 32, b"\x22" * 32
+
+
+@pytest.fixture
+def database(api_settings: Settings, ledger: Engine) -> Iterator[Database]:
+    with ledger.begin() as conn:
+        market(conn, ONE, state=0)
+        market(conn, TWO, state=0)
+    made = Database(api_settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def box(database: Database, api_settings: Settings) -> Iterator[BallotBox]:
+    chain = Chain(api_settings)
+    yield BallotBox(
+        database,
+        Hub(database, api_settings),
+        Standings(chain, database, api_settings),
+        api_settings,
+    )
+    chain.close()
+
+
+def together(*work: Awaitable[Stored]) -> list[Stored | BaseException]:
+    """What became of ballots that are handed in at the same moment."""
+
+    async def run() -> list[Stored | BaseException]:
+        return await asyncio.gather(*work, return_exceptions=True)
+
+    return asyncio.run(run())
+
+
+def test_many_ballots_share_few_transactions(box: BallotBox, ledger: Engine) -> None:
+    ballots = [ballot(TWO if n % 3 else ONE, wallet(n), n % 2 == 0) for n in range(1, 301)]
+    answers = together(*(box.cast(one) for one in ballots))
+    assert all(isinstance(answer, Stored) for answer in answers), answers
+    with ledger.connect() as conn:
+        stored, transactions = conn.execute(
+            select(func.count(), func.count(voting.ballots.c.xid.distinct())).select_from(
+                voting.ballots
+            )
+        ).one()
+    assert stored == len(ballots)
+    assert len(ballots) / MAX_BATCH <= transactions <= 6
+
+
+def test_a_market_may_be_named_by_its_address(box: BallotBox) -> None:
+    address = bytes(Pubkey.from_string(address_of(ONE)))
+    signed = [ballot(ONE, wallet(number)) for number in (1, 2)]
+    named = [msgspec.structs.replace(one, market_id=address) for one in signed]
+    for one in named:
+        (answer,) = together(box.cast(one))
+        assert isinstance(answer, Stored)
+        assert answer.ballot.market_id == ONE
+
+
+def test_a_wallet_that_hands_in_several_at_once(box: BallotBox) -> None:
+    """Its ballots are taken in their order, one transaction after the other."""
+    first = ballot(ONE, wallet(1), True)
+    answers = together(
+        *(box.cast(one) for one in (first, ballot(ONE, wallet(2)), first, ballot(TWO, wallet(1)))),
+        box.cast(ballot(ONE, wallet(1), False)),
+    )
+    assert [type(answer).__name__ for answer in answers] == [*["Stored"] * 4, "BallotConflict"]
+    repeat = answers[2]
+    assert isinstance(repeat, Stored)
+    assert repeat.repeated
+    conflict = answers[4]
+    assert isinstance(conflict, BallotConflict)
+    assert conflict.stored == repeat.ballot
+
+
+def test_a_fault_of_one_is_not_the_others(box: BallotBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Postgres refuses in one ballot, its neighbours are stored."""
+    real = casting.cast_all
+    poison = wallet(5).pubkey()
+
+    def cast_all(
+        conn: Connection, batch: Sequence[SignedBallot], settings: Settings, **more: Any
+    ) -> list[Outcome]:
+        if any(one.wallet == bytes(poison) for one in batch):
+            raise DataError("statement", {}, Exception("not a value"))
+        return real(conn, batch, settings, **more)
+
+    monkeypatch.setattr(casting, "cast_all", cast_all)
+    answers = together(*(box.cast(ballot(ONE, wallet(number))) for number in range(1, 11)))
+    assert [isinstance(answer, Stored) for answer in answers] == [n != 5 for n in range(1, 11)]
+    assert isinstance(answers[4], DataError)
+
+
+def test_all_wait_for_a_database_that_comes_back(
+    box: BallotBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a batch that failed are told; later ones are taken again."""
+    real = casting.cast_all
+    broken = True
+
+    def cast_all(
+        conn: Connection, batch: Sequence[SignedBallot], settings: Settings, **more: Any
+    ) -> list[Outcome]:
+        if broken:
+            raise OperationalError("statement", {}, Exception("gone"))
+        return real(conn, batch, settings, **more)
+
+    monkeypatch.setattr(casting, "cast_all", cast_all)
+    ballots = [ballot(ONE, wallet(number)) for number in range(1, 5)]
+    answers = together(*(box.cast(one) for one in ballots))
+    assert all(isinstance(answer, OperationalError) for answer in answers)
+    broken = False
+    again = together(*(box.cast(one) for one in ballots))
+    assert all(isinstance(answer, Stored) and not answer.repeated for answer in again)
+
+
+def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBox) -> None:
+    async def run() -> list[Stored]:
+        tasks = [asyncio.create_task(box.cast(ballot(ONE, wallet(n)))) for n in range(1, 6)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        tasks[3].cancel()
+        await asyncio.wait(tasks)
+        return [task.result() for task in tasks if not task.cancelled()]
+
+    assert len(asyncio.run(run())) == 3
+
+
+def test_a_refusal_reaches_its_ballot_alone(box: BallotBox) -> None:
+    bad = msgspec.structs.replace(ballot(ONE, wallet(1)), signature=bytes(64))
+    refused, stored = together(box.cast(bad), box.cast(ballot(ONE, wallet(2))))
+    assert isinstance(refused, BallotRejected)
+    assert refused.field == "signature"
+    assert isinstance(stored, Stored)

@@ -1,0 +1,54 @@
+"""What a JSON body may hold, whatever the route."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import request_decoding
+from api.errors import ApiError
+
+_TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64) + 1, 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner),
+    max_leaves=20,
+)
+
+
+@given(_VALUES)
+def test_ordinary_json_is_read_as_it_is(value: Any) -> None:
+    assert request_decoding.decode(json.dumps(value).encode()) == value
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(ApiError):
+        request_decoding.decode(data)
+
+
+@pytest.mark.parametrize(
+    "depth", [1, request_decoding.MAX_DEPTH, 33, 34, 500, 950, 990, 1100, 100_000]
+)
+def test_depth_has_a_limit(depth: int) -> None:
+    data = b"[" * depth + b"]" * depth
+    if depth <= request_decoding.MAX_DEPTH:
+        assert request_decoding.decode(data) is not None
+    else:
+        with pytest.raises(ApiError, match="nested too deeply"):
+            request_decoding.decode(data)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**64), 10**30])
+def test_integers_have_a_limit(number: int) -> None:
+    with pytest.raises(ApiError, match="64 bits"):
+        request_decoding.decode(b'{"a": {"b": [%d]}}' % number)

@@ -1,0 +1,233 @@
+"""Patience, pace and one run at a time, against real run records and a real database."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.test_utils import create_run_for_test
+from sqlalchemy import Engine, select
+
+from assets.resources import Backend
+from assets.sensors.run_requests import FIRST_PAUSE, LAST_PAUSE, Asked, in_flight, request
+from assets.sensors.sensor_ticks import Tick, explain, patient
+from tests.fixtures.ports import free_port
+from zmart_pipelines.chain.rpc import RpcClient, RpcUnavailable
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.tables.ops import alerts, heartbeats
+
+JOB = "finalize_markets"
+# A queued run must say where its job lives.
+_ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1), "__repository__"), JOB
+)
+WORK = [b"b", b"a"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (dg.DagsterRunStatus.NOT_STARTED, True),
+        (dg.DagsterRunStatus.QUEUED, True),
+        (dg.DagsterRunStatus.STARTING, True),
+        (dg.DagsterRunStatus.STARTED, True),
+        (dg.DagsterRunStatus.CANCELING, True),
+        (dg.DagsterRunStatus.SUCCESS, False),
+        (dg.DagsterRunStatus.FAILURE, False),
+        (dg.DagsterRunStatus.CANCELED, False),
+    ],
+)
+def test_in_flight_by_status(status: dg.DagsterRunStatus, expected: bool) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        create_run_for_test(instance, job_name=JOB, status=status, remote_job_origin=_ORIGIN)
+        create_run_for_test(instance, job_name="other", status=dg.DagsterRunStatus.STARTED)
+        assert in_flight(instance, JOB) is expected
+
+
+def test_a_run_left_behind_does_not_block_for_ever() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.STARTED)
+        assert in_flight(instance, JOB)
+        assert not in_flight(instance, JOB, abandoned_after=timedelta(seconds=-5))
+
+
+def tick(
+    instance: dg.DagsterInstance, cursor: str | None, work: Sequence[bytes], now: float
+) -> Tick:
+    return request(dg.build_sensor_context(instance=instance, cursor=cursor), JOB, work, now)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def test_nothing_due(instance: dg.DagsterInstance) -> None:
+    assert isinstance(tick(instance, None, [], 1000.0), dg.SkipReason)
+
+
+def test_one_run_serves_all_that_is_due(instance: dg.DagsterInstance) -> None:
+    result = tick(instance, None, WORK, 1000.0)
+    assert isinstance(result, dg.SensorResult)
+    assert result.run_requests is not None
+    assert len(result.run_requests) == 1
+    assert result.run_requests[0].run_key is None
+    assert result.run_requests[0].tags["zmart/due"] == "2"
+    burst = tick(instance, None, [n.to_bytes(32, "big") for n in range(500)], 1000.0)
+    assert isinstance(burst, dg.SensorResult)
+    assert len(burst.run_requests or []) == 1
+    assert len(burst.cursor or "") < 200
+
+
+def test_the_same_is_asked_for_again_only_after_a_while(instance: dg.DagsterInstance) -> None:
+    first = tick(instance, None, WORK, 1000.0)
+    assert isinstance(first, dg.SensorResult)
+    reordered = WORK[::-1]
+    early, late = 1000.0 + FIRST_PAUSE - 0.1, 1000.0 + FIRST_PAUSE
+    assert isinstance(tick(instance, first.cursor, reordered, early), dg.SkipReason)
+    assert isinstance(tick(instance, first.cursor, reordered, late), dg.SensorResult)
+    assert isinstance(tick(instance, first.cursor, [*WORK, b"c"], 1000.0), dg.SensorResult)
+
+
+def test_pauses_double_up_to_the_last() -> None:
+    asked, now, pauses = Asked(), 1000.0, []
+    for _ in range(8):
+        asked = asked.again("x", now)
+        pauses.append(asked.pause("x", now))
+        now += pauses[-1]
+        assert asked.pause("x", now) == 0
+    assert pauses == [5, 10, 20, 40, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE]
+    assert asked.again("y", now).pause("y", now) == FIRST_PAUSE
+
+
+@pytest.mark.parametrize("cursor", ["", "{", "[]", "null", "7", '{"at": 5}', '{"at": "x"}'])
+def test_a_malformed_cursor_counts_as_none(instance: dg.DagsterInstance, cursor: str) -> None:
+    assert isinstance(tick(instance, cursor, WORK, 1000.0), dg.SensorResult)
+
+
+def test_a_clock_set_back_does_not_silence(instance: dg.DagsterInstance) -> None:
+    first = tick(instance, None, WORK, 9e9)
+    assert isinstance(first, dg.SensorResult)
+    assert isinstance(tick(instance, first.cursor, WORK, 1000.0), dg.SensorResult)
+
+
+def test_no_second_run_beside_the_first(instance: dg.DagsterInstance) -> None:
+    create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.STARTED)
+    assert isinstance(tick(instance, None, WORK, 1000.0), dg.SkipReason)
+
+
+@patient("event-indexer")
+def works(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
+    return dg.SensorResult(cursor="moved")
+
+
+@patient("event-indexer")
+def chain_away(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
+    raise RpcUnavailable("no answer from http://127.0.0.1:1")
+
+
+@patient("event-indexer")
+def reads(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
+    with backend.engine(Role.READ).connect() as conn:
+        conn.execute(select(heartbeats))
+    return dg.SensorResult(cursor="moved")
+
+
+@patient("event-indexer")
+def wrong(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
+    raise KeyError("ours")
+
+
+def backend_of(database: str) -> Backend:
+    return Backend(Settings(database_url=database))
+
+
+def test_success_beats_and_failure_is_told(database: str, owner: Engine) -> None:
+    backend = backend_of(database)
+    context = dg.build_sensor_context()
+    result = works(context, backend)
+    assert isinstance(result, dg.SensorResult)
+    assert result.cursor == "moved"
+    skipped = chain_away(context, backend)
+    assert isinstance(skipped, dg.SkipReason)
+    with owner.connect() as conn:
+        row = conn.execute(select(heartbeats)).one()
+        assert row.service == "event-indexer"
+        assert row.last_success_at is not None
+        assert "RpcUnavailable" in row.last_error
+        assert conn.execute(select(alerts)).all() == []
+
+
+def test_an_outage_that_lasts_raises_one_alert_and_its_end_clears_it(
+    database: str, owner: Engine
+) -> None:
+    backend = backend_of(database)
+    context = dg.build_sensor_context()
+    works(context, backend)
+    with owner.begin() as conn:
+        long_ago = datetime.now(UTC) - timedelta(minutes=2)
+        conn.execute(heartbeats.update().values(last_success_at=long_ago))
+    chain_away(context, backend)
+    chain_away(context, backend)
+    with owner.connect() as conn:
+        raised = conn.execute(select(alerts)).all()
+    assert [(row.key, row.cleared_at) for row in raised] == [("event-indexer:stalled", None)]
+    works(context, backend)
+    with owner.connect() as conn:
+        assert conn.execute(select(alerts.c.cleared_at)).scalar_one() is not None
+
+
+def test_a_database_that_is_away_skips_the_tick_without_its_password() -> None:
+    port = free_port()
+    backend = backend_of(f"postgresql://user:geheim@127.0.0.1:{port}/none")
+    result = reads(dg.build_sensor_context(cursor="kept"), backend)
+    assert isinstance(result, dg.SkipReason)
+    assert "Postgres is away" in (result.skip_message or "")
+    assert "geheim" not in (result.skip_message or "")
+    both = chain_away(dg.build_sensor_context(), backend)
+    assert isinstance(both, dg.SkipReason)
+
+
+def test_our_own_fault_fails_the_tick(database: str) -> None:
+    with pytest.raises(KeyError):
+        wrong(dg.build_sensor_context(), backend_of(database))
+
+
+def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> None:
+    @patient(None)
+    def broken(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
+        with backend.engine(Role.READ).connect() as conn:
+            conn.exec_driver_sql("SELECT nothing FROM nowhere")
+        return dg.SkipReason("unreachable")
+
+    with pytest.raises(Exception, match="nowhere"):
+        broken(dg.build_sensor_context(), backend_of(database))
+
+
+def test_a_node_that_does_not_answer_costs_one_short_try(database: str) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    backend = Backend(Settings(database_url=database, solana_rpc_url=nowhere))
+    assert isinstance(backend.glance, RpcClient)
+    with pytest.raises(RpcUnavailable):
+        backend.glance.slot("confirmed")
+
+
+def test_texts_have_one_line_and_no_statement(owner: Engine) -> None:
+    with pytest.raises(Exception, match="nowhere") as caught, owner.connect() as conn:
+        conn.exec_driver_sql("SELECT secret FROM nowhere")
+    text = explain(caught.value)
+    assert "\n" not in text
+    assert "SELECT" not in text
+
+
+def test_engines_are_shared_by_role(database: str) -> None:
+    backend = backend_of(database)
+    assert backend.engine(Role.READ) is backend.engine(Role.READ)
+    assert backend.engine(Role.READ) is not backend.engine(Role.INGEST)

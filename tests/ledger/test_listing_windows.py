@@ -1,0 +1,288 @@
+"""Listings cut into pages and windows: whole whatever the node does, or refused."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from tests.ledger.listings import Paged, some_rows
+from tests.ledger.onchain import Stage, agrees, listed, stored
+from tests.ledger.recorded_rpc import PROGRAM, SOL
+from zmart_pipelines.chain.rpc import RpcError, SignatureInfo
+from zmart_pipelines.chain.transactions import from_rpc
+from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers import listing_windows as module
+from zmart_pipelines.ledger.readers import poll
+from zmart_pipelines.ledger.readers.listing_windows import Window, windows
+from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.readers.rpc_reader import Anchor, Contradiction, list_window
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables import chain as tables
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 5, 1000])
+def test_windows_are_whole_at_every_page_edge(page_size: int) -> None:
+    dice = random.Random(page_size)
+    rows = some_rows(dice)
+    node: Any = Paged(rows)
+    found, closed = list_window(
+        node,
+        PROGRAM,
+        first_slot=20,
+        commitment="finalized",
+        min_context_slot=60,
+        page_size=page_size,
+    )
+    assert closed
+    assert {row.signature for row in found} == {row.signature for row in rows if row.slot >= 20}
+    assert [row.slot for row in found] == sorted(row.slot for row in found)
+    _, closed = list_window(
+        node,
+        PROGRAM,
+        first_slot=1,
+        commitment="finalized",
+        min_context_slot=60,
+        page_size=page_size,
+        max_pages=1,
+    )
+    assert closed == (page_size == 1000)
+
+
+@pytest.mark.parametrize("page_size", [5, 6, 9])
+def test_the_order_inside_a_slot_may_change_between_pages(page_size: int) -> None:
+    dice = random.Random(page_size)
+    rows = some_rows(dice)
+    for seed in range(50):
+        node: Any = Paged(rows, random.Random(seed))
+        found, closed = list_window(
+            node,
+            PROGRAM,
+            first_slot=1,
+            commitment="finalized",
+            min_context_slot=60,
+            page_size=page_size,
+        )
+        assert closed
+        assert {row.signature for row in found} == {row.signature for row in rows}
+
+
+def cut(node: Paged, page_size: int, first: int = 1, last: int = 60) -> list[Window]:
+    rpc: Any = node
+    return list(
+        windows(rpc, PROGRAM, first_slot=first, last_slot=last, tip=60, page_size=page_size)
+    )
+
+
+@pytest.mark.parametrize("pages", [1, 2, 5])
+@pytest.mark.parametrize("page_size", [5, 7, 16, 1000])
+def test_windows_touch_and_hold_everything_once(
+    monkeypatch: pytest.MonkeyPatch, page_size: int, pages: int
+) -> None:
+    monkeypatch.setattr(module, "PAGES", pages)
+    for seed in range(40):
+        dice = random.Random(seed)
+        rows = some_rows(dice)
+        first, last = sorted((dice.randint(0, 60), dice.randint(0, 60)))
+        found = cut(Paged(rows, dice), page_size, first, last)
+        assert (found[0].first_slot, found[-1].last_slot) == (first, last)
+        for one, following in itertools.pairwise(found):
+            assert one.last_slot + 1 == following.first_slot
+        for one in found:
+            assert {row.signature for row in one.rows} == {
+                row.signature for row in rows if one.first_slot <= row.slot <= one.last_slot
+            }
+            # At most the pages of one window, and what of a slot hangs over.
+            assert len(one.rows) <= pages * page_size + 4
+        if last - first > 50 and page_size * pages < 16:
+            assert len(found) > 2
+
+
+def test_a_short_listing_is_asked_for_once() -> None:
+    rows = some_rows(random.Random(1))
+    node = Paged(rows)
+    (only,) = cut(node, len(rows) + 1)
+    assert (node.calls, len(only.rows)) == (1, len(rows))
+
+
+def test_what_a_node_has_forgotten_is_not_proved() -> None:
+    node = Paged(some_rows(random.Random(2)), begins=31)
+    found = cut(node, 7)
+    assert (found[0].first_slot, found[-1].last_slot) == (31, 60)
+    assert cut(node, 7, first=40)[0].first_slot == 40
+    assert cut(node, 1000, last=20) == []
+
+
+def test_a_node_that_does_not_know_where_to_go_on_is_refused() -> None:
+    rows = some_rows(random.Random(3))
+
+    class Changing(Paged):
+        """A pool of nodes: after the first page another one answers, without the history."""
+
+        def signatures_for_address(self, *args: Any, **options: Any) -> list[SignatureInfo]:
+            if self.calls == 1:
+                self.rows = self.rows[:3]
+            return super().signatures_for_address(*args, **options)
+
+    with pytest.raises(Contradiction):
+        cut(Changing(rows), 9)
+    node: Any = Changing(rows)
+    with pytest.raises(Contradiction):
+        list_window(
+            node, PROGRAM, first_slot=1, commitment="finalized", min_context_slot=60, page_size=9
+        )
+    elsewhere: Any = Paged(rows)
+    with pytest.raises(Contradiction):
+        list(
+            windows(
+                elsewhere,
+                PROGRAM,
+                first_slot=1,
+                last_slot=40,
+                tip=60,
+                page_size=9,
+                anchor=Anchor(b"unknown", 50),
+            )
+        )
+
+
+def test_a_long_history_is_covered_window_by_window(
+    db: Engine, stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGES", 1)
+    stage.open(stage.create(1))
+    stage.trade_at_random(random.Random(5), 60)
+    stage.chain.control.finalize()
+    original, done = poll._cover, 0
+
+    def dies(*args: Any) -> Any:
+        nonlocal done
+        done += 1
+        if done == 3:
+            raise RuntimeError("power cut")
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(poll, "_cover", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            read_finalized_window(db, stage.rpc, settings)
+    with db.connect() as conn:
+        (reached,) = conn.execute(select(tables.coverage.c.slots)).scalars()
+        cursor = conn.execute(
+            select(tables.cursors.c.slot).where(tables.cursors.c.name == "finalized")
+        ).scalar_one()
+    held = stored(db, "finalized")
+    assert (reached.lower, reached.upper) == (0, cursor + 1)
+    assert 0 < len(held) < len(listed(stage.chain))
+    report = read_finalized_window(db, stage.rpc, settings)
+    assert report.fetched == len(listed(stage.chain)) - len(held)
+    assert (report.gaps, report.holes) == (0, 0)
+    assert stored(db, "finalized") == listed(stage.chain)
+    agrees(db, stage)
+
+
+@pytest.fixture
+def counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """The signatures that the node was asked for."""
+    asked: list[bytes] = []
+    original = stage.rpc.transaction
+
+    def spy(signature: bytes, commitment: Any) -> bytes | None:
+        asked.append(signature)
+        return original(signature, commitment)
+
+    monkeypatch.setattr(stage.rpc, "transaction", spy)
+    yield asked
+    asked.clear()
+
+
+def test_what_was_read_at_confirmed_is_not_read_again(
+    db: Engine, stage: Stage, settings: Settings, counted: list[bytes]
+) -> None:
+    stage.open(stage.create(1))
+    bought = stage.trade_at_random(random.Random(6), 10)
+    stage.step()
+    poll_confirmed(db, stage.rpc, settings, seconds=30)
+    assert set(bought) <= set(counted)
+    counted.clear()
+    stage.chain.control.finalize()
+    report = read_finalized_window(db, stage.rpc, settings)
+    assert (report.recalled, counted) == (report.listed, [])
+    assert stored(db, "finalized") == listed(stage.chain)
+    agrees(db, stage)
+
+
+def test_what_moved_or_was_only_told_is_read_again(
+    db: Engine, stage: Stage, settings: Settings, counted: list[bytes]
+) -> None:
+    stage.blockhashes = "finalized"
+    stage.open(stage.create(1))
+    stage.chain.control.finalize()
+    read_finalized_window(db, stage.rpc, settings)
+    moved = [stage.buy(stage.market_ids[0], user=n, cost=SOL + n) for n in range(3)]
+    stage.step()
+    poll_confirmed(db, stage.rpc, settings, seconds=30)
+    stage.chain.control.fork(1, None)
+    told = stage.buy(stage.market_ids[0])
+    stage.step(2)
+    raw = stage.rpc.transaction(told, "confirmed")
+    assert raw is not None
+    ingest(
+        db,
+        [from_rpc(raw, PROGRAM)],
+        source=Source.WEBHOOK,
+        commitment=Commitment.REPORTED,
+        program=PROGRAM,
+    )
+    counted.clear()
+    stage.chain.control.finalize()
+    report = read_finalized_window(db, stage.rpc, settings)
+    assert sorted(counted) == sorted([*moved, told])
+    assert report.recalled == 0
+    agrees(db, stage)
+
+
+def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
+    db: Engine, stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market_id = stage.create(1)
+    stage.open(market_id)
+    lost = [stage.buy(market_id, user=n) for n in range(2)]
+    stage.step(2)
+    poll_confirmed(db, stage.rpc, settings, seconds=30)
+    known = stored(db, "confirmed")
+    everything = stage.rpc.signatures_for_address
+
+    def late(*args: Any, **options: Any) -> list[SignatureInfo]:
+        return [row for row in everything(*args, **options) if row.signature not in lost]
+
+    # The node lists late: the slots are there, so nothing is concluded.
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.rpc, "signatures_for_address", late)
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+    stage.chain.control.fork(2, [])
+    stage.step(2)
+    blocks = stage.rpc.blocks
+    # Another node answers that is not as far: it says nothing of slots it has not reached.
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            stage.rpc, "blocks", lambda first, last, level: blocks(first - 5, first - 1, level)
+        )
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+    # An endpoint that does not offer it leaves it to the finalized window.
+    with monkeypatch.context() as patch:
+
+        def refuse(*_: object) -> list[int]:
+            raise RpcError(-32601, "Method not found", method="getBlocks")
+
+        patch.setattr(stage.rpc, "blocks", refuse)
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+    assert stored(db, "confirmed") == known
+    assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 2
+    assert known - stored(db, "confirmed") == stored(db, "orphaned")
+    agrees(db, stage)

@@ -1,0 +1,216 @@
+"""Planning: what lies between a decision and its intents, and what goes wrong there."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from tests.submissions.test_drive import open_alerts
+from tests.submissions.world import World
+from tests.voting.world import wallet
+from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.ipfs.pins import PinError
+from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.tables.ops import attempts
+from zmart_pipelines.submissions import planner
+from zmart_pipelines.submissions.market_reads import MarketSeen, read_markets
+from zmart_pipelines.voting import tallies
+
+
+def proposed(world: World, number: int = 1) -> bytes:
+    creator = wallet(1)
+    world.fund(creator)
+    market = world.propose(number, creator)
+    world.sync()
+    return market
+
+
+class LateVoters(ChainReader):
+    """Votes come in after the decision and before the freeze."""
+
+    def __init__(self, world: World, choices: list[bool]) -> None:
+        super().__init__(world.rpc, world.program)
+        self._world = world
+        self._choices = choices
+
+    def vote_records(self, market_id: bytes, *arguments: Any, **more: Any) -> Any:
+        self._world.vote(market_id, self._choices, first=50)
+        self._choices = []
+        return super().vote_records(market_id, *arguments, **more)
+
+
+def test_late_ballots_that_change_the_decision_stop_the_freeze(world: World) -> None:
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    reader = LateVoters(world, [False] * 5)
+    assert planner.plan(world.engine, reader, world.settings, pins=world.pins) == []
+    with world.engine.connect() as conn:
+        tally = tallies.current(conn, market, "proposal")
+    assert (tally.status, tally.votes_for, tally.votes_against) == ("open", 10, 5)
+    world.vote(market, [True] * 5, first=70)
+    assert len(world.plan()) == 2, "15 of 20 is enough again"
+
+
+def test_late_ballots_that_agree_are_counted(world: World) -> None:
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    reader = LateVoters(world, [True, False])
+    created = planner.plan(world.engine, reader, world.settings, pins=world.pins)
+    assert {tuple(one.arguments.items()) for one in created} == {(("likes", 11), ("dislikes", 1))}
+    assert created[0].market_id == market
+
+
+class BrokenPins:
+    def pin(self, data: bytes) -> str:
+        raise PinError("no space left")
+
+    def get(self, cid: str) -> bytes:
+        raise PinError("no space left")
+
+
+def test_nothing_is_planned_before_its_bundle_is_pinned(world: World) -> None:
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    assert planner.plan(world.engine, world.reader, world.settings, pins=BrokenPins()) == []
+    assert open_alerts(world) == {f"bundle_not_pinned:{market.hex()}"}
+    with world.engine.connect() as conn:
+        frozen = tallies.current(conn, market, "proposal")
+    assert (frozen.status, frozen.bundle_cid) == ("frozen", None)
+    created = world.plan()
+    assert len(created) == 2
+    assert created[0].bundle_cid is not None
+    assert world.pins.get(created[0].bundle_cid)
+    assert open_alerts(world) == set()
+    assert world.plan() == []
+
+
+def test_votes_on_chain_alone_are_enough(world: World) -> None:
+    market = proposed(world)
+    voters = [wallet(number) for number in range(1, 11)]
+    world.fund(*voters)
+    for voter in voters:
+        world.send(
+            voter,
+            ix.submit_proposal_vote(
+                world.program, user=voter.pubkey(), market=world.address(market), vote=True
+            ),
+        )
+    world.sync()
+    assert [one.arguments for one in world.plan()] == [{"likes": 10, "dislikes": 0}] * 2
+    assert {one.status for one in world.drive().outcomes} == {"final"}
+
+
+def test_a_cancelled_market_ends_both_intents(world: World) -> None:
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    world.plan()
+    admin = world.chain.keys["admin"]
+    world.send(
+        admin,
+        ix.cancel_market(world.program, admin=admin.pubkey(), market=world.address(market)),
+    )
+    world.sync()
+    report = world.drive()
+    assert [(one.action, one.status) for one in report.outcomes] == [
+        ("aggregate_proposal_votes", "superseded")
+    ]
+    with world.engine.connect() as conn:
+        rows = conn.execute(text("SELECT action, status FROM ops.intents ORDER BY id")).all()
+        assert [tuple(row) for row in rows] == [
+            ("aggregate_proposal_votes", "superseded"),
+            ("approve_proposal", "superseded"),
+        ]
+        assert conn.execute(select(attempts.c.id)).all() == []
+    assert world.plan() == []
+
+
+def test_a_reopened_vote_is_planned_anew(world: World) -> None:
+    """Ops reopen after the counts went on chain; the next round's counts replace them."""
+    market = proposed(world)
+    world.settings = world.settings.model_copy(update={"admin_keypair": None})
+    world.vote(market, [True] * 10)
+    world.plan()
+    world.drive()
+    with world.engine.begin() as conn:
+        assert tallies.reopen(conn, market, "proposal") == 1
+    assert world.plan() == []
+    world.vote(market, [True] * 11 + [False], round_number=1)
+    assert [(one.round, one.arguments) for one in world.plan()] == [
+        (1, {"likes": 11, "dislikes": 1})
+    ]
+    assert {one.status for one in world.drive().outcomes} == {"final"}
+    account = world.market(market)
+    assert (account.proposal_likes, account.proposal_dislikes) == (11, 1)
+    assert account.state == MarketState.PROPOSED
+
+
+def test_a_market_whose_bytes_cannot_be_read_is_set_aside(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = proposed(world), proposed(world, 2)
+    for market in (good, bad):
+        world.vote(market, [True] * 10)
+    real = read_markets
+
+    def damaged(*arguments: Any) -> Any:
+        return real(*arguments) | {bad: MarketSeen(1, None, "12 bytes short")}
+
+    monkeypatch.setattr("zmart_pipelines.submissions.planner.read_markets", damaged)
+    assert {one.market_id for one in world.plan()} == {good}
+    assert open_alerts(world) == {f"market_unreadable:{bad.hex()}"}
+    monkeypatch.undo()
+    assert {one.market_id for one in world.plan()} == {bad}
+    assert open_alerts(world) == set()
+
+
+def test_an_old_proposal_is_reviewed_once(world: World) -> None:
+    market = proposed(world)
+    key = f"proposal_review:{market.hex()}"
+    world.pass_time(86_400 - 600)
+    assert world.plan() == []
+    assert open_alerts(world) == set()
+    world.pass_time(600)
+    for _ in range(2):
+        assert world.plan() == []
+        assert open_alerts(world) == {key}
+    with world.engine.connect() as conn:
+        raised = conn.execute(text("SELECT count(*) FROM ops.alerts")).scalar_one()
+    assert raised == 1
+    world.vote(market, [True] * 10)
+    assert len(world.plan()) == 2
+    world.drive()
+    world.sync()
+    world.plan()
+    assert open_alerts(world) == set()
+
+
+def test_a_dry_run_does_all_but_send(world: World) -> None:
+    """Planned, frozen, pinned and simulated; on chain there is nothing, not even a try."""
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    world.settings = world.settings.model_copy(update={"submissions_enabled": False})
+    backend = world.chain.keys["backend"].pubkey()
+    before = [
+        world.rpc.signatures_for_address(one, commitment="confirmed")
+        for one in (world.address(market), backend)
+    ]
+    funds = world.rpc.balance(backend, "confirmed").value
+    planned = world.plan()
+    assert [one.action for one in planned] == ["aggregate_proposal_votes", "approve_proposal"]
+    assert world.pins.get(str(planned[0].bundle_cid))
+    report = world.drive(seconds=10)
+    assert [(one.status, one.signatures) for one in report.outcomes] == [("planned", ())]
+    assert "simulated only" in str(report.outcomes[0].reason)
+    world.chain.control.finalize()
+    after = [
+        world.rpc.signatures_for_address(one, commitment="confirmed")
+        for one in (world.address(market), backend)
+    ]
+    assert after == before
+    assert world.rpc.balance(backend, "confirmed").value == funds
+    with world.engine.connect() as conn:
+        assert conn.execute(select(attempts.c.id)).all() == []
+    # Nothing of it is lost: what was planned is sent once sending is allowed.
+    world.settings = world.settings.model_copy(update={"submissions_enabled": True})
+    assert {one.status for one in world.drive().outcomes} == {"final"}

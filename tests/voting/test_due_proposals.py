@@ -1,0 +1,173 @@
+"""A look finds what changed, all of what changed, and costs nothing for the rest."""
+
+from sqlalchemy import Engine, event, func, select, text
+
+from tests.voting.test_tallies import configure, freeze, record, vote
+from tests.voting.world import add_chain_vote, add_market, ballot, wallet
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables import voting
+from zmart_pipelines.voting import due_proposals, tallies
+from zmart_pipelines.voting.casting import cast
+
+SETTINGS = Settings(min_proposal_votes=3)
+
+
+def look(pipelines: Engine, settings: Settings = SETTINGS) -> tuple[list[bytes], list[bytes]]:
+    """The markets that are due, and those that are frozen; what is seen is settled."""
+    with pipelines.begin() as conn:
+        found = due_proposals.look(conn, settings)
+    return [one.market_id for one in found.due], [one.market_id for one in found.frozen]
+
+
+def unsettled(pipelines: Engine) -> int:
+    with pipelines.connect() as conn:
+        return conn.execute(select(func.count()).select_from(voting.changes)).scalar_one()
+
+
+def test_news_are_seen_once_and_what_is_due_until_it_is_done(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    configure(ingest, 7000)
+    idle, due = add_market(ingest, 1), add_market(ingest, 2)
+    vote(api, idle, range(1, 3))
+    vote(api, due, range(1, 4))
+    assert look(pipelines) == ([due], [])
+    assert unsettled(pipelines) == 1
+    for _ in range(2):
+        assert look(pipelines) == ([due], [])
+    vote(api, idle, range(3, 4))
+    assert look(pipelines) == ([idle, due], [])
+    freeze(pipelines, due, record(9, True))
+    assert look(pipelines) == ([idle], [due])
+    assert look(pipelines) == ([idle], [due])
+    for market in (idle, due):
+        move(ingest, market, MarketState.APPROVED)
+    assert look(pipelines) == ([], [])
+    assert unsettled(pipelines) == 2, "the moves are for those who look at states"
+
+
+def move(ingest: Engine, market: bytes, state: MarketState) -> None:
+    with ingest.begin() as conn:
+        conn.execute(
+            text("UPDATE market.markets SET state = :state WHERE market_id = :id"),
+            {"state": int(state), "id": market},
+        )
+
+
+def test_a_look_that_is_rolled_back_has_seen_nothing(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    configure(ingest, 7000)
+    market = add_market(ingest, 1)
+    vote(api, market, range(1, 3))
+    before = unsettled(pipelines)
+    with pipelines.connect() as conn:
+        due_proposals.look(conn, SETTINGS)
+    assert unsettled(pipelines) == before
+    look(pipelines)
+    assert unsettled(pipelines) == 0
+
+
+def test_ballots_that_come_in_while_one_looks_are_news_for_the_next(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    configure(ingest, 7000)
+    market = add_market(ingest, 1)
+    vote(api, market, range(1, 3))
+    look(pipelines)
+    with api.connect() as casting:
+        cast(casting, ballot(market, wallet(3)), SETTINGS)
+        assert look(pipelines) == ([], [])
+        casting.commit()
+    assert look(pipelines) == ([market], [])
+
+
+def test_votes_on_chain_are_news(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+    configure(ingest, 7000)
+    market = add_market(ingest, 1)
+    look(pipelines)
+    for voter in range(1, 4):
+        add_chain_vote(ingest, market, "proposal", wallet(voter), True)
+    assert look(pipelines) == ([market], [])
+    with ingest.begin() as conn:
+        conn.execute(text("UPDATE market.chain_votes SET choice = false"))
+    assert look(pipelines) == ([], [])
+    with ingest.begin() as conn:
+        conn.execute(text("DELETE FROM market.chain_votes"))
+    assert unsettled(pipelines) == 1
+
+
+def test_other_rules_look_at_everything(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+    configure(ingest, 7000)
+    market = add_market(ingest, 1)
+    vote(api, market, range(1, 3))
+    assert look(pipelines) == ([], [])
+    assert look(pipelines, Settings(min_proposal_votes=2)) == ([market], [])
+    assert look(pipelines) == ([], [])
+    vote(api, market, range(3, 6), choice=False)
+    assert look(pipelines) == ([], [])
+    with ingest.begin() as conn:
+        conn.execute(text("UPDATE market.config_history SET proposal_approval_threshold = 4000"))
+    assert look(pipelines) == ([market], [])
+
+
+def test_a_proposal_that_comes_back_is_looked_at(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    """Its approval was on a fork that is gone."""
+    configure(ingest, 7000)
+    market = add_market(ingest, 1)
+    vote(api, market, range(1, 4))
+    move(ingest, market, MarketState.APPROVED)
+    assert look(pipelines) == ([], [])
+    move(ingest, market, MarketState.PROPOSED)
+    assert look(pipelines) == ([market], [])
+
+
+def test_a_reopened_vote_is_looked_at(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+    configure(ingest, 7000)
+    market = add_market(ingest, 1)
+    vote(api, market, range(1, 4))
+    freeze(pipelines, market)
+    assert look(pipelines) == ([], [market])
+    with pipelines.begin() as conn:
+        tallies.reopen(conn, market, "proposal")
+    assert look(pipelines) == ([], [])
+    for voter in range(11, 14):
+        with api.begin() as conn:
+            cast(conn, ballot(market, wallet(voter), round_number=1), SETTINGS)
+    assert look(pipelines) == ([market], [])
+
+
+def test_only_votes_with_news_are_counted_anew(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
+    configure(ingest, 7000)
+    markets = [add_market(ingest, number) for number in range(1, 4)]
+    vote(api, markets[0], range(1, 3))
+    add_chain_vote(ingest, markets[1], "proposal", wallet(1), True)
+    with pipelines.begin() as conn:
+        counted = {one.market_id: one.total for one in due_proposals.recount(conn, "proposal")}
+    assert counted == {markets[0]: 2, markets[1]: 1, markets[2]: 0}
+    look(pipelines)
+    vote(api, markets[2], range(1, 2))
+    with pipelines.begin() as conn:
+        assert [one.market_id for one in due_proposals.recount(conn, "proposal")] == [markets[2]]
+
+
+def test_an_idle_market_is_not_read(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+    """The rows that a look reads are those of markets with news."""
+    configure(ingest, 7000)
+    for number in range(1, 31):
+        vote(api, add_market(ingest, number), range(1, 2))
+    look(pipelines)
+    rows = 0
+
+    @event.listens_for(pipelines, "after_cursor_execute")
+    def count(_conn, cursor, _statement, _values, _context, _many) -> None:  # type: ignore[no-untyped-def]
+        nonlocal rows
+        rows += max(cursor.rowcount, 0)
+
+    look(pipelines)
+    assert rows <= 5

@@ -1,0 +1,107 @@
+"""Balance and age of a wallet, asked of a real chain."""
+
+from solders.keypair import Keypair
+
+from tests.fixtures.localnet import Localnet
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.voting.eligibility import BAD_SECONDS, GOOD_SECONDS, MAX_WALLETS, Standing
+
+SOL = 10**9
+
+
+class CountingRpc(RpcClient):
+    """Counts what the chain was asked."""
+
+    calls = 0
+
+    def read(self, *arguments: object, **more: object) -> object:  # type: ignore[override]
+        self.calls += 1
+        return super().read(*arguments, **more)  # type: ignore[arg-type]
+
+
+class Hands:
+    """A clock that is turned by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def key(wallet: Keypair) -> bytes:
+    return bytes(wallet.pubkey())
+
+
+def test_nothing_is_asked_by_default(localnet: Localnet) -> None:
+    with CountingRpc(localnet.rpc_url, 10) as rpc:
+        standing = Standing(rpc, Settings())
+        assert not standing.asked
+        assert standing.objection(bytes(32)) is None
+        assert rpc.calls == 0
+
+
+def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
+    rich, poor = Keypair(), Keypair()
+    localnet.airdrop(rich.pubkey(), 2 * SOL)
+    localnet.airdrop(poor.pubkey(), 2 * SOL - 1)
+    clock = Hands()
+    with CountingRpc(localnet.rpc_url, 10) as rpc:
+        standing = Standing(rpc, Settings(ballot_min_lamports=2 * SOL), clock)
+        assert standing.objection(key(rich)) is None
+        objection = standing.objection(key(poor))
+        assert objection is not None
+        assert objection.field == "wallet"
+        assert objection.reason == (
+            "holds 1999999999 lamports; a ballot needs a wallet with 2000000000, top it up"
+        )
+        # Remembered: the one who may for long, the one who may not for a moment.
+        asked = rpc.calls
+        for _ in range(3):
+            standing.objection(key(rich))
+            standing.objection(key(poor))
+        assert rpc.calls == asked
+        localnet.airdrop(poor.pubkey(), 1)
+        assert standing.objection(key(poor)) is not None
+        clock.now += BAD_SECONDS
+        assert standing.objection(key(poor)) is None
+        assert standing.knows(key(rich))
+        clock.now += GOOD_SECONDS
+        assert not standing.knows(key(rich))
+
+
+def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
+    old, young = Keypair(), Keypair()
+    localnet.airdrop(old.pubkey(), SOL)
+    localnet.control.advance(seconds=100)
+    localnet.airdrop(young.pubkey(), SOL)
+    localnet.airdrop(old.pubkey(), 1)
+    clock = Hands()
+    with CountingRpc(localnet.rpc_url, 10) as rpc:
+        standing = Standing(rpc, Settings(ballot_min_age_seconds=90), clock)
+        assert standing.objection(key(old)) is None
+        objection = standing.objection(key(young))
+        assert objection is not None
+        assert objection.reason.startswith("has no transaction that is 90 s old; vote with")
+        assert standing.objection(bytes(Keypair().pubkey())) is not None
+        # What the ledger saw counts too, and spares the search.
+        now = rpc.chain_clock("confirmed").unix_timestamp
+        known = Keypair()
+        asked = rpc.calls
+        assert standing.objection(key(known), known_since=now - 90) is None
+        assert rpc.calls == asked + 1
+        assert standing.objection(bytes(Keypair().pubkey()), known_since=now - 89) is not None
+        # By the chain's clock one grows older.
+        localnet.control.advance(seconds=90)
+        localnet.control.finalize()
+        clock.now += BAD_SECONDS
+        assert standing.objection(key(young)) is None
+
+
+def test_memory_is_bounded(localnet: Localnet) -> None:
+    with RpcClient(localnet.rpc_url, 10) as rpc:
+        standing = Standing(rpc, Settings())
+        for number in range(MAX_WALLETS + 10):
+            standing.objection(number.to_bytes(32))
+        assert not standing.knows((0).to_bytes(32))
+        assert standing.knows((MAX_WALLETS + 9).to_bytes(32))

@@ -1,0 +1,1 @@
+"""Whether ledger and projection are right: reconcile, repair, rebuild, redecode."""

@@ -1,0 +1,1 @@
+"""What the ledger's records mean: decoding, folding and comparison. Pure; no I/O."""

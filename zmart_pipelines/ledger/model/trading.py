@@ -1,0 +1,237 @@
+"""What the events of a market do to its pool, its positions and its fees. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zmart_pipelines.ledger.model.config_timeline import Timeline
+from zmart_pipelines.ledger.model.projection import (
+    ClaimRow,
+    Fault,
+    MarketRow,
+    Misfit,
+    PlacedEvent,
+    PositionRow,
+    Projection,
+    TradeRow,
+    WithdrawalRow,
+)
+from zmart_pipelines.program import events as ev
+from zmart_pipelines.program.lifecycle import BASIS_POINTS
+from zmart_pipelines.program.lmsr import (
+    PRECISION,
+    U64_MAX,
+    Fees,
+    FeeSplit,
+    LmsrError,
+    Pool,
+    base_from_total,
+    sell,
+    split_fees,
+)
+
+_NO_FEE: Final = FeeSplit(0, 0, 0)
+
+
+def _u64(value: int, name: str) -> int:
+    if not 0 <= value <= U64_MAX:
+        raise Misfit(f"{name} would be {value}")
+    return value
+
+
+def _price(value: int) -> int:
+    if value > PRECISION:
+        raise Misfit(f"the price would be {value}")
+    return value
+
+
+def bought(
+    projection: Projection,
+    market: MarketRow,
+    placed: PlacedEvent,
+    event: ev.SharesBought,
+    timeline: Timeline,
+) -> None:
+    """A buy: the base cost and the fees' split are recomputed from the total paid."""
+    fees = timeline.at(placed.place).fees
+    base, split, exact = _paid(event.cost, fees)
+    position = projection.positions.get(event.user)
+    if position is None:
+        position = PositionRow(
+            market_id=market.market_id,
+            user=event.user,
+            first_trade_at=event.timestamp,
+            last_trade_at=event.timestamp,
+            as_of_slot=placed.place.slot,
+        )
+    _trade(
+        projection,
+        market,
+        position,
+        placed,
+        event,
+        shares=event.shares,
+        volume=event.cost,
+        liquidity=split.resolver + split.lp,
+        split=split,
+        invested=event.cost,
+    )
+    if not exact:
+        fault = f"SharesBought: no base cost has the total {event.cost} at {fees.total_bps} bps"
+        projection.faults.append(Fault(placed.place, f"{fault}, taken as {base}"))
+
+
+def _paid(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
+    """Base cost and fees behind a buy's total, and whether they give it exactly."""
+    if fees.total_bps == 0:
+        return total, _NO_FEE, True
+    exact = base_from_total(total, fees.total_bps)
+    # The nearest base below keeps pool and holdings right where the fees in force are not
+    # known rightly; only the fee accumulators suffer.
+    base = total * BASIS_POINTS // (BASIS_POINTS + fees.total_bps) if exact is None else exact
+    try:
+        return base, split_fees(base, fees), exact is not None
+    except LmsrError as error:
+        raise Misfit(f"the program would refuse it: {error}") from error
+
+
+def sold(
+    projection: Projection,
+    market: MarketRow,
+    placed: PlacedEvent,
+    event: ev.SharesSold,
+    timeline: Timeline,
+) -> None:
+    """A sale: what it took from the pool is recomputed from the pool before it."""
+    position = projection.positions.get(event.user)
+    if position is None:
+        raise Misfit("the seller has no position")
+    pool = Pool(market.b_parameter, market.shares_yes, market.shares_no)
+    try:
+        sale = sell(pool, event.outcome, event.shares, 0, timeline.at(placed.place).fees)
+    except LmsrError as error:
+        raise Misfit(f"the program would refuse it: {error}") from error
+    _trade(
+        projection,
+        market,
+        position,
+        placed,
+        event,
+        shares=-event.shares,
+        volume=sale.gross,
+        liquidity=-(sale.net + sale.protocol_fee),
+        split=FeeSplit(sale.protocol_fee, sale.resolver_fee, sale.lp_fee),
+        invested=0,
+    )
+    if sale.net != event.proceeds:
+        reason = f"SharesSold: proceeds {event.proceeds}, the market maker gives {sale.net}"
+        projection.faults.append(Fault(placed.place, reason))
+
+
+def _trade(
+    projection: Projection,
+    market: MarketRow,
+    position: PositionRow,
+    placed: PlacedEvent,
+    event: ev.SharesBought | ev.SharesSold,
+    *,
+    shares: int,
+    volume: int,
+    liquidity: int,
+    split: FeeSplit,
+    invested: int,
+) -> None:
+    side = "shares_yes" if event.outcome else "shares_no"
+    pool_shares = _u64(getattr(market, side) + shares, f"the market's {side}")
+    held = _u64(getattr(position, side) + shares, f"the position's {side}")
+    total_volume = _u64(market.total_volume + volume, "total_volume")
+    current_liquidity = _u64(market.current_liquidity + liquidity, "current_liquidity")
+    resolver_fees = _u64(market.accumulated_resolver_fees + split.resolver, "resolver fees")
+    lp_fees = _u64(market.accumulated_lp_fees + split.lp, "LP fees")
+    total_invested = _u64(position.total_invested + invested, "total_invested")
+    price = _price(event.new_price_yes)
+
+    setattr(market, side, pool_shares)
+    market.total_volume = total_volume
+    market.current_liquidity = current_liquidity
+    market.accumulated_resolver_fees = resolver_fees
+    market.accumulated_lp_fees = lp_fees
+    market.price_yes = price
+    market.trades_count += 1
+    setattr(position, side, held)
+    position.total_invested = total_invested
+    position.trades_count += 1
+    position.last_trade_at = event.timestamp
+    position.as_of_slot = placed.place.slot
+    projection.positions[event.user] = position
+    projection.trades.append(
+        TradeRow(
+            signature=placed.place.signature,
+            log_index=placed.place.log_index,
+            market_id=market.market_id,
+            user=event.user,
+            trade_type="buy" if isinstance(event, ev.SharesBought) else "sell",
+            outcome=event.outcome,
+            shares=event.shares,
+            cost=event.cost if isinstance(event, ev.SharesBought) else event.proceeds,
+            price_yes=price,
+            traded_at=event.timestamp,
+            slot=placed.place.slot,
+            index_in_block=placed.place.index_in_block,
+        )
+    )
+
+
+def claimed(
+    projection: Projection,
+    market: MarketRow,
+    placed: PlacedEvent,
+    event: ev.WinningsClaimed,
+    _t: Timeline,
+) -> None:
+    """A payout; the first one with an outcome pays the resolver too."""
+    position = projection.positions.get(event.user)
+    if position is None:
+        raise Misfit("the claimer has no position")
+    # The older layout does not tell the outcome.
+    outcome = market.final_outcome if event.market is None else event.outcome
+    position.has_claimed = True
+    position.claimed_amount = event.amount
+    position.as_of_slot = placed.place.slot
+    if outcome is not None:
+        market.accumulated_resolver_fees = 0
+    projection.claims.append(
+        ClaimRow(
+            signature=placed.place.signature,
+            log_index=placed.place.log_index,
+            market_id=market.market_id,
+            user=event.user,
+            outcome=outcome,
+            amount=event.amount,
+            claimed_at=event.timestamp,
+            slot=placed.place.slot,
+        )
+    )
+
+
+def withdrawn(
+    projection: Projection,
+    market: MarketRow,
+    placed: PlacedEvent,
+    event: ev.LiquidityWithdrawn,
+    _t: Timeline,
+) -> None:
+    """The creator took what was left."""
+    market.current_liquidity = 0
+    market.accumulated_lp_fees = 0
+    projection.withdrawals.append(
+        WithdrawalRow(
+            signature=placed.place.signature,
+            log_index=placed.place.log_index,
+            market_id=market.market_id,
+            creator=event.creator,
+            amount=event.amount,
+            withdrawn_at=event.timestamp,
+            slot=placed.place.slot,
+        )
+    )

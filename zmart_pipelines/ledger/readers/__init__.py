@@ -1,0 +1,1 @@
+"""Who brings readings in: deliveries, hints, polls, backfills; and the proof of coverage."""

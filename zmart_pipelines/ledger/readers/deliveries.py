@@ -1,0 +1,193 @@
+"""Webhook deliveries: committed as received, then ingested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from zmart_pipelines.chain.enhanced import Hint
+from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
+from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers import hints
+from zmart_pipelines.store.engine import execute
+from zmart_pipelines.store.tables import chain
+
+CHUNK: Final = 100
+# A delivery that fails this often waits for a person; the poll brings its transactions.
+MAX_ATTEMPTS: Final = 20
+
+_deliveries = chain.deliveries
+
+
+class Processed(msgspec.Struct, frozen=True):
+    """What a delivery brought. ``complete``: all of its transactions are in the ledger."""
+
+    result: IngestResult
+    complete: bool
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Transactions of a stored delivery in the body's order; ``last``: none follow them."""
+
+    delivery_id: int
+    transactions: Sequence[RawTransaction]
+    last: bool
+
+
+_FINISH = """
+UPDATE chain.deliveries SET status = 'ingested', error = NULL, attempts = attempts + 1,
+    ingested_at = now()
+WHERE id = ANY(%b)
+"""
+
+_SHARES = """
+SELECT t.delivery_id, count(*)
+FROM chain.transactions AS t JOIN chain.events AS e USING (signature, digest)
+WHERE t.delivery_id = ANY(%b) AND t.signature = ANY(%b)
+GROUP BY t.delivery_id
+"""
+
+
+def receive(
+    conn: Connection, body: bytes, *, transaction_count: int, source: str = "helius"
+) -> int:
+    """Store a request's body; the id of the delivery. Commit before anything else is done.
+
+    :param transaction_count: of the body, which was read once already to be accepted.
+    """
+    delivery_id: int = conn.execute(
+        insert(_deliveries)
+        .values(
+            source=source,
+            body=body,
+            body_sha256=sha256(body).digest(),
+            transaction_count=transaction_count,
+        )
+        .returning(_deliveries.c.id)
+    ).scalar_one()
+    return delivery_id
+
+
+def receive_hints(conn: Connection, body: bytes, told: Sequence[Hint]) -> tuple[int, int]:
+    """Store a body without logs and queue what it names, in the caller's transaction.
+
+    :returns: the delivery's id, and how many of the signatures were not known yet.
+    """
+    delivery_id = receive(conn, body, transaction_count=len(told), source="helius-enhanced")
+    fresh = hints.queue(conn, told, delivery_id)
+    conn.execute(
+        update(_deliveries)
+        .where(_deliveries.c.id == delivery_id)
+        .values(status="ingested", attempts=1, ingested_at=func.now())
+    )
+    return delivery_id, fresh
+
+
+def pending(conn: Connection, limit: int = 100) -> list[int]:
+    """Deliveries that are not ingested yet and may still be tried, the oldest first."""
+    return list(
+        conn.execute(
+            select(_deliveries.c.id)
+            .where(_deliveries.c.status != "ingested", _deliveries.c.attempts < MAX_ATTEMPTS)
+            .order_by(_deliveries.c.id)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def process(engine: Engine, delivery_id: int, *, program: Pubkey) -> Processed:
+    """Ingest a stored delivery, ``CHUNK`` transactions at a time.
+
+    Idempotent: what was ingested before is found there. A body that cannot be read is
+    marked as failed with the reason. Errors of the database are raised, after the attempt
+    was counted where that is possible.
+
+    :raises KeyError: when there is no such delivery.
+    """
+    try:
+        transactions = _read(engine, delivery_id, program)
+    except PayloadError as error:
+        _fail(engine, delivery_id, str(error))
+        return Processed(IngestResult(), False)
+    result = IngestResult()
+    for start in range(0, max(len(transactions), 1), CHUNK):
+        chunk = transactions[start : start + CHUNK]
+        part = Part(delivery_id, chunk, last=start + CHUNK >= len(transactions))
+        result = result.with_(ingest_parts(engine, [part], program=program)[0])
+    return Processed(result, True)
+
+
+def ingest_parts(
+    engine: Engine, parts: Sequence[Part], *, program: Pubkey
+) -> tuple[IngestResult, dict[int, int]]:
+    """Ingest parts of stored deliveries in one transaction; of a transaction that several of
+    them tell of, the first word counts, as if they had come one by one.
+
+    :param parts: of different deliveries, at most ``ledger.ingest.MAX_BATCH`` transactions.
+    :returns: what changed, and how many events each delivery brought that were new.
+    :raises Exception: whatever went wrong, after the attempt was counted where possible.
+    """
+    told: dict[bytes, RawTransaction] = {}
+    origins: dict[bytes, int] = {}
+    for part in parts:
+        for transaction in part.transactions:
+            signature = transaction.signature
+            told.setdefault(signature, transaction)
+            origins.setdefault(signature, part.delivery_id)
+    finished = [part.delivery_id for part in parts if part.last]
+
+    def work(conn: Connection) -> IngestResult:
+        if finished:
+            execute(conn, _FINISH, finished)
+        return ingest(
+            conn,
+            list(told.values()),
+            source=Source.WEBHOOK,
+            commitment=Commitment.REPORTED,
+            program=program,
+            delivery_id=origins,
+        )
+
+    try:
+        result = in_transaction(engine, work)
+    except Exception as error:
+        for part in parts:
+            _fail(engine, part.delivery_id, type(error).__name__)
+        raise
+    if len(parts) == 1 or not result.new_events:
+        return result, {part.delivery_id: result.new_events for part in parts}
+    return result, _shares(engine, parts, list(told))
+
+
+def _shares(engine: Engine, parts: Sequence[Part], signatures: list[bytes]) -> dict[int, int]:
+    """Whose events are whose: a transaction keeps the delivery that brought it."""
+    shares = {part.delivery_id: 0 for part in parts}
+    with engine.connect() as conn:
+        rows = execute(conn, _SHARES, list(shares), signatures).all()
+    return shares | {row[0]: row[1] for row in rows}
+
+
+def _read(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransaction]:
+    with engine.connect() as conn:
+        body = conn.execute(
+            select(_deliveries.c.body).where(_deliveries.c.id == delivery_id)
+        ).scalar_one_or_none()
+    if body is None:
+        raise KeyError(delivery_id)
+    return from_helius(body, program)
+
+
+def _fail(engine: Engine, delivery_id: int, reason: str) -> None:
+    with engine.begin() as conn:
+        conn.execute(
+            update(_deliveries)
+            .where(_deliveries.c.id == delivery_id, _deliveries.c.status != "ingested")
+            .values(status="failed", error=reason, attempts=_deliveries.c.attempts + 1)
+        )

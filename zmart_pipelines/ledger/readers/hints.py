@@ -1,0 +1,181 @@
+"""Signatures that were only named to us: queued with the delivery, read by RPC later.
+
+A hint proves nothing. One that no node knows, or that has nothing to do with the program,
+ends without a gap; what is really missing is found by the listing of a finalized window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, func, select
+
+from zmart_pipelines.chain.enhanced import Hint
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
+from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
+from zmart_pipelines.ledger.model.decode import decode
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers.rpc_reader import Unread, fetch
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import execute
+from zmart_pipelines.store.stream import announce
+from zmart_pipelines.store.tables import chain
+
+# Attempts until a signature counts as unknown: about twenty minutes with the pauses below.
+MAX_ATTEMPTS: Final = 8
+LIMIT: Final = 100
+
+_hints = chain.hints
+
+
+class HintReport(msgspec.Struct, frozen=True):
+    """What became of hints that were due.
+
+    :ivar read: the ledger holds them now; ``foreign`` do not concern the program.
+    :ivar later: not there yet, or not reached in time; ``unknown`` are given up.
+    """
+
+    read: int = 0
+    foreign: int = 0
+    later: int = 0
+    unknown: int = 0
+    result: IngestResult = IngestResult()
+
+
+# What the ledger holds already needs no reading. A signature that was given up and is named
+# anew gets another round.
+_QUEUE = """
+INSERT INTO chain.hints (signature, slot, delivery_id)
+SELECT told.signature, told.slot, %b::int8
+FROM unnest(%b::bytea[], %b::int8[]) AS told (signature, slot)
+WHERE NOT EXISTS (
+    SELECT FROM chain.transactions AS t
+    WHERE t.signature = told.signature AND t.commitment <> 'orphaned'
+)
+ORDER BY told.signature
+ON CONFLICT (signature) DO UPDATE SET
+    status = 'waiting', attempts = 0, retry_at = now(), ended_at = NULL, reason = NULL,
+    slot = excluded.slot, delivery_id = excluded.delivery_id
+WHERE hints.status = 'unknown'
+RETURNING signature
+"""
+
+_END = """
+UPDATE chain.hints SET status = %b::text, reason = NULL, ended_at = now(),
+    attempts = attempts + 1
+WHERE signature = ANY(%b) AND status = 'waiting'
+"""
+
+_POSTPONE = """
+UPDATE chain.hints AS h SET
+    attempts = h.attempts + 1,
+    reason = failed.reason,
+    retry_at = now() + interval '5 seconds' * 2 ^ h.attempts,
+    status = CASE WHEN h.attempts + 1 >= %b::int4 THEN 'unknown' ELSE 'waiting' END,
+    ended_at = CASE WHEN h.attempts + 1 >= %b::int4 THEN now() END
+FROM unnest(%b::bytea[], %b::text[]) AS failed (signature, reason)
+WHERE h.signature = failed.signature AND h.status = 'waiting'
+RETURNING h.status
+"""
+
+
+def queue(conn: Connection, hints: Sequence[Hint], delivery_id: int) -> int:
+    """Remember what is to be read; how many of them were not known yet."""
+    sent = [one.signature for one in hints], [one.slot for one in hints]
+    return len(execute(conn, _QUEUE, delivery_id, *sent).all())
+
+
+def due(conn: Connection, limit: int = LIMIT) -> list[Row[tuple[bytes, int | None]]]:
+    """Signature and slot of hints that may be read now, the longest due first."""
+    return list(
+        conn.execute(
+            select(_hints.c.signature, _hints.c.slot)
+            .where(_hints.c.status == "waiting", _hints.c.retry_at <= func.now())
+            .order_by(_hints.c.retry_at)
+            .limit(limit)
+        )
+    )
+
+
+def read_due(
+    engine: Engine,
+    rpc: RpcClient,
+    settings: Settings,
+    *,
+    seconds: float | None = None,
+    limit: int = LIMIT,
+) -> HintReport:
+    """Read hints that are due at confirmed, within about ``seconds``, and ingest them.
+
+    A node that is away or limits us raises what RpcClient raises, and counts as no attempt.
+    """
+    with engine.connect() as conn:
+        rows = due(conn, limit)
+        held = _held(conn, [row.signature for row in rows])
+    wanted = [(row.signature, row.slot, None) for row in rows if row.signature not in held]
+    found: list[RawTransaction] = []
+    foreign: list[bytes] = []
+    unread: list[Unread] = []
+    for answer in fetch(rpc, settings.program, wanted, "confirmed", seconds=seconds):
+        if isinstance(answer, Unread):
+            unread.append(answer)
+        elif answer is not None and decode(answer, settings.program).concerns_program:
+            found.append(answer)
+        elif answer is not None:
+            foreign.append(answer.signature)
+
+    def work(conn: Connection) -> tuple[int, IngestResult]:
+        _end(conn, "read", [*held, *(one.signature for one in found)])
+        _end(conn, "foreign", foreign)
+        given_up = _postpone(conn, unread)
+        return given_up, ingest(
+            conn,
+            found,
+            source=Source.CONFIRMED_POLL,
+            commitment=Commitment.CONFIRMED,
+            program=settings.program,
+        )
+
+    if not rows:
+        return HintReport()
+    given_up, result = in_transaction(engine, work)
+    announce(settings.redis_url.get_secret_value(), result.positions)
+    read = len(held) + len(found)
+    return HintReport(
+        read=read,
+        foreign=len(foreign),
+        later=len(rows) - read - len(foreign) - given_up,
+        unknown=given_up,
+        result=result,
+    )
+
+
+def _held(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
+    """Those that another door has brought meanwhile."""
+    table = chain.transactions
+    return set(
+        conn.execute(
+            select(table.c.signature).where(
+                table.c.signature.in_(signatures),
+                table.c.commitment != Commitment.ORPHANED.value,
+            )
+        ).scalars()
+    )
+
+
+def _end(conn: Connection, status: str, signatures: Sequence[bytes]) -> None:
+    if signatures:
+        execute(conn, _END, status, list(signatures))
+
+
+def _postpone(conn: Connection, unread: Sequence[Unread]) -> int:
+    """Count an attempt; how many of them were the last."""
+    if not unread:
+        return 0
+    sent = [one.signature for one in unread], [one.reason for one in unread]
+    rows = execute(conn, _POSTPONE, MAX_ATTEMPTS, MAX_ATTEMPTS, *sent)
+    return sum(status == "unknown" for status in rows.scalars())

@@ -1,0 +1,182 @@
+"""The statements that change what the ledger's rows count for (schema ``chain``)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Row
+
+from zmart_pipelines.ledger.model.config_timeline import CONFIG_EVENTS
+from zmart_pipelines.ledger.model.decode import Reading
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.rows.event_rows import Key
+from zmart_pipelines.store.engine import execute
+
+
+class Moved(NamedTuple):
+    """Events whose commitment or place changed."""
+
+    market_ids: set[bytes]
+    replaced: set[bytes]  # those of them whose events changed their order
+    configuration: bool  # whether events of the configuration changed their order or left
+
+    def with_(self, other: Moved) -> Moved:
+        """Both together."""
+        return Moved(
+            self.market_ids | other.market_ids,
+            self.replaced | other.replaced,
+            self.configuration or other.configuration,
+        )
+
+
+NOTHING_MOVED = Moved(set(), set(), False)
+
+
+_CLIMB = """
+UPDATE chain.transactions AS t SET
+    commitment = greatest(t.commitment, %b::text::chain.commitment),
+    sources = t.sources | %b::int2,
+    index_in_block = coalesce(sent.index_in_block, t.index_in_block),
+    block_time = coalesce(t.block_time, sent.block_time),
+    finalized_at = CASE WHEN %b::text = 'finalized' THEN coalesce(t.finalized_at, now())
+        ELSE t.finalized_at END
+FROM unnest(%b::bytea[], %b::bytea[], %b::int4[], %b::int8[])
+    AS sent (signature, digest, index_in_block, block_time)
+WHERE t.signature = sent.signature AND t.digest = sent.digest
+"""
+
+_SPREAD = """
+UPDATE chain.events AS e SET commitment = t.commitment, index_in_block = t.index_in_block
+FROM chain.transactions AS t, chain.events AS before
+WHERE t.signature = ANY(%b) AND t.commitment <> 'orphaned'
+    AND e.signature = t.signature AND e.digest = t.digest
+    AND before.signature = e.signature AND before.digest = e.digest
+    AND before.log_index = e.log_index
+    AND (e.commitment, e.index_in_block) IS DISTINCT FROM (t.commitment, t.index_in_block)
+RETURNING e.market_id, e.name,
+    before.index_in_block IS DISTINCT FROM e.index_in_block OR before.commitment = 'orphaned'
+"""
+
+_SPREAD_TRADES = """
+UPDATE market.{table} AS p SET commitment = t.commitment
+FROM chain.transactions AS t
+WHERE t.signature = ANY(%b) AND t.commitment <> 'orphaned'
+    AND p.signature = t.signature AND p.commitment <> t.commitment
+"""
+
+_CONFIG_EVENTS = frozenset(event.__name__ for event in CONFIG_EVENTS)
+
+
+def climb(
+    conn: Connection, readings: Sequence[Reading], *, source: Source, commitment: Commitment
+) -> None:
+    """Raise stored readings to ``commitment`` and fill in what they tell anew."""
+    execute(
+        conn,
+        _CLIMB,
+        commitment.value,
+        int(source),
+        commitment.value,
+        [reading.signature for reading in readings],
+        [reading.digest for reading in readings],
+        [reading.index_in_block for reading in readings],
+        [reading.block_time for reading in readings],
+    )
+
+
+def spread(conn: Connection, signatures: Collection[bytes]) -> Moved:
+    """Bring the events and projected rows of these transactions to their commitment."""
+    if not signatures:
+        return NOTHING_MOVED
+    sent = list(signatures)
+    rows = execute(conn, _SPREAD, sent).all()
+    for table in ("trades", "claims", "chain_votes"):
+        execute(conn, _SPREAD_TRADES.format(table=table), sent)
+    return _moved(rows)
+
+
+def _moved(rows: Iterable[Row[*tuple[Any, ...]]]) -> Moved:
+    market_ids: set[bytes] = set()
+    replaced: set[bytes] = set()
+    configuration = False
+    for market_id, name, reordered in rows:
+        if market_id is not None:
+            market_ids.add(market_id)
+            if reordered:
+                replaced.add(market_id)
+        configuration |= reordered and name in _CONFIG_EVENTS
+    return Moved(market_ids, replaced, configuration)
+
+
+_ORPHAN = """
+UPDATE chain.transactions AS t SET commitment = 'orphaned'
+FROM unnest(%b::bytea[], %b::bytea[]) AS gone (signature, digest)
+WHERE t.signature = gone.signature AND t.digest = gone.digest
+    AND t.commitment NOT IN ('orphaned', 'finalized')
+RETURNING t.signature, t.digest
+"""
+
+_ORPHAN_EVENTS = """
+UPDATE chain.events AS e SET commitment = 'orphaned'
+FROM unnest(%b::bytea[], %b::bytea[]) AS gone (signature, digest)
+WHERE e.signature = gone.signature AND e.digest = gone.digest AND e.commitment <> 'orphaned'
+RETURNING e.market_id, e.name, true
+"""
+
+
+def orphan(conn: Connection, keys: Collection[Key]) -> tuple[set[bytes], Moved]:
+    """Take readings out of what counts; which signatures went, and what they touched."""
+    if not keys:
+        return set(), NOTHING_MOVED
+    sent = [[key[0] for key in keys], [key[1] for key in keys]]
+    gone = execute(conn, _ORPHAN, *sent).all()
+    sent = [[row[0] for row in gone], [row[1] for row in gone]]
+    rows = execute(conn, _ORPHAN_EVENTS, *sent).all()
+    return {row[0] for row in gone}, _moved(rows)
+
+
+_CONCERNED = """
+SELECT DISTINCT market_id, CASE WHEN market_id IS NULL THEN data ->> 'market' END,
+    name = ANY(%b)
+FROM chain.events
+WHERE signature = ANY(%b) AND commitment <> 'orphaned' AND quarantine_reason IS NULL
+"""
+
+
+class Concerned(NamedTuple):
+    """What stored events of some transactions concern."""
+
+    market_ids: set[bytes]
+    addresses: set[bytes]  # of claims whose market is not known
+    configuration: bool
+
+
+def concerned(conn: Connection, signatures: Collection[bytes]) -> Concerned:
+    """What the events that count of these transactions concern."""
+    rows = execute(conn, _CONCERNED, list(_CONFIG_EVENTS), list(signatures)).all()
+    return Concerned(
+        {row[0] for row in rows if row[0] is not None},
+        {bytes(Pubkey.from_string(row[1])) for row in rows if row[1] is not None},
+        any(row[2] for row in rows),
+    )
+
+
+_ADOPT = """
+UPDATE chain.events AS e SET market_id = known.market_id
+FROM unnest(%b::bytea[], %b::text[]) AS known (market_id, address)
+WHERE e.market_id IS NULL AND e.name = 'WinningsClaimed' AND e.data ->> 'market' = known.address
+RETURNING e.market_id
+"""
+
+
+def adopt_claims(conn: Connection, addresses: Mapping[bytes, bytes]) -> set[bytes]:
+    """Give claims that came before their market its id; the ids of markets that got any.
+
+    :param addresses: of new markets, by id.
+    """
+    if not addresses:
+        return set()
+    texts = [str(Pubkey(address)) for address in addresses.values()]
+    return set(execute(conn, _ADOPT, list(addresses), texts).scalars())

@@ -1,0 +1,247 @@
+"""The statements that write and read the ledger's own rows (schema ``chain``)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+from sqlalchemy import Connection
+
+from zmart_pipelines.ledger.model.decode import LedgerEvent, Reading, readable
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.program.events import event_name
+from zmart_pipelines.store.bulk_statements import insertion
+from zmart_pipelines.store.engine import execute
+from zmart_pipelines.store.statement_pipeline import Statement, run
+from zmart_pipelines.store.tables import chain
+
+Key = tuple[bytes, bytes]  # signature, digest
+
+# The webhook delivery that readings come from: one, or one for each signature, or none.
+Deliveries: TypeAlias = int | Mapping[bytes, int] | None
+
+
+class Live(NamedTuple):
+    """The reading of a transaction that counts now."""
+
+    digest: bytes
+    commitment: Commitment
+    sources: Source
+    slot: int
+    index_in_block: int | None
+
+
+_LIVE = """
+SELECT signature, digest, commitment::text, sources, slot, index_in_block
+FROM chain.transactions
+WHERE signature = ANY(%b) AND commitment <> 'orphaned'
+ORDER BY signature
+FOR NO KEY UPDATE
+"""
+
+
+def live(conn: Connection, signatures: Collection[bytes]) -> dict[bytes, Live]:
+    """The readings that count, by signature, held until the transaction ends."""
+    rows = execute(conn, _LIVE, list(signatures))
+    return {
+        row[0]: Live(row[1], Commitment(row[2]), Source(row[3]), row[4], row[5]) for row in rows
+    }
+
+
+# An orphan comes back when RPC shows it again; a webhook cannot bring it back.
+_INSERT_TAIL = """
+ON CONFLICT (signature, digest) DO UPDATE SET
+    commitment = excluded.commitment,
+    sources = transactions.sources | excluded.sources,
+    finalized_at = excluded.finalized_at
+WHERE transactions.commitment = 'orphaned' AND excluded.commitment >= 'confirmed'
+RETURNING signature, xmax = 0
+"""
+
+
+_TRANSACTION_COLUMNS = (
+    "signature",
+    "digest",
+    "slot",
+    "index_in_block",
+    "block_time",
+    "failed",
+    "error",
+    "fee",
+    "logs",
+    "logs_truncated",
+    "instructions",
+    "commitment",
+    "sources",
+    "delivery_id",
+    "finalized_at",
+)
+
+
+def transaction_insertion(
+    readings: Iterable[Reading],
+    *,
+    source: Source,
+    commitment: Commitment,
+    delivery_id: Deliveries,
+) -> Statement:
+    """Stores readings, at least one. It answers with the signature of each that counts now,
+    and whether it is new (else: no orphan any more).
+
+    Readings that are absent from the answer were stored by another writer just now, or are
+    orphans that only a webhook still tells of.
+    """
+    finalized_at = datetime.now(UTC) if commitment is Commitment.FINALIZED else None
+    several = delivery_id if isinstance(delivery_id, Mapping) else None
+    rows = [
+        (
+            reading.signature,
+            reading.digest,
+            reading.slot,
+            reading.index_in_block,
+            reading.block_time,
+            reading.failed,
+            reading.error,
+            reading.fee,
+            reading.logs,
+            reading.logs_truncated,
+            reading.instructions,
+            commitment.value,
+            int(source),
+            delivery_id if several is None else several[reading.signature],
+            finalized_at,
+        )
+        for reading in sorted(readings, key=lambda reading: reading.signature)
+    ]
+    return insertion(chain.transactions, _TRANSACTION_COLUMNS, rows, _INSERT_TAIL)
+
+
+def insert_transactions(
+    conn: Connection,
+    readings: Collection[Reading],
+    *,
+    source: Source,
+    commitment: Commitment,
+    delivery_id: Deliveries,
+) -> dict[bytes, bool]:
+    """Store readings, see ``transaction_insertion``."""
+    if not readings:
+        return {}
+    statement = transaction_insertion(
+        readings, source=source, commitment=commitment, delivery_id=delivery_id
+    )
+    return {row[0]: row[1] for row in run(conn, statement)}
+
+
+_EVENT_COLUMNS = (
+    "signature",
+    "log_index",
+    "digest",
+    "slot",
+    "index_in_block",
+    "name",
+    "market_id",
+    "raw",
+    "data",
+    "instruction",
+    "quarantine_reason",
+    "commitment",
+)
+
+
+def event_insertion(
+    readings: Iterable[Reading],
+    *,
+    commitment: Commitment,
+    market_ids: Mapping[bytes, bytes],
+) -> Statement | None:
+    """Stores the events of new readings; None where there are none.
+
+    :param market_ids: ids of markets by address, for claims, which name only the address.
+    """
+    rows = [
+        _event_row(reading, event, commitment.value, market_ids)
+        for reading in readings
+        for event in reading.events
+    ]
+    return insertion(chain.events, _EVENT_COLUMNS, rows) if rows else None
+
+
+def _event_row(
+    reading: Reading, event: LedgerEvent, commitment: str, market_ids: Mapping[bytes, bytes]
+) -> tuple[object, ...]:
+    decoded = event.event
+    market_id = event.market_id
+    if market_id is None and event.market is not None:
+        market_id = market_ids.get(event.market)
+    return (
+        reading.signature,
+        event.log_index,
+        reading.digest,
+        reading.slot,
+        reading.index_in_block,
+        None if decoded is None else event_name(decoded),
+        market_id,
+        event.raw,
+        None if decoded is None else readable(decoded).decode(),
+        event.instruction,
+        event.quarantine_reason,
+        commitment,
+    )
+
+
+_OPEN_GAPS = """
+INSERT INTO chain.gaps (signature, kind, slot, reason)
+SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int8[], %b::text[])
+ON CONFLICT (signature, kind) WHERE closed_at IS NULL
+DO UPDATE SET reason = excluded.reason, attempts = gaps.attempts + 1,
+    retry_at = now() + least(interval '1 hour', interval '5 seconds' * 2 ^ least(gaps.attempts, 12))
+"""
+
+_CLOSE_GAPS = """
+UPDATE chain.gaps SET closed_at = now()
+WHERE signature = ANY(%b) AND kind = ANY(%b) AND closed_at IS NULL
+"""
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Something known to be missing (kinds: ``store.tables.chain.gaps``)."""
+
+    signature: bytes
+    kind: str
+    slot: int | None
+    reason: str
+
+
+def gap_opening(gaps: Iterable[Gap]) -> Statement | None:
+    """Records gaps; one that is open already counts another attempt and waits longer."""
+    rows = sorted(
+        {(gap.signature, gap.kind): gap for gap in gaps}.values(),
+        key=lambda gap: (gap.signature, gap.kind),
+    )
+    if not rows:
+        return None
+    return Statement(
+        _OPEN_GAPS,
+        (
+            [gap.signature for gap in rows],
+            [gap.kind for gap in rows],
+            [gap.slot for gap in rows],
+            [gap.reason for gap in rows],
+        ),
+    )
+
+
+def open_gaps(conn: Connection, gaps: Iterable[Gap]) -> None:
+    """Record gaps, see ``gap_opening``."""
+    statement = gap_opening(gaps)
+    if statement is not None:
+        run(conn, statement)
+
+
+def close_gaps(conn: Connection, signatures: Collection[bytes], kinds: Collection[str]) -> None:
+    """Close the open gaps of these kinds of these transactions."""
+    if signatures:
+        execute(conn, _CLOSE_GAPS, list(signatures), list(kinds))

@@ -1,0 +1,388 @@
+"""The statements that read what is folded and write what folding gives (schema ``market``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec.structs import astuple
+from solders.pubkey import Pubkey
+from sqlalchemy import Connection, Table, delete, select
+
+from zmart_pipelines.ledger.model.config_timeline import (
+    CONFIG_EVENTS,
+    UNKNOWN_INDEX,
+    Change,
+    Configuration,
+    Place,
+)
+from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.projection import (
+    ClaimRow,
+    MarketRow,
+    PlacedEvent,
+    PositionRow,
+    Projection,
+    TradeRow,
+    VoteRow,
+    WithdrawalRow,
+)
+from zmart_pipelines.ledger.model.provenance import Commitment
+from zmart_pipelines.program.events import Event, decode_event
+from zmart_pipelines.store.binary_arrays import keys
+from zmart_pipelines.store.bulk_statements import insert_rows, insertion, upsertion
+from zmart_pipelines.store.engine import execute
+from zmart_pipelines.store.statement_pipeline import Statement, pipelined, run
+from zmart_pipelines.store.tables import market as tables
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_ANY_SLOT = 2**63 - 1
+_CHILDREN = (
+    tables.positions,
+    tables.trades,
+    tables.claims,
+    tables.chain_votes,
+    tables.withdrawals,
+)
+
+_EVENTS = """
+SELECT signature, log_index, slot, index_in_block, raw, instruction, market_id, commitment::text
+FROM chain.events
+WHERE {where} AND commitment <> 'orphaned' AND quarantine_reason IS NULL AND slot <= %b
+"""
+_OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)")
+_OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """An event of the ledger and how settled it is."""
+
+    placed: PlacedEvent
+    commitment: Commitment
+
+
+def place_of(signature: bytes, log_index: int, slot: int, index_in_block: int | None) -> Place:
+    """The place of an event; an unknown index sorts last in its slot."""
+    return Place(
+        slot, UNKNOWN_INDEX if index_in_block is None else index_in_block, signature, log_index
+    )
+
+
+def market_events(
+    conn: Connection,
+    market_ids: Collection[bytes],
+    program: Pubkey,
+    *,
+    until_slot: int = _ANY_SLOT,
+) -> dict[bytes, list[Stored]]:
+    """All events that count of these markets up to a slot, by market, in no order.
+
+    Every market asked for is in the answer.
+    """
+    found: dict[bytes, list[Stored]] = {market_id: [] for market_id in market_ids}
+    if not found:
+        return found
+    with pipelined(conn) as send:
+        stored = send(Statement(_OF_MARKETS, (keys(list(found)), until_slot))).fetchall()
+    addresses = {market_id: address_of(program, market_id) for market_id in found}
+    levels = {level.value: level for level in Commitment}
+    for signature, log_index, slot, index, raw, instruction, market_id, commitment in stored:
+        place = Place(slot, UNKNOWN_INDEX if index is None else index, signature, log_index)
+        placed = PlacedEvent(place, decode_event(raw), addresses[market_id], instruction)
+        found[market_id].append(Stored(placed, levels[commitment]))
+    return found
+
+
+def configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
+    """All events that count of the configuration, in no order."""
+    names = [event.__name__ for event in CONFIG_EVENTS]
+    stored = execute(conn, _OF_CONFIGURATION, names, _ANY_SLOT)
+    return [
+        (place_of(signature, log_index, slot, index), decode_event(raw))
+        for signature, log_index, slot, index, raw, *_ in stored
+    ]
+
+
+def _columns(cls: type[msgspec.Struct], alias: str) -> str:
+    return ", ".join(f'{alias}."{name}"' for name in cls.__struct_fields__)
+
+
+_CHANGES: Final = """
+SELECT c.slot, c.index_in_block, c.signature, c.log_index, c.changed_at, {}
+FROM market.config_history AS c
+""".format(_columns(Configuration, "c"))
+
+
+def reading_changes() -> Statement:
+    """The statement behind ``configuration_changes``; its rows are for ``change_of``."""
+    return Statement(_CHANGES)
+
+
+def change_of(row: Sequence[Any]) -> Change:
+    """A change from a row of ``reading_changes``."""
+    return Change(Place(*row[:4]), row[4], Configuration(*row[5:]))
+
+
+def configuration_changes(conn: Connection) -> list[Change]:
+    """The configuration's history as projected."""
+    return [change_of(row) for row in run(conn, reading_changes())]
+
+
+def write_configuration(conn: Connection, changes: Iterable[Change]) -> None:
+    """Replace the configuration's history."""
+    conn.execute(delete(tables.config_history))
+    insert_rows(
+        conn,
+        tables.config_history,
+        [
+            {
+                "signature": change.place.signature,
+                "log_index": change.place.log_index,
+                "slot": change.place.slot,
+                "index_in_block": change.place.index_in_block,
+                "changed_at": change.changed_at,
+                **msgspec.structs.asdict(change.configuration),
+            }
+            for change in changes
+        ],
+    )
+
+
+def _plain(values: Iterable[Any]) -> list[Any]:
+    """The values with the driver's decimals as integers."""
+    return [int(value) if isinstance(value, Decimal) else value for value in values]
+
+
+def markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, MarketRow]:
+    """The markets as projected, by id; those without a row are absent."""
+    return {row.market_id: row for row in _of_markets(conn, tables.markets, MarketRow, market_ids)}
+
+
+_OF_MARKETS_ROWS = "SELECT {} FROM {} AS t WHERE t.market_id = ANY(%b)"
+
+
+def _of_markets(
+    conn: Connection, table: Table, cls: type[T], market_ids: Collection[bytes]
+) -> list[T]:
+    query = _OF_MARKETS_ROWS.format(_columns(cls, "t"), table.fullname)
+    with pipelined(conn) as send:
+        found = send(Statement(query, (keys(list(market_ids)),))).fetchall()
+    return [cls(*_plain(row)) for row in found]
+
+
+def ids_by_address(conn: Connection, addresses: Collection[bytes]) -> dict[bytes, bytes]:
+    """Ids of known markets, by address."""
+    if not addresses:
+        return {}
+    table = tables.markets
+    found = conn.execute(
+        select(table.c.address, table.c.market_id).where(table.c.address.in_(list(addresses)))
+    )
+    return {row[0]: row[1] for row in found}
+
+
+_POSITIONS = """
+SELECT {} FROM market.positions AS p
+JOIN unnest(%b::bytea[], %b::bytea[]) AS asked (market_id, "user") USING (market_id, "user")
+""".format(_columns(PositionRow, "p"))
+
+
+def positions(
+    conn: Connection, holders: Collection[tuple[bytes, bytes]]
+) -> dict[bytes, dict[bytes, PositionRow]]:
+    """Positions of (market id, user), by both."""
+    found: dict[bytes, dict[bytes, PositionRow]] = defaultdict(dict)
+    if holders:
+        sent = (keys([pair[0] for pair in holders]), keys([pair[1] for pair in holders]))
+        for values in run(conn, Statement(_POSITIONS, sent)):
+            row = position_of(values)
+            found[row.market_id][row.user] = row
+    return found
+
+
+_MARKETS_AT = """
+SELECT {}, m.commitment::text FROM market.markets AS m WHERE m.address = ANY(%b)
+""".format(_columns(MarketRow, "m"))
+
+_POSITIONS_AT = """
+SELECT {} FROM unnest(%b::bytea[], %b::bytea[]) AS asked (address, "user")
+JOIN market.markets AS m USING (address)
+JOIN market.positions AS p ON p.market_id = m.market_id AND p."user" = asked."user"
+""".format(_columns(PositionRow, "p"))
+
+
+def markets_at(addresses: Collection[bytes]) -> Statement:
+    """Reads markets by address; its rows are for ``market_of``."""
+    return Statement(_MARKETS_AT, (keys(list(addresses)),))
+
+
+def market_of(row: Sequence[Any]) -> tuple[MarketRow, Commitment]:
+    """A market and its commitment from a row of ``markets_at``."""
+    return MarketRow(*_plain(row[:-1])), Commitment(row[-1])
+
+
+def positions_at(holders: Collection[tuple[bytes, bytes]]) -> Statement:
+    """Reads positions by the market's address and the user; its rows are for ``position_of``."""
+    sent = list(holders)
+    return Statement(
+        _POSITIONS_AT, (keys([one[0] for one in sent]), keys([one[1] for one in sent]))
+    )
+
+
+def position_of(row: Iterable[Any]) -> PositionRow:
+    """A position from its columns in their order."""
+    return PositionRow(*_plain(row))
+
+
+def projections(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Projection]:
+    """Whole projections as stored, by id; markets without a row are absent."""
+    found = {
+        market_id: Projection(market=row) for market_id, row in markets(conn, market_ids).items()
+    }
+    for position in _of_markets(conn, tables.positions, PositionRow, found):
+        found[position.market_id].positions[position.user] = position
+    for trade in _of_markets(conn, tables.trades, TradeRow, found):
+        found[trade.market_id].trades.append(trade)
+    for claim in _of_markets(conn, tables.claims, ClaimRow, found):
+        found[claim.market_id].claims.append(claim)
+    for vote in _of_markets(conn, tables.chain_votes, VoteRow, found):
+        found[vote.market_id].votes[vote.kind, vote.wallet] = vote
+    for withdrawal in _of_markets(conn, tables.withdrawals, WithdrawalRow, found):
+        found[withdrawal.market_id].withdrawals.append(withdrawal)
+    return found
+
+
+_COMMITMENTS = """
+SELECT market_id, min(commitment)::text FROM chain.events
+WHERE market_id = ANY(%b) AND commitment IN ('reported', 'confirmed')
+GROUP BY market_id
+"""
+
+
+def market_commitments(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Commitment]:
+    """The lowest commitment among each market's events."""
+    lowest = execute(conn, _COMMITMENTS, list(market_ids))
+    return dict.fromkeys(market_ids, Commitment.FINALIZED) | {
+        market_id: Commitment(commitment) for market_id, commitment in lowest
+    }
+
+
+_SETTLE = """
+UPDATE market.markets AS m SET commitment = sent.commitment::chain.commitment
+FROM unnest(%b::bytea[], %b::text[]) AS sent (market_id, commitment)
+WHERE m.market_id = sent.market_id AND m.commitment::text <> sent.commitment
+"""
+
+
+def settle(conn: Connection, market_ids: Collection[bytes]) -> None:
+    """Bring markets whose events only climbed to their commitment."""
+    if market_ids:
+        commitments = market_commitments(conn, market_ids)
+        levels = [commitment.value for commitment in commitments.values()]
+        execute(conn, _SETTLE, list(commitments), levels)
+
+
+def write(
+    conn: Connection,
+    folded: Mapping[bytes, Projection],
+    *,
+    replaced: Collection[bytes],
+    commitments: Mapping[bytes, Commitment],
+    of_signature: Mapping[bytes, Commitment],
+) -> None:
+    """Store projections.
+
+    :param replaced: markets folded from their beginning: what is stored of them goes.
+    :param commitments: of the markets; ``of_signature`` those of the transactions behind
+        the rows.
+    """
+    if replaced:
+        for table in _CHILDREN:
+            conn.execute(delete(table).where(table.c.market_id.in_(list(replaced))))
+        vanished = [one for one in replaced if folded[one].market is None]
+        if vanished:
+            table = tables.markets
+            conn.execute(delete(table).where(table.c.market_id.in_(vanished)))
+    with pipelined(conn) as send:
+        for statement in additions(folded, commitments=commitments, of_signature=of_signature):
+            send(statement)
+
+
+def additions(
+    folded: Mapping[bytes, Projection],
+    *,
+    commitments: Mapping[bytes, Commitment],
+    of_signature: Mapping[bytes, Commitment],
+) -> Iterator[Statement]:
+    """What stores projections whose lists hold only rows that are not there yet.
+
+    :param commitments: of the markets; ``of_signature`` those of the transactions behind
+        the rows.
+    """
+    there = [one for one in folded.values() if one.market is not None]
+    now = datetime.now(UTC)
+    yield from _filled(
+        upsertion,
+        tables.markets,
+        (*MarketRow.__struct_fields__, "commitment", "updated_at"),
+        [
+            (*astuple(one.market), commitments[one.market.market_id].value, now)
+            for one in there
+            if one.market is not None
+        ],
+    )
+    yield from _filled(
+        upsertion,
+        tables.positions,
+        PositionRow.__struct_fields__,
+        [astuple(row) for one in there for row in one.positions.values()],
+    )
+
+    def settled(rows: Iterable[TradeRow | ClaimRow | VoteRow]) -> list[tuple[Any, ...]]:
+        return [(*astuple(row), of_signature[row.signature].value) for row in rows]
+
+    yield from _filled(
+        insertion,
+        tables.trades,
+        (*TradeRow.__struct_fields__, "commitment"),
+        settled(row for one in there for row in one.trades),
+    )
+    yield from _filled(
+        insertion,
+        tables.claims,
+        (*ClaimRow.__struct_fields__, "commitment"),
+        settled(row for one in there for row in one.claims),
+    )
+    yield from _filled(
+        _vote_insertion,
+        tables.chain_votes,
+        (*VoteRow.__struct_fields__, "commitment"),
+        settled(row for one in there for row in one.votes.values()),
+    )
+    yield from _filled(
+        insertion,
+        tables.withdrawals,
+        WithdrawalRow.__struct_fields__,
+        [astuple(row) for one in there for row in one.withdrawals],
+    )
+
+
+def _vote_insertion(
+    table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> Statement:
+    return insertion(table, columns, rows, "ON CONFLICT DO NOTHING")
+
+
+def _filled(
+    make: Callable[[Table, tuple[str, ...], Sequence[Sequence[Any]]], Statement],
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+) -> Iterator[Statement]:
+    if rows:
+        yield make(table, columns, rows)

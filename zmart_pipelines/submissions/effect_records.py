@@ -1,0 +1,119 @@
+"""The machine's effects on the tables; each in one transaction fenced by the lease."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from zmart_pipelines.breakers.machine import Policy
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.severity import Severity
+from zmart_pipelines.submissions import action_breakers, attempts, intents, machine
+from zmart_pipelines.submissions.chain_reads import NODE_ERRORS
+from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions.lease import Lease, fence
+
+Record = (
+    machine.MarkSent
+    | machine.MarkLanded
+    | machine.MarkLost
+    | machine.Bury
+    | machine.Postpone
+    | machine.Settle
+)
+
+_SEVERITY: dict[str, Severity] = {
+    "superseded": "medium",
+    "failed": "critical",
+    "quarantined": "high",
+}
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a landed transaction cost: lamports and compute units."""
+
+    fee: int | None = None
+    compute_units: int | None = None
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    fee: int | None = None
+    compute_units_consumed: int | None = None
+
+
+class _Landed(msgspec.Struct):
+    meta: _Meta | None = None
+
+
+def cost_of(rpc: RpcClient, signature: bytes) -> Cost:
+    """What the transaction cost; empty where the node cannot say, which harms nothing."""
+    try:
+        found = rpc.transaction(signature, "confirmed")
+        meta = None if found is None else msgspec.json.decode(found, type=_Landed).meta
+    except (*NODE_ERRORS, msgspec.MsgspecError):
+        return Cost()
+    return Cost() if meta is None else Cost(meta.fee, meta.compute_units_consumed)
+
+
+def record(
+    engine: Engine, lease: Lease, job: Job, effect: Record, cost: Cost, policy: Policy
+) -> None:
+    """Writes what the effect says, also to the action's breaker, which keeps ``policy``.
+
+    :class:`~lease.LeaseLost` when we are not the holder.
+    """
+    with engine.begin() as conn:
+        fence(conn, lease)
+        _write(conn, lease, job, effect, cost)
+        action_breakers.note(conn, policy, job, effect)
+
+
+def _write(conn: Connection, lease: Lease, job: Job, effect: Record, cost: Cost) -> None:
+    match effect:
+        case machine.MarkSent():
+            attempts.mark_sent(conn, lease, job.live)
+        case machine.MarkLanded(slot=slot):
+            attempts.update_of(conn, lease, job.live, status="landed", landed_slot=slot)
+        case machine.MarkLost():
+            attempts.update_of(conn, lease, job.live, status="sent", landed_slot=None)
+        case machine.Bury(reason=reason, delay=delay, failures=failures):
+            attempts.settle(conn, lease, job.live, "dead", error=reason)
+            intents.update_of(
+                conn, lease, job.intent, "planned", reason=reason, failures=failures, delay=delay
+            )
+        case machine.Postpone(reason=reason, delay=delay, failures=failures):
+            intents.update_of(
+                conn, lease, job.intent, "planned", reason=reason, failures=failures, delay=delay
+            )
+        case machine.Settle():
+            _settle(conn, lease, job, effect, cost)
+
+
+def _settle(conn: Connection, lease: Lease, job: Job, effect: machine.Settle, cost: Cost) -> None:
+    intent = job.intent
+    if effect.attempt is not None:
+        attempts.settle(
+            conn,
+            lease,
+            job.live,
+            effect.attempt,
+            error=None if effect.attempt == "final" else effect.reason,
+            fee=cost.fee,
+            compute_units=cost.compute_units,
+        )
+    intents.update_of(conn, lease, intent, effect.status, reason=effect.reason)
+    if effect.status == "final":
+        # What an earlier round, or this one before somebody had it tried again, called for.
+        for key in intents.alert_keys(conn, intent):
+            clear_alert(conn, key)
+        return
+    if intent.action == "aggregate_proposal_votes":
+        intents.supersede_approval(conn, intent, "its aggregation did not become final")
+    raise_alert(
+        conn,
+        intents.alert_key(intent.id),
+        _SEVERITY[effect.status],
+        f"{intent.action} of market {intent.market_id.hex()} is {effect.status}: {effect.reason}",
+        {"intent": intent.id, "market_id": intent.market_id.hex(), "action": intent.action},
+    )

@@ -1,0 +1,38 @@
+"""Markets with news: what changed since the aggregator last looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from sqlalchemy import Connection, func, insert, select
+
+from zmart_pipelines.store.tables import voting as tables
+from zmart_pipelines.voting import tally_statements
+from zmart_pipelines.voting.ballot import Kind
+
+_changes = tables.changes
+
+# News of a vote of this kind, or of a market's state.
+Subject: TypeAlias = Kind | Literal["state"]
+
+
+def note(conn: Connection, market_id: bytes, kind: Kind) -> None:
+    """There is news of this vote."""
+    conn.execute(insert(_changes).values(market_id=market_id, kind=kind))
+
+
+def changes(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
+    """The markets with such news, each with the numbers of its news."""
+    rows = conn.execute(
+        select(_changes.c.market_id, func.array_agg(_changes.c.id))
+        .where(_changes.c.kind == kind)
+        .group_by(_changes.c.market_id)
+    )
+    return {row[0]: list(row[1]) for row in rows}
+
+
+def settle(conn: Connection, numbers: Sequence[int]) -> None:
+    """Done with these news, and with no others."""
+    if numbers:
+        conn.execute(tally_statements.SETTLE, {"numbers": list(numbers)})

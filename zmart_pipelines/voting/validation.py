@@ -1,0 +1,180 @@
+"""Judging a ballot: its proof, what it repeats or contradicts, whether the vote takes it.
+
+No I/O: the rows come from :mod:`zmart_pipelines.voting.casting`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Row
+
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check
+from zmart_pipelines.voting.cast_results import (
+    BallotConflict,
+    Stored,
+    StoredBallot,
+    UnknownMarket,
+    VotingClosed,
+)
+
+MAX_IDEMPOTENCY_KEY = 255
+
+# The state of the market in which each kind of ballot is taken.
+VOTING_STATE: dict[Kind, MarketState] = {
+    "proposal": MarketState.PROPOSED,
+    "dispute": MarketState.DISPUTED,
+}
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A ballot, and what its proof gives or why it is refused – unless it is a repeat, which
+    gets the stored answer whatever has become of its proof.
+    """
+
+    ballot: SignedBallot
+    proof: Proof | BallotRejected
+
+
+class Admitted(NamedTuple):
+    """A ballot to be stored."""
+
+    ballot: SignedBallot
+    proof: Proof
+    round: int
+    weight: int
+
+    def stored(self, number: int, accepted_at: datetime) -> StoredBallot:
+        """The row that it has become."""
+        return StoredBallot(
+            id=number,
+            market_id=self.ballot.market_id,
+            kind=self.ballot.kind,
+            round=self.round,
+            wallet=self.ballot.wallet,
+            choice=self.ballot.choice,
+            weight=self.weight,
+            scheme=self.proof.scheme,
+            message=self.ballot.message,
+            signature=self.ballot.signature,
+            nonce=self.proof.nonce,
+            idempotency_key=self.ballot.idempotency_key,
+            accepted_at=accepted_at,
+        )
+
+
+def examine(ballot: SignedBallot, settings: Settings, now: datetime) -> Checked:
+    """Checks everything of a ballot that needs no database: its form, text and signature.
+
+    :param now: the time that expiries are compared with.
+    :raises BallotRejected: when it is too malformed to be looked for.
+    """
+    for name, value, size in (
+        ("market_id", ballot.market_id, 32),
+        ("wallet", ballot.wallet, 32),
+        ("signature", ballot.signature, 64),
+    ):
+        if len(value) != size:
+            raise BallotRejected(name, f"is not {size} bytes long")
+    key = ballot.idempotency_key
+    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
+        raise BallotRejected(
+            "idempotency_key", f"is not 1 to {MAX_IDEMPOTENCY_KEY} printable characters"
+        )
+    try:
+        proof = check(
+            ballot,
+            program=bytes(settings.program),
+            network=settings.solana_cluster,
+            now=now,
+            ttl=timedelta(seconds=settings.ballot_ttl_seconds),
+            older=settings.accept_older_ballots,
+        )
+    except BallotRejected as rejection:
+        return Checked(ballot, rejection)
+    return Checked(ballot, proof)
+
+
+def earlier(ballot: SignedBallot, rows: list[Row[Any]]) -> Stored | None:
+    """The stored answer when the ballot is a repeat; a conflict or a misuse is raised."""
+    conflict = None
+    for row in rows:
+        if row.id is None:
+            continue
+        stored = StoredBallot(
+            **{name: getattr(row, name) for name in StoredBallot.__struct_fields__}
+        )
+        same_vote = (stored.market_id, stored.kind, stored.wallet, stored.choice) == (
+            ballot.market_id,
+            ballot.kind,
+            ballot.wallet,
+            ballot.choice,
+        )
+        if stored.signature == ballot.signature:
+            if same_vote and stored.message == ballot.message:
+                return _answer(stored, row)
+            raise BallotRejected(
+                "signature", "was used for another ballot before; sign this one by itself"
+            )
+        if ballot.idempotency_key is not None and (
+            (stored.wallet, stored.idempotency_key) == (ballot.wallet, ballot.idempotency_key)
+        ):
+            if same_vote:
+                return _answer(stored, row)
+            if (stored.market_id, stored.kind) != (ballot.market_id, ballot.kind):
+                raise BallotRejected(
+                    "idempotency_key", "was used for another vote before; use a new one"
+                )
+            conflict = stored
+        elif stored.round == row.round_now:
+            conflict = stored
+    if conflict is not None:
+        raise BallotConflict(conflict)
+    return None
+
+
+def _answer(stored: StoredBallot, row: Row[Any]) -> Stored:
+    return Stored(
+        ballot=stored,
+        repeated=True,
+        votes_for=row.votes_for + row.chain_for,
+        votes_against=row.votes_against + row.chain_against,
+    )
+
+
+def admit(checked: Checked, now: Row[Any]) -> Admitted:
+    """The ballot with its round and weight; raises when the market does not take it."""
+    ballot, proof = checked.ballot, checked.proof
+    if now.state is None:
+        raise UnknownMarket("market_id", "is not the id of any market that is on chain")
+    if isinstance(proof, BallotRejected):
+        raise proof
+    if now.tally_status == "frozen":
+        raise VotingClosed(ballot.market_id, ballot.kind, now.round_now)
+    wanted = VOTING_STATE[ballot.kind]
+    if now.state != wanted:
+        raise BallotRejected(
+            "market_id",
+            f"names a market that is {MarketState(now.state).name};"
+            f" {ballot.kind} ballots are taken while it is {wanted.name}",
+        )
+    if now.voted_on_chain:
+        raise BallotRejected(
+            "wallet", "has voted on chain already; that vote counts and cannot be changed"
+        )
+    if ballot.kind == "dispute" and not now.shares > 0:
+        raise BallotRejected(
+            "wallet",
+            "held no shares of this market when it was disputed; disputes are decided by those"
+            " who did, vote with such a wallet",
+        )
+    if proof.round is not None and proof.round != now.round_now:
+        raise BallotRejected(
+            "message",
+            f"names round {proof.round}; the vote is in round {now.round_now}, sign for that one",
+        )
+    return Admitted(ballot, proof, now.round_now, now.weight_now if ballot.kind == "dispute" else 1)
