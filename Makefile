@@ -52,4 +52,4 @@ bench: .venv/.complete
 
 program: .venv/.complete
 	.venv/bin/python -m localnet.program.build
-	.venv/bin/python -m localnet.puppet
+	.venv/bin/python -m localnet.scripted_program

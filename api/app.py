@@ -19,7 +19,7 @@ from api.realtime.hub import Hub
 from api.realtime.socket import Door
 from api.request_decoding import MAX_BODY, StrictRequest
 from api.routes import HANDLERS, webhooks
-from zmart_pipelines.ipfs import pin_store
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.settings import Settings
 
 
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> Litestar:
             ),
             "door": shared(door),
             "chain": shared(chain),
-            "pins": shared(pin_store(settings)),
+            "pins": shared(configured_pin_store(settings)),
         },
         exception_handlers=errors.HANDLERS,
         before_send=[security.add_headers],

@@ -16,10 +16,10 @@ from solders.pubkey import Pubkey
 from api.errors import ApiError, FieldError, not_found, unavailable
 from zmart_pipelines.breakers import policies
 from zmart_pipelines.breakers.endpoint_breakers import MemoryGuard
-from zmart_pipelines.chain.build import unsigned_transaction
+from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.connect import connect
-from zmart_pipelines.chain.reader import AccountMissing, ChainReader
-from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
+from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
@@ -44,7 +44,7 @@ class Chain:
         self.program = settings.program
         self.guard = MemoryGuard(policies.of_endpoints(settings))
         self._rpc = connect(settings, guard=self.guard)
-        self._reader = ChainReader(self._rpc, settings.program)
+        self._reader = AccountReader(self._rpc, settings.program)
 
     def close(self) -> None:
         """Close the connections."""

@@ -16,7 +16,7 @@ from api.delivery_intake import Intake
 from api.errors import ErrorBody
 from api.realtime.hub import Hub
 from api.realtime.socket import Door
-from zmart_pipelines.ipfs import PinStore
+from zmart_pipelines.ipfs.pin_store import PinStore
 from zmart_pipelines.settings import Settings
 
 TheDatabase: TypeAlias = NamedDependency[Database]

@@ -19,7 +19,8 @@ from sqlalchemy.dialects.postgresql import insert
 from api import identifiers
 from api.errors import ApiError, invalid
 from api.request_bodies import NewMarket
-from zmart_pipelines.ipfs import canonical_bytes, cid_v0
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes
+from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.store.tables.community import market_drafts, users
 
 _DOMAIN = b"zmart market"

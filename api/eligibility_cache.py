@@ -8,7 +8,7 @@ from typing import Final
 from api.chain import Chain
 from api.database import Database
 from api.errors import unavailable
-from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot, verify

@@ -21,7 +21,12 @@ from assets import metadata
 from assets.asset_specs import asset_spec
 from assets.chain import ingested
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.readers.backfill import BackfillReport, Progress, backfill, budgeted
+from zmart_pipelines.ledger.readers.backfill import (
+    BackfillReport,
+    Progress,
+    backfill,
+    backfill_client,
+)
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 
@@ -78,7 +83,7 @@ def slots(
     wanted = {key: slots_of(key) for key in context.partition_keys}
     incomplete: dict[str, str] = {}
     engine = backend.engine(Role.INGEST)
-    with budgeted(backend.settings) as rpc:
+    with backfill_client(backend.settings) as rpc:
         for key, (first, last) in sorted(wanted.items(), key=lambda one: one[1]):
             started = time.monotonic()
             report = backfill(

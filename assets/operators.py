@@ -15,7 +15,7 @@ from assets import metadata
 from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
 from assets.submissions import drive, result
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import ops as tables
@@ -163,7 +163,7 @@ class AdminConfig(dg.Config):
 
 
 def _of_market(
-    reader: ChainReader, make: Callable[[ChainReader, MarketAccount], Prepared], name: str
+    reader: AccountReader, make: Callable[[AccountReader, MarketAccount], Prepared], name: str
 ) -> Prepared:
     return make(reader, read_named(reader.rpc, reader.program, name, "confirmed"))
 

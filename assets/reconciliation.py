@@ -16,10 +16,10 @@ from assets import metadata
 from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
 from assets.sensors.sensor_ticks import explain
-from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.ledger.audit.reconcile import Drift, ReconciliationReport, compare
 from zmart_pipelines.ledger.audit.repair import Reading, Repair, due, repair
-from zmart_pipelines.ledger.readers.backfill import budgeted
+from zmart_pipelines.ledger.readers.backfill import backfill_client
 from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
@@ -243,7 +243,7 @@ def reconciliation_repairs(
             chosen = due(conn, report)
     done: list[Repair] = []
     errors: list[str] = []
-    with budgeted(backend.settings, backend.guard) as rpc:
+    with backfill_client(backend.settings, backend.guard) as rpc:
         for market_id, reading in chosen.items():
             try:
                 done.append(

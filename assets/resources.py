@@ -19,8 +19,8 @@ from zmart_pipelines.settings import settings as process_settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from zmart_pipelines.chain.guard import Guard
-    from zmart_pipelines.chain.reader import ChainReader
+    from zmart_pipelines.chain.account_reader import AccountReader
+    from zmart_pipelines.chain.endpoint_guard import EndpointGuard
     from zmart_pipelines.chain.rpc import RpcClient
     from zmart_pipelines.store.engine import Role
 
@@ -42,7 +42,7 @@ class Backend:
         self._settings = settings
         self._engines: dict[Role, Engine] = {}
         self._rpc: dict[bool, RpcClient] = {}
-        self._guard: Guard | None = None
+        self._guard: EndpointGuard | None = None
         self._lock = Lock()
         self._done: tuple[object, object] | None = None
 
@@ -79,7 +79,7 @@ class Backend:
             return self._rpc[glance]
 
     @property
-    def guard(self) -> Guard:
+    def guard(self) -> EndpointGuard:
         """The breakers of the RPC endpoints, which all processes share."""
         from zmart_pipelines.breakers import policies
         from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard
@@ -102,11 +102,11 @@ class Backend:
         return self._client(glance=True)
 
     @property
-    def reader(self) -> ChainReader:
+    def reader(self) -> AccountReader:
         """Decoded accounts of the program, for runs."""
-        from zmart_pipelines.chain.reader import ChainReader
+        from zmart_pipelines.chain.account_reader import AccountReader
 
-        return ChainReader(self.rpc, self.settings.program)
+        return AccountReader(self.rpc, self.settings.program)
 
     def once(self, key: object, work: Callable[[], T]) -> T:
         """What ``work`` gave when it was last done for ``key``; only the last key is kept.

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.resources import BackendResource
-from zmart_pipelines.chain.helius import HeliusClient, HeliusError
+from zmart_pipelines.chain.helius_webhooks import HeliusClient, HeliusError
 from zmart_pipelines.monitoring.webhook_status import RAW_TYPES, complaints, watching
 
 # Of the question to Helius; the next check asks again.

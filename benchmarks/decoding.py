@@ -12,7 +12,7 @@ from anchorpy.program.event import EventParser
 from benchmarks.node import run_node
 from benchmarks.payloads import PROGRAM, webhook_body
 from benchmarks.rows import Row, cpu_seconds, versus
-from zmart_pipelines.chain.logs import walk
+from zmart_pipelines.chain.program_logs import walk
 from zmart_pipelines.chain.transactions import from_helius
 from zmart_pipelines.program import idl
 from zmart_pipelines.program.events import Event, decode_event

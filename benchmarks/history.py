@@ -19,13 +19,13 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from tests.chain.payloads import transaction
+from tests.reference_model.account_frame import Cell
+from tests.reference_model.model import Model
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.events import Event, encode_event, event_name
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, SYSTEM_PROGRAM
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
-from zmart_pipelines.program.model import Model
-from zmart_pipelines.program.model_frame import Cell
 
 SOL: Final = 10**9
 FIRST_SLOT: Final = 1_000_000

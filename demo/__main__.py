@@ -8,11 +8,11 @@ from types import FrameType
 
 from demo.api import ApiClient
 from demo.chain import Chain
-from demo.notebook import Notebook
+from demo.environment import World
+from demo.progress import Notebook
+from demo.runner import Show
 from demo.script import CAST
-from demo.show import Show
 from demo.wallets import load_wallets
-from demo.world import World
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 

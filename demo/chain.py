@@ -22,9 +22,10 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from zmart_pipelines.chain.build import build_transaction
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import RpcClient, RpcError
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.jsonrpc import RpcError
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.program import idl
 from zmart_pipelines.program.addresses import config_address, position_address
 from zmart_pipelines.program.errors import name_of
@@ -41,7 +42,7 @@ class Chain:
     """Sends what the cast signs. Sums are lamports."""
 
     def __init__(self, rpc: RpcClient, url: str, program: Pubkey) -> None:
-        self.reader = ChainReader(rpc, program)
+        self.reader = AccountReader(rpc, program)
         self.program = program
         self._rpc = rpc
         self._url = url

@@ -12,6 +12,7 @@ from solders.clock import Clock
 from solders.pubkey import Pubkey
 
 from localnet.accounts import Account, AccountTable, Key, Undo, rent_exempt_minimum
+from localnet.address_lookup_tables import resolve
 from localnet.blocks import (
     SLOTS_PER_EPOCH,
     STATUS_BLOCKS,
@@ -19,10 +20,9 @@ from localnet.blocks import (
     Record,
     next_blockhash,
 )
-from localnet.lookups import resolve
-from localnet.txerrors import TxError
+from localnet.transaction_errors import TxError
 from localnet.vm import Execution, Vm
-from localnet.wire import WireTransaction
+from localnet.wire_transaction import WireTransaction
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
 UNDO_BLOCKS: Final = 64

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from localnet.txerrors import TxError
+from localnet.transaction_errors import TxError
 
 BLOCKHASH_AGE: Final = 150
 """Blocks after its own in which a blockhash may still be used."""

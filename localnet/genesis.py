@@ -16,8 +16,8 @@ from solders.transaction import VersionedTransaction
 from localnet.accounts import SYSTEM, Account, Key
 from localnet.blocks import Block
 from localnet.options import Options
-from localnet.txerrors import TxError
-from localnet.wire import WireTransaction
+from localnet.transaction_errors import TxError
+from localnet.wire_transaction import WireTransaction
 from zmart_pipelines.program.instructions import initialize_global_config, update_global_config
 
 SOL: Final = 1_000_000_000

@@ -19,7 +19,7 @@ import msgspec
 
 from localnet.accounts import Account, Key, Undo
 from localnet.blocks import Block
-from localnet.txerrors import TxError
+from localnet.transaction_errors import TxError
 from zmart_pipelines.program.ids import MEMO_PROGRAM
 
 _SLOT_SHIFT: Final = 24

@@ -27,9 +27,9 @@ from localnet.history import History
 from localnet.keys import make_keys, pack_keys, unpack_keys, write_keys
 from localnet.options import Options
 from localnet.program import PROGRAM_SO
-from localnet.puppet import PUPPET, PUPPET_SO
-from localnet.txerrors import TxError, describe
-from localnet.wire import WireTransaction
+from localnet.scripted_program import SCRIPTED_PROGRAM_ID, SCRIPTED_PROGRAM_SO
+from localnet.transaction_errors import TxError, describe
+from localnet.wire_transaction import WireTransaction
 
 log = logging.getLogger("localnet")
 
@@ -112,7 +112,7 @@ class Node:
             genesis_time=self._genesis.unix_time,
         )
         bank.vm.add_program(options.program_id, options.program or PROGRAM_SO)
-        bank.vm.add_program(PUPPET, PUPPET_SO)
+        bank.vm.add_program(SCRIPTED_PROGRAM_ID, SCRIPTED_PROGRAM_SO)
         return bank
 
     def _begin(self) -> None:

@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from localnet import control, http
+from localnet import control_api, http_server
 from localnet.node import Node
 from localnet.options import Options
 from localnet.webhook import Webhooks
@@ -31,10 +31,12 @@ class PortTaken(RuntimeError):
 class App:
     """The ASGI application in front of a node."""
 
-    def __init__(self, node: Node, subscriptions: Subscriptions, commands: control.Control) -> None:
+    def __init__(
+        self, node: Node, subscriptions: Subscriptions, control: control_api.Control
+    ) -> None:
         self._node = node
         self._subscriptions = subscriptions
-        self._control = commands
+        self._control = control
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -45,14 +47,14 @@ class App:
         elif scope["type"] == "http" and scope["path"].startswith("/control"):
             await self._control_call(scope, receive, send)
         elif scope["type"] == "http":
-            await http.serve(self._node, scope["method"], scope["path"], receive, send)
+            await http_server.serve(self._node, scope["method"], scope["path"], receive, send)
 
     async def _control_call(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        content = await http.body(receive) or b""
+        content = await http_server.body(receive) or b""
         status, answer = await self._control.handle(scope, scope["method"], scope["path"], content)
-        await http.respond(send, status, answer, [(b"content-type", b"application/json")])
+        await http_server.respond(send, status, answer, [(b"content-type", b"application/json")])
 
 
 class _Server(uvicorn.Server):
@@ -117,7 +119,7 @@ async def _serve(node: Node, sockets: tuple[socket.socket, socket.socket]) -> No
     if options.webhook_url is not None:
         webhooks = Webhooks(node, options.webhook_url, options.webhook_secret)
         node.listeners.append(webhooks)
-    app = App(node, subscriptions, control.Control(node))
+    app = App(node, subscriptions, control_api.Control(node))
     servers = [
         _Server(
             uvicorn.Config(

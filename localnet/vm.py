@@ -28,9 +28,9 @@ from localnet.accounts import (
     rent_exempt_minimum,
     to_svm,
 )
-from localnet.txerrors import TxError, error_of, insufficient_rent
-from localnet.wire import WireTransaction
-from zmart_pipelines.chain import base58
+from localnet.transaction_errors import TxError, error_of, insufficient_rent
+from localnet.wire_transaction import WireTransaction
+from zmart_pipelines import base58
 
 LOG_BYTES: Final = 10_000
 _WALLET_MINIMUM: Final = rent_exempt_minimum(0)

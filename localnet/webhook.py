@@ -19,7 +19,7 @@ from localnet.blocks import Block, Commitment, Record
 from localnet.faults import WEBHOOK, Fault, Kind
 from localnet.node import Listener, Node
 from localnet.rpc.encoding import signature_text, transaction
-from localnet.wire import WireTransaction
+from localnet.wire_transaction import WireTransaction
 
 log = logging.getLogger("localnet.webhook")
 

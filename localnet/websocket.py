@@ -24,7 +24,7 @@ from localnet.rpc.errors import (
     invalid,
 )
 from localnet.rpc.params import Options, Params, context
-from localnet.sight import Sight
+from localnet.views import Sight
 
 MAX_QUEUE: Final = 10_000
 _encode = msgspec.json.Encoder().encode

@@ -16,7 +16,7 @@ from api.chain import Prepared
 from api.dependencies import TheChain, TheDatabase, ThePins, TheSettings, failures
 from api.errors import unavailable
 from api.request_bodies import NewMarket
-from zmart_pipelines.ipfs import PinError
+from zmart_pipelines.ipfs.pin_store import PinError
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.instructions import create_market
 from zmart_pipelines.program.lmsr import b_for_loss

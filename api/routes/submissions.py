@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from api import schemas
 from api.dependencies import TheDatabase, TheSettings, failures
 from api.errors import invalid, not_found, unavailable
-from zmart_pipelines.ipfs import LocalPinStore, PinError, PinNotFound, is_cid_v0
+from zmart_pipelines.ipfs.cid import is_cid_v0
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import switches
 

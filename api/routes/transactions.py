@@ -19,7 +19,7 @@ from api.dependencies import Market, TheChain, TheDatabase, TheSettings, failure
 from api.errors import ApiError, invalid
 from api.request_bodies import Buy, Resolve, Sell
 from api.routes.markets import existing
-from zmart_pipelines.ipfs import is_cid_v0
+from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program import instructions, lmsr
 from zmart_pipelines.program.addresses import market_address
 

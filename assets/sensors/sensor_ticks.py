@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from assets.resources import Backend
-from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role

@@ -16,8 +16,8 @@ from localnet.rpc.params import (
     with_context,
 )
 from localnet.rpc.registry import method
-from localnet.wire import MalformedTransaction, WireTransaction
-from zmart_pipelines.chain import base58
+from localnet.wire_transaction import MalformedTransaction, WireTransaction
+from zmart_pipelines import base58
 
 _FEATURE_SET = 3_604_001_754
 _FEE_SLOTS = 150

@@ -19,7 +19,7 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.params import Params
 from localnet.rpc.registry import METHODS
-from localnet.sight import Sight
+from localnet.views import Sight
 
 log = logging.getLogger("localnet.rpc")
 

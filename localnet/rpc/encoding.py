@@ -13,8 +13,8 @@ from solders.signature import Signature
 
 from localnet.accounts import RENT_EXEMPT_EPOCH, Account, Key
 from localnet.rpc.errors import INVALID_REQUEST, UNSUPPORTED_VERSION, RpcError
-from localnet.wire import WireTransaction
-from zmart_pipelines.chain import base58
+from localnet.wire_transaction import WireTransaction
+from zmart_pipelines import base58
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
 AccountEncoding: TypeAlias = Literal["binary", "base58", "base64", "base64+zstd", "jsonParsed"]

@@ -13,9 +13,9 @@ from localnet.bank import View
 from localnet.blocks import Commitment
 from localnet.node import Node
 from localnet.rpc.errors import MIN_CONTEXT_SLOT, RpcError, invalid
-from localnet.sight import Sight
-from localnet.wire import PACKET_BYTES, MalformedTransaction, WireTransaction
-from zmart_pipelines.chain import base58
+from localnet.views import Sight
+from localnet.wire_transaction import PACKET_BYTES, MalformedTransaction, WireTransaction
+from zmart_pipelines import base58
 
 T = TypeVar("T")
 Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

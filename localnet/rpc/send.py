@@ -14,10 +14,10 @@ from localnet.rpc.encoding import AccountEncoding, signature_text
 from localnet.rpc.errors import PREFLIGHT_FAILURE, SIGNATURE_FAILURE, RpcError, invalid
 from localnet.rpc.params import Natural, Options, Params, pubkey, transaction, with_context
 from localnet.rpc.registry import method
-from localnet.txerrors import describe
+from localnet.transaction_errors import describe
 from localnet.vm import Execution
-from localnet.wire import WireTransaction
-from zmart_pipelines.chain import base58
+from localnet.wire_transaction import WireTransaction
+from zmart_pipelines import base58
 
 _MAX_AIRDROP = 100_000 * 1_000_000_000
 

@@ -14,8 +14,8 @@ from localnet.rpc.encoding import TransactionEncoding, signature_text
 from localnet.rpc.errors import invalid, skipped, unavailable
 from localnet.rpc.params import Natural, Options, Params, signature, with_context
 from localnet.rpc.registry import method
-from localnet.wire import WireTransaction
-from zmart_pipelines.chain import base58
+from localnet.wire_transaction import WireTransaction
+from zmart_pipelines import base58
 
 _MAX_STATUSES = 256
 _MAX_SIGNATURES = 1000

@@ -9,7 +9,7 @@ from typing import Any
 
 from solders.signature import Signature
 
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 

@@ -19,9 +19,10 @@ from tests.api.conftest import SECRET
 from tests.api.seed import SOL, address_of, market
 from tests.api.wallets import signed_in
 from tests.fixtures.localnet import Localnet
-from zmart_pipelines.chain.build import build_transaction
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.ipfs import cid_v0, pin_store
+from zmart_pipelines.chain.transaction_builder import build_transaction
+from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.calls import CreateMarket, decode_instruction
@@ -133,7 +134,7 @@ def test_a_draft_is_pinned_and_its_transaction_creates_the_market(world: World) 
     assert draft["on_chain_address"] == body["address"] == address_of(market_id)
     assert draft["tags"] == ["rain", "ghent"]
     assert draft["ends_at"] == "2031-01-01T00:00:00Z"
-    document = pin_store(world.settings).get(draft["ipfs_question_hash"])
+    document = configured_pin_store(world.settings).get(draft["ipfs_question_hash"])
     assert cid_v0(document) == draft["ipfs_question_hash"]
     assert json.loads(document)["question"] == MARKET["question"]
     assert json.loads(document)["creator"] == str(world.wallet.pubkey())

@@ -9,7 +9,8 @@ from litestar.testing import TestClient
 from sqlalchemy import Engine
 
 from api.app import create_app
-from zmart_pipelines.ipfs import LocalPinStore, cid_v0
+from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.ipfs.pin_store import LocalPinStore
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.submissions import switches

@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 from assets.definitions import build_defs
 from assets.resources import Backend
 from tests.fixtures.localnet import Localnet
-from zmart_pipelines.chain.build import build_transaction
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.program import instructions as program_instructions
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.program.addresses import market_address
@@ -66,8 +66,8 @@ class Life:
         return self.settings.program
 
     @property
-    def reader(self) -> ChainReader:
-        return ChainReader(self.rpc, self.program)
+    def reader(self) -> AccountReader:
+        return AccountReader(self.rpc, self.program)
 
     def send(self, signer: Keypair, instruction: Instruction) -> bytes:
         """One transaction, in a slot of its own."""

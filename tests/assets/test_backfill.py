@@ -20,7 +20,7 @@ from assets.sensors.uncovered_ranges import hole_sensor, run_request
 from tests.assets.life import Life, Metadata
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.backfill import backfill, budgeted, pieces
+from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client, pieces
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 
@@ -180,7 +180,7 @@ def test_the_sensor_has_a_hole_filled_piece_by_piece(
     skipped = tick(backend, instance)
     assert isinstance(skipped, dg.SkipReason)
     engine = backend.engine(Role.INGEST)
-    with budgeted(life.settings) as rpc:
+    with backfill_client(life.settings) as rpc:
         backfill(engine, rpc, life.settings, first_slot=0, last_slot=2)
         backfill(engine, rpc, life.settings, first_slot=20, last_slot=tip)
     assert ranges(backend) == [(0, 2), (20, tip)]

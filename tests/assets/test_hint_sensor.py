@@ -8,7 +8,7 @@ from assets.resources import Backend
 from assets.sensors.hints import hint_sensor
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
-from zmart_pipelines.chain.enhanced import Hint
+from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.ledger.readers.deliveries import receive_hints
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state

@@ -15,7 +15,7 @@ from assets.resources import Backend
 from assets.sensors.submissions import resolution_sensor
 from tests.assets.life import Life, Metadata, run, slots_pass
 from tests.fixtures.localnet import Localnet
-from zmart_pipelines.ipfs.pins import LocalPinStore
+from zmart_pipelines.ipfs.pin_store import LocalPinStore
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.ops import alerts, attempts

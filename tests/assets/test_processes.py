@@ -18,7 +18,7 @@ from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.backfill import backfill, budgeted
+from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
@@ -154,7 +154,7 @@ def holed(life: Life) -> tuple[Backend, int]:
     backend = Backend(life.settings)
     engine = backend.engine(Role.INGEST)
     tip = life.rpc.slot("finalized")
-    with budgeted(life.settings) as rpc:
+    with backfill_client(life.settings) as rpc:
         backfill(engine, rpc, life.settings, first_slot=0, last_slot=1)
         backfill(engine, rpc, life.settings, first_slot=tip, last_slot=tip)
     with engine.begin() as conn:

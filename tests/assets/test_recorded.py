@@ -14,9 +14,10 @@ from assets.recorded_chain import NotEmpty, fill, recorded
 from assets.run_checks import evaluate, exit_code
 from tests.assets.life import run
 from tests.assets.recorded.make import FILE
+from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.chain.recorded_node import Node, serve
 from zmart_pipelines.chain.recording import Account, Recording, RecordingError, read, record
-from zmart_pipelines.chain.rpc import RpcClient, RpcError
+from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.ledger.audit import reconcile
 from zmart_pipelines.program.accounts import (
     MarketAccount,

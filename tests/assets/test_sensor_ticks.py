@@ -17,7 +17,8 @@ from assets.resources import Backend
 from assets.sensors.run_requests import FIRST_PAUSE, LAST_PAUSE, Asked, in_flight, request
 from assets.sensors.sensor_ticks import Tick, explain, patient
 from tests.fixtures.ports import free_port
-from zmart_pipelines.chain.rpc import RpcClient, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import alerts, heartbeats

@@ -10,7 +10,7 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 
 
 def signature(number: int) -> bytes:

@@ -10,8 +10,8 @@ from email.utils import formatdate
 import pytest
 
 from tests.chain.endpoint import Endpoint, Script, fault, reply, result
+from zmart_pipelines.chain.endpoint_pool import FIRST_PAUSE, LONGEST_PAUSE, EndpointPool
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.chain.pool import FIRST_PAUSE, LONGEST_PAUSE, Pool
 
 SECRET = "sentinel-api-key"
 
@@ -22,9 +22,9 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def rpc(endpoint: Endpoint, pauses: list[float]) -> Iterator[Pool]:
+def rpc(endpoint: Endpoint, pauses: list[float]) -> Iterator[EndpointPool]:
     url = f"{endpoint.url}/{SECRET}?api-key={SECRET}"
-    with Pool(url, 0.3, sleep=pauses.append) as client:
+    with EndpointPool(url, 0.3, sleep=pauses.append) as client:
         yield client
 
 
@@ -48,7 +48,7 @@ TRANSIENT: list[Script] = [
 
 @pytest.mark.parametrize("script", TRANSIENT)
 def test_reads_are_repeated(
-    endpoint: Endpoint, rpc: Pool, pauses: list[float], script: Script
+    endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script, result(7))
     assert rpc.read("getSlot", [], int) == 7
@@ -59,7 +59,7 @@ def test_reads_are_repeated(
 
 @pytest.mark.parametrize("script", TRANSIENT)
 def test_calls_are_sent_once(
-    endpoint: Endpoint, rpc: Pool, pauses: list[float], script: Script
+    endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script, result(7))
     with pytest.raises((RpcError, RpcUnavailable)):
@@ -70,7 +70,7 @@ def test_calls_are_sent_once(
 
 @pytest.mark.parametrize("script", TRANSIENT)
 def test_the_last_error_is_told_without_secrets(
-    endpoint: Endpoint, rpc: Pool, pauses: list[float], script: Script
+    endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script)
     with pytest.raises((RpcError, RpcUnavailable)) as error:
@@ -86,7 +86,7 @@ def test_the_last_error_is_told_without_secrets(
     assert error.value.__suppress_context__ or error.value.__context__ is None
 
 
-def test_pauses_grow(endpoint: Endpoint, rpc: Pool, pauses: list[float]) -> None:
+def test_pauses_grow(endpoint: Endpoint, rpc: EndpointPool, pauses: list[float]) -> None:
     endpoint.answer(fault(-32005, "behind"))
     with pytest.raises(RpcError):
         rpc.read("getSlot", [], int)
@@ -103,7 +103,7 @@ def test_pauses_grow(endpoint: Endpoint, rpc: Pool, pauses: list[float]) -> None
     ],
 )
 def test_mistakes_are_not_repeated(
-    endpoint: Endpoint, rpc: Pool, pauses: list[float], script: Script
+    endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script)
     with pytest.raises(RpcError, match=r"getSlot: .* \(-32"):
@@ -111,7 +111,7 @@ def test_mistakes_are_not_repeated(
     assert len(endpoint.requests) == 1
 
 
-def test_an_error_keeps_its_data(endpoint: Endpoint, rpc: Pool) -> None:
+def test_an_error_keeps_its_data(endpoint: Endpoint, rpc: EndpointPool) -> None:
     endpoint.answer(fault(-32002, "simulation failed", {"err": "AlreadyProcessed"}, status=400))
     with pytest.raises(RpcError) as error:
         rpc.call("sendTransaction", [], str)
@@ -131,7 +131,7 @@ def test_an_error_keeps_its_data(endpoint: Endpoint, rpc: Pool) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_obeyed(
     endpoint: Endpoint,
-    rpc: Pool,
+    rpc: EndpointPool,
     pauses: list[float],
     status: int,
     value: Callable[[], str],
@@ -144,7 +144,7 @@ def test_retry_after_is_obeyed(
 
 
 def test_a_long_retry_after_is_the_callers(
-    endpoint: Endpoint, rpc: Pool, pauses: list[float]
+    endpoint: Endpoint, rpc: EndpointPool, pauses: list[float]
 ) -> None:
     endpoint.answer(reply(status=429, headers={"Retry-After": str(int(LONGEST_PAUSE) + 1)}))
     with pytest.raises(RateLimited) as error:
@@ -153,7 +153,7 @@ def test_a_long_retry_after_is_the_callers(
     assert pauses == []
 
 
-def test_results_of_another_type_are_refused(endpoint: Endpoint, rpc: Pool) -> None:
+def test_results_of_another_type_are_refused(endpoint: Endpoint, rpc: EndpointPool) -> None:
     endpoint.answer(result("text"))
     with pytest.raises(RpcUnavailable, match="getSlot: unexpected result: Expected `int`"):
         rpc.read("getSlot", [], int)
@@ -163,7 +163,7 @@ def test_nobody_listens() -> None:
     endpoint = Endpoint()
     endpoint.close()
     with (
-        Pool(f"{endpoint.url}/?k={SECRET}", 0.3, attempts=1) as rpc,
+        EndpointPool(f"{endpoint.url}/?k={SECRET}", 0.3, attempts=1) as rpc,
         pytest.raises(RpcUnavailable) as error,
     ):
         rpc.read("getSlot", [], int)
@@ -174,11 +174,11 @@ def test_nobody_listens() -> None:
 @pytest.mark.parametrize("url", ["", "localhost:8899", "ftp://host/", "http://", "ws://host"])
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match="an RPC URL must be"):
-        Pool(url, 1)
+        EndpointPool(url, 1)
 
 
 def test_the_url_is_used_but_never_logged(
-    endpoint: Endpoint, rpc: Pool, caplog: pytest.LogCaptureFixture
+    endpoint: Endpoint, rpc: EndpointPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     endpoint.answer(result(1))
@@ -193,5 +193,5 @@ def test_a_proxy_is_not_asked_for_our_own_machine(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     endpoint.answer(result(1))
-    with Pool(endpoint.url, 1, attempts=1) as rpc:
+    with EndpointPool(endpoint.url, 1, attempts=1) as rpc:
         assert rpc.read("getSlot", [], int) == 1

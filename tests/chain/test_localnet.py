@@ -10,11 +10,13 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from tests.fixtures.localnet import Localnet
-from zmart_pipelines.chain.build import build_transaction, signature_of
-from zmart_pipelines.chain.logs import walk
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import RpcClient, RpcError, Simulation
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.jsonrpc import RpcError
+from zmart_pipelines.chain.program_logs import walk
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import Simulation
 from zmart_pipelines.chain.signer import KeypairSigner, Signer
+from zmart_pipelines.chain.transaction_builder import build_transaction, signature_of
 from zmart_pipelines.chain.transactions import RawTransaction, from_rpc
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.accounts import MarketState, VoteKind
@@ -104,7 +106,7 @@ def created(actor: Actor, creator: Keypair) -> bytes:
 
 
 def test_a_market_up_to_its_first_trade(localnet: Localnet, rpc: RpcClient, actor: Actor) -> None:
-    reader = ChainReader(rpc, PROGRAM)
+    reader = AccountReader(rpc, PROGRAM)
     backend = KeypairSigner(localnet.keys["backend"], PROGRAM)
     admin = KeypairSigner(localnet.keys["admin"], PROGRAM)
     config = reader.config("confirmed").value

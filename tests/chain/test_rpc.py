@@ -15,15 +15,15 @@ from solders.signature import Signature
 
 from tests.chain.endpoint import Endpoint, fault, result
 from tests.chain.payloads import as_rpc, signature, transaction
-from zmart_pipelines.chain.reader import AccountMissing, ChainReader
-from zmart_pipelines.chain.rpc import (
+from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
+from zmart_pipelines.chain.jsonrpc import RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import (
     AccountData,
-    At,
+    AtSlot,
     Blockhash,
     Clock,
     PrioritizationFee,
-    RpcClient,
-    RpcUnavailable,
     SignatureInfo,
     Simulation,
     Status,
@@ -86,21 +86,21 @@ CASES: list[tuple[Call, str, list[Any], Any, Any]] = [
         "getAccountInfo",
         [str(A), {"encoding": "base64", "commitment": "finalized", "minContextSlot": 8}],
         at(account(b"abc")),
-        At(9, AccountData(PROGRAM, 5, b"abc")),
+        AtSlot(9, AccountData(PROGRAM, 5, b"abc")),
     ),
     (
         lambda r: r.account(A, "finalized"),
         "getAccountInfo",
         [str(A), {"encoding": "base64", "commitment": "finalized"}],
         at(None),
-        At(9, None),
+        AtSlot(9, None),
     ),
     (
         lambda r: r.accounts([A, B], "confirmed"),
         "getMultipleAccounts",
         [[str(A), str(B)], {"encoding": "base64", "commitment": "confirmed"}],
         at([None, account(b"", SYSTEM_PROGRAM)]),
-        At(9, [None, AccountData(SYSTEM_PROGRAM, 5, b"")]),
+        AtSlot(9, [None, AccountData(SYSTEM_PROGRAM, 5, b"")]),
     ),
     (
         lambda r: r.program_accounts(
@@ -127,7 +127,7 @@ CASES: list[tuple[Call, str, list[Any], Any, Any]] = [
             },
         ],
         at([{"pubkey": str(A), "account": account(b"xyz")}]),
-        At(9, [(A, b"xyz")]),
+        AtSlot(9, [(A, b"xyz")]),
     ),
     (
         lambda r: r.signatures_for_address(A, before=signature(2), limit=10, min_context_slot=4),
@@ -176,7 +176,7 @@ CASES: list[tuple[Call, str, list[Any], Any, Any]] = [
                 },
             ]
         ),
-        At(9, [None, Status(4, None, None, "finalized")]),
+        AtSlot(9, [None, Status(4, None, None, "finalized")]),
     ),
     (
         lambda r: r.simulate(b"tx", replace_blockhash=True),
@@ -229,7 +229,7 @@ CASES: list[tuple[Call, str, list[Any], Any, Any]] = [
         "getBalance",
         [str(A), {"commitment": "confirmed"}],
         at(77),
-        At(9, 77),
+        AtSlot(9, 77),
     ),
     (lambda r: r.airdrop(A, 5), "requestAirdrop", [str(A), 5], TEXT, signature(1)),
     (
@@ -321,9 +321,9 @@ VOTE = VoteRecord(bytes(A), bytes(B), VoteKind.DISPUTE, True, 17, 255)
 
 def test_the_reader_filters_votes(endpoint: Endpoint, rpc: RpcClient) -> None:
     endpoint.answer(result(at([{"pubkey": str(A), "account": account(encode_account(VOTE))}])))
-    reader = ChainReader(rpc, PROGRAM)
+    reader = AccountReader(rpc, PROGRAM)
     market = market_address(PROGRAM, b"\x01" * 32)[0]
-    assert reader.vote_records(b"\x01" * 32, VoteKind.DISPUTE) == At(9, [VOTE])
+    assert reader.vote_records(b"\x01" * 32, VoteKind.DISPUTE) == AtSlot(9, [VOTE])
     (request,) = endpoint.requests
     assert request["params"][1]["filters"][1:] == [
         {"memcmp": {"offset": 8, "bytes": str(market)}},
@@ -332,17 +332,17 @@ def test_the_reader_filters_votes(endpoint: Endpoint, rpc: RpcClient) -> None:
 
 
 def test_the_reader_knows_what_is_missing_or_foreign(endpoint: Endpoint, rpc: RpcClient) -> None:
-    reader = ChainReader(rpc, PROGRAM)
+    reader = AccountReader(rpc, PROGRAM)
     endpoint.answer(result(at(None)))
-    assert reader.market(bytes(32)) == At(9, None)
+    assert reader.market(bytes(32)) == AtSlot(9, None)
     with pytest.raises(AccountMissing, match=str(config_address(PROGRAM)[0])):
         reader.config()
     endpoint.answer(result(at(account(b"", SYSTEM_PROGRAM))))
-    assert reader.market(bytes(32)) == At(9, None)
+    assert reader.market(bytes(32)) == AtSlot(9, None)
     endpoint.answer(result(at(account(encode_account(VOTE)))))
     with pytest.raises(DecodeError, match="a VoteRecord instead of a MarketAccount"):
         reader.market(bytes(32))
 
 
 def test_answers_are_values() -> None:
-    assert msgspec.structs.asdict(At(1, 2)) == {"slot": 1, "value": 2}
+    assert msgspec.structs.asdict(AtSlot(1, 2)) == {"slot": 1, "value": 2}

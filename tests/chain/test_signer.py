@@ -26,13 +26,6 @@ from solders.system_program import (
 )
 from solders.transaction import VersionedTransaction
 
-from zmart_pipelines.chain.build import (
-    MAX_TRANSACTION_BYTES,
-    BuildError,
-    build_transaction,
-    signature_of,
-    unsigned_transaction,
-)
 from zmart_pipelines.chain.signer import (
     SIGNABLE,
     KeyFileError,
@@ -40,6 +33,13 @@ from zmart_pipelines.chain.signer import (
     SigningRefused,
     guard,
     read_keypair,
+)
+from zmart_pipelines.chain.transaction_builder import (
+    MAX_TRANSACTION_BYTES,
+    BuildError,
+    build_transaction,
+    signature_of,
+    unsigned_transaction,
 )
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID, MEMO_PROGRAM

@@ -13,7 +13,7 @@ from solders.compute_budget import set_compute_unit_limit
 from solders.pubkey import Pubkey
 
 from tests.chain.payloads import as_rpc, signature, transaction
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 from zmart_pipelines.chain.transactions import (
     MAX_TRANSACTIONS,
     PayloadError,

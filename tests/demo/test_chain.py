@@ -11,8 +11,8 @@ from solders.pubkey import Pubkey
 from demo.chain import Chain, Refused
 from demo.script import B_PARAMETER, SOL, VIRTUAL_LIQUIDITY
 from tests.fixtures.localnet import Localnet
-from zmart_pipelines.chain.build import unsigned_transaction
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.addresses import market_address
 

@@ -26,11 +26,11 @@ from solders.transaction_status import (
 )
 
 from localnet.program import PROGRAM_SO
+from tests.reference_model.account_frame import Cell
+from tests.reference_model.model import Model, Result
 from zmart_pipelines.program.events import Event, decode_event
 from zmart_pipelines.program.ids import CLOCK_SYSVAR, SYSTEM_PROGRAM
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
-from zmart_pipelines.program.model import Model, Result
-from zmart_pipelines.program.model_frame import Cell
 
 SOL = 10**9
 CLUSTER = (SYSTEM_PROGRAM, CLOCK_SYSVAR)

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 from zmart_pipelines.ipfs.pinata import PinataPinStore
-from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound
-from zmart_pipelines.ipfs.stores import pin_store
 from zmart_pipelines.settings import Settings
 
 TOKEN = "token-that-must-not-leak"
@@ -43,10 +43,10 @@ def test_local_store_says_what_it_lacks_and_sees_tampering(tmp_path: Path) -> No
 
 
 def test_settings_choose_the_store(tmp_path: Path) -> None:
-    local = pin_store(Settings(zmart_state=tmp_path, pinata_jwt=None))
+    local = configured_pin_store(Settings(zmart_state=tmp_path, pinata_jwt=None))
     assert isinstance(local, LocalPinStore)
     assert (tmp_path / "ipfs").is_dir()
-    remote = pin_store(Settings(zmart_state=tmp_path, pinata_jwt=SecretStr(TOKEN)))
+    remote = configured_pin_store(Settings(zmart_state=tmp_path, pinata_jwt=SecretStr(TOKEN)))
     assert isinstance(remote, PinataPinStore)
     assert TOKEN not in repr(remote) + str(vars(remote))
 

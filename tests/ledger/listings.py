@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from tests.ledger.recorded_rpc import signature
-from zmart_pipelines.chain.rpc import SignatureInfo
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 
 
 def some_rows(dice: random.Random, slots: int = 60, most: int = 4) -> list[SignatureInfo]:

@@ -13,9 +13,10 @@ from sqlalchemy import Engine, select
 
 from tests.fixtures.localnet import Localnet
 from tests.ledger.recorded_rpc import PROGRAM, SOL, B, address, identity
-from zmart_pipelines.chain.build import build_transaction
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import Commitment, RpcClient
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import Commitment
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.audit.reconcile import compare
 from zmart_pipelines.program import instructions as ix
@@ -143,7 +144,7 @@ def stored(db: Engine, *levels: str) -> set[str]:
 
 def agrees(db: Engine, stage: Stage) -> None:
     """The projection is the fold of the ledger, and both are what the accounts say."""
-    report = compare(db, ChainReader(stage.rpc, PROGRAM))
+    report = compare(db, AccountReader(stage.rpc, PROGRAM))
     assert report.differences == ()
     assert report.markets == len(stage.market_ids)
     with db.connect() as conn:

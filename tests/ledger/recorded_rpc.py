@@ -14,7 +14,9 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from tests.ledger.commitment_sequences import something
-from zmart_pipelines.chain import base58
+from tests.reference_model.account_frame import Cell
+from tests.reference_model.model import Model
+from zmart_pipelines import base58
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import (
@@ -26,8 +28,6 @@ from zmart_pipelines.program.accounts import (
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.events import Event, encode_event
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
-from zmart_pipelines.program.model import Model
-from zmart_pipelines.program.model_frame import Cell
 
 PROGRAM: Final = DEFAULT_PROGRAM_ID
 SOL = 10**9

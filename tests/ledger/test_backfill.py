@@ -22,8 +22,8 @@ from tests.chain.endpoint import Endpoint, Reply, fault, reply
 from tests.fixtures.postgres import TEMPLATE
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM
-from zmart_pipelines.chain.budget import BudgetedRpc
-from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.cli import main
 from zmart_pipelines.ledger.model.projection import state_hash
 from zmart_pipelines.ledger.model.provenance import Source
@@ -39,8 +39,8 @@ from zmart_pipelines.store.tables import chain as tables
 
 
 @pytest.fixture
-def rpc(stage: Stage) -> Iterator[BudgetedRpc]:
-    with BudgetedRpc(stage.chain.rpc_url, 10, calls_per_second=10_000) as client:
+def rpc(stage: Stage) -> Iterator[RpcClient]:
+    with RpcClient(stage.chain.rpc_url, 10, calls_per_second=10_000) as client:
         yield client
 
 
@@ -85,7 +85,7 @@ def other(postgres_server: PostgresServer, database: str) -> Iterator[Engine]:
 
 
 def test_a_fresh_database_gets_the_same_projection_as_by_live_reading(
-    db: Engine, other: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings
+    db: Engine, other: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     live = read_finalized_window(other, traded.rpc, settings)
     expected = hashes(other, traded)
@@ -109,7 +109,7 @@ def test_a_fresh_database_gets_the_same_projection_as_by_live_reading(
 
 
 def test_what_is_covered_is_not_asked_for_again(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
     backfill(db, rpc, settings, first_slot=0, last_slot=tip)
@@ -120,12 +120,12 @@ def test_what_is_covered_is_not_asked_for_again(
 
 @pytest.mark.parametrize("calls", [4, 9, 17, 30])
 def test_it_goes_on_where_it_was_killed(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings, calls: int
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings, calls: int
 ) -> None:
     tip = rpc.slot("finalized")
     left = calls
 
-    class Dying(BudgetedRpc):
+    class Dying(RpcClient):
         def answers(self, method: str, params: Any, result: Any) -> Any:
             nonlocal left
             left -= 1
@@ -155,7 +155,7 @@ def test_it_goes_on_where_it_was_killed(
 def test_a_crash_between_rows_and_coverage_leaves_neither(
     db: Engine,
     traded: Stage,
-    rpc: BudgetedRpc,
+    rpc: RpcClient,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_crash_between_rows_and_coverage_leaves_neither(
 
 
 def test_a_hole_is_filled_from_the_nearest_transaction_above(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
     third = tip // 3
@@ -195,7 +195,7 @@ def test_a_hole_is_filled_from_the_nearest_transaction_above(
 
 
 def test_what_is_not_finalized_yet_stays_uncovered(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
     report = backfill(db, rpc, settings, first_slot=tip - 3, last_slot=tip + 5)
@@ -208,7 +208,7 @@ def test_what_is_not_finalized_yet_stays_uncovered(
 
 
 def test_a_listed_transaction_that_is_away_is_a_gap_and_not_complete(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
     traded.chain.control.command("fault", kind="null-result", times=1, methods=["getTransaction"])
@@ -231,8 +231,13 @@ def test_an_endpoint_that_limits_is_waited_for(
         waits.append(seconds)
         now += seconds
 
-    with BudgetedRpc(
-        traded.chain.rpc_url, 10, calls_per_second=10_000, sleep=sleep, clock=lambda: now
+    with RpcClient(
+        traded.chain.rpc_url,
+        10,
+        calls_per_second=10_000,
+        patience=module.PATIENCE_SECONDS,
+        sleep=sleep,
+        clock=lambda: now,
     ) as rpc:
         tip = rpc.slot("finalized")
         for _ in range(7):
@@ -259,8 +264,13 @@ def test_patience_ends_and_what_was_read_is_kept(
         nonlocal now
         now += seconds
 
-    with BudgetedRpc(
-        traded.chain.rpc_url, 10, calls_per_second=10_000, sleep=sleep, clock=lambda: now
+    with RpcClient(
+        traded.chain.rpc_url,
+        10,
+        calls_per_second=10_000,
+        patience=module.PATIENCE_SECONDS,
+        sleep=sleep,
+        clock=lambda: now,
     ) as rpc:
         tip = rpc.slot("finalized")
         backfill(db, rpc, settings, first_slot=0, last_slot=tip // 2)
@@ -275,14 +285,14 @@ def test_patience_ends_and_what_was_read_is_kept(
 
 def test_the_budget_spaces_calls_of_all_threads(traded: Stage) -> None:
     waited: list[float] = []
-    with BudgetedRpc(
+    with RpcClient(
         traded.chain.rpc_url, 10, calls_per_second=4, sleep=waited.append, clock=lambda: 0.0
     ) as rpc:
         for _ in range(5):
             rpc.slot("finalized")
     assert waited == [0.25, 0.5, 0.75, 1.0]
     with pytest.raises(ValueError, match="more than 0"):
-        BudgetedRpc(traded.chain.rpc_url, 10, calls_per_second=0)
+        RpcClient(traded.chain.rpc_url, 10, calls_per_second=0)
 
 
 class Provider:
@@ -327,7 +337,7 @@ def test_pages_of_transactions_are_used_where_offered_and_never_believed_to_be_a
 ) -> None:
     endpoint = Endpoint()
     try:
-        with BudgetedRpc(endpoint.url, 10, calls_per_second=10_000) as rpc:
+        with RpcClient(endpoint.url, 10, calls_per_second=10_000) as rpc:
             tip = traded.rpc.slot("finalized")
             provider = Provider(traded, keeps=tip // 2 if forgets else 0)
             endpoint.answer(provider)
@@ -364,7 +374,7 @@ def test_an_endpoint_that_refuses_pages_is_read_one_by_one(
 
     endpoint.answer(ordinary)
     try:
-        with BudgetedRpc(endpoint.url, 10, calls_per_second=10_000, sleep=lambda _: None) as rpc:
+        with RpcClient(endpoint.url, 10, calls_per_second=10_000, sleep=lambda _: None) as rpc:
             report = backfill(
                 db, rpc, settings, first_slot=0, last_slot=traded.rpc.slot("finalized")
             )
@@ -378,7 +388,7 @@ def test_an_endpoint_that_refuses_pages_is_read_one_by_one(
 
 
 def test_an_anchor_that_the_node_does_not_know_proves_nothing(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tip = rpc.slot("finalized")
     backfill(db, rpc, settings, first_slot=tip // 2, last_slot=tip)
@@ -399,7 +409,7 @@ def test_an_anchor_that_the_node_does_not_know_proves_nothing(
 
 
 def test_a_node_without_the_old_history_covers_only_what_it_has(
-    db: Engine, traded: Stage, rpc: BudgetedRpc, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    db: Engine, traded: Stage, rpc: RpcClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tip = rpc.slot("finalized")
     monkeypatch.setattr(RpcClient, "first_available_block", lambda _: 9)
@@ -412,9 +422,7 @@ def test_a_node_without_the_old_history_covers_only_what_it_has(
 
 def test_an_endpoint_that_is_away_ends_it(db: Engine, traded: Stage, settings: Settings) -> None:
     tip = traded.rpc.slot("finalized")
-    with BudgetedRpc(
-        traded.chain.rpc_url, 10, calls_per_second=10_000, sleep=lambda _: None
-    ) as rpc:
+    with RpcClient(traded.chain.rpc_url, 10, calls_per_second=10_000, sleep=lambda _: None) as rpc:
         traded.chain.control.command("fault", kind="server-error", times=None)
         with pytest.raises(RpcUnavailable):
             backfill(db, rpc, settings, first_slot=0, last_slot=tip)

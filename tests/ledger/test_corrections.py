@@ -14,7 +14,7 @@ from tests.ledger.recorded_rpc import (
     logs_of,
     signature,
 )
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.writer import in_transaction, withdraw
 from zmart_pipelines.ledger.model.provenance import Source

@@ -12,8 +12,9 @@ from tests.api.payloads import enhanced
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import Stage, agrees, stored
 from tests.ledger.recorded_rpc import SOL
-from zmart_pipelines.chain.enhanced import MAX_HINTS, Hint, read_hints
-from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcUnavailable
+from zmart_pipelines.chain.helius_enhanced import MAX_HINTS, Hint, read_hints
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.ledger.readers import deliveries, hints
 from zmart_pipelines.ledger.readers.poll import poll_confirmed
 from zmart_pipelines.settings import Settings

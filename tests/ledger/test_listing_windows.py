@@ -13,7 +13,8 @@ from sqlalchemy import Engine, select
 from tests.ledger.listings import Paged, some_rows
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL
-from zmart_pipelines.chain.rpc import RpcError, SignatureInfo
+from zmart_pipelines.chain.jsonrpc import RpcError
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source

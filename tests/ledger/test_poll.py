@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select
 
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL, key, logs_of, signature
-from zmart_pipelines.chain import base58
-from zmart_pipelines.chain.rpc import RpcError
+from zmart_pipelines import base58
+from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, update
 
 from tests.ledger.onchain import Stage, agrees
 from tests.ledger.recorded_rpc import PROGRAM
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.audit import rebuild
@@ -54,7 +54,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     poll_confirmed(db, flaky, settings, seconds=30)
     report = compare(
         db,
-        ChainReader(stage.rpc, PROGRAM),
+        AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, flaky, settings),
     )
     assert {one.class_ for one in report.differences} == {"in_motion"}
@@ -63,14 +63,15 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
         conn.execute(update(differences).values(cleared_at=func.now()))
     stage.chain.control.finalize()
     read_finalized_window(db, flaky, settings)
-    report = compare(db, ChainReader(stage.rpc, PROGRAM))
+    report = compare(db, AccountReader(stage.rpc, PROGRAM))
     assert {one.class_ for one in report.serious} == {"missing_event"}
     # Still not there: the gap stays, is counted, and waits longer each time.
     assert retry_gaps(db, flaky, settings) == 0
     with db.begin() as conn:
         (gap,) = health.gaps(conn)
         assert gap.attempts >= 2
-    assert {one.class_ for one in compare(db, ChainReader(stage.rpc, PROGRAM)).serious} == {"drift"}
+    comparison = compare(db, AccountReader(stage.rpc, PROGRAM))
+    assert {one.class_ for one in comparison.serious} == {"drift"}
     # A market that moves on is out by as much as before, and so not excused.
     stage.buy(stage.market_ids[0], user=2)
     stage.chain.control.finalize()
@@ -79,7 +80,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     poll_confirmed(db, flaky, settings, seconds=30)
     report = compare(
         db,
-        ChainReader(stage.rpc, PROGRAM),
+        AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, flaky, settings),
     )
     assert {one.class_ for one in report.differences} == {"drift"}
@@ -104,7 +105,7 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     stage.open(market_id)
     stage.buy(market_id)
     stage.chain.control.finalize()
-    reader = ChainReader(stage.rpc, PROGRAM)
+    reader = AccountReader(stage.rpc, PROGRAM)
     first = compare(db, reader)
     assert {one.class_ for one in first.differences} == {"lag"}  # nothing is covered yet
     read_finalized_window(db, stage.rpc, settings)
@@ -160,7 +161,7 @@ def test_a_cut_log_is_settled_by_the_accounts(
     )
     report = compare(
         db,
-        ChainReader(stage.rpc, PROGRAM),
+        AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, stage.rpc, settings),
     )
     with db.connect() as conn:
@@ -176,7 +177,7 @@ def test_catching_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings)
     stage.open(stage.create(1))
     stage.buy(stage.market_ids[0])
     stage.chain.control.finalize()
-    reader = ChainReader(stage.rpc, PROGRAM)
+    reader = AccountReader(stage.rpc, PROGRAM)
     report = compare(db, reader, catch_up=lambda: read_finalized_window(db, stage.rpc, settings))
     assert report.differences == ()
     assert report.covered_slot is not None

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, text
 
 from tests.ledger.onchain import Stage, agrees
 from tests.ledger.recorded_rpc import PROGRAM
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.ledger.audit.reconcile import compare
 from zmart_pipelines.ledger.audit.repair import due, repair, wanted
 from zmart_pipelines.ledger.readers.poll import read_finalized_window
@@ -53,7 +54,7 @@ def missed(db: Engine, stage: Stage, settings: Settings) -> bytes:
 def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
     db: Engine, stage: Stage, settings: Settings, missed: bytes
 ) -> None:
-    reader = ChainReader(stage.rpc, PROGRAM)
+    reader = AccountReader(stage.rpc, PROGRAM)
     report = compare(db, reader)
     assert {one.class_ for one in report.serious} == {"missing_event"}
     chosen = wanted(report)
@@ -83,7 +84,7 @@ def test_what_reading_does_not_mend_becomes_drift_and_all_is_read(
     owner = engine(Role.OWNER, database)
     with owner.begin() as conn:
         conn.execute(text("UPDATE market.markets SET total_volume = total_volume + 1"))
-    reader = ChainReader(stage.rpc, PROGRAM)
+    reader = AccountReader(stage.rpc, PROGRAM)
     assert wanted(compare(db, reader)) == {market_id: "missing"}
     report = compare(db, reader)
     assert wanted(report) == {market_id: "everything"}

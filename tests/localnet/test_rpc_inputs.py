@@ -16,7 +16,7 @@ from localnet.options import Options
 from localnet.rpc import dispatch
 from localnet.rpc.errors import INTERNAL_ERROR, RpcError
 from localnet.rpc.registry import METHODS
-from localnet.sight import Sight
+from localnet.views import Sight
 
 INVALID = -32602
 

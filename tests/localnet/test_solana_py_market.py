@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 
 from tests.fixtures.localnet import Localnet
 from tests.localnet.wallets import SOL, funded, signed
-from zmart_pipelines.chain.logs import walk
+from zmart_pipelines.chain.program_logs import walk
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition, decode_as
 from zmart_pipelines.program.addresses import market_address, position_address

@@ -15,8 +15,9 @@ from solders.signature import Signature
 from tests.fixtures.localnet import Localnet
 from tests.ledger.commitment_sequences import something
 from tests.ledger.recorded_rpc import PROGRAM, SOL, B, address, identity
-from zmart_pipelines.chain.build import build_transaction
-from zmart_pipelines.chain.rpc import Blockhash, RpcClient
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import Blockhash
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, decode_as
 

@@ -24,7 +24,7 @@ from tests.ledger.recorded_rpc import PROGRAM
 from tests.soak.crowd import Crowd
 from tests.soak.reference import in_order_once
 from tests.soak.state import state
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.ledger.audit.reconcile import compare
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.ledger.readers.deliveries import pending, process
@@ -167,7 +167,7 @@ def assert_whole(db: Engine, reference: Engine, crowd: Crowd, events: int) -> No
     expected = state(reference)
     assert state(db) == expected
     assert expected["chain.events"].rows >= events
-    assert compare(db, ChainReader(crowd.rpc, PROGRAM)).differences == ()
+    assert compare(db, AccountReader(crowd.rpc, PROGRAM)).differences == ()
     with db.connect() as conn:
         (covered,) = health.coverage(conn)
         assert health.gaps(conn) == []
@@ -177,7 +177,7 @@ def assert_whole(db: Engine, reference: Engine, crowd: Crowd, events: int) -> No
 
 def assert_shown(api: RunningApi, crowd: Crowd) -> None:
     """The API shows what the accounts say."""
-    reader = ChainReader(crowd.rpc, PROGRAM)
+    reader = AccountReader(crowd.rpc, PROGRAM)
     for market_id in crowd.market_ids:
         account = reader.market(market_id).value
         assert account is not None

@@ -22,7 +22,7 @@ from sqlalchemy import Row, select
 from tests.submissions.submitters import Orders, Point, Submitter, wait_until
 from tests.submissions.world import QUESTION, SOL, World
 from tests.voting.world import wallet
-from zmart_pipelines.chain.build import build_transaction
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 
 from sqlalchemy import Engine, event
 
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -228,7 +228,7 @@ def _run(orders: Orders, pipe: Pipe) -> None:
     report = driver.drive(
         pool,
         rpc,
-        ChainReader(client, settings.program),
+        AccountReader(client, settings.program),
         load_signers(settings),
         settings,
         actions=orders.actions,

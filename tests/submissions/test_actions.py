@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from zmart_pipelines.chain.build import build_transaction
-from zmart_pipelines.chain.rpc import Simulation
+from zmart_pipelines.chain.rpc_types import Simulation
 from zmart_pipelines.chain.signer import KeypairSigner, SigningRefused
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.calls import decode_instruction
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, DEFAULT_PROGRAM_ID, MEMO_PROGRAM

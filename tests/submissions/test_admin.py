@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tests.submissions.test_drive import open_alerts
 from tests.submissions.world import World
 from tests.voting.world import wallet
-from zmart_pipelines.chain.rpc import RpcError
+from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.cli import main
 from zmart_pipelines.program.accounts import GlobalConfig, MarketState
 from zmart_pipelines.submissions import admin

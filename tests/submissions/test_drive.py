@@ -11,7 +11,8 @@ from sqlalchemy import insert, select, text
 
 from tests.submissions.world import World
 from tests.voting.world import ballot, wallet
-from zmart_pipelines.chain.rpc import PrioritizationFee, RpcClient
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import PrioritizationFee
 from zmart_pipelines.chain.signer import KeyFileError, KeypairSigner
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings

@@ -14,7 +14,7 @@ from tests.submissions.test_drive import ready
 from tests.submissions.world import World
 from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard
 from zmart_pipelines.breakers.machine import Policy
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.submissions import driver
 
@@ -66,7 +66,7 @@ def test_bad_weather_at_two_endpoints_changes_no_effect(
                 report = driver.drive(
                     world.engine,
                     rpc,
-                    ChainReader(rpc, world.program),
+                    AccountReader(rpc, world.program),
                     world.signers,
                     world.settings,
                     seconds=15,
@@ -92,7 +92,7 @@ def test_with_the_preferred_endpoint_gone_nothing_is_noticed(
         report = driver.drive(
             world.engine,
             rpc,
-            ChainReader(rpc, world.program),
+            AccountReader(rpc, world.program),
             world.signers,
             world.settings,
             seconds=30,

@@ -8,8 +8,8 @@ from sqlalchemy import select, text
 from tests.submissions.test_drive import open_alerts
 from tests.submissions.world import World
 from tests.voting.world import wallet
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.ipfs.pins import PinError
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.ipfs.pin_store import PinError
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.tables.ops import attempts
@@ -26,7 +26,7 @@ def proposed(world: World, number: int = 1) -> bytes:
     return market
 
 
-class LateVoters(ChainReader):
+class LateVoters(AccountReader):
     """Votes come in after the decision and before the freeze."""
 
     def __init__(self, world: World, choices: list[bool]) -> None:

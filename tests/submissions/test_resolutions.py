@@ -13,7 +13,7 @@ from tests.submissions.test_drive import open_alerts
 from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.chain.signer import KeypairSigner
-from zmart_pipelines.ipfs.canonical import parse_canonical
+from zmart_pipelines.ipfs.canonical_json import parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role, engine

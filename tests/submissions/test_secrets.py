@@ -14,7 +14,7 @@ from assets.definitions import build_defs
 from assets.resources import Backend
 from tests.assets.life import Life, slots_pass
 from tests.fixtures.localnet import StartLocalnet
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 

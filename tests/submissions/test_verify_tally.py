@@ -18,7 +18,7 @@ from tests.fixtures.localnet import StartLocalnet
 from tests.submissions.world import QUESTION, World
 from tests.voting.world import ballot, wallet
 from zmart_pipelines.cli import main
-from zmart_pipelines.ipfs.canonical import canonical_bytes
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState

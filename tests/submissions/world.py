@@ -14,12 +14,12 @@ from sqlalchemy import Engine, func, select
 
 from tests.fixtures.localnet import Localnet
 from tests.voting.world import ballot, wallet
-from zmart_pipelines.chain.build import build_transaction
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import KeypairSigner
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ipfs.pins import LocalPinStore
+from zmart_pipelines.ipfs.pin_store import LocalPinStore
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
@@ -53,7 +53,7 @@ class World:
             backend_authority_keypair=chain.state / "keys" / "backend.json",
         )
         self.rpc = RpcClient(chain.rpc_url, 10)
-        self.reader = ChainReader(self.rpc, self.program)
+        self.reader = AccountReader(self.rpc, self.program)
         self.engine: Engine = engine(Role.PIPELINES, database)
         self.api: Engine = engine(Role.API, database)
         self.ingest: Engine = engine(Role.INGEST, database)

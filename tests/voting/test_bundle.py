@@ -12,7 +12,7 @@ from solders.keypair import Keypair
 from solders.signature import Signature
 
 from tests.voting.world import ballot, market_id, wallet
-from zmart_pipelines.ipfs.canonical import canonical_bytes
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.voting import bundle

@@ -7,12 +7,12 @@ from solders.keypair import Keypair
 from sqlalchemy import Engine, select, text
 
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address
+from tests.reference_model.account_frame import Cell
 from tests.voting.world import ballot, wallet
 from zmart_pipelines.ledger.ingest.writer import ingest as take_in
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import VoteKind, VoteRecord
-from zmart_pipelines.program.model_frame import Cell
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import votes as queries

@@ -1,6 +1,6 @@
 """Breakers in front of RPC endpoints: remembered by one process, or by all in the database.
 
-Both are ``zmart_pipelines.chain.guard.Guard``. pybreaker, the kept library for this, lets
+Both are ``zmart_pipelines.chain.endpoint_guard.Guard``. pybreaker, the kept library for this, lets
 every process probe at once, knows one fixed pause and keeps state in memory or Redis alone.
 """
 

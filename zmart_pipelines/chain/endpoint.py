@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 
 from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited
-from zmart_pipelines.chain.limits import Limiter
+from zmart_pipelines.chain.rate_limiter import RateLimiter
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Endpoint:
     """
 
     def __init__(
-        self, name: str, rpc: JsonRpc, limiter: Limiter, sleep: Callable[[float], None]
+        self, name: str, rpc: JsonRpc, limiter: RateLimiter, sleep: Callable[[float], None]
     ) -> None:
         self.name = name
         self.rpc = rpc

@@ -1,6 +1,6 @@
 """JSON-RPC 2.0 over HTTP: one call to one endpoint, and errors with names.
 
-Repetition and the choice among endpoints are ``zmart_pipelines.chain.pool``'s. No error text
+``zmart_pipelines.chain.endpoint_pool`` retries and chooses among endpoints. No error text
 holds the URL's user, path or query, where providers put API keys.
 """
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 from zmart_pipelines.chain.recording import PAGE, Listed, Recording
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 from zmart_pipelines.program.payout import rent_minimum

@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain import base58
-from zmart_pipelines.chain.answers import SignatureInfo
+from zmart_pipelines import base58
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.program.accounts import DISCRIMINATOR
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 

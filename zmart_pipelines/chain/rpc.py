@@ -3,7 +3,7 @@
 https://solana.com/docs/rpc/http. Levels of commitment: ``processed``, ``confirmed``,
 ``finalized``. ``min_context_slot`` makes a node that has not reached that slot refuse
 instead of answering from the past. Errors: see ``zmart_pipelines.chain.jsonrpc``; which
-node answers: ``zmart_pipelines.chain.pool``.
+node answers: ``zmart_pipelines.chain.endpoint_pool``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_pipelines.chain import base58
-from zmart_pipelines.chain.answers import (
+from zmart_pipelines import base58
+from zmart_pipelines.chain.endpoint_pool import EndpointPool
+from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc_types import (
     AccountData,
     AccountRow,
-    At,
+    AtSlot,
     Blockhash,
     BlockhashRow,
     Clock,
@@ -38,25 +40,7 @@ from zmart_pipelines.chain.answers import (
     StatusRow,
     TransactionPage,
 )
-from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.chain.pool import Pool
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
-
-__all__ = [
-    "AccountData",
-    "At",
-    "Blockhash",
-    "Clock",
-    "Commitment",
-    "PrioritizationFee",
-    "RateLimited",
-    "RpcClient",
-    "RpcError",
-    "RpcUnavailable",
-    "SignatureInfo",
-    "Simulation",
-    "Status",
-]
 
 MAX_ACCOUNTS = 100
 MAX_STATUSES = 256
@@ -74,7 +58,7 @@ def _account(row: AccountRow) -> AccountData:
     return AccountData(row.owner, row.lamports, row.data[0], row.executable)
 
 
-class RpcClient(Pool):
+class RpcClient(EndpointPool):
     """The nodes of one cluster, synchronous. Usable from several threads."""
 
     def slot(self, commitment: Commitment) -> int:
@@ -114,21 +98,21 @@ class RpcClient(Pool):
 
     def account(
         self, address: Pubkey, commitment: Commitment, min_context_slot: int | None = None
-    ) -> At[AccountData | None]:
+    ) -> AtSlot[AccountData | None]:
         """An account, None where there is none."""
         options = _options(
             encoding="base64", commitment=commitment, minContextSlot=min_context_slot
         )
         answer = self.read("getAccountInfo", [str(address), options], Contextual[AccountRow | None])
         row = answer.value
-        return At(answer.context.slot, None if row is None else _account(row))
+        return AtSlot(answer.context.slot, None if row is None else _account(row))
 
     def accounts(
         self,
         addresses: Sequence[Pubkey],
         commitment: Commitment,
         min_context_slot: int | None = None,
-    ) -> At[list[AccountData | None]]:
+    ) -> AtSlot[list[AccountData | None]]:
         """Up to 100 accounts as of one slot, in the order asked for; more is a ValueError."""
         if len(addresses) > MAX_ACCOUNTS:
             raise ValueError(f"{len(addresses)} accounts, at most {MAX_ACCOUNTS} in one call")
@@ -141,7 +125,7 @@ class RpcClient(Pool):
             Contextual[list[AccountRow | None]],
         )
         rows = [None if row is None else _account(row) for row in answer.value]
-        return At(answer.context.slot, rows)
+        return AtSlot(answer.context.slot, rows)
 
     def program_accounts(
         self,
@@ -152,7 +136,7 @@ class RpcClient(Pool):
         *,
         data_size: int | None = None,
         min_context_slot: int | None = None,
-    ) -> At[list[tuple[Pubkey, bytes]]]:
+    ) -> AtSlot[list[tuple[Pubkey, bytes]]]:
         """All accounts of a program that start with ``discriminator``, as of one slot.
 
         ``filters`` are (offset, bytes) that the account's data must hold as well.
@@ -174,7 +158,7 @@ class RpcClient(Pool):
             "getProgramAccounts", [str(program), options], Contextual[list[KeyedRow]]
         )
         rows = [(row.pubkey, row.account.data[0]) for row in answer.value]
-        return At(answer.context.slot, rows)
+        return AtSlot(answer.context.slot, rows)
 
     def signatures_for_address(
         self,
@@ -260,7 +244,7 @@ class RpcClient(Pool):
 
     def signature_statuses(
         self, signatures: Sequence[bytes], search_history: bool
-    ) -> At[list[Status | None]]:
+    ) -> AtSlot[list[Status | None]]:
         """What the nodes know of up to 256 transactions; None for what they do not know.
 
         Without ``search_history`` one node looks at its last 300 or so blocks. With it rooted
@@ -288,7 +272,7 @@ class RpcClient(Pool):
             statuses = [one or other for one, other in zip(statuses, seen, strict=True)]
             if not search_history or None not in statuses:
                 break
-        return At(slot, statuses)
+        return AtSlot(slot, statuses)
 
     def simulate(
         self,
@@ -346,12 +330,12 @@ class RpcClient(Pool):
         slot, _, _, _, unix_timestamp = _CLOCK.unpack(account.data)
         return Clock(slot, unix_timestamp)
 
-    def balance(self, address: Pubkey, commitment: Commitment) -> At[int]:
+    def balance(self, address: Pubkey, commitment: Commitment) -> AtSlot[int]:
         """The lamports of an address; 0 where there is no account."""
         answer = self.read(
             "getBalance", [str(address), {"commitment": commitment}], Contextual[int]
         )
-        return At(answer.context.slot, answer.value)
+        return AtSlot(answer.context.slot, answer.value)
 
     def airdrop(self, address: Pubkey, lamports: int) -> bytes:
         """Ask a test cluster for lamports; the signature of the transfer."""

@@ -20,7 +20,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import SanitizeError
 
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 from zmart_pipelines.program.calls import decode_instruction, encode_call
 from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, MEMO_PROGRAM, SYSTEM_PROGRAM

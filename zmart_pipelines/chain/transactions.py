@@ -17,7 +17,7 @@ from msgspec import Meta
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 
 MAX_TRANSACTIONS: Final = 10_000
 

@@ -13,7 +13,7 @@ from zmart_pipelines.runtime.state import connected
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from zmart_pipelines.chain.reader import ChainReader
+    from zmart_pipelines.chain.account_reader import AccountReader
     from zmart_pipelines.submissions.admin import Prepared
 
 EXIT_REFUSED, EXIT_UNREACHABLE = 1, 2
@@ -43,17 +43,17 @@ def prepare() -> None:
     """
 
 
-def _prepared(make: Callable[[ChainReader], Prepared], *, json: bool) -> None:
+def _prepared(make: Callable[[AccountReader], Prepared], *, json: bool) -> None:
+    from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
     from zmart_pipelines.chain.connect import connect
-    from zmart_pipelines.chain.reader import AccountMissing, ChainReader
-    from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+    from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
     from zmart_pipelines.submissions.admin import PrepareRefused
     from zmart_pipelines.submissions.market_reads import NoSuchMarket
 
     settings = connected(Settings())
     try:
         with connect(settings) as rpc:
-            found = make(ChainReader(rpc, settings.program))
+            found = make(AccountReader(rpc, settings.program))
     except (PrepareRefused, NoSuchMarket) as error:
         click.echo(str(error), err=True)
         raise SystemExit(EXIT_REFUSED) from error
@@ -81,7 +81,7 @@ def approve(market: str, as_json: bool) -> None:
     from zmart_pipelines.submissions import admin as prepare
     from zmart_pipelines.submissions.market_reads import read_named
 
-    def make(reader: ChainReader) -> Prepared:
+    def make(reader: AccountReader) -> Prepared:
         account = read_named(reader.rpc, reader.program, market, "confirmed")
         return prepare.approve(reader, account)
 
@@ -101,7 +101,7 @@ def cancel(market: str, as_json: bool) -> None:
     from zmart_pipelines.submissions import admin as prepare
     from zmart_pipelines.submissions.market_reads import read_named
 
-    def make(reader: ChainReader) -> Prepared:
+    def make(reader: AccountReader) -> Prepared:
         account = read_named(reader.rpc, reader.program, market, "confirmed")
         return prepare.cancel(reader, account)
 

@@ -31,8 +31,8 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
     Example:
       zmart backfill --from-slot 250000000 --to-slot 250216000
     """
-    from zmart_pipelines.chain.rpc import RpcError, RpcUnavailable
-    from zmart_pipelines.ledger.readers.backfill import Progress, budgeted
+    from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
+    from zmart_pipelines.ledger.readers.backfill import Progress, backfill_client
     from zmart_pipelines.ledger.readers.backfill import backfill as read_range
     from zmart_pipelines.store.engine import Role, engine
 
@@ -54,7 +54,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
         statement_timeout=600,
     )
     try:
-        with budgeted(settings) as rpc:
+        with backfill_client(settings) as rpc:
             last = rpc.slot("finalized") if to_slot is None else to_slot
             report = read_range(
                 pool, rpc, settings, first_slot=from_slot, last_slot=last, progress=show

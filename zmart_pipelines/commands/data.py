@@ -79,9 +79,9 @@ def record(file: Path) -> None:
       zmart record chain.json.gz && zmart check --recorded chain.json.gz
     """
     from zmart_pipelines.chain.connect import connect
+    from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
     from zmart_pipelines.chain.recording import RecordingError
     from zmart_pipelines.chain.recording import record as read_all
-    from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
 
     settings = connected(Settings())
     try:

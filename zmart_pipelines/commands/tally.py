@@ -13,7 +13,7 @@ from zmart_pipelines.runtime.state import connected
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from zmart_pipelines.chain.reader import ChainReader
+    from zmart_pipelines.chain.account_reader import AccountReader
     from zmart_pipelines.voting.bundle import Recount
     from zmart_pipelines.voting.verification import Verified
 
@@ -66,10 +66,10 @@ def verify_tally(
       zmart verify-tally QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG
       zmart verify-tally --bundle ballots/ --rpc-url https://api.devnet.solana.com
     """
+    from zmart_pipelines.chain.account_reader import AccountReader
     from zmart_pipelines.chain.connect import connect
-    from zmart_pipelines.chain.reader import ChainReader
-    from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
-    from zmart_pipelines.ipfs import PinError
+    from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+    from zmart_pipelines.ipfs.pin_store import PinError
     from zmart_pipelines.submissions.market_reads import NoSuchMarket
     from zmart_pipelines.voting.bundle import BundleError, recount
     from zmart_pipelines.voting.verification import verify
@@ -77,7 +77,7 @@ def verify_tally(
     settings = _settings(rpc_url, program)
     try:
         with connect(settings) as rpc:
-            reader = ChainReader(rpc, settings.program)
+            reader = AccountReader(rpc, settings.program)
             get, roots = _blocks(settings, files, gateway)
             cid = _cid(target, roots, reader, kind)
             found = recount(cid, get)
@@ -111,8 +111,8 @@ def _settings(rpc_url: str | None, program: str | None) -> Settings:
 
 def _blocks(settings: Settings, files: Path | None, gateway: str | None) -> tuple[Get, list[str]]:
     """Where blocks come from, and the roots among the files that were given."""
-    from zmart_pipelines.ipfs import pin_store
     from zmart_pipelines.ipfs.blocks import FileBlocks, fetch
+    from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
     from zmart_pipelines.voting.bundle import roots
 
     if files is not None:
@@ -121,12 +121,13 @@ def _blocks(settings: Settings, files: Path | None, gateway: str | None) -> tupl
     if gateway is not None:
         address = gateway.rstrip("/") + "/"
         return lambda cid: fetch(address, cid, _GATEWAY_SECONDS), []
-    return pin_store(settings).get, []
+    return configured_pin_store(settings).get, []
 
 
-def _cid(target: str | None, roots: list[str], reader: ChainReader, kind: Any) -> str:
+def _cid(target: str | None, roots: list[str], reader: AccountReader, kind: Any) -> str:
     """The root's CID, from the chain where only the market is named."""
-    from zmart_pipelines.ipfs import PinNotFound, is_cid_v0
+    from zmart_pipelines.ipfs.cid import is_cid_v0
+    from zmart_pipelines.ipfs.pin_store import PinNotFound
     from zmart_pipelines.submissions.market_reads import read_named
     from zmart_pipelines.voting.verification import submissions
 

@@ -15,7 +15,7 @@ from zmart_pipelines.runtime.state import StateFolder, connected, write_private
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from zmart_pipelines.chain.helius import HeliusClient, Webhook
+    from zmart_pipelines.chain.helius_webhooks import HeliusClient, Webhook
 
 EXIT_NOT_WELL, EXIT_REFUSED = 1, 2
 
@@ -48,7 +48,7 @@ def register(url: str, as_json: bool) -> None:
     Example:
       zmart webhook register --url https://api.example.com/api/webhooks/helius
     """
-    from zmart_pipelines.chain.helius import Desired
+    from zmart_pipelines.chain.helius_webhooks import Desired
 
     settings = connected(Settings())
     if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
@@ -171,7 +171,7 @@ def rotate(show: bool) -> None:
 @contextmanager
 def _helius(settings: Settings) -> Iterator[HeliusClient]:
     """The client; what it refuses ends the command with one line."""
-    from zmart_pipelines.chain.helius import HeliusClient, HeliusError
+    from zmart_pipelines.chain.helius_webhooks import HeliusClient, HeliusError
 
     if settings.helius_api_key is None:
         _refuse("HELIUS_API_KEY is not set; without it webhooks are managed at Helius itself")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0, is_cid_v0
-from zmart_pipelines.ipfs.pins import PinError, PinNotFound
+from zmart_pipelines.ipfs.pin_store import PinError, PinNotFound
 
 
 class FileBlocks:

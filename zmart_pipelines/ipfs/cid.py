@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 
+from zmart_pipelines import base58
+
 # One chunk of the default chunker; larger files become trees, which we never make.
 MAX_BLOCK = 262_144
 
 _MULTIHASH_SHA256 = b"\x12\x20"
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_LENGTH = 46
 
 
 def cid_v0(data: bytes) -> str:
@@ -22,20 +24,18 @@ def cid_v0(data: bytes) -> str:
         raise ValueError(
             f"{len(data)} bytes do not fit one block of {MAX_BLOCK}; split the document"
         )
-    return _base58(_MULTIHASH_SHA256 + hashlib.sha256(_file_node(data)).digest())
+    return base58.encode(_MULTIHASH_SHA256 + hashlib.sha256(_file_node(data)).digest())
 
 
 def is_cid_v0(text: str) -> bool:
-    """Whether ``text`` has the form of a CIDv0: 46 base58 characters naming a sha2-256."""
-    if len(text) != 46 or not text.startswith("Qm"):
+    """Return whether ``text`` is a CIDv0: 46 base58 characters of a sha2-256 multihash."""
+    if len(text) != _LENGTH:
         return False
-    number = 0
-    for character in text:
-        digit = _ALPHABET.find(character)
-        if digit < 0:
-            return False
-        number = number * 58 + digit
-    return number >> 256 == int.from_bytes(_MULTIHASH_SHA256)
+    try:
+        multihash = base58.decode(text)
+    except base58.Base58Error:
+        return False
+    return len(multihash) == 34 and multihash.startswith(_MULTIHASH_SHA256)
 
 
 def _file_node(data: bytes) -> bytes:
@@ -55,12 +55,3 @@ def _varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
-
-
-def _base58(data: bytes) -> str:
-    number = int.from_bytes(data)
-    digits = []
-    while number:
-        number, digit = divmod(number, 58)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))

@@ -19,7 +19,7 @@ from pinata_python import pinning
 from pydantic import SecretStr
 
 from zmart_pipelines.ipfs.blocks import fetch
-from zmart_pipelines.ipfs.pins import LocalPinStore, PinError, PinNotFound
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 
 GATEWAY = "https://gateway.pinata.cloud/ipfs/"
 

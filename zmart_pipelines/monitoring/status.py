@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from zmart_pipelines.chain.connect import connect
-from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.monitoring.health import ServiceHealth, health
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings

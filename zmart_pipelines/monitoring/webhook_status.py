@@ -5,7 +5,7 @@ Helius switches a webhook off by itself when too many deliveries fail, and tells
 
 from __future__ import annotations
 
-from zmart_pipelines.chain.helius import HeliusClient, Webhook
+from zmart_pipelines.chain.helius_webhooks import HeliusClient, Webhook
 from zmart_pipelines.settings import Settings
 
 # Helius knows two clusters.

@@ -15,8 +15,8 @@ import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.build import unsigned_transaction
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.program.addresses import config_address, market_address
@@ -56,7 +56,7 @@ class Prepared(msgspec.Struct, frozen=True):
     compute_units: int
 
 
-def approve(reader: ChainReader, market: MarketAccount) -> Prepared:
+def approve(reader: AccountReader, market: MarketAccount) -> Prepared:
     """approve_proposal, where the counts on chain suffice."""
     config = reader.config("confirmed").value
     likes, dislikes = market.proposal_likes, market.proposal_dislikes
@@ -80,7 +80,7 @@ def approve(reader: ChainReader, market: MarketAccount) -> Prepared:
     )
 
 
-def cancel(reader: ChainReader, market: MarketAccount) -> Prepared:
+def cancel(reader: AccountReader, market: MarketAccount) -> Prepared:
     """cancel_market, for a proposal or an approved market."""
     if market.state not in (MarketState.PROPOSED, MarketState.APPROVED):
         raise PrepareRefused(
@@ -101,7 +101,7 @@ def cancel(reader: ChainReader, market: MarketAccount) -> Prepared:
     )
 
 
-def pause(reader: ChainReader, *, paused: bool) -> Prepared:
+def pause(reader: AccountReader, *, paused: bool) -> Prepared:
     """emergency_pause, where the protocol is not so already."""
     config = reader.config("confirmed").value
     if config.is_paused == paused:
@@ -122,7 +122,7 @@ def pause(reader: ChainReader, *, paused: bool) -> Prepared:
     )
 
 
-def update_config(reader: ChainReader, changes: Mapping[str, int]) -> Prepared:
+def update_config(reader: AccountReader, changes: Mapping[str, int]) -> Prepared:
     """update_global_config with these values changed and the others as they are.
 
     :param changes: by the names of :data:`FEES`, :data:`THRESHOLDS` (basis points) and
@@ -178,7 +178,7 @@ def _strange_fees(total: int) -> str:
 
 
 def _prepare(
-    reader: ChainReader,
+    reader: AccountReader,
     kind: Kind,
     config: GlobalConfig,
     instruction: Instruction,
@@ -216,5 +216,5 @@ def _prepare(
     )
 
 
-def _address(reader: ChainReader, market: MarketAccount) -> Pubkey:
+def _address(reader: AccountReader, market: MarketAccount) -> Pubkey:
     return market_address(reader.program, market.market_id)[0]

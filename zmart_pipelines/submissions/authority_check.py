@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from zmart_pipelines.chain.reader import AccountMissing, ChainReader
+from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import Signer
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
@@ -15,7 +15,7 @@ from zmart_pipelines.submissions.statuses import Action
 
 
 def check(
-    engine: Engine, rpc: RpcClient, reader: ChainReader, signers: Signers, *, min_balance: int
+    engine: Engine, rpc: RpcClient, reader: AccountReader, signers: Signers, *, min_balance: int
 ) -> tuple[set[Action], str | None]:
     """The actions that no key of ours can sign now, and why nothing at all may be signed.
 

@@ -10,14 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.rpc import (
-    MAX_ACCOUNTS,
-    MAX_STATUSES,
-    RpcClient,
-    RpcError,
-    RpcUnavailable,
-    Status,
-)
+from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc import MAX_ACCOUNTS, MAX_STATUSES, RpcClient
+from zmart_pipelines.chain.rpc_types import Status
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.submissions import machine
 from zmart_pipelines.submissions.job import Job

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Engine
 
 from zmart_pipelines.breakers.machine import Permit
 from zmart_pipelines.breakers.policies import of_actions
-from zmart_pipelines.chain.build import BuildError
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import SigningRefused
+from zmart_pipelines.chain.transaction_builder import BuildError
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import (
@@ -51,7 +51,7 @@ PATIENCE_SECONDS = 5.0
 def drive(
     engine: Engine,
     rpc: RpcClient,
-    reader: ChainReader,
+    reader: AccountReader,
     signers: Signers,
     settings: Settings,
     *,

@@ -8,8 +8,8 @@ from collections.abc import Collection
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.answers import Commitment
-from zmart_pipelines.chain.rpc import MAX_ACCOUNTS, AccountData, RpcClient
+from zmart_pipelines.chain.rpc import MAX_ACCOUNTS, RpcClient
+from zmart_pipelines.chain.rpc_types import AccountData, Commitment
 from zmart_pipelines.program.accounts import MarketAccount, decode_as
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.codec import DecodeError

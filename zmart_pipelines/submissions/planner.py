@@ -11,11 +11,11 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine
 
-from zmart_pipelines.chain.build import unsigned_transaction
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import At
-from zmart_pipelines.ipfs.pins import PinError, PinStore
-from zmart_pipelines.ipfs.stores import pin_store
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.rpc_types import AtSlot
+from zmart_pipelines.chain.transaction_builder import unsigned_transaction
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
+from zmart_pipelines.ipfs.pin_store import PinError, PinStore
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings
@@ -38,7 +38,7 @@ _VOTE_OF: dict[MarketState, Kind] = {
 
 def plan(
     engine: Engine,
-    reader: ChainReader,
+    reader: AccountReader,
     settings: Settings,
     *,
     pins: PinStore | None = None,
@@ -51,7 +51,7 @@ def plan(
     raises, and PinError where a bundle could not be pinned; what was planned before that
     stays, the next call goes on.
     """
-    planner = _Planner(engine, reader, settings, pins or pin_store(settings))
+    planner = _Planner(engine, reader, settings, pins or configured_pin_store(settings))
     return planner.run()
 
 
@@ -63,7 +63,7 @@ class _Planner:
     """One look at all candidates, as of one finalized clock."""
 
     def __init__(
-        self, engine: Engine, reader: ChainReader, settings: Settings, pins: PinStore
+        self, engine: Engine, reader: AccountReader, settings: Settings, pins: PinStore
     ) -> None:
         self._engine = engine
         self._reader = reader
@@ -230,7 +230,7 @@ class _Planner:
                     raise _StillOpen
         return frozen
 
-    def _chain_votes(self, market: MarketAccount, kind: Kind) -> At[list[VoteRecord]]:
+    def _chain_votes(self, market: MarketAccount, kind: Kind) -> AtSlot[list[VoteRecord]]:
         """The votes cast on chain; in a dispute those of holders, as for ballots."""
         least = self._clock.slot
         votes = self._reader.vote_records(
@@ -240,7 +240,7 @@ class _Planner:
             return votes
         positions = self._reader.positions(market.market_id, "finalized", least).value
         holders = {one.user for one in positions if one.shares_yes + one.shares_no > 0}
-        return At(votes.slot, [vote for vote in votes.value if vote.user in holders])
+        return AtSlot(votes.slot, [vote for vote in votes.value if vote.user in holders])
 
     @cached_property
     def _network(self) -> bundle.Network:

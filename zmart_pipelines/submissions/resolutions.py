@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.ipfs.canonical import canonical_bytes
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
-from zmart_pipelines.ipfs.pins import PinStore
-from zmart_pipelines.ipfs.stores import pin_store
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
+from zmart_pipelines.ipfs.pin_store import PinStore
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import candidates, intents, policies
 from zmart_pipelines.submissions.intents import Intent
@@ -79,7 +79,7 @@ def evidence_bytes(resolution: Resolution, settings: Settings) -> bytes:
 
 def request(
     engine: Engine,
-    reader: ChainReader,
+    reader: AccountReader,
     settings: Settings,
     resolution: Resolution,
     *,
@@ -101,7 +101,7 @@ def request(
     if earlier is not None and earlier.status not in ("failed", "quarantined"):
         return _same(earlier, resolution, cid)
     _check(engine, reader, settings, resolution)
-    (pins or pin_store(settings)).pin(document)
+    (pins or configured_pin_store(settings)).pin(document)
     with engine.begin() as conn:
         created = intents.create(
             conn,
@@ -119,7 +119,9 @@ def request(
     return _same(other, resolution, cid)
 
 
-def _check(engine: Engine, reader: ChainReader, settings: Settings, resolution: Resolution) -> None:
+def _check(
+    engine: Engine, reader: AccountReader, settings: Settings, resolution: Resolution
+) -> None:
     clock = reader.rpc.chain_clock("finalized")
     market_id = resolution.market_id
     seen = read_markets(reader.rpc, reader.program, [market_id], clock.slot)[market_id]

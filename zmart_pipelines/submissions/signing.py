@@ -9,9 +9,14 @@ from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.build import build_transaction, signature_of, unsigned_transaction
-from zmart_pipelines.chain.rpc import RpcClient, Simulation
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import Simulation
 from zmart_pipelines.chain.signer import Signer
+from zmart_pipelines.chain.transaction_builder import (
+    build_transaction,
+    signature_of,
+    unsigned_transaction,
+)
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings

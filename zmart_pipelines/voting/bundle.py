@@ -16,7 +16,7 @@ import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_pipelines.ipfs.canonical import NotCanonical, canonical_bytes, parse_canonical
+from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes, parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.program.lifecycle import share_bps
 from zmart_pipelines.voting.ballot import (

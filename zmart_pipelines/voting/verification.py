@@ -15,8 +15,8 @@ import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_pipelines.chain.reader import ChainReader
-from zmart_pipelines.chain.rpc import SignatureInfo
+from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction, from_rpc
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.program.addresses import market_address
@@ -64,7 +64,7 @@ class Verified(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-def verify(found: Recount, reader: ChainReader) -> Verified:
+def verify(found: Recount, reader: AccountReader) -> Verified:
     """Compares a recount with the chain that ``reader`` reads, at confirmed.
 
     The recount's own problems are not repeated. Raises what RpcClient raises.
@@ -101,7 +101,7 @@ def verify(found: Recount, reader: ChainReader) -> Verified:
     return Verified(submission, superseded, tuple(problems))
 
 
-def submissions(reader: ChainReader, market: MarketAccount, kind: Kind) -> list[Submission]:
+def submissions(reader: AccountReader, market: MarketAccount, kind: Kind) -> list[Submission]:
     """The transactions that wrote counts of this vote, the oldest first."""
     address = market_address(reader.program, market.market_id)[0]
     first, last = _when(market, kind)
@@ -116,7 +116,7 @@ def submissions(reader: ChainReader, market: MarketAccount, kind: Kind) -> list[
     return found[::-1]
 
 
-def _signatures(reader: ChainReader, address: Pubkey) -> Iterator[SignatureInfo]:
+def _signatures(reader: AccountReader, address: Pubkey) -> Iterator[SignatureInfo]:
     """Every transaction that names the address, the newest first."""
     before = None
     while True:
@@ -172,7 +172,7 @@ def _counts(submission: Submission) -> tuple[int, int]:
     return submission.votes_for, submission.votes_against
 
 
-def _of_another_chain(found: Recount, reader: ChainReader) -> Iterator[str]:
+def _of_another_chain(found: Recount, reader: AccountReader) -> Iterator[str]:
     if found.program != str(reader.program):
         yield f"the bundle is of the program {found.program}, not of {reader.program}"
     genesis = str(reader.rpc.genesis_hash())
@@ -210,7 +210,9 @@ def _of_the_account(found: Recount, market: MarketAccount) -> Iterator[str]:
         )
 
 
-def _of_votes_on_chain(found: Recount, reader: ChainReader, market: MarketAccount) -> Iterator[str]:
+def _of_votes_on_chain(
+    found: Recount, reader: AccountReader, market: MarketAccount
+) -> Iterator[str]:
     """VoteRecords against the ballots, and in a dispute the shares of those who voted."""
     votes = reader.vote_records(market.market_id, VOTE_KIND[found.kind], "confirmed").value
     records = {str(Pubkey(one.user)): one for one in votes}

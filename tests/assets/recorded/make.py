@@ -19,8 +19,8 @@ from solders.pubkey import Pubkey
 from tests.fixtures.localnet import Localnet
 from tests.ledger.onchain import Stage
 from tests.ledger.recorded_rpc import address
-from zmart_pipelines.chain.build import build_transaction
 from zmart_pipelines.chain.recording import record
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.program import instructions as ix
 
 FILE = Path(__file__).with_name("chain.json.gz")

@@ -16,7 +16,7 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from zmart_pipelines.chain.reader import ChainReader
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.ledger.model import fold
 from zmart_pipelines.ledger.model.account_comparison import (
     FieldDifference,
@@ -71,7 +71,7 @@ class ReconciliationReport(msgspec.Struct, frozen=True):
 
 
 def compare(
-    engine: Engine, reader: ChainReader, *, catch_up: Callable[[], object] | None = None
+    engine: Engine, reader: AccountReader, *, catch_up: Callable[[], object] | None = None
 ) -> ReconciliationReport:
     """Compare every market and position, record the differences and clear those that ended.
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.logs import walk
+from zmart_pipelines.chain.program_logs import walk
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket

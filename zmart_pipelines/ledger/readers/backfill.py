@@ -10,19 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
-from zmart_pipelines.chain.budget import BudgetedRpc
-from zmart_pipelines.chain.guard import Guard
-from zmart_pipelines.chain.rpc import (
-    RateLimited,
-    RpcClient,
-    RpcError,
-    RpcUnavailable,
-    SignatureInfo,
-)
+from zmart_pipelines.chain.connect import connect
+from zmart_pipelines.chain.endpoint_guard import EndpointGuard
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
@@ -36,6 +33,9 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain
+
+# How long rate limits may delay one read before the backfill stops; what it read is kept.
+PATIENCE_SECONDS: Final = 900.0
 
 Wanted = tuple[bytes, int | None, int | None]
 
@@ -104,19 +104,23 @@ class BackfillReport(msgspec.Struct, frozen=True):
         return ", ".join(reasons)
 
 
-def budgeted(settings: Settings, guard: Guard | None = None) -> BudgetedRpc:
-    """The client for a backfill with these settings; ``guard`` as for ``chain.connect``."""
-    return BudgetedRpc(
-        settings.rpc_urls,
-        settings.rpc_timeout,
-        calls_per_second=settings.backfill_calls_per_second,
+def backfill_client(settings: Settings, guard: EndpointGuard | None = None) -> RpcClient:
+    """Return the client for a backfill, limited to ``backfill_calls_per_second`` per endpoint.
+
+    The threads that use the client share its limit, so that a backfill leaves the rest of the
+    endpoint's limit to the polls. ``guard`` as for ``chain.connect``.
+    """
+    return connect(
+        settings,
         guard=guard,
+        calls_per_second=settings.backfill_calls_per_second,
+        patience=PATIENCE_SECONDS,
     )
 
 
 def backfill(
     engine: Engine,
-    rpc: BudgetedRpc,
+    rpc: RpcClient,
     settings: Settings,
     *,
     first_slot: int,

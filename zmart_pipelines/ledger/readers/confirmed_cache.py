@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, select
 
-from zmart_pipelines.chain import base58
-from zmart_pipelines.chain.rpc import SignatureInfo
+from zmart_pipelines import base58
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.ledger.model.provenance import Commitment
 from zmart_pipelines.store.tables import chain

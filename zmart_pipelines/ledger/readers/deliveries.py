@@ -10,7 +10,7 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
-from zmart_pipelines.chain.enhanced import Hint
+from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest

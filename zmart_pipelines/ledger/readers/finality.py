@@ -10,7 +10,9 @@ from typing import Final
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, select
 
-from zmart_pipelines.chain.rpc import RpcClient, RpcError, SignatureInfo
+from zmart_pipelines.chain.jsonrpc import RpcError
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest, withdraw

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, Engine, Row, func, select
 
-from zmart_pipelines.chain.enhanced import Hint
+from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.ledger.readers.rpc_reader import Anchor, in_order, list_page, list_window, turn
 
 # Of one window; the pages are of up to a thousand signatures.

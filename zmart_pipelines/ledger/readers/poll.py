@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
-from zmart_pipelines.chain.rpc import RpcClient, SignatureInfo
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest

@@ -10,13 +10,9 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.rpc import (
-    RateLimited,
-    RpcClient,
-    RpcError,
-    RpcUnavailable,
-    SignatureInfo,
-)
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 
 Level = Literal["confirmed", "finalized"]

@@ -16,8 +16,8 @@ from localnet.node import Node
 from localnet.rpc.encoding import address, signature_text
 from localnet.rpc.errors import RpcError
 from localnet.rpc.params import signature
-from localnet.sight import Sight
-from zmart_pipelines.chain import base58
+from localnet.views import Sight
+from zmart_pipelines import base58
 
 _encode = msgspec.json.Encoder().encode
 MAX_SLOTS = 100_000

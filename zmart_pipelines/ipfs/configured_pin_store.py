@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from zmart_pipelines.ipfs.pins import LocalPinStore, PinStore
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinStore
 from zmart_pipelines.settings import Settings
 
 
-def pin_store(settings: Settings) -> PinStore:
+def configured_pin_store(settings: Settings) -> PinStore:
     """The store that the settings name."""
     local = LocalPinStore(settings.zmart_state / "ipfs")
     if settings.pinata_jwt is None:

@@ -18,6 +18,8 @@ import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from tests.reference_model.account_frame import Cell, Frame, Refused, Slot
+from tests.reference_model.instruction_bodies import BODIES
 from zmart_pipelines.program import calls, events, idl, lmsr
 from zmart_pipelines.program.accounts import (
     GlobalConfig,
@@ -30,8 +32,6 @@ from zmart_pipelines.program.accounts import (
 from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.errors import ProgramError
 from zmart_pipelines.program.ids import SYSTEM_PROGRAM
-from zmart_pipelines.program.model_bodies import BODIES
-from zmart_pipelines.program.model_frame import Cell, Frame, Refused, Slot
 from zmart_pipelines.program.payout import rent_minimum
 
 FEE_PER_SIGNATURE: Final = 5_000

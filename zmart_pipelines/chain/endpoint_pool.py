@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from zmart_pipelines.chain.endpoint import Endpoint
-from zmart_pipelines.chain.guard import Guard, Unguarded
+from zmart_pipelines.chain.endpoint_guard import EndpointGuard, Unguarded
 from zmart_pipelines.chain.jsonrpc import (
     BLOCKHASH_NOT_FOUND,
     JsonRpc,
@@ -30,7 +30,7 @@ from zmart_pipelines.chain.jsonrpc import (
     RpcError,
     RpcUnavailable,
 )
-from zmart_pipelines.chain.limits import Limiter
+from zmart_pipelines.chain.rate_limiter import RateLimiter
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ _REMEMBERED: Final = 1000
 Failure = RpcError | RpcUnavailable
 
 
-class Pool:
+class EndpointPool:
     """The endpoints. Safe to use from several threads; close it or use it as a context."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Pool:
         patience: float | None = None,
         calls_per_second: float | None = None,
         burst: int = 1,
-        guard: Guard | None = None,
+        guard: EndpointGuard | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -79,14 +79,14 @@ class Pool:
             patience = LONGEST_PAUSE if attempts > 1 else 0.0
         self._endpoints: list[Endpoint] = []
         for address in addresses:
-            limiter = Limiter(calls_per_second, burst, clock=clock)
+            limiter = RateLimiter(calls_per_second, burst, clock=clock)
             rpc = JsonRpc(address, timeout)
             alike = sum(one.rpc.name == rpc.name for one in self._endpoints)
             name = f"{rpc.name}#{alike + 1}" if alike else rpc.name
             self._endpoints.append(Endpoint(name, rpc, limiter, sleep))
         self._attempts = attempts
         self._patience = patience
-        self._guard: Guard = guard or Unguarded()
+        self._guard: EndpointGuard = guard or Unguarded()
         self._sleep = sleep
         self._clock = clock
         self._lock = Lock()

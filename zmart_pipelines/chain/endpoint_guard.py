@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Guard(Protocol):
+class EndpointGuard(Protocol):
     """Asked before each call to an endpoint, and told how it went. Shared by threads."""
 
     def enter(self, endpoint: str, *, force: bool = False) -> int | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_pipelines.chain import base58
+from zmart_pipelines import base58
 
 
 def is_solders_key(text: str) -> bool:

@@ -12,7 +12,7 @@ from localnet.faults import AFTER_EXECUTION, BEFORE_EXECUTION, Fault, Kind
 from localnet.node import Node
 from localnet.rpc import dispatch
 from localnet.rpc.errors import NODE_UNHEALTHY, RpcError
-from localnet.sight import Sight
+from localnet.views import Sight
 
 MAX_BODY: Final = 50 * 1024 * 1024
 LAG_PATH: Final = "/lag/"

@@ -13,7 +13,7 @@ T = TypeVar("T")
 Commitment = Literal["processed", "confirmed", "finalized"]
 
 
-class At(msgspec.Struct, Generic[T], frozen=True):
+class AtSlot(msgspec.Struct, Generic[T], frozen=True):
     """A value and the slot as of which the node answered."""
 
     slot: int

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from threading import Lock
 
 
-class Limiter:
+class RateLimiter:
     """``rate`` turns a second, up to ``burst`` of them at once; None: no limit but holds.
 
     The generic cell rate algorithm, which is a token bucket with one number for its state.

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.rpc import At, Commitment, RpcClient
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.rpc_types import AtSlot, Commitment
 from zmart_pipelines.program.accounts import (
     DISCRIMINATOR,
     GlobalConfig,
@@ -27,7 +28,7 @@ class AccountMissing(Exception):
     """An account that must exist does not."""
 
 
-class ChainReader:
+class AccountReader:
     """Reads one program's accounts through one node.
 
     All methods raise what RpcClient raises, and DecodeError for bytes that are not the
@@ -40,20 +41,20 @@ class ChainReader:
 
     def config(
         self, commitment: Commitment = "finalized", min_context_slot: int | None = None
-    ) -> At[GlobalConfig]:
+    ) -> AtSlot[GlobalConfig]:
         """The protocol's configuration; AccountMissing where the program has none yet."""
         address = config_address(self.program)[0]
         found = self._one(GlobalConfig, address, commitment, min_context_slot)
         if found.value is None:
             raise AccountMissing(f"GlobalConfig {address} of program {self.program}")
-        return At(found.slot, found.value)
+        return AtSlot(found.slot, found.value)
 
     def market(
         self,
         market_id: bytes,
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
-    ) -> At[MarketAccount | None]:
+    ) -> AtSlot[MarketAccount | None]:
         """A market by its id; None where it does not exist."""
         address = market_address(self.program, market_id)[0]
         return self._one(MarketAccount, address, commitment, min_context_slot)
@@ -64,7 +65,7 @@ class ChainReader:
         user: Pubkey,
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
-    ) -> At[UserPosition | None]:
+    ) -> AtSlot[UserPosition | None]:
         """What a user holds in a market; None where the user never traded in it."""
         market = market_address(self.program, market_id)[0]
         address = position_address(self.program, market, user)[0]
@@ -75,7 +76,7 @@ class ChainReader:
         state: MarketState | None = None,
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
-    ) -> At[list[MarketAccount]]:
+    ) -> AtSlot[list[MarketAccount]]:
         """All markets, or those in one state, as of one slot, in no order."""
         filters = []
         if state is not None:
@@ -87,7 +88,7 @@ class ChainReader:
         market_id: bytes | None = None,
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
-    ) -> At[list[UserPosition]]:
+    ) -> AtSlot[list[UserPosition]]:
         """All positions, or those in one market, as of one slot, in no order."""
         filters = []
         if market_id is not None:
@@ -101,7 +102,7 @@ class ChainReader:
         kind: VoteKind,
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
-    ) -> At[list[VoteRecord]]:
+    ) -> AtSlot[list[VoteRecord]]:
         """The on-chain votes of a kind on a market, as of one slot, in no order."""
         market = market_address(self.program, market_id)[0]
         filters = [
@@ -112,13 +113,13 @@ class ChainReader:
 
     def _one(
         self, cls: type[A], address: Pubkey, commitment: Commitment, min_context_slot: int | None
-    ) -> At[A | None]:
+    ) -> AtSlot[A | None]:
         found = self.rpc.account(address, commitment, min_context_slot)
         account = found.value
         # Anyone can send lamports to an address before the program creates its account.
         if account is None or account.owner != self.program:
-            return At(found.slot, None)
-        return At(found.slot, decode_as(cls, account.data))
+            return AtSlot(found.slot, None)
+        return AtSlot(found.slot, decode_as(cls, account.data))
 
     def _all(
         self,
@@ -126,7 +127,7 @@ class ChainReader:
         filters: list[tuple[int, bytes]],
         commitment: Commitment,
         min_context_slot: int | None,
-    ) -> At[list[A]]:
+    ) -> AtSlot[list[A]]:
         found = self.rpc.program_accounts(
             self.program,
             DISCRIMINATOR[cls],
@@ -134,4 +135,4 @@ class ChainReader:
             commitment,
             min_context_slot=min_context_slot,
         )
-        return At(found.slot, [decode_as(cls, data) for _, data in found.value])
+        return AtSlot(found.slot, [decode_as(cls, data) for _, data in found.value])

@@ -10,7 +10,8 @@ import httpx
 
 from demo.api import ApiRefused
 from demo.chain import Refused
-from demo.notebook import Entry, Notebook
+from demo.environment import World
+from demo.progress import Entry, Notebook
 from demo.questions import TOPICS
 from demo.script import (
     SOL,
@@ -30,8 +31,7 @@ from demo.script import (
     next_act,
     plan,
 )
-from demo.world import World
-from zmart_pipelines.chain.rpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 
 TICK = 0.2
 VISIBLE_WITHIN = 20.0  # seconds until an act must show; then it is done again

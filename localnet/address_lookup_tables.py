@@ -10,8 +10,8 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 
 from localnet.accounts import Account, Key
-from localnet.txerrors import TxError
-from localnet.wire import WireTransaction
+from localnet.transaction_errors import TxError
+from localnet.wire_transaction import WireTransaction
 
 TABLE_PROGRAM: Final = bytes(Pubkey.from_string("AddressLookupTab1e1111111111111111111111111"))
 _META_BYTES: Final = 56

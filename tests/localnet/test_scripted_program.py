@@ -6,11 +6,18 @@ from solders.compute_budget import set_compute_unit_limit
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 
-from localnet.puppet import PUPPET, PUPPET_SO, Puppet, data, fail, say
-from localnet.puppet.__main__ import compile_puppet
+from localnet.scripted_program import (
+    SCRIPTED_PROGRAM_ID,
+    SCRIPTED_PROGRAM_SO,
+    Script,
+    fail,
+    log_data,
+    log_text,
+)
+from localnet.scripted_program.__main__ import compile_scripted_program
 from tests.fixtures.localnet import Localnet
 from tests.localnet.wallets import SOL, blockhash, funded, send, signed
-from zmart_pipelines.chain.logs import walk
+from zmart_pipelines.chain.program_logs import walk
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.events import MarketCreated, decode_event
@@ -46,7 +53,7 @@ def payloads(chain: Localnet, meta: dict[str, Any]) -> list[bytes]:
 
 
 def test_committed_puppet_is_what_its_source_gives() -> None:
-    assert PUPPET_SO.read_bytes() == compile_puppet()
+    assert SCRIPTED_PROGRAM_SO.read_bytes() == compile_scripted_program()
 
 
 def test_look_alike_event_stands_in_the_puppets_frame(localnet: Localnet) -> None:
@@ -54,10 +61,10 @@ def test_look_alike_event_stands_in_the_puppets_frame(localnet: Localnet) -> Non
     real = payloads(localnet, run(localnet, wallet, create(localnet, wallet)))
     assert len(real) == 1
     spoken = f"Program {localnet.program} invoke [1]"
-    fake = Puppet().act(say(spoken), data(real[0])).instruction()
+    fake = Script().add(log_text(spoken), log_data(real[0])).instruction()
     meta = run(localnet, wallet, fake)
     assert meta["err"] is None
-    assert f"Program {PUPPET} invoke [1]" in meta["logMessages"]
+    assert f"Program {SCRIPTED_PROGRAM_ID} invoke [1]" in meta["logMessages"]
     assert f"Program log: {spoken}" in meta["logMessages"]
     assert any(line.startswith("Program data: ") for line in meta["logMessages"])
     assert payloads(localnet, meta) == []
@@ -65,7 +72,7 @@ def test_look_alike_event_stands_in_the_puppets_frame(localnet: Localnet) -> Non
 
 def test_nested_call_of_the_program_works_and_is_told(localnet: Localnet) -> None:
     wallet = funded(localnet)
-    nested = Puppet().act(say("before")).call(create(localnet, wallet)).act(say("after"))
+    nested = Script().add(log_text("before")).call(create(localnet, wallet)).add(log_text("after"))
     meta = run(localnet, wallet, nested.instruction(), create(localnet, wallet, 2))
     assert meta["err"] is None
     assert f"Program {localnet.program} invoke [2]" in meta["logMessages"]
@@ -81,7 +88,7 @@ def test_nested_call_of_the_program_works_and_is_told(localnet: Localnet) -> Non
 
 def test_failed_transaction_keeps_its_events_and_undoes_all(localnet: Localnet) -> None:
     wallet = funded(localnet)
-    meta = run(localnet, wallet, create(localnet, wallet), Puppet().act(fail(77)).instruction())
+    meta = run(localnet, wallet, create(localnet, wallet), Script().add(fail(77)).instruction())
     assert meta["err"] == {"InstructionError": [2, {"Custom": 77}]}
     assert len(payloads(localnet, meta)) == 1
     market, _ = market_address(localnet.program, bytes([1] * 32))
@@ -91,7 +98,7 @@ def test_failed_transaction_keeps_its_events_and_undoes_all(localnet: Localnet) 
 
 def test_logs_end_at_10000_bytes_and_say_so(localnet: Localnet) -> None:
     wallet = funded(localnet)
-    spam = Puppet().act(say("x" * 100, times=120)).instruction()
+    spam = Script().add(log_text("x" * 100, times=120)).instruction()
     meta = run(localnet, wallet, spam, create(localnet, wallet))
     assert meta["err"] is None
     assert meta["logMessages"].count("Log truncated") == 1

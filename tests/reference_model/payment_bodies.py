@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tests.reference_model.account_frame import Frame, Refused, require, u32, u64
 from zmart_pipelines.program import calls, events, lmsr
 from zmart_pipelines.program.accounts import ALLOCATED_SIZE, MarketAccount, UserPosition
 from zmart_pipelines.program.errors import ProgramError as E
-from zmart_pipelines.program.model_frame import Frame, Refused, require, u32, u64
 from zmart_pipelines.program.payout import WITHDRAWAL_RESERVE, rent_minimum
 
 

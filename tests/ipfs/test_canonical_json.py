@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmart_pipelines.ipfs.canonical import NotCanonical, canonical_bytes, parse_canonical
+from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes, parse_canonical
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 values = st.recursive(

@@ -6,13 +6,13 @@ import pytest
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from tests.reference_model.account_frame import Cell
+from tests.reference_model.model import Model, Result
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, decode_as
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.errors import ProgramError as E
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
-from zmart_pipelines.program.model import Model, Result
-from zmart_pipelines.program.model_frame import Cell
 
 SOL = 10**9
 WINDOW = 259_200

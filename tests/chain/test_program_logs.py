@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
 from tests.program import strategies
-from zmart_pipelines.chain.logs import LogWalk, walk
+from zmart_pipelines.chain.program_logs import LogWalk, walk
 from zmart_pipelines.program.events import Event, encode_event
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, DEFAULT_PROGRAM_ID, SYSTEM_PROGRAM
 

@@ -18,10 +18,11 @@ from tests.fixtures.localnet import Localnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard, MemoryGuard
 from zmart_pipelines.breakers.machine import Policy, State
-from zmart_pipelines.chain.build import build_transaction, signature_of
 from zmart_pipelines.chain.connect import connect
-from zmart_pipelines.chain.pool import LAST_RESORT_PAUSE, Pool
-from zmart_pipelines.chain.rpc import RateLimited, RpcClient, RpcError, RpcUnavailable
+from zmart_pipelines.chain.endpoint_pool import LAST_RESORT_PAUSE, EndpointPool
+from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.transaction_builder import build_transaction, signature_of
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -567,7 +568,7 @@ def test_a_blockhash_that_one_node_has_not_seen_yet_is_the_next_ones(
 
 def test_names_tell_hosts_apart_and_nothing_more() -> None:
     urls = ["https://u:p@a.example/key", "https://a.example/other?k=1", "http://b.example:8899"]
-    with Pool(urls, 1) as pool:
+    with EndpointPool(urls, 1) as pool:
         assert pool.endpoints == ("a.example", "a.example#2", "b.example:8899")
 
 
@@ -609,6 +610,6 @@ def test_the_limit_of_the_settings(
 
 def test_no_endpoint_is_no_pool() -> None:
     with pytest.raises(ValueError, match="at least one RPC URL"):
-        Pool([], 1)
+        EndpointPool([], 1)
     with pytest.raises(ValueError, match="more than 0 calls"):
-        Pool("http://a.example", 1, calls_per_second=0)
+        EndpointPool("http://a.example", 1, calls_per_second=0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmart_pipelines.chain.limits import Limiter
+from zmart_pipelines.chain.rate_limiter import RateLimiter
 
 
 @given(
@@ -20,7 +20,7 @@ def test_no_window_holds_more_than_its_rate_and_one_burst(
     rate: float, burst: int, gaps: list[float]
 ) -> None:
     now = 0.0
-    limiter = Limiter(rate, burst, clock=lambda: now)
+    limiter = RateLimiter(rate, burst, clock=lambda: now)
     turns = []
     for gap in gaps:
         now += gap
@@ -36,14 +36,14 @@ def test_no_window_holds_more_than_its_rate_and_one_burst(
 
 def test_a_burst_then_the_rate_then_a_burst_again() -> None:
     now = 0.0
-    limiter = Limiter(2, 3, clock=lambda: now)
+    limiter = RateLimiter(2, 3, clock=lambda: now)
     assert [limiter.take(9) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
     now = 100.0
     assert [limiter.take(9) for _ in range(4)] == [0, 0, 0, 0.5]
 
 
 def test_looking_takes_nothing_and_impatience_neither() -> None:
-    limiter = Limiter(1, 1, clock=lambda: 0.0)
+    limiter = RateLimiter(1, 1, clock=lambda: 0.0)
     assert limiter.wait() == limiter.wait() == 0
     assert limiter.take(0) == 0
     assert limiter.take(0.9) is None
@@ -53,7 +53,7 @@ def test_looking_takes_nothing_and_impatience_neither() -> None:
 
 def test_a_hold_is_for_all_and_the_longest_counts() -> None:
     now = 0.0
-    limiter = Limiter(None, clock=lambda: now)
+    limiter = RateLimiter(None, clock=lambda: now)
     limiter.hold(30)
     limiter.hold(5)
     assert limiter.take(29) is None
@@ -62,7 +62,7 @@ def test_a_hold_is_for_all_and_the_longest_counts() -> None:
 
 
 def test_threads_share_it() -> None:
-    limiter = Limiter(1, 1, clock=lambda: 0.0)
+    limiter = RateLimiter(1, 1, clock=lambda: 0.0)
     with ThreadPoolExecutor(8) as pool:
         turns = sorted(pool.map(lambda _: limiter.take(1e9), range(400)))  # type: ignore[type-var]
     assert turns == [float(number) for number in range(400)]
@@ -71,4 +71,4 @@ def test_threads_share_it() -> None:
 @pytest.mark.parametrize("rate", [0, -1])
 def test_a_rate_of_nothing_is_none(rate: float) -> None:
     with pytest.raises(ValueError, match="more than 0"):
-        Limiter(rate)
+        RateLimiter(rate)

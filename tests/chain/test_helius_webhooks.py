@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from tests.chain.helius_api import KEY, HeliusApi
 from tests.fixtures.ports import free_port
-from zmart_pipelines.chain.helius import Desired, HeliusClient, HeliusError
+from zmart_pipelines.chain.helius_webhooks import Desired, HeliusClient, HeliusError
 
 SECRET = "the-secret-of-the-webhook"
 DESIRED = Desired("https://api.example.com/hook", ["prog"], "raw", SECRET)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tests.reference_model.account_frame import Frame, Refused, require, u32
+from tests.reference_model.payment_bodies import buy, claim, sell, withdraw
 from zmart_pipelines.program import calls, events, lmsr
 from zmart_pipelines.program.accounts import (
     GlobalConfig,
@@ -19,8 +21,6 @@ from zmart_pipelines.program.lifecycle import (
     meets_threshold,
     share_bps,
 )
-from zmart_pipelines.program.model_frame import Frame, Refused, require, u32
-from zmart_pipelines.program.model_money import buy, claim, sell, withdraw
 
 S = MarketState
 MARKET_LIFETIME: Final = 315_360_000  # ten years of 365 days, in seconds
