@@ -26,7 +26,7 @@ from benchmarks.database import databases
 from benchmarks.history import History
 from benchmarks.latency import READ, Figures
 from tests.api.conftest import SECRET, settings_for
-from tests.api.running import running
+from tests.api.running_api import running
 from tests.fixtures.redis import running_redis
 
 GOAL_P99: Final = 0.05

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, text
 from benchmarks.database import backend_of, databases
 from benchmarks.processes import cpu_of, cpu_of_family, parent_of
 from benchmarks.rows import Row
-from tests.api.running import RunningApi, running
+from tests.api.running_api import RunningApi, running
 from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
 from tests.voting.world import add_market, ballot, wallet

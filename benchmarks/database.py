@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import Engine, text
 
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
-from zmart_pipelines.runtime.temporary import running_postgres
+from zmart_pipelines.runtime.temporary_postgres import running_postgres
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.migrate import migrate
 

@@ -16,7 +16,7 @@ MAX_LINES = 400
 MAY_READ_ENVIRONMENT = {
     "zmart_pipelines/settings.py",
     "zmart_pipelines/runtime/processes.py",
-    "zmart_pipelines/commands/data.py",
+    "zmart_pipelines/commands/check.py",
     "localnet/program/build.py",
 }
 

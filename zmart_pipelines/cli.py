@@ -14,12 +14,12 @@ from sqlalchemy.exc import OperationalError
 from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.breakers import breakers
-from zmart_pipelines.commands.data import check, migrate, record
-from zmart_pipelines.commands.ledger import rebuild, redecode
+from zmart_pipelines.commands.check import check, migrate, record
+from zmart_pipelines.commands.rebuild import rebuild, redecode
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.submissions import submissions
-from zmart_pipelines.commands.tally import verify_tally
 from zmart_pipelines.commands.up import localnet, up
+from zmart_pipelines.commands.verify_tally import verify_tally
 from zmart_pipelines.commands.webhook import webhook
 
 EXIT_UNREACHABLE = 2

@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from sqlalchemy import Engine, func, select
 
-from tests.api.running import running
+from tests.api.running_api import running
 from tests.api.seed import market
 from tests.voting.world import ballot, wallet
 from zmart_pipelines.settings import Settings

@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from api.realtime import protocol
-from tests.api.running import RunningApi, running
+from tests.api.running_api import RunningApi, running
 from tests.fixtures.ports import free_port
-from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.redis import RedisServer, find_server
 from zmart_pipelines.settings import Settings

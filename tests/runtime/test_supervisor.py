@@ -14,11 +14,17 @@ import psutil
 import pytest
 
 from tests.fixtures.ports import free_port
-from tests.runtime.toys import toy
-from zmart_pipelines.runtime.children import YIELDING
-from zmart_pipelines.runtime.ports import Port, PortsTaken
-from zmart_pipelines.runtime.state import StateFolder
-from zmart_pipelines.runtime.supervisor import AlreadyUp, Process, StartFailed, Supervisor, holder
+from tests.runtime.toy_processes import toy
+from zmart_pipelines.runtime.child_process import NICENESS
+from zmart_pipelines.runtime.ports import Port, PortsInUse
+from zmart_pipelines.runtime.state_folder import StateFolder
+from zmart_pipelines.runtime.supervisor import (
+    AlreadyRunning,
+    Process,
+    StartupFailed,
+    Supervisor,
+    lock_holder,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -97,7 +103,7 @@ def test_starts_again_what_was_killed_and_says_so(state: StateFolder) -> None:
 def test_what_never_starts_ends_the_start_with_its_last_words(state: StateFolder) -> None:
     diary = state.root / "diary"
     broken = toy("broken", diary, code="print('no such table'); raise SystemExit(7)")
-    with pytest.raises(StartFailed, match="broken could not be started"):
+    with pytest.raises(StartupFailed, match="broken could not be started"):
         supervise([toy("sound", diary), broken], state, lambda: None)
     assert not alive(pids(diary, "sound")[0])
 
@@ -107,7 +113,7 @@ def test_says_how_a_broken_process_ended(state: StateFolder) -> None:
     diary = state.root / "diary"
     broken = toy("broken", diary, code="print('no such table'); raise SystemExit(7)")
     supervisor = Supervisor([broken], state, addresses={}, say=said.append)
-    with pytest.raises(StartFailed):
+    with pytest.raises(StartupFailed):
         asyncio.run(supervisor.run())
     assert "broken ended (code 7)" in said[0]
     assert said[0].count("no such table") == 1
@@ -149,7 +155,7 @@ def test_names_a_taken_port_before_anything_starts(state: StateFolder) -> None:
         taken.listen()
         number = taken.getsockname()[1]
         process = toy("server", diary, ports=(Port(number, "API_PORT", "the API"),))
-        with pytest.raises(PortsTaken) as caught:
+        with pytest.raises(PortsInUse) as caught:
             supervise([process], state, lambda: None)
     assert f"port {number} (for the API) is taken" in str(caught.value)
     assert "API_PORT=" in str(caught.value)
@@ -166,7 +172,7 @@ def test_a_free_port_is_no_obstacle(state: StateFolder) -> None:
 def supervisor_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A supervisor in a process of its own, up."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.runtime.toys", str(tmp_path / "state")],
+        [sys.executable, "-m", "tests.runtime.toy_processes", str(tmp_path / "state")],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
@@ -183,8 +189,8 @@ def supervisor_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_second_supervisor_learns_who_is_up(
     supervisor_process: subprocess.Popen[str], state: StateFolder
 ) -> None:
-    assert holder(state.lock) == (supervisor_process.pid, {"API": "http://x"})
-    with pytest.raises(AlreadyUp, match=rf"pid {supervisor_process.pid}\n  API +http://x"):
+    assert lock_holder(state.lock) == (supervisor_process.pid, {"API": "http://x"})
+    with pytest.raises(AlreadyRunning, match=rf"pid {supervisor_process.pid}\n  API +http://x"):
         supervise([], state, lambda: None)
 
 
@@ -197,7 +203,7 @@ def test_sigint_leaves_nothing_behind_not_even_grandchildren(
     supervisor_process.send_signal(signal.SIGINT)
     assert supervisor_process.wait(20) == 0
     assert [pid for pid in everyone if alive(pid)] == []
-    assert holder(state.lock) is None
+    assert lock_holder(state.lock) is None
 
 
 def test_after_sigkill_the_next_start_ends_the_orphans(
@@ -231,9 +237,9 @@ def test_who_yields_leaves_the_processor_to_the_others(state: StateFolder) -> No
                 share = ""
             seen[name] = (os.getpriority(os.PRIO_PROCESS, pid), share)
 
-    supervise([toy("eager", diary), toy("modest", diary, yields=True)], state, look)
+    supervise([toy("eager", diary), toy("modest", diary, low_priority=True)], state, look)
     own = os.nice(0)
     assert seen["eager"][0] == own
-    assert seen["modest"][0] == min(19, own + YIELDING)
-    assert seen["modest"][1] in ("", str(YIELDING))
+    assert seen["modest"][0] == min(19, own + NICENESS)
+    assert seen["modest"][1] in ("", str(NICENESS))
     assert seen["eager"][1] in ("", "0")

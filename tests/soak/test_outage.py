@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, select
 
 from localnet.webhook import PAUSE, RETRIES
 from tests.api.conftest import SECRET, settings_for
-from tests.api.running import RunningApi, running
+from tests.api.running_api import RunningApi, running
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import listed, stored
 from tests.ledger.recorded_rpc import PROGRAM

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.system.lives import check_lives, two_lives
-from tests.system.running import RunningSystem
+from tests.system.market_lives import check_finished_markets, two_markets_finished
+from tests.system.running_system import RunningSystem
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -66,8 +66,8 @@ def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
     for strike in strikes:
         time.sleep(6)
         strike()
-    system.wait_for(lambda: two_lives(system), 600, "the markets did not finish")
-    check_lives(system)
+    system.wait_for(lambda: two_markets_finished(system), 600, "the markets did not finish")
+    check_finished_markets(system)
     answer = system.run("check", "--json")
     assert answer.returncode == 0, answer.stdout
 
@@ -79,8 +79,8 @@ def test_the_supervisor_killed_and_started_anew(system: RunningSystem) -> None:
     os.kill(system.process.pid, signal.SIGKILL)
     system.process.wait()
     system.start()
-    system.wait_for(lambda: two_lives(system), 400, "the markets did not finish")
-    check_lives(system)
+    system.wait_for(lambda: two_markets_finished(system), 400, "the markets did not finish")
+    check_finished_markets(system)
     assert system.stop(signal.SIGTERM) < 30
     assert system.processes() == []
 
@@ -89,8 +89,8 @@ def test_without_webhooks_the_markets_live_all_the_same() -> None:
     running = RunningSystem("--no-webhook")
     try:
         running.start()
-        running.wait_for(lambda: two_lives(running), 400, "the markets did not finish")
-        check_lives(running)
+        running.wait_for(lambda: two_markets_finished(running), 400, "the markets did not finish")
+        check_finished_markets(running)
         assert running.query("SELECT count(*) FROM chain.deliveries") == [(0,)]
     finally:
         running.discard()

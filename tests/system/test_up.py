@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lives import check_lives, two_lives
-from tests.system.running import RunningSystem
+from tests.system.market_lives import check_finished_markets, two_markets_finished
+from tests.system.running_system import RunningSystem
 
 pytestmark = pytest.mark.timeout(480)
 
@@ -48,9 +48,11 @@ def test_a_taken_port_is_named_with_its_remedy_and_nothing_starts(system: Runnin
 
 def test_two_markets_live_from_proposal_to_payout(system: RunningSystem) -> None:
     started = time.monotonic()
-    system.wait_for(lambda: two_lives(system), LIVES_WITHIN, "the markets did not finish")
+    system.wait_for(
+        lambda: two_markets_finished(system), LIVES_WITHIN, "the markets did not finish"
+    )
     assert time.monotonic() - started < LIVES_WITHIN
-    check_lives(system)
+    check_finished_markets(system)
 
 
 def test_status_shows_what_runs_and_how_far_it_is(system: RunningSystem) -> None:

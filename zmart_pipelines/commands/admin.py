@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from zmart_pipelines.commands.database import transaction
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.commands.transactions import transaction
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _prepared(make: Callable[[AccountReader], Prepared], *, json: bool) -> None:
     from zmart_pipelines.submissions.admin import PrepareRefused
     from zmart_pipelines.submissions.market_reads import NoSuchMarket
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     try:
         with connect(settings) as rpc:
             found = make(AccountReader(rpc, settings.program))
@@ -210,5 +210,5 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
         return
     for one in found:
         click.echo(f"{one.action:26}{'on' if one.enabled else f'OFF: {one.reason}'}")
-    if not connected(Settings()).submissions_enabled:
+    if not with_running_system(Settings()).submissions_enabled:
         click.echo("SUBMISSIONS_ENABLED is off: nothing is signed or sent, whatever stands above")

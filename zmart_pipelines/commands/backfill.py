@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
 EXIT_NOT_COVERED, EXIT_UNREADABLE = 1, 2
@@ -36,7 +36,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
     from zmart_pipelines.ledger.readers.backfill import backfill as read_range
     from zmart_pipelines.store.engine import Role, engine
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
 
     def show(state: Progress) -> None:
         if not as_json:

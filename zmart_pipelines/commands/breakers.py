@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries.breakers import Breaker
@@ -36,7 +36,7 @@ def breakers(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)
     try:
         with pool.connect() as conn:
@@ -68,7 +68,7 @@ def reset(name: str) -> None:
     from zmart_pipelines.breakers import breaker_rows
     from zmart_pipelines.monitoring.breaker_alerts import watch
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     pool = engine(Role.PIPELINES, settings.database_url.get_secret_value(), pool_size=1)
     try:
         with pool.begin() as conn:

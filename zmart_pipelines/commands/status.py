@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from zmart_pipelines.monitoring.status import DatabaseStatus, Status, read_status
-from zmart_pipelines.runtime.orphans import PidFile
-from zmart_pipelines.runtime.state import StateFolder, connected
-from zmart_pipelines.runtime.supervisor import holder
+from zmart_pipelines.runtime.leftover_processes import PidFile
+from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system
+from zmart_pipelines.runtime.supervisor import lock_holder
 from zmart_pipelines.settings import Settings
 
 EXIT_NOT_WELL = 1
@@ -29,9 +29,9 @@ def status(as_json: bool) -> None:
       zmart status
       zmart status --json | jq .database.markets
     """
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     state = StateFolder.of(settings)
-    up = holder(state.lock)
+    up = lock_holder(state.lock)
     processes = {
         path.stem: process.pid
         for path in sorted(state.run.glob("*.json"))

@@ -8,7 +8,7 @@ import click
 import msgspec
 from sqlalchemy import Connection
 
-from zmart_pipelines.commands.database import transaction
+from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.submissions import operator_actions
 from zmart_pipelines.submissions.intents import Intent
 

@@ -8,13 +8,18 @@ import sys
 
 import click
 
-from zmart_pipelines.runtime.accounts import NoAccount
-from zmart_pipelines.runtime.ports import PortsTaken
+from zmart_pipelines.runtime.os_accounts import NoServerAccount
+from zmart_pipelines.runtime.ports import PortsInUse
 from zmart_pipelines.runtime.postgres import PostgresError
 from zmart_pipelines.runtime.processes import plan
-from zmart_pipelines.runtime.redis import RedisMissing
-from zmart_pipelines.runtime.state import StateFolder
-from zmart_pipelines.runtime.supervisor import AlreadyUp, StartFailed, Supervisor, holder
+from zmart_pipelines.runtime.redis import RedisNotFound
+from zmart_pipelines.runtime.state_folder import StateFolder
+from zmart_pipelines.runtime.supervisor import (
+    AlreadyRunning,
+    StartupFailed,
+    Supervisor,
+    lock_holder,
+)
 from zmart_pipelines.settings import Settings
 
 EXIT_FAILED, EXIT_ALREADY_UP, EXIT_PORT_TAKEN = 1, 3, 4
@@ -41,24 +46,28 @@ def up(no_demo: bool, no_webhook: bool) -> None:
     state = StateFolder.of(settings)
     state.prepare()
     try:
-        running = holder(state.lock)
+        running = lock_holder(state.lock)
         if running is not None:
-            raise AlreadyUp(*running)
+            raise AlreadyRunning(*running)
         system = plan(settings, state, demo=not no_demo)
-        state.save_addresses(system.settings.environment())
+        state.save_environment(system.settings.environment())
         supervisor = Supervisor(
-            system.processes, state, addresses=system.addresses, say=_say, homes=system.homes
+            system.processes,
+            state,
+            addresses=system.addresses,
+            say=_say,
+            server_homes=system.server_homes,
         )
         _say("starting …")
         where = "\n".join(f"  {name:<9}{url}" for name, url in system.addresses.items())
         asyncio.run(
             supervisor.run(when_up=lambda: _say(f"\nup:\n{where}\n(Ctrl-C stops everything)\n"))
         )
-    except AlreadyUp as error:
+    except AlreadyRunning as error:
         _fail(str(error), EXIT_ALREADY_UP)
-    except PortsTaken as error:
+    except PortsInUse as error:
         _fail(str(error), EXIT_PORT_TAKEN)
-    except (StartFailed, PostgresError, RedisMissing, NoAccount) as error:
+    except (StartupFailed, PostgresError, RedisNotFound, NoServerAccount) as error:
         _fail(str(error), EXIT_FAILED)
     _say("stopped")
 

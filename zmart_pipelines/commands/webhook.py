@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from zmart_pipelines.runtime.state import StateFolder, connected, write_private
+from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system, write_private
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def register(url: str, as_json: bool) -> None:
     """
     from zmart_pipelines.chain.helius_webhooks import Desired
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
         _refuse("--url must be https:// and name a host; the secret is sent to it")
     desired = Desired(
@@ -98,7 +98,7 @@ def status(as_json: bool) -> None:
     """
     from zmart_pipelines.monitoring.webhook_status import complaints, problems, watching
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     _type(settings)
     _secret(settings)
     with _helius(settings) as helius:
@@ -130,7 +130,7 @@ def rotate(show: bool) -> None:
     """
     from zmart_pipelines.monitoring.webhook_status import watching
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     current = _secret(settings)
     state = StateFolder.of(settings)
     state.prepare()

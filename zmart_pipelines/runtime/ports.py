@@ -19,7 +19,7 @@ class Port:
     host: str = "127.0.0.1"
 
 
-class PortsTaken(RuntimeError):
+class PortsInUse(RuntimeError):
     """Some ports are in use; the text names each with its remedy."""
 
 
@@ -27,11 +27,11 @@ def require_free(ports: Sequence[Port]) -> None:
     """Check all ports.
 
     Raises:
-        PortsTaken: naming every taken one, its holder where visible, and the setting.
+        PortsInUse: naming every taken one, its holder where visible, and the setting.
     """
     taken = [port for port in ports if not _free(port)]
     if taken:
-        raise PortsTaken(
+        raise PortsInUse(
             "\n".join(
                 f"port {port.number} (for {port.purpose}) is taken{_holder(port)}: stop what uses "
                 f"it, or choose another with {port.setting}=…"

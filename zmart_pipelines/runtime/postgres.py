@@ -22,8 +22,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from zmart_pipelines.runtime.accounts import Account
-from zmart_pipelines.runtime.state import write_private
+from zmart_pipelines.runtime.os_accounts import Account
+from zmart_pipelines.runtime.state_folder import write_private
 
 OLDEST_MAJOR = 17  # the built-in C.UTF-8 locale came with 17
 SUPERUSER = "postgres"
@@ -214,7 +214,7 @@ class PostgresServer:
             return False
         return True
 
-    def provide(self) -> None:
+    def ensure_role_and_database(self) -> None:
         """Make the login role and the database of the project unless they are there.
 
         The role may make roles and owns its database; it is no superuser.
@@ -243,7 +243,7 @@ class PostgresServer:
         )
 
 
-def place(root: Path, account: Account | None) -> Path:
+def cluster_home(root: Path, account: Account | None) -> Path:
     """The home of the cluster that belongs to the state folder ``root``.
 
     Inside it, unless the server's account cannot reach it (a state folder under root's

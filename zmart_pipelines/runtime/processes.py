@@ -14,12 +14,12 @@ import psycopg
 from sqlalchemy import make_url
 
 from zmart_pipelines.chain.jsonrpc import label
-from zmart_pipelines.runtime import probes
-from zmart_pipelines.runtime.embedded import Embedded
+from zmart_pipelines.runtime import readiness
+from zmart_pipelines.runtime.embedded_services import Embedded
 from zmart_pipelines.runtime.ports import Port
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer
 from zmart_pipelines.runtime.redis import RedisServer
-from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import Process
 from zmart_pipelines.settings import Settings
 
@@ -34,7 +34,7 @@ class System:
     settings: Settings
     processes: tuple[Process, ...]
     addresses: Mapping[str, str]
-    homes: tuple[Path, ...]
+    server_homes: tuple[Path, ...]
 
 
 def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System:
@@ -43,7 +43,7 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     The demo cast acts only on the local chain: on a real cluster there is none.
 
     Raises:
-        PostgresError, RedisMissing: when an embedded server has no program to run.
+        PostgresError, RedisNotFound: when an embedded server has no program to run.
     """
     embedded = Embedded.choose(settings, state)
     settings = embedded.settings
@@ -52,7 +52,7 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
         processes.append(_postgres(embedded.postgres))
     if embedded.redis is not None:
         processes.append(_redis(embedded.redis))
-    environment = inherited() | settings.environment()
+    environment = base_environment() | settings.environment()
     processes.append(_migrate(environment, after=_names(processes, "postgres")))
     if embedded.localnet is not None:
         processes.append(_localnet(settings, embedded.localnet, environment))
@@ -66,11 +66,11 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
         "Dagster": dagster_url(settings),
         "RPC": ", ".join(label(url) for url in settings.rpc_urls),
     }
-    homes = (embedded.postgres.home,) if embedded.postgres is not None else ()
-    return System(settings, tuple(processes), addresses, homes)
+    server_homes = (embedded.postgres.home,) if embedded.postgres is not None else ()
+    return System(settings, tuple(processes), addresses, server_homes)
 
 
-def inherited() -> dict[str, str]:
+def base_environment() -> dict[str, str]:
     """Our own environment, as children start with it.
 
     The folder of our Python leads PATH, and bytecode may be cached: every run of Dagster
@@ -110,8 +110,8 @@ def _postgres(server: PostgresServer) -> Process:
         environment=server.environment(),
         folder=server.home,
         prepare=server.prepare,
-        ready=probes.call(server.answers),
-        when_ready=server.provide,
+        ready=readiness.call(server.answers),
+        when_ready=server.ensure_role_and_database,
         account=server.account,
         stop_signal=STOP_SIGNAL,
         stop_within=6,
@@ -126,7 +126,7 @@ def _redis(server: RedisServer) -> Process:
         environment={"PATH": os.defpath},
         folder=PROJECT,
         prepare=server.prepare,
-        ready=probes.call(server.answers),
+        ready=readiness.call(server.answers),
         stop_within=3,
         ports=(Port(server.port, "REDIS_PORT", "the embedded Redis"),),
     )
@@ -160,7 +160,7 @@ def _localnet(settings: Settings, folder: Path, environment: Mapping[str, str]) 
         command=command,
         environment=environment,
         folder=PROJECT,
-        ready=probes.json_rpc(f"http://{LOOPBACK}:{port}"),
+        ready=readiness.json_rpc(f"http://{LOOPBACK}:{port}"),
         ports=(
             Port(port, "LOCALNET_PORT", "the local chain"),
             Port(port + 1, "LOCALNET_PORT", "the local chain's WebSocket"),
@@ -175,7 +175,7 @@ def _api(settings: Settings, environment: Mapping[str, str], after: tuple[str, .
         environment=environment,
         folder=PROJECT,
         needs=after,
-        ready=probes.http(f"{api_url(settings)}/health"),
+        ready=readiness.http(f"{api_url(settings)}/health"),
         ports=(
             Port(settings.api_port, "API_PORT", "the API", settings.api_host),
             Port(settings.ws_port, "WS_PORT", "the API's WebSocket", settings.api_host),
@@ -227,9 +227,9 @@ def _dagster(
         folder=PROJECT,
         needs=after,
         prepare=prepare,
-        ready=probes.listening(LOOPBACK, settings.code_server_port),
+        ready=readiness.listening(LOOPBACK, settings.code_server_port),
         stop_within=7,
-        yields=True,
+        low_priority=True,
         ports=(Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),),
     )
     daemon = Process(
@@ -238,9 +238,9 @@ def _dagster(
         environment=environment,
         folder=PROJECT,
         needs=("code-server",),
-        ready=probes.call(lambda: _daemon_beats(settings, since=started)),
+        ready=readiness.call(lambda: _daemon_beats(settings, since=started)),
         stop_within=8,
-        yields=True,
+        low_priority=True,
     )
     webserver = Process(
         name="webserver",
@@ -251,7 +251,7 @@ def _dagster(
         environment=environment,
         folder=PROJECT,
         needs=("code-server",),
-        ready=probes.http(f"{dagster_url(settings)}/server_info"),
+        ready=readiness.http(f"{dagster_url(settings)}/server_info"),
         stop_within=8,
         ports=(
             Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
@@ -283,7 +283,7 @@ def _demo(environment: Mapping[str, str]) -> Process:
         environment=environment,
         folder=PROJECT,
         needs=("api", "localnet", "daemon", "webserver"),
-        ready=probes.call(lambda: True),
+        ready=readiness.call(lambda: True),
         echo=True,
         stop_within=2,
     )

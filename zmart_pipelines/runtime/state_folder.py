@@ -74,12 +74,12 @@ class StateFolder:
             write_private(path, secrets.token_urlsafe(32))
         return path.read_text().strip()
 
-    def save_addresses(self, values: Mapping[str, str]) -> None:
+    def save_environment(self, values: Mapping[str, str]) -> None:
         """Keep what other commands need to find the running system."""
         write_private(self.addresses, json.dumps(dict(values), indent=1, sort_keys=True))
 
-    def load_addresses(self) -> dict[str, str]:
-        """What ``save_addresses`` kept; empty before the first ``zmart up``."""
+    def load_environment(self) -> dict[str, str]:
+        """What ``save_environment`` kept; empty before the first ``zmart up``."""
         if not self.addresses.exists():
             return {}
         return dict[str, str](json.loads(self.addresses.read_text()))
@@ -94,14 +94,14 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def connected(settings: Settings) -> Settings:
+def with_running_system(settings: Settings) -> Settings:
     """The settings with the embedded parts' addresses filled in where none was given.
 
     A command such as ``zmart status`` finds the system that ``zmart up`` started from the
     same folder this way; what the environment sets wins.
     """
     found: dict[str, Any] = {name: getattr(settings, name) for name in settings.model_fields_set}
-    for name, value in StateFolder.of(settings).load_addresses().items():
+    for name, value in StateFolder.of(settings).load_environment().items():
         field = name.lower()
         if field in Settings.model_fields and field not in settings.model_fields_set:
             found[field] = value

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 import redis
 
-from zmart_pipelines.runtime.embedded import Embedded
+from zmart_pipelines.runtime.embedded_services import Embedded
 from zmart_pipelines.runtime.postgres import PostgresServer
 from zmart_pipelines.runtime.redis import RedisServer
-from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.settings import Settings
 
 

@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from zmart_pipelines.runtime import probes
-from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime import readiness
+from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import Process, Supervisor
 
 # Appends to the diary when it starts and when it is asked to stop.
@@ -50,7 +50,7 @@ def toy(
         environment=dict(os.environ),
         folder=diary.parent,
         needs=needs,
-        ready=probes.call(has_started),
+        ready=readiness.call(has_started),
         **more,  # type: ignore[arg-type]
     )
 

@@ -6,7 +6,7 @@ import click
 import msgspec
 from sqlalchemy import Engine
 
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
 EXIT_BAD_MARKET = 2
@@ -29,7 +29,7 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
     """
     from zmart_pipelines.ledger.audit.rebuild import rebuild as fold_anew
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     wanted = [_market_id(text) for text in markets] or None
 
     def show(done: int, total: int) -> None:
@@ -67,7 +67,7 @@ def redecode(as_json: bool) -> None:
     """
     from zmart_pipelines.ledger.audit.redecode import redecode as read_anew
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     pool = _engine(settings)
     try:
         report = read_anew(pool, settings.program)

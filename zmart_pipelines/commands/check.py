@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
 
@@ -26,7 +26,7 @@ def migrate() -> None:
     """
     from zmart_pipelines.store.migrate import migrate as bring_up_to_date
 
-    bring_up_to_date(connected(Settings()).database_url.get_secret_value())
+    bring_up_to_date(with_running_system(Settings()).database_url.get_secret_value())
     click.echo("the database has the current schema")
 
 
@@ -51,11 +51,11 @@ def check(as_json: bool, recorded: Path | None) -> None:
       zmart check --json
       zmart check --recorded chain.json.gz
     """
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     command = [sys.executable, "-m", "assets.run_checks", *(["--json"] if as_json else [])]
     if recorded is None:
         raise SystemExit(_run(command, settings))
-    from zmart_pipelines.runtime.temporary import running_postgres
+    from zmart_pipelines.runtime.temporary_postgres import running_postgres
     from zmart_pipelines.store.migrate import migrate as bring_up_to_date
 
     with running_postgres() as server:
@@ -83,7 +83,7 @@ def record(file: Path) -> None:
     from zmart_pipelines.chain.recording import RecordingError
     from zmart_pipelines.chain.recording import record as read_all
 
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     try:
         with connect(settings) as rpc:
             made = read_all(rpc, settings.program)

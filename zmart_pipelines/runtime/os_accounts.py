@@ -53,7 +53,7 @@ class Account:
         return answer.returncode == 0
 
 
-class NoAccount(RuntimeError):
+class NoServerAccount(RuntimeError):
     """Started by root on a machine without any account to step down to."""
 
 
@@ -67,7 +67,7 @@ def server_account() -> Account | None:
         except KeyError:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
-    raise NoAccount(
+    raise NoServerAccount(
         "Postgres does not run as root and this machine has neither an account 'postgres' nor "
         "'nobody'. Run as another user, or set DATABASE_URL to a Postgres server."
     )

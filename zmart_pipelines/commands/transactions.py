@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 
@@ -15,7 +15,7 @@ from zmart_pipelines.store.engine import Role, engine
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """One transaction as the pipelines' role; committed at the end, not after an exception."""
-    pool = engine(Role.PIPELINES, connected(Settings()).database_url.get_secret_value())
+    pool = engine(Role.PIPELINES, with_running_system(Settings()).database_url.get_secret_value())
     try:
         with pool.begin() as conn:
             yield conn

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zmart_pipelines.runtime.accounts import server_account
-from zmart_pipelines.runtime.children import start
+from zmart_pipelines.runtime.child_process import start
+from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer, find_binaries
 
 
@@ -62,7 +62,7 @@ def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((home / "log").read_text())
                 time.sleep(0.02)
-            server.provide()
+            server.ensure_role_and_database()
             yield server
         finally:
             process.send_signal(STOP_SIGNAL)

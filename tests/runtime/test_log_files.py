@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zmart_pipelines.runtime.logs import LogFile
+from zmart_pipelines.runtime.log_files import LogFile
 
 
 def test_new_lines_are_whole_lines_and_each_comes_once(tmp_path: Path) -> None:

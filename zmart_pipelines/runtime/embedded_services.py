@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from zmart_pipelines.runtime.accounts import server_account
-from zmart_pipelines.runtime.postgres import PostgresServer, find_binaries, place
+from zmart_pipelines.runtime.os_accounts import server_account
+from zmart_pipelines.runtime.postgres import PostgresServer, cluster_home, find_binaries
 from zmart_pipelines.runtime.redis import RedisServer, find_server
-from zmart_pipelines.runtime.state import StateFolder
+from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.settings import Settings
 
 
@@ -33,7 +33,7 @@ class Embedded:
         """Choose for these settings. Makes secrets and, for root, the place of the cluster.
 
         Raises:
-            PostgresError, RedisMissing: when an embedded server has no program to run.
+            PostgresError, RedisNotFound: when an embedded server has no program to run.
         """
         given = settings.model_fields_set
         postgres = None if "database_url" in given else _postgres(settings, state)
@@ -61,7 +61,7 @@ class Embedded:
 def _postgres(settings: Settings, state: StateFolder) -> PostgresServer:
     account = server_account()
     return PostgresServer(
-        home=place(state.root, account),
+        home=cluster_home(state.root, account),
         port=settings.postgres_port,
         superuser_password=state.secret("postgres-superuser"),
         owner_password=state.secret("postgres-owner"),

@@ -17,7 +17,7 @@ import psutil
 import psycopg
 
 from tests.fixtures.ports import free_port
-from zmart_pipelines.runtime.orphans import MARK
+from zmart_pipelines.runtime.leftover_processes import MARK
 
 PROJECT = Path(__file__).resolve().parents[2]
 ZMART = [sys.executable, "-m", "zmart_pipelines.cli"]

@@ -1,6 +1,6 @@
 """What must be true once the first two markets have lived."""
 
-from tests.system.running import RunningSystem
+from tests.system.running_system import RunningSystem
 
 STEPS = {
     "MarketCreated",
@@ -12,7 +12,7 @@ STEPS = {
 }
 
 
-def two_lives(system: RunningSystem) -> bool:
+def two_markets_finished(system: RunningSystem) -> bool:
     """Whether two markets are finalized, paid out and closed, and the ledger knows of it."""
     if system.output.read_text().count("is over: paid out and closed") < 2:
         return False
@@ -20,7 +20,7 @@ def two_lives(system: RunningSystem) -> bool:
     return system.query(withdrawn) == [(2,)]
 
 
-def check_lives(system: RunningSystem) -> None:
+def check_finished_markets(system: RunningSystem) -> None:
     """Each step happened exactly once, and what the backend owed was sent by Dagster runs."""
     first_two = "(SELECT market_id FROM market.markets ORDER BY created_at, market_id LIMIT 2)"
     counts: dict[bytes, dict[str, int]] = {}

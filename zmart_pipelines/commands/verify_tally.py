@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from zmart_pipelines.runtime.state import connected
+from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def verify_tally(
 
 
 def _settings(rpc_url: str | None, program: str | None) -> Settings:
-    settings = connected(Settings())
+    settings = with_running_system(Settings())
     # Both names of the endpoint, since the environment may hold either.
     given = {"solana_rpc_url": rpc_url, "solana_rpc_urls": rpc_url, "program_id": program}
     values = {name: getattr(settings, name) for name in settings.model_fields_set}
