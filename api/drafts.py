@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from api import identifiers
 from api.errors import ApiError, invalid
 from api.request_bodies import NewMarket
-from zmart_pipelines.ipfs.canonical_json import canonical_bytes
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes, normalized_text
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.store.tables.community import market_drafts, users
 
@@ -100,7 +100,7 @@ def compose(
 
 def _plain(field: str, text: str) -> str:
     """``text`` trimmed and in normal form C; control characters are refused."""
-    plain = unicodedata.normalize("NFC", text.strip())
+    plain = normalized_text(text)
     if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in plain):
         raise invalid(field, "holds a control character")
     return plain

@@ -138,8 +138,12 @@ class Settings(BaseSettings):
     )
 
     # Voting
-    min_proposal_votes: int = Field(10, ge=1, description="Ballots a proposal needs to be counted.")
-    min_dispute_votes: int = Field(1, ge=1, description="Ballots a dispute needs to be counted.")
+    min_proposal_votes: int = Field(
+        10, ge=1, le=2**32 - 1, description="Ballots a proposal needs to be counted."
+    )
+    min_dispute_votes: int = Field(
+        1, ge=1, le=2**32 - 1, description="Ballots a dispute needs to be counted."
+    )
     ballot_min_lamports: int = Field(
         0, ge=0, description="Balance a wallet needs to vote on a proposal; 0: none."
     )
@@ -152,6 +156,8 @@ class Settings(BaseSettings):
     dispute_weight_unit: int | None = Field(
         None,
         gt=0,
+        # Ballot bundles are JSON, whose integers are exact up to here.
+        le=2**53 - 1,
         description="Shares (9 decimals) that make one vote of a dispute, at least one to a"
         " wallet; empty: each wallet counts once, as the chain counts.",
     )

@@ -16,6 +16,7 @@ from zmart_pipelines.chain.signer import KeypairSigner
 from zmart_pipelines.ipfs.canonical_json import parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.community import market_drafts
 from zmart_pipelines.submissions import planner as planning
@@ -117,6 +118,16 @@ def test_a_resolution_lands_once_with_its_evidence(world: World) -> None:
     # Ours is expected, although nobody is listed.
     assert world.plan() == []
     assert open_alerts(world) == set()
+
+
+def test_evidence_of_one_reading_has_one_document() -> None:
+    settings = Settings()
+    composed, decomposed = (
+        resolutions.evidence_bytes(Resolution(bytes(32), True, text), settings)
+        for text in ("By \u00c5sa.", " By A\u030asa.\n")
+    )
+    assert composed == decomposed
+    assert parse_canonical(composed)["evidence"] == "By \u00c5sa."
 
 
 def test_what_cannot_be_resolved_says_why(world: World) -> None:

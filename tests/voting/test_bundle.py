@@ -148,7 +148,7 @@ def test_dropped_part_is_found() -> None:
     def drop(document: dict[str, Any]) -> None:
         del document["parts"][1]
 
-    with pytest.raises(BundleError, match="part 1 is"):
+    with pytest.raises(BundleError, match="part 1 of the bundle names itself part 2"):
         tampered(made, drop)
 
 
@@ -194,7 +194,8 @@ def test_lies_are_named(change: Callable[[dict[str, Any]], None], words: str) ->
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d.update(format="zmart-ballots-2"),
+        lambda d: d.update(format="zmart-ballots-part"),
+        lambda d: d.update(format="zmart-ballots-3"),
         lambda d: d.update(extra=1),
         lambda d: d.pop("cutoff"),
         lambda d: d.update(kind="election"),
@@ -204,6 +205,52 @@ def test_lies_are_named(change: Callable[[dict[str, Any]], None], words: str) ->
 def test_other_documents_are_no_bundles(change: Callable[[dict[str, Any]], None]) -> None:
     with pytest.raises(BundleError):
         tampered(make(frozen(1, 0)), change)
+
+
+@pytest.mark.parametrize(
+    ("header", "version"),
+    [
+        ({"format": "zmart-ballots-1"}, 1),
+        ({"format": "zmart-ballots"}, 1),
+        ({"format": "zmart-ballots", "version": 3}, 3),
+    ],
+)
+def test_other_format_versions_are_refused_by_name(header: dict[str, Any], version: int) -> None:
+    def change(document: dict[str, Any]) -> None:
+        del document["format"], document["version"]
+        document.update(header)
+
+    with pytest.raises(BundleError, match=f"has format version {version}; only version 2 is"):
+        tampered(make(frozen(1, 0)), change)
+
+
+def test_roots_of_every_version_are_found_for_a_clear_refusal() -> None:
+    made = make(frozen(40, 0), 3000)
+    assert bundle.roots(made.blocks) == [made.cid]
+    assert bundle.roots({"old": b'{"format":"zmart-ballots-1"}', "other": b"[]"}) == ["old"]
+
+
+def test_signed_message_keeps_its_bytes_whatever_its_normal_form() -> None:
+    key: Keypair = wallet(601)
+    message = "Sign in to A\u030angstro\u0308m"
+    signed = SignedBallot(
+        market_id=MARKET,
+        kind="proposal",
+        wallet=bytes(key.pubkey()),
+        choice=True,
+        message=message,
+        signature=bytes(key.sign_message(message.encode())),
+    )
+    made = make(frozen(1, 0, counted(signed, "login-header")))
+    assert message.encode() in made.blocks[made.cid]
+    assert recounted(made).problems == ()
+
+
+def test_integers_beyond_those_of_json_are_refused() -> None:
+    made = make(frozen(1, 0))
+    data = made.blocks[made.cid].replace(b'"slot":1000', b'"slot":9007199254740992')
+    with pytest.raises(BundleError, match="9007199254740992 exceeds"):
+        recount(cid_v0(data), {cid_v0(data): data}.__getitem__)
 
 
 def test_five_hundred_ballots_fit_one_block() -> None:

@@ -1,74 +1,57 @@
-"""One value, one sequence of bytes.
+"""Canonical JSON as defined by RFC 8785 (JSON Canonicalization Scheme, JCS).
 
-Canonical JSON: keys sorted by code point, UTF-8, no blanks, integers only, every text in
-Unicode normal form C. The same document therefore always has the same CID, on any machine
-and in any language that follows these five rules.
+A document therefore has the same bytes, and the same CID, in every JCS implementation.
+Integers are limited to the exact range of IEEE 754 doubles, -(2^53 - 1) to 2^53 - 1. Texts
+are encoded as they are, without Unicode normalization: signed messages keep their bytes, and
+code that creates texts from user input applies :func:`normalized_text` first.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import rfc8785
+
+MAX_INTEGER: Final = 2**53 - 1
 
 
 class NotCanonical(ValueError):
-    """The value or the bytes have no canonical form; the message says where and why."""
+    """The value or the bytes have no canonical form; the message says why."""
 
 
 def canonical_bytes(value: Any) -> bytes:
-    """The canonical bytes of a value made of mappings, lists, texts, ints, bools and None.
+    """Return the canonical bytes of a value of dicts, lists, texts, numbers, bools and None.
 
-    Texts are normalised to form C. Floats, bytes, dates, keys that are no texts, keys that
-    fall together after normalisation, and lone surrogates raise :class:`NotCanonical`.
+    Raises:
+        NotCanonical: the value holds another type, a key that is not a text, an integer beyond
+            2^53 - 1, NaN, an infinity or a lone surrogate.
     """
-    ordered = _normalise(value, "$")
-    text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    try:
+        return rfc8785.dumps(value)
+    except (ValueError, RecursionError) as error:
+        raise NotCanonical(f"the value has no canonical form: {error}") from None
 
 
 def parse_canonical(data: bytes) -> Any:
-    """Reads canonical bytes; anything that is not byte for byte canonical is refused."""
+    """Parse canonical bytes.
+
+    Raises:
+        NotCanonical: the bytes are not JSON, or differ from the canonical form of their value.
+    """
     try:
-        value = json.loads(data.decode(), parse_constant=_refuse_constant)
+        value = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise NotCanonical(f"the bytes are not JSON: {error}") from None
     if canonical_bytes(value) != data:
-        raise NotCanonical(
-            "the bytes are JSON but not canonical (sorted keys, no blanks, integers, form C)"
-        )
+        raise NotCanonical("the bytes are JSON but not in the canonical form of RFC 8785")
     return value
 
 
-def _refuse_constant(name: str) -> Any:
-    raise NotCanonical(f"{name} is no integer")
+def normalized_text(text: str) -> str:
+    """Return ``text`` without surrounding whitespace, in Unicode normalization form C.
 
-
-def _normalise(value: Any, where: str) -> Any:
-    # bool before int: True is an int to Python, and both are allowed.
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return _text(value, where)
-    if isinstance(value, Mapping):
-        out: dict[str, Any] = {}
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise NotCanonical(f"{where}: the key {key!r} is no text")
-            name = _text(key, where)
-            if name in out:
-                raise NotCanonical(f"{where}: two keys read {name!r} in normal form C")
-            out[name] = _normalise(item, f"{where}.{name}")
-        return {name: out[name] for name in sorted(out)}
-    if isinstance(value, list | tuple):
-        return [_normalise(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    raise NotCanonical(f"{where}: {type(value).__name__} has no canonical form")
-
-
-def _text(value: str, where: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise NotCanonical(f"{where}: the text holds a lone surrogate") from None
-    return unicodedata.normalize("NFC", value)
+    Two inputs that read the same then give the same document.
+    """
+    return unicodedata.normalize("NFC", text.strip())

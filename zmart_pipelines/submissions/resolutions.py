@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from zmart_pipelines.chain.account_reader import AccountReader
-from zmart_pipelines.ipfs.canonical_json import canonical_bytes
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes, normalized_text
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import PinStore
@@ -54,7 +54,7 @@ def evidence_bytes(resolution: Resolution, settings: Settings) -> bytes:
     """The canonical evidence document. It holds no time, so that saying the same again gives
     the same CID. ResolutionRefused where the text is empty or too long.
     """
-    text = resolution.evidence.strip()
+    text = normalized_text(resolution.evidence)
     if not 0 < len(text) <= MAX_EVIDENCE:
         raise ResolutionRefused(
             f"evidence: must have 1 to {MAX_EVIDENCE} characters; say what decided the question"

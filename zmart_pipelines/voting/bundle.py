@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -28,11 +28,19 @@ from zmart_pipelines.voting.ballot import (
 )
 from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally
 
-FORMAT = "zmart-ballots-1"
-PART_FORMAT = "zmart-ballots-part-1"
+FORMAT = "zmart-ballots"
+PART_FORMAT = "zmart-ballots-part"
+# Version 2: the documents are canonical JSON of RFC 8785. Other versions are not read.
+VERSION = 2
 # What stands before the CID in the submitting transaction's memo.
 MEMO_PREFIX = "zmart ballots "
 ELIGIBILITY: dict[Kind, str] = {"proposal": "any wallet", "dispute": "holders of shares"}
+
+
+# How version 1 named itself; it had no version number of its own.
+_FORMAT_1 = "zmart-ballots-1"
+
+T = TypeVar("T")
 
 
 class RuleValues(msgspec.Struct, frozen=True):
@@ -140,8 +148,14 @@ class _Ballot(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     voted_at: int | None = None
 
 
+class _Header(msgspec.Struct):
+    format: str
+    version: int = 1
+
+
 class _Root(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     format: str
+    version: int
     program: str
     network: str
     genesis: str
@@ -157,6 +171,7 @@ class _Root(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
     format: str
+    version: int
     number: int
     ballots: list[_Ballot]
 
@@ -172,6 +187,7 @@ def make(
     tally = frozen.tally
     root: dict[str, Any] = {
         "format": FORMAT,
+        "version": VERSION,
         "program": str(Pubkey(network.program)),
         "network": network.name,
         "genesis": network.genesis,
@@ -234,18 +250,23 @@ def _parts(ballots: Sequence[dict[str, Any]], block_size: int) -> list[bytes]:
 
 
 def _part(number: int, ballots: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {"format": PART_FORMAT, "number": number, "ballots": list(ballots)}
+    return {
+        "format": PART_FORMAT,
+        "version": VERSION,
+        "number": number,
+        "ballots": list(ballots),
+    }
 
 
 def roots(blocks: Mapping[str, bytes]) -> list[str]:
-    """The CIDs of those blocks that call themselves the root of a bundle."""
+    """Return the CIDs of the blocks that name the format of a bundle's root, of any version."""
     found = []
     for cid, data in blocks.items():
         try:
-            document = msgspec.json.decode(data)
+            header = msgspec.json.decode(data, type=_Header)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             continue
-        if isinstance(document, dict) and document.get("format") == FORMAT:
+        if header.format in (FORMAT, _FORMAT_1):
             found.append(cid)
     return found
 
@@ -260,16 +281,14 @@ def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
     :param get: gives a block's bytes by its CID; what it raises passes through.
     :raises BundleError: when the blocks cannot be read as a bundle.
     """
-    root = _block(cid, get, _Root)
-    if root.format != FORMAT:
-        raise BundleError(f"the format is {root.format!r}, not {FORMAT!r}")
+    root = _block(cid, get, _Root, FORMAT)
     if (root.ballots is None) == (root.parts is None):
         raise BundleError("a bundle has either ballots or parts")
     ballots = list(root.ballots or [])
     for number, part_cid in enumerate(root.parts or []):
-        part = _block(part_cid, get, _Part)
-        if (part.format, part.number) != (PART_FORMAT, number):
-            raise BundleError(f"part {number} is {part.format!r} number {part.number}")
+        part = _block(part_cid, get, _Part, PART_FORMAT)
+        if part.number != number:
+            raise BundleError(f"part {number} of the bundle names itself part {part.number}")
         ballots += part.ballots
     problems = [
         f"ballot {number} of {ballot.wallet}: {problem}"
@@ -318,15 +337,27 @@ def _words(counts: _Counts) -> str:
     )
 
 
-def _block(cid: str, get: Callable[[str], bytes], kind: type[Any]) -> Any:
+def _block(cid: str, get: Callable[[str], bytes], kind: type[T], expected_format: str) -> T:
     data = get(cid)
     if len(data) > MAX_BLOCK or cid_v0(data) != cid:
         raise BundleError(f"the block of {cid} holds other bytes")
     try:
         parse_canonical(data)
+        header = msgspec.json.decode(data, type=_Header)
+        _check_header(header, expected_format)
         return msgspec.json.decode(data, type=kind)
     except (NotCanonical, msgspec.MsgspecError) as error:
-        raise BundleError(f"the block {cid} is no part of a bundle: {error}") from None
+        raise BundleError(f"the block {cid} is not part of a bundle: {error}") from None
+
+
+def _check_header(header: _Header, expected_format: str) -> None:
+    version = 1 if header.format == _FORMAT_1 else header.version
+    if header.format not in (expected_format, _FORMAT_1):
+        raise BundleError(f"the format is {header.format!r}, not {expected_format!r}")
+    if version != VERSION:
+        raise BundleError(
+            f"the bundle has format version {version}; only version {VERSION} is supported"
+        )
 
 
 def _problem(root: _Root, ballot: _Ballot) -> str | None:
