@@ -139,10 +139,10 @@ class Intake:
             if hints is None:
                 raise
             with self._engine.begin() as conn:
-                delivery, fresh = deliveries.receive_hints(conn, body, hints)
+                delivery, fresh = deliveries.store_hint_delivery(conn, body, hints)
             return _Stored(delivery, len(hints), named=fresh > 0)
         with self._engine.begin() as conn:
-            delivery = deliveries.receive(conn, body, transaction_count=len(transactions))
+            delivery = deliveries.store_delivery(conn, body, transaction_count=len(transactions))
         return _Stored(delivery, len(transactions), transactions)
 
     async def _work(self) -> None:
@@ -183,7 +183,9 @@ class Intake:
     async def _ingest(self, turn: Sequence[_Waiting]) -> bool:
         """Ingest the parts whose turn it is; False where they stay pending."""
         parts = [
-            deliveries.Part(one.delivery, one.part, last=len(one.part) == len(one.transactions))
+            deliveries.DeliveryPart(
+                one.delivery, one.part, last=len(one.part) == len(one.transactions)
+            )
             for one in turn
         ]
         try:

@@ -22,8 +22,8 @@ from assets.asset_specs import asset_spec
 from assets.chain import ingested
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.readers.backfill import (
+    BackfillProgress,
     BackfillReport,
-    Progress,
     backfill,
     backfill_client,
 )
@@ -113,7 +113,7 @@ class _Said:
         self._log = log
         self._at = time.monotonic()
 
-    def __call__(self, state: Progress) -> None:
+    def __call__(self, state: BackfillProgress) -> None:
         if time.monotonic() - self._at < _SAY_EVERY:
             return
         self._at = time.monotonic()

@@ -15,7 +15,7 @@ from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
 from assets.sensors.sensor_ticks import explain
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.readers.deliveries import pending, process
+from zmart_pipelines.ledger.readers.deliveries import pending_deliveries, process_delivery
 from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
@@ -49,19 +49,19 @@ def deliveries(
     """Finish what is open. One delivery that fails does not hold up the others."""
     engine = backend.engine(Role.INGEST)
     with engine.connect() as conn:
-        waiting = pending(conn, MOST_DELIVERIES)
+        waiting = pending_deliveries(conn, MOST_DELIVERIES)
     result = IngestResult()
     outcomes: Counter[str] = Counter()
     errors: list[str] = []
     for delivery in waiting:
         try:
-            processed = process(engine, delivery, program=backend.settings.program)
+            processed = process_delivery(engine, delivery, program=backend.settings.program)
         except SQLAlchemyError as error:
             errors.append(f"delivery {delivery}: {explain(error)}")
             context.log.error(errors[-1])
             continue
         outcomes["complete" if processed.complete else "unreadable"] += 1
-        result = result.with_(processed.result)
+        result = result.merge(processed.result)
         announce(backend.settings.redis_url.get_secret_value(), processed.result.positions)
     if errors:
         raise dg.Failure(
@@ -86,7 +86,7 @@ def ingested(result: IngestResult) -> dict[str, dg.MetadataValue]:
             "new transactions": result.new_transactions,
             "new events": result.new_events,
             "quarantined": result.quarantined,
-            "climbed": result.climbed,
+            "promoted": result.promoted,
             "orphaned": result.orphaned,
             "markets changed": len(result.markets),
         }.items()
@@ -117,7 +117,7 @@ def ingested(result: IngestResult) -> dict[str, dg.MetadataValue]:
 def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[None]]:
     """Read from the cursor to the finalized tip and cover it, in one step.
 
-    ``recalled`` were read at confirmed and need no second reading.
+    ``reused`` were read at confirmed and need no second reading.
     """
     started = time.monotonic()
     engine = backend.engine(Role.INGEST)
@@ -142,7 +142,7 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
             "slots": f"{report.first_slot} to {report.last_slot}",
             "listed": report.listed,
             "fetched": report.fetched,
-            "recalled": report.recalled,
+            "reused": report.reused,
             **ingested(report.result),
             "events by type": metadata.counts(counts),
             "lag in slots": max(0, tip - report.last_slot),
@@ -160,10 +160,10 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
         metadata={
             "dagster/row_count": len(ranges),
             "covered to slot": report.last_slot,
-            "holes": report.holes,
+            "holes": report.uncovered_ranges,
             "gaps opened": report.gaps,
             "gaps closed": report.gaps_closed,
-            "reported looked up": report.settled,
+            "reported looked up": report.reported_verified,
             "ranges": metadata.table(
                 metadata.rows(ranges, "first_slot", "last_slot", "covered_at")
             ),

@@ -14,7 +14,7 @@ import dagster as dg
 from assets import metadata
 from assets.reconciliation import HOUR, LATENESS_LIMIT, comparisons, row
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.audit.rebuild import verify
+from zmart_pipelines.ledger.audit.rebuild import verify_projection
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import breakers, candles, health, submissions
 from zmart_pipelines.store.queries.committed_changes import latencies
@@ -269,7 +269,7 @@ def equals_fold(backend: BackendResource) -> dg.AssetCheckResult:
     """Both are read in one snapshot of the database."""
     engine = backend.engine(Role.READ).execution_options(isolation_level="REPEATABLE READ")
     with engine.connect() as conn:
-        wrong = verify(conn, backend.settings.program)
+        wrong = verify_projection(conn, backend.settings.program)
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,

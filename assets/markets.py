@@ -13,7 +13,7 @@ from pydantic import Field
 from assets import metadata
 from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.audit.rebuild import rebuild
+from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import markets, trades
@@ -67,7 +67,7 @@ def market_projection(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Fold the chosen markets from the ledger; only what differs is written."""
     chosen = [bytes.fromhex(market) for market in config.markets] or None
-    report = rebuild(backend.engine(Role.INGEST), backend.settings.program, chosen)
+    report = rebuild_projection(backend.engine(Role.INGEST), backend.settings.program, chosen)
     with backend.engine(Role.READ).connect() as conn:
         counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in SPECS))
         states = {

@@ -9,7 +9,7 @@ import dagster as dg
 from assets import metadata
 from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.audit.redecode import redecode
+from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables
@@ -29,7 +29,7 @@ from zmart_pipelines.store.tables import chain as tables
 )
 def quarantine(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Decode what is in quarantine with the decoder of today."""
-    report = redecode(backend.engine(Role.INGEST), backend.settings.program)
+    report = redecode_quarantined(backend.engine(Role.INGEST), backend.settings.program)
     with backend.engine(Role.READ).connect() as conn:
         left = health.quarantined(conn)
     return dg.MaterializeResult(

@@ -17,8 +17,17 @@ from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
 from assets.sensors.sensor_ticks import explain
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.ledger.audit.reconcile import Drift, ReconciliationReport, compare
-from zmart_pipelines.ledger.audit.repair import Reading, Repair, due, repair
+from zmart_pipelines.ledger.audit.reconcile import (
+    ClassifiedDifference,
+    ReconciliationReport,
+    compare_accounts,
+)
+from zmart_pipelines.ledger.audit.repair import (
+    RepairRecord,
+    RepairScope,
+    due_repairs,
+    repair_market,
+)
 from zmart_pipelines.ledger.readers.backfill import backfill_client
 from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.store.engine import Role
@@ -57,10 +66,10 @@ def _compare(backend: Backend) -> ReconciliationReport:
     def catch_up() -> None:
         read_finalized_window(engine, backend.rpc, backend.settings)
 
-    return compare(engine, backend.reader, catch_up=catch_up)
+    return compare_accounts(engine, backend.reader, catch_up=catch_up)
 
 
-def row(drift: Drift) -> dict[str, object]:
+def row(drift: ClassifiedDifference) -> dict[str, object]:
     """One difference as a row of a table."""
     found = drift.difference
     return {
@@ -235,19 +244,21 @@ def reconciliation_repairs(
 ) -> dg.MaterializeResult[None]:
     """Read again what differs. A market that cannot be read does not hold up the others; its
     difference stays, and so does the failing check."""
-    named: dict[bytes, Reading] = {bytes.fromhex(one): config.reading for one in config.markets}
+    named: dict[bytes, RepairScope] = {bytes.fromhex(one): config.reading for one in config.markets}
     chosen = named
     if not named:
         report = comparisons(backend, context.run.run_id)[-1]
         with backend.engine(Role.READ).connect() as conn:
-            chosen = due(conn, report)
-    done: list[Repair] = []
+            chosen = due_repairs(conn, report)
+    done: list[RepairRecord] = []
     errors: list[str] = []
     with backfill_client(backend.settings, backend.guard) as rpc:
         for market_id, reading in chosen.items():
             try:
                 done.append(
-                    repair(backend.engine(Role.INGEST), rpc, backend.settings, market_id, reading)
+                    repair_market(
+                        backend.engine(Role.INGEST), rpc, backend.settings, market_id, reading
+                    )
                 )
             except (RpcUnavailable, RateLimited, RpcError) as error:
                 errors.append(f"{market_id.hex()}: {explain(error)}")
@@ -269,7 +280,7 @@ def reconciliation_repairs(
             "new transactions": sum(one.new_transactions for one in done),
             "new events": sum(one.new_events for one in done),
             "contradicted": sum(one.contradicted for one in done),
-            "markets": metadata.table(metadata.rows(done, *Repair.__struct_fields__)),
+            "markets": metadata.table(metadata.rows(done, *RepairRecord.__struct_fields__)),
             "errors": dg.MetadataValue.md("\n".join(f"- {one}" for one in errors) or "none"),
             "last repairs": metadata.table(
                 metadata.rows(past, *history.Repaired.__struct_fields__)

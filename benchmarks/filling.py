@@ -15,7 +15,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import Table
 
-from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
 from zmart_pipelines.store.tables import chain, market
 
@@ -88,7 +88,7 @@ def _call(connection: psycopg.Connection, copies: int) -> None:
         for copy in range(copies):
             for one in ids:
                 name = called(one, copy)
-                target.write_row((copy, one, name, address_of(PROGRAM, name)))
+                target.write_row((copy, one, name, market_address_bytes(PROGRAM, name)))
     # What was copied already is no original.
     for table in _CHANGED:
         connection.execute(

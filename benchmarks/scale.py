@@ -24,7 +24,7 @@ from benchmarks.rows import Row, cpu_seconds
 from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.model import fold
 from zmart_pipelines.ledger.model.config_timeline import Timeline
-from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
 
@@ -131,7 +131,7 @@ def _moved(element: dict[str, Any], market_id: bytes | None, copy: int) -> dict[
         return element
     moved: dict[str, Any] = copying.deepcopy(element)
     name = filling.called(market_id, copy)
-    old, new = (address_of(PROGRAM, one) for one in (market_id, name))
+    old, new = (market_address_bytes(PROGRAM, one) for one in (market_id, name))
     keys = _keys(moved)
     keys[keys.index(str(Pubkey(old)))] = str(Pubkey(new))
     logs = moved["meta"]["logMessages"]
@@ -148,7 +148,7 @@ def _rebuild(ledgers: Ledgers) -> Row:
         connection.execute("TRUNCATE market.markets CASCADE")
     with writer(ledgers.large) as engine:
         clock = Clock(backend_of(engine))
-        report = rebuild.rebuild(engine, PROGRAM)
+        report = rebuild.rebuild_projection(engine, PROGRAM)
         spent = clock.read()
         if len(report.changed) != report.markets:
             raise AssertionError("every market must be folded anew")
@@ -175,8 +175,8 @@ def _rebuild(ledgers: Ledgers) -> Row:
 
 def _bare_fold(conn: Connection, market_ids: list[bytes]) -> float:
     """Seconds of processor time to fold one event that is decoded and in memory."""
-    history = Timeline(market_rows.configuration_changes(conn))
-    stored = market_rows.market_events(conn, market_ids, PROGRAM).values()
+    history = Timeline(market_rows.load_configuration_changes(conn))
+    stored = market_rows.load_market_events(conn, market_ids, PROGRAM).values()
     events = [[one.placed for one in market] for market in stored]
 
     def work() -> None:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.resources import BackendResource
 from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
-from zmart_pipelines.ledger.readers.hints import read_due
+from zmart_pipelines.ledger.readers.hints import read_due_hints
 from zmart_pipelines.store.engine import Role
 
 # Of the reading, which must leave time for the rest of the tick.
@@ -24,7 +24,7 @@ READ_SECONDS = 1.2
 @patient(None)
 def hint_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Read what is due; what a node does not have yet is due again later."""
-    report = read_due(
+    report = read_due_hints(
         backend.engine(Role.INGEST), backend.glance, backend.settings, seconds=READ_SECONDS
     )
     return dg.SkipReason(

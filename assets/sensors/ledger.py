@@ -11,7 +11,7 @@ from assets.jobs import process_deliveries, read_finalized_window
 from assets.resources import BackendResource
 from assets.sensors.run_requests import request
 from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
-from zmart_pipelines.ledger.readers.deliveries import pending
+from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
 from zmart_pipelines.ledger.readers.poll import poll_confirmed
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
@@ -37,7 +37,7 @@ POLL_SECONDS = 1.2
 def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when deliveries wait that may still be tried."""
     with backend.engine(Role.READ).connect() as conn:
-        may_be_tried = set(pending(conn, _LOOK))
+        may_be_tried = set(pending_deliveries(conn, _LOOK))
         old = waiting_deliveries(conn, LEFT_OPEN) if may_be_tried else []
     work = [str(delivery).encode() for delivery in old if delivery in may_be_tried]
     return request(context, process_deliveries.name, work, time.time())

@@ -19,7 +19,7 @@ from assets.jobs import BACKFILL_SECONDS, backfill_slots
 from assets.resources import BackendResource
 from assets.sensors.run_requests import Asked, in_flight
 from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
-from zmart_pipelines.ledger.readers.backfill import holes, pieces
+from zmart_pipelines.ledger.readers.backfill import split_ranges, uncovered_ranges
 from zmart_pipelines.store.engine import Role
 
 # Partitions added at one look.
@@ -38,10 +38,10 @@ _MOST = 100
 def hole_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for the first ranges that coverage lacks."""
     with backend.engine(Role.READ).connect() as conn:
-        found = holes(conn)
+        found = uncovered_ranges(conn)
     if not found:
         return dg.SkipReason("Coverage has no hole.")
-    ranges = pieces(found, backend.settings.backfill_partition_slots, limit=_MOST)
+    ranges = split_ranges(found, backend.settings.backfill_partition_slots, limit=_MOST)
     keys = [key_of(first, last) for first, last in ranges]
     if in_flight(context.instance, backfill_slots.name, timedelta(seconds=BACKFILL_SECONDS)):
         return dg.SkipReason(f"A run of {backfill_slots.name} is already under way.")

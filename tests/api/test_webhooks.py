@@ -147,7 +147,7 @@ def test_large_deliveries_are_finished_after_the_answer(
             assert time.monotonic() < deadline
             time.sleep(0.02)
     with ledger.connect() as conn:
-        assert deliveries.pending(conn) == []
+        assert deliveries.pending_deliveries(conn) == []
 
 
 def test_what_fails_after_the_commit_stays_pending(
@@ -165,8 +165,8 @@ def test_what_fails_after_the_commit_stays_pending(
     assert (answer.status_code, answer.json()["pending"]) == (200, True)
     assert counts(ledger)["chain.transactions"] == 0
     with ledger.connect() as conn:
-        (delivery,) = deliveries.pending(conn)
-    deliveries.process(ledger, delivery, program=DEFAULT_PROGRAM_ID)
+        (delivery,) = deliveries.pending_deliveries(conn)
+    deliveries.process_delivery(ledger, delivery, program=DEFAULT_PROGRAM_ID)
     assert counts(ledger)["chain.transactions"] == len(history)
 
 
@@ -467,8 +467,8 @@ def test_a_body_without_logs_is_a_hint(
     told = deliver(client, content).json()
     assert (told["transactions"], told["newEvents"], told["pending"]) == (len(names), 0, True)
     with ledger.connect() as conn:
-        assert {row.signature for row in hints.due(conn)} == set(names)
-        assert deliveries.pending(conn) == []
+        assert {row.signature for row in hints.due_hints(conn)} == set(names)
+        assert deliveries.pending_deliveries(conn) == []
     # The same once more is stored, and nothing is queued twice.
     assert deliver(client, content).json()["pending"] is False
     # What comes with its logs meanwhile needs no reading.

@@ -20,7 +20,7 @@ from assets.sensors.uncovered_ranges import hole_sensor, run_request
 from tests.assets.life import Life, Metadata
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client, pieces
+from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client, split_ranges
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 
@@ -118,7 +118,7 @@ def test_a_run_that_failed_goes_on_when_launched_again(
 ) -> None:
     monkeypatch.setattr("zmart_pipelines.ledger.readers.backfill.CHUNK", 2)
     tip = life.rpc.slot("finalized")
-    original = coverage.cover
+    original = coverage.record_coverage
     calls = 0
 
     def dies(*arguments: Any) -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_failed_goes_on_when_launched_again(
         original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(coverage, "cover", dies)
+        patch.setattr(coverage, "record_coverage", dies)
         failed, _ = launch(backend, instance, key_of(0, tip))
     assert not failed.success
     ((first, reached),) = ranges(backend)
@@ -165,12 +165,12 @@ def test_a_key_that_is_no_range_is_refused_with_the_remedy(key: str) -> None:
 )
 def test_pieces_are_the_ranges_cut_at_multiples(spans: list[tuple[int, int]], size: int) -> None:
     holes = [(first, first + length) for first, length in spans]
-    cut = pieces(holes, size, limit=10_000)
+    cut = split_ranges(holes, size, limit=10_000)
     assert [s for a, b in cut for s in range(a, b + 1)] == [
         s for a, b in holes for s in range(a, b + 1)
     ]
     assert all(first // size == last // size for first, last in cut)
-    assert pieces(holes, size, limit=2) == cut[:2]
+    assert split_ranges(holes, size, limit=2) == cut[:2]
 
 
 def test_the_sensor_has_a_hole_filled_piece_by_piece(

@@ -9,7 +9,7 @@ from assets.sensors.hints import hint_sensor
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.chain.helius_enhanced import Hint
-from zmart_pipelines.ledger.readers.deliveries import receive_hints
+from zmart_pipelines.ledger.readers.deliveries import store_hint_delivery
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state
 
@@ -25,7 +25,7 @@ def test_a_named_transaction_is_read(
     hints = [Hint(bytes(Signature.from_string(row["signature"])), row["slot"]) for row in rows]
     backend = Backend(life.settings)
     with backend.engine(Role.INGEST).begin() as conn:
-        receive_hints(conn, b"[]", hints)
+        store_hint_delivery(conn, b"[]", hints)
     with dg.instance_for_test() as instance:
         context = dg.build_sensor_context(instance=instance, resources={"backend": backend})
         told = hint_sensor(context)

@@ -158,7 +158,7 @@ def holed(life: Life) -> tuple[Backend, int]:
         backfill(engine, rpc, life.settings, first_slot=0, last_slot=1)
         backfill(engine, rpc, life.settings, first_slot=tip, last_slot=tip)
     with engine.begin() as conn:
-        coverage.advance(conn, "finalized", tip)
+        coverage.advance_cursor(conn, "finalized", tip)
     return backend, 2
 
 

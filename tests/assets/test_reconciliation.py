@@ -12,7 +12,11 @@ from assets.definitions import build_defs
 from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
-from zmart_pipelines.ledger.audit.reconcile import Drift, DriftClass, ReconciliationReport
+from zmart_pipelines.ledger.audit.reconcile import (
+    ClassifiedDifference,
+    DifferenceClass,
+    ReconciliationReport,
+)
 from zmart_pipelines.ledger.model.account_comparison import FieldDifference
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
@@ -114,12 +118,16 @@ def test_a_market_named_by_hand_is_read_again(life: Life, backend: Backend) -> N
 
 
 def test_the_diff_of_many_differences_is_short_and_serious_first() -> None:
-    def drift(number: int, field: str, class_: DriftClass, user: bytes | None = None) -> Drift:
+    def drift(
+        number: int, field: str, class_: DifferenceClass, user: bytes | None = None
+    ) -> ClassifiedDifference:
         found = FieldDifference(number.to_bytes(32, "big"), user, field, "5", str(5 + number))
-        return Drift(found, class_, 90, 1)
+        return ClassifiedDifference(found, class_, 90, 1)
 
     many = [drift(number, "total_volume", "lag") for number in range(40)]
-    odd = Drift(FieldDifference(bytes(32), None, "account", "present", None), "drift", 90, 4)
+    odd = ClassifiedDifference(
+        FieldDifference(bytes(32), None, "account", "present", None), "drift", 90, 4
+    )
     report = ReconciliationReport(90, 91, 80, 41, 7, (*many, odd))
     text_ = reconciliation.summary(report, {bytes(32): "Will | it?"})
     lines = text_.splitlines()

@@ -17,7 +17,7 @@ from assets.sensors.sensor_ticks import Tick
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
-from zmart_pipelines.ledger.readers.deliveries import receive
+from zmart_pipelines.ledger.readers.deliveries import store_delivery
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state
@@ -234,7 +234,7 @@ def test_a_delivery_that_the_api_left_open_gets_a_run(
     body = life.rpc.transaction(signature, "confirmed")
     assert body is not None
     with backend.engine(Role.INGEST).begin() as conn:
-        receive(conn, b"[" + body + b"]", transaction_count=1)
+        store_delivery(conn, b"[" + body + b"]", transaction_count=1)
     assert requests(tick("delivery_sensor", backend, instance)) == 0, "the API is at it"
     with owner.begin() as conn:
         conn.execute(text("UPDATE chain.deliveries SET received_at = now() - interval '1 min'"))
@@ -254,8 +254,8 @@ def test_a_delivery_that_cannot_be_read_does_not_hold_up_the_next(
     life: Life, backend: Backend, owner: Engine
 ) -> None:
     with backend.engine(Role.INGEST).begin() as conn:
-        receive(conn, b"not json", transaction_count=1)
-        receive(conn, b"[]", transaction_count=0)
+        store_delivery(conn, b"not json", transaction_count=1)
+        store_delivery(conn, b"[]", transaction_count=0)
     done = run("process_deliveries", backend)["chain/deliveries"]
     assert done["outcomes"].value == "- complete: 1\n- unreadable: 1"
     with owner.connect() as conn:

@@ -11,7 +11,8 @@ from tests.fixtures.localnet import Localnet
 from tests.ledger.onchain import Stage
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, address
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest.writer import IngestResult, ingest
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
+from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model import account_comparison
 from zmart_pipelines.ledger.model.account_comparison import FieldDifference
 from zmart_pipelines.ledger.model.projection import state_hash
@@ -50,7 +51,7 @@ def feed(db: Engine) -> Feed:
 def hashes(db: Engine, chain: Recorder) -> dict[bytes, str]:
     """The state hash of every market as stored."""
     with db.connect() as conn:
-        stored = market_rows.projections(conn, chain.market_ids)
+        stored = market_rows.load_projections(conn, chain.market_ids)
     return {market_id: state_hash(projection) for market_id, projection in stored.items()}
 
 
@@ -58,7 +59,7 @@ def differences(db: Engine, chain: Recorder) -> list[FieldDifference]:
     """Every field in which the stored projection and the chain's accounts differ."""
     found = []
     with db.connect() as conn:
-        stored = market_rows.projections(conn, chain.market_ids)
+        stored = market_rows.load_projections(conn, chain.market_ids)
     accounts = chain.markets()
     assert set(stored) == set(accounts)
     for market_id, account in accounts.items():

@@ -18,7 +18,7 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.audit.reconcile import compare
+from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store.tables import chain as tables
 
@@ -144,8 +144,8 @@ def stored(db: Engine, *levels: str) -> set[str]:
 
 def agrees(db: Engine, stage: Stage) -> None:
     """The projection is the fold of the ledger, and both are what the accounts say."""
-    report = compare(db, AccountReader(stage.rpc, PROGRAM))
+    report = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
     assert report.differences == ()
     assert report.markets == len(stage.market_ids)
     with db.connect() as conn:
-        assert rebuild.verify(conn, PROGRAM) == []
+        assert rebuild.verify_projection(conn, PROGRAM) == []

@@ -29,7 +29,7 @@ from zmart_pipelines.ledger.model.projection import state_hash
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.ledger.readers import backfill as module
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.backfill import Progress, backfill
+from zmart_pipelines.ledger.readers.backfill import BackfillProgress, backfill
 from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
@@ -68,7 +68,7 @@ def ranges(db: Engine) -> list[tuple[int, int]]:
 
 def hashes(db: Engine, stage: Stage) -> dict[bytes, str]:
     with db.connect() as conn:
-        folded = market_rows.projections(conn, stage.market_ids)
+        folded = market_rows.load_projections(conn, stage.market_ids)
     return {market_id: state_hash(one) for market_id, one in folded.items()}
 
 
@@ -90,7 +90,7 @@ def test_a_fresh_database_gets_the_same_projection_as_by_live_reading(
     live = read_finalized_window(other, traded.rpc, settings)
     expected = hashes(other, traded)
     assert len(expected) == 2
-    seen: list[Progress] = []
+    seen: list[BackfillProgress] = []
     report = backfill(
         db, rpc, settings, first_slot=0, last_slot=live.last_slot, progress=seen.append
     )
@@ -163,7 +163,7 @@ def test_a_crash_between_rows_and_coverage_leaves_neither(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr("zmart_pipelines.ledger.readers.finality.withdraw_absent", crash)
+        patch.setattr("zmart_pipelines.ledger.readers.finality.orphan_unlisted", crash)
         with pytest.raises(RuntimeError, match="power cut"):
             backfill(db, rpc, settings, first_slot=0, last_slot=rpc.slot("finalized"))
     assert (ranges(db), stored(db, "finalized")) == ([], set())
@@ -474,6 +474,6 @@ def test_uncovered_is_what_no_range_holds(
             merged.append((slot, slot + 1))
     last = first + length
     touching = [one for one in merged if one[0] <= last and one[1] > first]
-    holes = coverage.holes_between(touching, first, last)
+    holes = coverage.subtract_ranges(touching, first, last)
     assert {s for a, b in holes for s in range(a, b + 1)} == set(range(first, last + 1)) - covered
     assert all(a <= b for a, b in holes)

@@ -11,7 +11,8 @@ from tests.ledger.conftest import differences
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, history
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.ingest.writer import IngestResult, ingest
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
+from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import health
@@ -51,7 +52,7 @@ def test_eight_writers_of_the_same_history_end_in_the_same_rows(db: Engine) -> N
     assert positions == list(range(1, len(positions) + 1))
     with db.connect() as conn:
         assert stream.head(conn) == len(positions)
-        assert rebuild.verify(conn, PROGRAM) == []
+        assert rebuild.verify_projection(conn, PROGRAM) == []
         stored = conn.execute(select(func.count()).select_from(tables.transactions)).scalar_one()
         assert health.gaps(conn) == []
     assert stored == len(chain.told)
@@ -89,7 +90,7 @@ def test_writers_of_the_same_markets_do_not_overwrite_each_other(db: Engine) -> 
         list(pool.map(take, chain.told[begun:]))
     assert differences(db, chain) == []
     with db.connect() as conn:
-        assert rebuild.verify(conn, PROGRAM) == []
+        assert rebuild.verify_projection(conn, PROGRAM) == []
 
 
 def test_an_observer_by_writer_skips_no_row_that_commits_late(db: Engine) -> None:

@@ -16,7 +16,7 @@ from tests.ledger.recorded_rpc import (
 )
 from zmart_pipelines import base58
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest.writer import in_transaction, withdraw
+from zmart_pipelines.ledger.ingest.writer import orphan_readings, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.events import SharesBought
@@ -97,7 +97,7 @@ def test_what_the_chain_dropped_is_withdrawn_and_may_come_back(db: Engine, feed:
             )
         ).one()
         head = stream.head(conn)
-    result = in_transaction(db, lambda conn: withdraw(conn, [tuple(key)], PROGRAM))
+    result = run_in_transaction(db, lambda conn: orphan_readings(conn, [tuple(key)], PROGRAM))
     assert (result.orphaned, set(result.markets)) == (1, {market_id})
     assert hashes(db, chain) == kept
     with db.connect() as conn:
@@ -109,7 +109,7 @@ def test_what_the_chain_dropped_is_withdrawn_and_may_come_back(db: Engine, feed:
     # A webhook cannot raise the dead; RPC can.
     assert feed([lost], "reported", Source.WEBHOOK).ignored == 1
     assert hashes(db, chain) == kept
-    assert feed([lost], "finalized", Source.FINALIZED_WINDOW).climbed == 1
+    assert feed([lost], "finalized", Source.FINALIZED_WINDOW).promoted == 1
     assert differences(db, chain) == []
 
 
@@ -129,7 +129,7 @@ def test_a_market_whose_creation_is_withdrawn_vanishes(db: Engine, feed: Feed) -
                 tables.transactions.c.signature == created.signature
             )
         ).one()
-    in_transaction(db, lambda conn: withdraw(conn, [tuple(key)], PROGRAM))
+    run_in_transaction(db, lambda conn: orphan_readings(conn, [tuple(key)], PROGRAM))
     with db.connect() as conn:
         assert markets.get(conn, market_id) is None
         last = stream.read_after(conn, 0)[-1]
@@ -144,7 +144,9 @@ def test_finalized_rows_are_never_withdrawn(db: Engine, feed: Feed) -> None:
         keys = conn.execute(
             select(tables.transactions.c.signature, tables.transactions.c.digest)
         ).all()
-    result = in_transaction(db, lambda conn: withdraw(conn, [tuple(key) for key in keys], PROGRAM))
+    result = run_in_transaction(
+        db, lambda conn: orphan_readings(conn, [tuple(key) for key in keys], PROGRAM)
+    )
     assert result.orphaned == 0
     assert differences(db, chain) == []
 

@@ -15,9 +15,9 @@ from zmart_pipelines.ledger.model import decode as module
 from zmart_pipelines.ledger.model.decode import (
     LOGS_TRUNCATED,
     decode,
+    event_json,
     hash_bytes,
     hash_text,
-    readable,
 )
 from zmart_pipelines.program.events import MarketCreated, SharesBought, WinningsClaimed
 
@@ -133,7 +133,7 @@ def test_the_digest_names_what_was_read_and_nothing_else() -> None:
 
 
 def test_people_read_ids_in_hex_and_keys_in_base58() -> None:
-    fields = msgspec.json.decode(readable(bought()))
+    fields = msgspec.json.decode(event_json(bought()))
     assert fields["market_id"] == identity(1).hex()
     assert fields["user"] == str(Pubkey(USER))
     assert fields["cost"] == SOL

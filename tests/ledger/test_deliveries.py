@@ -68,7 +68,7 @@ def body(transactions: list[RawTransaction]) -> bytes:
 
 def receive(db: Engine, content: bytes, number: int) -> int:
     with db.begin() as conn:
-        return deliveries.receive(conn, content, transaction_count=number)
+        return deliveries.store_delivery(conn, content, transaction_count=number)
 
 
 def status(db: Engine, delivery_id: int) -> tuple[str, int, str | None]:
@@ -92,29 +92,30 @@ def test_the_bodies_are_what_helius_sends(chain: Recorder) -> None:
 def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -> None:
     delivery = receive(db, body(chain.told), len(chain.told))
     with db.connect() as conn:
-        assert deliveries.pending(conn) == [delivery]
+        assert deliveries.pending_deliveries(conn) == [delivery]
         assert health.ledger_lag(conn).deliveries_waiting == 1
-    part = deliveries.Part(delivery, chain.told[:100], last=False)
+    part = deliveries.DeliveryPart(delivery, chain.told[:100], last=False)
     first, _ = deliveries.ingest_parts(db, [part], program=PROGRAM)
     assert first.new_transactions == 100
     assert status(db, delivery) == ("received", 0, None)
-    rest = deliveries.process(db, delivery, program=PROGRAM)
+    rest = deliveries.process_delivery(db, delivery, program=PROGRAM)
     assert rest.complete
     assert rest.result.new_transactions == len(chain.told) - 100
     assert status(db, delivery) == ("ingested", 1, None)
     assert differences(db, chain) == []
     with db.connect() as conn:
-        assert deliveries.pending(conn) == []
+        assert deliveries.pending_deliveries(conn) == []
         marks = conn.execute(select(tables.transactions.c.delivery_id).distinct()).scalars().all()
     assert marks == [delivery]
-    again = deliveries.process(db, delivery, program=PROGRAM)
+    again = deliveries.process_delivery(db, delivery, program=PROGRAM)
     assert (again.complete, again.result.new_transactions) == (True, 0)
 
 
 def test_the_same_body_ten_times_is_one_history(db: Engine, chain: Recorder) -> None:
     content = body(chain.told[:60])
     results = [
-        deliveries.process(db, receive(db, content, 60), program=PROGRAM).result for _ in range(10)
+        deliveries.process_delivery(db, receive(db, content, 60), program=PROGRAM).result
+        for _ in range(10)
     ]
     assert [one.new_transactions for one in results] == [60, *[0] * 9]
 
@@ -126,8 +127,8 @@ def test_of_deliveries_ingested_together_the_first_word_counts(db: Engine, chain
     first = receive(db, body(told), 40)
     second = receive(db, body([moved, chain.told[40]]), 2)
     parts = [
-        deliveries.Part(first, told, last=True),
-        deliveries.Part(second, [moved, chain.told[40]], last=True),
+        deliveries.DeliveryPart(first, told, last=True),
+        deliveries.DeliveryPart(second, [moved, chain.told[40]], last=True),
     ]
     result, events = deliveries.ingest_parts(db, parts, program=PROGRAM)
     assert result.new_transactions == 41
@@ -144,27 +145,27 @@ def test_of_deliveries_ingested_together_the_first_word_counts(db: Engine, chain
 
 def test_what_cannot_be_read_is_marked_and_given_up_at_last(db: Engine) -> None:
     delivery = receive(db, b'[{"slot": -1}]', 1)
-    processed = deliveries.process(db, delivery, program=PROGRAM)
+    processed = deliveries.process_delivery(db, delivery, program=PROGRAM)
     assert not processed.complete
     state, attempts, error = status(db, delivery)
     assert (state, attempts) == ("failed", 1)
     assert error is not None
     assert "[0]" in error
     for _ in range(deliveries.MAX_ATTEMPTS):
-        deliveries.process(db, delivery, program=PROGRAM)
+        deliveries.process_delivery(db, delivery, program=PROGRAM)
     with db.connect() as conn:
-        assert deliveries.pending(conn) == []
+        assert deliveries.pending_deliveries(conn) == []
 
 
 def test_an_empty_delivery_is_complete(db: Engine) -> None:
     delivery = receive(db, b"[]", 0)
-    assert deliveries.process(db, delivery, program=PROGRAM).complete
+    assert deliveries.process_delivery(db, delivery, program=PROGRAM).complete
     assert status(db, delivery)[0] == "ingested"
 
 
 def test_an_unknown_delivery_is_an_error(db: Engine) -> None:
     with pytest.raises(KeyError):
-        deliveries.process(db, 4711, program=PROGRAM)
+        deliveries.process_delivery(db, 4711, program=PROGRAM)
 
 
 def test_a_failure_of_ours_is_counted_and_raised(
@@ -178,8 +179,8 @@ def test_a_failure_of_ours_is_counted_and_raised(
     with monkeypatch.context() as patch:
         patch.setattr(deliveries, "ingest", broken)
         with pytest.raises(ZeroDivisionError):
-            deliveries.process(db, delivery, program=PROGRAM)
+            deliveries.process_delivery(db, delivery, program=PROGRAM)
     assert status(db, delivery) == ("failed", 1, "ZeroDivisionError")
     with db.connect() as conn:
-        assert deliveries.pending(conn) == [delivery]
-    assert deliveries.process(db, delivery, program=PROGRAM).complete
+        assert deliveries.pending_deliveries(conn) == [delivery]
+    assert deliveries.process_delivery(db, delivery, program=PROGRAM).complete

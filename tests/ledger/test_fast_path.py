@@ -79,14 +79,14 @@ def take(db: Engine, transactions: list[RawTransaction], level: str = "confirmed
 def common(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each call so far, whether it was the common case."""
     found: list[bool] = []
-    real = fast_path.take
+    real = fast_path.ingest_in_order
 
     def watched(*arguments: Any) -> IngestResult | None:
         result = real(*arguments)
         found.append(result is not None)
         return result
 
-    monkeypatch.setattr(fast_path, "take", watched)
+    monkeypatch.setattr(fast_path, "ingest_in_order", watched)
     return found
 
 
@@ -105,7 +105,7 @@ def test_both_write_the_same(
     results = [take(db, batch) for batch in batches]
     assert sum(common) > len(batches) // 4
     assert not all(common)  # the configuration's changes are not
-    monkeypatch.setattr(fast_path, "take", lambda *_: None)
+    monkeypatch.setattr(fast_path, "ingest_in_order", lambda *_: None)
     assert [take(other, batch) for batch in batches] == results
     assert contents(other) == contents(db)
     assert differences(db, chain) == []
@@ -156,17 +156,17 @@ def test_two_who_store_the_same_failure_at_once(
     take(db, chain.told)
     chain.buy(market_id, chain.users[1], cost=1)  # too small: refused, so no market is locked
     (failed,) = [one for one in chain.told if one.error is not None]
-    real, tries = fast_path._look, []
+    real, tries = fast_path._lock_and_load, []
 
     def look(*arguments: Any) -> Any:
         known = real(*arguments)
         tries.append(known is not None)
         if len(tries) == 1:
-            monkeypatch.setattr(fast_path, "_look", lambda *_: None)
+            monkeypatch.setattr(fast_path, "_lock_and_load", lambda *_: None)
             assert take(db, [failed]).new_transactions == 1
-            monkeypatch.setattr(fast_path, "_look", look)
+            monkeypatch.setattr(fast_path, "_lock_and_load", look)
         return known
 
-    monkeypatch.setattr(fast_path, "_look", look)
+    monkeypatch.setattr(fast_path, "_lock_and_load", look)
     assert take(db, [failed]).new_transactions == 0
     assert tries == [True, False]  # overtaken, then found there

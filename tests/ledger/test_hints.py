@@ -27,7 +27,7 @@ def tell(db: Engine, *signatures: bytes) -> int:
     told = read_hints(body)
     assert told is not None
     with db.begin() as conn:
-        return deliveries.receive_hints(conn, body, told)[1]
+        return deliveries.store_hint_delivery(conn, body, told)[1]
 
 
 def told(db: Engine) -> dict[bytes, tuple[str, int]]:
@@ -62,17 +62,17 @@ def test_what_is_named_is_read_and_projected(db: Engine, stage: Stage, settings:
     ]
     assert tell(db, *map(bytes, everything)) == len(everything)
     assert tell(db, *trades) == 0
-    report = hints.read_due(db, stage.rpc, settings)
+    report = hints.read_due_hints(db, stage.rpc, settings)
     assert report.read == report.result.new_transactions == len(everything)
     assert {str(Signature(one)) for one in trades} <= stored(db, "confirmed")
     assert {status for status, _ in told(db).values()} == {"read"}
-    assert hints.read_due(db, stage.rpc, settings) == hints.HintReport()
+    assert hints.read_due_hints(db, stage.rpc, settings) == hints.HintReport()
     # What the ledger holds is not asked for again, whoever names it.
     assert tell(db, *trades) == 0
-    assert hints.read_due(db, stage.rpc, settings) == hints.HintReport()
+    assert hints.read_due_hints(db, stage.rpc, settings) == hints.HintReport()
     agrees(db, stage)
     with db.connect() as conn:
-        assert deliveries.pending(conn) == []
+        assert deliveries.pending_deliveries(conn) == []
 
 
 def test_what_the_poll_brings_first_needs_no_reading(
@@ -84,14 +84,14 @@ def test_what_the_poll_brings_first_needs_no_reading(
     stage.step()
     assert tell(db, trade) == 1
     poll_confirmed(db, stage.rpc, settings, seconds=30)
-    report = hints.read_due(db, stage.rpc, settings)
+    report = hints.read_due_hints(db, stage.rpc, settings)
     assert (report.read, report.result.new_transactions) == (1, 0)
 
 
 def test_what_is_not_ours_ends_at_once(db: Engine, stage: Stage, settings: Settings) -> None:
     transfer = Signature.from_string(stage.chain.airdrop(stage.users[0].pubkey()))
     assert tell(db, bytes(transfer)) == 1
-    report = hints.read_due(db, stage.rpc, settings)
+    report = hints.read_due_hints(db, stage.rpc, settings)
     assert (report.foreign, report.read) == (1, 0)
     assert told(db) == {bytes(transfer): ("foreign", 1)}
     assert tell(db, bytes(transfer)) == 0
@@ -105,14 +105,14 @@ def test_what_no_node_knows_is_given_up_without_a_gap(
     nobody = bytes(range(64))
     assert tell(db, nobody) == 1
     for attempt in range(1, hints.MAX_ATTEMPTS + 1):
-        report = hints.read_due(db, stage.rpc, settings)
+        report = hints.read_due_hints(db, stage.rpc, settings)
         assert (report.later + report.unknown, report.read) == (1, 0)
         assert told(db)[nobody][1] == attempt
         # It is not asked for again before its time.
-        assert hints.read_due(db, stage.rpc, settings) == hints.HintReport()
+        assert hints.read_due_hints(db, stage.rpc, settings) == hints.HintReport()
         wait_is_over(db)
     assert told(db)[nobody] == ("unknown", hints.MAX_ATTEMPTS)
-    assert hints.read_due(db, stage.rpc, settings) == hints.HintReport()
+    assert hints.read_due_hints(db, stage.rpc, settings) == hints.HintReport()
     assert open_gaps(db) == 0
     # Named once more it gets another round.
     assert tell(db, nobody) == 1
@@ -126,10 +126,10 @@ def test_a_transaction_not_confirmed_yet_is_read_later(
     stage.open(market_id)
     trade = stage.buy(market_id, cost=SOL)  # runs in the open slot
     tell(db, trade)
-    assert hints.read_due(db, stage.rpc, settings).later == 1
+    assert hints.read_due_hints(db, stage.rpc, settings).later == 1
     stage.step()
     wait_is_over(db)
-    assert hints.read_due(db, stage.rpc, settings).read == 1
+    assert hints.read_due_hints(db, stage.rpc, settings).read == 1
 
 
 def test_an_outage_of_the_node_is_no_attempt(
@@ -139,7 +139,7 @@ def test_an_outage_of_the_node_is_no_attempt(
     stage.chain.control.command("fault", kind="rate-limit", retry_after=1, times=None)
     client = RpcClient(stage.chain.rpc_url, 2.0, attempts=1)
     with pytest.raises((RateLimited, RpcUnavailable)):
-        hints.read_due(db, client, settings)
+        hints.read_due_hints(db, client, settings)
     assert told(db) == {bytes(64): ("waiting", 0)}
 
 
@@ -152,20 +152,20 @@ def test_what_a_limit_leaves_is_for_the_next_look(
     stage.step()
     tell(db, *trades)
     client = RpcClient(stage.chain.rpc_url, 5.0, attempts=1, calls_per_second=0.01, burst=2)
-    first = hints.read_due(db, client, settings, seconds=5)
+    first = hints.read_due_hints(db, client, settings, seconds=5)
     assert (first.read, first.later) == (2, 1)
     assert sorted(told(db).values()) == [("read", 1), ("read", 1), ("waiting", 0)]
-    assert hints.read_due(db, stage.rpc, settings, seconds=5).read == 1
+    assert hints.read_due_hints(db, stage.rpc, settings, seconds=5).read == 1
 
 
 def test_a_look_is_bounded_in_number_and_time(db: Engine, stage: Stage, settings: Settings) -> None:
     dice = random.Random(4)
     names = [dice.randbytes(64) for _ in range(30)]
     assert tell(db, *names) == 30
-    assert hints.read_due(db, stage.rpc, settings, limit=10).later == 10
+    assert hints.read_due_hints(db, stage.rpc, settings, limit=10).later == 10
     assert sorted(attempts for _, attempts in told(db).values()) == [0] * 20 + [1] * 10
     # Without time nothing is asked, and nothing counts against anybody.
-    assert hints.read_due(db, stage.rpc, settings, seconds=-1).later == 20
+    assert hints.read_due_hints(db, stage.rpc, settings, seconds=-1).later == 20
     assert sorted(attempts for _, attempts in told(db).values()) == [0] * 20 + [1] * 10
 
 

@@ -21,7 +21,7 @@ from tests.ledger.recorded_rpc import (
 )
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.ingest.writer import MAX_BATCH, in_transaction, ingest
+from zmart_pipelines.ledger.ingest.writer import MAX_BATCH, ingest, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store import stream
@@ -73,7 +73,7 @@ def test_any_order_and_any_number_of_times_end_in_the_same_rows(
     events = sum(one.logs.count("Program log: Instruction: Something") for one in told_once(chain))
     assert count(db, tables.events) == events
     with db.connect() as conn:
-        assert rebuild.verify(conn, PROGRAM) == []
+        assert rebuild.verify_projection(conn, PROGRAM) == []
 
 
 def told_once(chain: Recorder) -> list[RawTransaction]:
@@ -89,7 +89,7 @@ def test_a_replay_changes_nothing_at_all(db: Engine, feed: Feed) -> None:
         head = stream.head(conn)
         versions = conn.execute(text(VERSIONS)).all()
     again = feed(chain.told)
-    assert (again.new_transactions, again.new_events, again.climbed) == (0, 0, 0)
+    assert (again.new_transactions, again.new_events, again.promoted) == (0, 0, 0)
     assert again.markets == frozenset()
     assert again.positions == ()
     assert hashes(db, chain) == before
@@ -114,16 +114,16 @@ def test_rows_climb_and_the_market_with_them(db: Engine, feed: Feed) -> None:
         assert found is not None
         return {found.commitment, trade.commitment, *rows}
 
-    assert feed(chain.told, "reported", Source.WEBHOOK).climbed == 0
+    assert feed(chain.told, "reported", Source.WEBHOOK).promoted == 0
     assert levels() == {"reported"}
-    assert feed(chain.told, "confirmed", Source.CONFIRMED_POLL).climbed == len(chain.told)
+    assert feed(chain.told, "confirmed", Source.CONFIRMED_POLL).promoted == len(chain.told)
     assert levels() == {"confirmed"}
     # One event behind keeps the market behind.
     feed(chain.told[:-1], "finalized", Source.FINALIZED_WINDOW)
     assert levels() == {"confirmed", "finalized"}
     feed(chain.told, "finalized", Source.FINALIZED_WINDOW)
     assert levels() == {"finalized"}
-    assert feed(chain.told, "reported", Source.WEBHOOK).climbed == 0
+    assert feed(chain.told, "reported", Source.WEBHOOK).promoted == 0
     assert levels() == {"finalized"}
     with db.connect() as conn:
         sources = conn.execute(select(tables.transactions.c.sources).distinct()).scalars().all()
@@ -328,7 +328,7 @@ def test_a_collision_is_tried_again_and_other_errors_are_not(db: Engine, code: s
             execute(conn, f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$")
         return "done"
 
-    assert in_transaction(db, collide) == "done"
+    assert run_in_transaction(db, collide) == "done"
     assert len(tries) == 3
     tries.clear()
 
@@ -337,5 +337,5 @@ def test_a_collision_is_tried_again_and_other_errors_are_not(db: Engine, code: s
         execute(conn, "SELECT 1 / 0")
 
     with pytest.raises(DBAPIError, match="division by zero"):
-        in_transaction(db, fail)
+        run_in_transaction(db, fail)
     assert len(tries) == 1

@@ -20,9 +20,13 @@ from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import listing_windows as module
 from zmart_pipelines.ledger.readers import poll
-from zmart_pipelines.ledger.readers.listing_windows import Window, windows
+from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
 from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
-from zmart_pipelines.ledger.readers.rpc_reader import Anchor, Contradiction, list_window
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    ContradictoryListing,
+    ListingAnchor,
+    list_window,
+)
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain as tables
 
@@ -73,10 +77,10 @@ def test_the_order_inside_a_slot_may_change_between_pages(page_size: int) -> Non
         assert {row.signature for row in found} == {row.signature for row in rows}
 
 
-def cut(node: Paged, page_size: int, first: int = 1, last: int = 60) -> list[Window]:
+def cut(node: Paged, page_size: int, first: int = 1, last: int = 60) -> list[ListingWindow]:
     rpc: Any = node
     return list(
-        windows(rpc, PROGRAM, first_slot=first, last_slot=last, tip=60, page_size=page_size)
+        iter_windows(rpc, PROGRAM, first_slot=first, last_slot=last, tip=60, page_size=page_size)
     )
 
 
@@ -85,7 +89,7 @@ def cut(node: Paged, page_size: int, first: int = 1, last: int = 60) -> list[Win
 def test_windows_touch_and_hold_everything_once(
     monkeypatch: pytest.MonkeyPatch, page_size: int, pages: int
 ) -> None:
-    monkeypatch.setattr(module, "PAGES", pages)
+    monkeypatch.setattr(module, "PAGES_PER_WINDOW", pages)
     for seed in range(40):
         dice = random.Random(seed)
         rows = some_rows(dice)
@@ -130,24 +134,24 @@ def test_a_node_that_does_not_know_where_to_go_on_is_refused() -> None:
                 self.rows = self.rows[:3]
             return super().signatures_for_address(*args, **options)
 
-    with pytest.raises(Contradiction):
+    with pytest.raises(ContradictoryListing):
         cut(Changing(rows), 9)
     node: Any = Changing(rows)
-    with pytest.raises(Contradiction):
+    with pytest.raises(ContradictoryListing):
         list_window(
             node, PROGRAM, first_slot=1, commitment="finalized", min_context_slot=60, page_size=9
         )
     elsewhere: Any = Paged(rows)
-    with pytest.raises(Contradiction):
+    with pytest.raises(ContradictoryListing):
         list(
-            windows(
+            iter_windows(
                 elsewhere,
                 PROGRAM,
                 first_slot=1,
                 last_slot=40,
                 tip=60,
                 page_size=9,
-                anchor=Anchor(b"unknown", 50),
+                anchor=ListingAnchor(b"unknown", 50),
             )
         )
 
@@ -155,11 +159,11 @@ def test_a_node_that_does_not_know_where_to_go_on_is_refused() -> None:
 def test_a_long_history_is_covered_window_by_window(
     db: Engine, stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGES", 1)
+    monkeypatch.setattr(module, "PAGES_PER_WINDOW", 1)
     stage.open(stage.create(1))
     stage.trade_at_random(random.Random(5), 60)
     stage.chain.control.finalize()
-    original, done = poll._cover, 0
+    original, done = poll._read_window, 0
 
     def dies(*args: Any) -> Any:
         nonlocal done
@@ -169,7 +173,7 @@ def test_a_long_history_is_covered_window_by_window(
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(poll, "_cover", dies)
+        patch.setattr(poll, "_read_window", dies)
         with pytest.raises(RuntimeError, match="power cut"):
             read_finalized_window(db, stage.rpc, settings)
     with db.connect() as conn:
@@ -182,7 +186,7 @@ def test_a_long_history_is_covered_window_by_window(
     assert 0 < len(held) < len(listed(stage.chain))
     report = read_finalized_window(db, stage.rpc, settings)
     assert report.fetched == len(listed(stage.chain)) - len(held)
-    assert (report.gaps, report.holes) == (0, 0)
+    assert (report.gaps, report.uncovered_ranges) == (0, 0)
     assert stored(db, "finalized") == listed(stage.chain)
     agrees(db, stage)
 
@@ -213,7 +217,7 @@ def test_what_was_read_at_confirmed_is_not_read_again(
     counted.clear()
     stage.chain.control.finalize()
     report = read_finalized_window(db, stage.rpc, settings)
-    assert (report.recalled, counted) == (report.listed, [])
+    assert (report.reused, counted) == (report.listed, [])
     assert stored(db, "finalized") == listed(stage.chain)
     agrees(db, stage)
 
@@ -244,7 +248,7 @@ def test_what_moved_or_was_only_told_is_read_again(
     stage.chain.control.finalize()
     report = read_finalized_window(db, stage.rpc, settings)
     assert sorted(counted) == sorted([*moved, told])
-    assert report.recalled == 0
+    assert report.reused == 0
     agrees(db, stage)
 
 
@@ -265,7 +269,7 @@ def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
     # The node lists late: the slots are there, so nothing is concluded.
     with monkeypatch.context() as patch:
         patch.setattr(stage.rpc, "signatures_for_address", late)
-        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 0
     stage.chain.control.fork(2, [])
     stage.step(2)
     blocks = stage.rpc.blocks
@@ -274,7 +278,7 @@ def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
         patch.setattr(
             stage.rpc, "blocks", lambda first, last, level: blocks(first - 5, first - 1, level)
         )
-        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 0
     # An endpoint that does not offer it leaves it to the finalized window.
     with monkeypatch.context() as patch:
 
@@ -282,8 +286,8 @@ def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
             raise RpcError(-32601, "Method not found", method="getBlocks")
 
         patch.setattr(stage.rpc, "blocks", refuse)
-        assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 0
+        assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 0
     assert stored(db, "confirmed") == known
-    assert poll_confirmed(db, stage.rpc, settings, seconds=30).withdrawn == 2
+    assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 2
     assert known - stored(db, "confirmed") == stored(db, "orphaned")
     agrees(db, stage)

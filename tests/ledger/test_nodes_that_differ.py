@@ -69,7 +69,7 @@ def test_one_node_lists_and_says_where_its_history_begins(
         # With the forgetful one gone the other proves everything.
         first.answer(lambda _: Reply(b"oops", 500))
         report = read_finalized_window(db, rpc, settings)
-    assert (report.first_slot, report.holes, report.gaps) == (0, 0, 0)
+    assert (report.first_slot, report.uncovered_ranges, report.gaps) == (0, 0, 0)
     assert stored(db, "finalized") == listed(traded.chain)
     agrees(db, traded)
 
@@ -87,6 +87,6 @@ def test_a_node_that_lags_in_front_of_one_that_does_not(
         traded.chain.control.advance(40)
         poll_confirmed(db, rpc, settings, seconds=30)
         report = read_finalized_window(db, rpc, settings)
-    assert (report.holes, report.gaps) == (0, 0)
+    assert (report.uncovered_ranges, report.gaps) == (0, 0)
     assert stored(db, "finalized") == listed(traded.chain)
     agrees(db, traded)

@@ -38,7 +38,7 @@ def test_the_polls_alone_bring_everything(db: Engine, stage: Stage, settings: Se
     assert poll_confirmed(db, stage.rpc, settings, seconds=30).fetched == 0
     stage.chain.control.finalize()
     window = read_finalized_window(db, stage.rpc, settings)
-    assert (window.first_slot, window.gaps, window.holes) == (0, 0, 0)
+    assert (window.first_slot, window.gaps, window.uncovered_ranges) == (0, 0, 0)
     assert stored(db, "finalized") == listed(stage.chain)
     assert stored(db, "reported", "confirmed", "orphaned") == set()
     agrees(db, stage)
@@ -80,7 +80,7 @@ def test_a_crash_between_rows_and_coverage_is_read_again(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finality, "withdraw_absent", crash)
+        patch.setattr(finality, "orphan_unlisted", crash)
         with pytest.raises(RuntimeError, match="power cut"):
             read_finalized_window(db, stage.rpc, settings)
     with db.connect() as conn:
@@ -145,15 +145,15 @@ def test_a_webhooks_word_is_checked_after_its_time(
         commitment=Commitment.REPORTED,
         program=PROGRAM,
     )
-    result, looked_up = finality.settle_reported(db, stage.rpc, settings)
+    result, looked_up = finality.verify_reported(db, stage.rpc, settings)
     assert looked_up == 0  # too young
-    result, looked_up = finality.settle_reported(
+    result, looked_up = finality.verify_reported(
         db, stage.rpc, settings, patience=timedelta(seconds=0)
     )
     assert looked_up == 4
     # The true one climbs; lies about covered slots and about the future go; the one about a
     # slot that is not proved yet waits for its window.
-    assert (result.climbed, result.orphaned) == (1, 2)
+    assert (result.promoted, result.orphaned) == (1, 2)
     assert len(stored(db, "reported")) == 1
     stage.chain.control.finalize()
     window = read_finalized_window(db, stage.rpc, settings)

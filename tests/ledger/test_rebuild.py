@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from tests.ledger.conftest import Feed, differences, hashes
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, history
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.audit.redecode import redecode
+from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
 from zmart_pipelines.ledger.model import decode as decoder
 from zmart_pipelines.program.events import decode_event
 from zmart_pipelines.program.instructions import DecodeError
@@ -36,13 +36,15 @@ def test_a_dropped_projection_comes_back_as_it_was(db: Engine, feed: Feed) -> No
         for table in PROJECTION:
             conn.execute(text(f"DELETE FROM market.{table}"))
     steps: list[tuple[int, int]] = []
-    report = rebuild.rebuild(db, PROGRAM, progress=lambda done, total: steps.append((done, total)))
+    report = rebuild.rebuild_projection(
+        db, PROGRAM, progress=lambda done, total: steps.append((done, total))
+    )
     assert report.hashes == before
     assert set(report.changed) == set(before)
     assert steps[-1] == (len(before), len(before))
     assert hashes(db, chain) == before
     assert differences(db, chain) == []
-    again = rebuild.rebuild(db, PROGRAM)
+    again = rebuild.rebuild_projection(db, PROGRAM)
     assert again.changed == ()
     assert again.events == report.events
 
@@ -64,9 +66,9 @@ def test_every_damage_is_seen_and_mended(db: Engine, feed: Feed, damage: str) ->
     with db.begin() as conn:
         assert conn.execute(text(damage)).rowcount > 0
     with db.connect() as conn:
-        broken = rebuild.verify(conn, PROGRAM)
+        broken = rebuild.verify_projection(conn, PROGRAM)
     assert broken
-    assert set(rebuild.rebuild(db, PROGRAM).changed) == {one.market_id for one in broken}
+    assert set(rebuild.rebuild_projection(db, PROGRAM).changed) == {one.market_id for one in broken}
     assert hashes(db, chain) == sound
 
 
@@ -77,10 +79,10 @@ def test_a_damaged_configuration_is_seen_and_mended(db: Engine, feed: Feed) -> N
     with db.begin() as conn:
         conn.execute(text("UPDATE market.config_history SET protocol_fee_bps = 1"))
     with db.connect() as conn:
-        assert [one.market_id for one in rebuild.verify(conn, PROGRAM)] == [None]
-    rebuild.rebuild(db, PROGRAM)
+        assert [one.market_id for one in rebuild.verify_projection(conn, PROGRAM)] == [None]
+    rebuild.rebuild_projection(db, PROGRAM)
     with db.connect() as conn:
-        assert rebuild.verify(conn, PROGRAM) == []
+        assert rebuild.verify_projection(conn, PROGRAM) == []
     assert hashes(db, chain) == sound
 
 
@@ -92,7 +94,7 @@ def test_a_market_that_no_event_tells_of_is_removed(db: Engine, feed: Feed) -> N
         conn.execute(
             text("UPDATE market.markets SET market_id = sha256('ghost'), address = sha256('x')")
         )
-    assert len(rebuild.rebuild(db, PROGRAM).changed) == 2
+    assert len(rebuild.rebuild_projection(db, PROGRAM).changed) == 2
     assert set(hashes(db, chain)) == {market_id}
     with db.connect() as conn:
         assert conn.execute(text("SELECT count(*) FROM market.markets")).scalar_one() == 1
@@ -120,16 +122,16 @@ def test_what_a_fixed_decoder_can_read_joins_its_market(
         assert feed(chain.told).quarantined == 4
         with db.connect() as conn:
             assert len(health.quarantined(conn)) == 4
-        nothing = redecode(db, PROGRAM)
+        nothing = redecode_quarantined(db, PROGRAM)
         assert (nothing.quarantined, nothing.decoded) == (4, 0)
-    report = redecode(db, PROGRAM)
+    report = redecode_quarantined(db, PROGRAM)
     assert (report.quarantined, report.decoded) == (4, 4)
     assert report.markets == {market_id}
     assert differences(db, chain) == []
     with db.connect() as conn:
         assert health.quarantined(conn) == []
         assert health.gaps(conn) == []
-    assert redecode(db, PROGRAM).quarantined == 0
+    assert redecode_quarantined(db, PROGRAM).quarantined == 0
 
 
 def test_raw_lines_are_kept_as_they_came(db: Engine, feed: Feed) -> None:

@@ -14,7 +14,7 @@ from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.audit.reconcile import compare
+from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window, retry_gaps
@@ -52,7 +52,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     stage.buy(stage.market_ids[0], user=2)
     stage.step(2)
     poll_confirmed(db, flaky, settings, seconds=30)
-    report = compare(
+    report = compare_accounts(
         db,
         AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, flaky, settings),
@@ -63,14 +63,14 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
         conn.execute(update(differences).values(cleared_at=func.now()))
     stage.chain.control.finalize()
     read_finalized_window(db, flaky, settings)
-    report = compare(db, AccountReader(stage.rpc, PROGRAM))
+    report = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
     assert {one.class_ for one in report.serious} == {"missing_event"}
     # Still not there: the gap stays, is counted, and waits longer each time.
     assert retry_gaps(db, flaky, settings) == 0
     with db.begin() as conn:
         (gap,) = health.gaps(conn)
         assert gap.attempts >= 2
-    comparison = compare(db, AccountReader(stage.rpc, PROGRAM))
+    comparison = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
     assert {one.class_ for one in comparison.serious} == {"drift"}
     # A market that moves on is out by as much as before, and so not excused.
     stage.buy(stage.market_ids[0], user=2)
@@ -78,7 +78,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     stage.buy(stage.market_ids[0], user=2)
     stage.step(2)
     poll_confirmed(db, flaky, settings, seconds=30)
-    report = compare(
+    report = compare_accounts(
         db,
         AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, flaky, settings),
@@ -106,7 +106,7 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     stage.buy(market_id)
     stage.chain.control.finalize()
     reader = AccountReader(stage.rpc, PROGRAM)
-    first = compare(db, reader)
+    first = compare_accounts(db, reader)
     assert {one.class_ for one in first.differences} == {"lag"}  # nothing is covered yet
     read_finalized_window(db, stage.rpc, settings)
     agrees(db, stage)
@@ -114,25 +114,25 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     stage.step()
     poll_confirmed(db, stage.rpc, settings, seconds=30)
     # The trade is confirmed, not finalized: as of the accounts' slot nothing differs.
-    assert compare(db, reader).differences == ()
+    assert compare_accounts(db, reader).differences == ()
     with db.begin() as conn:
         conn.exec_driver_sql("UPDATE market.markets SET total_volume = total_volume + 1")
-    assert compare(db, reader).differences == ()  # that row is of a later slot
+    assert compare_accounts(db, reader).differences == ()  # that row is of a later slot
     stage.chain.control.finalize()
     read_finalized_window(db, stage.rpc, settings)
-    report = compare(db, reader)
+    report = compare_accounts(db, reader)
     (found,) = report.serious
     assert (found.difference.field, found.class_, found.seen) == (
         "total_volume",
         "missing_event",
         1,
     )
-    assert compare(db, reader).serious[0].class_ == "drift"
+    assert compare_accounts(db, reader).serious[0].class_ == "drift"
     with db.connect() as conn:
         (kept,) = health.differences(conn)
         assert (kept.class_, kept.seen) == ("drift", 2)
-        assert len(rebuild.verify(conn, PROGRAM)) == 1
-    assert rebuild.rebuild(db, PROGRAM).changed == (market_id,)
+        assert len(rebuild.verify_projection(conn, PROGRAM)) == 1
+    assert rebuild.rebuild_projection(db, PROGRAM).changed == (market_id,)
     agrees(db, stage)
     with db.connect() as conn:
         assert health.differences(conn) == []
@@ -159,7 +159,7 @@ def test_a_cut_log_is_settled_by_the_accounts(
         commitment=Commitment.FINALIZED,
         program=PROGRAM,
     )
-    report = compare(
+    report = compare_accounts(
         db,
         AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, stage.rpc, settings),
@@ -178,7 +178,9 @@ def test_catching_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings)
     stage.buy(stage.market_ids[0])
     stage.chain.control.finalize()
     reader = AccountReader(stage.rpc, PROGRAM)
-    report = compare(db, reader, catch_up=lambda: read_finalized_window(db, stage.rpc, settings))
+    report = compare_accounts(
+        db, reader, catch_up=lambda: read_finalized_window(db, stage.rpc, settings)
+    )
     assert report.differences == ()
     assert report.covered_slot is not None
     assert report.covered_slot >= report.market_slot

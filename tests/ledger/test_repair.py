@@ -13,8 +13,8 @@ from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
-from zmart_pipelines.ledger.audit.reconcile import compare
-from zmart_pipelines.ledger.audit.repair import due, repair, wanted
+from zmart_pipelines.ledger.audit.reconcile import compare_accounts
+from zmart_pipelines.ledger.audit.repair import due_repairs, repair_market, repairable_markets
 from zmart_pipelines.ledger.readers.poll import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -55,11 +55,11 @@ def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
     db: Engine, stage: Stage, settings: Settings, missed: bytes
 ) -> None:
     reader = AccountReader(stage.rpc, PROGRAM)
-    report = compare(db, reader)
+    report = compare_accounts(db, reader)
     assert {one.class_ for one in report.serious} == {"missing_event"}
-    chosen = wanted(report)
+    chosen = repairable_markets(report)
     assert chosen == {missed: "missing"}
-    done = repair(db, stage.rpc, settings, missed, chosen[missed])
+    done = repair_market(db, stage.rpc, settings, missed, chosen[missed])
     assert (done.read, done.unread, done.new_transactions, done.new_events) == (1, 0, 1, 1)
     assert done.listed == 6
     assert not done.refolded
@@ -85,20 +85,20 @@ def test_what_reading_does_not_mend_becomes_drift_and_all_is_read(
     with owner.begin() as conn:
         conn.execute(text("UPDATE market.markets SET total_volume = total_volume + 1"))
     reader = AccountReader(stage.rpc, PROGRAM)
-    assert wanted(compare(db, reader)) == {market_id: "missing"}
-    report = compare(db, reader)
-    assert wanted(report) == {market_id: "everything"}
+    assert repairable_markets(compare_accounts(db, reader)) == {market_id: "missing"}
+    report = compare_accounts(db, reader)
+    assert repairable_markets(report) == {market_id: "everything"}
     with db.connect() as conn:
-        assert due(conn, report) == {market_id: "everything"}
-    done = repair(db, stage.rpc, settings, market_id, "everything")
+        assert due_repairs(conn, report) == {market_id: "everything"}
+    done = repair_market(db, stage.rpc, settings, market_id, "everything")
     assert (done.read, done.listed, done.new_transactions, done.contradicted) == (5, 5, 0, 0)
     assert done.refolded, "the ledger was right, its projection was not"
     agrees(db, stage)
     # Had it been in vain, it would not be done again and again.
     with db.connect() as conn:
-        assert due(conn, report) == {}
+        assert due_repairs(conn, report) == {}
     with owner.begin() as conn:
         conn.execute(text("UPDATE ops.repairs SET repaired_at = now() - interval '7 hours'"))
     owner.dispose()
     with db.connect() as conn:
-        assert due(conn, report) == {market_id: "everything"}
+        assert due_repairs(conn, report) == {market_id: "everything"}

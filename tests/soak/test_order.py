@@ -19,7 +19,7 @@ from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.readers.deliveries import process, receive
+from zmart_pipelines.ledger.readers.deliveries import process_delivery, store_delivery
 from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
@@ -59,8 +59,8 @@ def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
     if rows:
         body = b"[" + b",".join(rows) + b"]"
         with db.begin() as conn:
-            delivery = receive(conn, body, transaction_count=len(rows))
-        assert process(db, delivery, program=PROGRAM).complete
+            delivery = store_delivery(conn, body, transaction_count=len(rows))
+        assert process_delivery(db, delivery, program=PROGRAM).complete
     readings = [one.reading for one in hand if one.row is None]
     ingest(
         db,
@@ -129,7 +129,7 @@ def compare(db: Engine, reference: Engine, crowd: Crowd, settings: Settings) -> 
         assert expected["chain.transactions"].rows >= len(crowd.signatures)
         assert known_to_clients(db) == known_to_clients(reference)
         with db.connect() as conn:
-            assert rebuild.verify(conn, PROGRAM) == []
+            assert rebuild.verify_projection(conn, PROGRAM) == []
             assert len(health.coverage(conn)) == 1
             assert health.gaps(conn) == []
 

@@ -25,9 +25,9 @@ from tests.soak.crowd import Crowd
 from tests.soak.reference import in_order_once
 from tests.soak.state import state
 from zmart_pipelines.chain.account_reader import AccountReader
-from zmart_pipelines.ledger.audit.reconcile import compare
+from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.ledger.model.provenance import Source
-from zmart_pipelines.ledger.readers.deliveries import pending, process
+from zmart_pipelines.ledger.readers.deliveries import pending_deliveries, process_delivery
 from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
@@ -68,9 +68,9 @@ class Pipelines(threading.Thread):
         try:
             while not self.over.wait(0.5):
                 with self.db.connect() as conn:
-                    waiting = pending(conn)
+                    waiting = pending_deliveries(conn)
                 for delivery in waiting:
-                    process(self.db, delivery, program=PROGRAM)
+                    process_delivery(self.db, delivery, program=PROGRAM)
                 poll_confirmed(self.db, self.crowd.rpc, self.settings, seconds=1.2)
                 read_finalized_window(self.db, self.crowd.rpc, self.settings)
         except Exception as error:
@@ -167,11 +167,11 @@ def assert_whole(db: Engine, reference: Engine, crowd: Crowd, events: int) -> No
     expected = state(reference)
     assert state(db) == expected
     assert expected["chain.events"].rows >= events
-    assert compare(db, AccountReader(crowd.rpc, PROGRAM)).differences == ()
+    assert compare_accounts(db, AccountReader(crowd.rpc, PROGRAM)).differences == ()
     with db.connect() as conn:
         (covered,) = health.coverage(conn)
         assert health.gaps(conn) == []
-        assert pending(conn) == []
+        assert pending_deliveries(conn) == []
     assert covered.first_slot == 0
 
 

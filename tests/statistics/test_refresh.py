@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest, withdraw
+from zmart_pipelines.ledger.ingest.writer import ingest, orphan_readings, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
@@ -71,9 +71,9 @@ def never_were(ledger: Engine, told: Sequence[RawTransaction]) -> None:
             )
         ]
         assert len(keys) == len(told)
-        withdraw(conn, keys, PROGRAM)
+        orphan_readings(conn, keys, PROGRAM)
 
-    in_transaction(ledger, work)
+    run_in_transaction(ledger, work)
 
 
 def contents(conn: Connection, table: Table, *without: str) -> list[dict[str, Any]]:

@@ -197,7 +197,7 @@ def test_the_ledgers_state(engines: Engines, conn: Connection, chain: Recorder) 
 def test_covered_ranges_grow_together(engines: Engines) -> None:
     with engines[Role.INGEST].begin() as writer:
         for first, last in ((10, 19), (30, 39), (20, 25), (15, 22), (50, 50), (26, 29)):
-            coverage.cover(writer, first, last)
+            coverage.record_coverage(writer, first, last)
         ranges = [(one.first_slot, one.last_slot) for one in health.coverage(writer)]
         assert ranges == [(10, 39), (50, 50)]
         assert [coverage.is_covered(writer, slot) for slot in (9, 10, 39, 40, 50)] == [
@@ -207,7 +207,7 @@ def test_covered_ranges_grow_together(engines: Engines) -> None:
             False,
             True,
         ]
-        assert coverage.cursor(writer, "finalized") is None
-        coverage.advance(writer, "finalized", 7)
-        coverage.advance(writer, "finalized", 5)
-        assert coverage.cursor(writer, "finalized") == 7
+        assert coverage.read_cursor(writer, "finalized") is None
+        coverage.advance_cursor(writer, "finalized", 7)
+        coverage.advance_cursor(writer, "finalized", 5)
+        assert coverage.read_cursor(writer, "finalized") == 7

@@ -32,13 +32,13 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
       zmart backfill --from-slot 250000000 --to-slot 250216000
     """
     from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
-    from zmart_pipelines.ledger.readers.backfill import Progress, backfill_client
+    from zmart_pipelines.ledger.readers.backfill import BackfillProgress, backfill_client
     from zmart_pipelines.ledger.readers.backfill import backfill as read_range
     from zmart_pipelines.store.engine import Role, engine
 
     settings = with_running_system(Settings())
 
-    def show(state: Progress) -> None:
+    def show(state: BackfillProgress) -> None:
         if not as_json:
             slot = "none yet" if state.slot is None else state.slot
             click.echo(

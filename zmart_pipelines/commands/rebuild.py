@@ -27,7 +27,7 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
       zmart rebuild
       zmart rebuild --market 6445…3b --json
     """
-    from zmart_pipelines.ledger.audit.rebuild import rebuild as fold_anew
+    from zmart_pipelines.ledger.audit.rebuild import rebuild_projection as fold_anew
 
     settings = with_running_system(Settings())
     wanted = [_market_id(text) for text in markets] or None
@@ -65,7 +65,7 @@ def redecode(as_json: bool) -> None:
     Example:
       zmart redecode
     """
-    from zmart_pipelines.ledger.audit.redecode import redecode as read_anew
+    from zmart_pipelines.ledger.audit.redecode import redecode_quarantined as read_anew
 
     settings = with_running_system(Settings())
     pool = _engine(settings)

@@ -14,10 +14,10 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select
 
 from zmart_pipelines.ledger.ingest import projector
-from zmart_pipelines.ledger.ingest.writer import in_transaction
+from zmart_pipelines.ledger.ingest.writer import run_in_transaction
 from zmart_pipelines.ledger.model import config_timeline, fold
 from zmart_pipelines.ledger.model.config_timeline import Timeline, history_hash
-from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.model.projection import state_hash
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
@@ -51,7 +51,7 @@ class HashMismatch(msgspec.Struct, frozen=True):
     stored: str | None
 
 
-def rebuild(
+def rebuild_projection(
     engine: Engine,
     program: Pubkey,
     market_ids: Collection[bytes] | None = None,
@@ -65,17 +65,17 @@ def rebuild(
     :param progress: called with the markets done and their total.
     """
     if market_ids is None:
-        in_transaction(engine, _configuration)
+        run_in_transaction(engine, _rebuild_configuration)
         with engine.connect() as conn:
-            wanted = all_markets(conn)
+            wanted = all_market_ids(conn)
     else:
         wanted = sorted(market_ids)
     changed: list[bytes] = []
     hashes: dict[bytes, str] = {}
     events = 0
 
-    def work(chunk: Sequence[bytes]) -> _Chunk:
-        return in_transaction(engine, lambda conn: _rebuild(conn, program, chunk))
+    def work(chunk: Sequence[bytes]) -> _RebuiltChunk:
+        return run_in_transaction(engine, lambda conn: _rebuild_chunk(conn, program, chunk))
 
     for number, done in enumerate(map(work, _chunks(wanted)), 1):
         changed += done.changed
@@ -86,18 +86,18 @@ def rebuild(
     return RebuildReport(len(wanted), events, tuple(changed), hashes)
 
 
-class _Chunk(NamedTuple):
+class _RebuiltChunk(NamedTuple):
     changed: list[bytes]
     hashes: dict[bytes, str]
     events: int
 
 
-def _rebuild(conn: Connection, program: Pubkey, market_ids: Sequence[bytes]) -> _Chunk:
+def _rebuild_chunk(conn: Connection, program: Pubkey, market_ids: Sequence[bytes]) -> _RebuiltChunk:
     lock_shared(conn, CONFIGURATION)
-    lock_markets(conn, [address_of(program, one) for one in market_ids])
-    history = Timeline(market_rows.configuration_changes(conn))
-    anew = projector.refold(conn, program, market_ids, history)
-    stored = market_rows.projections(conn, market_ids)
+    lock_markets(conn, [market_address_bytes(program, one) for one in market_ids])
+    history = Timeline(market_rows.load_configuration_changes(conn))
+    anew = projector.refold_markets(conn, program, market_ids, history)
+    stored = market_rows.load_projections(conn, market_ids)
     hashes = {
         one: state_hash(folded) for one, folded in anew.folded.items() if folded.market is not None
     }
@@ -106,30 +106,30 @@ def _rebuild(conn: Connection, program: Pubkey, market_ids: Sequence[bytes]) -> 
         for one in market_ids
         if hashes.get(one) != (state_hash(stored[one]) if one in stored else None)
     ]
-    projector.replace(conn, anew, changed)
-    market_rows.settle(conn, market_ids)
-    return _Chunk(changed, hashes, anew.events)
+    projector.replace_projections(conn, anew, changed)
+    market_rows.update_market_commitments(conn, market_ids)
+    return _RebuiltChunk(changed, hashes, anew.events)
 
 
-def verify(
+def verify_projection(
     conn: Connection, program: Pubkey, market_ids: Collection[bytes] | None = None
 ) -> list[HashMismatch]:
     """Where the stored projection is not the fold of the ledger; good: nowhere.
 
     Run it in a REPEATABLE READ transaction, so that both are of the same moment.
     """
-    wanted = all_markets(conn) if market_ids is None else sorted(market_ids)
-    changes = config_timeline.fold(market_rows.configuration_events(conn))
+    wanted = all_market_ids(conn) if market_ids is None else sorted(market_ids)
+    changes = config_timeline.fold(market_rows.load_configuration_events(conn))
     history = Timeline(changes)
     found: list[HashMismatch] = []
     expected, actual = (
-        history_hash(one) for one in (changes, market_rows.configuration_changes(conn))
+        history_hash(one) for one in (changes, market_rows.load_configuration_changes(conn))
     )
     if expected != actual:
         found.append(HashMismatch(None, expected, actual))
     for chunk in _chunks(wanted):
-        stored = market_rows.projections(conn, chunk)
-        for market_id, events in market_rows.market_events(conn, chunk, program).items():
+        stored = market_rows.load_projections(conn, chunk)
+        for market_id, events in market_rows.load_market_events(conn, chunk, program).items():
             folded = fold.fold((one.placed for one in events), history)
             right = None if folded.market is None else state_hash(folded)
             there = state_hash(stored[market_id]) if market_id in stored else None
@@ -138,14 +138,14 @@ def verify(
     return found
 
 
-def all_markets(conn: Connection) -> list[bytes]:
+def all_market_ids(conn: Connection) -> list[bytes]:
     """Ids of all markets that the ledger or the projection knows."""
     events = chain.events
     named = select(events.c.market_id).where(events.c.market_id.isnot(None))
     return sorted(conn.execute(named.union(select(market.markets.c.market_id))).scalars())
 
 
-def _configuration(conn: Connection) -> None:
+def _rebuild_configuration(conn: Connection) -> None:
     lock(conn, CONFIGURATION)
     projector.refold_configuration(conn)
 

@@ -24,7 +24,7 @@ from zmart_pipelines.ledger.model.account_comparison import (
     compare_position,
 )
 from zmart_pipelines.ledger.model.config_timeline import Timeline
-from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.model.projection import PositionRow, Projection
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.rows import market_rows
@@ -34,18 +34,18 @@ from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain, market, ops
 from zmart_pipelines.store.tables.reconciliation import comparisons
 
-DriftClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
+DifferenceClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
 # Markets whose rows or events are held in memory at a time.
 CHUNK: Final = 200
 # Classes that something must be done about.
-SERIOUS: frozenset[DriftClass] = frozenset({"missing_event", "decode_error", "drift"})
+ACTIONABLE: frozenset[DifferenceClass] = frozenset({"missing_event", "decode_error", "drift"})
 
 
-class Drift(msgspec.Struct, frozen=True):
+class ClassifiedDifference(msgspec.Struct, frozen=True):
     """One difference and its class; ``seen`` counts comparisons in a row that showed it."""
 
     difference: FieldDifference
-    class_: DriftClass
+    class_: DifferenceClass
     slot: int
     seen: int
 
@@ -62,15 +62,15 @@ class ReconciliationReport(msgspec.Struct, frozen=True):
     covered_slot: int | None
     markets: int
     positions: int
-    differences: tuple[Drift, ...]
+    differences: tuple[ClassifiedDifference, ...]
 
     @property
-    def serious(self) -> tuple[Drift, ...]:
+    def serious(self) -> tuple[ClassifiedDifference, ...]:
         """The differences that neither motion nor lag explains."""
-        return tuple(one for one in self.differences if one.class_ in SERIOUS)
+        return tuple(one for one in self.differences if one.class_ in ACTIONABLE)
 
 
-def compare(
+def compare_accounts(
     engine: Engine, reader: AccountReader, *, catch_up: Callable[[], object] | None = None
 ) -> ReconciliationReport:
     """Compare every market and position, record the differences and clear those that ended.
@@ -93,7 +93,7 @@ def compare(
         catch_up()
     # One moment of the ledger, whoever writes meanwhile.
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as conn:
-        covered = coverage.cursor(conn, "finalized")
+        covered = coverage.read_cursor(conn, "finalized")
         known = set(conn.execute(select(market.markets.c.market_id)).scalars())
         market_ids = known | set(accounts)
         found = _differences(
@@ -104,13 +104,15 @@ def compare(
             by_market,
             (markets.slot, positions.slot),
         )
-        moving = _moving(conn, min(markets.slot, positions.slot))
-        broken = _broken(conn)
+        moving = _markets_changed_after(conn, min(markets.slot, positions.slot))
+        broken = _quarantined_markets(conn)
     with engine.begin() as conn:
-        drifts = _record(conn, found, covered, moving, broken, markets.slot, positions.slot)
+        drifts = _record_differences(
+            conn, found, covered, moving, broken, markets.slot, positions.slot
+        )
         if covered is not None:
-            differing = {address_of(reader.program, one.market_id) for one in found}
-            _close_explained(conn, min(covered, markets.slot), differing)
+            differing = {market_address_bytes(reader.program, one.market_id) for one in found}
+            _close_explained_gaps(conn, min(covered, markets.slot), differing)
         report = ReconciliationReport(
             market_slot=markets.slot,
             position_slot=positions.slot,
@@ -119,11 +121,11 @@ def compare(
             positions=len(positions.value),
             differences=tuple(drifts),
         )
-        _remember(conn, report)
+        _record_comparison(conn, report)
     return report
 
 
-def _remember(conn: Connection, report: ReconciliationReport) -> None:
+def _record_comparison(conn: Connection, report: ReconciliationReport) -> None:
     """Add the comparison to their history."""
     by_class = Counter(one.class_ for one in report.differences)
     conn.execute(
@@ -133,7 +135,7 @@ def _remember(conn: Connection, report: ReconciliationReport) -> None:
             covered_slot=report.covered_slot,
             markets=report.markets,
             positions=report.positions,
-            **{name: by_class[name] for name in get_args(DriftClass)},
+            **{name: by_class[name] for name in get_args(DifferenceClass)},
         )
     )
 
@@ -148,7 +150,7 @@ def _differences(
 ) -> list[FieldDifference]:
     market_slot, position_slot = slots
     found: list[FieldDifference] = []
-    history = Timeline(market_rows.configuration_changes(conn))
+    history = Timeline(market_rows.load_configuration_changes(conn))
     wanted = sorted(market_ids)
     for start in range(0, len(wanted), CHUNK):
         chunk = wanted[start : start + CHUNK]
@@ -160,7 +162,7 @@ def _differences(
         )
         for market_id, projection in folded.items():
             found += compare_market(market_id, projection.market, accounts.get(market_id))
-            address = address_of(program, market_id)
+            address = market_address_bytes(program, market_id)
             stored = later[market_id].positions
             held = by_market.get(address, {})
             for user in stored.keys() | held.keys():
@@ -183,7 +185,7 @@ def fold_as_of(
     """
     current = {
         market_id: Projection(market=row)
-        for market_id, row in market_rows.markets(conn, market_ids).items()
+        for market_id, row in market_rows.load_markets(conn, market_ids).items()
         if row.as_of_slot <= slot
     }
     table = market.positions
@@ -192,14 +194,14 @@ def fold_as_of(
         position = PositionRow(*values)
         current[position.market_id].positions[position.user] = position
     past = [market_id for market_id in market_ids if market_id not in current]
-    events = market_rows.market_events(conn, past, program, until_slot=slot)
+    events = market_rows.load_market_events(conn, past, program, until_slot=slot)
     return current | {
         market_id: fold.fold((one.placed for one in found), history)
         for market_id, found in events.items()
     }
 
 
-def _moving(conn: Connection, slot: int) -> set[bytes]:
+def _markets_changed_after(conn: Connection, slot: int) -> set[bytes]:
     """Markets with events after ``slot``."""
     events = chain.events
     return set(
@@ -211,7 +213,7 @@ def _moving(conn: Connection, slot: int) -> set[bytes]:
     )
 
 
-_BROKEN = """
+_QUARANTINED_MARKETS = """
 SELECT DISTINCT of_market.market_id
 FROM chain.events AS quarantined
 JOIN chain.events AS of_market USING (signature, digest)
@@ -229,20 +231,20 @@ WHERE t.commitment <> 'orphaned'
 """
 
 
-def _broken(conn: Connection) -> set[bytes]:
+def _quarantined_markets(conn: Connection) -> set[bytes]:
     """Markets that a transaction with a quarantined event concerns."""
     table = market.markets
     known = conn.execute(select(table.c.market_id, table.c.address)).all()
     found = execute(
         conn,
-        _BROKEN,
+        _QUARANTINED_MARKETS,
         [row.market_id for row in known],
         [str(Pubkey(row.address)) for row in known],
     )
     return set(found.scalars())
 
 
-_EXPLAINED = """
+_CLOSE_EXPLAINED = """
 UPDATE chain.gaps AS g SET closed_at = now()
 FROM chain.transactions AS t
 WHERE g.kind = 'incomplete' AND g.closed_at IS NULL
@@ -260,24 +262,24 @@ WHERE g.kind = 'incomplete' AND g.closed_at IS NULL
 """
 
 
-def _close_explained(conn: Connection, slot: int, differing: set[bytes]) -> None:
+def _close_explained_gaps(conn: Connection, slot: int, differing: set[bytes]) -> None:
     """Close gaps of cut or broken logs whose markets' accounts agree with the fold.
 
     What such a log held is unknown, but the accounts show that nothing of it is missing.
 
     :param differing: addresses of the markets that do not agree.
     """
-    execute(conn, _EXPLAINED, slot, [str(Pubkey(one)) for one in differing])
+    execute(conn, _CLOSE_EXPLAINED, slot, [str(Pubkey(one)) for one in differing])
 
 
-def _class(
+def _classify(
     difference: FieldDifference,
     covered: int | None,
     slot: int,
     moving: set[bytes],
     broken: set[bytes],
     seen: int,
-) -> DriftClass:
+) -> DifferenceClass:
     if covered is None or covered < slot:
         return "lag"
     if difference.market_id in broken:
@@ -287,7 +289,7 @@ def _class(
     return "in_motion" if difference.market_id in moving else "missing_event"
 
 
-def _same(before: Row[Any], difference: FieldDifference) -> bool:
+def _is_same_difference(before: Row[Any], difference: FieldDifference) -> bool:
     """Whether this is the difference seen before: of a number that has moved on both sides,
     one that is out by as much."""
     now = (difference.folded, difference.chain)
@@ -300,7 +302,7 @@ def _same(before: Row[Any], difference: FieldDifference) -> bool:
     return old_chain - old_folded == chain_ - folded
 
 
-def _record(
+def _record_differences(
     conn: Connection,
     found: Iterable[FieldDifference],
     covered: int | None,
@@ -308,20 +310,22 @@ def _record(
     broken: set[bytes],
     market_slot: int,
     position_slot: int,
-) -> list[Drift]:
+) -> list[ClassifiedDifference]:
     table = ops.differences
     open_ = {
         (row.market_id, row.user, row.field): row
         for row in conn.execute(select(table).where(table.c.cleared_at.is_(None)))
     }
-    drifts: list[Drift] = []
+    drifts: list[ClassifiedDifference] = []
     fresh: list[dict[str, object]] = []
     for difference in found:
         slot = market_slot if difference.user is None else position_slot
         before = open_.pop((difference.market_id, difference.user, difference.field), None)
-        seen = before.seen + 1 if before is not None and _same(before, difference) else 1
-        class_ = _class(difference, covered, slot, moving, broken, seen)
-        drifts.append(Drift(difference, class_, slot, seen))
+        seen = (
+            before.seen + 1 if before is not None and _is_same_difference(before, difference) else 1
+        )
+        class_ = _classify(difference, covered, slot, moving, broken, seen)
+        drifts.append(ClassifiedDifference(difference, class_, slot, seen))
         values = {
             "folded": difference.folded,
             "chain": difference.chain,

@@ -9,10 +9,10 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select, update
 
 from zmart_pipelines.ledger.ingest import projector
-from zmart_pipelines.ledger.ingest.writer import in_transaction
-from zmart_pipelines.ledger.model.decode import Reading, address_of, decode, readable
+from zmart_pipelines.ledger.ingest.writer import run_in_transaction
+from zmart_pipelines.ledger.model.decode import Reading, decode, event_json, market_address_bytes
 from zmart_pipelines.ledger.model.provenance import Commitment
-from zmart_pipelines.ledger.readers.confirmed_cache import as_read
+from zmart_pipelines.ledger.readers.confirmed_cache import raw_transaction_from_row
 from zmart_pipelines.ledger.rows import event_rows, market_rows
 from zmart_pipelines.program.events import event_name
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets
@@ -30,29 +30,29 @@ class RedecodeReport(msgspec.Struct, frozen=True):
     markets: frozenset[bytes]
 
 
-def redecode(engine: Engine, program: Pubkey) -> RedecodeReport:
+def redecode_quarantined(engine: Engine, program: Pubkey) -> RedecodeReport:
     """Decode every quarantined event anew; what can be read now joins its market."""
 
     def work(conn: Connection) -> RedecodeReport:
         # The fixed decoder may find events of the configuration: nobody folds meanwhile.
         lock(conn, CONFIGURATION)
-        quarantined = _quarantined(conn)
+        quarantined = _load_quarantined(conn)
         decoded = 0
         markets: set[bytes] = set()
         for row in quarantined:
-            reading = decode(as_read(row), program)
-            decoded += _release(conn, reading, row.log_index, markets)
+            reading = decode(raw_transaction_from_row(row), program)
+            decoded += _store_decoded_event(conn, reading, row.log_index, markets)
             if reading.gap is None:
                 event_rows.close_gaps(conn, [reading.signature], ["incomplete"])
-        lock_markets(conn, [address_of(program, one) for one in markets])
+        lock_markets(conn, [market_address_bytes(program, one) for one in markets])
         markets |= projector.refold_configuration(conn)
-        projector.project(conn, program, {}, markets, Commitment.ORPHANED)
+        projector.update_projections(conn, program, {}, markets, Commitment.ORPHANED)
         return RedecodeReport(len(quarantined), decoded, frozenset(markets))
 
-    return in_transaction(engine, work)
+    return run_in_transaction(engine, work)
 
 
-def _quarantined(conn: Connection) -> list[Any]:
+def _load_quarantined(conn: Connection) -> list[Any]:
     return list(
         conn.execute(
             select(_transactions, _events.c.log_index)
@@ -69,13 +69,15 @@ def _quarantined(conn: Connection) -> list[Any]:
     )
 
 
-def _release(conn: Connection, reading: Reading, log_index: int, markets: set[bytes]) -> int:
+def _store_decoded_event(
+    conn: Connection, reading: Reading, log_index: int, markets: set[bytes]
+) -> int:
     for event in reading.events:
         if event.log_index != log_index or event.event is None:
             continue
         market_id = event.market_id
         if market_id is None and event.market is not None:
-            market_id = market_rows.ids_by_address(conn, [event.market]).get(event.market)
+            market_id = market_rows.load_market_ids(conn, [event.market]).get(event.market)
         conn.execute(
             update(_events)
             .where(
@@ -86,7 +88,7 @@ def _release(conn: Connection, reading: Reading, log_index: int, markets: set[by
             .values(
                 name=event_name(event.event),
                 market_id=market_id,
-                data=msgspec.json.decode(readable(event.event)),
+                data=msgspec.json.decode(event_json(event.event)),
                 instruction=event.instruction,
                 quarantine_reason=None,
             )

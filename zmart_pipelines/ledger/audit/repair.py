@@ -16,32 +16,36 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.audit.rebuild import rebuild
+from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
 from zmart_pipelines.ledger.audit.reconcile import ReconciliationReport
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.writer import ingest
-from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.readers.poll import CHUNK, missing
-from zmart_pipelines.ledger.readers.rpc_reader import Unread, fetch, list_window
+from zmart_pipelines.ledger.readers.poll import CHUNK, transactions_to_read
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    UnreadTransaction,
+    fetch_transactions,
+    list_window,
+)
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables.reconciliation import repairs
 
-Reading = Literal["missing", "everything"]
+RepairScope = Literal["missing", "everything"]
 
 # Markets of one repair: where more differ, something is wrong that reading does not mend.
-MOST_MARKETS: Final = 20
+MAX_MARKETS: Final = 20
 # Until a market that was read whole in vain is read whole again.
-PAUSE: Final = timedelta(hours=6)
+FULL_READ_INTERVAL: Final = timedelta(hours=6)
 
 
-class Repair(msgspec.Struct, frozen=True):
+class RepairRecord(msgspec.Struct, frozen=True):
     """What was done for one market; the fields are the columns of ``ops.repairs``."""
 
     market_id: bytes
-    reading: Reading
+    reading: RepairScope
     listed: int
     read: int
     unread: int
@@ -51,47 +55,47 @@ class Repair(msgspec.Struct, frozen=True):
     refolded: bool
 
 
-def wanted(report: ReconciliationReport) -> dict[bytes, Reading]:
+def repairable_markets(report: ReconciliationReport) -> dict[bytes, RepairScope]:
     """The markets of a comparison that reading may mend, and how much to read.
 
     At first what the ledger does not hold. If that did not help (``drift``), everything, which
     shows whether the ledger holds a finalized reading that the node contradicts. A decoder's
     error is not mended by reading.
     """
-    found: dict[bytes, Reading] = {}
+    found: dict[bytes, RepairScope] = {}
     for drift in report.serious:
         if drift.class_ == "drift":
             found[drift.difference.market_id] = "everything"
         elif drift.class_ == "missing_event":
             found.setdefault(drift.difference.market_id, "missing")
-    return dict(islice(found.items(), MOST_MARKETS))
+    return dict(islice(found.items(), MAX_MARKETS))
 
 
-def due(conn: Connection, report: ReconciliationReport) -> dict[bytes, Reading]:
+def due_repairs(conn: Connection, report: ReconciliationReport) -> dict[bytes, RepairScope]:
     """What of ``wanted`` is to be read now: nothing that was read whole within ``PAUSE``, since
     what that did not mend, somebody must look at."""
-    found = wanted(report)
+    found = repairable_markets(report)
     lately = conn.execute(
         select(repairs.c.market_id).where(
             repairs.c.market_id.in_(list(found)),
             repairs.c.reading == "everything",
-            repairs.c.repaired_at > func.now() - PAUSE,
+            repairs.c.repaired_at > func.now() - FULL_READ_INTERVAL,
         )
     ).scalars()
     read = set(lately)
     return {market_id: reading for market_id, reading in found.items() if market_id not in read}
 
 
-def repair(
-    engine: Engine, rpc: RpcClient, settings: Settings, market_id: bytes, reading: Reading
-) -> Repair:
+def repair_market(
+    engine: Engine, rpc: RpcClient, settings: Settings, market_id: bytes, reading: RepairScope
+) -> RepairRecord:
     """Read a market's transactions again, fold the market anew, and record the repair.
 
     Raises what RpcClient raises; what was ingested until then stays.
 
     :param engine: acts as INGEST.
     """
-    address = address_of(settings.program, market_id)
+    address = market_address_bytes(settings.program, market_id)
     tip = rpc.slot("finalized")
     rows, _ = list_window(
         rpc,
@@ -103,16 +107,16 @@ def repair(
         page_size=settings.poll_page_size,
     )
     chosen = (
-        missing(engine, rows, Commitment.FINALIZED)
+        transactions_to_read(engine, rows, Commitment.FINALIZED)
         if reading == "missing"
         else [(row.signature, row.slot, row.index_in_block) for row in rows]
     )
     result = IngestResult()
-    unread: list[Unread] = []
-    answers = fetch(rpc, settings.program, chosen, "finalized")
+    unread: list[UnreadTransaction] = []
+    answers = fetch_transactions(rpc, settings.program, chosen, "finalized")
     while chunk := list(islice(answers, CHUNK)):
         found = [one for one in chunk if isinstance(one, RawTransaction)]
-        unread += [one for one in chunk if isinstance(one, Unread)]
+        unread += [one for one in chunk if isinstance(one, UnreadTransaction)]
         taken = ingest(
             engine,
             found,
@@ -121,13 +125,13 @@ def repair(
             program=settings.program,
         )
         announce(settings.redis_url.get_secret_value(), taken.positions)
-        result = result.with_(taken)
+        result = result.merge(taken)
     gaps = [event_rows.Gap(one.signature, "unread", one.slot, one.reason) for one in unread]
     if gaps:
         with engine.begin() as conn:
             event_rows.open_gaps(conn, gaps)
-    folded = rebuild(engine, settings.program, [market_id])
-    done = Repair(
+    folded = rebuild_projection(engine, settings.program, [market_id])
+    done = RepairRecord(
         market_id=market_id,
         reading=reading,
         listed=len(rows),

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
-from zmart_pipelines.ledger.ingest.projector import Folded
+from zmart_pipelines.ledger.ingest.projector import MarketChange
 from zmart_pipelines.ledger.model.projection import VoteRow
 from zmart_pipelines.ledger.model.provenance import Commitment
 from zmart_pipelines.store import stream_frames
@@ -23,25 +23,25 @@ _LAST_SECOND = 253_402_300_799  # of the year 9999, the calendar's end
 Counts = Mapping[tuple[bytes, str], VoteCounts]
 
 
-def voted(folded: Iterable[Folded]) -> list[tuple[bytes, str]]:
+def changed_votes(folded: Iterable[MarketChange]) -> list[tuple[bytes, str]]:
     """The votes, as market and kind, whose counts the frames tell."""
     return sorted({(row.market_id, row.kind) for one in folded for row in one.new.votes.values()})
 
 
-def announce_folded(
+def load_counts_and_build_frames(
     conn: Connection,
-    folded: Collection[Folded],
+    folded: Collection[MarketChange],
     orphaned: Collection[bytes],
     corrected: Collection[bytes],
     commitment: Commitment,
 ) -> Iterator[Frame]:
     """The frames for markets that were folded, with the votes' counts as they are now."""
-    counts = {key: votes.counts(conn, *key) for key in voted(folded)}
-    return frames_of(folded, counts, commitment, orphaned=orphaned, corrected=corrected)
+    counts = {key: votes.counts(conn, *key) for key in changed_votes(folded)}
+    return build_frames(folded, counts, commitment, orphaned=orphaned, corrected=corrected)
 
 
-def frames_of(
-    folded: Iterable[Folded],
+def build_frames(
+    folded: Iterable[MarketChange],
     counts: Counts,
     commitment: Commitment,
     *,
@@ -82,7 +82,7 @@ def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> list[Frame]:
     ]
 
 
-def _market_frames(one: Folded, orphaned: Collection[bytes]) -> list[Frame]:
+def _market_frames(one: MarketChange, orphaned: Collection[bytes]) -> list[Frame]:
     shown = one.after or one.before
     if shown is None:
         return []

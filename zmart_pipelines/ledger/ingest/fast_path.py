@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from zmart_pipelines.ledger.ingest import change_frames, projector
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.projector import Folded
+from zmart_pipelines.ledger.ingest.projector import MarketChange
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.decode import Reading
 from zmart_pipelines.ledger.model.projection import MarketRow, PlacedEvent, PositionRow
@@ -39,7 +39,7 @@ from zmart_pipelines.store.statement_pipeline import Send, Statement, pipelined
 # Whether anything is known of these transactions, orphans and gaps included. One look into
 # the index for each: of EXISTS (… = ANY) Postgres expects to find one soon, and reads the
 # whole table where there is none.
-_HEARD_OF = """
+_ANY_KNOWN = """
 SELECT coalesce(bool_or(
     EXISTS (SELECT FROM chain.transactions AS t WHERE t.signature = s.signature)
     OR EXISTS (SELECT FROM chain.gaps AS g WHERE g.signature = s.signature AND g.closed_at IS NULL)
@@ -48,7 +48,7 @@ FROM unnest(%b::bytea[]) AS s (signature)
 """
 
 # Whether events of these markets came before their creation.
-_CAME_EARLY = """
+_ANY_EARLY_EVENTS = """
 SELECT coalesce(bool_or(
     EXISTS (SELECT FROM chain.events AS e WHERE e.market_id = m.market_id)
     OR EXISTS (
@@ -61,20 +61,20 @@ FROM unnest(%b::bytea[], %b::text[]) AS m (market_id, address)
 """
 
 
-class Overtaken(Exception):
+class ConcurrentWriteError(Exception):
     """Another writer stored the same at the same time; begin anew and find it there."""
 
 
-class Door(NamedTuple):
+class IngestContext(NamedTuple):
     """Where readings come from."""
 
     program: Pubkey
     source: Source
     commitment: Commitment
-    delivery_id: event_rows.Deliveries
+    delivery_id: event_rows.DeliveryIds
 
 
-class _Known(NamedTuple):
+class _StoredState(NamedTuple):
     """What is stored of the markets, by id, and of the configuration."""
 
     markets: dict[bytes, MarketRow]
@@ -83,7 +83,9 @@ class _Known(NamedTuple):
     history: Timeline
 
 
-def take(conn: Connection, readings: Sequence[Reading], door: Door) -> IngestResult | None:
+def ingest_in_order(
+    conn: Connection, readings: Sequence[Reading], door: IngestContext
+) -> IngestResult | None:
     """Ingest readings; None, with nothing written, where this is not the common case.
 
     :raises Overtaken: the caller's transaction must be rolled back and tried again.
@@ -92,22 +94,23 @@ def take(conn: Connection, readings: Sequence[Reading], door: Door) -> IngestRes
     if events is None:
         return None
     with pipelined(conn) as send:
-        known = _look(send, readings, events)
+        known = _lock_and_load(send, readings, events)
         if known is None:
             return None
         ids = {market.address: market_id for market_id, market in known.markets.items()}
-        ids |= _created(events)
+        ids |= _created_market_ids(events)
         if any(event.address not in ids for event in events):
             return None
         new: dict[bytes, list[PlacedEvent]] = defaultdict(list)
         for event in events:
             new[ids[event.address]].append(event)
         if not all(
-            market_id not in known.markets or projector.follows(known.markets[market_id], placed)
+            market_id not in known.markets
+            or projector.is_in_order(known.markets[market_id], placed)
             for market_id, placed in new.items()
         ):
             return None
-        return _store(send, readings, new, known, ids, door)
+        return _store_and_fold(send, readings, new, known, ids, door)
 
 
 def _events(readings: Iterable[Reading]) -> list[PlacedEvent] | None:
@@ -119,14 +122,14 @@ def _events(readings: Iterable[Reading]) -> list[PlacedEvent] | None:
         for event in reading.events:
             if event.event is None or event.market is None:
                 return None
-            place = market_rows.place_of(
+            place = market_rows.event_place(
                 reading.signature, event.log_index, reading.slot, reading.index_in_block
             )
             found.append(PlacedEvent(place, event.event, event.market, event.instruction))
     return found
 
 
-def _created(events: Iterable[PlacedEvent]) -> dict[bytes, bytes]:
+def _created_market_ids(events: Iterable[PlacedEvent]) -> dict[bytes, bytes]:
     """Ids of the markets that begin with these events, by address."""
     return {
         event.address: event.event.market_id
@@ -135,57 +138,63 @@ def _created(events: Iterable[PlacedEvent]) -> dict[bytes, bytes]:
     }
 
 
-def _look(send: Send, readings: Sequence[Reading], events: Sequence[PlacedEvent]) -> _Known | None:
+def _lock_and_load(
+    send: Send, readings: Sequence[Reading], events: Sequence[PlacedEvent]
+) -> _StoredState | None:
     """Lock the markets and read what is known of them; None where it is not the common case."""
     addresses = {event.address for event in events}
     signatures = keys([reading.signature for reading in readings])
     send(locking_shared(CONFIGURATION))
     send(locking_markets(addresses))
-    heard = send(Statement(_HEARD_OF, (signatures,)))
-    changes = send(market_rows.reading_changes())
-    markets = send(market_rows.markets_at(addresses))
-    positions = send(market_rows.positions_at(projector.holders((e.address, e) for e in events)))
-    created = _created(events)
+    heard = send(Statement(_ANY_KNOWN, (signatures,)))
+    changes = send(market_rows.configuration_changes_statement())
+    markets = send(market_rows.markets_by_address_statement(addresses))
+    positions = send(
+        market_rows.positions_by_address_statement(
+            projector.positions_needed((e.address, e) for e in events)
+        )
+    )
+    created = _created_market_ids(events)
     if created:
         asked = (keys(list(created.values())), texts([Pubkey(one) for one in created]))
-        early = send(Statement(_CAME_EARLY, asked))
+        early = send(Statement(_ANY_EARLY_EVENTS, asked))
     if heard.fetchall()[0][0]:
         return None
-    known = _Known(
-        {}, {}, defaultdict(dict), Timeline(map(market_rows.change_of, changes.fetchall()))
+    known = _StoredState(
+        {}, {}, defaultdict(dict), Timeline(map(market_rows.change_from_row, changes.fetchall()))
     )
     for row in markets.fetchall():
-        market, commitment = market_rows.market_of(row)
+        market, commitment = market_rows.market_from_row(row)
         known.markets[market.market_id] = market
         known.commitments[market.market_id] = commitment
     for row in positions.fetchall():
-        position = market_rows.position_of(row)
+        position = market_rows.position_from_row(row)
         known.positions[position.market_id][position.user] = position
     if created and early.fetchall()[0][0]:
         return None
     return known
 
 
-def _store(
+def _store_and_fold(
     send: Send,
     readings: Sequence[Reading],
     new: dict[bytes, list[PlacedEvent]],
-    known: _Known,
+    known: _StoredState,
     ids: dict[bytes, bytes],
-    door: Door,
+    door: IngestContext,
 ) -> IngestResult:
     inserted = send(
-        event_rows.transaction_insertion(
+        event_rows.insert_transactions_statement(
             readings,
             source=door.source,
             commitment=door.commitment,
             delivery_id=door.delivery_id,
         )
     )
-    event_insertion = event_rows.event_insertion(
+    event_insertion = event_rows.insert_events_statement(
         readings, commitment=door.commitment, market_ids=ids
     )
-    folded = projector.fold_on(new, known.markets, known.positions, known.history)
+    folded = projector.fold_forward(new, known.markets, known.positions, known.history)
     commitments = {
         market_id: min(
             known.commitments.get(market_id, door.commitment), door.commitment, key=_rank
@@ -194,29 +203,29 @@ def _store(
     }
     stored = {row[0] for row in inserted.fetchall() if row[1]}
     if len(stored) != len(readings):
-        raise Overtaken
+        raise ConcurrentWriteError
     of_signature = dict.fromkeys(stored, door.commitment)
     if event_insertion is not None:
         send(event_insertion)
-    for statement in market_rows.additions(
+    for statement in market_rows.write_statements(
         folded, commitments=commitments, of_signature=of_signature
     ):
         send(statement)
     appeared = [one for one in folded if folded[one].market and one not in known.markets]
     if appeared:
-        send(draft_matching.matching(appeared))
-    misfits = event_rows.gap_opening(projector.misfits_of(folded))
+        send(draft_matching.match_drafts_statement(appeared))
+    misfits = event_rows.open_gaps_statement(projector.inapplicable_event_gaps(folded))
     if misfits is not None:
         send(misfits)
     done = [
-        Folded(one, known.markets.get(one), folded[one].market, commitments[one], folded[one])
+        MarketChange(one, known.markets.get(one), folded[one].market, commitments[one], folded[one])
         for one in sorted(folded)
     ]
     return IngestResult(
         new_transactions=len(readings),
         new_events=sum(len(reading.events) for reading in readings),
         markets=frozenset(one.market_id for one in done if one.before or one.after),
-        positions=_announce(send, done, door.commitment),
+        positions=_append_frames(send, done, door.commitment),
     )
 
 
@@ -224,11 +233,13 @@ def _rank(commitment: Commitment) -> int:
     return commitment.rank
 
 
-def _announce(send: Send, folded: Sequence[Folded], commitment: Commitment) -> tuple[int, ...]:
+def _append_frames(
+    send: Send, folded: Sequence[MarketChange], commitment: Commitment
+) -> tuple[int, ...]:
     """Append the frames, as the last statements; their positions."""
-    counting = [(key, send(votes.counting(*key))) for key in change_frames.voted(folded)]
+    counting = [(key, send(votes.counting(*key))) for key in change_frames.changed_votes(folded)]
     counts = {key: votes.counted(key[1], cursor.fetchall()[0]) for key, cursor in counting}
-    appending = stream.appending(change_frames.frames_of(folded, counts, commitment))
+    appending = stream.appending(change_frames.build_frames(folded, counts, commitment))
     if appending is None:
         return ()
     send(locking(STREAM))

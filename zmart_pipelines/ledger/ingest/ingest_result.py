@@ -23,19 +23,19 @@ class IngestResult(msgspec.Struct, frozen=True):
     new_transactions: int = 0
     new_events: int = 0
     quarantined: int = 0
-    climbed: int = 0
+    promoted: int = 0
     orphaned: int = 0
     ignored: int = 0
     markets: frozenset[bytes] = frozenset()
     positions: tuple[int, ...] = ()
 
-    def with_(self, other: IngestResult) -> IngestResult:
+    def merge(self, other: IngestResult) -> IngestResult:
         """Both together."""
         return IngestResult(
             self.new_transactions + other.new_transactions,
             self.new_events + other.new_events,
             self.quarantined + other.quarantined,
-            self.climbed + other.climbed,
+            self.promoted + other.promoted,
             self.orphaned + other.orphaned,
             self.ignored + other.ignored,
             self.markets | other.markets,

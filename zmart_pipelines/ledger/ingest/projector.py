@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from zmart_pipelines.ledger.model import config_timeline, fold
 from zmart_pipelines.ledger.model.config_timeline import UNKNOWN_INDEX, Place, Timeline
 from zmart_pipelines.ledger.model.projection import (
-    Fault,
+    FoldFault,
     MarketRow,
     PlacedEvent,
     PositionRow,
@@ -28,7 +28,7 @@ from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import market as tables
 
 
-class Folded(NamedTuple):
+class MarketChange(NamedTuple):
     """What folding did to one market.
 
     :ivar new: the projection with those of its rows only that nobody was told of yet: of this
@@ -42,7 +42,7 @@ class Folded(NamedTuple):
     new: Projection
 
 
-class Refolded(NamedTuple):
+class RefoldedMarkets(NamedTuple):
     """Markets folded from their beginning, the commitment of each transaction behind their
     rows, and how many events that took."""
 
@@ -51,42 +51,44 @@ class Refolded(NamedTuple):
     events: int
 
 
-def refold(
+def refold_markets(
     conn: Connection, program: Pubkey, market_ids: Collection[bytes], history: Timeline
-) -> Refolded:
+) -> RefoldedMarkets:
     """Fold markets from the ledger, without storing them."""
     folded: dict[bytes, Projection] = {}
     of_signature: dict[bytes, Commitment] = {}
     events = 0
-    for market_id, stored in market_rows.market_events(conn, market_ids, program).items():
+    for market_id, stored in market_rows.load_market_events(conn, market_ids, program).items():
         folded[market_id] = fold.fold((one.placed for one in stored), history)
         of_signature |= {one.placed.place.signature: one.commitment for one in stored}
         events += len(stored)
-    return Refolded(folded, of_signature, events)
+    return RefoldedMarkets(folded, of_signature, events)
 
 
-def replace(conn: Connection, anew: Refolded, market_ids: Collection[bytes]) -> None:
+def replace_projections(
+    conn: Connection, anew: RefoldedMarkets, market_ids: Collection[bytes]
+) -> None:
     """Store these of the refolded markets in the place of what is stored."""
-    before = market_rows.markets(conn, market_ids)
+    before = market_rows.load_markets(conn, market_ids)
     folded = {one: anew.folded[one] for one in market_ids}
-    market_rows.write(
+    market_rows.write_projections(
         conn,
         folded,
         replaced=market_ids,
-        commitments=market_rows.market_commitments(conn, market_ids),
+        commitments=market_rows.load_market_commitments(conn, market_ids),
         of_signature=anew.of_signature,
     )
-    _record_misfits(conn, folded, market_ids)
-    _match_drafts(conn, before, folded)
+    _record_inapplicable_events(conn, folded, market_ids)
+    _update_draft_matches(conn, before, folded)
 
 
-def project(
+def update_projections(
     conn: Connection,
     program: Pubkey,
     new: Mapping[bytes, Collection[PlacedEvent]],
     doubtful: Collection[bytes],
     commitment: Commitment,
-) -> list[Folded]:
+) -> list[MarketChange]:
     """Fold markets.
 
     :param new: events that this transaction stored, by market.
@@ -96,42 +98,46 @@ def project(
     touched = set(new) | set(doubtful)
     if not touched:
         return []
-    history = Timeline(market_rows.configuration_changes(conn))
-    before = market_rows.markets(conn, touched)
+    history = Timeline(market_rows.load_configuration_changes(conn))
+    before = market_rows.load_markets(conn, touched)
     in_order = {
         market_id
         for market_id, events in new.items()
-        if market_id not in doubtful and follows(before.get(market_id), events)
+        if market_id not in doubtful and is_in_order(before.get(market_id), events)
     }
     replaced = touched - in_order
     following = {one: new[one] for one in in_order}
-    needed = holders((one, placed) for one, events in following.items() for placed in events)
-    folded = fold_on(following, before, market_rows.positions(conn, sorted(needed)), history)
+    needed = positions_needed(
+        (one, placed) for one, events in following.items() for placed in events
+    )
+    folded = fold_forward(
+        following, before, market_rows.load_positions(conn, sorted(needed)), history
+    )
     of_signature = {
         event.place.signature: commitment for events in new.values() for event in events
     }
-    told = _told(conn, replaced)
-    anew = refold(conn, program, replaced, history)
+    told = _load_projected_rows(conn, replaced)
+    anew = refold_markets(conn, program, replaced, history)
     folded |= anew.folded
     of_signature |= anew.of_signature
-    commitments = market_rows.market_commitments(conn, touched)
-    market_rows.write(
+    commitments = market_rows.load_market_commitments(conn, touched)
+    market_rows.write_projections(
         conn,
         folded,
         replaced=replaced,
         commitments=commitments,
         of_signature=of_signature,
     )
-    _record_misfits(conn, folded, replaced)
-    _match_drafts(conn, before, folded)
+    _record_inapplicable_events(conn, folded, replaced)
+    _update_draft_matches(conn, before, folded)
     places = {event.place for events in new.values() for event in events}
     return [
-        Folded(
+        MarketChange(
             market_id,
             before.get(market_id),
             projection.market,
             commitments[market_id],
-            _only(projection, places, told if market_id in replaced else None),
+            _unannounced_rows(projection, places, told if market_id in replaced else None),
         )
         for market_id, projection in sorted(folded.items())
     ]
@@ -142,13 +148,13 @@ def refold_configuration(conn: Connection) -> set[bytes]:
 
     The caller holds the configuration's lock alone, and with it every market.
     """
-    before = market_rows.configuration_changes(conn)
-    after = config_timeline.fold(market_rows.configuration_events(conn))
+    before = market_rows.load_configuration_changes(conn)
+    after = config_timeline.fold(market_rows.load_configuration_events(conn))
     different = {change.place for change in before if change not in after}
     different |= {change.place for change in after if change not in before}
     if not different:
         return set()
-    market_rows.write_configuration(conn, after)
+    market_rows.replace_configuration_changes(conn, after)
     markets = tables.markets
     return set(
         conn.execute(
@@ -159,7 +165,7 @@ def refold_configuration(conn: Connection) -> set[bytes]:
     )
 
 
-def follows(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
+def is_in_order(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
     """Whether all events come after what is folded, beyond doubt."""
     if market is None:
         return False
@@ -174,7 +180,7 @@ def follows(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
     return True
 
 
-def holders(events: Iterable[tuple[bytes, PlacedEvent]]) -> set[tuple[bytes, bytes]]:
+def positions_needed(events: Iterable[tuple[bytes, PlacedEvent]]) -> set[tuple[bytes, bytes]]:
     """Whose positions folding these events needs: what each stands beside, and the user."""
     return {
         (market, placed.event.user)
@@ -183,7 +189,7 @@ def holders(events: Iterable[tuple[bytes, PlacedEvent]]) -> set[tuple[bytes, byt
     }
 
 
-def fold_on(
+def fold_forward(
     new: Mapping[bytes, Collection[PlacedEvent]],
     before: Mapping[bytes, MarketRow],
     positions: Mapping[bytes, dict[bytes, PositionRow]],
@@ -206,34 +212,36 @@ def fold_on(
     return folded
 
 
-def _match_drafts(
+def _update_draft_matches(
     conn: Connection, before: Mapping[bytes, MarketRow], folded: Mapping[bytes, Projection]
 ) -> None:
-    draft_matching.match(
+    draft_matching.update_draft_matches(
         conn,
         appeared=[one for one in folded if folded[one].market and one not in before],
         vanished=[one for one in before if not folded[one].market],
     )
 
 
-_TOLD = """
+_PROJECTED_ROWS = """
 SELECT signature, log_index FROM market.trades WHERE market_id = ANY(%b)
 UNION ALL SELECT signature, NULL FROM market.chain_votes WHERE market_id = ANY(%b)
 """
 
 # A trade by its signature and log index, a vote by its signature and None.
-Told = Collection[tuple[bytes, int | None]]
+ProjectedRows = Collection[tuple[bytes, int | None]]
 
 
-def _told(conn: Connection, market_ids: Collection[bytes]) -> Told:
+def _load_projected_rows(conn: Connection, market_ids: Collection[bytes]) -> ProjectedRows:
     """The trades and votes that these markets have now."""
     if not market_ids:
         return ()
     sent = list(market_ids)
-    return {(row[0], row[1]) for row in execute(conn, _TOLD, sent, sent)}
+    return {(row[0], row[1]) for row in execute(conn, _PROJECTED_ROWS, sent, sent)}
 
 
-def _only(projection: Projection, places: Collection[Place], told: Told | None) -> Projection:
+def _unannounced_rows(
+    projection: Projection, places: Collection[Place], told: ProjectedRows | None
+) -> Projection:
     """The projection without the rows of other events, unless they were not among ``told``."""
     marks = {(place.signature, place.log_index) for place in places}
     signatures = {place.signature for place in places}
@@ -257,7 +265,7 @@ def _only(projection: Projection, places: Collection[Place], told: Told | None) 
     )
 
 
-_CLOSE_MISFITS = """
+_CLOSE_INAPPLICABLE = """
 UPDATE chain.gaps AS g SET closed_at = now()
 WHERE g.kind = 'misfit' AND g.closed_at IS NULL AND g.signature <> ALL(%b) AND EXISTS (
     SELECT FROM chain.events AS e WHERE e.signature = g.signature AND e.market_id = ANY(%b)
@@ -265,20 +273,20 @@ WHERE g.kind = 'misfit' AND g.closed_at IS NULL AND g.signature <> ALL(%b) AND E
 """
 
 
-def _record_misfits(
+def _record_inapplicable_events(
     conn: Connection, folded: Mapping[bytes, Projection], replaced: Collection[bytes]
 ) -> None:
     """Open a gap for every event that did not fit; close those that fit after a refold."""
-    misfits = misfits_of(folded)
+    misfits = inapplicable_event_gaps(folded)
     if replaced:
         signatures = list({gap.signature for gap in misfits})
-        execute(conn, _CLOSE_MISFITS, signatures, list(replaced))
+        execute(conn, _CLOSE_INAPPLICABLE, signatures, list(replaced))
     event_rows.open_gaps(conn, misfits)
 
 
-def misfits_of(folded: Mapping[bytes, Projection]) -> list[event_rows.Gap]:
+def inapplicable_event_gaps(folded: Mapping[bytes, Projection]) -> list[event_rows.Gap]:
     """A gap for every event that did not fit."""
-    faults: list[Fault] = [fault for one in folded.values() for fault in one.faults]
+    faults: list[FoldFault] = [fault for one in folded.values() for fault in one.faults]
     return [
         event_rows.Gap(fault.place.signature, "misfit", fault.place.slot, fault.reason)
         for fault in faults

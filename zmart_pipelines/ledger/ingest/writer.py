@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest import change_frames, fast_path, projector
-from zmart_pipelines.ledger.ingest.fast_path import Door
+from zmart_pipelines.ledger.ingest.fast_path import IngestContext
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.model.config_timeline import CONFIG_EVENTS
-from zmart_pipelines.ledger.model.decode import Reading, address_of, decode
+from zmart_pipelines.ledger.model.decode import Reading, decode, market_address_bytes
 from zmart_pipelines.ledger.model.projection import PlacedEvent
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.rows import commitment_updates, event_rows, market_rows
@@ -30,16 +30,14 @@ from zmart_pipelines.store.statement_pipeline import run
 
 # A transaction of the database holds one lock per market; more than this belongs in several.
 MAX_BATCH: Final = 1000
-ATTEMPTS: Final = 5
+MAX_ATTEMPTS: Final = 5
 # What two writers of the same thing at once may meet; the loser finds it done.
 COLLISIONS: Final = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.UniqueViolation,
     psycopg.errors.SerializationFailure,
-    fast_path.Overtaken,
+    fast_path.ConcurrentWriteError,
 )
-
-__all__ = ["MAX_BATCH", "IngestResult", "in_transaction", "ingest", "withdraw"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,7 +50,7 @@ def ingest(
     source: Source,
     commitment: Commitment | str,
     program: Pubkey,
-    delivery_id: event_rows.Deliveries = None,
+    delivery_id: event_rows.DeliveryIds = None,
 ) -> IngestResult:
     """Store these readings and project what is new, in one database transaction.
 
@@ -76,25 +74,27 @@ def ingest(
     if not readings:
         return IngestResult()
 
-    door = Door(program, source, level, delivery_id)
-    told = [one for one in readings if _believable(one, source)]
+    door = IngestContext(program, source, level, delivery_id)
+    told = [one for one in readings if _is_acceptable(one, source)]
     ignored = IngestResult(ignored=len(readings) - len(told))
 
     def work(conn: Connection) -> IngestResult:
-        done = fast_path.take(conn, told, door) if told else IngestResult()
-        return ignored.with_(_Work(conn, door).run(told) if done is None else done)
+        done = fast_path.ingest_in_order(conn, told, door) if told else IngestResult()
+        return ignored.merge(_GeneralIngest(conn, door).run(told) if done is None else done)
 
     if isinstance(engine_or_conn, Engine):
-        return in_transaction(engine_or_conn, work)
+        return run_in_transaction(engine_or_conn, work)
     return work(engine_or_conn)
 
 
-def _believable(reading: Reading, source: Source) -> bool:
+def _is_acceptable(reading: Reading, source: Source) -> bool:
     """A webhook may speak of the program's transactions only."""
     return reading.concerns_program or source is not Source.WEBHOOK
 
 
-def withdraw(conn: Connection, keys: Collection[event_rows.Key], program: Pubkey) -> IngestResult:
+def orphan_readings(
+    conn: Connection, keys: Collection[event_rows.ReadingKey], program: Pubkey
+) -> IngestResult:
     """Orphan readings (signature, digest) that the chain turned out not to hold.
 
     Their markets are folded anew and clients told. In the caller's transaction, as its last
@@ -103,13 +103,13 @@ def withdraw(conn: Connection, keys: Collection[event_rows.Key], program: Pubkey
     if not keys:
         return IngestResult()
     lock_shared(conn, CONFIGURATION)
-    _lock_concerned(conn, [key[0] for key in keys], program)
-    orphaned, lost = commitment_updates.orphan(conn, keys)
+    _lock_affected(conn, [key[0] for key in keys], program)
+    orphaned, lost = commitment_updates.orphan_transactions(conn, keys)
     refold = set(lost.replaced)
     if lost.configuration:
         refold |= projector.refold_configuration(conn)
-    folded = projector.project(conn, program, {}, refold, Commitment.ORPHANED)
-    frames = change_frames.announce_folded(
+    folded = projector.update_projections(conn, program, {}, refold, Commitment.ORPHANED)
+    frames = change_frames.load_counts_and_build_frames(
         conn, folded, orphaned, lost.market_ids, Commitment.ORPHANED
     )
     return IngestResult(
@@ -119,50 +119,50 @@ def withdraw(conn: Connection, keys: Collection[event_rows.Key], program: Pubkey
     )
 
 
-def _lock_concerned(conn: Connection, signatures: Collection[bytes], program: Pubkey) -> None:
+def _lock_affected(conn: Connection, signatures: Collection[bytes], program: Pubkey) -> None:
     """Lock what the stored events of these transactions concern.
 
     After other locks it is out of the usual order: two such writers may deadlock, and one
     of them then begins anew.
     """
-    stored = commitment_updates.concerned(conn, signatures)
+    stored = commitment_updates.load_affected_state(conn, signatures)
     if stored.configuration:
         lock(conn, CONFIGURATION)
-    addresses = {address_of(program, one) for one in stored.market_ids}
+    addresses = {market_address_bytes(program, one) for one in stored.market_ids}
     lock_markets(conn, addresses | stored.addresses)
 
 
-def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+def run_in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in a transaction and commit; anew after a collision with another writer."""
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with engine.begin() as conn:
                 return work(conn)
-        except (DBAPIError, fast_path.Overtaken) as error:
+        except (DBAPIError, fast_path.ConcurrentWriteError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            if not isinstance(cause, COLLISIONS) or attempt == ATTEMPTS:
+            if not isinstance(cause, COLLISIONS) or attempt == MAX_ATTEMPTS:
                 raise
             _log.info("collision with another writer, attempt %d: %r", attempt, cause)
             time.sleep(random.uniform(0, 0.05 * 2**attempt))
     raise AssertionError("unreachable")
 
 
-class _Done(msgspec.Struct):
+class _StoredReadings(msgspec.Struct):
     """What became of the readings' rows."""
 
     new: list[Reading] = []
-    climbed: list[Reading] = []
+    promoted: list[Reading] = []
     revived: set[bytes] = set()
     orphaned: set[bytes] = set()
-    lost: commitment_updates.Moved = commitment_updates.NOTHING_MOVED
+    lost: commitment_updates.CommitmentChange = commitment_updates.NO_CHANGE
     raised: int = 0
     ignored: int = 0
 
 
-class _Work:
+class _GeneralIngest:
     """One ingest in one transaction."""
 
-    def __init__(self, conn: Connection, door: Door) -> None:
+    def __init__(self, conn: Connection, door: IngestContext) -> None:
         self.conn = conn
         self.program, self.source, self.commitment, self.delivery_id = door
         self.market_ids: dict[bytes, bytes] = {}
@@ -172,17 +172,21 @@ class _Work:
         self._lock(readings)
         done = self._store(readings)
         events = self._store_events(done.new)
-        moved = commitment_updates.spread(
-            self.conn, {one.signature for one in done.climbed} | done.revived
+        moved = commitment_updates.propagate_commitments(
+            self.conn, {one.signature for one in done.promoted} | done.revived
         )
-        self._record_gaps(done.new + done.climbed)
+        self._record_gaps(done.new + done.promoted)
         refold = done.lost.replaced | moved.replaced | self._adopted(done.new)
-        if done.lost.configuration or moved.configuration or _touch_configuration(done.new):
+        if done.lost.configuration or moved.configuration or _change_configuration(done.new):
             refold |= projector.refold_configuration(self.conn)
         placed = self._placed(done.new)
-        folded = projector.project(self.conn, self.program, placed, refold, self.commitment)
-        market_rows.settle(self.conn, moved.market_ids - {one.market_id for one in folded})
-        frames = change_frames.announce_folded(
+        folded = projector.update_projections(
+            self.conn, self.program, placed, refold, self.commitment
+        )
+        market_rows.update_market_commitments(
+            self.conn, moved.market_ids - {one.market_id for one in folded}
+        )
+        frames = change_frames.load_counts_and_build_frames(
             self.conn, folded, done.orphaned, done.lost.market_ids, self.commitment
         )
         return IngestResult(
@@ -191,22 +195,22 @@ class _Work:
             quarantined=sum(
                 event.quarantine_reason is not None for one in done.new for event in one.events
             ),
-            climbed=done.raised + len(done.revived),
+            promoted=done.raised + len(done.revived),
             orphaned=len(done.orphaned),
             ignored=done.ignored,
             markets=frozenset(one.market_id for one in folded if one.before or one.after),
             positions=tuple(stream.append(self.conn, frames)),
         )
 
-    def _store(self, readings: Sequence[Reading]) -> _Done:
+    def _store(self, readings: Sequence[Reading]) -> _StoredReadings:
         """Bring the transactions' rows up to these readings."""
-        done = _Done()
+        done = _StoredReadings()
         # Whatever another writer stored meanwhile is there to climb at the second look.
         for _ in range(2):
-            climbing, contradicted, fresh = self._sort(readings, done)
+            promotable, contradicted, fresh = self._sort(readings, done)
             if contradicted:
-                _lock_concerned(self.conn, [key[0] for key in contradicted], self.program)
-            orphaned, lost = commitment_updates.orphan(self.conn, contradicted)
+                _lock_affected(self.conn, [key[0] for key in contradicted], self.program)
+            orphaned, lost = commitment_updates.orphan_transactions(self.conn, contradicted)
             stored = event_rows.insert_transactions(
                 self.conn,
                 fresh,
@@ -214,13 +218,13 @@ class _Work:
                 commitment=self.commitment,
                 delivery_id=self.delivery_id,
             )
-            if climbing:
-                commitment_updates.climb(
-                    self.conn, climbing, source=self.source, commitment=self.commitment
+            if promotable:
+                commitment_updates.promote_transactions(
+                    self.conn, promotable, source=self.source, commitment=self.commitment
                 )
-            done.climbed += climbing
+            done.promoted += promotable
             done.orphaned |= orphaned
-            done.lost = done.lost.with_(lost)
+            done.lost = done.lost.merge(lost)
             done.new += [one for one in fresh if stored.get(one.signature)]
             done.revived |= {signature for signature, is_new in stored.items() if not is_new}
             readings = [one for one in fresh if one.signature not in stored]
@@ -238,12 +242,12 @@ class _Work:
         lock_markets(self.conn, {event.market for event in known if event.market is not None})
 
     def _sort(
-        self, readings: Sequence[Reading], done: _Done
-    ) -> tuple[list[Reading], list[event_rows.Key], list[Reading]]:
+        self, readings: Sequence[Reading], done: _StoredReadings
+    ) -> tuple[list[Reading], list[event_rows.ReadingKey], list[Reading]]:
         """What climbs, what is contradicted, what is to be stored."""
-        live = event_rows.live(self.conn, [one.signature for one in readings])
-        climbing: list[Reading] = []
-        contradicted: list[event_rows.Key] = []
+        live = event_rows.lock_current_readings(self.conn, [one.signature for one in readings])
+        promotable: list[Reading] = []
+        contradicted: list[event_rows.ReadingKey] = []
         fresh: list[Reading] = []
         for reading in readings:
             known = live.get(reading.signature)
@@ -251,7 +255,7 @@ class _Work:
                 fresh.append(reading)
             elif known.digest == reading.digest:
                 if self._adds(reading, known):
-                    climbing.append(reading)
+                    promotable.append(reading)
                     done.raised += self.commitment.rank > known.commitment.rank
             elif self._outranks(known):
                 contradicted.append((reading.signature, known.digest))
@@ -265,9 +269,9 @@ class _Work:
                     known.commitment,
                     known.slot,
                 )
-        return climbing, contradicted, fresh
+        return promotable, contradicted, fresh
 
-    def _adds(self, reading: Reading, known: event_rows.Live) -> bool:
+    def _adds(self, reading: Reading, known: event_rows.CurrentReading) -> bool:
         """Whether the reading tells anything that the stored one does not."""
         index = reading.index_in_block
         return (
@@ -276,12 +280,12 @@ class _Work:
             or (index is not None and index != known.index_in_block and self._may_place(known))
         )
 
-    def _may_place(self, known: event_rows.Live) -> bool:
+    def _may_place(self, known: event_rows.CurrentReading) -> bool:
         if known.index_in_block is None:
             return True
         return self.source is not Source.WEBHOOK and known.commitment is not Commitment.FINALIZED
 
-    def _outranks(self, known: event_rows.Live) -> bool:
+    def _outranks(self, known: event_rows.CurrentReading) -> bool:
         """Whether a different reading takes the stored one's place."""
         if known.commitment is Commitment.FINALIZED or self.source is Source.WEBHOOK:
             return False
@@ -294,7 +298,7 @@ class _Work:
             for event in one.events
             if event.market is not None and event.market_id is None
         }
-        known = market_rows.ids_by_address(self.conn, by_address)
+        known = market_rows.load_market_ids(self.conn, by_address)
         created = {
             event.market: event.market_id
             for one in new
@@ -302,7 +306,7 @@ class _Work:
             if event.market in by_address and event.market_id is not None
         }
         self.market_ids = known | created
-        statement = event_rows.event_insertion(
+        statement = event_rows.insert_events_statement(
             new, commitment=self.commitment, market_ids=self.market_ids
         )
         if statement is not None:
@@ -319,8 +323,10 @@ class _Work:
         }
         if not created:
             return set()
-        unknown = set(created) - set(market_rows.markets(self.conn, created))
-        return commitment_updates.adopt_claims(self.conn, {one: created[one] for one in unknown})
+        unknown = set(created) - set(market_rows.load_markets(self.conn, created))
+        return commitment_updates.assign_claims_to_markets(
+            self.conn, {one: created[one] for one in unknown}
+        )
 
     def _placed(self, new: Sequence[Reading]) -> dict[bytes, list[PlacedEvent]]:
         placed: dict[bytes, list[PlacedEvent]] = defaultdict(list)
@@ -331,7 +337,7 @@ class _Work:
                 market_id = event.market_id or self.market_ids.get(event.market)
                 if market_id is None:
                     continue
-                place = market_rows.place_of(
+                place = market_rows.event_place(
                     reading.signature, event.log_index, reading.slot, reading.index_in_block
                 )
                 placed[market_id].append(
@@ -354,5 +360,5 @@ class _Work:
         event_rows.close_gaps(self.conn, [one.signature for one in incomplete], ["unread"])
 
 
-def _touch_configuration(readings: Iterable[Reading]) -> bool:
+def _change_configuration(readings: Iterable[Reading]) -> bool:
     return any(isinstance(event.event, CONFIG_EVENTS) for one in readings for event in one.events)

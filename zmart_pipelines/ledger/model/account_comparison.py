@@ -94,8 +94,8 @@ def compare_market(
 ) -> list[FieldDifference]:
     """Where the market differs; a side that is missing differs in the field ``account``."""
     if row is None or account is None:
-        return _missing(market_id, None, row is not None, account is not None)
-    return _differences(market_id, None, market_fields(row), msgspec.structs.asdict(account))
+        return _presence_difference(market_id, None, row is not None, account is not None)
+    return _field_differences(market_id, None, market_fields(row), msgspec.structs.asdict(account))
 
 
 def compare_position(
@@ -107,12 +107,12 @@ def compare_position(
 ) -> list[FieldDifference]:
     """Where the position differs; a side that is missing differs in the field ``account``."""
     if row is None or account is None:
-        return _missing(market_id, user, row is not None, account is not None)
+        return _presence_difference(market_id, user, row is not None, account is not None)
     folded = position_fields(row, market)
-    return _differences(market_id, user, folded, msgspec.structs.asdict(account))
+    return _field_differences(market_id, user, folded, msgspec.structs.asdict(account))
 
 
-def _missing(
+def _presence_difference(
     market_id: bytes, user: bytes | None, folded: bool, chain: bool
 ) -> list[FieldDifference]:
     if folded == chain:
@@ -121,7 +121,7 @@ def _missing(
     return [FieldDifference(market_id, user, "account", *sides)]
 
 
-def _differences(
+def _field_differences(
     market_id: bytes,
     user: bytes | None,
     folded: Mapping[str, object],

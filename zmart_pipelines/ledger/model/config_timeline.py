@@ -79,17 +79,17 @@ def apply(configuration: Configuration, event: Event) -> Configuration:
             liquidity_provider_fee_bps=event.liquidity_provider_fee_bps,
             proposal_approval_threshold=event.proposal_approval_threshold,
             dispute_success_threshold=event.dispute_success_threshold,
-            min_resolution_delay=_or(
+            min_resolution_delay=_value_or_default(
                 event.min_resolution_delay, configuration.min_resolution_delay
             ),
-            dispute_period=_or(event.dispute_period, configuration.dispute_period),
+            dispute_period=_value_or_default(event.dispute_period, configuration.dispute_period),
         )
     if isinstance(event, ProtocolPauseStatusChanged):
         return msgspec.structs.replace(configuration, is_paused=event.is_paused)
     return configuration
 
 
-def _or(value: int | None, otherwise: int) -> int:
+def _value_or_default(value: int | None, otherwise: int) -> int:
     return otherwise if value is None else value
 
 

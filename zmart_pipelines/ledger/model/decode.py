@@ -82,7 +82,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 @lru_cache(maxsize=65_536)
-def address_of(program: Pubkey, market_id: bytes) -> bytes:
+def market_address_bytes(program: Pubkey, market_id: bytes) -> bytes:
     """The address of the market with this id."""
     return bytes(market_address(program, market_id)[0])
 
@@ -159,10 +159,10 @@ def _event(
     try:
         event = decode_event(raw)
         market_id = market_id_of(event)
-        market = address_of(program, market_id) if market_id else None
+        market = market_address_bytes(program, market_id) if market_id else None
         if isinstance(event, WinningsClaimed) and event.market is not None:
             market = event.market
-        instruction = _emitted_by(event, instructions, program)
+        instruction = _emitting_instruction(event, instructions, program)
     except DecodeError as error:
         return LedgerEvent(log_index, raw, quarantine_reason=str(error))
     except Exception as error:  # a fault of ours must not keep other markets waiting
@@ -175,7 +175,7 @@ def market_id_of(event: Event) -> bytes | None:
     return getattr(event, "market_id", None)
 
 
-def _emitted_by(
+def _emitting_instruction(
     event: Event, instructions: list[ProgramInstruction], program: Pubkey
 ) -> bytes | None:
     """The instruction data that the event leaves out but its fold needs.
@@ -191,7 +191,7 @@ def _emitted_by(
             if isinstance(call, CreateMarket) and call.market_id == event.market_id:
                 return instruction.data
     elif isinstance(event, MarketFinalized):
-        address = str(Pubkey(address_of(program, event.market_id)))
+        address = str(Pubkey(market_address_bytes(program, event.market_id)))
         for instruction in instructions:
             accounts = instruction.accounts
             if (
@@ -212,13 +212,13 @@ def _call(instruction: ProgramInstruction) -> object:
         return None
 
 
-def readable(event: Event) -> bytes:
+def event_json(event: Event) -> bytes:
     """The event's fields as JSON for people: ids in hex, keys in base58, hashes as text."""
     fields = msgspec.structs.asdict(event)
-    return msgspec.json.encode({name: _plain(name, value) for name, value in fields.items()})
+    return msgspec.json.encode({name: _json_value(name, value) for name, value in fields.items()})
 
 
-def _plain(name: str, value: object) -> object:
+def _json_value(name: str, value: object) -> object:
     if not isinstance(value, bytes):
         return value
     if name == "market_id":

@@ -15,9 +15,9 @@ from zmart_pipelines.ledger.model import trading
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.decode import hash_text
 from zmart_pipelines.ledger.model.projection import (
-    Fault,
+    FoldFault,
+    InapplicableEvent,
     MarketRow,
-    Misfit,
     PlacedEvent,
     Projection,
     VoteRow,
@@ -30,7 +30,7 @@ from zmart_pipelines.program.lmsr import PRECISION
 
 C = TypeVar("C", CreateMarket, FinalizeMarket)
 
-_EVEN: Final = PRECISION // 2
+_EVEN_PRICE: Final = PRECISION // 2
 
 
 def fold(events: Iterable[PlacedEvent], timeline: Timeline) -> Projection:
@@ -48,14 +48,16 @@ def apply(projection: Projection, placed: PlacedEvent, timeline: Timeline) -> No
         if market is None:
             if not isinstance(placed.event, ev.MarketCreated):
                 return  # told when the creation is read, which refolds the market
-            projection.market = market = _create(placed, placed.event)
+            projection.market = market = _apply_creation(placed, placed.event)
         else:
             handler = _HANDLERS.get(type(placed.event))
             if handler is None:
-                raise Misfit("the market is created already")
+                raise InapplicableEvent("the market is created already")
             handler(projection, market, placed, placed.event, timeline)
-    except Misfit as misfit:
-        projection.faults.append(Fault(placed.place, f"{ev.event_name(placed.event)}: {misfit}"))
+    except InapplicableEvent as misfit:
+        projection.faults.append(
+            FoldFault(placed.place, f"{ev.event_name(placed.event)}: {misfit}")
+        )
         if market is None:
             return
     # Of every event looked at, so that one that arrives before it later causes a refold.
@@ -69,16 +71,16 @@ def _call(placed: PlacedEvent, expected: type[C]) -> C:
     try:
         call = decode_instruction(placed.instruction or b"")
     except DecodeError as error:
-        raise Misfit(str(error)) from error
+        raise InapplicableEvent(str(error)) from error
     if not isinstance(call, expected):
-        raise Misfit(f"emitted by {call.name}")
+        raise InapplicableEvent(f"emitted by {call.name}")
     return call
 
 
-def _create(placed: PlacedEvent, event: ev.MarketCreated) -> MarketRow:
+def _apply_creation(placed: PlacedEvent, event: ev.MarketCreated) -> MarketRow:
     call = _call(placed, CreateMarket)
     if event.state != MarketState.PROPOSED:
-        raise Misfit(f"created in state {event.state}")
+        raise InapplicableEvent(f"created in state {event.state}")
     place = placed.place
     unowned = event.b_parameter // 1000
     return MarketRow(
@@ -94,14 +96,14 @@ def _create(placed: PlacedEvent, event: ev.MarketCreated) -> MarketRow:
         total_volume=0,
         created_at=event.timestamp,
         question_hash=hash_text(call.ipfs_question_hash),
-        price_yes=_EVEN,
+        price_yes=_EVEN_PRICE,
         as_of_slot=place.slot,
         as_of_index=place.index_in_block,
         as_of_log=place.log_index,
     )
 
 
-def _vote(kind: str) -> Callable[..., None]:
+def _vote_handler(kind: str) -> Callable[..., None]:
     def vote(
         projection: Projection,
         market: MarketRow,
@@ -123,35 +125,35 @@ def _vote(kind: str) -> Callable[..., None]:
     return vote
 
 
-def _aggregate_proposal(
+def _apply_proposal_tally(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.ProposalAggregated, _t: Timeline
 ) -> None:
     market.proposal_likes = event.likes
     market.proposal_dislikes = event.dislikes
 
 
-def _approve(
+def _apply_approval(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.ProposalApproved, _t: Timeline
 ) -> None:
     market.state = MarketState.APPROVED.value
     market.approved_at = event.timestamp
 
 
-def _activate(
+def _apply_activation(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.MarketActivated, _t: Timeline
 ) -> None:
     market.state = MarketState.ACTIVE.value
     market.activated_at = event.timestamp
 
 
-def _cancel(
+def _apply_cancellation(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.MarketCancelled, _t: Timeline
 ) -> None:
     market.state = MarketState.CANCELLED.value
     market.cancelled_at = event.cancelled_at
 
 
-def _resolve(
+def _apply_resolution(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.MarketResolved, _t: Timeline
 ) -> None:
     market.state = MarketState.RESOLVING.value
@@ -161,7 +163,7 @@ def _resolve(
     market.resolution_proposed_at = event.timestamp
 
 
-def _dispute(
+def _apply_dispute(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.DisputeInitiated, _t: Timeline
 ) -> None:
     market.state = MarketState.DISPUTED.value
@@ -171,7 +173,7 @@ def _dispute(
     market.dispute_disagree = 0
 
 
-def _aggregate_dispute(
+def _apply_dispute_tally(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.DisputeAggregated, _t: Timeline
 ) -> None:
     # The program flips nothing here: a successful dispute goes back to Resolving with the
@@ -186,7 +188,7 @@ def _aggregate_dispute(
         market.resolved_at = event.timestamp
 
 
-def _finalize(
+def _apply_finalization(
     _p: Projection, market: MarketRow, placed: PlacedEvent, event: ev.MarketFinalized, _t: Timeline
 ) -> None:
     if event.was_disputed:
@@ -200,18 +202,18 @@ def _finalize(
 
 
 _HANDLERS: Final[dict[type[Any], Callable[..., None]]] = {
-    ev.ProposalVoteSubmitted: _vote("proposal"),
-    ev.ProposalAggregated: _aggregate_proposal,
-    ev.ProposalApproved: _approve,
-    ev.MarketActivated: _activate,
-    ev.MarketCancelled: _cancel,
-    ev.SharesBought: trading.bought,
-    ev.SharesSold: trading.sold,
-    ev.MarketResolved: _resolve,
-    ev.DisputeInitiated: _dispute,
-    ev.DisputeVoteSubmitted: _vote("dispute"),
-    ev.DisputeAggregated: _aggregate_dispute,
-    ev.MarketFinalized: _finalize,
-    ev.WinningsClaimed: trading.claimed,
-    ev.LiquidityWithdrawn: trading.withdrawn,
+    ev.ProposalVoteSubmitted: _vote_handler("proposal"),
+    ev.ProposalAggregated: _apply_proposal_tally,
+    ev.ProposalApproved: _apply_approval,
+    ev.MarketActivated: _apply_activation,
+    ev.MarketCancelled: _apply_cancellation,
+    ev.SharesBought: trading.apply_buy,
+    ev.SharesSold: trading.apply_sale,
+    ev.MarketResolved: _apply_resolution,
+    ev.DisputeInitiated: _apply_dispute,
+    ev.DisputeVoteSubmitted: _vote_handler("dispute"),
+    ev.DisputeAggregated: _apply_dispute_tally,
+    ev.MarketFinalized: _apply_finalization,
+    ev.WinningsClaimed: trading.apply_claim,
+    ev.LiquidityWithdrawn: trading.apply_withdrawal,
 }

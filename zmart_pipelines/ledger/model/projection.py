@@ -26,7 +26,7 @@ class PlacedEvent(msgspec.Struct, frozen=True, gc=False):
     instruction: bytes | None = None
 
 
-class Misfit(Exception):
+class InapplicableEvent(Exception):
     """The event cannot follow on the state; nothing of it was applied."""
 
 
@@ -142,7 +142,7 @@ class WithdrawalRow(msgspec.Struct, frozen=True, gc=False):
     slot: int
 
 
-class Fault(msgspec.Struct, frozen=True):
+class FoldFault(msgspec.Struct, frozen=True):
     """An event that does not fit the state before it, as far as the ledger knows that."""
 
     place: Place
@@ -161,7 +161,7 @@ class Projection(msgspec.Struct):
     claims: list[ClaimRow] = []
     votes: dict[tuple[str, bytes], VoteRow] = {}
     withdrawals: list[WithdrawalRow] = []
-    faults: list[Fault] = []
+    faults: list[FoldFault] = []
 
 
 def state_hash(projection: Projection) -> str:

@@ -7,9 +7,9 @@ from typing import Final
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.projection import (
     ClaimRow,
-    Fault,
+    FoldFault,
+    InapplicableEvent,
     MarketRow,
-    Misfit,
     PlacedEvent,
     PositionRow,
     Projection,
@@ -33,19 +33,19 @@ from zmart_pipelines.program.lmsr import (
 _NO_FEE: Final = FeeSplit(0, 0, 0)
 
 
-def _u64(value: int, name: str) -> int:
+def _check_u64(value: int, name: str) -> int:
     if not 0 <= value <= U64_MAX:
-        raise Misfit(f"{name} would be {value}")
+        raise InapplicableEvent(f"{name} would be {value}")
     return value
 
 
-def _price(value: int) -> int:
+def _check_price(value: int) -> int:
     if value > PRECISION:
-        raise Misfit(f"the price would be {value}")
+        raise InapplicableEvent(f"the price would be {value}")
     return value
 
 
-def bought(
+def apply_buy(
     projection: Projection,
     market: MarketRow,
     placed: PlacedEvent,
@@ -54,7 +54,7 @@ def bought(
 ) -> None:
     """A buy: the base cost and the fees' split are recomputed from the total paid."""
     fees = timeline.at(placed.place).fees
-    base, split, exact = _paid(event.cost, fees)
+    base, split, exact = _split_total_cost(event.cost, fees)
     position = projection.positions.get(event.user)
     if position is None:
         position = PositionRow(
@@ -64,7 +64,7 @@ def bought(
             last_trade_at=event.timestamp,
             as_of_slot=placed.place.slot,
         )
-    _trade(
+    _apply_trade(
         projection,
         market,
         position,
@@ -78,10 +78,10 @@ def bought(
     )
     if not exact:
         fault = f"SharesBought: no base cost has the total {event.cost} at {fees.total_bps} bps"
-        projection.faults.append(Fault(placed.place, f"{fault}, taken as {base}"))
+        projection.faults.append(FoldFault(placed.place, f"{fault}, taken as {base}"))
 
 
-def _paid(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
+def _split_total_cost(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
     """Base cost and fees behind a buy's total, and whether they give it exactly."""
     if fees.total_bps == 0:
         return total, _NO_FEE, True
@@ -92,10 +92,10 @@ def _paid(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
     try:
         return base, split_fees(base, fees), exact is not None
     except LmsrError as error:
-        raise Misfit(f"the program would refuse it: {error}") from error
+        raise InapplicableEvent(f"the program would refuse it: {error}") from error
 
 
-def sold(
+def apply_sale(
     projection: Projection,
     market: MarketRow,
     placed: PlacedEvent,
@@ -105,13 +105,13 @@ def sold(
     """A sale: what it took from the pool is recomputed from the pool before it."""
     position = projection.positions.get(event.user)
     if position is None:
-        raise Misfit("the seller has no position")
+        raise InapplicableEvent("the seller has no position")
     pool = Pool(market.b_parameter, market.shares_yes, market.shares_no)
     try:
         sale = sell(pool, event.outcome, event.shares, 0, timeline.at(placed.place).fees)
     except LmsrError as error:
-        raise Misfit(f"the program would refuse it: {error}") from error
-    _trade(
+        raise InapplicableEvent(f"the program would refuse it: {error}") from error
+    _apply_trade(
         projection,
         market,
         position,
@@ -125,10 +125,10 @@ def sold(
     )
     if sale.net != event.proceeds:
         reason = f"SharesSold: proceeds {event.proceeds}, the market maker gives {sale.net}"
-        projection.faults.append(Fault(placed.place, reason))
+        projection.faults.append(FoldFault(placed.place, reason))
 
 
-def _trade(
+def _apply_trade(
     projection: Projection,
     market: MarketRow,
     position: PositionRow,
@@ -142,14 +142,14 @@ def _trade(
     invested: int,
 ) -> None:
     side = "shares_yes" if event.outcome else "shares_no"
-    pool_shares = _u64(getattr(market, side) + shares, f"the market's {side}")
-    held = _u64(getattr(position, side) + shares, f"the position's {side}")
-    total_volume = _u64(market.total_volume + volume, "total_volume")
-    current_liquidity = _u64(market.current_liquidity + liquidity, "current_liquidity")
-    resolver_fees = _u64(market.accumulated_resolver_fees + split.resolver, "resolver fees")
-    lp_fees = _u64(market.accumulated_lp_fees + split.lp, "LP fees")
-    total_invested = _u64(position.total_invested + invested, "total_invested")
-    price = _price(event.new_price_yes)
+    pool_shares = _check_u64(getattr(market, side) + shares, f"the market's {side}")
+    held = _check_u64(getattr(position, side) + shares, f"the position's {side}")
+    total_volume = _check_u64(market.total_volume + volume, "total_volume")
+    current_liquidity = _check_u64(market.current_liquidity + liquidity, "current_liquidity")
+    resolver_fees = _check_u64(market.accumulated_resolver_fees + split.resolver, "resolver fees")
+    lp_fees = _check_u64(market.accumulated_lp_fees + split.lp, "LP fees")
+    total_invested = _check_u64(position.total_invested + invested, "total_invested")
+    price = _check_price(event.new_price_yes)
 
     setattr(market, side, pool_shares)
     market.total_volume = total_volume
@@ -182,7 +182,7 @@ def _trade(
     )
 
 
-def claimed(
+def apply_claim(
     projection: Projection,
     market: MarketRow,
     placed: PlacedEvent,
@@ -192,7 +192,7 @@ def claimed(
     """A payout; the first one with an outcome pays the resolver too."""
     position = projection.positions.get(event.user)
     if position is None:
-        raise Misfit("the claimer has no position")
+        raise InapplicableEvent("the claimer has no position")
     # The older layout does not tell the outcome.
     outcome = market.final_outcome if event.market is None else event.outcome
     position.has_claimed = True
@@ -214,7 +214,7 @@ def claimed(
     )
 
 
-def withdrawn(
+def apply_withdrawal(
     projection: Projection,
     market: MarketRow,
     placed: PlacedEvent,

@@ -22,12 +22,17 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
+from zmart_pipelines.ledger.ingest.writer import ingest, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import coverage, finality
-from zmart_pipelines.ledger.readers.listing_windows import Window, windows
-from zmart_pipelines.ledger.readers.poll import CHUNK, missing
-from zmart_pipelines.ledger.readers.rpc_reader import Anchor, Contradiction, Unread, fetch
+from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
+from zmart_pipelines.ledger.readers.poll import CHUNK, transactions_to_read
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    ContradictoryListing,
+    ListingAnchor,
+    UnreadTransaction,
+    fetch_transactions,
+)
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
@@ -37,13 +42,13 @@ from zmart_pipelines.store.tables import chain
 # How long rate limits may delay one read before the backfill stops; what it read is kept.
 PATIENCE_SECONDS: Final = 900.0
 
-Wanted = tuple[bytes, int | None, int | None]
+TransactionRef = tuple[bytes, int | None, int | None]
 
 _log = logging.getLogger(__name__)
 _transactions = chain.transactions
 
 
-class Progress(msgspec.Struct, frozen=True):
+class BackfillProgress(msgspec.Struct, frozen=True):
     """How far a backfill is.
 
     :ivar slot: everything of the range up to here is covered; None at the start.
@@ -125,24 +130,26 @@ def backfill(
     *,
     first_slot: int,
     last_slot: int,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[BackfillProgress], None] = lambda _: None,
 ) -> BackfillReport:
     """Read what is not covered of the slots from first to last, inclusive, and cover it.
 
     Slots beyond the finalized one are left uncovered. Idempotent and resumable; what
     RpcClient raises leaves everything read before in place. ValueError for a bad range.
     """
-    _check(first_slot, last_slot)
+    _check_range(first_slot, last_slot)
     calls, limited = rpc.calls, rpc.limited
     tip = rpc.slot("finalized")
     last = min(last_slot, tip)
     with engine.connect() as conn:
-        holes = coverage.uncovered(conn, first_slot, last) if first_slot <= last else []
-    work = _Work(engine, rpc, settings, tip, Progress(first_slot, last, None, 0, 0), progress)
+        holes = coverage.uncovered_within(conn, first_slot, last) if first_slot <= last else []
+    work = _BackfillRun(
+        engine, rpc, settings, tip, BackfillProgress(first_slot, last, None, 0, 0), progress
+    )
     for first, end in holes:
         work.fill(first, end)
     with engine.connect() as conn:
-        left = coverage.uncovered(conn, first_slot, last_slot)
+        left = coverage.uncovered_within(conn, first_slot, last_slot)
         gaps = _open_gaps(conn, first_slot, last_slot)
     asked = max(0, last - first_slot + 1)
     missed = sum(end - first + 1 for first, end in holes)
@@ -162,14 +169,16 @@ def backfill(
     )
 
 
-def holes(conn: Connection) -> list[tuple[int, int]]:
+def uncovered_ranges(conn: Connection) -> list[tuple[int, int]]:
     """What lies between covered ranges, as (first, last) in order."""
     ranges = health.coverage(conn)
     pairs = pairwise(ranges)
     return [(one.last_slot + 1, following.first_slot - 1) for one, following in pairs]
 
 
-def pieces(ranges: Sequence[tuple[int, int]], size: int, *, limit: int) -> list[tuple[int, int]]:
+def split_ranges(
+    ranges: Sequence[tuple[int, int]], size: int, *, limit: int
+) -> list[tuple[int, int]]:
     """The ranges cut at multiples of ``size``, the first ``limit`` pieces."""
     cut: list[tuple[int, int]] = []
     for first, last in ranges:
@@ -181,7 +190,7 @@ def pieces(ranges: Sequence[tuple[int, int]], size: int, *, limit: int) -> list[
     return cut
 
 
-def _check(first_slot: int, last_slot: int) -> None:
+def _check_range(first_slot: int, last_slot: int) -> None:
     if first_slot < 0:
         raise ValueError("the first slot must not be negative")
     if last_slot < first_slot:
@@ -200,7 +209,7 @@ def _open_gaps(conn: Connection, first_slot: int, last_slot: int) -> int:
     ).scalar_one()
 
 
-class _Work:
+class _BackfillRun:
     """One backfill: the holes of its range, one after the other."""
 
     def __init__(
@@ -209,8 +218,8 @@ class _Work:
         rpc: RpcClient,
         settings: Settings,
         tip: int,
-        state: Progress,
-        progress: Callable[[Progress], None],
+        state: BackfillProgress,
+        progress: Callable[[BackfillProgress], None],
     ) -> None:
         self.engine = engine
         self.rpc = rpc
@@ -237,11 +246,11 @@ class _Work:
                 self._read(chunk, reached, end, signatures)
                 reached = max(reached, end + 1)
 
-    def _windows(self, first_slot: int, last_slot: int) -> Iterator[Window]:
+    def _windows(self, first_slot: int, last_slot: int) -> Iterator[ListingWindow]:
         """The hole's windows, the oldest first, from the nearest place that the node knows."""
 
-        def begin(anchor: Anchor | None) -> Iterator[Window]:
-            return windows(
+        def begin(anchor: ListingAnchor | None) -> Iterator[ListingWindow]:
+            return iter_windows(
                 self.rpc,
                 self.settings.program,
                 first_slot=first_slot,
@@ -254,7 +263,7 @@ class _Work:
         found = begin(self._anchor(last_slot))
         try:
             oldest = next(found, None)
-        except Contradiction:
+        except ContradictoryListing:
             found = begin(None)
             oldest = next(found, None)
         if oldest is not None:
@@ -269,14 +278,14 @@ class _Work:
         listed: Collection[bytes],
     ) -> None:
         """Read a chunk of the listing; commit it with the slots that are whole by it."""
-        found, unread = self._fetch(missing(self.engine, chunk, Commitment.FINALIZED))
+        found, unread = self._fetch(transactions_to_read(self.engine, chunk, Commitment.FINALIZED))
         gaps = [event_rows.Gap(one.signature, "unread", one.slot, one.reason) for one in unread]
         program = self.settings.program
 
         def store(conn: Connection) -> IngestResult:
             event_rows.open_gaps(conn, gaps)
             if first_slot <= last_slot:
-                coverage.cover(conn, first_slot, last_slot)
+                coverage.record_coverage(conn, first_slot, last_slot)
             result = ingest(
                 conn,
                 found,
@@ -284,13 +293,13 @@ class _Work:
                 commitment=Commitment.FINALIZED,
                 program=program,
             )
-            absent = finality.withdraw_absent(conn, first_slot, last_slot, listed, program)
-            return result.with_(absent)
+            absent = finality.orphan_unlisted(conn, first_slot, last_slot, listed, program)
+            return result.merge(absent)
 
-        result = in_transaction(self.engine, store)
+        result = run_in_transaction(self.engine, store)
         announce(self.settings.redis_url.get_secret_value(), result.positions)
         self.fetched += len(found)
-        self.result = self.result.with_(result)
+        self.result = self.result.merge(result)
         slot = max(last_slot, first_slot - 1)
         self._tell(slot=slot if slot >= 0 else None, read=self.state.read + len(chunk))
 
@@ -298,7 +307,7 @@ class _Work:
         self.state = msgspec.structs.replace(self.state, **changes)
         self.progress(self.state)
 
-    def _anchor(self, last_slot: int) -> Anchor | None:
+    def _anchor(self, last_slot: int) -> ListingAnchor | None:
         """A transaction above the hole to begin the listing at; None for the tip.
 
         Between it and the hole lies another one, which a node that knows the first must list.
@@ -320,21 +329,23 @@ class _Work:
                 .order_by(_transactions.c.slot)
                 .limit(1)
             ).scalar_one_or_none()
-        return None if signature is None else Anchor(signature, slot)
+        return None if signature is None else ListingAnchor(signature, slot)
 
-    def _fetch(self, wanted: Sequence[Wanted]) -> tuple[list[RawTransaction], list[Unread]]:
+    def _fetch(
+        self, wanted: Sequence[TransactionRef]
+    ) -> tuple[list[RawTransaction], list[UnreadTransaction]]:
         """Read transactions, by the page where the endpoint can, else one by one."""
         found = {one.signature: one for one in self._in_bulk(wanted)}
         rest = [one for one in wanted if one[0] not in found]
         unread = []
-        for answer in fetch(self.rpc, self.settings.program, rest, "finalized"):
+        for answer in fetch_transactions(self.rpc, self.settings.program, rest, "finalized"):
             if isinstance(answer, RawTransaction):
                 found[answer.signature] = answer
             elif answer is not None:
                 unread.append(answer)
         return [found[one[0]] for one in wanted if one[0] in found], unread
 
-    def _in_bulk(self, wanted: Sequence[Wanted]) -> list[RawTransaction]:
+    def _in_bulk(self, wanted: Sequence[TransactionRef]) -> list[RawTransaction]:
         """Those that getTransactionsForAddress gives; none where it is not offered.
 
         The listing stays what decides which there are: some endpoints keep less history

@@ -30,7 +30,7 @@ class _StoredInstruction(msgspec.Struct):
     data: str
 
 
-def as_read(row: Any) -> RawTransaction:
+def raw_transaction_from_row(row: Any) -> RawTransaction:
     """The transaction of a row of ``chain.transactions`` as it was read."""
     return RawTransaction(
         signature_text=base58.encode(row.signature),
@@ -52,7 +52,7 @@ def as_read(row: Any) -> RawTransaction:
     )
 
 
-def recall(engine: Engine, listed: Sequence[SignatureInfo]) -> list[RawTransaction]:
+def load_confirmed(engine: Engine, listed: Sequence[SignatureInfo]) -> list[RawTransaction]:
     """Of a finalized listing, what was read by RPC at confirmed and is listed just so."""
     told = {one.signature: one for one in listed}
     with engine.connect() as conn:
@@ -67,7 +67,7 @@ def recall(engine: Engine, listed: Sequence[SignatureInfo]) -> list[RawTransacti
     for row in rows:
         one = told[row.signature]
         if (row.slot, row.error) == (one.slot, one.error):
-            reading = as_read(row)
+            reading = raw_transaction_from_row(row)
             if one.index_in_block is not None:
                 reading = msgspec.structs.replace(reading, index_in_block=one.index_in_block)
             found.append(reading)

@@ -20,14 +20,14 @@ _coverage = chain.coverage
 _cursors = chain.cursors
 
 
-def cursor(conn: Connection, reader: Reader) -> int | None:
+def read_cursor(conn: Connection, reader: Reader) -> int | None:
     """The last slot that the reader has read (inclusive); None before the first time."""
     return conn.execute(
         select(_cursors.c.slot).where(_cursors.c.name == reader)
     ).scalar_one_or_none()
 
 
-def advance(conn: Connection, reader: Reader, slot: int) -> None:
+def advance_cursor(conn: Connection, reader: Reader, slot: int) -> None:
     """Move a reader's cursor; it never goes back. Also notes that it has looked just now."""
     statement = upsert(_cursors).values(name=reader, slot=slot)
     conn.execute(
@@ -41,7 +41,7 @@ def advance(conn: Connection, reader: Reader, slot: int) -> None:
     )
 
 
-def cover(conn: Connection, first_slot: int, last_slot: int) -> None:
+def record_coverage(conn: Connection, first_slot: int, last_slot: int) -> None:
     """Record that all slots from first to last were read; touching ranges become one."""
     lock(conn, COVERAGE)
     new = literal(Range(first_slot, last_slot + 1), INT8RANGE)
@@ -65,7 +65,7 @@ def is_covered(conn: Connection, slot: int) -> bool:
     )
 
 
-def uncovered(conn: Connection, first_slot: int, last_slot: int) -> list[tuple[int, int]]:
+def uncovered_within(conn: Connection, first_slot: int, last_slot: int) -> list[tuple[int, int]]:
     """What of first to last was not read completely, as (first, last) in order."""
     asked = literal(Range(first_slot, last_slot + 1), INT8RANGE)
     ranges = conn.execute(
@@ -73,10 +73,10 @@ def uncovered(conn: Connection, first_slot: int, last_slot: int) -> list[tuple[i
         .where(_coverage.c.slots.op("&&")(asked))
         .order_by(func.lower(_coverage.c.slots))
     ).scalars()
-    return holes_between([(one.lower, one.upper) for one in ranges], first_slot, last_slot)
+    return subtract_ranges([(one.lower, one.upper) for one in ranges], first_slot, last_slot)
 
 
-def holes_between(
+def subtract_ranges(
     ranges: Iterable[tuple[int, int]], first_slot: int, last_slot: int
 ) -> list[tuple[int, int]]:
     """What of first to last, inclusive, lies in none of the ranges [start, end).

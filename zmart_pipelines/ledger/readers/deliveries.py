@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
+from zmart_pipelines.ledger.ingest.writer import ingest, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import hints
 from zmart_pipelines.store.engine import execute
@@ -26,14 +26,14 @@ MAX_ATTEMPTS: Final = 20
 _deliveries = chain.deliveries
 
 
-class Processed(msgspec.Struct, frozen=True):
+class ProcessedDelivery(msgspec.Struct, frozen=True):
     """What a delivery brought. ``complete``: all of its transactions are in the ledger."""
 
     result: IngestResult
     complete: bool
 
 
-class Part(msgspec.Struct, frozen=True):
+class DeliveryPart(msgspec.Struct, frozen=True):
     """Transactions of a stored delivery in the body's order; ``last``: none follow them."""
 
     delivery_id: int
@@ -41,13 +41,13 @@ class Part(msgspec.Struct, frozen=True):
     last: bool
 
 
-_FINISH = """
+_MARK_INGESTED = """
 UPDATE chain.deliveries SET status = 'ingested', error = NULL, attempts = attempts + 1,
     ingested_at = now()
 WHERE id = ANY(%b)
 """
 
-_SHARES = """
+_NEW_EVENTS_BY_DELIVERY = """
 SELECT t.delivery_id, count(*)
 FROM chain.transactions AS t JOIN chain.events AS e USING (signature, digest)
 WHERE t.delivery_id = ANY(%b) AND t.signature = ANY(%b)
@@ -55,7 +55,7 @@ GROUP BY t.delivery_id
 """
 
 
-def receive(
+def store_delivery(
     conn: Connection, body: bytes, *, transaction_count: int, source: str = "helius"
 ) -> int:
     """Store a request's body; the id of the delivery. Commit before anything else is done.
@@ -75,13 +75,13 @@ def receive(
     return delivery_id
 
 
-def receive_hints(conn: Connection, body: bytes, told: Sequence[Hint]) -> tuple[int, int]:
+def store_hint_delivery(conn: Connection, body: bytes, told: Sequence[Hint]) -> tuple[int, int]:
     """Store a body without logs and queue what it names, in the caller's transaction.
 
     :returns: the delivery's id, and how many of the signatures were not known yet.
     """
-    delivery_id = receive(conn, body, transaction_count=len(told), source="helius-enhanced")
-    fresh = hints.queue(conn, told, delivery_id)
+    delivery_id = store_delivery(conn, body, transaction_count=len(told), source="helius-enhanced")
+    fresh = hints.enqueue_hints(conn, told, delivery_id)
     conn.execute(
         update(_deliveries)
         .where(_deliveries.c.id == delivery_id)
@@ -90,7 +90,7 @@ def receive_hints(conn: Connection, body: bytes, told: Sequence[Hint]) -> tuple[
     return delivery_id, fresh
 
 
-def pending(conn: Connection, limit: int = 100) -> list[int]:
+def pending_deliveries(conn: Connection, limit: int = 100) -> list[int]:
     """Deliveries that are not ingested yet and may still be tried, the oldest first."""
     return list(
         conn.execute(
@@ -102,7 +102,7 @@ def pending(conn: Connection, limit: int = 100) -> list[int]:
     )
 
 
-def process(engine: Engine, delivery_id: int, *, program: Pubkey) -> Processed:
+def process_delivery(engine: Engine, delivery_id: int, *, program: Pubkey) -> ProcessedDelivery:
     """Ingest a stored delivery, ``CHUNK`` transactions at a time.
 
     Idempotent: what was ingested before is found there. A body that cannot be read is
@@ -112,20 +112,20 @@ def process(engine: Engine, delivery_id: int, *, program: Pubkey) -> Processed:
     :raises KeyError: when there is no such delivery.
     """
     try:
-        transactions = _read(engine, delivery_id, program)
+        transactions = _read_transactions(engine, delivery_id, program)
     except PayloadError as error:
-        _fail(engine, delivery_id, str(error))
-        return Processed(IngestResult(), False)
+        _record_failure(engine, delivery_id, str(error))
+        return ProcessedDelivery(IngestResult(), False)
     result = IngestResult()
     for start in range(0, max(len(transactions), 1), CHUNK):
         chunk = transactions[start : start + CHUNK]
-        part = Part(delivery_id, chunk, last=start + CHUNK >= len(transactions))
-        result = result.with_(ingest_parts(engine, [part], program=program)[0])
-    return Processed(result, True)
+        part = DeliveryPart(delivery_id, chunk, last=start + CHUNK >= len(transactions))
+        result = result.merge(ingest_parts(engine, [part], program=program)[0])
+    return ProcessedDelivery(result, True)
 
 
 def ingest_parts(
-    engine: Engine, parts: Sequence[Part], *, program: Pubkey
+    engine: Engine, parts: Sequence[DeliveryPart], *, program: Pubkey
 ) -> tuple[IngestResult, dict[int, int]]:
     """Ingest parts of stored deliveries in one transaction; of a transaction that several of
     them tell of, the first word counts, as if they had come one by one.
@@ -145,7 +145,7 @@ def ingest_parts(
 
     def work(conn: Connection) -> IngestResult:
         if finished:
-            execute(conn, _FINISH, finished)
+            execute(conn, _MARK_INGESTED, finished)
         return ingest(
             conn,
             list(told.values()),
@@ -156,25 +156,27 @@ def ingest_parts(
         )
 
     try:
-        result = in_transaction(engine, work)
+        result = run_in_transaction(engine, work)
     except Exception as error:
         for part in parts:
-            _fail(engine, part.delivery_id, type(error).__name__)
+            _record_failure(engine, part.delivery_id, type(error).__name__)
         raise
     if len(parts) == 1 or not result.new_events:
         return result, {part.delivery_id: result.new_events for part in parts}
-    return result, _shares(engine, parts, list(told))
+    return result, _new_events_by_delivery(engine, parts, list(told))
 
 
-def _shares(engine: Engine, parts: Sequence[Part], signatures: list[bytes]) -> dict[int, int]:
+def _new_events_by_delivery(
+    engine: Engine, parts: Sequence[DeliveryPart], signatures: list[bytes]
+) -> dict[int, int]:
     """Whose events are whose: a transaction keeps the delivery that brought it."""
     shares = {part.delivery_id: 0 for part in parts}
     with engine.connect() as conn:
-        rows = execute(conn, _SHARES, list(shares), signatures).all()
+        rows = execute(conn, _NEW_EVENTS_BY_DELIVERY, list(shares), signatures).all()
     return shares | {row[0]: row[1] for row in rows}
 
 
-def _read(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransaction]:
+def _read_transactions(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransaction]:
     with engine.connect() as conn:
         body = conn.execute(
             select(_deliveries.c.body).where(_deliveries.c.id == delivery_id)
@@ -184,7 +186,7 @@ def _read(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransact
     return from_helius(body, program)
 
 
-def _fail(engine: Engine, delivery_id: int, reason: str) -> None:
+def _record_failure(engine: Engine, delivery_id: int, reason: str) -> None:
     with engine.begin() as conn:
         conn.execute(
             update(_deliveries)

@@ -15,26 +15,30 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest, withdraw
+from zmart_pipelines.ledger.ingest.writer import ingest, orphan_readings, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.rpc_reader import NOT_FOUND, Unread, fetch
-from zmart_pipelines.ledger.rows.event_rows import Key
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    NOT_FOUND,
+    UnreadTransaction,
+    fetch_transactions,
+)
+from zmart_pipelines.ledger.rows.event_rows import ReadingKey
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain
 
 # How long a webhook's word may stand alone.
-PATIENCE: Final = timedelta(seconds=30)
-LIMIT: Final = 200
+REPORTED_TIMEOUT: Final = timedelta(seconds=30)
+MAX_REPORTED: Final = 200
 # Slots that are looked at for skipped ones; forks are shorter by far.
-BLOCKS: Final = 4096
+MAX_BLOCK_RANGE: Final = 4096
 
 _log = logging.getLogger(__name__)
 _transactions = chain.transactions
-_UNFINAL: Final = (Commitment.REPORTED.value, Commitment.CONFIRMED.value)
+_NOT_FINALIZED: Final = (Commitment.REPORTED.value, Commitment.CONFIRMED.value)
 
 
-def withdraw_absent(
+def orphan_unlisted(
     conn: Connection,
     first_slot: int,
     last_slot: int,
@@ -50,14 +54,14 @@ def withdraw_absent(
     rows = conn.execute(
         select(_transactions.c.signature, _transactions.c.digest).where(
             _transactions.c.slot.between(first_slot, last_slot),
-            _transactions.c.commitment.in_(_UNFINAL),
+            _transactions.c.commitment.in_(_NOT_FINALIZED),
         )
     )
     absent = [(row.signature, row.digest) for row in rows if row.signature not in listed]
-    return withdraw(conn, absent, program)
+    return orphan_readings(conn, absent, program)
 
 
-def withdraw_skipped(
+def orphan_skipped_slots(
     engine: Engine,
     rpc: RpcClient,
     settings: Settings,
@@ -78,7 +82,7 @@ def withdraw_skipped(
         rows = conn.execute(
             select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot).where(
                 _transactions.c.slot.between(first_slot, last_slot),
-                _transactions.c.commitment.in_(_UNFINAL),
+                _transactions.c.commitment.in_(_NOT_FINALIZED),
             )
         ).all()
     absent = [row for row in rows if (row.signature, row.slot) not in there]
@@ -86,7 +90,7 @@ def withdraw_skipped(
         return IngestResult()
     lowest = min(row.slot for row in absent)
     try:
-        blocks = set(rpc.blocks(lowest, min(last_slot, lowest + BLOCKS), "confirmed"))
+        blocks = set(rpc.blocks(lowest, min(last_slot, lowest + MAX_BLOCK_RANGE), "confirmed"))
     except RpcError as error:
         if error.transient:
             raise
@@ -94,18 +98,18 @@ def withdraw_skipped(
         _log.warning("what a fork skipped waits for finality: %s", error)
         return IngestResult()
     newest = max(blocks, default=-1)
-    keys: list[Key] = [
+    keys: list[ReadingKey] = [
         (row.signature, row.digest)
         for row in absent
         if row.slot < newest and row.slot not in blocks
     ]
     if not keys:
         return IngestResult()
-    return in_transaction(engine, lambda conn: withdraw(conn, keys, settings.program))
+    return run_in_transaction(engine, lambda conn: orphan_readings(conn, keys, settings.program))
 
 
-def settle_reported(
-    engine: Engine, rpc: RpcClient, settings: Settings, *, patience: timedelta = PATIENCE
+def verify_reported(
+    engine: Engine, rpc: RpcClient, settings: Settings, *, patience: timedelta = REPORTED_TIMEOUT
 ) -> tuple[IngestResult, int]:
     """Look up readings that only a webhook has told of, once they are ``patience`` old.
 
@@ -122,7 +126,7 @@ def settle_reported(
                 _transactions.c.seen_at < func.now() - patience,
             )
             .order_by(_transactions.c.seen_at)
-            .limit(LIMIT)
+            .limit(MAX_REPORTED)
         ).all()
     if not rows:
         return IngestResult(), 0
@@ -130,10 +134,10 @@ def settle_reported(
     found: list[RawTransaction] = []
     unknown: set[bytes] = set()
     wanted = [(row.signature, row.slot, None) for row in rows]
-    for answer in fetch(rpc, settings.program, wanted, "confirmed"):
+    for answer in fetch_transactions(rpc, settings.program, wanted, "confirmed"):
         if isinstance(answer, RawTransaction):
             found.append(answer)
-        elif isinstance(answer, Unread) and answer.reason == NOT_FOUND:
+        elif isinstance(answer, UnreadTransaction) and answer.reason == NOT_FOUND:
             unknown.add(answer.signature)
     result = IngestResult()
     if found:
@@ -146,13 +150,13 @@ def settle_reported(
         )
 
     def void(conn: Connection) -> IngestResult:
-        keys: list[Key] = [
+        keys: list[ReadingKey] = [
             (row.signature, row.digest)
             for row in rows
             if row.signature in unknown and (row.slot > tip or coverage.is_covered(conn, row.slot))
         ]
-        return withdraw(conn, keys, settings.program)
+        return orphan_readings(conn, keys, settings.program)
 
     if unknown:
-        result = result.with_(in_transaction(engine, void))
+        result = result.merge(run_in_transaction(engine, void))
     return result, len(rows)

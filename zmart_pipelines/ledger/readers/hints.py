@@ -16,10 +16,10 @@ from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
+from zmart_pipelines.ledger.ingest.writer import ingest, run_in_transaction
 from zmart_pipelines.ledger.model.decode import decode
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.readers.rpc_reader import Unread, fetch
+from zmart_pipelines.ledger.readers.rpc_reader import UnreadTransaction, fetch_transactions
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.stream import announce
@@ -27,7 +27,7 @@ from zmart_pipelines.store.tables import chain
 
 # Attempts until a signature counts as unknown: about twenty minutes with the pauses below.
 MAX_ATTEMPTS: Final = 8
-LIMIT: Final = 100
+MAX_HINTS_PER_SCAN: Final = 100
 
 _hints = chain.hints
 
@@ -48,7 +48,7 @@ class HintReport(msgspec.Struct, frozen=True):
 
 # What the ledger holds already needs no reading. A signature that was given up and is named
 # anew gets another round.
-_QUEUE = """
+_ENQUEUE = """
 INSERT INTO chain.hints (signature, slot, delivery_id)
 SELECT told.signature, told.slot, %b::int8
 FROM unnest(%b::bytea[], %b::int8[]) AS told (signature, slot)
@@ -64,7 +64,7 @@ WHERE hints.status = 'unknown'
 RETURNING signature
 """
 
-_END = """
+_FINISH = """
 UPDATE chain.hints SET status = %b::text, reason = NULL, ended_at = now(),
     attempts = attempts + 1
 WHERE signature = ANY(%b) AND status = 'waiting'
@@ -83,13 +83,15 @@ RETURNING h.status
 """
 
 
-def queue(conn: Connection, hints: Sequence[Hint], delivery_id: int) -> int:
+def enqueue_hints(conn: Connection, hints: Sequence[Hint], delivery_id: int) -> int:
     """Remember what is to be read; how many of them were not known yet."""
     sent = [one.signature for one in hints], [one.slot for one in hints]
-    return len(execute(conn, _QUEUE, delivery_id, *sent).all())
+    return len(execute(conn, _ENQUEUE, delivery_id, *sent).all())
 
 
-def due(conn: Connection, limit: int = LIMIT) -> list[Row[tuple[bytes, int | None]]]:
+def due_hints(
+    conn: Connection, limit: int = MAX_HINTS_PER_SCAN
+) -> list[Row[tuple[bytes, int | None]]]:
     """Signature and slot of hints that may be read now, the longest due first."""
     return list(
         conn.execute(
@@ -101,27 +103,27 @@ def due(conn: Connection, limit: int = LIMIT) -> list[Row[tuple[bytes, int | Non
     )
 
 
-def read_due(
+def read_due_hints(
     engine: Engine,
     rpc: RpcClient,
     settings: Settings,
     *,
     seconds: float | None = None,
-    limit: int = LIMIT,
+    limit: int = MAX_HINTS_PER_SCAN,
 ) -> HintReport:
     """Read hints that are due at confirmed, within about ``seconds``, and ingest them.
 
     A node that is away or limits us raises what RpcClient raises, and counts as no attempt.
     """
     with engine.connect() as conn:
-        rows = due(conn, limit)
-        held = _held(conn, [row.signature for row in rows])
+        rows = due_hints(conn, limit)
+        held = _stored_signatures(conn, [row.signature for row in rows])
     wanted = [(row.signature, row.slot, None) for row in rows if row.signature not in held]
     found: list[RawTransaction] = []
     foreign: list[bytes] = []
-    unread: list[Unread] = []
-    for answer in fetch(rpc, settings.program, wanted, "confirmed", seconds=seconds):
-        if isinstance(answer, Unread):
+    unread: list[UnreadTransaction] = []
+    for answer in fetch_transactions(rpc, settings.program, wanted, "confirmed", seconds=seconds):
+        if isinstance(answer, UnreadTransaction):
             unread.append(answer)
         elif answer is not None and decode(answer, settings.program).concerns_program:
             found.append(answer)
@@ -129,8 +131,8 @@ def read_due(
             foreign.append(answer.signature)
 
     def work(conn: Connection) -> tuple[int, IngestResult]:
-        _end(conn, "read", [*held, *(one.signature for one in found)])
-        _end(conn, "foreign", foreign)
+        _finish(conn, "read", [*held, *(one.signature for one in found)])
+        _finish(conn, "foreign", foreign)
         given_up = _postpone(conn, unread)
         return given_up, ingest(
             conn,
@@ -142,7 +144,7 @@ def read_due(
 
     if not rows:
         return HintReport()
-    given_up, result = in_transaction(engine, work)
+    given_up, result = run_in_transaction(engine, work)
     announce(settings.redis_url.get_secret_value(), result.positions)
     read = len(held) + len(found)
     return HintReport(
@@ -154,7 +156,7 @@ def read_due(
     )
 
 
-def _held(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
+def _stored_signatures(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
     """Those that another door has brought meanwhile."""
     table = chain.transactions
     return set(
@@ -167,12 +169,12 @@ def _held(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
     )
 
 
-def _end(conn: Connection, status: str, signatures: Sequence[bytes]) -> None:
+def _finish(conn: Connection, status: str, signatures: Sequence[bytes]) -> None:
     if signatures:
-        execute(conn, _END, status, list(signatures))
+        execute(conn, _FINISH, status, list(signatures))
 
 
-def _postpone(conn: Connection, unread: Sequence[Unread]) -> int:
+def _postpone(conn: Connection, unread: Sequence[UnreadTransaction]) -> int:
     """Count an attempt; how many of them were the last."""
     if not unread:
         return 0

@@ -15,13 +15,19 @@ from solders.pubkey import Pubkey
 
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
-from zmart_pipelines.ledger.readers.rpc_reader import Anchor, in_order, list_page, list_window, turn
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    ListingAnchor,
+    in_chain_order,
+    list_page,
+    list_window,
+    next_anchor,
+)
 
 # Of one window; the pages are of up to a thousand signatures.
-PAGES: Final = 5
+PAGES_PER_WINDOW: Final = 5
 
 
-class Window(msgspec.Struct, frozen=True):
+class ListingWindow(msgspec.Struct, frozen=True):
     """A range of slots, both inclusive, and every signature of it in the chain's order."""
 
     first_slot: int
@@ -29,7 +35,7 @@ class Window(msgspec.Struct, frozen=True):
     rows: Sequence[SignatureInfo]
 
 
-def windows(
+def iter_windows(
     rpc: RpcClient,
     program: Pubkey,
     *,
@@ -37,8 +43,8 @@ def windows(
     last_slot: int,
     tip: int,
     page_size: int,
-    anchor: Anchor | None = None,
-) -> Iterator[Window]:
+    anchor: ListingAnchor | None = None,
+) -> Iterator[ListingWindow]:
     """The windows of a range of finalized slots, touching, from the oldest to the newest.
 
     They begin at ``first_slot``, or where the node's history begins if that is later: what a
@@ -51,7 +57,7 @@ def windows(
     # Pages and where the history begins are one proof only when one node said them.
     rpc = rpc.pinned()
     found: dict[bytes, SignatureInfo] = {}
-    newer: list[tuple[Anchor | None, int, int]] = []
+    newer: list[tuple[ListingAnchor | None, int, int]] = []
     start, top, pages = anchor, last_slot, 0
     while True:
         page = list_page(
@@ -65,20 +71,20 @@ def windows(
         found |= {row.signature: row for row in page if first_slot <= row.slot <= top}
         if len(page) < page_size or page[-1].slot < first_slot:
             break
-        anchor, pages = turn(page), pages + 1
+        anchor, pages = next_anchor(page), pages + 1
         edge = anchor.slot
         if edge is not None and edge > top:
             start, pages = anchor, 0
-        elif edge is not None and pages >= PAGES and edge < top:
+        elif edge is not None and pages >= PAGES_PER_WINDOW and edge < top:
             newer.append((start, edge + 1, top))
             start, top, pages = anchor, edge, 0
             found = {one: row for one, row in found.items() if row.slot <= edge}
     if not page or page[-1].slot >= first_slot:
         first_slot = max(first_slot, rpc.first_available_block())
-    rows = in_order(row for row in found.values() if row.slot >= first_slot)
+    rows = in_chain_order(row for row in found.values() if row.slot >= first_slot)
     found.clear()
     if first_slot <= top:
-        yield Window(first_slot, top, rows)
+        yield ListingWindow(first_slot, top, rows)
     for place, first, last in reversed(newer):
         if first_slot > last:
             continue
@@ -92,4 +98,4 @@ def windows(
             page_size=page_size,
             anchor=place,
         )
-        yield Window(max(first, first_slot), last, rows)
+        yield ListingWindow(max(first, first_slot), last, rows)

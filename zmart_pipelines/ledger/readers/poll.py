@@ -18,12 +18,16 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import in_transaction, ingest
+from zmart_pipelines.ledger.ingest.writer import ingest, run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import coverage, finality
-from zmart_pipelines.ledger.readers.confirmed_cache import recall
-from zmart_pipelines.ledger.readers.listing_windows import Window, windows
-from zmart_pipelines.ledger.readers.rpc_reader import Unread, fetch, list_window
+from zmart_pipelines.ledger.readers.confirmed_cache import load_confirmed
+from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    UnreadTransaction,
+    fetch_transactions,
+    list_window,
+)
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
@@ -33,7 +37,7 @@ from zmart_pipelines.store.tables import chain
 # Slots read again at each look, against nodes that list late or out of order.
 OVERLAP: Final = 32
 # How far back the first confirmed poll looks; what is older is the finalized window's.
-FIRST_LOOK: Final = 512
+INITIAL_LOOKBACK: Final = 512
 MAX_CONFIRMED_PAGES: Final = 5
 CHUNK: Final = 200
 
@@ -52,7 +56,7 @@ class PollReport(msgspec.Struct, frozen=True):
     listed: int
     fetched: int
     unread: int
-    withdrawn: int
+    orphaned: int
     complete: bool
     result: IngestResult
 
@@ -72,11 +76,11 @@ class WindowReport(msgspec.Struct, frozen=True):
     last_slot: int
     listed: int
     fetched: int
-    recalled: int
+    reused: int
     gaps: int
     gaps_closed: int
-    settled: int
-    holes: int
+    reported_verified: int
+    uncovered_ranges: int
     result: IngestResult
 
 
@@ -90,8 +94,8 @@ def poll_confirmed(
     program = settings.program
     tip = rpc.slot("confirmed")
     with engine.connect() as conn:
-        known = [coverage.cursor(conn, "confirmed"), coverage.cursor(conn, "finalized")]
-    stands = max((slot for slot in known if slot is not None), default=tip - FIRST_LOOK)
+        known = [coverage.read_cursor(conn, "confirmed"), coverage.read_cursor(conn, "finalized")]
+    stands = max((slot for slot in known if slot is not None), default=tip - INITIAL_LOOKBACK)
     first = max(0, min(stands, tip) - OVERLAP)
     listed, closed = list_window(
         rpc,
@@ -102,26 +106,28 @@ def poll_confirmed(
         page_size=settings.poll_page_size,
         max_pages=MAX_CONFIRMED_PAGES,
     )
-    wanted = missing(engine, listed, Commitment.CONFIRMED)
-    answers = fetch(rpc, program, wanted, "confirmed", seconds=seconds)
-    taken = _take(engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings)
+    wanted = transactions_to_read(engine, listed, Commitment.CONFIRMED)
+    answers = fetch_transactions(rpc, program, wanted, "confirmed", seconds=seconds)
+    taken = _ingest_in_chunks(
+        engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings
+    )
     skipped = IngestResult()
     if closed:
-        skipped = finality.withdraw_skipped(engine, rpc, settings, first, tip, listed)
+        skipped = finality.orphan_skipped_slots(engine, rpc, settings, first, tip, listed)
         announce(settings.redis_url.get_secret_value(), skipped.positions)
     # A window too long to close is left to the finalized reader, which pages to its end.
     if taken.late == 0:
         with engine.begin() as conn:
-            coverage.advance(conn, "confirmed", tip)
+            coverage.advance_cursor(conn, "confirmed", tip)
     return PollReport(
         first_slot=first,
         last_slot=tip,
         listed=len(listed),
         fetched=taken.read,
         unread=len(taken.unread),
-        withdrawn=skipped.orphaned,
+        orphaned=skipped.orphaned,
         complete=closed and taken.late == 0 and not taken.unread,
-        result=taken.result.with_(skipped),
+        result=taken.result.merge(skipped),
     )
 
 
@@ -133,14 +139,14 @@ def read_finalized_window(engine: Engine, rpc: RpcClient, settings: Settings) ->
     Idempotent; a failure in between leaves the cursor after the last whole window.
     """
     closed = retry_gaps(engine, rpc, settings)
-    settled, looked_up = finality.settle_reported(engine, rpc, settings)
+    settled, looked_up = finality.verify_reported(engine, rpc, settings)
     announce(settings.redis_url.get_secret_value(), settled.positions)
     tip = rpc.slot("finalized")
     with engine.connect() as conn:
-        stands = coverage.cursor(conn, "finalized")
+        stands = coverage.read_cursor(conn, "finalized")
     first = 0 if stands is None else max(0, min(stands + 1, tip) - OVERLAP)
-    done: list[_Covered] = []
-    for window in windows(
+    done: list[_WindowResult] = []
+    for window in iter_windows(
         rpc,
         settings.program,
         first_slot=first,
@@ -148,65 +154,73 @@ def read_finalized_window(engine: Engine, rpc: RpcClient, settings: Settings) ->
         tip=tip,
         page_size=settings.poll_page_size,
     ):
-        done.append(_cover(engine, rpc, settings, window))
+        done.append(_read_window(engine, rpc, settings, window))
         if len(done) == 1:
             first = window.first_slot
     with engine.connect() as conn:
         ranges = health.coverage(conn)
     result = settled
     for one in done:
-        result = result.with_(one.result)
+        result = result.merge(one.result)
     return WindowReport(
         first_slot=first,
         last_slot=tip,
         listed=sum(one.listed for one in done),
         fetched=sum(one.fetched for one in done),
-        recalled=sum(one.recalled for one in done),
+        reused=sum(one.reused for one in done),
         gaps=sum(one.gaps for one in done),
         gaps_closed=closed,
-        settled=looked_up,
-        holes=max(0, len(ranges) - 1),
+        reported_verified=looked_up,
+        uncovered_ranges=max(0, len(ranges) - 1),
         result=result,
     )
 
 
-class _Covered(msgspec.Struct, frozen=True):
+class _WindowResult(msgspec.Struct, frozen=True):
     """What one window brought; the fields are those of the report."""
 
     listed: int
     fetched: int
-    recalled: int
+    reused: int
     gaps: int
     result: IngestResult
 
 
-def _cover(engine: Engine, rpc: RpcClient, settings: Settings, window: Window) -> _Covered:
+def _read_window(
+    engine: Engine, rpc: RpcClient, settings: Settings, window: ListingWindow
+) -> _WindowResult:
     """Read what is not there of a window, then cover it and move the cursor behind it."""
-    recalled = recall(engine, window.rows)
+    recalled = load_confirmed(engine, window.rows)
     held = {one.signature for one in recalled}
     wanted = [
-        one for one in missing(engine, window.rows, Commitment.FINALIZED) if one[0] not in held
+        one
+        for one in transactions_to_read(engine, window.rows, Commitment.FINALIZED)
+        if one[0] not in held
     ]
-    answers = itertools.chain(recalled, fetch(rpc, settings.program, wanted, "finalized"))
-    taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+    answers = itertools.chain(
+        recalled, fetch_transactions(rpc, settings.program, wanted, "finalized")
+    )
+    taken = _ingest_in_chunks(
+        engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings
+    )
     listed = {row.signature for row in window.rows}
 
     def close(conn: Connection) -> IngestResult:
         event_rows.open_gaps(conn, taken.gaps)
-        coverage.cover(conn, window.first_slot, window.last_slot)
-        coverage.advance(conn, "finalized", window.last_slot)
-        return finality.withdraw_absent(
+        coverage.record_coverage(conn, window.first_slot, window.last_slot)
+        coverage.advance_cursor(conn, "finalized", window.last_slot)
+        return finality.orphan_unlisted(
             conn, window.first_slot, window.last_slot, listed, settings.program
         )
 
-    last = in_transaction(engine, close)
+    last = run_in_transaction(engine, close)
     announce(settings.redis_url.get_secret_value(), last.positions)
-    return _Covered(
+    return _WindowResult(
         listed=len(listed),
         fetched=taken.read - len(recalled),
-        recalled=len(recalled),
+        reused=len(recalled),
         gaps=len(taken.gaps),
-        result=taken.result.with_(last),
+        result=taken.result.merge(last),
     )
 
 
@@ -225,15 +239,17 @@ def retry_gaps(engine: Engine, rpc: RpcClient, settings: Settings, *, limit: int
             .limit(limit)
         ).all()
     wanted = [(row.signature, row.slot, None) for row in due]
-    answers = fetch(rpc, settings.program, wanted, "finalized")
-    taken = _take(engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings)
+    answers = fetch_transactions(rpc, settings.program, wanted, "finalized")
+    taken = _ingest_in_chunks(
+        engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings
+    )
     if taken.gaps:
         with engine.begin() as conn:
             event_rows.open_gaps(conn, taken.gaps)
     return taken.read
 
 
-def missing(
+def transactions_to_read(
     engine: Engine, listed: Sequence[SignatureInfo], level: Commitment
 ) -> list[tuple[bytes, int | None, int | None]]:
     """What must be read of a listing: what is not there, not so settled, or elsewhere.
@@ -260,12 +276,12 @@ def missing(
     ]
 
 
-class _Taken(msgspec.Struct):
+class _ChunkedIngest(msgspec.Struct):
     """What became of transactions that were asked for; ``late`` were not reached in time."""
 
     read: int = 0
     late: int = 0
-    unread: list[Unread] = []
+    unread: list[UnreadTransaction] = []
     result: IngestResult = IngestResult()
 
     @property
@@ -275,15 +291,15 @@ class _Taken(msgspec.Struct):
         ]
 
 
-def _take(
+def _ingest_in_chunks(
     engine: Engine,
-    answers: Iterable[RawTransaction | Unread | None],
+    answers: Iterable[RawTransaction | UnreadTransaction | None],
     source: Source,
     commitment: Commitment,
     settings: Settings,
-) -> _Taken:
+) -> _ChunkedIngest:
     """Ingest transactions as they are read, a chunk per database transaction, and announce."""
-    taken = _Taken()
+    taken = _ChunkedIngest()
     chunk: list[RawTransaction] = []
 
     def store() -> None:
@@ -291,14 +307,14 @@ def _take(
             engine, chunk, source=source, commitment=commitment, program=settings.program
         )
         announce(settings.redis_url.get_secret_value(), result.positions)
-        taken.result = taken.result.with_(result)
+        taken.result = taken.result.merge(result)
         taken.read += len(chunk)
         chunk.clear()
 
     for answer in answers:
         if answer is None:
             taken.late += 1
-        elif isinstance(answer, Unread):
+        elif isinstance(answer, UnreadTransaction):
             taken.unread.append(answer)
         else:
             chunk.append(answer)

@@ -15,14 +15,14 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 
-Level = Literal["confirmed", "finalized"]
+ReadCommitment = Literal["confirmed", "finalized"]
 
 # Requests at a time; more only run into the endpoint's limit.
-WORKERS: Final = 4
+FETCH_WORKERS: Final = 4
 NOT_FOUND: Final = "the node lists the transaction but does not have it"
 
 
-class Unread(msgspec.Struct, frozen=True):
+class UnreadTransaction(msgspec.Struct, frozen=True):
     """A listed transaction that could not be read, and why."""
 
     signature: bytes
@@ -30,11 +30,11 @@ class Unread(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Contradiction(RpcUnavailable):
+class ContradictoryListing(RpcUnavailable):
     """A node does not list what was listed before; another one may, or it itself later."""
 
 
-class Anchor(NamedTuple):
+class ListingAnchor(NamedTuple):
     """Where a listing goes on, or begins below the tip.
 
     A node answers nothing, and no error, about what lies before a signature that it does not
@@ -51,12 +51,12 @@ def list_window(
     program: Pubkey,
     *,
     first_slot: int,
-    commitment: Level,
+    commitment: ReadCommitment,
     min_context_slot: int,
     page_size: int,
     max_pages: int | None = None,
     last_slot: int | None = None,
-    anchor: Anchor | None = None,
+    anchor: ListingAnchor | None = None,
 ) -> tuple[list[SignatureInfo], bool]:
     """The signatures from the tip down to ``first_slot``, in the chain's order.
 
@@ -88,16 +88,16 @@ def list_window(
         closed = len(page) < page_size or page[-1].slot < first_slot
         pages += 1
         if closed or pages == max_pages:
-            return in_order(found.values()), closed
-        anchor = turn(page)
+            return in_chain_order(found.values()), closed
+        anchor = next_anchor(page)
 
 
 def list_page(
     rpc: RpcClient,
     program: Pubkey,
-    anchor: Anchor | None,
+    anchor: ListingAnchor | None,
     *,
-    commitment: Level,
+    commitment: ReadCommitment,
     min_context_slot: int,
     page_size: int,
 ) -> list[SignatureInfo]:
@@ -114,34 +114,40 @@ def list_page(
     )
     promised = None if anchor is None else anchor.slot
     if promised is not None and (not page or page[0].slot < promised):
-        raise Contradiction("getSignaturesForAddress: the node does not list what was listed")
+        raise ContradictoryListing(
+            "getSignaturesForAddress: the node does not list what was listed"
+        )
     return page
 
 
-def turn(page: Sequence[SignatureInfo]) -> Anchor:
+def next_anchor(page: Sequence[SignatureInfo]) -> ListingAnchor:
     """Where the next page begins: behind the last slot that is surely whole."""
     edge = page[-1].slot
     whole = [row for row in page if row.slot > edge]
-    return Anchor(whole[-1].signature, edge) if whole else Anchor(page[-1].signature, None)
+    return (
+        ListingAnchor(whole[-1].signature, edge)
+        if whole
+        else ListingAnchor(page[-1].signature, None)
+    )
 
 
-def in_order(rows: Iterable[SignatureInfo]) -> list[SignatureInfo]:
+def in_chain_order(rows: Iterable[SignatureInfo]) -> list[SignatureInfo]:
     """Rows of a listing in the chain's order."""
-    return sorted(rows, key=_order)
+    return sorted(rows, key=_chain_order)
 
 
-def _order(row: SignatureInfo) -> tuple[int, int]:
+def _chain_order(row: SignatureInfo) -> tuple[int, int]:
     return row.slot, -1 if row.index_in_block is None else row.index_in_block
 
 
-def fetch(
+def fetch_transactions(
     rpc: RpcClient,
     program: Pubkey,
     wanted: Iterable[tuple[bytes, int | None, int | None]],
-    commitment: Level,
+    commitment: ReadCommitment,
     *,
     seconds: float | None = None,
-) -> Iterator[RawTransaction | Unread | None]:
+) -> Iterator[RawTransaction | UnreadTransaction | None]:
     """Read transactions, given as (signature, slot, index in block); answers in that order.
 
     :param seconds: stop reading when so much time has passed; the rest is answered None, and
@@ -151,41 +157,41 @@ def fetch(
 
     def read(
         item: tuple[bytes, int | None, int | None],
-    ) -> RawTransaction | Unread | None:
+    ) -> RawTransaction | UnreadTransaction | None:
         if deadline is not None and time.monotonic() > deadline:
             return None
         try:
-            return _fetch(rpc, program, item, commitment)
+            return _fetch_transaction(rpc, program, item, commitment)
         except RateLimited:
             if deadline is None:
                 raise
             # What was read is worth keeping; the caller looks again soon.
             return None
 
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch") as pool:
+    with ThreadPoolExecutor(FETCH_WORKERS, thread_name_prefix="fetch") as pool:
         yield from pool.map(read, wanted)
 
 
-def _fetch(
+def _fetch_transaction(
     rpc: RpcClient,
     program: Pubkey,
     item: tuple[bytes, int | None, int | None],
-    commitment: Level,
-) -> RawTransaction | Unread:
+    commitment: ReadCommitment,
+) -> RawTransaction | UnreadTransaction:
     signature, slot, index = item
     try:
         result = rpc.transaction(signature, commitment)
         if result is None:
-            return Unread(signature, slot, NOT_FOUND)
+            return UnreadTransaction(signature, slot, NOT_FOUND)
         transaction = from_rpc(result, program)
     except RpcError as error:
         if error.transient:
             raise
-        return Unread(signature, slot, str(error))
+        return UnreadTransaction(signature, slot, str(error))
     except PayloadError as error:
-        return Unread(signature, slot, str(error))
+        return UnreadTransaction(signature, slot, str(error))
     if transaction.signature != signature:
-        return Unread(signature, slot, "the node answered with another transaction")
+        return UnreadTransaction(signature, slot, "the node answered with another transaction")
     if transaction.index_in_block is None and index is not None and transaction.slot == slot:
         return msgspec.structs.replace(transaction, index_in_block=index)
     return transaction

@@ -11,30 +11,30 @@ from sqlalchemy import Connection, Row
 from zmart_pipelines.ledger.model.config_timeline import CONFIG_EVENTS
 from zmart_pipelines.ledger.model.decode import Reading
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.rows.event_rows import Key
+from zmart_pipelines.ledger.rows.event_rows import ReadingKey
 from zmart_pipelines.store.engine import execute
 
 
-class Moved(NamedTuple):
+class CommitmentChange(NamedTuple):
     """Events whose commitment or place changed."""
 
     market_ids: set[bytes]
     replaced: set[bytes]  # those of them whose events changed their order
     configuration: bool  # whether events of the configuration changed their order or left
 
-    def with_(self, other: Moved) -> Moved:
+    def merge(self, other: CommitmentChange) -> CommitmentChange:
         """Both together."""
-        return Moved(
+        return CommitmentChange(
             self.market_ids | other.market_ids,
             self.replaced | other.replaced,
             self.configuration or other.configuration,
         )
 
 
-NOTHING_MOVED = Moved(set(), set(), False)
+NO_CHANGE = CommitmentChange(set(), set(), False)
 
 
-_CLIMB = """
+_PROMOTE = """
 UPDATE chain.transactions AS t SET
     commitment = greatest(t.commitment, %b::text::chain.commitment),
     sources = t.sources | %b::int2,
@@ -47,7 +47,7 @@ FROM unnest(%b::bytea[], %b::bytea[], %b::int4[], %b::int8[])
 WHERE t.signature = sent.signature AND t.digest = sent.digest
 """
 
-_SPREAD = """
+_PROPAGATE = """
 UPDATE chain.events AS e SET commitment = t.commitment, index_in_block = t.index_in_block
 FROM chain.transactions AS t, chain.events AS before
 WHERE t.signature = ANY(%b) AND t.commitment <> 'orphaned'
@@ -59,7 +59,7 @@ RETURNING e.market_id, e.name,
     before.index_in_block IS DISTINCT FROM e.index_in_block OR before.commitment = 'orphaned'
 """
 
-_SPREAD_TRADES = """
+_PROPAGATE_TO_PROJECTION = """
 UPDATE market.{table} AS p SET commitment = t.commitment
 FROM chain.transactions AS t
 WHERE t.signature = ANY(%b) AND t.commitment <> 'orphaned'
@@ -69,13 +69,13 @@ WHERE t.signature = ANY(%b) AND t.commitment <> 'orphaned'
 _CONFIG_EVENTS = frozenset(event.__name__ for event in CONFIG_EVENTS)
 
 
-def climb(
+def promote_transactions(
     conn: Connection, readings: Sequence[Reading], *, source: Source, commitment: Commitment
 ) -> None:
     """Raise stored readings to ``commitment`` and fill in what they tell anew."""
     execute(
         conn,
-        _CLIMB,
+        _PROMOTE,
         commitment.value,
         int(source),
         commitment.value,
@@ -86,18 +86,18 @@ def climb(
     )
 
 
-def spread(conn: Connection, signatures: Collection[bytes]) -> Moved:
+def propagate_commitments(conn: Connection, signatures: Collection[bytes]) -> CommitmentChange:
     """Bring the events and projected rows of these transactions to their commitment."""
     if not signatures:
-        return NOTHING_MOVED
+        return NO_CHANGE
     sent = list(signatures)
-    rows = execute(conn, _SPREAD, sent).all()
+    rows = execute(conn, _PROPAGATE, sent).all()
     for table in ("trades", "claims", "chain_votes"):
-        execute(conn, _SPREAD_TRADES.format(table=table), sent)
-    return _moved(rows)
+        execute(conn, _PROPAGATE_TO_PROJECTION.format(table=table), sent)
+    return _change_from_rows(rows)
 
 
-def _moved(rows: Iterable[Row[*tuple[Any, ...]]]) -> Moved:
+def _change_from_rows(rows: Iterable[Row[*tuple[Any, ...]]]) -> CommitmentChange:
     market_ids: set[bytes] = set()
     replaced: set[bytes] = set()
     configuration = False
@@ -107,7 +107,7 @@ def _moved(rows: Iterable[Row[*tuple[Any, ...]]]) -> Moved:
             if reordered:
                 replaced.add(market_id)
         configuration |= reordered and name in _CONFIG_EVENTS
-    return Moved(market_ids, replaced, configuration)
+    return CommitmentChange(market_ids, replaced, configuration)
 
 
 _ORPHAN = """
@@ -126,18 +126,20 @@ RETURNING e.market_id, e.name, true
 """
 
 
-def orphan(conn: Connection, keys: Collection[Key]) -> tuple[set[bytes], Moved]:
+def orphan_transactions(
+    conn: Connection, keys: Collection[ReadingKey]
+) -> tuple[set[bytes], CommitmentChange]:
     """Take readings out of what counts; which signatures went, and what they touched."""
     if not keys:
-        return set(), NOTHING_MOVED
+        return set(), NO_CHANGE
     sent = [[key[0] for key in keys], [key[1] for key in keys]]
     gone = execute(conn, _ORPHAN, *sent).all()
     sent = [[row[0] for row in gone], [row[1] for row in gone]]
     rows = execute(conn, _ORPHAN_EVENTS, *sent).all()
-    return {row[0] for row in gone}, _moved(rows)
+    return {row[0] for row in gone}, _change_from_rows(rows)
 
 
-_CONCERNED = """
+_AFFECTED = """
 SELECT DISTINCT market_id, CASE WHEN market_id IS NULL THEN data ->> 'market' END,
     name = ANY(%b)
 FROM chain.events
@@ -145,7 +147,7 @@ WHERE signature = ANY(%b) AND commitment <> 'orphaned' AND quarantine_reason IS 
 """
 
 
-class Concerned(NamedTuple):
+class AffectedState(NamedTuple):
     """What stored events of some transactions concern."""
 
     market_ids: set[bytes]
@@ -153,17 +155,17 @@ class Concerned(NamedTuple):
     configuration: bool
 
 
-def concerned(conn: Connection, signatures: Collection[bytes]) -> Concerned:
+def load_affected_state(conn: Connection, signatures: Collection[bytes]) -> AffectedState:
     """What the events that count of these transactions concern."""
-    rows = execute(conn, _CONCERNED, list(_CONFIG_EVENTS), list(signatures)).all()
-    return Concerned(
+    rows = execute(conn, _AFFECTED, list(_CONFIG_EVENTS), list(signatures)).all()
+    return AffectedState(
         {row[0] for row in rows if row[0] is not None},
         {bytes(Pubkey.from_string(row[1])) for row in rows if row[1] is not None},
         any(row[2] for row in rows),
     )
 
 
-_ADOPT = """
+_ASSIGN_CLAIMS = """
 UPDATE chain.events AS e SET market_id = known.market_id
 FROM unnest(%b::bytea[], %b::text[]) AS known (market_id, address)
 WHERE e.market_id IS NULL AND e.name = 'WinningsClaimed' AND e.data ->> 'market' = known.address
@@ -171,7 +173,7 @@ RETURNING e.market_id
 """
 
 
-def adopt_claims(conn: Connection, addresses: Mapping[bytes, bytes]) -> set[bytes]:
+def assign_claims_to_markets(conn: Connection, addresses: Mapping[bytes, bytes]) -> set[bytes]:
     """Give claims that came before their market its id; the ids of markets that got any.
 
     :param addresses: of new markets, by id.
@@ -179,4 +181,4 @@ def adopt_claims(conn: Connection, addresses: Mapping[bytes, bytes]) -> set[byte
     if not addresses:
         return set()
     texts = [str(Pubkey(address)) for address in addresses.values()]
-    return set(execute(conn, _ADOPT, list(addresses), texts).scalars())
+    return set(execute(conn, _ASSIGN_CLAIMS, list(addresses), texts).scalars())

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from sqlalchemy import Connection
 
-from zmart_pipelines.ledger.model.decode import LedgerEvent, Reading, readable
+from zmart_pipelines.ledger.model.decode import LedgerEvent, Reading, event_json
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program.events import event_name
 from zmart_pipelines.store.bulk_statements import insertion
@@ -17,13 +17,13 @@ from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.statement_pipeline import Statement, run
 from zmart_pipelines.store.tables import chain
 
-Key = tuple[bytes, bytes]  # signature, digest
+ReadingKey = tuple[bytes, bytes]  # signature, digest
 
 # The webhook delivery that readings come from: one, or one for each signature, or none.
-Deliveries: TypeAlias = int | Mapping[bytes, int] | None
+DeliveryIds: TypeAlias = int | Mapping[bytes, int] | None
 
 
-class Live(NamedTuple):
+class CurrentReading(NamedTuple):
     """The reading of a transaction that counts now."""
 
     digest: bytes
@@ -33,7 +33,7 @@ class Live(NamedTuple):
     index_in_block: int | None
 
 
-_LIVE = """
+_LOCK_CURRENT = """
 SELECT signature, digest, commitment::text, sources, slot, index_in_block
 FROM chain.transactions
 WHERE signature = ANY(%b) AND commitment <> 'orphaned'
@@ -42,16 +42,19 @@ FOR NO KEY UPDATE
 """
 
 
-def live(conn: Connection, signatures: Collection[bytes]) -> dict[bytes, Live]:
+def lock_current_readings(
+    conn: Connection, signatures: Collection[bytes]
+) -> dict[bytes, CurrentReading]:
     """The readings that count, by signature, held until the transaction ends."""
-    rows = execute(conn, _LIVE, list(signatures))
+    rows = execute(conn, _LOCK_CURRENT, list(signatures))
     return {
-        row[0]: Live(row[1], Commitment(row[2]), Source(row[3]), row[4], row[5]) for row in rows
+        row[0]: CurrentReading(row[1], Commitment(row[2]), Source(row[3]), row[4], row[5])
+        for row in rows
     }
 
 
 # An orphan comes back when RPC shows it again; a webhook cannot bring it back.
-_INSERT_TAIL = """
+_REVIVE_ORPHANS = """
 ON CONFLICT (signature, digest) DO UPDATE SET
     commitment = excluded.commitment,
     sources = transactions.sources | excluded.sources,
@@ -80,12 +83,12 @@ _TRANSACTION_COLUMNS = (
 )
 
 
-def transaction_insertion(
+def insert_transactions_statement(
     readings: Iterable[Reading],
     *,
     source: Source,
     commitment: Commitment,
-    delivery_id: Deliveries,
+    delivery_id: DeliveryIds,
 ) -> Statement:
     """Stores readings, at least one. It answers with the signature of each that counts now,
     and whether it is new (else: no orphan any more).
@@ -115,7 +118,7 @@ def transaction_insertion(
         )
         for reading in sorted(readings, key=lambda reading: reading.signature)
     ]
-    return insertion(chain.transactions, _TRANSACTION_COLUMNS, rows, _INSERT_TAIL)
+    return insertion(chain.transactions, _TRANSACTION_COLUMNS, rows, _REVIVE_ORPHANS)
 
 
 def insert_transactions(
@@ -124,12 +127,12 @@ def insert_transactions(
     *,
     source: Source,
     commitment: Commitment,
-    delivery_id: Deliveries,
+    delivery_id: DeliveryIds,
 ) -> dict[bytes, bool]:
     """Store readings, see ``transaction_insertion``."""
     if not readings:
         return {}
-    statement = transaction_insertion(
+    statement = insert_transactions_statement(
         readings, source=source, commitment=commitment, delivery_id=delivery_id
     )
     return {row[0]: row[1] for row in run(conn, statement)}
@@ -151,7 +154,7 @@ _EVENT_COLUMNS = (
 )
 
 
-def event_insertion(
+def insert_events_statement(
     readings: Iterable[Reading],
     *,
     commitment: Commitment,
@@ -185,7 +188,7 @@ def _event_row(
         None if decoded is None else event_name(decoded),
         market_id,
         event.raw,
-        None if decoded is None else readable(decoded).decode(),
+        None if decoded is None else event_json(decoded).decode(),
         event.instruction,
         event.quarantine_reason,
         commitment,
@@ -215,7 +218,7 @@ class Gap(msgspec.Struct, frozen=True):
     reason: str
 
 
-def gap_opening(gaps: Iterable[Gap]) -> Statement | None:
+def open_gaps_statement(gaps: Iterable[Gap]) -> Statement | None:
     """Records gaps; one that is open already counts another attempt and waits longer."""
     rows = sorted(
         {(gap.signature, gap.kind): gap for gap in gaps}.values(),
@@ -236,7 +239,7 @@ def gap_opening(gaps: Iterable[Gap]) -> Statement | None:
 
 def open_gaps(conn: Connection, gaps: Iterable[Gap]) -> None:
     """Record gaps, see ``gap_opening``."""
-    statement = gap_opening(gaps)
+    statement = open_gaps_statement(gaps)
     if statement is not None:
         run(conn, statement)
 

@@ -20,7 +20,7 @@ from zmart_pipelines.ledger.model.config_timeline import (
     Configuration,
     Place,
 )
-from zmart_pipelines.ledger.model.decode import address_of
+from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.model.projection import (
     ClaimRow,
     MarketRow,
@@ -55,55 +55,55 @@ SELECT signature, log_index, slot, index_in_block, raw, instruction, market_id, 
 FROM chain.events
 WHERE {where} AND commitment <> 'orphaned' AND quarantine_reason IS NULL AND slot <= %b
 """
-_OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)")
-_OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
+_EVENTS_OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)")
+_EVENTS_OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
 
 
-class Stored(msgspec.Struct, frozen=True, gc=False):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event of the ledger and how settled it is."""
 
     placed: PlacedEvent
     commitment: Commitment
 
 
-def place_of(signature: bytes, log_index: int, slot: int, index_in_block: int | None) -> Place:
+def event_place(signature: bytes, log_index: int, slot: int, index_in_block: int | None) -> Place:
     """The place of an event; an unknown index sorts last in its slot."""
     return Place(
         slot, UNKNOWN_INDEX if index_in_block is None else index_in_block, signature, log_index
     )
 
 
-def market_events(
+def load_market_events(
     conn: Connection,
     market_ids: Collection[bytes],
     program: Pubkey,
     *,
     until_slot: int = _ANY_SLOT,
-) -> dict[bytes, list[Stored]]:
+) -> dict[bytes, list[StoredEvent]]:
     """All events that count of these markets up to a slot, by market, in no order.
 
     Every market asked for is in the answer.
     """
-    found: dict[bytes, list[Stored]] = {market_id: [] for market_id in market_ids}
+    found: dict[bytes, list[StoredEvent]] = {market_id: [] for market_id in market_ids}
     if not found:
         return found
     with pipelined(conn) as send:
-        stored = send(Statement(_OF_MARKETS, (keys(list(found)), until_slot))).fetchall()
-    addresses = {market_id: address_of(program, market_id) for market_id in found}
+        stored = send(Statement(_EVENTS_OF_MARKETS, (keys(list(found)), until_slot))).fetchall()
+    addresses = {market_id: market_address_bytes(program, market_id) for market_id in found}
     levels = {level.value: level for level in Commitment}
     for signature, log_index, slot, index, raw, instruction, market_id, commitment in stored:
         place = Place(slot, UNKNOWN_INDEX if index is None else index, signature, log_index)
         placed = PlacedEvent(place, decode_event(raw), addresses[market_id], instruction)
-        found[market_id].append(Stored(placed, levels[commitment]))
+        found[market_id].append(StoredEvent(placed, levels[commitment]))
     return found
 
 
-def configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
+def load_configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
     """All events that count of the configuration, in no order."""
     names = [event.__name__ for event in CONFIG_EVENTS]
-    stored = execute(conn, _OF_CONFIGURATION, names, _ANY_SLOT)
+    stored = execute(conn, _EVENTS_OF_CONFIGURATION, names, _ANY_SLOT)
     return [
-        (place_of(signature, log_index, slot, index), decode_event(raw))
+        (event_place(signature, log_index, slot, index), decode_event(raw))
         for signature, log_index, slot, index, raw, *_ in stored
     ]
 
@@ -118,22 +118,22 @@ FROM market.config_history AS c
 """.format(_columns(Configuration, "c"))
 
 
-def reading_changes() -> Statement:
+def configuration_changes_statement() -> Statement:
     """The statement behind ``configuration_changes``; its rows are for ``change_of``."""
     return Statement(_CHANGES)
 
 
-def change_of(row: Sequence[Any]) -> Change:
+def change_from_row(row: Sequence[Any]) -> Change:
     """A change from a row of ``reading_changes``."""
     return Change(Place(*row[:4]), row[4], Configuration(*row[5:]))
 
 
-def configuration_changes(conn: Connection) -> list[Change]:
+def load_configuration_changes(conn: Connection) -> list[Change]:
     """The configuration's history as projected."""
-    return [change_of(row) for row in run(conn, reading_changes())]
+    return [change_from_row(row) for row in run(conn, configuration_changes_statement())]
 
 
-def write_configuration(conn: Connection, changes: Iterable[Change]) -> None:
+def replace_configuration_changes(conn: Connection, changes: Iterable[Change]) -> None:
     """Replace the configuration's history."""
     conn.execute(delete(tables.config_history))
     insert_rows(
@@ -153,29 +153,32 @@ def write_configuration(conn: Connection, changes: Iterable[Change]) -> None:
     )
 
 
-def _plain(values: Iterable[Any]) -> list[Any]:
+def _decimals_to_int(values: Iterable[Any]) -> list[Any]:
     """The values with the driver's decimals as integers."""
     return [int(value) if isinstance(value, Decimal) else value for value in values]
 
 
-def markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, MarketRow]:
+def load_markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, MarketRow]:
     """The markets as projected, by id; those without a row are absent."""
-    return {row.market_id: row for row in _of_markets(conn, tables.markets, MarketRow, market_ids)}
+    return {
+        row.market_id: row
+        for row in _load_rows_of_markets(conn, tables.markets, MarketRow, market_ids)
+    }
 
 
-_OF_MARKETS_ROWS = "SELECT {} FROM {} AS t WHERE t.market_id = ANY(%b)"
+_ROWS_OF_MARKETS = "SELECT {} FROM {} AS t WHERE t.market_id = ANY(%b)"
 
 
-def _of_markets(
+def _load_rows_of_markets(
     conn: Connection, table: Table, cls: type[T], market_ids: Collection[bytes]
 ) -> list[T]:
-    query = _OF_MARKETS_ROWS.format(_columns(cls, "t"), table.fullname)
+    query = _ROWS_OF_MARKETS.format(_columns(cls, "t"), table.fullname)
     with pipelined(conn) as send:
         found = send(Statement(query, (keys(list(market_ids)),))).fetchall()
-    return [cls(*_plain(row)) for row in found]
+    return [cls(*_decimals_to_int(row)) for row in found]
 
 
-def ids_by_address(conn: Connection, addresses: Collection[bytes]) -> dict[bytes, bytes]:
+def load_market_ids(conn: Connection, addresses: Collection[bytes]) -> dict[bytes, bytes]:
     """Ids of known markets, by address."""
     if not addresses:
         return {}
@@ -192,7 +195,7 @@ JOIN unnest(%b::bytea[], %b::bytea[]) AS asked (market_id, "user") USING (market
 """.format(_columns(PositionRow, "p"))
 
 
-def positions(
+def load_positions(
     conn: Connection, holders: Collection[tuple[bytes, bytes]]
 ) -> dict[bytes, dict[bytes, PositionRow]]:
     """Positions of (market id, user), by both."""
@@ -200,94 +203,97 @@ def positions(
     if holders:
         sent = (keys([pair[0] for pair in holders]), keys([pair[1] for pair in holders]))
         for values in run(conn, Statement(_POSITIONS, sent)):
-            row = position_of(values)
+            row = position_from_row(values)
             found[row.market_id][row.user] = row
     return found
 
 
-_MARKETS_AT = """
+_MARKETS_BY_ADDRESS = """
 SELECT {}, m.commitment::text FROM market.markets AS m WHERE m.address = ANY(%b)
 """.format(_columns(MarketRow, "m"))
 
-_POSITIONS_AT = """
+_POSITIONS_BY_ADDRESS = """
 SELECT {} FROM unnest(%b::bytea[], %b::bytea[]) AS asked (address, "user")
 JOIN market.markets AS m USING (address)
 JOIN market.positions AS p ON p.market_id = m.market_id AND p."user" = asked."user"
 """.format(_columns(PositionRow, "p"))
 
 
-def markets_at(addresses: Collection[bytes]) -> Statement:
+def markets_by_address_statement(addresses: Collection[bytes]) -> Statement:
     """Reads markets by address; its rows are for ``market_of``."""
-    return Statement(_MARKETS_AT, (keys(list(addresses)),))
+    return Statement(_MARKETS_BY_ADDRESS, (keys(list(addresses)),))
 
 
-def market_of(row: Sequence[Any]) -> tuple[MarketRow, Commitment]:
+def market_from_row(row: Sequence[Any]) -> tuple[MarketRow, Commitment]:
     """A market and its commitment from a row of ``markets_at``."""
-    return MarketRow(*_plain(row[:-1])), Commitment(row[-1])
+    return MarketRow(*_decimals_to_int(row[:-1])), Commitment(row[-1])
 
 
-def positions_at(holders: Collection[tuple[bytes, bytes]]) -> Statement:
+def positions_by_address_statement(holders: Collection[tuple[bytes, bytes]]) -> Statement:
     """Reads positions by the market's address and the user; its rows are for ``position_of``."""
     sent = list(holders)
     return Statement(
-        _POSITIONS_AT, (keys([one[0] for one in sent]), keys([one[1] for one in sent]))
+        _POSITIONS_BY_ADDRESS, (keys([one[0] for one in sent]), keys([one[1] for one in sent]))
     )
 
 
-def position_of(row: Iterable[Any]) -> PositionRow:
+def position_from_row(row: Iterable[Any]) -> PositionRow:
     """A position from its columns in their order."""
-    return PositionRow(*_plain(row))
+    return PositionRow(*_decimals_to_int(row))
 
 
-def projections(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Projection]:
+def load_projections(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Projection]:
     """Whole projections as stored, by id; markets without a row are absent."""
     found = {
-        market_id: Projection(market=row) for market_id, row in markets(conn, market_ids).items()
+        market_id: Projection(market=row)
+        for market_id, row in load_markets(conn, market_ids).items()
     }
-    for position in _of_markets(conn, tables.positions, PositionRow, found):
+    for position in _load_rows_of_markets(conn, tables.positions, PositionRow, found):
         found[position.market_id].positions[position.user] = position
-    for trade in _of_markets(conn, tables.trades, TradeRow, found):
+    for trade in _load_rows_of_markets(conn, tables.trades, TradeRow, found):
         found[trade.market_id].trades.append(trade)
-    for claim in _of_markets(conn, tables.claims, ClaimRow, found):
+    for claim in _load_rows_of_markets(conn, tables.claims, ClaimRow, found):
         found[claim.market_id].claims.append(claim)
-    for vote in _of_markets(conn, tables.chain_votes, VoteRow, found):
+    for vote in _load_rows_of_markets(conn, tables.chain_votes, VoteRow, found):
         found[vote.market_id].votes[vote.kind, vote.wallet] = vote
-    for withdrawal in _of_markets(conn, tables.withdrawals, WithdrawalRow, found):
+    for withdrawal in _load_rows_of_markets(conn, tables.withdrawals, WithdrawalRow, found):
         found[withdrawal.market_id].withdrawals.append(withdrawal)
     return found
 
 
-_COMMITMENTS = """
+_LOWEST_COMMITMENTS = """
 SELECT market_id, min(commitment)::text FROM chain.events
 WHERE market_id = ANY(%b) AND commitment IN ('reported', 'confirmed')
 GROUP BY market_id
 """
 
 
-def market_commitments(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Commitment]:
+def load_market_commitments(
+    conn: Connection, market_ids: Collection[bytes]
+) -> dict[bytes, Commitment]:
     """The lowest commitment among each market's events."""
-    lowest = execute(conn, _COMMITMENTS, list(market_ids))
+    lowest = execute(conn, _LOWEST_COMMITMENTS, list(market_ids))
     return dict.fromkeys(market_ids, Commitment.FINALIZED) | {
         market_id: Commitment(commitment) for market_id, commitment in lowest
     }
 
 
-_SETTLE = """
+_UPDATE_MARKET_COMMITMENTS = """
 UPDATE market.markets AS m SET commitment = sent.commitment::chain.commitment
 FROM unnest(%b::bytea[], %b::text[]) AS sent (market_id, commitment)
 WHERE m.market_id = sent.market_id AND m.commitment::text <> sent.commitment
 """
 
 
-def settle(conn: Connection, market_ids: Collection[bytes]) -> None:
+def update_market_commitments(conn: Connection, market_ids: Collection[bytes]) -> None:
     """Bring markets whose events only climbed to their commitment."""
     if market_ids:
-        commitments = market_commitments(conn, market_ids)
+        commitments = load_market_commitments(conn, market_ids)
         levels = [commitment.value for commitment in commitments.values()]
-        execute(conn, _SETTLE, list(commitments), levels)
+        execute(conn, _UPDATE_MARKET_COMMITMENTS, list(commitments), levels)
 
 
-def write(
+def write_projections(
     conn: Connection,
     folded: Mapping[bytes, Projection],
     *,
@@ -309,11 +315,13 @@ def write(
             table = tables.markets
             conn.execute(delete(table).where(table.c.market_id.in_(vanished)))
     with pipelined(conn) as send:
-        for statement in additions(folded, commitments=commitments, of_signature=of_signature):
+        for statement in write_statements(
+            folded, commitments=commitments, of_signature=of_signature
+        ):
             send(statement)
 
 
-def additions(
+def write_statements(
     folded: Mapping[bytes, Projection],
     *,
     commitments: Mapping[bytes, Commitment],
@@ -326,7 +334,7 @@ def additions(
     """
     there = [one for one in folded.values() if one.market is not None]
     now = datetime.now(UTC)
-    yield from _filled(
+    yield from _statement_unless_empty(
         upsertion,
         tables.markets,
         (*MarketRow.__struct_fields__, "commitment", "updated_at"),
@@ -336,7 +344,7 @@ def additions(
             if one.market is not None
         ],
     )
-    yield from _filled(
+    yield from _statement_unless_empty(
         upsertion,
         tables.positions,
         PositionRow.__struct_fields__,
@@ -346,25 +354,25 @@ def additions(
     def settled(rows: Iterable[TradeRow | ClaimRow | VoteRow]) -> list[tuple[Any, ...]]:
         return [(*astuple(row), of_signature[row.signature].value) for row in rows]
 
-    yield from _filled(
+    yield from _statement_unless_empty(
         insertion,
         tables.trades,
         (*TradeRow.__struct_fields__, "commitment"),
         settled(row for one in there for row in one.trades),
     )
-    yield from _filled(
+    yield from _statement_unless_empty(
         insertion,
         tables.claims,
         (*ClaimRow.__struct_fields__, "commitment"),
         settled(row for one in there for row in one.claims),
     )
-    yield from _filled(
-        _vote_insertion,
+    yield from _statement_unless_empty(
+        _insert_votes_statement,
         tables.chain_votes,
         (*VoteRow.__struct_fields__, "commitment"),
         settled(row for one in there for row in one.votes.values()),
     )
-    yield from _filled(
+    yield from _statement_unless_empty(
         insertion,
         tables.withdrawals,
         WithdrawalRow.__struct_fields__,
@@ -372,13 +380,13 @@ def additions(
     )
 
 
-def _vote_insertion(
+def _insert_votes_statement(
     table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
 ) -> Statement:
     return insertion(table, columns, rows, "ON CONFLICT DO NOTHING")
 
 
-def _filled(
+def _statement_unless_empty(
     make: Callable[[Table, tuple[str, ...], Sequence[Sequence[Any]]], Statement],
     table: Table,
     columns: tuple[str, ...],
