@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.errors import unavailable
 from api.realtime.hub import Hub
-from zmart_pipelines.chain.helius_enhanced import read_hints
+from zmart_pipelines.chain.helius_enhanced import parse_hints
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
 from zmart_pipelines.ledger.readers import deliveries
 from zmart_pipelines.settings import Settings
@@ -135,7 +135,7 @@ class Intake:
         try:
             transactions = from_helius(body, self._program)
         except PayloadError:
-            hints = read_hints(body)
+            hints = parse_hints(body)
             if hints is None:
                 raise
             with self._engine.begin() as conn:

@@ -12,7 +12,7 @@ from anchorpy.program.event import EventParser
 from benchmarks.node import run_node
 from benchmarks.payloads import PROGRAM, webhook_body
 from benchmarks.rows import Row, cpu_seconds, versus
-from zmart_pipelines.chain.program_logs import walk
+from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.chain.transactions import from_helius
 from zmart_pipelines.program import idl
 from zmart_pipelines.program.events import Event, decode_event
@@ -23,7 +23,11 @@ BODY = 100
 
 def _events(logs: Iterable[list[str]]) -> list[Event]:
     address = str(PROGRAM)
-    return [decode_event(payload) for lines in logs for _, payload in walk(lines, address).payloads]
+    return [
+        decode_event(payload)
+        for lines in logs
+        for _, payload in parse_logs(lines, address).payloads
+    ]
 
 
 def payload_to_events(quick: bool) -> Row:

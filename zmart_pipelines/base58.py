@@ -13,9 +13,9 @@ from typing import Final
 import based58
 
 ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-# The longest text read: a transaction has at most 4096 bytes.
+# The longest text that is decoded: a transaction has at most 4096 bytes.
 MAX_LENGTH: Final = 5600
-# Up to here based58 is the faster one.
+# Up to this length based58 is faster.
 _SHORT: Final = 96
 
 _ALPHABET_BYTES: Final = ALPHABET.encode("ascii")
@@ -26,12 +26,12 @@ _DIGITS: Final = bytes(
 
 
 class Base58Error(ValueError):
-    """A text that is not base58, or longer than any transaction's."""
+    """The text is not base58, or is longer than that of any transaction."""
 
 
 @cache
 def _steps(lanes: int) -> list[tuple[int, int, int]]:
-    """For ``lanes`` (a power of two) digits of one byte each: how to join neighbours.
+    """Return the steps that join ``lanes`` (a power of two) one-byte digits pairwise.
 
     Each step is (bits of a lane, mask of the lower lane of each pair, weight of the upper).
     """
@@ -44,10 +44,13 @@ def _steps(lanes: int) -> list[tuple[int, int, int]]:
 
 
 def decode(text: str) -> bytes:
-    """The bytes of a base58 text; Base58Error where it is none or too long.
+    """Return the bytes of a base58 text.
 
-    Of a long text all digits lie in one integer and neighbours are joined in parallel, so
-    that the steps grow with the logarithm of the length.
+    All digits of a long text are placed in one integer and neighbours are joined in parallel,
+    so that the number of steps grows with the logarithm of the length.
+
+    Raises:
+        Base58Error: the text is not base58 or is too long.
     """
     if len(text) > MAX_LENGTH:
         raise Base58Error(f"base58 of {len(text)} characters, at most {MAX_LENGTH}")
@@ -68,7 +71,7 @@ def decode(text: str) -> bytes:
 
 
 def encode(data: bytes) -> str:
-    """The base58 text of bytes."""
+    """Return the base58 text of bytes."""
     if len(data) <= _SHORT:
         return based58.b58encode(data).decode("ascii")
     number = int.from_bytes(data, "big")
@@ -81,11 +84,11 @@ def encode(data: bytes) -> str:
 
 
 def _checker(size: int) -> Callable[[str], bool]:
-    """Tells whether a text is that of ``size`` bytes.
+    """Return a function that checks whether a text is the base58 of ``size`` bytes.
 
-    From length, digits and order alone, without decoding, for all but the one in 256 that
-    begins with a zero byte: the alphabet ascends in ASCII, so texts of one length compare
-    as their numbers do.
+    It checks length, digits and order without decoding, except for the one value in 256 that
+    begins with a zero byte: the alphabet ascends in ASCII, so texts of one length compare as
+    their numbers do.
     """
     least, greatest = encode(b"\1".ljust(size, b"\0")), encode(b"\xff" * size)
     shorter, longer = len(least), len(greatest)

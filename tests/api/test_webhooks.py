@@ -22,7 +22,7 @@ from tests.api.conftest import SECRET
 from tests.api.payloads import enhanced, mutated, raw
 from tests.fixtures.ports import free_port
 from tests.ledger.recorded_rpc import Recorder
-from zmart_pipelines.chain.helius_enhanced import read_hints
+from zmart_pipelines.chain.helius_enhanced import parse_hints
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.readers import deliveries, hints
@@ -374,7 +374,7 @@ def _acceptable(content: bytes) -> bool:
     try:
         from_helius(content, DEFAULT_PROGRAM_ID)
     except PayloadError:
-        return read_hints(content) is not None
+        return parse_hints(content) is not None
     return True
 
 

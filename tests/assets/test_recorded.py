@@ -15,7 +15,7 @@ from assets.run_checks import evaluate, exit_code
 from tests.assets.life import run
 from tests.assets.recorded.make import FILE
 from zmart_pipelines.chain.jsonrpc import RpcError
-from zmart_pipelines.chain.recorded_node import Node, serve
+from zmart_pipelines.chain.recorded_node import RecordedNode, serve
 from zmart_pipelines.chain.recording import Account, Recording, RecordingError, read, record
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.ledger.audit import reconcile
@@ -218,6 +218,6 @@ def test_what_it_cannot_answer_is_an_error(
     recording: Recording, request_: dict[str, object], code: int | None
 ) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 3, **request_}).encode()
-    answer = json.loads(Node(recording).respond(body))
+    answer = json.loads(RecordedNode(recording).respond(body))
     assert answer["id"] == 3
     assert answer.get("error", {}).get("code") == code

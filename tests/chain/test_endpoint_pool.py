@@ -165,7 +165,7 @@ def test_retry_after_closes_an_endpoint_for_that_time(
     assert rpc.slot("confirmed") == 7
     time.now += 2
     assert rpc.slot("confirmed") == 8
-    assert (rpc.calls, rpc.limited) == (6, 1)
+    assert (rpc.calls, rpc.rate_limited) == (6, 1)
 
 
 def test_when_all_are_limited_the_soonest_is_waited_for(
@@ -187,7 +187,7 @@ def test_limits_longer_than_patience_are_the_callers(
     with pytest.raises(RateLimited) as error:
         rpc.slot("confirmed")
     assert (error.value.retry_after, time.slept) == (60, [])
-    with pytest.raises(RateLimited, match="is not to be asked yet"):
+    with pytest.raises(RateLimited, match="allows no call yet"):
         rpc.slot("confirmed")
     assert rpc.calls == 2
     time.now += 60
@@ -332,7 +332,9 @@ def test_the_only_endpoint_is_back_as_soon_as_it_answers(
         with pytest.raises(RpcUnavailable):
             rpc.slot("confirmed")
     assert len(endpoint.requests) <= asked + 1
-    with pytest.raises(RpcUnavailable, match=r"left alone after many failures: 127\.0\.0\.1:"):
+    with pytest.raises(
+        RpcUnavailable, match=r"circuit open after repeated failures: 127\.0\.0\.1:"
+    ):
         rpc.slot("confirmed")
     endpoint.answer(result(8))
     time.now += LAST_RESORT_PAUSE

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from tests.chain.helius_api import KEY, HeliusApi
 from tests.fixtures.ports import free_port
-from zmart_pipelines.chain.helius_webhooks import Desired, HeliusClient, HeliusError
+from zmart_pipelines.chain.helius_webhooks import DesiredWebhook, HeliusClient, HeliusError
 
 SECRET = "the-secret-of-the-webhook"
-DESIRED = Desired("https://api.example.com/hook", ["prog"], "raw", SECRET)
+DESIRED = DesiredWebhook("https://api.example.com/hook", ["prog"], "raw", SECRET)
 
 
 @pytest.fixture
@@ -33,12 +33,14 @@ def test_create_update_activate(api: HeliusApi, client: HeliusClient) -> None:
     made = client.create(DESIRED)
     assert api.hooks[made.id]["authHeader"] == SECRET
     assert api.hooks[made.id]["accountAddresses"] == ["prog"]
-    assert made.differs(DESIRED) == []
+    assert made.differences(DESIRED) == []
     assert client.webhooks() == [made]
-    other = Desired("https://api.example.com/other", ["prog", "a"], "rawDevnet", "another one")
-    assert made.differs(other) == ["url", "addresses", "type", "secret"]
+    other = DesiredWebhook(
+        "https://api.example.com/other", ["prog", "a"], "rawDevnet", "another one"
+    )
+    assert made.differences(other) == ["url", "addresses", "type", "secret"]
     changed = client.update(made.id, other)
-    assert changed.differs(other) == []
+    assert changed.differences(other) == []
     api.hooks[made.id]["active"] = False
     assert [one.active for one in client.webhooks()] == [False]
     assert client.activate(made.id).active

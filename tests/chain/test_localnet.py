@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.jsonrpc import RpcError
-from zmart_pipelines.chain.program_logs import walk
+from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import Simulation
 from zmart_pipelines.chain.signer import KeypairSigner, Signer
@@ -74,7 +74,7 @@ class Actor:
         """The only event of a transaction that succeeded."""
         transaction = self.read(signature)
         assert transaction.error is None
-        found = walk(transaction.logs, str(PROGRAM))
+        found = parse_logs(transaction.logs, str(PROGRAM))
         assert found.complete
         ((_, payload),) = found.payloads
         return decode_event(payload)
@@ -214,7 +214,7 @@ def test_simulation_and_refusal(localnet: Localnet, rpc: RpcClient) -> None:
     simulation = rpc.simulate(data)
     assert isinstance(simulation, Simulation)
     assert describe(simulation.error) == "AccountNotInitialized"
-    found = walk(simulation.logs, str(PROGRAM))
+    found = parse_logs(simulation.logs, str(PROGRAM))
     assert (found.complete, found.payloads) == (True, [])
     assert simulation.units
     with pytest.raises(RpcError) as error:

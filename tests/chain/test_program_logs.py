@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
 from tests.program import strategies
-from zmart_pipelines.chain.program_logs import LogWalk, walk
+from zmart_pipelines.chain.program_logs import ParsedLogs, parse_logs
 from zmart_pipelines.program.events import Event, encode_event
 from zmart_pipelines.program.ids import COMPUTE_BUDGET, DEFAULT_PROGRAM_ID, SYSTEM_PROGRAM
 
@@ -115,7 +115,7 @@ transactions = st.lists(frame_trees, max_size=4)
 @given(transactions)
 def test_exactly_our_payloads_in_order(frames: list[Frame]) -> None:
     lines = written(frames)
-    found = walk(lines, OURS)
+    found = parse_logs(lines, OURS)
     assert found.complete
     assert [payload for _, payload in found.payloads] == payloads(frames)
     assert all(lines[index] == data(payload) for index, payload in found.payloads)
@@ -125,9 +125,9 @@ def test_exactly_our_payloads_in_order(frames: list[Frame]) -> None:
 def test_printed_text_never_makes_a_payload(lines: list[str]) -> None:
     inside_another = written([Frame(OTHER, list(lines))])
     inside_ours = written([Frame(OURS, list(lines))])
-    assert walk(lines, OURS) == LogWalk([], False, [])
-    assert walk(inside_another, OURS) == LogWalk([], False, [])
-    assert walk(inside_ours, OURS) == LogWalk([], False, [])
+    assert parse_logs(lines, OURS) == ParsedLogs([], False, [])
+    assert parse_logs(inside_another, OURS) == ParsedLogs([], False, [])
+    assert parse_logs(inside_ours, OURS) == ParsedLogs([], False, [])
 
 
 @given(transactions, st.data(), st.lists(payload | printed | noise, max_size=5))
@@ -137,10 +137,10 @@ def test_nothing_behind_a_truncation_counts(
     lines = written(frames)
     cut = choice.draw(st.integers(0, len(lines)))
     survivors = [data(step) if isinstance(step, bytes) else step for step in later]
-    found = walk([*lines[:cut], "Log truncated", *survivors, *lines[cut:]], OURS)
+    found = parse_logs([*lines[:cut], "Log truncated", *survivors, *lines[cut:]], OURS)
     assert found.truncated
     assert found.faults == []
-    assert found.payloads == [p for p in walk(lines, OURS).payloads if p[0] < cut]
+    assert found.payloads == [p for p in parse_logs(lines, OURS).payloads if p[0] < cut]
 
 
 @given(transactions, st.data())
@@ -157,16 +157,16 @@ def test_a_lost_frame_line_is_noticed_and_invents_nothing(
         and (" invoke [" in line or " success" in line or " failed: " in line)
     ]
     lost = choice.draw(st.sampled_from(frame_lines))
-    found = walk(lines[:lost] + lines[lost + 1 :], OURS)
+    found = parse_logs(lines[:lost] + lines[lost + 1 :], OURS)
     assert found.faults
-    whole = [payload for _, payload in walk(lines, OURS).payloads]
+    whole = [payload for _, payload in parse_logs(lines, OURS).payloads]
     kept = [payload for _, payload in found.payloads]
     assert kept == whole[: len(kept)]
 
 
 @given(st.lists(st.text(max_size=60) | printed | noise | st.builds(data, payload), max_size=30))
 def test_no_lines_whatever_raise(lines: list[str]) -> None:
-    walk(lines, OURS)
+    parse_logs(lines, OURS)
 
 
 @given(strategies.events)
@@ -174,12 +174,12 @@ def test_events_by_cpi_both_ways(event: Event) -> None:
     wanted = encode_event(event)
     ours = Frame(OURS, ["Program log: Instruction: BuyShares", Frame(OTHER, [b"no"]), wanted])
     called = [Frame(OTHER, [b"no", ours, b"neither"])]
-    assert [found for _, found in walk(written(called), OURS).payloads] == [wanted]
+    assert [found for _, found in parse_logs(written(called), OURS).payloads] == [wanted]
 
 
 def test_the_line_index_is_the_logs() -> None:
     lines = written([Frame(str(COMPUTE_BUDGET)), Frame(OURS, ["Program log: x", b"1", b"2"])])
-    assert walk(lines, OURS) == LogWalk([(4, b"1"), (5, b"2")], False, [])
+    assert parse_logs(lines, OURS) == ParsedLogs([(4, b"1"), (5, b"2")], False, [])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_the_line_index_is_the_logs() -> None:
     ],
 )
 def test_broken_frames(lines: list[str], payload_count: int, fault: str | None) -> None:
-    found = walk(lines, OURS)
+    found = parse_logs(lines, OURS)
     assert len(found.payloads) == payload_count
     if fault is None:
         assert found.faults == []
@@ -233,7 +233,7 @@ def test_broken_frames(lines: list[str], payload_count: int, fault: str | None) 
 )
 def test_payloads_are_one_strict_base64_token(token: str) -> None:
     lines = written([Frame(OURS, [f"Program data: {token}", b"good"])])
-    found = walk(lines, OURS)
+    found = parse_logs(lines, OURS)
     assert found.payloads == [(2, b"good")]
     assert len(found.faults) == 1
     assert found.faults[0].startswith("line 1: payload is")
@@ -241,11 +241,11 @@ def test_payloads_are_one_strict_base64_token(token: str) -> None:
 
 def test_others_may_write_what_they_like() -> None:
     lines = written([Frame(OTHER, ["Program data: not base64 at all", b"x"])])
-    assert walk(lines, OURS) == LogWalk([], False, [])
+    assert parse_logs(lines, OURS) == ParsedLogs([], False, [])
 
 
 def test_depth_beyond_nine() -> None:
     frame = Frame(OURS, [b"deep"])
     for _ in range(11):
         frame = Frame(OTHER, [frame])
-    assert [found for _, found in walk(written([frame]), OURS).payloads] == [b"deep"]
+    assert [found for _, found in parse_logs(written([frame]), OURS).payloads] == [b"deep"]

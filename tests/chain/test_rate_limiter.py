@@ -24,7 +24,7 @@ def test_no_window_holds_more_than_its_rate_and_one_burst(
     turns = []
     for gap in gaps:
         now += gap
-        wait = limiter.take(1e9)
+        wait = limiter.acquire(1e9)
         assert wait is not None
         turns.append(now + wait)
     assert turns == sorted(turns)
@@ -37,34 +37,34 @@ def test_no_window_holds_more_than_its_rate_and_one_burst(
 def test_a_burst_then_the_rate_then_a_burst_again() -> None:
     now = 0.0
     limiter = RateLimiter(2, 3, clock=lambda: now)
-    assert [limiter.take(9) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    assert [limiter.acquire(9) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
     now = 100.0
-    assert [limiter.take(9) for _ in range(4)] == [0, 0, 0, 0.5]
+    assert [limiter.acquire(9) for _ in range(4)] == [0, 0, 0, 0.5]
 
 
 def test_looking_takes_nothing_and_impatience_neither() -> None:
     limiter = RateLimiter(1, 1, clock=lambda: 0.0)
     assert limiter.wait() == limiter.wait() == 0
-    assert limiter.take(0) == 0
-    assert limiter.take(0.9) is None
+    assert limiter.acquire(0) == 0
+    assert limiter.acquire(0.9) is None
     assert limiter.wait() == 1
-    assert limiter.take(1) == 1
+    assert limiter.acquire(1) == 1
 
 
 def test_a_hold_is_for_all_and_the_longest_counts() -> None:
     now = 0.0
     limiter = RateLimiter(None, clock=lambda: now)
-    limiter.hold(30)
-    limiter.hold(5)
-    assert limiter.take(29) is None
+    limiter.pause(30)
+    limiter.pause(5)
+    assert limiter.acquire(29) is None
     now = 30.0
-    assert [limiter.take(0) for _ in range(100)] == [0] * 100
+    assert [limiter.acquire(0) for _ in range(100)] == [0] * 100
 
 
 def test_threads_share_it() -> None:
     limiter = RateLimiter(1, 1, clock=lambda: 0.0)
     with ThreadPoolExecutor(8) as pool:
-        turns = sorted(pool.map(lambda _: limiter.take(1e9), range(400)))  # type: ignore[type-var]
+        turns = sorted(pool.map(lambda _: limiter.acquire(1e9), range(400)))  # type: ignore[type-var]
     assert turns == [float(number) for number in range(400)]
 
 

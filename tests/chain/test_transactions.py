@@ -216,7 +216,7 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
         (
             "transaction.message.instructions.1.accounts",
             [200],
-            "[3].transaction.message.instructions[1].accounts: one of them is not listed",
+            "[3].transaction.message.instructions[1].accounts: an index is beyond the",
         ),
         (
             "transaction.message.instructions.1.accounts",

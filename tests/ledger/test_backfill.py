@@ -131,7 +131,7 @@ def test_it_goes_on_where_it_was_killed(
             left -= 1
             if left < 0:
                 raise RuntimeError("power cut")
-            return super().answers(method, params, result)
+            return super().responses(method, params, result)
 
     with (
         Dying(traded.chain.rpc_url, 10, calls_per_second=10_000) as dying,

@@ -12,7 +12,7 @@ from tests.api.payloads import enhanced
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import Stage, agrees, stored
 from tests.ledger.recorded_rpc import SOL
-from zmart_pipelines.chain.helius_enhanced import MAX_HINTS, Hint, read_hints
+from zmart_pipelines.chain.helius_enhanced import MAX_HINTS, Hint, parse_hints
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.ledger.readers import deliveries, hints
@@ -24,7 +24,7 @@ from zmart_pipelines.store.tables import chain as tables
 def tell(db: Engine, *signatures: bytes) -> int:
     """Deliver them; how many were not known."""
     body = enhanced(*signatures)
-    told = read_hints(body)
+    told = parse_hints(body)
     assert told is not None
     with db.begin() as conn:
         return deliveries.store_hint_delivery(conn, body, told)[1]
@@ -171,12 +171,12 @@ def test_a_look_is_bounded_in_number_and_time(db: Engine, stage: Stage, settings
 
 def test_only_enhanced_bodies_are_hints() -> None:
     one = bytes(range(64))
-    assert read_hints(enhanced(one)) == [Hint(one, 5)]
-    assert read_hints(enhanced(one, one)) == [Hint(one, 5)]
-    assert read_hints(enhanced(one)[1:-1]) == [Hint(one, 5)]
+    assert parse_hints(enhanced(one)) == [Hint(one, 5)]
+    assert parse_hints(enhanced(one, one)) == [Hint(one, 5)]
+    assert parse_hints(enhanced(one)[1:-1]) == [Hint(one, 5)]
     dice = random.Random(1)
     many = [dice.randbytes(64) for _ in range(MAX_HINTS + 1)]
-    assert len(read_hints(enhanced(*many[:-1])) or []) == MAX_HINTS
+    assert len(parse_hints(enhanced(*many[:-1])) or []) == MAX_HINTS
     for body in (
         enhanced(*many),
         b"[]",
@@ -189,4 +189,4 @@ def test_only_enhanced_bodies_are_hints() -> None:
         enhanced(one).replace(str(Signature(one)).encode(), b"0" * 80),
         enhanced(one).replace(str(Signature(one)).encode(), b"z" * 88),
     ):
-        assert read_hints(body) is None
+        assert parse_hints(body) is None

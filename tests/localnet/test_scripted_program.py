@@ -17,7 +17,7 @@ from localnet.scripted_program import (
 from localnet.scripted_program.__main__ import compile_scripted_program
 from tests.fixtures.localnet import Localnet
 from tests.localnet.wallets import SOL, blockhash, funded, send, signed
-from zmart_pipelines.chain.program_logs import walk
+from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.events import MarketCreated, decode_event
@@ -47,7 +47,7 @@ def run(chain: Localnet, wallet: Keypair, *acts: Instruction) -> dict[str, Any]:
 
 
 def payloads(chain: Localnet, meta: dict[str, Any]) -> list[bytes]:
-    found = walk(meta["logMessages"], str(chain.program))
+    found = parse_logs(meta["logMessages"], str(chain.program))
     assert found.faults == []
     return [payload for _, payload in found.payloads]
 
@@ -103,7 +103,7 @@ def test_logs_end_at_10000_bytes_and_say_so(localnet: Localnet) -> None:
     assert meta["err"] is None
     assert meta["logMessages"].count("Log truncated") == 1
     assert sum(map(len, meta["logMessages"])) <= 10_000 + len("Log truncated")
-    assert walk(meta["logMessages"], str(localnet.program)).truncated
+    assert parse_logs(meta["logMessages"], str(localnet.program)).truncated
     market, _ = market_address(localnet.program, bytes([1] * 32))
     found = localnet.result("getAccountInfo", str(market), {"encoding": "base64"} | CONFIRMED)
     assert found["value"] is not None

@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 
 from tests.fixtures.localnet import Localnet
 from tests.localnet.wallets import SOL, funded, signed
-from zmart_pipelines.chain.program_logs import walk
+from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition, decode_as
 from zmart_pipelines.program.addresses import market_address, position_address
@@ -34,7 +34,7 @@ def test_solana_py_drives_a_market(localnet: Localnet) -> None:
         assert shown is not None
         assert shown.transaction.meta is not None
         assert shown.transaction.meta.err is None
-        logs = walk(shown.transaction.meta.log_messages or [], str(program))
+        logs = parse_logs(shown.transaction.meta.log_messages or [], str(program))
         events.extend(event_name(decode_event(payload)) for _, payload in logs.payloads)
 
     send(

@@ -1,1 +1,1 @@
-"""How one talks to Solana: RPC, raw transactions, their logs, and signing."""
+"""Access to Solana: RPC, raw transactions, program logs, building and signing."""

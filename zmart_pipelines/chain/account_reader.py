@@ -1,4 +1,4 @@
-"""The program's accounts as typed values, each with the slot it was read at."""
+"""Reading of the program's accounts as typed values, each with the slot it was read at."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class AccountMissing(Exception):
 
 
 class AccountReader:
-    """Reads one program's accounts through one node.
+    """Reads the accounts of one program by RPC.
 
     All methods raise what RpcClient raises, and DecodeError for bytes that are not the
-    account; ``min_context_slot`` refuses a node that has not reached that slot.
+    account. With ``min_context_slot`` a node that has not reached that slot refuses.
     """
 
     def __init__(self, rpc: RpcClient, program: Pubkey) -> None:
@@ -42,9 +42,13 @@ class AccountReader:
     def config(
         self, commitment: Commitment = "finalized", min_context_slot: int | None = None
     ) -> AtSlot[GlobalConfig]:
-        """The protocol's configuration; AccountMissing where the program has none yet."""
+        """Return the protocol's configuration.
+
+        Raises:
+            AccountMissing: the program has none yet.
+        """
         address = config_address(self.program)[0]
-        found = self._one(GlobalConfig, address, commitment, min_context_slot)
+        found = self._account(GlobalConfig, address, commitment, min_context_slot)
         if found.value is None:
             raise AccountMissing(f"GlobalConfig {address} of program {self.program}")
         return AtSlot(found.slot, found.value)
@@ -55,9 +59,9 @@ class AccountReader:
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
     ) -> AtSlot[MarketAccount | None]:
-        """A market by its id; None where it does not exist."""
+        """Return a market by its id, or None where it does not exist."""
         address = market_address(self.program, market_id)[0]
-        return self._one(MarketAccount, address, commitment, min_context_slot)
+        return self._account(MarketAccount, address, commitment, min_context_slot)
 
     def position(
         self,
@@ -66,10 +70,10 @@ class AccountReader:
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
     ) -> AtSlot[UserPosition | None]:
-        """What a user holds in a market; None where the user never traded in it."""
+        """Return a user's position in a market, or None where the user never traded in it."""
         market = market_address(self.program, market_id)[0]
         address = position_address(self.program, market, user)[0]
-        return self._one(UserPosition, address, commitment, min_context_slot)
+        return self._account(UserPosition, address, commitment, min_context_slot)
 
     def markets(
         self,
@@ -77,11 +81,11 @@ class AccountReader:
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
     ) -> AtSlot[list[MarketAccount]]:
-        """All markets, or those in one state, as of one slot, in no order."""
+        """Return all markets, or those in one state, as of one slot, in no order."""
         filters = []
         if state is not None:
             filters.append((field_offset(MarketAccount, "state"), bytes([state])))
-        return self._all(MarketAccount, filters, commitment, min_context_slot)
+        return self._accounts(MarketAccount, filters, commitment, min_context_slot)
 
     def positions(
         self,
@@ -89,12 +93,12 @@ class AccountReader:
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
     ) -> AtSlot[list[UserPosition]]:
-        """All positions, or those in one market, as of one slot, in no order."""
+        """Return all positions, or those in one market, as of one slot, in no order."""
         filters = []
         if market_id is not None:
             market = market_address(self.program, market_id)[0]
             filters.append((field_offset(UserPosition, "market"), bytes(market)))
-        return self._all(UserPosition, filters, commitment, min_context_slot)
+        return self._accounts(UserPosition, filters, commitment, min_context_slot)
 
     def vote_records(
         self,
@@ -103,15 +107,15 @@ class AccountReader:
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
     ) -> AtSlot[list[VoteRecord]]:
-        """The on-chain votes of a kind on a market, as of one slot, in no order."""
+        """Return the on-chain votes of a kind on a market, as of one slot, in no order."""
         market = market_address(self.program, market_id)[0]
         filters = [
             (field_offset(VoteRecord, "market"), bytes(market)),
             (field_offset(VoteRecord, "vote_type"), bytes([kind])),
         ]
-        return self._all(VoteRecord, filters, commitment, min_context_slot)
+        return self._accounts(VoteRecord, filters, commitment, min_context_slot)
 
-    def _one(
+    def _account(
         self, cls: type[A], address: Pubkey, commitment: Commitment, min_context_slot: int | None
     ) -> AtSlot[A | None]:
         found = self.rpc.account(address, commitment, min_context_slot)
@@ -121,7 +125,7 @@ class AccountReader:
             return AtSlot(found.slot, None)
         return AtSlot(found.slot, decode_as(cls, account.data))
 
-    def _all(
+    def _accounts(
         self,
         cls: type[A],
         filters: list[tuple[int, bytes]],

@@ -1,4 +1,4 @@
-"""The RPC client that the settings describe."""
+"""Construction of the RPC client from the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One endpoint with its limit: a call waits for its turn, a 429 closes the endpoint."""
+"""One endpoint with its rate limit: calls wait for their turn, a 429 pauses the endpoint."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from zmart_pipelines.chain.rate_limiter import RateLimiter
 
 T = TypeVar("T")
 
-# Whatever a Retry-After says, the endpoint is asked again after an hour.
-LONGEST_HOLD: Final = 3600.0
+# However long a Retry-After is, the endpoint is called again after an hour.
+LONGEST_PAUSE_SECONDS: Final = 3600.0
 
 
 class Endpoint:
-    """Shared by threads.
+    """An endpoint that threads share.
 
-    :ivar name: without secrets, unique among the endpoints of a process.
-    :ivar calls: requests sent so far.
-    :ivar limited: of those, how many were answered that there were too many.
+    Attributes:
+        name: holds no secret; unique among the endpoints of a process.
+        calls: requests sent so far.
+        rate_limited: how many of those were answered with a rate-limit error.
     """
 
     def __init__(
@@ -30,19 +31,22 @@ class Endpoint:
         self.rpc = rpc
         self.limiter = limiter
         self.calls = 0
-        self.limited = 0
+        self.rate_limited = 0
         self._sleep = sleep
         self._lock = Lock()
 
-    def ask(self, method: str, params: Sequence[Any], result: type[T], patience: float) -> T:
-        """One call, sent once, when it is its turn.
+    def call(self, method: str, params: Sequence[Any], result: type[T], patience: float) -> T:
+        """Send one call, once, when the rate limit allows it.
 
-        Raises what JsonRpc.call raises; RateLimited without sending when its turn is more than
-        ``patience`` seconds away.
+        Raises:
+            RateLimited: also without sending, when the next turn is more than ``patience``
+                seconds away.
+            RpcError: as JsonRpc.call.
+            RpcUnavailable: as JsonRpc.call.
         """
-        wait = self.limiter.take(patience)
+        wait = self.limiter.acquire(patience)
         if wait is None:
-            message = f"{method}: {self.rpc.label} is not to be asked yet"
+            message = f"{method}: the rate limit of {self.rpc.label} allows no call yet"
             raise RateLimited(message, self.limiter.wait())
         if wait > 0:
             self._sleep(wait)
@@ -52,7 +56,7 @@ class Endpoint:
             return self.rpc.call(method, params, result)
         except RateLimited as error:
             with self._lock:
-                self.limited += 1
+                self.rate_limited += 1
             if error.retry_after is not None:
-                self.limiter.hold(min(error.retry_after, LONGEST_HOLD))
+                self.limiter.pause(min(error.retry_after, LONGEST_PAUSE_SECONDS))
             raise

@@ -1,7 +1,7 @@
-"""Who decides which endpoint is left alone for a while.
+"""The interface that decides which endpoints are skipped for a while.
 
-The chain's clients know only this; what remembers failures, in a process or in the database,
-is ``zmart_pipelines.breakers``.
+The RPC clients depend only on this protocol; ``zmart_pipelines.breakers`` implements it and
+remembers failures, in a process or in the database.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from typing import Protocol
 
 
 class EndpointGuard(Protocol):
-    """Asked before each call to an endpoint, and told how it went. Shared by threads."""
+    """Admits each call to an endpoint and receives its outcome. Shared by threads."""
 
     def enter(self, endpoint: str, *, force: bool = False) -> int | None:
-        """A ticket for one call, to be handed back with its result; None: leave it alone.
+        """Return a ticket for one call, to be handed back with its outcome; None: skip it.
 
-        ``force`` gets a ticket in any case: there is no other endpoint left.
+        ``force`` requests a ticket in any case, because no other endpoint is left.
         """
         ...
 
     def succeeded(self, endpoint: str, ticket: int) -> None:
-        """The endpoint gave a usable answer, if only that we are wrong."""
+        """Record a usable response, which may be an error caused by the request."""
         ...
 
     def failed(self, endpoint: str, ticket: int, error: str) -> None:
-        """It gave none. ``error`` holds no secret."""
+        """Record that there was no usable response. ``error`` holds no secret."""
         ...
 
     def returned(self, endpoint: str, ticket: int) -> None:
-        """The call says nothing about it: it was not made, or answered "too many"."""
+        """Return an inconclusive ticket: the call was not made, or was rate limited."""
         ...
 
 
 class Unguarded:
-    """Lets every call through: for commands that end soon."""
+    """Admits every call; for short-lived commands."""
 
     def enter(self, endpoint: str, *, force: bool = False) -> int | None:
-        """Always."""
+        """Admit the call."""
         return 0
 
     def succeeded(self, endpoint: str, ticket: int) -> None:
-        """Nothing to remember."""
+        """Do nothing."""
 
     def failed(self, endpoint: str, ticket: int, error: str) -> None:
-        """Nothing to remember."""
+        """Do nothing."""
 
     def returned(self, endpoint: str, ticket: int) -> None:
-        """Nothing to remember."""
+        """Do nothing."""

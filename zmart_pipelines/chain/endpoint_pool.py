@@ -1,13 +1,13 @@
-"""Several endpoints of one cluster as one: preferred first, the others when it fails.
+"""A pool of endpoints of one cluster: the preferred one first, the others when it fails.
 
-A read goes to the first endpoint that its guard and its limit allow, then to the next; when
-none answers the round is repeated after a growing, jittered pause. A 429, or a 503 that
-names a time, closes the endpoint for that time and is never a failure. Nodes differ in how
-far they are: each answer stands alone, with its own slot, and a read that must not look into
-the past gives minContextSlot, which makes a node that lags refuse and the next one asked.
+A read goes to the first endpoint that the guard and the rate limit allow, then to the next.
+When none responds, the round is repeated after a growing, jittered pause. A 429, or a 503 with
+a Retry-After, pauses the endpoint for that time and never counts as a failure. Nodes differ in
+the slot they have reached: each response carries its own slot, and a read that must not see
+older state passes minContextSlot, so that a lagging node refuses and the next one is called.
 
-When every endpoint is left alone by the guard, each is tried once all the same, at most once
-a second: an outage of all ends with the first of them that is back.
+When the guard skips every endpoint, each is still tried once, at most once a second, so that
+an outage of all endpoints ends with the first one that recovers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -37,18 +38,30 @@ T = TypeVar("T")
 ATTEMPTS: Final = 4
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 10.0
-# Shorter waits for an endpoint's turn do not send a call to another one.
-_SPARE: Final = 1.0
-# Between two rounds over endpoints that are all left alone.
+# A shorter wait for an endpoint's turn (seconds) does not divert a call to another endpoint.
+_TOLERATED_WAIT: Final = 1.0
+# Seconds between two rounds over endpoints that the guard skips.
 LAST_RESORT_PAUSE: Final = 1.0
-# Of how many transactions is remembered how often they were sent.
-_REMEMBERED: Final = 1000
+# For how many transactions the number of sends is remembered.
+_REMEMBERED_SENDS: Final = 1000
 
 Failure = RpcError | RpcUnavailable
 
 
+@dataclass
+class _Round:
+    """The outcome of calling every admitted endpoint once."""
+
+    responded: bool = False
+    forced: bool = False
+    failures: list[Failure] = field(default_factory=list)
+
+
 class EndpointPool:
-    """The endpoints. Safe to use from several threads; close it or use it as a context."""
+    """A pool of endpoints, safe to use from several threads.
+
+    Close it or use it as a context manager.
+    """
 
     def __init__(
         self,
@@ -63,26 +76,27 @@ class EndpointPool:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The first of ``urls`` is preferred.
+        """Create the pool; the first of ``urls`` is preferred.
 
-        :param timeout: seconds for each call.
-        :param attempts: rounds over the endpoints, for calls that only read.
-        :param patience: seconds that limits may hold up one read; default: the longest pause,
-            none for a single attempt.
-        :param calls_per_second: limit of each endpoint, ``burst`` of them at once.
-        :param guard: which endpoints are left alone; default: none.
+        Args:
+            timeout: seconds for each call.
+            attempts: rounds over the endpoints, for calls that only read.
+            patience: seconds that rate limits may delay one read; default: the longest pause,
+                or none for a single attempt.
+            calls_per_second: limit of each endpoint, ``burst`` calls at once.
+            guard: decides which endpoints are skipped; default: none is.
         """
         addresses = [urls] if isinstance(urls, str) else list(urls)
         if not addresses or attempts < 1:
-            raise ValueError("at least one RPC URL and one attempt")
+            raise ValueError("at least one RPC URL and one attempt are required")
         if patience is None:
             patience = LONGEST_PAUSE if attempts > 1 else 0.0
         self._endpoints: list[Endpoint] = []
         for address in addresses:
             limiter = RateLimiter(calls_per_second, burst, clock=clock)
             rpc = JsonRpc(address, timeout)
-            alike = sum(one.rpc.name == rpc.name for one in self._endpoints)
-            name = f"{rpc.name}#{alike + 1}" if alike else rpc.name
+            same = sum(endpoint.rpc.name == rpc.name for endpoint in self._endpoints)
+            name = f"{rpc.name}#{same + 1}" if same else rpc.name
             self._endpoints.append(Endpoint(name, rpc, limiter, sleep))
         self._attempts = attempts
         self._patience = patience
@@ -115,7 +129,7 @@ class EndpointPool:
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """The endpoints' names, the preferred first: host and port, numbered where alike."""
+        """Names of the endpoints, preferred first: host and port, numbered when equal."""
         return tuple(endpoint.name for endpoint in self._endpoints)
 
     @property
@@ -124,52 +138,44 @@ class EndpointPool:
         return sum(endpoint.calls for endpoint in self._endpoints)
 
     @property
-    def limited(self) -> int:
-        """Of those, how many were answered that there were too many."""
-        return sum(endpoint.limited for endpoint in self._endpoints)
+    def rate_limited(self) -> int:
+        """How many of those were answered with a rate-limit error."""
+        return sum(endpoint.rate_limited for endpoint in self._endpoints)
 
     def pinned(self) -> Self:
-        """The same endpoints until one has answered, from then on that one alone.
+        """Return a pool that uses only the first endpoint to respond, from then on.
 
-        For what must be of one node's history: several pages, or a page and where the history
-        begins. It shares our connections; do not close it.
+        For reads that must come from one node's history: several pages, or a page and the
+        start of the history. It shares this pool's connections; do not close it.
         """
         pinned = copy(self)
         pinned._is_pinned = True
         return pinned
 
     def read(self, method: str, params: Sequence[Any], result: type[T]) -> T:
-        """A call that changes nothing, by the first endpoint that answers.
+        """Return the result of a read-only call by the first endpoint that responds.
 
-        ``result`` is the type of the answer's result. Raises RpcError, RpcUnavailable,
-        RateLimited after the last try.
+        ``result`` is the type of the result.
+
+        Raises:
+            RpcError: a node refused the call.
+            RpcUnavailable: no endpoint responded in the last round.
+            RateLimited: rate limits delayed the call for longer than ``patience``.
         """
-        return next(self.answers(method, params, result))
+        return next(self.responses(method, params, result))
 
-    def answers(self, method: str, params: Sequence[Any], result: type[T]) -> Iterator[T]:
-        """The endpoints' own answers to a call that changes nothing, each asked when its answer
-        is wanted; at least one, or what :meth:`read` raises.
+    def responses(self, method: str, params: Sequence[Any], result: type[T]) -> Iterator[T]:
+        """Yield the endpoints' own results of a read-only call, at least one.
+
+        Each endpoint is called when its result is requested. Raises what :meth:`read` raises.
         """
         pause, waited, rounds = FIRST_PAUSE, 0.0, 0
         while True:
-            answered = forced = False
-            failures: list[Failure] = []
-            for endpoint, ticket, is_forced in self._open(self._endpoints):
-                forced = is_forced
-                try:
-                    answer = self._ask(endpoint, ticket, method, params, result)
-                except RpcError as error:
-                    if not (error.transient or answered):
-                        raise
-                    failures.append(error)
-                except RpcUnavailable as error:
-                    failures.append(error)
-                else:
-                    answered = True
-                    yield answer
-            if answered:
+            attempted = _Round()
+            yield from self._round(attempted, method, params, result)
+            if attempted.responded:
                 return
-            failure = self._told(method, failures)
+            failure = self._combined(method, attempted.failures)
             wait = random.uniform(pause / 2, pause)
             if isinstance(failure, RateLimited):
                 wait = max(wait, failure.retry_after or 0.0)
@@ -178,71 +184,96 @@ class EndpointPool:
             else:
                 rounds += 1
                 is_last = rounds >= self._attempts
-            if is_last or forced or not failures:
+            if is_last or attempted.forced or not attempted.failures:
                 raise failure
             self._sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    def _round(
+        self, attempted: _Round, method: str, params: Sequence[Any], result: type[T]
+    ) -> Iterator[T]:
+        """Call each admitted endpoint once and note in ``attempted`` what happened."""
+        for endpoint, ticket, forced in self._admitted(self._endpoints):
+            attempted.forced = forced
+            try:
+                response = self._call(endpoint, ticket, method, params, result)
+            except RpcError as error:
+                if not (error.transient or attempted.responded):
+                    raise
+                attempted.failures.append(error)
+            except RpcUnavailable as error:
+                attempted.failures.append(error)
+            else:
+                attempted.responded = True
+                yield response
+
     def call(self, method: str, params: Sequence[Any], result: type[T]) -> T:
-        """One call, sent once, to the first endpoint that is not left alone."""
-        for endpoint, ticket, _ in self._open(self._endpoints):
-            return self._ask(endpoint, ticket, method, params, result)
-        raise self._told(method, [])
+        """Send one call, once, to the first endpoint that is admitted."""
+        for endpoint, ticket, _ in self._admitted(self._endpoints):
+            return self._call(endpoint, ticket, method, params, result)
+        raise self._combined(method, [])
 
     def submit(self, method: str, params: Sequence[Any], result: type[T], signature: bytes) -> T:
-        """Hand over what may be handed over any number of times, to one endpoint that takes it.
+        """Submit a transaction, which may be sent any number of times, to one endpoint.
 
-        The preferred one first; each repetition for the same ``signature`` begins with the
-        next, so that a node which accepts and forgets does not hold it up for ever. Not
-        repeated here. An RpcError is the word of the only endpoint that can have it; where
-        another one left no answer, RpcUnavailable says both.
+        The first submission goes to the preferred endpoint; each further one for the same
+        ``signature`` starts with the next endpoint, so that a node which accepts and forgets
+        transactions does not delay it indefinitely. There is no retry here.
+
+        Raises:
+            RpcError: the only endpoint that can have received it refused it.
+            RpcUnavailable: some endpoint did not respond; the text names every failure.
         """
         with self._lock:
             before = self._sends.pop(signature, 0)
             self._sends[signature] = before + 1
-            if len(self._sends) > _REMEMBERED:
+            if len(self._sends) > _REMEMBERED_SENDS:
                 self._sends.popitem(last=False)
         first = before % len(self._endpoints)
         failures: list[Failure] = []
-        for endpoint, ticket, _ in self._open([*self._endpoints[first:], *self._endpoints[:first]]):
+        rotated = [*self._endpoints[first:], *self._endpoints[:first]]
+        for endpoint, ticket, _ in self._admitted(rotated):
             try:
-                return self._ask(endpoint, ticket, method, params, result)
+                return self._call(endpoint, ticket, method, params, result)
             except RpcError as error:
                 failures.append(error)
                 if not (error.transient or _is_behind(error)):
                     break
             except RpcUnavailable as error:
                 failures.append(error)
-        raise self._told(method, failures)
+        raise self._combined(method, failures)
 
-    def _open(self, endpoints: Sequence[Endpoint]) -> Iterator[tuple[Endpoint, int, bool]]:
-        """The endpoints to be tried, with tickets; the last tells whether none was left."""
-        resting = []
+    def _admitted(self, endpoints: Sequence[Endpoint]) -> Iterator[tuple[Endpoint, int, bool]]:
+        """Yield the endpoints to call, each with its ticket and whether it was forced.
+
+        Endpoints are forced when the guard admits none of them.
+        """
+        skipped = []
         for endpoint in sorted(endpoints, key=_delay):
             ticket = self._guard.enter(endpoint.name)
             if ticket is None:
-                resting.append(endpoint)
+                skipped.append(endpoint)
             else:
                 yield endpoint, ticket, False
-        if len(resting) < len(endpoints):
+        if len(skipped) < len(endpoints):
             return
         with self._lock:
             now = self._clock()
             if self._forced_at is not None and now - self._forced_at < LAST_RESORT_PAUSE:
                 return
             self._forced_at = now
-        for endpoint in resting:
+        for endpoint in skipped:
             ticket = self._guard.enter(endpoint.name, force=True)
             if ticket is not None:
                 yield endpoint, ticket, True
 
-    def _ask(
+    def _call(
         self, endpoint: Endpoint, ticket: int, method: str, params: Sequence[Any], result: type[T]
     ) -> T:
-        """One call, and what it says of the endpoint."""
+        """Call one endpoint and report the outcome to the guard."""
         guard, name = self._guard, endpoint.name
         try:
-            answer = endpoint.ask(method, params, result, self._patience)
+            response = endpoint.call(method, params, result, self._patience)
         except RateLimited:
             guard.returned(name, ticket)
             raise
@@ -258,35 +289,35 @@ class EndpointPool:
         guard.succeeded(name, ticket)
         if self._is_pinned:
             self._endpoints = [endpoint]
-        return answer
+        return response
 
-    def _told(self, method: str, failures: Sequence[Failure]) -> Failure:
-        """One error for what several endpoints said."""
+    def _combined(self, method: str, failures: Sequence[Failure]) -> Failure:
+        """Return one error for the failures of several endpoints."""
         if not failures:
             names = ", ".join(self.endpoints)
-            return RpcUnavailable(f"{method}: left alone after many failures: {names}")
+            return RpcUnavailable(f"{method}: circuit open after repeated failures: {names}")
         if len(failures) == 1:
             return failures[0]
         texts = "; ".join(str(failure).removeprefix(f"{method}: ") for failure in failures)
         limits = [failure for failure in failures if isinstance(failure, RateLimited)]
         if limits:
             times = [limit.retry_after for limit in limits]
-            named = [time for time in times if time is not None]
-            soonest = min(named) if len(named) == len(times) else None
+            known = [time for time in times if time is not None]
+            soonest = min(known) if len(known) == len(times) else None
             return RateLimited(f"{method}: {texts}", soonest)
         last = failures[-1]
-        if isinstance(last, RpcError) and all(isinstance(one, RpcError) for one in failures):
+        if isinstance(last, RpcError) and all(isinstance(error, RpcError) for error in failures):
             return last
         return RpcUnavailable(f"{method}: {texts}")
 
 
 def _delay(endpoint: Endpoint) -> float:
-    """For the order in which endpoints are tried."""
+    """Return the sort key for the order of endpoints: seconds of wait, small ones ignored."""
     wait = endpoint.limiter.wait()
-    return wait if wait > _SPARE else 0.0
+    return wait if wait > _TOLERATED_WAIT else 0.0
 
 
 def _is_behind(error: RpcError) -> bool:
-    """Whether a preflight failed because the node does not know the blockhash yet."""
+    """Return whether a preflight failed because the node does not know the blockhash yet."""
     data = error.data
     return isinstance(data, dict) and data.get("err") == BLOCKHASH_NOT_FOUND

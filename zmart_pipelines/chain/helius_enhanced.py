@@ -1,7 +1,7 @@
-"""Helius' enhanced webhook bodies: what somebody's parser made of a transaction, without logs.
+"""Helius' enhanced webhook bodies: the output of Helius' transaction parser, without logs.
 
-Nothing in them is a fact for a ledger (no logs, and no instructions of other formats); the
-signatures tell what to read by RPC. https://www.helius.dev/docs/enhanced-transactions
+They hold no facts for the ledger (no logs, no unparsed instructions), only signatures of
+transactions to read by RPC. https://www.helius.dev/docs/enhanced-transactions
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ import msgspec
 from msgspec import Meta
 from solders.signature import Signature
 
-# Far more than a sender puts into one body; each costs a call to the node.
+# Far more than Helius puts into one body; each hint costs an RPC call.
 MAX_HINTS: Final = 1000
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """A transaction to look at. ``slot`` is the sender's word for where it is."""
+    """A transaction to read by RPC. ``slot`` is its slot according to the sender."""
 
     signature: bytes
     slot: int
 
 
 class _Enhanced(msgspec.Struct):
-    """The members that tell such a body from a raw one, whose objects have neither."""
+    """The fields that distinguish such a body from a raw one, whose objects lack them."""
 
     signature: Annotated[str, Meta(min_length=64, max_length=88)]
     slot: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     timestamp: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-_many: Final = msgspec.json.Decoder(
+_array_decoder: Final = msgspec.json.Decoder(
     Annotated[list[_Enhanced], Meta(min_length=1, max_length=MAX_HINTS)]
 )
-_one: Final = msgspec.json.Decoder(_Enhanced)
+_object_decoder: Final = msgspec.json.Decoder(_Enhanced)
 
 
-def read_hints(body: bytes) -> list[Hint] | None:
-    """The transactions that an enhanced body names, each once: a JSON array, or one object.
+def parse_hints(body: bytes) -> list[Hint] | None:
+    """Return the transactions named by an enhanced body (a JSON array or object), each once.
 
-    None where the body is not of that kind.
+    Return None where the body is not of that kind.
     """
-    single = body.lstrip()[:1] == b"{"
+    is_object = body.lstrip()[:1] == b"{"
     try:
-        told = [_one.decode(body)] if single else _many.decode(body)
-        return list({one.signature: _hint(one) for one in told}.values())
+        transactions = [_object_decoder.decode(body)] if is_object else _array_decoder.decode(body)
+        return list({row.signature: _hint(row) for row in transactions}.values())
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError):
         return None
 
 
-def _hint(one: _Enhanced) -> Hint:
-    return Hint(bytes(Signature.from_string(one.signature)), one.slot)
+def _hint(transaction: _Enhanced) -> Hint:
+    return Hint(bytes(Signature.from_string(transaction.signature)), transaction.slot)

@@ -1,6 +1,7 @@
-"""The webhooks of a Helius account: https://www.helius.dev/docs/api-reference/webhooks.
+"""Client of the webhooks of a Helius account.
 
-The key travels in the query string; no error and no log line holds it.
+https://www.helius.dev/docs/api-reference/webhooks. The API key is sent in the query string; no
+error and no log line holds it.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ TIMEOUT: Final = 15.0
 
 
 class HeliusError(Exception):
-    """Helius refused, or gave no usable answer. ``status`` is the HTTP status, if any."""
+    """Helius refused or gave no usable response. ``status`` is the HTTP status, if any."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Desired(msgspec.Struct, frozen=True, rename="camel"):
-    """What a webhook shall be: whole transactions of these addresses, failed ones too.
+class DesiredWebhook(msgspec.Struct, frozen=True, rename="camel"):
+    """The desired configuration: raw transactions of these addresses, failed ones included.
 
-    :ivar webhook_type: ``raw`` or ``rawDevnet``; only raw ones carry logs.
-    :ivar auth_header: the value that Helius puts into Authorization.
+    Attributes:
+        webhook_type: ``raw`` or ``rawDevnet``; only raw webhooks carry logs.
+        auth_header: the value that Helius sends in the Authorization header.
     """
 
     url: str = msgspec.field(name="webhookURL")
@@ -41,12 +43,15 @@ class Desired(msgspec.Struct, frozen=True, rename="camel"):
     txn_status: str = "all"
 
     def __repr__(self) -> str:
-        return f"Desired({self.url}, {self.webhook_type})"
+        return f"DesiredWebhook({self.url}, {self.webhook_type})"
 
 
 class Webhook(msgspec.Struct, frozen=True, rename="camel"):
-    """A webhook as Helius has it. ``active`` is False once it was switched off, by a person
-    or by Helius because too many deliveries failed; an answer without it means active.
+    """A webhook as configured at Helius.
+
+    Attributes:
+        active: False once it was switched off, by an operator or by Helius because too many
+            deliveries failed; a response without the field means active.
     """
 
     id: str = msgspec.field(name="webhookID")
@@ -61,34 +66,38 @@ class Webhook(msgspec.Struct, frozen=True, rename="camel"):
     def __repr__(self) -> str:
         return f"Webhook({self.id}, {self.url}, active={self.active})"
 
-    def differs(self, desired: Desired) -> list[str]:
-        """The names of what is not as desired; of the secret only that it differs."""
+    def differences(self, desired: DesiredWebhook) -> list[str]:
+        """Return the names of the fields that are not as desired, never their values."""
         pairs = {
             "url": (self.url, desired.url),
             "addresses": (sorted(self.account_addresses), sorted(desired.account_addresses)),
             "type": (self.webhook_type, desired.webhook_type),
             "secret": (self.auth_header, desired.auth_header),
             "transaction types": (
-                [one.upper() for one in self.transaction_types],
+                [name.upper() for name in self.transaction_types],
                 desired.transaction_types,
             ),
-            # Left out it is all.
+            # Helius omits the default.
             "status": (self.txn_status or "all", desired.txn_status),
         }
-        return [name for name, (is_, wanted) in pairs.items() if is_ != wanted]
+        return [name for name, (actual, wanted) in pairs.items() if actual != wanted]
 
 
 class HeliusClient:
-    """The webhooks of one account. Each edit costs 100 credits."""
+    """A client of one account's webhooks. Each edit costs 100 credits."""
 
     def __init__(self, url: str, key: SecretStr, timeout: float = TIMEOUT) -> None:
-        """``timeout`` in seconds. HeliusError for an address that the key must not go to."""
+        """Create the client; ``timeout`` in seconds.
+
+        Raises:
+            HeliusError: the key must not be sent to ``url``, which is not https.
+        """
         parts = urlsplit(url)
         self._label = parts.netloc
         self._key = key
         loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme != "https" and not loopback:
-            raise HeliusError("HELIUS_API_URL must be https://, the key is sent to it")
+            raise HeliusError("HELIUS_API_URL must be https://, because the key is sent to it")
         self._http = httpx.Client(
             base_url=url,
             timeout=timeout,
@@ -108,19 +117,19 @@ class HeliusClient:
         self._http.close()
 
     def webhooks(self) -> list[Webhook]:
-        """All webhooks of the account. HeliusError."""
+        """Return all webhooks of the account, or raise HeliusError."""
         return self._call("GET", "/v0/webhooks", list[Webhook])
 
-    def create(self, desired: Desired) -> Webhook:
-        """Make a webhook; it is active at once. HeliusError."""
+    def create(self, desired: DesiredWebhook) -> Webhook:
+        """Create a webhook, which is active at once, or raise HeliusError."""
         return self._call("POST", "/v0/webhooks", Webhook, desired)
 
-    def update(self, webhook_id: str, desired: Desired) -> Webhook:
-        """Replace what a webhook is. HeliusError."""
+    def update(self, webhook_id: str, desired: DesiredWebhook) -> Webhook:
+        """Replace the configuration of a webhook, or raise HeliusError."""
         return self._call("PUT", _path(webhook_id), Webhook, desired)
 
     def activate(self, webhook_id: str) -> Webhook:
-        """Switch a webhook on again. HeliusError."""
+        """Switch a webhook on again, or raise HeliusError."""
         return self._call("PATCH", _path(webhook_id), Webhook, {"active": True})
 
     def _call(self, method: str, path: str, result: type[T], body: Any = None) -> T:
@@ -133,7 +142,7 @@ class HeliusClient:
                 headers={"content-type": "application/json"},
             )
         except httpx.TimeoutException:
-            raise HeliusError(f"{self._label} did not answer in time") from None
+            raise HeliusError(f"{self._label} did not respond in time") from None
         except httpx.HTTPError as error:
             raise HeliusError(f"{type(error).__name__} at {self._label}") from None
         if not response.is_success:
@@ -141,18 +150,20 @@ class HeliusClient:
         try:
             return msgspec.json.decode(response.content, type=result)
         except (msgspec.MsgspecError, UnicodeError):
-            raise HeliusError(f"{self._label} answered {method} {path} in another shape") from None
+            raise HeliusError(
+                f"{self._label} responded to {method} {path} with unexpected JSON"
+            ) from None
 
     def _reason(self, response: httpx.Response) -> str:
-        """The refusal in one line; Helius may repeat what it was sent, so not its text."""
+        """Return the refusal in one line, without its text, which may repeat the request."""
         hints = {
             401: ": HELIUS_API_KEY is not accepted",
-            403: ": the key may not do this",
+            403: ": the key lacks the permission",
             404: ": there is no such webhook",
             429: ": too many requests, try again later",
         }
         hint = hints.get(response.status_code, "")
-        return f"{self._label} answered HTTP {response.status_code}{hint}"
+        return f"{self._label} responded with HTTP {response.status_code}{hint}"
 
 
 def _path(webhook_id: str) -> str:

@@ -1,13 +1,13 @@
-"""Which event payloads our program wrote, read from the structure of a transaction's log.
+"""Extraction of a program's event payloads from the structure of a transaction's log.
 
-The runtime writes a line where a program is entered (``Program <id> invoke [<depth>]``)
-and left (``Program <id> success`` or ``Program <id> failed: …``), and one for each payload
-(``Program data: <base64>``). A payload belongs to the program on top of that stack. Text a
-program prints always stands behind ``Program log: ``, so it can imitate none of these
-lines. Formats: agave, ``program-runtime/src/stable_log.rs``.
+The runtime writes a line when a program is entered (``Program <id> invoke [<depth>]``) and
+left (``Program <id> success`` or ``Program <id> failed: …``), and one for each payload
+(``Program data: <base64>``). A payload belongs to the program on top of that stack. Text that
+a program prints always follows ``Program log: ``, so it cannot imitate any of these lines.
+Formats: agave, ``program-runtime/src/stable_log.rs``.
 
-The runtime keeps 10,000 bytes of log. It writes ``Log truncated`` once where a line did
-not fit but still keeps later, shorter lines, so nothing behind the mark can be attributed.
+The runtime keeps 10,000 bytes of log. It writes ``Log truncated`` once where a line did not
+fit but still keeps later, shorter lines, so nothing after the mark can be attributed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 
-class LogWalk(msgspec.Struct, frozen=True, gc=False):
-    """The payloads of one transaction's log.
+class ParsedLogs(msgspec.Struct, frozen=True, gc=False):
+    """The payloads of one transaction's log. When it is not complete, read the accounts.
 
-    ``payloads`` are (index of the log line, decoded bytes), in order. ``truncated``: the
-    runtime cut the log, later payloads are unknown. ``faults``: lines that contradict the
-    structure; a broken frame voids the outermost frame it lies in and all that follows.
-    With either, read the accounts.
+    Attributes:
+        payloads: (index of the log line, decoded bytes) pairs, in order.
+        truncated: the runtime cut the log; later payloads are unknown.
+        faults: lines that contradict the structure. A broken frame voids its outermost frame
+            and everything after that.
     """
 
     payloads: list[tuple[int, bytes]]
@@ -36,141 +37,152 @@ class LogWalk(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def complete(self) -> bool:
-        """Whether these are certainly all payloads of the program."""
+        """Whether these are all payloads of the program."""
         return not self.truncated and not self.faults
 
 
 class _Frame(NamedTuple):
-    """A program on the stack: its depth, the head of its lines, the line of its success."""
+    """A program on the stack: its depth, the prefix of its lines, the line of its success."""
 
     depth: int
-    head: str
+    prefix: str
     end: str | None
 
 
-# The bottom of the stack is no frame, and no line ends it.
+# The bottom of the stack is not a program; no line ends it.
 _OUTSIDE: Final = _Frame(0, "", None)
-_FROM_THE_TOP: Final = (0, (_OUTSIDE,))
-# Why a walk stopped before the last line.
+_START: Final = (0, (_OUTSIDE,))
+# Why parsing stopped before the last line.
 _TRUNCATED: Final = "truncated"
 _BROKEN: Final = "broken"
-# A remembered opening has at most this many characters.
+# A cached opening has at most this many characters.
 _LONGEST_OPENING: Final = 2000
 _INVOKE: Final = re.compile(r"(Program [^ ]+) invoke \[([0-9]{1,3})\]")
+_DATA: Final = "Program data: "
 
 
 @lru_cache(maxsize=4096)
 def _entered(line: str) -> _Frame | None:
-    """The frame that a line enters, if any. The same few lines come in most transactions."""
+    """Return the frame that a line enters, if any. Most transactions share a few such lines."""
     match = _INVOKE.fullmatch(line)
     if match is None:
         return None
     return _Frame(int(match[2]), match[1], f"{match[1]} success")
 
 
-def walk(logs: Sequence[str], program_id: str) -> LogWalk:
-    """Walk the log and collect what the program with this base58 address wrote.
+def parse_logs(logs: Sequence[str], program_id: str) -> ParsedLogs:
+    """Parse a log and collect the payloads of the program with this base58 address.
 
-    Works for failed transactions as well, whose payloads have no effect on chain: the
-    caller knows the transaction's error. ``logs`` hold no NUL character: those who read
+    This works for failed transactions as well, whose payloads have no effect on chain: the
+    caller knows the transaction's error. ``logs`` hold no NUL character; the readers of
     transactions replace it.
     """
-    # Up to the first payload nearly every log is one of a few, so these walks are remembered.
+    # Nearly every log has one of a few openings before its first payload, so they are cached.
     text = "\0".join(logs)
-    length = text.find("\0Program data: ")
+    length = text.find("\0" + _DATA)
     if 0 < length <= _LONGEST_OPENING:
-        start, frames = _opened(text[:length])
+        start, frames = _parsed_opening(text[:length])
     else:
-        start, frames = _FROM_THE_TOP
+        start, frames = _START
     stack = [*frames]
     payloads: list[tuple[int, bytes]] = []
     faults: list[str] = []
-    settled, stop = _follow(logs, start, stack, "Program " + program_id, payloads, faults)
+    settled, stop = _parse(logs, start, stack, "Program " + program_id, payloads, faults)
     if stop is None:
         if len(stack) == 1:
-            return LogWalk(payloads, False, faults)
-        faults.append(f"the log ends inside {stack[-1].head}")
+            return ParsedLogs(payloads, False, faults)
+        faults.append(f"the log ends inside {stack[-1].prefix}")
     elif stop is _TRUNCATED:
-        return LogWalk(payloads, True, faults)
-    return LogWalk(payloads[:settled], False, faults)
+        return ParsedLogs(payloads, True, faults)
+    return ParsedLogs(payloads[:settled], False, faults)
 
 
 @lru_cache(maxsize=1024)
-def _opened(text: str) -> tuple[int, tuple[_Frame, ...]]:
-    """Where to begin behind these lines: their number, and the frames they leave open.
+def _parsed_opening(text: str) -> tuple[int, tuple[_Frame, ...]]:
+    """Return where to continue after these lines: their number, and the open frames.
 
-    They hold no payload of a program. Where they are not well-formed, at the top.
+    The lines hold no payload of a program. Where they are malformed, parsing starts at the
+    first line.
     """
     lines, stack, faults = text.split("\0"), [_OUTSIDE], list[str]()
-    _, stop = _follow(lines, 0, stack, "", [], faults)
-    return (len(lines), tuple(stack)) if stop is None and not faults else _FROM_THE_TOP
+    _, stop = _parse(lines, 0, stack, "", [], faults)
+    return (len(lines), tuple(stack)) if stop is None and not faults else _START
 
 
-def _follow(
+def _parse(
     logs: Sequence[str],
     start: int,
     stack: list[_Frame],
-    ours: str,
+    our_prefix: str,
     payloads: list[tuple[int, bytes]],
     faults: list[str],
 ) -> tuple[int, str | None]:
-    """Walk from line ``start``, adding to ``stack``, ``payloads`` and ``faults``.
+    """Parse from line ``start``, updating ``stack``, ``payloads`` and ``faults``.
 
-    Returns how many payloads lie in outermost frames that ended as they should, and why
-    the walk stopped, None at the end. ``ours`` is the head of our program's lines.
+    Return how many payloads lie in outermost frames that ended properly, and why parsing
+    stopped, None at the end. ``our_prefix`` is the prefix of our program's lines.
     """
-    depth, frame, end = stack[-1]
+    depth, prefix, end = stack[-1]
     settled = 0
     for index, line in enumerate(logs[start:] if start else logs, start):
         if line == end:
             stack.pop()
-            depth, frame, end = stack[-1]
-            if not depth:
-                settled = len(payloads)
+        elif line[8:9] == "l":
+            # ``Program log: ``; no address holds an l.
             continue
-        # The letter behind ``Program ``: l for ``log: ``, which no address holds; d for
-        # ``data: ``, or an address.
-        mark = line[8:9]
-        if mark == "l":
-            continue
-        if mark == "d" and line[:14] == "Program data: ":
-            if frame == ours:
-                try:
-                    payload = a2b_base64(line[14:], strict_mode=True)
-                except ValueError:
-                    faults.append(f"line {index}: payload is not one base64 token")
-                    continue
-                if payload:
-                    payloads.append((index, payload))
-                else:
-                    faults.append(f"line {index}: payload is empty")
+        elif line[:14] == _DATA:
+            if prefix == our_prefix:
+                _add_payload(index, line, payloads, faults)
             elif not depth:
                 faults.append(f"line {index}: payload outside any program")
                 return settled, _BROKEN
             continue
-        if line[-1:] == "]":
-            entered = _entered(line)
-            if entered is not None:
-                if entered[0] != depth + 1:
-                    faults.append(f"line {index}: enters depth {entered[0]} from {depth}")
-                    return settled, _BROKEN
-                stack.append(entered)
-                depth, frame, end = entered
-                continue
-        if line[-14:] == " compute units" and " failed: " not in line:
+        elif line[-14:] == " compute units" and " failed: " not in line:
             continue
-        if line == "Log truncated":
-            return settled, _TRUNCATED
-        head, _, rest = line.partition(" ")
-        if head != "Program":
-            continue
-        program, _, rest = rest.partition(" ")
-        if rest == "success" or rest.startswith("failed: "):
-            if f"Program {program}" != frame:
-                faults.append(f"line {index}: leaves {program} inside {frame or 'no program'}")
-                return settled, _BROKEN
-            stack.pop()
-            depth, frame, end = stack[-1]
-            if not depth:
-                settled = len(payloads)
+        else:
+            stop = _parse_frame_line(index, line, stack, faults)
+            if stop is not None:
+                return settled, stop
+        depth, prefix, end = stack[-1]
+        if not depth:
+            settled = len(payloads)
     return settled, None
+
+
+def _add_payload(
+    index: int, line: str, payloads: list[tuple[int, bytes]], faults: list[str]
+) -> None:
+    """Add the payload of a ``Program data:`` line, or the fault in it."""
+    try:
+        payload = a2b_base64(line[14:], strict_mode=True)
+    except ValueError:
+        faults.append(f"line {index}: payload is not one base64 token")
+        return
+    if payload:
+        payloads.append((index, payload))
+    else:
+        faults.append(f"line {index}: payload is empty")
+
+
+def _parse_frame_line(index: int, line: str, stack: list[_Frame], faults: list[str]) -> str | None:
+    """Update ``stack`` by a line that may enter or leave a program.
+
+    Return why parsing stops at this line, or None.
+    """
+    depth, prefix, _ = stack[-1]
+    if line[-1:] == "]" and (entered := _entered(line)) is not None:
+        if entered.depth != depth + 1:
+            faults.append(f"line {index}: enters depth {entered.depth} from {depth}")
+            return _BROKEN
+        stack.append(entered)
+        return None
+    if line == "Log truncated":
+        return _TRUNCATED
+    head, _, rest = line.partition(" ")
+    program, _, rest = rest.partition(" ")
+    if head == "Program" and (rest == "success" or rest.startswith("failed: ")):
+        if f"Program {program}" != prefix:
+            faults.append(f"line {index}: leaves {program} inside {prefix or 'no program'}")
+            return _BROKEN
+        stack.pop()
+    return None

@@ -1,8 +1,8 @@
-"""How often an endpoint may be asked: a token bucket that can also be closed for a while.
+"""A rate limiter: a token bucket that can also be paused.
 
-Ours because a call must see which endpoint is free without taking its turn, and because a
-Retry-After holds up all threads; pyrate-limiter, the kept library of this kind, has neither,
-and its buckets run a thread each.
+It is hand-written because the pool must see which endpoint is free without consuming a turn,
+and because a Retry-After pauses all threads. pyrate-limiter, the maintained library for this,
+offers neither, and each of its buckets runs a thread.
 """
 
 from __future__ import annotations
@@ -13,47 +13,48 @@ from threading import Lock
 
 
 class RateLimiter:
-    """``rate`` turns a second, up to ``burst`` of them at once; None: no limit but holds.
+    """Allows ``rate`` calls per second, up to ``burst`` at once; None: only pauses limit it.
 
-    The generic cell rate algorithm, which is a token bucket with one number for its state.
-    Shared by threads.
+    The generic cell rate algorithm: a token bucket whose state is one number. Shared by
+    threads.
     """
 
     def __init__(
         self, rate: float | None, burst: int = 1, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if rate is not None and rate <= 0:
-            raise ValueError("the limit must be more than 0 calls a second")
+            raise ValueError("the rate limit must be more than 0 calls per second")
         self._interval = 0.0 if rate is None else 1 / rate
         self._slack = self._interval * (burst - 1)
         self._clock = clock
         self._lock = Lock()
-        # When the bucket is full again, and until when it is closed.
+        # When the bucket will be full again, and when a pause ends.
         self._full_at = clock()
-        self._held_until = self._full_at
+        self._paused_until = self._full_at
 
     def wait(self) -> float:
-        """Seconds until the next turn, which is not taken."""
+        """Return the seconds until the next turn, without consuming it."""
         with self._lock:
             now = self._clock()
-            return self._turn(now) - now
+            return self._next_turn(now) - now
 
-    def take(self, patience: float) -> float | None:
-        """Take the next turn: the seconds until it. None, and nothing is taken, when it is more
-        than ``patience`` seconds away.
+    def acquire(self, patience: float) -> float | None:
+        """Consume the next turn and return the seconds until it.
+
+        Return None and consume nothing when it is more than ``patience`` seconds away.
         """
         with self._lock:
             now = self._clock()
-            turn = self._turn(now)
+            turn = self._next_turn(now)
             if turn - now > patience:
                 return None
             self._full_at = max(turn, self._full_at) + self._interval
             return turn - now
 
-    def hold(self, seconds: float) -> None:
-        """Give no turn for so long."""
+    def pause(self, seconds: float) -> None:
+        """Allow no calls for ``seconds`` from now."""
         with self._lock:
-            self._held_until = max(self._held_until, self._clock() + seconds)
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    def _turn(self, now: float) -> float:
-        return max(now, self._full_at - self._slack, self._held_until)
+    def _next_turn(self, now: float) -> float:
+        return max(now, self._full_at - self._slack, self._paused_until)

@@ -1,6 +1,7 @@
-"""A node that answers JSON-RPC from a recorded chain.
+"""A node that serves JSON-RPC from a recorded chain.
 
-Whatever reads a chain can be run on it: no network, no key, and always the same.
+Every reader of a chain can run on it, without network and keys, with the same results each
+time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from zmart_pipelines import base58
-from zmart_pipelines.chain.recording import PAGE, Listed, Recording
+from zmart_pipelines.chain.recording import PAGE, ListedTransaction, Recording
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 from zmart_pipelines.program.payout import rent_minimum
 
@@ -27,7 +28,7 @@ _SYSVARS: Final = "Sysvar1111111111111111111111111111111111111"
 
 
 class _Refused(Exception):
-    """A call that the node answers with an error."""
+    """A call to which the node responds with an error."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -51,24 +52,24 @@ class _Meta(msgspec.Struct, rename="camel"):
     loaded_addresses: _Loaded | None = None
 
 
-class _Told(msgspec.Struct):
-    """What of a transaction says which addresses it names."""
+class _NamedAddresses(msgspec.Struct):
+    """The part of a transaction that names addresses."""
 
     transaction: _Signed
     meta: _Meta | None = None
 
 
-class Node:
-    """Answers JSON-RPC from a recording. Everything in it is finalized."""
+class RecordedNode:
+    """Responds to JSON-RPC calls from a recording, in which everything is finalized."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._accounts = {one.address: one.data for one in recording.accounts}
+        self._accounts = {account.address: account.data for account in recording.accounts}
         self._accounts[str(CLOCK_SYSVAR)] = recording.clock
         self._named = {name: _addresses(raw) for name, raw in recording.transactions.items()}
 
     def respond(self, body: bytes) -> bytes:
-        """The answer to one request."""
+        """Return the response to one request."""
         request = msgspec.json.decode(body, type=dict[str, Any])
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": request.get("id")}
         try:
@@ -80,13 +81,13 @@ class Node:
         return msgspec.json.encode(answer)
 
     def call(self, method: str, params: list[Any]) -> Any:
-        """The result of a method."""
+        """Return the result of a method."""
         options = params[-1] if params and isinstance(params[-1], dict) else {}
         if int(options.get("minContextSlot") or 0) > self._recording.slot:
             raise _Refused(_BEHIND, "Minimum context slot has not been reached")
         handler = _METHODS.get(method)
         if handler is None:
-            raise _Refused(_NO_METHOD, f"a recorded chain does not answer {method}")
+            raise _Refused(_NO_METHOD, f"a recorded chain does not support {method}")
         return handler(self, params, options)
 
     def _slot(self, _params: list[Any], _options: dict[str, Any]) -> int:
@@ -119,7 +120,7 @@ class Node:
         return self._context(self._account(params[0]))
 
     def _some_accounts(self, params: list[Any], _options: dict[str, Any]) -> dict[str, Any]:
-        return self._context([self._account(one) for one in params[0]])
+        return self._context([self._account(address) for address in params[0]])
 
     def _program_accounts(self, params: list[Any], options: dict[str, Any]) -> dict[str, Any]:
         if params[0] != self._recording.program:
@@ -127,13 +128,13 @@ class Node:
         filters = options.get("filters") or []
         return self._context(
             [
-                {"pubkey": one.address, "account": self._account(one.address)}
-                for one in self._recording.accounts
-                if all(_matches(one.data, wanted) for wanted in filters)
+                {"pubkey": account.address, "account": self._account(account.address)}
+                for account in self._recording.accounts
+                if all(_matches(account.data, wanted) for wanted in filters)
             ]
         )
 
-    def _signatures(self, params: list[Any], options: dict[str, Any]) -> list[Listed]:
+    def _signatures(self, params: list[Any], options: dict[str, Any]) -> list[ListedTransaction]:
         rows = [row for row in self._recording.listed if params[0] in self._named[row.signature]]
         names = [row.signature for row in rows]
         start = names.index(options["before"]) + 1 if options.get("before") in names else 0
@@ -159,24 +160,24 @@ class Node:
         )
 
 
-_METHODS: Final[dict[str, Callable[[Node, list[Any], dict[str, Any]], Any]]] = {
-    "getSlot": Node._slot,
-    "getFirstAvailableBlock": Node._first,
-    "getHealth": Node._health,
-    "getAccountInfo": Node._one_account,
-    "getMultipleAccounts": Node._some_accounts,
-    "getProgramAccounts": Node._program_accounts,
-    "getSignaturesForAddress": Node._signatures,
-    "getSignatureStatuses": Node._statuses,
-    "getTransaction": Node._transaction,
+_METHODS: Final[dict[str, Callable[[RecordedNode, list[Any], dict[str, Any]], Any]]] = {
+    "getSlot": RecordedNode._slot,
+    "getFirstAvailableBlock": RecordedNode._first,
+    "getHealth": RecordedNode._health,
+    "getAccountInfo": RecordedNode._one_account,
+    "getMultipleAccounts": RecordedNode._some_accounts,
+    "getProgramAccounts": RecordedNode._program_accounts,
+    "getSignaturesForAddress": RecordedNode._signatures,
+    "getSignatureStatuses": RecordedNode._statuses,
+    "getTransaction": RecordedNode._transaction,
 }
 
 
 def _addresses(raw: msgspec.Raw) -> set[str]:
-    told = msgspec.json.decode(raw, type=_Told)
-    loaded = told.meta.loaded_addresses if told.meta is not None else None
+    named = msgspec.json.decode(raw, type=_NamedAddresses)
+    loaded = named.meta.loaded_addresses if named.meta is not None else None
     return {
-        *told.transaction.message.account_keys,
+        *named.transaction.message.account_keys,
         *(loaded.writable + loaded.readonly if loaded is not None else []),
     }
 
@@ -192,12 +193,12 @@ def _matches(data: bytes, wanted: dict[str, Any]) -> bool:
 
 @contextmanager
 def serve(recording: Recording) -> Iterator[str]:
-    """A node on a free port of loopback that answers from the recording; its URL."""
-    node = Node(recording)
+    """Serve the recording on a free loopback port and yield the node's URL."""
+    node = RecordedNode(recording)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # Head and body in one packet: two would wait for each other's acknowledgement.
+        # Head and body in one packet; two packets would wait for an acknowledgement.
         wbufsize = 2**16
 
         def do_POST(self) -> None:
@@ -209,7 +210,7 @@ def serve(recording: Recording) -> Iterator[str]:
             self.wfile.write(answer)
 
         def log_request(self, *_details: object) -> None:
-            """Nothing: whoever asks says what is worth saying."""
+            """Log nothing; callers report what matters."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,6 +1,6 @@
-"""A chain on file: what a node told of the program at one finalized slot.
+"""A chain in a file: everything a node returned about the program at one finalized slot.
 
-The file is JSON compressed with gzip. ``recorded_node`` answers from it as a node would.
+The file is JSON compressed with gzip. ``recorded_node`` serves it as a node would.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from zmart_pipelines.program.accounts import DISCRIMINATOR
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
 PAGE: Final = 1000
-# Reads until all accounts are of one slot; a chain closes one every 400 ms.
+# Attempts to read all accounts as of one slot; a chain closes a slot every 400 ms.
 TRIES: Final = 20
 
 
 class RecordingError(Exception):
-    """The chain could not be recorded, or the file is no recording; the text says why."""
+    """The chain could not be recorded, or the file is not a recording; the text says why."""
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An account with its address; it is the program's."""
+    """An account of the program with its address."""
 
     address: str
     data: bytes
 
 
-class Listed(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A row of getSignaturesForAddress, as a node writes it."""
+class ListedTransaction(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A row of getSignaturesForAddress, as a node returns it."""
 
     signature: str
     slot: int
@@ -47,28 +47,33 @@ class Listed(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """All of the program as of ``slot``.
+    """Everything of the program as of ``slot``.
 
-    :ivar clock: the bytes of the Clock sysvar.
-    :ivar accounts: of the program. Balances are not kept; no rule looks at them.
-    :ivar listed: its transactions, the newest first.
-    :ivar transactions: the result of getTransaction by signature, as the node wrote it.
+    Attributes:
+        clock: the bytes of the Clock sysvar.
+        accounts: accounts of the program. Balances are not kept; no rule depends on them.
+        listed: its transactions, newest first.
+        transactions: results of getTransaction by signature, as the node returned them.
     """
 
     program: str
     slot: int
     clock: bytes
     accounts: list[Account]
-    listed: list[Listed]
+    listed: list[ListedTransaction]
     transactions: dict[str, msgspec.Raw]
 
     def write(self, file: Path) -> None:
-        """Put it into a file; the same recording gives the same bytes."""
+        """Write the recording to a file; equal recordings give equal bytes."""
         file.write_bytes(gzip.compress(msgspec.json.encode(self), mtime=0))
 
 
 def read(file: Path) -> Recording:
-    """The recording in a file; RecordingError where it holds none."""
+    """Return the recording in a file.
+
+    Raises:
+        RecordingError: the file does not hold one.
+    """
     try:
         return msgspec.json.decode(gzip.decompress(file.read_bytes()), type=Recording)
     except (OSError, EOFError, msgspec.MsgspecError) as error:
@@ -76,10 +81,13 @@ def read(file: Path) -> Recording:
 
 
 def record(rpc: RpcClient, program: Pubkey) -> Recording:
-    """Record the program as it stands at finalized.
+    """Record the program's finalized state and history.
 
-    Raises what RpcClient raises, and RecordingError where the node would not answer for all
-    accounts as of one slot, or lists a transaction that it does not have.
+    Raises what RpcClient raises.
+
+    Raises:
+        RecordingError: the node did not return all accounts as of one slot, or lists a
+            transaction that it does not have.
     """
     slot, clock, accounts = _accounts(rpc, program)
     listed = _listed(rpc, program, slot)
@@ -88,7 +96,7 @@ def record(rpc: RpcClient, program: Pubkey) -> Recording:
         name = base58.encode(row.signature)
         body = rpc.transaction(row.signature, "finalized")
         if body is None:
-            raise RecordingError(f"the node lists {name} and does not have it")
+            raise RecordingError(f"the node lists {name} but does not have it")
         transactions[name] = msgspec.Raw(body)
     return Recording(
         program=str(program),
@@ -96,7 +104,7 @@ def record(rpc: RpcClient, program: Pubkey) -> Recording:
         clock=clock,
         accounts=accounts,
         listed=[
-            Listed(
+            ListedTransaction(
                 base58.encode(row.signature),
                 row.slot,
                 row.error,
@@ -110,22 +118,22 @@ def record(rpc: RpcClient, program: Pubkey) -> Recording:
 
 
 def _accounts(rpc: RpcClient, program: Pubkey) -> tuple[int, bytes, list[Account]]:
-    """A slot, the Clock sysvar as of it, and all accounts of the program."""
+    """Return a slot, and the Clock sysvar and all accounts of the program as of it."""
     for _ in range(TRIES):
         clock = rpc.account(CLOCK_SYSVAR, "finalized")
-        answers = [rpc.program_accounts(program, kind) for kind in DISCRIMINATOR.values()]
-        if clock.value is not None and {one.slot for one in answers} == {clock.slot}:
-            found = [row for answer in answers for row in answer.value]
+        listings = [rpc.program_accounts(program, kind) for kind in DISCRIMINATOR.values()]
+        if clock.value is not None and {listing.slot for listing in listings} == {clock.slot}:
+            found = [row for listing in listings for row in listing.value]
             return (
                 clock.slot,
                 clock.value.data,
                 [Account(str(address), data) for address, data in sorted(found)],
             )
-    raise RecordingError(f"the node moved on between the reads, {TRIES} times")
+    raise RecordingError(f"the node advanced to another slot during each of {TRIES} attempts")
 
 
 def _listed(rpc: RpcClient, program: Pubkey, slot: int) -> list[SignatureInfo]:
-    """Every transaction up to ``slot``, the newest first."""
+    """Return every transaction up to ``slot``, newest first."""
     found: list[SignatureInfo] = []
     before: bytes | None = None
     while True:

@@ -1,9 +1,9 @@
-"""The RPC methods of a Solana node that this project uses, with typed answers.
+"""The RPC methods of a Solana node that this project uses, with typed results.
 
-https://solana.com/docs/rpc/http. Levels of commitment: ``processed``, ``confirmed``,
-``finalized``. ``min_context_slot`` makes a node that has not reached that slot refuse
-instead of answering from the past. Errors: see ``zmart_pipelines.chain.jsonrpc``; which
-node answers: ``zmart_pipelines.chain.endpoint_pool``.
+https://solana.com/docs/rpc/http. Commitments: ``processed``, ``confirmed``, ``finalized``.
+``min_context_slot`` makes a node that has not reached that slot refuse instead of returning
+older state. Errors: ``zmart_pipelines.chain.jsonrpc``; choice of the node:
+``zmart_pipelines.chain.endpoint_pool``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CLOCK = struct.Struct("<QqQQq")
 
 
 def _options(**values: Any) -> dict[str, Any]:
-    """A configuration object without what is None."""
+    """Return a configuration object without the values that are None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -59,14 +59,14 @@ def _account(row: AccountRow) -> AccountData:
 
 
 class RpcClient(EndpointPool):
-    """The nodes of one cluster, synchronous. Usable from several threads."""
+    """A synchronous client of the nodes of one cluster, usable from several threads."""
 
     def slot(self, commitment: Commitment) -> int:
-        """The slot the node has reached."""
+        """Return the slot that the node has reached."""
         return self.read("getSlot", [{"commitment": commitment}], int)
 
     def block_height(self, commitment: Commitment) -> int:
-        """The number of blocks below the node's newest; skipped slots do not count."""
+        """Return the number of blocks below the node's newest; skipped slots do not count."""
         return self.read("getBlockHeight", [{"commitment": commitment}], int)
 
     def blocks(
@@ -75,21 +75,21 @@ class RpcClient(EndpointPool):
         last_slot: int,
         commitment: Literal["confirmed", "finalized"] = "finalized",
     ) -> list[int]:
-        """The slots with a block from first to last, inclusive, ascending.
+        """Return the slots that have a block, from first to last, inclusive, ascending.
 
-        The chain as this node has it at that commitment: what lies before the last of them and
-        is not among them was skipped. Ends early at a node that is behind.
+        Slots before the last one returned that are not listed were skipped, according to this
+        node at that commitment. A node that is behind returns a shorter list.
         """
         return self.read(
             "getBlocks", [first_slot, last_slot, {"commitment": commitment}], list[int]
         )
 
     def first_available_block(self) -> int:
-        """The lowest slot from which on the node has the history."""
+        """Return the lowest slot from which the node has the history."""
         return self.read("getFirstAvailableBlock", [], int)
 
     def latest_blockhash(self, commitment: Commitment) -> Blockhash:
-        """A blockhash to sign with."""
+        """Return a blockhash to sign with."""
         answer = self.read(
             "getLatestBlockhash", [{"commitment": commitment}], Contextual[BlockhashRow]
         )
@@ -99,7 +99,7 @@ class RpcClient(EndpointPool):
     def account(
         self, address: Pubkey, commitment: Commitment, min_context_slot: int | None = None
     ) -> AtSlot[AccountData | None]:
-        """An account, None where there is none."""
+        """Return an account, or None where there is none."""
         options = _options(
             encoding="base64", commitment=commitment, minContextSlot=min_context_slot
         )
@@ -113,7 +113,11 @@ class RpcClient(EndpointPool):
         commitment: Commitment,
         min_context_slot: int | None = None,
     ) -> AtSlot[list[AccountData | None]]:
-        """Up to 100 accounts as of one slot, in the order asked for; more is a ValueError."""
+        """Return up to 100 accounts as of one slot, in the order of ``addresses``.
+
+        Raises:
+            ValueError: more than 100 addresses.
+        """
         if len(addresses) > MAX_ACCOUNTS:
             raise ValueError(f"{len(addresses)} accounts, at most {MAX_ACCOUNTS} in one call")
         options = _options(
@@ -137,9 +141,9 @@ class RpcClient(EndpointPool):
         data_size: int | None = None,
         min_context_slot: int | None = None,
     ) -> AtSlot[list[tuple[Pubkey, bytes]]]:
-        """All accounts of a program that start with ``discriminator``, as of one slot.
+        """Return all accounts of a program that start with ``discriminator``, as of one slot.
 
-        ``filters`` are (offset, bytes) that the account's data must hold as well.
+        ``filters`` are (offset, bytes) pairs that the account's data must match as well.
         """
         matches: list[dict[str, Any]] = [
             {"memcmp": {"offset": offset, "bytes": base58.encode(data)}}
@@ -170,10 +174,10 @@ class RpcClient(EndpointPool):
         commitment: Commitment = "finalized",
         min_context_slot: int | None = None,
     ) -> list[SignatureInfo]:
-        """Transactions that name an address, newest first, at most ``limit`` (1000).
+        """Return transactions that name an address, newest first, at most ``limit`` (1000).
 
-        A node that does not know ``until`` answers the newest page as if it were not
-        given; do not rely on it as the end.
+        A node that does not know ``until`` returns the newest page as if it were not given;
+        do not rely on it as the end.
         """
         options = _options(
             limit=limit,
@@ -196,9 +200,12 @@ class RpcClient(EndpointPool):
         ]
 
     def transaction(self, signature: bytes, commitment: Commitment) -> bytes | None:
-        """A transaction as raw JSON for ``transactions.from_rpc``; None where no node knows it.
+        """Return a transaction as raw JSON for ``transactions.from_rpc``.
 
-        RpcError where its version is newer than 0.
+        Return None where no node knows it.
+
+        Raises:
+            RpcError: also where its version is newer than 0.
         """
         options = {
             "encoding": "json",
@@ -206,7 +213,7 @@ class RpcClient(EndpointPool):
             "maxSupportedTransactionVersion": 0,
         }
         params = [str(Signature(signature)), options]
-        for answer in self.answers("getTransaction", params, msgspec.Raw):
+        for answer in self.responses("getTransaction", params, msgspec.Raw):
             if bytes(answer) != b"null":
                 return bytes(answer)
         return None
@@ -221,13 +228,16 @@ class RpcClient(EndpointPool):
         limit: int = 100,
         commitment: Commitment = "finalized",
     ) -> tuple[list[bytes], str | None]:
-        """Whole transactions that name an address, the oldest first, a page of them.
+        """Return one page of whole transactions that name an address, oldest first.
 
-        Only some providers offer it; elsewhere RpcError -32601.
+        Only some providers offer this method; others respond with RpcError -32601.
         https://www.helius.dev/docs/rpc/gettransactionsforaddress
 
-        :param limit: at most 100, which every provider of it allows.
-        :returns: raw JSON for ``transactions.from_rpc``, and the token of the next page.
+        Args:
+            limit: at most 100, which all of these providers allow.
+
+        Returns:
+            Raw JSON for ``transactions.from_rpc``, and the token of the next page.
         """
         options = _options(
             transactionDetails="full",
@@ -245,11 +255,14 @@ class RpcClient(EndpointPool):
     def signature_statuses(
         self, signatures: Sequence[bytes], search_history: bool
     ) -> AtSlot[list[Status | None]]:
-        """What the nodes know of up to 256 transactions; None for what they do not know.
+        """Return the statuses of up to 256 transactions, None for unknown ones.
 
-        Without ``search_history`` one node looks at its last 300 or so blocks. With it rooted
-        blocks are looked at as well, and what a node does not know the others are asked for:
-        None means that no node that answered knows it, and the slot is the latest of theirs.
+        Without ``search_history`` one node searches its last 300 or so blocks. With it rooted
+        blocks are searched as well, and the other nodes are called for what one does not know:
+        None means that no node that responded knows it, and the slot is the latest of theirs.
+
+        Raises:
+            ValueError: more than 256 signatures.
         """
         if len(signatures) > MAX_STATUSES:
             raise ValueError(f"{len(signatures)} signatures, at most {MAX_STATUSES} in one call")
@@ -259,7 +272,7 @@ class RpcClient(EndpointPool):
         ]
         slot = 0
         statuses: list[Status | None] = [None] * len(signatures)
-        for answer in self.answers(
+        for answer in self.responses(
             "getSignatureStatuses", params, Contextual[list[StatusRow | None]]
         ):
             slot = max(slot, answer.context.slot)
@@ -269,7 +282,7 @@ class RpcClient(EndpointPool):
                 else Status(row.slot, row.confirmations, row.err, row.confirmation_status)
                 for row in answer.value
             ]
-            statuses = [one or other for one, other in zip(statuses, seen, strict=True)]
+            statuses = [known or new for known, new in zip(statuses, seen, strict=True)]
             if not search_history or None not in statuses:
                 break
         return AtSlot(slot, statuses)
@@ -283,7 +296,7 @@ class RpcClient(EndpointPool):
         replace_blockhash: bool = False,
         min_context_slot: int | None = None,
     ) -> Simulation:
-        """Run a serialized transaction without sending it."""
+        """Simulate a serialized transaction."""
         options = _options(
             encoding="base64",
             commitment=commitment,
@@ -305,11 +318,11 @@ class RpcClient(EndpointPool):
         min_context_slot: int | None = None,
         preflight_commitment: Commitment = "confirmed",
     ) -> bytes:
-        """Hand a signed transaction to a node, once, with preflight; its signature.
+        """Send a signed transaction to a node, once, with preflight; return its signature.
 
-        One node that takes it, another one at each repetition. An error does not prove that it
-        will not land, except a preflight failure (RpcError -32002, ``data`` holds the
-        simulation) of bytes that were never sent before.
+        Each repetition for the same transaction starts with another node. An error does not
+        prove that the transaction will not land, except a preflight failure (RpcError -32002,
+        ``data`` holds the simulation) of bytes that were never sent before.
         """
         options = _options(
             encoding="base64",
@@ -323,7 +336,7 @@ class RpcClient(EndpointPool):
         return bytes(self.submit("sendTransaction", params, Signature, transaction[1:65]))
 
     def chain_clock(self, commitment: Commitment) -> Clock:
-        """The clock that the program's time windows are measured by."""
+        """Return the clock that the program's time windows are measured by."""
         account = self.account(CLOCK_SYSVAR, commitment).value
         if account is None or len(account.data) != _CLOCK.size:
             raise RpcUnavailable("unexpected result: no Clock sysvar")
@@ -331,18 +344,18 @@ class RpcClient(EndpointPool):
         return Clock(slot, unix_timestamp)
 
     def balance(self, address: Pubkey, commitment: Commitment) -> AtSlot[int]:
-        """The lamports of an address; 0 where there is no account."""
+        """Return the balance of an address in lamports; 0 where there is no account."""
         answer = self.read(
             "getBalance", [str(address), {"commitment": commitment}], Contextual[int]
         )
         return AtSlot(answer.context.slot, answer.value)
 
     def airdrop(self, address: Pubkey, lamports: int) -> bytes:
-        """Ask a test cluster for lamports; the signature of the transfer."""
+        """Request lamports from a test cluster; return the signature of the transfer."""
         return bytes(self.call("requestAirdrop", [str(address), lamports], Signature))
 
     def prioritization_fees(self, addresses: Sequence[Pubkey]) -> list[PrioritizationFee]:
-        """Fees that recently landed for transactions that lock all these as writable."""
+        """Return fees that recently landed for transactions that write-lock all ``addresses``."""
         return self.read(
             "getRecentPrioritizationFees",
             [[str(address) for address in addresses]],
@@ -350,11 +363,15 @@ class RpcClient(EndpointPool):
         )
 
     def genesis_hash(self) -> Hash:
-        """The hash that names this chain among all."""
+        """Return the hash that identifies this chain among all."""
         return self.read("getGenesisHash", [], Hash)
 
     def health(self) -> bool:
-        """Whether a node calls itself healthy; RpcUnavailable where it cannot be reached."""
+        """Return whether a node reports itself healthy.
+
+        Raises:
+            RpcUnavailable: no node can be reached.
+        """
         try:
             return self.call("getHealth", [], str) == "ok"
         except RpcError as error:

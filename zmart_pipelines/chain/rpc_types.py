@@ -1,4 +1,4 @@
-"""What a Solana node answers: the values given to callers, then the wire's own shapes."""
+"""Types of a node's responses: the values returned to callers, then the JSON shapes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Commitment = Literal["processed", "confirmed", "finalized"]
 
 
 class AtSlot(msgspec.Struct, Generic[T], frozen=True):
-    """A value and the slot as of which the node answered."""
+    """A value and the slot as of which the node read it."""
 
     slot: int
     value: T
 
 
 class Blockhash(msgspec.Struct, frozen=True):
-    """A blockhash, the last block height at which it is valid, and the answer's slot."""
+    """A blockhash, the last block height at which it is valid, and the response's slot."""
 
     hash: Hash
     last_valid_block_height: int
@@ -29,7 +29,7 @@ class Blockhash(msgspec.Struct, frozen=True):
 
 
 class AccountData(msgspec.Struct, frozen=True):
-    """An account: its owner, balance and bytes."""
+    """An account: owner, balance in lamports, and data."""
 
     owner: Pubkey
     lamports: int
@@ -49,7 +49,7 @@ class SignatureInfo(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What a node knows of a transaction. ``error`` is None for success."""
+    """A transaction's status as a node knows it. ``error`` is None for success."""
 
     slot: int
     confirmations: int | None
@@ -58,7 +58,13 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """A simulated transaction. ``error`` is None for success; ``slot`` as of which."""
+    """A simulated transaction.
+
+    Attributes:
+        error: None for success.
+        units: compute units consumed.
+        slot: the slot of the state it was simulated on.
+    """
 
     error: Any
     logs: list[str]
@@ -67,14 +73,14 @@ class Simulation(msgspec.Struct, frozen=True):
 
 
 class Clock(msgspec.Struct, frozen=True):
-    """The cluster's clock as programs see it; Unix seconds."""
+    """The cluster's clock as programs read it, in Unix seconds."""
 
     slot: int
     unix_timestamp: int
 
 
 class PrioritizationFee(msgspec.Struct, frozen=True, rename={"fee": "prioritizationFee"}):
-    """The least price per compute unit, in micro-lamports, that landed in a slot."""
+    """The lowest price per compute unit that landed in a slot, in micro-lamports."""
 
     slot: int
     fee: int
@@ -84,7 +90,7 @@ class PrioritizationFee(msgspec.Struct, frozen=True, rename={"fee": "prioritizat
 
 
 class Context(msgspec.Struct):
-    """The slot an answer stands for."""
+    """The slot of the state that a response describes."""
 
     slot: int
 
@@ -97,7 +103,7 @@ class Contextual(msgspec.Struct, Generic[T]):
 
 
 class AccountRow(msgspec.Struct):
-    """An account; ``data`` is its bytes and the encoding they came in."""
+    """An account; ``data`` is its bytes and their encoding in the response."""
 
     owner: Pubkey
     lamports: int

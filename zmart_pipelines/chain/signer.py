@@ -1,8 +1,8 @@
-"""Keys of the backend, and the list of what they may sign.
+"""The backend's signing keys and the messages they may sign.
 
-A KeypairSigner signs a message only where it is a transaction that does exactly one of the
-five things the backend may owe the program. The secret never leaves the object: not in
-``repr``, not in exceptions, not by pickling.
+A KeypairSigner signs a message only if it is a transaction with exactly one of the five
+instructions that the backend submits. The secret never leaves the object: not in ``repr``, not
+in exceptions, not by pickling.
 """
 
 from __future__ import annotations
@@ -39,31 +39,34 @@ _ADVANCE_NONCE: Final = (4).to_bytes(4, "little")
 
 
 class SigningRefused(Exception):
-    """The message is not one this key may sign; the text says why."""
+    """The key may not sign the message; the text says why."""
 
 
 class KeyFileError(Exception):
-    """A key that cannot be used; the text names the source and the remedy, never the key."""
+    """The key cannot be used; the text names the source and the remedy, never the key."""
 
 
 class Signer(Protocol):
-    """Something that signs, here or in a key service."""
+    """A signer, in this process or in a key service."""
 
     def pubkey(self) -> Pubkey:
-        """The address it signs for."""
+        """Return the address it signs for."""
 
     def sign(self, message: bytes) -> Signature:
-        """The signature of a serialized message; SigningRefused where it may not."""
+        """Return the signature of a serialized message, or raise SigningRefused."""
 
 
 def guard(
     message: bytes, program: Pubkey, signer: Pubkey, actions: Iterable[str] = SIGNABLE
 ) -> str:
-    """Refuse every message but one of the allowed actions; return that action's name.
+    """Return the name of the message's action, if the message is allowed.
 
-    Allowed is a message whose only signer and fee payer is ``signer``, without lookup
-    tables, with exactly one instruction of ``program``, being one of ``actions``, and
-    otherwise only instructions of ComputeBudget and Memo. Raises SigningRefused.
+    A message is allowed if its only signer and fee payer is ``signer``, it has no lookup
+    tables, exactly one instruction of ``program``, which is one of ``actions``, and otherwise
+    only instructions of ComputeBudget and Memo.
+
+    Raises:
+        SigningRefused: the message is not allowed.
     """
     parsed = _parse(message)
     if parsed.address_table_lookups:
@@ -72,7 +75,7 @@ def guard(
     if keys[0] != signer:
         raise SigningRefused(f"the fee payer is {keys[0]}, not {signer}")
     if parsed.header.num_required_signatures != 1:
-        raise SigningRefused("further signers are not allowed")
+        raise SigningRefused("additional signers are not allowed")
     found: list[str] = []
     for instruction in parsed.instructions:
         target, data = keys[instruction.program_id_index], bytes(instruction.data)
@@ -83,7 +86,7 @@ def guard(
         elif target not in (COMPUTE_BUDGET, MEMO_PROGRAM):
             raise SigningRefused(f"instructions of {target} are not allowed")
     if len(found) != 1:
-        raise SigningRefused(f"{len(found)} instructions of the program, must be one")
+        raise SigningRefused(f"{len(found)} instructions of the program, there must be one")
     if found[0] not in actions:
         raise SigningRefused(f"{found[0]} is not allowed")
     return found[0]
@@ -97,11 +100,11 @@ def _parse(message: bytes) -> MessageV0:
     if not isinstance(parsed, MessageV0):
         raise SigningRefused("not a version-0 message")
     if to_bytes_versioned(parsed) != message:
-        raise SigningRefused("bytes behind the message")
+        raise SigningRefused("trailing bytes after the message")
     try:
         parsed.sanitize()
     except SanitizeError as error:
-        raise SigningRefused(f"not a sound message: {error}") from None
+        raise SigningRefused(f"not a valid message: {error}") from None
     return parsed
 
 
@@ -109,14 +112,14 @@ def _action(data: bytes) -> str:
     try:
         call = decode_instruction(data)
     except DecodeError:
-        raise SigningRefused("an instruction the program does not have") from None
+        raise SigningRefused("unknown instruction of the program") from None
     if encode_call(call) != data:
-        raise SigningRefused(f"{call.name} with further bytes behind its arguments")
+        raise SigningRefused(f"{call.name} has trailing bytes after its arguments")
     return call.name
 
 
 class KeypairSigner:
-    """A key in this process, that signs only what ``guard`` lets through."""
+    """A key in this process that signs only messages allowed by ``guard``."""
 
     __slots__ = ("_actions", "_keypair", "_program")
 
@@ -127,16 +130,17 @@ class KeypairSigner:
         self._program = program
         self._actions = frozenset(actions)
         if not self._actions <= SIGNABLE:
-            raise ValueError(f"never signed: {', '.join(sorted(self._actions - SIGNABLE))}")
+            raise ValueError(f"not signable: {', '.join(sorted(self._actions - SIGNABLE))}")
 
     @classmethod
     def from_file(
         cls, path: Path, program: Pubkey, actions: Iterable[str] = SIGNABLE
     ) -> KeypairSigner:
-        """The key in a JSON file of 64 numbers, as the Solana tools write it.
+        """Load a key from a JSON file of 64 numbers, as the Solana tools write it.
 
-        Raises KeyFileError where the file is missing, is readable by others than its
-        owner, or holds no key.
+        Raises:
+            KeyFileError: the file is missing, readable by others than its owner, or holds no
+                key.
         """
         return cls(read_keypair(path), program, actions)
 
@@ -144,9 +148,9 @@ class KeypairSigner:
     def from_base58(
         cls, secret: str, program: Pubkey, actions: Iterable[str] = SIGNABLE
     ) -> KeypairSigner:
-        """The key in base58 (64 bytes); KeyFileError where it is none."""
+        """Load a key from base58 (64 bytes), or raise KeyFileError."""
         try:
-            # solders' own base58 reader panics on some texts, and a panic is no Exception.
+            # solders' own base58 decoder panics on some texts; a panic is not an Exception.
             keypair = Keypair.from_bytes(base58.decode(secret.strip()))
         except ValueError:
             raise KeyFileError(
@@ -155,11 +159,11 @@ class KeypairSigner:
         return cls(keypair, program, actions)
 
     def pubkey(self) -> Pubkey:
-        """The address it signs for."""
+        """Return the address it signs for."""
         return self._keypair.pubkey()
 
     def sign(self, message: bytes) -> Signature:
-        """The signature of an allowed message; SigningRefused otherwise."""
+        """Return the signature of an allowed message, or raise SigningRefused."""
         guard(message, self._program, self.pubkey(), self._actions)
         return self._keypair.sign_message(message)
 
@@ -167,17 +171,21 @@ class KeypairSigner:
         return f"KeypairSigner({self.pubkey()})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a signer is not serialized")
+        raise TypeError("a signer cannot be serialized")
 
 
 def read_keypair(path: Path) -> Keypair:
-    """The keypair of a JSON key file that only its owner can read; KeyFileError otherwise."""
+    """Return the keypair of a JSON key file that only its owner can read.
+
+    Raises:
+        KeyFileError: others can read the file, or it holds no key.
+    """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 raise KeyFileError(
-                    f"{path}: mode {mode:04o} lets others read the key; run: chmod 600 {path}"
+                    f"{path}: mode {mode:04o} lets other users read the key; run: chmod 600 {path}"
                 )
             content = file.read(4096)
     except OSError as error:

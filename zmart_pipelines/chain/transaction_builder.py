@@ -1,4 +1,4 @@
-"""Version-0 transactions: compiled, signed, serialized."""
+"""Building of version-0 transactions: compile, sign, serialize."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from solders.transaction import VersionedTransaction
 
 from zmart_pipelines.chain.signer import Signer
 
-# What a packet holds; the network drops longer transactions.
+# The size of a packet; the network drops longer transactions.
 MAX_TRANSACTION_BYTES = 1232
 
 
@@ -28,9 +28,11 @@ def build_transaction(
     blockhash: Hash,
     signers: Sequence[Signer | Keypair],
 ) -> bytes:
-    """The signed transaction's bytes, ready to send. The payer must be among the signers.
+    """Return the signed transaction's bytes. The payer must be among the signers.
 
-    Raises BuildError, and SigningRefused where a guarded signer does not sign this.
+    Raises:
+        BuildError: a signer is missing, or the transaction is too long.
+        SigningRefused: a guarded signer does not sign this message.
     """
     message = _compile(payer, instructions, blockhash)
     signed = to_bytes_versioned(message)
@@ -39,7 +41,7 @@ def build_transaction(
     for key in message.account_keys[: message.header.num_required_signatures]:
         signer = by_key.get(key)
         if signer is None:
-            raise BuildError(f"the signature of {key} is needed")
+            raise BuildError(f"the signature of {key} is required but there is no signer for it")
         if isinstance(signer, Keypair):
             signatures.append(signer.sign_message(signed))
         else:
@@ -50,14 +52,14 @@ def build_transaction(
 def unsigned_transaction(
     payer: Pubkey, instructions: Sequence[Instruction], blockhash: Hash
 ) -> bytes:
-    """The transaction with empty signatures, for a wallet to sign and send."""
+    """Return the transaction with empty signatures, for a wallet to sign and send."""
     message = _compile(payer, instructions, blockhash)
     empty = [Signature.default()] * message.header.num_required_signatures
     return _checked(VersionedTransaction.populate(message, empty))
 
 
 def signature_of(transaction: bytes) -> bytes:
-    """The signature that names a serialized transaction, known before it is sent."""
+    """Return the signature that identifies a serialized transaction, sent or not."""
     return bytes(VersionedTransaction.from_bytes(transaction).signatures[0])
 
 
@@ -68,5 +70,7 @@ def _compile(payer: Pubkey, instructions: Sequence[Instruction], blockhash: Hash
 def _checked(transaction: VersionedTransaction) -> bytes:
     data = bytes(transaction)
     if len(data) > MAX_TRANSACTION_BYTES:
-        raise BuildError(f"{len(data)} bytes, at most {MAX_TRANSACTION_BYTES}")
+        raise BuildError(
+            f"the transaction has {len(data)} bytes, more than {MAX_TRANSACTION_BYTES}"
+        )
     return data

@@ -1,15 +1,15 @@
-"""Raw transactions as webhooks and RPC deliver them, brought to one shape.
+"""Raw transactions as webhooks and RPC deliver them, converted to one type.
 
-Helius' raw webhook sends an array of transactions, RPC's ``getTransaction`` one; both in
-the ``json`` encoding with the same fields, except that the place in the block is called
-``indexWithinBlock`` there and ``transactionIndex`` here (Agave 4.0 and later). Only what
-the ledger needs is read; everything read is checked, and what does not fit raises
-PayloadError with the field's path.
+Helius' raw webhook sends an array of transactions, RPC's ``getTransaction`` returns one; both
+use the ``json`` encoding with the same fields, except that the index in the block is called
+``indexWithinBlock`` by Helius and ``transactionIndex`` by RPC (Agave 4.0 and later). Only what
+the ledger needs is decoded and checked; an invalid field raises PayloadError with its path.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -23,15 +23,16 @@ MAX_TRANSACTIONS: Final = 10_000
 
 
 class PayloadError(ValueError):
-    """A payload that is not what its sender documents; the message leads with the field."""
+    """A payload that differs from its sender's documentation; the text starts with the field."""
 
 
 class ProgramInstruction(msgspec.Struct, frozen=True, gc=False):
     """An instruction of our program.
 
-    ``index`` is the outer instruction's place; ``inner_index`` the place among those it
-    caused by CPI, None where it is the outer one itself. ``accounts`` are addresses, as
-    base58 like the sender has them: nearly all of them are only kept for people to read.
+    Attributes:
+        index: index of the outer instruction.
+        inner_index: index among the instructions it invoked by CPI; None for the outer one.
+        accounts: addresses in base58 as received, since nearly all are only kept for display.
     """
 
     index: int
@@ -43,9 +44,12 @@ class ProgramInstruction(msgspec.Struct, frozen=True, gc=False):
 class RawTransaction(msgspec.Struct, frozen=True, gc=False):
     """One transaction as executed.
 
-    ``signature_text`` is its signature in base58; ``error`` None for success, else the
-    cluster's error as JSON gives it; ``block_time`` Unix seconds as estimated by the cluster;
-    ``fee`` lamports; ``instructions`` only those of our program, in execution order.
+    Attributes:
+        signature_text: its signature in base58.
+        block_time: Unix seconds as estimated by the cluster.
+        error: None for success, else the cluster's error as in JSON.
+        fee: lamports.
+        instructions: only those of our program, in execution order.
     """
 
     signature_text: str
@@ -59,14 +63,14 @@ class RawTransaction(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def signature(self) -> bytes:
-        """The signature's 64 bytes, read anew each time."""
+        """The signature's 64 bytes, decoded on each access."""
         return bytes(Signature.from_string(self.signature_text))
 
 
 _Unsigned = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Index = Annotated[int, Meta(ge=0, le=255)]
 _Seconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Listed = Annotated[list[str], Meta(max_length=256)]
+_Addresses = Annotated[list[str], Meta(max_length=256)]
 
 
 class _Instruction(msgspec.Struct, gc=False, rename="camel"):
@@ -81,22 +85,22 @@ class _Inner(msgspec.Struct, gc=False):
 
 
 class _Loaded(msgspec.Struct, gc=False):
-    writable: _Listed
-    readonly: _Listed
+    writable: _Addresses
+    readonly: _Addresses
 
 
 class _Message(msgspec.Struct, gc=False, rename="camel"):
-    account_keys: _Listed
+    account_keys: _Addresses
     instructions: Annotated[list[_Instruction], Meta(max_length=256)]
     address_table_lookups: list[msgspec.Raw] | None = None
 
 
-class _Signed(msgspec.Struct, gc=False):
+class _SignedMessage(msgspec.Struct, gc=False):
     signatures: Annotated[list[str], Meta(min_length=1, max_length=256)]
     message: _Message
 
 
-class _Outcome(msgspec.Struct, gc=False, rename="camel"):
+class _Meta(msgspec.Struct, gc=False, rename="camel"):
     err: Any
     log_messages: Annotated[list[str], Meta(max_length=20_000)]
     fee: _Unsigned | None = None
@@ -106,22 +110,22 @@ class _Outcome(msgspec.Struct, gc=False, rename="camel"):
 
 class _Transaction(msgspec.Struct, gc=False, rename="camel"):
     slot: _Unsigned
-    transaction: _Signed
-    meta: _Outcome
+    transaction: _SignedMessage
+    meta: _Meta
     block_time: _Seconds | None = None
     index_within_block: _Unsigned | None = None
     transaction_index: _Unsigned | None = None
 
 
-_one: Final = msgspec.json.Decoder(_Transaction)
-_many: Final = msgspec.json.Decoder(
+_transaction_decoder: Final = msgspec.json.Decoder(_Transaction)
+_array_decoder: Final = msgspec.json.Decoder(
     Annotated[list[_Transaction], Meta(max_length=MAX_TRANSACTIONS)]
 )
 _JSON_ERRORS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-class _Addresses(dict[str, str]):
-    """Texts of one payload that are addresses; most of them recur. ValueError where not."""
+class _KnownAddresses(dict[str, str]):
+    """Checked addresses of one payload, most of which recur. ValueError for other texts."""
 
     def __missing__(self, text: str) -> str:
         if not base58.is_key(text):
@@ -131,147 +135,187 @@ class _Addresses(dict[str, str]):
 
 
 def from_helius(body: bytes, program: Pubkey) -> list[RawTransaction]:
-    """The transactions of a raw webhook body: a JSON array, or one object.
+    """Return the transactions of a raw webhook body: a JSON array, or one object.
 
-    Raises PayloadError, e.g. ``[3].transaction.signatures[0]: not a base58 signature``.
+    Raises:
+        PayloadError: e.g. ``[3].transaction.signatures[0]: not a base58 signature``.
     """
     body = _storable(body)
     if body.lstrip()[:1] == b"{":
-        return [_read_one(body, program)]
+        return [_decode_one(body, program)]
     try:
-        transactions = _many.decode(body)
+        transactions = _array_decoder.decode(body)
     except _JSON_ERRORS as error:
         raise PayloadError(_located(error)) from None
-    ours, known = str(program), _Addresses()
+    program_text, known = str(program), _KnownAddresses()
     found: list[RawTransaction] = []
     for number, transaction in enumerate(transactions):
         try:
-            found.append(_raw_transaction(transaction, ours, known))
+            found.append(_raw_transaction(transaction, program_text, known))
         except PayloadError as error:
             raise PayloadError(f"[{number}].{error}") from None
     return found
 
 
 def from_rpc(result: bytes | dict[str, Any], program: Pubkey) -> RawTransaction:
-    """The transaction in the ``result`` of ``getTransaction`` (encoding ``json``).
+    """Return the transaction in the ``result`` of ``getTransaction`` (encoding ``json``).
 
-    ``result`` is the JSON text or the object parsed from it. Raises PayloadError.
+    ``result`` is the JSON text or the object parsed from it.
+
+    Raises:
+        PayloadError: the result differs from what is documented.
     """
     body = result if isinstance(result, bytes) else msgspec.json.encode(result)
-    return _read_one(_storable(body), program)
+    return _decode_one(_storable(body), program)
 
 
-def _read_one(body: bytes, program: Pubkey) -> RawTransaction:
+def _decode_one(body: bytes, program: Pubkey) -> RawTransaction:
     try:
-        transaction = _one.decode(body)
+        transaction = _transaction_decoder.decode(body)
     except _JSON_ERRORS as error:
         raise PayloadError(_located(error)) from None
-    return _raw_transaction(transaction, str(program), _Addresses())
+    return _raw_transaction(transaction, str(program), _KnownAddresses())
 
 
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def _storable(body: bytes) -> bytes:
-    """The body without NUL characters, which a program may log and Postgres cannot store."""
-    # Most bodies hold no backslash at all, which is found out several times faster.
+    """Replace NUL characters, which a program may log and Postgres cannot store."""
+    # Most bodies hold no backslash at all; checking that first is several times faster.
     if b"\\" in body and b"\\u0000" in body:
         return _NUL.sub(rb"\1\\ufffd", body)
     return body
 
 
 def _located(error: Exception) -> str:
-    """msgspec's message with the field's path in front."""
+    """Return msgspec's message with the field's path in front."""
     if isinstance(error, RecursionError):
         return "body: nested too deeply"
     message, _, path = str(error).partition(" - at `$")
     return f"{path.rstrip('`').lstrip('.') or 'body'}: {message}"
 
 
-def _raw_transaction(source: _Transaction, ours: str, known: _Addresses) -> RawTransaction:
+def _raw_transaction(source: _Transaction, program: str, known: _KnownAddresses) -> RawTransaction:
     meta, signature = source.meta, source.transaction.signatures[0]
     if not base58.is_signature(signature):
         raise PayloadError("transaction.signatures[0]: not a base58 signature")
-    place = source.index_within_block
+    index = source.index_within_block
     return RawTransaction(
         signature,
         source.slot,
-        source.transaction_index if place is None else place,
+        source.transaction_index if index is None else index,
         source.block_time,
         meta.err,
         meta.fee,
         meta.log_messages,
-        _instructions(source, ours, known),
+        _instructions(source, program, known),
     )
 
 
-def _instructions(source: _Transaction, ours: str, known: _Addresses) -> list[ProgramInstruction]:
+def _instructions(
+    source: _Transaction, program: str, known: _KnownAddresses
+) -> list[ProgramInstruction]:
     message, meta = source.transaction.message, source.meta
-    listed = message.account_keys
-    loaded = meta.loaded_addresses
-    if loaded is None:
-        if message.address_table_lookups:
-            # Some nodes leave the field out; the accounts of such a transaction are unknown.
-            raise PayloadError("meta.loadedAddresses: missing, the message has lookups")
-    elif loaded.writable or loaded.readonly:
-        listed = listed + loaded.writable + loaded.readonly
+    addresses = _all_addresses(message, meta)
     try:
-        program = listed.index(ours)
+        program_index = addresses.index(program)
     except ValueError:
         return []
-    found: list[ProgramInstruction] = []
-    index = 0
-    try:
-        for index, outer in enumerate(message.instructions):
-            if outer.program_id_index == program:
-                found.append(ProgramInstruction(index, None, *_contents(outer, listed, known)))
-    except PayloadError as error:
-        raise PayloadError(f"transaction.message.instructions[{index}]{error}") from None
-    called = False
-    for number, group in enumerate(meta.inner_instructions or ()):
-        if group.index >= len(message.instructions):
-            raise PayloadError(f"meta.innerInstructions[{number}].index: no such instruction")
-        for inner in group.instructions:
-            if inner.program_id_index == program:
-                called = True
-    if called:
-        found += _inner_instructions(meta.inner_instructions or [], program, listed, known)
-        # Execution order: an instruction runs before those it calls.
+    found = _outer_instructions(message.instructions, program_index, addresses, known)
+    groups = meta.inner_instructions or []
+    if _has_inner_instruction(groups, program_index, len(message.instructions)):
+        found += _inner_instructions(groups, program_index, addresses, known)
+        # Execution order: an instruction runs before those it invokes.
         found.sort(key=lambda i: (i.index, -1 if i.inner_index is None else i.inner_index))
     return found
 
 
-def _inner_instructions(
-    groups: list[_Inner], program: int, listed: list[str], known: _Addresses
+def _all_addresses(message: _Message, meta: _Meta) -> list[str]:
+    """Return the message's addresses, then those loaded from lookup tables."""
+    loaded = meta.loaded_addresses
+    if loaded is None:
+        if message.address_table_lookups:
+            # Some nodes omit the field; the accounts of such a transaction are unknown.
+            raise PayloadError("meta.loadedAddresses: missing although the message has lookups")
+        return message.account_keys
+    if loaded.writable or loaded.readonly:
+        return message.account_keys + loaded.writable + loaded.readonly
+    return message.account_keys
+
+
+def _outer_instructions(
+    instructions: list[_Instruction],
+    program_index: int,
+    addresses: list[str],
+    known: _KnownAddresses,
 ) -> list[ProgramInstruction]:
     found: list[ProgramInstruction] = []
-    seen: dict[int, int] = {}
-    for number, group in enumerate(groups):
-        index, place = group.index, 0
-        start = seen.get(index, 0)
-        seen[index] = start + len(group.instructions)
-        try:
-            for place, inner in enumerate(group.instructions):
-                if inner.program_id_index == program:
-                    contents = _contents(inner, listed, known)
-                    found.append(ProgramInstruction(index, start + place, *contents))
-        except PayloadError as error:
-            path = f"meta.innerInstructions[{number}].instructions[{place}]"
-            raise PayloadError(f"{path}{error}") from None
+    index = 0
+    try:
+        for index, outer in enumerate(instructions):
+            if outer.program_id_index == program_index:
+                found.append(ProgramInstruction(index, None, *_contents(outer, addresses, known)))
+    except PayloadError as error:
+        raise PayloadError(f"transaction.message.instructions[{index}]{error}") from None
     return found
 
 
+def _has_inner_instruction(groups: list[_Inner], program_index: int, outer_count: int) -> bool:
+    """Return whether the program was invoked by CPI; check the index of every group."""
+    invoked = False
+    for number, group in enumerate(groups):
+        if group.index >= outer_count:
+            raise PayloadError(f"meta.innerInstructions[{number}].index: no such instruction")
+        for inner in group.instructions:
+            if inner.program_id_index == program_index:
+                invoked = True
+    return invoked
+
+
+def _inner_instructions(
+    groups: list[_Inner], program_index: int, addresses: list[str], known: _KnownAddresses
+) -> list[ProgramInstruction]:
+    found: list[ProgramInstruction] = []
+    # A node may split the inner instructions of one outer instruction into several groups.
+    counts: dict[int, int] = {}
+    for number, group in enumerate(groups):
+        start = counts.get(group.index, 0)
+        counts[group.index] = start + len(group.instructions)
+        path = f"meta.innerInstructions[{number}].instructions"
+        found += _group_instructions(group, start, program_index, addresses, known, path)
+    return found
+
+
+def _group_instructions(
+    group: _Inner,
+    start: int,
+    program_index: int,
+    addresses: list[str],
+    known: _KnownAddresses,
+    path: str,
+) -> Iterator[ProgramInstruction]:
+    for position, inner in enumerate(group.instructions):
+        if inner.program_id_index != program_index:
+            continue
+        try:
+            contents = _contents(inner, addresses, known)
+        except PayloadError as error:
+            raise PayloadError(f"{path}[{position}]{error}") from None
+        yield ProgramInstruction(group.index, start + position, *contents)
+
+
 def _contents(
-    instruction: _Instruction, listed: list[str], known: _Addresses
+    instruction: _Instruction, addresses: list[str], known: _KnownAddresses
 ) -> tuple[list[str], bytes]:
-    """Accounts and data. PayloadError leads with ``.accounts`` or ``.data``."""
+    """Return accounts and data. PayloadError starts with ``.accounts`` or ``.data``."""
     try:
         return (
-            list(map(known.__getitem__, map(listed.__getitem__, instruction.accounts))),
+            list(map(known.__getitem__, map(addresses.__getitem__, instruction.accounts))),
             base58.decode(instruction.data),
         )
     except IndexError:
-        fault = ".accounts: one of them is not listed"
+        fault = ".accounts: an index is beyond the transaction's addresses"
     except base58.Base58Error as error:
         fault = f".data: {error}"
     except ValueError:

@@ -48,12 +48,12 @@ def register(url: str, as_json: bool) -> None:
     Example:
       zmart webhook register --url https://api.example.com/api/webhooks/helius
     """
-    from zmart_pipelines.chain.helius_webhooks import Desired
+    from zmart_pipelines.chain.helius_webhooks import DesiredWebhook
 
     settings = with_running_system(Settings())
     if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
         _refuse("--url must be https:// and name a host; the secret is sent to it")
-    desired = Desired(
+    desired = DesiredWebhook(
         url=url,
         account_addresses=[settings.program_id],
         webhook_type=_type(settings),
@@ -69,7 +69,7 @@ def register(url: str, as_json: bool) -> None:
             done, verb = helius.create(desired), "created"
         else:
             done, verb = here[0], "unchanged"
-            changed = done.differs(desired)
+            changed = done.differences(desired)
             if changed:
                 done, verb = helius.update(done.id, desired), "updated"
             if not done.active:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.program_logs import walk
+from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket
@@ -96,7 +96,7 @@ def decode(transaction: RawTransaction, program: Pubkey) -> Reading:
     gap = None
     truncated = False
     if not failed:
-        found = walk(transaction.logs, str(program))
+        found = parse_logs(transaction.logs, str(program))
         truncated = found.truncated
         events = tuple(
             _event(index, payload, transaction.instructions, program)

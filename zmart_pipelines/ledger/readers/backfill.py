@@ -138,7 +138,7 @@ def backfill(
     RpcClient raises leaves everything read before in place. ValueError for a bad range.
     """
     _check_range(first_slot, last_slot)
-    calls, limited = rpc.calls, rpc.limited
+    calls, limited = rpc.calls, rpc.rate_limited
     tip = rpc.slot("finalized")
     last = min(last_slot, tip)
     with engine.connect() as conn:
@@ -164,7 +164,7 @@ def backfill(
         uncovered=tuple(left),
         gaps=gaps,
         calls=rpc.calls - calls,
-        limited=rpc.limited - limited,
+        limited=rpc.rate_limited - limited,
         result=work.result,
     )
 
