@@ -155,7 +155,7 @@ def command_fault(words: Sequence[str]) -> str | None:
             break
         if word.startswith("-"):
             option = word.split("=")[0]
-            if option not in _options(command):
+            if option not in _options(command) and not _passes_options_on(command):
                 return f"`{command.name}` has no option {option}"
         elif isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]*", word):
             found = command.commands.get(word)
@@ -163,6 +163,10 @@ def command_fault(words: Sequence[str]) -> str | None:
                 return f"`{command.name}` has no command {word}"
             command = found
     return None
+
+
+def _passes_options_on(command: click.Command) -> bool:
+    return bool(command.context_settings.get("ignore_unknown_options"))
 
 
 def _options(command: click.Command) -> set[str]:
