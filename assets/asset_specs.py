@@ -6,58 +6,22 @@ database. Values of one materialization belong to ``assets.metadata``, not here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
-    CODE_VERSION_TAG,
-    DATA_VERSION_IS_USER_PROVIDED_TAG,
-    DATA_VERSION_TAG,
-    INPUT_DATA_VERSION_TAG_PREFIX,
-    INPUT_EVENT_POINTER_TAG_PREFIX,
-    NULL_EVENT_POINTER,
-)
 from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 OWNERS = ["team:pipelines"]
 
 
-def _within(warn: int, fail: int) -> dg.FreshnessPolicy:
-    """Materialized within so many minutes."""
+def materialized_within(*, warn: int, fail: int) -> dg.FreshnessPolicy:
+    """Return the policy that an asset be materialized within so many minutes."""
     return dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=fail), warn_window=timedelta(minutes=warn)
     )
 
-
-# How old the last materialization may be, by how often there must be one: the finalized window
-# each minute; the market tables every five minutes, by the observer; tallies and submissions
-# every five by schedule; reconciliation every ten. What depends on others' doing alone
-# (webhooks, holes) has no policy.
-_FRESHNESS: Mapping[str, dg.FreshnessPolicy] = {
-    "chain/event_ledger": _within(3, 10),
-    "chain/coverage": _within(3, 10),
-    **{
-        f"market/{name}": _within(10, 20)
-        for name in (
-            "state",
-            "positions",
-            "claims",
-            "trades",
-            "candles",
-            "market_statistics",
-            "wallet_statistics",
-        )
-    },
-    "voting/proposal_tallies": _within(10, 20),
-    "voting/dispute_tallies": _within(10, 20),
-    "submissions/proposal_aggregations": _within(10, 20),
-    "submissions/proposal_approvals": _within(10, 20),
-    "submissions/market_activations": _within(10, 20),
-    "submissions/market_finalizations": _within(10, 20),
-    "reconciliation/report": _within(15, 30),
-}
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -89,6 +53,7 @@ def asset_spec(
     description: str,
     kinds: Sequence[str] = (),
     deps: Sequence[str] = (),
+    freshness: dg.FreshnessPolicy | None = None,
 ) -> dg.AssetSpec:
     """An asset of ours: ``key`` is ``group/name``, the rows lie in ``table``.
 
@@ -102,7 +67,7 @@ def asset_spec(
         owners=OWNERS,
         kinds={"postgres", *kinds},
         description=description,
-        freshness_policy=_FRESHNESS.get(key),
+        freshness_policy=freshness,
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/table_name": f"{table.schema}.{table.name}",
@@ -113,20 +78,3 @@ def asset_spec(
 def inputs_of(spec: dg.AssetSpec) -> list[str]:
     """The keys of the assets that it is made from."""
     return [dep.asset_key.to_user_string() for dep in spec.deps]
-
-
-def version_tags(version: str, inputs: Mapping[str, str]) -> dict[str, str]:
-    """Tags by which a materialization says what it was made from.
-
-    Without them Dagster compares times, and shows tables as out of date each time their
-    source was merely read again, or reported after it was read.
-
-    :param inputs: versions of the assets it was made from, by key.
-    """
-    return {
-        CODE_VERSION_TAG: "reported",
-        DATA_VERSION_TAG: version,
-        DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-        **{f"{INPUT_DATA_VERSION_TAG_PREFIX}/{name}": value for name, value in inputs.items()},
-        **{f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{name}": NULL_EVENT_POINTER for name in inputs},
-    }

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagster_postgres import DagsterPostgresStorage
-from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
 
-if TYPE_CHECKING:
-    from dagster._serdes import ConfigurableClassData
+from assets.dagster_internals import ConfigurableClassData, pg_url_from_config, use_engine
 
 # Kept open per process, and opened on top for a moment when many threads ask at once.
 KEPT = 3
@@ -52,8 +50,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         """The parent class creates the tables, before the pool takes the engines' place."""
         create = should_autocreate_tables and postgres_url not in _created
         super().__init__(postgres_url, create, inst_data)
-        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            storage._engine = pool(postgres_url)
+        use_engine(self, pool(postgres_url))
         if create:
             _created.add(postgres_url)
 

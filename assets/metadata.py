@@ -17,6 +17,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from zmart_pipelines.chain.jsonrpc import label
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.settings import Settings
 
 EXPLORER = "https://explorer.solana.com"
@@ -130,3 +131,18 @@ def table(rows: Sequence[Mapping[str, object]], limit: int = PREVIEW_ROWS) -> dg
         for name, value in records[0].data.items()
     ]
     return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
+
+
+def ingest_counts(result: IngestResult) -> dict[str, dg.MetadataValue]:
+    """What an intake changed, as numbers that the UI plots."""
+    return {
+        name: dg.MetadataValue.int(number)
+        for name, number in {
+            "new transactions": result.new_transactions,
+            "new events": result.new_events,
+            "quarantined": result.quarantined,
+            "promoted": result.promoted,
+            "orphaned": result.orphaned,
+            "markets changed": len(result.markets),
+        }.items()
+    }

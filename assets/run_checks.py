@@ -18,8 +18,8 @@ from typing import Literal
 import click
 import dagster as dg
 import msgspec
-from dagster_shared.error import SerializableErrorInfo
 
+from assets.dagster_internals import SerializableErrorInfo
 from assets.definitions import build_defs
 from assets.recorded_chain import NotEmpty
 from assets.recorded_chain import recorded as on_record

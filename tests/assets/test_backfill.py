@@ -12,11 +12,11 @@ from dagster._core.storage.tags import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.backfill import MOST_PARTITIONS, RANGES_NAME, key_of, slots_of
 from assets.definitions import build_defs
+from assets.defs.backfill import MOST_PARTITIONS, RANGES_NAME, key_of, slots_of
+from assets.defs.sensors.uncovered_ranges import run_request, uncovered_ranges_sensor
 from assets.resources import Backend
-from assets.sensors.sensor_ticks import Tick
-from assets.sensors.uncovered_ranges import hole_sensor, run_request
+from assets.sensor_ticks import Tick
 from tests.assets.life import Life, Metadata
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.ledger.readers import coverage
@@ -90,7 +90,7 @@ def tick(backend: Backend, instance: dg.DagsterInstance, cursor: str | None = No
     context = dg.build_sensor_context(
         instance=instance, cursor=cursor, resources={"backend": backend}
     )
-    made = hole_sensor(context)
+    made = uncovered_ranges_sensor(context)
     assert isinstance(made, dg.SensorResult | dg.SkipReason)
     return made
 

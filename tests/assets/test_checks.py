@@ -27,13 +27,13 @@ ELSEWHERE = {"chain/deliveries:webhook_is_active"}
 # The check, its verdict, how to spoil the data and how to mend it.
 SPOILT = [
     (
-        "chain/coverage:no_hole",
+        "chain/coverage:coverage_has_no_gaps",
         "fails",
         ["INSERT INTO chain.coverage (slots) VALUES ('[900000,900010)')"],
         ["DELETE FROM chain.coverage WHERE lower(slots) = 900000"],
     ),
     (
-        "chain/coverage:no_hole",
+        "chain/coverage:coverage_has_no_gaps",
         "fails",
         [
             (
@@ -44,7 +44,7 @@ SPOILT = [
         ["DELETE FROM chain.gaps"],
     ),
     (
-        "chain/event_ledger:no_old_quarantine",
+        "chain/event_ledger:quarantine_within_deadline",
         "fails",
         [
             (
@@ -57,7 +57,7 @@ SPOILT = [
         ["UPDATE chain.events SET commitment = 'orphaned' WHERE log_index = 99"],
     ),
     (
-        "chain/event_ledger:keeps_up",
+        "chain/event_ledger:latency_within_limit",
         "warning",
         [
             (
@@ -70,49 +70,49 @@ SPOILT = [
         ["UPDATE chain.transactions SET commitment = 'orphaned' WHERE fee IS NULL AND sources = 1"],
     ),
     (
-        "market/state:equals_accounts",
+        "market/state:matches_onchain_accounts",
         "fails",
         ["UPDATE market.markets SET shares_yes = shares_yes + 1"],
         ["UPDATE market.markets SET shares_yes = shares_yes - 1"],
     ),
     (
-        "market/positions:equals_accounts",
+        "market/positions:matches_onchain_accounts",
         "fails",
         ["UPDATE market.positions SET total_invested = total_invested + 1"],
         ["UPDATE market.positions SET total_invested = total_invested - 1"],
     ),
     (
-        "market/state:equals_fold",
+        "market/state:matches_ledger_fold",
         "fails",
         ["UPDATE market.markets SET accumulated_lp_fees = accumulated_lp_fees + 1"],
         ["UPDATE market.markets SET accumulated_lp_fees = accumulated_lp_fees - 1"],
     ),
     (
-        "market/candles:equal_trades",
+        "market/candles:candles_match_trades",
         "fails",
         ["UPDATE market.candles SET volume = volume + 1 WHERE interval = '1h'"],
         ["UPDATE market.candles SET volume = volume - 1 WHERE interval = '1h'"],
     ),
     (
-        "market/candles:equal_trades",
+        "market/candles:candles_match_trades",
         "fails",
         ["UPDATE market.markets SET updated_at = updated_at - interval '11 min'"],
         ["UPDATE market.markets SET updated_at = updated_at + interval '11 min'"],
     ),
     (
-        "voting/proposal_tallies:equals_ballots",
+        "voting/proposal_tallies:tally_matches_ballots",
         "fails",
         ["UPDATE voting.tallies SET votes_for = votes_for + 1 WHERE status = 'open'"],
         ["UPDATE voting.tallies SET votes_for = votes_for - 1 WHERE status = 'open'"],
     ),
     (
-        "voting/proposal_tallies:equals_ballots",
+        "voting/proposal_tallies:tally_matches_ballots",
         "fails",
         [f"UPDATE voting.counted_ballots SET choice = NOT choice WHERE wallet = {ONE}"],
         [f"UPDATE voting.counted_ballots SET choice = NOT choice WHERE wallet = {ONE}"],
     ),
     (
-        "voting/dispute_tallies:equals_ballots",
+        "voting/dispute_tallies:tally_matches_ballots",
         "fails",
         [
             (
@@ -124,7 +124,7 @@ SPOILT = [
     ),
     *(
         (
-            f"submissions/{asset}:no_overdue_intent",
+            f"submissions/{asset}:intents_within_deadline",
             "warning",
             [
                 (
@@ -144,7 +144,7 @@ SPOILT = [
     ),
     *(
         (
-            f"{asset}:nothing_stopped",
+            f"{asset}:{check}",
             "warning",
             [
                 (
@@ -155,13 +155,17 @@ SPOILT = [
             ],
             [f"DELETE FROM ops.breakers WHERE name = '{name}'"],
         )
-        for asset, name in (
-            ("chain/coverage", "rpc:rpc.example.com"),
-            ("submissions/proposal_aggregations", "action:aggregate_proposal_votes"),
-            ("submissions/proposal_approvals", "action:approve_proposal"),
-            ("submissions/market_activations", "action:activate_market"),
-            ("submissions/market_resolutions", "action:resolve_market"),
-            ("submissions/market_finalizations", "action:finalize_market"),
+        for asset, check, name in (
+            ("chain/coverage", "rpc_breakers_closed", "rpc:rpc.example.com"),
+            (
+                "submissions/proposal_aggregations",
+                "action_breaker_closed",
+                "action:aggregate_proposal_votes",
+            ),
+            ("submissions/proposal_approvals", "action_breaker_closed", "action:approve_proposal"),
+            ("submissions/market_activations", "action_breaker_closed", "action:activate_market"),
+            ("submissions/market_resolutions", "action_breaker_closed", "action:resolve_market"),
+            ("submissions/market_finalizations", "action_breaker_closed", "action:finalize_market"),
         )
     ),
 ]
@@ -219,11 +223,13 @@ def test_a_check_that_cannot_run_is_exit_code_2(
 ) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     settings = life.settings.model_copy(update={"solana_rpc_url": SecretStr(nowhere)})
-    rows = evaluate(Backend(settings), ["equals_accounts", "chain/coverage:no_hole"])
+    rows = evaluate(
+        Backend(settings), ["matches_onchain_accounts", "chain/coverage:coverage_has_no_gaps"]
+    )
     assert verdicts(rows) == {
-        "chain/coverage:no_hole": "holds",
-        "market/state:equals_accounts": "not run",
-        "market/positions:equals_accounts": "not run",
+        "chain/coverage:coverage_has_no_gaps": "holds",
+        "market/state:matches_onchain_accounts": "not run",
+        "market/positions:matches_onchain_accounts": "not run",
     }
     assert exit_code(rows) == 2
     assert "127.0.0.1" in rows[-1].text
@@ -241,10 +247,10 @@ def test_the_output_is_a_table_or_json(
     database: str, owner: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend = Backend(Settings(database_url=database))
-    assert run_checks.run_checks(["no_hole"], backend=backend) == 0
-    assert capsys.readouterr().out.split()[:2] == ["chain/coverage:no_hole", "holds"]
+    assert run_checks.run_checks(["coverage_has_no_gaps"], backend=backend) == 0
+    assert capsys.readouterr().out.split()[:2] == ["chain/coverage:coverage_has_no_gaps", "holds"]
     execute(owner, SPOILT[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])
-    assert run_checks.run_checks(["no_hole"], json=True, backend=backend) == 1
+    assert run_checks.run_checks(["coverage_has_no_gaps"], json=True, backend=backend) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "fails"
     assert row["text"].startswith("1 holes")

@@ -4,8 +4,8 @@ import dagster as dg
 from solders.signature import Signature
 from sqlalchemy import Engine
 
+from assets.defs.sensors.hints import hint_sensor
 from assets.resources import Backend
-from assets.sensors.hints import hint_sensor
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.chain.helius_enhanced import Hint

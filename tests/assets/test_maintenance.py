@@ -7,7 +7,8 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, insert, select
 
-from assets.maintenance import clean_up, delete_runs
+from assets.definitions import build_defs
+from assets.defs.maintenance import clean_up, delete_runs
 from assets.resources import Backend
 from tests.assets.rows import market_id
 from zmart_pipelines.settings import Settings
@@ -18,7 +19,9 @@ LATER = NOW + timedelta(days=1)
 
 
 def run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> str:
-    made: dg.DagsterRun = create_run_for_test(instance, job_name=job, status=status)
+    """A run as the code location's job makes it, with the job's tags."""
+    tags = build_defs().resolve_job_def(job).tags
+    made: dg.DagsterRun = create_run_for_test(instance, job_name=job, status=status, tags=tags)
     return made.run_id
 
 
@@ -33,6 +36,7 @@ def test_only_finished_runs_that_submitted_nothing_go() -> None:
             run(instance, "read_finalized_window", dg.DagsterRunStatus.STARTED),
             run(instance, "aggregate_votes", dg.DagsterRunStatus.SUCCESS),
             run(instance, "finalize_markets", dg.DagsterRunStatus.FAILURE),
+            run(instance, "resolve_market", dg.DagsterRunStatus.SUCCESS),
         }
         assert delete_runs(instance, NOW - timedelta(days=1)) == 0
         assert delete_runs(instance, LATER) == len(gone)
@@ -40,7 +44,7 @@ def test_only_finished_runs_that_submitted_nothing_go() -> None:
 
 
 def test_many_pages_are_deleted_in_one_night(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.maintenance._PAGE", 2)
+    monkeypatch.setattr("assets.defs.maintenance._PAGE", 2)
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(7):
             run(instance, "reconcile", dg.DagsterRunStatus.SUCCESS)

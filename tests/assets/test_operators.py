@@ -11,8 +11,8 @@ from solders.transaction import VersionedTransaction
 from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
+from assets.defs.sensors.submissions import resolution_sensor
 from assets.resources import Backend
-from assets.sensors.submissions import resolution_sensor
 from tests.assets.life import Life, Metadata, run, slots_pass
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.ipfs.pin_store import LocalPinStore

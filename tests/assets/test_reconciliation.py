@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from assets import reconciliation
 from assets.definitions import build_defs
+from assets.defs import reconciliation
 from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
@@ -78,7 +78,7 @@ def test_what_can_be_read_is_mended_in_the_run_that_finds_it(
     assert repairs["markets mended"].value == 1
     assert repairs["markets that still differ"].value == 0
     # The checks judge what is left after the repair.
-    assert checks["market/state:equals_accounts"].passed
+    assert checks["market/state:matches_onchain_accounts"].passed
     made, _ = execute("reconcile", backend)
     assert made["reconciliation/report"]["comparisons of the last day"].value == 3
     assert made["reconciliation/repairs"]["markets read again"].value == 0
@@ -101,7 +101,7 @@ def test_what_reading_cannot_mend_stays_red(life: Life, backend: Backend, owner:
     execute("rebuild_projection", backend)
     made, checks = execute("reconcile", backend)
     assert made["reconciliation/repairs"]["markets that still differ"].value == 1
-    assert not checks["market/state:equals_accounts"].passed
+    assert not checks["market/state:matches_onchain_accounts"].passed
     with backend.engine(Role.READ).connect() as conn:
         assert {one.class_ for one in health.differences(conn)} == {"drift"}
 

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, select
 
+from assets.defs.sensors.run_alerts import record_check, run_failure_sensor, run_success_sensor
 from assets.resources import Backend
-from assets.sensors.run_alerts import record_check, run_failure_sensor, run_success_sensor
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.ops import alerts
 
@@ -80,7 +80,7 @@ def test_checks_of_the_reconcile_job_are_read_from_its_run(
     backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     def definitions(passed: bool) -> dg.Definitions:
-        @dg.asset_check(asset=dg.AssetKey(["market", "state"]), name="equals_fold")
+        @dg.asset_check(asset=dg.AssetKey(["market", "state"]), name="matches_ledger_fold")
         def error() -> dg.AssetCheckResult:
             return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR)
 
@@ -97,7 +97,13 @@ def test_checks_of_the_reconcile_job_are_read_from_its_run(
         )
 
     for passed, expected in (
-        (False, {"check:market/state:equals_fold": "high", "check:market/state:fresh": "medium"}),
+        (
+            False,
+            {
+                "check:market/state:matches_ledger_fold": "high",
+                "check:market/state:fresh": "medium",
+            },
+        ),
         (True, {}),
     ):
         result = run(definitions(passed).resolve_job_def("reconcile"), instance)

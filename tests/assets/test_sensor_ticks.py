@@ -13,9 +13,11 @@ from dagster._core.remote_origin import (
 from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, select
 
+from assets.error_text import explain
 from assets.resources import Backend
-from assets.sensors.run_requests import FIRST_PAUSE, LAST_PAUSE, Asked, in_flight, request
-from assets.sensors.sensor_ticks import Tick, explain, patient
+from assets.run_requests import FIRST_PAUSE, LAST_PAUSE, Asked, request
+from assets.runs_in_flight import in_flight
+from assets.sensor_ticks import Tick, patient
 from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient

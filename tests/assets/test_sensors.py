@@ -11,9 +11,9 @@ from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
+from assets.defs.sensors.external_writes import STILL, Looked
 from assets.resources import Backend
-from assets.sensors.observer import STILL, Looked
-from assets.sensors.sensor_ticks import Tick
+from assets.sensor_ticks import Tick
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
@@ -73,7 +73,7 @@ def test_the_poll_finds_what_no_webhook_told(
     life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     life.propose()
-    first = tick("poll_sensor", backend, instance)
+    first = tick("confirmed_poll_sensor", backend, instance)
     assert isinstance(first, dg.SkipReason)
     assert "3 were missing" in (first.skip_message or "")
     with owner.connect() as conn:
@@ -81,7 +81,7 @@ def test_the_poll_finds_what_no_webhook_told(
         beat = conn.execute(select(ops.heartbeats)).one()
     assert beat.service == "event-indexer"
     assert beat.detail["confirmed_slot"] > 0
-    second = tick("poll_sensor", backend, instance)
+    second = tick("confirmed_poll_sensor", backend, instance)
     assert isinstance(second, dg.SkipReason)
     assert "0 were missing" in (second.skip_message or "")
 
@@ -91,20 +91,20 @@ def test_what_the_poll_cannot_read_starts_the_finalized_reader(
 ) -> None:
     life.propose()
     # No time to read anything: the node lists what the poll then leaves open.
-    monkeypatch.setattr("assets.sensors.ledger.POLL_SECONDS", -1.0)
-    result = tick("poll_sensor", backend, instance)
+    monkeypatch.setattr("assets.defs.sensors.ledger.POLL_SECONDS", -1.0)
+    result = tick("confirmed_poll_sensor", backend, instance)
     assert requests(result) == 1
 
 
 def test_the_observer_reports_what_others_wrote_and_only_once(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
-    empty = tick("observer_sensor", backend, instance)
+    empty = tick("external_writes_sensor", backend, instance)
     assert events(empty) == {}
     market = life.propose()
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     life.vote(backend.engine(Role.API), market, likes=3)
-    result = tick("observer_sensor", backend, instance, cursor="not a number")
+    result = tick("external_writes_sensor", backend, instance, cursor="not a number")
     found = events(result)
     assert {key: event.metadata["new rows"].value for key, event in found.items()} == {
         "chain/event_ledger": 3,
@@ -120,7 +120,7 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
     assert "explorer.solana.com/tx/" in str(ledger["signatures"].value)
     assert found["voting/proposal_tallies"].metadata["new rows"].value == 3
     assert isinstance(result, dg.SensorResult)
-    again = tick("observer_sensor", backend, instance, cursor=result.cursor)
+    again = tick("external_writes_sensor", backend, instance, cursor=result.cursor)
     assert events(again) == {}
     assert requests(again) == 0
 
@@ -132,10 +132,12 @@ def test_tables_are_still_right_while_somebody_looks(
     folded = {"market/state", "market/trades", "market/positions", "market/claims"}
     computed = {"market/candles", "market/market_statistics", "market/wallet_statistics"}
     life.propose()
-    tick("poll_sensor", backend, instance)
-    first = tick("observer_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
+    first = tick("external_writes_sensor", backend, instance)
     assert isinstance(first, dg.SensorResult)
-    assert events(tick("observer_sensor", backend, instance, first.cursor)) == {}, "told just now"
+    assert events(tick("external_writes_sensor", backend, instance, first.cursor)) == {}, (
+        "told just now"
+    )
     last = Looked.of(first.cursor)
     assert last.until > 0
     assert time.time() - 60 < last.reported_at <= time.time()
@@ -143,7 +145,7 @@ def test_tables_are_still_right_while_somebody_looks(
     def later() -> dict[str, dg.AssetMaterialization]:
         waited = msgspec.structs.replace(last, reported_at=time.time() - STILL - 1)
         return events(
-            tick("observer_sensor", backend, instance, msgspec.json.encode(waited).decode())
+            tick("external_writes_sensor", backend, instance, msgspec.json.encode(waited).decode())
         )
 
     found = later()
@@ -170,14 +172,14 @@ def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
         return resolver.get_status(dg.AssetKey(["market", name]))
 
     def report() -> None:
-        for event in events(tick("observer_sensor", backend, instance)).values():
+        for event in events(tick("external_writes_sensor", backend, instance)).values():
             instance.report_runless_asset_event(event)
 
     def read() -> None:
         definitions.resolve_job_def("read_finalized_window").execute_in_process(instance=instance)
 
     life.propose()
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     report()
     assert status() is StaleStatus.FRESH
     life.chain.control.finalize()
@@ -191,7 +193,7 @@ def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
     assert status() is StaleStatus.FRESH
     # Statistics read rows that are reported only after them.
     life.propose()
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     definitions.resolve_job_def("refresh_statistics").execute_in_process(instance=instance)
     report()
     assert status("market_statistics") is StaleStatus.FRESH
@@ -201,19 +203,19 @@ def test_trades_and_claims_are_told_apart(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     market = life.propose()
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     life.chain.control.finalize()
     life.vote(backend.engine(Role.API), market)
     with slots_pass(life.chain):
         run("aggregate_votes", backend)
     life.activate(market)
-    tick("poll_sensor", backend, instance)
-    before = tick("observer_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
+    before = tick("external_writes_sensor", backend, instance)
     assert isinstance(before, dg.SensorResult)
     for person in life.people[:3]:
         life.buy(market, person, outcome=True)
-    tick("poll_sensor", backend, instance)
-    found = events(tick("observer_sensor", backend, instance, cursor=before.cursor))
+    tick("confirmed_poll_sensor", backend, instance)
+    found = events(tick("external_writes_sensor", backend, instance, cursor=before.cursor))
     assert {key: event.metadata["new rows"].value for key, event in found.items()} == {
         "chain/event_ledger": 3,
         "market/state": 1,
@@ -270,7 +272,7 @@ def test_a_tally_over_the_threshold_gets_a_run_at_once(
 ) -> None:
     market = life.propose()
     life.chain.control.finalize()
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     api = backend.engine(Role.API)
     life.vote(api, market, likes=9)
     assert requests(tick("tally_sensor", backend, instance)) == 0
@@ -279,7 +281,7 @@ def test_a_tally_over_the_threshold_gets_a_run_at_once(
     assert requests(asked) == 1
     with slots_pass(life.chain):
         run("aggregate_votes", backend)
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     assert requests(tick("tally_sensor", backend, instance)) == 0
 
 
@@ -288,20 +290,20 @@ def test_a_window_that_has_run_out_gets_a_run(
 ) -> None:
     market = life.propose()
     life.chain.control.finalize()
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     life.vote(backend.engine(Role.API), market)
     with slots_pass(life.chain):
         run("aggregate_votes", backend)
     life.activate(market)
     life.resolve(market, outcome=True)
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     assert requests(tick("window_sensor", backend, instance)) == 0
     life.chain.control.advance(seconds=70)
     life.chain.control.finalize()
     assert requests(tick("window_sensor", backend, instance)) == 1
     with slots_pass(life.chain):
         run("finalize_markets", backend)
-    tick("poll_sensor", backend, instance)
+    tick("confirmed_poll_sensor", backend, instance)
     assert requests(tick("window_sensor", backend, instance)) == 0
     with owner.connect() as conn:
         assert counts_by_state(conn) == {5: 1}
@@ -309,7 +311,7 @@ def test_a_window_that_has_run_out_gets_a_run(
     assert services == {"event-indexer", "vote-aggregator", "market-monitor"}
 
 
-@pytest.mark.parametrize("name", ["poll_sensor", "tally_sensor", "window_sensor"])
+@pytest.mark.parametrize("name", ["confirmed_poll_sensor", "tally_sensor", "window_sensor"])
 def test_a_chain_that_is_away_skips_the_tick_and_is_told(
     name: str, database: str, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
@@ -327,7 +329,14 @@ def test_a_chain_that_is_away_skips_the_tick_and_is_told(
 
 
 @pytest.mark.parametrize(
-    "name", ["delivery_sensor", "observer_sensor", "poll_sensor", "tally_sensor", "window_sensor"]
+    "name",
+    [
+        "delivery_sensor",
+        "external_writes_sensor",
+        "confirmed_poll_sensor",
+        "tally_sensor",
+        "window_sensor",
+    ],
 )
 def test_a_database_that_is_away_skips_the_tick(
     name: str, start_localnet: StartLocalnet, instance: dg.DagsterInstance

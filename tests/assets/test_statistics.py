@@ -34,7 +34,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def tick(backend: Backend, instance: dg.DagsterInstance) -> object:
     """One evaluation of the schedule."""
-    schedule = build_defs().resolve_schedule_def("statistics_schedule")
+    schedule = build_defs().resolve_schedule_def("refresh_statistics_schedule")
     context = dg.build_schedule_context(instance=instance, resources={"backend": backend})
     return schedule(context)
 
@@ -64,7 +64,7 @@ def test_a_change_asks_for_one_run_which_makes_all_three(
     assert market.hex() in str(made["market/market_statistics"]["busiest markets"].value)
     skipped = tick(backend, instance)
     assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "No market has changed."
+    assert skipped.skip_message == "Nothing is due."
     again = run(JOB, backend)
     assert again["market/candles"]["markets touched"].value == 0
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine, select
 
 from assets.definitions import build_defs
+from assets.defs.deliveries import webhook_is_active
+from assets.defs.sensors.run_alerts import run_success_sensor
 from assets.resources import Backend
-from assets.sensors.run_alerts import run_success_sensor
-from assets.webhook import webhook_is_active
 from tests.chain.helius_api import KEY, HeliusApi
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import ops

@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
+from assets.defs.sensors.run_alerts import alert_sensor, run_failure_sensor
 from assets.resources import Backend
-from assets.sensors.run_alerts import alert_sensor, run_failure_sensor
 from tests.fixtures.ports import free_port
 from zmart_pipelines.monitoring.alert_delivery import Backoff, Round, post, waiting
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert

@@ -10,14 +10,19 @@ No RetryPolicy may ever hang on these assets: under one, Terminate re-enters the
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 import dagster as dg
 
 from assets import metadata
-from assets.asset_specs import asset_spec
+from assets.asset_checks import breaker_result, is_selected, older_than
+from assets.asset_jobs import SUBMISSION_TAGS, asset_job, job_schedule
+from assets.asset_specs import asset_spec, materialized_within
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import breakers
+from zmart_pipelines.store.queries import submissions as stored
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import driver, planner, switches
 from zmart_pipelines.submissions.driver import DriveReport, Outcome
@@ -35,6 +40,12 @@ _PROPOSALS: dict[Action, dg.AssetKey] = {
     "activate_market": dg.AssetKey(["submissions", "market_activations"]),
 }
 _FINALIZATIONS = dg.AssetKey(["submissions", "market_finalizations"])
+_SUBMITTED: dict[Action, dg.AssetKey] = {
+    **_PROPOSALS,
+    "resolve_market": dg.AssetKey(["submissions", "market_resolutions"]),
+    "finalize_market": _FINALIZATIONS,
+}
+INTENT_LIMIT = timedelta(minutes=10)
 
 
 def _row(outcome: Outcome) -> dict[str, object]:
@@ -145,6 +156,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             deps=["voting/proposal_tallies", "market/state"],
             description="Proposals whose ballots passed the chain's threshold: the tally is "
             "frozen, its ballots are pinned, and aggregate_proposal_votes is sent with the counts.",
+            freshness=materialized_within(warn=10, fail=20),
         ),
         asset_spec(
             "submissions/proposal_approvals",
@@ -153,6 +165,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             deps=["submissions/proposal_aggregations"],
             description="Aggregated proposals: approve_proposal is sent with the admin's key; "
             "without that key an alert asks the admin.",
+            freshness=materialized_within(warn=10, fail=20),
         ),
         asset_spec(
             "submissions/market_activations",
@@ -161,6 +174,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             deps=["submissions/proposal_approvals"],
             description="Approved markets: activate_market is sent with the admin's key where "
             "AUTO_ACTIVATE is set; else their creators do it and this stays empty.",
+            freshness=materialized_within(warn=10, fail=20),
         ),
     ],
 )
@@ -187,6 +201,7 @@ def proposal_submissions(
             deps=["voting/dispute_tallies", "market/state"],
             description="Markets whose dispute window or dispute vote has run out: "
             "finalize_market is sent, with the dispute's counts where there was one.",
+            freshness=materialized_within(warn=10, fail=20),
         )
     ],
 )
@@ -199,4 +214,100 @@ def market_finalizations(
     return result(backend, _FINALIZATIONS, "finalize_market", created, report)
 
 
-ASSETS = [proposal_submissions, market_finalizations]
+@dg.multi_asset_check(
+    name="intents_within_deadline",
+    can_subset=True,
+    specs=[
+        dg.AssetCheckSpec(
+            "intents_within_deadline",
+            asset=key,
+            description="What is owed to the chain is done or given up within ten minutes.",
+        )
+        for key in _SUBMITTED.values()
+    ],
+)
+def intents_within_deadline(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
+    """A warning: the run or an alert of it says what is wrong."""
+    with backend.engine(Role.READ).connect() as conn:
+        overdue = [
+            intent
+            for intent in stored.open_intents(conn)
+            if older_than(intent.created_at, INTENT_LIMIT)
+        ]
+    for action, key in _SUBMITTED.items():
+        if not is_selected(context, key):
+            continue
+        late = [intent for intent in overdue if intent.action == action]
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="intents_within_deadline",
+            passed=not late,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(late)} intents open for over {INTENT_LIMIT}",
+            metadata={
+                "intents": metadata.table(
+                    metadata.rows(
+                        late, "id", "market_id", "status", "failures", "reason", "created_at"
+                    )
+                )
+            },
+        )
+
+
+@dg.multi_asset_check(
+    name="action_breakers_closed",
+    can_subset=True,
+    specs=[
+        dg.AssetCheckSpec(
+            "action_breaker_closed",
+            asset=key,
+            description="The action's circuit breaker is not open after failures.",
+        )
+        for key in _SUBMITTED.values()
+    ],
+)
+def action_breakers_closed(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Warn only: an alert follows after five minutes."""
+    with backend.engine(Role.READ).connect() as conn:
+        found = breakers.breakers(conn)
+    for action, key in _SUBMITTED.items():
+        if is_selected(context, key):
+            own = [row for row in found if row.name == f"action:{action}"]
+            yield breaker_result(own, key, "action_breaker_closed")
+
+
+aggregate_votes_job = asset_job(
+    "aggregate_votes",
+    "voting/proposal_tallies",
+    "submissions/proposal_aggregations",
+    "submissions/proposal_approvals",
+    "submissions/market_activations",
+    tags=SUBMISSION_TAGS,
+    description="Counts proposals, submits those that passed, then approves them, and activates "
+    "them where that is asked for.",
+)
+
+aggregate_votes_schedule = job_schedule(
+    aggregate_votes_job.name,
+    "*/5 * * * *",
+    "Every five minutes: counts the proposals and submits what passed, should the sensor "
+    "have missed it.",
+)
+
+finalize_markets_job = asset_job(
+    "finalize_markets",
+    "voting/dispute_tallies",
+    "submissions/market_finalizations",
+    tags=SUBMISSION_TAGS,
+    description="Finalizes markets whose dispute window or dispute vote has run out.",
+)
+
+finalize_markets_schedule = job_schedule(
+    finalize_markets_job.name,
+    "2-59/5 * * * *",
+    "Every five minutes: finalizes what is due, should the sensor have missed it.",
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.ledger.readers.hints import read_due_hints
 from zmart_pipelines.store.engine import Role
 
@@ -31,6 +31,3 @@ def hint_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -
         f"{report.read} hints read, {report.foreign} of other programs, {report.later} wait, "
         f"{report.unknown} given up."
     )
-
-
-SENSORS = [hint_sensor]

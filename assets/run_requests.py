@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 
 import dagster as dg
 import msgspec
 
-from assets.sensors.sensor_ticks import Tick
-
-# A run older than this does nothing any more, whatever its record says: its worker is gone.
-# Monitoring gives up any run after 900 s, but markets must not wait that long for a submission
-# run, which by itself ends sooner.
-ABANDONED_AFTER = timedelta(seconds=900)
-SUBMISSION_ABANDONED_AFTER = timedelta(seconds=150)
+from assets.runs_in_flight import ABANDONED_AFTER, in_flight
+from assets.sensor_ticks import Tick
 
 # Seconds between two requests for the same work: they double from the first to the last.
 FIRST_PAUSE = 5.0
 LAST_PAUSE = 60.0
-
-_RUNNING = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
-
-def in_flight(
-    instance: dg.DagsterInstance, job: str, abandoned_after: timedelta = ABANDONED_AFTER
-) -> bool:
-    """Whether a run of ``job`` is queued or in progress."""
-    since = datetime.now(UTC) - abandoned_after
-    unfinished = dg.RunsFilter(job_name=job, statuses=_RUNNING, created_after=since)
-    return bool(instance.get_run_records(unfinished, limit=1))
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ Raw logs are kept, so a fix of the decoder needs no RPC. Materialize it by hand 
 import dagster as dg
 
 from assets import metadata
+from assets.asset_jobs import asset_job
 from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
@@ -46,4 +47,8 @@ def quarantine(backend: BackendResource) -> dg.MaterializeResult[None]:
     )
 
 
-ASSETS = [quarantine]
+redecode_quarantined_job = asset_job(
+    "redecode_quarantined",
+    "chain/quarantine",
+    description="Decodes event lines in quarantine again, after a fix of the decoder.",
+)

@@ -3,18 +3,24 @@
 Counting is ``zmart_pipelines.voting``; nothing is frozen or sent here.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator
 
 import dagster as dg
 
 from assets import metadata
-from assets.asset_specs import asset_spec
+from assets.asset_checks import is_selected
+from assets.asset_specs import asset_spec, materialized_within
 from assets.resources import BackendResource
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.voting import tallies as tallies_table
 from zmart_pipelines.submissions import candidates
-from zmart_pipelines.voting import due_proposals
+from zmart_pipelines.voting import due_proposals, tallies
 from zmart_pipelines.voting.tallies import Tally
+
+_TALLIES = {
+    "proposal": dg.AssetKey(["voting", "proposal_tallies"]),
+    "dispute": dg.AssetKey(["voting", "dispute_tallies"]),
+}
 
 
 def _rows(counted: list[Tally]) -> dg.MetadataValue:
@@ -40,6 +46,7 @@ def _rows(counted: list[Tally]) -> dg.MetadataValue:
             deps=["market/state"],
             description="How the ballots of each proposed market stand. Wallet ballots and votes "
             "cast on chain are counted together, one per wallet, the chain's record first.",
+            freshness=materialized_within(warn=10, fail=20),
         )
     ],
 )
@@ -68,6 +75,7 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
             deps=["market/state", "market/positions"],
             description="How the ballots of each disputed market stand. Only wallets that hold a "
             "position in the market may vote.",
+            freshness=materialized_within(warn=10, fail=20),
         )
     ],
 )
@@ -89,4 +97,47 @@ def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     )
 
 
-ASSETS = [proposal_tallies, dispute_tallies]
+@dg.multi_asset_check(
+    name="tallies_match_ballots",
+    can_subset=True,
+    specs=[
+        dg.AssetCheckSpec(
+            "tally_matches_ballots",
+            asset=key,
+            description="Each tally is the count of its ballots; a frozen one, of the ballots "
+            "it was frozen with.",
+        )
+        for key in _TALLIES.values()
+    ],
+)
+def tallies_match_ballots(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
+    """One look at both kinds."""
+    with backend.engine(Role.READ).connect() as conn:
+        faults = tallies.faults(conn)
+    for kind, key in _TALLIES.items():
+        if not is_selected(context, key):
+            continue
+        wrong = [fault for fault in faults if fault.kind == kind]
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="tally_matches_ballots",
+            passed=not wrong,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{len(wrong)} tallies differ from their ballots",
+            metadata={
+                "tallies": metadata.table(
+                    metadata.rows(
+                        wrong,
+                        "market_id",
+                        "round",
+                        "status",
+                        "stored",
+                        "counted",
+                        "dropped",
+                        "invented",
+                    )
+                )
+            },
+        )

@@ -11,9 +11,8 @@ import dagster as dg
 import msgspec
 from sqlalchemy import Connection
 
-from assets.jobs import CHECKING
 from assets.resources import BackendResource
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.monitoring import alert_delivery
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
@@ -75,16 +74,14 @@ def record_check(conn: Connection, evaluation: dg.AssetCheckEvaluation) -> None:
 def run_success_sensor(context: dg.RunStatusSensorContext, backend: BackendResource) -> None:
     """A failed check does not fail its run, so the run's evaluations are read here."""
     job = context.dagster_run.job_name
-    evaluations: list[dg.AssetCheckEvaluation] = []
-    if job in CHECKING:
-        records = context.instance.get_records_for_run(
-            context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        ).records
-        evaluations = [
-            record.event_log_entry.dagster_event.asset_check_evaluation_data
-            for record in records
-            if record.event_log_entry.dagster_event is not None
-        ]
+    records = context.instance.get_records_for_run(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
+    evaluations = [
+        record.event_log_entry.dagster_event.asset_check_evaluation_data
+        for record in records
+        if record.event_log_entry.dagster_event is not None
+    ]
     with backend.engine(Role.PIPELINES).begin() as conn:
         clear_alert(conn, _run_key(job))
         for evaluation in evaluations:
@@ -130,6 +127,3 @@ def alert_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
     for key in done.posted:
         context.log.info("Posted %s", key)
     return dg.SensorResult(cursor=msgspec.json.encode(before.after(done, now)).decode())
-
-
-SENSORS = [run_failure_sensor, run_success_sensor, alert_sensor]

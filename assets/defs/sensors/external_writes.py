@@ -17,10 +17,12 @@ import dagster as dg
 import msgspec
 from sqlalchemy import Connection
 
-from assets import markets, metadata, statistics
-from assets.asset_specs import inputs_of, version_tags
+from assets import metadata
+from assets.asset_specs import inputs_of
+from assets.dagster_internals import version_tags
+from assets.defs import markets, statistics
 from assets.resources import BackendResource
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, committed_changes
@@ -84,7 +86,7 @@ def materializations(seen: Observation, settings: Settings) -> Iterator[dg.Asset
         return dg.AssetMaterialization(
             asset_key=key.split("/"),
             tags=_tags(key, seen.ledger),
-            metadata={"reported by": "observer_sensor", "new rows": rows, **extra},
+            metadata={"reported by": "external_writes_sensor", "new rows": rows, **extra},
         )
 
     if seen.deliveries:
@@ -127,7 +129,7 @@ def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
             asset_key=spec.key,
             tags=version_tags(standing.ledger, dict.fromkeys(inputs_of(spec), standing.ledger)),
             metadata={
-                "reported by": "observer_sensor",
+                "reported by": "external_writes_sensor",
                 "new rows": 0,
                 "right up to slot": standing.confirmed_slot,
                 "seconds since the last look": round(standing.age, 3),
@@ -136,7 +138,7 @@ def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
 
 
 @dg.sensor(
-    name="observer_sensor",
+    name="external_writes_sensor",
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports rows that webhooks, the poll and the API have written since its last "
@@ -144,7 +146,7 @@ def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
     "that the tables are still right. Starts no run.",
 )
 @patient(None)
-def observer_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+def external_writes_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Report what is new, or that nothing is, and move the cursor."""
     last = Looked.of(context.cursor)
     now = time.time()
@@ -160,6 +162,3 @@ def observer_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
     if not found:
         return dg.SensorResult(skip_reason=dg.SkipReason("Nothing new."), cursor=cursor)
     return dg.SensorResult(asset_events=found, cursor=cursor)
-
-
-SENSORS = [observer_sensor]

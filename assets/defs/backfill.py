@@ -18,8 +18,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import metadata
+from assets.asset_jobs import asset_job
 from assets.asset_specs import asset_spec
-from assets.chain import ingested
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.readers.backfill import (
     BackfillProgress,
@@ -38,6 +38,9 @@ _KEY = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 # Of one run; each is BACKFILL_PARTITION_SLOTS long.
 MOST_PARTITIONS = 20
 ASSET = dg.AssetKey(["chain", "backfill"])
+
+# Of a run over ranges of slots, at most.
+BACKFILL_SECONDS = 6 * 3600
 
 # Seconds between two lines of progress in a run's log.
 _SAY_EVERY = 5.0
@@ -133,7 +136,7 @@ def _facts(report: BackfillReport, seconds: float) -> dict[str, dg.MetadataValue
         "slots covered now": dg.MetadataValue.int(report.covered_now),
         "listed": dg.MetadataValue.int(report.listed),
         "fetched": dg.MetadataValue.int(report.fetched),
-        **ingested(report.result),
+        **metadata.ingest_counts(report.result),
         "gaps": dg.MetadataValue.int(report.gaps),
         "RPC calls": dg.MetadataValue.int(report.calls),
         "RPC calls limited": dg.MetadataValue.int(report.limited),
@@ -144,4 +147,10 @@ def _facts(report: BackfillReport, seconds: float) -> dict[str, dg.MetadataValue
     }
 
 
-ASSETS = [slots]
+backfill_slots_job = asset_job(
+    "backfill_slots",
+    "chain/backfill",
+    # A long range under the budget takes its time; what is read is kept if it is given up.
+    tags={"dagster/max_runtime": str(BACKFILL_SECONDS)},
+    description="Reads a range of slots that no poll has read, and covers it.",
+)

@@ -9,16 +9,20 @@ from itertools import takewhile
 
 import dagster as dg
 import msgspec
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
-from assets.backfill import MOST_PARTITIONS, RANGES, RANGES_NAME, key_of
-from assets.jobs import BACKFILL_SECONDS, backfill_slots
+from assets.dagster_internals import partition_range_tags
+from assets.defs.backfill import (
+    BACKFILL_SECONDS,
+    MOST_PARTITIONS,
+    RANGES,
+    RANGES_NAME,
+    backfill_slots_job,
+    key_of,
+)
 from assets.resources import BackendResource
-from assets.sensors.run_requests import Asked, in_flight
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.run_requests import Asked
+from assets.runs_in_flight import in_flight
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.ledger.readers.backfill import split_ranges, uncovered_ranges
 from zmart_pipelines.store.engine import Role
 
@@ -27,15 +31,15 @@ _MOST = 100
 
 
 @dg.sensor(
-    name="hole_sensor",
-    job=backfill_slots,
+    name="uncovered_ranges_sensor",
+    job=backfill_slots_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds the slot ranges between covered ones as partitions of chain/backfill and "
     "starts a run for the first of them.",
 )
 @patient(None)
-def hole_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+def uncovered_ranges_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for the first ranges that coverage lacks."""
     with backend.engine(Role.READ).connect() as conn:
         found = uncovered_ranges(conn)
@@ -43,8 +47,8 @@ def hole_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -
         return dg.SkipReason("Coverage has no hole.")
     ranges = split_ranges(found, backend.settings.backfill_partition_slots, limit=_MOST)
     keys = [key_of(first, last) for first, last in ranges]
-    if in_flight(context.instance, backfill_slots.name, timedelta(seconds=BACKFILL_SECONDS)):
-        return dg.SkipReason(f"A run of {backfill_slots.name} is already under way.")
+    if in_flight(context.instance, backfill_slots_job.name, timedelta(seconds=BACKFILL_SECONDS)):
+        return dg.SkipReason(f"A run of {backfill_slots_job.name} is already under way.")
     last, now = Asked.of(context.cursor), time.time()
     pause = last.pause(keys[0], now)
     if pause > 0:
@@ -70,9 +74,4 @@ def run_request(keys: Sequence[str], known: Sequence[str]) -> dg.RunRequest:
     run = [key for key, _ in together][:MOST_PARTITIONS]
     if len(run) == 1:
         return dg.RunRequest(partition_key=run[0])
-    return dg.RunRequest(
-        tags={ASSET_PARTITION_RANGE_START_TAG: run[0], ASSET_PARTITION_RANGE_END_TAG: run[-1]}
-    )
-
-
-SENSORS = [hole_sensor]
+    return dg.RunRequest(tags=partition_range_tags(run[0], run[-1]))

@@ -12,9 +12,10 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
+from assets.asset_jobs import SUBMISSION_TAGS, asset_job
 from assets.asset_specs import asset_spec
+from assets.defs.submissions import drive, result
 from assets.resources import Backend, BackendResource
-from assets.submissions import drive, result
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.store.engine import Role
@@ -232,4 +233,23 @@ def admin_transactions(
     return dg.MaterializeResult(asset_key=["submissions", "admin_transactions"], metadata=shown)
 
 
-ASSETS = [market_resolutions, submission_switches, admin_transactions]
+resolve_market_job = asset_job(
+    "resolve_market",
+    "submissions/market_resolutions",
+    tags=SUBMISSION_TAGS,
+    description="By operators: resolves the market of the launchpad's config; without a config "
+    "it goes on with resolutions that are not final yet.",
+)
+
+switch_submissions_job = asset_job(
+    "switch_submissions",
+    "submissions/switches",
+    description="By operators: shows the kill switches, or sets the one of the launchpad's config.",
+)
+
+prepare_admin_transaction_job = asset_job(
+    "prepare_admin_transaction",
+    "submissions/admin_transactions",
+    description="By operators: prepares what only the admin may sign; without a config every "
+    "approval that is waited for.",
+)

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.jobs import process_deliveries, read_finalized_window
+from assets.defs.deliveries import process_deliveries_job
+from assets.defs.finalized_window import finalized_window_job
 from assets.resources import BackendResource
-from assets.sensors.run_requests import request
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.run_requests import request
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
 from zmart_pipelines.ledger.readers.poll import poll_confirmed
 from zmart_pipelines.monitoring.heartbeats import beat
@@ -27,7 +28,7 @@ POLL_SECONDS = 1.2
 
 @dg.sensor(
     name="delivery_sensor",
-    job=process_deliveries,
+    job=process_deliveries_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts process_deliveries when the API has stored a webhook delivery but not "
@@ -40,12 +41,12 @@ def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
         may_be_tried = set(pending_deliveries(conn, _LOOK))
         old = waiting_deliveries(conn, LEFT_OPEN) if may_be_tried else []
     work = [str(delivery).encode() for delivery in old if delivery in may_be_tried]
-    return request(context, process_deliveries.name, work, time.time())
+    return request(context, process_deliveries_job.name, work, time.time())
 
 
 @dg.sensor(
-    name="poll_sensor",
-    job=read_finalized_window,
+    name="confirmed_poll_sensor",
+    job=finalized_window_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reads what was confirmed since its last look and ingests what webhooks missed, "
@@ -53,7 +54,7 @@ def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
     "could not be read.",
 )
 @patient("event-indexer")
-def poll_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+def confirmed_poll_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Poll; what it leaves open is the finalized reader's."""
     report = poll_confirmed(
         backend.engine(Role.INGEST), backend.glance, backend.settings, seconds=POLL_SECONDS
@@ -62,11 +63,8 @@ def poll_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -
         beat(conn, "event-indexer", {"confirmed_slot": report.last_slot})
     if not report.complete:
         context.log.warning("%d of %d transactions could not be read", report.unread, report.listed)
-        return request(context, read_finalized_window.name, [b"unread"], time.time())
+        return request(context, finalized_window_job.name, [b"unread"], time.time())
     new = report.result.new_transactions
     return dg.SkipReason(
         f"Up to confirmed slot {report.last_slot}: {report.listed} listed, {new} were missing."
     )
-
-
-SENSORS = [delivery_sensor, poll_sensor]

@@ -11,16 +11,17 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
-from assets.asset_specs import asset_spec
+from assets.asset_jobs import asset_job
+from assets.asset_specs import asset_spec, materialized_within
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
+from zmart_pipelines.ledger.audit.rebuild import rebuild_projection, verify_projection
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import markets, trades
 from zmart_pipelines.store.queries.committed_changes import row_counts
 from zmart_pipelines.store.tables import market as tables
 
-SPECS = [
+SPECS = (
     asset_spec(
         "market/state",
         table=tables.markets,
@@ -28,6 +29,7 @@ SPECS = [
         deps=["chain/event_ledger"],
         description="Every market with the fields of its account: state, liquidity, shares, "
         "votes, times, outcome. Integers as on chain, folded from the events.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
     asset_spec(
         "market/positions",
@@ -35,6 +37,7 @@ SPECS = [
         kinds=["solana"],
         deps=["chain/event_ledger"],
         description="What each wallet holds in each market, what it paid and what it claimed.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
     asset_spec(
         "market/claims",
@@ -42,6 +45,7 @@ SPECS = [
         kinds=["solana"],
         deps=["chain/event_ledger"],
         description="Winnings and refunds paid out after finalization, one row per claim.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
     asset_spec(
         "market/trades",
@@ -49,8 +53,9 @@ SPECS = [
         kinds=["solana"],
         deps=["chain/event_ledger"],
         description="Every purchase and sale with its shares, its cost and the price after it.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
-]
+)
 
 
 class Refold(dg.Config):
@@ -115,4 +120,29 @@ def market_projection(
         )
 
 
-ASSETS = [market_projection]
+@dg.asset_check(
+    asset=dg.AssetKey(["market", "state"]),
+    name="matches_ledger_fold",
+    description="The stored projection of every market has the hash of its ledger's fold.",
+)
+def matches_ledger_fold(backend: BackendResource) -> dg.AssetCheckResult:
+    """Both are read in one snapshot of the database."""
+    engine = backend.engine(Role.READ).execution_options(isolation_level="REPEATABLE READ")
+    with engine.connect() as conn:
+        wrong = verify_projection(conn, backend.settings.program)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(wrong)} markets differ from the fold of their events",
+        metadata={"markets": metadata.table(metadata.rows(wrong, "market_id", "folded", "stored"))},
+    )
+
+
+rebuild_projection_job = asset_job(
+    "rebuild_projection",
+    "market/state",
+    "market/positions",
+    "market/claims",
+    "market/trades",
+    description="Drops and refolds the projection of some or all markets from the ledger.",
+)

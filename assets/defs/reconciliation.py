@@ -5,7 +5,7 @@ by reading transactions again, never by overwriting.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -13,9 +13,11 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
-from assets.asset_specs import asset_spec
+from assets.asset_checks import LATENCY_LIMIT, is_selected
+from assets.asset_jobs import asset_job, job_schedule
+from assets.asset_specs import asset_spec, materialized_within
+from assets.error_text import explain
 from assets.resources import Backend, BackendResource
-from assets.sensors.sensor_ticks import explain
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.ledger.audit.reconcile import (
     ClassifiedDifference,
@@ -39,10 +41,11 @@ from zmart_pipelines.store.tables.ops import differences
 
 # What the picture shows.
 _HISTORY = timedelta(hours=24)
-HOUR = 3600
+_HOUR = 3600
 _MINUTE = 60
-# Seconds from a block to its rows, by webhook or confirmed poll: in the median of an hour.
-LATENESS_LIMIT = 10.0
+_STATE = dg.AssetKey(["market", "state"])
+_POSITIONS = dg.AssetKey(["market", "positions"])
+_REPAIRS = dg.AssetKey(["reconciliation", "repairs"])
 _CLASSES = ("drift", "missing_event", "decode_error", "in_motion", "lag")
 _REMEDIES = {
     "missing_event": "a transaction is not in the ledger; it is looked for and read now",
@@ -142,6 +145,7 @@ def summary(report: ReconciliationReport, names: Mapping[bytes, str]) -> str:
             description="Every market and position compared field by field with the decoded "
             "account at the same finalized slot. A difference has a class; drift is the same "
             "difference twice.",
+            freshness=materialized_within(warn=15, fail=30),
         )
     ],
 )
@@ -158,7 +162,7 @@ def reconciliation_report(
         names = questions(conn, [drift.difference.market_id for drift in report.differences])
         past = history.history(conn, _HISTORY)
         ended = history.ended(conn)
-        late = latencies(conn, seconds=HOUR, piece=_MINUTE)
+        late = latencies(conn, seconds=_HOUR, piece=_MINUTE)
     picture = plots.lines(
         "Fields that differed, by class",
         _by_class(past),
@@ -174,7 +178,7 @@ def reconciliation_report(
         },
         "seconds",
         "Seconds from block to row in the last hour",
-        limit=LATENESS_LIMIT,
+        limit=LATENCY_LIMIT,
     )
     return dg.MaterializeResult(
         asset_key=["reconciliation", "report"],
@@ -289,4 +293,63 @@ def reconciliation_repairs(
     )
 
 
-ASSETS = [reconciliation_report, reconciliation_repairs]
+@dg.multi_asset_check(
+    name="projection_matches_accounts",
+    can_subset=True,
+    specs=[
+        dg.AssetCheckSpec(
+            "matches_onchain_accounts",
+            asset=key,
+            # Where both run, what could be mended is.
+            additional_deps=[_REPAIRS],
+            description="Every field equals the decoded account's at the same finalized slot. "
+            "Differences that motion explains do not count.",
+        )
+        for key in (_STATE, _POSITIONS)
+    ],
+)
+def projection_matches_accounts(
+    context: dg.AssetCheckExecutionContext, backend: BackendResource
+) -> Iterator[dg.AssetCheckResult]:
+    """One comparison for both; a position's difference names its holder."""
+    report = comparisons(backend, context.run.run_id)[-1]
+    for key, of_position in ((_STATE, False), (_POSITIONS, True)):
+        if not is_selected(context, key):
+            continue
+        serious = [
+            drift for drift in report.serious if (drift.difference.user is not None) is of_position
+        ]
+        compared = report.positions if of_position else report.markets
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name="matches_onchain_accounts",
+            passed=not serious,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{len(serious)} fields of {compared} accounts differ",
+            metadata={
+                "slot": report.market_slot,
+                "differences": metadata.table([row(drift) for drift in serious]),
+            },
+        )
+
+
+reconcile_job = asset_job(
+    "reconcile",
+    "reconciliation/report",
+    "reconciliation/repairs",
+    checks=dg.AssetSelection.all_asset_checks(),
+    description="Compares the projection with the chain's accounts, reads again what differs, "
+    "and runs every data check.",
+)
+
+reconcile_schedule = job_schedule(
+    reconcile_job.name,
+    "*/10 * * * *",
+    "Every ten minutes: compares the projection with the chain and runs every data check.",
+)
+
+repair_markets_job = asset_job(
+    "repair_markets",
+    "reconciliation/repairs",
+    description="Reads the transactions of markets again and folds them anew.",
+)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.monitoring.breaker_alerts import watch
 from zmart_pipelines.store.engine import Role
 
@@ -24,6 +24,3 @@ def breaker_sensor(context: dg.SensorEvaluationContext, backend: BackendResource
         return dg.SkipReason("All breakers are closed.")
     told = "; ".join(f"{one.name} is {one.state}: {one.last_error}" for one in stopped)
     return dg.SkipReason(f"Left alone: {told}")
-
-
-SENSORS = [breaker_sensor]

@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 import dagster as dg
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+from assets.error_text import explain
 from assets.resources import Backend
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
@@ -25,18 +26,6 @@ ALERT_AFTER = 60.0
 
 Tick: TypeAlias = dg.SensorResult | dg.SkipReason
 Body: TypeAlias = Callable[[dg.SensorEvaluationContext, Backend], Tick]
-
-
-def explain(error: Exception) -> str:
-    """One line for people; of a database error without the statement and its parameters."""
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        error_text = str(error.orig)
-    elif isinstance(error, SQLAlchemyError):
-        error_text = str(error.args[0]) if error.args else ""
-    else:
-        error_text = str(error)
-    first = error_text.strip().splitlines()[:1]
-    return f"{type(error).__name__}: {first[0] if first else 'no text'}"
 
 
 def _report(backend: Backend, service: str | None, error: str | None) -> None:

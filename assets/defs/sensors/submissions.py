@@ -10,10 +10,12 @@ import time
 
 import dagster as dg
 
-from assets.jobs import aggregate_votes, finalize_markets, resolve_market
+from assets.defs.operators import resolve_market_job
+from assets.defs.submissions import aggregate_votes_job, finalize_markets_job
 from assets.resources import Backend, BackendResource
-from assets.sensors.run_requests import SUBMISSION_ABANDONED_AFTER, request
-from assets.sensors.sensor_ticks import INTERVAL, Tick, patient
+from assets.run_requests import request
+from assets.runs_in_flight import SUBMISSION_ABANDONED_AFTER
+from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions.candidates import waiting_resolutions
 from zmart_pipelines.submissions.planner import Due, due
@@ -27,7 +29,7 @@ def _look(backend: Backend) -> Due:
 
 @dg.sensor(
     name="tally_sensor",
-    job=aggregate_votes,
+    job=aggregate_votes_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts aggregate_votes as soon as a proposal's ballots pass the threshold, or "
@@ -38,13 +40,17 @@ def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
     """Ask for a run when votes are due to go on chain."""
     found = _look(backend)
     return request(
-        context, aggregate_votes.name, found.aggregations, time.time(), SUBMISSION_ABANDONED_AFTER
+        context,
+        aggregate_votes_job.name,
+        found.aggregations,
+        time.time(),
+        SUBMISSION_ABANDONED_AFTER,
     )
 
 
 @dg.sensor(
     name="window_sensor",
-    job=finalize_markets,
+    job=finalize_markets_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts finalize_markets when a dispute window or a dispute vote has run out.",
@@ -54,13 +60,17 @@ def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource)
     """Ask for a run when markets are due to be finalized."""
     found = _look(backend)
     return request(
-        context, finalize_markets.name, found.finalizations, time.time(), SUBMISSION_ABANDONED_AFTER
+        context,
+        finalize_markets_job.name,
+        found.finalizations,
+        time.time(),
+        SUBMISSION_ABANDONED_AFTER,
     )
 
 
 @dg.sensor(
     name="resolution_sensor",
-    job=resolve_market,
+    job=resolve_market_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts resolve_market when a resolution that an operator asked for is not final "
@@ -71,7 +81,4 @@ def resolution_sensor(context: dg.SensorEvaluationContext, backend: BackendResou
     """Ask for a run when a resolution waits."""
     with backend.engine(Role.PIPELINES).connect() as conn:
         found = waiting_resolutions(conn)
-    return request(context, resolve_market.name, found, time.time(), SUBMISSION_ABANDONED_AFTER)
-
-
-SENSORS = [tally_sensor, window_sensor, resolution_sensor]
+    return request(context, resolve_market_job.name, found, time.time(), SUBMISSION_ABANDONED_AFTER)

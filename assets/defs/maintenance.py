@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from sqlalchemy import delete, func
 
-from assets import jobs
+from assets.asset_jobs import EXPIRES, RETENTION_TAG, job_schedule
 from assets.resources import BackendResource
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.community import market_drafts
@@ -23,25 +23,19 @@ _FINISHED = [
     dg.DagsterRunStatus.FAILURE,
     dg.DagsterRunStatus.CANCELED,
 ]
-_KEPT = {jobs.aggregate_votes.name, jobs.finalize_markets.name}
 
 
 def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
     """Delete finished runs last touched ``before``, but not those that submit; how many."""
-    disposable = [
-        *(job.name for job in jobs.ASSET_JOBS if job.name not in _KEPT),
-        clean_up.name,
-    ]
+    old = dg.RunsFilter(tags={RETENTION_TAG: EXPIRES}, statuses=_FINISHED, updated_before=before)
     deleted = 0
-    for job in disposable:
-        old = dg.RunsFilter(job_name=job, statuses=_FINISHED, updated_before=before)
-        while deleted < MOST_RUNS:
-            page = instance.get_runs(old, limit=_PAGE)
-            for run in page:
-                instance.delete_run(run.run_id)
-            deleted += len(page)
-            if len(page) < _PAGE:
-                break
+    while deleted < MOST_RUNS:
+        page = instance.get_runs(old, limit=_PAGE)
+        for run in page:
+            instance.delete_run(run.run_id)
+        deleted += len(page)
+        if len(page) < _PAGE:
+            break
     return deleted
 
 
@@ -68,8 +62,14 @@ def delete_expired_drafts(context: dg.OpExecutionContext, backend: BackendResour
     name="clean_up",
     description="Deletes old runs and expired market drafts.",
     executor_def=dg.in_process_executor,
+    tags={RETENTION_TAG: EXPIRES},
 )
 def clean_up() -> None:
     """Both, in no order."""
     delete_old_runs()
     delete_expired_drafts()
+
+
+clean_up_schedule = job_schedule(
+    clean_up.name, "17 3 * * *", "Each night: deletes old runs and drafts that expired."
+)

@@ -6,7 +6,7 @@ them with ``everything`` makes those of all markets anew: that is how damage is 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import msgspec
@@ -15,16 +15,18 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
 from assets import metadata
-from assets.asset_specs import asset_spec, inputs_of, version_tags
-from assets.resources import BackendResource
+from assets.asset_jobs import asset_job, job_schedule
+from assets.asset_specs import asset_spec, inputs_of, materialized_within
+from assets.dagster_internals import version_tags
+from assets.resources import Backend, BackendResource
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, statistics
 from zmart_pipelines.store.queries.committed_changes import ledger_version, row_counts
-from zmart_pipelines.store.queries.markets import questions
+from zmart_pipelines.store.queries.markets import chain_now, questions
 from zmart_pipelines.store.tables import statistics as tables
 
-SPECS = [
+SPECS = (
     asset_spec(
         "market/candles",
         table=tables.candles,
@@ -32,6 +34,7 @@ SPECS = [
         deps=["market/trades"],
         description="Open, high, low and close of the price of YES, volume and trades of each "
         "market per minute, five minutes, hour and day in which it was traded.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
     asset_spec(
         "market/market_statistics",
@@ -40,6 +43,7 @@ SPECS = [
         deps=["market/state", "market/trades"],
         description="Each market's volumes, traders, last day and change of price. Right until "
         "the market changes or a trade leaves the last day.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
     asset_spec(
         "market/wallet_statistics",
@@ -48,10 +52,13 @@ SPECS = [
         deps=["market/positions", "market/state", "market/trades"],
         description="What each wallet put into each market, took out of it and still holds, by "
         "the program's own payout formula; profits of settled positions.",
+        freshness=materialized_within(warn=10, fail=20),
     ),
-]
+)
 
 
+# They are made each minute.
+STATISTICS_LIMIT = timedelta(minutes=10)
 # Of a picture: markets with a line, trades of each, markets and wallets with a bar.
 _LINES = 5
 _POINTS = 300
@@ -222,4 +229,45 @@ def _volume(
     return seconds, [(moment, total[moment] / _LAMPORTS) for moment in sorted(total)]
 
 
-ASSETS = [market_figures]
+@dg.asset_check(
+    asset=dg.AssetKey(["market", "candles"]),
+    name="candles_match_trades",
+    description="Of every market and interval the candles' volumes and trades add up to the "
+    "trades; statistics are made within ten minutes of a change.",
+)
+def candles_match_trades(backend: BackendResource) -> dg.AssetCheckResult:
+    """Added up by Postgres, which knows nothing of how pandas made them."""
+    with backend.engine(Role.READ).connect() as conn:
+        wrong = candles.faults(conn, STATISTICS_LIMIT)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(wrong)} intervals of {len({one.market_id for one in wrong})} markets "
+        "are not their trades",
+        metadata={
+            "candles": metadata.table(metadata.rows(wrong, *candles.CandleFault.__struct_fields__))
+        },
+    )
+
+
+refresh_statistics_job = asset_job(
+    "refresh_statistics",
+    "market/candles",
+    "market/market_statistics",
+    "market/wallet_statistics",
+    description="Makes candles and statistics of the markets that changed since theirs were made.",
+)
+
+
+def markets_due(backend: Backend) -> int:
+    """Return how many markets changed since their statistics were computed."""
+    with backend.engine(Role.READ).connect() as conn:
+        return len(candles.due(conn, chain_now(conn)))
+
+
+refresh_statistics_schedule = job_schedule(
+    refresh_statistics_job.name,
+    "* * * * *",
+    "Each minute in which a market changed: makes its candles and statistics anew.",
+    work_due=markets_due,
+)

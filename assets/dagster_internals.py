@@ -1,0 +1,78 @@
+"""Every private name of Dagster that the code location uses, and why there is no public one.
+
+Dagster may move these in any release. ``tests/assets/test_dagster_internals.py`` fails when a
+name is gone, when the installed release is not the one they were checked with, or when a private
+name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_internals.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
+    INPUT_EVENT_POINTER_TAG_PREFIX,
+    NULL_EVENT_POINTER,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import pg_url_from_config
+from dagster_shared.error import SerializableErrorInfo
+from sqlalchemy import Engine
+
+CHECKED_WITH = "1.13.27"
+
+__all__ = [
+    "CHECKED_WITH",
+    "ConfigurableClassData",
+    "SerializableErrorInfo",
+    "UnresolvedAssetJobDefinition",
+    "partition_range_tags",
+    "pg_url_from_config",
+    "use_engine",
+    "version_tags",
+]
+
+
+def version_tags(version: str, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return tags by which a materialization says what it was made from.
+
+    Dagster sets them itself for materializations of runs, but ``AssetMaterialization``, which a
+    sensor reports, has no public argument for the versions of its inputs. Without the tags Dagster
+    compares times, and shows tables as out of date each time their source was merely read again.
+
+    Args:
+        version: Data version of what was materialized.
+        inputs: Data versions of the assets it was made from, by key.
+    """
+    return {
+        CODE_VERSION_TAG: "reported",
+        DATA_VERSION_TAG: version,
+        DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+        **{f"{INPUT_DATA_VERSION_TAG_PREFIX}/{name}": value for name, value in inputs.items()},
+        **{f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{name}": NULL_EVENT_POINTER for name in inputs},
+    }
+
+
+def partition_range_tags(first: str, last: str) -> dict[str, str]:
+    """Return tags of a run over a range of partitions, for which RunRequest has no argument.
+
+    Args:
+        first: First partition key, in the order in which the keys were added.
+        last: Last partition key, inclusive.
+    """
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def use_engine(storage: DagsterPostgresStorage, engine: Engine) -> None:
+    """Make the three storages of Dagster use ``engine``; there is no setting for a pool."""
+    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
+        part._engine = engine  # type: ignore[union-attr]
