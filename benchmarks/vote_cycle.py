@@ -72,7 +72,7 @@ def vote_cycle(quick: bool) -> Row:
         "times the processor time",
         GOAL,
         f"{FEW} markets, {CHANGED} changed: {few * 1e3:.0f} ms (wall {wall[0] * 1e3:.0f});"
-        f" {MANY:,} markets: {many * 1e3:.0f} ms (wall {wall[1] * 1e3:.0f}); a look that finds"
+        f" {MANY:,} markets: {many * 1e3:.0f} ms (wall {wall[1] * 1e3:.0f}); a scan that finds"
         f" nothing: {idle[0] * 1e3:.1f} and {idle[1] * 1e3:.1f} ms",
         ratio <= GOAL,
     )
