@@ -22,7 +22,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.voting import casting
 from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
-from zmart_pipelines.voting.casting import Outcome, Stored
+from zmart_pipelines.voting.cast_results import CastReceipt, CastResult
 
 MAX_BATCH = 128
 # Markets whose id and address are remembered. Both follow from each other for ever.
@@ -31,8 +31,8 @@ MAX_KNOWN = 10_000
 
 class _Waiting(NamedTuple):
     ballot: SignedBallot
-    objection: BallotRejected | None
-    answer: asyncio.Future[Stored]
+    rejection: BallotRejected | None
+    answer: asyncio.Future[CastReceipt]
 
 
 class BallotBox:
@@ -49,16 +49,16 @@ class BallotBox:
         self._working: asyncio.Task[None] | None = None
         self._known: dict[bytes, bytes] = {}
 
-    async def cast(self, ballot: SignedBallot) -> Stored:
+    async def cast(self, ballot: SignedBallot) -> CastReceipt:
         """Stores the ballot; returns once it is committed.
 
         :param ballot: its ``market_id`` may be the market's address instead.
         :raises BallotRejected, BallotConflict, VotingClosed: as ``casting.cast``; ApiError 503
             when the wallet's standing cannot be asked for.
         """
-        objection = await self._standings.objection(ballot)
-        answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(ballot, objection, answer))
+        rejection = await self._standings.rejection(ballot)
+        answer: asyncio.Future[CastReceipt] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(ballot, rejection, answer))
         if self._working is None:
             self._working = asyncio.create_task(self._work())
         return await answer
@@ -97,7 +97,7 @@ class BallotBox:
         self._waiting.extendleft(reversed(later))
         return list(batch.values())
 
-    async def _cast(self, batch: Sequence[_Waiting]) -> list[Outcome | Exception]:
+    async def _cast(self, batch: Sequence[_Waiting]) -> list[CastResult | Exception]:
         try:
             return [*await self._together(batch)]
         except (OperationalError, InterfaceError):
@@ -109,14 +109,14 @@ class BallotBox:
             alone = [await self._cast([one]) for one in batch]
             return [outcome for (outcome,) in alone]
 
-    async def _together(self, batch: Sequence[_Waiting]) -> list[Outcome]:
-        objections = {
-            one.ballot.wallet: one.objection for one in batch if one.objection is not None
+    async def _together(self, batch: Sequence[_Waiting]) -> list[CastResult]:
+        rejections = {
+            one.ballot.wallet: one.rejection for one in batch if one.rejection is not None
         }
 
-        def write(conn: Connection) -> list[Outcome]:
+        def write(conn: Connection) -> list[CastResult]:
             ballots = self._with_market_ids(conn, [one.ballot for one in batch])
-            return casting.cast_all(conn, ballots, self._settings, objections=objections)
+            return casting.cast_batch(conn, ballots, self._settings, rejections=rejections)
 
         return await self._database.cast(write)
 
@@ -136,14 +136,14 @@ class BallotBox:
             for ballot in ballots
         ]
 
-    def _tell(self, batch: list[_Waiting], outcomes: Sequence[Outcome | Exception]) -> None:
+    def _tell(self, batch: list[_Waiting], outcomes: Sequence[CastResult | Exception]) -> None:
         positions: list[int] = []
         for one, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Stored):
+            if isinstance(outcome, CastReceipt):
                 positions += outcome.positions
             if one.answer.cancelled():
                 continue
-            if isinstance(outcome, Stored):
+            if isinstance(outcome, CastReceipt):
                 one.answer.set_result(outcome)
             else:
                 one.answer.set_exception(outcome)

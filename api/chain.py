@@ -23,7 +23,7 @@ from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.voting.eligibility import Standing
+from zmart_pipelines.voting.eligibility import WalletEligibility
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Chain:
 
     def __init__(self, settings: Settings) -> None:
         self.program = settings.program
-        self.guard = MemoryGuard(policies.of_endpoints(settings))
+        self.guard = MemoryGuard(policies.endpoint_policy(settings))
         self._rpc = connect(settings, guard=self.guard)
         self._reader = AccountReader(self._rpc, settings.program)
 
@@ -50,9 +50,9 @@ class Chain:
         """Close the connections."""
         self._rpc.close()
 
-    def standing(self, settings: Settings) -> Standing:
+    def standing(self, settings: Settings) -> WalletEligibility:
         """The judge of wallets, which asks the same nodes."""
-        return Standing(self._rpc, settings)
+        return WalletEligibility(self._rpc, settings)
 
     def config(self) -> GlobalConfig:
         """The program's configuration as confirmed."""

@@ -27,7 +27,7 @@ class Standings:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
-    async def objection(self, ballot: SignedBallot) -> BallotRejected | None:
+    async def rejection(self, ballot: SignedBallot) -> BallotRejected | None:
         """Why the ballot's wallet may not vote now, None where it may; ApiError 503 when the
         chain does not say.
 
@@ -36,8 +36,8 @@ class Standings:
         standing = self._standing
         if ballot.kind != "proposal" or not standing.asked:
             return None
-        if standing.knows(ballot.wallet):
-            return standing.objection(ballot.wallet)
+        if standing.is_cached(ballot.wallet):
+            return standing.rejection(ballot.wallet)
         if not verify(ballot.message, ballot.signature, ballot.wallet):
             return None  # it is refused for that
         if self._waiting >= MAX_WAITING:
@@ -48,7 +48,7 @@ class Standings:
                 since = await self._database.read(
                     lambda conn: votes.known_since(conn, ballot.wallet)
                 )
-                return await asyncio.to_thread(standing.objection, ballot.wallet, since)
+                return await asyncio.to_thread(standing.rejection, ballot.wallet, since)
         except (RpcError, RpcUnavailable, RateLimited) as error:
             raise unavailable("The chain") from error
         finally:

@@ -88,7 +88,7 @@ class Backend:
         pipelines = self.engine(Role.PIPELINES)
         with self._lock:
             if self._guard is None:
-                self._guard = DatabaseGuard(pipelines, policies.of_endpoints(self.settings))
+                self._guard = DatabaseGuard(pipelines, policies.endpoint_policy(self.settings))
             return self._guard
 
     @property

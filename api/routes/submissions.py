@@ -50,7 +50,7 @@ async def list_switches(database: TheDatabase, settings: TheSettings) -> AllSwit
 
 
 def _switches(conn: Connection, settings: Settings) -> AllSwitches:
-    off = switches.off(conn, settings)
+    off = switches.disabled_actions(conn, settings)
     return AllSwitches(
         status="stopped" if off else "ok",
         submissions_enabled=settings.submissions_enabled,
@@ -62,7 +62,7 @@ def _switches(conn: Connection, settings: Settings) -> AllSwitches:
                 reason=one.reason,
                 changed_at=None if one.changed_at is None else schemas.iso(one.changed_at),
             )
-            for one in switches.read(conn)
+            for one in switches.read_switches(conn)
         ],
     )
 

@@ -26,8 +26,8 @@ from api.errors import ApiError, invalid, not_found
 from api.request_bodies import NewVote
 from api.routes.markets import existing, id_of
 from zmart_pipelines.store.queries import votes
-from zmart_pipelines.voting import casting
-from zmart_pipelines.voting.ballot import CHOICES, BallotText, Kind, SignedBallot
+from zmart_pipelines.voting import cast_results
+from zmart_pipelines.voting.ballot import CHOICES, BallotRejected, BallotText, Kind, SignedBallot
 
 # Half of what a ballot may be ahead, so that its signer's clock need not be exact.
 _EXPIRY_SHARE = 2
@@ -289,11 +289,11 @@ async def cast(
     )
     try:
         stored = await ballot_box.cast(ballot)
-    except casting.UnknownMarket as error:
+    except cast_results.UnknownMarket as error:
         raise not_found("Market") from error
-    except casting.BallotRejected as error:
+    except BallotRejected as error:
         raise _rejected(error) from error
-    except casting.BallotConflict as error:
+    except cast_results.BallotConflict as error:
         stored_row = msgspec.to_builtins(schemas.ballot(error.stored))
         raise ApiError(
             409,
@@ -301,7 +301,7 @@ async def cast(
             error="already_voted",
             extra={"stored": stored_row},
         ) from error
-    except casting.VotingClosed as error:
+    except cast_results.VotingClosed as error:
         raise ApiError(
             409, f"The {kind} vote of this market is closed", error="voting_closed"
         ) from error
@@ -315,7 +315,7 @@ async def cast(
     )
 
 
-def _rejected(error: casting.BallotRejected) -> ApiError:
+def _rejected(error: BallotRejected) -> ApiError:
     """The proof is at fault: 401. Anything else: 400."""
     refused = invalid(error.field, error.reason)
     if error.field in ("message", "signature"):

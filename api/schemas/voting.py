@@ -8,7 +8,7 @@ from api.identifiers import base58_key, base58_signature
 from api.schemas import common
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting.ballot import CHOICES
-from zmart_pipelines.voting.casting import StoredBallot
+from zmart_pipelines.voting.cast_results import StoredBallot
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):

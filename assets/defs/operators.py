@@ -21,13 +21,13 @@ from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import ops as tables
 from zmart_pipelines.submissions import admin, switches
-from zmart_pipelines.submissions.admin import Prepared, PrepareRefused
-from zmart_pipelines.submissions.candidates import stale_alerts
-from zmart_pipelines.submissions.market_reads import NoSuchMarket, read_named
+from zmart_pipelines.submissions.admin import PreparedTransaction, PrepareRefused
+from zmart_pipelines.submissions.candidates import alerts_to_recheck
+from zmart_pipelines.submissions.market_reads import NoSuchMarket, read_market_by_name
 from zmart_pipelines.submissions.resolutions import (
-    Requested,
     Resolution,
     ResolutionRefused,
+    ResolutionRequest,
     request,
 )
 
@@ -55,13 +55,13 @@ class ResolutionConfig(dg.Config):
     )
 
 
-def _requested(backend: Backend, config: ResolutionConfig) -> Requested | None:
+def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest | None:
     if not (config.market or config.outcome or config.evidence):
         return None
     if config.outcome.upper() not in _OUTCOMES:
         raise _refuse(f"outcome: {config.outcome[:20]!r} is neither YES nor NO")
     try:
-        market = read_named(backend.rpc, backend.settings.program, config.market)
+        market = read_market_by_name(backend.rpc, backend.settings.program, config.market)
         return request(
             backend.engine(Role.PIPELINES),
             backend.reader,
@@ -136,11 +136,11 @@ def submission_switches(
         if config.action:
             name: Any = config.action
             try:
-                switches.throw(conn, name, enabled=config.enabled, reason=config.reason)
+                switches.set_switch(conn, name, enabled=config.enabled, reason=config.reason)
             except ValueError as error:
                 raise _refuse(error) from None
-        found = switches.read(conn)
-        off = switches.off(conn, backend.settings)
+        found = switches.read_switches(conn)
+        off = switches.disabled_actions(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["submissions", "switches"],
         metadata={
@@ -164,15 +164,17 @@ class AdminConfig(dg.Config):
 
 
 def _of_market(
-    reader: AccountReader, make: Callable[[AccountReader, MarketAccount], Prepared], name: str
-) -> Prepared:
-    return make(reader, read_named(reader.rpc, reader.program, name, "confirmed"))
+    reader: AccountReader,
+    make: Callable[[AccountReader, MarketAccount], PreparedTransaction],
+    name: str,
+) -> PreparedTransaction:
+    return make(reader, read_market_by_name(reader.rpc, reader.program, name, "confirmed"))
 
 
-def _waited_for(backend: Backend) -> tuple[list[Prepared], list[str]]:
+def _waited_for(backend: Backend) -> tuple[list[PreparedTransaction], list[str]]:
     """Every approval that an alert asks for, and why some cannot be prepared any more."""
     with backend.engine(Role.PIPELINES).connect() as conn:
-        keys = [key for key in stale_alerts(conn) if key.startswith(_NEEDS_ADMIN)]
+        keys = [key for key in alerts_to_recheck(conn) if key.startswith(_NEEDS_ADMIN)]
     prepared, refused = [], []
     for market in (key.removeprefix(_NEEDS_ADMIN) for key in keys):
         try:
@@ -182,7 +184,7 @@ def _waited_for(backend: Backend) -> tuple[list[Prepared], list[str]]:
     return prepared, refused
 
 
-def _named(backend: Backend, config: AdminConfig) -> Prepared:
+def _named(backend: Backend, config: AdminConfig) -> PreparedTransaction:
     reader = backend.reader
     match config.transaction:
         case "approve":

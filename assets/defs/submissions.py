@@ -25,8 +25,8 @@ from zmart_pipelines.store.queries import breakers
 from zmart_pipelines.store.queries import submissions as stored
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import driver, planner, switches
-from zmart_pipelines.submissions.driver import DriveReport, Outcome
 from zmart_pipelines.submissions.intents import Intent
+from zmart_pipelines.submissions.reports import DriveReport, IntentOutcome
 from zmart_pipelines.submissions.signers import load_signers
 from zmart_pipelines.submissions.statuses import Action
 
@@ -48,7 +48,7 @@ _SUBMITTED: dict[Action, dg.AssetKey] = {
 INTENT_LIMIT = timedelta(minutes=10)
 
 
-def _row(outcome: Outcome) -> dict[str, object]:
+def _row(outcome: IntentOutcome) -> dict[str, object]:
     return {
         "market_id": outcome.market_id,
         "action": outcome.action,
@@ -76,7 +76,7 @@ def result(
     by_status = Counter(str(outcome.status) for outcome in outcomes)
     cids = [outcome.bundle_cid for outcome in outcomes if outcome.bundle_cid is not None]
     with backend.engine(Role.READ).connect() as conn:
-        off = action in switches.off(conn, backend.settings)
+        off = action in switches.disabled_actions(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=key,
         metadata={
@@ -97,7 +97,7 @@ def result(
     )
 
 
-def decide_and_drive(
+def plan_and_drive(
     context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]
 ) -> tuple[list[Intent], DriveReport]:
     """Decide what is due and drive it."""
@@ -185,7 +185,7 @@ def proposal_submissions(
     selected = {
         action: key for action, key in _PROPOSALS.items() if key in context.selected_asset_keys
     }
-    created, report = decide_and_drive(context, backend, set(selected))
+    created, report = plan_and_drive(context, backend, set(selected))
     _beat(backend, "vote-aggregator", report)
     for action, key in selected.items():
         yield result(backend, key, action, created, report)
@@ -209,7 +209,7 @@ def market_finalizations(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> dg.MaterializeResult[None]:
     """Finalize the markets that are due."""
-    created, report = decide_and_drive(context, backend, {"finalize_market"})
+    created, report = plan_and_drive(context, backend, {"finalize_market"})
     _beat(backend, "market-monitor", report)
     return result(backend, _FINALIZATIONS, "finalize_market", created, report)
 

@@ -53,7 +53,7 @@ def _rows(counted: list[Tally]) -> dg.MetadataValue:
 def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Count the proposals with news anew."""
     with backend.engine(Role.PIPELINES).begin() as conn:
-        counted = due_proposals.recount(conn, "proposal")
+        counted = due_proposals.recount_changed(conn, "proposal")
         due = due_proposals.due(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["voting", "proposal_tallies"],
@@ -84,9 +84,9 @@ def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     chain_time = backend.glance.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.PIPELINES).begin() as conn:
         period = candidates.latest_dispute_period(conn) or 0
-        times = candidates.periods(backend.settings, period)
-        over = candidates.run_out(conn, chain_time, times)
-        counted = due_proposals.recount(conn, "dispute", over)
+        times = candidates.voting_periods(backend.settings, period)
+        over = candidates.elapsed_windows(conn, chain_time, times)
+        counted = due_proposals.recount_changed(conn, "dispute", over)
     return dg.MaterializeResult(
         asset_key=["voting", "dispute_tallies"],
         metadata={
@@ -115,7 +115,7 @@ def tallies_match_ballots(
 ) -> Iterator[dg.AssetCheckResult]:
     """One look at both kinds."""
     with backend.engine(Role.READ).connect() as conn:
-        faults = tallies.faults(conn)
+        faults = tallies.find_mismatches(conn)
     for kind, key in _TALLIES.items():
         if not is_selected(context, key):
             continue

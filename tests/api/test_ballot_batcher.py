@@ -22,8 +22,8 @@ from tests.voting.world import ballot
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import voting
 from zmart_pipelines.voting import casting
-from zmart_pipelines.voting.ballot import SignedBallot
-from zmart_pipelines.voting.casting import BallotConflict, BallotRejected, Outcome, Stored
+from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
+from zmart_pipelines.voting.cast_results import BallotConflict, CastReceipt, CastResult
 
 ONE, TWO = b"\x11" * 32, b"\x22" * 32
 
@@ -50,10 +50,10 @@ def box(database: Database, api_settings: Settings) -> Iterator[BallotBox]:
     chain.close()
 
 
-def together(*work: Awaitable[Stored]) -> list[Stored | BaseException]:
+def together(*work: Awaitable[CastReceipt]) -> list[CastReceipt | BaseException]:
     """What became of ballots that are handed in at the same moment."""
 
-    async def run() -> list[Stored | BaseException]:
+    async def run() -> list[CastReceipt | BaseException]:
         return await asyncio.gather(*work, return_exceptions=True)
 
     return asyncio.run(run())
@@ -62,7 +62,7 @@ def together(*work: Awaitable[Stored]) -> list[Stored | BaseException]:
 def test_many_ballots_share_few_transactions(box: BallotBox, ledger: Engine) -> None:
     ballots = [ballot(TWO if n % 3 else ONE, wallet(n), n % 2 == 0) for n in range(1, 301)]
     answers = together(*(box.cast(one) for one in ballots))
-    assert all(isinstance(answer, Stored) for answer in answers), answers
+    assert all(isinstance(answer, CastReceipt) for answer in answers), answers
     with ledger.connect() as conn:
         stored, transactions = conn.execute(
             select(func.count(), func.count(voting.ballots.c.xid.distinct())).select_from(
@@ -79,7 +79,7 @@ def test_a_market_may_be_named_by_its_address(box: BallotBox) -> None:
     named = [msgspec.structs.replace(one, market_id=address) for one in signed]
     for one in named:
         (answer,) = together(box.cast(one))
-        assert isinstance(answer, Stored)
+        assert isinstance(answer, CastReceipt)
         assert answer.ballot.market_id == ONE
 
 
@@ -90,9 +90,9 @@ def test_a_wallet_that_hands_in_several_at_once(box: BallotBox) -> None:
         *(box.cast(one) for one in (first, ballot(ONE, wallet(2)), first, ballot(TWO, wallet(1)))),
         box.cast(ballot(ONE, wallet(1), False)),
     )
-    assert [type(answer).__name__ for answer in answers] == [*["Stored"] * 4, "BallotConflict"]
+    assert [type(answer).__name__ for answer in answers] == [*["CastReceipt"] * 4, "BallotConflict"]
     repeat = answers[2]
-    assert isinstance(repeat, Stored)
+    assert isinstance(repeat, CastReceipt)
     assert repeat.repeated
     conflict = answers[4]
     assert isinstance(conflict, BallotConflict)
@@ -101,19 +101,19 @@ def test_a_wallet_that_hands_in_several_at_once(box: BallotBox) -> None:
 
 def test_a_fault_of_one_is_not_the_others(box: BallotBox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever Postgres refuses in one ballot, its neighbours are stored."""
-    real = casting.cast_all
+    real = casting.cast_batch
     poison = wallet(5).pubkey()
 
-    def cast_all(
+    def cast_batch(
         conn: Connection, batch: Sequence[SignedBallot], settings: Settings, **more: Any
-    ) -> list[Outcome]:
+    ) -> list[CastResult]:
         if any(one.wallet == bytes(poison) for one in batch):
             raise DataError("statement", {}, Exception("not a value"))
         return real(conn, batch, settings, **more)
 
-    monkeypatch.setattr(casting, "cast_all", cast_all)
+    monkeypatch.setattr(casting, "cast_batch", cast_batch)
     answers = together(*(box.cast(ballot(ONE, wallet(number))) for number in range(1, 11)))
-    assert [isinstance(answer, Stored) for answer in answers] == [n != 5 for n in range(1, 11)]
+    assert [isinstance(answer, CastReceipt) for answer in answers] == [n != 5 for n in range(1, 11)]
     assert isinstance(answers[4], DataError)
 
 
@@ -121,27 +121,27 @@ def test_all_wait_for_a_database_that_comes_back(
     box: BallotBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of a batch that failed are told; later ones are taken again."""
-    real = casting.cast_all
+    real = casting.cast_batch
     broken = True
 
-    def cast_all(
+    def cast_batch(
         conn: Connection, batch: Sequence[SignedBallot], settings: Settings, **more: Any
-    ) -> list[Outcome]:
+    ) -> list[CastResult]:
         if broken:
             raise OperationalError("statement", {}, Exception("gone"))
         return real(conn, batch, settings, **more)
 
-    monkeypatch.setattr(casting, "cast_all", cast_all)
+    monkeypatch.setattr(casting, "cast_batch", cast_batch)
     ballots = [ballot(ONE, wallet(number)) for number in range(1, 5)]
     answers = together(*(box.cast(one) for one in ballots))
     assert all(isinstance(answer, OperationalError) for answer in answers)
     broken = False
     again = together(*(box.cast(one) for one in ballots))
-    assert all(isinstance(answer, Stored) and not answer.repeated for answer in again)
+    assert all(isinstance(answer, CastReceipt) and not answer.repeated for answer in again)
 
 
 def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBox) -> None:
-    async def run() -> list[Stored]:
+    async def run() -> list[CastReceipt]:
         tasks = [asyncio.create_task(box.cast(ballot(ONE, wallet(n)))) for n in range(1, 6)]
         await asyncio.sleep(0)
         tasks[0].cancel()
@@ -157,4 +157,4 @@ def test_a_refusal_reaches_its_ballot_alone(box: BallotBox) -> None:
     refused, stored = together(box.cast(bad), box.cast(ballot(ONE, wallet(2))))
     assert isinstance(refused, BallotRejected)
     assert refused.field == "signature"
-    assert isinstance(stored, Stored)
+    assert isinstance(stored, CastReceipt)

@@ -30,14 +30,14 @@ def test_switches_are_shown_with_their_reasons(client: Client, database: str) ->
     assert before["switches"][0]["action"] == "all"
     pipelines: Engine = engine(Role.PIPELINES, database)
     with pipelines.begin() as conn:
-        switches.throw(conn, "finalize_market", enabled=False, reason="wrong counts")
+        switches.set_switch(conn, "finalize_market", enabled=False, reason="wrong counts")
     after = shown(client)
     off = {row["action"]: row for row in after["switches"] if not row["sends"]}
     assert off.keys() == {"all", "finalize_market"}
     assert off["finalize_market"]["reason"] == "wrong counts"
     assert off["finalize_market"]["changed_at"].endswith("Z")
     with pipelines.begin() as conn:
-        switches.throw(conn, "all", enabled=False, reason="everything")
+        switches.set_switch(conn, "all", enabled=False, reason="everything")
     assert not [row for row in shown(client)["switches"] if row["sends"]]
     pipelines.dispose()
 

@@ -62,7 +62,7 @@ def test_an_error_as_long_as_a_page_is_cut(db: Engine) -> None:
     with db.begin() as conn:
         breaker_rows.failed(conn, NAME, "x" * 10_000, POLICY)
         (found,) = breakers(conn)
-    assert found.last_error == "x" * breaker_rows.LONGEST_ERROR
+    assert found.last_error == "x" * breaker_rows.MAX_ERROR_LENGTH
 
 
 def test_work_that_rolls_back_counts_nothing(db: Engine) -> None:

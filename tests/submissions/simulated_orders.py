@@ -10,29 +10,31 @@ from collections.abc import Callable
 
 import msgspec
 
-from zmart_pipelines.submissions import machine as m
-from zmart_pipelines.submissions.machine import Phase, Work
+from zmart_pipelines.submissions import machine, messages
+from zmart_pipelines.submissions.machine import MachineState, Phase
 
-Step = Callable[[Work, m.Event], m.Step]
+Transition = Callable[[MachineState, messages.Event], machine.Transition]
 
 
-def by_the_clock(work: Work, event: m.Event) -> m.Step:
+def by_the_clock(work: MachineState, event: messages.Event) -> machine.Transition:
     """Signs anew after a while, whatever the old blockhash."""
-    if work.phase is Phase.SENDING and isinstance(event, m.Tick) and work.sends >= 4:
-        return msgspec.structs.replace(work, phase=Phase.ENDED), (m.Bury("timeout", 0.0, 0),)
-    return m.step(work, event)
+    if work.phase is Phase.SENDING and isinstance(event, messages.Tick) and work.sends >= 4:
+        return msgspec.structs.replace(work, phase=Phase.ENDED), (
+            messages.MarkDead("timeout", 0.0, 0),
+        )
+    return machine.step(work, event)
 
 
-def any_node(work: Work, event: m.Event) -> m.Step:
+def any_node(work: MachineState, event: messages.Event) -> machine.Transition:
     """Waits for expiry, then believes whichever node says that it does not know."""
     if work.phase is Phase.SENDING and work.expired_at is not None:
         match event:
-            case m.Tick():
-                return work, (m.ReadStatus(history=True),)
-            case m.StatusSeen(landed_slot=None):
+            case messages.Tick():
+                return work, (messages.ReadStatus(history=True),)
+            case messages.StatusSeen(landed_slot=None):
                 ended = msgspec.structs.replace(work, phase=Phase.ENDED)
-                return ended, (m.Bury("not found", 0.0, 0),)
-    return m.step(work, event)
+                return ended, (messages.MarkDead("not found", 0.0, 0),)
+    return machine.step(work, event)
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ class Order(msgspec.Struct, frozen=True):
     before the transaction that freezes them.
     """
 
-    step: Step = m.step
+    step: Transition = machine.step
     send_first: bool = False
     two_answers: bool = False
     count_first: bool = False

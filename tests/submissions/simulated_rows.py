@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tests.submissions.simulated_chain import Transaction
-from zmart_pipelines.submissions import machine as m
+from zmart_pipelines.submissions import messages
 from zmart_pipelines.submissions.lease import LeaseLost
 
 LEASE_TICKS = 8.0
@@ -98,24 +98,26 @@ class Tables:
         self.intent.status = "live"
         return True
 
-    def write(self, epoch: int, now: float, attempt: Attempt | None, effect: m.Effect) -> None:
+    def write(
+        self, epoch: int, now: float, attempt: Attempt | None, effect: messages.Effect
+    ) -> None:
         self.fence(epoch, now)
         if self.intent.epoch != epoch or (attempt is not None and attempt.epoch != epoch):
             raise LeaseLost(str(epoch))
         intent = self.intent
         match effect:
-            case m.MarkSent() if attempt is not None:
+            case messages.MarkSent() if attempt is not None:
                 attempt.status, attempt.sends = "sent", attempt.sends + 1
-            case m.MarkLanded(slot=slot) if attempt is not None:
+            case messages.MarkLanded(slot=slot) if attempt is not None:
                 attempt.status, attempt.slot = "landed", slot
-            case m.MarkLost() if attempt is not None:
+            case messages.MarkLost() if attempt is not None:
                 attempt.status, attempt.slot = "sent", None
-            case m.Bury(delay=delay, failures=failures) if attempt is not None:
+            case messages.MarkDead(delay=delay, failures=failures) if attempt is not None:
                 attempt.status = "dead"
                 intent.status, intent.failures, intent.due = "planned", failures, now + delay
-            case m.Postpone(delay=delay, failures=failures):
+            case messages.Postpone(delay=delay, failures=failures):
                 intent.status, intent.failures, intent.due = "planned", failures, now + delay
-            case m.Settle(status=status, attempt=verdict):
+            case messages.Settle(status=status, attempt=verdict):
                 intent.status = status
                 if attempt is not None and verdict is not None:
                     attempt.status = verdict

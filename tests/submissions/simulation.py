@@ -30,9 +30,10 @@ from dataclasses import dataclass, field
 from tests.submissions.simulated_chain import FINALITY, Chain, Transaction
 from tests.submissions.simulated_orders import ORDERS, Order
 from tests.submissions.simulated_rows import Attempt, Tables
-from zmart_pipelines.submissions import machine as m
+from zmart_pipelines.submissions import machine, messages
 from zmart_pipelines.submissions.lease import LeaseLost
-from zmart_pipelines.submissions.machine import Phase, Verdict
+from zmart_pipelines.submissions.machine import Phase
+from zmart_pipelines.submissions.messages import Verdict
 
 MOST_LAG = 16
 STORM_TICKS = 60
@@ -77,30 +78,30 @@ class World:
     def finalized(self, tip: int) -> int:
         return max(min(self.chain.final, tip - FINALITY), 0)
 
-    def ask(self, effect: m.Effect, attempt: Attempt | None) -> m.Event:
+    def ask(self, effect: messages.Effect, attempt: Attempt | None) -> messages.Event:
         if self.lost():
-            return m.Unreachable("lost")
+            return messages.Unreachable("lost")
         chain, tip = self.chain, self.node()
         height = self.finalized(tip)
         match effect:
-            case m.ReadAccount():
+            case messages.ReadAccount():
                 done = any(landed <= height for landed in chain.landed.values())
                 verdict = Verdict.DONE if done else Verdict.READY
-                return m.AccountSeen(slot=chain.slots[height], verdict=verdict)
-            case m.ReadHeight():
+                return messages.AccountSeen(slot=chain.slots[height], verdict=verdict)
+            case messages.ReadHeight():
                 other = self.finalized(self.node()) if self.order.two_answers else height
-                return m.HeightSeen(slot=chain.slots[other], height=height)
-            case m.ReadStatus() if attempt is not None:
+                return messages.HeightSeen(slot=chain.slots[other], height=height)
+            case messages.ReadStatus() if attempt is not None:
                 landed = chain.landed.get(attempt.tx.name)
                 if landed is None or landed > tip:
-                    return m.StatusSeen(slot=chain.slots[tip])
-                return m.StatusSeen(
+                    return messages.StatusSeen(slot=chain.slots[tip])
+                return messages.StatusSeen(
                     slot=chain.slots[tip],
                     landed_slot=chain.slots[landed],
                     finalized=landed <= height,
                 )
             case _:
-                return m.Simulated(units=10_000)
+                return messages.Simulated(units=10_000)
 
     def new_transaction(self) -> Transaction:
         """Bytes signed with the hash of a block that some node calls confirmed."""
@@ -150,42 +151,46 @@ class World:
             if attempt is None and tables.intent.due > self.now:
                 continue
             if attempt is None:
-                work = m.resume(failures=tables.intent.failures)
+                work = machine.resume(failures=tables.intent.failures)
             else:
-                work = m.resume(
+                work = machine.resume(
                     failures=tables.intent.failures,
                     last_valid=attempt.tx.last_valid,
                     sends=attempt.sends,
                     landed_slot=attempt.slot,
                 )
             while work.phase is not Phase.ENDED:
-                events: list[m.Event] = [m.Tick(self.now)]
+                events: list[messages.Event] = [messages.Tick(self.now)]
                 while events:
-                    effects: list[m.Effect] = []
+                    effects: list[messages.Effect] = []
                     for event in events:
                         work, wanted = self.order.step(work, event)
                         effects += wanted
                     events = []
                     for effect in effects:
                         yield False
-                        if isinstance(effect, m.Sign):
+                        if isinstance(effect, messages.Sign):
                             tx = self.new_transaction()
                             if self.order.send_first:
                                 self.chain.submit(tx, self.now)
                                 yield False
                             if tables.sign(epoch, self.now, tx):
                                 attempt = tables.attempts[-1]
-                                events.append(m.Persisted(tx.last_valid, self.now))
+                                events.append(messages.Persisted(tx.last_valid, self.now))
                                 self.tell(f"{name} signed {tx.name}, valid to {tx.last_valid}")
                             else:
-                                events.append(m.Withheld("live"))
-                        elif isinstance(effect, m.Send):
+                                events.append(messages.Withheld("live"))
+                        elif isinstance(effect, messages.Send):
                             if attempt is not None:
                                 self.chain.submit(attempt.tx, self.now)
                                 self.tell(f"{name} sent {attempt.tx.name}")
-                            events.append(m.Sent("lost" if self.lost() else None))
+                            events.append(messages.Sent("lost" if self.lost() else None))
                         elif isinstance(
-                            effect, m.ReadAccount | m.ReadStatus | m.ReadHeight | m.Simulate
+                            effect,
+                            messages.ReadAccount
+                            | messages.ReadStatus
+                            | messages.ReadHeight
+                            | messages.Simulate,
                         ):
                             events.append(self.ask(effect, attempt))
                         else:

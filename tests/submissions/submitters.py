@@ -25,7 +25,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.submissions import driver, machine, signing
 from zmart_pipelines.submissions import lease as leases
-from zmart_pipelines.submissions.driver import DriveReport
+from zmart_pipelines.submissions.reports import DriveReport
 from zmart_pipelines.submissions.signers import load_signers
 from zmart_pipelines.submissions.statuses import ACTIONS, Action
 

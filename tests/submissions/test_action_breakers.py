@@ -15,12 +15,11 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.monitoring.breaker_alerts import watch
 from zmart_pipelines.store.queries.breakers import breakers
 from zmart_pipelines.store.tables import ops
-from zmart_pipelines.submissions import action_breakers
+from zmart_pipelines.submissions import action_breakers, machine, messages
 from zmart_pipelines.submissions import intents as intent_rows
-from zmart_pipelines.submissions import machine as m
-from zmart_pipelines.submissions.driver import DriveReport
+from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions.reports import DriveReport
 
 NAME = action_name("finalize_market")
 WINDOW = 3600
@@ -29,8 +28,8 @@ WINDOW = 3600
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are shorter here."""
-    monkeypatch.setattr(m, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(m, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(machine, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(machine, "FIRST_PAUSE", 0.2)
 
 
 class CountingRpc:
@@ -177,11 +176,11 @@ def test_a_reset_by_hand_lets_all_go_on(world: World) -> None:
     assert {one.status for one in world.drive().outcomes} == {"final"}
 
 
-def effects(error: str | None) -> list[m.Effect]:
+def effects(error: str | None) -> list[messages.Effect]:
     return [
-        m.Bury("landed and failed", 2.0, 1, error),
-        m.Postpone("simulation", 2.0, 1, error),
-        m.Settle("failed", "simulation", None, error),
+        messages.MarkDead("landed and failed", 2.0, 1, error),
+        messages.Postpone("simulation", 2.0, 1, error),
+        messages.Settle("failed", "simulation", None, error),
     ]
 
 
@@ -189,11 +188,11 @@ def test_what_counts_as_a_failure(world: World) -> None:
     """The program's refusal counts; that somebody was faster, or that nothing answered, not."""
     (intent,) = plant(world, [bytes(32)])
     policy = Policy(failures=100)
-    job = Job(intent)
+    job = DrivenIntent(intent)
 
-    def failures(effect: m.Effect) -> int:
+    def failures(effect: messages.Effect) -> int:
         with world.engine.begin() as conn:
-            action_breakers.note(conn, policy, job, effect)
+            action_breakers.record_effect(conn, policy, job, effect)
             found = [one.failures for one in breakers(conn) if one.name == NAME]
             breaker_rows.reset(conn, NAME)
         return found[0] if found else 0
@@ -205,7 +204,11 @@ def test_what_counts_as_a_failure(world: World) -> None:
             assert failures(effect) == 0
     for effect in effects(None):
         assert failures(effect) == 0
-    for effect in (m.MarkSent(), m.MarkLanded(3), m.Settle("superseded", "disputed", "final")):
+    for effect in (
+        messages.MarkSent(),
+        messages.MarkLanded(3),
+        messages.Settle("superseded", "disputed", "final"),
+    ):
         assert failures(effect) == 0
 
 
@@ -213,16 +216,21 @@ def test_a_probe_that_tried_nothing_is_given_back(world: World) -> None:
     (intent,) = plant(world, [bytes(32)])
     policy = Policy(failures=1)
     with world.engine.begin() as conn:
-        action_breakers.note(
-            conn, policy, Job(intent), m.Postpone("simulation", 2.0, 1, "Unauthorized")
+        action_breakers.record_effect(
+            conn,
+            policy,
+            DrivenIntent(intent),
+            messages.Postpone("simulation", 2.0, 1, "Unauthorized"),
         )
     past_its_pause(world)
     with world.engine.begin() as conn:
-        gate = action_breakers.Gate(conn, policy)
-        permit = gate.ask("finalize_market")
+        permits = action_breakers.ActionPermits(conn, policy)
+        permit = permits.request("finalize_market")
         assert isinstance(permit, Permit)
         assert permit.probe
-        assert isinstance(gate.ask("finalize_market"), Refusal)
-        unreachable = m.Postpone("unreachable", 2.0, 0)
-        action_breakers.note(conn, policy, Job(intent, permit=permit), unreachable)
-        assert isinstance(gate.ask("finalize_market"), Permit)
+        assert isinstance(permits.request("finalize_market"), Refusal)
+        unreachable = messages.Postpone("unreachable", 2.0, 0)
+        action_breakers.record_effect(
+            conn, policy, DrivenIntent(intent, permit=permit), unreachable
+        )
+        assert isinstance(permits.request("finalize_market"), Permit)

@@ -19,7 +19,7 @@ from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.cli import main
 from zmart_pipelines.program.accounts import GlobalConfig, MarketState
 from zmart_pipelines.submissions import admin
-from zmart_pipelines.submissions.admin import Prepared, PrepareRefused
+from zmart_pipelines.submissions.admin import PreparedTransaction, PrepareRefused
 from zmart_pipelines.voting import tallies
 
 
@@ -31,7 +31,7 @@ def signed(prepared: str, key: Keypair) -> bytes:
     return bytes(VersionedTransaction.populate(unsigned.message, [signature]))
 
 
-def land(world: World, prepared: Prepared) -> None:
+def land(world: World, prepared: PreparedTransaction) -> None:
     world.rpc.send(signed(prepared.transaction, world.chain.keys["admin"]))
     world.chain.control.finalize()
 
@@ -180,7 +180,7 @@ def test_votes_are_reopened_by_command(world: World) -> None:
     again = command(world, "admin", "reopen", market.hex(), "proposal")
     assert again.exit_code == 0, again.output
     with world.engine.connect() as conn:
-        assert tallies.current(conn, market, "proposal").round == 1
+        assert tallies.current_tally(conn, market, "proposal").round == 1
         statuses = conn.execute(text("SELECT status FROM voting.tallies ORDER BY round")).scalars()
         assert list(statuses) == ["reopened", "open"]
     for wrong in (market.hex(), "zz", "00" * 32):

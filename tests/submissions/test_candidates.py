@@ -16,7 +16,7 @@ from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.submissions import candidates
 
 NOW = 1_900_000_000
-TIMES = candidates.Periods(dispute_window=10**9, dispute_vote=10**9, margin=2)
+TIMES = candidates.VotingPeriods(dispute_window=10**9, dispute_vote=10**9, margin=2)
 SETTINGS = Settings()
 
 
@@ -83,7 +83,7 @@ def test_what_people_know_is_not_found(owner: Engine, pipelines: Engine) -> None
 
 def stale(pipelines: Engine, chain_time: int = NOW, *, commit: bool = True) -> list[str]:
     with pipelines.connect() as conn:
-        keys = candidates.stale_alerts(conn, chain_time)
+        keys = candidates.alerts_to_recheck(conn, chain_time)
         if commit:
             conn.commit()
     return keys
@@ -112,4 +112,6 @@ def test_alerts_that_stand_are_looked_at_when_their_market_moves(
     assert stale(pipelines) == [passing]
     assert set(stale(pipelines, NOW + 600)) == {passing, outlived}
     with pipelines.connect() as conn:
-        assert set(candidates.stale_alerts(conn)) == {passing, outlived}, "those who ask for all"
+        assert set(candidates.alerts_to_recheck(conn)) == {passing, outlived}, (
+            "those who ask for all"
+        )

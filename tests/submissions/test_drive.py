@@ -21,11 +21,12 @@ from zmart_pipelines.submissions import attempts as attempt_rows
 from zmart_pipelines.submissions import driver
 from zmart_pipelines.submissions import intents as intent_rows
 from zmart_pipelines.submissions import lease as leases
+from zmart_pipelines.submissions.candidates import due
 from zmart_pipelines.submissions.lease import LeaseLost
-from zmart_pipelines.submissions.planner import due
 from zmart_pipelines.submissions.signers import Signers, load_signers
 from zmart_pipelines.submissions.signing import SignedTransaction
-from zmart_pipelines.voting.casting import VotingClosed, cast
+from zmart_pipelines.voting.cast_results import VotingClosed
+from zmart_pipelines.voting.casting import cast
 
 
 def ready(world: World, number: int = 1) -> bytes:
@@ -80,7 +81,7 @@ def test_rows_are_their_epochs(world: World) -> None:
     with world.engine.begin() as conn:
         old = leases.acquire(conn, "a", 30)
         assert old is not None
-        intent_rows.adopt(conn, old)
+        intent_rows.claim_for_epoch(conn, old)
         intent = intent_rows.open_intents(conn)[0]
         signed = SignedTransaction(bytes([1] * 64), b"", "", 9, 5000)
         attempt = attempt_rows.create(conn, old, intent, signed, run_id=None)
@@ -90,14 +91,14 @@ def test_rows_are_their_epochs(world: World) -> None:
     with world.engine.begin() as conn:
         new = leases.acquire(conn, "b", 30)
         assert new is not None
-        intent_rows.adopt(conn, new)
-        attempt_rows.adopt(conn, new)
+        intent_rows.claim_for_epoch(conn, new)
+        attempt_rows.claim_for_epoch(conn, new)
         with pytest.raises(LeaseLost, match="is not of epoch"):
-            intent_rows.update_of(conn, old, intent, "final")
+            intent_rows.update_open(conn, old, intent, "final")
         with pytest.raises(LeaseLost, match="is not of epoch"):
             attempt_rows.mark_sent(conn, old, attempt)
         attempt_rows.mark_sent(conn, new, attempt)
-        intent_rows.update_of(conn, new, intent, "live")
+        intent_rows.update_open(conn, new, intent, "live")
 
 
 def test_a_takeover_waits_for_a_fenced_transaction(world: World) -> None:

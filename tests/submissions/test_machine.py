@@ -5,20 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmart_pipelines.submissions import machine as m
-from zmart_pipelines.submissions.machine import Phase, Verdict, Work, resume, step
+from zmart_pipelines.submissions import machine, messages
+from zmart_pipelines.submissions.machine import MachineState, Phase, resume, step
+from zmart_pipelines.submissions.messages import Verdict
 
-SENDING = Work(phase=Phase.SENDING, last_valid=100, send_at=5.0)
+SENDING = MachineState(phase=Phase.SENDING, last_valid=100, send_at=5.0)
 EXPIRED = msgspec.structs.replace(SENDING, expired_at=50)
-LANDED = Work(phase=Phase.LANDED, last_valid=100, landed_slot=40)
+LANDED = MachineState(phase=Phase.LANDED, last_valid=100, landed_slot=40)
 
 
-def account(slot: int, verdict: Verdict) -> m.AccountSeen:
-    return m.AccountSeen(slot=slot, verdict=verdict, reason="because")
+def account(slot: int, verdict: Verdict) -> messages.AccountSeen:
+    return messages.AccountSeen(slot=slot, verdict=verdict, reason="because")
 
 
-def run(work: Work, *events: m.Event) -> tuple[Work, list[m.Effect]]:
-    effects: list[m.Effect] = []
+def run(work: MachineState, *events: messages.Event) -> tuple[MachineState, list[messages.Effect]]:
+    effects: list[messages.Effect] = []
     for event in events:
         work, wanted = step(work, event)
         effects += wanted
@@ -28,123 +29,128 @@ def run(work: Work, *events: m.Event) -> tuple[Work, list[m.Effect]]:
 def test_the_good_way() -> None:
     work, effects = run(
         resume(failures=0),
-        m.Tick(0.0),
+        messages.Tick(0.0),
         account(1, Verdict.READY),
-        m.Simulated(units=9000),
-        m.Persisted(last_valid=100, now=1.0),
-        m.Sent(),
-        m.Tick(1.4),
-        m.StatusSeen(slot=20, landed_slot=19),
+        messages.Simulated(units=9000),
+        messages.Persisted(last_valid=100, now=1.0),
+        messages.Sent(),
+        messages.Tick(1.4),
+        messages.StatusSeen(slot=20, landed_slot=19),
         account(18, Verdict.READY),
-        m.StatusSeen(slot=30, landed_slot=19, finalized=True),
+        messages.StatusSeen(slot=30, landed_slot=19, finalized=True),
         account(19, Verdict.DONE),
     )
     assert work.phase is Phase.ENDED
     assert effects == [
-        m.ReadAccount(),
-        m.Simulate(),
-        m.Sign(units=9000),
-        m.Send(),
-        m.MarkSent(),
-        m.ReadStatus(history=False),
-        m.ReadHeight(),
-        m.MarkLanded(slot=19),
-        m.Settle("final", "landed", "final"),
+        messages.ReadAccount(),
+        messages.Simulate(),
+        messages.Sign(units=9000),
+        messages.Send(),
+        messages.MarkSent(),
+        messages.ReadStatus(history=False),
+        messages.ReadHeight(),
+        messages.MarkLanded(slot=19),
+        messages.Settle("final", "landed", "final"),
     ]
 
 
 @pytest.mark.parametrize(
     ("verdict", "effect"),
     [
-        (Verdict.DONE, m.Settle("final", "already so on chain")),
-        (Verdict.LOST, m.Settle("superseded", "because")),
-        (Verdict.EARLY, m.Postpone("because", 2.0, 0)),
+        (Verdict.DONE, messages.Settle("final", "already so on chain")),
+        (Verdict.LOST, messages.Settle("superseded", "because")),
+        (Verdict.EARLY, messages.Postpone("because", 2.0, 0)),
     ],
 )
-def test_nothing_is_signed_for_what_is_decided(verdict: Verdict, effect: m.Effect) -> None:
-    assert run(Work(), account(1, verdict)) == (Work(phase=Phase.ENDED), [effect])
+def test_nothing_is_signed_for_what_is_decided(verdict: Verdict, effect: messages.Effect) -> None:
+    assert run(MachineState(), account(1, verdict)) == (MachineState(phase=Phase.ENDED), [effect])
 
 
 def test_the_same_bytes_are_sent_again_every_two_seconds() -> None:
-    reads = [m.ReadStatus(history=False), m.ReadHeight()]
-    assert run(SENDING, m.Tick(4.9))[1] == reads
-    work, effects = run(SENDING, m.Tick(5.0))
-    assert effects == [m.Send(), *reads]
-    assert run(work, m.Tick(6.9))[1] == reads
-    assert run(work, m.Tick(7.0))[1] == [m.Send(), *reads]
+    reads = [messages.ReadStatus(history=False), messages.ReadHeight()]
+    assert run(SENDING, messages.Tick(4.9))[1] == reads
+    work, effects = run(SENDING, messages.Tick(5.0))
+    assert effects == [messages.Send(), *reads]
+    assert run(work, messages.Tick(6.9))[1] == reads
+    assert run(work, messages.Tick(7.0))[1] == [messages.Send(), *reads]
 
 
 def test_an_answer_to_a_send_is_no_verdict() -> None:
     for error in (None, "AlreadyProcessed", "InvalidStateForVoting", "BlockhashNotFound"):
-        work, effects = run(SENDING, m.Sent(error))
+        work, effects = run(SENDING, messages.Sent(error))
         assert work.phase is Phase.SENDING
-        assert effects == [m.MarkSent()]
+        assert effects == [messages.MarkSent()]
 
 
 def test_an_error_counts_when_it_is_final() -> None:
-    seen = m.StatusSeen(slot=20, landed_slot=19, error="InvalidStateForVoting")
+    seen = messages.StatusSeen(slot=20, landed_slot=19, error="InvalidStateForVoting")
     assert run(SENDING, seen) == (SENDING, [])
     work, effects = run(SENDING, msgspec.structs.replace(seen, finalized=True))
     assert work.phase is Phase.ENDED
     reason = "landed and failed: InvalidStateForVoting"
-    assert effects == [m.Bury(reason, 2.0, 1, "InvalidStateForVoting")]
+    assert effects == [messages.MarkDead(reason, 2.0, 1, "InvalidStateForVoting")]
 
 
 @pytest.mark.parametrize(
     "events",
     [
         # Height not past: nothing expires, whatever else is seen.
-        [m.HeightSeen(50, 100), m.StatusSeen(slot=60), account(60, Verdict.READY)],
+        [messages.HeightSeen(50, 100), messages.StatusSeen(slot=60), account(60, Verdict.READY)],
         # The node that does not know is older than the expiry.
-        [m.HeightSeen(50, 101), m.StatusSeen(slot=49), account(60, Verdict.READY)],
+        [messages.HeightSeen(50, 101), messages.StatusSeen(slot=49), account(60, Verdict.READY)],
         # The account is older than the expiry.
-        [m.HeightSeen(50, 101), m.StatusSeen(slot=50), account(49, Verdict.READY)],
+        [messages.HeightSeen(50, 101), messages.StatusSeen(slot=50), account(49, Verdict.READY)],
         # Nobody was asked about the signature.
-        [m.HeightSeen(50, 101), account(60, Verdict.READY)],
-        [m.HeightSeen(50, 101), m.Unreachable("?"), account(60, Verdict.READY)],
+        [messages.HeightSeen(50, 101), account(60, Verdict.READY)],
+        [messages.HeightSeen(50, 101), messages.Unreachable("?"), account(60, Verdict.READY)],
     ],
 )
-def test_not_dead_yet(events: list[m.Event]) -> None:
+def test_not_dead_yet(events: list[messages.Event]) -> None:
     work, effects = run(SENDING, *events)
     assert work.phase is Phase.SENDING
-    assert not any(isinstance(effect, m.Bury | m.Settle) for effect in effects)
+    assert not any(isinstance(effect, messages.MarkDead | messages.Settle) for effect in effects)
 
 
 @pytest.mark.parametrize(
     ("verdict", "effect"),
     [
-        (Verdict.READY, m.Bury("expired without landing", 0.0, 0)),
-        (Verdict.DONE, m.Settle("final", "made so by another transaction", "dead")),
-        (Verdict.LOST, m.Settle("superseded", "because", "dead")),
+        (Verdict.READY, messages.MarkDead("expired without landing", 0.0, 0)),
+        (Verdict.DONE, messages.Settle("final", "made so by another transaction", "dead")),
+        (Verdict.LOST, messages.Settle("superseded", "because", "dead")),
     ],
 )
-def test_dead_by_proof(verdict: Verdict, effect: m.Effect) -> None:
-    work, effects = run(SENDING, m.HeightSeen(50, 101), m.StatusSeen(slot=50), account(50, verdict))
+def test_dead_by_proof(verdict: Verdict, effect: messages.Effect) -> None:
+    work, effects = run(
+        SENDING, messages.HeightSeen(50, 101), messages.StatusSeen(slot=50), account(50, verdict)
+    )
     assert work.phase is Phase.ENDED
     assert effects[-1] == effect
 
 
 def test_expired_bytes_are_sent_no_more() -> None:
-    assert run(EXPIRED, m.Tick(99.0))[1] == [m.ReadStatus(history=True), m.ReadAccount()]
+    assert run(EXPIRED, messages.Tick(99.0))[1] == [
+        messages.ReadStatus(history=True),
+        messages.ReadAccount(),
+    ]
 
 
 def test_found_after_all() -> None:
-    work, effects = run(EXPIRED, m.StatusSeen(slot=60, landed_slot=44))
-    assert effects == [m.MarkLanded(44)]
+    work, effects = run(EXPIRED, messages.StatusSeen(slot=60, landed_slot=44))
+    assert effects == [messages.MarkLanded(44)]
     assert work.phase is Phase.LANDED
 
 
 def test_forked_away_means_sending_again() -> None:
-    work, effects = run(LANDED, m.StatusSeen(slot=41))
-    assert effects == [m.MarkLost()]
+    work, effects = run(LANDED, messages.StatusSeen(slot=41))
+    assert effects == [messages.MarkLost()]
     assert work.phase is Phase.SENDING
     assert work.last_valid == 100
-    assert m.Send() in run(work, m.Tick(0.0))[1]
+    assert messages.Send() in run(work, messages.Tick(0.0))[1]
 
 
 def test_landed_elsewhere() -> None:
-    work, effects = run(LANDED, m.StatusSeen(slot=60, landed_slot=43))
-    assert effects == [m.MarkLanded(43)]
+    work, effects = run(LANDED, messages.StatusSeen(slot=60, landed_slot=43))
+    assert effects == [messages.MarkLanded(43)]
     assert run(work, account(42, Verdict.DONE)) == (work, [])
 
 
@@ -153,90 +159,97 @@ def test_landed_elsewhere() -> None:
 )
 def test_landed_without_its_effect(verdict: Verdict, status: str) -> None:
     assert run(LANDED, account(40, verdict)) == (LANDED, [])
-    certain = m.StatusSeen(slot=60, landed_slot=40, finalized=True)
+    certain = messages.StatusSeen(slot=60, landed_slot=40, finalized=True)
     assert run(LANDED, certain, account(39, verdict))[1] == []
     effect = run(LANDED, certain, account(40, verdict))[1][-1]
-    assert isinstance(effect, m.Settle)
+    assert isinstance(effect, messages.Settle)
     assert (effect.status, effect.attempt) == (status, "final")
 
 
 def test_failures_back_off_and_end_in_quarantine() -> None:
     delays = []
-    for failures in range(m.MAX_FAILURES - 1):
-        work = Work(phase=Phase.SIMULATING, failures=failures)
-        effect = run(work, m.Simulated(0, "DisputePeriodNotEnded"))[1][0]
-        assert isinstance(effect, m.Postpone)
+    for failures in range(machine.MAX_FAILURES - 1):
+        work = MachineState(phase=Phase.SIMULATING, failures=failures)
+        effect = run(work, messages.Simulated(0, "DisputePeriodNotEnded"))[1][0]
+        assert isinstance(effect, messages.Postpone)
         assert effect.failures == failures + 1
         delays.append(effect.delay)
     assert delays == [2, 4, 8, 16, 32, 64, 128]
-    last = Work(phase=Phase.SIMULATING, failures=m.MAX_FAILURES - 1)
-    effect = run(last, m.Simulated(0, "DisputePeriodNotEnded"))[1][0]
-    assert isinstance(effect, m.Settle)
+    last = MachineState(phase=Phase.SIMULATING, failures=machine.MAX_FAILURES - 1)
+    effect = run(last, messages.Simulated(0, "DisputePeriodNotEnded"))[1][0]
+    assert isinstance(effect, messages.Settle)
     assert effect.status == "quarantined"
 
 
 def test_wrong_keys_are_not_tried_again() -> None:
     for event, phase in (
-        (m.Simulated(0, "Unauthorized"), Phase.SIMULATING),
-        (m.Unsigned("refused"), Phase.SIGNING),
+        (messages.Simulated(0, "Unauthorized"), Phase.SIMULATING),
+        (messages.Unsigned("refused"), Phase.SIGNING),
     ):
-        effect = run(Work(phase=phase), event)[1][0]
-        assert isinstance(effect, m.Settle)
+        effect = run(MachineState(phase=phase), event)[1][0]
+        assert isinstance(effect, messages.Settle)
         assert effect.status == "failed"
 
 
 def test_an_unreachable_node_is_no_failure() -> None:
     for phase in (Phase.SIMULATING, Phase.SIGNING):
-        effect = run(Work(phase=phase, failures=3), m.Unreachable("down"))[1][0]
-        assert effect == m.Postpone("down", 2.0, 3)
-    for work in (Work(), SENDING, EXPIRED, LANDED):
-        assert run(work, m.Unreachable("down")) == (work, [])
+        effect = run(MachineState(phase=phase, failures=3), messages.Unreachable("down"))[1][0]
+        assert effect == messages.Postpone("down", 2.0, 3)
+    for work in (MachineState(), SENDING, EXPIRED, LANDED):
+        assert run(work, messages.Unreachable("down")) == (work, [])
 
 
 def test_resumed_states() -> None:
-    assert resume(failures=2) == Work(failures=2)
+    assert resume(failures=2) == MachineState(failures=2)
     sending = resume(failures=0, last_valid=9, sends=3)
     assert (sending.phase, sending.last_valid, sending.sends) == (Phase.SENDING, 9, 3)
     assert resume(failures=0, last_valid=9, landed_slot=4).phase is Phase.LANDED
 
 
 events = st.one_of(
-    st.builds(m.Tick, st.floats(0, 100)),
-    st.builds(m.AccountSeen, st.integers(0, 99), st.sampled_from(Verdict)),
-    st.builds(m.Simulated, st.just(1), st.none() | st.sampled_from(["Unauthorized", "x"])),
-    st.builds(m.Persisted, st.integers(0, 99), st.just(0.0)),
-    st.builds(m.Withheld, st.just("")),
-    st.builds(m.Unsigned, st.just("")),
-    st.builds(m.Sent, st.none() | st.just("e")),
+    st.builds(messages.Tick, st.floats(0, 100)),
+    st.builds(messages.AccountSeen, st.integers(0, 99), st.sampled_from(Verdict)),
+    st.builds(messages.Simulated, st.just(1), st.none() | st.sampled_from(["Unauthorized", "x"])),
+    st.builds(messages.Persisted, st.integers(0, 99), st.just(0.0)),
+    st.builds(messages.Withheld, st.just("")),
+    st.builds(messages.Unsigned, st.just("")),
+    st.builds(messages.Sent, st.none() | st.just("e")),
     st.builds(
-        m.StatusSeen,
+        messages.StatusSeen,
         st.integers(0, 99),
         st.none() | st.integers(0, 99),
         st.booleans(),
         st.none() | st.just("e"),
     ),
-    st.builds(m.HeightSeen, st.integers(0, 99), st.integers(0, 199)),
-    st.builds(m.Unreachable, st.just("")),
+    st.builds(messages.HeightSeen, st.integers(0, 99), st.integers(0, 199)),
+    st.builds(messages.Unreachable, st.just("")),
 )
 
 
 @given(st.lists(events, max_size=40))
-def test_whatever_is_seen_one_attempt_is_live_at_a_time(seen: list[m.Event]) -> None:
+def test_whatever_is_seen_one_attempt_is_live_at_a_time(seen: list[messages.Event]) -> None:
     """Any order of events: nothing is signed while an attempt lives, and an end is an end."""
-    work, live = Work(), False
+    work, live = MachineState(), False
     for event in seen:
         before = work
         work, effects = step(work, event)
-        if isinstance(event, m.Persisted) and before.phase is Phase.SIGNING:
+        if isinstance(event, messages.Persisted) and before.phase is Phase.SIGNING:
             live = True
         for effect in effects:
-            if isinstance(effect, m.Sign | m.Simulate | m.Postpone):
+            if isinstance(effect, messages.Sign | messages.Simulate | messages.Postpone):
                 assert not live
-            if isinstance(effect, m.Send | m.MarkSent | m.MarkLanded | m.MarkLost | m.Bury):
+            if isinstance(
+                effect,
+                messages.Send
+                | messages.MarkSent
+                | messages.MarkLanded
+                | messages.MarkLost
+                | messages.MarkDead,
+            ):
                 assert live
-            if isinstance(effect, m.Bury):
+            if isinstance(effect, messages.MarkDead):
                 live = False
-            if isinstance(effect, m.Settle):
+            if isinstance(effect, messages.Settle):
                 assert (effect.attempt is not None) == live
                 live = False
         if before.phase is Phase.ENDED:

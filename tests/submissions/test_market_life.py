@@ -5,7 +5,7 @@ from tests.voting.world import wallet
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.ids import MEMO_PROGRAM
-from zmart_pipelines.submissions.driver import DriveReport
+from zmart_pipelines.submissions.reports import DriveReport
 from zmart_pipelines.voting import tallies
 from zmart_pipelines.voting.bundle import recount
 
@@ -93,7 +93,7 @@ def test_disputed_market(world: World) -> None:
         )
     world.sync()
     with world.engine.connect() as conn:
-        tally = tallies.current(conn, market, "dispute")
+        tally = tallies.current_tally(conn, market, "dispute")
     assert (tally.votes_for, tally.votes_against) == (2, 1)
     assert world.plan() == [], "the vote is open"
     world.pass_time(15 + 2)
@@ -115,7 +115,7 @@ def test_disputed_market(world: World) -> None:
     assert (told.from_chain, told.problems) == (1, ())
     assert world.effects(market, "MarketFinalized") == 1
     with world.engine.connect() as conn:
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
 
 
 def test_many_markets_in_one_run(world: World) -> None:

@@ -13,10 +13,16 @@ from zmart_pipelines.cli import main
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.tables.ops import alerts
-from zmart_pipelines.submissions import effect_records, intents, lease, machine, operator_actions
+from zmart_pipelines.submissions import (
+    effect_records,
+    intents,
+    lease,
+    messages,
+    operator_actions,
+)
+from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.job import Job
-from zmart_pipelines.submissions.operator_actions import AppealRefused
+from zmart_pipelines.submissions.operator_actions import OperatorActionRefused
 from zmart_pipelines.submissions.statuses import IntentStatus
 
 
@@ -43,9 +49,11 @@ def end(world: World, intent: Intent, status: IntentStatus) -> None:
     with world.engine.begin() as conn:
         held = lease.acquire(conn, "test", 30)
         assert held is not None
-        intents.adopt(conn, held)
-    effect = machine.Settle(status, "for the test", None, "Unauthorized")
-    effect_records.record(world.engine, held, Job(intent), effect, effect_records.Cost(), Policy())
+        intents.claim_for_epoch(conn, held)
+    effect = messages.Settle(status, "for the test", None, "Unauthorized")
+    effect_records.record(
+        world.engine, held, DrivenIntent(intent), effect, effect_records.TransactionCost(), Policy()
+    )
     with world.engine.begin() as conn:
         lease.release(conn, held)
 
@@ -63,7 +71,7 @@ def test_tried_again_to_the_end_the_alert_is_over(world: World, ended: IntentSta
     assert status(world, approval) == "superseded"
     assert world.drive().outcomes == (), "what ended stays as it is"
     with world.engine.begin() as conn:
-        assert [one.id for one in operator_actions.waiting(conn)] == [aggregation.id]
+        assert [one.id for one in operator_actions.failed_intents(conn)] == [aggregation.id]
         operator_actions.retry(conn, aggregation.id)
     assert open_alerts(world) == {f"submission:{aggregation.id}"}, "not before it is final"
     assert {one.status for one in world.drive().outcomes} == {"final"}
@@ -125,6 +133,6 @@ def test_people_retry_and_close_by_command(
     assert run("retry", str(aggregation.id))[0] == 0
     assert status(world, aggregation) == "planned"
     assert status(world, approval) == "planned"
-    with pytest.raises(AppealRefused, match="is planned"), world.engine.begin() as conn:
+    with pytest.raises(OperatorActionRefused, match="is planned"), world.engine.begin() as conn:
         operator_actions.close(conn, aggregation.id, "too early")
     assert {one.status for one in world.drive().outcomes} == {"final"}

@@ -14,7 +14,7 @@ from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import planner
-from zmart_pipelines.submissions.market_reads import MarketSeen, read_markets
+from zmart_pipelines.submissions.market_reads import MarketRead, read_markets
 from zmart_pipelines.voting import tallies
 
 
@@ -46,7 +46,7 @@ def test_late_ballots_that_change_the_decision_stop_the_freeze(world: World) -> 
     reader = LateVoters(world, [False] * 5)
     assert planner.plan(world.engine, reader, world.settings, pins=world.pins) == []
     with world.engine.connect() as conn:
-        tally = tallies.current(conn, market, "proposal")
+        tally = tallies.current_tally(conn, market, "proposal")
     assert (tally.status, tally.votes_for, tally.votes_against) == ("open", 10, 5)
     world.vote(market, [True] * 5, first=70)
     assert len(world.plan()) == 2, "15 of 20 is enough again"
@@ -75,7 +75,7 @@ def test_nothing_is_planned_before_its_bundle_is_pinned(world: World) -> None:
     assert planner.plan(world.engine, world.reader, world.settings, pins=BrokenPins()) == []
     assert open_alerts(world) == {f"bundle_not_pinned:{market.hex()}"}
     with world.engine.connect() as conn:
-        frozen = tallies.current(conn, market, "proposal")
+        frozen = tallies.current_tally(conn, market, "proposal")
     assert (frozen.status, frozen.bundle_cid) == ("frozen", None)
     created = world.plan()
     assert len(created) == 2
@@ -154,7 +154,7 @@ def test_a_market_whose_bytes_cannot_be_read_is_set_aside(
     real = read_markets
 
     def damaged(*arguments: Any) -> Any:
-        return real(*arguments) | {bad: MarketSeen(1, None, "12 bytes short")}
+        return real(*arguments) | {bad: MarketRead(1, None, "12 bytes short")}
 
     monkeypatch.setattr("zmart_pipelines.submissions.planner.read_markets", damaged)
     assert {one.market_id for one in world.plan()} == {good}

@@ -19,18 +19,18 @@ from zmart_pipelines.submissions.policies import (
     Count,
     Decision,
     Finalize,
-    Known,
+    OffChainFacts,
     Rules,
     Wait,
     decide,
-    resolution_fault,
+    resolution_obstacle,
     rules,
 )
 
 CREATED, PROPOSED_AT, DISPUTED_AT, PERIOD = 1_000, 5_000, 5_100, 259_200
 RESOLVER = bytes([7] * 32)
 RULES = Rules(can_approve=True, resolvers=frozenset({RESOLVER}))
-_KNOWN = Known()
+_KNOWN = OffChainFacts()
 TABLE = Path(__file__).parents[2] / "docs" / "ballots.md"
 
 
@@ -219,9 +219,9 @@ def test_activation_only_where_it_is_asked_for() -> None:
 def test_the_end_of_a_market() -> None:
     active = market(MarketState.ACTIVE)
     for now, ends_at in ((2**40, None), (999, 1_000)):
-        decision = decide(active, CONFIG, now, Count(0, 0), RULES, Known(ends_at=ends_at))
+        decision = decide(active, CONFIG, now, Count(0, 0), RULES, OffChainFacts(ends_at=ends_at))
         assert decision == Wait("it is being traded", until=ends_at)
-    ended = decide(active, CONFIG, 1_000, Count(0, 0), RULES, Known(ends_at=1_000))
+    ended = decide(active, CONFIG, 1_000, Count(0, 0), RULES, OffChainFacts(ends_at=1_000))
     assert topic(ended) == "resolution_due"
 
 
@@ -229,7 +229,7 @@ def test_who_may_resolve_without_an_alert() -> None:
     """The list, and ourselves; a severe alert only where somebody made a list."""
     now = PROPOSED_AT + 1
 
-    def look(resolver: bytes, rules: Rules, known: Known = _KNOWN) -> Decision:
+    def look(resolver: bytes, rules: Rules, known: OffChainFacts = _KNOWN) -> Decision:
         resolving = market(MarketState.RESOLVING, resolver=resolver, proposed_outcome=True)
         return decide(resolving, CONFIG, now, Count(0, 0), rules, known)
 
@@ -244,12 +244,12 @@ def test_who_may_resolve_without_an_alert() -> None:
     unlisted = look(stranger, Rules())
     assert isinstance(unlisted, Alert)
     assert unlisted.severity == "medium"
-    assert isinstance(look(stranger, RULES, Known(resolved_by_us=True)), Wait)
-    assert isinstance(look(RESOLVER, RULES, Known(ends_at=PROPOSED_AT)), Wait)
-    early = look(RESOLVER, RULES, Known(ends_at=PROPOSED_AT + 60))
+    assert isinstance(look(stranger, RULES, OffChainFacts(resolved_by_us=True)), Wait)
+    assert isinstance(look(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT)), Wait)
+    early = look(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT + 60))
     assert isinstance(early, Alert)
     assert "60 s before its question is decided" in early.reason
-    ours = Known(ends_at=PROPOSED_AT + 60, resolved_by_us=True)
+    ours = OffChainFacts(ends_at=PROPOSED_AT + 60, resolved_by_us=True)
     assert isinstance(look(RESOLVER, RULES, ours), Wait)
 
 
@@ -273,13 +273,13 @@ def test_what_operators_may_resolve(
     before_end: bool,
     fault: str | None,
 ) -> None:
-    found = resolution_fault(account, now, ends_at, before_end=before_end)
+    found = resolution_obstacle(account, now, ends_at, before_end=before_end)
     assert (found is None) == (fault is None)
     assert fault is None or fault in str(found)
 
 
 # Each row of the documentation's table: what is found, and what is said about it there.
-Row = tuple[MarketAccount, int, Count, Rules, Known, str]
+Row = tuple[MarketAccount, int, Count, Rules, OffChainFacts, str]
 _END = PROPOSED_AT + PERIOD + RULES.window_margin_seconds
 _VOTED = DISPUTED_AT + PERIOD + RULES.window_margin_seconds
 _RESOLVING, _DISPUTED = market(MarketState.RESOLVING), market(MarketState.DISPUTED)
@@ -299,13 +299,13 @@ ROWS: dict[str, Row] = {
     "P8": (proposed(6, 4), CREATED, _FALLEN, RULES, _KNOWN, "alert threshold_raised"),
     "A1": (market(MarketState.APPROVED), CREATED, _NONE, _ACTIVATES, _KNOWN, "activate_market"),
     "A2": (market(MarketState.APPROVED), CREATED, _NONE, RULES, _KNOWN, "wait"),
-    "T1": (market(MarketState.ACTIVE), 99, _NONE, RULES, Known(ends_at=100), "wait"),
+    "T1": (market(MarketState.ACTIVE), 99, _NONE, RULES, OffChainFacts(ends_at=100), "wait"),
     "T2": (
         market(MarketState.ACTIVE),
         100,
         _NONE,
         RULES,
-        Known(ends_at=100),
+        OffChainFacts(ends_at=100),
         "alert resolution_due",
     ),
     "R1": (_RESOLVING, _END - 1, _NONE, RULES, _KNOWN, "wait"),
@@ -315,7 +315,7 @@ ROWS: dict[str, Row] = {
         _END - 1,
         _NONE,
         RULES,
-        Known(ends_at=PROPOSED_AT + 1),
+        OffChainFacts(ends_at=PROPOSED_AT + 1),
         "alert unexpected_resolution",
     ),
     "R4": (_STRANGERS, _END, _NONE, RULES, _KNOWN, "finalize_market(None, None)"),

@@ -19,14 +19,13 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.community import market_drafts
-from zmart_pipelines.submissions import planner as planning
-from zmart_pipelines.submissions import resolutions
-from zmart_pipelines.submissions.driver import DriveReport
+from zmart_pipelines.submissions import candidates, resolutions
+from zmart_pipelines.submissions.reports import DriveReport
 from zmart_pipelines.submissions.resolutions import (
     MAX_EVIDENCE,
-    Requested,
     Resolution,
     ResolutionRefused,
+    ResolutionRequest,
 )
 from zmart_pipelines.submissions.signers import Signers
 
@@ -52,7 +51,7 @@ def traded(world: World) -> bytes:
 
 def request(
     world: World, market: bytes, outcome: bool = True, why: str = WHY, *, before_end: bool = False
-) -> Requested:
+) -> ResolutionRequest:
     return resolutions.request(
         world.engine,
         world.reader,
@@ -185,9 +184,9 @@ def test_a_listed_resolver_is_expected(world: World) -> None:
     assert open_alerts(world) == set()
     with world.engine.connect() as conn:
         now = world.rpc.chain_clock("finalized").unix_timestamp
-        assert planning.due(conn, world.settings, chain_time=now).finalizations == ()
+        assert candidates.due(conn, world.settings, chain_time=now).finalizations == ()
         nobody = world.settings.model_copy(update={"expected_resolvers": str(Keypair().pubkey())})
-        assert planning.due(conn, nobody, chain_time=now).finalizations == (market,)
+        assert candidates.due(conn, nobody, chain_time=now).finalizations == (market,)
 
 
 def test_the_end_of_a_market_is_told_once_and_decides(world: World) -> None:
@@ -202,15 +201,15 @@ def test_the_end_of_a_market_is_told_once_and_decides(world: World) -> None:
     key = f"resolution_due:{market.hex()}"
     with world.engine.connect() as conn:
         late = world.rpc.chain_clock("finalized").unix_timestamp
-        assert planning.due(conn, world.settings, chain_time=late).finalizations == (market,)
+        assert candidates.due(conn, world.settings, chain_time=late).finalizations == (market,)
     for _ in range(2):
         assert world.plan() == []
         assert open_alerts(world) == {key}
     with world.engine.connect() as conn:
-        assert not planning.due(conn, world.settings, chain_time=late)
+        assert not candidates.due(conn, world.settings, chain_time=late)
     request(world, market)
     with world.engine.connect() as conn:
-        assert planning.due(conn, world.settings, chain_time=late).resolutions == (market,)
+        assert candidates.due(conn, world.settings, chain_time=late).resolutions == (market,)
     assert ended(world.drive()) == [("resolve_market", "final")]
     world.sync()
     world.plan()
@@ -248,7 +247,7 @@ def test_activation_when_it_is_switched_on(world: World) -> None:
     assert world.market(market).state == MarketState.APPROVED
     world.settings = world.settings.model_copy(update={"auto_activate": True})
     with world.engine.connect() as conn:
-        assert planning.due(conn, world.settings, chain_time=0).aggregations == (market,)
+        assert candidates.due(conn, world.settings, chain_time=0).aggregations == (market,)
     assert [one.action for one in world.plan()] == ["activate_market"]
     assert ended(world.drive()) == [("activate_market", "final")]
     world.sync()

@@ -17,8 +17,8 @@ from tests.submissions.simulation import simulate
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import ops
-from zmart_pipelines.submissions import attempts, effect_records, intents, lease, machine
-from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions import attempts, effect_records, intents, lease, messages
+from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.lease import Lease
 from zmart_pipelines.submissions.signing import SignedTransaction
 
@@ -79,8 +79,8 @@ class PostgresTables(simulated_rows.Tables):
         self._end_lease_by(now)
         with self._engine.begin() as conn:
             lease.fence(conn, self._lease(epoch))
-            intents.adopt(conn, self._lease(epoch))
-            attempts.adopt(conn, self._lease(epoch))
+            intents.claim_for_epoch(conn, self._lease(epoch))
+            attempts.claim_for_epoch(conn, self._lease(epoch))
             row = intents.get(conn, self._id)
         self._see(row)
         return self.live()
@@ -107,14 +107,14 @@ class PostgresTables(simulated_rows.Tables):
             made = attempts.create(conn, self._lease(epoch), intent, signed, run_id=None)
             if made is None:
                 return False
-            intents.update_of(conn, self._lease(epoch), intent, "live")
+            intents.update_open(conn, self._lease(epoch), intent, "live")
         self._transactions[signature] = tx
         self.attempts.append(Attempt(tx, "signed", epoch))
         self.intent.status = "live"
         return True
 
     def write(
-        self, epoch: int, now: float, attempt: Attempt | None, effect: machine.Effect
+        self, epoch: int, now: float, attempt: Attempt | None, effect: messages.Effect
     ) -> None:
         self._end_lease_by(now)
         with self._engine.connect() as conn:
@@ -123,23 +123,28 @@ class PostgresTables(simulated_rows.Tables):
             if attempt is not None:
                 stored = next(
                     one
-                    for one in attempts.of_intents(conn, [self._id])
+                    for one in attempts.attempts_of(conn, [self._id])
                     if self._transactions[one.signature] is attempt.tx
                 )
-        job = Job(row, stored)
+        job = DrivenIntent(row, stored)
         assert not isinstance(
             effect,
-            machine.Sign
-            | machine.Send
-            | machine.Simulate
-            | machine.ReadAccount
-            | machine.ReadStatus
-            | machine.ReadHeight,
+            messages.Sign
+            | messages.Send
+            | messages.Simulate
+            | messages.ReadAccount
+            | messages.ReadStatus
+            | messages.ReadHeight,
         )
         effect_records.record(
-            self._engine, self._lease(epoch), job, effect, effect_records.Cost(), Policy()
+            self._engine,
+            self._lease(epoch),
+            job,
+            effect,
+            effect_records.TransactionCost(),
+            Policy(),
         )
-        if isinstance(effect, machine.Bury | machine.Postpone):
+        if isinstance(effect, messages.MarkDead | messages.Postpone):
             self.intent.due = now + effect.delay
         with self._engine.connect() as conn:
             self._see(intents.get(conn, self._id))

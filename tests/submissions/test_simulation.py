@@ -58,7 +58,7 @@ def test_the_storm_reaches_every_branch() -> None:
         "stalls until",
         "lost its lease",
         "MarkLost",
-        "Bury(reason='expired without landing'",
+        "MarkDead(reason='expired without landing'",
         "Settle(status='final', reason='landed'",
         "Settle(status='final', reason='made so by another transaction'",
         "Settle(status='final', reason='already so on chain'",

@@ -6,9 +6,9 @@ import pytest
 
 from tests.submissions.test_policies import market
 from zmart_pipelines.program.accounts import MarketState as S
-from zmart_pipelines.submissions.machine import Verdict
+from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.statuses import Action
-from zmart_pipelines.submissions.verdicts import judge
+from zmart_pipelines.submissions.verdicts import account_verdict
 
 COUNTS = {"likes": 7, "dislikes": 3}
 RECORDED = {"proposal_likes": 7, "proposal_dislikes": 3, "proposal_total_votes": 10}
@@ -69,11 +69,11 @@ READY, DONE, LOST, EARLY = Verdict.READY, Verdict.DONE, Verdict.LOST, Verdict.EA
 def test_judgement(
     action: Action, arguments: dict[str, Any], state: S, values: dict[str, Any], expected: Verdict
 ) -> None:
-    verdict, reason = judge(action, arguments, market(state, **values))
+    verdict, reason = account_verdict(action, arguments, market(state, **values))
     assert verdict is expected
     assert bool(reason) == (verdict in (LOST, EARLY))
 
 
 @pytest.mark.parametrize("action", ["aggregate_proposal_votes", "finalize_market"])
 def test_a_market_that_is_not_there_yet(action: Action) -> None:
-    assert judge(action, COUNTS, None)[0] is EARLY
+    assert account_verdict(action, COUNTS, None)[0] is EARLY

@@ -29,11 +29,12 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.chain import events
 from zmart_pipelines.submissions import driver, planner
-from zmart_pipelines.submissions.driver import DriveReport
 from zmart_pipelines.submissions.intents import Intent
+from zmart_pipelines.submissions.reports import DriveReport
 from zmart_pipelines.submissions.signers import Signers
 from zmart_pipelines.voting.ballot import Kind
-from zmart_pipelines.voting.casting import Stored, cast
+from zmart_pipelines.voting.cast_results import CastReceipt
+from zmart_pipelines.voting.casting import cast
 
 SOL = 1_000_000_000
 QUESTION = b"QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"
@@ -199,7 +200,7 @@ class World:
         kind: Kind = "proposal",
         first: int = 1,
         round_number: int = 0,
-    ) -> list[Stored]:
+    ) -> list[CastReceipt]:
         """Ballots of the wallets ``first``, ``first`` + 1, …"""
         stored = []
         for number, choice in enumerate(choices, first):

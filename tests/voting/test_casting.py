@@ -23,18 +23,17 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.tables import community, voting
 from zmart_pipelines.voting import casting, tallies, validation
-from zmart_pipelines.voting.ballot import SignedBallot
-from zmart_pipelines.voting.casting import (
+from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
+from zmart_pipelines.voting.cast_results import (
     BallotConflict,
-    BallotRejected,
-    Stored,
+    CastReceipt,
     UnknownMarket,
     VotingClosed,
-    cast,
 )
+from zmart_pipelines.voting.casting import cast
 
 
-def vote(api: Engine, signed: SignedBallot, settings: Settings = SETTINGS) -> Stored:
+def vote(api: Engine, signed: SignedBallot, settings: Settings = SETTINGS) -> CastReceipt:
     with api.begin() as conn:
         return cast(conn, signed, settings)
 
@@ -167,9 +166,9 @@ def test_the_chain_record_wins(api: Engine, ingest: Engine) -> None:
     third = vote(api, ballot(market, wallet(3), True))
     assert (third.votes_for, third.votes_against) == (3, 0)
     with api.connect() as conn:
-        tally = tallies.current(conn, market, "proposal")
+        tally = tallies.current_tally(conn, market, "proposal")
         assert (tally.votes_for, tally.votes_against) == (3, 0)
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
 
 
 def test_round_expiry_and_key_are_checked(api: Engine, ingest: Engine) -> None:
@@ -193,7 +192,7 @@ def test_nothing_stays_of_a_ballot_that_came_too_late(
     market = add_market(ingest, 1)
     real = validation.admit
 
-    def admit(checked: validation.Checked, now: Row[Any]) -> validation.Admitted:
+    def admit(checked: validation.CheckedBallot, now: Row[Any]) -> validation.AdmittedBallot:
         admitted = real(checked, now)
         close(pipelines, market)
         return admitted
@@ -229,17 +228,24 @@ def test_each_ballot_of_a_batch_is_judged_by_itself(
         ballot(two, wallet(11)),
     ]
     with api.begin() as conn:
-        outcomes = casting.cast_all(conn, batch, SETTINGS)
+        outcomes = casting.cast_batch(conn, batch, SETTINGS)
     kinds = [type(outcome).__name__ for outcome in outcomes]
     assert kinds == [
-        *("Stored", "BallotConflict", "Stored", "Stored", "VotingClosed", "BallotRejected"),
-        *("UnknownMarket", "BallotRejected", "BallotRejected", "Stored"),
+        *(
+            "CastReceipt",
+            "BallotConflict",
+            "CastReceipt",
+            "CastReceipt",
+            "VotingClosed",
+            "BallotRejected",
+        ),
+        *("UnknownMarket", "BallotRejected", "BallotRejected", "CastReceipt"),
     ]
     fresh = [outcomes[number] for number in (0, 3, 9)]
     counts = {
         outcome.ballot.wallet: (outcome.votes_for, outcome.votes_against)
         for outcome in fresh
-        if isinstance(outcome, Stored) and not outcome.repeated
+        if isinstance(outcome, CastReceipt) and not outcome.repeated
     }
     assert counts[batch[0].wallet] == (3, 0)
     # In the order in which they were stored, which is that of the wallets.
@@ -247,14 +253,14 @@ def test_each_ballot_of_a_batch_is_judged_by_itself(
     assert counts[batch[3].wallet] == ((0, 1) if second[0] == batch[3].wallet else (1, 1))
     assert isinstance(outcomes[1], BallotConflict)
     assert outcomes[1].stored == stored.ballot
-    assert isinstance(outcomes[2], Stored)
+    assert isinstance(outcomes[2], CastReceipt)
     assert outcomes[2].repeated
     with api.connect() as conn:
         positions = [frame.position for frame in stream.read_after(conn, 3)]
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
     assert sorted(p for outcome in fresh for p in outcome.positions) == positions  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="one ballot of a wallet"), api.begin() as conn:
-        casting.cast_all(conn, [ballot(one, wallet(20)), ballot(two, wallet(20))], SETTINGS)
+        casting.cast_batch(conn, [ballot(one, wallet(20)), ballot(two, wallet(20))], SETTINGS)
 
 
 def test_batches_that_share_markets_and_wallets_do_not_block_each_other(
@@ -269,14 +275,14 @@ def test_batches_that_share_markets_and_wallets_do_not_block_each_other(
         chosen = dice.sample(voters, 8)
         batch = [ballot(dice.choice(markets), one, key=str(dice.randrange(3))) for one in chosen]
         with api.begin() as conn:
-            outcomes = casting.cast_all(conn, batch, SETTINGS)
-        return sum(isinstance(one, Stored) and not one.repeated for one in outcomes)
+            outcomes = casting.cast_batch(conn, batch, SETTINGS)
+        return sum(isinstance(one, CastReceipt) and not one.repeated for one in outcomes)
 
     with ThreadPoolExecutor(6) as pool:
         stored = sum(pool.map(attempt, range(40)))
     assert stored == count(api) > 20
     with api.connect() as conn:
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
 
 
 def test_one_wallet_at_once_votes_once(api: Engine, ingest: Engine) -> None:

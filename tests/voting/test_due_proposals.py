@@ -16,7 +16,7 @@ SETTINGS = Settings(min_proposal_votes=3)
 def look(pipelines: Engine, settings: Settings = SETTINGS) -> tuple[list[bytes], list[bytes]]:
     """The markets that are due, and those that are frozen; what is seen is settled."""
     with pipelines.begin() as conn:
-        found = due_proposals.look(conn, settings)
+        found = due_proposals.scan_proposals(conn, settings)
     return [one.market_id for one in found.due], [one.market_id for one in found.frozen]
 
 
@@ -63,7 +63,7 @@ def test_a_look_that_is_rolled_back_has_seen_nothing(
     vote(api, market, range(1, 3))
     before = unsettled(pipelines)
     with pipelines.connect() as conn:
-        due_proposals.look(conn, SETTINGS)
+        due_proposals.scan_proposals(conn, SETTINGS)
     assert unsettled(pipelines) == before
     look(pipelines)
     assert unsettled(pipelines) == 0
@@ -148,12 +148,16 @@ def test_only_votes_with_news_are_counted_anew(
     vote(api, markets[0], range(1, 3))
     add_chain_vote(ingest, markets[1], "proposal", wallet(1), True)
     with pipelines.begin() as conn:
-        counted = {one.market_id: one.total for one in due_proposals.recount(conn, "proposal")}
+        counted = {
+            one.market_id: one.total for one in due_proposals.recount_changed(conn, "proposal")
+        }
     assert counted == {markets[0]: 2, markets[1]: 1, markets[2]: 0}
     look(pipelines)
     vote(api, markets[2], range(1, 2))
     with pipelines.begin() as conn:
-        assert [one.market_id for one in due_proposals.recount(conn, "proposal")] == [markets[2]]
+        assert [one.market_id for one in due_proposals.recount_changed(conn, "proposal")] == [
+            markets[2]
+        ]
 
 
 def test_an_idle_market_is_not_read(api: Engine, ingest: Engine, pipelines: Engine) -> None:

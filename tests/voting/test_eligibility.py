@@ -5,7 +5,12 @@ from solders.keypair import Keypair
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.voting.eligibility import BAD_SECONDS, GOOD_SECONDS, MAX_WALLETS, Standing
+from zmart_pipelines.voting.eligibility import (
+    BAD_SECONDS,
+    GOOD_SECONDS,
+    MAX_WALLETS,
+    WalletEligibility,
+)
 
 SOL = 10**9
 
@@ -35,9 +40,9 @@ def key(wallet: Keypair) -> bytes:
 
 def test_nothing_is_asked_by_default(localnet: Localnet) -> None:
     with CountingRpc(localnet.rpc_url, 10) as rpc:
-        standing = Standing(rpc, Settings())
+        standing = WalletEligibility(rpc, Settings())
         assert not standing.asked
-        assert standing.objection(bytes(32)) is None
+        assert standing.rejection(bytes(32)) is None
         assert rpc.calls == 0
 
 
@@ -47,27 +52,27 @@ def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
     localnet.airdrop(poor.pubkey(), 2 * SOL - 1)
     clock = Hands()
     with CountingRpc(localnet.rpc_url, 10) as rpc:
-        standing = Standing(rpc, Settings(ballot_min_lamports=2 * SOL), clock)
-        assert standing.objection(key(rich)) is None
-        objection = standing.objection(key(poor))
-        assert objection is not None
-        assert objection.field == "wallet"
-        assert objection.reason == (
+        standing = WalletEligibility(rpc, Settings(ballot_min_lamports=2 * SOL), clock)
+        assert standing.rejection(key(rich)) is None
+        rejection = standing.rejection(key(poor))
+        assert rejection is not None
+        assert rejection.field == "wallet"
+        assert rejection.reason == (
             "holds 1999999999 lamports; a ballot needs a wallet with 2000000000, top it up"
         )
         # Remembered: the one who may for long, the one who may not for a moment.
         asked = rpc.calls
         for _ in range(3):
-            standing.objection(key(rich))
-            standing.objection(key(poor))
+            standing.rejection(key(rich))
+            standing.rejection(key(poor))
         assert rpc.calls == asked
         localnet.airdrop(poor.pubkey(), 1)
-        assert standing.objection(key(poor)) is not None
+        assert standing.rejection(key(poor)) is not None
         clock.now += BAD_SECONDS
-        assert standing.objection(key(poor)) is None
-        assert standing.knows(key(rich))
+        assert standing.rejection(key(poor)) is None
+        assert standing.is_cached(key(rich))
         clock.now += GOOD_SECONDS
-        assert not standing.knows(key(rich))
+        assert not standing.is_cached(key(rich))
 
 
 def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
@@ -78,30 +83,30 @@ def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
     localnet.airdrop(old.pubkey(), 1)
     clock = Hands()
     with CountingRpc(localnet.rpc_url, 10) as rpc:
-        standing = Standing(rpc, Settings(ballot_min_age_seconds=90), clock)
-        assert standing.objection(key(old)) is None
-        objection = standing.objection(key(young))
-        assert objection is not None
-        assert objection.reason.startswith("has no transaction that is 90 s old; vote with")
-        assert standing.objection(bytes(Keypair().pubkey())) is not None
+        standing = WalletEligibility(rpc, Settings(ballot_min_age_seconds=90), clock)
+        assert standing.rejection(key(old)) is None
+        rejection = standing.rejection(key(young))
+        assert rejection is not None
+        assert rejection.reason.startswith("has no transaction that is 90 s old; vote with")
+        assert standing.rejection(bytes(Keypair().pubkey())) is not None
         # What the ledger saw counts too, and spares the search.
         now = rpc.chain_clock("confirmed").unix_timestamp
         known = Keypair()
         asked = rpc.calls
-        assert standing.objection(key(known), known_since=now - 90) is None
+        assert standing.rejection(key(known), known_since=now - 90) is None
         assert rpc.calls == asked + 1
-        assert standing.objection(bytes(Keypair().pubkey()), known_since=now - 89) is not None
+        assert standing.rejection(bytes(Keypair().pubkey()), known_since=now - 89) is not None
         # By the chain's clock one grows older.
         localnet.control.advance(seconds=90)
         localnet.control.finalize()
         clock.now += BAD_SECONDS
-        assert standing.objection(key(young)) is None
+        assert standing.rejection(key(young)) is None
 
 
 def test_memory_is_bounded(localnet: Localnet) -> None:
     with RpcClient(localnet.rpc_url, 10) as rpc:
-        standing = Standing(rpc, Settings())
+        standing = WalletEligibility(rpc, Settings())
         for number in range(MAX_WALLETS + 10):
-            standing.objection(number.to_bytes(32))
-        assert not standing.knows((0).to_bytes(32))
-        assert standing.knows((MAX_WALLETS + 9).to_bytes(32))
+            standing.rejection(number.to_bytes(32))
+        assert not standing.is_cached((0).to_bytes(32))
+        assert standing.is_cached((MAX_WALLETS + 9).to_bytes(32))

@@ -19,8 +19,9 @@ from zmart_pipelines.store.queries import votes as queries
 from zmart_pipelines.store.tables import market as tables
 from zmart_pipelines.store.tables import voting
 from zmart_pipelines.voting import tallies
-from zmart_pipelines.voting.ballot import SignedBallot
-from zmart_pipelines.voting.casting import BallotRejected, Stored, cast
+from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
+from zmart_pipelines.voting.cast_results import CastReceipt
+from zmart_pipelines.voting.casting import cast
 
 PLAIN = Settings()
 WEIGHED = Settings(dispute_weight_unit=SOL)
@@ -76,7 +77,7 @@ def shares(chain: Recorder, market: bytes, holder: Keypair) -> int:
     return position.shares_yes + position.shares_no
 
 
-def vote(api: Engine, signed: SignedBallot, settings: Settings = PLAIN) -> Stored:
+def vote(api: Engine, signed: SignedBallot, settings: Settings = PLAIN) -> CastReceipt:
     with api.begin() as conn:
         return cast(conn, signed, settings)
 
@@ -163,16 +164,16 @@ def test_weights_are_the_holdings_at_the_dispute(
         bump=1,
     )
     with pipelines.begin() as conn:
-        tally = tallies.current(conn, market, "dispute")
+        tally = tallies.current_tally(conn, market, "dispute")
         assert (tally.votes_for, tally.votes_against, tally.ballots) == expected
         counts = queries.counts(conn, market, "dispute")
         assert (counts.votes_for, counts.votes_against) == expected[:2]
-        assert tallies.recount(conn, market, "dispute", 0) == tally
-        assert tallies.faults(conn) == []
+        assert tallies.recount_tally(conn, market, "dispute", 0) == tally
+        assert tallies.find_mismatches(conn) == []
         frozen = tallies.freeze(
             conn, market, "dispute", 0, slot=9, chain_time=9, chain_votes=[record]
         )
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
     found = frozen.tally
     assert (found.votes_for, found.votes_against, found.ballots) == expected
     assert found.weight_unit == SOL
@@ -184,7 +185,7 @@ def test_weights_are_the_holdings_at_the_dispute(
     }
     with pipelines.begin() as conn:
         assert tallies.reopen(conn, market, "dispute") == 1
-        assert tallies.current(conn, market, "dispute").weight_unit == SOL
+        assert tallies.current_tally(conn, market, "dispute").weight_unit == SOL
         last = [frame.payload for frame in stream.read_after(conn, 0) if frame.type == "vote"]
     assert (last[-2]["votes_for"], last[-2]["votes_against"]) == (big // SOL, 1)
 
@@ -213,7 +214,7 @@ def test_a_vote_on_chain_that_is_known_before_the_ballot_keeps_it_out(
         with pytest.raises(BallotRejected, match="has voted on chain already; that vote counts"):
             vote(api, ballot(market, SMALL, choice, kind="dispute"))
     with api.connect() as conn:
-        tally = tallies.current(conn, market, "dispute")
+        tally = tallies.current_tally(conn, market, "dispute")
     assert (tally.votes_for, tally.votes_against, tally.ballots) == (1, 0, 1)
 
 
@@ -237,7 +238,7 @@ def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
         bump=1,
     )
     with pipelines.connect() as conn:
-        tally = tallies.current(conn, market, "dispute")
+        tally = tallies.current_tally(conn, market, "dispute")
         assert (tally.votes_for, tally.votes_against, tally.ballots) == (2, 0, 2), "not told yet"
         # A freeze reads the accounts, so it knows before the ledger does.
         frozen = tallies.freeze(
@@ -247,7 +248,7 @@ def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
         conn.rollback()
     sync(ingest, chain)
     with pipelines.begin() as conn:
-        tally = tallies.current(conn, market, "dispute")
+        tally = tallies.current_tally(conn, market, "dispute")
         assert (tally.votes_for, tally.votes_against, tally.ballots) == (1, 1, 2)
         listed = queries.find(conn, market, kind="dispute")
         assert {(one.wallet, one.source, one.choice) for one in listed} == {
@@ -262,7 +263,7 @@ def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
             bytes(SMALL.pubkey()): "chain",
             bytes(BIG.pubkey()): "wallet",
         }
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
 
 
 def test_a_stranger_s_vote_on_chain_counts_nowhere(
@@ -274,6 +275,6 @@ def test_a_stranger_s_vote_on_chain_counts_nowhere(
     )
     sync(ingest, chain)
     with api.connect() as conn:
-        assert tallies.current(conn, market, "dispute").ballots == 0
+        assert tallies.current_tally(conn, market, "dispute").ballots == 0
         assert queries.find(conn, market, kind="dispute") == []
         assert queries.counts(conn, market, "dispute").total == 0

@@ -25,7 +25,8 @@ from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting
 from zmart_pipelines.voting import due_proposals, tallies
 from zmart_pipelines.voting.ballot import SignedBallot, verify
-from zmart_pipelines.voting.casting import BallotConflict, Stored, VotingClosed, cast, cast_all
+from zmart_pipelines.voting.cast_results import BallotConflict, CastReceipt, VotingClosed
+from zmart_pipelines.voting.casting import cast, cast_batch
 
 
 def record(voter: int, choice: bool, kind: VoteKind = VoteKind.PROPOSAL) -> VoteRecord:
@@ -102,11 +103,11 @@ def test_freeze_fixes_what_counts(api: Engine, ingest: Engine, pipelines: Engine
     # Later news changes nothing.
     assert freeze(pipelines, market, record(8, True)) == frozen
     with pipelines.connect() as conn:
-        assert tallies.frozen(conn, market, "proposal", 0) == frozen
-        assert tallies.current(conn, market, "proposal") == frozen.tally
-        assert tallies.faults(conn) == []
+        assert tallies.read_frozen(conn, market, "proposal", 0) == frozen
+        assert tallies.current_tally(conn, market, "proposal") == frozen.tally
+        assert tallies.find_mismatches(conn) == []
         with pytest.raises(KeyError):
-            tallies.frozen(conn, market, "dispute", 0)
+            tallies.read_frozen(conn, market, "dispute", 0)
 
 
 def test_freeze_of_a_vote_that_nobody_cast_here(
@@ -133,9 +134,9 @@ def test_reopen_starts_the_next_round(api: Engine, ingest: Engine, pipelines: En
     with pytest.raises(BallotConflict), api.begin() as conn:
         cast(conn, ballot(market, wallet(1), True, round_number=1), SETTINGS)
     with pipelines.begin() as conn:
-        assert tallies.current(conn, market, "proposal").round == 1
-        assert tallies.frozen(conn, market, "proposal", 0).tally.status == "reopened"
-        assert tallies.faults(conn) == []
+        assert tallies.current_tally(conn, market, "proposal").round == 1
+        assert tallies.read_frozen(conn, market, "proposal", 0).tally.status == "reopened"
+        assert tallies.find_mismatches(conn) == []
 
 
 def configure(ingest: Engine, threshold: int) -> None:
@@ -179,7 +180,7 @@ def test_due_by_ballots_and_threshold(api: Engine, ingest: Engine, pipelines: En
     configure(ingest, 7000)
     with pipelines.connect() as conn:
         assert [tally.market_id for tally in due_proposals.due(conn, settings)] == [passed]
-        found = tallies.current_of(conn, [passed, short, below], "proposal")
+        found = tallies.current_tallies(conn, [passed, short, below], "proposal")
         assert {market: tally.total for market, tally in found.items()} == {
             passed: 10,
             short: 9,
@@ -195,7 +196,7 @@ def test_chain_votes_of_non_holders_do_not_decide_disputes(
     add_chain_vote(ingest, market, "dispute", wallet(1), True)
     add_chain_vote(ingest, market, "dispute", wallet(2), False)
     with pipelines.connect() as conn:
-        tally = tallies.current(conn, market, "dispute")
+        tally = tallies.current_tally(conn, market, "dispute")
         assert (tally.votes_for, tally.votes_against) == (1, 0)
 
 
@@ -226,18 +227,18 @@ def test_faults_are_found(api: Engine, ingest: Engine, pipelines: Engine, databa
             },
         )
     with pipelines.connect() as conn:
-        found = {fault.market_id: fault for fault in tallies.faults(conn)}
+        found = {fault.market_id: fault for fault in tallies.find_mismatches(conn)}
     assert set(found) == {opened, cut, forged}
     assert found[opened].stored == (9, 0, 4)
     assert found[opened].counted == (4, 0, 4)
     assert (found[cut].dropped, found[cut].invented) == (1, 0)
     assert (found[forged].dropped, found[forged].invented) == (1, 1)
     with pipelines.begin() as conn:
-        assert tallies.recount(conn, opened, "proposal", 0).votes_for == 4
-        assert {fault.market_id for fault in tallies.faults(conn)} == {cut, forged}
-        assert tallies.recount(conn, frozen, "proposal", 0).votes_for == 3
+        assert tallies.recount_tally(conn, opened, "proposal", 0).votes_for == 4
+        assert {fault.market_id for fault in tallies.find_mismatches(conn)} == {cut, forged}
+        assert tallies.recount_tally(conn, frozen, "proposal", 0).votes_for == 3
         with pytest.raises(KeyError):
-            tallies.recount(conn, opened, "dispute", 0)
+            tallies.recount_tally(conn, opened, "dispute", 0)
     owner.dispose()
 
 
@@ -250,7 +251,7 @@ def test_bundle_is_recorded_once(api: Engine, ingest: Engine, pipelines: Engine)
         tallies.set_bundle(conn, tally, "Qm1")
         with pytest.raises(ValueError, match="has another bundle"):
             tallies.set_bundle(conn, tally, "Qm2")
-        assert tallies.current(conn, market, "proposal").bundle_cid == "Qm1"
+        assert tallies.current_tally(conn, market, "proposal").bundle_cid == "Qm1"
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -296,7 +297,7 @@ def test_a_ballot_is_counted_or_refused(
     assert len(refused) >= 5
     with pipelines.connect() as conn:
         rows = conn.execute(select(func.count()).select_from(voting.ballots)).scalar_one()
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
     assert rows == len(accepted) == frozen.tally.total
 
 
@@ -316,10 +317,10 @@ def test_batches_race_freezes(api: Engine, ingest: Engine, pipelines: Engine, se
 
     def attempt(batch: list[SignedBallot]) -> int:
         with api.begin() as conn:
-            outcomes = cast_all(conn, batch, SETTINGS)
+            outcomes = cast_batch(conn, batch, SETTINGS)
         for signed, outcome in zip(batch, outcomes, strict=True):
-            assert isinstance(outcome, Stored | VotingClosed)
-            if isinstance(outcome, Stored):
+            assert isinstance(outcome, CastReceipt | VotingClosed)
+            if isinstance(outcome, CastReceipt):
                 accepted[signed.market_id].add(signed.wallet)
         going.release()
         return sum(isinstance(outcome, VotingClosed) for outcome in outcomes)
@@ -341,5 +342,5 @@ def test_batches_race_freezes(api: Engine, ingest: Engine, pipelines: Engine, se
     assert refused > 0
     with pipelines.connect() as conn:
         rows = conn.execute(select(func.count()).select_from(voting.ballots)).scalar_one()
-        assert tallies.faults(conn) == []
+        assert tallies.find_mismatches(conn) == []
     assert rows == sum(map(len, accepted.values()))

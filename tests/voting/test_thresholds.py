@@ -67,7 +67,7 @@ def test_a_look_finds_exactly_those_that_reach_it(
             reached.add(market)
     owner.dispose()
     with pipelines.begin() as conn:
-        found = due_proposals.look(conn, Settings(min_proposal_votes=1))
+        found = due_proposals.scan_proposals(conn, Settings(min_proposal_votes=1))
     assert {one.market_id for one in found.due} == reached
 
 
@@ -143,7 +143,7 @@ def test_windows_end_at_their_second(ingest: Engine, pipelines: Engine) -> None:
             ),
             {"at": start},
         )
-    times = candidates.Periods(dispute_window=3600, dispute_vote=7200, margin=2)
+    times = candidates.VotingPeriods(dispute_window=3600, dispute_vote=7200, margin=2)
     expected = {
         start: set(),
         start + 1: set(),
@@ -155,5 +155,5 @@ def test_windows_end_at_their_second(ingest: Engine, pipelines: Engine) -> None:
         start + 7202: {resolving, disputed},
     }
     with pipelines.connect() as conn:
-        found = {now: set(candidates.run_out(conn, now, times)) for now in expected}
+        found = {now: set(candidates.elapsed_windows(conn, now, times)) for now in expected}
     assert found == expected

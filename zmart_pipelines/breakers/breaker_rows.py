@@ -19,7 +19,7 @@ from zmart_pipelines.breakers.machine import Breaker, Permit, Policy, Refusal, S
 from zmart_pipelines.store.tables.ops import breakers
 
 # What an error text may take in the row.
-LONGEST_ERROR = 500
+MAX_ERROR_LENGTH = 500
 
 _COLUMNS = Breaker.__struct_fields__
 
@@ -73,7 +73,7 @@ def failed(
     breaker, clock = _locked(conn, name)
     after = machine.failed(
         breaker,
-        error[:LONGEST_ERROR],
+        error[:MAX_ERROR_LENGTH],
         now or clock,
         policy,
         generation=generation,

@@ -8,14 +8,14 @@ from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.settings import Settings
 
 
-def of_actions(settings: Settings) -> Policy:
+def action_policy(settings: Settings) -> Policy:
     """For what the submitter does: so many markets in a row that failed, with none between
     that succeeded. A probe takes as long as a submission may, expiry included.
     """
     return _policy(settings, settings.breaker_action_failures, timedelta(minutes=5))
 
 
-def of_endpoints(settings: Settings) -> Policy:
+def endpoint_policy(settings: Settings) -> Policy:
     """For RPC endpoints: so many calls in a row without a usable answer."""
     probe = timedelta(seconds=2 * settings.rpc_timeout)
     return _policy(settings, settings.breaker_endpoint_failures, probe)

@@ -14,7 +14,7 @@ from zmart_pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from zmart_pipelines.chain.account_reader import AccountReader
-    from zmart_pipelines.submissions.admin import Prepared
+    from zmart_pipelines.submissions.admin import PreparedTransaction
 
 EXIT_REFUSED, EXIT_UNREACHABLE = 1, 2
 
@@ -43,7 +43,7 @@ def prepare() -> None:
     """
 
 
-def _prepared(make: Callable[[AccountReader], Prepared], *, json: bool) -> None:
+def _prepared(make: Callable[[AccountReader], PreparedTransaction], *, json: bool) -> None:
     from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
     from zmart_pipelines.chain.connect import connect
     from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
@@ -79,10 +79,10 @@ def approve(market: str, as_json: bool) -> None:
       zmart admin prepare approve 0101010101010101010101010101010101010101010101010101010101010101
     """
     from zmart_pipelines.submissions import admin as prepare
-    from zmart_pipelines.submissions.market_reads import read_named
+    from zmart_pipelines.submissions.market_reads import read_market_by_name
 
-    def make(reader: AccountReader) -> Prepared:
-        account = read_named(reader.rpc, reader.program, market, "confirmed")
+    def make(reader: AccountReader) -> PreparedTransaction:
+        account = read_market_by_name(reader.rpc, reader.program, market, "confirmed")
         return prepare.approve(reader, account)
 
     _prepared(make, json=as_json)
@@ -99,10 +99,10 @@ def cancel(market: str, as_json: bool) -> None:
       zmart admin prepare cancel 0101010101010101010101010101010101010101010101010101010101010101
     """
     from zmart_pipelines.submissions import admin as prepare
-    from zmart_pipelines.submissions.market_reads import read_named
+    from zmart_pipelines.submissions.market_reads import read_market_by_name
 
-    def make(reader: AccountReader) -> Prepared:
-        account = read_named(reader.rpc, reader.program, market, "confirmed")
+    def make(reader: AccountReader) -> PreparedTransaction:
+        account = read_market_by_name(reader.rpc, reader.program, market, "confirmed")
         return prepare.cancel(reader, account)
 
     _prepared(make, json=as_json)
@@ -200,11 +200,11 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
                 if state is None:
                     raise ValueError("state: say on or off")
                 name: Any = action
-                switches.throw(conn, name, enabled=state == "on", reason=reason)
+                switches.set_switch(conn, name, enabled=state == "on", reason=reason)
             except ValueError as error:
                 click.echo(str(error), err=True)
                 raise SystemExit(EXIT_REFUSED) from error
-        found = switches.read(conn)
+        found = switches.read_switches(conn)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return

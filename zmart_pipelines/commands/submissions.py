@@ -34,7 +34,7 @@ def submissions(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     with transaction() as conn:
-        found = operator_actions.waiting(conn)
+        found = operator_actions.failed_intents(conn)
     if as_json:
         rows = [
             {
@@ -93,7 +93,7 @@ def _appeal(do: Callable[[Connection], Intent]) -> None:
     try:
         with transaction() as conn:
             _print(do(conn))
-    except operator_actions.AppealRefused as refused:
+    except operator_actions.OperatorActionRefused as refused:
         click.echo(str(refused), err=True)
         raise SystemExit(EXIT_REFUSED) from refused
 

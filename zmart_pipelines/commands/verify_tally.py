@@ -15,7 +15,7 @@ from zmart_pipelines.settings import Settings
 if TYPE_CHECKING:
     from zmart_pipelines.chain.account_reader import AccountReader
     from zmart_pipelines.voting.bundle import Recount
-    from zmart_pipelines.voting.verification import Verified
+    from zmart_pipelines.voting.verification import Verification
 
 EXIT_WRONG, EXIT_UNREADABLE = 1, 2
 _GATEWAY_SECONDS = 20.0
@@ -128,8 +128,8 @@ def _cid(target: str | None, roots: list[str], reader: AccountReader, kind: Any)
     """The root's CID, from the chain where only the market is named."""
     from zmart_pipelines.ipfs.cid import is_cid_v0
     from zmart_pipelines.ipfs.pin_store import PinNotFound
-    from zmart_pipelines.submissions.market_reads import read_named
-    from zmart_pipelines.voting.verification import submissions
+    from zmart_pipelines.submissions.market_reads import read_market_by_name
+    from zmart_pipelines.voting.verification import find_submissions
 
     if target is None:
         if len(roots) != 1:
@@ -143,10 +143,10 @@ def _cid(target: str | None, roots: list[str], reader: AccountReader, kind: Any)
         return target
     if target.startswith("Qm"):
         raise PinNotFound(f"{target[:64]!r} is no CIDv0, which has 46 characters")
-    market = read_named(reader.rpc, reader.program, target, "confirmed")
+    market = read_market_by_name(reader.rpc, reader.program, target, "confirmed")
     if kind is None:
         kind = "dispute" if market.dispute_total_votes else "proposal"
-    written = submissions(reader, market, kind)
+    written = find_submissions(reader, market, kind)
     if not written or written[-1].bundle_cid is None:
         raise PinNotFound(
             f"no {kind} counts of market {target} were written by a transaction that names a bundle"
@@ -154,7 +154,7 @@ def _cid(target: str | None, roots: list[str], reader: AccountReader, kind: Any)
     return written[-1].bundle_cid
 
 
-def _facts(found: Recount, verified: Verified) -> dict[str, Any]:
+def _facts(found: Recount, verified: Verification) -> dict[str, Any]:
     facts: dict[str, Any] = msgspec.to_builtins(found)
     facts["ballots"] = len(found.ballots)
     facts["submission"] = msgspec.to_builtins(verified.submission)
@@ -163,7 +163,7 @@ def _facts(found: Recount, verified: Verified) -> dict[str, Any]:
     return facts
 
 
-def _tell(found: Recount, verified: Verified) -> None:
+def _tell(found: Recount, verified: Verification) -> None:
     total = found.votes_for + found.votes_against
     share = found.votes_for * 10_000 // total if total else 0
     click.echo(

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Permit, Policy, Refusal
 from zmart_pipelines.breakers.policies import action_name
-from zmart_pipelines.submissions import machine
-from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions import messages
+from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.statuses import Action
 
 # The program says that somebody was faster. What became of the market is read from its
@@ -29,7 +29,7 @@ OVERTAKEN = frozenset(
 )
 
 
-class Gate:
+class ActionPermits:
     """Permits of one look at the open intents."""
 
     def __init__(self, conn: Connection, policy: Policy) -> None:
@@ -37,7 +37,7 @@ class Gate:
         self._policy = policy
         self._closed: dict[Action, Permit] = {}
 
-    def ask(self, action: Action) -> Permit | Refusal:
+    def request(self, action: Action) -> Permit | Refusal:
         """Whether an intent of this action may be taken up; one of them is the probe."""
         if action in self._closed:
             return self._closed[action]
@@ -47,14 +47,16 @@ class Gate:
         return answer
 
 
-def refused(action: Action, refusal: Refusal) -> str:
+def refusal_reason(action: Action, refusal: Refusal) -> str:
     """The reason that a waiting intent shows."""
     return f"{action} is stopped until {refusal.until:%H:%M:%S} UTC: {refusal.reason}"
 
 
-def note(conn: Connection, policy: Policy, job: Job, effect: machine.Effect) -> None:
+def record_effect(
+    conn: Connection, policy: Policy, job: DrivenIntent, effect: messages.Effect
+) -> None:
     """Tells the action's breaker how a submission ended. Committed by the caller."""
-    if not isinstance(effect, machine.Bury | machine.Postpone | machine.Settle):
+    if not isinstance(effect, messages.MarkDead | messages.Postpone | messages.Settle):
         return
     name = action_name(job.intent.action)
     generation = None if job.permit is None else job.permit.generation
@@ -63,16 +65,16 @@ def note(conn: Connection, policy: Policy, job: Job, effect: machine.Effect) -> 
         breaker_rows.failed(
             conn, name, effect.error, policy, generation=generation, subject=subject
         )
-    elif isinstance(effect, machine.Settle) and (effect.status, effect.attempt) == (
+    elif isinstance(effect, messages.Settle) and (effect.status, effect.attempt) == (
         "final",
         "final",
     ):
         breaker_rows.succeeded(conn, name, generation)
     else:
-        give_back(conn, job)
+        return_probe(conn, job)
 
 
-def give_back(conn: Connection, job: Job) -> None:
+def return_probe(conn: Connection, job: DrivenIntent) -> None:
     """Lets another intent be the probe, where this one was and tried nothing."""
     if job.permit is not None and job.permit.probe:
         breaker_rows.abandoned(conn, action_name(job.intent.action), job.permit.generation)

@@ -16,8 +16,8 @@ from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.voting.bundle import MEMO_PREFIX
 
 BASE_FEE = 5_000
-LEAST_UNITS = 20_000
-LEAST_UNIT_PRICE = 1_000
+MIN_COMPUTE_UNITS = 20_000
+MIN_UNIT_PRICE = 1_000
 
 
 def instruction(
@@ -29,7 +29,7 @@ def instruction(
     authority: Pubkey,
 ) -> Instruction:
     """The program's instruction; ``authority`` is the key that signs the action. The arguments
-    are those of :func:`verdicts.judge`.
+    are those of :func:`verdicts.account_verdict`.
     """
     market = market_address(program_id, market_id)[0]
     match action:
@@ -82,7 +82,7 @@ def with_budget(
 
 def compute_limit(used: int) -> int:
     """Room for what a simulation used: 15 % more, at least 20,000."""
-    return max(-(-used * 115 // 100), LEAST_UNITS)
+    return max(-(-used * 115 // 100), MIN_COMPUTE_UNITS)
 
 
 def unit_price(recent: list[int], cap: int) -> int:
@@ -91,7 +91,7 @@ def unit_price(recent: list[int], cap: int) -> int:
     """
     ordered = sorted(recent)
     p75 = ordered[-(-len(ordered) * 3 // 4) - 1] if ordered else 0
-    return min(max(p75, LEAST_UNIT_PRICE), cap)
+    return min(max(p75, MIN_UNIT_PRICE), cap)
 
 
 def fee(units: int, price: int) -> int:

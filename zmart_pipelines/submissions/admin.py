@@ -39,7 +39,7 @@ class PrepareRefused(ValueError):
     """The transaction would fail, do nothing or do harm; the message says why."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedTransaction(msgspec.Struct, frozen=True):
     """An unsigned version-0 transaction in base64, and in ``words`` what it does.
 
     It can land up to block height ``last_valid_block_height``; ``blocks_left`` of them are
@@ -56,7 +56,7 @@ class Prepared(msgspec.Struct, frozen=True):
     compute_units: int
 
 
-def approve(reader: AccountReader, market: MarketAccount) -> Prepared:
+def approve(reader: AccountReader, market: MarketAccount) -> PreparedTransaction:
     """approve_proposal, where the counts on chain suffice."""
     config = reader.config("confirmed").value
     likes, dislikes = market.proposal_likes, market.proposal_dislikes
@@ -80,7 +80,7 @@ def approve(reader: AccountReader, market: MarketAccount) -> Prepared:
     )
 
 
-def cancel(reader: AccountReader, market: MarketAccount) -> Prepared:
+def cancel(reader: AccountReader, market: MarketAccount) -> PreparedTransaction:
     """cancel_market, for a proposal or an approved market."""
     if market.state not in (MarketState.PROPOSED, MarketState.APPROVED):
         raise PrepareRefused(
@@ -101,7 +101,7 @@ def cancel(reader: AccountReader, market: MarketAccount) -> Prepared:
     )
 
 
-def pause(reader: AccountReader, *, paused: bool) -> Prepared:
+def pause(reader: AccountReader, *, paused: bool) -> PreparedTransaction:
     """emergency_pause, where the protocol is not so already."""
     config = reader.config("confirmed").value
     if config.is_paused == paused:
@@ -122,7 +122,7 @@ def pause(reader: AccountReader, *, paused: bool) -> Prepared:
     )
 
 
-def update_config(reader: AccountReader, changes: Mapping[str, int]) -> Prepared:
+def update_config(reader: AccountReader, changes: Mapping[str, int]) -> PreparedTransaction:
     """update_global_config with these values changed and the others as they are.
 
     :param changes: by the names of :data:`FEES`, :data:`THRESHOLDS` (basis points) and
@@ -183,7 +183,7 @@ def _prepare(
     config: GlobalConfig,
     instruction: Instruction,
     words: Sequence[str],
-) -> Prepared:
+) -> PreparedTransaction:
     admin, rpc = Pubkey(config.admin), reader.rpc
     blockhash = rpc.latest_blockhash("confirmed")
     tried = rpc.simulate(unsigned_transaction(admin, [instruction], blockhash.hash), "confirmed")
@@ -204,7 +204,7 @@ def _prepare(
         f" {blockhash.last_valid_block_height} (some {left * 2 // 5} s on the real cluster); then"
         " its blockhash expires and it must be prepared anew"
     )
-    return Prepared(
+    return PreparedTransaction(
         kind=kind,
         transaction=b64encode(unsigned_transaction(admin, body, blockhash.hash)).decode(),
         signer=str(admin),

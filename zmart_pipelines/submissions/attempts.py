@@ -67,7 +67,7 @@ def create(
     return None if row is None else _attempt(row)
 
 
-def adopt(conn: Connection, lease: Lease) -> None:
+def claim_for_epoch(conn: Connection, lease: Lease) -> None:
     """Stamps the live attempts with the lease's epoch; call it inside a fenced transaction."""
     conn.execute(
         update(table)
@@ -82,7 +82,7 @@ def live(conn: Connection) -> dict[bytes, Attempt]:
     return {row.market_id: _attempt(row) for row in rows}
 
 
-def of_intents(conn: Connection, intent_ids: Sequence[int]) -> list[Attempt]:
+def attempts_of(conn: Connection, intent_ids: Sequence[int]) -> list[Attempt]:
     """All attempts of these intents, oldest first."""
     rows = conn.execute(
         select(table).where(table.c.intent_id.in_(intent_ids)).order_by(table.c.id)
@@ -101,7 +101,7 @@ def fees_since(conn: Connection, seconds: float) -> int:
     )
 
 
-def update_of(conn: Connection, lease: Lease, attempt: Attempt, **values: Any) -> None:
+def update_live(conn: Connection, lease: Lease, attempt: Attempt, **values: Any) -> None:
     """Sets columns of a live attempt, in a fenced transaction. LeaseLost when it is another's."""
     changed = conn.execute(
         update(table)
@@ -114,7 +114,7 @@ def update_of(conn: Connection, lease: Lease, attempt: Attempt, **values: Any) -
 
 def mark_sent(conn: Connection, lease: Lease, attempt: Attempt) -> None:
     """Counts a send."""
-    update_of(
+    update_live(
         conn,
         lease,
         attempt,
@@ -136,7 +136,7 @@ def settle(
 ) -> None:
     """Ends the attempt as final or dead, with what it cost in fact where that is known."""
     values = {"fee": fee, "compute_units": compute_units}
-    update_of(
+    update_live(
         conn,
         lease,
         attempt,

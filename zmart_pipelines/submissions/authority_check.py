@@ -14,7 +14,7 @@ from zmart_pipelines.submissions.signers import Signers
 from zmart_pipelines.submissions.statuses import Action
 
 
-def check(
+def check_authorities(
     engine: Engine, rpc: RpcClient, reader: AccountReader, signers: Signers, *, min_balance: int
 ) -> tuple[set[Action], str | None]:
     """The actions that no key of ours can sign now, and why nothing at all may be signed.

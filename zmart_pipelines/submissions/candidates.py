@@ -30,9 +30,9 @@ from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.submissions import intents
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.messages import Verdict
-from zmart_pipelines.submissions.policies import TOPICS, Known
+from zmart_pipelines.submissions.policies import TOPICS, OffChainFacts
 from zmart_pipelines.submissions.statuses import ACTIONS, Action
-from zmart_pipelines.submissions.verdicts import judge
+from zmart_pipelines.submissions.verdicts import account_verdict
 from zmart_pipelines.voting import change_queue, due_proposals, tallies
 from zmart_pipelines.voting.tallies import Tally
 
@@ -52,7 +52,7 @@ class Due(msgspec.Struct, frozen=True):
         return bool(self.aggregations or self.finalizations or self.resolutions)
 
 
-class Periods(msgspec.Struct, frozen=True):
+class VotingPeriods(msgspec.Struct, frozen=True):
     """Seconds: of the dispute window, of the dispute vote, of the margin behind both."""
 
     dispute_window: int
@@ -60,9 +60,9 @@ class Periods(msgspec.Struct, frozen=True):
     margin: int
 
 
-def periods(settings: Settings, dispute_period: int) -> Periods:
+def voting_periods(settings: Settings, dispute_period: int) -> VotingPeriods:
     """The periods in force with the chain's ``dispute_period``."""
-    return Periods(
+    return VotingPeriods(
         dispute_window=dispute_period,
         dispute_vote=settings.dispute_voting_seconds or dispute_period,
         margin=settings.window_margin_seconds,
@@ -71,7 +71,7 @@ def periods(settings: Settings, dispute_period: int) -> Periods:
 
 # Markets that are RESOLVING (3) or DISPUTED (4) and whose window or vote has run out, by the
 # projected times; the states stand here in numbers, as in the indexes of only these markets.
-_RUN_OUT = text(
+_ELAPSED_WINDOWS = text(
     """
 SELECT market_id, state FROM market.markets
 WHERE state = 3 AND resolution_proposed_at <= :now - :window
@@ -230,10 +230,12 @@ def latest_dispute_period(conn: Connection) -> int | None:
     ).scalar_one_or_none()
 
 
-def run_out(conn: Connection, chain_time: int, times: Periods) -> dict[bytes, MarketState]:
+def elapsed_windows(
+    conn: Connection, chain_time: int, times: VotingPeriods
+) -> dict[bytes, MarketState]:
     """Markets that are RESOLVING or DISPUTED past their window or vote, and the margin."""
     rows = conn.execute(
-        _RUN_OUT,
+        _ELAPSED_WINDOWS,
         {
             "window": times.dispute_window + times.margin,
             "vote": times.dispute_vote + times.margin,
@@ -244,11 +246,11 @@ def run_out(conn: Connection, chain_time: int, times: Periods) -> dict[bytes, Ma
 
 
 def to_look_at(
-    conn: Connection, settings: Settings, *, chain_time: int, times: Periods
+    conn: Connection, settings: Settings, *, chain_time: int, times: VotingPeriods
 ) -> tuple[bytes, ...]:
     """Every market that a plan must look at on chain."""
-    found = set(run_out(conn, chain_time, times))
-    look = due_proposals.look(conn, settings)
+    found = set(elapsed_windows(conn, chain_time, times))
+    look = due_proposals.scan_proposals(conn, settings)
     found |= {tally.market_id for tally in (*look.due, *look.frozen)}
     since = _since(conn, "plan", chain_time)
     age = settings.proposal_review_seconds
@@ -287,21 +289,24 @@ def _since(conn: Connection, looker: str, chain_time: int) -> int:
     return 0
 
 
-def known(conn: Connection, markets: Sequence[MarketAccount]) -> dict[bytes, Known]:
+def off_chain_facts(
+    conn: Connection, markets: Sequence[MarketAccount]
+) -> dict[bytes, OffChainFacts]:
     """What we know of these markets beside their accounts."""
     accounts = {market.market_id: market for market in markets}
     rows = conn.execute(_KNOWN, {"market_ids": list(accounts)}).all()
     return {
-        row.market_id: Known(
+        row.market_id: OffChainFacts(
             ends_at=row.ends_at,
             resolved_by_us=row.arguments is not None
-            and judge("resolve_market", row.arguments, accounts[row.market_id])[0] is Verdict.DONE,
+            and account_verdict("resolve_market", row.arguments, accounts[row.market_id])[0]
+            is Verdict.DONE,
         )
         for row in rows
     }
 
 
-def stale_alerts(conn: Connection, chain_time: int | None = None) -> list[str]:
+def alerts_to_recheck(conn: Connection, chain_time: int | None = None) -> list[str]:
     """Keys of open alerts that a plan must raise again or clear.
 
     :param chain_time: looks only at alerts that are raised by each plan, and at those of
@@ -311,15 +316,15 @@ def stale_alerts(conn: Connection, chain_time: int | None = None) -> list[str]:
     keys = list(conn.execute(_PASSING).scalars())
     if chain_time is None or _since(conn, "alerts", chain_time) == 0:
         return keys + list(conn.execute(_OUTLIVED_OF_ALL).scalars())
-    moves = change_queue.changes(conn, "state")
-    change_queue.settle(conn, [number for numbers in moves.values() for number in numbers])
+    moves = change_queue.pending(conn, "state")
+    change_queue.dequeue(conn, [number for numbers in moves.values() for number in numbers])
     moved = [f"{topic}:{market_id.hex()}" for topic in _STANDING for market_id in moves]
     if moved:
         keys += conn.execute(_OUTLIVED_OF, {"keys": moved}).scalars()
     return keys
 
 
-def waiting_resolutions(conn: Connection) -> tuple[bytes, ...]:
+def pending_resolutions(conn: Connection) -> tuple[bytes, ...]:
     """Markets with a resolution that is live, or that is due to be tried."""
     return _ready(intents.open_intents(conn))["resolve_market"]
 
@@ -343,12 +348,14 @@ def due(conn: Connection, settings: Settings, *, chain_time: int) -> Due:
     resolutions = set(ready.pop("resolve_market"))
     finalizations = set(ready.pop("finalize_market"))
     aggregations = set().union(*ready.values()) | _to_activate(conn, settings)
-    look = due_proposals.look(conn, settings)
+    look = due_proposals.scan_proposals(conn, settings)
     aggregations |= {tally.market_id for tally in look.due}
     aggregations |= _unsent(conn, look.frozen)
     period = latest_dispute_period(conn)
     if period is not None:
-        finalizations |= _unplanned(conn, run_out(conn, chain_time, periods(settings, period)))
+        finalizations |= _unplanned(
+            conn, elapsed_windows(conn, chain_time, voting_periods(settings, period))
+        )
     finalizations |= _to_tell(conn, settings, _since(conn, "sensor", chain_time), chain_time)
     return Due(
         tuple(sorted(aggregations)),
@@ -372,7 +379,7 @@ def _unplanned(conn: Connection, markets: dict[bytes, MarketState]) -> set[bytes
     if not markets:
         return set()
     disputed = [one for one, state in markets.items() if state == MarketState.DISPUTED]
-    votes = tallies.current_of(conn, disputed, "dispute")
+    votes = tallies.current_tallies(conn, disputed, "dispute")
     asked = {
         market: 0 if state == MarketState.RESOLVING else finalize_round(votes[market].round)
         for market, state in markets.items()

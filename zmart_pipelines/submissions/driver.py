@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from sqlalchemy import Connection, Engine
 
 from zmart_pipelines.breakers.machine import Permit
-from zmart_pipelines.breakers.policies import of_actions
+from zmart_pipelines.breakers.policies import action_policy
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import SigningRefused
@@ -29,23 +29,27 @@ from zmart_pipelines.submissions import (
     chain_reads,
     intents,
     machine,
+    messages,
     operator_actions,
     signing,
     switches,
 )
 from zmart_pipelines.submissions.attempts import Attempt
-from zmart_pipelines.submissions.effect_records import Cost, Record, cost_of, record
+from zmart_pipelines.submissions.driven_intent import DrivenIntent
+from zmart_pipelines.submissions.effect_records import (
+    RecordEffect,
+    TransactionCost,
+    record,
+    transaction_cost,
+)
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.job import Job
 from zmart_pipelines.submissions.lease import Lease, LeaseLost, acquire, fence, release, renew
-from zmart_pipelines.submissions.reports import DriveReport, Outcome, outcomes_of
+from zmart_pipelines.submissions.reports import DriveReport, intent_outcomes
 from zmart_pipelines.submissions.signers import Signers
 from zmart_pipelines.submissions.statuses import ACTIONS, Action
 
-__all__ = ["ACTIONS", "DriveReport", "Outcome", "drive"]
-
 # A pause of the last open intents that is shorter than this is waited out.
-PATIENCE_SECONDS = 5.0
+MAX_IDLE_SECONDS = 5.0
 
 
 def drive(
@@ -73,10 +77,10 @@ def drive(
     if lease is None:
         return DriveReport((), None, 0.0, "another submitter holds the lease")
     submitter = _Submitter(engine, rpc, signers, settings, lease, set(actions), run_id)
-    without, refused = authority_check.check(
+    without, refused = authority_check.check_authorities(
         engine, rpc, reader, signers, min_balance=settings.min_balance_lamports
     )
-    operator_actions.clear_moot(engine, rpc, settings.program)
+    operator_actions.clear_resolved_alerts(engine, rpc, settings.program)
     try:
         if refused is None:
             limit = settings.submission_run_seconds if seconds is None else seconds
@@ -84,9 +88,9 @@ def drive(
     except LeaseLost as lost:
         refused = f"the lease was lost: {lost}"
     with engine.begin() as conn:
-        submitter.give_back(conn)
+        submitter.return_permits(conn)
         release(conn, lease)
-        outcomes = outcomes_of(conn, list(submitter.touched))
+        outcomes = intent_outcomes(conn, list(submitter.touched))
     return DriveReport(outcomes, lease.epoch, time.monotonic() - started, refused)
 
 
@@ -110,8 +114,8 @@ class _Submitter:
         self._lease = lease
         self._actions = actions
         self._run_id = run_id
-        self._policy = of_actions(settings)
-        self._jobs: list[Job] = []
+        self._policy = action_policy(settings)
+        self._jobs: list[DrivenIntent] = []
         self._off: set[Action] = set()
         self._withheld: set[int] = set()
         self._renewed = time.monotonic()
@@ -127,7 +131,7 @@ class _Submitter:
         while time.monotonic() < deadline:
             pause = self._load()
             if not self._jobs:
-                if pause is None or pause > min(PATIENCE_SECONDS, deadline - time.monotonic()):
+                if pause is None or pause > min(MAX_IDLE_SECONDS, deadline - time.monotonic()):
                     return
                 time.sleep(max(pause, 0.0))
                 continue
@@ -143,9 +147,9 @@ class _Submitter:
         self._renew()
         with self._engine.begin() as conn:
             fence(conn, self._lease)
-            intents.adopt(conn, self._lease)
-            attempts.adopt(conn, self._lease)
-            self._off = switches.off(conn, self._settings)
+            intents.claim_for_epoch(conn, self._lease)
+            attempts.claim_for_epoch(conn, self._lease)
+            self._off = switches.disabled_actions(conn, self._settings)
             return self._take_up(conn, attempts.live(conn), intents.open_intents(conn))
 
     def _take_up(
@@ -161,34 +165,34 @@ class _Submitter:
             if intent.status == "live":
                 attempt = live.get(intent.market_id)
                 own = attempt is not None and attempt.intent_id == intent.id
-                self._take(Job(intent, attempt if own else None))
+                self._take(DrivenIntent(intent, attempt if own else None))
             elif intent.action in self._actions and intent.id not in self._withheld:
                 if intent.due_in > 0:
                     pauses.append(intent.due_in)
                 else:
                     due.append(intent)
-        gate = action_breakers.Gate(conn, self._policy)
+        permits = action_breakers.ActionPermits(conn, self._policy)
         # A probe is made with the intent that is least to blame.
         for intent in sorted(due, key=lambda one: (one.failures, one.id)):
-            answer = gate.ask(intent.action)
+            answer = permits.request(intent.action)
             if isinstance(answer, Permit):
-                self._take(Job(intent, permit=answer))
+                self._take(DrivenIntent(intent, permit=answer))
                 continue
             self.touched.setdefault(intent.id)
-            reason = action_breakers.refused(intent.action, answer)
+            reason = action_breakers.refusal_reason(intent.action, answer)
             if intent.reason != reason:
-                intents.update_of(conn, self._lease, intent, "planned", reason=reason)
+                intents.update_open(conn, self._lease, intent, "planned", reason=reason)
         return min(pauses, default=None)
 
-    def _take(self, job: Job) -> None:
+    def _take(self, job: DrivenIntent) -> None:
         self._jobs.append(job)
         self.touched.setdefault(job.intent.id)
 
-    def give_back(self, conn: Connection) -> None:
+    def return_permits(self, conn: Connection) -> None:
         """Returns the permits of what was taken up and not tried."""
         for job in self._jobs:
             if job.attempt is None:
-                action_breakers.give_back(conn, job)
+                action_breakers.return_probe(conn, job)
 
     def _renew(self) -> None:
         if time.monotonic() - self._renewed > self._settings.submission_lease_seconds / 4:
@@ -197,65 +201,69 @@ class _Submitter:
             self._renewed = time.monotonic()
 
     def _round(self) -> None:
-        events: chain_reads.Seen = [(job, machine.Tick(time.monotonic())) for job in self._jobs]
+        events: chain_reads.Observations = [
+            (job, messages.Tick(time.monotonic())) for job in self._jobs
+        ]
         while events:
-            effects: list[tuple[Job, machine.Effect]] = []
+            effects: list[tuple[DrivenIntent, messages.Effect]] = []
             for job, event in events:
                 job.work, wanted = machine.step(job.work, event)
                 effects += [(job, effect) for effect in wanted]
             events = self._perform(effects)
 
-    def _perform(self, effects: list[tuple[Job, machine.Effect]]) -> chain_reads.Seen:
+    def _perform(
+        self, effects: list[tuple[DrivenIntent, messages.Effect]]
+    ) -> chain_reads.Observations:
         """Reads are made for all jobs at once; everything else job by job, in order."""
-        seen: chain_reads.Seen = []
-        reads: dict[machine.Effect, list[Job]] = {}
+        seen: chain_reads.Observations = []
+        reads: dict[messages.Effect, list[DrivenIntent]] = {}
         for job, effect in effects:
             match effect:
-                case machine.Simulate():
+                case messages.Simulate():
                     seen.append((job, self._simulate(job)))
-                case machine.Sign(units=units):
+                case messages.Sign(units=units):
                     seen.append((job, self._sign(job, units)))
-                case machine.Send():
+                case messages.Send():
                     seen += self._send(job)
-                case machine.ReadAccount() | machine.ReadStatus() | machine.ReadHeight():
+                case messages.ReadAccount() | messages.ReadStatus() | messages.ReadHeight():
                     reads.setdefault(effect, []).append(job)
                 case _:
                     self._record(job, effect)
         for read, jobs in reads.items():
             match read:
-                case machine.ReadStatus(history=history):
-                    seen += chain_reads.statuses(self._rpc, jobs, history=history)
-                case machine.ReadHeight():
-                    seen += chain_reads.heights(self._rpc, jobs)
+                case messages.ReadStatus(history=history):
+                    seen += chain_reads.read_statuses(self._rpc, jobs, history=history)
+                case messages.ReadHeight():
+                    seen += chain_reads.read_heights(self._rpc, jobs)
                 case _:
-                    seen += chain_reads.accounts(self._rpc, self._settings.program, jobs)
+                    seen += chain_reads.read_accounts(self._rpc, self._settings.program, jobs)
         return seen
 
-    def _simulate(self, job: Job) -> machine.Event:
+    def _simulate(self, job: DrivenIntent) -> messages.Event:
         signer = self._signers.of(job.intent.action)
         if signer is None:
-            return machine.Simulated(units=0, error="KeyMissing")
+            return messages.Simulated(units=0, error="KeyMissing")
         try:
             simulation = signing.simulate(
                 self._rpc, job.intent, self._settings.program, signer.pubkey()
             )
         except chain_reads.NODE_ERRORS as error:
-            return machine.Unreachable(str(error))
-        return machine.Simulated(units=simulation.units or 0, error=signing.error_name(simulation))
+            return messages.Unreachable(str(error))
+        return messages.Simulated(units=simulation.units or 0, error=signing.error_name(simulation))
 
-    def _sign(self, job: Job, units: int) -> machine.Event:
+    def _sign(self, job: DrivenIntent, units: int) -> messages.Event:
         if self._stopped(job.intent.action):
             self._withheld.add(job.intent.id)
-            return machine.Withheld("submissions are switched off; simulated only")
+            return messages.Withheld("submissions are switched off; simulated only")
         signer = self._signers.of(job.intent.action)
         if signer is None:
-            return machine.Unsigned("the key is missing")
+            return messages.Unsigned("the key is missing")
         try:
             signed = signing.sign(self._rpc, job.intent, self._settings, signer, used_units=units)
         except chain_reads.NODE_ERRORS as error:
-            return machine.Unreachable(str(error))
+            return messages.Unreachable(str(error))
         except (BuildError, SigningRefused) as error:
-            return machine.Unsigned(str(error))
+            return messages.Unsigned(str(error))
         with self._engine.begin() as conn:
             fence(conn, self._lease)
             spent = attempts.fees_since(conn, 3600)
@@ -264,17 +272,17 @@ class _Submitter:
                 self._withheld.add(job.intent.id)
                 reason = f"fees of the last hour are {spent} of at most {most} lamports"
                 raise_alert(conn, "submission_fees", "high", reason)
-                return machine.Withheld(reason)
+                return messages.Withheld(reason)
             clear_alert(conn, "submission_fees")
             job.attempt = attempts.create(
                 conn, self._lease, job.intent, signed, run_id=self._run_id
             )
             if job.attempt is None:
-                return machine.Withheld("another attempt of this market is live")
-            intents.update_of(conn, self._lease, job.intent, "live")
-        return machine.Persisted(last_valid=signed.last_valid_block_height, now=time.monotonic())
+                return messages.Withheld("another attempt of this market is live")
+            intents.update_open(conn, self._lease, job.intent, "live")
+        return messages.Persisted(last_valid=signed.last_valid_block_height, now=time.monotonic())
 
-    def _send(self, job: Job) -> chain_reads.Seen:
+    def _send(self, job: DrivenIntent) -> chain_reads.Observations:
         if self._stopped(job.intent.action):
             return []
         error = None
@@ -282,12 +290,12 @@ class _Submitter:
             self._rpc.send(job.live.transaction)
         except chain_reads.NODE_ERRORS as failure:
             error = str(failure)
-        return [(job, machine.Sent(error))]
+        return [(job, messages.Sent(error))]
 
-    def _record(self, job: Job, effect: Record) -> None:
-        cost = Cost()
-        if isinstance(effect, machine.Settle) and effect.attempt == "final":
-            cost = cost_of(self._rpc, job.live.signature)
+    def _record(self, job: DrivenIntent, effect: RecordEffect) -> None:
+        cost = TransactionCost()
+        if isinstance(effect, messages.Settle) and effect.attempt == "final":
+            cost = transaction_cost(self._rpc, job.live.signature)
         record(self._engine, self._lease, job, effect, cost, self._policy)
 
     def _stopped(self, action: Action) -> bool:

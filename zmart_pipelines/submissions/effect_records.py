@@ -9,18 +9,18 @@ from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.monitoring.severity import Severity
-from zmart_pipelines.submissions import action_breakers, attempts, intents, machine
+from zmart_pipelines.submissions import action_breakers, attempts, intents, messages
 from zmart_pipelines.submissions.chain_reads import NODE_ERRORS
-from zmart_pipelines.submissions.job import Job
+from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.lease import Lease, fence
 
-Record = (
-    machine.MarkSent
-    | machine.MarkLanded
-    | machine.MarkLost
-    | machine.Bury
-    | machine.Postpone
-    | machine.Settle
+RecordEffect = (
+    messages.MarkSent
+    | messages.MarkLanded
+    | messages.MarkLost
+    | messages.MarkDead
+    | messages.Postpone
+    | messages.Settle
 )
 
 _SEVERITY: dict[str, Severity] = {
@@ -30,7 +30,7 @@ _SEVERITY: dict[str, Severity] = {
 }
 
 
-class Cost(msgspec.Struct, frozen=True):
+class TransactionCost(msgspec.Struct, frozen=True):
     """What a landed transaction cost: lamports and compute units."""
 
     fee: int | None = None
@@ -46,18 +46,27 @@ class _Landed(msgspec.Struct):
     meta: _Meta | None = None
 
 
-def cost_of(rpc: RpcClient, signature: bytes) -> Cost:
+def transaction_cost(rpc: RpcClient, signature: bytes) -> TransactionCost:
     """What the transaction cost; empty where the node cannot say, which harms nothing."""
     try:
         found = rpc.transaction(signature, "confirmed")
         meta = None if found is None else msgspec.json.decode(found, type=_Landed).meta
     except (*NODE_ERRORS, msgspec.MsgspecError):
-        return Cost()
-    return Cost() if meta is None else Cost(meta.fee, meta.compute_units_consumed)
+        return TransactionCost()
+    return (
+        TransactionCost()
+        if meta is None
+        else TransactionCost(meta.fee, meta.compute_units_consumed)
+    )
 
 
 def record(
-    engine: Engine, lease: Lease, job: Job, effect: Record, cost: Cost, policy: Policy
+    engine: Engine,
+    lease: Lease,
+    job: DrivenIntent,
+    effect: RecordEffect,
+    cost: TransactionCost,
+    policy: Policy,
 ) -> None:
     """Writes what the effect says, also to the action's breaker, which keeps ``policy``.
 
@@ -66,31 +75,39 @@ def record(
     with engine.begin() as conn:
         fence(conn, lease)
         _write(conn, lease, job, effect, cost)
-        action_breakers.note(conn, policy, job, effect)
+        action_breakers.record_effect(conn, policy, job, effect)
 
 
-def _write(conn: Connection, lease: Lease, job: Job, effect: Record, cost: Cost) -> None:
+def _write(
+    conn: Connection, lease: Lease, job: DrivenIntent, effect: RecordEffect, cost: TransactionCost
+) -> None:
     match effect:
-        case machine.MarkSent():
+        case messages.MarkSent():
             attempts.mark_sent(conn, lease, job.live)
-        case machine.MarkLanded(slot=slot):
-            attempts.update_of(conn, lease, job.live, status="landed", landed_slot=slot)
-        case machine.MarkLost():
-            attempts.update_of(conn, lease, job.live, status="sent", landed_slot=None)
-        case machine.Bury(reason=reason, delay=delay, failures=failures):
+        case messages.MarkLanded(slot=slot):
+            attempts.update_live(conn, lease, job.live, status="landed", landed_slot=slot)
+        case messages.MarkLost():
+            attempts.update_live(conn, lease, job.live, status="sent", landed_slot=None)
+        case messages.MarkDead(reason=reason, delay=delay, failures=failures):
             attempts.settle(conn, lease, job.live, "dead", error=reason)
-            intents.update_of(
+            intents.update_open(
                 conn, lease, job.intent, "planned", reason=reason, failures=failures, delay=delay
             )
-        case machine.Postpone(reason=reason, delay=delay, failures=failures):
-            intents.update_of(
+        case messages.Postpone(reason=reason, delay=delay, failures=failures):
+            intents.update_open(
                 conn, lease, job.intent, "planned", reason=reason, failures=failures, delay=delay
             )
-        case machine.Settle():
+        case messages.Settle():
             _settle(conn, lease, job, effect, cost)
 
 
-def _settle(conn: Connection, lease: Lease, job: Job, effect: machine.Settle, cost: Cost) -> None:
+def _settle(
+    conn: Connection,
+    lease: Lease,
+    job: DrivenIntent,
+    effect: messages.Settle,
+    cost: TransactionCost,
+) -> None:
     intent = job.intent
     if effect.attempt is not None:
         attempts.settle(
@@ -102,7 +119,7 @@ def _settle(conn: Connection, lease: Lease, job: Job, effect: machine.Settle, co
             fee=cost.fee,
             compute_units=cost.compute_units,
         )
-    intents.update_of(conn, lease, intent, effect.status, reason=effect.reason)
+    intents.update_open(conn, lease, intent, effect.status, reason=effect.reason)
     if effect.status == "final":
         # What an earlier round, or this one before somebody had it tried again, called for.
         for key in intents.alert_keys(conn, intent):

@@ -83,7 +83,7 @@ def latest(conn: Connection, market_id: bytes, action: Action) -> Intent | None:
     return None if row is None else _intent(row)
 
 
-def adopt(conn: Connection, lease: Lease) -> None:
+def claim_for_epoch(conn: Connection, lease: Lease) -> None:
     """Stamps the open intents with the lease's epoch; call it inside a fenced transaction."""
     conn.execute(
         update(table)
@@ -100,7 +100,7 @@ def open_intents(conn: Connection) -> list[Intent]:
     return [_intent(row) for row in rows]
 
 
-def update_of(
+def update_open(
     conn: Connection,
     lease: Lease,
     intent: Intent,

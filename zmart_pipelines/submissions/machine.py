@@ -20,10 +20,10 @@ import msgspec
 
 from zmart_pipelines.submissions.messages import (
     AccountSeen,
-    Bury,
     Effect,
     Event,
     HeightSeen,
+    MarkDead,
     MarkLanded,
     MarkLost,
     MarkSent,
@@ -45,42 +45,6 @@ from zmart_pipelines.submissions.messages import (
     Verdict,
     Withheld,
 )
-
-__all__ = [
-    "MAX_FAILURES",
-    "PERMANENT",
-    "POLL_SECONDS",
-    "AccountSeen",
-    "Bury",
-    "Effect",
-    "Event",
-    "HeightSeen",
-    "MarkLanded",
-    "MarkLost",
-    "MarkSent",
-    "Persisted",
-    "Phase",
-    "Postpone",
-    "ReadAccount",
-    "ReadHeight",
-    "ReadStatus",
-    "Send",
-    "Sent",
-    "Settle",
-    "Sign",
-    "Simulate",
-    "Simulated",
-    "StatusSeen",
-    "Step",
-    "Tick",
-    "Unreachable",
-    "Unsigned",
-    "Verdict",
-    "Withheld",
-    "Work",
-    "resume",
-    "step",
-]
 
 POLL_SECONDS = 0.4
 RESEND_SECONDS = 2.0
@@ -114,7 +78,7 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
-class Work(msgspec.Struct, frozen=True):
+class MachineState(msgspec.Struct, frozen=True):
     """The state. Heights are block heights, slots are slots, times are the shell's seconds.
 
     ``expired_at``: finalized slot at which the attempt's last valid height was past.
@@ -135,11 +99,11 @@ class Work(msgspec.Struct, frozen=True):
 
 def resume(
     *, failures: int, last_valid: int | None = None, sends: int = 0, landed_slot: int | None = None
-) -> Work:
+) -> MachineState:
     """The state of a stored intent; ``last_valid`` and on describe its live attempt, if any."""
     if last_valid is None:
-        return Work(failures=failures)
-    return Work(
+        return MachineState(failures=failures)
+    return MachineState(
         phase=Phase.SENDING if landed_slot is None else Phase.LANDED,
         failures=failures,
         last_valid=last_valid,
@@ -148,10 +112,10 @@ def resume(
     )
 
 
-Step = tuple[Work, tuple[Effect, ...]]
+Transition = tuple[MachineState, tuple[Effect, ...]]
 
 
-def step(work: Work, event: Event) -> Step:
+def step(work: MachineState, event: Event) -> Transition:
     """The next state and what is to be done, in order. Events that do not fit change nothing."""
     match work.phase:
         case Phase.CHECKING:
@@ -168,11 +132,11 @@ def step(work: Work, event: Event) -> Step:
             return work, ()
 
 
-def _replace(work: Work, **changes: object) -> Work:
+def _replace(work: MachineState, **changes: object) -> MachineState:
     return msgspec.structs.replace(work, **changes)
 
 
-def _checking(work: Work, event: Event) -> Step:
+def _checking(work: MachineState, event: Event) -> Transition:
     match event:
         case Tick():
             return work, (ReadAccount(),)
@@ -187,7 +151,7 @@ def _checking(work: Work, event: Event) -> Step:
     return work, ()
 
 
-def _simulating(work: Work, event: Event) -> Step:
+def _simulating(work: MachineState, event: Event) -> Transition:
     match event:
         case Simulated(error=None, units=units):
             return _replace(work, phase=Phase.SIGNING), (Sign(units),)
@@ -198,10 +162,10 @@ def _simulating(work: Work, event: Event) -> Step:
     return work, ()
 
 
-def _signing(work: Work, event: Event) -> Step:
+def _signing(work: MachineState, event: Event) -> Transition:
     match event:
         case Persisted(last_valid=last_valid, now=now):
-            sending = Work(
+            sending = MachineState(
                 phase=Phase.SENDING,
                 failures=work.failures,
                 last_valid=last_valid,
@@ -215,7 +179,7 @@ def _signing(work: Work, event: Event) -> Step:
     return work, ()
 
 
-def _sending(work: Work, event: Event) -> Step:
+def _sending(work: MachineState, event: Event) -> Transition:
     match event:
         case Tick(now=now):
             if work.expired_at is not None:
@@ -241,7 +205,7 @@ def _sending(work: Work, event: Event) -> Step:
     return work, ()
 
 
-def _status(work: Work, event: StatusSeen, slot: int) -> Step:
+def _status(work: MachineState, event: StatusSeen, slot: int) -> Transition:
     """A node knows the signature. An error counts only once it is final: the same bytes may
     land again, and succeed, on the fork that wins.
     """
@@ -249,7 +213,7 @@ def _status(work: Work, event: StatusSeen, slot: int) -> Step:
         if not event.finalized:
             return work, ()
         return _failed(work, f"landed and failed: {event.error}", event.error, live=True)
-    landed = Work(
+    landed = MachineState(
         phase=Phase.LANDED,
         failures=work.failures,
         last_valid=work.last_valid,
@@ -260,7 +224,7 @@ def _status(work: Work, event: StatusSeen, slot: int) -> Step:
     return landed, (MarkLanded(slot),)
 
 
-def _expired(work: Work, event: AccountSeen, expired_at: int) -> Step:
+def _expired(work: MachineState, event: AccountSeen, expired_at: int) -> Transition:
     if event.slot < expired_at:
         return work, ()
     match event.verdict:
@@ -269,16 +233,16 @@ def _expired(work: Work, event: AccountSeen, expired_at: int) -> Step:
         case Verdict.LOST:
             return _end(work, Settle("superseded", event.reason, "dead"))
         case _:
-            return _end(work, Bury("expired without landing", 0.0, work.failures))
+            return _end(work, MarkDead("expired without landing", 0.0, work.failures))
 
 
-def _landed(work: Work, event: Event) -> Step:
+def _landed(work: MachineState, event: Event) -> Transition:
     match event:
         case Tick():
             return work, (ReadStatus(history=False), ReadAccount())
         case StatusSeen(landed_slot=None):
             # Forked away, or a node that lags: send again until one of the two is certain.
-            lost = Work(
+            lost = MachineState(
                 phase=Phase.SENDING,
                 failures=work.failures,
                 last_valid=work.last_valid,
@@ -301,16 +265,16 @@ def _landed(work: Work, event: Event) -> Step:
     return work, ()
 
 
-def _failed(work: Work, reason: str, error: str, *, live: bool = False) -> Step:
+def _failed(work: MachineState, reason: str, error: str, *, live: bool = False) -> Transition:
     failures = work.failures + 1
     if error in PERMANENT:
         return _end(work, Settle("failed", reason, "dead" if live else None, error))
     if failures >= MAX_FAILURES:
         return _end(work, Settle("quarantined", reason, "dead" if live else None, error))
     delay = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
-    again = Bury if live else Postpone
+    again = MarkDead if live else Postpone
     return _end(work, again(reason, delay, failures, error))
 
 
-def _end(work: Work, effect: Effect) -> Step:
+def _end(work: MachineState, effect: Effect) -> Transition:
     return _replace(work, phase=Phase.ENDED), (effect,)

@@ -15,7 +15,7 @@ from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.codec import DecodeError
 
 
-class MarketSeen(msgspec.Struct, frozen=True):
+class MarketRead(msgspec.Struct, frozen=True):
     """A market at finalized ``slot``: its account, None where there is none, or the ``fault``
     for which its bytes could not be read.
     """
@@ -30,10 +30,10 @@ def read_markets(
     program: Pubkey,
     market_ids: Collection[bytes],
     min_context_slot: int | None = None,
-) -> dict[bytes, MarketSeen]:
+) -> dict[bytes, MarketRead]:
     """These markets at finalized. Raises what RpcClient raises."""
     wanted = sorted(set(market_ids))
-    seen: dict[bytes, MarketSeen] = {}
+    seen: dict[bytes, MarketRead] = {}
     for start in range(0, len(wanted), MAX_ACCOUNTS):
         part = wanted[start : start + MAX_ACCOUNTS]
         addresses = [market_address(program, market_id)[0] for market_id in part]
@@ -47,7 +47,7 @@ class NoSuchMarket(ValueError):
     """The text names no market; the message says why."""
 
 
-def read_named(
+def read_market_by_name(
     rpc: RpcClient, program: Pubkey, name: str, commitment: Commitment = "finalized"
 ) -> MarketAccount:
     """The market that people name by its id (64 hex digits) or its account's address.
@@ -73,11 +73,11 @@ def read_named(
     return seen.account
 
 
-def _seen(slot: int, program: Pubkey, data: AccountData | None) -> MarketSeen:
+def _seen(slot: int, program: Pubkey, data: AccountData | None) -> MarketRead:
     # Anyone can send lamports to an address before the program creates its account.
     if data is None or data.owner != program:
-        return MarketSeen(slot, None)
+        return MarketRead(slot, None)
     try:
-        return MarketSeen(slot, decode_as(MarketAccount, data.data))
+        return MarketRead(slot, decode_as(MarketAccount, data.data))
     except DecodeError as error:
-        return MarketSeen(slot, None, str(error))
+        return MarketRead(slot, None, str(error))

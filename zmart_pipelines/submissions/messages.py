@@ -152,7 +152,7 @@ class MarkLost(msgspec.Struct, frozen=True):
     """Record that the landed attempt is known no more; it may land again."""
 
 
-class Bury(msgspec.Struct, frozen=True):
+class MarkDead(msgspec.Struct, frozen=True):
     """Record that the attempt is dead and the intent planned again, after ``delay`` seconds.
 
     ``failures`` is the intent's new count; ``error`` the program's, where it failed by one.
@@ -199,7 +199,7 @@ Effect = (
     | MarkSent
     | MarkLanded
     | MarkLost
-    | Bury
+    | MarkDead
     | Postpone
     | Settle
 )

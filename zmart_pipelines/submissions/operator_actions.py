@@ -18,20 +18,20 @@ from zmart_pipelines.store.tables.ops import intents as table
 from zmart_pipelines.submissions import intents
 from zmart_pipelines.submissions.chain_reads import NODE_ERRORS
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.machine import Verdict
 from zmart_pipelines.submissions.market_reads import read_markets
+from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.statuses import IntentStatus
-from zmart_pipelines.submissions.verdicts import judge
+from zmart_pipelines.submissions.verdicts import account_verdict
 
 _RETRIABLE: tuple[IntentStatus, ...] = ("failed", "quarantined")
 _ENDED_BADLY: tuple[IntentStatus, ...] = (*_RETRIABLE, "superseded")
 
 
-class AppealRefused(Exception):
+class OperatorActionRefused(Exception):
     """The intent is not one that this can be done with; the text says why."""
 
 
-def waiting(conn: Connection) -> list[Intent]:
+def failed_intents(conn: Connection) -> list[Intent]:
     """Intents that ended badly and whose alert is open, oldest first."""
     keys = conn.execute(
         select(alerts.c.key).where(
@@ -42,13 +42,13 @@ def waiting(conn: Connection) -> list[Intent]:
     return [intents.get(conn, one) for one in ids]
 
 
-def clear_moot(engine: Engine, rpc: RpcClient, program: Pubkey) -> None:
+def clear_resolved_alerts(engine: Engine, rpc: RpcClient, program: Pubkey) -> None:
     """Clears the alerts of intents that by now are true on chain, by whosever hand.
 
     Nothing happens where the chain cannot be read; the next look will do.
     """
     with engine.connect() as conn:
-        found = waiting(conn)
+        found = failed_intents(conn)
     if not found:
         return
     try:
@@ -56,7 +56,9 @@ def clear_moot(engine: Engine, rpc: RpcClient, program: Pubkey) -> None:
     except NODE_ERRORS:
         return
     for intent in found:
-        verdict, _ = judge(intent.action, intent.arguments, markets[intent.market_id].account)
+        verdict, _ = account_verdict(
+            intent.action, intent.arguments, markets[intent.market_id].account
+        )
         if verdict is Verdict.DONE:
             with engine.begin() as conn:
                 clear_alert(conn, intents.alert_key(intent.id))
@@ -66,7 +68,7 @@ def retry(conn: Connection, intent_id: int) -> Intent:
     """Plans a failed or quarantined intent again, with its failures forgotten.
 
     The approval that its aggregation took along is planned again with it. The alert stays
-    until the intent is final. Committed by the caller; :class:`AppealRefused`.
+    until the intent is final. Committed by the caller; :class:`OperatorActionRefused`.
     """
     intent = _locked(conn, intent_id)
     if intent.status not in _RETRIABLE:
@@ -86,13 +88,13 @@ def retry(conn: Connection, intent_id: int) -> Intent:
 def close(conn: Connection, intent_id: int, reason: str) -> Intent:
     """Clears the alert of an intent that ended badly; ``reason`` is added to its own.
 
-    Committed by the caller; :class:`AppealRefused`.
+    Committed by the caller; :class:`OperatorActionRefused`.
     """
     intent = _locked(conn, intent_id)
     if intent.status not in _ENDED_BADLY:
         _refuse(intent, "there is nothing to close")
     if not reason.strip():
-        raise AppealRefused("reason: say why it is closed, for whoever reads it")
+        raise OperatorActionRefused("reason: say why it is closed, for whoever reads it")
     said = f"{intent.reason}; closed: {reason.strip()}"
     conn.execute(
         update(table)
@@ -117,9 +119,9 @@ def _locked(conn: Connection, intent_id: int) -> Intent:
         select(table.c.id).where(table.c.id == intent_id).with_for_update()
     ).one_or_none()
     if found is None:
-        raise AppealRefused(f"there is no intent {intent_id}")
+        raise OperatorActionRefused(f"there is no intent {intent_id}")
     return intents.get(conn, intent_id)
 
 
 def _refuse(intent: Intent, why: str) -> NoReturn:
-    raise AppealRefused(f"intent {intent.id} is {intent.status}: {why}")
+    raise OperatorActionRefused(f"intent {intent.id} is {intent.status}: {why}")

@@ -20,15 +20,12 @@ from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import actions, candidates, intents, policies
-from zmart_pipelines.submissions.candidates import Due, due
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.market_reads import read_markets
 from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.voting import bundle, tallies
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.tallies import FrozenTally, Tally
-
-__all__ = ["Due", "due", "plan"]
 
 _VOTE_OF: dict[MarketState, Kind] = {
     MarketState.PROPOSED: "proposal",
@@ -55,7 +52,7 @@ def plan(
     return planner.run()
 
 
-class _StillOpen(Exception):
+class _DecisionChanged(Exception):
     """The ballots that came in before the freeze changed the decision; nothing is frozen."""
 
 
@@ -77,7 +74,7 @@ class _Planner:
 
     def run(self) -> list[Intent]:
         """The intents created."""
-        times = candidates.periods(self._settings, self._config.dispute_period)
+        times = candidates.voting_periods(self._settings, self._config.dispute_period)
         with self._engine.begin() as conn:
             found = candidates.to_look_at(
                 conn, self._settings, chain_time=self._clock.unix_timestamp, times=times
@@ -86,7 +83,7 @@ class _Planner:
         markets = {one: at.account for one, at in seen.items() if at.account is not None}
         counts = self._counts(markets.values())
         with self._engine.connect() as conn:
-            known = candidates.known(conn, list(markets.values()))
+            known = candidates.off_chain_facts(conn, list(markets.values()))
         alerts = {
             f"market_unreadable:{market_id.hex()}": policies.Alert(
                 "market_unreadable", "high", f"its account cannot be read: {at.fault}"
@@ -98,14 +95,14 @@ class _Planner:
         for market_id, market in markets.items():
             decision = self._decide(market, counts.get(market_id), known[market_id])
             try:
-                created += self._act(market, decision, counts.get(market_id))
+                created += self._execute(market, decision, counts.get(market_id))
             except PinError as error:
                 decision = policies.Alert("bundle_not_pinned", "high", str(error))
-            except _StillOpen:
+            except _DecisionChanged:
                 continue
             if isinstance(decision, policies.Alert):
                 alerts[f"{decision.topic}:{market_id.hex()}"] = decision
-        self._tell(alerts)
+        self._update_alerts(alerts)
         return created
 
     def _counts(self, markets: Iterable[MarketAccount]) -> dict[bytes, Tally]:
@@ -115,11 +112,14 @@ class _Planner:
             for state, kind in _VOTE_OF.items():
                 voting = [market.market_id for market in markets if market.state == state]
                 if voting:
-                    counts |= tallies.current_of(conn, voting, kind)
+                    counts |= tallies.current_tallies(conn, voting, kind)
         return counts
 
     def _decide(
-        self, market: MarketAccount, tally: Tally | None, known: policies.Known | None = None
+        self,
+        market: MarketAccount,
+        tally: Tally | None,
+        known: policies.OffChainFacts | None = None,
     ) -> policies.Decision:
         count = policies.Count(0, 0)
         if tally is not None:
@@ -136,27 +136,27 @@ class _Planner:
             self._clock.unix_timestamp,
             count,
             self._rules,
-            known or policies.Known(),
+            known or policies.OffChainFacts(),
         )
 
-    def _act(
+    def _execute(
         self, market: MarketAccount, decision: policies.Decision, tally: Tally | None
     ) -> list[Intent]:
         match decision:
             case policies.Aggregate() if tally is not None:
-                return self._aggregate(market, self._fixed(market, tally))
+                return self._aggregate(market, self._freeze_and_pin(market, tally))
             case policies.Approve() if tally is not None:
                 with self._engine.begin() as conn:
                     return _created(_approval(conn, tally))
             case policies.Activate():
-                return self._intend(market, "activate_market")
+                return self._create_intent(market, "activate_market")
             case policies.Finalize(disputed=True) if tally is not None:
-                return self._finalize(market, self._fixed(market, tally))
+                return self._finalize(market, self._freeze_and_pin(market, tally))
             case policies.Finalize(disputed=False):
-                return self._intend(market, "finalize_market")
+                return self._create_intent(market, "finalize_market")
         return []
 
-    def _intend(self, market: MarketAccount, action: Action) -> list[Intent]:
+    def _create_intent(self, market: MarketAccount, action: Action) -> list[Intent]:
         """An intent that needs nothing but its market."""
         with self._engine.begin() as conn:
             return _created(
@@ -196,7 +196,7 @@ class _Planner:
                 )
             )
 
-    def _fixed(self, market: MarketAccount, tally: Tally) -> Tally:
+    def _freeze_and_pin(self, market: MarketAccount, tally: Tally) -> Tally:
         """The tally frozen and its bundle pinned and recorded, whatever of it was done before."""
         if tally.status == "frozen" and tally.bundle_cid is not None:
             return tally
@@ -207,7 +207,7 @@ class _Planner:
                 raise PinError(f"the pin store gave {cid} another name")
         with self._engine.begin() as conn:
             tallies.set_bundle(conn, frozen.tally, made.cid)
-            return tallies.frozen(conn, tally.market_id, tally.kind, tally.round).tally
+            return tallies.read_frozen(conn, tally.market_id, tally.kind, tally.round).tally
 
     def _freeze(self, market: MarketAccount, tally: Tally) -> FrozenTally:
         votes = self._chain_votes(market, tally.kind)
@@ -227,7 +227,7 @@ class _Planner:
                 open_now = msgspec.structs.replace(frozen.tally, status="open")
                 decision = self._decide(market, open_now)
                 if not isinstance(decision, policies.Aggregate | policies.Finalize):
-                    raise _StillOpen
+                    raise _DecisionChanged
         return frozen
 
     def _chain_votes(self, market: MarketAccount, kind: Kind) -> AtSlot[list[VoteRecord]]:
@@ -263,7 +263,7 @@ class _Planner:
             weight_unit=tally.weight_unit,
         )
 
-    def _tell(self, wanted: dict[str, policies.Alert]) -> None:
+    def _update_alerts(self, wanted: dict[str, policies.Alert]) -> None:
         """Raises what people must look at, and clears what is over."""
         with self._engine.begin() as conn:
             for key, alert in wanted.items():
@@ -273,7 +273,7 @@ class _Planner:
                     detail["transaction"] = self._prepared_approval(bytes.fromhex(market_id))
                 message = f"market {market_id}: {alert.reason}"
                 raise_alert(conn, key, alert.severity, message, detail)
-            for key in candidates.stale_alerts(conn, self._clock.unix_timestamp):
+            for key in candidates.alerts_to_recheck(conn, self._clock.unix_timestamp):
                 if key not in wanted:
                     clear_alert(conn, key)
 

@@ -56,7 +56,7 @@ class Count(msgspec.Struct, frozen=True):
         return self.total if self.ballots is None else self.ballots
 
 
-class Known(msgspec.Struct, frozen=True):
+class OffChainFacts(msgspec.Struct, frozen=True):
     """What we know of a market and the chain does not. ``ends_at``: when its question is
     decided, Unix seconds, where somebody said so. ``resolved_by_us``: the proposed outcome
     and its evidence are those of our own intent.
@@ -66,7 +66,7 @@ class Known(msgspec.Struct, frozen=True):
     resolved_by_us: bool = False
 
 
-_NOTHING = Known()
+_NOTHING = OffChainFacts()
 
 
 class Aggregate(msgspec.Struct, frozen=True, tag=True):
@@ -118,7 +118,7 @@ TOPICS = (
 )
 
 # The chain keeps counts as u32, their sum too.
-MOST_BALLOTS = 2**32 - 1
+MAX_VOTES = 2**32 - 1
 
 Decision = Aggregate | Approve | Activate | Finalize | Wait | Alert
 
@@ -144,7 +144,7 @@ def decide(
     chain_time: int,
     count: Count,
     rules: Rules,
-    known: Known = _NOTHING,
+    known: OffChainFacts = _NOTHING,
 ) -> Decision:
     """The next step for ``market``.
 
@@ -204,7 +204,7 @@ def _proposed(
 
 
 def _too_many(count: Count) -> Alert | None:
-    if count.total <= MOST_BALLOTS:
+    if count.total <= MAX_VOTES:
         return None
     return Alert("too_many_ballots", "critical", f"the chain cannot hold {count.total} votes")
 
@@ -228,7 +228,7 @@ def _active(chain_time: int, ends_at: int | None) -> Decision:
     )
 
 
-def resolution_fault(
+def resolution_obstacle(
     market: MarketAccount | None, chain_time: int, ends_at: int | None, *, before_end: bool
 ) -> str | None:
     """Why we do not resolve this market now; None where we may.
@@ -251,7 +251,7 @@ def resolution_fault(
     return None
 
 
-def _suspicion(market: MarketAccount, rules: Rules, known: Known) -> str | None:
+def _suspicion(market: MarketAccount, rules: Rules, known: OffChainFacts) -> str | None:
     """What is unusual about the resolution that was proposed."""
     if known.resolved_by_us:
         return None
@@ -269,7 +269,7 @@ def _resolving(
     config: GlobalConfig,
     chain_time: int,
     rules: Rules,
-    known: Known,
+    known: OffChainFacts,
 ) -> Decision:
     # After a dispute that aggregate_dispute_votes ended, finalizing without counts would
     # confirm the very outcome that the voters rejected.

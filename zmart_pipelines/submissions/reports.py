@@ -12,7 +12,7 @@ from zmart_pipelines.submissions import attempts, intents
 from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class IntentOutcome(msgspec.Struct, frozen=True):
     """What became of one intent in this run. ``fee`` in lamports, of all its attempts."""
 
     intent_id: int
@@ -33,26 +33,26 @@ class DriveReport(msgspec.Struct, frozen=True):
     early: the lease is another's, or our key is not the authority that the chain names.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[IntentOutcome, ...]
     epoch: int | None
     seconds: float
     refused: str | None = None
 
-    def by_status(self, status: IntentStatus) -> tuple[Outcome, ...]:
+    def by_status(self, status: IntentStatus) -> tuple[IntentOutcome, ...]:
         """The outcomes that ended in this status."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == status)
 
 
-def outcomes_of(conn: Connection, intent_ids: Sequence[int]) -> tuple[Outcome, ...]:
+def intent_outcomes(conn: Connection, intent_ids: Sequence[int]) -> tuple[IntentOutcome, ...]:
     """What has become of these intents so far, in their order."""
-    tried = attempts.of_intents(conn, intent_ids)
+    tried = attempts.attempts_of(conn, intent_ids)
     outcomes = []
     for intent_id in intent_ids:
         intent = intents.get(conn, intent_id)
         own = [attempt for attempt in tried if attempt.intent_id == intent_id]
         landed = [attempt for attempt in own if attempt.status in ("landed", "final")]
         outcomes.append(
-            Outcome(
+            IntentOutcome(
                 intent_id=intent_id,
                 market_id=intent.market_id,
                 action=intent.action,

@@ -42,7 +42,7 @@ class Resolution(msgspec.Struct, frozen=True):
     before_end: bool = False
 
 
-class Requested(msgspec.Struct, frozen=True):
+class ResolutionRequest(msgspec.Struct, frozen=True):
     """The intent of a resolution; ``repeated`` where it had been asked for before."""
 
     intent: Intent
@@ -84,7 +84,7 @@ def request(
     resolution: Resolution,
     *,
     pins: PinStore | None = None,
-) -> Requested:
+) -> ResolutionRequest:
     """Pins the evidence and writes the intent, which a drive of ``resolve_market`` sends.
 
     ResolutionRefused where no resolver key is set, another resolution was asked for before,
@@ -111,7 +111,7 @@ def request(
             arguments={"outcome": resolution.outcome, "evidence_cid": cid},
         )
         if created is not None:
-            return Requested(created, cid, repeated=False)
+            return ResolutionRequest(created, cid, repeated=False)
         # Somebody else asked at the same moment.
         other = _latest(conn, resolution.market_id)
     if other is None:
@@ -130,8 +130,8 @@ def _check(
     ends_at = None
     if seen.account is not None:
         with engine.connect() as conn:
-            ends_at = candidates.known(conn, [seen.account])[market_id].ends_at
-    fault = policies.resolution_fault(
+            ends_at = candidates.off_chain_facts(conn, [seen.account])[market_id].ends_at
+    fault = policies.resolution_obstacle(
         seen.account, clock.unix_timestamp, ends_at, before_end=resolution.before_end
     )
     if fault is not None:
@@ -142,7 +142,7 @@ def _latest(conn: Connection, market_id: bytes) -> Intent | None:
     return intents.latest(conn, market_id, "resolve_market")
 
 
-def _same(stored: Intent, resolution: Resolution, cid: str) -> Requested:
+def _same(stored: Intent, resolution: Resolution, cid: str) -> ResolutionRequest:
     """The stored intent where it says the same; a resolution has no second wording."""
     if stored.arguments != {"outcome": resolution.outcome, "evidence_cid": cid}:
         raise ResolutionRefused(
@@ -150,7 +150,7 @@ def _same(stored: Intent, resolution: Resolution, cid: str) -> Requested:
             f" {_word(stored.arguments['outcome'])} with the evidence"
             f" {stored.arguments['evidence_cid']} and is {stored.status}"
         )
-    return Requested(stored, cid, repeated=True)
+    return ResolutionRequest(stored, cid, repeated=True)
 
 
 def _word(outcome: bool) -> str:

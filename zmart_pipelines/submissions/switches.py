@@ -32,7 +32,7 @@ class Switch(msgspec.Struct, frozen=True):
     changed_at: datetime | None
 
 
-def read(conn: Connection) -> list[Switch]:
+def read_switches(conn: Connection) -> list[Switch]:
     """Every switch, that over all first."""
     rows = {row.action: row for row in conn.execute(select(table)).all()}
     return [
@@ -43,17 +43,17 @@ def read(conn: Connection) -> list[Switch]:
     ]
 
 
-def off(conn: Connection, settings: Settings) -> set[Action]:
+def disabled_actions(conn: Connection, settings: Settings) -> set[Action]:
     """The actions for which nothing may be sent: by their switch, the one over all, or
     ``SUBMISSIONS_ENABLED``.
     """
-    stopped = {switch.action for switch in read(conn) if not switch.enabled}
+    stopped = {switch.action for switch in read_switches(conn) if not switch.enabled}
     if not settings.submissions_enabled or "all" in stopped:
         return set(ACTIONS)
     return {action for action in ACTIONS if action in stopped}
 
 
-def throw(conn: Connection, action: Name, *, enabled: bool, reason: str = "") -> None:
+def set_switch(conn: Connection, action: Name, *, enabled: bool, reason: str = "") -> None:
     """Sets a switch; an alert is open while it is off, so that nobody forgets it.
 
     Committed by the caller. ValueError where there is no such action, or something is switched

@@ -8,11 +8,11 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from zmart_pipelines.program.accounts import MarketAccount, MarketState
-from zmart_pipelines.submissions.machine import Verdict
+from zmart_pipelines.submissions.messages import Verdict
 from zmart_pipelines.submissions.statuses import Action
 
 
-def judge(
+def account_verdict(
     action: Action, arguments: Mapping[str, Any], market: MarketAccount | None
 ) -> tuple[Verdict, str]:
     """Whether the account, read at finalized, shows the intent's effect, and why not.

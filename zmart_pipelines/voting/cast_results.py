@@ -28,7 +28,7 @@ class StoredBallot(msgspec.Struct, frozen=True):
     accepted_at: datetime
 
 
-class Stored(msgspec.Struct, frozen=True):
+class CastReceipt(msgspec.Struct, frozen=True):
     """The answer to a ballot.
 
     ``repeated``: it was stored before, nothing was written now. ``votes_for`` and
@@ -65,5 +65,5 @@ class VotingClosed(Exception):
         self.round = round_number
 
 
-Refusal: TypeAlias = BallotRejected | BallotConflict | VotingClosed
-Outcome: TypeAlias = Stored | Refusal
+CastRefusal: TypeAlias = BallotRejected | BallotConflict | VotingClosed
+CastResult: TypeAlias = CastReceipt | CastRefusal

@@ -22,26 +22,11 @@ from zmart_pipelines.voting import validation
 from zmart_pipelines.voting.ballot import BallotRejected, Kind, SignedBallot
 from zmart_pipelines.voting.cast_results import (
     BallotConflict,
-    Outcome,
-    Stored,
-    StoredBallot,
-    UnknownMarket,
+    CastReceipt,
+    CastResult,
     VotingClosed,
 )
-from zmart_pipelines.voting.validation import VOTING_STATE, Admitted, Checked
-
-__all__ = [
-    "VOTING_STATE",
-    "BallotConflict",
-    "BallotRejected",
-    "Outcome",
-    "Stored",
-    "StoredBallot",
-    "UnknownMarket",
-    "VotingClosed",
-    "cast",
-    "cast_all",
-]
+from zmart_pipelines.voting.validation import AdmittedBallot, CheckedBallot
 
 
 class _Vote(NamedTuple):
@@ -54,7 +39,7 @@ class _Vote(NamedTuple):
 
 def cast(
     conn: Connection, ballot: SignedBallot, settings: Settings, *, now: datetime | None = None
-) -> Stored:
+) -> CastReceipt:
     """Casts one ballot in the transaction of ``conn``, which the caller commits at once::
 
         with engine.begin() as conn:
@@ -70,51 +55,51 @@ def cast(
     :raises BallotConflict: the wallet voted already; holds the stored ballot.
     :raises VotingClosed: the tally is frozen.
     """
-    (outcome,) = cast_all(conn, [ballot], settings, now=now)
+    (outcome,) = cast_batch(conn, [ballot], settings, now=now)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-def cast_all(
+def cast_batch(
     conn: Connection,
     batch: Sequence[SignedBallot],
     settings: Settings,
     *,
     now: datetime | None = None,
-    objections: Mapping[bytes, BallotRejected] | None = None,
-) -> list[Outcome]:
+    rejections: Mapping[bytes, BallotRejected] | None = None,
+) -> list[CastResult]:
     """Casts ballots of different wallets in the transaction of ``conn``; the outcome of each,
     in their order. What :func:`cast` raises is an outcome here.
 
     Holds from its first write to the commit: the rows of the votes, so that a freeze comes
     before (and the ballot is refused) or after (and it is counted), and the stream's lock.
 
-    :param objections: why these wallets may not vote now; a repeat is answered all the same.
+    :param rejections: why these wallets may not vote now; a repeat is answered all the same.
     :raises ValueError: when a wallet has two ballots in the batch: which of them counts
         would be an accident.
     """
     if len({ballot.wallet for ballot in batch}) < len(batch):
         raise ValueError("a batch holds one ballot of a wallet")
-    outcomes: dict[int, Outcome] = {}
-    checked: dict[int, Checked] = {}
+    outcomes: dict[int, CastResult] = {}
+    checked: dict[int, CheckedBallot] = {}
     for number, ballot in enumerate(batch):
         try:
-            checked[number] = validation.examine(ballot, settings, now or datetime.now(UTC))
+            checked[number] = validation.check_proof(ballot, settings, now or datetime.now(UTC))
         except BallotRejected as rejection:
             outcomes[number] = rejection
     looks = _look(conn, {number: one.ballot for number, one in checked.items()}, settings)
-    admitted: dict[int, Admitted] = {}
+    admitted: dict[int, AdmittedBallot] = {}
     for number, rows in looks.items():
         one = checked[number]
         try:
-            earlier = validation.earlier(one.ballot, rows)
+            earlier = validation.find_repeat(one.ballot, rows)
             if earlier is not None:
                 outcomes[number] = earlier
                 continue
             admitted[number] = validation.admit(one, rows[0])
-            if objections and one.ballot.wallet in objections:
-                raise objections[one.ballot.wallet]
+            if rejections and one.ballot.wallet in rejections:
+                raise rejections[one.ballot.wallet]
         except (BallotRejected, BallotConflict, VotingClosed) as refusal:
             admitted.pop(number, None)
             outcomes[number] = refusal
@@ -151,14 +136,14 @@ def _look(
 
 def _store(
     conn: Connection,
-    admitted: dict[int, Admitted],
+    admitted: dict[int, AdmittedBallot],
     looks: Mapping[int, list[Row[Any]]],
     settings: Settings,
-) -> dict[int, Outcome]:
+) -> dict[int, CastResult]:
     """Stores the ballots whose round is open; by their numbers what became of all."""
     running = _lock(conn, {_vote(one): looks[number][0] for number, one in admitted.items()})
     open_ones = {n: one for n, one in admitted.items() if _vote(one) in running}
-    outcomes: dict[int, Outcome] = {
+    outcomes: dict[int, CastResult] = {
         number: VotingClosed(*_vote(one))
         for number, one in admitted.items()
         if number not in open_ones
@@ -166,14 +151,14 @@ def _store(
     if not open_ones:
         return outcomes
     numbers = {one.ballot.wallet: number for number, one in open_ones.items()}
-    written: list[tuple[int, Stored]] = []
+    written: list[tuple[int, CastReceipt]] = []
     for row in _write(conn, list(open_ones.values())):
         number = numbers[row.wallet]
         one = open_ones.pop(number)
         stored = one.stored(row.id, row.accepted_at)
         counts = running[_vote(one)]
         counts[0 if stored.choice else 1] += stored.weight
-        written.append((number, Stored(stored, False, counts[0], counts[1])))
+        written.append((number, CastReceipt(stored, False, counts[0], counts[1])))
     outcomes |= _overtaken(conn, open_ones, settings)
     positions = stream.append(conn, [_frame(stored) for _, stored in written])
     for (number, answer), position in zip(written, positions, strict=True):
@@ -181,11 +166,11 @@ def _store(
     return outcomes
 
 
-def _vote(one: Admitted) -> _Vote:
+def _vote(one: AdmittedBallot) -> _Vote:
     return _Vote(one.ballot.market_id, one.ballot.kind, one.round)
 
 
-def _frame(answer: Stored) -> stream.Frame:
+def _frame(answer: CastReceipt) -> stream.Frame:
     stored = answer.ballot
     return stream_frames.vote(
         market_id=stored.market_id,
@@ -206,7 +191,7 @@ def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[in
     if fresh:
         execute(
             conn,
-            statements.OPEN,
+            statements.OPEN_ROUNDS,
             [vote.market_id for vote in fresh],
             [vote.kind for vote in fresh],
             [vote.round for vote in fresh],
@@ -214,7 +199,7 @@ def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[in
         )
     rows = execute(
         conn,
-        statements.LOCK,
+        statements.LOCK_ROUNDS,
         [vote.market_id for vote in votes],
         [vote.kind for vote in votes],
         [vote.round for vote in votes],
@@ -231,12 +216,12 @@ def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[in
     return counts
 
 
-def _write(conn: Connection, ballots: list[Admitted]) -> list[Row[Any]]:
-    execute(conn, statements.ACT, ",".join(one.ballot.wallet.hex() for one in ballots))
+def _write(conn: Connection, ballots: list[AdmittedBallot]) -> list[Row[Any]]:
+    execute(conn, statements.SET_VOTERS, ",".join(one.ballot.wallet.hex() for one in ballots))
     return list(
         execute(
             conn,
-            statements.STORE,
+            statements.INSERT_BALLOTS,
             [one.ballot.market_id for one in ballots],
             [one.ballot.kind for one in ballots],
             [one.round for one in ballots],
@@ -253,17 +238,17 @@ def _write(conn: Connection, ballots: list[Admitted]) -> list[Row[Any]]:
 
 
 def _overtaken(
-    conn: Connection, ballots: dict[int, Admitted], settings: Settings
-) -> dict[int, Outcome]:
+    conn: Connection, ballots: dict[int, AdmittedBallot], settings: Settings
+) -> dict[int, CastResult]:
     """What another transaction, which stored a ballot of the same wallet, signature or key
     just now, makes of these.
     """
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, CastResult] = {}
     looks = _look(conn, {number: one.ballot for number, one in ballots.items()}, settings)
     for number, rows in looks.items():
         one = ballots[number]
         try:
-            outcomes[number] = validation.earlier(one.ballot, rows) or VotingClosed(*_vote(one))
+            outcomes[number] = validation.find_repeat(one.ballot, rows) or VotingClosed(*_vote(one))
         except (BallotRejected, BallotConflict) as refusal:
             outcomes[number] = refusal
     return outcomes

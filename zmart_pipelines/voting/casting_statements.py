@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zmart_pipelines.voting.tally_statements import CHAIN_ADDS
+from zmart_pipelines.voting.tally_statements import CHAIN_VOTE_TOTALS
 
 BALLOT_COLUMNS: Final = (
     "id, market_id, kind, round, wallet, choice, weight, scheme, message, signature, nonce,"
@@ -42,7 +42,7 @@ WITH asked AS MATERIALIZED (
 ), counted AS MATERIALIZED (
     SELECT votes.*, added.chain_for, added.chain_against
     FROM votes CROSS JOIN LATERAL ({
-    CHAIN_ADDS.format(
+    CHAIN_VOTE_TOTALS.format(
         round="votes.round_now",
         market_id="votes.market_id",
         kind="votes.kind",
@@ -79,7 +79,7 @@ ORDER BY asked.number, earlier.round
 """  # noqa: S608
 
 # Opens the rounds that nobody has voted in. Arrays: market, kind, round, weight unit.
-OPEN: Final = """
+OPEN_ROUNDS: Final = """
 INSERT INTO voting.tallies (market_id, kind, round, weight_unit)
 SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int[], %b::bigint[])
 ORDER BY 1, 2, 3
@@ -88,7 +88,7 @@ ON CONFLICT DO NOTHING
 
 # From here to the commit no freeze of these rounds can come between. The rows are locked in
 # one order, so that two batches never wait for each other. Arrays: market, kind, round.
-LOCK: Final = """
+LOCK_ROUNDS: Final = """
 SELECT t.market_id, t.kind, t.round, t.status, t.votes_for, t.votes_against
 FROM unnest(%b::bytea[], %b::text[], %b::int[]) AS a (market_id, kind, round)
 JOIN voting.tallies AS t USING (market_id, kind, round)
@@ -97,12 +97,12 @@ FOR UPDATE OF t
 """
 
 # The wallets in whose name this transaction stores; row-level security reads it.
-ACT: Final = "SELECT set_config('app.voters', %b::text, true)"
+SET_VOTERS: Final = "SELECT set_config('app.voters', %b::text, true)"
 
 # Ballots (in the order of wallets, as everywhere), counts, news and users. A ballot without
 # a row in the answer was not stored: one of this wallet, signature or key was there.
 # Arrays: market, kind, round, wallet, choice, weight, scheme, message, signature, nonce, key.
-STORE: Final = """
+INSERT_BALLOTS: Final = """
 WITH ballot AS (
     INSERT INTO voting.ballots (market_id, kind, round, wallet, choice, weight, scheme, message,
         signature, nonce, idempotency_key)

@@ -17,12 +17,12 @@ _changes = tables.changes
 Subject: TypeAlias = Kind | Literal["state"]
 
 
-def note(conn: Connection, market_id: bytes, kind: Kind) -> None:
+def enqueue(conn: Connection, market_id: bytes, kind: Kind) -> None:
     """There is news of this vote."""
     conn.execute(insert(_changes).values(market_id=market_id, kind=kind))
 
 
-def changes(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
+def pending(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
     """The markets with such news, each with the numbers of its news."""
     rows = conn.execute(
         select(_changes.c.market_id, func.array_agg(_changes.c.id))
@@ -32,7 +32,7 @@ def changes(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
     return {row[0]: list(row[1]) for row in rows}
 
 
-def settle(conn: Connection, numbers: Sequence[int]) -> None:
+def dequeue(conn: Connection, numbers: Sequence[int]) -> None:
     """Done with these news, and with no others."""
     if numbers:
-        conn.execute(tally_statements.SETTLE, {"numbers": list(numbers)})
+        conn.execute(tally_statements.DEQUEUE, {"numbers": list(numbers)})

@@ -14,11 +14,11 @@ from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting as tables
 from zmart_pipelines.voting import change_queue, tallies, tally_statements
 from zmart_pipelines.voting.ballot import Kind
-from zmart_pipelines.voting.casting import VOTING_STATE
 from zmart_pipelines.voting.tallies import Tally
+from zmart_pipelines.voting.validation import VOTING_STATE
 
 
-class Look(msgspec.Struct, frozen=True):
+class ProposalScan(msgspec.Struct, frozen=True):
     """What a look at the proposals with news found: those whose ballots suffice, and those
     whose counts are fixed but that are not approved yet.
     """
@@ -29,10 +29,10 @@ class Look(msgspec.Struct, frozen=True):
 
 def due(conn: Connection, settings: Settings) -> list[Tally]:
     """Open proposal tallies that reach the least number of ballots and the threshold."""
-    return list(look(conn, settings).due)
+    return list(scan_proposals(conn, settings).due)
 
 
-def look(conn: Connection, settings: Settings) -> Look:
+def scan_proposals(conn: Connection, settings: Settings) -> ProposalScan:
     """Looks at the proposals with news since they were last looked at, so that it costs as
     much as there is news. Under another threshold or minimum it looks at all.
 
@@ -49,17 +49,19 @@ def look(conn: Connection, settings: Settings) -> Look:
         .limit(1)
     ).scalar_one_or_none()
     if threshold is None:
-        return Look()
+        return ProposalScan()
     rules = {"threshold_bps": threshold, "minimum": settings.min_proposal_votes}
-    if _looked_by(conn) != rules:
-        conn.execute(tally_statements.MARK_OPEN, {"state": int(VOTING_STATE["proposal"])})
+    if _last_scan_rules(conn) != rules:
+        conn.execute(
+            tally_statements.ENQUEUE_OPEN_PROPOSALS, {"state": int(VOTING_STATE["proposal"])}
+        )
         conn.execute(
             upsert(tables.looks)
             .values(kind="proposal", **rules)
             .on_conflict_do_update(index_elements=["kind"], set_=rules)
         )
     # The tallies in a statement after the news, so that what was news is in them.
-    found = change_queue.changes(conn, "proposal")
+    found = change_queue.pending(conn, "proposal")
     passed, fixed = [], []
     for row in conn.execute(
         tally_statements.CURRENT, {"market_ids": list(found), "kind": "proposal"}
@@ -77,34 +79,34 @@ def look(conn: Connection, settings: Settings) -> Look:
             continue
         # One is enough to come back to.
         found[tally.market_id].pop()
-    change_queue.settle(conn, [number for numbers in found.values() for number in numbers])
-    return Look(tuple(passed), tuple(fixed))
+    change_queue.dequeue(conn, [number for numbers in found.values() for number in numbers])
+    return ProposalScan(tuple(passed), tuple(fixed))
 
 
-def recount(conn: Connection, kind: Kind, also: Iterable[bytes] = ()) -> list[Tally]:
+def recount_changed(conn: Connection, kind: Kind, also: Iterable[bytes] = ()) -> list[Tally]:
     """Counts the open votes with news, and those of the markets ``also`` named, anew from the
     stored ballots. What is news of disputes is done with once the caller commits; that of
     proposals is for :func:`look`.
     """
-    found = change_queue.changes(conn, kind)
+    found = change_queue.pending(conn, kind)
     counted = [
         _recounted(conn, tally)
-        for tally in tallies.current_of(conn, [*found, *also], kind).values()
+        for tally in tallies.current_tallies(conn, [*found, *also], kind).values()
         if tally.status == "open"
     ]
     if kind == "dispute":
-        change_queue.settle(conn, [number for numbers in found.values() for number in numbers])
+        change_queue.dequeue(conn, [number for numbers in found.values() for number in numbers])
     return counted
 
 
 def _recounted(conn: Connection, tally: Tally) -> Tally:
     try:
-        return tallies.recount(conn, tally.market_id, tally.kind, tally.round)
+        return tallies.recount_tally(conn, tally.market_id, tally.kind, tally.round)
     except KeyError:  # votes on chain alone: there is no row, and nothing stored to count
         return tally
 
 
-def _looked_by(conn: Connection) -> dict[str, int] | None:
+def _last_scan_rules(conn: Connection) -> dict[str, int] | None:
     looks = tables.looks.c
     row = conn.execute(
         select(looks.threshold_bps, looks.minimum).where(looks.kind == "proposal")

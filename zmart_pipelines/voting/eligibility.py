@@ -31,10 +31,10 @@ _PAGES: Final = 5
 
 class _Remembered(NamedTuple):
     until: float
-    objection: BallotRejected | None
+    rejection: BallotRejected | None
 
 
-class Standing:
+class WalletEligibility:
     """Judges wallets by the settings ``ballot_min_lamports`` and ``ballot_min_age_seconds``.
 
     Safe to use from several threads.
@@ -55,11 +55,11 @@ class Standing:
         """Whether wallets need anything at all."""
         return bool(self._lamports or self._age)
 
-    def knows(self, wallet: bytes) -> bool:
-        """Whether ``objection`` would answer from memory."""
+    def is_cached(self, wallet: bytes) -> bool:
+        """Whether ``rejection`` would answer from memory."""
         return self._recall(wallet) is not None
 
-    def objection(self, wallet: bytes, known_since: int | None = None) -> BallotRejected | None:
+    def rejection(self, wallet: bytes, known_since: int | None = None) -> BallotRejected | None:
         """Why the wallet may not vote on proposals now, None where it may.
 
         :param known_since: chain second at which the ledger first saw it, if it has.
@@ -68,7 +68,7 @@ class Standing:
         """
         remembered = self._recall(wallet)
         if remembered is not None:
-            return remembered.objection
+            return remembered.rejection
         found = self._poor(wallet) or self._young(wallet, known_since)
         seconds = GOOD_SECONDS if found is None else BAD_SECONDS
         with self._lock:

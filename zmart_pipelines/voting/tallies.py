@@ -75,7 +75,7 @@ class FrozenTally(msgspec.Struct, frozen=True):
     ballots: tuple[CountedBallot, ...]
 
 
-class TallyFault(msgspec.Struct, frozen=True):
+class TallyMismatch(msgspec.Struct, frozen=True):
     """A tally that does not equal its ballots: votes for, votes against and ballots of the
     row and of the ballots.
     """
@@ -90,12 +90,14 @@ class TallyFault(msgspec.Struct, frozen=True):
     invented: int
 
 
-def current(conn: Connection, market_id: bytes, kind: Kind) -> Tally:
+def current_tally(conn: Connection, market_id: bytes, kind: Kind) -> Tally:
     """The latest round's tally; zero counts in round 0 where nobody has voted yet."""
-    return current_of(conn, [market_id], kind)[market_id]
+    return current_tallies(conn, [market_id], kind)[market_id]
 
 
-def current_of(conn: Connection, market_ids: Sequence[bytes], kind: Kind) -> dict[bytes, Tally]:
+def current_tallies(
+    conn: Connection, market_ids: Sequence[bytes], kind: Kind
+) -> dict[bytes, Tally]:
     """The latest round's tally of each of these markets."""
     rows = conn.execute(
         tally_statements.CURRENT, {"market_ids": list(set(market_ids)), "kind": kind}
@@ -108,7 +110,7 @@ def weight_unit(settings: Settings, kind: Kind) -> int | None:
     return settings.dispute_weight_unit if kind == "dispute" else None
 
 
-def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> Tally:
+def recount_tally(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> Tally:
     """Counts an open tally anew from the stored ballots, stores the result and returns the
     effective tally. A frozen one is returned as it was frozen.
 
@@ -123,7 +125,7 @@ def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -
         select(likes, against, func.count()).where(*_of(_ballots, market_id, kind, round_number))
     ).one()
     if tuple(counts) != (row.votes_for, row.votes_against, row.ballots):
-        change_queue.note(conn, market_id, kind)
+        change_queue.enqueue(conn, market_id, kind)
     conn.execute(
         update(_tallies)
         .where(*_of(_tallies, market_id, kind, round_number))
@@ -134,7 +136,7 @@ def recount(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -
             counted_at=func.now(),
         )
     )
-    return current(conn, market_id, kind)  # an open round is the latest
+    return current_tally(conn, market_id, kind)  # an open round is the latest
 
 
 def effective(
@@ -186,7 +188,7 @@ def freeze(
     )
     row = _lock(conn, market_id, kind, round_number)
     if row.status != "open":
-        return frozen(conn, market_id, kind, round_number)
+        return read_frozen(conn, market_id, kind, round_number)
     # A statement of its own after the lock, so that it sees what the casters committed.
     stored = conn.execute(
         select(_ballots).where(*_of(_ballots, market_id, kind, round_number))
@@ -211,8 +213,8 @@ def freeze(
             counted_at=func.now(),
         )
     )
-    change_queue.note(conn, market_id, kind)
-    return frozen(conn, market_id, kind, round_number)
+    change_queue.enqueue(conn, market_id, kind)
+    return read_frozen(conn, market_id, kind, round_number)
 
 
 def _chain_weights(
@@ -221,7 +223,7 @@ def _chain_weights(
     if tally.weight_unit is None or not votes:
         return {}
     rows = conn.execute(
-        tally_statements.WEIGHTS,
+        tally_statements.CHAIN_VOTE_WEIGHTS,
         {
             "wallets": [vote.user for vote in votes],
             "market_id": tally.market_id,
@@ -231,7 +233,7 @@ def _chain_weights(
     return {row.wallet: row.weight for row in rows}
 
 
-def frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> FrozenTally:
+def read_frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> FrozenTally:
     """A frozen (or reopened) tally with the ballots it counts. KeyError where it is neither."""
     row = conn.execute(
         select(_tallies).where(*_of(_tallies, market_id, kind, round_number))
@@ -277,7 +279,7 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
     Ballots of the round before stay on record and do not count in the new one. KeyError
     where the latest round is not frozen.
     """
-    tally = current(conn, market_id, kind)
+    tally = current_tally(conn, market_id, kind)
     if tally.status != "frozen":
         raise KeyError((market_id.hex(), kind))
     _lock(conn, market_id, kind, tally.round)
@@ -294,14 +296,14 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
             weight_unit=tally.weight_unit,
         )
     )
-    change_queue.note(conn, market_id, kind)
+    change_queue.enqueue(conn, market_id, kind)
     return tally.round + 1
 
 
-def faults(conn: Connection) -> list[TallyFault]:
+def find_mismatches(conn: Connection) -> list[TallyMismatch]:
     """Every tally that differs from its ballots ("tally equals ballots"); good: none."""
     return [
-        TallyFault(
+        TallyMismatch(
             market_id=row.market_id,
             kind=row.kind,
             round=row.round,
@@ -311,7 +313,7 @@ def faults(conn: Connection) -> list[TallyFault]:
             dropped=row.dropped,
             invented=row.invented,
         )
-        for row in conn.execute(tally_statements.COMPARED).all()
+        for row in conn.execute(tally_statements.TALLY_MISMATCHES).all()
     ]
 
 

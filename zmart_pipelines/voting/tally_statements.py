@@ -22,7 +22,7 @@ CHAIN_VOTES: Final = """
     WHERE v.market_id = {market_id} AND v.kind = {kind}
         AND (v.kind = 'proposal' OR held.shares > 0)
 """
-CHAIN_ADDS: Final = (
+CHAIN_VOTE_TOTALS: Final = (
     """
     SELECT
         (coalesce(sum(v.weight) FILTER (WHERE v.choice), 0)
@@ -52,7 +52,7 @@ _COLUMNS: Final = """
     frozen_chain_time, bundle_cid
 """
 _NONE_YET: Final = "0, 'open', 0, 0, 0, NULL::bigint, NULL::bigint, NULL::bigint, NULL"
-_ADDED: Final = CHAIN_ADDS.format(
+_ADDED: Final = CHAIN_VOTE_TOTALS.format(
     round="t.round", market_id="t.market_id", kind="t.kind", unit="t.weight_unit"
 )
 _KIND: Final = bindparam("kind", type_=Text)
@@ -82,7 +82,7 @@ ORDER BY t.market_id
 ).bindparams(bindparam("market_ids", type_=ARRAY(LargeBinary)), _KIND)
 
 # All open votes become news, for a look by other rules than the last.
-MARK_OPEN: Final = text(
+ENQUEUE_OPEN_PROPOSALS: Final = text(
     """
 INSERT INTO voting.changes (market_id, kind)
 SELECT m.market_id, 'proposal' FROM market.markets AS m
@@ -92,12 +92,12 @@ WHERE m.state = :state AND NOT EXISTS (
 """
 ).bindparams(bindparam("state", type_=Integer))
 
-SETTLE: Final = text("DELETE FROM voting.changes WHERE id = ANY(:numbers)").bindparams(
+DEQUEUE: Final = text("DELETE FROM voting.changes WHERE id = ANY(:numbers)").bindparams(
     bindparam("numbers", type_=ARRAY(BigInteger))
 )
 
 # What the votes on chain of these wallets weigh in a dispute.
-WEIGHTS: Final = text(
+CHAIN_VOTE_WEIGHTS: Final = text(
     """
 SELECT asked.wallet, voting.weight(held.shares, :unit) AS weight
 FROM unnest(cast(:wallets AS bytea[])) AS asked (wallet)
@@ -113,7 +113,7 @@ LEFT JOIN LATERAL voting.holding(:market_id, asked.wallet) AS held ON true
 # were fixed at the freeze for a frozen one. Dropped: stored in a frozen round but not counted
 # (where the chain's record replaces a ballot, its wallet is counted). Invented: counted as
 # a wallet's ballot that is not stored so.
-COMPARED: Final = text(
+TALLY_MISMATCHES: Final = text(
     """
 SELECT t.market_id, t.kind, t.round, t.status, t.votes_for, t.votes_against, t.ballots,
     found.counted, found.counted_for, found.counted_against, found.dropped, found.invented

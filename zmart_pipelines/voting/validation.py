@@ -16,7 +16,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check
 from zmart_pipelines.voting.cast_results import (
     BallotConflict,
-    Stored,
+    CastReceipt,
     StoredBallot,
     UnknownMarket,
     VotingClosed,
@@ -31,7 +31,7 @@ VOTING_STATE: dict[Kind, MarketState] = {
 }
 
 
-class Checked(msgspec.Struct, frozen=True):
+class CheckedBallot(msgspec.Struct, frozen=True):
     """A ballot, and what its proof gives or why it is refused – unless it is a repeat, which
     gets the stored answer whatever has become of its proof.
     """
@@ -40,7 +40,7 @@ class Checked(msgspec.Struct, frozen=True):
     proof: Proof | BallotRejected
 
 
-class Admitted(NamedTuple):
+class AdmittedBallot(NamedTuple):
     """A ballot to be stored."""
 
     ballot: SignedBallot
@@ -67,7 +67,7 @@ class Admitted(NamedTuple):
         )
 
 
-def examine(ballot: SignedBallot, settings: Settings, now: datetime) -> Checked:
+def check_proof(ballot: SignedBallot, settings: Settings, now: datetime) -> CheckedBallot:
     """Checks everything of a ballot that needs no database: its form, text and signature.
 
     :param now: the time that expiries are compared with.
@@ -95,11 +95,11 @@ def examine(ballot: SignedBallot, settings: Settings, now: datetime) -> Checked:
             older=settings.accept_older_ballots,
         )
     except BallotRejected as rejection:
-        return Checked(ballot, rejection)
-    return Checked(ballot, proof)
+        return CheckedBallot(ballot, rejection)
+    return CheckedBallot(ballot, proof)
 
 
-def earlier(ballot: SignedBallot, rows: list[Row[Any]]) -> Stored | None:
+def find_repeat(ballot: SignedBallot, rows: list[Row[Any]]) -> CastReceipt | None:
     """The stored answer when the ballot is a repeat; a conflict or a misuse is raised."""
     conflict = None
     for row in rows:
@@ -137,8 +137,8 @@ def earlier(ballot: SignedBallot, rows: list[Row[Any]]) -> Stored | None:
     return None
 
 
-def _answer(stored: StoredBallot, row: Row[Any]) -> Stored:
-    return Stored(
+def _answer(stored: StoredBallot, row: Row[Any]) -> CastReceipt:
+    return CastReceipt(
         ballot=stored,
         repeated=True,
         votes_for=row.votes_for + row.chain_for,
@@ -146,7 +146,7 @@ def _answer(stored: StoredBallot, row: Row[Any]) -> Stored:
     )
 
 
-def admit(checked: Checked, now: Row[Any]) -> Admitted:
+def admit(checked: CheckedBallot, now: Row[Any]) -> AdmittedBallot:
     """The ballot with its round and weight; raises when the market does not take it."""
     ballot, proof = checked.ballot, checked.proof
     if now.state is None:
@@ -177,4 +177,6 @@ def admit(checked: Checked, now: Row[Any]) -> Admitted:
             "message",
             f"names round {proof.round}; the vote is in round {now.round_now}, sign for that one",
         )
-    return Admitted(ballot, proof, now.round_now, now.weight_now if ballot.kind == "dispute" else 1)
+    return AdmittedBallot(
+        ballot, proof, now.round_now, now.weight_now if ballot.kind == "dispute" else 1
+    )

@@ -54,7 +54,7 @@ class Submission(msgspec.Struct, frozen=True):
     bundle_cid: str | None
 
 
-class Verified(msgspec.Struct, frozen=True):
+class Verification(msgspec.Struct, frozen=True):
     """``problems`` is empty where all holds. ``superseded``: later counts replaced these, by
     the transaction of that signature.
     """
@@ -64,18 +64,18 @@ class Verified(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-def verify(found: Recount, reader: AccountReader) -> Verified:
+def verify(found: Recount, reader: AccountReader) -> Verification:
     """Compares a recount with the chain that ``reader`` reads, at confirmed.
 
     The recount's own problems are not repeated. Raises what RpcClient raises.
     """
     problems = list(_of_another_chain(found, reader))
     if problems:
-        return Verified(None, None, tuple(problems))
+        return Verification(None, None, tuple(problems))
     market = reader.market(bytes.fromhex(found.market_id), "confirmed").value
     if market is None:
-        return Verified(None, None, (f"the market {found.market_id} is not on chain",))
-    written = submissions(reader, market, found.kind)
+        return Verification(None, None, (f"the market {found.market_id} is not on chain",))
+    written = find_submissions(reader, market, found.kind)
     named = [one for one in written if one.bundle_cid == found.cid]
     submission = named[-1] if named else None
     superseded = None
@@ -98,10 +98,10 @@ def verify(found: Recount, reader: AccountReader) -> Verified:
     if superseded is None:
         problems += _of_the_account(found, market)
     problems += _of_votes_on_chain(found, reader, market)
-    return Verified(submission, superseded, tuple(problems))
+    return Verification(submission, superseded, tuple(problems))
 
 
-def submissions(reader: AccountReader, market: MarketAccount, kind: Kind) -> list[Submission]:
+def find_submissions(reader: AccountReader, market: MarketAccount, kind: Kind) -> list[Submission]:
     """The transactions that wrote counts of this vote, the oldest first."""
     address = market_address(reader.program, market.market_id)[0]
     first, last = _when(market, kind)

@@ -17,8 +17,7 @@ from assets.run_requests import request
 from assets.runs_in_flight import SUBMISSION_ABANDONED_AFTER
 from assets.sensor_ticks import INTERVAL, Tick, patient
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.submissions.candidates import waiting_resolutions
-from zmart_pipelines.submissions.planner import Due, due
+from zmart_pipelines.submissions.candidates import Due, due, pending_resolutions
 
 
 def _look(backend: Backend) -> Due:
@@ -80,5 +79,5 @@ def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource)
 def resolution_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when a resolution waits."""
     with backend.engine(Role.PIPELINES).connect() as conn:
-        found = waiting_resolutions(conn)
+        found = pending_resolutions(conn)
     return request(context, resolve_market_job.name, found, time.time(), SUBMISSION_ABANDONED_AFTER)

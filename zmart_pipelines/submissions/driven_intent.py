@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from zmart_pipelines.breakers.machine import Permit
 from zmart_pipelines.submissions.attempts import Attempt
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.machine import Phase, Work, resume
+from zmart_pipelines.submissions.machine import MachineState, Phase, resume
 
 
 @dataclass(eq=False)
-class Job:
+class DrivenIntent:
     """An intent that is being driven; ``attempt`` is its live one, where it has one.
 
     ``permit`` is its leave by the action's breaker, which an attempt of an earlier run needs
@@ -21,7 +21,7 @@ class Job:
     intent: Intent
     attempt: Attempt | None = None
     permit: Permit | None = None
-    work: Work = field(init=False)
+    work: MachineState = field(init=False)
 
     def __post_init__(self) -> None:
         if self.attempt is None:
