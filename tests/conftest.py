@@ -1,20 +1,23 @@
-"""Fixtures that every part may use; they live in ``tests/fixtures``."""
+"""Fixtures, markers and Hypothesis profiles of the whole test suite."""
 
 import pytest
 
 pytest_plugins = [
     "tests.fixtures.clients",
+    "tests.fixtures.hypothesis_profiles",
     "tests.fixtures.localnet",
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
+    "tests.fixtures.unit_marker",
+    "pytester",
 ]
 
-# Files that take minutes go first, so that no worker is left alone with one at the end.
+# Files that take minutes run first, so that no worker is left with a long one at the end.
 LONGEST = ("tests/system/", "tests/differential/", "tests/submissions/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first; all else stays in its order."""
+    """Put the longest files first; the order stays the same otherwise."""
 
     def rank(item: pytest.Item) -> int:
         ranks = (place for place, part in enumerate(LONGEST) if item.nodeid.startswith(part))

@@ -49,6 +49,7 @@ def test_every_package_says_what_it_is(package: str) -> None:
     assert ast.get_docstring(ast.parse((PROJECT / package / "__init__.py").read_text()))
 
 
+@pytest.mark.process
 def test_the_command_line_loads_neither_dagster_nor_litestar() -> None:
     code = (
         "import sys, zmart_pipelines.cli\n"

@@ -233,5 +233,5 @@ class Rules(RuleBasedStateMachine):
         assert len(self.breaker.subjects) <= POLICY.failures
 
 
-Rules.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Rules.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestRules = Rules.TestCase

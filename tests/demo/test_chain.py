@@ -16,6 +16,8 @@ from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.addresses import market_address
 
+pytestmark = pytest.mark.process
+
 MARKET_ID = bytes(range(32))
 
 

@@ -8,6 +8,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.differential.machine import Lives
 
+pytestmark = pytest.mark.process
+
 
 def run(steps: int) -> None:
     """Compare at least so many transactions; lives have up to a hundred rules each."""
@@ -24,7 +26,6 @@ def run(steps: int) -> None:
             settings=settings(
                 max_examples=200,
                 stateful_step_count=100,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

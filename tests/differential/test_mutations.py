@@ -13,6 +13,8 @@ from localnet.program.build import SOURCES, build, program_sources
 from tests.differential.machine import Lives
 from tests.differential.pair import Difference, Pair
 
+pytestmark = pytest.mark.process
+
 
 class Slip(NamedTuple):
     """One line of one file, as somebody might have written it."""
@@ -97,7 +99,6 @@ def test_a_slip_is_caught(name: str, tmp_path: Path) -> None:
             settings=settings(
                 max_examples=300,
                 stateful_step_count=100,
-                deadline=None,
                 database=None,
                 derandomize=True,
                 phases=[Phase.generate],

@@ -6,7 +6,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history, identity
@@ -91,7 +91,7 @@ def test_the_histories_reach_every_corner() -> None:
     assert states >= set(MarketState) - {MarketState.DISPUTED}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(seed=st.integers(0, 40), shuffle=st.randoms(use_true_random=False))
 def test_order_of_arrival_does_not_matter(seed: int, shuffle: random.Random) -> None:
     chain = history(seed, 80)
@@ -103,7 +103,7 @@ def test_order_of_arrival_does_not_matter(seed: int, shuffle: random.Random) -> 
         assert state_hash(fold.fold(shuffled, configuration)) == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 40), cut=st.floats(0, 1))
 def test_folding_on_equals_folding_anew(seed: int, cut: float) -> None:
     chain = history(seed, 80)

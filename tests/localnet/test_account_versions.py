@@ -83,5 +83,5 @@ class Versions(RuleBasedStateMachine):
                 assert self.table.owned_by(owner, slot) == owned
 
 
-Versions.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Versions.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestVersions = Versions.TestCase

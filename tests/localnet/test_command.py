@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from solders.keypair import Keypair
 
 from tests.fixtures.localnet import Localnet, StartLocalnet
 from tests.localnet.wallets import SOL
+
+pytestmark = pytest.mark.process
 
 
 def start(*flags: str) -> subprocess.CompletedProcess[str]:

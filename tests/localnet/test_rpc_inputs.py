@@ -75,8 +75,9 @@ some_params = st.lists(values, max_size=4) | st.tuples(
 ).map(list)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(method=st.sampled_from(sorted(METHODS)), params=some_params)
+@pytest.mark.process
 def test_any_parameters_get_an_answer(node: Node, method: str, params: list[Any]) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
     answer = ask(node, body.encode())
@@ -84,7 +85,7 @@ def test_any_parameters_get_an_answer(node: Node, method: str, params: list[Any]
     assert answer.get("error", {}).get("code") != INTERNAL_ERROR, answer
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(body=st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
 def test_any_body_gets_an_answer(node: Node, body: bytes) -> None:
     answer = ask(node, body)

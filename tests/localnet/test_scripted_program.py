@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from solders.compute_budget import set_compute_unit_limit
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -52,6 +53,7 @@ def payloads(chain: Localnet, meta: dict[str, Any]) -> list[bytes]:
     return [payload for _, payload in found.payloads]
 
 
+@pytest.mark.process
 def test_committed_puppet_is_what_its_source_gives() -> None:
     assert SCRIPTED_PROGRAM_SO.read_bytes() == compile_scripted_program()
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.localnet_program import scoring
 from tests.localnet_program.probe import Probe, Refused
 
+pytestmark = pytest.mark.process
+
 P = 10**9
 U64 = st.integers(0, 2**64 - 1)
 
@@ -27,7 +29,7 @@ def refusal(probe: Probe, operation: str, *operands: int) -> object:
 EDGES = sorted({x for n in range(1, 65) for x in (2**n - 1, 2 ** (n - 1), 2**n - 2)})
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(
     a=U64 | st.sampled_from(EDGES), b=U64 | st.sampled_from(EDGES), c=U64 | st.sampled_from(EDGES)
 )
@@ -181,14 +183,14 @@ LIQUIDITY = st.sampled_from([99 * P, *(10**n * P for n in range(2, 9)), 2**64 //
 SIZE = st.integers(0, 5 * 10**12) | U64
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(b=LIQUIDITY, yes=SIZE, no=SIZE)
 def test_cost_and_price_agree_with_the_description(probe: Probe, b: int, yes: int, no: int) -> None:
     agree(probe, "cost", b, yes, no)
     agree(probe, "price", b, yes, no)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     b=st.integers(100 * P, 10**6 * P) | st.sampled_from([100 * P, 10**5 * P, 10**6 * P]),
     yes=st.integers(0, 10**13),

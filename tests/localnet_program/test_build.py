@@ -11,6 +11,8 @@ import pytest
 from localnet.program import PROGRAM_SO
 from localnet.program.build import ROOT, CompileError, build, program_sources
 
+pytestmark = pytest.mark.process
+
 
 def test_rebuilding_gives_the_committed_bytes() -> None:
     assert build() == PROGRAM_SO.read_bytes()

@@ -17,6 +17,8 @@ from localnet.program.linker import SYSCALLS, link
 from localnet.program.objectfile import LinkError, ObjectFile
 from tests.localnet_program.world import SOL, key
 
+pytestmark = pytest.mark.process
+
 
 def compiled(folder: Path, **sources: str) -> list[ObjectFile]:
     objects = []

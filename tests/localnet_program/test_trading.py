@@ -256,6 +256,7 @@ def test_sales_fail_as_deployed(
 
 
 @pytest.mark.parametrize(("b", "yes", "no", "side", "shares", "gross", "net", "price"), SELLS)
+@pytest.mark.process
 def test_sales_as_intended(
     selling_program: bytes,
     b: int,
@@ -302,6 +303,7 @@ def test_sales_as_intended(
     assert world.lamports(world.market) == 20 * SOL - net - protocol
 
 
+@pytest.mark.process
 def test_an_intended_sale_keeps_the_rent(selling_program: bytes) -> None:
     world = World(program=selling_program).reach(wire.ACTIVE)
     market, _ = seller(world, 100, 1935823062, 1016481020)

@@ -69,6 +69,7 @@ def test_a_new_state_folder_does_not_inherit_an_old_cluster(tmp_path: Path, real
     assert len(list(realm.iterdir())) == 2, "the old one is kept aside"
 
 
+@pytest.mark.process
 def test_binaries_out_of_reach_are_copied_and_run(tmp_path: Path, realm: Path) -> None:
     server = PostgresServer(
         home=tmp_path / "var" / "home",
@@ -88,6 +89,7 @@ def test_binaries_out_of_reach_are_copied_and_run(tmp_path: Path, realm: Path) -
         assert answer.stdout.startswith(f"{program} (PostgreSQL) 18".encode())
 
 
+@pytest.mark.process
 def test_data_of_another_major_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
     server = PostgresServer(
         home=tmp_path,

@@ -26,6 +26,8 @@ from zmart_pipelines.runtime.supervisor import (
     lock_holder,
 )
 
+pytestmark = pytest.mark.process
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 

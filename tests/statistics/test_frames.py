@@ -65,7 +65,7 @@ def only_python(rows: list[dict[str, Any]]) -> None:
             assert type(value) in (int, bytes, bool, type(None)), (name, value)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(trades, st.sampled_from([1, 60, 300, 3_600, DAY]))
 def test_candles_are_those_of_a_plain_loop(made: list[Trade], seconds: int) -> None:
     expected: dict[tuple[bytes, int], list[Trade]] = defaultdict(list)
@@ -88,7 +88,7 @@ def test_candles_are_those_of_a_plain_loop(made: list[Trade], seconds: int) -> N
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(trades, st.integers(0, 2 * DAY))
 def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: int) -> None:
     now = max((one.traded_at for one in made), default=0) + later
@@ -119,7 +119,7 @@ def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: i
         }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(trades, st.integers(1, 3 * DAY))
 def test_figures_hold_until_they_say_and_no_longer(made: list[Trade], wait: int) -> None:
     def figures(now: int) -> list[dict[str, Any]]:
@@ -148,7 +148,7 @@ def test_price_changes_are_rounded_down() -> None:
     assert price_change_bps(0, 5) is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     trades,
     st.dictionaries(

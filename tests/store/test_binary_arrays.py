@@ -58,7 +58,7 @@ def test_every_type_has_its_items() -> None:
 
 @pytest.mark.parametrize("name", sorted(PACKERS))
 def test_postgres_reads_what_is_packed(conn: Connection, name: str) -> None:
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.none() | ITEMS[name], max_size=20))
     def check(values: list[object]) -> None:
         query = f"SELECT %b::{name}[]"

@@ -16,6 +16,7 @@ MILLION = 1_000_000
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.process
 def test_our_order_is_exact() -> None:
     """At least 20,000 seeds, and as many more as a minute of CPU allows."""
     started = time.process_time()
