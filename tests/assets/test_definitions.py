@@ -159,6 +159,7 @@ def test_what_must_be_right_has_a_check() -> None:
     }
 
 
+@pytest.mark.process
 def test_a_secret_of_the_environment_is_in_no_definition() -> None:
     """Everything the UI can show of the code location, made with secrets in the environment."""
     code = (
@@ -188,6 +189,7 @@ def test_a_secret_of_the_environment_is_in_no_definition() -> None:
     assert "geheim" not in done.stdout
 
 
+@pytest.mark.process
 def test_a_fresh_interpreter_loads_it_without_the_heavy_parts() -> None:
     """Each run is a new process: what it imports is paid for each time."""
     code = (

@@ -173,6 +173,7 @@ def test_a_fixed_decoder_reads_what_is_in_quarantine(
         assert {row.verdict for row in evaluate(backend, ["market/state"])} == {"holds"}
 
 
+@pytest.mark.process
 def test_the_command_needs_nothing_that_runs(tmp_path: Path) -> None:
     """``zmart check --recorded`` with an address where nobody listens."""
     done = subprocess.run(

@@ -60,6 +60,7 @@ def test_each_fault_is_reported(world: World, case: Maker) -> None:
 
 
 @parametrize
+@pytest.mark.process
 def test_the_first_of_two_faults_is_reported(world: World, case: Maker) -> None:
     _, faults = case(world)
     pairs = 0

@@ -27,6 +27,7 @@ def test_our_order_is_exact() -> None:
 
 
 @pytest.mark.parametrize("order", sorted(set(ORDERS) - {"ours"}))
+@pytest.mark.process
 def test_wrong_orders_are_caught(order: str) -> None:
     """The simulation has teeth: each of these goes wrong under some seed."""
     caught = next((seed for seed in range(SEEDS) if simulate(seed, order)), None)
@@ -47,6 +48,7 @@ def test_one_command_replays_a_seed() -> None:
     assert len(first) > 5
 
 
+@pytest.mark.process
 def test_the_storm_reaches_every_branch() -> None:
     told: list[str] = []
     for seed in range(3000):

@@ -10,7 +10,7 @@ import pytest
 from tests.system.market_lives import check_finished_markets, two_markets_finished
 from tests.system.running_system import RunningSystem
 
-pytestmark = pytest.mark.timeout(480)
+pytestmark = [pytest.mark.process, pytest.mark.timeout(480)]
 
 LIVES_WITHIN = 300
 
