@@ -29,13 +29,9 @@ from zmart_pipelines.chain.rpc_types import (
     Status,
 )
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.program.accounts import (
-    DecodeError,
-    VoteKind,
-    VoteRecord,
-    encode_account,
-)
+from zmart_pipelines.program.accounts import VoteKind, VoteRecord, encode_account
 from zmart_pipelines.program.addresses import config_address, market_address
+from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.ids import CLOCK_SYSVAR, DEFAULT_PROGRAM_ID, SYSTEM_PROGRAM
 
 PROGRAM = DEFAULT_PROGRAM_ID

@@ -13,8 +13,8 @@ from tests.ledger.recorded_rpc import PROGRAM, Recorder, history
 from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
 from zmart_pipelines.ledger.model import decode as decoder
+from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.events import decode_event
-from zmart_pipelines.program.instructions import DecodeError
 from zmart_pipelines.store.queries import health
 
 PROJECTION = (

@@ -18,12 +18,7 @@ from solders.pubkey import Pubkey
 
 from tests.program import strategies
 from zmart_pipelines.program import calls, idl, instructions
-from zmart_pipelines.program.accounts import (
-    Account,
-    MarketState,
-    VoteKind,
-    encode_account,
-)
+from zmart_pipelines.program.accounts import Account, MarketState, VoteKind, encode_account
 from zmart_pipelines.program.addresses import (
     config_address,
     market_address,

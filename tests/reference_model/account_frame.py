@@ -17,7 +17,6 @@ from zmart_pipelines.program.accounts import (
     ALLOCATED_SIZE,
     DISCRIMINATOR,
     Account,
-    DecodeError,
     GlobalConfig,
     MarketAccount,
     UserPosition,
@@ -33,6 +32,7 @@ from zmart_pipelines.program.addresses import (
     vote_address,
 )
 from zmart_pipelines.program.calls import Call, CreateMarket
+from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.errors import ProgramError
 from zmart_pipelines.program.ids import SYSTEM_PROGRAM
 from zmart_pipelines.program.payout import rent_minimum

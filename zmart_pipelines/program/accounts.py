@@ -15,25 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from zmart_pipelines.program import idl
-from zmart_pipelines.program.codec import Codec, DecodeError, EncodeError
-
-__all__ = [
-    "ALLOCATED_SIZE",
-    "DISCRIMINATOR",
-    "Account",
-    "DecodeError",
-    "EncodeError",
-    "GlobalConfig",
-    "MarketAccount",
-    "MarketState",
-    "UserPosition",
-    "VoteKind",
-    "VoteRecord",
-    "decode_account",
-    "decode_as",
-    "encode_account",
-    "field_offset",
-]
+from zmart_pipelines.program.codec import Codec, DecodeError
 
 
 class MarketState(IntEnum):

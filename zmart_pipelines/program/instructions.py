@@ -21,32 +21,7 @@ from zmart_pipelines.program.addresses import (
     position_address,
     vote_address,
 )
-from zmart_pipelines.program.calls import Call, decode_instruction, encode_call
-from zmart_pipelines.program.codec import DecodeError, EncodeError
-
-__all__ = [
-    "DecodeError",
-    "EncodeError",
-    "activate_market",
-    "aggregate_dispute_votes",
-    "aggregate_proposal_votes",
-    "approve_proposal",
-    "buy_shares",
-    "cancel_market",
-    "claim_winnings",
-    "create_market",
-    "decode_instruction",
-    "emergency_pause",
-    "finalize_market",
-    "initialize_global_config",
-    "initiate_dispute",
-    "resolve_market",
-    "sell_shares",
-    "submit_dispute_vote",
-    "submit_proposal_vote",
-    "update_global_config",
-    "withdraw_liquidity",
-]
+from zmart_pipelines.program.calls import Call, encode_call
 
 _ACCOUNTS: Final = {
     instruction.name: tuple(

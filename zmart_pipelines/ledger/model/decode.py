@@ -16,7 +16,8 @@ from solders.pubkey import Pubkey
 from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program.addresses import market_address
-from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket
+from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket, decode_instruction
+from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.events import (
     Event,
     MarketCreated,
@@ -25,7 +26,6 @@ from zmart_pipelines.program.events import (
     decode_event,
     event_name,
 )
-from zmart_pipelines.program.instructions import DecodeError, decode_instruction
 
 LOGS_TRUNCATED: Final = "the log was truncated; later events are unknown"
 

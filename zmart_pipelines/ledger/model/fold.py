@@ -24,8 +24,8 @@ from zmart_pipelines.ledger.model.projection import (
 )
 from zmart_pipelines.program import events as ev
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket
-from zmart_pipelines.program.instructions import DecodeError, decode_instruction
+from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket, decode_instruction
+from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.lmsr import PRECISION
 
 C = TypeVar("C", CreateMarket, FinalizeMarket)
