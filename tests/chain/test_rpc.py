@@ -336,7 +336,7 @@ def test_the_reader_knows_what_is_missing_or_foreign(endpoint: Endpoint, rpc: Rp
     endpoint.answer(result(at(account(b"", SYSTEM_PROGRAM))))
     assert reader.market(bytes(32)) == AtSlot(9, None)
     endpoint.answer(result(at(account(encode_account(VOTE)))))
-    with pytest.raises(DecodeError, match="a VoteRecord instead of a MarketAccount"):
+    with pytest.raises(DecodeError, match="is a VoteRecord, not a MarketAccount"):
         reader.market(bytes(32))
 
 

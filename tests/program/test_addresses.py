@@ -37,7 +37,7 @@ def test_config(program: str, address: str, bump: int) -> None:
 
 def test_market() -> None:
     assert market_address(DEFAULT_PROGRAM_ID, MARKET_ID) == (MARKET, 255)
-    with pytest.raises(ValueError, match="market_id: 16 bytes"):
+    with pytest.raises(ValueError, match="market_id: has 16 bytes"):
         market_address(DEFAULT_PROGRAM_ID, bytes(16))
 
 

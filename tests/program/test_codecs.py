@@ -112,7 +112,7 @@ def test_every_other_length_is_refused(cls: type[Event]) -> None:
     tag = discriminator("event", cls.__name__)
     for length in range(8, 200):
         if length not in LENGTHS[cls.__name__]:
-            with pytest.raises(DecodeError, match=f"{cls.__name__}: {length} bytes"):
+            with pytest.raises(DecodeError, match=f"{cls.__name__}: has {length} bytes"):
                 decode_event(tag + bytes(length - 8))
 
 
@@ -177,7 +177,7 @@ def test_a_short_account_is_refused() -> None:
     vote = VoteRecord(MARKET_ID, USER, VoteKind.DISPUTE, True, TIME, 255)
     data = encode_account(vote)
     assert len(data) == 83
-    with pytest.raises(DecodeError, match="VoteRecord: only 82 bytes"):
+    with pytest.raises(DecodeError, match="VoteRecord: has only 82 bytes"):
         decode_account(data[:-1])
     with pytest.raises(DecodeError, match="VoteRecord"):
         decode_account(data[:72] + b"\x02" + data[73:])
@@ -186,7 +186,7 @@ def test_a_short_account_is_refused() -> None:
 def test_an_account_of_another_type_is_refused() -> None:
     vote = VoteRecord(MARKET_ID, USER, VoteKind.PROPOSAL, True, TIME, 255)
     assert decode_as(VoteRecord, encode_account(vote)) == vote
-    with pytest.raises(DecodeError, match="a VoteRecord instead of a MarketAccount"):
+    with pytest.raises(DecodeError, match="is a VoteRecord, not a MarketAccount"):
         decode_as(MarketAccount, encode_account(vote))
 
 
@@ -238,7 +238,7 @@ def test_the_configuration_is_where_the_chain_has_it() -> None:
         ({"shares_no": 2**64}, "UserPosition.shares_no: 18446744073709551616 is outside"),
         ({"trades_count": True}, "UserPosition.trades_count: bool instead of an integer"),
         ({"has_claimed": 1}, "UserPosition.has_claimed: 1 is not a bool"),
-        ({"user": b"short"}, "UserPosition.user: 5 bytes, must be 32"),
+        ({"user": b"short"}, "UserPosition.user: has 5 bytes, must have 32"),
         ({"market": "text"}, "UserPosition.market: str instead of 32 bytes"),
         ({"last_trade_at": None}, "UserPosition.last_trade_at: NoneType instead of an integer"),
     ],

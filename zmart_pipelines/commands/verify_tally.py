@@ -142,7 +142,7 @@ def _cid(target: str | None, roots: list[str], reader: AccountReader, kind: Any)
     if is_cid_v0(target):
         return target
     if target.startswith("Qm"):
-        raise PinNotFound(f"{target[:64]!r} is no CIDv0, which has 46 characters")
+        raise PinNotFound(f"{target[:64]!r} is not a CIDv0, which has 46 characters")
     market = read_market_by_name(reader.rpc, reader.program, target, "confirmed")
     if kind is None:
         kind = "dispute" if market.dispute_total_votes else "proposal"

@@ -1,8 +1,8 @@
-"""CIDv0 of one block, computed here, so that no service is asked or believed.
+"""CIDv0 of one block, computed locally, so that no service has to be trusted.
 
-The bytes become one UnixFS file node with inline data, wrapped in dag-pb; the CID is the
-base58 text of its sha2-256 multihash (specs.ipfs.tech, "UnixFS" and "DAG-PB"). That is what
-``ipfs add --cid-version=0`` gives for anything up to one chunk.
+The bytes become one UnixFS file node with inline data, wrapped in dag-pb; the CID is the base58
+text of its sha2-256 multihash (specs.ipfs.tech, "UnixFS" and "DAG-PB"). This is the result of
+``ipfs add --cid-version=0`` for files of at most one chunk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 
 from zmart_pipelines import base58
 
-# One chunk of the default chunker; larger files become trees, which we never make.
+# One chunk of the default chunker; larger files become trees, which are not used here.
 MAX_BLOCK = 262_144
 
 _MULTIHASH_SHA256 = b"\x12\x20"
@@ -19,7 +19,11 @@ _LENGTH = 46
 
 
 def cid_v0(data: bytes) -> str:
-    """The CIDv0 (46 characters) of ``data``; more than :data:`MAX_BLOCK` bytes are refused."""
+    """Return the CIDv0 (46 characters) of ``data``.
+
+    Raises:
+        ValueError: ``data`` has more than :data:`MAX_BLOCK` bytes.
+    """
     if len(data) > MAX_BLOCK:
         raise ValueError(
             f"{len(data)} bytes do not fit one block of {MAX_BLOCK}; split the document"

@@ -1,4 +1,4 @@
-"""Which store pins: Pinata when a token is set, else the local folder."""
+"""Choice of the pin store: Pinata when a token is set, else the local folder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from zmart_pipelines.settings import Settings
 
 
 def configured_pin_store(settings: Settings) -> PinStore:
-    """The store that the settings name."""
+    """Return the pin store that the settings select."""
     local = LocalPinStore(settings.zmart_state / "ipfs")
     if settings.pinata_jwt is None:
         return local
-    # Imported when used: requests would cost every process's start.
+    # Imported when used: importing requests would slow down the start of every process.
     from zmart_pipelines.ipfs.pinata import PinataPinStore
 
     return PinataPinStore(settings.pinata_jwt, local)

@@ -1,7 +1,7 @@
-"""Where pinned bytes live: what any store does, and a folder of this machine.
+"""Stores of pinned blocks: the interface, and a local folder.
 
-Every store computes the CID itself before it stores and checks it again when it reads, so
-a pin is idempotent and wrong bytes never pass for right ones.
+Every store computes the CID before writing and checks it when reading, so that pinning is
+idempotent and wrong bytes are never returned.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zmart_pipelines.ipfs.cid import cid_v0, is_cid_v0
 
 
 class PinError(Exception):
-    """A store could not do what was asked; a later try may succeed unless it says not."""
+    """The store failed; a later attempt may succeed unless the text says otherwise."""
 
 
 class PinNotFound(PinError):
@@ -27,11 +27,11 @@ class PinStore(Protocol):
     """Keeps blocks of at most 262,144 bytes under their CIDv0."""
 
     def pin(self, data: bytes) -> str:
-        """Stores ``data`` and returns its CIDv0. Pinning again changes nothing."""
+        """Store ``data`` and return its CIDv0. Pinning again changes nothing."""
         ...
 
     def get(self, cid: str) -> bytes:
-        """The bytes of ``cid``, checked against it. :class:`PinNotFound` when not held."""
+        """Return the bytes of ``cid``, checked against it, or raise :class:`PinNotFound`."""
         ...
 
 
@@ -44,12 +44,12 @@ class LocalPinStore:
         folder.chmod(0o700)
 
     def pin(self, data: bytes) -> str:
-        """Writes the block unless it is there; it is on disk when this returns."""
+        """Write the block unless it exists; it is on disk when this returns."""
         cid = cid_v0(data)
         target = self._folder / cid
         if target.exists() and target.read_bytes() == data:
             return cid
-        # A reader sees the whole block or none; after a power cut, too.
+        # A reader sees the whole block or none, also after a power failure.
         descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".pin-")
         temporary = Path(name)
         try:
@@ -65,15 +65,15 @@ class LocalPinStore:
         return cid
 
     def get(self, cid: str) -> bytes:
-        """The block's bytes; :class:`PinError` when the file was tampered with."""
+        """Return the block's bytes; :class:`PinError` when the file was tampered with."""
         if not is_cid_v0(cid):
-            raise PinError(f"{cid[:64]!r} is no CIDv0")
+            raise PinError(f"{cid[:64]!r} is not a CIDv0")
         try:
             data = (self._folder / cid).read_bytes()
         except FileNotFoundError:
             raise PinNotFound(f"{cid} is not in the local store") from None
         if cid_v0(data) != cid:
-            raise PinError(f"the local store's file of {cid} holds other bytes; remove it")
+            raise PinError(f"the local store's file for {cid} holds other bytes; remove it")
         return data
 
 

@@ -1,10 +1,10 @@
 """Pinata as a pin store, through the pinata-python package.
 
-The package posts without a timeout, returns errors as dictionaries, takes paths only and
-offers no CID version. The adapter gives its calls a time limit, turns its errors into
-:class:`PinError` without the token in them, hands it a temporary file, and accepts an
-answer only when it names the CID that was computed here. Reading does not go through the
-package: its gateway call would send the token to the gateway and buffer any size.
+The package posts without a timeout, returns errors as dictionaries, accepts only paths and
+offers no CID version. The adapter adds a timeout, turns errors into :class:`PinError` without
+the token, passes a temporary file, and accepts a response only when it names the CID that was
+computed here. Reading bypasses the package: its gateway call would send the token to the
+gateway and buffer a response of any size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GATEWAY = "https://gateway.pinata.cloud/ipfs/"
 class PinataPinStore:
     """Pins at Pinata and keeps every pinned block in the local store as well.
 
-    ``timeout`` bounds connecting and every pause of an answer, in seconds. ``base_url`` and
+    ``timeout`` limits connecting and each pause within a response, in seconds. ``base_url`` and
     ``gateway`` end in a slash.
     """
 
@@ -47,21 +47,22 @@ class PinataPinStore:
         self._base_url = base_url
 
     def pin(self, data: bytes) -> str:
-        """Pins here and at Pinata; :class:`PinError` unless Pinata names the same CID."""
+        """Pin locally and at Pinata; :class:`PinError` unless Pinata names the same CID."""
         cid = self._local.pin(data)
         with tempfile.TemporaryDirectory(prefix="zmart-pin-") as folder:
             path = Path(folder) / cid
             path.write_bytes(data)
-            answer = self._call(path)
-        if "error" in answer:
-            raise PinError(f"Pinata answered {answer['error']} {answer.get('reason', '')}".strip())
-        named = answer.get("IpfsHash")
-        if named != cid:
-            raise PinError(f"Pinata pinned {named!r} where {cid} was expected; nothing is used")
+            response = self._call(path)
+        if "error" in response:
+            reason = response.get("reason", "")
+            raise PinError(f"Pinata responded with {response['error']} {reason}".strip())
+        pinned = response.get("IpfsHash")
+        if pinned != cid:
+            raise PinError(f"Pinata pinned {pinned!r} instead of {cid}; its pin is not used")
         return cid
 
     def get(self, cid: str) -> bytes:
-        """The bytes from the local store, else from the gateway, checked against ``cid``."""
+        """Return the bytes from the local store or the gateway, checked against ``cid``."""
         try:
             return self._local.get(cid)
         except PinNotFound:
@@ -70,20 +71,19 @@ class PinataPinStore:
         return data
 
     def _call(self, path: Path) -> dict[str, Any]:
-        # The package calls ``requests.post`` of its own module; this is the one place where
-        # a time limit can be put under it.
+        # The package calls ``requests.post`` of its own module; only here can a timeout be set.
         pinning.requests = SimpleNamespace(post=self._post)
-        # Made anew for each call: the package's client prints its token in its repr.
+        # Created for each call, because the package's client has its token in its repr.
         client = pinning.Pinning(AUTH="jwt", PINATA_JWT_TOKEN=self._jwt.get_secret_value())
         if self._base_url is not None:
             client.PINATA_BASE_URL = self._base_url
         try:
-            answer = client.pin_file_to_ipfs(str(path))
+            response = client.pin_file_to_ipfs(str(path))
         except (requests.RequestException, ValueError) as error:
             raise PinError(f"Pinata could not be reached: {type(error).__name__}") from None
-        if not isinstance(answer, dict):
-            raise PinError(f"Pinata answered with {type(answer).__name__}, not an object")
-        return answer
+        if not isinstance(response, dict):
+            raise PinError(f"Pinata responded with {type(response).__name__}, not an object")
+        return response
 
     def _post(self, url: str, **arguments: Any) -> requests.Response:
         return requests.post(url, timeout=self._timeout, **arguments)

@@ -1,5 +1,5 @@
-"""What the on-chain program zmart-core is: layouts, arithmetic and rules. Pure; no I/O.
+"""The on-chain program zmart-core: layouts, arithmetic and rules. Pure; no I/O.
 
-``zmart_core.json`` is the program's interface in Anchor's present IDL format; every codec
-here is made from it at import. The arithmetic is the program's own, in integers.
+``zmart_core.json`` is the program's interface in Anchor's current IDL format; every codec in
+this package is built from it at import. The arithmetic is the program's own, in integers.
 """

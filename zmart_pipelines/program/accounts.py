@@ -1,9 +1,9 @@
 """The four account types and their exact bytes.
 
-Amounts are lamports, shares and ``b`` have 9 decimals, times are the cluster's Unix
-seconds, shares of votes and fees are basis points. Keys and ids are 32 raw bytes. In
-MarketAccount three options make later offsets move, so it is read in order; bytes beyond
-the Borsh data up to the allocated size are zero and are left alone when read.
+Amounts are lamports, shares and ``b`` have 9 decimals, times are the cluster's Unix seconds,
+vote shares and fees are basis points. Keys and ids are 32 raw bytes. In MarketAccount three
+options shift the offsets of later fields, so it is decoded in order. Bytes between the end of
+the Borsh data and the allocated size are zero and are ignored when decoding.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class MarketState(IntEnum):
 
 
 class VoteKind(IntEnum):
-    """What a vote is about, as numbered on chain."""
+    """The subject of a vote, as numbered on chain."""
 
     PROPOSAL = 0
     DISPUTE = 1
@@ -63,8 +63,8 @@ class GlobalConfig(msgspec.Struct, frozen=True, gc=False):
 class MarketAccount(msgspec.Struct, frozen=True, gc=False):
     """One market.
 
-    Traps: ``shares_*`` start at b / 1000 which nobody owns; ``current_liquidity`` is a
-    number, not the balance; ``ipfs_evidence_hash`` holds the question's hash until the
+    Pitfalls: ``shares_*`` start at b / 1000, which no one owns; ``current_liquidity`` is a
+    counter, not the balance; ``ipfs_evidence_hash`` holds the question's hash until the
     resolution overwrites it; an outcome of None means both unset and invalid, so read it
     together with the state; ``resolved_at`` is not the time of the resolution;
     ``is_cancelled``, ``accumulated_protocol_fees`` and ``resolution_*`` are never set.
@@ -112,9 +112,9 @@ class MarketAccount(msgspec.Struct, frozen=True, gc=False):
 
 
 class UserPosition(msgspec.Struct, frozen=True, gc=False):
-    """What one user holds in one market (``market`` is the account's address).
+    """One user's position in one market (``market`` is the account's address).
 
-    ``total_invested`` is everything paid in buys, fees included; sells do not lower it.
+    ``total_invested`` is everything paid in buys, fees included; sales do not reduce it.
     """
 
     market: bytes
@@ -131,7 +131,7 @@ class UserPosition(msgspec.Struct, frozen=True, gc=False):
 
 
 class VoteRecord(msgspec.Struct, frozen=True, gc=False):
-    """One user's vote of one kind on one market (by address). Never changed, never closed.
+    """One user's vote of one kind on one market (by address). Never changed or closed.
 
     ``vote``: for a proposal like (True) or dislike; for a dispute, whether the user agrees
     that the resolution is wrong.
@@ -155,8 +155,8 @@ _TYPES: Final[tuple[type[Account], ...]] = (
     VoteRecord,
 )
 
-# Bytes the program allocates. Config and market are larger than their data: their space was
-# reserved from sizes that count more than the Borsh encoding needs.
+# Bytes that the program allocates. Config and market are larger than their data, because their
+# space was computed from sizes above those of the Borsh encoding.
 ALLOCATED_SIZE: Final[Mapping[type[Account], int]] = {
     GlobalConfig: 206,
     MarketAccount: 488,
@@ -182,7 +182,11 @@ DISCRIMINATOR: Final[Mapping[type[Account], bytes]] = {
 
 
 def decode_account(data: bytes) -> Account:
-    """The account these bytes are; DecodeError for others' accounts and damaged ones."""
+    """Return the account encoded in ``data``.
+
+    Raises:
+        DecodeError: an account of another program, or damaged data.
+    """
     codec = _BY_DISCRIMINATOR.get(data[:8])
     if codec is None:
         raise DecodeError(f"no account of the program starts with {data[:8].hex() or 'nothing'}")
@@ -191,21 +195,22 @@ def decode_account(data: bytes) -> Account:
 
 
 def decode_as(cls: type[A], data: bytes) -> A:
-    """The account, which must be of the given type; DecodeError otherwise."""
+    """Return the account, which must be of the given type; raise DecodeError otherwise."""
     account = decode_account(data)
     if not isinstance(account, cls):
-        raise DecodeError(f"a {type(account).__name__} instead of a {cls.__name__}")
+        raise DecodeError(f"the account is a {type(account).__name__}, not a {cls.__name__}")
     return account
 
 
 def encode_account(account: Account) -> bytes:
-    """The account's bytes as on chain, padded with zeros to the allocated size."""
+    """Return the account's bytes as on chain, zero-padded to the allocated size."""
     return _CODECS[type(account)].encode(account).ljust(ALLOCATED_SIZE[type(account)], b"\0")
 
 
 def field_offset(cls: type[Account], name: str) -> int:
-    """Where a field starts in the account's bytes, for memcmp filters.
+    """Return the offset of a field in the account's bytes, for memcmp filters.
 
-    KeyError for fields behind an option: their place is not fixed.
+    Raises:
+        KeyError: the field follows an option, so that its offset varies.
     """
     return _CODECS[cls].offset(name)

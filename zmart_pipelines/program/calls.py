@@ -1,7 +1,7 @@
-"""The data of the 18 instructions: name and arguments, to bytes and back.
+"""Encoding and decoding of the 18 instructions' data: name and arguments.
 
-A call is 8 bytes of discriminator and its Borsh arguments. The program ignores what
-follows the arguments, so reading does too: bytes the chain accepted must not be lost here.
+A call is 8 bytes of discriminator and its Borsh arguments. The program ignores bytes after the
+arguments, and so does decoding: a call that the chain accepted must not be lost here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class InitializeGlobalConfig(_Call, frozen=True, gc=False):
 
 
 class UpdateGlobalConfig(_Call, frozen=True, gc=False):
-    """Rewrites all five basis-point values; times only where given (seconds, > 0)."""
+    """Sets all five basis-point values, and the times where given (seconds, > 0)."""
 
     protocol_fee_bps: int
     resolver_reward_bps: int
@@ -68,7 +68,7 @@ class AggregateProposalVotes(_Call, frozen=True, gc=False):
 
 
 class ApproveProposal(_Call, frozen=True, gc=False):
-    """Approves a proposal whose counts suffice."""
+    """Approves a proposal whose counts reach the threshold."""
 
 
 class ActivateMarket(_Call, frozen=True, gc=False):
@@ -126,11 +126,11 @@ class FinalizeMarket(_Call, frozen=True, gc=False):
 
 
 class ClaimWinnings(_Call, frozen=True, gc=False):
-    """Pays a holder out."""
+    """Pays out a holder's position."""
 
 
 class WithdrawLiquidity(_Call, frozen=True, gc=False):
-    """Pays what is left to the creator."""
+    """Pays the remaining liquidity to the creator."""
 
 
 Call = (
@@ -174,12 +174,16 @@ _BY_DISCRIMINATOR: Final = {codec.discriminator: codec for codec in _CODECS.valu
 
 
 def encode_call(call: Call) -> bytes:
-    """The instruction's data; EncodeError names the argument that does not fit."""
+    """Return the instruction's data; EncodeError names an argument that does not fit."""
     return _CODECS[type(call)].encode(call)
 
 
 def decode_instruction(data: bytes) -> Call:
-    """The call in an instruction's data; DecodeError where it is none of the program's."""
+    """Return the call in an instruction's data.
+
+    Raises:
+        DecodeError: it is not an instruction of the program.
+    """
     codec = _BY_DISCRIMINATOR.get(data[:8])
     if codec is None:
         raise DecodeError(

@@ -1,9 +1,9 @@
-"""Borsh codecs of flat structs, made from the program's IDL at import.
+"""Borsh codecs of flat structs, built from the program's IDL at import.
 
-A struct type falls into runs of fixed-width fields with options between them; each run is
-one ``struct.Struct``. Types the program uses: bool, u8..u64, i64, pubkey and ``[u8; n]``
-(both as bytes), field-less enums, and options of those. Reading is as strict as Borsh in
-the program: a bool or option tag other than 0 and 1, or an unknown variant, is an error.
+A struct consists of runs of fixed-width fields with options between them; each run is one
+``struct.Struct``. The program uses these types: bool, u8..u64, i64, pubkey and ``[u8; n]``
+(both as bytes), field-less enums, and options of those. Decoding is as strict as Borsh in the
+program: a bool or option tag other than 0 and 1, or an unknown variant, is an error.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ NO_ENUMS: Enums = MappingProxyType({})
 
 
 class DecodeError(ValueError):
-    """Bytes that are not what their type or discriminator promises."""
+    """The bytes do not match their type or discriminator."""
 
 
 class EncodeError(ValueError):
-    """A value that does not fit its field; the message names it."""
+    """A value does not fit its field; the message names the field."""
 
 
 class Scalar(NamedTuple):
@@ -42,7 +42,7 @@ class Scalar(NamedTuple):
     members: tuple[object, ...] | None = None
 
     def pack(self, value: object) -> bytes:
-        """The value's bytes; EncodeError says what is wrong with it."""
+        """Return the value's bytes; EncodeError says why it has none."""
         if self.members is not None:
             if type(value) is not type(self.members[0]):
                 raise EncodeError(f"{value!r} is not a {type(self.members[0]).__name__}")
@@ -51,7 +51,7 @@ class Scalar(NamedTuple):
             if not isinstance(value, bytes):
                 raise EncodeError(f"{type(value).__name__} instead of {self.size} bytes")
             if len(value) != self.size:
-                raise EncodeError(f"{len(value)} bytes, must be {self.size}")
+                raise EncodeError(f"has {len(value)} bytes, must have {self.size}")
             return value
         if not isinstance(value, int) or isinstance(value, bool):
             raise EncodeError(f"{type(value).__name__} instead of an integer")
@@ -86,7 +86,7 @@ def _scalar(kind: IdlType, enums: Enums) -> Scalar:
 
 
 class _Run:
-    """Consecutive fixed-width fields, read with one unpack."""
+    """Consecutive fixed-width fields, decoded with one unpack."""
 
     def __init__(self, scalars: Sequence[Scalar]) -> None:
         layout = struct.Struct("<" + "".join(scalar.code for scalar in scalars))
@@ -99,7 +99,7 @@ class _Run:
         ]
 
     def read(self, data: bytes, offset: int, values: list[Any]) -> int:
-        """Append the run's values; return the offset behind it. IndexError: bad variant."""
+        """Append the run's values; return the offset after it. IndexError: bad variant."""
         run = self.unpack_from(data, offset)
         if self.mapped:
             start = len(values)
@@ -112,14 +112,14 @@ class _Run:
 
 
 class _Option:
-    """A tag byte, then the value where the tag is 1."""
+    """A tag byte, followed by the value if the tag is 1."""
 
     def __init__(self, scalar: Scalar) -> None:
         self.run = _Run([scalar])
         self.size = self.run.size
 
     def read(self, data: bytes, offset: int, values: list[Any]) -> int:
-        """Append the value or None; return the offset behind it. IndexError: bad tag."""
+        """Append the value or None; return the offset after it. IndexError: bad tag."""
         tag = data[offset]
         if tag == 1:
             return self.run.read(data, offset + 1, values)
@@ -130,10 +130,10 @@ class _Option:
 
 
 class Codec(Generic[T]):
-    """Reads and writes one struct type behind its discriminator.
+    """Decodes and encodes one struct type that follows its discriminator.
 
-    ``fields`` is the wire order. Every field must be one of ``cls``; fields of ``cls``
-    that the layout lacks are None when read.
+    ``fields`` is the wire order. Every field must be one of ``cls``; fields of ``cls`` that the
+    layout lacks are None when decoded.
     """
 
     def __init__(
@@ -143,8 +143,8 @@ class Codec(Generic[T]):
         self.discriminator = discriminator
         self.names = tuple(field.name for field in fields)
         if unknown := set(self.names) - set(cls.__struct_fields__):
-            raise IdlError(f"{cls.__name__} lacks {sorted(unknown)}")
-        # Positional construction is the quick way; it needs every field in wire order.
+            raise IdlError(f"{cls.__name__} lacks the fields {sorted(unknown)}")
+        # Positional construction is faster; it needs every field in wire order.
         self._in_order = cls.__struct_fields__ == self.names
         self._absent = dict.fromkeys(set(cls.__struct_fields__) - set(self.names))
         self._writers: list[tuple[str, Scalar, bool]] = []
@@ -174,7 +174,7 @@ class Codec(Generic[T]):
         self.lengths = self._possible_lengths()
 
     def _possible_lengths(self) -> tuple[int, ...]:
-        """Every total length, discriminator included, shortest first."""
+        """Return every total length in bytes, discriminator included, shortest first."""
         choices = [
             (1, 1 + part.size) if isinstance(part, _Option) else (part.size,)
             for part in self._parts
@@ -182,21 +182,21 @@ class Codec(Generic[T]):
         return tuple(sorted({len(self.discriminator) + sum(pick) for pick in product(*choices)}))
 
     def offset(self, name: str) -> int:
-        """Where a field starts, counted from the discriminator; KeyError where it moves."""
+        """Return a field's offset from the discriminator; KeyError where it varies."""
         return self._offsets[name]
 
     def read(self, data: bytes) -> tuple[T, int]:
-        """The value behind the discriminator and the length it took; DecodeError."""
+        """Return the value after the discriminator and the total length, or raise DecodeError."""
         offset = len(self.discriminator)
         values: list[Any] = []
         try:
             for part in self._parts:
                 offset = part.read(data, offset, values)
         except struct.error:
-            raise DecodeError(f"{self.cls.__name__}: only {len(data)} bytes") from None
+            raise DecodeError(f"{self.cls.__name__}: has only {len(data)} bytes") from None
         except IndexError:
             raise DecodeError(
-                f"{self.cls.__name__}: a value near byte {offset} is none of its type's"
+                f"{self.cls.__name__}: invalid bool, option tag or variant near byte {offset}"
             ) from None
         if self._in_order:
             return self.cls(*values), offset
@@ -204,10 +204,10 @@ class Codec(Generic[T]):
         return self.cls(**named, **self._absent), offset
 
     def exact_reader(self) -> Callable[[bytes], T]:
-        """A reader for bytes that hold the value and nothing else.
+        """Return a reader for bytes that hold the value and nothing else.
 
-        The caller has compared the discriminator. Structs without options and mapped bytes
-        other than bool get a reader that is one unpack and one construction.
+        The caller has compared the discriminator. For structs without options and without
+        mapped bytes other than bool, the reader is one unpack and one construction.
         """
         if len(self._parts) == 1 and isinstance(self._parts[0], _Run) and self._in_order:
             mapped = self._parts[0].mapped
@@ -217,7 +217,7 @@ class Codec(Generic[T]):
         def read(data: bytes) -> T:
             value, length = self.read(data)
             if length != len(data):
-                raise DecodeError(f"{self.cls.__name__}: {len(data)} bytes instead of {length}")
+                raise DecodeError(f"{self.cls.__name__}: has {len(data)} bytes, must have {length}")
             return value
 
         return read
@@ -241,7 +241,7 @@ class Codec(Generic[T]):
         return read
 
     def encode(self, value: T) -> bytes:
-        """Discriminator and fields; EncodeError names the field that does not fit."""
+        """Return discriminator and fields; EncodeError names a field that does not fit."""
         pieces = [self.discriminator]
         for name, scalar, optional in self._writers:
             item = getattr(value, name)

@@ -1,7 +1,7 @@
 """The program's errors by number, and names for those of Anchor and the System program.
 
-Numbers differ between builds of the program: compare by name, and read what happened
-from the account rather than from the error.
+Numbers differ between builds of the program: compare by name, and determine what happened from
+the account rather than from the error.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class ProgramError(IntEnum):
 
     @property
     def message(self) -> str:
-        """What the error means."""
+        """The error's meaning."""
         return _MESSAGES[self]
 
 
 _MESSAGES: Final = {error.code: error.msg for error in idl.load().errors}
 
-# Errors raised before the program's own code runs (anchor-lang's ErrorCode), and those the
-# System program returns to it. The latter reuse small numbers.
+# Errors raised before the program's own code runs (anchor-lang's ErrorCode), and those that the
+# System program returns to it, which reuse small numbers.
 _OTHERS: Final = {
     0: "AccountAlreadyInUse",
     1: "ResultWithNegativeLamports",
@@ -114,14 +114,14 @@ _OTHERS: Final = {
 
 
 def name_of(code: int) -> str:
-    """The name of a custom error of an instruction of ours; ``Custom(n)`` where unknown."""
+    """Return the name of a custom error of the program; ``Custom(n)`` where unknown."""
     if code in _MESSAGES:
         return ProgramError(code).name
     return _OTHERS.get(code, f"Custom({code})")
 
 
 def custom_code(error: object) -> int | None:
-    """The number in a transaction error as RPC gives it, or None where it has none.
+    """Return the number in a transaction error as RPC returns it, or None where it has none.
 
     The shape is ``{"InstructionError": [index, {"Custom": number}]}``.
     """
@@ -135,7 +135,7 @@ def custom_code(error: object) -> int | None:
 
 
 def describe(error: object) -> str:
-    """A transaction error as RPC gives it in one word or two, for people and alerts."""
+    """Return a short text for a transaction error as RPC returns it, for users and alerts."""
     code = custom_code(error)
     if code is not None:
         return name_of(code)

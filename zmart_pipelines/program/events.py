@@ -1,8 +1,8 @@
 """The 18 events and their exact bytes.
 
-An event is 8 bytes of discriminator and its Borsh fields, with nothing behind. Builds of
-the program before 2025-11-10 wrote two of them otherwise under the same discriminator;
-the length tells which it is, and one struct holds both:
+An event is 8 bytes of discriminator and its Borsh fields, with nothing after them. Builds of
+the program before 2025-11-10 wrote two of them differently under the same discriminator; the
+length determines the layout, and one struct holds both:
 
 - WinningsClaimed, 96 bytes: market id, user, amount, resolver fee, time; no address and
   no outcome. Now 89 or 90 bytes: market address, user, outcome, amount, time.
@@ -25,7 +25,7 @@ from zmart_pipelines.program.idl import Compound, Field
 
 
 class GlobalConfigInitialized(msgspec.Struct, frozen=True, gc=False):
-    """The program got its configuration."""
+    """The program's configuration was created."""
 
     admin: bytes
     backend_authority: bytes
@@ -34,7 +34,7 @@ class GlobalConfigInitialized(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConfigUpdated(msgspec.Struct, frozen=True, gc=False):
-    """The configuration as it is from now on; periods None in the older layout."""
+    """The configuration from this transaction on; the periods are None in the older layout."""
 
     protocol_fee_bps: int
     resolver_reward_bps: int
@@ -55,7 +55,7 @@ class ProtocolPauseStatusChanged(msgspec.Struct, frozen=True, gc=False):
 
 
 class MarketCreated(msgspec.Struct, frozen=True, gc=False):
-    """A market was proposed. Its liquidity and question are only in the instruction."""
+    """A market was proposed. Only the instruction holds its liquidity and question."""
 
     market_id: bytes
     creator: bytes
@@ -74,7 +74,7 @@ class ProposalVoteSubmitted(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProposalAggregated(msgspec.Struct, frozen=True, gc=False):
-    """The authority wrote the proposal's counts. The state stays, whatever ``approved`` says."""
+    """The authority wrote the proposal's counts. The state stays the same in any case."""
 
     market_id: bytes
     likes: int
@@ -110,7 +110,7 @@ class MarketCancelled(msgspec.Struct, frozen=True, gc=False):
 
 
 class SharesBought(msgspec.Struct, frozen=True, gc=False):
-    """A buy; ``cost`` is all the buyer paid, fees included, the price is the one after it."""
+    """A buy; ``cost`` is the total paid, fees included, the price is the one after it."""
 
     market_id: bytes
     user: bytes
@@ -134,7 +134,7 @@ class SharesSold(msgspec.Struct, frozen=True, gc=False):
 
 
 class MarketResolved(msgspec.Struct, frozen=True, gc=False):
-    """Somebody proposed the outcome; the dispute window opened."""
+    """An outcome was proposed; the dispute window opened."""
 
     market_id: bytes
     resolver: bytes
@@ -153,7 +153,7 @@ class DisputeInitiated(msgspec.Struct, frozen=True, gc=False):
 
 
 class DisputeVoteSubmitted(msgspec.Struct, frozen=True, gc=False):
-    """A wallet voted on chain on a dispute; True says that the outcome is wrong."""
+    """A wallet voted on chain on a dispute; True means that the outcome is wrong."""
 
     market_id: bytes
     user: bytes
@@ -164,7 +164,7 @@ class DisputeVoteSubmitted(msgspec.Struct, frozen=True, gc=False):
 class DisputeAggregated(msgspec.Struct, frozen=True, gc=False):
     """aggregate_dispute_votes ran: the market is Resolving again, or Finalized without outcome.
 
-    No MarketFinalized follows; only the account tells the new state for certain.
+    No MarketFinalized follows; only the account shows the new state for certain.
     """
 
     market_id: bytes
@@ -185,8 +185,11 @@ class MarketFinalized(msgspec.Struct, frozen=True, gc=False):
 
 
 class WinningsClaimed(msgspec.Struct, frozen=True, gc=False):
-    """A holder was paid. The older layout has ``market_id`` and ``resolver_fee`` where the
-    present one has ``market`` and ``outcome``; the other two are None."""
+    """A holder was paid.
+
+    The older layout has ``market_id`` and ``resolver_fee`` in place of ``market`` and
+    ``outcome``; the two fields that a layout lacks are None.
+    """
 
     market: bytes | None
     user: bytes
@@ -198,7 +201,7 @@ class WinningsClaimed(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiquidityWithdrawn(msgspec.Struct, frozen=True, gc=False):
-    """The creator took what the market held above its rent."""
+    """The creator withdrew the market's balance above its rent."""
 
     market_id: bytes
     creator: bytes
@@ -260,7 +263,7 @@ _OLDER: Final = {cls: _codec(cls, fields) for cls, fields in _OLDER_FIELDS.items
 
 
 def _readers() -> dict[bytes, dict[int, Reader]]:
-    """Discriminator, then exact length, to the reader of that layout."""
+    """Return the reader of each layout, by discriminator and exact length in bytes."""
     table: dict[bytes, dict[int, Reader]] = {}
     for codec in (*_CODECS.values(), *_OLDER.values()):
         reader = codec.exact_reader()
@@ -277,10 +280,11 @@ _NO_LENGTHS: Final[dict[int, Reader]] = {}
 
 
 def decode_event(data: bytes) -> Event:
-    """The event these bytes are, which must hold it and nothing else.
+    """Return the event encoded in ``data``, which must hold nothing else.
 
-    DecodeError where the discriminator is none of ours, the length is none the event can
-    have, or a bool or option tag is neither 0 nor 1.
+    Raises:
+        DecodeError: the discriminator is unknown, the length does not match the event, or a
+            bool or option tag is neither 0 nor 1.
     """
     reader = _READERS.get(data[:8], _NO_LENGTHS).get(len(data))
     if reader is None:
@@ -294,11 +298,11 @@ def _reason(data: bytes) -> str:
         return f"no event of the program starts with {data[:8].hex() or 'nothing'}"
     name = next(c.cls.__name__ for c in _CODECS.values() if c.discriminator == data[:8])
     known = " or ".join(str(length) for length in sorted(lengths))
-    return f"{name}: {len(data)} bytes, must be {known}"
+    return f"{name}: has {len(data)} bytes, must have {known}"
 
 
 def encode_event(event: Event) -> bytes:
-    """The event's bytes; of the older layout where the event came in it."""
+    """Return the event's bytes, in the layout that the event was decoded from."""
     codec = _CODECS[type(event)]
     if isinstance(event, WinningsClaimed):
         if event.market is None:
@@ -311,5 +315,5 @@ def encode_event(event: Event) -> bytes:
 
 
 def event_name(event: Event) -> str:
-    """The event's name in the program's interface."""
+    """Return the event's name in the program's interface."""
     return type(event).__name__

@@ -27,7 +27,7 @@ class DefinedName(msgspec.Struct, frozen=True):
 
 
 class Compound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A type that is not a plain name: exactly one of the three is set."""
+    """A type that is not a plain name: exactly one of the fields is set."""
 
     array: tuple[str, int] | None = None
     option: str | None = None
@@ -51,7 +51,7 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class TypeBody(msgspec.Struct, frozen=True):
-    """What a named type consists of."""
+    """The structure of a named type."""
 
     kind: str
     fields: tuple[Field, ...] = ()
@@ -66,7 +66,7 @@ class TypeDefinition(msgspec.Struct, frozen=True):
 
 
 class AccountMeta(msgspec.Struct, frozen=True):
-    """An account an instruction takes. ``address`` is set where it is fixed."""
+    """An account of an instruction. ``address`` is set where it is fixed."""
 
     name: str
     writable: bool = False
@@ -84,14 +84,14 @@ class Instruction(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """An account type or event; its fields stand under ``types``."""
+    """An account type or event; its fields are listed under ``types``."""
 
     name: str
     discriminator: tuple[int, ...]
 
 
 class ErrorCode(msgspec.Struct, frozen=True):
-    """An error the program defines."""
+    """An error that the program defines."""
 
     code: int
     name: str
@@ -109,7 +109,7 @@ class Idl(msgspec.Struct, frozen=True):
     types: tuple[TypeDefinition, ...]
 
     def type(self, name: str) -> TypeBody:
-        """The body of a named type; an unknown name is a KeyError."""
+        """Return the body of a named type; KeyError where the name is unknown."""
         for definition in self.types:
             if definition.name == name:
                 return definition.type
@@ -117,7 +117,7 @@ class Idl(msgspec.Struct, frozen=True):
 
 
 def discriminator(namespace: str, name: str) -> bytes:
-    """Anchor's 8-byte tag: the head of SHA-256 over ``namespace:name``.
+    """Return Anchor's 8-byte discriminator: the first bytes of SHA-256 of ``namespace:name``.
 
     Namespaces: ``global`` (instructions, snake case), ``account``, ``event``.
     """
@@ -126,10 +126,13 @@ def discriminator(namespace: str, name: str) -> bytes:
 
 @cache
 def load() -> Idl:
-    """The definition, with every discriminator checked against its name.
+    """Return the definition, with every discriminator checked against its name.
 
-    Codecs and anchorpy's legacy coders derive discriminators from names; the check makes
-    both agree with what the file says. Raises IdlError where one differs.
+    Codecs and anchorpy's legacy coders derive discriminators from names; the check ensures that
+    both agree with the file.
+
+    Raises:
+        IdlError: a discriminator differs.
     """
     idl = msgspec.json.decode(IDL_FILE.read_bytes(), type=Idl)
     groups: tuple[tuple[str, tuple[Instruction | Named, ...]], ...] = (
@@ -140,21 +143,23 @@ def load() -> Idl:
     for namespace, entries in groups:
         for entry in entries:
             if bytes(entry.discriminator) != discriminator(namespace, entry.name):
-                raise IdlError(f"{namespace}:{entry.name}: discriminator does not fit the name")
+                raise IdlError(
+                    f"{namespace}:{entry.name}: the discriminator does not match the name"
+                )
     return idl
 
 
 def legacy() -> LegacyIdl:
-    """The definition in the format of Anchor before 0.30, the only one anchorpy reads.
+    """Return the definition in the format of Anchor before 0.30, the only one anchorpy reads.
 
-    camelCase names, ``publicKey``, ``isMut``/``isSigner``, and the fields of accounts and
-    events moved out of ``types``. Names are chosen so that anchorpy's own derivation finds
-    the same discriminators, which ``load`` has proved to be the file's.
+    It has camelCase names, ``publicKey``, ``isMut``/``isSigner``, and the fields of accounts and
+    events outside ``types``. The names make anchorpy derive the same discriminators, which
+    ``load`` has checked against the file.
     """
     from anchorpy_core.idl import Idl as LegacyIdl
 
     idl = load()
-    apart = {entry.name for entry in (*idl.accounts, *idl.events)}
+    moved = {entry.name for entry in (*idl.accounts, *idl.events)}
     document = {
         "version": "0.1.0",
         "name": "zmart_core",
@@ -186,7 +191,7 @@ def legacy() -> LegacyIdl:
         "types": [
             {"name": definition.name, "type": _legacy_enum(definition.type)}
             for definition in idl.types
-            if definition.name not in apart
+            if definition.name not in moved
         ],
         "errors": [{"code": e.code, "name": e.name, "msg": e.msg} for e in idl.errors],
         "metadata": {"address": idl.address},

@@ -1,4 +1,4 @@
-"""Addresses of programs and sysvars that the cluster or the program fixes."""
+"""Fixed addresses of programs and sysvars."""
 
 from __future__ import annotations
 

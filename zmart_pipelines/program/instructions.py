@@ -1,8 +1,8 @@
 """One builder for each of the 18 instructions.
 
-Builders take the program, the accounts a caller must know, and the arguments; derived and
-fixed accounts they find themselves. Order and flags of the accounts are the IDL's.
-``market`` is always the account's address; EncodeError names an argument that does not fit.
+Builders take the program, the accounts a caller must know, and the arguments; they fill in
+derived and fixed accounts. Order and flags of the accounts are the IDL's. ``market`` is always
+the account's address; EncodeError names an argument that does not fit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ACCOUNTS: Final = {
 
 
 def _instruction(program: Pubkey, call: Call, accounts: Mapping[str, Pubkey]) -> Instruction:
-    """The call with its accounts, by their IDL names; config and fixed ones are filled in."""
+    """Return the call with its accounts, given by IDL name; config and fixed ones are added."""
     metas = []
     for name, signer, writable, fixed in _ACCOUNTS[call.name]:
         key = fixed
@@ -51,7 +51,7 @@ def _instruction(program: Pubkey, call: Call, accounts: Mapping[str, Pubkey]) ->
 def initialize_global_config(
     program: Pubkey, *, admin: Pubkey, backend_authority: Pubkey, protocol_fee_wallet: Pubkey
 ) -> Instruction:
-    """Create the configuration, once per program; signed by the admin to be."""
+    """Create the configuration, once per program; signed by the future admin."""
     return _instruction(
         program,
         calls.InitializeGlobalConfig(bytes(backend_authority)),
@@ -71,7 +71,7 @@ def update_global_config(
     min_resolution_delay: int | None = None,
     dispute_period: int | None = None,
 ) -> Instruction:
-    """Rewrite the five values and, where given, the times in seconds; signed by the admin."""
+    """Set the five basis-point values, and the times (seconds) if given; signed by the admin."""
     call = calls.UpdateGlobalConfig(
         protocol_fee_bps,
         resolver_reward_bps,
@@ -85,7 +85,7 @@ def update_global_config(
 
 
 def emergency_pause(program: Pubkey, *, admin: Pubkey) -> Instruction:
-    """Toggle the pause (sent twice it is undone); signed by the admin."""
+    """Toggle the pause (sending it twice undoes it); signed by the admin."""
     return _instruction(program, calls.EmergencyPause(), {"admin": admin})
 
 
@@ -98,8 +98,11 @@ def create_market(
     initial_liquidity: int,
     question_hash: bytes,
 ) -> Instruction:
-    """Propose a market. ``b`` with 9 decimals, virtual liquidity in lamports, and the
-    question's CIDv0 as 46 ASCII bytes; signed by the creator."""
+    """Propose a market; signed by the creator.
+
+    ``b`` has 9 decimals, the virtual liquidity is in lamports, and the question's CIDv0 is 46
+    ASCII bytes.
+    """
     return _instruction(
         program,
         calls.CreateMarket(market_id, b_parameter, initial_liquidity, question_hash),
@@ -184,8 +187,10 @@ def sell_shares(
     shares: int,
     min_proceeds: int,
 ) -> Instruction:
-    """Sell shares for at least ``min_proceeds`` lamports. The deployed program always
-    refuses this; simulate before offering it."""
+    """Sell shares for at least ``min_proceeds`` lamports; signed by the user.
+
+    The deployed program always refuses this; simulate before offering it.
+    """
     call = calls.SellShares(outcome, shares, min_proceeds)
     return _trade(program, call, user, market, protocol_fee_wallet)
 
@@ -211,7 +216,7 @@ def initiate_dispute(program: Pubkey, *, initiator: Pubkey, market: Pubkey) -> I
 def submit_dispute_vote(
     program: Pubkey, *, user: Pubkey, market: Pubkey, vote: bool
 ) -> Instruction:
-    """Vote on chain on a dispute (True: the outcome is wrong); once per market, for ever."""
+    """Vote on chain on a dispute (True: the outcome is wrong); at most once per market."""
     record = vote_address(program, market, user, VoteKind.DISPUTE)[0]
     return _instruction(
         program,
@@ -251,7 +256,7 @@ def finalize_market(
 def claim_winnings(
     program: Pubkey, *, user: Pubkey, market: Pubkey, resolver: Pubkey
 ) -> Instruction:
-    """Pay the user's position out; ``resolver`` is the market's, paid by the first claim."""
+    """Pay out the user's position; ``resolver`` is the market's, paid by the first claim."""
     return _instruction(
         program,
         calls.ClaimWinnings(),
@@ -265,5 +270,5 @@ def claim_winnings(
 
 
 def withdraw_liquidity(program: Pubkey, *, creator: Pubkey, market: Pubkey) -> Instruction:
-    """Pay what the market holds above its rent to the creator, who signs."""
+    """Pay the market's balance above its rent to the creator, who signs."""
     return _instruction(program, calls.WithdrawLiquidity(), {"market": market, "creator": creator})

@@ -1,6 +1,6 @@
-"""The market's stages: which may follow which, windows and thresholds, as the program has them.
+"""A market's states: allowed transitions, windows and thresholds, as in the program.
 
-Times are the cluster's Unix seconds; shares of votes are basis points, always rounded down.
+Times are the cluster's Unix seconds; vote shares are basis points, always rounded down.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _NEXT: Final = {
 
 
 def may_transition(current: MarketState, following: MarketState) -> bool:
-    """Whether one transaction can take a market from one state to the other."""
+    """Return whether one transaction can move a market from one state to the other."""
     return following in _NEXT[current]
 
 
 def share_bps(yes: int, total: int) -> int:
-    """The share of ``yes`` in ``total`` votes, in basis points; 0 without votes."""
+    """Return the share of ``yes`` in ``total`` votes, in basis points; 0 without votes."""
     return yes * BASIS_POINTS // total if total else 0
 
 
 def meets_threshold(yes: int, total: int, threshold_bps: int) -> bool:
-    """Whether there are votes and the share, rounded down, reaches the threshold."""
+    """Return whether there are votes and their share, rounded down, reaches the threshold."""
     return total > 0 and share_bps(yes, total) >= threshold_bps
 
 
 def dispute_window_end(resolution_proposed_at: int, dispute_period: int) -> int:
-    """The first second in which the market can be finalized and no longer disputed."""
+    """Return the first second in which the market can be finalized and no longer disputed."""
     return resolution_proposed_at + dispute_period

@@ -1,12 +1,12 @@
-"""The program's market maker, in its own integers.
+"""The program's LMSR market maker in its own integer arithmetic.
 
-Cost, prices and trades exactly as the program computes them: every multiplication and
-division floors, results must fit 64 bits, ``exp`` and ``ln`` are the program's
-approximations. They are not the real functions: ``exp`` peaks at 3.46 and falls again,
-``ln`` jumps just below powers of two. Quote with these, never with floats.
+Cost, prices and trades exactly as the program computes them: every multiplication and division
+floors, results must fit 64 bits, ``exp`` and ``ln`` are the program's approximations. They
+differ from the real functions: ``exp`` peaks at 3.46 and falls again, ``ln`` jumps just below
+powers of two. Quote with these, never with floats.
 
-``b``, shares, prices and exponents have 9 decimals (``PRECISION``); money is in lamports.
-A number the program would refuse raises LmsrError with the program's own error.
+``b``, shares, prices and exponents have 9 decimals (``PRECISION``); money is in lamports. A
+number that the program would refuse raises LmsrError with the program's own error.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ MIN_B: Final = 100 * PRECISION
 MIN_TRADE: Final = 10_000
 SHARE_STEP: Final = 1_000_000
 SEARCH_ROUNDS: Final = 50
-# What a buyer's limit is divided by before the search, whatever the fees are.
+# The fee by which a buyer's limit is reduced before the search, whatever the fees are.
 ASSUMED_FEE_BPS: Final = 1_000
 U64_MAX: Final = 2**64 - 1
 
 
 class LmsrError(ArithmeticError):
-    """The program would refuse this with ``code``."""
+    """The program would refuse the input with ``code``."""
 
     def __init__(self, code: ProgramError) -> None:
         super().__init__(f"{code.name}: {code.message}")
@@ -40,7 +40,7 @@ class LmsrError(ArithmeticError):
 
 
 class Pool(msgspec.Struct, frozen=True, gc=False):
-    """What prices depend on. Shares include the b / 1000 of each side that nobody owns."""
+    """The values that prices depend on. Shares include the unowned b / 1000 of each side."""
 
     b_parameter: int
     shares_yes: int
@@ -48,16 +48,16 @@ class Pool(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, market: MarketAccount) -> Pool:
-        """The pool of a market."""
+        """Return the pool of a market."""
         return cls(market.b_parameter, market.shares_yes, market.shares_no)
 
     @classmethod
     def fresh(cls, b_parameter: int) -> Pool:
-        """The pool of a market nobody has traded in."""
+        """Return the pool of a market without trades."""
         return cls(b_parameter, b_parameter // 1000, b_parameter // 1000)
 
     def moved(self, outcome: bool, shares: int) -> Pool:
-        """The pool with shares added to one side (True: YES), or taken where negative."""
+        """Return the pool with ``shares`` added to one side (True: YES), negative to remove."""
         if outcome:
             return Pool(self.b_parameter, self.shares_yes + shares, self.shares_no)
         return Pool(self.b_parameter, self.shares_yes, self.shares_no + shares)
@@ -72,7 +72,7 @@ class Fees(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, config: GlobalConfig) -> Fees:
-        """The fees of a configuration."""
+        """Return the fees of a configuration."""
         return cls(
             config.protocol_fee_bps,
             config.resolver_reward_bps,
@@ -81,12 +81,12 @@ class Fees(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def total_bps(self) -> int:
-        """All three together."""
+        """The sum of the three."""
         return self.protocol_bps + self.resolver_bps + self.lp_bps
 
 
 class FeeSplit(msgspec.Struct, frozen=True, gc=False):
-    """The fee of one trade and who gets it, in lamports."""
+    """The fee of one trade and its recipients, in lamports."""
 
     protocol: int
     resolver: int
@@ -94,12 +94,12 @@ class FeeSplit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def total(self) -> int:
-        """All three together."""
+        """The sum of the three."""
         return self.protocol + self.resolver + self.lp
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
-    """What a buy brings and costs; ``total`` is the base and all fees, in lamports."""
+    """The result of a buy; ``total`` is the base and all fees, in lamports."""
 
     shares: int
     base: int
@@ -110,7 +110,7 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sale(msgspec.Struct, frozen=True, gc=False):
-    """What a sale brings; ``net`` is the gross less all fees, in lamports."""
+    """The result of a sale; ``net`` is the gross less all fees, in lamports."""
 
     gross: int
     protocol_fee: int
@@ -142,7 +142,7 @@ def _subtract(a: int, b: int) -> int:
 
 
 def exp(x: int) -> int:
-    """The program's e^x for 0 <= x <= 20: a quotient of two quadratics."""
+    """Return the program's e^x for 0 <= x <= 20: a quotient of two quadratics."""
     if x > MAX_EXPONENT:
         raise LmsrError(ProgramError.ExponentTooLarge)
     square = _multiply(x, x) // 12
@@ -150,12 +150,12 @@ def exp(x: int) -> int:
 
 
 def exp_negative(x: int) -> int:
-    """The program's e^-x for 0 <= x <= 20."""
+    """Return the program's e^-x for 0 <= x <= 20."""
     return _divide(PRECISION, exp(x))
 
 
 def ln(x: int) -> int:
-    """The program's natural logarithm. Below 1 it has the wrong sign, as on chain."""
+    """Return the program's natural logarithm. Below 1 it has the wrong sign, as on chain."""
     if x == 0:
         raise LmsrError(ProgramError.InvalidInput)
     if x == PRECISION:
@@ -185,7 +185,7 @@ def _check_b(pool: Pool) -> None:
 
 
 def cost(pool: Pool) -> int:
-    """The cost function C(yes, no) in lamports."""
+    """Return the cost function C(yes, no) in lamports."""
     _check_b(pool)
     yes = _divide(pool.shares_yes, pool.b_parameter)
     no = _divide(pool.shares_no, pool.b_parameter)
@@ -195,8 +195,10 @@ def cost(pool: Pool) -> int:
 
 
 def price_yes(pool: Pool) -> int:
-    """The price of YES between 0 and 1. It never leaves 0.067 to 0.933, and turns back
-    where one side leads by more than 3.46 b."""
+    """Return the price of YES between 0 and 1 (9 decimals).
+
+    It stays between 0.067 and 0.933, and turns back where one side leads by more than 3.46 b.
+    """
     _check_b(pool)
     lead = abs(pool.shares_yes - pool.shares_no)
     e = exp(_divide(lead, pool.b_parameter))
@@ -206,12 +208,12 @@ def price_yes(pool: Pool) -> int:
 
 
 def price_no(pool: Pool) -> int:
-    """The price of NO; both prices together are exactly 1."""
+    """Return the price of NO (9 decimals); the two prices add up to exactly 1."""
     return PRECISION - price_yes(pool)
 
 
 def split_fees(amount: int, fees: Fees) -> FeeSplit:
-    """The fee on an amount and its parts; what rounding leaves goes to the LP part."""
+    """Return the fee on an amount and its parts; the rounding remainder goes to the LP part."""
     total_bps = fees.total_bps
     if total_bps == 0:
         raise LmsrError(ProgramError.DivisionByZero)
@@ -222,9 +224,9 @@ def split_fees(amount: int, fees: Fees) -> FeeSplit:
 
 
 def base_from_total(total: int, fee_bps: int) -> int | None:
-    """The base cost whose base plus fee is ``total``, or None where no base has that total.
+    """Return the base cost whose base plus fee is ``total``, or None where there is none.
 
-    The inverse of ``base + base * fee_bps // 10000``, which grows strictly with the base.
+    This is the inverse of ``base + base * fee_bps // 10000``, which grows strictly with the base.
     """
     scale = BASIS_POINTS + fee_bps
     base = -(-total * BASIS_POINTS // scale)
@@ -232,10 +234,10 @@ def base_from_total(total: int, fee_bps: int) -> int | None:
 
 
 def shares_for(pool: Pool, outcome: bool, max_base: int) -> tuple[int, int]:
-    """The shares the program's search finds for at most ``max_base``, and their base cost.
+    """Return the shares that the program's search finds for ``max_base``, and their base cost.
 
-    A bisection to a thousandth of a share from below, so a buyer gets slightly fewer than
-    the money would buy.
+    The search is a bisection to a thousandth of a share from below, so a buyer gets slightly
+    fewer shares than the money would buy.
     """
     start = cost(pool)
     low, high = 0, _u64(pool.b_parameter * 20)
@@ -260,10 +262,13 @@ def shares_for(pool: Pool, outcome: bool, max_base: int) -> tuple[int, int]:
 
 
 def buy(pool: Pool, outcome: bool, target_cost: int, fees: Fees) -> Fill:
-    """What buying YES (True) or NO for at most ``target_cost`` lamports does.
+    """Return the result of buying YES (True) or NO for at most ``target_cost`` lamports.
 
-    Raises TradeTooSmall, SlippageExceeded (fees above 10 % in sum), UnderflowError (too
-    little money for a balanced pool), and what the arithmetic raises. Shares may be 0.
+    The shares may be 0.
+
+    Raises:
+        LmsrError: TradeTooSmall, SlippageExceeded (fees above 10 % in total), UnderflowError
+            (too little money for a balanced pool), or an error of the arithmetic.
     """
     if target_cost < MIN_TRADE:
         raise LmsrError(ProgramError.TradeTooSmall)
@@ -277,10 +282,13 @@ def buy(pool: Pool, outcome: bool, target_cost: int, fees: Fees) -> Fill:
 
 
 def sell(pool: Pool, outcome: bool, shares: int, min_proceeds: int, fees: Fees) -> Sale:
-    """What selling shares for at least ``min_proceeds`` lamports after fees would bring.
+    """Return the result of selling shares for at least ``min_proceeds`` lamports after fees.
 
-    Only the arithmetic: the deployed program refuses every sale when it pays out. Raises
-    InsufficientShares, TradeTooSmall, SlippageExceeded, and what the arithmetic raises.
+    This is only the arithmetic: the deployed program refuses every sale when it pays out.
+
+    Raises:
+        LmsrError: InsufficientShares, TradeTooSmall, SlippageExceeded, or an error of the
+            arithmetic.
     """
     if shares > (pool.shares_yes if outcome else pool.shares_no):
         raise LmsrError(ProgramError.InsufficientShares)
@@ -295,15 +303,15 @@ def sell(pool: Pool, outcome: bool, shares: int, min_proceeds: int, fees: Fees) 
 
 
 def max_loss(b_parameter: int) -> int:
-    """The most a market maker with this b can lose, b ln 2, in lamports."""
+    """Return the most that a market maker with this b can lose, b ln 2, in lamports."""
     return b_parameter * LN2 // PRECISION
 
 
 def loss_is_bounded(b_parameter: int, initial_liquidity: int, current_liquidity: int) -> bool:
-    """The check of finalize_market: what the pool lost is at most ``max_loss``."""
+    """Return whether the pool lost at most ``max_loss``, as finalize_market checks."""
     return initial_liquidity - current_liquidity <= max_loss(b_parameter)
 
 
 def b_for_loss(loss: int) -> int:
-    """The b whose ``max_loss`` is about ``loss`` lamports, at least the smallest allowed."""
+    """Return the b whose ``max_loss`` is about ``loss`` lamports, or the smallest allowed."""
     return max(loss * PRECISION // LN2, MIN_B)

@@ -1,4 +1,4 @@
-"""What the program pays out of a finalized market, in lamports."""
+"""Payouts of finalized markets, in lamports, as the program computes them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 # Rent of the cluster: two years of 3480 lamports per byte-year, with 128 bytes of overhead.
 RENT_PER_BYTE: Final = 6960
 ACCOUNT_OVERHEAD: Final = 128
-# What withdraw_liquidity leaves in the market above its rent.
+# Lamports that withdraw_liquidity leaves in the market above its rent.
 WITHDRAWAL_RESERVE: Final = 10_000
 
 
 def rent_minimum(size: int) -> int:
-    """What an account of this many bytes must hold to be exempt from rent."""
+    """Return the balance that exempts an account of ``size`` bytes from rent."""
     return (ACCOUNT_OVERHEAD + size) * RENT_PER_BYTE
 
 
@@ -26,11 +26,12 @@ def claim_amount(
     market_shares_no: int,
     current_liquidity: int,
 ) -> int:
-    """What claiming a position pays when the market ends with ``outcome``; 0: nothing won.
+    """Return the payout of a position when the market ends with ``outcome``; 0: nothing won.
 
-    The winner's part, by shares, of the liquidity the market counts, rounded down; the
-    b / 1000 shares that nobody owns take part. Without an outcome (None): all that was
-    invested. The market may hold less than it counts; then the program refuses the claim.
+    It is the winner's part, by shares, of the market's counted liquidity, rounded down; the
+    b / 1000 shares that no one owns participate. Without an outcome (None) it is everything
+    that was invested. The market's balance may be less than its counted liquidity; then the
+    program refuses the claim.
     """
     if outcome is None:
         return total_invested
