@@ -120,8 +120,8 @@ async def feed(
 
 
 def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
-    volume = row.volume_last_day / LAMPORTS
-    change = 100 * (row.price_yes - row.price_day_ago) / row.price_day_ago
+    volume = row.volume_24h / LAMPORTS
+    change = 100 * (row.price_yes - row.price_24h_ago) / row.price_24h_ago
     return TrendingMarket(
         id=row.market_id.hex(),
         question=row.question,

@@ -97,7 +97,7 @@ async def _migrations(database: Database) -> str:
     """Of the tables: ok or behind; unknown where Postgres does not answer."""
 
     def read(conn: Connection) -> str:
-        return "ok" if migrate.current(conn) else "behind"
+        return "ok" if migrate.has_current_schema(conn) else "behind"
 
     try:
         return await database.read(read)

@@ -193,7 +193,7 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
                 unique_traders=row.unique_traders,
                 buy_volume=row.buy_volume,
                 sell_volume=row.sell_volume,
-                volume_24h=row.volume_last_day,
+                volume_24h=row.volume_24h,
                 last_trade_at=schemas.chain_time(row.last_trade_at),
             ),
         )

@@ -151,7 +151,9 @@ def quarantine_within_deadline(backend: BackendResource) -> dg.AssetCheckResult:
     """What cannot be decoded is kept; for long it may not stay unread."""
     with backend.engine(Role.READ).connect() as conn:
         overdue = [
-            line for line in health.quarantined(conn) if older_than(line.seen_at, QUARANTINE_LIMIT)
+            line
+            for line in health.quarantined(conn)
+            if older_than(line.first_seen_at, QUARANTINE_LIMIT)
         ]
     return dg.AssetCheckResult(
         passed=not overdue,

@@ -46,13 +46,13 @@ _MINUTE = 60
 _STATE = dg.AssetKey(["market", "state"])
 _POSITIONS = dg.AssetKey(["market", "positions"])
 _REPAIRS = dg.AssetKey(["reconciliation", "repairs"])
-_CLASSES = ("drift", "missing_event", "decode_error", "in_motion", "lag")
+_CLASSES = ("drift", "missing_event", "decode_error", "in_flight", "lag")
 _REMEDIES = {
     "missing_event": "a transaction is not in the ledger; it is looked for and read now",
     "decode_error": "an event of the market is in quarantine; mend the decoder, then "
     "materialize chain/quarantine",
     "drift": "seen twice, and reading again did not help: somebody must find out",
-    "in_motion": "seen once, on a market that moves; the next comparison decides",
+    "in_flight": "seen once, on a market that moves; the next comparison decides",
     "lag": "the accounts are newer than the ledger",
 }
 
@@ -83,7 +83,7 @@ def row(drift: ClassifiedDifference) -> dict[str, object]:
         "chain": found.chain,
         "chain - folded": _delta(found.folded, found.chain),
         "class": drift.class_,
-        "seen": drift.seen,
+        "seen": drift.occurrences,
     }
 
 
@@ -125,7 +125,7 @@ def summary(report: ReconciliationReport, names: Mapping[bytes, str]) -> str:
         delta = _delta(found.folded, found.chain) or ""
         lines.append(
             f"| {whose} | {found.field} | {found.folded} | {found.chain} | {delta} "
-            f"| {drift.class_} | {drift.seen} |"
+            f"| {drift.class_} | {drift.occurrences} |"
         )
     if len(ordered) > len(shown):
         lines += ["", f"and {len(ordered) - len(shown)} more"]
@@ -205,16 +205,16 @@ def reconciliation_report(
     )
 
 
-def _by_class(past: Sequence[history.Comparison]) -> dict[str, list[tuple[int, float]]]:
+def _by_class(past: Sequence[history.Reconciliation]) -> dict[str, list[tuple[int, float]]]:
     """How many fields differed when, for each class that occurred; a line at 0 for none."""
     occurred = [name for name in _CLASSES if any(getattr(one, name) for one in past)]
     series = {
         name.replace("_", " "): [
-            (int(one.compared_at.timestamp()), float(getattr(one, name))) for one in past
+            (int(one.reconciled_at.timestamp()), float(getattr(one, name))) for one in past
         ]
         for name in occurred
     }
-    return series or {"any class": [(int(one.compared_at.timestamp()), 0.0) for one in past]}
+    return series or {"any class": [(int(one.reconciled_at.timestamp()), 0.0) for one in past]}
 
 
 class Mending(dg.Config):

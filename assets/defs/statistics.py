@@ -102,7 +102,7 @@ def market_figures(
                 metadata.rows(
                     busiest,
                     "market_id",
-                    "volume_last_day",
+                    "volume_24h",
                     "total_volume",
                     "total_trades",
                     "unique_traders",
@@ -180,7 +180,7 @@ def _pictures(
             "Volume by market",
             {
                 names[one.market_id]: {
-                    "last day": one.volume_last_day / _LAMPORTS,
+                    "last day": one.volume_24h / _LAMPORTS,
                     "ever": one.total_volume / _LAMPORTS,
                 }
                 for one in traded[:_BARS]

@@ -49,7 +49,7 @@ SPOILT = [
         [
             (
                 "INSERT INTO chain.events (signature, log_index, digest, slot, raw,"
-                " quarantine_reason, commitment, seen_at)"
+                " quarantine_reason, commitment, first_seen_at)"
                 " SELECT signature, 99, digest, slot, '\\x00', 'test', 'reported',"
                 " now() - interval '16 min' FROM chain.transactions LIMIT 1"
             )

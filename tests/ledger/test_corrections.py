@@ -206,7 +206,7 @@ def test_numbers_too_large_for_the_program_stay_out(db: Engine, feed: Feed) -> N
         )
         feed([told], "reported", Source.WEBHOOK)
     with db.connect() as conn:
-        assert [gap.kind for gap in health.gaps(conn)] == ["misfit"] * 3
+        assert [gap.kind for gap in health.gaps(conn)] == ["inapplicable"] * 3
         assert trades.find(conn, market_id=market_id) == []
 
 

@@ -37,7 +37,7 @@ TABLES = (
     ops.stream,
 )
 # When, and in which transaction of the database: never the same.
-MOMENTS = {"id", "seen_at", "finalized_at", "xid", "opened_at", "retry_at", "updated_at"}
+MOMENTS = {"id", "first_seen_at", "finalized_at", "xid", "opened_at", "retry_at", "updated_at"}
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_what_no_node_knows_is_given_up_without_a_gap(
     assert open_gaps(db) == 0
     # Named once more it gets another round.
     assert tell(db, nobody) == 1
-    assert told(db)[nobody] == ("waiting", 0)
+    assert told(db)[nobody] == ("pending", 0)
 
 
 def test_a_transaction_not_confirmed_yet_is_read_later(
@@ -140,7 +140,7 @@ def test_an_outage_of_the_node_is_no_attempt(
     client = RpcClient(stage.chain.rpc_url, 2.0, attempts=1)
     with pytest.raises((RateLimited, RpcUnavailable)):
         hints.read_due_hints(db, client, settings)
-    assert told(db) == {bytes(64): ("waiting", 0)}
+    assert told(db) == {bytes(64): ("pending", 0)}
 
 
 def test_what_a_limit_leaves_is_for_the_next_look(
@@ -154,7 +154,7 @@ def test_what_a_limit_leaves_is_for_the_next_look(
     client = RpcClient(stage.chain.rpc_url, 5.0, attempts=1, calls_per_second=0.01, burst=2)
     first = hints.read_due_hints(db, client, settings, seconds=5)
     assert (first.read, first.later) == (2, 1)
-    assert sorted(told(db).values()) == [("read", 1), ("read", 1), ("waiting", 0)]
+    assert sorted(told(db).values()) == [("pending", 0), ("read", 1), ("read", 1)]
     assert hints.read_due_hints(db, stage.rpc, settings, seconds=5).read == 1
 
 

@@ -200,7 +200,7 @@ def test_a_late_configuration_refolds_the_trades_after_it(db: Engine, feed: Feed
     feed([one for one in chain.told if one is not change])
     assert {one.field for one in differences(db, chain)} >= {"current_liquidity"}
     with db.connect() as conn:
-        assert {gap.kind for gap in health.gaps(conn)} == {"misfit"}
+        assert {gap.kind for gap in health.gaps(conn)} == {"inapplicable"}
     result = feed([change])
     assert set(result.markets) == {market_id}
     assert differences(db, chain) == []

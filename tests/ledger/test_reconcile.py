@@ -57,7 +57,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
         AccountReader(stage.rpc, PROGRAM),
         catch_up=lambda: read_finalized_window(db, flaky, settings),
     )
-    assert {one.class_ for one in report.differences} == {"in_motion"}
+    assert {one.class_ for one in report.differences} == {"in_flight"}
     assert report.serious == ()
     with db.begin() as conn:
         conn.execute(update(differences).values(cleared_at=func.now()))
@@ -84,7 +84,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
         catch_up=lambda: read_finalized_window(db, flaky, settings),
     )
     assert {one.class_ for one in report.differences} == {"drift"}
-    assert {one.seen for one in report.differences} == {3}
+    assert {one.occurrences for one in report.differences} == {3}
     with db.begin() as conn:
         (gap,) = health.gaps(conn)
         assert gap.retry_at > gap.opened_at
@@ -122,7 +122,7 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     read_finalized_window(db, stage.rpc, settings)
     report = compare_accounts(db, reader)
     (found,) = report.serious
-    assert (found.difference.field, found.class_, found.seen) == (
+    assert (found.difference.field, found.class_, found.occurrences) == (
         "total_volume",
         "missing_event",
         1,
@@ -130,7 +130,7 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     assert compare_accounts(db, reader).serious[0].class_ == "drift"
     with db.connect() as conn:
         (kept,) = health.differences(conn)
-        assert (kept.class_, kept.seen) == ("drift", 2)
+        assert (kept.class_, kept.occurrences) == ("drift", 2)
         assert len(rebuild.verify_projection(conn, PROGRAM)) == 1
     assert rebuild.rebuild_projection(db, PROGRAM).changed == (market_id,)
     agrees(db, stage)

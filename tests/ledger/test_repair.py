@@ -68,7 +68,7 @@ def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
         (kept,) = history.repaired(conn)
         past = [(one.missing_event > 0, one.drift) for one in history.history(conn, _AGES)]
         ended = history.ended(conn)
-    assert (kept.market_id, kept.reading, kept.new_events) == (missed, "missing", 1)
+    assert (kept.market_id, kept.scope, kept.new_events) == (missed, "missing", 1)
     assert past == [(True, 0), (False, 0)]
     assert {one.field for one in ended} >= {"total_volume", "account"}
 

@@ -11,7 +11,7 @@ from zmart_pipelines.store.tables import metadata, ops
 
 # How and when a row came, which may differ.
 _CIRCUMSTANCES: Final = frozenset(
-    {"sources", "delivery_id", "seen_at", "finalized_at", "xid", "updated_at", "id"}
+    {"sources", "delivery_id", "first_seen_at", "finalized_at", "xid", "updated_at", "id"}
 )
 _LEDGER: Final = ("chain.transactions", "chain.events")
 _TIMES_OF_THE_CHAIN: Final = "market."

@@ -108,10 +108,10 @@ def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: i
             "total_volume": sum(one.cost for one in mine),
             "buy_volume": sum(one.cost for one in mine if one.buys),
             "sell_volume": sum(one.cost for one in mine if not one.buys),
-            "volume_last_day": sum(one.cost for one in day),
-            "traders_last_day": len({one.user for one in day}),
+            "volume_24h": sum(one.cost for one in day),
+            "traders_24h": len({one.user for one in day}),
             "price_yes": price,
-            "price_day_ago": day_ago,
+            "price_24h_ago": day_ago,
             "price_change_bps": price_change_bps(day_ago, price),
             "last_trade_at": max((one.traded_at for one in mine), default=None),
             "as_of": now,
@@ -137,7 +137,7 @@ def test_figures_hold_until_they_say_and_no_longer(made: list[Trade], wait: int)
             last = market_statistics(MARKETS, frames.trades(made), row["valid_until"] - 1)
             after = market_statistics(MARKETS, frames.trades(made), row["valid_until"])
             at = MARKETS.index(row["market_id"])
-            costs = last["volume_last_day"][at], after["volume_last_day"][at]
+            costs = last["volume_24h"][at], after["volume_24h"][at]
             assert costs[0] >= costs[1]
             assert last["valid_until"][at] == row["valid_until"] != after["valid_until"][at]
 

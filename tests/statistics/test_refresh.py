@@ -114,7 +114,7 @@ def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Eng
                 live_user.total_trades,
                 live_user.total_volume,
             )
-        volumes = [one.volume_last_day for one in candles.busiest(conn, limit=1000)]
+        volumes = [one.volume_24h for one in candles.busiest(conn, limit=1000)]
         assert volumes == sorted(volumes, reverse=True)
         assert candles.most_invested(conn, limit=1)[0].invested == max(
             one.invested for one in candles.most_invested(conn, limit=100)
@@ -172,12 +172,12 @@ def test_the_table_is_what_is_served(pipelines: Engine, ledger: Engine) -> None:
     refresh(pipelines, now=chain.now)
     with pipelines.begin() as conn:
         conn.execute(
-            update(market_statistics).values(total_trades=77, volume_last_day=5, price_day_ago=3)
+            update(market_statistics).values(total_trades=77, volume_24h=5, price_24h_ago=3)
         )
     with pipelines.connect() as conn:
         assert statistics.of_market(conn, market_id, chain.now).total_trades == 77
         (first,) = statistics.trending(conn, chain.now)
-        assert (first.volume_last_day, first.price_day_ago) == (5, 3)
+        assert (first.volume_24h, first.price_24h_ago) == (5, 3)
 
 
 def test_a_claim_settles_a_position_and_realises_its_profit(
@@ -319,7 +319,7 @@ def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine
     with pipelines.connect() as conn:
         figures = candles.figures(conn, market_id)
     assert figures is not None
-    assert (figures.volume_last_day, figures.valid_until) == (0, None)
+    assert (figures.volume_24h, figures.valid_until) == (0, None)
     assert figures.price_change_bps == 0
     assert figures.total_volume == chain.market(market_id).total_volume > 0
     assert refresh(pipelines, now=end + 10**6) == NOTHING

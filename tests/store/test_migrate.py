@@ -14,10 +14,15 @@ from sqlalchemy.exc import ProgrammingError
 from tests.store.conftest import Engines
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.store.engine import Role, database_url, engine, login_engine
-from zmart_pipelines.store.migrate import current, is_current, migrate
+from zmart_pipelines.store.migrate import (
+    UnknownRevision,
+    has_current_schema,
+    is_current,
+    migrate,
+)
 from zmart_pipelines.store.tables import SCHEMAS, metadata
 
-# Everything of our tables that Postgres knows: columns, defaults, constraints, indexes.
+# Everything Postgres knows of our tables: columns, defaults, comments, constraints, indexes.
 CATALOGUE = """
 SELECT 'column', n.nspname, c.relname, a.attname,
     format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
@@ -40,6 +45,13 @@ JOIN pg_class AS c ON c.oid = x.indrelid
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY(%s)
+UNION ALL
+SELECT 'comment', n.nspname, c.relname, coalesce(a.attname, ''), d.description
+FROM pg_description AS d
+JOIN pg_class AS c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass AND c.relkind = 'r'
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND a.attnum > 0
+WHERE n.nspname = ANY(%s)
 ORDER BY 1, 2, 3, 4
 """
 
@@ -57,10 +69,10 @@ def empty(postgres_server: PostgresServer) -> str:
 def catalogue(url: str) -> list[tuple[str, ...]]:
     with psycopg.connect(url) as conn:
         schemas = list(SCHEMAS)
-        return conn.execute(CATALOGUE, (schemas, schemas, schemas)).fetchall()
+        return conn.execute(CATALOGUE, (schemas,) * 4).fetchall()
 
 
-def test_migrations_make_exactly_what_the_tables_say(database: str, empty: str) -> None:
+def test_migrated_schema_equals_table_definitions(database: str, empty: str) -> None:
     with login_engine(empty).begin() as conn:
         for schema in SCHEMAS:
             conn.execute(text(f"CREATE SCHEMA {schema}"))
@@ -71,7 +83,7 @@ def test_migrations_make_exactly_what_the_tables_say(database: str, empty: str) 
     assert [row for row in described if row not in migrated] == []
 
 
-def test_alembic_sees_nothing_to_do(engines: Engines) -> None:
+def test_alembic_autogenerate_finds_no_difference(engines: Engines) -> None:
     with engines[Role.OWNER].connect() as conn:
         context = MigrationContext.configure(
             conn,
@@ -84,7 +96,7 @@ def test_alembic_sees_nothing_to_do(engines: Engines) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrating_twice_and_by_eight_at_once_is_once(empty: str) -> None:
+def test_concurrent_and_repeated_migrations_apply_once(empty: str) -> None:
     assert not is_current(empty)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(migrate, [empty] * 8))
@@ -94,26 +106,37 @@ def test_migrating_twice_and_by_eight_at_once_is_once(empty: str) -> None:
     assert catalogue(empty) == before
 
 
-def test_any_role_may_ask_whether_the_schema_is_current(engines: Engines, empty: str) -> None:
+@pytest.mark.parametrize("revision", ["0001", "0009", "ffff"])
+def test_migrate_rejects_a_database_of_another_version(empty: str, revision: str) -> None:
+    with login_engine(empty).begin() as conn:
+        conn.execute(text("CREATE TABLE public.schema_version (version_num varchar(32))"))
+        conn.execute(text("INSERT INTO public.schema_version VALUES (:r)"), {"r": revision})
+    with pytest.raises(UnknownRevision, match=f"{revision}.*zmart reset"):
+        migrate(empty)
+    assert not is_current(empty)
+    assert catalogue(empty) == []
+
+
+def test_every_role_can_check_whether_the_schema_is_current(engines: Engines, empty: str) -> None:
     for one in engines.values():
         with one.connect() as conn:
-            assert current(conn)
+            assert has_current_schema(conn)
     with login_engine(empty).connect() as conn:
-        assert not current(conn)
+        assert not has_current_schema(conn)
         assert conn.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_dagster_gets_a_schema_in_which_the_login_may_work(database: str) -> None:
+def test_login_user_can_create_tables_in_the_dagster_schema(database: str) -> None:
     with login_engine(database).begin() as conn:
         conn.execute(text("CREATE TABLE dagster.runs (id int)"))
 
 
-def test_the_login_itself_has_no_rights_on_our_tables(database: str) -> None:
+def test_login_user_has_no_rights_on_our_tables(database: str) -> None:
     with login_engine(database).connect() as conn, pytest.raises(ProgrammingError):
         conn.execute(text("SELECT * FROM chain.events"))
 
 
-def test_connections_are_in_utc_with_a_limit_and_a_name(engines: Engines) -> None:
+def test_connections_set_utc_statement_timeout_and_application_name(engines: Engines) -> None:
     for role, one in engines.items():
         with one.connect() as conn:
             row = _settings(conn)
@@ -132,12 +155,12 @@ def _settings(conn: Connection) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_the_url_may_be_written_in_the_usual_ways(database: str, prefix: str) -> None:
+def test_common_url_prefixes_are_accepted(database: str, prefix: str) -> None:
     url = database.replace("postgresql", prefix, 1)
     with engine(Role.READ, url).connect() as conn:
         assert conn.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_other_databases_are_refused() -> None:
+def test_other_database_systems_are_rejected() -> None:
     with pytest.raises(ValueError, match="postgresql://"):
         database_url("mysql://somewhere/else")

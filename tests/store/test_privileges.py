@@ -28,7 +28,7 @@ WRITES: dict[Role, dict[str, str]] = {
     Role.READ: {},
     Role.INGEST: {
         "chain.deliveries": "iu",
-        "voting.changes": "i",
+        "voting.change_queue": "i",
         "chain.transactions": "iu",
         "chain.events": "iu",
         "chain.coverage": "iud",
@@ -47,7 +47,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.heartbeats": "iu",
         "ops.alerts": "iu",
         "ops.differences": "iu",
-        "ops.comparisons": "i",
+        "ops.reconciliations": "i",
         "ops.repairs": "i",
     },
     Role.API: {
@@ -56,7 +56,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "community.discussions": "iu",
         "voting.ballots": "i",
         "voting.tallies": "iu",
-        "voting.changes": "i",
+        "voting.change_queue": "i",
         "ops.stream": "i",
         "ops.heartbeats": "iu",
         "ops.alerts": "iu",
@@ -64,8 +64,8 @@ WRITES: dict[Role, dict[str, str]] = {
     Role.PIPELINES: {
         "voting.tallies": "iu",
         "voting.counted_ballots": "id",
-        "voting.changes": "id",
-        "voting.looks": "iu",
+        "voting.change_queue": "id",
+        "voting.scans": "iu",
         "ops.intents": "iud",
         "ops.attempts": "iud",
         "ops.leases": "iud",

@@ -148,16 +148,16 @@ def test_statistics_are_sums_of_the_trades(conn: Connection, lively: Recorder) -
     stats = statistics.of_market(conn, identity(0), lively.now)
     assert (stats.total_trades, stats.unique_traders) == (3, 3)
     assert stats.total_volume == stats.buy_volume == sum(one.cost for one in found)
-    assert (stats.sell_volume, stats.volume_last_day) == (0, stats.total_volume)
-    assert statistics.of_market(conn, identity(0), lively.now + 86_400).volume_last_day == 0
+    assert (stats.sell_volume, stats.volume_24h) == (0, stats.total_volume)
+    assert statistics.of_market(conn, identity(0), lively.now + 86_400).volume_24h == 0
     history_ = statistics.price_history(conn, identity(0), limit=2)
     assert [one.price_yes for one in history_] == [one.price_yes for one in found[::-1]][1:]
     (first, second) = statistics.trending(conn, lively.now, limit=2)
     assert (first.market_id, first.unique_traders) == (identity(1), 1)
-    assert first.price_day_ago == 500_000_000
-    assert (second.market_id, second.volume_last_day) == (identity(2), 0)
+    assert first.price_24h_ago == 500_000_000
+    assert (second.market_id, second.volume_24h) == (identity(2), 0)
     later = statistics.trending(conn, lively.now + 86_401)[0]
-    assert later.price_day_ago == later.price_yes
+    assert later.price_24h_ago == later.price_yes
     user = statistics.of_user(conn, bytes(lively.users[1]))
     assert (user.total_trades, user.markets_traded, user.markets_created) == (2, 2, 0)
     assert user.claimed > 0

@@ -22,7 +22,7 @@ def look(pipelines: Engine, settings: Settings = SETTINGS) -> tuple[list[bytes],
 
 def unsettled(pipelines: Engine) -> int:
     with pipelines.connect() as conn:
-        return conn.execute(select(func.count()).select_from(voting.changes)).scalar_one()
+        return conn.execute(select(func.count()).select_from(voting.change_queue)).scalar_one()
 
 
 def test_news_are_seen_once_and_what_is_due_until_it_is_done(

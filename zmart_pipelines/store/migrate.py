@@ -1,12 +1,13 @@
-"""Bring a database to the current schema, and tell whether it is there.
+"""Migrate a database to the current schema, and report whether it is current.
 
-``migrate`` may be called by several processes at once: a session lock lets one of them
+``migrate`` may be called by several processes at once: a session-level lock lets one of them
 work while the others wait and then find nothing to do.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command, op
 from alembic.config import Config
@@ -15,29 +16,66 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import ProgrammingError
 
+from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import login_engine
 from zmart_pipelines.store.locks import MIGRATION
 
 VERSION_SCHEMA = "public"
 VERSION_TABLE = "schema_version"
 
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+class UnknownRevision(Exception):
+    """The database has a revision that this version's migrations do not contain.
+
+    It was created by another version, and there is no migration path from it.
+    """
+
+    def __init__(self, revisions: frozenset[str]) -> None:
+        """Describe the revisions found, and the way out of it."""
+        self.revisions = revisions
+        super().__init__(
+            f"the database has schema revision {', '.join(sorted(revisions))}, which this version "
+            "of zmart does not know and cannot migrate. The embedded database is recreated by "
+            "`zmart reset`; for another one set DATABASE_URL to an empty database."
+        )
+
 
 def _config(conn: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = conn
     return config
+
+
+def _applied(conn: Connection) -> frozenset[str]:
+    """Return the revisions that the database has; none where it was never migrated."""
+    context = MigrationContext.configure(
+        conn, opts={"version_table": VERSION_TABLE, "version_table_schema": VERSION_SCHEMA}
+    )
+    return frozenset(context.get_current_heads())
+
+
+def _reject_unknown_revisions(conn: Connection) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if unknown := _applied(conn) - known:
+        raise UnknownRevision(unknown)
 
 
 def migrate(url: str | None = None) -> None:
     """Create or upgrade schemas, tables, roles and policies. Idempotent.
 
     The login user needs the right to create roles and schemas in the database.
+
+    Raises:
+        UnknownRevision: The database was migrated by a version with other migrations.
     """
     with login_engine(url).connect() as conn:
         conn.execute(select(func.pg_advisory_lock(MIGRATION)))
         conn.commit()
         try:
+            _reject_unknown_revisions(conn)
             command.upgrade(_config(conn), "head")
             conn.commit()
         finally:
@@ -46,31 +84,33 @@ def migrate(url: str | None = None) -> None:
             conn.commit()
 
 
-def run_scripts(revision: str, *parts: str) -> None:
-    """For the migrations: run ``sql/<revision>_<part>.sql`` of each part, in order."""
-    # Past SQLAlchemy, which would read "%" in a script as a parameter's mark.
+def run_scripts(*names: str) -> None:
+    """Run ``sql/<name>.sql`` of each name, in order. For the migrations.
+
+    ``{{PROPOSED}}`` and the like stand for the numbers of ``MarketState``.
+    """
+    # Not through SQLAlchemy, which would read "%" in a script as a parameter's placeholder.
     connection = op.get_bind().connection.driver_connection
     if connection is None:
         raise RuntimeError("the connection is closed")
-    for part in parts:
-        file = Path(__file__).parent / "migrations" / "sql" / f"{revision}_{part}.sql"
-        connection.execute(file.read_text(encoding="utf-8"))
+    for name in names:
+        script = (_MIGRATIONS / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+        for state in MarketState:
+            script = script.replace(f"{{{{{state.name}}}}}", str(state.value))
+        connection.execute(script)
 
 
 def is_current(url: str | None = None) -> bool:
-    """Whether the database has every migration that this code knows, and no other."""
+    """Return whether the database has every migration that this code has, and no other."""
     with login_engine(url).connect() as conn:
-        return current(conn)
+        return has_current_schema(conn)
 
 
-def current(conn: Connection) -> bool:
-    """The same on an open connection (any role may ask)."""
-    context = MigrationContext.configure(
-        conn, opts={"version_table": VERSION_TABLE, "version_table_schema": VERSION_SCHEMA}
-    )
+def has_current_schema(conn: Connection) -> bool:
+    """Return the same for an open connection, whatever its role."""
     heads = set(ScriptDirectory.from_config(_config()).get_heads())
     try:
-        return set(context.get_current_heads()) == heads
-    except ProgrammingError:  # the schema is not there yet
+        return _applied(conn) == heads
+    except ProgrammingError:  # the role may not read the version table yet
         conn.rollback()
         return False

@@ -57,11 +57,12 @@ SELECT asked.number, c.state, c.round_now, c.fresh, c.tally_status, c.votes_for,
         WHERE v.market_id = asked.market_id AND v.kind = asked.kind AND v.wallet = asked.wallet
     ) AS voted_on_chain,
     coalesce(held.shares, 0) AS shares,
-    voting.weight(held.shares, c.weight_unit) AS weight_now,
+    voting.ballot_weight(held.shares, c.weight_unit) AS weight_now,
     earlier.*
 FROM asked
 JOIN counted AS c ON c.market_id = asked.market_id AND c.kind = asked.kind
-LEFT JOIN LATERAL voting.holding(asked.market_id, asked.wallet) AS held ON asked.kind = 'dispute'
+LEFT JOIN LATERAL voting.shares_at_dispute(asked.market_id, asked.wallet) AS held
+    ON asked.kind = 'dispute'
 LEFT JOIN LATERAL (
     SELECT {BALLOT_COLUMNS} FROM voting.ballots AS b
     WHERE b.id IN (
@@ -124,7 +125,7 @@ WITH ballot AS (
     FROM counts
     WHERE t.market_id = counts.market_id AND t.kind = counts.kind AND t.round = counts.round
 ), news AS (
-    INSERT INTO voting.changes (market_id, kind) SELECT DISTINCT market_id, kind FROM ballot
+    INSERT INTO voting.change_queue (market_id, kind) SELECT DISTINCT market_id, kind FROM ballot
 ), seen AS (
     INSERT INTO community.users (wallet)
     SELECT wallet FROM ballot ORDER BY wallet

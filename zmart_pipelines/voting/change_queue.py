@@ -11,7 +11,7 @@ from zmart_pipelines.store.tables import voting as tables
 from zmart_pipelines.voting import tally_statements
 from zmart_pipelines.voting.ballot import Kind
 
-_changes = tables.changes
+_changes = tables.change_queue
 
 # News of a vote of this kind, or of a market's state.
 Subject: TypeAlias = Kind | Literal["state"]

@@ -50,13 +50,13 @@ def scan_proposals(conn: Connection, settings: Settings) -> ProposalScan:
     ).scalar_one_or_none()
     if threshold is None:
         return ProposalScan()
-    rules = {"threshold_bps": threshold, "minimum": settings.min_proposal_votes}
+    rules = {"threshold_bps": threshold, "minimum_votes": settings.min_proposal_votes}
     if _last_scan_rules(conn) != rules:
         conn.execute(
             tally_statements.ENQUEUE_OPEN_PROPOSALS, {"state": int(VOTING_STATE["proposal"])}
         )
         conn.execute(
-            upsert(tables.looks)
+            upsert(tables.scans)
             .values(kind="proposal", **rules)
             .on_conflict_do_update(index_elements=["kind"], set_=rules)
         )
@@ -107,8 +107,8 @@ def _recounted(conn: Connection, tally: Tally) -> Tally:
 
 
 def _last_scan_rules(conn: Connection) -> dict[str, int] | None:
-    looks = tables.looks.c
+    scans = tables.scans.c
     row = conn.execute(
-        select(looks.threshold_bps, looks.minimum).where(looks.kind == "proposal")
+        select(scans.threshold_bps, scans.minimum_votes).where(scans.kind == "proposal")
     ).one_or_none()
     return None if row is None else row._asdict()

@@ -16,9 +16,10 @@ from sqlalchemy import ARRAY, BigInteger, Integer, LargeBinary, Text, bindparam,
 # What a wallet's vote on chain weighs; a dispute is for those who held shares when it began.
 CHAIN_VOTES: Final = """
     SELECT v.market_id, v.kind, v.wallet, v.choice,
-        CASE v.kind WHEN 'dispute' THEN voting.weight(held.shares, {unit}) ELSE 1 END AS weight
+        CASE v.kind WHEN 'dispute' THEN voting.ballot_weight(held.shares, {unit}) ELSE 1 END
+            AS weight
     FROM market.chain_votes AS v
-    LEFT JOIN LATERAL voting.holding(v.market_id, v.wallet) AS held ON v.kind = 'dispute'
+    LEFT JOIN LATERAL voting.shares_at_dispute(v.market_id, v.wallet) AS held ON v.kind = 'dispute'
     WHERE v.market_id = {market_id} AND v.kind = {kind}
         AND (v.kind = 'proposal' OR held.shares > 0)
 """
@@ -84,24 +85,24 @@ ORDER BY t.market_id
 # All open votes become news, for a look by other rules than the last.
 ENQUEUE_OPEN_PROPOSALS: Final = text(
     """
-INSERT INTO voting.changes (market_id, kind)
+INSERT INTO voting.change_queue (market_id, kind)
 SELECT m.market_id, 'proposal' FROM market.markets AS m
 WHERE m.state = :state AND NOT EXISTS (
-    SELECT FROM voting.changes AS c WHERE c.market_id = m.market_id AND c.kind = 'proposal'
+    SELECT FROM voting.change_queue AS c WHERE c.market_id = m.market_id AND c.kind = 'proposal'
 )
 """
 ).bindparams(bindparam("state", type_=Integer))
 
-DEQUEUE: Final = text("DELETE FROM voting.changes WHERE id = ANY(:numbers)").bindparams(
+DEQUEUE: Final = text("DELETE FROM voting.change_queue WHERE id = ANY(:numbers)").bindparams(
     bindparam("numbers", type_=ARRAY(BigInteger))
 )
 
 # What the votes on chain of these wallets weigh in a dispute.
 CHAIN_VOTE_WEIGHTS: Final = text(
     """
-SELECT asked.wallet, voting.weight(held.shares, :unit) AS weight
+SELECT asked.wallet, voting.ballot_weight(held.shares, :unit) AS weight
 FROM unnest(cast(:wallets AS bytea[])) AS asked (wallet)
-LEFT JOIN LATERAL voting.holding(:market_id, asked.wallet) AS held ON true
+LEFT JOIN LATERAL voting.shares_at_dispute(:market_id, asked.wallet) AS held ON true
 """
 ).bindparams(
     bindparam("wallets", type_=ARRAY(LargeBinary)),

@@ -1,6 +1,6 @@
 """Reconciliation: the fold as of a slot against the chain's accounts as of the same slot.
 
-A difference is never repaired by overwriting. Its class says what to do: wait (``in_motion``,
+A difference is never repaired by overwriting. Its class says what to do: wait (``in_flight``,
 ``lag``), read the market's transactions again (``missing_event``, see ``ledger.repair``), mend
 the decoder and decode again (``decode_error``), or find out (``drift``: seen twice, and nothing
 explains it).
@@ -32,9 +32,9 @@ from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.store.bulk_statements import insert_rows
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain, market, ops
-from zmart_pipelines.store.tables.reconciliation import comparisons
+from zmart_pipelines.store.tables.reconciliation import reconciliations
 
-DifferenceClass = Literal["in_motion", "lag", "missing_event", "decode_error", "drift"]
+DifferenceClass = Literal["in_flight", "lag", "missing_event", "decode_error", "drift"]
 # Markets whose rows or events are held in memory at a time.
 CHUNK: Final = 200
 # Classes that something must be done about.
@@ -42,12 +42,12 @@ ACTIONABLE: frozenset[DifferenceClass] = frozenset({"missing_event", "decode_err
 
 
 class ClassifiedDifference(msgspec.Struct, frozen=True):
-    """One difference and its class; ``seen`` counts comparisons in a row that showed it."""
+    """One difference and its class; ``occurrences`` counts comparisons in a row that showed it."""
 
     difference: FieldDifference
     class_: DifferenceClass
     slot: int
-    seen: int
+    occurrences: int
 
 
 class ReconciliationReport(msgspec.Struct, frozen=True):
@@ -129,7 +129,7 @@ def _record_comparison(conn: Connection, report: ReconciliationReport) -> None:
     """Add the comparison to their history."""
     by_class = Counter(one.class_ for one in report.differences)
     conn.execute(
-        insert(comparisons).values(
+        insert(reconciliations).values(
             market_slot=report.market_slot,
             position_slot=report.position_slot,
             covered_slot=report.covered_slot,
@@ -278,15 +278,15 @@ def _classify(
     slot: int,
     moving: set[bytes],
     broken: set[bytes],
-    seen: int,
+    occurrences: int,
 ) -> DifferenceClass:
     if covered is None or covered < slot:
         return "lag"
     if difference.market_id in broken:
         return "decode_error"
-    if seen > 1:
+    if occurrences > 1:
         return "drift"
-    return "in_motion" if difference.market_id in moving else "missing_event"
+    return "in_flight" if difference.market_id in moving else "missing_event"
 
 
 def _is_same_difference(before: Row[Any], difference: FieldDifference) -> bool:
@@ -321,17 +321,19 @@ def _record_differences(
     for difference in found:
         slot = market_slot if difference.user is None else position_slot
         before = open_.pop((difference.market_id, difference.user, difference.field), None)
-        seen = (
-            before.seen + 1 if before is not None and _is_same_difference(before, difference) else 1
+        occurrences = (
+            before.occurrences + 1
+            if before is not None and _is_same_difference(before, difference)
+            else 1
         )
-        class_ = _classify(difference, covered, slot, moving, broken, seen)
-        drifts.append(ClassifiedDifference(difference, class_, slot, seen))
+        class_ = _classify(difference, covered, slot, moving, broken, occurrences)
+        drifts.append(ClassifiedDifference(difference, class_, slot, occurrences))
         values = {
             "folded": difference.folded,
             "chain": difference.chain,
             "class": class_,
             "slot": slot,
-            "seen": seen,
+            "occurrences": occurrences,
         }
         if before is None:
             fresh.append(

@@ -45,7 +45,7 @@ class RepairRecord(msgspec.Struct, frozen=True):
     """What was done for one market; the fields are the columns of ``ops.repairs``."""
 
     market_id: bytes
-    reading: RepairScope
+    scope: RepairScope
     listed: int
     read: int
     unread: int
@@ -78,16 +78,16 @@ def due_repairs(conn: Connection, report: ReconciliationReport) -> dict[bytes, R
     lately = conn.execute(
         select(repairs.c.market_id).where(
             repairs.c.market_id.in_(list(found)),
-            repairs.c.reading == "everything",
+            repairs.c.scope == "everything",
             repairs.c.repaired_at > func.now() - FULL_READ_INTERVAL,
         )
     ).scalars()
     read = set(lately)
-    return {market_id: reading for market_id, reading in found.items() if market_id not in read}
+    return {market_id: scope for market_id, scope in found.items() if market_id not in read}
 
 
 def repair_market(
-    engine: Engine, rpc: RpcClient, settings: Settings, market_id: bytes, reading: RepairScope
+    engine: Engine, rpc: RpcClient, settings: Settings, market_id: bytes, scope: RepairScope
 ) -> RepairRecord:
     """Read a market's transactions again, fold the market anew, and record the repair.
 
@@ -108,7 +108,7 @@ def repair_market(
     )
     chosen = (
         transactions_to_read(engine, rows, Commitment.FINALIZED)
-        if reading == "missing"
+        if scope == "missing"
         else [(row.signature, row.slot, row.index_in_block) for row in rows]
     )
     result = IngestResult()
@@ -133,7 +133,7 @@ def repair_market(
     folded = rebuild_projection(engine, settings.program, [market_id])
     done = RepairRecord(
         market_id=market_id,
-        reading=reading,
+        scope=scope,
         listed=len(rows),
         read=len(chosen) - len(unread),
         unread=len(unread),

@@ -267,7 +267,7 @@ def _unannounced_rows(
 
 _CLOSE_INAPPLICABLE = """
 UPDATE chain.gaps AS g SET closed_at = now()
-WHERE g.kind = 'misfit' AND g.closed_at IS NULL AND g.signature <> ALL(%b) AND EXISTS (
+WHERE g.kind = 'inapplicable' AND g.closed_at IS NULL AND g.signature <> ALL(%b) AND EXISTS (
     SELECT FROM chain.events AS e WHERE e.signature = g.signature AND e.market_id = ANY(%b)
 )
 """
@@ -288,6 +288,6 @@ def inapplicable_event_gaps(folded: Mapping[bytes, Projection]) -> list[event_ro
     """A gap for every event that did not fit."""
     faults: list[FoldFault] = [fault for one in folded.values() for fault in one.faults]
     return [
-        event_rows.Gap(fault.place.signature, "misfit", fault.place.slot, fault.reason)
+        event_rows.Gap(fault.place.signature, "inapplicable", fault.place.slot, fault.reason)
         for fault in faults
     ]

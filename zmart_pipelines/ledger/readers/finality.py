@@ -123,9 +123,9 @@ def verify_reported(
             select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot)
             .where(
                 _transactions.c.commitment == Commitment.REPORTED.value,
-                _transactions.c.seen_at < func.now() - patience,
+                _transactions.c.first_seen_at < func.now() - patience,
             )
-            .order_by(_transactions.c.seen_at)
+            .order_by(_transactions.c.first_seen_at)
             .limit(MAX_REPORTED)
         ).all()
     if not rows:

@@ -58,16 +58,16 @@ WHERE NOT EXISTS (
 )
 ORDER BY told.signature
 ON CONFLICT (signature) DO UPDATE SET
-    status = 'waiting', attempts = 0, retry_at = now(), ended_at = NULL, reason = NULL,
+    status = 'pending', attempts = 0, retry_at = now(), settled_at = NULL, reason = NULL,
     slot = excluded.slot, delivery_id = excluded.delivery_id
 WHERE hints.status = 'unknown'
 RETURNING signature
 """
 
 _FINISH = """
-UPDATE chain.hints SET status = %b::text, reason = NULL, ended_at = now(),
+UPDATE chain.hints SET status = %b::text, reason = NULL, settled_at = now(),
     attempts = attempts + 1
-WHERE signature = ANY(%b) AND status = 'waiting'
+WHERE signature = ANY(%b) AND status = 'pending'
 """
 
 _POSTPONE = """
@@ -75,10 +75,10 @@ UPDATE chain.hints AS h SET
     attempts = h.attempts + 1,
     reason = failed.reason,
     retry_at = now() + interval '5 seconds' * 2 ^ h.attempts,
-    status = CASE WHEN h.attempts + 1 >= %b::int4 THEN 'unknown' ELSE 'waiting' END,
-    ended_at = CASE WHEN h.attempts + 1 >= %b::int4 THEN now() END
+    status = CASE WHEN h.attempts + 1 >= %b::int4 THEN 'unknown' ELSE 'pending' END,
+    settled_at = CASE WHEN h.attempts + 1 >= %b::int4 THEN now() END
 FROM unnest(%b::bytea[], %b::text[]) AS failed (signature, reason)
-WHERE h.signature = failed.signature AND h.status = 'waiting'
+WHERE h.signature = failed.signature AND h.status = 'pending'
 RETURNING h.status
 """
 
@@ -96,7 +96,7 @@ def due_hints(
     return list(
         conn.execute(
             select(_hints.c.signature, _hints.c.slot)
-            .where(_hints.c.status == "waiting", _hints.c.retry_at <= func.now())
+            .where(_hints.c.status == "pending", _hints.c.retry_at <= func.now())
             .order_by(_hints.c.retry_at)
             .limit(limit)
         )

@@ -62,10 +62,10 @@ class MarketFigures(msgspec.Struct, frozen=True):
     total_volume: int
     buy_volume: int
     sell_volume: int
-    volume_last_day: int
-    traders_last_day: int
+    volume_24h: int
+    traders_24h: int
     price_yes: int
-    price_day_ago: int
+    price_24h_ago: int
     price_change_bps: int | None
     last_trade_at: int | None
     as_of: int
@@ -83,7 +83,7 @@ def figures(conn: Connection, market_id: bytes) -> MarketFigures | None:
 def busiest(conn: Connection, *, limit: int = 10) -> list[MarketFigures]:
     """Statistics of the markets with the largest volume of the last day, then ever."""
     table = market_statistics.c
-    order = (table.volume_last_day.desc(), table.total_volume.desc(), table.market_id)
+    order = (table.volume_24h.desc(), table.total_volume.desc(), table.market_id)
     return many(
         MarketFigures, conn.execute(select(market_statistics).order_by(*order).limit(limit))
     )

@@ -92,15 +92,15 @@ class Latency(msgspec.Struct, frozen=True):
 # Transactions that nobody told or polled came with a finalized window or a backfill: late by
 # design.
 _AT_ONCE = """
-SELECT floor(extract(epoch FROM seen_at) / :piece) * :piece AS begins,
+SELECT floor(extract(epoch FROM first_seen_at) / :piece) * :piece AS begins,
     count(*) AS transactions,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY late) AS median,
     max(late) AS worst
 FROM (
-    SELECT seen_at, greatest(extract(epoch FROM seen_at) - block_time, 0) AS late
+    SELECT first_seen_at, greatest(extract(epoch FROM first_seen_at) - block_time, 0) AS late
     FROM chain.transactions
     WHERE block_time > extract(epoch FROM now()) - :seconds AND (sources & 3) <> 0
-        AND seen_at > now() - :seconds * interval '1 second' AND commitment <> 'orphaned'
+        AND first_seen_at > now() - :seconds * interval '1 second' AND commitment <> 'orphaned'
 ) AS recent
 GROUP BY 1
 ORDER BY 1
@@ -187,7 +187,9 @@ def observe(conn: Connection, since: int) -> Observation:
             func.count(transactions.c.delivery_id.distinct()),
             func.max(transactions.c.slot),
             func.max(transactions.c.block_time),
-            func.avg(func.extract("epoch", transactions.c.seen_at) - transactions.c.block_time),
+            func.avg(
+                func.extract("epoch", transactions.c.first_seen_at) - transactions.c.block_time
+            ),
         ).where(new(transactions.c.xid))
     ).one()
     name = func.coalesce(events.c.name, literal_column("'quarantined'"))

@@ -57,7 +57,7 @@ _LAG = text(
         (SELECT min(opened_at) FROM chain.gaps WHERE closed_at IS NULL) AS oldest_gap_at,
         (SELECT count(*) FROM chain.events
             WHERE quarantine_reason IS NOT NULL AND commitment <> 'orphaned') AS quarantined,
-        (SELECT min(seen_at) FROM chain.events
+        (SELECT min(first_seen_at) FROM chain.events
             WHERE quarantine_reason IS NOT NULL AND commitment <> 'orphaned')
             AS oldest_quarantined_at,
         (SELECT count(*) FROM chain.deliveries WHERE status <> 'ingested') AS deliveries_waiting,
@@ -122,7 +122,7 @@ class QuarantinedEvent(msgspec.Struct, frozen=True):
     raw: bytes
     quarantine_reason: str
     commitment: str
-    seen_at: datetime
+    first_seen_at: datetime
 
 
 def quarantined(conn: Connection, *, limit: int = 100) -> list[QuarantinedEvent]:
@@ -132,7 +132,7 @@ def quarantined(conn: Connection, *, limit: int = 100) -> list[QuarantinedEvent]
     statement = (
         select(*columns)
         .where(events.c.quarantine_reason.isnot(None), events.c.commitment != "orphaned")
-        .order_by(events.c.seen_at, events.c.signature, events.c.log_index)
+        .order_by(events.c.first_seen_at, events.c.signature, events.c.log_index)
     )
     return many(QuarantinedEvent, conn.execute(statement.limit(limit)))
 
@@ -166,7 +166,7 @@ class Difference(msgspec.Struct, frozen=True):
     chain: str | None
     class_: str
     slot: int
-    seen: int
+    occurrences: int
     first_seen_at: datetime
     last_seen_at: datetime
 

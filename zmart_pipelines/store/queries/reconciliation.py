@@ -9,28 +9,28 @@ from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import ops
-from zmart_pipelines.store.tables.reconciliation import comparisons, repairs
+from zmart_pipelines.store.tables.reconciliation import reconciliations, repairs
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class Reconciliation(msgspec.Struct, frozen=True):
     """One comparison; the counts are fields that differed, by class."""
 
-    compared_at: datetime
+    reconciled_at: datetime
     market_slot: int
     markets: int
     positions: int
-    in_motion: int
+    in_flight: int
     lag: int
     missing_event: int
     decode_error: int
     drift: int
 
 
-def history(conn: Connection, within: timedelta) -> list[Comparison]:
+def history(conn: Connection, within: timedelta) -> list[Reconciliation]:
     """Comparisons of this last stretch of time, the oldest first."""
-    columns = [comparisons.c[name] for name in Comparison.__struct_fields__]
-    statement = select(*columns).where(comparisons.c.compared_at > func.now() - within)
-    return many(Comparison, conn.execute(statement.order_by(comparisons.c.id)))
+    columns = [reconciliations.c[name] for name in Reconciliation.__struct_fields__]
+    statement = select(*columns).where(reconciliations.c.reconciled_at > func.now() - within)
+    return many(Reconciliation, conn.execute(statement.order_by(reconciliations.c.id)))
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Ended(msgspec.Struct, frozen=True):
     folded: str | None
     chain: str | None
     class_: str
-    seen: int
+    occurrences: int
     first_seen_at: datetime
     cleared_at: datetime
 
@@ -63,7 +63,7 @@ class Repaired(msgspec.Struct, frozen=True):
 
     market_id: bytes
     repaired_at: datetime
-    reading: str
+    scope: str
     listed: int
     read: int
     unread: int

@@ -42,7 +42,7 @@ class MarketStats(msgspec.Struct, frozen=True):
     unique_traders: int
     buy_volume: int
     sell_volume: int
-    volume_last_day: int
+    volume_24h: int
     last_trade_at: int | None
 
 
@@ -72,7 +72,7 @@ def added_up(conn: Connection, market_id: bytes, now: int) -> MarketStats:
                 "sell_volume"
             ),
             func.coalesce(func.sum(cost).filter(_trades.c.traded_at > now - DAY), 0).label(
-                "volume_last_day"
+                "volume_24h"
             ),
             func.max(_trades.c.traded_at).label("last_trade_at"),
         ).where(_trades.c.market_id == market_id)
@@ -113,16 +113,16 @@ def price_history(conn: Connection, market_id: bytes, *, limit: int = 100) -> li
 class TrendingMarket(msgspec.Struct, frozen=True):
     """An active market by its last day of trading.
 
-    :ivar price_yes: now; ``price_day_ago`` where it stood a day ago (the opening price
+    :ivar price_yes: now; ``price_24h_ago`` where it stood a day ago (the opening price
         where it is younger), both with 9 decimals.
-    :ivar volume_last_day: lamports.
+    :ivar volume_24h: lamports.
     """
 
     market_id: bytes
     question: str
     price_yes: int
-    price_day_ago: int
-    volume_last_day: int
+    price_24h_ago: int
+    volume_24h: int
     unique_traders: int
 
 
@@ -152,17 +152,17 @@ def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMark
         .limit(1)
         .scalar_subquery()
     )
-    volume = func.coalesce(_stored.c.volume_last_day, recent.c.volume)
-    traders = func.coalesce(_stored.c.traders_last_day, recent.c.traders)
+    volume = func.coalesce(_stored.c.volume_24h, recent.c.volume)
+    traders = func.coalesce(_stored.c.traders_24h, recent.c.traders)
     statement = (
         select(
             _markets.c.market_id,
             QUESTION.label("question"),
             _markets.c.price_yes,
-            func.coalesce(_stored.c.price_day_ago, before, literal(PRECISION // 2)).label(
-                "price_day_ago"
+            func.coalesce(_stored.c.price_24h_ago, before, literal(PRECISION // 2)).label(
+                "price_24h_ago"
             ),
-            volume.label("volume_last_day"),
+            volume.label("volume_24h"),
             traders.label("unique_traders"),
         )
         .select_from(

@@ -109,7 +109,11 @@ transactions = Table(
         comment="Webhook request that brought it first",
     ),
     Column(
-        "seen_at", TIME, nullable=False, server_default=func.now(), comment="Clock of the database"
+        "first_seen_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Clock of the database",
     ),
     Column("finalized_at", TIME, comment="Clock of the database"),
     # The writing transaction, for cursors that must not skip rows committed late.
@@ -129,7 +133,7 @@ transactions = Table(
     Index(None, "slot", "index_in_block"),
     Index(None, "xid"),
     Index(
-        "ix_transactions_unfinal",
+        "ix_transactions_unfinalized",
         "slot",
         postgresql_where=text("commitment IN ('reported', 'confirmed')"),
     ),
@@ -158,7 +162,11 @@ events = Table(
     Column("quarantine_reason", Text, comment="Decoder"),
     Column("commitment", COMMITMENT, nullable=False, comment="Transaction"),
     Column(
-        "seen_at", TIME, nullable=False, server_default=func.now(), comment="Clock of the database"
+        "first_seen_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Clock of the database",
     ),
     Column(
         "xid",
@@ -183,14 +191,14 @@ events = Table(
     Index(None, "slot"),
     Index(None, "xid"),
     Index(
-        "ix_events_unfinal",
+        "ix_events_unfinalized",
         "market_id",
         "commitment",
         postgresql_where=text("commitment IN ('reported', 'confirmed')"),
     ),
     Index(
         "ix_events_quarantined",
-        "seen_at",
+        "first_seen_at",
         postgresql_where=text("quarantine_reason IS NOT NULL"),
     ),
     Index(
@@ -230,7 +238,7 @@ coverage = Table(
 )
 
 # What is known to be missing. 'unread': a listed signature whose transaction is not there;
-# 'incomplete': a reading with a cut or broken log or a quarantined event; 'misfit': an event
+# 'incomplete': a reading with a cut or broken log or a quarantined event; 'inapplicable': an event
 # that does not follow on the state before it (another one is missing, or lies).
 gaps = Table(
     "gaps",
@@ -240,7 +248,7 @@ gaps = Table(
     Column(
         "kind",
         Text,
-        CheckConstraint("kind IN ('unread', 'incomplete', 'misfit')", name="kind"),
+        CheckConstraint("kind IN ('unread', 'incomplete', 'inapplicable')", name="kind"),
         nullable=False,
         comment="Reader, decoder or fold",
     ),
@@ -266,7 +274,7 @@ gaps = Table(
     schema="chain",
 )
 
-# Signatures that a delivery without logs named, to be read by RPC. 'waiting' until then;
+# Signatures that a delivery without logs named, to be read by RPC. 'pending' until then;
 # 'read': the ledger holds it; 'foreign': it does not concern the program; 'unknown': no node
 # had it at any of the attempts. None of these is a gap: only a listing proves that a
 # transaction is missing.
@@ -291,20 +299,24 @@ hints = Table(
     Column(
         "status",
         Text,
-        CheckConstraint("status IN ('waiting', 'read', 'foreign', 'unknown')", name="status"),
+        CheckConstraint("status IN ('pending', 'read', 'foreign', 'unknown')", name="status"),
         nullable=False,
-        server_default="waiting",
+        server_default="pending",
         comment="Reader of hints",
     ),
     Column("reason", Text, comment="Reader of hints"),
     Column("attempts", Integer, nullable=False, server_default="0", comment="Reader of hints"),
     Column(
-        "heard_at", TIME, nullable=False, server_default=func.now(), comment="Clock of the database"
+        "received_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Clock of the database",
     ),
     Column("retry_at", TIME, nullable=False, server_default=func.now(), comment="Reader of hints"),
-    Column("ended_at", TIME, comment="Clock of the database"),
-    CheckConstraint("(status = 'waiting') = (ended_at IS NULL)", name="ended"),
-    Index("ix_hints_waiting", "retry_at", postgresql_where=text("status = 'waiting'")),
+    Column("settled_at", TIME, comment="Clock of the database"),
+    CheckConstraint("(status = 'pending') = (settled_at IS NULL)", name="settled"),
+    Index("ix_hints_pending", "retry_at", postgresql_where=text("status = 'pending'")),
     schema="chain",
 )
 

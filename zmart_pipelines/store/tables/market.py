@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.tables.base import BYTES, COMMITMENT, TIME, U64, metadata
 
 # One row per market. ``state`` is the program's number (0 PROPOSED … 6 CANCELLED). Times
@@ -40,7 +41,7 @@ markets = Table(
     Column(
         "state",
         SmallInteger,
-        CheckConstraint("state BETWEEN 0 AND 6", name="state"),
+        CheckConstraint(f"state BETWEEN {min(MarketState)} AND {max(MarketState)}", name="state"),
         nullable=False,
         comment="Last event that moves it; 0 PROPOSED to 6 CANCELLED",
     ),
@@ -139,8 +140,16 @@ markets = Table(
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
     CheckConstraint("octet_length(address) = 32", name="address"),
     Index(None, "state", "created_at"),
-    Index("ix_markets_resolving", "resolution_proposed_at", postgresql_where=text("state = 3")),
-    Index("ix_markets_disputed", "dispute_initiated_at", postgresql_where=text("state = 4")),
+    Index(
+        "ix_markets_resolving",
+        "resolution_proposed_at",
+        postgresql_where=text(f"state = {MarketState.RESOLVING}"),
+    ),
+    Index(
+        "ix_markets_disputed",
+        "dispute_initiated_at",
+        postgresql_where=text(f"state = {MarketState.DISPUTED}"),
+    ),
     Index(None, "created_at", "market_id"),
     Index(None, "creator"),
     schema="market",

@@ -146,7 +146,7 @@ differences = Table(
         "class",
         Text,
         CheckConstraint(
-            "class IN ('in_motion', 'lag', 'missing_event', 'decode_error', 'drift')",
+            "class IN ('in_flight', 'lag', 'missing_event', 'decode_error', 'drift')",
             name="class",
         ),
         nullable=False,

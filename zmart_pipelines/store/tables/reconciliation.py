@@ -22,22 +22,22 @@ from zmart_pipelines.store.tables.base import BYTES, TIME, metadata
 
 # One comparison of the ledger's fold with all accounts. The counts are fields that differed,
 # by class; markets and positions are how many were compared.
-comparisons = Table(
-    "comparisons",
+reconciliations = Table(
+    "reconciliations",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("compared_at", TIME, nullable=False, server_default=func.now()),
+    Column("reconciled_at", TIME, nullable=False, server_default=func.now()),
     Column("market_slot", BigInteger, nullable=False),
     Column("position_slot", BigInteger, nullable=False),
     Column("covered_slot", BigInteger),
     Column("markets", Integer, nullable=False),
     Column("positions", Integer, nullable=False),
-    Column("in_motion", Integer, nullable=False),
+    Column("in_flight", Integer, nullable=False),
     Column("lag", Integer, nullable=False),
     Column("missing_event", Integer, nullable=False),
     Column("decode_error", Integer, nullable=False),
     Column("drift", Integer, nullable=False),
-    Index(None, "compared_at"),
+    Index(None, "reconciled_at"),
     schema="ops",
 )
 
@@ -52,9 +52,9 @@ repairs = Table(
     Column("market_id", BYTES, nullable=False),
     Column("repaired_at", TIME, nullable=False, server_default=func.now()),
     Column(
-        "reading",
+        "scope",
         Text,
-        CheckConstraint("reading IN ('missing', 'everything')", name="reading"),
+        CheckConstraint("scope IN ('missing', 'everything')", name="scope"),
         nullable=False,
     ),
     Column("listed", Integer, nullable=False),

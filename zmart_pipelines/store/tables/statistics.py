@@ -84,9 +84,9 @@ market_statistics = Table(
     Column("total_volume", U64, nullable=False, comment="Sum of trades.cost"),
     Column("buy_volume", U64, nullable=False, comment="Sum of trades.cost of buys"),
     Column("sell_volume", U64, nullable=False, comment="Sum of trades.cost of sales"),
-    Column("volume_last_day", U64, nullable=False, comment="Sum of trades.cost in the last day"),
+    Column("volume_24h", U64, nullable=False, comment="Sum of trades.cost in the last day"),
     Column(
-        "traders_last_day",
+        "traders_24h",
         Integer,
         nullable=False,
         comment="Different trades.user in the last day",
@@ -98,12 +98,12 @@ market_statistics = Table(
         comment="trades.price_yes of the last; even before the first",
     ),
     Column(
-        "price_day_ago",
+        "price_24h_ago",
         BigInteger,
         nullable=False,
         comment="trades.price_yes of the last before the last day; even where there is none",
     ),
-    Column("price_change_bps", BigInteger, comment="price_yes against price_day_ago"),
+    Column("price_change_bps", BigInteger, comment="price_yes against price_24h_ago"),
     Column("last_trade_at", BigInteger, comment="Largest trades.traded_at"),
     Column("as_of", BigInteger, nullable=False, comment="Chain second of the computation"),
     Column("valid_until", BigInteger, comment="When the oldest trade leaves the last day"),
@@ -115,7 +115,7 @@ market_statistics = Table(
     ),
     CheckConstraint("total_volume = buy_volume + sell_volume", name="volume"),
     CheckConstraint(
-        "buy_volume >= 0 AND sell_volume >= 0 AND volume_last_day BETWEEN 0 AND total_volume",
+        "buy_volume >= 0 AND sell_volume >= 0 AND volume_24h BETWEEN 0 AND total_volume",
         name="volumes",
     ),
     CheckConstraint(
@@ -123,7 +123,7 @@ market_statistics = Table(
         " AND (total_trades = 0) = (last_trade_at IS NULL)",
         name="trades",
     ),
-    CheckConstraint("traders_last_day BETWEEN 0 AND unique_traders", name="traders"),
+    CheckConstraint("traders_24h BETWEEN 0 AND unique_traders", name="traders"),
     CheckConstraint("valid_until > as_of", name="valid_until"),
     schema="market",
 )

@@ -144,8 +144,8 @@ counted_ballots = Table(
 
 # News that the aggregator has not settled yet, of votes and of markets' states: rows are
 # added with each change, and taken away by the look that saw them.
-changes = Table(
-    "changes",
+change_queue = Table(
+    "change_queue",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("market_id", BYTES, nullable=False),
@@ -160,8 +160,8 @@ changes = Table(
 
 # The rules by which all open votes of a kind were last looked at. Under other rules all are
 # looked at again.
-looks = Table(
-    "looks",
+scans = Table(
+    "scans",
     metadata,
     Column(
         "kind",
@@ -170,6 +170,6 @@ looks = Table(
         primary_key=True,
     ),
     Column("threshold_bps", Integer, nullable=False),
-    Column("minimum", BigInteger, nullable=False),
+    Column("minimum_votes", BigInteger, nullable=False),
     schema="voting",
 )

@@ -9,6 +9,9 @@ CREATE TABLE chain.coverage (
     CONSTRAINT pk_coverage PRIMARY KEY (id),
     CONSTRAINT no_overlap EXCLUDE USING gist (slots WITH &&)
 );
+COMMENT ON COLUMN chain.coverage.id IS 'Database';
+COMMENT ON COLUMN chain.coverage.slots IS 'Windows closed by the finalized reader and backfill';
+COMMENT ON COLUMN chain.coverage.covered_at IS 'Clock of the database';
 
 CREATE TABLE chain.cursors (
     name TEXT NOT NULL,
@@ -17,6 +20,10 @@ CREATE TABLE chain.cursors (
     updated_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT pk_cursors PRIMARY KEY (name)
 );
+COMMENT ON COLUMN chain.cursors.name IS 'Reader';
+COMMENT ON COLUMN chain.cursors.slot IS 'Reader: how far it has read';
+COMMENT ON COLUMN chain.cursors.xid IS 'Observer: how far it has looked';
+COMMENT ON COLUMN chain.cursors.updated_at IS 'Clock of the database';
 
 CREATE TABLE chain.deliveries (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -24,7 +31,8 @@ CREATE TABLE chain.deliveries (
     body BYTEA NOT NULL,
     body_sha256 BYTEA NOT NULL,
     transaction_count INTEGER NOT NULL,
-    status TEXT DEFAULT 'received' NOT NULL CONSTRAINT ck_deliveries_status CHECK (status IN ('received', 'ingested', 'failed')),
+    status TEXT DEFAULT 'received' NOT NULL
+        CONSTRAINT ck_deliveries_status CHECK (status IN ('received', 'ingested', 'failed')),
     error TEXT,
     attempts INTEGER DEFAULT '0' NOT NULL,
     received_at timestamptz DEFAULT now() NOT NULL,
@@ -32,11 +40,22 @@ CREATE TABLE chain.deliveries (
     CONSTRAINT pk_deliveries PRIMARY KEY (id)
 );
 CREATE INDEX ix_deliveries_id ON chain.deliveries (id) WHERE status <> 'ingested';
+COMMENT ON COLUMN chain.deliveries.id IS 'Database';
+COMMENT ON COLUMN chain.deliveries.source IS 'Door it came through';
+COMMENT ON COLUMN chain.deliveries.body IS 'Request as received';
+COMMENT ON COLUMN chain.deliveries.body_sha256 IS 'Computed of the body';
+COMMENT ON COLUMN chain.deliveries.transaction_count IS 'Counted in the body';
+COMMENT ON COLUMN chain.deliveries.status IS 'Intake';
+COMMENT ON COLUMN chain.deliveries.error IS 'Intake';
+COMMENT ON COLUMN chain.deliveries.attempts IS 'Intake';
+COMMENT ON COLUMN chain.deliveries.received_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.deliveries.ingested_at IS 'Clock of the database';
 
 CREATE TABLE chain.gaps (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     signature BYTEA NOT NULL,
-    kind TEXT NOT NULL CONSTRAINT ck_gaps_kind CHECK (kind IN ('unread', 'incomplete', 'misfit')),
+    kind TEXT NOT NULL
+        CONSTRAINT ck_gaps_kind CHECK (kind IN ('unread', 'incomplete', 'inapplicable')),
     slot BIGINT,
     reason TEXT NOT NULL,
     attempts INTEGER DEFAULT '0' NOT NULL,
@@ -46,9 +65,46 @@ CREATE TABLE chain.gaps (
     CONSTRAINT pk_gaps PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX uq_gaps_open ON chain.gaps (signature, kind) WHERE closed_at IS NULL;
+COMMENT ON COLUMN chain.gaps.id IS 'Database';
+COMMENT ON COLUMN chain.gaps.signature IS 'Listing or transaction';
+COMMENT ON COLUMN chain.gaps.kind IS 'Reader, decoder or fold';
+COMMENT ON COLUMN chain.gaps.slot IS 'Listing or transaction';
+COMMENT ON COLUMN chain.gaps.reason IS 'What the reader, decoder or fold found';
+COMMENT ON COLUMN chain.gaps.attempts IS 'Reader';
+COMMENT ON COLUMN chain.gaps.opened_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.gaps.retry_at IS 'Reader';
+COMMENT ON COLUMN chain.gaps.closed_at IS 'Clock of the database';
+
+CREATE TABLE chain.hints (
+    signature BYTEA NOT NULL CONSTRAINT ck_hints_signature CHECK (octet_length(signature) = 64),
+    slot BIGINT,
+    delivery_id BIGINT NOT NULL,
+    status TEXT DEFAULT 'pending' NOT NULL
+        CONSTRAINT ck_hints_status CHECK (status IN ('pending', 'read', 'foreign', 'unknown')),
+    reason TEXT,
+    attempts INTEGER DEFAULT '0' NOT NULL,
+    received_at timestamptz DEFAULT now() NOT NULL,
+    retry_at timestamptz DEFAULT now() NOT NULL,
+    settled_at timestamptz,
+    CONSTRAINT pk_hints PRIMARY KEY (signature),
+    CONSTRAINT ck_hints_settled CHECK ((status = 'pending') = (settled_at IS NULL)),
+    CONSTRAINT fk_hints_delivery_id_deliveries FOREIGN KEY(delivery_id)
+        REFERENCES chain.deliveries (id)
+);
+CREATE INDEX ix_hints_pending ON chain.hints (retry_at) WHERE status = 'pending';
+COMMENT ON COLUMN chain.hints.signature IS 'Delivery without logs';
+COMMENT ON COLUMN chain.hints.slot IS 'Delivery without logs';
+COMMENT ON COLUMN chain.hints.delivery_id IS 'Delivery without logs';
+COMMENT ON COLUMN chain.hints.status IS 'Reader of hints';
+COMMENT ON COLUMN chain.hints.reason IS 'Reader of hints';
+COMMENT ON COLUMN chain.hints.attempts IS 'Reader of hints';
+COMMENT ON COLUMN chain.hints.received_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.hints.retry_at IS 'Reader of hints';
+COMMENT ON COLUMN chain.hints.settled_at IS 'Clock of the database';
 
 CREATE TABLE chain.transactions (
-    signature BYTEA NOT NULL CONSTRAINT ck_transactions_signature CHECK (octet_length(signature) = 64),
+    signature BYTEA NOT NULL
+        CONSTRAINT ck_transactions_signature CHECK (octet_length(signature) = 64),
     digest BYTEA NOT NULL CONSTRAINT ck_transactions_digest CHECK (octet_length(digest) = 16),
     slot BIGINT NOT NULL,
     index_in_block INTEGER,
@@ -62,7 +118,7 @@ CREATE TABLE chain.transactions (
     commitment chain.commitment NOT NULL,
     sources SMALLINT NOT NULL,
     delivery_id BIGINT,
-    seen_at timestamptz DEFAULT now() NOT NULL,
+    first_seen_at timestamptz DEFAULT now() NOT NULL,
     finalized_at timestamptz,
     xid BIGINT DEFAULT (pg_current_xact_id()::text)::bigint NOT NULL,
     CONSTRAINT pk_transactions PRIMARY KEY (signature, digest),
@@ -70,11 +126,30 @@ CREATE TABLE chain.transactions (
         REFERENCES chain.deliveries (id)
 );
 CREATE INDEX ix_transactions_slot_index_in_block ON chain.transactions (slot, index_in_block);
-CREATE INDEX ix_transactions_unfinal
+CREATE INDEX ix_transactions_unfinalized
     ON chain.transactions (slot) WHERE commitment IN ('reported', 'confirmed');
 CREATE INDEX ix_transactions_xid ON chain.transactions (xid);
 CREATE UNIQUE INDEX uq_transactions_live
     ON chain.transactions (signature) WHERE commitment <> 'orphaned';
+COMMENT ON COLUMN chain.transactions.signature IS 'Transaction';
+COMMENT ON COLUMN chain.transactions.digest IS 'Computed of slot, outcome, logs and instructions';
+COMMENT ON COLUMN chain.transactions.slot IS 'Transaction';
+COMMENT ON COLUMN chain.transactions.index_in_block IS 'Listing or webhook, where it tells it';
+COMMENT ON COLUMN chain.transactions.block_time IS 'Transaction';
+COMMENT ON COLUMN chain.transactions.failed IS 'Transaction: meta.err';
+COMMENT ON COLUMN chain.transactions.error IS 'Transaction: meta.err';
+COMMENT ON COLUMN chain.transactions.fee IS 'Transaction: meta.fee';
+COMMENT ON COLUMN chain.transactions.logs IS 'Transaction: meta.logMessages';
+COMMENT ON COLUMN chain.transactions.logs_truncated IS 'Computed of the logs';
+COMMENT ON COLUMN chain.transactions.instructions
+    IS 'Transaction: those of the program, outer and inner';
+COMMENT ON COLUMN chain.transactions.commitment
+    IS 'Reader that saw it last; it only climbs, or is orphaned';
+COMMENT ON COLUMN chain.transactions.sources IS 'Doors it came through';
+COMMENT ON COLUMN chain.transactions.delivery_id IS 'Webhook request that brought it first';
+COMMENT ON COLUMN chain.transactions.first_seen_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.transactions.finalized_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.transactions.xid IS 'Database';
 
 CREATE TABLE chain.events (
     signature BYTEA NOT NULL,
@@ -89,7 +164,7 @@ CREATE TABLE chain.events (
     instruction BYTEA,
     quarantine_reason TEXT,
     commitment chain.commitment NOT NULL,
-    seen_at timestamptz DEFAULT now() NOT NULL,
+    first_seen_at timestamptz DEFAULT now() NOT NULL,
     xid BIGINT DEFAULT (pg_current_xact_id()::text)::bigint NOT NULL,
     CONSTRAINT pk_events PRIMARY KEY (signature, log_index, digest),
     CONSTRAINT fk_events_signature_digest_transactions FOREIGN KEY(signature, digest)
@@ -97,14 +172,31 @@ CREATE TABLE chain.events (
     CONSTRAINT ck_events_decoded CHECK ((data IS NULL) = (quarantine_reason IS NOT NULL)),
     CONSTRAINT ck_events_market_id CHECK (market_id IS NULL OR octet_length(market_id) = 32)
 );
+CREATE INDEX ix_events_disputes ON chain.events (market_id, slot) WHERE name = 'DisputeInitiated';
 CREATE INDEX ix_events_market_id_slot_index_in_block_log_index
     ON chain.events (market_id, slot, index_in_block, log_index);
-CREATE INDEX ix_events_quarantined ON chain.events (seen_at) WHERE quarantine_reason IS NOT NULL;
+CREATE INDEX ix_events_quarantined
+    ON chain.events (first_seen_at) WHERE quarantine_reason IS NOT NULL;
 CREATE INDEX ix_events_slot ON chain.events (slot);
-CREATE INDEX ix_events_unfinal
+CREATE INDEX ix_events_unfinalized
     ON chain.events (market_id, commitment) WHERE commitment IN ('reported', 'confirmed');
 CREATE INDEX ix_events_unresolved
     ON chain.events ((data ->> 'market')) WHERE market_id IS NULL AND name = 'WinningsClaimed';
 CREATE INDEX ix_events_xid ON chain.events (xid);
 CREATE UNIQUE INDEX uq_events_live
     ON chain.events (signature, log_index) WHERE commitment <> 'orphaned';
+COMMENT ON COLUMN chain.events.signature IS 'Transaction';
+COMMENT ON COLUMN chain.events.log_index IS 'Line of the transaction''s log';
+COMMENT ON COLUMN chain.events.digest IS 'Transaction';
+COMMENT ON COLUMN chain.events.slot IS 'Transaction';
+COMMENT ON COLUMN chain.events.index_in_block IS 'Transaction';
+COMMENT ON COLUMN chain.events.name IS 'Discriminator of raw';
+COMMENT ON COLUMN chain.events.market_id
+    IS 'Event; of WinningsClaimed the market with that address';
+COMMENT ON COLUMN chain.events.raw IS 'Log line, from base64';
+COMMENT ON COLUMN chain.events.data IS 'Decoded of raw';
+COMMENT ON COLUMN chain.events.instruction IS 'Data of the instruction that emitted it';
+COMMENT ON COLUMN chain.events.quarantine_reason IS 'Decoder';
+COMMENT ON COLUMN chain.events.commitment IS 'Transaction';
+COMMENT ON COLUMN chain.events.first_seen_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.events.xid IS 'Database';

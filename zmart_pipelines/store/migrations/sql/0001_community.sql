@@ -9,7 +9,9 @@ CREATE TABLE community.market_drafts (
     question TEXT NOT NULL,
     description TEXT DEFAULT '' NOT NULL,
     category TEXT NOT NULL
-        CONSTRAINT ck_market_drafts_category CHECK (category IN ('politics', 'sports', 'crypto', 'science', 'entertainment', 'other')),
+        CONSTRAINT ck_market_drafts_category CHECK (
+            category IN ('politics', 'sports', 'crypto', 'science', 'entertainment', 'other')
+        ),
     tags TEXT[] DEFAULT '{}' NOT NULL,
     ends_at timestamptz NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -21,6 +23,8 @@ CREATE TABLE community.market_drafts (
     CONSTRAINT ck_market_drafts_question CHECK (char_length(question) BETWEEN 10 AND 200),
     CONSTRAINT ck_market_drafts_description CHECK (char_length(description) <= 2000)
 );
+CREATE INDEX ix_market_drafts_ends
+    ON community.market_drafts (ends_at) WHERE matched_at IS NOT NULL;
 CREATE INDEX ix_market_drafts_expires_at
     ON community.market_drafts (expires_at) WHERE matched_at IS NULL;
 
@@ -42,8 +46,7 @@ CREATE TABLE community.discussions (
     CONSTRAINT pk_discussions PRIMARY KEY (id),
     CONSTRAINT ck_discussions_content CHECK (char_length(content) BETWEEN 1 AND 1000),
     CONSTRAINT uq_discussions_signature UNIQUE (signature),
-    CONSTRAINT fk_discussions_wallet_users FOREIGN KEY(wallet)
-        REFERENCES community.users (wallet)
+    CONSTRAINT fk_discussions_wallet_users FOREIGN KEY(wallet) REFERENCES community.users (wallet)
 );
 CREATE INDEX ix_discussions_market_id_created_at_id
     ON community.discussions (market_id, created_at, id);
