@@ -11,7 +11,7 @@ from sqlalchemy import select
 from assets.resources import Backend
 from zmart_pipelines.chain.recorded_node import serve
 from zmart_pipelines.chain.recording import Recording
-from zmart_pipelines.ledger.readers.poll import read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.chain import coverage, transactions

@@ -15,6 +15,7 @@ from benchmarks.database import Clock, Databases, Spent, backend_of, databases, 
 from benchmarks.history import BODY, History
 from benchmarks.rows import Row
 from zmart_pipelines.chain.transactions import from_helius
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
@@ -26,12 +27,15 @@ GOAL_REPLAY: Final = 2.0
 
 def take(made: Engine, body: bytes) -> int:
     """A webhook's body into the ledger, committed; how many transactions were new."""
-    return ingest(
+    return run_in_transaction(
         made,
-        from_helius(body, PROGRAM),
-        source=Source.WEBHOOK,
-        commitment=Commitment.REPORTED,
-        program=PROGRAM,
+        lambda conn: ingest(
+            conn,
+            from_helius(body, PROGRAM),
+            source=Source.WEBHOOK,
+            commitment=Commitment.REPORTED,
+            program=PROGRAM,
+        ),
     ).new_transactions
 
 

@@ -153,7 +153,7 @@ def _rebuild(ledgers: Ledgers) -> Row:
         if len(report.changed) != report.markets:
             raise AssertionError("every market must be folded anew")
         with engine.connect() as conn:
-            bare = _bare_fold(conn, sorted(report.hashes)[: 2 * rebuild.CHUNK])
+            bare = _bare_fold(conn, sorted(report.hashes)[: 2 * rebuild.CHUNK_SIZE])
     each = spent.wall / report.events
     # What a million takes, also where fewer were there.
     seconds = each * 1_000_000

@@ -15,7 +15,7 @@ from assets.asset_checks import LATENCY_LIMIT, breaker_result, older_than
 from assets.asset_jobs import asset_job, job_schedule
 from assets.asset_specs import asset_spec, materialized_within
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.readers.poll import read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import breakers, health

@@ -19,11 +19,8 @@ from assets.asset_specs import asset_spec, materialized_within
 from assets.error_text import explain
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.ledger.audit.reconcile import (
-    ClassifiedDifference,
-    ReconciliationReport,
-    compare_accounts,
-)
+from zmart_pipelines.ledger.audit.difference_records import ClassifiedDifference
+from zmart_pipelines.ledger.audit.reconcile import ReconciliationReport, compare_accounts
 from zmart_pipelines.ledger.audit.repair import (
     RepairRecord,
     RepairScope,
@@ -31,7 +28,7 @@ from zmart_pipelines.ledger.audit.repair import (
     repair_market,
 )
 from zmart_pipelines.ledger.readers.backfill import backfill_client
-from zmart_pipelines.ledger.readers.poll import read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
 from zmart_pipelines.store.queries.committed_changes import latencies
@@ -99,7 +96,7 @@ def summary(report: ReconciliationReport, names: Mapping[bytes, str]) -> str:
     head = (
         f"{report.markets} markets at slot {report.market_slot} and {report.positions} positions "
         f"at slot {report.position_slot} compared with the ledger, which is complete up to slot "
-        f"{report.covered_slot}: **{len(report.serious)} serious** of {len(report.differences)} "
+        f"{report.covered_slot}: **{len(report.actionable)} serious** of {len(report.differences)} "
         "differences."
     )
     lines = [head]
@@ -191,7 +188,7 @@ def reconciliation_report(
             else dg.MetadataValue.text("nothing came by webhook or poll"),
             "markets": report.markets,
             "positions": report.positions,
-            "serious": len(report.serious),
+            "serious": len(report.actionable),
             "slot": report.market_slot,
             "ledger complete to slot": report.covered_slot,
             "comparisons of the last day": len(past),
@@ -268,10 +265,10 @@ def reconciliation_repairs(
                 errors.append(f"{market_id.hex()}: {explain(error)}")
                 context.log.error("not read again: %s", errors[-1])
     found = comparisons(backend, context.run.run_id)
-    before = {one.difference.market_id for one in found[-1].serious}
+    before = {one.difference.market_id for one in found[-1].actionable}
     if done:
         found.append(_compare(backend))
-    after = {one.difference.market_id for one in found[-1].serious}
+    after = {one.difference.market_id for one in found[-1].actionable}
     mended = [one.market_id for one in done if one.market_id in before - after]
     with backend.engine(Role.READ).connect() as conn:
         past = history.repaired(conn)
@@ -317,7 +314,9 @@ def projection_matches_accounts(
         if not is_selected(context, key):
             continue
         serious = [
-            drift for drift in report.serious if (drift.difference.user is not None) is of_position
+            entry
+            for entry in report.actionable
+            if (entry.difference.user is not None) is of_position
         ]
         compared = report.positions if of_position else report.markets
         yield dg.AssetCheckResult(

@@ -20,7 +20,7 @@ from assets.sensor_ticks import Tick
 from tests.assets.life import Life, Metadata
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client, split_ranges
+from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 
@@ -116,7 +116,7 @@ def test_a_partition_covers_its_range_and_says_what_it_did(
 def test_a_run_that_failed_goes_on_when_launched_again(
     life: Life, backend: Backend, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zmart_pipelines.ledger.readers.backfill.CHUNK", 2)
+    monkeypatch.setattr("zmart_pipelines.ledger.readers.backfill.CHUNK_SIZE", 2)
     tip = life.rpc.slot("finalized")
     original = coverage.record_coverage
     calls = 0
@@ -165,12 +165,12 @@ def test_a_key_that_is_no_range_is_refused_with_the_remedy(key: str) -> None:
 )
 def test_pieces_are_the_ranges_cut_at_multiples(spans: list[tuple[int, int]], size: int) -> None:
     holes = [(first, first + length) for first, length in spans]
-    cut = split_ranges(holes, size, limit=10_000)
+    cut = coverage.split_ranges(holes, size, limit=10_000)
     assert [s for a, b in cut for s in range(a, b + 1)] == [
         s for a, b in holes for s in range(a, b + 1)
     ]
     assert all(first // size == last // size for first, last in cut)
-    assert split_ranges(holes, size, limit=2) == cut[:2]
+    assert coverage.split_ranges(holes, size, limit=2) == cut[:2]
 
 
 def test_the_sensor_has_a_hole_filled_piece_by_piece(

@@ -12,11 +12,8 @@ from assets.defs import reconciliation
 from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
-from zmart_pipelines.ledger.audit.reconcile import (
-    ClassifiedDifference,
-    DifferenceClass,
-    ReconciliationReport,
-)
+from zmart_pipelines.ledger.audit.difference_records import ClassifiedDifference, DifferenceClass
+from zmart_pipelines.ledger.audit.reconcile import ReconciliationReport
 from zmart_pipelines.ledger.model.account_comparison import FieldDifference
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health

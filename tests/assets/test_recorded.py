@@ -50,7 +50,7 @@ def verdicts(settings: Settings, recording: Recording) -> tuple[int, dict[str, s
 def test_all_checks_hold_on_the_recorded_chain(
     database: str, owner: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "CHUNK", 3)  # more than one, and the last not full
+    monkeypatch.setattr(reconcile, "CHUNK_SIZE", 3)  # more than one, and the last not full
     settings = Settings(database_url=database)
     with recorded(settings, recording) as backend:
         rows = evaluate(backend)

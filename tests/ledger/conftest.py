@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from sqlalchemy import Engine
 
+from tests.fixtures.ledger import ingest_committed
 from tests.fixtures.localnet import Localnet
 from tests.ledger.onchain import Stage
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, address
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model import account_comparison
 from zmart_pipelines.ledger.model.account_comparison import FieldDifference
 from zmart_pipelines.ledger.model.projection import state_hash
@@ -41,7 +41,7 @@ def feed(db: Engine) -> Feed:
         commitment: str = "finalized",
         source: Source = Source.BACKFILL,
     ) -> IngestResult:
-        return ingest(
+        return ingest_committed(
             db, transactions, source=source, commitment=Commitment(commitment), program=PROGRAM
         )
 

@@ -30,7 +30,7 @@ from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.ledger.readers import backfill as module
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.readers.backfill import BackfillProgress, backfill
-from zmart_pipelines.ledger.readers.poll import read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.settings import Settings
@@ -57,7 +57,7 @@ def traded(stage: Stage) -> Stage:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a short history has many commits, and slots that span two of them."""
-    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(module, "CHUNK_SIZE", 3)
 
 
 def ranges(db: Engine) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, func, select, text
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.conftest import differences
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, history
 from zmart_pipelines.chain.transactions import RawTransaction
@@ -42,7 +43,7 @@ def test_eight_writers_of_the_same_history_end_in_the_same_rows(db: Engine) -> N
 
     def take(item: tuple[list[RawTransaction], tuple[Source, Commitment]]) -> IngestResult:
         hand, (source, commitment) = item
-        return ingest(db, hand, source=source, commitment=commitment, program=PROGRAM)
+        return ingest_committed(db, hand, source=source, commitment=commitment, program=PROGRAM)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         results = list(pool.map(take, hands))
@@ -69,7 +70,7 @@ def test_writers_of_the_same_markets_do_not_overwrite_each_other(db: Engine) -> 
     for _ in range(240):
         chain.buy(dice.choice(chain.market_ids), dice.choice(chain.users), True, SOL // 10)
         chain.pass_()
-    ingest(
+    ingest_committed(
         db,
         chain.told[:begun],
         source=Source.BACKFILL,
@@ -78,7 +79,7 @@ def test_writers_of_the_same_markets_do_not_overwrite_each_other(db: Engine) -> 
     )
 
     def take(transaction: RawTransaction) -> None:
-        ingest(
+        ingest_committed(
             db,
             [transaction],
             source=Source.WEBHOOK,
@@ -99,7 +100,7 @@ def test_an_observer_by_writer_skips_no_row_that_commits_late(db: Engine) -> Non
     with db.connect() as slow:
         # The slow writer takes its transaction id first and commits last.
         slow.execute(text("SELECT pg_current_xact_id()"))
-        ingest(
+        ingest_committed(
             db,
             chain.told[:half],
             source=Source.BACKFILL,

@@ -16,7 +16,8 @@ from tests.ledger.recorded_rpc import (
 )
 from zmart_pipelines import base58
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest.writer import orphan_readings, run_in_transaction
+from zmart_pipelines.ledger.ingest.orphaning import orphan_readings
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.events import SharesBought

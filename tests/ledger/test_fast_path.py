@@ -11,12 +11,12 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine, select
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.conftest import differences
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, history
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest import fast_path
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.store.engine import Role, engine
@@ -66,7 +66,7 @@ def contents(db: Engine) -> list[list[tuple[Any, ...]]]:
 
 
 def take(db: Engine, transactions: list[RawTransaction], level: str = "confirmed") -> IngestResult:
-    return ingest(
+    return ingest_committed(
         db,
         transactions,
         source=Source.CONFIRMED_POLL,

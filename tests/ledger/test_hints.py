@@ -16,7 +16,7 @@ from zmart_pipelines.chain.helius_enhanced import MAX_HINTS, Hint, parse_hints
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.ledger.readers import deliveries, hints
-from zmart_pipelines.ledger.readers.poll import poll_confirmed
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain as tables
 
@@ -106,7 +106,7 @@ def test_what_no_node_knows_is_given_up_without_a_gap(
     assert tell(db, nobody) == 1
     for attempt in range(1, hints.MAX_ATTEMPTS + 1):
         report = hints.read_due_hints(db, stage.rpc, settings)
-        assert (report.later + report.unknown, report.read) == (1, 0)
+        assert (report.postponed + report.unknown, report.read) == (1, 0)
         assert told(db)[nobody][1] == attempt
         # It is not asked for again before its time.
         assert hints.read_due_hints(db, stage.rpc, settings) == hints.HintReport()
@@ -126,7 +126,7 @@ def test_a_transaction_not_confirmed_yet_is_read_later(
     stage.open(market_id)
     trade = stage.buy(market_id, cost=SOL)  # runs in the open slot
     tell(db, trade)
-    assert hints.read_due_hints(db, stage.rpc, settings).later == 1
+    assert hints.read_due_hints(db, stage.rpc, settings).postponed == 1
     stage.step()
     wait_is_over(db)
     assert hints.read_due_hints(db, stage.rpc, settings).read == 1
@@ -153,7 +153,7 @@ def test_what_a_limit_leaves_is_for_the_next_look(
     tell(db, *trades)
     client = RpcClient(stage.chain.rpc_url, 5.0, attempts=1, calls_per_second=0.01, burst=2)
     first = hints.read_due_hints(db, client, settings, seconds=5)
-    assert (first.read, first.later) == (2, 1)
+    assert (first.read, first.postponed) == (2, 1)
     assert sorted(told(db).values()) == [("pending", 0), ("read", 1), ("read", 1)]
     assert hints.read_due_hints(db, stage.rpc, settings, seconds=5).read == 1
 
@@ -162,10 +162,10 @@ def test_a_look_is_bounded_in_number_and_time(db: Engine, stage: Stage, settings
     dice = random.Random(4)
     names = [dice.randbytes(64) for _ in range(30)]
     assert tell(db, *names) == 30
-    assert hints.read_due_hints(db, stage.rpc, settings, limit=10).later == 10
+    assert hints.read_due_hints(db, stage.rpc, settings, limit=10).postponed == 10
     assert sorted(attempts for _, attempts in told(db).values()) == [0] * 20 + [1] * 10
     # Without time nothing is asked, and nothing counts against anybody.
-    assert hints.read_due_hints(db, stage.rpc, settings, seconds=-1).later == 20
+    assert hints.read_due_hints(db, stage.rpc, settings, seconds=-1).postponed == 20
     assert sorted(attempts for _, attempts in told(db).values()) == [0] * 20 + [1] * 10
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, Table, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.conftest import Feed, differences, hashes
 from tests.ledger.recorded_rpc import (
     PROGRAM,
@@ -21,7 +22,8 @@ from tests.ledger.recorded_rpc import (
 )
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.ingest.writer import MAX_BATCH, ingest, run_in_transaction
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
+from zmart_pipelines.ledger.ingest.writer import MAX_BATCH
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store import stream
@@ -295,7 +297,7 @@ def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed
 def test_batches_are_bounded_and_sources_are_named(db: Engine) -> None:
     chain = Recorder()
     with pytest.raises(ValueError, match="at most 1000 transactions"):
-        ingest(
+        ingest_committed(
             db,
             chain.told * MAX_BATCH,
             source=Source.BACKFILL,
@@ -303,7 +305,9 @@ def test_batches_are_bounded_and_sources_are_named(db: Engine) -> None:
             program=PROGRAM,
         )
     with pytest.raises(ValueError, match="certain"):
-        ingest(db, chain.told, source=Source.BACKFILL, commitment="certain", program=PROGRAM)
+        ingest_committed(
+            db, chain.told, source=Source.BACKFILL, commitment="certain", program=PROGRAM
+        )
 
 
 def test_the_configuration_s_history_is_kept(db: Engine, feed: Feed) -> None:

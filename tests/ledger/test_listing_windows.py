@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.listings import Paged, some_rows
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL
 from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers import finalized_window
 from zmart_pipelines.ledger.readers import listing_windows as module
-from zmart_pipelines.ledger.readers import poll
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
 from zmart_pipelines.ledger.readers.rpc_reader import (
     ContradictoryListing,
     ListingAnchor,
@@ -163,7 +164,7 @@ def test_a_long_history_is_covered_window_by_window(
     stage.open(stage.create(1))
     stage.trade_at_random(random.Random(5), 60)
     stage.chain.control.finalize()
-    original, done = poll._read_window, 0
+    original, done = finalized_window._read_window, 0
 
     def dies(*args: Any) -> Any:
         nonlocal done
@@ -173,7 +174,7 @@ def test_a_long_history_is_covered_window_by_window(
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(poll, "_read_window", dies)
+        patch.setattr(finalized_window, "_read_window", dies)
         with pytest.raises(RuntimeError, match="power cut"):
             read_finalized_window(db, stage.rpc, settings)
     with db.connect() as conn:
@@ -237,7 +238,7 @@ def test_what_moved_or_was_only_told_is_read_again(
     stage.step(2)
     raw = stage.rpc.transaction(told, "confirmed")
     assert raw is not None
-    ingest(
+    ingest_committed(
         db,
         [from_rpc(raw, PROGRAM)],
         source=Source.WEBHOOK,

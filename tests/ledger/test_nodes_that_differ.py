@@ -14,7 +14,8 @@ from tests.chain.endpoint import Endpoint, Reply, forward
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 

@@ -10,15 +10,16 @@ import pytest
 from solders.signature import Signature
 from sqlalchemy import Engine, select
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL, key, logs_of, signature
 from zmart_pipelines import base58
 from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import finality
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.program.events import SharesBought
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health, markets, trades
@@ -138,7 +139,7 @@ def test_a_webhooks_word_is_checked_after_its_time(
         )
         for slot in (market.as_of_slot, true.slot, 2**62)
     ]
-    ingest(
+    ingest_committed(
         db,
         [true, *invented],
         source=Source.WEBHOOK,
@@ -148,7 +149,7 @@ def test_a_webhooks_word_is_checked_after_its_time(
     result, looked_up = finality.verify_reported(db, stage.rpc, settings)
     assert looked_up == 0  # too young
     result, looked_up = finality.verify_reported(
-        db, stage.rpc, settings, patience=timedelta(seconds=0)
+        db, stage.rpc, settings, min_age=timedelta(seconds=0)
     )
     assert looked_up == 4
     # The true one climbs; lies about covered slots and about the future go; the one about a

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import Engine, func, update
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.onchain import Stage, agrees
 from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.account_reader import AccountReader
@@ -15,9 +16,9 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.audit.reconcile import compare_accounts
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window, retry_gaps
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window, retry_gaps
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables
@@ -58,20 +59,20 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
         catch_up=lambda: read_finalized_window(db, flaky, settings),
     )
     assert {one.class_ for one in report.differences} == {"in_flight"}
-    assert report.serious == ()
+    assert report.actionable == ()
     with db.begin() as conn:
         conn.execute(update(differences).values(cleared_at=func.now()))
     stage.chain.control.finalize()
     read_finalized_window(db, flaky, settings)
     report = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
-    assert {one.class_ for one in report.serious} == {"missing_event"}
+    assert {one.class_ for one in report.actionable} == {"missing_event"}
     # Still not there: the gap stays, is counted, and waits longer each time.
     assert retry_gaps(db, flaky, settings) == 0
     with db.begin() as conn:
         (gap,) = health.gaps(conn)
         assert gap.attempts >= 2
     comparison = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
-    assert {one.class_ for one in comparison.serious} == {"drift"}
+    assert {one.class_ for one in comparison.actionable} == {"drift"}
     # A market that moves on is out by as much as before, and so not excused.
     stage.buy(stage.market_ids[0], user=2)
     stage.chain.control.finalize()
@@ -121,13 +122,13 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     stage.chain.control.finalize()
     read_finalized_window(db, stage.rpc, settings)
     report = compare_accounts(db, reader)
-    (found,) = report.serious
+    (found,) = report.actionable
     assert (found.difference.field, found.class_, found.occurrences) == (
         "total_volume",
         "missing_event",
         1,
     )
-    assert compare_accounts(db, reader).serious[0].class_ == "drift"
+    assert compare_accounts(db, reader).actionable[0].class_ == "drift"
     with db.connect() as conn:
         (kept,) = health.differences(conn)
         assert (kept.class_, kept.occurrences) == ("drift", 2)
@@ -152,7 +153,7 @@ def test_a_cut_log_is_settled_by_the_accounts(
     data = next(number for number, line in enumerate(true.logs) if "Program data:" in line)
     kept = true.logs if harmless else true.logs[:data]
     cut = msgspec.structs.replace(true, logs=[*kept, "Log truncated"])
-    ingest(
+    ingest_committed(
         db,
         [cut],
         source=Source.FINALIZED_WINDOW,

@@ -15,7 +15,7 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.ledger.audit.repair import due_repairs, repair_market, repairable_markets
-from zmart_pipelines.ledger.readers.poll import read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries import reconciliation as history
@@ -56,7 +56,7 @@ def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
 ) -> None:
     reader = AccountReader(stage.rpc, PROGRAM)
     report = compare_accounts(db, reader)
-    assert {one.class_ for one in report.serious} == {"missing_event"}
+    assert {one.class_ for one in report.actionable} == {"missing_event"}
     chosen = repairable_markets(report)
     assert chosen == {missed: "missing"}
     done = repair_market(db, stage.rpc, settings, missed, chosen[missed])

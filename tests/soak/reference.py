@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import from_rpc
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 
 
@@ -21,7 +21,7 @@ def in_order_once(db: Engine, rpc: RpcClient, answers: Mapping[bytes, bytes]) ->
         assert answer is not None
         readings.append(from_rpc(answer, PROGRAM))
     for start in range(0, len(readings), 100):
-        ingest(
+        ingest_committed(
             db,
             readings[start : start + 100],
             source=Source.BACKFILL,

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, select
 from tests.fixtures.localnet import StartLocalnet
 from tests.ledger.onchain import Stage, agrees, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL, address
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import health

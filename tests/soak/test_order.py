@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
+from tests.fixtures.ledger import ingest_committed
 from tests.fixtures.localnet import Localnet
 from tests.ledger.recorded_rpc import PROGRAM
 from tests.soak.crowd import Crowd
@@ -17,10 +18,10 @@ from tests.soak.reference import in_order_once
 from tests.soak.state import known_to_clients, state
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.audit import rebuild
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import process_delivery, store_delivery
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 
@@ -62,7 +63,7 @@ def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
             delivery = store_delivery(conn, body, transaction_count=len(rows))
         assert process_delivery(db, delivery, program=PROGRAM).complete
     readings = [one.reading for one in hand if one.row is None]
-    ingest(
+    ingest_committed(
         db,
         readings,
         source=source,

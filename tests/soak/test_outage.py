@@ -27,8 +27,9 @@ from tests.soak.state import state
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.ledger.model.provenance import Source
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries, process_delivery
-from zmart_pipelines.ledger.readers.poll import poll_confirmed, read_finalized_window
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables

@@ -15,6 +15,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, TextClause, func, select, text
 from sqlalchemy.engine import make_url
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.audit import rebuild
@@ -179,7 +180,9 @@ def chain_of_trades() -> tuple[Recorder, list[list[RawTransaction]]]:
 def test_no_cursor_skips_what_is_committed_late(trap: Engine) -> None:
     db = trap
     chain, dealt = chain_of_trades()
-    ingest(db, chain.told, source=Source.BACKFILL, commitment=Commitment.FINALIZED, program=PROGRAM)
+    ingest_committed(
+        db, chain.told, source=Source.BACKFILL, commitment=Commitment.FINALIZED, program=PROGRAM
+    )
     whole, observer = Frames(), Observer()
     channels = [Frames(stream.MARKETS_CHANNEL), Frames(stream.market_channel(chain.market_ids[0]))]
     naive, guarded = Trapped(_NAIVE), Trapped(_GUARDED)

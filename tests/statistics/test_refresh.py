@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import Connection, Engine, Table, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.ingest.writer import ingest, orphan_readings, run_in_transaction
+from zmart_pipelines.ledger.ingest.orphaning import orphan_readings
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
@@ -50,7 +52,7 @@ def ledger(database: str) -> Iterator[Engine]:
 
 
 def take(ledger: Engine, told: Sequence[RawTransaction]) -> None:
-    ingest(
+    ingest_committed(
         ledger,
         told,
         source=Source.CONFIRMED_POLL,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, Engine, insert
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history, identity
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store.engine import Role, act_as, engine
@@ -34,7 +34,7 @@ CATEGORIES = ("crypto", "sports", "crypto", "other")
 
 def take(engines: Engines, chain: Recorder) -> None:
     for start in range(0, len(chain.told), 200):
-        ingest(
+        ingest_committed(
             engines[Role.INGEST],
             chain.told[start : start + 200],
             source=Source.FINALIZED_WINDOW,

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, Recorder
 from tests.store.conftest import Engines
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.store.engine import Role, act_as
 from zmart_pipelines.store.tables import SCHEMAS
@@ -234,7 +234,7 @@ def recorded(engines: Engines) -> Engines:
     """A ledger with a market in it."""
     chain = Recorder()
     chain.create(1)
-    ingest(
+    ingest_committed(
         engines[Role.INGEST],
         chain.told,
         source=Source.CONFIRMED_POLL,

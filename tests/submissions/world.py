@@ -12,6 +12,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import Engine, func, select
 
+from tests.fixtures.ledger import ingest_committed
 from tests.fixtures.localnet import Localnet
 from tests.voting.world import ballot, wallet
 from zmart_pipelines.chain.account_reader import AccountReader
@@ -20,7 +21,6 @@ from zmart_pipelines.chain.signer import KeypairSigner
 from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ipfs.pin_store import LocalPinStore
-from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount
@@ -101,7 +101,7 @@ class World:
         listed = self.rpc.signatures_for_address(self.program, commitment="finalized")
         found = [self.rpc.transaction(one.signature, "finalized") for one in listed]
         readings = [from_rpc(raw, self.program) for raw in found if raw is not None]
-        ingest(
+        ingest_committed(
             self.ingest,
             readings,
             source=Source.FINALIZED_WINDOW,

@@ -6,10 +6,10 @@ import pytest
 from solders.keypair import Keypair
 from sqlalchemy import Engine, select, text
 
+from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address
 from tests.reference_model.account_frame import Cell
 from tests.voting.world import ballot, wallet
-from zmart_pipelines.ledger.ingest.writer import ingest as take_in
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import VoteKind, VoteRecord
@@ -63,7 +63,7 @@ def told(ingest: Engine) -> tuple[Recorder, bytes]:
 
 
 def sync(ingest: Engine, chain: Recorder) -> None:
-    take_in(
+    ingest_committed(
         ingest,
         chain.told,
         source=Source.FINALIZED_WINDOW,

@@ -28,6 +28,6 @@ def hint_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -
         backend.engine(Role.INGEST), backend.glance, backend.settings, seconds=READ_SECONDS
     )
     return dg.SkipReason(
-        f"{report.read} hints read, {report.foreign} of other programs, {report.later} wait, "
+        f"{report.read} hints read, {report.foreign} of other programs, {report.postponed} wait, "
         f"{report.unknown} given up."
     )

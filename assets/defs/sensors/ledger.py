@@ -12,8 +12,8 @@ from assets.defs.finalized_window import finalized_window_job
 from assets.resources import BackendResource
 from assets.run_requests import request
 from assets.sensor_ticks import INTERVAL, Tick, patient
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
-from zmart_pipelines.ledger.readers.poll import poll_confirmed
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.committed_changes import waiting_deliveries

@@ -23,7 +23,7 @@ from assets.resources import BackendResource
 from assets.run_requests import Asked
 from assets.runs_in_flight import in_flight
 from assets.sensor_ticks import INTERVAL, Tick, patient
-from zmart_pipelines.ledger.readers.backfill import split_ranges, uncovered_ranges
+from zmart_pipelines.ledger.readers.coverage import split_ranges, uncovered_ranges
 from zmart_pipelines.store.engine import Role
 
 # Partitions added at one look.

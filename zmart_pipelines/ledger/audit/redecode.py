@@ -9,12 +9,18 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select, update
 
 from zmart_pipelines.ledger.ingest import projector
-from zmart_pipelines.ledger.ingest.writer import run_in_transaction
-from zmart_pipelines.ledger.model.decode import Reading, decode, event_json, market_address_bytes
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
+from zmart_pipelines.ledger.model.decode import (
+    LedgerEvent,
+    Reading,
+    decode,
+    event_json,
+    market_address_bytes,
+)
 from zmart_pipelines.ledger.model.provenance import Commitment
 from zmart_pipelines.ledger.readers.confirmed_cache import raw_transaction_from_row
 from zmart_pipelines.ledger.rows import event_rows, market_rows
-from zmart_pipelines.program.events import event_name
+from zmart_pipelines.program.events import Event, event_name
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets
 from zmart_pipelines.store.tables import chain
 
@@ -23,7 +29,7 @@ _events = chain.events
 
 
 class RedecodeReport(msgspec.Struct, frozen=True):
-    """How many quarantined events there were, and how many can be read now."""
+    """How many quarantined events there were, how many could be decoded, and their markets."""
 
     quarantined: int
     decoded: int
@@ -31,23 +37,25 @@ class RedecodeReport(msgspec.Struct, frozen=True):
 
 
 def redecode_quarantined(engine: Engine, program: Pubkey) -> RedecodeReport:
-    """Decode every quarantined event anew; what can be read now joins its market."""
+    """Decode every quarantined event again and fold those that can be decoded now."""
 
     def work(conn: Connection) -> RedecodeReport:
-        # The fixed decoder may find events of the configuration: nobody folds meanwhile.
+        # The fixed decoder may find events of the configuration, so no other writer may fold.
         lock(conn, CONFIGURATION)
         quarantined = _load_quarantined(conn)
-        decoded = 0
-        markets: set[bytes] = set()
+        decoded: list[bytes | None] = []
         for row in quarantined:
             reading = decode(raw_transaction_from_row(row), program)
-            decoded += _store_decoded_event(conn, reading, row.log_index, markets)
+            event = _event_at(reading, row.log_index)
+            if event is not None and event.event is not None:
+                decoded.append(_store_decoded_event(conn, reading, event, event.event))
             if reading.gap is None:
                 event_rows.close_gaps(conn, [reading.signature], ["incomplete"])
-        lock_markets(conn, [market_address_bytes(program, one) for one in markets])
+        markets = {market_id for market_id in decoded if market_id is not None}
+        lock_markets(conn, [market_address_bytes(program, market_id) for market_id in markets])
         markets |= projector.refold_configuration(conn)
         projector.update_projections(conn, program, {}, markets, Commitment.ORPHANED)
-        return RedecodeReport(len(quarantined), decoded, frozenset(markets))
+        return RedecodeReport(len(quarantined), len(decoded), frozenset(markets))
 
     return run_in_transaction(engine, work)
 
@@ -69,31 +77,30 @@ def _load_quarantined(conn: Connection) -> list[Any]:
     )
 
 
+def _event_at(reading: Reading, log_index: int) -> LedgerEvent | None:
+    return next((event for event in reading.events if event.log_index == log_index), None)
+
+
 def _store_decoded_event(
-    conn: Connection, reading: Reading, log_index: int, markets: set[bytes]
-) -> int:
-    for event in reading.events:
-        if event.log_index != log_index or event.event is None:
-            continue
-        market_id = event.market_id
-        if market_id is None and event.market is not None:
-            market_id = market_rows.load_market_ids(conn, [event.market]).get(event.market)
-        conn.execute(
-            update(_events)
-            .where(
-                _events.c.signature == reading.signature,
-                _events.c.digest == reading.digest,
-                _events.c.log_index == log_index,
-            )
-            .values(
-                name=event_name(event.event),
-                market_id=market_id,
-                data=msgspec.json.decode(event_json(event.event)),
-                instruction=event.instruction,
-                quarantine_reason=None,
-            )
+    conn: Connection, reading: Reading, event: LedgerEvent, decoded: Event
+) -> bytes | None:
+    """Store what a quarantined event was decoded to; return the id of its market if known."""
+    market_id = event.market_id
+    if market_id is None and event.market is not None:
+        market_id = market_rows.load_market_ids(conn, [event.market]).get(event.market)
+    conn.execute(
+        update(_events)
+        .where(
+            _events.c.signature == reading.signature,
+            _events.c.digest == reading.digest,
+            _events.c.log_index == event.log_index,
         )
-        if market_id is not None:
-            markets.add(market_id)
-        return 1
-    return 0
+        .values(
+            name=event_name(decoded),
+            market_id=market_id,
+            data=msgspec.json.decode(event_json(decoded)),
+            instruction=event.instruction,
+            quarantine_reason=None,
+        )
+    )
+    return market_id

@@ -1,1 +1,1 @@
-"""The one way into the ledger: store readings, project them, append frames."""
+"""The one way into the ledger: store readings, update the projection, append frames."""

@@ -1,4 +1,4 @@
-"""What live clients are told about a change of the projection."""
+"""The frames that announce a change of the projection to clients."""
 
 from __future__ import annotations
 
@@ -20,49 +20,53 @@ from zmart_pipelines.store.stream import Frame
 _LAST_SECOND = 253_402_300_799  # of the year 9999, the calendar's end
 
 
+# Vote counts by market id and kind.
 Counts = Mapping[tuple[bytes, str], VoteCounts]
 
 
-def changed_votes(folded: Iterable[MarketChange]) -> list[tuple[bytes, str]]:
-    """The votes, as market and kind, whose counts the frames tell."""
-    return sorted({(row.market_id, row.kind) for one in folded for row in one.new.votes.values()})
+def changed_votes(changes: Iterable[MarketChange]) -> list[tuple[bytes, str]]:
+    """Return the votes, as market id and kind, whose counts the frames contain."""
+    return sorted(
+        {(row.market_id, row.kind) for market in changes for row in market.new.votes.values()}
+    )
 
 
 def load_counts_and_build_frames(
     conn: Connection,
-    folded: Collection[MarketChange],
+    changes: Collection[MarketChange],
     orphaned: Collection[bytes],
     corrected: Collection[bytes],
     commitment: Commitment,
 ) -> Iterator[Frame]:
-    """The frames for markets that were folded, with the votes' counts as they are now."""
-    counts = {key: votes.counts(conn, *key) for key in changed_votes(folded)}
-    return build_frames(folded, counts, commitment, orphaned=orphaned, corrected=corrected)
+    """Build the frames of changed markets, with the vote counts as they are now."""
+    counts = {key: votes.counts(conn, *key) for key in changed_votes(changes)}
+    return build_frames(changes, counts, commitment, orphaned=orphaned, corrected=corrected)
 
 
 def build_frames(
-    folded: Iterable[MarketChange],
+    changes: Iterable[MarketChange],
     counts: Counts,
     commitment: Commitment,
     *,
     orphaned: Collection[bytes] = (),
     corrected: Collection[bytes] = (),
 ) -> Iterator[Frame]:
-    """The frames for markets that were folded: trades and votes in order, then the market.
+    """Build the frames of changed markets: trades and votes in order, then the market.
 
-    :param counts: of the votes that ``voted`` names.
-    :param commitment: of the new events.
-    :param orphaned: signatures of transactions that count no more; ``corrected`` are the
-        markets they concerned.
+    Args:
+        counts: counts of the votes that ``changed_votes`` returns.
+        commitment: commitment of the new events.
+        orphaned: signatures of orphaned transactions.
+        corrected: the markets that the orphaned transactions concerned.
     """
-    for one in folded:
+    for market in changes:
         trades = sorted(
-            one.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
+            market.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
         )
         for row in trades:
             yield stream_frames.trade(msgspec.structs.asdict(row), commitment=commitment)
-        yield from _vote_frames(one.new.votes.values(), counts)
-        yield from _market_frames(one, orphaned if one.market_id in corrected else ())
+        yield from _vote_frames(market.new.votes.values(), counts)
+        yield from _market_frames(market, orphaned if market.market_id in corrected else ())
 
 
 def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> list[Frame]:
@@ -82,18 +86,18 @@ def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> list[Frame]:
     ]
 
 
-def _market_frames(one: MarketChange, orphaned: Collection[bytes]) -> list[Frame]:
-    shown = one.after or one.before
+def _market_frames(market: MarketChange, orphaned: Collection[bytes]) -> list[Frame]:
+    shown = market.after or market.before
     if shown is None:
         return []
     action: Literal["created", "updated", "deleted"] = "updated"
-    if one.after is None:
+    if market.after is None:
         action = "deleted"
-    elif one.before is None:
+    elif market.before is None:
         action = "created"
     return stream_frames.market_state(
-        {**msgspec.structs.asdict(shown), "commitment": one.commitment.value},
+        {**msgspec.structs.asdict(shown), "commitment": market.commitment.value},
         action=action,
-        old_state=one.before.state if one.before is not None else None,
+        old_state=market.before.state if market.before is not None else None,
         orphaned=sorted(orphaned),
     )

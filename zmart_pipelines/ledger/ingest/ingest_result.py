@@ -1,4 +1,4 @@
-"""What one step of intake changed."""
+"""What one ingest changed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 class IngestResult(msgspec.Struct, frozen=True):
     """What one call changed.
 
-    :ivar new_transactions: readings stored for the first time.
-    :ivar new_events: events stored for the first time, quarantined ones included.
-    :ivar quarantined: those of them that could not be decoded.
-    :ivar climbed: readings whose commitment rose, or that are no orphans any more.
-    :ivar orphaned: readings that count no more.
-    :ivar ignored: readings that do not concern the program, or that contradict a better
-        settled reading of the same transaction.
-    :ivar markets: ids of the markets whose projection changed.
-    :ivar positions: positions of the frames appended to the stream; after the commit hand
-        them to ``store.stream.announce``.
+    Attributes:
+        new_transactions: readings stored for the first time.
+        new_events: events stored for the first time, quarantined ones included.
+        quarantined: those of the new events that could not be decoded.
+        promoted: readings whose commitment rose, or that are no longer orphaned.
+        orphaned: readings that no longer count.
+        ignored: readings that do not concern the program, or that contradict a better
+            settled reading of the same transaction.
+        markets: ids of the markets whose projection changed.
+        positions: positions of the frames appended to the stream.
     """
 
     new_transactions: int = 0
@@ -30,7 +30,7 @@ class IngestResult(msgspec.Struct, frozen=True):
     positions: tuple[int, ...] = ()
 
     def merge(self, other: IngestResult) -> IngestResult:
-        """Both together."""
+        """Return the sum of both."""
         return IngestResult(
             self.new_transactions + other.new_transactions,
             self.new_events + other.new_events,

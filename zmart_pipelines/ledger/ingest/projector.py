@@ -1,6 +1,6 @@
-"""Bringing the projection up to the ledger: folded on in order, refolded out of order.
+"""Updating the projection: folded forward in order, refolded from the ledger out of order.
 
-The caller holds the locks of the markets (``store.locks``), so nobody else folds them.
+The caller holds the locks of the markets (``store.locks``), so no other writer folds them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from sqlalchemy import Connection, select
 from zmart_pipelines.ledger.model import config_timeline, fold
 from zmart_pipelines.ledger.model.config_timeline import UNKNOWN_INDEX, Place, Timeline
 from zmart_pipelines.ledger.model.projection import (
-    FoldFault,
     MarketRow,
     PlacedEvent,
     PositionRow,
@@ -29,10 +28,11 @@ from zmart_pipelines.store.tables import market as tables
 
 
 class MarketChange(NamedTuple):
-    """What folding did to one market.
+    """What folding changed of one market.
 
-    :ivar new: the projection with those of its rows only that nobody was told of yet: of this
-        call's events, and of earlier ones that find their place only now.
+    Attributes:
+        new: the projection, reduced to the rows that clients do not know yet: rows of this
+            call's events, and of earlier events that could be placed only now.
     """
 
     market_id: bytes
@@ -43,40 +43,46 @@ class MarketChange(NamedTuple):
 
 
 class RefoldedMarkets(NamedTuple):
-    """Markets folded from their beginning, the commitment of each transaction behind their
-    rows, and how many events that took."""
+    """Markets folded from their first event.
+
+    Attributes:
+        transaction_commitments: commitments of the transactions behind the rows, by signature.
+        events: how many events were folded.
+    """
 
     folded: dict[bytes, Projection]
-    of_signature: dict[bytes, Commitment]
+    transaction_commitments: dict[bytes, Commitment]
     events: int
 
 
 def refold_markets(
-    conn: Connection, program: Pubkey, market_ids: Collection[bytes], history: Timeline
+    conn: Connection, program: Pubkey, market_ids: Collection[bytes], timeline: Timeline
 ) -> RefoldedMarkets:
-    """Fold markets from the ledger, without storing them."""
+    """Fold markets from the ledger, without storing the result."""
     folded: dict[bytes, Projection] = {}
-    of_signature: dict[bytes, Commitment] = {}
+    transaction_commitments: dict[bytes, Commitment] = {}
     events = 0
     for market_id, stored in market_rows.load_market_events(conn, market_ids, program).items():
-        folded[market_id] = fold.fold((one.placed for one in stored), history)
-        of_signature |= {one.placed.place.signature: one.commitment for one in stored}
+        folded[market_id] = fold.fold((event.placed for event in stored), timeline)
+        transaction_commitments |= {
+            event.placed.place.signature: event.commitment for event in stored
+        }
         events += len(stored)
-    return RefoldedMarkets(folded, of_signature, events)
+    return RefoldedMarkets(folded, transaction_commitments, events)
 
 
 def replace_projections(
-    conn: Connection, anew: RefoldedMarkets, market_ids: Collection[bytes]
+    conn: Connection, refolded: RefoldedMarkets, market_ids: Collection[bytes]
 ) -> None:
-    """Store these of the refolded markets in the place of what is stored."""
+    """Replace the stored projections of these markets by the refolded ones."""
     before = market_rows.load_markets(conn, market_ids)
-    folded = {one: anew.folded[one] for one in market_ids}
+    folded = {market_id: refolded.folded[market_id] for market_id in market_ids}
     market_rows.write_projections(
         conn,
         folded,
         replaced=market_ids,
         commitments=market_rows.load_market_commitments(conn, market_ids),
-        of_signature=anew.of_signature,
+        transaction_commitments=refolded.transaction_commitments,
     )
     _record_inapplicable_events(conn, folded, market_ids)
     _update_draft_matches(conn, before, folded)
@@ -86,67 +92,69 @@ def update_projections(
     conn: Connection,
     program: Pubkey,
     new: Mapping[bytes, Collection[PlacedEvent]],
-    doubtful: Collection[bytes],
+    refold: Collection[bytes],
     commitment: Commitment,
 ) -> list[MarketChange]:
-    """Fold markets.
+    """Fold markets and store the result.
 
-    :param new: events that this transaction stored, by market.
-    :param doubtful: markets whose earlier events changed; folded from the ledger in any case.
-    :param commitment: of the new events.
+    Args:
+        new: events that this transaction stored, by market id.
+        refold: markets whose earlier events changed; refolded from the ledger in any case.
+        commitment: commitment of the new events.
     """
-    touched = set(new) | set(doubtful)
-    if not touched:
+    affected = set(new) | set(refold)
+    if not affected:
         return []
-    history = Timeline(market_rows.load_configuration_changes(conn))
-    before = market_rows.load_markets(conn, touched)
+    timeline = Timeline(market_rows.load_configuration_changes(conn))
+    before = market_rows.load_markets(conn, affected)
     in_order = {
-        market_id
+        market_id: events
         for market_id, events in new.items()
-        if market_id not in doubtful and is_in_order(before.get(market_id), events)
+        if market_id not in refold and is_in_order(before.get(market_id), events)
     }
-    replaced = touched - in_order
-    following = {one: new[one] for one in in_order}
-    needed = positions_needed(
-        (one, placed) for one, events in following.items() for placed in events
+    replaced = affected - in_order.keys()
+    holders = positions_needed(
+        (market_id, placed) for market_id, events in in_order.items() for placed in events
     )
-    folded = fold_forward(
-        following, before, market_rows.load_positions(conn, sorted(needed)), history
-    )
-    of_signature = {
-        event.place.signature: commitment for events in new.values() for event in events
-    }
-    told = _load_projected_rows(conn, replaced)
-    anew = refold_markets(conn, program, replaced, history)
-    folded |= anew.folded
-    of_signature |= anew.of_signature
-    commitments = market_rows.load_market_commitments(conn, touched)
+    positions = market_rows.load_positions(conn, sorted(holders))
+    folded = fold_forward(in_order, before, positions, timeline)
+    known_rows = _load_projected_rows(conn, replaced)
+    refolded = refold_markets(conn, program, replaced, timeline)
+    folded |= refolded.folded
+    places = {event.place for events in new.values() for event in events}
+    transaction_commitments = {place.signature: commitment for place in places}
+    transaction_commitments |= refolded.transaction_commitments
+    commitments = market_rows.load_market_commitments(conn, affected)
     market_rows.write_projections(
         conn,
         folded,
         replaced=replaced,
         commitments=commitments,
-        of_signature=of_signature,
+        transaction_commitments=transaction_commitments,
     )
     _record_inapplicable_events(conn, folded, replaced)
     _update_draft_matches(conn, before, folded)
-    places = {event.place for events in new.values() for event in events}
     return [
         MarketChange(
             market_id,
             before.get(market_id),
             projection.market,
             commitments[market_id],
-            _unannounced_rows(projection, places, told if market_id in replaced else None),
+            _unannounced_rows(projection, places, known_rows if market_id in replaced else None),
         )
         for market_id, projection in sorted(folded.items())
     ]
 
 
-def refold_configuration(conn: Connection) -> set[bytes]:
-    """Fold the configuration's history anew; the markets whose trades it puts in doubt.
+def changed_market_ids(changes: Iterable[MarketChange]) -> frozenset[bytes]:
+    """Return the ids of the markets that exist in the projection before or after."""
+    return frozenset(market.market_id for market in changes if market.before or market.after)
 
-    The caller holds the configuration's lock alone, and with it every market.
+
+def refold_configuration(conn: Connection) -> set[bytes]:
+    """Refold the configuration's history; return the markets whose trades it may change.
+
+    The caller holds the configuration's lock exclusively, and thereby every market.
     """
     before = market_rows.load_configuration_changes(conn)
     after = config_timeline.fold(market_rows.load_configuration_events(conn))
@@ -166,22 +174,29 @@ def refold_configuration(conn: Connection) -> set[bytes]:
 
 
 def is_in_order(market: MarketRow | None, events: Iterable[PlacedEvent]) -> bool:
-    """Whether all events come after what is folded, beyond doubt."""
+    """Whether all events certainly come after those that are folded."""
     if market is None:
         return False
-    done = (market.as_of_slot, market.as_of_index, market.as_of_log)
+    last = (market.as_of_slot, market.as_of_index, market.as_of_log)
     for event in events:
         place = event.place
-        if (place.slot, place.index_in_block, place.log_index) <= done:
+        if (place.slot, place.index_in_block, place.log_index) <= last:
             return False
         # Without its index, a transaction may belong before others of its slot.
-        if place.slot == market.as_of_slot and UNKNOWN_INDEX in (place.index_in_block, done[1]):
+        if place.slot == market.as_of_slot and UNKNOWN_INDEX in (place.index_in_block, last[1]):
             return False
     return True
 
 
 def positions_needed(events: Iterable[tuple[bytes, PlacedEvent]]) -> set[tuple[bytes, bytes]]:
-    """Whose positions folding these events needs: what each stands beside, and the user."""
+    """Return whose positions folding these events needs.
+
+    Args:
+        events: each with a key of its market (id or address).
+
+    Returns:
+        Pairs of the market's key and the user.
+    """
     return {
         (market, placed.event.user)
         for market, placed in events
@@ -193,11 +208,14 @@ def fold_forward(
     new: Mapping[bytes, Collection[PlacedEvent]],
     before: Mapping[bytes, MarketRow],
     positions: Mapping[bytes, dict[bytes, PositionRow]],
-    history: Timeline,
+    timeline: Timeline,
 ) -> dict[bytes, Projection]:
-    """Fold events on from what is stored, or from nothing for a market that is not.
+    """Fold events onto the stored markets; a market that is not stored begins empty.
 
-    :param positions: those that the events need, by market and user; they are changed.
+    Args:
+        new: events by market id.
+        before: stored markets by id.
+        positions: the positions that the events need, by market id and user; they are mutated.
     """
     folded = {}
     for market_id, events in new.items():
@@ -207,7 +225,7 @@ def fold_forward(
             positions=positions.get(market_id, {}),
         )
         for event in sorted(events, key=lambda placed: placed.place):
-            fold.apply(projection, event, history)
+            fold.apply(projection, event, timeline)
         folded[market_id] = projection
     return folded
 
@@ -217,8 +235,12 @@ def _update_draft_matches(
 ) -> None:
     draft_matching.update_draft_matches(
         conn,
-        appeared=[one for one in folded if folded[one].market and one not in before],
-        vanished=[one for one in before if not folded[one].market],
+        created=[
+            market_id
+            for market_id, projection in folded.items()
+            if projection.market and market_id not in before
+        ],
+        removed=[market_id for market_id in before if not folded[market_id].market],
     )
 
 
@@ -232,35 +254,41 @@ ProjectedRows = Collection[tuple[bytes, int | None]]
 
 
 def _load_projected_rows(conn: Connection, market_ids: Collection[bytes]) -> ProjectedRows:
-    """The trades and votes that these markets have now."""
+    """Load the keys of the trades and votes that these markets have now."""
     if not market_ids:
         return ()
-    sent = list(market_ids)
-    return {(row[0], row[1]) for row in execute(conn, _PROJECTED_ROWS, sent, sent)}
+    ids = list(market_ids)
+    return {(row[0], row[1]) for row in execute(conn, _PROJECTED_ROWS, ids, ids)}
 
 
 def _unannounced_rows(
-    projection: Projection, places: Collection[Place], told: ProjectedRows | None
+    projection: Projection, places: Collection[Place], known_rows: ProjectedRows | None
 ) -> Projection:
-    """The projection without the rows of other events, unless they were not among ``told``."""
-    marks = {(place.signature, place.log_index) for place in places}
+    """Reduce the projection to the rows that were not announced to clients yet.
+
+    Args:
+        places: places of the new events, whose rows are kept.
+        known_rows: rows from before a refold; other rows are kept as well. None if the market
+            was not refolded.
+    """
+    keys = {(place.signature, place.log_index) for place in places}
     signatures = {place.signature for place in places}
 
-    def keep(signature: bytes, log_index: int | None) -> bool:
-        return told is not None and (signature, log_index) not in told
+    def is_late(signature: bytes, log_index: int | None) -> bool:
+        return known_rows is not None and (signature, log_index) not in known_rows
 
     return Projection(
         market=projection.market,
         trades=[
             row
             for row in projection.trades
-            if (row.signature, row.log_index) in marks or keep(row.signature, row.log_index)
+            if (row.signature, row.log_index) in keys or is_late(row.signature, row.log_index)
         ],
-        claims=[row for row in projection.claims if (row.signature, row.log_index) in marks],
+        claims=[row for row in projection.claims if (row.signature, row.log_index) in keys],
         votes={
             key: row
             for key, row in projection.votes.items()
-            if row.signature in signatures or keep(row.signature, None)
+            if row.signature in signatures or is_late(row.signature, None)
         },
     )
 
@@ -276,18 +304,18 @@ WHERE g.kind = 'inapplicable' AND g.closed_at IS NULL AND g.signature <> ALL(%b)
 def _record_inapplicable_events(
     conn: Connection, folded: Mapping[bytes, Projection], replaced: Collection[bytes]
 ) -> None:
-    """Open a gap for every event that did not fit; close those that fit after a refold."""
-    misfits = inapplicable_event_gaps(folded)
+    """Open a gap for every inapplicable event; close those that a refold could apply."""
+    gaps = inapplicable_event_gaps(folded)
     if replaced:
-        signatures = list({gap.signature for gap in misfits})
+        signatures = list({gap.signature for gap in gaps})
         execute(conn, _CLOSE_INAPPLICABLE, signatures, list(replaced))
-    event_rows.open_gaps(conn, misfits)
+    event_rows.open_gaps(conn, gaps)
 
 
 def inapplicable_event_gaps(folded: Mapping[bytes, Projection]) -> list[event_rows.Gap]:
-    """A gap for every event that did not fit."""
-    faults: list[FoldFault] = [fault for one in folded.values() for fault in one.faults]
+    """Return a gap for every event that could not be applied to the state before it."""
     return [
         event_rows.Gap(fault.place.signature, "inapplicable", fault.place.slot, fault.reason)
-        for fault in faults
+        for projection in folded.values()
+        for fault in projection.faults
     ]

@@ -6,7 +6,7 @@ from enum import IntFlag, StrEnum
 
 
 class Source(IntFlag):
-    """The doors of the ledger; a row keeps all it came through."""
+    """The sources of readings; a stored reading keeps all sources that delivered it."""
 
     WEBHOOK = 1
     CONFIRMED_POLL = 2
@@ -15,7 +15,7 @@ class Source(IntFlag):
 
 
 class Commitment(StrEnum):
-    """The ladder of a ledger row. Rows climb, except to ``ORPHANED``."""
+    """The commitment ladder. Rows are promoted along it, or orphaned."""
 
     ORPHANED = "orphaned"
     REPORTED = "reported"
@@ -24,8 +24,13 @@ class Commitment(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Its place on the ladder, 0 for orphaned."""
+        """The position on the ladder; 0 for orphaned."""
         return _LADDER.index(self)
 
 
 _LADDER = tuple(Commitment)
+
+
+def lower_of(first: Commitment, second: Commitment) -> Commitment:
+    """Return the less settled of two commitments."""
+    return first if first.rank <= second.rank else second

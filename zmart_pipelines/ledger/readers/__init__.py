@@ -1,1 +1,1 @@
-"""Who brings readings in: deliveries, hints, polls, backfills; and the proof of coverage."""
+"""Readers that bring readings in: deliveries, hints, polls, backfills; and coverage."""

@@ -1,9 +1,9 @@
-"""Readings that the ledger holds already, as they were read.
+"""Transactions as they were read before, restored from the ledger.
 
 A slot has one confirmed block, and a block decides what its transactions did: their outcome,
 logs and instructions. So where the finalized listing repeats slot and outcome of what was read
-by RPC at confirmed, reading it again could only say the same. What a webhook told is not
-recalled, since it may be invented.
+by RPC at confirmed, reading it again could only return the same. What a webhook reported is
+not reused, since it may be invented.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _StoredInstruction(msgspec.Struct):
 
 
 def raw_transaction_from_row(row: Any) -> RawTransaction:
-    """The transaction of a row of ``chain.transactions`` as it was read."""
+    """Restore a transaction from its row of ``chain.transactions``."""
     return RawTransaction(
         signature_text=base58.encode(row.signature),
         slot=row.slot,
@@ -42,33 +42,35 @@ def raw_transaction_from_row(row: Any) -> RawTransaction:
         logs=msgspec.json.decode(row.logs, type=list[str]),
         instructions=[
             ProgramInstruction(
-                one.index,
-                one.inner_index,
-                one.accounts,
-                bytes.fromhex(one.data),
+                instruction.index,
+                instruction.inner_index,
+                instruction.accounts,
+                bytes.fromhex(instruction.data),
             )
-            for one in msgspec.convert(row.instructions, list[_StoredInstruction])
+            for instruction in msgspec.convert(row.instructions, list[_StoredInstruction])
         ],
     )
 
 
 def load_confirmed(engine: Engine, listed: Sequence[SignatureInfo]) -> list[RawTransaction]:
-    """Of a finalized listing, what was read by RPC at confirmed and is listed just so."""
-    told = {one.signature: one for one in listed}
+    """Load what of a finalized listing was read by RPC at confirmed and is listed unchanged."""
+    by_signature = {row.signature: row for row in listed}
     with engine.connect() as conn:
-        rows = conn.execute(
+        stored = conn.execute(
             select(_transactions).where(
-                _transactions.c.signature.in_(list(told)),
+                _transactions.c.signature.in_(list(by_signature)),
                 _transactions.c.commitment == Commitment.CONFIRMED.value,
                 _transactions.c.block_time.isnot(None),
             )
         ).all()
     found = []
-    for row in rows:
-        one = told[row.signature]
-        if (row.slot, row.error) == (one.slot, one.error):
-            reading = raw_transaction_from_row(row)
-            if one.index_in_block is not None:
-                reading = msgspec.structs.replace(reading, index_in_block=one.index_in_block)
-            found.append(reading)
+    for row in stored:
+        listing = by_signature[row.signature]
+        if (row.slot, row.error) == (listing.slot, listing.error):
+            transaction = raw_transaction_from_row(row)
+            if listing.index_in_block is not None:
+                transaction = msgspec.structs.replace(
+                    transaction, index_in_block=listing.index_in_block
+                )
+            found.append(transaction)
     return found

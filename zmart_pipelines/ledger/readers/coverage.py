@@ -1,8 +1,9 @@
-"""Which slots have been read completely, and where the readers stand."""
+"""Which slots have been read completely, and the cursors of the readers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Literal
 
 from psycopg.types.range import Range
@@ -12,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import literal
 
 from zmart_pipelines.store.locks import COVERAGE, lock
+from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain
 
 Reader = Literal["confirmed", "finalized"]
@@ -21,14 +23,14 @@ _cursors = chain.cursors
 
 
 def read_cursor(conn: Connection, reader: Reader) -> int | None:
-    """The last slot that the reader has read (inclusive); None before the first time."""
+    """Return the last slot that the reader has read (inclusive); None before its first read."""
     return conn.execute(
         select(_cursors.c.slot).where(_cursors.c.name == reader)
     ).scalar_one_or_none()
 
 
 def advance_cursor(conn: Connection, reader: Reader, slot: int) -> None:
-    """Move a reader's cursor; it never goes back. Also notes that it has looked just now."""
+    """Advance a reader's cursor, never backwards, and set the time of its last read to now."""
     statement = upsert(_cursors).values(name=reader, slot=slot)
     conn.execute(
         statement.on_conflict_do_update(
@@ -42,16 +44,16 @@ def advance_cursor(conn: Connection, reader: Reader, slot: int) -> None:
 
 
 def record_coverage(conn: Connection, first_slot: int, last_slot: int) -> None:
-    """Record that all slots from first to last were read; touching ranges become one."""
+    """Record that all slots from first to last were read; adjacent ranges are merged."""
     lock(conn, COVERAGE)
     new = literal(Range(first_slot, last_slot + 1), INT8RANGE)
     touching = or_(
         _coverage.c.slots.op("&&")(new),
         _coverage.c.slots.op("-|-")(new),
     )
-    gone = conn.execute(delete(_coverage).where(touching).returning(_coverage.c.slots)).scalars()
-    ranges = [*gone, Range(first_slot, last_slot + 1)]
-    union = Range(min(one.lower for one in ranges), max(one.upper for one in ranges))
+    deleted = conn.execute(delete(_coverage).where(touching).returning(_coverage.c.slots))
+    ranges = [*deleted.scalars(), Range(first_slot, last_slot + 1)]
+    union = Range(min(range_.lower for range_ in ranges), max(range_.upper for range_ in ranges))
     conn.execute(insert(_coverage).values(slots=union))
 
 
@@ -66,29 +68,54 @@ def is_covered(conn: Connection, slot: int) -> bool:
 
 
 def uncovered_within(conn: Connection, first_slot: int, last_slot: int) -> list[tuple[int, int]]:
-    """What of first to last was not read completely, as (first, last) in order."""
+    """Return the uncovered ranges within first to last, as (first, last) in order."""
     asked = literal(Range(first_slot, last_slot + 1), INT8RANGE)
     ranges = conn.execute(
         select(_coverage.c.slots)
         .where(_coverage.c.slots.op("&&")(asked))
         .order_by(func.lower(_coverage.c.slots))
     ).scalars()
-    return subtract_ranges([(one.lower, one.upper) for one in ranges], first_slot, last_slot)
+    return subtract_ranges(
+        [(range_.lower, range_.upper) for range_ in ranges], first_slot, last_slot
+    )
+
+
+def uncovered_ranges(conn: Connection) -> list[tuple[int, int]]:
+    """Return the uncovered ranges between covered ones, as (first, last) in order."""
+    return [
+        (covered.last_slot + 1, following.first_slot - 1)
+        for covered, following in pairwise(health.coverage(conn))
+    ]
+
+
+def split_ranges(
+    ranges: Iterable[tuple[int, int]], size: int, *, limit: int
+) -> list[tuple[int, int]]:
+    """Split ranges at multiples of ``size`` slots; return the first ``limit`` parts."""
+    parts: list[tuple[int, int]] = []
+    for first, last in ranges:
+        start = first
+        while start <= last and len(parts) < limit:
+            end = min(last, start - start % size + size - 1)
+            parts.append((start, end))
+            start = end + 1
+    return parts
 
 
 def subtract_ranges(
     ranges: Iterable[tuple[int, int]], first_slot: int, last_slot: int
 ) -> list[tuple[int, int]]:
-    """What of first to last, inclusive, lies in none of the ranges [start, end).
+    """Return what of first to last, inclusive, lies in none of the ranges [start, end).
 
-    :param ranges: in order, each touching what is asked for.
+    Args:
+        ranges: in order, each overlapping first to last.
     """
-    holes = []
+    uncovered = []
     reached = first_slot
     for start, end in ranges:
         if start > reached:
-            holes.append((reached, start - 1))
+            uncovered.append((reached, start - 1))
         reached = end
     if reached <= last_slot:
-        holes.append((reached, last_slot))
-    return holes
+        uncovered.append((reached, last_slot))
+    return uncovered

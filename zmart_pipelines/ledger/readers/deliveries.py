@@ -13,28 +13,38 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import ingest, run_in_transaction
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
+from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import hints
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain
 
-CHUNK: Final = 100
-# A delivery that fails this often waits for a person; the poll brings its transactions.
+# Transactions ingested in one database transaction.
+CHUNK_SIZE: Final = 100
+# A delivery that fails this often is left to operators; the poll reads its transactions.
 MAX_ATTEMPTS: Final = 20
 
 _deliveries = chain.deliveries
 
 
 class ProcessedDelivery(msgspec.Struct, frozen=True):
-    """What a delivery brought. ``complete``: all of its transactions are in the ledger."""
+    """What a delivery changed.
+
+    Attributes:
+        complete: whether all of its transactions are in the ledger.
+    """
 
     result: IngestResult
     complete: bool
 
 
 class DeliveryPart(msgspec.Struct, frozen=True):
-    """Transactions of a stored delivery in the body's order; ``last``: none follow them."""
+    """Consecutive transactions of a stored delivery, in the body's order.
+
+    Attributes:
+        last: whether the body ends with them.
+    """
 
     delivery_id: int
     transactions: Sequence[RawTransaction]
@@ -58,9 +68,10 @@ GROUP BY t.delivery_id
 def store_delivery(
     conn: Connection, body: bytes, *, transaction_count: int, source: str = "helius"
 ) -> int:
-    """Store a request's body; the id of the delivery. Commit before anything else is done.
+    """Store a request's body; return the delivery's id. Commit before doing anything else.
 
-    :param transaction_count: of the body, which was read once already to be accepted.
+    Args:
+        transaction_count: transactions in the body, counted when it was accepted.
     """
     delivery_id: int = conn.execute(
         insert(_deliveries)
@@ -75,23 +86,24 @@ def store_delivery(
     return delivery_id
 
 
-def store_hint_delivery(conn: Connection, body: bytes, told: Sequence[Hint]) -> tuple[int, int]:
-    """Store a body without logs and queue what it names, in the caller's transaction.
+def store_hint_delivery(conn: Connection, body: bytes, named: Sequence[Hint]) -> tuple[int, int]:
+    """Store a body without logs and enqueue the hints in it, in the caller's transaction.
 
-    :returns: the delivery's id, and how many of the signatures were not known yet.
+    Returns:
+        The delivery's id, and how many of the signatures were not known yet.
     """
-    delivery_id = store_delivery(conn, body, transaction_count=len(told), source="helius-enhanced")
-    fresh = hints.enqueue_hints(conn, told, delivery_id)
+    delivery_id = store_delivery(conn, body, transaction_count=len(named), source="helius-enhanced")
+    enqueued = hints.enqueue_hints(conn, named, delivery_id)
     conn.execute(
         update(_deliveries)
         .where(_deliveries.c.id == delivery_id)
         .values(status="ingested", attempts=1, ingested_at=func.now())
     )
-    return delivery_id, fresh
+    return delivery_id, enqueued
 
 
 def pending_deliveries(conn: Connection, limit: int = 100) -> list[int]:
-    """Deliveries that are not ingested yet and may still be tried, the oldest first."""
+    """Return the ids of deliveries to ingest or retry, the oldest first."""
     return list(
         conn.execute(
             select(_deliveries.c.id)
@@ -103,13 +115,13 @@ def pending_deliveries(conn: Connection, limit: int = 100) -> list[int]:
 
 
 def process_delivery(engine: Engine, delivery_id: int, *, program: Pubkey) -> ProcessedDelivery:
-    """Ingest a stored delivery, ``CHUNK`` transactions at a time.
+    """Ingest a stored delivery, ``CHUNK_SIZE`` transactions at a time.
 
-    Idempotent: what was ingested before is found there. A body that cannot be read is
-    marked as failed with the reason. Errors of the database are raised, after the attempt
-    was counted where that is possible.
+    Idempotent. A body that cannot be read is marked as failed with the reason. Errors of the
+    database are raised, after the attempt was counted if that is possible.
 
-    :raises KeyError: when there is no such delivery.
+    Raises:
+        KeyError: there is no such delivery.
     """
     try:
         transactions = _read_transactions(engine, delivery_id, program)
@@ -117,9 +129,9 @@ def process_delivery(engine: Engine, delivery_id: int, *, program: Pubkey) -> Pr
         _record_failure(engine, delivery_id, str(error))
         return ProcessedDelivery(IngestResult(), False)
     result = IngestResult()
-    for start in range(0, max(len(transactions), 1), CHUNK):
-        chunk = transactions[start : start + CHUNK]
-        part = DeliveryPart(delivery_id, chunk, last=start + CHUNK >= len(transactions))
+    for start in range(0, max(len(transactions), 1), CHUNK_SIZE):
+        chunk = transactions[start : start + CHUNK_SIZE]
+        part = DeliveryPart(delivery_id, chunk, last=start + CHUNK_SIZE >= len(transactions))
         result = result.merge(ingest_parts(engine, [part], program=program)[0])
     return ProcessedDelivery(result, True)
 
@@ -127,20 +139,27 @@ def process_delivery(engine: Engine, delivery_id: int, *, program: Pubkey) -> Pr
 def ingest_parts(
     engine: Engine, parts: Sequence[DeliveryPart], *, program: Pubkey
 ) -> tuple[IngestResult, dict[int, int]]:
-    """Ingest parts of stored deliveries in one transaction; of a transaction that several of
-    them tell of, the first word counts, as if they had come one by one.
+    """Ingest parts of stored deliveries in one transaction.
 
-    :param parts: of different deliveries, at most ``ledger.ingest.MAX_BATCH`` transactions.
-    :returns: what changed, and how many events each delivery brought that were new.
-    :raises Exception: whatever went wrong, after the attempt was counted where possible.
+    If several deliveries report the same transaction, the first report counts, as if they had
+    been ingested one after the other.
+
+    Args:
+        parts: of different deliveries, at most ``ingest.writer.MAX_BATCH`` transactions.
+
+    Returns:
+        What changed, and how many new events each delivery contributed.
+
+    Raises:
+        Exception: any error, after the attempt was counted if that is possible.
     """
-    told: dict[bytes, RawTransaction] = {}
-    origins: dict[bytes, int] = {}
+    reported: dict[bytes, RawTransaction] = {}
+    delivery_ids: dict[bytes, int] = {}
     for part in parts:
         for transaction in part.transactions:
             signature = transaction.signature
-            told.setdefault(signature, transaction)
-            origins.setdefault(signature, part.delivery_id)
+            reported.setdefault(signature, transaction)
+            delivery_ids.setdefault(signature, part.delivery_id)
     finished = [part.delivery_id for part in parts if part.last]
 
     def work(conn: Connection) -> IngestResult:
@@ -148,11 +167,11 @@ def ingest_parts(
             execute(conn, _MARK_INGESTED, finished)
         return ingest(
             conn,
-            list(told.values()),
+            list(reported.values()),
             source=Source.WEBHOOK,
             commitment=Commitment.REPORTED,
             program=program,
-            delivery_id=origins,
+            delivery_ids=delivery_ids,
         )
 
     try:
@@ -163,17 +182,17 @@ def ingest_parts(
         raise
     if len(parts) == 1 or not result.new_events:
         return result, {part.delivery_id: result.new_events for part in parts}
-    return result, _new_events_by_delivery(engine, parts, list(told))
+    return result, _new_events_by_delivery(engine, parts, list(reported))
 
 
 def _new_events_by_delivery(
     engine: Engine, parts: Sequence[DeliveryPart], signatures: list[bytes]
 ) -> dict[int, int]:
-    """Whose events are whose: a transaction keeps the delivery that brought it."""
-    shares = {part.delivery_id: 0 for part in parts}
+    """Count new events by delivery; a transaction keeps the delivery that reported it first."""
+    counts = {part.delivery_id: 0 for part in parts}
     with engine.connect() as conn:
-        rows = execute(conn, _NEW_EVENTS_BY_DELIVERY, list(shares), signatures).all()
-    return shares | {row[0]: row[1] for row in rows}
+        rows = execute(conn, _NEW_EVENTS_BY_DELIVERY, list(counts), signatures).all()
+    return counts | {row[0]: row[1] for row in rows}
 
 
 def _read_transactions(engine: Engine, delivery_id: int, program: Pubkey) -> list[RawTransaction]:

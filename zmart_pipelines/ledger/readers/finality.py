@@ -1,4 +1,4 @@
-"""What the chain leaves out does not count; what only a webhook said is looked up."""
+"""Orphaning what the chain does not hold, and verifying what only a webhook reported."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import ingest, orphan_readings, run_in_transaction
+from zmart_pipelines.ledger.ingest.orphaning import orphan_readings
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
+from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.readers.rpc_reader import (
     NOT_FOUND,
+    TransactionRef,
     UnreadTransaction,
     fetch_transactions,
 )
@@ -27,10 +30,10 @@ from zmart_pipelines.ledger.rows.event_rows import ReadingKey
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain
 
-# How long a webhook's word may stand alone.
+# How long a row may rest on a webhook's report alone.
 REPORTED_TIMEOUT: Final = timedelta(seconds=30)
 MAX_REPORTED: Final = 200
-# Slots that are looked at for skipped ones; forks are shorter by far.
+# Slots that one poll checks for skipped ones; forks are far shorter.
 MAX_BLOCK_RANGE: Final = 4096
 
 _log = logging.getLogger(__name__)
@@ -45,11 +48,12 @@ def orphan_unlisted(
     listed: Collection[bytes],
     program: Pubkey,
 ) -> IngestResult:
-    """Orphan what lies in a closed finalized window without being listed there.
+    """Orphan readings in a closed finalized window that are not listed there.
 
-    In the caller's transaction, as its last part.
+    Must be the last part of the caller's transaction.
 
-    :param listed: every signature of the window, from first to last slot inclusive.
+    Args:
+        listed: every signature of the window, from first to last slot inclusive.
     """
     rows = conn.execute(
         select(_transactions.c.signature, _transactions.c.digest).where(
@@ -57,8 +61,8 @@ def orphan_unlisted(
             _transactions.c.commitment.in_(_NOT_FINALIZED),
         )
     )
-    absent = [(row.signature, row.digest) for row in rows if row.signature not in listed]
-    return orphan_readings(conn, absent, program)
+    unlisted = [(row.signature, row.digest) for row in rows if row.signature not in listed]
+    return orphan_readings(conn, unlisted, program)
 
 
 def orphan_skipped_slots(
@@ -69,15 +73,16 @@ def orphan_skipped_slots(
     last_slot: int,
     listed: Collection[SignatureInfo],
 ) -> IngestResult:
-    """Orphan what lies in a slot that the confirmed chain turned out to have skipped.
+    """Orphan readings in slots that the confirmed chain turned out to have skipped.
 
-    Before it is finalized, but no guess: a chain that goes on behind a slot without a block
-    there does not hold the slot's transactions. What a listing leaves out of a slot that is
-    there waits for the finalized window, since nodes list late.
+    This happens before finality, but is not a guess: a chain that continues past a slot
+    without a block there does not hold the slot's transactions. A transaction that is not
+    listed although its slot has a block waits for the finalized window, since nodes list late.
 
-    :param listed: the closed window of signatures from first to last slot at confirmed.
+    Args:
+        listed: the closed window of signatures from first to last slot at confirmed.
     """
-    there = {(row.signature, row.slot) for row in listed}
+    listed_places = {(row.signature, row.slot) for row in listed}
     with engine.connect() as conn:
         rows = conn.execute(
             select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot).where(
@@ -85,22 +90,22 @@ def orphan_skipped_slots(
                 _transactions.c.commitment.in_(_NOT_FINALIZED),
             )
         ).all()
-    absent = [row for row in rows if (row.signature, row.slot) not in there]
-    if not absent:
+    unlisted = [row for row in rows if (row.signature, row.slot) not in listed_places]
+    if not unlisted:
         return IngestResult()
-    lowest = min(row.slot for row in absent)
+    lowest = min(row.slot for row in unlisted)
     try:
         blocks = set(rpc.blocks(lowest, min(last_slot, lowest + MAX_BLOCK_RANGE), "confirmed"))
     except RpcError as error:
         if error.transient:
             raise
-        # Not every provider answers this; finality decides all the same, only later.
-        _log.warning("what a fork skipped waits for finality: %s", error)
+        # Not every provider supports getBlocks; the finalized window decides later.
+        _log.warning("cannot check for skipped slots before finality: %s", error)
         return IngestResult()
     newest = max(blocks, default=-1)
     keys: list[ReadingKey] = [
         (row.signature, row.digest)
-        for row in absent
+        for row in unlisted
         if row.slot < newest and row.slot not in blocks
     ]
     if not keys:
@@ -109,21 +114,22 @@ def orphan_skipped_slots(
 
 
 def verify_reported(
-    engine: Engine, rpc: RpcClient, settings: Settings, *, patience: timedelta = REPORTED_TIMEOUT
+    engine: Engine, rpc: RpcClient, settings: Settings, *, min_age: timedelta = REPORTED_TIMEOUT
 ) -> tuple[IngestResult, int]:
-    """Look up readings that only a webhook has told of, once they are ``patience`` old.
+    """Look up readings that only a webhook has reported, once they are ``min_age`` old.
 
-    What the node has at confirmed climbs. What it does not have is orphaned where the slot
-    it claims was read completely at finalized, or has not come yet; otherwise it waits.
+    Those that the node has at confirmed are promoted. The others are orphaned if the slot they
+    claim was read completely at finalized, or lies in the future; otherwise they wait.
 
-    :returns: what changed, and how many were looked up.
+    Returns:
+        What changed, and how many were looked up.
     """
     with engine.connect() as conn:
         rows = conn.execute(
             select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot)
             .where(
                 _transactions.c.commitment == Commitment.REPORTED.value,
-                _transactions.c.first_seen_at < func.now() - patience,
+                _transactions.c.first_seen_at < func.now() - min_age,
             )
             .order_by(_transactions.c.first_seen_at)
             .limit(MAX_REPORTED)
@@ -133,23 +139,23 @@ def verify_reported(
     tip = rpc.slot("confirmed")
     found: list[RawTransaction] = []
     unknown: set[bytes] = set()
-    wanted = [(row.signature, row.slot, None) for row in rows]
-    for answer in fetch_transactions(rpc, settings.program, wanted, "confirmed"):
+    refs = [TransactionRef(row.signature, row.slot) for row in rows]
+    for answer in fetch_transactions(rpc, settings.program, refs, "confirmed"):
         if isinstance(answer, RawTransaction):
             found.append(answer)
         elif isinstance(answer, UnreadTransaction) and answer.reason == NOT_FOUND:
             unknown.add(answer.signature)
-    result = IngestResult()
-    if found:
-        result = ingest(
-            engine,
+
+    def promote_found(conn: Connection) -> IngestResult:
+        return ingest(
+            conn,
             found,
             source=Source.CONFIRMED_POLL,
             commitment=Commitment.CONFIRMED,
             program=settings.program,
         )
 
-    def void(conn: Connection) -> IngestResult:
+    def orphan_unknown(conn: Connection) -> IngestResult:
         keys: list[ReadingKey] = [
             (row.signature, row.digest)
             for row in rows
@@ -157,6 +163,9 @@ def verify_reported(
         ]
         return orphan_readings(conn, keys, settings.program)
 
+    result = IngestResult()
+    if found:
+        result = run_in_transaction(engine, promote_found)
     if unknown:
-        result = result.merge(run_in_transaction(engine, void))
+        result = result.merge(run_in_transaction(engine, orphan_unknown))
     return result, len(rows)

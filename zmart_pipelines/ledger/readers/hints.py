@@ -1,7 +1,7 @@
-"""Signatures that were only named to us: queued with the delivery, read by RPC later.
+"""Hints: signatures that a delivery named without logs, enqueued with it and read by RPC.
 
-A hint proves nothing. One that no node knows, or that has nothing to do with the program,
-ends without a gap; what is really missing is found by the listing of a finalized window.
+A hint proves nothing. One that no node knows, or that does not concern the program, ends
+without a gap; what is really missing is found by the listing of a finalized window.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ from zmart_pipelines.chain.helius_enhanced import Hint
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
-from zmart_pipelines.ledger.ingest.writer import ingest, run_in_transaction
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
+from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.decode import decode
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.readers.rpc_reader import UnreadTransaction, fetch_transactions
+from zmart_pipelines.ledger.readers.rpc_reader import (
+    TransactionRef,
+    UnreadTransaction,
+    fetch_transactions,
+)
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.stream import announce
@@ -35,28 +40,31 @@ _hints = chain.hints
 class HintReport(msgspec.Struct, frozen=True):
     """What became of hints that were due.
 
-    :ivar read: the ledger holds them now; ``foreign`` do not concern the program.
-    :ivar later: not there yet, or not reached in time; ``unknown`` are given up.
+    Attributes:
+        read: the ledger holds them now.
+        foreign: they do not concern the program.
+        postponed: the node does not have them yet, or they were not reached in time.
+        unknown: given up.
     """
 
     read: int = 0
     foreign: int = 0
-    later: int = 0
+    postponed: int = 0
     unknown: int = 0
     result: IngestResult = IngestResult()
 
 
-# What the ledger holds already needs no reading. A signature that was given up and is named
-# anew gets another round.
+# What the ledger holds already is not enqueued. A signature that was given up and is named
+# again is retried from the start.
 _ENQUEUE = """
 INSERT INTO chain.hints (signature, slot, delivery_id)
-SELECT told.signature, told.slot, %b::int8
-FROM unnest(%b::bytea[], %b::int8[]) AS told (signature, slot)
+SELECT named.signature, named.slot, %b::int8
+FROM unnest(%b::bytea[], %b::int8[]) AS named (signature, slot)
 WHERE NOT EXISTS (
     SELECT FROM chain.transactions AS t
-    WHERE t.signature = told.signature AND t.commitment <> 'orphaned'
+    WHERE t.signature = named.signature AND t.commitment <> 'orphaned'
 )
-ORDER BY told.signature
+ORDER BY named.signature
 ON CONFLICT (signature) DO UPDATE SET
     status = 'pending', attempts = 0, retry_at = now(), settled_at = NULL, reason = NULL,
     slot = excluded.slot, delivery_id = excluded.delivery_id
@@ -84,15 +92,15 @@ RETURNING h.status
 
 
 def enqueue_hints(conn: Connection, hints: Sequence[Hint], delivery_id: int) -> int:
-    """Remember what is to be read; how many of them were not known yet."""
-    sent = [one.signature for one in hints], [one.slot for one in hints]
-    return len(execute(conn, _ENQUEUE, delivery_id, *sent).all())
+    """Enqueue signatures to read; return how many of them were not known yet."""
+    signatures, slots = [hint.signature for hint in hints], [hint.slot for hint in hints]
+    return len(execute(conn, _ENQUEUE, delivery_id, signatures, slots).all())
 
 
 def due_hints(
     conn: Connection, limit: int = MAX_HINTS_PER_SCAN
 ) -> list[Row[tuple[bytes, int | None]]]:
-    """Signature and slot of hints that may be read now, the longest due first."""
+    """Return signature and slot of hints that are due, the longest due first."""
     return list(
         conn.execute(
             select(_hints.c.signature, _hints.c.slot)
@@ -113,16 +121,16 @@ def read_due_hints(
 ) -> HintReport:
     """Read hints that are due at confirmed, within about ``seconds``, and ingest them.
 
-    A node that is away or limits us raises what RpcClient raises, and counts as no attempt.
+    An unavailable or rate-limiting node raises what RpcClient raises and costs no attempt.
     """
     with engine.connect() as conn:
         rows = due_hints(conn, limit)
-        held = _stored_signatures(conn, [row.signature for row in rows])
-    wanted = [(row.signature, row.slot, None) for row in rows if row.signature not in held]
+        stored = _stored_signatures(conn, [row.signature for row in rows])
+    refs = [TransactionRef(row.signature, row.slot) for row in rows if row.signature not in stored]
     found: list[RawTransaction] = []
     foreign: list[bytes] = []
     unread: list[UnreadTransaction] = []
-    for answer in fetch_transactions(rpc, settings.program, wanted, "confirmed", seconds=seconds):
+    for answer in fetch_transactions(rpc, settings.program, refs, "confirmed", seconds=seconds):
         if isinstance(answer, UnreadTransaction):
             unread.append(answer)
         elif answer is not None and decode(answer, settings.program).concerns_program:
@@ -130,8 +138,8 @@ def read_due_hints(
         elif answer is not None:
             foreign.append(answer.signature)
 
-    def work(conn: Connection) -> tuple[int, IngestResult]:
-        _finish(conn, "read", [*held, *(one.signature for one in found)])
+    def store(conn: Connection) -> tuple[int, IngestResult]:
+        _finish(conn, "read", [*stored, *(transaction.signature for transaction in found)])
         _finish(conn, "foreign", foreign)
         given_up = _postpone(conn, unread)
         return given_up, ingest(
@@ -144,20 +152,20 @@ def read_due_hints(
 
     if not rows:
         return HintReport()
-    given_up, result = run_in_transaction(engine, work)
+    given_up, result = run_in_transaction(engine, store)
     announce(settings.redis_url.get_secret_value(), result.positions)
-    read = len(held) + len(found)
+    read = len(stored) + len(found)
     return HintReport(
         read=read,
         foreign=len(foreign),
-        later=len(rows) - read - len(foreign) - given_up,
+        postponed=len(rows) - read - len(foreign) - given_up,
         unknown=given_up,
         result=result,
     )
 
 
 def _stored_signatures(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
-    """Those that another door has brought meanwhile."""
+    """Return those that the ledger holds, from whatever source."""
     table = chain.transactions
     return set(
         conn.execute(
@@ -175,9 +183,10 @@ def _finish(conn: Connection, status: str, signatures: Sequence[bytes]) -> None:
 
 
 def _postpone(conn: Connection, unread: Sequence[UnreadTransaction]) -> int:
-    """Count an attempt; how many of them were the last."""
+    """Count a failed attempt for each; return how many of them were given up."""
     if not unread:
         return 0
-    sent = [one.signature for one in unread], [one.reason for one in unread]
-    rows = execute(conn, _POSTPONE, MAX_ATTEMPTS, MAX_ATTEMPTS, *sent)
+    signatures = [transaction.signature for transaction in unread]
+    reasons = [transaction.reason for transaction in unread]
+    rows = execute(conn, _POSTPONE, MAX_ATTEMPTS, MAX_ATTEMPTS, signatures, reasons)
     return sum(status == "unknown" for status in rows.scalars())

@@ -1,14 +1,14 @@
 """Long listings in windows of bounded size, the oldest first.
 
 A node lists the newest first, and the projection folds forward. So the listing is walked to
-its end once and only the places are kept where it can be entered again; then each window is
-listed by itself. What is in memory does not grow with the length of the history.
+its end once, keeping only anchors where it can be entered again; then each window is listed
+by itself. Memory use does not grow with the length of the history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -23,12 +23,12 @@ from zmart_pipelines.ledger.readers.rpc_reader import (
     next_anchor,
 )
 
-# Of one window; the pages are of up to a thousand signatures.
+# A page has up to a thousand signatures.
 PAGES_PER_WINDOW: Final = 5
 
 
 class ListingWindow(msgspec.Struct, frozen=True):
-    """A range of slots, both inclusive, and every signature of it in the chain's order."""
+    """A range of slots, both inclusive, and all its signatures in the chain's order."""
 
     first_slot: int
     last_slot: int
@@ -45,19 +45,68 @@ def iter_windows(
     page_size: int,
     anchor: ListingAnchor | None = None,
 ) -> Iterator[ListingWindow]:
-    """The windows of a range of finalized slots, touching, from the oldest to the newest.
+    """Yield adjacent windows of a range of finalized slots, from the oldest to the newest.
 
-    They begin at ``first_slot``, or where the node's history begins if that is later: what a
-    node has forgotten it does not list, which proves nothing. Nothing is yielded where all of
-    the range is forgotten.
+    They begin at ``first_slot``, or where the node's history begins if that is later: a node
+    does not list history that it has pruned, so a listing proves nothing about it. Nothing is
+    yielded if all of the range is pruned.
 
-    :param tip: the node's finalized slot; a node that is not as far is refused.
-    :param anchor: begins there, above ``last_slot``, instead of at the tip.
+    Args:
+        tip: the node's finalized slot; a node that is behind it is refused.
+        anchor: where to begin, above ``last_slot``, instead of at the tip.
     """
-    # Pages and where the history begins are one proof only when one node said them.
+    # Pages and the start of the history are a proof only if the same node returned them.
     rpc = rpc.pinned()
+    oldest, newer = _walk_listing(
+        rpc, program, first_slot, last_slot, tip=tip, page_size=page_size, anchor=anchor
+    )
+    history_start = oldest.first_slot
+    if history_start <= oldest.last_slot:
+        yield oldest
+    del oldest  # its rows are not needed any longer
+    for place in reversed(newer):
+        first = max(place.first_slot, history_start)
+        if first > place.last_slot:
+            continue
+        rows, _ = list_window(
+            rpc,
+            program,
+            first_slot=first,
+            last_slot=place.last_slot,
+            commitment="finalized",
+            min_context_slot=tip,
+            page_size=page_size,
+            anchor=place.anchor,
+        )
+        yield ListingWindow(first, place.last_slot, rows)
+
+
+class _WindowPlace(NamedTuple):
+    """A window that was walked over, and the anchor from which it can be listed again."""
+
+    anchor: ListingAnchor | None
+    first_slot: int
+    last_slot: int
+
+
+def _walk_listing(
+    rpc: RpcClient,
+    program: Pubkey,
+    first_slot: int,
+    last_slot: int,
+    *,
+    tip: int,
+    page_size: int,
+    anchor: ListingAnchor | None,
+) -> tuple[ListingWindow, list[_WindowPlace]]:
+    """List down to ``first_slot`` or the start of the node's history.
+
+    Returns:
+        The oldest window, empty if its first slot is after its last one, and the places of
+        the newer windows, the newest first.
+    """
     found: dict[bytes, SignatureInfo] = {}
-    newer: list[tuple[ListingAnchor | None, int, int]] = []
+    newer: list[_WindowPlace] = []
     start, top, pages = anchor, last_slot, 0
     while True:
         page = list_page(
@@ -76,26 +125,10 @@ def iter_windows(
         if edge is not None and edge > top:
             start, pages = anchor, 0
         elif edge is not None and pages >= PAGES_PER_WINDOW and edge < top:
-            newer.append((start, edge + 1, top))
+            newer.append(_WindowPlace(start, edge + 1, top))
             start, top, pages = anchor, edge, 0
-            found = {one: row for one, row in found.items() if row.slot <= edge}
+            found = {signature: row for signature, row in found.items() if row.slot <= edge}
     if not page or page[-1].slot >= first_slot:
         first_slot = max(first_slot, rpc.first_available_block())
     rows = in_chain_order(row for row in found.values() if row.slot >= first_slot)
-    found.clear()
-    if first_slot <= top:
-        yield ListingWindow(first_slot, top, rows)
-    for place, first, last in reversed(newer):
-        if first_slot > last:
-            continue
-        rows, _ = list_window(
-            rpc,
-            program,
-            first_slot=max(first, first_slot),
-            last_slot=last,
-            commitment="finalized",
-            min_context_slot=tip,
-            page_size=page_size,
-            anchor=place,
-        )
-        yield ListingWindow(max(first, first_slot), last, rows)
+    return ListingWindow(first_slot, top, rows), newer

@@ -1,4 +1,4 @@
-"""Reading the program's transactions from a node: whole windows of signatures, then each."""
+"""Reading the program's transactions from a node: listings of signatures, then each one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, fro
 
 ReadCommitment = Literal["confirmed", "finalized"]
 
-# Requests at a time; more only run into the endpoint's limit.
+# Concurrent requests; more of them only run into the endpoint's rate limit.
 FETCH_WORKERS: Final = 4
+# Slots before a cursor that are listed again, against nodes that list late or out of order.
+OVERLAP_SLOTS: Final = 32
 NOT_FOUND: Final = "the node lists the transaction but does not have it"
+
+
+class TransactionRef(NamedTuple):
+    """A transaction to read, with what a listing or a delivery says about its place."""
+
+    signature: bytes
+    slot: int | None = None
+    index_in_block: int | None = None
 
 
 class UnreadTransaction(msgspec.Struct, frozen=True):
@@ -31,19 +41,23 @@ class UnreadTransaction(msgspec.Struct, frozen=True):
 
 
 class ContradictoryListing(RpcUnavailable):
-    """A node does not list what was listed before; another one may, or it itself later."""
+    """A node does not list what was listed before; another node may, or the same one later."""
 
 
 class ListingAnchor(NamedTuple):
-    """Where a listing goes on, or begins below the tip.
+    """Where a listing continues, or begins below the tip.
 
-    A node answers nothing, and no error, about what lies before a signature that it does not
-    know. So an anchor names what must follow.
+    For a signature that it does not know, a node returns an empty page and no error. So an
+    anchor also names what must follow.
+
+    Attributes:
+        before: the listing begins with the transaction before this signature.
+        slot: at least one of the next rows is of this slot or later; None if nothing is known
+            about them.
     """
 
     before: bytes
     slot: int | None
-    """Of the next rows one is of this slot or later; None where nothing is known of them."""
 
 
 def list_window(
@@ -58,16 +72,22 @@ def list_window(
     last_slot: int | None = None,
     anchor: ListingAnchor | None = None,
 ) -> tuple[list[SignatureInfo], bool]:
-    """The signatures from the tip down to ``first_slot``, in the chain's order.
+    """List the signatures from the tip down to ``first_slot``.
 
-    Every page begins with the last whole slot of the page before once more, since nodes do
-    not promise an order inside a slot. ``min_context_slot`` refuses a node that is behind.
+    Every page repeats the last complete slot of the page before, since nodes do not promise an
+    order inside a slot.
 
-    :param last_slot: leaves out what is newer.
-    :param anchor: begins there instead of at the tip.
-    :returns: the signatures, and whether the window is closed: False only when ``max_pages``
-        were read before its end.
-    :raises Contradiction: where the node contradicts what was listed before.
+    Args:
+        min_context_slot: a node that is behind this slot is refused.
+        last_slot: newer rows are left out.
+        anchor: where to begin instead of at the tip.
+
+    Returns:
+        The signatures in the chain's order, and whether the window is closed: False only if
+        ``max_pages`` were read before its end.
+
+    Raises:
+        ContradictoryListing: the node contradicts what was listed before.
     """
     found: dict[bytes, SignatureInfo] = {}
     pages = 0
@@ -101,9 +121,10 @@ def list_page(
     min_context_slot: int,
     page_size: int,
 ) -> list[SignatureInfo]:
-    """One page of a listing, newest first, from the anchor (None: the tip) down.
+    """List one page, newest first, from the anchor (None: the tip) down.
 
-    :raises Contradiction: where what the anchor promises does not follow.
+    Raises:
+        ContradictoryListing: what the anchor promises does not follow.
     """
     page = rpc.signatures_for_address(
         program,
@@ -115,24 +136,22 @@ def list_page(
     promised = None if anchor is None else anchor.slot
     if promised is not None and (not page or page[0].slot < promised):
         raise ContradictoryListing(
-            "getSignaturesForAddress: the node does not list what was listed"
+            "getSignaturesForAddress: the page lacks signatures that were listed before"
         )
     return page
 
 
 def next_anchor(page: Sequence[SignatureInfo]) -> ListingAnchor:
-    """Where the next page begins: behind the last slot that is surely whole."""
+    """Return where the next page begins: after the last slot that is certainly complete."""
     edge = page[-1].slot
-    whole = [row for row in page if row.slot > edge]
-    return (
-        ListingAnchor(whole[-1].signature, edge)
-        if whole
-        else ListingAnchor(page[-1].signature, None)
-    )
+    complete = [row for row in page if row.slot > edge]
+    if complete:
+        return ListingAnchor(complete[-1].signature, edge)
+    return ListingAnchor(page[-1].signature, None)
 
 
 def in_chain_order(rows: Iterable[SignatureInfo]) -> list[SignatureInfo]:
-    """Rows of a listing in the chain's order."""
+    """Sort the rows of a listing into the chain's order."""
     return sorted(rows, key=_chain_order)
 
 
@@ -143,55 +162,53 @@ def _chain_order(row: SignatureInfo) -> tuple[int, int]:
 def fetch_transactions(
     rpc: RpcClient,
     program: Pubkey,
-    wanted: Iterable[tuple[bytes, int | None, int | None]],
+    refs: Iterable[TransactionRef],
     commitment: ReadCommitment,
     *,
     seconds: float | None = None,
 ) -> Iterator[RawTransaction | UnreadTransaction | None]:
-    """Read transactions, given as (signature, slot, index in block); answers in that order.
+    """Read transactions; yield an answer for each, in the order of ``refs``.
 
-    :param seconds: stop reading when so much time has passed; the rest is answered None, and
-        so is what a limit of the node keeps from being asked now.
+    Args:
+        seconds: time limit. Transactions that were not reached in time, or that a rate limit
+            of the node did not allow, are answered with None.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
 
-    def read(
-        item: tuple[bytes, int | None, int | None],
-    ) -> RawTransaction | UnreadTransaction | None:
+    def fetch(ref: TransactionRef) -> RawTransaction | UnreadTransaction | None:
         if deadline is not None and time.monotonic() > deadline:
             return None
         try:
-            return _fetch_transaction(rpc, program, item, commitment)
+            return _fetch_transaction(rpc, program, ref, commitment)
         except RateLimited:
             if deadline is None:
                 raise
-            # What was read is worth keeping; the caller looks again soon.
+            # What was read so far is kept; the caller's next scan reads the rest.
             return None
 
     with ThreadPoolExecutor(FETCH_WORKERS, thread_name_prefix="fetch") as pool:
-        yield from pool.map(read, wanted)
+        yield from pool.map(fetch, refs)
 
 
 def _fetch_transaction(
-    rpc: RpcClient,
-    program: Pubkey,
-    item: tuple[bytes, int | None, int | None],
-    commitment: ReadCommitment,
+    rpc: RpcClient, program: Pubkey, ref: TransactionRef, commitment: ReadCommitment
 ) -> RawTransaction | UnreadTransaction:
-    signature, slot, index = item
     try:
-        result = rpc.transaction(signature, commitment)
+        result = rpc.transaction(ref.signature, commitment)
         if result is None:
-            return UnreadTransaction(signature, slot, NOT_FOUND)
+            return UnreadTransaction(ref.signature, ref.slot, NOT_FOUND)
         transaction = from_rpc(result, program)
     except RpcError as error:
         if error.transient:
             raise
-        return UnreadTransaction(signature, slot, str(error))
+        return UnreadTransaction(ref.signature, ref.slot, str(error))
     except PayloadError as error:
-        return UnreadTransaction(signature, slot, str(error))
-    if transaction.signature != signature:
-        return UnreadTransaction(signature, slot, "the node answered with another transaction")
-    if transaction.index_in_block is None and index is not None and transaction.slot == slot:
-        return msgspec.structs.replace(transaction, index_in_block=index)
+        return UnreadTransaction(ref.signature, ref.slot, str(error))
+    if transaction.signature != ref.signature:
+        return UnreadTransaction(
+            ref.signature, ref.slot, "the node answered with another transaction"
+        )
+    lacks_index = transaction.index_in_block is None and ref.index_in_block is not None
+    if lacks_index and transaction.slot == ref.slot:
+        return msgspec.structs.replace(transaction, index_in_block=ref.index_in_block)
     return transaction

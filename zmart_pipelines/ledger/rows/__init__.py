@@ -1,1 +1,1 @@
-"""The statements that read and write the ledger's tables and its projection."""
+"""SQL statements that read and write the ledger's tables and its projection."""

@@ -1,4 +1,4 @@
-"""The statements that change what the ledger's rows count for (schema ``chain``)."""
+"""Statements that promote and orphan the rows of the ledger (schema ``chain``)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from zmart_pipelines.store.engine import execute
 
 
 class CommitmentChange(NamedTuple):
-    """Events whose commitment or place changed."""
+    """What events with a new commitment or place concern.
+
+    Attributes:
+        market_ids: the markets of these events.
+        reordered: the markets of these events whose order of events changed.
+        configuration: whether the order of the configuration's events changed.
+    """
 
     market_ids: set[bytes]
-    replaced: set[bytes]  # those of them whose events changed their order
-    configuration: bool  # whether events of the configuration changed their order or left
+    reordered: set[bytes]
+    configuration: bool
 
     def merge(self, other: CommitmentChange) -> CommitmentChange:
-        """Both together."""
+        """Return the union of both."""
         return CommitmentChange(
             self.market_ids | other.market_ids,
-            self.replaced | other.replaced,
+            self.reordered | other.reordered,
             self.configuration or other.configuration,
         )
 
@@ -72,7 +78,7 @@ _CONFIG_EVENTS = frozenset(event.__name__ for event in CONFIG_EVENTS)
 def promote_transactions(
     conn: Connection, readings: Sequence[Reading], *, source: Source, commitment: Commitment
 ) -> None:
-    """Raise stored readings to ``commitment`` and fill in what they tell anew."""
+    """Promote stored readings to ``commitment`` and fill in what they did not say before."""
     execute(
         conn,
         _PROMOTE,
@@ -87,7 +93,7 @@ def promote_transactions(
 
 
 def propagate_commitments(conn: Connection, signatures: Collection[bytes]) -> CommitmentChange:
-    """Bring the events and projected rows of these transactions to their commitment."""
+    """Copy the commitment of these transactions to their events and projected rows."""
     if not signatures:
         return NO_CHANGE
     sent = list(signatures)
@@ -99,29 +105,29 @@ def propagate_commitments(conn: Connection, signatures: Collection[bytes]) -> Co
 
 def _change_from_rows(rows: Iterable[Row[*tuple[Any, ...]]]) -> CommitmentChange:
     market_ids: set[bytes] = set()
-    replaced: set[bytes] = set()
+    reordered: set[bytes] = set()
     configuration = False
-    for market_id, name, reordered in rows:
+    for market_id, name, is_reordered in rows:
         if market_id is not None:
             market_ids.add(market_id)
-            if reordered:
-                replaced.add(market_id)
-        configuration |= reordered and name in _CONFIG_EVENTS
-    return CommitmentChange(market_ids, replaced, configuration)
+            if is_reordered:
+                reordered.add(market_id)
+        configuration |= is_reordered and name in _CONFIG_EVENTS
+    return CommitmentChange(market_ids, reordered, configuration)
 
 
 _ORPHAN = """
 UPDATE chain.transactions AS t SET commitment = 'orphaned'
-FROM unnest(%b::bytea[], %b::bytea[]) AS gone (signature, digest)
-WHERE t.signature = gone.signature AND t.digest = gone.digest
+FROM unnest(%b::bytea[], %b::bytea[]) AS dropped (signature, digest)
+WHERE t.signature = dropped.signature AND t.digest = dropped.digest
     AND t.commitment NOT IN ('orphaned', 'finalized')
 RETURNING t.signature, t.digest
 """
 
 _ORPHAN_EVENTS = """
 UPDATE chain.events AS e SET commitment = 'orphaned'
-FROM unnest(%b::bytea[], %b::bytea[]) AS gone (signature, digest)
-WHERE e.signature = gone.signature AND e.digest = gone.digest AND e.commitment <> 'orphaned'
+FROM unnest(%b::bytea[], %b::bytea[]) AS dropped (signature, digest)
+WHERE e.signature = dropped.signature AND e.digest = dropped.digest AND e.commitment <> 'orphaned'
 RETURNING e.market_id, e.name, true
 """
 
@@ -129,14 +135,18 @@ RETURNING e.market_id, e.name, true
 def orphan_transactions(
     conn: Connection, keys: Collection[ReadingKey]
 ) -> tuple[set[bytes], CommitmentChange]:
-    """Take readings out of what counts; which signatures went, and what they touched."""
+    """Orphan readings that are not finalized, with their events.
+
+    Returns:
+        The signatures that were orphaned, and what their events concern.
+    """
     if not keys:
         return set(), NO_CHANGE
     sent = [[key[0] for key in keys], [key[1] for key in keys]]
-    gone = execute(conn, _ORPHAN, *sent).all()
-    sent = [[row[0] for row in gone], [row[1] for row in gone]]
+    orphaned = execute(conn, _ORPHAN, *sent).all()
+    sent = [[row[0] for row in orphaned], [row[1] for row in orphaned]]
     rows = execute(conn, _ORPHAN_EVENTS, *sent).all()
-    return {row[0] for row in gone}, _change_from_rows(rows)
+    return {row[0] for row in orphaned}, _change_from_rows(rows)
 
 
 _AFFECTED = """
@@ -148,15 +158,21 @@ WHERE signature = ANY(%b) AND commitment <> 'orphaned' AND quarantine_reason IS 
 
 
 class AffectedState(NamedTuple):
-    """What stored events of some transactions concern."""
+    """What the stored events of some transactions concern.
+
+    Attributes:
+        market_ids: the markets of these events.
+        addresses: addresses of markets that claims name and that are not known yet.
+        configuration: whether any of the events changes the configuration.
+    """
 
     market_ids: set[bytes]
-    addresses: set[bytes]  # of claims whose market is not known
+    addresses: set[bytes]
     configuration: bool
 
 
 def load_affected_state(conn: Connection, signatures: Collection[bytes]) -> AffectedState:
-    """What the events that count of these transactions concern."""
+    """Load what the events of these transactions concern, orphaned ones excluded."""
     rows = execute(conn, _AFFECTED, list(_CONFIG_EVENTS), list(signatures)).all()
     return AffectedState(
         {row[0] for row in rows if row[0] is not None},
@@ -174,9 +190,13 @@ RETURNING e.market_id
 
 
 def assign_claims_to_markets(conn: Connection, addresses: Mapping[bytes, bytes]) -> set[bytes]:
-    """Give claims that came before their market its id; the ids of markets that got any.
+    """Assign claims that were stored before their market to it.
 
-    :param addresses: of new markets, by id.
+    Args:
+        addresses: addresses of new markets, by id.
+
+    Returns:
+        The ids of the markets that were assigned any claim.
     """
     if not addresses:
         return set()

@@ -1,4 +1,4 @@
-"""Joining a market on chain with the draft that gave it its question."""
+"""Matching a market on chain with the draft that holds its question."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ UPDATE community.market_drafts SET matched_at = NULL WHERE market_id = ANY(%b)
 """
 
 
-def match_drafts_statement(appeared: Collection[bytes]) -> Statement:
-    """Joins drafts with markets that appeared.
+def match_drafts_statement(created: Collection[bytes]) -> Statement:
+    """Build the statement that matches drafts with newly projected markets.
 
-    A draft speaks for a market of the same id whose creator and question hash are its own.
+    A draft matches the market of its id only if creator and question hash are equal too.
     """
-    return Statement(_MATCH_DRAFTS, (keys(list(appeared)),))
+    return Statement(_MATCH_DRAFTS, (keys(list(created)),))
 
 
 def update_draft_matches(
-    conn: Connection, *, appeared: Collection[bytes] = (), vanished: Collection[bytes] = ()
+    conn: Connection, *, created: Collection[bytes] = (), removed: Collection[bytes] = ()
 ) -> None:
-    """Join drafts with markets that appeared; release those of markets that vanished."""
-    if appeared:
-        run(conn, match_drafts_statement(appeared))
-    if vanished:
-        run(conn, Statement(_RELEASE_DRAFTS, (keys(list(vanished)),)))
+    """Match the drafts of newly projected markets; release those of removed markets."""
+    if created:
+        run(conn, match_drafts_statement(created))
+    if removed:
+        run(conn, Statement(_RELEASE_DRAFTS, (keys(list(removed)),)))

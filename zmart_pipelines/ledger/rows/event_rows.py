@@ -1,4 +1,4 @@
-"""The statements that write and read the ledger's own rows (schema ``chain``)."""
+"""Statements that write and read transactions, events and gaps (schema ``chain``)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from zmart_pipelines.store.tables import chain
 
 ReadingKey = tuple[bytes, bytes]  # signature, digest
 
-# The webhook delivery that readings come from: one, or one for each signature, or none.
+# The webhook delivery that reported the readings: one, or one for each signature, or none.
 DeliveryIds: TypeAlias = int | Mapping[bytes, int] | None
 
 
 class CurrentReading(NamedTuple):
-    """The reading of a transaction that counts now."""
+    """The stored reading of a transaction that is not orphaned; there is at most one."""
 
     digest: bytes
     commitment: Commitment
@@ -45,7 +45,7 @@ FOR NO KEY UPDATE
 def lock_current_readings(
     conn: Connection, signatures: Collection[bytes]
 ) -> dict[bytes, CurrentReading]:
-    """The readings that count, by signature, held until the transaction ends."""
+    """Return the current readings by signature; their rows are locked until the commit."""
     rows = execute(conn, _LOCK_CURRENT, list(signatures))
     return {
         row[0]: CurrentReading(row[1], Commitment(row[2]), Source(row[3]), row[4], row[5])
@@ -53,7 +53,7 @@ def lock_current_readings(
     }
 
 
-# An orphan comes back when RPC shows it again; a webhook cannot bring it back.
+# An orphaned reading is revived if RPC returns it again; a webhook cannot revive it.
 _REVIVE_ORPHANS = """
 ON CONFLICT (signature, digest) DO UPDATE SET
     commitment = excluded.commitment,
@@ -88,16 +88,16 @@ def insert_transactions_statement(
     *,
     source: Source,
     commitment: Commitment,
-    delivery_id: DeliveryIds,
+    delivery_ids: DeliveryIds,
 ) -> Statement:
-    """Stores readings, at least one. It answers with the signature of each that counts now,
-    and whether it is new (else: no orphan any more).
+    """Build the statement that stores readings, at least one.
 
-    Readings that are absent from the answer were stored by another writer just now, or are
-    orphans that only a webhook still tells of.
+    It returns the signature of each reading that was stored or revived, and whether it is new
+    (otherwise: revived). Readings absent from the answer were stored by another writer in the
+    meantime, or are orphans that only a webhook reports.
     """
     finalized_at = datetime.now(UTC) if commitment is Commitment.FINALIZED else None
-    several = delivery_id if isinstance(delivery_id, Mapping) else None
+    by_signature = delivery_ids if isinstance(delivery_ids, Mapping) else None
     rows = [
         (
             reading.signature,
@@ -113,7 +113,7 @@ def insert_transactions_statement(
             reading.instructions,
             commitment.value,
             int(source),
-            delivery_id if several is None else several[reading.signature],
+            delivery_ids if by_signature is None else by_signature[reading.signature],
             finalized_at,
         )
         for reading in sorted(readings, key=lambda reading: reading.signature)
@@ -127,13 +127,16 @@ def insert_transactions(
     *,
     source: Source,
     commitment: Commitment,
-    delivery_id: DeliveryIds,
+    delivery_ids: DeliveryIds,
 ) -> dict[bytes, bool]:
-    """Store readings, see ``transaction_insertion``."""
+    """Store readings; return by signature whether it is new, or else revived.
+
+    See ``insert_transactions_statement``.
+    """
     if not readings:
         return {}
     statement = insert_transactions_statement(
-        readings, source=source, commitment=commitment, delivery_id=delivery_id
+        readings, source=source, commitment=commitment, delivery_ids=delivery_ids
     )
     return {row[0]: row[1] for row in run(conn, statement)}
 
@@ -160,9 +163,10 @@ def insert_events_statement(
     commitment: Commitment,
     market_ids: Mapping[bytes, bytes],
 ) -> Statement | None:
-    """Stores the events of new readings; None where there are none.
+    """Build the statement that stores the events of new readings; None if there are none.
 
-    :param market_ids: ids of markets by address, for claims, which name only the address.
+    Args:
+        market_ids: market ids by address, for claims, which name only the address.
     """
     rows = [
         _event_row(reading, event, commitment.value, market_ids)
@@ -210,7 +214,7 @@ WHERE signature = ANY(%b) AND kind = ANY(%b) AND closed_at IS NULL
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Something known to be missing (kinds: ``store.tables.chain.gaps``)."""
+    """Something that the ledger is known to lack (kinds: ``store.tables.chain.gaps``)."""
 
     signature: bytes
     kind: str
@@ -219,7 +223,10 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 def open_gaps_statement(gaps: Iterable[Gap]) -> Statement | None:
-    """Records gaps; one that is open already counts another attempt and waits longer."""
+    """Build the statement that records gaps; None if there are none.
+
+    A gap that is open already counts another attempt, and its next retry is later.
+    """
     rows = sorted(
         {(gap.signature, gap.kind): gap for gap in gaps}.values(),
         key=lambda gap: (gap.signature, gap.kind),
@@ -238,13 +245,13 @@ def open_gaps_statement(gaps: Iterable[Gap]) -> Statement | None:
 
 
 def open_gaps(conn: Connection, gaps: Iterable[Gap]) -> None:
-    """Record gaps, see ``gap_opening``."""
+    """Record gaps; see ``open_gaps_statement``."""
     statement = open_gaps_statement(gaps)
     if statement is not None:
         run(conn, statement)
 
 
 def close_gaps(conn: Connection, signatures: Collection[bytes], kinds: Collection[str]) -> None:
-    """Close the open gaps of these kinds of these transactions."""
+    """Close the open gaps of these transactions that are of these kinds."""
     if signatures:
         execute(conn, _CLOSE_GAPS, list(signatures), list(kinds))

@@ -1,4 +1,4 @@
-"""The statements that read what is folded and write what folding gives (schema ``market``)."""
+"""Statements that read the events to fold, and read and write the projection (``market``)."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ _EVENTS_OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event of the ledger and how settled it is."""
+    """An event of the ledger and its commitment."""
 
     placed: PlacedEvent
     commitment: Commitment
 
 
 def event_place(signature: bytes, log_index: int, slot: int, index_in_block: int | None) -> Place:
-    """The place of an event; an unknown index sorts last in its slot."""
+    """Return the place of an event; an unknown index sorts last in its slot."""
     return Place(
         slot, UNKNOWN_INDEX if index_in_block is None else index_in_block, signature, log_index
     )
@@ -80,9 +80,9 @@ def load_market_events(
     *,
     until_slot: int = _ANY_SLOT,
 ) -> dict[bytes, list[StoredEvent]]:
-    """All events that count of these markets up to a slot, by market, in no order.
+    """Load the events of these markets up to a slot, by market id, in no order.
 
-    Every market asked for is in the answer.
+    Orphaned and quarantined events are left out. Every requested market is in the answer.
     """
     found: dict[bytes, list[StoredEvent]] = {market_id: [] for market_id in market_ids}
     if not found:
@@ -99,7 +99,7 @@ def load_market_events(
 
 
 def load_configuration_events(conn: Connection) -> list[tuple[Place, Event]]:
-    """All events that count of the configuration, in no order."""
+    """Load the events of the configuration, in no order; orphaned ones are left out."""
     names = [event.__name__ for event in CONFIG_EVENTS]
     stored = execute(conn, _EVENTS_OF_CONFIGURATION, names, _ANY_SLOT)
     return [
@@ -119,17 +119,17 @@ FROM market.config_history AS c
 
 
 def configuration_changes_statement() -> Statement:
-    """The statement behind ``configuration_changes``; its rows are for ``change_of``."""
+    """Build the statement whose rows ``change_from_row`` reads."""
     return Statement(_CHANGES)
 
 
 def change_from_row(row: Sequence[Any]) -> Change:
-    """A change from a row of ``reading_changes``."""
+    """Read a row of ``configuration_changes_statement``."""
     return Change(Place(*row[:4]), row[4], Configuration(*row[5:]))
 
 
 def load_configuration_changes(conn: Connection) -> list[Change]:
-    """The configuration's history as projected."""
+    """Load the configuration's history as projected."""
     return [change_from_row(row) for row in run(conn, configuration_changes_statement())]
 
 
@@ -154,12 +154,12 @@ def replace_configuration_changes(conn: Connection, changes: Iterable[Change]) -
 
 
 def _decimals_to_int(values: Iterable[Any]) -> list[Any]:
-    """The values with the driver's decimals as integers."""
+    """Return the values with the driver's decimals as integers."""
     return [int(value) if isinstance(value, Decimal) else value for value in values]
 
 
 def load_markets(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, MarketRow]:
-    """The markets as projected, by id; those without a row are absent."""
+    """Load the markets as projected, by id; those without a row are absent."""
     return {
         row.market_id: row
         for row in _load_rows_of_markets(conn, tables.markets, MarketRow, market_ids)
@@ -179,7 +179,7 @@ def _load_rows_of_markets(
 
 
 def load_market_ids(conn: Connection, addresses: Collection[bytes]) -> dict[bytes, bytes]:
-    """Ids of known markets, by address."""
+    """Load the ids of projected markets, by address; unknown addresses are absent."""
     if not addresses:
         return {}
     table = tables.markets
@@ -191,14 +191,18 @@ def load_market_ids(conn: Connection, addresses: Collection[bytes]) -> dict[byte
 
 _POSITIONS = """
 SELECT {} FROM market.positions AS p
-JOIN unnest(%b::bytea[], %b::bytea[]) AS asked (market_id, "user") USING (market_id, "user")
+JOIN unnest(%b::bytea[], %b::bytea[]) AS requested (market_id, "user") USING (market_id, "user")
 """.format(_columns(PositionRow, "p"))
 
 
 def load_positions(
     conn: Connection, holders: Collection[tuple[bytes, bytes]]
 ) -> dict[bytes, dict[bytes, PositionRow]]:
-    """Positions of (market id, user), by both."""
+    """Load positions by market id and user.
+
+    Args:
+        holders: pairs of market id and user.
+    """
     found: dict[bytes, dict[bytes, PositionRow]] = defaultdict(dict)
     if holders:
         sent = (keys([pair[0] for pair in holders]), keys([pair[1] for pair in holders]))
@@ -213,37 +217,42 @@ SELECT {}, m.commitment::text FROM market.markets AS m WHERE m.address = ANY(%b)
 """.format(_columns(MarketRow, "m"))
 
 _POSITIONS_BY_ADDRESS = """
-SELECT {} FROM unnest(%b::bytea[], %b::bytea[]) AS asked (address, "user")
+SELECT {} FROM unnest(%b::bytea[], %b::bytea[]) AS requested (address, "user")
 JOIN market.markets AS m USING (address)
-JOIN market.positions AS p ON p.market_id = m.market_id AND p."user" = asked."user"
+JOIN market.positions AS p ON p.market_id = m.market_id AND p."user" = requested."user"
 """.format(_columns(PositionRow, "p"))
 
 
 def markets_by_address_statement(addresses: Collection[bytes]) -> Statement:
-    """Reads markets by address; its rows are for ``market_of``."""
+    """Build the statement whose rows ``market_from_row`` reads."""
     return Statement(_MARKETS_BY_ADDRESS, (keys(list(addresses)),))
 
 
 def market_from_row(row: Sequence[Any]) -> tuple[MarketRow, Commitment]:
-    """A market and its commitment from a row of ``markets_at``."""
+    """Read a market and its commitment from a row of ``markets_by_address_statement``."""
     return MarketRow(*_decimals_to_int(row[:-1])), Commitment(row[-1])
 
 
 def positions_by_address_statement(holders: Collection[tuple[bytes, bytes]]) -> Statement:
-    """Reads positions by the market's address and the user; its rows are for ``position_of``."""
-    sent = list(holders)
+    """Build the statement whose rows ``position_from_row`` reads.
+
+    Args:
+        holders: pairs of market address and user.
+    """
+    pairs = list(holders)
     return Statement(
-        _POSITIONS_BY_ADDRESS, (keys([one[0] for one in sent]), keys([one[1] for one in sent]))
+        _POSITIONS_BY_ADDRESS,
+        (keys([pair[0] for pair in pairs]), keys([pair[1] for pair in pairs])),
     )
 
 
 def position_from_row(row: Iterable[Any]) -> PositionRow:
-    """A position from its columns in their order."""
+    """Read a position from its columns, in the order of ``PositionRow``."""
     return PositionRow(*_decimals_to_int(row))
 
 
 def load_projections(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Projection]:
-    """Whole projections as stored, by id; markets without a row are absent."""
+    """Load whole projections as stored, by id; markets without a row are absent."""
     found = {
         market_id: Projection(market=row)
         for market_id, row in load_markets(conn, market_ids).items()
@@ -271,7 +280,7 @@ GROUP BY market_id
 def load_market_commitments(
     conn: Connection, market_ids: Collection[bytes]
 ) -> dict[bytes, Commitment]:
-    """The lowest commitment among each market's events."""
+    """Load the lowest commitment among each market's events."""
     lowest = execute(conn, _LOWEST_COMMITMENTS, list(market_ids))
     return dict.fromkeys(market_ids, Commitment.FINALIZED) | {
         market_id: Commitment(commitment) for market_id, commitment in lowest
@@ -286,7 +295,7 @@ WHERE m.market_id = sent.market_id AND m.commitment::text <> sent.commitment
 
 
 def update_market_commitments(conn: Connection, market_ids: Collection[bytes]) -> None:
-    """Bring markets whose events only climbed to their commitment."""
+    """Set the commitment of markets whose events were only promoted."""
     if market_ids:
         commitments = load_market_commitments(conn, market_ids)
         levels = [commitment.value for commitment in commitments.values()]
@@ -299,24 +308,25 @@ def write_projections(
     *,
     replaced: Collection[bytes],
     commitments: Mapping[bytes, Commitment],
-    of_signature: Mapping[bytes, Commitment],
+    transaction_commitments: Mapping[bytes, Commitment],
 ) -> None:
     """Store projections.
 
-    :param replaced: markets folded from their beginning: what is stored of them goes.
-    :param commitments: of the markets; ``of_signature`` those of the transactions behind
-        the rows.
+    Args:
+        replaced: markets that were refolded; what is stored of them is deleted first.
+        commitments: commitments of the markets, by id.
+        transaction_commitments: commitments of the transactions behind the rows, by signature.
     """
     if replaced:
         for table in _CHILDREN:
             conn.execute(delete(table).where(table.c.market_id.in_(list(replaced))))
-        vanished = [one for one in replaced if folded[one].market is None]
-        if vanished:
+        removed = [market_id for market_id in replaced if folded[market_id].market is None]
+        if removed:
             table = tables.markets
-            conn.execute(delete(table).where(table.c.market_id.in_(vanished)))
+            conn.execute(delete(table).where(table.c.market_id.in_(removed)))
     with pipelined(conn) as send:
         for statement in write_statements(
-            folded, commitments=commitments, of_signature=of_signature
+            folded, commitments=commitments, transaction_commitments=transaction_commitments
         ):
             send(statement)
 
@@ -325,58 +335,59 @@ def write_statements(
     folded: Mapping[bytes, Projection],
     *,
     commitments: Mapping[bytes, Commitment],
-    of_signature: Mapping[bytes, Commitment],
+    transaction_commitments: Mapping[bytes, Commitment],
 ) -> Iterator[Statement]:
-    """What stores projections whose lists hold only rows that are not there yet.
+    """Yield the statements that store projections whose lists hold only new rows.
 
-    :param commitments: of the markets; ``of_signature`` those of the transactions behind
-        the rows.
+    Args:
+        commitments: commitments of the markets, by id.
+        transaction_commitments: commitments of the transactions behind the rows, by signature.
     """
-    there = [one for one in folded.values() if one.market is not None]
+    existing = [projection for projection in folded.values() if projection.market is not None]
     now = datetime.now(UTC)
     yield from _statement_unless_empty(
         upsertion,
         tables.markets,
         (*MarketRow.__struct_fields__, "commitment", "updated_at"),
         [
-            (*astuple(one.market), commitments[one.market.market_id].value, now)
-            for one in there
-            if one.market is not None
+            (*astuple(projection.market), commitments[projection.market.market_id].value, now)
+            for projection in existing
+            if projection.market is not None
         ],
     )
     yield from _statement_unless_empty(
         upsertion,
         tables.positions,
         PositionRow.__struct_fields__,
-        [astuple(row) for one in there for row in one.positions.values()],
+        [astuple(row) for projection in existing for row in projection.positions.values()],
     )
 
-    def settled(rows: Iterable[TradeRow | ClaimRow | VoteRow]) -> list[tuple[Any, ...]]:
-        return [(*astuple(row), of_signature[row.signature].value) for row in rows]
+    def with_commitment(rows: Iterable[TradeRow | ClaimRow | VoteRow]) -> list[tuple[Any, ...]]:
+        return [(*astuple(row), transaction_commitments[row.signature].value) for row in rows]
 
     yield from _statement_unless_empty(
         insertion,
         tables.trades,
         (*TradeRow.__struct_fields__, "commitment"),
-        settled(row for one in there for row in one.trades),
+        with_commitment(row for projection in existing for row in projection.trades),
     )
     yield from _statement_unless_empty(
         insertion,
         tables.claims,
         (*ClaimRow.__struct_fields__, "commitment"),
-        settled(row for one in there for row in one.claims),
+        with_commitment(row for projection in existing for row in projection.claims),
     )
     yield from _statement_unless_empty(
         _insert_votes_statement,
         tables.chain_votes,
         (*VoteRow.__struct_fields__, "commitment"),
-        settled(row for one in there for row in one.votes.values()),
+        with_commitment(row for projection in existing for row in projection.votes.values()),
     )
     yield from _statement_unless_empty(
         insertion,
         tables.withdrawals,
         WithdrawalRow.__struct_fields__,
-        [astuple(row) for one in there for row in one.withdrawals],
+        [astuple(row) for projection in existing for row in projection.withdrawals],
     )
 
 
@@ -387,10 +398,10 @@ def _insert_votes_statement(
 
 
 def _statement_unless_empty(
-    make: Callable[[Table, tuple[str, ...], Sequence[Sequence[Any]]], Statement],
+    build: Callable[[Table, tuple[str, ...], Sequence[Sequence[Any]]], Statement],
     table: Table,
     columns: tuple[str, ...],
     rows: Sequence[Sequence[Any]],
 ) -> Iterator[Statement]:
     if rows:
-        yield make(table, columns, rows)
+        yield build(table, columns, rows)

@@ -1,0 +1,19 @@
+"""Where a batch of readings comes from and how far it is settled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from solders.pubkey import Pubkey
+
+from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.rows.event_rows import DeliveryIds
+
+
+class IngestContext(NamedTuple):
+    """What all readings of one ingest have in common."""
+
+    program: Pubkey
+    source: Source
+    commitment: Commitment
+    delivery_ids: DeliveryIds
