@@ -92,9 +92,13 @@ def definition_fault(text: str, _page: str) -> str | None:
         if f'"{text}"' in project.dagster_source() or project.has_path(text):
             return None
         return f"{text}: no such asset"
-    if _DEFINITION.fullmatch(text) and text not in project.dagster_source():
-        return f"{text}: no such sensor or schedule"
-    return None
+    if not _DEFINITION.fullmatch(text):
+        return None
+    # A schedule is named for its job.
+    names = (text, text.removesuffix("_schedule"))
+    if any(f'"{name}"' in project.dagster_source() for name in names):
+        return None
+    return f"{text}: no such sensor or schedule"
 
 
 def setting_fault(text: str, _page: str) -> str | None:
@@ -207,7 +211,7 @@ def test_name_that_does_not_exist_is_reported(text: str) -> None:
         "`zmart_pipelines/settings.py`, `settings.py`, `docs/`, `/api/markets`, `GET /health`",
         "`zmart_pipelines.voting.ballot`, `policies.decide`, `market.markets`, `chain/coverage`",
         "`make up`, `API_PORT=4100 make up`, `zmart status --json`, `zmart ballots <CID>`",
-        "`DATABASE_URL`, `observer_sensor`, `python -m assets.run_checks --json`",
+        "`DATABASE_URL`, `hint_sensor`, `reconcile_schedule`, `python -m assets.run_checks --json`",
     ],
 )
 def test_name_that_exists_passes(text: str) -> None:

@@ -171,6 +171,7 @@ def test_recipe_has_commands() -> None:
     assert [words[0] for words in commands()] == [".venv/bin/pytest", ".venv/bin/lint-imports"]
 
 
+@pytest.mark.process
 def test_project_is_green_when_every_step_is_done(tmp_path: Path) -> None:
     copy = follow(tmp_path, steps())
     for words in commands():
