@@ -10,7 +10,8 @@ from sqlalchemy import Connection, insert, update
 
 from api.drafts import touch_user
 from api.errors import ApiError, not_found
-from zmart_pipelines.store import stream, stream_frames
+from zmart_pipelines.client_schemas.frames import comment_frame
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import discussions
 from zmart_pipelines.store.queries.row_mapping import one
 from zmart_pipelines.store.tables import community
@@ -62,12 +63,5 @@ def delete(conn: Connection, comment_id: UUID, wallet: bytes) -> list[int]:
 
 
 def _announce(conn: Connection, comment: discussions.Discussion, *, deleted: bool) -> list[int]:
-    frame = stream_frames.discussion(
-        action="deleted" if deleted else "created",
-        discussion_id=comment.id,
-        market_id=comment.market_id,
-        wallet=comment.wallet,
-        content=comment.content,
-        created_at=comment.created_at,
-    )
+    frame = comment_frame(comment, action="deleted" if deleted else "created")
     return stream.append(conn, [frame])

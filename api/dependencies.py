@@ -19,21 +19,21 @@ from api.realtime.socket import Door
 from zmart_pipelines.ipfs.pin_store import PinStore
 from zmart_pipelines.settings import Settings
 
-TheDatabase: TypeAlias = NamedDependency[Database]
-TheSettings: TypeAlias = NamedDependency[Settings]
-TheBallotBox: TypeAlias = NamedDependency[BallotBox]
-TheHub: TypeAlias = NamedDependency[Hub]
-TheIntake: TypeAlias = NamedDependency[Intake]
-TheDoor: TypeAlias = NamedDependency[Door]
-TheChain: TypeAlias = NamedDependency[Chain]
-ThePins: TypeAlias = NamedDependency[PinStore]
+DatabaseDep: TypeAlias = NamedDependency[Database]
+SettingsDep: TypeAlias = NamedDependency[Settings]
+BallotBatcherDep: TypeAlias = NamedDependency[BallotBox]
+HubDep: TypeAlias = NamedDependency[Hub]
+DeliveryIntakeDep: TypeAlias = NamedDependency[Intake]
+ConnectionPolicyDep: TypeAlias = NamedDependency[Door]
+ChainDep: TypeAlias = NamedDependency[Chain]
+PinStoreDep: TypeAlias = NamedDependency[PinStore]
 
 MAX_PAGE = 200
 
-Market: TypeAlias = Annotated[
+MarketPath: TypeAlias = Annotated[
     str, PathParameter(description="The market's id (64 hex digits) or its base58 address.")
 ]
-Wallet: TypeAlias = Annotated[str, PathParameter(description="The wallet's base58 address.")]
+WalletPath: TypeAlias = Annotated[str, PathParameter(description="The wallet's base58 address.")]
 Limit: TypeAlias = Annotated[
     int, QueryParameter(ge=0, le=MAX_PAGE, description="Rows on the page.")
 ]

@@ -16,9 +16,9 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from api import identifiers
 from api.errors import ApiError, invalid
 from api.request_bodies import NewMarket
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.canonical_json import canonical_bytes, normalized_text
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.store.tables.community import market_drafts, users
@@ -69,7 +69,7 @@ def compose(
     document = canonical_bytes(
         {
             "category": body.category,
-            "creator": identifiers.base58_key(creator),
+            "creator": formats.base58_key(creator),
             "description": description,
             "ends_at": ends_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "question": question,

@@ -50,13 +50,3 @@ def signature(text: str, field: str = "signature") -> bytes:
         except ValueError:
             pass
     raise invalid(field, "must be a base58 signature of 64 bytes")
-
-
-def base58_key(key: bytes) -> str:
-    """A 32-byte key as clients read it."""
-    return str(Pubkey.from_bytes(key))
-
-
-def base58_signature(value: bytes) -> str:
-    """A 64-byte signature as clients read it."""
-    return str(Signature.from_bytes(value))

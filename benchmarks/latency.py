@@ -163,7 +163,7 @@ class Load:
                 now = time.monotonic()
                 told = msgspec.json.decode(text)
                 if told["type"] == "trade":
-                    signature = told["data"]["trade"]["tx_signature"]
+                    signature = told["data"]["tx_signature"]
                     self.measured.framed.setdefault(signature, now)
 
     async def _read(self, api: httpx.AsyncClient, number: int) -> None:

@@ -23,7 +23,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import Database
+from api.realtime import protocol
 from api.realtime.subscriber import Subscriber
+from zmart_pipelines.client_schemas.formats import iso8601
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 
@@ -47,19 +49,18 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 def encode(frame: stream.StoredFrame) -> str:
-    """The message that clients receive for ``frame``."""
-    market_id = frame.channel.removeprefix("market:")
-    body = {
-        "type": frame.type,
-        "timestamp": frame.created_at,
-        "data": frame.payload,
-        "channel": frame.channel,
-        "seq": frame.position,
-        "prev": frame.previous,
-    }
-    if market_id != frame.channel:
-        body["market_id"] = market_id
-    return msgspec.json.encode(body).decode()
+    """Return the message that clients receive for ``frame``."""
+    return protocol.encode(
+        protocol.Message(
+            type=frame.type,
+            timestamp=iso8601(frame.created_at),
+            data=frame.payload,
+            channel=frame.channel,
+            market_id=protocol.channel_market(frame.channel),
+            seq=frame.position,
+            prev=frame.previous,
+        )
+    )
 
 
 class Hub:

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api import request_decoding
 from api.errors import ApiError
+from zmart_pipelines.client_schemas.formats import iso8601
 
 # A client that comes back may take up all its subscriptions again at once.
 MAX_MESSAGES_PER_MINUTE = 120
@@ -54,12 +56,47 @@ def read(text: str | bytes) -> Command:
     return command
 
 
-def message(type_: str, data: dict[str, Any], **envelope: Any) -> str:
-    """A message that is not a frame of a channel's sequence."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.json.encode({"type": type_, "timestamp": now, "data": data, **envelope}).decode()
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message to a client.
+
+    A frame of a channel has all fields but, on the channel of all markets, `market_id`.
+    `seq` is its position in one sequence over all channels, `prev` the position before it on
+    the same channel (0: none).
+    """
+
+    type: str
+    timestamp: str
+    data: Any
+    market_id: str | UnsetType = UNSET
+    channel: str | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
+    prev: int | UnsetType = UNSET
+
+
+def encode(message: Message) -> str:
+    """Return the JSON text of ``message``."""
+    return msgspec.json.encode(message).decode()
+
+
+def channel_market(channel: str) -> str | UnsetType:
+    """Return the id of the market that ``channel`` belongs to; UNSET for all markets."""
+    prefix, _, market_id = channel.partition(":")
+    return market_id if prefix == "market" else UNSET
+
+
+def reply(
+    type_: str,
+    data: dict[str, Any],
+    *,
+    channel: str | UnsetType = UNSET,
+    seq: int | UnsetType = UNSET,
+) -> str:
+    """Return a message that is not a frame of a channel's sequence, as JSON text."""
+    market_id = UNSET if channel is UNSET else channel_market(channel)
+    now = iso8601(datetime.now(UTC))
+    return encode(Message(type_, now, data, market_id, channel, seq))
 
 
 def error(text: str) -> str:
-    """The message that something the client asked cannot be done."""
-    return message("error", {"error": text})
+    """Return the message that a command of the client was refused."""
+    return reply("error", {"error": text})

@@ -12,6 +12,7 @@ from typing import Any
 
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
+from msgspec import UNSET, UnsetType
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -101,7 +102,7 @@ class Session:
     async def run(self) -> None:
         """Serve until either side ends it."""
         self._subscriber.push(
-            protocol.message("welcome", {"client_id": str(uuid.uuid4()), "message": GREETING})
+            protocol.reply("welcome", {"client_id": str(uuid.uuid4()), "message": GREETING})
         )
         tasks = {asyncio.create_task(work()) for work in (self._send, self._receive, self._expire)}
         try:
@@ -145,7 +146,7 @@ class Session:
     async def _obey(self, command: protocol.Command) -> None:
         match command.action:
             case "ping":
-                self._subscriber.push(protocol.message("pong", {}))
+                self._subscriber.push(protocol.reply("pong", {}))
             case "pong":
                 pass
             case "subscribe" | "unsubscribe":
@@ -185,7 +186,7 @@ class Session:
         self._acknowledge("Subscribed to", channel, replay.head)
         if replay.missed is None:
             subscriber.push(
-                protocol.message(
+                protocol.reply(
                     "reset",
                     {"reason": "too_old", "message": "Read the market again, then go on"},
                     channel=channel,
@@ -198,17 +199,11 @@ class Session:
 
     def _unsubscribe(self, channel: str) -> None:
         self._hub.leave(self._subscriber, channel)
-        self._acknowledge("Unsubscribed from", channel, None)
+        self._acknowledge("Unsubscribed from", channel)
 
-    def _acknowledge(self, what: str, channel: str, head: int | None) -> None:
-        market_id = channel.removeprefix("market:")
-        envelope: dict[str, Any] = {"channel": channel}
-        if market_id != channel:
-            envelope["market_id"] = market_id
-        if head is not None:
-            envelope["seq"] = head
+    def _acknowledge(self, verb: str, channel: str, head: int | UnsetType = UNSET) -> None:
         data = {
-            "message": f"{what} market {market_id}",
+            "message": f"{verb} market {channel.removeprefix('market:')}",
             "subscriptions": [name.removeprefix("market:") for name in self._subscriber.channels],
         }
-        self._subscriber.push(protocol.message("market_state", data, **envelope))
+        self._subscriber.push(protocol.reply("market_state", data, channel=channel, seq=head))

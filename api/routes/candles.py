@@ -9,10 +9,11 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, schemas
-from api.dependencies import Market, TheDatabase, failures
+from api import identifiers
+from api.dependencies import DatabaseDep, MarketPath, failures
 from api.errors import invalid
 from api.routes.markets import existing
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import candles
 
 Interval = Literal["1m", "5m", "1h", "1d"]
@@ -22,7 +23,7 @@ _END = 2**53
 MAX_CANDLES = 1440
 
 
-class Candle(msgspec.Struct, frozen=True):
+class Candle(formats.ExactIntegers, frozen=True, kw_only=True):
     """The price of YES and the trading of an interval.
 
     ``time`` is its begin in chain seconds, ``starts_at`` the same as text. Prices are those
@@ -35,9 +36,8 @@ class Candle(msgspec.Struct, frozen=True):
     high: int
     low: int
     close: int
-    volume: int
+    volume: formats.LargeInt
     trades: int
-    exact: dict[str, str]
 
 
 class CandleList(msgspec.Struct, frozen=True):
@@ -58,14 +58,13 @@ class CandleList(msgspec.Struct, frozen=True):
 def _candle(row: candles.Candle) -> Candle:
     return Candle(
         time=row.starts_at,
-        starts_at=schemas.chain_time(row.starts_at),
+        starts_at=formats.chain_time(row.starts_at),
         open=row.open,
         high=row.high,
         low=row.low,
         close=row.close,
         volume=row.volume,
         trades=row.trades,
-        exact={"volume": str(row.volume)},
     )
 
 
@@ -76,8 +75,8 @@ def _candle(row: candles.Candle) -> Candle:
     responses=failures(400, 404),
 )
 async def of_market(
-    database: TheDatabase,
-    market: Market,
+    database: DatabaseDep,
+    market: MarketPath,
     interval: Annotated[Interval, QueryParameter(description="The candles' length.")] = "1h",
     from_: Annotated[
         int | None,
@@ -107,7 +106,7 @@ async def of_market(
             candles=[_candle(row) for row in rows],
             count=len(rows),
             limit=limit,
-            previous_close=before[0].close if before else schemas.PRICE_SCALE // 2,
+            previous_close=before[0].close if before else formats.PRICE_SCALE // 2,
         )
 
     return await database.read(read)

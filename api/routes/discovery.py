@@ -8,8 +8,8 @@ import msgspec
 from litestar import get
 from litestar.params import QueryParameter
 
-from api import identifiers, schemas
-from api.dependencies import READS, Limit, TheDatabase
+from api.dependencies import READS, DatabaseDep, Limit
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
 
 LAMPORTS = 1_000_000_000
@@ -83,7 +83,7 @@ class CategoryList(msgspec.Struct, frozen=True):
 
 
 def _activity_item(row: activity.Activity) -> ActivityItem:
-    wallet = identifiers.base58_key(row.user)
+    wallet = formats.base58_key(row.user)
     side = "YES" if row.outcome else "NO"
     if row.type == "trade":
         verb = "bought" if row.trade_type == "buy" else "sold"
@@ -100,14 +100,14 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
         action=action,
         market=row.question,
         market_id=row.market_id.hex(),
-        time=schemas.chain_time(row.at),
+        time=formats.chain_time(row.at),
         amount=msgspec.UNSET if row.amount is None else f"{row.amount / LAMPORTS:.2f} SOL",
     )
 
 
 @get("/api/markets/activity", operation_id="listActivity", tags=["markets"], responses=READS)
 async def feed(
-    database: TheDatabase,
+    database: DatabaseDep,
     limit: Limit = 20,
     type_: Annotated[
         Literal["trade", "resolution", "creation"] | None, QueryParameter(name="type")
@@ -125,7 +125,7 @@ def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
     return TrendingMarket(
         id=row.market_id.hex(),
         question=row.question,
-        yes_price=schemas.fraction(row.price_yes),
+        yes_price=formats.price_fraction(row.price_yes),
         change24h=round(change, 2),
         volume24h=volume,
         unique_traders=row.unique_traders,
@@ -134,7 +134,7 @@ def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
 
 
 @get("/api/markets/trending", operation_id="listTrending", tags=["markets"], responses=READS)
-async def trending(database: TheDatabase, limit: Limit = 3) -> TrendingList:
+async def trending(database: DatabaseDep, limit: Limit = 3) -> TrendingList:
     """Active markets by volume and traders of the last 24 hours."""
     pool = max(limit, TRENDING_POOL)
     rows = await database.read(
@@ -157,7 +157,7 @@ def _category(row: markets.Category) -> CategoryCount:
 
 
 @get("/api/markets/categories", operation_id="listCategories", tags=["markets"], responses=READS)
-async def categories(database: TheDatabase) -> CategoryList:
+async def categories(database: DatabaseDep) -> CategoryList:
     """Categories with their numbers of markets."""
     rows = await database.read(lambda conn: markets.categories(conn, markets.chain_now(conn)))
     items = [_category(row) for row in rows[:TOP_CATEGORIES]]

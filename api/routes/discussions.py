@@ -10,27 +10,28 @@ from litestar import Request, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import auth, comments, identifiers, schemas
+from api import auth, comments, identifiers
 from api.dependencies import (
     READS,
+    DatabaseDep,
+    HubDep,
     Limit,
-    Market,
+    MarketPath,
     Offset,
-    TheDatabase,
-    TheHub,
-    TheSettings,
+    SettingsDep,
     failures,
 )
 from api.errors import invalid
 from api.request_bodies import NewComment, Proven
 from api.routes.markets import existing, id_of
+from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
 
 
 class CommentList(msgspec.Struct, frozen=True):
     """A page of comments; ``count`` is of the page, ``total`` of all pages."""
 
-    discussions: list[schemas.Comment]
+    discussions: list[community.Comment]
     count: int
     total: int
     market_id: str
@@ -40,7 +41,7 @@ class NewCommentAnswer(msgspec.Struct, frozen=True):
     """The stored comment."""
 
     message: str
-    discussion: schemas.Comment
+    discussion: community.Comment
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ class Done(msgspec.Struct, frozen=True):
     responses=READS,
 )
 async def find(
-    database: TheDatabase, market: Market, limit: Limit = 50, offset: Offset = 0
+    database: DatabaseDep, market: MarketPath, limit: Limit = 50, offset: Offset = 0
 ) -> CommentList:
     """A market's comments, the newest first."""
     key = identifiers.market_key(market, "market")
@@ -65,7 +66,7 @@ async def find(
         market_id = id_of(conn, key)
         rows = discussions.find(conn, market_id=market_id, limit=limit, offset=offset)
         total = discussions.count(conn, market_id=market_id)
-        items = [schemas.comment(row) for row in rows]
+        items = [community.comment(row) for row in rows]
         return CommentList(items, len(items), total, market_id.hex())
 
     return await database.read(read)
@@ -80,9 +81,9 @@ async def find(
 )
 async def create(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    hub: TheHub,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    hub: HubDep,
     data: JSONBody[NewComment],
 ) -> NewCommentAnswer:
     """Comment on a market."""
@@ -99,7 +100,7 @@ async def create(
 
     written = await database.write(wallet, write)
     hub.announce(written.positions)
-    return NewCommentAnswer("Discussion created", schemas.comment(written.comment))
+    return NewCommentAnswer("Discussion created", community.comment(written.comment))
 
 
 @delete(
@@ -112,9 +113,9 @@ async def create(
 )
 async def remove(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    hub: TheHub,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    hub: HubDep,
     discussion: Annotated[str, PathParameter(description="The comment's id, a UUID.")],
     data: JSONBody[Proven | None] = None,
 ) -> Done:

@@ -11,11 +11,12 @@ from litestar.params import HeaderParameter, JSONBody
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from api import auth, drafts, identifiers, schemas
+from api import auth, drafts
 from api.chain import Prepared
-from api.dependencies import TheChain, TheDatabase, ThePins, TheSettings, failures
+from api.dependencies import ChainDep, DatabaseDep, PinStoreDep, SettingsDep, failures
 from api.errors import unavailable
 from api.request_bodies import NewMarket
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.pin_store import PinError
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.instructions import create_market
@@ -68,10 +69,10 @@ class DraftAnswer(msgspec.Struct, frozen=True):
 )
 async def create(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    chain: TheChain,
-    pins: ThePins,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    chain: ChainDep,
+    pins: PinStoreDep,
     data: JSONBody[NewMarket],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
@@ -122,15 +123,15 @@ async def create(
         description=draft.description,
         category=draft.category,
         tags=list(draft.tags),
-        creator_wallet=identifiers.base58_key(creator),
+        creator_wallet=formats.base58_key(creator),
         state="DRAFT",
         ipfs_question_hash=draft.question_hash,
         b_parameter=b_parameter,
         initial_liquidity=data.liquidity,
-        end_date=schemas.iso(draft.ends_at),
-        ends_at=schemas.iso(draft.ends_at),
-        created_at=schemas.iso(draft.created_at),
-        expires_at=schemas.iso(draft.expires_at),
+        end_date=formats.iso8601(draft.ends_at),
+        ends_at=formats.iso8601(draft.ends_at),
+        created_at=formats.iso8601(draft.created_at),
+        expires_at=formats.iso8601(draft.expires_at),
     )
     return DraftAnswer(
         message="Draft stored; sign and send the transaction to create the market",

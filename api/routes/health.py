@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import schemas, webhook_auth
+from api import webhook_auth
 from api.database import Database
-from api.dependencies import TheChain, TheDatabase, TheSettings, failures, operation
+from api.dependencies import ChainDep, DatabaseDep, SettingsDep, failures, operation
 from api.errors import not_found
 from zmart_pipelines.breakers.machine import Breaker
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.monitoring import health
 from zmart_pipelines.store import migrate
 from zmart_pipelines.store.queries.breakers import Breaker as StoredBreaker
@@ -90,7 +91,7 @@ class WebhookHealth(msgspec.Struct, frozen=True):
 
 
 def _now() -> str:
-    return schemas.iso(datetime.now(UTC))
+    return formats.iso8601(datetime.now(UTC))
 
 
 async def _migrations(database: Database) -> str:
@@ -111,7 +112,7 @@ async def _migrations(database: Database) -> str:
     tags=["health"],
     responses=failures(),
 )
-async def process(settings: TheSettings, database: TheDatabase) -> Response[ProcessHealth]:
+async def process(settings: SettingsDep, database: DatabaseDep) -> Response[ProcessHealth]:
     """Whether this process answers, reaches Postgres, and finds its tables; 503 if not."""
     migrations = await _migrations(database)
     healthy = migrations == "ok"
@@ -129,7 +130,7 @@ async def process(settings: TheSettings, database: TheDatabase) -> Response[Proc
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else schemas.iso(moment)
+    return None if moment is None else formats.iso8601(moment)
 
 
 def _state(row: health.ServiceHealth) -> ServiceState:
@@ -153,7 +154,7 @@ def _state(row: health.ServiceHealth) -> ServiceState:
     responses=failures(400, 404),
 )
 async def service(
-    database: TheDatabase,
+    database: DatabaseDep,
     service: Annotated[str, PathParameter(description=f"One of {', '.join(health.SERVICES)}.")],
 ) -> Response[ServiceState]:
     """Whether one service did its work lately: ok, starting, idle or degraded; 503 down."""
@@ -172,7 +173,7 @@ _WORST = ("down", "degraded", "starting", "ok", "idle")
     tags=["health"],
     responses=failures(),
 )
-async def services(database: TheDatabase) -> Response[AllServices]:
+async def services(database: DatabaseDep) -> Response[AllServices]:
     """Every service's freshness; 503 when one is down."""
     found = list((await database.read(lambda conn: health.health(conn))).values())
     worst = min((row.state for row in found), key=_WORST.index)
@@ -188,7 +189,7 @@ async def services(database: TheDatabase) -> Response[AllServices]:
     tags=["health"],
     responses=failures(),
 )
-async def breakers(database: TheDatabase, chain: TheChain) -> AllBreakers:
+async def breakers(database: DatabaseDep, chain: ChainDep) -> AllBreakers:
     """Which RPC endpoints and actions are left alone after failures; 200 in any case."""
     of_pipelines = await database.read(stored_breakers)
     of_api = sorted(chain.guard.breakers().items())
@@ -216,7 +217,7 @@ def _breaker(scope: str, name: str, row: StoredBreaker | Breaker) -> BreakerStat
     tags=["health"],
     responses=failures(),
 )
-async def webhooks(settings: TheSettings, database: TheDatabase) -> Response[WebhookHealth]:
+async def webhooks(settings: SettingsDep, database: DatabaseDep) -> Response[WebhookHealth]:
     """Whether deliveries can be received; 503 if not."""
     ready = await _migrations(database) == "ok"
     return Response(

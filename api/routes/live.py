@@ -6,13 +6,13 @@ from typing import Any
 
 from litestar import WebSocket, websocket
 
-from api.dependencies import TheDatabase, TheDoor, TheHub
+from api.dependencies import ConnectionPolicyDep, DatabaseDep, HubDep
 from api.realtime.socket import Session
 
 
 @websocket(["/", "/ws"])
 async def live(
-    socket: WebSocket[Any, Any, Any], hub: TheHub, database: TheDatabase, door: TheDoor
+    socket: WebSocket[Any, Any, Any], hub: HubDep, database: DatabaseDep, door: ConnectionPolicyDep
 ) -> None:
     """Live updates of markets; the protocol is in docs/api.md."""
     refusal = door.refusal(socket)

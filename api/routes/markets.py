@@ -9,17 +9,19 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, schemas
+from api import identifiers
 from api.dependencies import (
     READS,
+    DatabaseDep,
     Limit,
-    Market,
+    MarketPath,
     Offset,
-    TheDatabase,
     failures,
 )
 from api.errors import invalid, not_found
 from api.request_bodies import Category
+from zmart_pipelines.client_schemas import formats
+from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import markets, statistics
 
@@ -27,7 +29,7 @@ from zmart_pipelines.store.queries import markets, statistics
 class MarketList(msgspec.Struct, frozen=True):
     """A page of markets; ``count`` is of all pages."""
 
-    markets: list[schemas.Market]
+    markets: list[market_schemas.Market]
     count: int
     offset: int
     limit: int
@@ -50,15 +52,15 @@ class RelatedList(msgspec.Struct, frozen=True):
     count: int
 
 
-class TradingFigures(msgspec.Struct, frozen=True):
+class TradingFigures(formats.ExactIntegers, frozen=True, kw_only=True):
     """A market's trading in lamports."""
 
-    total_volume: int
+    total_volume: formats.LargeInt
     total_trades: int
     unique_traders: int
-    buy_volume: int
-    sell_volume: int
-    volume_24h: int
+    buy_volume: formats.LargeInt
+    sell_volume: formats.LargeInt
+    volume_24h: formats.LargeInt
     last_trade_at: str | None
 
 
@@ -114,7 +116,7 @@ def state_number(text: str | None) -> int | None:
 
 @get("/api/markets", operation_id="listMarkets", tags=["markets"], responses=READS)
 async def find(
-    database: TheDatabase,
+    database: DatabaseDep,
     state_: Annotated[
         str | None, QueryParameter(name="state", description="Name or number of a state.")
     ] = None,
@@ -132,7 +134,7 @@ async def find(
             conn, state=number, category=category, creator=wallet, limit=limit, offset=offset
         )
         total = markets.count(conn, state=number, category=category, creator=wallet)
-        return MarketList([schemas.market(row) for row in rows], total, offset, limit)
+        return MarketList([market_schemas.market(row) for row in rows], total, offset, limit)
 
     return await database.read(read)
 
@@ -143,10 +145,10 @@ async def find(
     tags=["markets"],
     responses=failures(400, 404),
 )
-async def detail(database: TheDatabase, market: Market) -> schemas.Market:
+async def detail(database: DatabaseDep, market: MarketPath) -> market_schemas.Market:
     """One market by id or address."""
     key = identifiers.market_key(market, "market")
-    return await database.read(lambda conn: schemas.market(existing(conn, key)))
+    return await database.read(lambda conn: market_schemas.market(existing(conn, key)))
 
 
 @get(
@@ -155,7 +157,7 @@ async def detail(database: TheDatabase, market: Market) -> schemas.Market:
     tags=["markets"],
     responses=READS,
 )
-async def related(database: TheDatabase, market: Market, limit: Limit = 3) -> RelatedList:
+async def related(database: DatabaseDep, market: MarketPath, limit: Limit = 3) -> RelatedList:
     """Other open markets: those of the same category first, then by volume."""
     key = identifiers.market_key(market, "market")
     rows = await database.read(lambda conn: markets.related(conn, id_of(conn, key), limit=limit))
@@ -163,7 +165,7 @@ async def related(database: TheDatabase, market: Market, limit: Limit = 3) -> Re
         RelatedMarket(
             id=row.market_id.hex(),
             question=row.question,
-            yes_price=schemas.fraction(row.price_yes),
+            yes_price=formats.price_fraction(row.price_yes),
             category=row.category,
             category_match=row.category_match,
         )
@@ -178,7 +180,7 @@ async def related(database: TheDatabase, market: Market, limit: Limit = 3) -> Re
     tags=["markets"],
     responses=READS,
 )
-async def stats(database: TheDatabase, market: Market) -> MarketFigures:
+async def stats(database: DatabaseDep, market: MarketPath) -> MarketFigures:
     """Volumes and traders; zeros for a market nobody has traded in."""
     key = identifiers.market_key(market, "market")
 
@@ -194,7 +196,7 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
                 buy_volume=row.buy_volume,
                 sell_volume=row.sell_volume,
                 volume_24h=row.volume_24h,
-                last_trade_at=schemas.chain_time(row.last_trade_at),
+                last_trade_at=formats.chain_time(row.last_trade_at),
             ),
         )
 
@@ -202,8 +204,8 @@ async def stats(database: TheDatabase, market: Market) -> MarketFigures:
 
 
 def _point(moment: int, price_yes: int) -> PricePoint:
-    yes = round(price_yes / (schemas.PRICE_SCALE // 100), 4)
-    return PricePoint(schemas.chain_time(moment), yes, round(100 - yes, 4), price_yes)
+    yes = round(price_yes / (formats.PRICE_SCALE // 100), 4)
+    return PricePoint(formats.chain_time(moment), yes, round(100 - yes, 4), price_yes)
 
 
 @get(
@@ -212,7 +214,9 @@ def _point(moment: int, price_yes: int) -> PricePoint:
     tags=["markets"],
     responses=failures(400, 404),
 )
-async def price_history(database: TheDatabase, market: Market, limit: Limit = 100) -> PriceHistory:
+async def price_history(
+    database: DatabaseDep, market: MarketPath, limit: Limit = 100
+) -> PriceHistory:
     """The market's price after each of its last trades, beginning at 50/50 where the page
     reaches the market's creation.
     """
@@ -223,7 +227,7 @@ async def price_history(database: TheDatabase, market: Market, limit: Limit = 10
         history = statistics.price_history(conn, row.market_id, limit=limit)
         points = [_point(item.traded_at, item.price_yes) for item in history]
         if len(points) < limit:
-            points.insert(0, _point(row.created_at, schemas.PRICE_SCALE // 2))
+            points.insert(0, _point(row.created_at, formats.PRICE_SCALE // 2))
         return PriceHistory(row.market_id.hex(), points, len(points))
 
     return await database.read(read)

@@ -9,9 +9,9 @@ from litestar import Response, get
 from litestar.params import PathParameter
 from sqlalchemy import Connection
 
-from api import schemas
-from api.dependencies import TheDatabase, TheSettings, failures
+from api.dependencies import DatabaseDep, SettingsDep, failures
 from api.errors import invalid, not_found, unavailable
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 from zmart_pipelines.settings import Settings
@@ -44,7 +44,7 @@ class AllSwitches(msgspec.Struct, frozen=True):
     tags=["submissions"],
     responses=failures(),
 )
-async def list_switches(database: TheDatabase, settings: TheSettings) -> AllSwitches:
+async def list_switches(database: DatabaseDep, settings: SettingsDep) -> AllSwitches:
     """Which submissions are switched off, and why."""
     return await database.read(lambda conn: _switches(conn, settings))
 
@@ -60,7 +60,7 @@ def _switches(conn: Connection, settings: Settings) -> AllSwitches:
                 enabled=one.enabled,
                 sends=not off if one.action == "all" else one.action not in off,
                 reason=one.reason,
-                changed_at=None if one.changed_at is None else schemas.iso(one.changed_at),
+                changed_at=None if one.changed_at is None else formats.iso8601(one.changed_at),
             )
             for one in switches.read_switches(conn)
         ],
@@ -76,7 +76,7 @@ def _switches(conn: Connection, settings: Settings) -> AllSwitches:
     sync_to_thread=True,
 )
 def pinned_file(
-    settings: TheSettings,
+    settings: SettingsDep,
     cid: Annotated[str, PathParameter(description="A CIDv0: Qm and 44 more characters.")],
 ) -> Response[bytes]:
     """A file that was pinned here, by its CID: ballot bundles and their parts, evidence,

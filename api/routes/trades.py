@@ -9,16 +9,17 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, schemas
-from api.dependencies import READS, Limit, Market, Offset, TheDatabase
+from api import identifiers
+from api.dependencies import READS, DatabaseDep, Limit, MarketPath, Offset
 from api.routes.markets import id_of
+from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
 
 
 class TradeList(msgspec.Struct, frozen=True):
     """A page of trades; ``count`` is of the page, ``total`` of all pages."""
 
-    trades: list[schemas.Trade]
+    trades: list[trading.Trade]
     count: int
     total: int
     market_id: str
@@ -33,8 +34,8 @@ class TradeList(msgspec.Struct, frozen=True):
     responses=READS,
 )
 async def of_market(
-    database: TheDatabase,
-    market: Market,
+    database: DatabaseDep,
+    market: MarketPath,
     limit: Limit = 50,
     offset: Offset = 0,
     order: Annotated[Literal["asc", "desc"], QueryParameter(description="By time.")] = "desc",
@@ -48,7 +49,7 @@ async def of_market(
             conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
         )
         total = trades.count(conn, market_id=market_id)
-        items = [schemas.trade(row) for row in rows]
+        items = [trading.trade(row) for row in rows]
         return TradeList(items, len(items), total, market_id.hex(), offset, limit)
 
     return await database.read(read)

@@ -15,10 +15,11 @@ from solders.pubkey import Pubkey
 
 from api import auth, identifiers
 from api.chain import Chain, Prepared
-from api.dependencies import Market, TheChain, TheDatabase, TheSettings, failures
+from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, failures
 from api.errors import ApiError, invalid
 from api.request_bodies import Buy, Resolve, Sell
 from api.routes.markets import existing
+from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program import instructions, lmsr
 from zmart_pipelines.program.addresses import market_address
@@ -27,11 +28,11 @@ _FAILURES = failures(400, 401, 403, 404, 409, 413, 415)
 _SIGNED: list[dict[str, list[str]]] = [{"wallet": []}]
 
 
-class Quote(msgspec.Struct, frozen=True):
+class Quote(formats.ExactIntegers, frozen=True, kw_only=True):
     """What the trade would do if it were next: shares with 9 decimals, lamports with fees."""
 
-    shares: int
-    total: int
+    shares: formats.LargeInt
+    total: formats.LargeInt
 
 
 class TradeAnswer(msgspec.Struct, frozen=True):
@@ -91,9 +92,9 @@ def _trade_answer(
 )
 async def buy(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    chain: TheChain,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    chain: ChainDep,
     data: JSONBody[Buy],
 ) -> TradeAnswer:
     """The transaction that buys shares of one side for at most ``max_cost`` lamports."""
@@ -108,7 +109,7 @@ async def buy(
 
         def fill() -> Quote:
             made = lmsr.buy(pool, data.outcome, data.max_cost, lmsr.Fees.of(config))
-            return Quote(made.shares, made.total)
+            return Quote(shares=made.shares, total=made.total)
 
         quote = _quote(fill)
         if data.shares is not None and quote.shares < data.shares:
@@ -136,9 +137,9 @@ async def buy(
 )
 async def sell(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    chain: TheChain,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    chain: ChainDep,
     data: JSONBody[Sell],
 ) -> TradeAnswer:
     """The transaction that sells shares, if the program would carry it out now: the
@@ -157,7 +158,7 @@ async def sell(
             made = lmsr.sell(
                 pool, data.outcome, data.shares, data.min_proceeds, lmsr.Fees.of(config)
             )
-            return Quote(data.shares, made.net)
+            return Quote(shares=data.shares, total=made.net)
 
         quote = _quote(fill)
         instruction = instructions.sell_shares(
@@ -195,10 +196,10 @@ def _resolution(chain: Chain, user: bytes, market_id: bytes, data: Resolve) -> I
 )
 async def resolve(
     request: Request[Any, Any, Any],
-    database: TheDatabase,
-    settings: TheSettings,
-    chain: TheChain,
-    market: Market,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    chain: ChainDep,
+    market: MarketPath,
     data: JSONBody[Resolve],
 ) -> ResolveAnswer:
     """The transaction by which anyone proposes the outcome of an active market."""

@@ -11,23 +11,25 @@ from litestar import Request, get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from sqlalchemy import Connection
 
-from api import auth, identifiers, schemas
+from api import auth, ballot_schema, identifiers
 from api.dependencies import (
     READS,
+    BallotBatcherDep,
+    DatabaseDep,
     Limit,
-    Market,
+    MarketPath,
     Offset,
-    TheBallotBox,
-    TheDatabase,
-    TheSettings,
+    SettingsDep,
     failures,
 )
 from api.errors import ApiError, invalid, not_found
 from api.request_bodies import NewVote
 from api.routes.markets import existing, id_of
+from zmart_pipelines.client_schemas import formats, voting
+from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting import cast_results
-from zmart_pipelines.voting.ballot import CHOICES, BallotRejected, BallotText, Kind, SignedBallot
+from zmart_pipelines.voting.ballot import BallotRejected, BallotText, Kind, SignedBallot
 
 # Half of what a ballot may be ahead, so that its signer's clock need not be exact.
 _EXPIRY_SHARE = 2
@@ -35,32 +37,32 @@ _EXPIRY_SHARE = 2
 AnyKind = Annotated[Literal["proposal", "dispute"], PathParameter()]
 
 
-class VoteStats(msgspec.Struct, frozen=True):
+class VoteStats(formats.ExactIntegers, frozen=True, kw_only=True):
     """Counts of one kind; ``approval_rate`` is in percent, as text."""
 
-    likes: int
-    dislikes: int
-    total: int
+    likes: formats.LargeInt
+    dislikes: formats.LargeInt
+    total: formats.LargeInt
     approval_rate: str
 
 
 class VoteList(msgspec.Struct, frozen=True):
     """A page of votes with the counts of the latest round."""
 
-    votes: list[schemas.Vote]
+    votes: list[voting.Vote]
     stats: VoteStats
     market_id: str
     type: str
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(formats.ExactIntegers, frozen=True, kw_only=True):
     """A kind's counts of its latest round; ``status`` is null before the first vote."""
 
-    likes: int
-    dislikes: int
-    agrees: int
-    disagrees: int
-    total: int
+    likes: formats.LargeInt
+    dislikes: formats.LargeInt
+    agrees: formats.LargeInt
+    disagrees: formats.LargeInt
+    total: formats.LargeInt
     round: int
     status: str | None
 
@@ -106,7 +108,7 @@ class Receipt(msgspec.Struct, frozen=True):
 class CastVote(msgspec.Struct, frozen=True):
     """The stored ballot and the counts with it. ``repeated``: it was stored before."""
 
-    data: list[schemas.Ballot]
+    data: list[ballot_schema.Ballot]
     count: int
     metadata: Receipt
     counts: Count
@@ -132,7 +134,7 @@ def _counts(conn: Connection, market_id: bytes, kind: Kind) -> Count:
 
 def _choice(kind: Kind, value: bool | str | None, field: str) -> bool:
     """A choice in any of its words; ApiError 400 naming ``field``."""
-    yes, no = CHOICES[kind]
+    yes, no = VOTE_CHOICES[kind]
     words = {yes: True, "true": True, "yes": True, no: False, "false": False, "no": False}
     found = value if isinstance(value, bool) else words.get(str(value).lower())
     if found is None:
@@ -147,8 +149,8 @@ def _choice(kind: Kind, value: bool | str | None, field: str) -> bool:
     responses=READS,
 )
 async def of_market(
-    database: TheDatabase,
-    market: Market,
+    database: DatabaseDep,
+    market: MarketPath,
     type_: Annotated[Literal["proposal", "dispute"], QueryParameter(name="type")] = "proposal",
     limit: Limit = 100,
     offset: Offset = 0,
@@ -162,8 +164,13 @@ async def of_market(
         count = _counts(conn, market_id, type_)
         rate = 100 * count.likes / count.total if count.total else 0
         return VoteList(
-            [schemas.vote(row) for row in rows],
-            VoteStats(count.likes, count.dislikes, count.total, f"{rate:.2f}"),
+            [voting.vote(row) for row in rows],
+            VoteStats(
+                likes=count.likes,
+                dislikes=count.dislikes,
+                total=count.total,
+                approval_rate=f"{rate:.2f}",
+            ),
             market_id.hex(),
             type_,
         )
@@ -172,7 +179,7 @@ async def of_market(
 
 
 @get("/api/votes/{market:str}", operation_id="getVoteCounts", tags=["votes"], responses=READS)
-async def both(database: TheDatabase, market: Market) -> Counts:
+async def both(database: DatabaseDep, market: MarketPath) -> Counts:
     """Both kinds' running counts."""
     key = identifiers.market_key(market, "market")
 
@@ -193,7 +200,7 @@ async def both(database: TheDatabase, market: Market) -> Counts:
     tags=["votes"],
     responses=READS,
 )
-async def one(database: TheDatabase, kind: AnyKind, market: Market) -> KindCount:
+async def one(database: DatabaseDep, kind: AnyKind, market: MarketPath) -> KindCount:
     """One kind's running counts."""
     key = identifiers.market_key(market, "market")
 
@@ -211,10 +218,10 @@ async def one(database: TheDatabase, kind: AnyKind, market: Market) -> KindCount
     responses=failures(400, 404),
 )
 async def text(
-    database: TheDatabase,
-    settings: TheSettings,
+    database: DatabaseDep,
+    settings: SettingsDep,
     kind: AnyKind,
-    market: Market,
+    market: MarketPath,
     vote: Annotated[
         str, QueryParameter(description="true, like, agree – or false, dislike, disagree.")
     ],
@@ -246,10 +253,10 @@ async def text(
         market_id=market_id.hex(),
         vote_type=kind,
         vote=choice,
-        choice=schemas.choice_word(kind, choice),
+        choice=voting.choice_word(kind, choice),
         round=round_,
         nonce=ballot.nonce,
-        expires_at=schemas.iso(ballot.expires),
+        expires_at=formats.iso8601(ballot.expires),
     )
 
 
@@ -262,7 +269,7 @@ async def text(
 )
 async def cast(
     request: Request[Any, Any, Any],
-    ballot_box: TheBallotBox,
+    ballot_box: BallotBatcherDep,
     kind: AnyKind,
     data: JSONBody[NewVote],
     idempotency_key: Annotated[
@@ -294,7 +301,7 @@ async def cast(
     except BallotRejected as error:
         raise _rejected(error) from error
     except cast_results.BallotConflict as error:
-        stored_row = msgspec.to_builtins(schemas.ballot(error.stored))
+        stored_row = msgspec.to_builtins(ballot_schema.ballot(error.stored))
         raise ApiError(
             409,
             "This wallet has already voted in this market",
@@ -305,7 +312,7 @@ async def cast(
         raise ApiError(
             409, f"The {kind} vote of this market is closed", error="voting_closed"
         ) from error
-    row = schemas.ballot(stored.ballot)
+    row = ballot_schema.ballot(stored.ballot)
     return CastVote(
         data=[row],
         count=1,

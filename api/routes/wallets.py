@@ -9,12 +9,13 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, schemas
-from api.dependencies import READS, Limit, Offset, TheDatabase, Wallet
+from api import identifiers
+from api.dependencies import READS, DatabaseDep, Limit, Offset, WalletPath
+from zmart_pipelines.client_schemas import formats, trading, voting
 from zmart_pipelines.store.queries import candles, positions, statistics, trades, votes
 
 
-class WalletFigures(msgspec.Struct, frozen=True):
+class WalletFigures(formats.ExactIntegers, frozen=True, kw_only=True):
     """What a wallet did and what came of it; amounts in lamports.
 
     ``invested`` is all it paid in, ``proceeds`` what sales brought, ``open_value`` what it
@@ -23,24 +24,22 @@ class WalletFigures(msgspec.Struct, frozen=True):
     """
 
     total_trades: int
-    total_volume: int
+    total_volume: formats.LargeInt
     markets_traded: int
     markets_created: int
     total_votes: int
     proposal_votes: int
     dispute_votes: int
     discussions: int
-    claimed: int
-    invested: int
-    proceeds: int
-    open_value: int
-    realised_pnl: int
+    claimed: formats.LargeInt
+    invested: formats.LargeInt
+    proceeds: formats.LargeInt
+    open_value: formats.LargeInt
+    realised_pnl: formats.LargeInt
     settled_markets: int
-    exact: dict[str, str]
 
 
-_AMOUNTS = ("invested", "proceeds", "open_value", "realised_pnl")
-_RESULTS = (*_AMOUNTS, "settled_markets")
+_RESULTS = ("invested", "proceeds", "open_value", "realised_pnl", "settled_markets")
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ class Profile(msgspec.Struct, frozen=True):
 class WalletTrades(msgspec.Struct, frozen=True):
     """A page of a wallet's trades; ``count`` is of the page, ``total`` of all pages."""
 
-    trades: list[schemas.Trade]
+    trades: list[trading.Trade]
     count: int
     total: int
     wallet: str
@@ -62,14 +61,14 @@ class WalletTrades(msgspec.Struct, frozen=True):
 class WalletVotes(msgspec.Struct, frozen=True):
     """A wallet's votes by kind."""
 
-    proposal_votes: list[schemas.Vote]
-    dispute_votes: list[schemas.Vote]
+    proposal_votes: list[voting.Vote]
+    dispute_votes: list[voting.Vote]
     total: int
     wallet: str
 
 
 @get("/api/users/{wallet:str}", operation_id="getUser", tags=["wallets"], responses=READS)
-async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
+async def profile(database: DatabaseDep, wallet: WalletPath) -> Profile:
     """A wallet's figures; zeros for one that did nothing yet."""
     key = identifiers.wallet(wallet)
     row, results = await database.read(
@@ -88,11 +87,6 @@ async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
             discussions=row.discussions,
             claimed=row.claimed,
             **{name: getattr(results, name) if results else 0 for name in _RESULTS},
-            exact={
-                "total_volume": str(row.total_volume),
-                "claimed": str(row.claimed),
-                **{name: str(getattr(results, name) if results else 0) for name in _AMOUNTS},
-            },
         ),
     )
 
@@ -104,14 +98,14 @@ async def profile(database: TheDatabase, wallet: Wallet) -> Profile:
     responses=READS,
 )
 async def wallet_trades(
-    database: TheDatabase, wallet: Wallet, limit: Limit = 50, offset: Offset = 0
+    database: DatabaseDep, wallet: WalletPath, limit: Limit = 50, offset: Offset = 0
 ) -> WalletTrades:
     """A wallet's trades, the newest first."""
     key = identifiers.wallet(wallet)
 
     def read(conn: Connection) -> WalletTrades:
         rows = trades.find(conn, user=key, limit=limit, offset=offset)
-        items = [schemas.trade(row) for row in rows]
+        items = [trading.trade(row) for row in rows]
         return WalletTrades(items, len(items), trades.count(conn, user=key), wallet)
 
     return await database.read(read)
@@ -124,8 +118,8 @@ async def wallet_trades(
     responses=READS,
 )
 async def wallet_votes(
-    database: TheDatabase,
-    wallet: Wallet,
+    database: DatabaseDep,
+    wallet: WalletPath,
     type_: Annotated[Literal["all", "proposal", "dispute"], QueryParameter(name="type")] = "all",
     limit: Limit = 100,
     offset: Offset = 0,
@@ -136,7 +130,7 @@ async def wallet_votes(
     rows = await database.read(
         lambda conn: votes.of_wallet(conn, key, kind=kind, limit=limit, offset=offset)
     )
-    items = [schemas.vote(row) for row in rows]
+    items = [voting.vote(row) for row in rows]
     return WalletVotes(
         proposal_votes=[item for item in items if item.vote_type == "proposal"],
         dispute_votes=[item for item in items if item.vote_type == "dispute"],
@@ -152,14 +146,14 @@ async def wallet_votes(
     responses=READS,
 )
 async def wallet_positions(
-    database: TheDatabase, wallet: Wallet, limit: Limit = 100, offset: Offset = 0
-) -> list[schemas.Position]:
+    database: DatabaseDep, wallet: WalletPath, limit: Limit = 100, offset: Offset = 0
+) -> list[trading.Position]:
     """A wallet's positions with numbers, the last traded first; a bare list."""
     key = identifiers.wallet(wallet)
     rows = await database.read(
         lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
     )
-    return [schemas.position(row) for row in rows]
+    return [trading.position(row) for row in rows]
 
 
 @get(
@@ -169,14 +163,14 @@ async def wallet_positions(
     responses=READS,
 )
 async def holdings(
-    database: TheDatabase, wallet: Wallet, limit: Limit = 100, offset: Offset = 0
-) -> list[schemas.Holding]:
+    database: DatabaseDep, wallet: WalletPath, limit: Limit = 100, offset: Offset = 0
+) -> list[trading.PortfolioPosition]:
     """A wallet's positions as the portfolio page reads them: amounts are text; a bare list."""
     key = identifiers.wallet(wallet)
     rows = await database.read(
         lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
     )
-    return [schemas.holding(row) for row in rows]
+    return [trading.portfolio_position(row) for row in rows]
 
 
 HANDLERS = [profile, wallet_trades, wallet_votes, wallet_positions, holdings]

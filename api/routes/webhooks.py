@@ -18,7 +18,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.openapi.spec.operation import Operation
 
 from api import webhook_auth
-from api.dependencies import TheIntake, TheSettings, failures, operation
+from api.dependencies import DeliveryIntakeDep, SettingsDep, failures, operation
 from api.errors import ApiError, FieldError
 from api.request_decoding import require_plain
 from zmart_pipelines.chain.transactions import PayloadError
@@ -68,7 +68,7 @@ class WebhookOperation(Operation):
     security=[{"helius": []}, {"signed": []}],
 )
 async def helius(
-    request: Request[Any, Any, Any], intake: TheIntake, settings: TheSettings
+    request: Request[Any, Any, Any], intake: DeliveryIntakeDep, settings: SettingsDep
 ) -> Received:
     """A raw Helius payload: an array of transactions, or one. Of an enhanced one, which has
     no logs, the signatures are read by RPC.

@@ -82,7 +82,7 @@ def test_candles_are_exact_and_the_oldest_comes_first(client: Client) -> None:
         "trades": 2,
         "exact": {"volume": str(2**63 + 1)},
     }
-    assert page["candles"][0]["starts_at"].endswith(":01:00Z")
+    assert page["candles"][0]["starts_at"].endswith(":01:00.000Z")
     assert [one["time"] - HOUR for one in page["candles"]] == [60, 180, 4 * 3600]
     assert read(client, f"/api/markets/{address_of(ONE)}/candles?interval=1m") == page
 

@@ -133,7 +133,7 @@ def test_a_draft_is_pinned_and_its_transaction_creates_the_market(world: World) 
     market_id = bytes.fromhex(draft["id"])
     assert draft["on_chain_address"] == body["address"] == address_of(market_id)
     assert draft["tags"] == ["rain", "ghent"]
-    assert draft["ends_at"] == "2031-01-01T00:00:00Z"
+    assert draft["ends_at"] == "2031-01-01T00:00:00.000Z"
     document = configured_pin_store(world.settings).get(draft["ipfs_question_hash"])
     assert cid_v0(document) == draft["ipfs_question_hash"]
     assert json.loads(document)["question"] == MARKET["question"]

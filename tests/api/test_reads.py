@@ -111,7 +111,7 @@ def test_a_market_has_every_name_clients_know(client: Client) -> None:
         "current_price_yes": 0.5,
         "category": "science",
         "tags": ["one", "two"],
-        "ends_at": "2031-01-01T00:00:00Z",
+        "ends_at": "2031-01-01T00:00:00.000Z",
         "approved_at": None,
         "is_cancelled": False,
     }

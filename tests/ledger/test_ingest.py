@@ -285,8 +285,7 @@ def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed
     assert [one.type for one in own] == ["trade", "vote", "market_state"]
     assert [one.previous for one in own] == [0, own[0].position, own[1].position]
     trade, vote, state = (one.payload for one in own)
-    assert trade["outcome"] == "YES"
-    assert trade["trade"]["outcome"] is True
+    assert (trade["outcome"], trade["outcome_label"]) == (True, "YES")
     assert trade["exact"]["cost"] == str(trade["cost"])
     assert (vote["source"], vote["votes_for"], vote["votes_against"]) == ("chain", 1, 0)
     assert (state["action"], state["state"]) == ("created", "ACTIVE")

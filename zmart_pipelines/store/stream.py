@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -43,7 +44,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     channel: str
     type: str
-    payload: dict[str, Any]
+    payload: msgspec.Struct | dict[str, Any]
 
 
 class StoredFrame(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class StoredFrame(msgspec.Struct, frozen=True):
     previous: int
     type: str
     payload: dict[str, Any]
-    created_at: str
+    created_at: datetime
 
 
 # ``before`` is the number of the frame before on the same channel, 0 where the stored ones
@@ -94,7 +95,7 @@ def appending(frames: Iterable[Frame]) -> Statement | None:
     payloads: list[int] = []
     before: list[int] = []
     last: dict[str, int] = {}
-    shared: dict[str, Any] | None = None
+    shared: msgspec.Struct | dict[str, Any] | None = None
     for number, frame in enumerate(frames, 1):
         if frame.payload is not shared:
             shared = frame.payload
@@ -151,7 +152,7 @@ def _read(conn: Connection, where: Any, limit: int) -> list[StoredFrame]:
             previous=row.previous,
             type=row.type,
             payload=row.payload,
-            created_at=row.created_at.isoformat(),
+            created_at=row.created_at,
         )
         for row in rows
     ]

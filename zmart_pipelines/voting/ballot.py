@@ -29,6 +29,8 @@ import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from zmart_pipelines.program.vote_choices import VOTE_CHOICES
+
 Kind = Literal["proposal", "dispute"]
 Scheme = Literal["zmart-1", "login-body", "login-header"]
 
@@ -39,12 +41,6 @@ _LABELS = ("program", "network", "market", "vote", "round", "choice", "nonce", "
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-
-# The program's own words for true and false.
-CHOICES: dict[Kind, tuple[str, str]] = {
-    "proposal": ("like", "dislike"),
-    "dispute": ("agree", "disagree"),
-}
 
 # Older clients' texts: how they are known, and how long after and before its time one holds.
 _OLDER: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
@@ -87,7 +83,7 @@ class BallotText(msgspec.Struct, frozen=True):
 
     def compose(self) -> str:
         """The text to sign, without a final newline."""
-        yes, no = CHOICES[self.kind]
+        yes, no = VOTE_CHOICES[self.kind]
         values = (
             str(Pubkey(self.program)),
             self.network,
@@ -150,11 +146,11 @@ def parse(message: str) -> BallotText:
 
 
 def _read(values: dict[str, str]) -> BallotText:
-    kind = next((kind for kind in CHOICES if kind == values["vote"]), None)
+    kind = next((kind for kind in VOTE_CHOICES if kind == values["vote"]), None)
     if kind is None:
         raise BallotRejected("message", "its vote is neither proposal nor dispute")
-    if values["choice"] not in CHOICES[kind]:
-        raise BallotRejected("message", f"its choice is none of {', '.join(CHOICES[kind])}")
+    if values["choice"] not in VOTE_CHOICES[kind]:
+        raise BallotRejected("message", f"its choice is none of {', '.join(VOTE_CHOICES[kind])}")
     if not re.fullmatch(r"[0-9]{1,9}", values["round"]):
         raise BallotRejected("message", "its round is no small number")
     if not re.fullmatch(r"[0-9a-f]{64}", values["market"]):
@@ -181,7 +177,7 @@ def _read(values: dict[str, str]) -> BallotText:
         market_id=bytes.fromhex(values["market"]),
         kind=kind,
         round=int(values["round"]),
-        choice=values["choice"] == CHOICES[kind][0],
+        choice=values["choice"] == VOTE_CHOICES[kind][0],
         nonce=values["nonce"],
         expires=expires,
     )

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row
 
+from zmart_pipelines.client_schemas.frames import vote_frame
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import stream, stream_frames
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.voting import casting_statements as statements
 from zmart_pipelines.voting import validation
@@ -172,14 +173,17 @@ def _vote(one: AdmittedBallot) -> _Vote:
 
 def _frame(answer: CastReceipt) -> stream.Frame:
     stored = answer.ballot
-    return stream_frames.vote(
+    return vote_frame(
         market_id=stored.market_id,
         kind=stored.kind,
+        round_=stored.round,
         wallet=stored.wallet,
         choice=stored.choice,
+        signature=stored.signature,
         voted_at=stored.accepted_at,
         votes_for=answer.votes_for,
         votes_against=answer.votes_against,
+        source="wallet",
     )
 
 

@@ -1,33 +1,34 @@
-"""The frames that announce a change of the projection to clients."""
+"""Build the live stream's frames for changes of the projection."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from sqlalchemy import Connection
 
+from zmart_pipelines.client_schemas.formats import clamped_chain_time
+from zmart_pipelines.client_schemas.frames import market_state_frames, trade_frame, vote_frame
 from zmart_pipelines.ledger.ingest.projector import MarketChange
 from zmart_pipelines.ledger.model.projection import VoteRow
 from zmart_pipelines.ledger.model.provenance import Commitment
-from zmart_pipelines.store import stream_frames
 from zmart_pipelines.store.queries import votes
+from zmart_pipelines.store.queries.markets import ProjectedMarket
+from zmart_pipelines.store.queries.trades import Trade
 from zmart_pipelines.store.queries.votes import VoteCounts
 from zmart_pipelines.store.stream import Frame
 
-_LAST_SECOND = 253_402_300_799  # of the year 9999, the calendar's end
-
-
-# Vote counts by market id and kind.
 Counts = Mapping[tuple[bytes, str], VoteCounts]
+"""The counts of votes by market and kind."""
+
+_COPIED: Final = tuple(name for name in ProjectedMarket.__struct_fields__ if name != "commitment")
 
 
 def changed_votes(changes: Iterable[MarketChange]) -> list[tuple[bytes, str]]:
-    """Return the votes, as market id and kind, whose counts the frames contain."""
+    """Return the votes, as market and kind, whose counts the frames of ``changes`` contain."""
     return sorted(
-        {(row.market_id, row.kind) for market in changes for row in market.new.votes.values()}
+        {(row.market_id, row.kind) for change in changes for row in change.new.votes.values()}
     )
 
 
@@ -38,7 +39,7 @@ def load_counts_and_build_frames(
     corrected: Collection[bytes],
     commitment: Commitment,
 ) -> Iterator[Frame]:
-    """Build the frames of changed markets, with the vote counts as they are now."""
+    """Return the frames of ``changes``, with the votes' counts as they are now."""
     counts = {key: votes.counts(conn, *key) for key in changed_votes(changes)}
     return build_frames(changes, counts, commitment, orphaned=orphaned, corrected=corrected)
 
@@ -51,53 +52,57 @@ def build_frames(
     orphaned: Collection[bytes] = (),
     corrected: Collection[bytes] = (),
 ) -> Iterator[Frame]:
-    """Build the frames of changed markets: trades and votes in order, then the market.
+    """Yield the frames of ``changes``: trades and votes in order, then the market.
 
     Args:
-        counts: counts of the votes that ``changed_votes`` returns.
-        commitment: commitment of the new events.
-        orphaned: signatures of orphaned transactions.
-        corrected: the markets that the orphaned transactions concerned.
+        changes: What folding changed, market by market.
+        counts: Of the votes that ``changed_votes`` names.
+        commitment: Of the new events.
+        orphaned: Signatures of transactions that no longer count.
+        corrected: The markets that the orphaned transactions concerned.
     """
-    for market in changes:
+    for change in changes:
         trades = sorted(
-            market.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
+            change.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
         )
         for row in trades:
-            yield stream_frames.trade(msgspec.structs.asdict(row), commitment=commitment)
-        yield from _vote_frames(market.new.votes.values(), counts)
-        yield from _market_frames(market, orphaned if market.market_id in corrected else ())
+            yield trade_frame(Trade(**msgspec.structs.asdict(row), commitment=commitment.value))
+        yield from _vote_frames(change.new.votes.values(), counts)
+        yield from _market_frames(change, orphaned if change.market_id in corrected else ())
 
 
-def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> list[Frame]:
-    rows = sorted(rows, key=lambda row: (row.voted_at, row.wallet))
-    return [
-        stream_frames.vote(
+def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> Iterator[Frame]:
+    for row in sorted(rows, key=lambda row: (row.voted_at, row.wallet)):
+        count = counts[row.market_id, row.kind]
+        yield vote_frame(
             market_id=row.market_id,
             kind=row.kind,
+            round_=count.round,
             wallet=row.wallet,
             choice=row.choice,
-            voted_at=datetime.fromtimestamp(min(max(row.voted_at, 0), _LAST_SECOND), UTC),
-            votes_for=counts[row.market_id, row.kind].votes_for,
-            votes_against=counts[row.market_id, row.kind].votes_against,
+            signature=row.signature,
+            voted_at=clamped_chain_time(row.voted_at),
+            votes_for=count.votes_for,
+            votes_against=count.votes_against,
             source="chain",
         )
-        for row in rows
-    ]
 
 
-def _market_frames(market: MarketChange, orphaned: Collection[bytes]) -> list[Frame]:
-    shown = market.after or market.before
+def _market_frames(change: MarketChange, orphaned: Collection[bytes]) -> list[Frame]:
+    shown = change.after or change.before
     if shown is None:
         return []
     action: Literal["created", "updated", "deleted"] = "updated"
-    if market.after is None:
+    if change.after is None:
         action = "deleted"
-    elif market.before is None:
+    elif change.before is None:
         action = "created"
-    return stream_frames.market_state(
-        {**msgspec.structs.asdict(shown), "commitment": market.commitment.value},
+    return market_state_frames(
+        ProjectedMarket(
+            **{name: getattr(shown, name) for name in _COPIED},
+            commitment=change.commitment.value,
+        ),
         action=action,
-        old_state=market.before.state if market.before is not None else None,
+        old_state=change.before.state if change.before is not None else None,
         orphaned=sorted(orphaned),
     )

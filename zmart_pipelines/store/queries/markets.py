@@ -36,12 +36,8 @@ QUESTION: ColumnElement[str] = func.coalesce(
 )
 
 
-class Market(msgspec.Struct, frozen=True):
-    """One market: its projection (``store.tables.market``) and its draft's metadata.
-
-    Without a matched draft ``question`` reads ``Market <first 8 of the id>`` and the
-    metadata fields are None.
-    """
+class ProjectedMarket(msgspec.Struct, frozen=True):
+    """One market's projection (``store.tables.market``): what the chain says of it."""
 
     market_id: bytes
     address: bytes
@@ -78,6 +74,15 @@ class Market(msgspec.Struct, frozen=True):
     trades_count: int
     as_of_slot: int
     commitment: str
+
+
+class Market(ProjectedMarket, frozen=True):
+    """One market with its draft's metadata.
+
+    Without a matched draft ``question`` reads ``Market <first 8 of the id>`` and the
+    metadata fields are None.
+    """
+
     updated_at: datetime
     question: str
     description: str | None

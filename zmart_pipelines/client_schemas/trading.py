@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from api.identifiers import base58_key, base58_signature
-from api.schemas import common
+from zmart_pipelines.client_schemas.formats import (
+    ExactIntegers,
+    LargeInt,
+    base58_key,
+    base58_signature,
+    chain_time,
+    price_fraction,
+)
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import positions, trades
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade. ``cost``: a buy's total with fees, a sell's net proceeds, in lamports."""
+class Trade(ExactIntegers, frozen=True, kw_only=True):
+    """A trade.
+
+    `cost` is a buy's total with fees, or a sell's net proceeds, in lamports. `shares` and
+    `price_yes` (the price after the trade) have 9 decimals. `outcome` is true for YES.
+    `user`, `timestamp` and `created_at` are older names of the same values.
+    """
 
     id: str
     market_id: str
@@ -20,8 +33,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     trade_type: str
     outcome: bool
     outcome_label: str
-    shares: int
-    cost: int
+    shares: LargeInt
+    cost: LargeInt
     price_yes: int
     price_after: float
     tx_signature: str
@@ -30,38 +43,45 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None
     slot: int
     commitment: str
-    exact: dict[str, str]
 
 
 def trade(row: trades.Trade) -> Trade:
-    """A trade's row as clients read it."""
+    """Return a trade as clients read it."""
+    return Trade(**trade_fields(row))
+
+
+def trade_fields(row: trades.Trade) -> dict[str, Any]:
+    """Return the values of ``Trade``'s fields."""
     user = base58_key(row.user)
     signature = base58_signature(row.signature)
-    moment = common.chain_time(row.traded_at)
-    return Trade(
-        id=f"{signature}:{row.log_index}",
-        market_id=row.market_id.hex(),
-        user_wallet=user,
-        user=user,
-        trade_type=row.trade_type,
-        outcome=row.outcome,
-        outcome_label="YES" if row.outcome else "NO",
-        shares=row.shares,
-        cost=row.cost,
-        price_yes=row.price_yes,
-        price_after=common.fraction(row.price_yes),
-        tx_signature=signature,
-        block_time=moment,
-        timestamp=moment,
-        created_at=moment,
-        slot=row.slot,
-        commitment=row.commitment,
-        exact=common.exact(row, "shares", "cost"),
-    )
+    traded_at = chain_time(row.traded_at)
+    return {
+        "id": f"{signature}:{row.log_index}",
+        "market_id": row.market_id.hex(),
+        "user_wallet": user,
+        "user": user,
+        "trade_type": row.trade_type,
+        "outcome": row.outcome,
+        "outcome_label": "YES" if row.outcome else "NO",
+        "shares": row.shares,
+        "cost": row.cost,
+        "price_yes": row.price_yes,
+        "price_after": price_fraction(row.price_yes),
+        "tx_signature": signature,
+        "block_time": traded_at,
+        "timestamp": traded_at,
+        "created_at": traded_at,
+        "slot": row.slot,
+        "commitment": row.commitment,
+    }
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet's position by /api/positions."""
+class Position(ExactIntegers, frozen=True, kw_only=True):
+    """A wallet's position in one market.
+
+    Shares have 9 decimals, amounts are lamports. `yes_shares` and `no_shares` are older
+    names of `shares_yes` and `shares_no`.
+    """
 
     id: str
     market_id: str
@@ -69,25 +89,24 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     question: str
     user: str
     user_wallet: str
-    yes_shares: int
-    no_shares: int
-    shares_yes: int
-    shares_no: int
-    total_invested: int
-    current_value: int
-    unrealized_pnl: int
+    yes_shares: LargeInt
+    no_shares: LargeInt
+    shares_yes: LargeInt
+    shares_no: LargeInt
+    total_invested: LargeInt
+    current_value: LargeInt
+    unrealized_pnl: LargeInt
     trades_count: int
     has_claimed: bool
-    claimed_amount: int
+    claimed_amount: LargeInt
     state: str
     created_at: str | None
     updated_at: str | None
     commitment: str
-    exact: dict[str, str]
 
 
 def position(row: positions.Position) -> Position:
-    """A position's row for programs: numbers."""
+    """Return a position with its amounts as numbers."""
     user = base58_key(row.user)
     return Position(
         id=f"{row.market_id.hex()}:{user}",
@@ -107,24 +126,17 @@ def position(row: positions.Position) -> Position:
         has_claimed=row.has_claimed,
         claimed_amount=row.claimed_amount,
         state=MarketState(row.state).name,
-        created_at=common.chain_time(row.first_trade_at),
-        updated_at=common.chain_time(row.last_trade_at),
+        created_at=chain_time(row.first_trade_at),
+        updated_at=chain_time(row.last_trade_at),
         commitment=row.commitment,
-        exact=common.exact(
-            row,
-            "shares_yes",
-            "shares_no",
-            "total_invested",
-            "current_value",
-            "unrealized_pnl",
-            "claimed_amount",
-        ),
     )
 
 
-class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet's position by /api/users/…/positions, as the frontend's portfolio reads it:
-    amounts are integer strings, ``state`` is the program's number, ``roi`` is in percent.
+class PortfolioPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet's position as the frontend's portfolio page reads it.
+
+    Amounts (lamports) and shares (9 decimals) are integers written as text, `state` is the
+    program's number, `roi` is in percent.
     """
 
     market_id: str
@@ -143,10 +155,10 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     final_outcome: bool | None
 
 
-def holding(row: positions.Position) -> Holding:
-    """A position's row for the portfolio page: texts."""
+def portfolio_position(row: positions.Position) -> PortfolioPosition:
+    """Return a position with its amounts as text."""
     invested = row.total_invested
-    return Holding(
+    return PortfolioPosition(
         market_id=row.market_id.hex(),
         question=row.question,
         category=row.category,

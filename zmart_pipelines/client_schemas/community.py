@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from api.identifiers import base58_key
-from api.schemas import common
+from zmart_pipelines.client_schemas.formats import base58_key, iso8601
 from zmart_pipelines.store.queries import discussions
 
 
 class Comment(msgspec.Struct, frozen=True, kw_only=True):
-    """A comment under a market."""
+    """A comment under a market. `user` is an older name of `user_wallet`."""
 
     id: str
     market_id: str
@@ -21,7 +20,7 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comment(row: discussions.Discussion) -> Comment:
-    """A comment's row as clients read it."""
+    """Return a comment as clients read it."""
     wallet = base58_key(row.wallet)
     return Comment(
         id=str(row.id),
@@ -29,5 +28,5 @@ def comment(row: discussions.Discussion) -> Comment:
         user_wallet=wallet,
         user=wallet,
         content=row.content,
-        created_at=common.iso(row.created_at),
+        created_at=iso8601(row.created_at),
     )

@@ -1,0 +1,1 @@
+"""What clients see: one definition of every row for the REST answers and the live frames."""

@@ -1,0 +1,198 @@
+"""The frames of the live stream: the ``data`` of each kind of WebSocket message.
+
+A frame holds the row as REST returns it. Beside it stand flat names that older clients
+read (``priceYes``, ``tradeId``, ``postId``, …) with the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from zmart_pipelines.client_schemas.community import Comment, comment
+from zmart_pipelines.client_schemas.formats import (
+    PRICE_SCALE,
+    ExactIntegers,
+    LargeInt,
+    base58_key,
+    base58_signature,
+    price_fraction,
+)
+from zmart_pipelines.client_schemas.markets import ProjectedMarket, projected_market
+from zmart_pipelines.client_schemas.trading import Trade, trade_fields
+from zmart_pipelines.client_schemas.voting import VoteIdentity, vote_identity_fields
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.queries import discussions, markets, trades
+from zmart_pipelines.store.stream import MARKETS_CHANNEL, Frame, market_channel
+
+
+class TradeFrame(Trade, frozen=True, kw_only=True):
+    """`data` of a `trade` message: the trade, and older names of its fields.
+
+    `side` is `trade_type`, `price` is `price_yes`; `priceYes` and `priceNo` are for display.
+    """
+
+    trade_id: str = msgspec.field(name="tradeId")
+    trader: str
+    side: str
+    price: int
+    display_price_yes: float = msgspec.field(name="priceYes")
+    display_price_no: float = msgspec.field(name="priceNo")
+
+
+class VoteFrame(VoteIdentity, frozen=True, kw_only=True):
+    """`data` of a `vote` message: the vote, and the weighted counts of its kind with it.
+
+    `kind` and `user` are older names of `vote_type` and `user_wallet`.
+    """
+
+    kind: str
+    user: str
+    votes_for: LargeInt
+    votes_against: LargeInt
+    total: LargeInt
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """Signatures of transactions that were orphaned: earlier frames about them are void."""
+
+    orphaned: list[str]
+
+
+class MarketStateFrame(ExactIntegers, frozen=True, kw_only=True):
+    """`data` of a `market_state` message: the market as it is now.
+
+    `old_state` and `new_state` are set where the state changed. `priceYes`, `priceNo` and
+    `totalShares` are for display.
+    """
+
+    action: Literal["created", "updated", "deleted"]
+    market_id: str
+    old_state: str | None
+    new_state: str | None
+    state: str
+    display_price_yes: float = msgspec.field(name="priceYes")
+    display_price_no: float = msgspec.field(name="priceNo")
+    total_shares: LargeInt = msgspec.field(name="totalShares")
+    commitment: str
+    market: ProjectedMarket
+    correction: Correction | UnsetType = UNSET
+
+
+class CommentFrame(Comment, frozen=True, kw_only=True):
+    """`data` of a `discussion` message: the comment, flat and nested.
+
+    The text of a deleted comment is empty. `postId`, `author` and `text` are older names;
+    `parentId` is always null.
+    """
+
+    action: Literal["created", "deleted"]
+    post_id: str = msgspec.field(name="postId")
+    parent_id: None = msgspec.field(name="parentId", default=None)
+    author: str
+    text: str
+    discussion: Comment
+
+
+FRAME_SCHEMAS = (TradeFrame, VoteFrame, MarketStateFrame, CommentFrame)
+
+
+def trade_frame(row: trades.Trade) -> Frame:
+    """Return a trade's frame for its market's channel."""
+    fields = trade_fields(row)
+    data = TradeFrame(
+        **fields,
+        trade_id=fields["id"],
+        trader=fields["user"],
+        side=fields["trade_type"],
+        price=row.price_yes,
+        display_price_yes=price_fraction(row.price_yes),
+        display_price_no=price_fraction(PRICE_SCALE - row.price_yes),
+    )
+    return Frame(market_channel(row.market_id), "trade", data)
+
+
+def vote_frame(
+    *,
+    market_id: bytes,
+    kind: str,
+    round_: int,
+    wallet: bytes,
+    choice: bool,
+    signature: bytes,
+    voted_at: datetime,
+    votes_for: int,
+    votes_against: int,
+    source: Literal["wallet", "chain"],
+) -> Frame:
+    """Return a vote's frame, with the running counts of its kind, for its market's channel."""
+    data = VoteFrame(
+        **vote_identity_fields(
+            market_id=market_id,
+            kind=kind,
+            round_=round_,
+            wallet=wallet,
+            choice=choice,
+            source=source,
+            signature=signature,
+            voted_at=voted_at,
+        ),
+        kind=kind,
+        user=base58_key(wallet),
+        votes_for=votes_for,
+        votes_against=votes_against,
+        total=votes_for + votes_against,
+    )
+    return Frame(market_channel(market_id), "vote", data)
+
+
+def market_state_frames(
+    row: markets.ProjectedMarket,
+    *,
+    action: Literal["created", "updated", "deleted"],
+    old_state: int | None = None,
+    orphaned: Sequence[bytes] = (),
+) -> list[Frame]:
+    """Return a market's frames for its own channel and for the channel of all markets.
+
+    Args:
+        row: The market as it is now.
+        action: What happened to the projection.
+        old_state: The program's number of the state before; None where there was none.
+        orphaned: Signatures of transactions that no longer count.
+    """
+    market = projected_market(row)
+    changed = old_state is not None and old_state != row.state
+    data = MarketStateFrame(
+        action=action,
+        market_id=market.id,
+        old_state=MarketState(old_state).name if changed and old_state is not None else None,
+        new_state=market.state if changed or action == "created" else None,
+        state=market.state,
+        display_price_yes=market.current_price_yes,
+        display_price_no=market.current_price_no,
+        total_shares=row.shares_yes + row.shares_no,
+        commitment=row.commitment,
+        market=market,
+        correction=Correction([base58_signature(item) for item in orphaned]) if orphaned else UNSET,
+    )
+    channels = (market_channel(row.market_id), MARKETS_CHANNEL)
+    return [Frame(channel, "market_state", data) for channel in channels]
+
+
+def comment_frame(row: discussions.Discussion, *, action: Literal["created", "deleted"]) -> Frame:
+    """Return a comment's frame for its market's channel."""
+    shown = comment(row if action == "created" else msgspec.structs.replace(row, content=""))
+    data = CommentFrame(
+        **msgspec.structs.asdict(shown),
+        action=action,
+        post_id=shown.id,
+        author=shown.user_wallet,
+        text=shown.content,
+        discussion=shown,
+    )
+    return Frame(market_channel(row.market_id), "discussion", data)
