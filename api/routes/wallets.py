@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get
@@ -40,6 +40,10 @@ class WalletFigures(formats.ExactIntegers, frozen=True, kw_only=True):
 
 
 _RESULTS = ("invested", "proceeds", "open_value", "realised_pnl", "settled_markets")
+
+
+def _results(row: candles.WalletFigures | None) -> dict[str, Any]:
+    return {name: getattr(row, name) if row else 0 for name in _RESULTS}
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -86,7 +90,7 @@ async def profile(database: DatabaseDep, wallet: WalletPath) -> Profile:
             dispute_votes=row.dispute_votes,
             discussions=row.discussions,
             claimed=row.claimed,
-            **{name: getattr(results, name) if results else 0 for name in _RESULTS},
+            **_results(results),
         ),
     )
 
