@@ -33,13 +33,14 @@ def traded_market(ledger: Engine) -> bytes:
     )
     chain.open(market_id)
     assert chain.buy(market_id, chain.users[1]).error is None
-    ingest(
-        ledger,
-        chain.told,
-        source=Source.BACKFILL,
-        commitment=Commitment("finalized"),
-        program=PROGRAM,
-    )
+    with ledger.begin() as conn:
+        ingest(
+            conn,
+            chain.told,
+            source=Source.BACKFILL,
+            commitment=Commitment.FINALIZED,
+            program=PROGRAM,
+        )
     return market_id
 
 
