@@ -1,4 +1,7 @@
-.PHONY: install up test test-slow bench program
+# "make" alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help install up lint types contracts check unit test test-rest system-packages test-system \
+  test-slow bench program env-example
 SHELL := /bin/sh
 
 # uv is the only thing pip installs; it reads uv.lock and does the rest.
@@ -32,24 +35,58 @@ $(UV):
 	$(SYNC) --all-groups
 	@touch $@ .venv/.runtime
 
-install: .venv/.complete
+# Test processes; the tests of one file stay together.
+WORKERS ?= 2
+PYTEST := .venv/bin/pytest -q
+PARALLEL := -n $(WORKERS) --dist loadfile
+# What the system tests need beside the Python packages (Debian's names).
+SYSTEM_PACKAGES := chromium chromium-driver
 
-up: .venv/.runtime
+help: ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+install: .venv/.complete ## Install the locked environment into .venv/
+
+up: .venv/.runtime ## Start everything on embedded defaults; Ctrl-C stops it
 	@exec .venv/bin/zmart up
 
-test: .venv/.complete
+lint: .venv/.complete ## Check style, complexity and format (ruff)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types: .venv/.complete ## Check types (mypy, strict)
 	.venv/bin/mypy
+
+contracts: .venv/.complete ## Check the import contracts between packages
 	.venv/bin/lint-imports
-	.venv/bin/pytest -q -n 2 --dist loadfile
 
-test-slow: .venv/.complete
-	.venv/bin/pytest -q -m slow --timeout 1800
+check: lint types contracts ## The loop while you work: lint, types, contracts, unit tests (90 s)
+	$(PYTEST) $(PARALLEL) -m unit
 
-bench: .venv/.complete
+unit: .venv/.complete ## The unit tests, with their coverage and its floor
+	$(PYTEST) $(PARALLEL) -m unit --cov --cov-report=term:skip-covered
+
+test: lint types contracts unit test-rest ## All but system and slow tests, after lint, types and contracts (20 min)
+
+test-rest: .venv/.complete ## The tests that need Postgres, Redis, a chain or processes
+	$(PYTEST) $(PARALLEL) -m "not unit and not system and not slow"
+
+system-packages: ## Install what test-system needs, with apt (as root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(SYSTEM_PACKAGES)
+
+test-system: .venv/.complete ## Tests with a browser, and short drills that kill parts (15 min)
+	$(PYTEST) -m "system and not slow"
+
+test-slow: .venv/.complete ## Soaks and searches of many minutes
+	$(PYTEST) -m slow --timeout 1800
+
+bench: .venv/.complete ## Run the benchmarks and write the table of docs/performance.md
 	.venv/bin/python -m benchmarks --markdown
 
-program: .venv/.complete
+program: .venv/.complete ## Rebuild the reference program; the bytes must not change
 	.venv/bin/python -m localnet.program.build
 	.venv/bin/python -m localnet.scripted_program
+
+env-example: .venv/.complete ## Write .env.example from the settings
+	.venv/bin/zmart settings --env-example > .env.example

@@ -27,7 +27,7 @@ import uvloop
 from websockets.asyncio.client import connect
 
 from benchmarks.localnet import Traders
-from tests.system.running_system import RunningSystem
+from tests.fixtures.running_system import RunningSystem
 
 MARKET: Final = bytes(32).hex()
 GOALS: Final = {"webhook": {"p50": 0.05, "p99": 0.3}, "poll": {"max": 10.0}}

@@ -14,11 +14,13 @@ settings.register_profile("ci", parent=settings.get_profile("local"), derandomiz
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 pytest_plugins = [
+    "tests.fixtures.browser",
     "tests.fixtures.clients",
     "tests.fixtures.hypothesis_profiles",
     "tests.fixtures.localnet",
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
+    "tests.fixtures.running_system",
     "tests.fixtures.unit_marker",
     "pytester",
 ]

@@ -1,4 +1,4 @@
-"""Rules of the house that no other tool checks. Imports are import-linter's business."""
+"""Rules that no other tool checks; imports are checked by import-linter."""
 
 import ast
 import subprocess
@@ -10,9 +10,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGES = ("zmart_pipelines", "assets", "api", "localnet", "demo")
-MAX_LINES = 400
 
-# Settings are read in one place; the others pass the environment on to children.
+# Settings are read in one module; the others pass the environment on to child processes.
 MAY_READ_ENVIRONMENT = {
     "zmart_pipelines/settings.py",
     "zmart_pipelines/runtime/processes.py",
@@ -30,12 +29,7 @@ def name(path: Path) -> str:
     return str(path.relative_to(PROJECT))
 
 
-def test_no_module_is_longer_than_one_can_read() -> None:
-    lengths = {name(path): len(path.read_text().splitlines()) for path in modules()}
-    assert {path: lines for path, lines in lengths.items() if lines > MAX_LINES} == {}
-
-
-def test_only_settings_reads_the_environment() -> None:
+def test_only_settings_read_the_environment() -> None:
     readers = set()
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -45,12 +39,12 @@ def test_only_settings_reads_the_environment() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_package_says_what_it_is(package: str) -> None:
+def test_every_package_has_a_docstring(package: str) -> None:
     assert ast.get_docstring(ast.parse((PROJECT / package / "__init__.py").read_text()))
 
 
 @pytest.mark.process
-def test_the_command_line_loads_neither_dagster_nor_litestar() -> None:
+def test_command_line_imports_neither_dagster_nor_litestar() -> None:
     code = (
         "import sys, zmart_pipelines.cli\n"
         "heavy = {'dagster', 'litestar', 'pandas', 'anchorpy'} & set(sys.modules)\n"
@@ -60,3 +54,14 @@ def test_the_command_line_loads_neither_dagster_nor_litestar() -> None:
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
+
+
+def test_hypothesis_deadlines_are_set_in_the_profiles_alone() -> None:
+    setters = {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "settings"
+        if any(keyword.arg == "deadline" for keyword in node.keywords)
+    }
+    assert setters == set()

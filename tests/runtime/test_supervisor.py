@@ -159,7 +159,7 @@ def test_names_a_taken_port_before_anything_starts(state: StateFolder) -> None:
         process = toy("server", diary, ports=(Port(number, "API_PORT", "the API"),))
         with pytest.raises(PortsInUse) as caught:
             supervise([process], state, lambda: None)
-    assert f"port {number} (for the API) is taken" in str(caught.value)
+    assert f"port {number} (for the API) is in use" in str(caught.value)
     assert "API_PORT=" in str(caught.value)
     assert f"pid {os.getpid()}" in str(caught.value)
     assert not diary.exists()

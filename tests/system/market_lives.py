@@ -1,6 +1,6 @@
-"""What must be true once the first two markets have lived."""
+"""What must be true once the first two markets are finished."""
 
-from tests.system.running_system import RunningSystem
+from tests.fixtures.running_system import RunningSystem
 
 STEPS = {
     "MarketCreated",
@@ -13,7 +13,7 @@ STEPS = {
 
 
 def two_markets_finished(system: RunningSystem) -> bool:
-    """Whether two markets are finalized, paid out and closed, and the ledger knows of it."""
+    """Return whether two markets are finalized, paid out and closed, also in the ledger."""
     if system.output.read_text().count("is over: paid out and closed") < 2:
         return False
     withdrawn = "SELECT count(*) FROM chain.events WHERE name = 'LiquidityWithdrawn'"
@@ -21,7 +21,7 @@ def two_markets_finished(system: RunningSystem) -> bool:
 
 
 def check_finished_markets(system: RunningSystem) -> None:
-    """Each step happened exactly once, and what the backend owed was sent by Dagster runs."""
+    """Assert that each step happened once and each due transaction was sent by a Dagster run."""
     first_two = "(SELECT market_id FROM market.markets ORDER BY created_at, market_id LIMIT 2)"
     counts: dict[bytes, dict[str, int]] = {}
     for market_id, name, number in system.query(
@@ -43,8 +43,8 @@ def check_finished_markets(system: RunningSystem) -> None:
     )
     for state, was_disputed, proposed, final, likes, dislikes in markets:
         assert state == 5
-        assert (final is not proposed) == was_disputed, "the dispute turned the outcome over"
-        assert (likes, dislikes) == (12, 2), "every vote counts, those on chain too"
+        assert (final is not proposed) == was_disputed, "the dispute reverses the outcome"
+        assert (likes, dislikes) == (12, 2), "every vote counts, also those cast on chain"
 
     sent = system.query(
         "SELECT i.action, count(DISTINCT i.id), count(a.id), bool_and(a.run_id IS NOT NULL) "

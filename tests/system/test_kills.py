@@ -1,4 +1,4 @@
-"""SIGKILL of one part after another during the demo: the same final states, nothing twice."""
+"""SIGKILL of one part after another during the demo: same final states, nothing sent twice."""
 
 import os
 import signal
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from tests.fixtures.running_system import RunningSystem
 from tests.system.market_lives import check_finished_markets, two_markets_finished
-from tests.system.running_system import RunningSystem
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def kill(pid: int) -> None:
 
 
 def kill_run_worker(system: RunningSystem) -> None:
-    """The process of a Dagster run, the next one that is seen."""
+    """Kill the process of the next Dagster run."""
 
     def worker() -> psutil.Process | None:
         for process in system.processes():
@@ -40,7 +40,7 @@ def kill_run_worker(system: RunningSystem) -> None:
                 continue
         return None
 
-    system.wait_for(lambda: worker() is not None, 60, "no run worker was seen")
+    system.wait_for(lambda: worker() is not None, 60, "running a worker")
     found = worker()
     if found is not None:
         found.kill()
@@ -66,30 +66,31 @@ def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
     for strike in strikes:
         time.sleep(6)
         strike()
-    system.wait_for(lambda: two_markets_finished(system), 600, "the markets did not finish")
+    system.wait_for(lambda: two_markets_finished(system), 600, "two markets finished")
     check_finished_markets(system)
     answer = system.run("check", "--json")
     assert answer.returncode == 0, answer.stdout
 
 
-def test_the_supervisor_killed_and_started_anew(system: RunningSystem) -> None:
+def test_supervisor_killed_and_started_again(system: RunningSystem) -> None:
     system.start()
-    system.wait_for(lambda: system.states().get("ACTIVE", 0) >= 1, 180, "no market became active")
+    system.wait_for(lambda: system.states().get("ACTIVE", 0) >= 1, 180, "one market active")
     assert system.process is not None
     os.kill(system.process.pid, signal.SIGKILL)
     system.process.wait()
     system.start()
-    system.wait_for(lambda: two_markets_finished(system), 400, "the markets did not finish")
+    system.wait_for(lambda: two_markets_finished(system), 400, "two markets finished")
     check_finished_markets(system)
     assert system.stop(signal.SIGTERM) < 30
     assert system.processes() == []
 
 
-def test_without_webhooks_the_markets_live_all_the_same() -> None:
+@pytest.mark.slow
+def test_markets_finish_without_webhooks() -> None:
     running = RunningSystem("--no-webhook")
     try:
         running.start()
-        running.wait_for(lambda: two_markets_finished(running), 400, "the markets did not finish")
+        running.wait_for(lambda: two_markets_finished(running), 400, "two markets finished")
         check_finished_markets(running)
         assert running.query("SELECT count(*) FROM chain.deliveries") == [(0,)]
     finally:

@@ -184,4 +184,4 @@ def _tell(found: Recount, verified: Verification) -> None:
     for problem in problems:
         click.echo(f"wrong: {problem}")
     if not problems:
-        click.echo("every proof holds; program, chain, transaction and account say the same")
+        click.echo("every proof is valid; program, chain, transaction and account agree")

@@ -33,8 +33,8 @@ def require_free(ports: Sequence[Port]) -> None:
     if taken:
         raise PortsInUse(
             "\n".join(
-                f"port {port.number} (for {port.purpose}) is taken{_holder(port)}: stop what uses "
-                f"it, or choose another with {port.setting}=…"
+                f"port {port.number} (for {port.purpose}) is in use{_holder(port)}: stop that "
+                f"process, or choose another with {port.setting}=…"
                 for port in taken
             )
         )

@@ -69,7 +69,7 @@ class AlreadyRunning(RuntimeError):
         self.pid = pid
         self.addresses = dict(addresses)
         where = "".join(f"\n  {name:<10}{url}" for name, url in self.addresses.items())
-        super().__init__(f"already up: pid {pid}{where}")
+        super().__init__(f"already running: pid {pid}{where}")
 
 
 class StartupFailed(RuntimeError):
