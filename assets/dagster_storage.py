@@ -1,8 +1,8 @@
-"""Dagster's own tables in Postgres, with connections that are kept.
+"""Dagster's own tables in Postgres, with connections that are kept open.
 
 dagster-postgres opens a connection for every single statement outside the webserver. Sensors
-every five seconds and a queue looked at every second make that some forty logins a second,
-which cost more than all the rest on a small machine. Here one process keeps one pool.
+that tick every five seconds and a queue that is read every second make that about forty logins a
+second, which cost more than everything else on a small machine. Here one process keeps one pool.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from sqlalchemy import Engine, create_engine
 
 from assets.dagster_internals import ConfigurableClassData, pg_url_from_config, use_engine
 
-# Kept open per process, and opened on top for a moment when many threads ask at once.
-KEPT = 3
-AT_ONCE = 20
+# Connections kept open per process, and the most that are open while many threads need one.
+POOL_SIZE = 3
+MAX_CONNECTIONS = 20
 
 
 @cache
 def pool(url: str) -> Engine:
-    """The engine of this process: Dagster makes a new instance for every tick."""
+    """Return the engine of this process; Dagster makes a new instance for every tick."""
     return create_engine(
         url,
         isolation_level="AUTOCOMMIT",
-        pool_size=KEPT,
-        max_overflow=AT_ONCE - KEPT,
+        pool_size=POOL_SIZE,
+        max_overflow=MAX_CONNECTIONS - POOL_SIZE,
         pool_pre_ping=True,
         pool_recycle=600,
     )
 
 
-# Databases in which this process has seen the tables; looking takes three logins more.
+# Databases in which this process has seen the tables; checking takes three more logins.
 _created: set[str] = set()
 
 
@@ -47,7 +47,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         should_autocreate_tables: bool = True,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
-        """The parent class creates the tables, before the pool takes the engines' place."""
+        """Let the parent class create the tables, then replace its engines by the pool."""
         create = should_autocreate_tables and postgres_url not in _created
         super().__init__(postgres_url, create, inst_data)
         use_engine(self, pool(postgres_url))
@@ -58,7 +58,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> PooledPostgresStorage:
-        """As the parent's, which names its own class."""
+        """Do what the parent's method does, which names its own class."""
         return cls(
             postgres_url=pg_url_from_config(config_value),
             should_autocreate_tables=config_value.get("should_autocreate_tables", True),

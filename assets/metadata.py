@@ -1,6 +1,6 @@
-"""How facts of one materialization are shown: links, table previews, lags.
+"""Render the metadata of a materialization: links, counts and table previews.
 
-The only home of explorer links and of the rendering of keys and signatures in the UI. Nothing
+Explorer links and the formatting of keys and signatures in the UI are defined here only. Nothing
 here reads a database or a chain.
 """
 
@@ -22,18 +22,18 @@ from zmart_pipelines.settings import Settings
 
 EXPLORER = "https://explorer.solana.com"
 PREVIEW_ROWS = 10
-LINKS = 20
+MAX_ITEMS = 20
 
-# Above this a browser's numbers are no longer exact; such integers are shown as text.
+# From here on numbers in a browser are not exact; such integers are shown as text.
 _EXACT = 2**53
 
 Cell = str | int | float | bool | None
 
 
 def _cluster(settings: Settings) -> str:
-    """The explorer's query for the cluster; "" for mainnet.
+    """Return the explorer's query for the cluster; "" for mainnet.
 
-    Of a local endpoint only scheme, host and port are told: user, path and query may be secret.
+    Of a local endpoint only scheme, host and port are shown: user, path and query may be secret.
     """
     if settings.solana_cluster == "mainnet":
         return ""
@@ -44,49 +44,49 @@ def _cluster(settings: Settings) -> str:
 
 
 def base58(signature: bytes | str) -> str:
-    """A transaction's signature as people write it; text is taken as such."""
+    """Return a signature in base58; text is returned as it is."""
     return signature if isinstance(signature, str) else str(Signature.from_bytes(signature))
 
 
 def transaction_link(settings: Settings, signature: bytes | str) -> str:
-    """The page of a transaction in the Solana explorer, for the configured cluster."""
+    """Return the page of a transaction in the Solana explorer, for the configured cluster."""
     return f"{EXPLORER}/tx/{base58(signature)}{_cluster(settings)}"
 
 
 def address_link(settings: Settings, address: bytes) -> str:
-    """The page of an account in the Solana explorer, for the configured cluster."""
+    """Return the page of an account in the Solana explorer, for the configured cluster."""
     return f"{EXPLORER}/address/{Pubkey.from_bytes(address)}{_cluster(settings)}"
 
 
 def links(settings: Settings, signatures: Sequence[bytes | str]) -> dg.MetadataValue:
-    """A list of transactions as links, the first ``LINKS`` of them, as Markdown."""
+    """Return the first ``MAX_ITEMS`` transactions as links, in Markdown."""
     lines = [
         f"- [{base58(signature)}]({transaction_link(settings, signature)})"
-        for signature in signatures[:LINKS]
+        for signature in signatures[:MAX_ITEMS]
     ]
-    if len(signatures) > LINKS:
-        lines.append(f"- and {len(signatures) - LINKS} more")
+    if len(signatures) > MAX_ITEMS:
+        lines.append(f"- and {len(signatures) - MAX_ITEMS} more")
     return dg.MetadataValue.md("\n".join(lines) if lines else "none")
 
 
 def counts(numbers: Mapping[str, int]) -> dg.MetadataValue:
-    """Counts by name, the largest first, as Markdown; "none" where there are none."""
+    """Return counts by name, the largest first, in Markdown; "none" if there are none."""
     lines = [
         f"- {name}: {number}" for name, number in sorted(numbers.items(), key=lambda i: (-i[1], i))
     ]
     return dg.MetadataValue.md("\n".join(lines) if lines else "none")
 
 
-def texts(items: Sequence[str]) -> dg.MetadataValue:
-    """A list of texts as they are, e.g. CIDs, the first ``LINKS`` of them, as Markdown."""
-    lines = [f"- {item}" for item in items[:LINKS]]
-    if len(items) > LINKS:
-        lines.append(f"- and {len(items) - LINKS} more")
+def texts(items: Sequence[str], limit: int = MAX_ITEMS) -> dg.MetadataValue:
+    """Return the first ``limit`` texts, e.g. CIDs, as a list in Markdown."""
+    lines = [f"- {item}" for item in items[:limit]]
+    if len(items) > limit:
+        lines.append(f"- and {len(items) - limit} more")
     return dg.MetadataValue.md("\n".join(lines) if lines else "none")
 
 
 def cell(name: str, value: object) -> Cell:
-    """One value as a table shows it.
+    """Return a value as a table shows it.
 
     Addresses and signatures in base58, other bytes (market ids too) in hex, times in ISO 8601,
     integers that a browser cannot hold exactly as text.
@@ -110,12 +110,12 @@ def cell(name: str, value: object) -> Cell:
 
 
 def rows(items: Iterable[msgspec.Struct], *fields: str) -> list[dict[str, object]]:
-    """The named fields of each Struct, as rows for ``table``."""
+    """Return the named fields of each Struct, as rows for ``table``."""
     return [{field: getattr(item, field) for field in fields} for item in items]
 
 
 def table(rows: Sequence[Mapping[str, object]], limit: int = PREVIEW_ROWS) -> dg.MetadataValue:
-    """The first ``limit`` rows as a table; "no rows" where there are none.
+    """Return the first ``limit`` rows as a table; "no rows" if there are none.
 
     All rows must have the keys of the first.
     """
@@ -134,15 +134,15 @@ def table(rows: Sequence[Mapping[str, object]], limit: int = PREVIEW_ROWS) -> dg
 
 
 def ingest_counts(result: IngestResult) -> dict[str, dg.MetadataValue]:
-    """What an intake changed, as numbers that the UI plots."""
+    """Return what an ingest changed, as numbers that the UI plots."""
     return {
-        name: dg.MetadataValue.int(number)
-        for name, number in {
-            "new transactions": result.new_transactions,
-            "new events": result.new_events,
-            "quarantined": result.quarantined,
-            "promoted": result.promoted,
-            "orphaned": result.orphaned,
-            "markets changed": len(result.markets),
+        label: dg.MetadataValue.int(number)
+        for label, number in {
+            "New transactions": result.new_transactions,
+            "New events": result.new_events,
+            "Newly quarantined": result.quarantined,
+            "Promoted rows": result.promoted,
+            "Orphaned rows": result.orphaned,
+            "Markets changed": len(result.markets),
         }.items()
     }

@@ -1,7 +1,7 @@
-"""Small pictures for the metadata of materializations, where a person would rather look.
+"""Draw small charts for the metadata of materializations.
 
-Dagster itself plots numbers of one materialization after the other; these show what lies in
-the tables now. Each is a PNG of few colours inside Markdown, some 10 to 20 KB however much it
+Dagster itself plots a number over successive materializations; these charts show the current
+content of the tables. Each is a PNG of few colours inside Markdown, of 10 to 20 KB however much it
 shows. matplotlib takes half a second to import: import this module where it is used.
 """
 
@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-# Nothing here is shown on a screen or written by other parts of the process.
 mpl.rcParams.update(
     {
         "font.size": 9,
@@ -41,17 +40,17 @@ mpl.rcParams.update(
 )
 
 COLOURS = ("#4f43dd", "#0a9a73", "#d9622b", "#b3219a", "#2b7fd9", "#8f6b00", "#64748b", "#c11d2f")
-# Of a label; longer ones are cut.
-LONGEST = 44
-# Points up to which each is marked.
-FEW = 24
+# Characters of a label; longer ones are cut.
+MAX_LABEL = 44
+# A line with at most so many points has a marker at each.
+MAX_MARKERS = 24
 DOTS_PER_INCH = 110
-# Colours of the picture, those of smoothed edges included.
-TONES = 48
+# Colours of the picture, including those of smoothed edges.
+MAX_TONES = 48
 SECONDS_OF_DAY = 86_400
 
 Series = Sequence[tuple[int, float]]
-"""Points of (Unix seconds, value) in the order of time."""
+"""Points of (Unix seconds, value), ordered by time."""
 
 
 def _figure(rows: int = 1, height: float = 2.7, ratios: Sequence[float] = (1,)) -> list[Axes]:
@@ -63,21 +62,21 @@ def _figure(rows: int = 1, height: float = 2.7, ratios: Sequence[float] = (1,)) 
 
 
 def _picture(axes: Axes, alternative: str) -> dg.MetadataValue:
-    """The figure as Markdown; ``alternative`` is read out where pictures are not shown."""
+    """Return the figure as Markdown; ``alternative`` is its text for screen readers."""
     figure = axes.get_figure(root=True)
     if figure is None:
         raise ValueError("the axes belong to no figure")
     drawn, small = BytesIO(), BytesIO()
     figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
-    # Kept are the colours that differ most, not the most frequent ones: a line has few points.
-    fewer = Image.open(drawn).convert("RGB").quantize(TONES, Image.Quantize.MAXCOVERAGE)
+    # Keep the colours that differ most, not the most frequent ones: a line has few pixels.
+    fewer = Image.open(drawn).convert("RGB").quantize(MAX_TONES, Image.Quantize.MAXCOVERAGE)
     fewer.save(small, format="png", optimize=True)
     data = b64encode(small.getvalue()).decode()
     return dg.MetadataValue.md(f"![{alternative}](data:image/png;base64,{data})")
 
 
-def _moments(points: Series) -> list[float]:
-    """The moments as matplotlib counts them: days since 1970."""
+def _days(points: Series) -> list[float]:
+    """Return the times as matplotlib counts them: days since 1970."""
     return [moment / SECONDS_OF_DAY for moment, _ in points]
 
 
@@ -89,8 +88,8 @@ def _time_axis(axes: Axes) -> None:
 
 
 def _short(text: str) -> str:
-    # A dollar sign would begin a formula.
-    cut = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    # A dollar sign would start a formula.
+    cut = text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
     return cut.replace("$", r"\$")
 
 
@@ -99,31 +98,33 @@ def _legend(axes: Axes, columns: int = 1) -> None:
 
 
 def prices(markets: Mapping[str, Series], volume: Series, seconds: int) -> dg.MetadataValue:
-    """Prices of YES of some markets, as steps, and the volume of all of them beneath.
+    """Draw prices of YES of some markets as steps, and their total volume below.
 
-    :param markets: by question, at least one; prices from 0 to 1, at least one of each.
-    :param volume: in SOL, of intervals of ``seconds`` that begin at the moments.
+    Args:
+        markets: Points by question, at least one of each; prices from 0 to 1.
+        volume: In SOL, of intervals that begin at the points' times.
+        seconds: Length of those intervals.
     """
     above, below = _figure(2, 3.6, (3, 1))
     for colour, (name, points) in zip(COLOURS, markets.items(), strict=False):
         values = [100 * value for _, value in points]
-        above.step(_moments(points), values, where="post", color=colour, label=_short(name))
-        above.plot(_moments(points)[-1:], values[-1:], "o", color=colour, markersize=4)
+        above.step(_days(points), values, where="post", color=colour, label=_short(name))
+        above.plot(_days(points)[-1:], values[-1:], "o", color=colour, markersize=4)
     above.axhline(50, color="#8a94a6", linewidth=0.8, linestyle=":")
     seen = [100 * value for points in markets.values() for _, value in points]
-    # At least ten points high, so that a small movement is neither lost nor blown up.
+    # At least ten percentage points high, so that a small movement is neither lost nor magnified.
     middle, half = (min(seen) + max(seen)) / 2, max(5.0, 0.6 * (max(seen) - min(seen)))
     above.set_ylim(max(0.0, middle - half), min(100.0, middle + half))
     above.set_ylabel("YES, %")
     above.legend(loc="best", fontsize=8)
-    # One outline for all intervals, down to nothing where there is none.
+    # One outline for all intervals, which falls to zero between them.
     edges: list[tuple[int, float]] = []
     for moment, value in volume:
         if edges and edges[-1][0] == moment:
             edges.pop()
         edges += [(moment, value), (moment + seconds, 0.0)]
     below.fill_between(
-        _moments(edges),
+        _days(edges),
         [value for _, value in edges],
         step="post",
         color="#9aa3b5",
@@ -138,7 +139,7 @@ def prices(markets: Mapping[str, Series], volume: Series, seconds: int) -> dg.Me
 def bars(
     title: str, groups: Mapping[str, Mapping[str, float]], unit: str, alternative: str
 ) -> dg.MetadataValue:
-    """Horizontal bars: for each label one bar per name, the first label on top."""
+    """Draw horizontal bars: for each label one bar per name, the first label on top."""
     names = list(next(iter(groups.values()), {}))
     height = 0.8 / max(1, len(names))
     (axes,) = _figure(height=0.9 + 0.34 * max(1, len(groups)) * max(1.0, len(names) * 0.6))
@@ -169,19 +170,24 @@ def lines(
     limit: float | None = None,
     whole: bool = False,
 ) -> dg.MetadataValue:
-    """Values over time, each series in a colour of its own.
+    """Draw values over time, each series in its own colour.
 
-    :param limit: drawn as a dashed line.
-    :param whole: the values are numbers of things.
+    Args:
+        title: Above the chart.
+        series: Points by label.
+        unit: Label of the vertical axis.
+        alternative: Text for screen readers.
+        limit: Drawn as a dashed line.
+        whole: Whether the values are counts.
     """
     (axes,) = _figure()
     for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
         axes.plot(
-            _moments(points),
+            _days(points),
             [value for _, value in points],
             color=colour,
             label=name,
-            marker="o" if len(points) <= FEW else "",
+            marker="o" if len(points) <= MAX_MARKERS else "",
             markersize=2.5,
             linewidth=1.4,
         )

@@ -1,4 +1,4 @@
-"""The data checks on a recorded chain: the empty database is filled from the recording."""
+"""Run the data checks on a recorded chain: fill an empty database from the recording."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from zmart_pipelines.store.tables.chain import coverage, transactions
 
 
 class NotEmpty(Exception):
-    """The database holds a ledger already; the text says what to do."""
+    """The database already holds a ledger; the message says what to do."""
 
 
 @contextmanager
 def recorded(settings: Settings, recording: Recording) -> Iterator[Backend]:
-    """A backend whose chain is the recording, and whose database has just been filled from it.
+    """Yield a backend whose chain is the recording and whose database was filled from it.
 
-    :param settings: of a database with the current schema and no rows; NotEmpty otherwise.
+    Args:
+        settings: Of a database with the current schema and no rows.
+        recording: The chain.
+
+    Raises:
+        NotEmpty: The database holds rows.
     """
     with serve(recording) as url:
         replaced = settings.model_copy(
@@ -33,7 +38,7 @@ def recorded(settings: Settings, recording: Recording) -> Iterator[Backend]:
                 "solana_rpc_url": SecretStr(url),
                 "solana_rpc_urls": None,
                 "program_id": recording.program,
-                # Nobody limits us here.
+                # A recording has no rate limit.
                 "rpc_calls_per_second": 10_000.0,
             }
         )
@@ -43,8 +48,12 @@ def recorded(settings: Settings, recording: Recording) -> Iterator[Backend]:
 
 
 def fill(backend: Backend) -> None:
-    """Read the whole chain and make the statistics of it."""
-    # Here, because pandas takes a second that other checks need not pay.
+    """Read the whole chain and compute the statistics.
+
+    Raises:
+        NotEmpty: The database holds rows.
+    """
+    # Imported here, because pandas takes a second that other checks need not spend.
     from zmart_pipelines.statistics.refresh import refresh
 
     with backend.engine(Role.READ).connect() as conn:

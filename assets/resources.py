@@ -1,4 +1,4 @@
-"""What the runs and sensors need from outside: database engines, the chain, the signers.
+"""What runs and sensors need from outside: database engines and RPC clients.
 
 A plain object, not a ``ConfigurableResource``: it has no Dagster configuration at all. The
 settings are read in the process that does the work, so that no secret can enter a run's
@@ -27,34 +27,36 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A tick must end within two seconds or so, with a node that does not answer too.
-GLANCE_SECONDS = 2.0
-# How long the endpoint's limit may hold up a read of a tick: so long that a poll goes on at the
-# limit's pace, not longer than it has.
-PATIENCE = 0.5
+# Seconds that one RPC read of a sensor may take: a tick must end within two seconds or so even
+# when a node does not answer.
+SENSOR_RPC_SECONDS = 2.0
+# Seconds that an endpoint's rate limit may hold up a read of a sensor: long enough for a poll to
+# continue at the limit's pace, no longer than a tick has.
+SENSOR_RPC_PATIENCE = 0.5
 
 
 class Backend:
     """Database and chain of this process, opened on first use and then shared by its threads."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """With ``settings`` where a test gives them; else those of the process, read late."""
+        """Use ``settings`` (tests), or else read those of the process when first needed."""
         self._settings = settings
         self._engines: dict[Role, Engine] = {}
-        self._rpc: dict[bool, RpcClient] = {}
+        self._run_rpc: RpcClient | None = None
+        self._sensor_rpc: RpcClient | None = None
         self._guard: EndpointGuard | None = None
         self._lock = Lock()
-        self._done: tuple[object, object] | None = None
+        self._memoized: tuple[object, object] | None = None
 
     @property
     def settings(self) -> Settings:
-        """The settings; reading them is what may fail on a wrong environment."""
+        """The settings; reading them is what may fail in a wrong environment."""
         if self._settings is None:
             self._settings = process_settings()
         return self._settings
 
     def engine(self, role: Role) -> Engine:
-        """The pool of connections that act as ``role``."""
+        """Return the pool of connections that act as ``role``."""
         from zmart_pipelines.store.engine import engine
 
         with self._lock:
@@ -62,25 +64,9 @@ class Backend:
                 self._engines[role] = engine(role, self.settings.database_url.get_secret_value())
             return self._engines[role]
 
-    def _client(self, *, glance: bool) -> RpcClient:
-        from zmart_pipelines.chain.connect import connect
-
-        guard = self.guard
-        with self._lock:
-            if glance not in self._rpc:
-                timeout = min(self.settings.rpc_timeout, GLANCE_SECONDS)
-                self._rpc[glance] = (
-                    connect(
-                        self.settings, guard=guard, timeout=timeout, attempts=1, patience=PATIENCE
-                    )
-                    if glance
-                    else connect(self.settings, guard=guard)
-                )
-            return self._rpc[glance]
-
     @property
     def guard(self) -> EndpointGuard:
-        """The breakers of the RPC endpoints, which all processes share."""
+        """The circuit breakers of the RPC endpoints, which all processes share."""
         from zmart_pipelines.breakers import policies
         from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard
         from zmart_pipelines.store.engine import Role
@@ -93,13 +79,31 @@ class Backend:
 
     @property
     def rpc(self) -> RpcClient:
-        """The RPC client for runs: it repeats reads that fail."""
-        return self._client(glance=False)
+        """The RPC client for runs, which retries reads that fail."""
+        from zmart_pipelines.chain.connect import connect
+
+        guard = self.guard
+        with self._lock:
+            if self._run_rpc is None:
+                self._run_rpc = connect(self.settings, guard=guard)
+            return self._run_rpc
 
     @property
-    def glance(self) -> RpcClient:
-        """The RPC client for sensors: one short try, the next tick is the repetition."""
-        return self._client(glance=True)
+    def sensor_rpc(self) -> RpcClient:
+        """The RPC client for sensors: one short attempt; the next tick is the retry."""
+        from zmart_pipelines.chain.connect import connect
+
+        guard = self.guard
+        with self._lock:
+            if self._sensor_rpc is None:
+                self._sensor_rpc = connect(
+                    self.settings,
+                    guard=guard,
+                    timeout=min(self.settings.rpc_timeout, SENSOR_RPC_SECONDS),
+                    attempts=1,
+                    patience=SENSOR_RPC_PATIENCE,
+                )
+            return self._sensor_rpc
 
     @property
     def reader(self) -> AccountReader:
@@ -108,14 +112,15 @@ class Backend:
 
         return AccountReader(self.rpc, self.settings.program)
 
-    def once(self, key: object, work: Callable[[], T]) -> T:
-        """What ``work`` gave when it was last done for ``key``; only the last key is kept.
+    def memoize_last(self, key: object, work: Callable[[], T]) -> T:
+        """Return what ``work`` returned when it was last called for ``key``.
 
-        For what several steps of one run share. One run is one process and one thread.
+        Only the last key is kept. It is for what several steps of one run share; one run is one
+        process and one thread.
         """
-        if self._done is None or self._done[0] != key:
-            self._done = (key, work())
-        return cast(T, self._done[1])
+        if self._memoized is None or self._memoized[0] != key:
+            self._memoized = (key, work())
+        return cast(T, self._memoized[1])
 
 
 BackendResource: TypeAlias = dg.ResourceParam[Backend]

@@ -1,10 +1,11 @@
-"""Every data check at once, without a daemon: ``python -m assets.run_checks``.
+"""Run every data check at once, without a daemon: ``python -m assets.run_checks``.
 
-Reads the configured database and chain. Of the ledger it reads what is missing up to the slot
-it compares at, and it records the differences it sees; it changes nothing else. With
-``--recorded`` the chain is one on file, and the configured database, which must be empty, is
-filled from it. ``zmart check`` starts this module.
-Exit codes: 0 all checks hold, 1 one of severity ERROR failed, 2 one could not be run.
+Reads the configured database and chain. To compare with the chain, it first reads into the ledger
+what is missing up to the slot it compares at, and it records the differences; it changes nothing
+else. With ``--recorded`` the chain is a recorded one, and the configured database, which must be
+empty, is filled from it. ``zmart check`` starts this module. The check ``verified_within_limit``
+is left out: it reads the event log of a Dagster instance, and there is none here.
+Exit codes: 0 all checks pass, 1 one of severity ERROR failed, 2 one could not be run.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import click
 import dagster as dg
 import msgspec
 
+from assets import freshness
 from assets.dagster_internals import SerializableErrorInfo
 from assets.definitions import build_defs
 from assets.recorded_chain import NotEmpty
@@ -32,7 +34,7 @@ Verdict = Literal["holds", "warning", "fails", "not run"]
 
 
 class CheckRow(msgspec.Struct, frozen=True):
-    """What became of one check. ``text`` is its finding, or why it could not run."""
+    """The result of one check. ``text`` is its description, or why it could not run."""
 
     asset: str
     check: str
@@ -41,17 +43,16 @@ class CheckRow(msgspec.Struct, frozen=True):
     text: str
 
 
-def _selected(key: dg.AssetCheckKey, select: Sequence[str]) -> bool:
-    asset = key.asset_key.to_user_string()
-    return not select or any(name in (asset, key.name, f"{asset}:{key.name}") for name in select)
-
-
 def evaluate(backend: Backend | None = None, select: Sequence[str] = ()) -> list[CheckRow]:
-    """Run the checks in this process on an instance that is forgotten afterwards.
+    """Run the checks in this process, on a Dagster instance that exists for this call only.
 
-    :param select: assets (``market/state``), checks (``no_hole``) or both joined by a colon;
-        empty for all.
-    :raises ValueError: when nothing matches ``select``.
+    Args:
+        backend: Database and chain; those of the process by default.
+        select: Assets (``market/state``), checks (``coverage_has_no_gaps``) or both joined by a
+            colon; empty for all.
+
+    Raises:
+        ValueError: Nothing matches ``select``.
     """
     overrides = {"backend": backend} if backend is not None else None
     defs = build_defs(resource_overrides=overrides)
@@ -69,31 +70,43 @@ def evaluate(backend: Backend | None = None, select: Sequence[str] = ()) -> list
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-        planned = instance.get_records_for_run(
-            result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
-        ).records
-    steps = {
-        event.asset_check_planned_data.asset_check_key: event.step_key
-        for record in planned
-        if (event := record.event_log_entry.dagster_event) is not None
-    }
+        errors = _errors(instance, result)
     found = {
         evaluation.asset_check_key: evaluation
         for evaluation in result.get_asset_check_evaluations()
     }
-    # Several checks may share one step, and so its error.
-    errors = {
+    return [_row(key, found.get(key), errors.get(key, "it returned no result")) for key in keys]
+
+
+def _selected(key: dg.AssetCheckKey, select: Sequence[str]) -> bool:
+    asset = key.asset_key.to_user_string()
+    if key.name == freshness.CHECK_NAME:
+        return False
+    return not select or any(name in (asset, key.name, f"{asset}:{key.name}") for name in select)
+
+
+def _errors(
+    instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
+) -> dict[dg.AssetCheckKey, str]:
+    """Return the reason for each check whose step failed; several checks may share a step."""
+    failed = {
         event.step_key: _reason(event.step_failure_data.error)
         for event in result.all_events
         if event.is_step_failure and event.step_failure_data.error is not None
     }
-    return [
-        _row(key, found.get(key), errors.get(steps.get(key), "it gave no result")) for key in keys
-    ]
+    planned = instance.get_records_for_run(
+        result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    ).records
+    events = [record.event_log_entry.dagster_event for record in planned]
+    return {
+        event.asset_check_planned_data.asset_check_key: failed[event.step_key]
+        for event in events
+        if event is not None and event.step_key in failed
+    }
 
 
 def _reason(error: SerializableErrorInfo) -> str:
-    """The first line of what was raised, without the path of its class."""
+    """Return the first line of what was raised, without the path of its class."""
     text = (error.cause or error).message.strip()
     return re.sub(r"^[\w.]+\.(?=\w+:)", "", text.splitlines()[0]) if text else "no text"
 
@@ -110,7 +123,7 @@ def _row(key: dg.AssetCheckKey, evaluation: dg.AssetCheckEvaluation | None, erro
 
 
 def exit_code(rows: Sequence[CheckRow]) -> int:
-    """2 where a check could not run, else 1 where one of severity ERROR failed, else 0."""
+    """Return 2 if a check could not run, else 1 if one of severity ERROR failed, else 0."""
     verdicts = {row.verdict for row in rows}
     return 2 if "not run" in verdicts else 1 if "fails" in verdicts else 0
 
@@ -124,7 +137,7 @@ def _table(rows: Sequence[CheckRow]) -> str:
 def run_checks(
     select: Sequence[str] | None = None, json: bool = False, backend: Backend | None = None
 ) -> int:
-    """Run the checks, print a table (or one JSON document), return the exit code."""
+    """Run the checks, print a table (or one JSON document) and return the exit code."""
     rows = evaluate(backend, select or ())
     click.echo(msgspec.json.encode(rows).decode() if json else _table(rows))
     return exit_code(rows)

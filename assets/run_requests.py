@@ -1,4 +1,4 @@
-"""Asking for a run: one at a time, and not again and again for what it could not change."""
+"""Request runs from sensors: one at a time, and repeatedly only at growing intervals."""
 
 from __future__ import annotations
 
@@ -17,57 +17,71 @@ FIRST_PAUSE = 5.0
 LAST_PAUSE = 60.0
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """The cursor: a digest of what was asked for last, when (seconds), how often in a row."""
+class RequestCursor(msgspec.Struct, frozen=True):
+    """A sensor's cursor: what it requested last.
 
-    what: str = ""
-    at: float = 0.0
+    Attributes:
+        work: Digest or name of the work.
+        requested_at: Unix seconds of the last request.
+        times: How often the same work was requested in a row.
+    """
+
+    work: str = ""
+    requested_at: float = 0.0
     times: int = 0
 
     @classmethod
-    def of(cls, cursor: str | None) -> Asked:
-        """The cursor read back; one that is not ours counts as nothing asked for."""
+    def decode(cls, cursor: str | None) -> RequestCursor:
+        """Read a cursor back; a malformed one counts as no request."""
         try:
             return msgspec.json.decode(cursor or "", type=cls)
         except msgspec.MsgspecError:
             return cls()
 
-    def pause(self, what: str, now: float) -> float:
-        """Seconds until ``what`` may be asked for; 0 for anything new."""
-        if self.what != what or now < self.at:
+    def encode(self) -> str:
+        """Return the cursor as Dagster stores it."""
+        return msgspec.json.encode(self).decode()
+
+    def pause(self, work: str, now: float) -> float:
+        """Return the seconds until ``work`` may be requested; 0 for anything new."""
+        if self.work != work or now < self.requested_at:
             return 0.0
         pause = min(FIRST_PAUSE * 2.0 ** min(self.times - 1, 10), LAST_PAUSE)
-        return max(0.0, self.at + pause - now)
+        return max(0.0, self.requested_at + pause - now)
 
-    def again(self, what: str, now: float) -> Asked:
-        """The cursor after asking."""
-        return Asked(what, now, self.times + 1 if self.what == what else 1)
+    def after_request(self, work: str, now: float) -> RequestCursor:
+        """Return the cursor after a request for ``work``."""
+        return RequestCursor(work, now, self.times + 1 if self.work == work else 1)
 
 
-def request(
+def request_run(
     context: dg.SensorEvaluationContext,
     job: str,
     work: Collection[bytes],
     now: float,
     abandoned_after: timedelta = ABANDONED_AFTER,
 ) -> Tick:
-    """One run of ``job`` for all of ``work``, unless there is none or one is under way.
+    """Request one run of ``job`` for all of ``work``, unless there is none or one is in flight.
 
-    There is no run key: Dagster remembers those for ever, and the same work may come again.
+    There is no run key: Dagster remembers run keys indefinitely, and the same work may recur.
 
-    :param work: what the run shall see to, as names in bytes.
-    :param now: seconds of the clock that paces repeated requests.
+    Args:
+        context: Of the sensor's tick.
+        job: Name of the job.
+        work: Names of what the run has to do.
+        now: Seconds of the clock that paces repeated requests.
+        abandoned_after: Age from which a run in flight counts as dead.
     """
     if not work:
         return dg.SkipReason("Nothing is due.")
     if in_flight(context.instance, job, abandoned_after):
-        return dg.SkipReason(f"A run of {job} is already under way.")
-    last = Asked.of(context.cursor)
-    what = sha256(b"".join(sorted(work))).hexdigest()
-    pause = last.pause(what, now)
+        return dg.SkipReason(f"A run of {job} is already in flight.")
+    last = RequestCursor.decode(context.cursor)
+    digest = sha256(b"".join(sorted(work))).hexdigest()
+    pause = last.pause(digest, now)
     if pause > 0:
-        return dg.SkipReason(f"The same was asked for just now; next in {pause:.0f} s.")
+        return dg.SkipReason(f"The same work was requested just now; next in {pause:.0f} s.")
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags={"zmart/due": str(len(work))})],
-        cursor=msgspec.json.encode(last.again(what, now)).decode(),
+        cursor=last.after_request(digest, now).encode(),
     )

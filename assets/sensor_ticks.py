@@ -1,4 +1,9 @@
-"""What every tick has in common: patience with outages, and heartbeats."""
+"""What all sensors share: their interval, outages that skip a tick, and heartbeats.
+
+The daemon evaluates sensors every 5 s. An interval of exactly 5 s would miss every other loop, so
+sensors declare less. Each body ends in well under two seconds; when the chain or the database is
+unreachable it keeps its cursor and says so.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +23,53 @@ from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import heartbeats
 
-# Seconds; see the package's docstring.
+# Seconds between two ticks; see above.
 INTERVAL = 2
 
-# A service without a success for this long raises an alert.
+# Seconds without a success after which a service raises an alert.
 ALERT_AFTER = 60.0
 
 Tick: TypeAlias = dg.SensorResult | dg.SkipReason
 Body: TypeAlias = Callable[[dg.SensorEvaluationContext, Backend], Tick]
 
 
-def _report(backend: Backend, service: str | None, error: str | None) -> None:
+def skip_on_outage(service: str | None = None) -> Callable[[Body], Body]:
+    """Decorate a sensor's body so that an outage of the chain or of Postgres skips the tick.
+
+    A tick that succeeds records a heartbeat. A skipped tick keeps the cursor and says why. Any
+    other exception is a defect: it is recorded and fails the tick.
+
+    Args:
+        service: The service whose heartbeat the tick records, if any.
+    """
+
+    def decorate(body: Body) -> Body:
+        @wraps(body)
+        def tick(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
+            try:
+                result = body(context, backend)
+                _record(backend, service, None)
+            except (RpcUnavailable, RateLimited, RpcError) as error:
+                reason = f"The chain cannot be read. {explain(error)}"
+                context.log.warning(reason)
+                return _after_failure(backend, service, reason)
+            except DBAPIError as error:
+                if not _is_outage(error):
+                    _after_failure(backend, service, explain(error))
+                    raise
+                return dg.SkipReason(f"Postgres is unreachable. {explain(error)}")
+            except Exception as error:
+                _after_failure(backend, service, explain(error))
+                raise
+            return result
+
+        return tick
+
+    return decorate
+
+
+def _record(backend: Backend, service: str | None, error: str | None) -> None:
+    """Record a success or a failure of ``service``, and raise or clear its alert."""
     if service is None:
         return
     key = f"{service}:stalled"
@@ -52,41 +93,16 @@ def _report(backend: Backend, service: str | None, error: str | None) -> None:
             )
 
 
-def patient(service: str | None) -> Callable[[Body], Body]:
-    """A tick that is a piece of work of ``service``, or of none.
-
-    A success beats. When the chain or the database is away the tick is skipped with the
-    reason and the cursor stays. Any other exception is a fault of ours: it is recorded and
-    fails the tick.
-    """
-
-    def decorate(body: Body) -> Body:
-        @wraps(body)
-        def tick(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
-            try:
-                result = body(context, backend)
-                _report(backend, service, None)
-            except (RpcUnavailable, RateLimited, RpcError) as error:
-                reason = explain(error)
-                context.log.warning("The chain cannot be read. %s", reason)
-                return _after_failure(backend, service, f"The chain cannot be read. {reason}")
-            except DBAPIError as error:
-                if not _is_outage(error):
-                    _after_failure(backend, service, explain(error))
-                    raise
-                return dg.SkipReason(f"Postgres is away. {explain(error)}")
-            except Exception as error:
-                _after_failure(backend, service, explain(error))
-                raise
-            return result
-
-        return tick
-
-    return decorate
+def _after_failure(backend: Backend, service: str | None, reason: str) -> dg.SkipReason:
+    try:
+        _record(backend, service, reason)
+    except DBAPIError as error:
+        return dg.SkipReason(f"{reason} And Postgres is unreachable. {explain(error)}")
+    return dg.SkipReason(reason)
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    """Whether Postgres could not be reached, was full or was going down.
+    """Return whether Postgres could not be reached, was full or was shutting down.
 
     Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html; an error that
     never reached the server has no code.
@@ -97,11 +113,3 @@ def _is_outage(error: DBAPIError) -> bool:
     if state is None:
         return isinstance(error, OperationalError)
     return str(state).startswith(("08", "53", "57"))
-
-
-def _after_failure(backend: Backend, service: str | None, reason: str) -> dg.SkipReason:
-    try:
-        _report(backend, service, reason)
-    except DBAPIError as error:
-        return dg.SkipReason(f"{reason} And Postgres is away. {explain(error)}")
-    return dg.SkipReason(reason)

@@ -1,19 +1,19 @@
 """``chain/backfill``: ranges of slots, read completely after the fact.
 
-Partitions are dynamic and their keys are the ranges themselves, ``FIRST-LAST`` inclusive: a
-chain has no end that static ones could know, and holes lie where they lie. The sensor adds the
-ranges that coverage lacks, cut at multiples of BACKFILL_PARTITION_SLOTS; a person adds any
-other range under "Add a partition". What is covered is skipped, so a run that was ended goes
-on when its partition is launched again.
+Partitions are dynamic and their keys are the ranges themselves, ``FIRST-LAST`` inclusive: static
+ones would have to know where the chain ends, and uncovered ranges lie anywhere. The sensor adds
+the ranges that coverage lacks, cut at multiples of BACKFILL_PARTITION_SLOTS; an operator adds any
+other range under "Add a partition". What is covered is skipped, so a run that was ended resumes
+when its partition is launched again.
 
-A run takes several partitions, one after the other, and each shows by itself whether it is
-done. The pool ``backfill`` lets one run go at a time, since it spends the whole budget of RPC
+A run takes several partitions, one after the other, and materializes each when it is complete.
+The pool ``backfill`` lets one run execute at a time, since it spends the whole budget of RPC
 calls.
 """
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -34,26 +34,30 @@ POOL = "backfill"
 RANGES_NAME = "slot_ranges"
 RANGES = dg.DynamicPartitionsDefinition(name=RANGES_NAME)
 
-_KEY = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
-# Of one run; each is BACKFILL_PARTITION_SLOTS long.
-MOST_PARTITIONS = 20
-ASSET = dg.AssetKey(["chain", "backfill"])
-
-# Of a run over ranges of slots, at most.
-BACKFILL_SECONDS = 6 * 3600
+# Partitions of one run; each is BACKFILL_PARTITION_SLOTS slots long.
+MAX_PARTITIONS = 20
+# Seconds that a run may take. A long range takes its time under the budget of RPC calls; what was
+# read is kept when the run is ended.
+MAX_RUN_SECONDS = 6 * 3600
 
 # Seconds between two lines of progress in a run's log.
-_SAY_EVERY = 5.0
+_PROGRESS_INTERVAL = 5.0
+_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+_BACKFILL = dg.AssetKey(["chain", "backfill"])
 
 
-def key_of(first_slot: int, last_slot: int) -> str:
-    """The partition of a range of slots, both ends inclusive."""
+def partition_key(first_slot: int, last_slot: int) -> str:
+    """Return the partition of a range of slots, both ends inclusive."""
     return f"{first_slot}-{last_slot}"
 
 
-def slots_of(key: str) -> tuple[int, int]:
-    """The range of a partition. dg.Failure for a key that is none; people type them too."""
-    match = _KEY.fullmatch(key)
+def partition_slots(key: str) -> tuple[int, int]:
+    """Return the first and the last slot of a partition.
+
+    Raises:
+        dg.Failure: The key is not a range; operators type keys too.
+    """
+    match = _RANGE.fullmatch(key)
     if match is None or int(match[1]) > int(match[2]):
         raise dg.Failure(
             f"the partition {key!r} is not a range of slots; name it FIRST-LAST, both inclusive, "
@@ -70,24 +74,25 @@ def slots_of(key: str) -> tuple[int, int]:
             table=tables.transactions,
             kinds=["solana"],
             description="Transactions of slot ranges that no poll has read. Each partition is a "
-            "range; it is done when coverage holds all of it. Nothing needs to run this as long "
-            "as coverage has no hole.",
-            # Its materializations are told one by one, as the partitions of a run are done.
-        ).replace_attributes(skippable=True)
+            "range; it is complete when coverage contains all of it. Nothing needs to run this "
+            "while coverage is a single range.",
+            # Each partition is materialized as soon as it is complete, not at the end of the run.
+            skippable=True,
+        )
     ],
     partitions_def=RANGES,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_PARTITIONS),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_PARTITIONS),
     pool=POOL,
 )
-def slots(
+def slot_ranges(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Read what is missing of the ranges; fails while anything of one still is."""
-    wanted = {key: slots_of(key) for key in context.partition_keys}
+    """Read what the ranges lack; fail if any of them is still incomplete."""
+    ranges = {key: partition_slots(key) for key in context.partition_keys}
     incomplete: dict[str, str] = {}
     engine = backend.engine(Role.INGEST)
     with backfill_client(backend.settings) as rpc:
-        for key, (first, last) in sorted(wanted.items(), key=lambda one: one[1]):
+        for key, (first, last) in sorted(ranges.items(), key=lambda item: item[1]):
             started = time.monotonic()
             report = backfill(
                 engine,
@@ -95,31 +100,33 @@ def slots(
                 backend.settings,
                 first_slot=first,
                 last_slot=last,
-                progress=_Said(context.log),
+                progress=ProgressLog(context.log),
             )
-            facts = _facts(report, time.monotonic() - started)
+            facts = _report_metadata(report, time.monotonic() - started)
             if report.complete:
-                context.log_event(dg.AssetMaterialization(ASSET, partition=key, metadata=facts))
+                context.log_event(dg.AssetMaterialization(_BACKFILL, partition=key, metadata=facts))
             else:
                 incomplete[key] = report.missing
-                context.log_event(dg.AssetObservation(ASSET, partition=key, metadata=facts))
+                context.log_event(dg.AssetObservation(_BACKFILL, partition=key, metadata=facts))
     if incomplete:
         reasons = [f"slots {key} are not complete: {why}" for key, why in incomplete.items()]
         raise dg.Failure("; ".join(reasons))
     yield from ()
 
 
-class _Said:
-    """Tells a run's log how far it is, now and then."""
+class ProgressLog:
+    """Writes the progress of a backfill to a run's log, every few seconds."""
 
     def __init__(self, log: dg.DagsterLogManager) -> None:
+        """Write to ``log``."""
         self._log = log
-        self._at = time.monotonic()
+        self._written_at = time.monotonic()
 
     def __call__(self, state: BackfillProgress) -> None:
-        if time.monotonic() - self._at < _SAY_EVERY:
+        """Log ``state``, unless the last line is too recent."""
+        if time.monotonic() - self._written_at < _PROGRESS_INTERVAL:
             return
-        self._at = time.monotonic()
+        self._written_at = time.monotonic()
         self._log.info(
             "covered to slot %s of %d; %d of %d transactions listed so far",
             state.slot,
@@ -129,28 +136,30 @@ class _Said:
         )
 
 
-def _facts(report: BackfillReport, seconds: float) -> dict[str, dg.MetadataValue]:
+def _report_metadata(report: BackfillReport, seconds: float) -> Mapping[str, dg.MetadataValue]:
+    numbers = {
+        "Slots covered before": report.covered_before,
+        "Slots covered by this run": report.covered_now,
+        "Listed signatures": report.listed,
+        "Fetched transactions": report.fetched,
+        "Gaps opened": report.gaps,
+        "RPC calls": report.calls,
+        "Rate-limited RPC calls": report.limited,
+    }
     return {
-        "slots": dg.MetadataValue.text(f"{report.first_slot} to {report.last_slot}"),
-        "slots covered before": dg.MetadataValue.int(report.covered_before),
-        "slots covered now": dg.MetadataValue.int(report.covered_now),
-        "listed": dg.MetadataValue.int(report.listed),
-        "fetched": dg.MetadataValue.int(report.fetched),
+        "Slot range": dg.MetadataValue.text(f"{report.first_slot} to {report.last_slot}"),
+        **{label: dg.MetadataValue.int(number) for label, number in numbers.items()},
         **metadata.ingest_counts(report.result),
-        "gaps": dg.MetadataValue.int(report.gaps),
-        "RPC calls": dg.MetadataValue.int(report.calls),
-        "RPC calls limited": dg.MetadataValue.int(report.limited),
-        "seconds": dg.MetadataValue.float(round(seconds, 3)),
-        "uncovered": metadata.table(
+        "Uncovered ranges": metadata.table(
             [{"first_slot": start, "last_slot": end} for start, end in report.uncovered]
         ),
+        "Duration (seconds)": dg.MetadataValue.float(round(seconds, 3)),
     }
 
 
 backfill_slots_job = asset_job(
     "backfill_slots",
     "chain/backfill",
-    # A long range under the budget takes its time; what is read is kept if it is given up.
-    tags={"dagster/max_runtime": str(BACKFILL_SECONDS)},
-    description="Reads a range of slots that no poll has read, and covers it.",
+    tags={"dagster/max_runtime": str(MAX_RUN_SECONDS)},
+    description="Reads ranges of slots that no poll has read, and covers them.",
 )

@@ -1,12 +1,18 @@
-"""``chain/deliveries``: webhook requests that the API stored but did not finish."""
+"""``chain/deliveries``: webhook requests that the API stored but did not finish.
+
+The API ingests a delivery within milliseconds of storing it. What it left unfinished, because it
+was stopped or the database failed, is finished by the job here.
+"""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from assets import metadata
 from assets.asset_jobs import asset_job
+from assets.asset_results import record_result
 from assets.asset_specs import asset_spec
 from assets.error_text import explain
 from assets.resources import BackendResource
@@ -19,7 +25,12 @@ from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain as tables
 
 # Deliveries of one run; the sensor requests another run for the rest.
-MOST_DELIVERIES = 1000
+MAX_DELIVERIES = 1000
+# Errors that a failed run lists.
+_MAX_ERRORS = 20
+
+# Seconds for one request to Helius; the next check repeats it.
+HELIUS_TIMEOUT = 5.0
 
 _DELIVERIES = dg.AssetKey(["chain", "deliveries"])
 
@@ -31,79 +42,82 @@ _DELIVERIES = dg.AssetKey(["chain", "deliveries"])
             "chain/deliveries",
             table=tables.deliveries,
             kinds=["solana"],
-            description="Webhook requests as received, committed before anything is made of "
-            "them. The API ingests them at once; what it left open is finished here.",
+            description="Webhook requests as received, committed before they are processed. The "
+            "API ingests them at once; a run finishes those that it left pending.",
+            skippable=True,
         )
     ],
 )
 def deliveries(
     context: dg.AssetExecutionContext, backend: BackendResource
-) -> dg.MaterializeResult[None]:
-    """Finish what is open. One delivery that fails does not hold up the others."""
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Ingest pending deliveries. One that fails does not hold up the others."""
     engine = backend.engine(Role.INGEST)
     with engine.connect() as conn:
-        waiting = pending_deliveries(conn, MOST_DELIVERIES)
+        pending = pending_deliveries(conn, MAX_DELIVERIES)
     result = IngestResult()
-    outcomes: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
     errors: list[str] = []
-    for delivery in waiting:
+    for delivery in pending:
         try:
             processed = process_delivery(engine, delivery, program=backend.settings.program)
         except SQLAlchemyError as error:
             errors.append(f"delivery {delivery}: {explain(error)}")
             context.log.error(errors[-1])
             continue
-        outcomes["complete" if processed.complete else "unreadable"] += 1
+        statuses["complete" if processed.complete else "unreadable"] += 1
         result = result.merge(processed.result)
         announce(backend.settings.redis_url.get_secret_value(), processed.result.positions)
     if errors:
         raise dg.Failure(
-            f"{len(errors)} of {len(waiting)} deliveries could not be ingested",
-            metadata={"errors": dg.MetadataValue.md("\n".join(f"- {e}" for e in errors[:20]))},
+            f"{len(errors)} of {len(pending)} deliveries could not be ingested",
+            metadata={"Errors": metadata.texts(errors, limit=_MAX_ERRORS)},
         )
-    return dg.MaterializeResult(
-        asset_key=_DELIVERIES,
-        metadata={
-            "deliveries": len(waiting),
-            "outcomes": metadata.counts(outcomes),
-            **metadata.ingest_counts(result),
-        },
+    yield from record_result(
+        context,
+        dg.MaterializeResult(
+            asset_key=_DELIVERIES,
+            metadata={
+                "Deliveries": len(pending),
+                "Deliveries by result": metadata.counts(statuses),
+                **metadata.ingest_counts(result),
+            },
+        ),
+        changed=bool(pending),
     )
-
-
-# Of the question to Helius; the next check asks again.
-TIMEOUT = 5.0
 
 
 @dg.asset_check(
     asset=_DELIVERIES,
     name="webhook_is_active",
-    description="One of the Helius webhooks that watch the program is active, of the raw type and "
-    "with our secret. Without HELIUS_API_KEY nobody is asked.",
+    description="At least one Helius webhook of the program is active, of the raw type and with "
+    "our secret. Passes without HELIUS_API_KEY, because Helius cannot be asked then.",
 )
 def webhook_is_active(backend: BackendResource) -> dg.AssetCheckResult:
-    """A warning: without it nothing is lost, the poll brings the transactions later."""
+    """Warn only: without a webhook nothing is lost, the poll reads transactions later."""
     settings = backend.settings
     if settings.helius_api_key is None or settings.solana_cluster not in RAW_TYPES:
-        return _result([], "there is no HELIUS_API_KEY, or no Helius on this cluster")
+        return _webhook_result([], "there is no HELIUS_API_KEY, or no Helius on this cluster")
     try:
-        with HeliusClient(settings.helius_api_url, settings.helius_api_key, TIMEOUT) as helius:
+        with HeliusClient(
+            settings.helius_api_url, settings.helius_api_key, HELIUS_TIMEOUT
+        ) as helius:
             found = watching(helius, settings)
     except HeliusError as error:
-        return _result([str(error)], "")
-    return _result(complaints(found, settings), f"{len(found)} watch the program")
+        return _webhook_result([str(error)], "")
+    return _webhook_result(complaints(found, settings), f"{len(found)} webhooks of the program")
 
 
-def _result(wrong: list[str], right: str) -> dg.AssetCheckResult:
+def _webhook_result(problems: list[str], summary: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not wrong,
+        passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(wrong) or right,
+        description="; ".join(problems) or summary,
     )
 
 
 process_deliveries_job = asset_job(
     "process_deliveries",
     "chain/deliveries",
-    description="Ingests webhook deliveries that the API has stored but not finished.",
+    description="Ingests webhook deliveries that the API stored but did not finish.",
 )

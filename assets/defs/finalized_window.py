@@ -1,6 +1,6 @@
-"""Group ``chain``: the ledger as read from Solana, and the proof that it is complete.
+"""``chain/event_ledger`` and ``chain/coverage``: the ledger, and the proof that it is complete.
 
-Reading and ingesting are ``zmart_pipelines.ledger``; the confirmed poll runs in its sensor.
+Reading and ingesting are in ``zmart_pipelines.ledger``; the confirmed poll runs in its sensor.
 """
 
 import time
@@ -13,8 +13,11 @@ import dagster as dg
 from assets import metadata
 from assets.asset_checks import LATENCY_LIMIT, breaker_result, older_than
 from assets.asset_jobs import asset_job, job_schedule
+from assets.asset_results import record_result
 from assets.asset_specs import asset_spec, materialized_within
+from assets.freshness import VerifiedWithin
 from assets.resources import BackendResource
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
@@ -22,12 +25,12 @@ from zmart_pipelines.store.queries import breakers, health
 from zmart_pipelines.store.queries.committed_changes import latencies, ledger_version, newest
 from zmart_pipelines.store.tables import chain as tables
 
-# A gap is retried within seconds; one that stays this long is not being closed.
+# A gap is retried within seconds; one that stays open this long is not being closed.
 GAP_LIMIT = timedelta(minutes=5)
 QUARANTINE_LIMIT = timedelta(minutes=15)
 _HOUR = 3600
-# Longer than any time: all of it in one piece.
-_EVER = 2**40
+# Seconds, longer than any period: the latency is of the whole hour, not of pieces of it.
+_WHOLE_PERIOD = 2**40
 
 _EVENT_LEDGER = dg.AssetKey(["chain", "event_ledger"])
 _COVERAGE = dg.AssetKey(["chain", "coverage"])
@@ -43,23 +46,26 @@ _COVERAGE = dg.AssetKey(["chain", "coverage"])
             deps=["chain/deliveries"],
             description="Every event of the program, exactly once, decoded or quarantined, with "
             "its commitment. The append-only record that all other chain tables are folded from.",
-            freshness=materialized_within(warn=3, fail=10),
+            freshness=VerifiedWithin(warn=3, fail=10),
+            skippable=True,
         ),
         asset_spec(
             "chain/coverage",
             table=tables.coverage,
             kinds=["solana"],
             deps=["chain/event_ledger"],
-            description="The slot ranges read completely at finalized. One range without a hole "
-            "proves that the ledger misses nothing between its ends.",
+            description="The slot ranges read completely at finalized. A single range proves that "
+            "the ledger misses nothing between its ends.",
             freshness=materialized_within(warn=3, fail=10),
         ),
     ],
 )
-def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[None]]:
-    """Read from the cursor to the finalized tip and cover it, in one step.
+def finalized_window(
+    context: dg.AssetExecutionContext, backend: BackendResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Read from the cursor to the finalized slot and cover that range, in one step.
 
-    ``reused`` were read at confirmed and need no second reading.
+    Reused transactions were read at confirmed and need no second read.
     """
     started = time.monotonic()
     engine = backend.engine(Role.INGEST)
@@ -75,45 +81,53 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
         gaps = health.gaps(conn)
     with backend.engine(Role.PIPELINES).begin() as conn:
         beat(conn, "event-indexer", {"finalized_slot": report.last_slot, "confirmed_slot": tip})
-    seconds = dg.MetadataValue.float(round(time.monotonic() - started, 3))
-    yield dg.MaterializeResult(
-        asset_key=_EVENT_LEDGER,
-        data_version=dg.DataVersion(version),
-        metadata={
-            "dagster/row_count": lag.events,
-            "slots": f"{report.first_slot} to {report.last_slot}",
-            "listed": report.listed,
-            "fetched": report.fetched,
-            "reused": report.reused,
-            **metadata.ingest_counts(report.result),
-            "events by type": metadata.counts(counts),
-            "lag in slots": max(0, tip - report.last_slot),
-            "lag in seconds": round(max(0.0, time.time() - finalized_time), 3),
-            "waiting for finality": lag.confirmed + lag.reported,
-            "signatures": metadata.links(backend.settings, [row.signature for row in latest]),
-            "newest transactions": metadata.table(
-                metadata.rows(latest, "signature", "slot", "commitment", "block_time")
-            ),
-            "seconds": seconds,
-        },
+    yield from record_result(
+        context,
+        dg.MaterializeResult(
+            asset_key=_EVENT_LEDGER,
+            data_version=dg.DataVersion(version),
+            metadata={
+                "dagster/row_count": lag.events,
+                "Slot range": f"{report.first_slot} to {report.last_slot}",
+                "Listed signatures": report.listed,
+                "Fetched transactions": report.fetched,
+                "Reused transactions": report.reused,
+                **metadata.ingest_counts(report.result),
+                "Events by type": metadata.counts(counts),
+                "Awaiting finality": lag.confirmed + lag.reported,
+                "Signatures": metadata.links(backend.settings, [row.signature for row in latest]),
+                "Newest transactions": metadata.table(
+                    metadata.rows(latest, "signature", "slot", "commitment", "block_time")
+                ),
+            },
+        ),
+        changed=_changed(report.result),
     )
     yield dg.MaterializeResult(
         asset_key=_COVERAGE,
         metadata={
             "dagster/row_count": len(ranges),
-            "covered to slot": report.last_slot,
-            "holes": report.uncovered_ranges,
-            "gaps opened": report.gaps,
-            "gaps closed": report.gaps_closed,
-            "reported looked up": report.reported_verified,
-            "ranges": metadata.table(
+            "Finalized slot": report.last_slot,
+            "Slots behind": max(0, tip - report.last_slot),
+            "Seconds behind": round(max(0.0, time.time() - finalized_time), 3),
+            "Uncovered ranges": report.uncovered_ranges,
+            "Gaps opened": report.gaps,
+            "Gaps closed": report.gaps_closed,
+            "Reported transactions verified": report.reported_verified,
+            "Covered ranges": metadata.table(
                 metadata.rows(ranges, "first_slot", "last_slot", "covered_at")
             ),
-            "open gaps": metadata.table(
+            "Open gaps": metadata.table(
                 metadata.rows(gaps, "signature", "slot", "reason", "attempts", "opened_at")
             ),
+            "Duration (seconds)": round(time.monotonic() - started, 3),
         },
     )
+
+
+def _changed(result: IngestResult) -> bool:
+    """Return whether a window wrote anything to the ledger."""
+    return bool(result.new_transactions or result.new_events or result.promoted or result.orphaned)
 
 
 @dg.asset_check(
@@ -123,21 +137,24 @@ def finalized_window(backend: BackendResource) -> Iterator[dg.MaterializeResult[
     "transaction known to be missing stays missing for five minutes.",
 )
 def coverage_has_no_gaps(backend: BackendResource) -> dg.AssetCheckResult:
-    """More than one covered range means a hole between them."""
+    """Fail when there is more than one covered range, or an old open gap."""
     with backend.engine(Role.READ).connect() as conn:
         ranges = health.coverage(conn)
         gaps = [gap for gap in health.gaps(conn) if older_than(gap.opened_at, GAP_LIMIT)]
-    holes = [
+    uncovered = [
         {"first slot": before.last_slot + 1, "last slot": after.first_slot - 1}
         for before, after in pairwise(ranges)
     ]
     return dg.AssetCheckResult(
-        passed=not holes and not gaps,
+        passed=not uncovered and not gaps,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(holes)} holes, {len(gaps)} gaps open for over {GAP_LIMIT}",
+        description=f"{len(uncovered)} uncovered ranges, {len(gaps)} gaps open for over "
+        f"{GAP_LIMIT}",
         metadata={
-            "holes": metadata.table(holes),
-            "gaps": metadata.table(metadata.rows(gaps, "signature", "slot", "reason", "attempts")),
+            "Uncovered ranges": metadata.table(uncovered),
+            "Open gaps": metadata.table(
+                metadata.rows(gaps, "signature", "slot", "reason", "attempts")
+            ),
         },
     )
 
@@ -145,22 +162,22 @@ def coverage_has_no_gaps(backend: BackendResource) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset=_EVENT_LEDGER,
     name="quarantine_within_deadline",
-    description="No event line has been waiting in quarantine for more than 15 minutes.",
+    description="No event has been in quarantine for more than 15 minutes.",
 )
 def quarantine_within_deadline(backend: BackendResource) -> dg.AssetCheckResult:
-    """What cannot be decoded is kept; for long it may not stay unread."""
+    """Fail when an event that cannot be decoded stays unread for too long."""
     with backend.engine(Role.READ).connect() as conn:
         overdue = [
-            line
-            for line in health.quarantined(conn)
-            if older_than(line.first_seen_at, QUARANTINE_LIMIT)
+            event
+            for event in health.quarantined(conn)
+            if older_than(event.first_seen_at, QUARANTINE_LIMIT)
         ]
     return dg.AssetCheckResult(
         passed=not overdue,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(overdue)} event lines in quarantine for over {QUARANTINE_LIMIT}",
+        description=f"{len(overdue)} events in quarantine for over {QUARANTINE_LIMIT}",
         metadata={
-            "lines": metadata.table(
+            "Quarantined events": metadata.table(
                 metadata.rows(overdue, "signature", "log_index", "slot", "quarantine_reason")
             )
         },
@@ -170,24 +187,24 @@ def quarantine_within_deadline(backend: BackendResource) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset=_EVENT_LEDGER,
     name="latency_within_limit",
-    description="Half of the last hour's transactions were in the ledger within ten seconds of "
-    "their block, by webhook or by the confirmed poll.",
+    description="The median transaction of the last hour was in the ledger within ten seconds of "
+    "its block, by webhook or by the confirmed poll.",
 )
 def latency_within_limit(backend: BackendResource) -> dg.AssetCheckResult:
-    """A warning: nothing is wrong or lost, it only comes late."""
+    """Warn only: nothing is wrong or lost, it only arrives late."""
     with backend.engine(Role.READ).connect() as conn:
-        whole = next(iter(latencies(conn, seconds=_HOUR, piece=_EVER)), None)
-    median = 0.0 if whole is None else whole.median
+        hour = next(iter(latencies(conn, seconds=_HOUR, piece=_WHOLE_PERIOD)), None)
+    median = 0.0 if hour is None else hour.median
     return dg.AssetCheckResult(
         passed=median <= LATENCY_LIMIT,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{median:.1f} s from block to row in the median of the last hour"
-        if whole is not None
-        else "nothing came by webhook or poll in the last hour",
+        if hour is not None
+        else "nothing arrived by webhook or poll in the last hour",
         metadata={
-            "transactions": 0 if whole is None else whole.transactions,
-            "median in seconds": round(median, 3),
-            "latest in seconds": 0.0 if whole is None else round(whole.worst, 3),
+            "Transactions": 0 if hour is None else hour.transactions,
+            "Median latency (seconds)": round(median, 3),
+            "Largest latency (seconds)": 0.0 if hour is None else round(hour.worst, 3),
         },
     )
 
@@ -206,9 +223,9 @@ def rpc_breakers_closed(backend: BackendResource) -> dg.AssetCheckResult:
 
 finalized_window_job = asset_job(
     "read_finalized_window",
-    # With the checks that cost no more than reading small tables; the others run with reconcile.
     "chain/event_ledger",
     "chain/coverage",
+    # Those that only read small tables; the other checks run with reconcile.
     checks=dg.AssetSelection.checks(
         coverage_has_no_gaps,
         quarantine_within_deadline,
@@ -221,5 +238,5 @@ finalized_window_job = asset_job(
 finalized_window_schedule = job_schedule(
     finalized_window_job.name,
     "* * * * *",
-    "Each minute: reads what has been finalized and extends the proof of completeness.",
+    "Every minute: reads what has been finalized and extends the proof of completeness.",
 )

@@ -1,7 +1,7 @@
-"""The nightly clean-up: what would grow for ever and nobody asks for again.
+"""The nightly clean-up of what would grow indefinitely: old runs and expired drafts.
 
-Ticks are purged by ``dagster.yaml``; everything else that Dagster keeps per run only goes
-when the run is deleted. Runs that submitted are kept: they are the story of what was sent.
+Ticks are purged by ``dagster.yaml``; everything else that Dagster keeps per run is deleted only
+with the run. Runs of jobs that submit transactions are kept: they record what was sent.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,8 +14,8 @@ from assets.resources import BackendResource
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.community import market_drafts
 
-# One night's work, so that the job ends in time even after a long pause.
-MOST_RUNS = 5000
+# Runs deleted in one night, so that the job ends in time even after a long pause.
+MAX_RUNS = 5000
 _PAGE = 200
 
 _FINISHED = [
@@ -26,10 +26,15 @@ _FINISHED = [
 
 
 def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete finished runs last touched ``before``, but not those that submit; how many."""
+    """Delete finished runs of jobs whose runs expire; return how many.
+
+    Args:
+        instance: Holds the runs.
+        before: Runs that were updated later are kept.
+    """
     old = dg.RunsFilter(tags={RETENTION_TAG: EXPIRES}, statuses=_FINISHED, updated_before=before)
     deleted = 0
-    while deleted < MOST_RUNS:
+    while deleted < MAX_RUNS:
         page = instance.get_runs(old, limit=_PAGE)
         for run in page:
             instance.delete_run(run.run_id)
@@ -39,23 +44,23 @@ def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
     return deleted
 
 
-@dg.op(description="Deletes finished runs that did not submit, and their events.")
+@dg.op(description="Deletes old finished runs that submitted nothing, with their events.")
 def delete_old_runs(context: dg.OpExecutionContext, backend: BackendResource) -> None:
-    """Keep ``dagster_keep_days`` days of runs."""
+    """Delete runs older than ``dagster_keep_days`` days."""
     before = datetime.now(UTC) - timedelta(days=backend.settings.dagster_keep_days)
     deleted = delete_runs(context.instance, before)
-    context.add_output_metadata({"runs deleted": deleted})
+    context.add_output_metadata({"Runs deleted": deleted})
 
 
 @dg.op(description="Deletes market drafts that expired without their market being created.")
 def delete_expired_drafts(context: dg.OpExecutionContext, backend: BackendResource) -> None:
-    """Drafts are never listed; an expired one is of no use to anybody."""
+    """Delete expired drafts; drafts are never listed, so no one needs them."""
     expired = delete(market_drafts).where(
         market_drafts.c.matched_at.is_(None), market_drafts.c.expires_at < func.now()
     )
     with backend.engine(Role.PIPELINES).begin() as conn:
         deleted = conn.execute(expired).rowcount
-    context.add_output_metadata({"drafts deleted": deleted})
+    context.add_output_metadata({"Drafts deleted": deleted})
 
 
 @dg.job(
@@ -65,11 +70,11 @@ def delete_expired_drafts(context: dg.OpExecutionContext, backend: BackendResour
     tags={RETENTION_TAG: EXPIRES},
 )
 def clean_up() -> None:
-    """Both, in no order."""
+    """Do both, in any order."""
     delete_old_runs()
     delete_expired_drafts()
 
 
 clean_up_schedule = job_schedule(
-    clean_up.name, "17 3 * * *", "Each night: deletes old runs and drafts that expired."
+    clean_up.name, "17 3 * * *", "Every night: deletes old runs and expired market drafts."
 )

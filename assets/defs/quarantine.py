@@ -1,13 +1,16 @@
-"""``chain/quarantine``: event lines that could not be decoded, decoded again.
+"""``chain/quarantine``: events that could not be decoded, decoded again.
 
-Raw logs are kept, so a fix of the decoder needs no RPC. Materialize it by hand after one;
+Raw logs are kept, so a fix of the decoder needs no RPC. Materialize the asset by hand after one;
 ``zmart redecode`` does the same.
 """
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from assets import metadata
 from assets.asset_jobs import asset_job
+from assets.asset_results import record_result
 from assets.asset_specs import asset_spec
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
@@ -23,32 +26,40 @@ from zmart_pipelines.store.tables import chain as tables
             "chain/quarantine",
             table=tables.events,
             deps=["chain/event_ledger"],
-            description="Event lines of the program that no decoder could read, kept with the "
-            "reason. Materializing it decodes them again; what can be read now joins its market.",
+            description="Events of the program that no decoder could read, kept with the reason. "
+            "Materializing this decodes them again and applies those that can be read now to "
+            "their markets.",
+            skippable=True,
         )
     ],
 )
-def quarantine(backend: BackendResource) -> dg.MaterializeResult[None]:
-    """Decode what is in quarantine with the decoder of today."""
+def quarantine(
+    context: dg.AssetExecutionContext, backend: BackendResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Decode the quarantined events with the current decoder."""
     report = redecode_quarantined(backend.engine(Role.INGEST), backend.settings.program)
     with backend.engine(Role.READ).connect() as conn:
-        left = health.quarantined(conn)
-    return dg.MaterializeResult(
-        asset_key=["chain", "quarantine"],
-        metadata={
-            "dagster/row_count": report.quarantined - report.decoded,
-            "lines before": report.quarantined,
-            "decoded": report.decoded,
-            "markets changed": len(report.markets),
-            "lines": metadata.table(
-                metadata.rows(left, "signature", "log_index", "slot", "quarantine_reason")
-            ),
-        },
+        remaining = health.quarantined(conn)
+    yield from record_result(
+        context,
+        dg.MaterializeResult(
+            asset_key=["chain", "quarantine"],
+            metadata={
+                "dagster/row_count": report.quarantined - report.decoded,
+                "Quarantined before": report.quarantined,
+                "Decoded events": report.decoded,
+                "Markets changed": len(report.markets),
+                "Quarantined events": metadata.table(
+                    metadata.rows(remaining, "signature", "log_index", "slot", "quarantine_reason")
+                ),
+            },
+        ),
+        changed=report.decoded > 0,
     )
 
 
 redecode_quarantined_job = asset_job(
     "redecode_quarantined",
     "chain/quarantine",
-    description="Decodes event lines in quarantine again, after a fix of the decoder.",
+    description="Decodes quarantined events again, after a fix of the decoder.",
 )

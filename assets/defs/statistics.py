@@ -1,7 +1,7 @@
-"""Group ``market``: candles and statistics, made by pandas from trades and positions.
+"""Group ``market``: candles and statistics, computed by pandas from trades and positions.
 
-One run makes all three, of the markets that changed since theirs were made. Materializing
-them with ``everything`` makes those of all markets anew: that is how damage is mended.
+One run computes all three, for the markets that changed since the last time. Materializing them
+with ``everything`` recomputes those of all markets: that is how they are repaired.
 """
 
 from collections import Counter
@@ -16,8 +16,10 @@ from sqlalchemy import Connection
 
 from assets import metadata
 from assets.asset_jobs import asset_job, job_schedule
-from assets.asset_specs import asset_spec, inputs_of, materialized_within
+from assets.asset_results import record_result
+from assets.asset_specs import asset_spec, inputs_of
 from assets.dagster_internals import version_tags
+from assets.freshness import VerifiedWithin
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.engine import Role
@@ -34,7 +36,8 @@ SPECS = (
         deps=["market/trades"],
         description="Open, high, low and close of the price of YES, volume and trades of each "
         "market per minute, five minutes, hour and day in which it was traded.",
-        freshness=materialized_within(warn=10, fail=20),
+        freshness=VerifiedWithin(warn=10, fail=20),
+        skippable=True,
     ),
     asset_spec(
         "market/market_statistics",
@@ -43,7 +46,8 @@ SPECS = (
         deps=["market/state", "market/trades"],
         description="Each market's volumes, traders, last day and change of price. Right until "
         "the market changes or a trade leaves the last day.",
-        freshness=materialized_within(warn=10, fail=20),
+        freshness=VerifiedWithin(warn=10, fail=20),
+        skippable=True,
     ),
     asset_spec(
         "market/wallet_statistics",
@@ -52,32 +56,33 @@ SPECS = (
         deps=["market/positions", "market/state", "market/trades"],
         description="What each wallet put into each market, took out of it and still holds, by "
         "the program's own payout formula; profits of settled positions.",
-        freshness=materialized_within(warn=10, fail=20),
+        freshness=VerifiedWithin(warn=10, fail=20),
+        skippable=True,
     ),
 )
 
 
-# They are made each minute.
+# Statistics are computed every minute.
 STATISTICS_LIMIT = timedelta(minutes=10)
-# Of a picture: markets with a line, trades of each, markets and wallets with a bar.
+# Of a chart: markets with a line, points of each, markets and wallets with a bar.
 _LINES = 5
 _POINTS = 300
 _BARS = 8
 _LAMPORTS = 1_000_000_000
 
 
-class Refresh(dg.Config):
-    """What to make anew."""
+class StatisticsConfig(dg.Config):
+    """Which markets are recomputed."""
 
     everything: bool = Field(default=False, description="All markets, not only those that changed.")
 
 
-@dg.multi_asset(name="market_figures", specs=SPECS)
-def market_figures(
-    config: Refresh, backend: BackendResource
+@dg.multi_asset(name="market_statistics", specs=SPECS)
+def statistics_tables(
+    context: dg.AssetExecutionContext, config: StatisticsConfig, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Make what is due; only rows that differ are written."""
-    # Here, because pandas takes a second that other runs need not pay.
+    """Compute what is due; only rows that differ are written."""
+    # Imported here, because pandas takes a second that other runs need not spend.
     from zmart_pipelines.statistics.refresh import refresh
 
     with backend.engine(Role.READ).connect() as conn:
@@ -85,20 +90,40 @@ def market_figures(
     report = refresh(backend.engine(Role.PIPELINES), everything=config.everything)
     with backend.engine(Role.READ).connect() as conn:
         counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in SPECS))
-        busiest = candles.busiest(conn, limit=metadata.PREVIEW_ROWS)
-        invested = candles.most_invested(conn, limit=metadata.PREVIEW_ROWS)
-        drawn = candles.of_market(conn, busiest[0].market_id, "5m") if busiest else []
-        pictures = _pictures(conn, busiest, invested)
-    previews = {
+        previews = _previews(conn)
+    for spec in SPECS:
+        name = spec.metadata["dagster/table_name"]
+        result = dg.MaterializeResult[None](
+            asset_key=spec.key,
+            # The rows that were read are at least of this version, whatever was reported of them.
+            tags=version_tags(ledger, dict.fromkeys(inputs_of(spec), ledger)),
+            metadata={
+                "dagster/row_count": counts[name],
+                "Markets recomputed": report.markets,
+                "Trades read": report.trades,
+                "Rows written": getattr(report, name.partition(".")[2]),
+                **previews[spec.key.to_user_string()],
+            },
+        )
+        yield from record_result(context, result, changed=report.markets > 0)
+
+
+def _previews(conn: Connection) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
+    """Return charts and the first rows of each table, by asset."""
+    busiest = candles.busiest(conn, limit=metadata.PREVIEW_ROWS)
+    invested = candles.most_invested(conn, limit=metadata.PREVIEW_ROWS)
+    recent = candles.of_market(conn, busiest[0].market_id, "5m") if busiest else []
+    charts = _charts(conn, busiest, invested)
+    return {
         "market/candles": {
-            "prices of the busiest markets": pictures["prices"],
-            "busiest market, five minutes": metadata.table(
-                [_candle(one) for one in reversed(drawn)]
+            "Prices of the busiest markets": charts["prices"],
+            "Busiest market, 5-minute candles": metadata.table(
+                [_candle_row(candle) for candle in reversed(recent)]
             ),
         },
         "market/market_statistics": {
-            "volume of the busiest markets": pictures["volumes"],
-            "busiest markets": metadata.table(
+            "Volume of the busiest markets": charts["volumes"],
+            "Busiest markets": metadata.table(
                 metadata.rows(
                     busiest,
                     "market_id",
@@ -112,8 +137,8 @@ def market_figures(
             ),
         },
         "market/wallet_statistics": {
-            "money of the largest wallets": pictures["wallets"],
-            "largest wallets": metadata.table(
+            "Cash flow of the largest wallets": charts["wallets"],
+            "Largest wallets": metadata.table(
                 metadata.rows(
                     invested,
                     "wallet",
@@ -128,34 +153,20 @@ def market_figures(
             ),
         },
     }
-    for spec in SPECS:
-        name = spec.metadata["dagster/table_name"]
-        yield dg.MaterializeResult(
-            asset_key=spec.key,
-            # The rows that were read are at least of this version, whatever was reported of them.
-            tags=version_tags(ledger, dict.fromkeys(inputs_of(spec), ledger)),
-            metadata={
-                "dagster/row_count": counts[name],
-                "markets touched": report.markets,
-                "trades read": report.trades,
-                "rows written": getattr(report, name.partition(".")[2]),
-                **previews[spec.key.to_user_string()],
-            },
-        )
 
 
-def _candle(row: candles.Candle) -> Mapping[str, object]:
-    """A candle as a row of a table, with its begin for people."""
+def _candle_row(row: candles.Candle) -> Mapping[str, object]:
+    """Return a candle as a row of a table, with its start as a date."""
     begins = datetime.fromtimestamp(row.starts_at, UTC)
     return {"begins": begins, **msgspec.structs.asdict(row)}
 
 
-def _pictures(
+def _charts(
     conn: Connection,
     busiest: Sequence[candles.MarketFigures],
     invested: Sequence[candles.WalletFigures],
 ) -> Mapping[str, dg.MetadataValue]:
-    """Prices and volumes of these markets, and what went into and out of these wallets."""
+    """Draw prices and volumes of these markets, and the cash flow of these wallets."""
     from assets import plots
 
     traded = [one for one in busiest if one.total_trades]
@@ -181,7 +192,7 @@ def _pictures(
             {
                 names[one.market_id]: {
                     "last day": one.volume_24h / _LAMPORTS,
-                    "ever": one.total_volume / _LAMPORTS,
+                    "total": one.total_volume / _LAMPORTS,
                 }
                 for one in traded[:_BARS]
             },
@@ -189,23 +200,23 @@ def _pictures(
             "Volume by market",
         ),
         "wallets": plots.bars(
-            "What wallets paid in, took out and still hold",
+            "Cash flow of the largest wallets",
             {
                 f"{str(Pubkey(one.wallet))[:8]}…": {
                     "paid in": one.invested / _LAMPORTS,
-                    "taken out": (one.proceeds + one.claimed) / _LAMPORTS,
-                    "still open": one.open_value / _LAMPORTS,
+                    "paid out": (one.proceeds + one.claimed) / _LAMPORTS,
+                    "open positions": one.open_value / _LAMPORTS,
                 }
                 for one in invested[:_BARS]
             },
             "SOL",
-            "What wallets paid in, took out and still hold",
+            "Cash flow of the largest wallets",
         ),
     }
 
 
 def _names(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]:
-    """The questions of these markets, told apart where several ask the same."""
+    """Return the questions of these markets, prefixed by the id where several are the same."""
     found = questions(conn, market_ids)
     often = Counter(found.values())
     return {
@@ -217,8 +228,17 @@ def _names(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]:
 def _volume(
     conn: Connection, market_ids: Sequence[bytes], first: int
 ) -> tuple[int, list[tuple[int, float]]]:
-    """The volume of these markets in SOL since a chain second, by the shortest interval of
-    which not too many would be drawn; and that interval's seconds."""
+    """Return the total volume of these markets over time.
+
+    Args:
+        conn: Reads the tables.
+        market_ids: The markets.
+        first: Chain seconds of the start.
+
+    Returns:
+        Seconds of the shortest interval of which not too many would be drawn, and points of
+        (start, volume in SOL).
+    """
     for name, seconds in tables.INTERVALS.items():
         total: Counter[int] = Counter()
         for market_id in market_ids:
@@ -232,20 +252,20 @@ def _volume(
 @dg.asset_check(
     asset=dg.AssetKey(["market", "candles"]),
     name="candles_match_trades",
-    description="Of every market and interval the candles' volumes and trades add up to the "
-    "trades; statistics are made within ten minutes of a change.",
+    description="For every market and interval, the volumes and trade counts of the candles add up "
+    "to the trades; candles are computed within ten minutes of a change.",
 )
 def candles_match_trades(backend: BackendResource) -> dg.AssetCheckResult:
-    """Added up by Postgres, which knows nothing of how pandas made them."""
+    """Add up in Postgres, independently of how pandas computed the candles."""
     with backend.engine(Role.READ).connect() as conn:
         wrong = candles.faults(conn, STATISTICS_LIMIT)
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{len(wrong)} intervals of {len({one.market_id for one in wrong})} markets "
-        "are not their trades",
+        "differ from their trades",
         metadata={
-            "candles": metadata.table(metadata.rows(wrong, *candles.CandleFault.__struct_fields__))
+            "Candles": metadata.table(metadata.rows(wrong, *candles.CandleFault.__struct_fields__))
         },
     )
 
@@ -255,7 +275,7 @@ refresh_statistics_job = asset_job(
     "market/candles",
     "market/market_statistics",
     "market/wallet_statistics",
-    description="Makes candles and statistics of the markets that changed since theirs were made.",
+    description="Computes candles and statistics of the markets that changed since the last time.",
 )
 
 
@@ -268,6 +288,6 @@ def markets_due(backend: Backend) -> int:
 refresh_statistics_schedule = job_schedule(
     refresh_statistics_job.name,
     "* * * * *",
-    "Each minute in which a market changed: makes its candles and statistics anew.",
+    "Every minute in which a market changed: recomputes its candles and statistics.",
     work_due=markets_due,
 )

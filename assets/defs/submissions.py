@@ -17,7 +17,8 @@ import dagster as dg
 from assets import metadata
 from assets.asset_checks import breaker_result, is_selected, older_than
 from assets.asset_jobs import SUBMISSION_TAGS, asset_job, job_schedule
-from assets.asset_specs import asset_spec, materialized_within
+from assets.asset_specs import asset_spec
+from assets.freshness import VerifiedWithin
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
@@ -156,7 +157,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             deps=["voting/proposal_tallies", "market/state"],
             description="Proposals whose ballots passed the chain's threshold: the tally is "
             "frozen, its ballots are pinned, and aggregate_proposal_votes is sent with the counts.",
-            freshness=materialized_within(warn=10, fail=20),
+            freshness=VerifiedWithin(warn=10, fail=20),
         ),
         asset_spec(
             "submissions/proposal_approvals",
@@ -165,7 +166,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             deps=["submissions/proposal_aggregations"],
             description="Aggregated proposals: approve_proposal is sent with the admin's key; "
             "without that key an alert asks the admin.",
-            freshness=materialized_within(warn=10, fail=20),
+            freshness=VerifiedWithin(warn=10, fail=20),
         ),
         asset_spec(
             "submissions/market_activations",
@@ -174,7 +175,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             deps=["submissions/proposal_approvals"],
             description="Approved markets: activate_market is sent with the admin's key where "
             "AUTO_ACTIVATE is set; else their creators do it and this stays empty.",
-            freshness=materialized_within(warn=10, fail=20),
+            freshness=VerifiedWithin(warn=10, fail=20),
         ),
     ],
 )
@@ -201,7 +202,7 @@ def proposal_submissions(
             deps=["voting/dispute_tallies", "market/state"],
             description="Markets whose dispute window or dispute vote has run out: "
             "finalize_market is sent, with the dispute's counts where there was one.",
-            freshness=materialized_within(warn=10, fail=20),
+            freshness=VerifiedWithin(warn=10, fail=20),
         )
     ],
 )

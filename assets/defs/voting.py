@@ -9,7 +9,8 @@ import dagster as dg
 
 from assets import metadata
 from assets.asset_checks import is_selected
-from assets.asset_specs import asset_spec, materialized_within
+from assets.asset_specs import asset_spec
+from assets.freshness import VerifiedWithin
 from assets.resources import BackendResource
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.voting import tallies as tallies_table
@@ -46,7 +47,7 @@ def _rows(counted: list[Tally]) -> dg.MetadataValue:
             deps=["market/state"],
             description="How the ballots of each proposed market stand. Wallet ballots and votes "
             "cast on chain are counted together, one per wallet, the chain's record first.",
-            freshness=materialized_within(warn=10, fail=20),
+            freshness=VerifiedWithin(warn=10, fail=20),
         )
     ],
 )
@@ -75,13 +76,13 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
             deps=["market/state", "market/positions"],
             description="How the ballots of each disputed market stand. Only wallets that hold a "
             "position in the market may vote.",
-            freshness=materialized_within(warn=10, fail=20),
+            freshness=VerifiedWithin(warn=10, fail=20),
         )
     ],
 )
 def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
     """Count the disputes with news, and those whose vote is over, anew."""
-    chain_time = backend.glance.chain_clock("finalized").unix_timestamp
+    chain_time = backend.sensor_rpc.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.PIPELINES).begin() as conn:
         period = candidates.latest_dispute_period(conn) or 0
         times = candidates.voting_periods(backend.settings, period)

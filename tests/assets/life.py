@@ -196,11 +196,19 @@ def slots_pass(chain: Localnet) -> Iterator[None]:
         thread.join()
 
 
-def run(job: str, backend: Backend) -> dict[str, Metadata]:
-    """The materializations of one run, by asset."""
+def run(job: str, backend: Backend, *, observed: bool = False) -> dict[str, Metadata]:
+    """Run a job; return the metadata of its materializations (or observations), by asset."""
     definitions = build_defs(resource_overrides={"backend": backend})
     with dg.DagsterInstance.ephemeral() as instance:
         result = definitions.resolve_job_def(job).execute_in_process(instance=instance)
+    if observed:
+        return {
+            event.asset_key.to_user_string(): dict(
+                event.asset_observation_data.asset_observation.metadata
+            )
+            for event in result.all_events
+            if event.is_asset_observation and event.asset_key is not None
+        }
     return {
         event.asset_key.to_user_string(): event.materialization.metadata
         for event in result.all_events

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.definitions import build_defs
-from assets.defs.backfill import MOST_PARTITIONS, RANGES_NAME, key_of, slots_of
-from assets.defs.sensors.uncovered_ranges import run_request, uncovered_ranges_sensor
+from assets.defs.backfill import MAX_PARTITIONS, RANGES_NAME, partition_key, partition_slots
+from assets.defs.sensors.uncovered_ranges import backfill_request, uncovered_ranges_sensor
 from assets.resources import Backend
 from assets.sensor_ticks import Tick
 from tests.assets.life import Life, Metadata
@@ -99,17 +99,24 @@ def test_a_partition_covers_its_range_and_says_what_it_did(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
-    result, facts = launch(backend, instance, key_of(0, tip))
+    result, facts = launch(backend, instance, partition_key(0, tip))
     assert result.success
     assert ranges(backend) == [(0, tip)]
-    assert facts["slots covered now"].value == tip + 1
-    assert facts["new transactions"].value == facts["fetched"].value == facts["listed"].value
+    assert facts["Slots covered by this run"].value == tip + 1
+    assert (
+        facts["New transactions"].value
+        == facts["Fetched transactions"].value
+        == facts["Listed signatures"].value
+    )
     assert isinstance(facts["RPC calls"].value, int)
     assert facts["RPC calls"].value > 6
-    assert instance.get_materialized_partitions(ASSET) == {key_of(0, tip)}
-    again, facts = launch(backend, instance, key_of(0, tip))
+    assert instance.get_materialized_partitions(ASSET) == {partition_key(0, tip)}
+    again, facts = launch(backend, instance, partition_key(0, tip))
     assert again.success
-    assert (facts["slots covered before"].value, facts["fetched"].value) == (tip + 1, 0)
+    assert (facts["Slots covered before"].value, facts["Fetched transactions"].value) == (
+        tip + 1,
+        0,
+    )
     assert facts["RPC calls"].value == 1
 
 
@@ -130,13 +137,13 @@ def test_a_run_that_failed_goes_on_when_launched_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(coverage, "record_coverage", dies)
-        failed, _ = launch(backend, instance, key_of(0, tip))
+        failed, _ = launch(backend, instance, partition_key(0, tip))
     assert not failed.success
     ((first, reached),) = ranges(backend)
     assert (first, reached < tip) == (0, True)
-    result, facts = launch(backend, instance, key_of(0, tip))
+    result, facts = launch(backend, instance, partition_key(0, tip))
     assert result.success
-    assert facts["slots covered before"].value == reached + 1
+    assert facts["Slots covered before"].value == reached + 1
     assert ranges(backend) == [(0, tip)]
 
 
@@ -144,19 +151,19 @@ def test_what_cannot_be_covered_yet_fails_and_says_why(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
-    result, facts = launch(backend, instance, key_of(0, tip + 7))
+    result, facts = launch(backend, instance, partition_key(0, tip + 7))
     assert not result.success
     assert f"only slots up to {tip} are finalized" in str(
         [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     )
-    assert facts["slots covered now"].value == tip + 1
+    assert facts["Slots covered by this run"].value == tip + 1
     assert instance.get_materialized_partitions(ASSET) == set()
 
 
 @pytest.mark.parametrize("key", ["", "7", "9-8", "-1-4", "a-b", "0-9999999999999999999", "1-2\n"])
 def test_a_key_that_is_no_range_is_refused_with_the_remedy(key: str) -> None:
     with pytest.raises(dg.Failure, match="name it FIRST-LAST"):
-        slots_of(key)
+        partition_slots(key)
 
 
 @given(
@@ -194,7 +201,7 @@ def test_the_sensor_has_a_hole_filled_piece_by_piece(
     result, told = run(backend, instance, tags=request.tags)
     assert result.success
     assert list(told) == ["3-7", "8-15", "16-19"]
-    assert [one["slots covered now"].value for one in told.values()] == [5, 8, 4]
+    assert [one["Slots covered by this run"].value for one in told.values()] == [5, 8, 4]
     assert instance.get_materialized_partitions(ASSET) == set(told)
     assert ranges(backend) == [(0, tip)]
     assert isinstance(tick(backend, instance, asked.cursor), dg.SkipReason)
@@ -204,7 +211,7 @@ def test_one_partition_of_a_run_that_is_not_complete_does_not_hold_up_the_others
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
-    keys = [key_of(0, 5), key_of(6, tip + 3), key_of(2, 9)]
+    keys = [partition_key(0, 5), partition_key(6, tip + 3), partition_key(2, 9)]
     instance.add_dynamic_partitions(RANGES_NAME, keys)
     tags = {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}
     result, told = run(backend, instance, tags=tags)
@@ -214,7 +221,7 @@ def test_one_partition_of_a_run_that_is_not_complete_does_not_hold_up_the_others
     assert ranges(backend) == [(0, tip)]
 
 
-KEYS = [key_of(first, first + 7) for first in range(0, 400, 8)]
+KEYS = [partition_key(first, first + 7) for first in range(0, 400, 8)]
 
 
 @given(st.permutations(KEYS[:6]), st.integers(0, 6), st.integers(0, 5))
@@ -222,7 +229,7 @@ def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
     known: list[str], number: int, start: int
 ) -> None:
     known, wanted = known[:number], KEYS[start:]
-    request = run_request(wanted, known)
+    request = backfill_request(wanted, known)
     order = [*known, *(key for key in wanted if key not in known)]
     if request.partition_key is not None:
         assert request.partition_key == wanted[0]
@@ -230,11 +237,11 @@ def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
     first = order.index(request.tags[ASSET_PARTITION_RANGE_START_TAG])
     last = order.index(request.tags[ASSET_PARTITION_RANGE_END_TAG])
     taken = order[first : last + 1]
-    assert 2 <= len(taken) <= MOST_PARTITIONS
+    assert 2 <= len(taken) <= MAX_PARTITIONS
     assert taken == wanted[: len(taken)]
 
 
 def test_a_fresh_hole_takes_as_few_runs_as_may_be() -> None:
-    request = run_request(KEYS, [])
+    request = backfill_request(KEYS, [])
     assert request.tags[ASSET_PARTITION_RANGE_START_TAG] == KEYS[0]
-    assert request.tags[ASSET_PARTITION_RANGE_END_TAG] == KEYS[MOST_PARTITIONS - 1]
+    assert request.tags[ASSET_PARTITION_RANGE_END_TAG] == KEYS[MAX_PARTITIONS - 1]

@@ -9,9 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
+from assets.asset_specs import materialized_within
 from assets.definitions import build_defs, defs
+from assets.freshness import CHECK_NAME, limits_of
 from zmart_pipelines.store.tables import metadata as tables
 
 GRAPH = {
@@ -76,14 +77,18 @@ def test_each_asset_says_what_it_is(name: str) -> None:
         assert unsaid == [], "each column says where it comes from"
 
 
-def test_what_is_made_by_the_clock_says_how_old_it_may_be() -> None:
-    """The rest depends on others' doing: webhooks, holes, damage, operators."""
-    fresh = {
-        key.to_user_string(): graph().get(key).freshness_policy
-        for key in graph().get_all_asset_keys()
+def test_every_asset_that_is_made_regularly_has_a_limit_of_age() -> None:
+    """The others depend on webhooks, uncovered ranges, damage or operators."""
+    nodes = {key.to_user_string(): graph().get(key) for key in graph().get_all_asset_keys()}
+    policies = {
+        name: node.freshness_policy for name, node in nodes.items() if node.freshness_policy
     }
-    without = {name for name, policy in fresh.items() if policy is None}
-    assert without == {
+    assert policies == {
+        "chain/coverage": materialized_within(warn=3, fail=10),
+        "reconciliation/report": materialized_within(warn=15, fail=30),
+    }, "only what every run changes: Dagster counts materializations only"
+    verified = {name for name, node in nodes.items() if limits_of(node.metadata)}
+    assert set(nodes) - set(policies) - verified == {
         "chain/deliveries",
         "chain/backfill",
         "chain/quarantine",
@@ -92,11 +97,10 @@ def test_what_is_made_by_the_clock_says_how_old_it_may_be() -> None:
         "submissions/switches",
         "submissions/admin_transactions",
     }
-    for name, policy in fresh.items():
-        if policy is not None:
-            assert isinstance(policy, TimeWindowFreshnessPolicy), name
-            assert policy.warn_window is not None
-            assert policy.warn_window.to_timedelta() < policy.fail_window.to_timedelta()
+    checked = {
+        key.asset_key.to_user_string() for key in graph().asset_check_keys if key.name == CHECK_NAME
+    }
+    assert checked == verified
 
 
 def test_jobs_run_in_one_process_and_nothing_retries() -> None:

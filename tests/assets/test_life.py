@@ -28,11 +28,11 @@ def test_from_proposal_to_final_with_a_dispute(life: Life, backend: Backend, own
     life.chain.control.finalize()
 
     window = run("read_finalized_window", backend)
-    assert window["chain/event_ledger"]["new transactions"].value == 3
-    assert {"lag in slots", "lag in seconds"} <= set(window["chain/event_ledger"])
-    assert window["chain/coverage"]["holes"].value == 0
-    assert "explorer.solana.com" in str(window["chain/event_ledger"]["signatures"].value)
-    assert "MarketCreated: 1" in str(window["chain/event_ledger"]["events by type"].value)
+    assert window["chain/event_ledger"]["New transactions"].value == 3
+    assert {"Slots behind", "Seconds behind"} <= set(window["chain/coverage"])
+    assert window["chain/coverage"]["Uncovered ranges"].value == 0
+    assert "explorer.solana.com" in str(window["chain/event_ledger"]["Signatures"].value)
+    assert "MarketCreated: 1" in str(window["chain/event_ledger"]["Events by type"].value)
 
     life.vote(api, market, likes=11, dislikes=1)
     with slots_pass(life.chain):
@@ -102,7 +102,7 @@ def test_a_projection_that_was_spoilt_is_folded_anew(
         conn.exec_driver_sql("UPDATE market.markets SET current_liquidity = 1")
     folded = run("rebuild_projection", backend)
     assert set(folded) == {"market/state", "market/positions", "market/claims", "market/trades"}
-    assert folded["market/state"]["markets mended"].value == 1
+    assert folded["market/state"]["Markets corrected"].value == 1
     assert folded["market/state"]["dagster/row_count"].value == 1
     with owner.connect() as conn:
         stored = conn.exec_driver_sql("SELECT current_liquidity FROM market.markets").scalar_one()
@@ -114,9 +114,9 @@ def test_reconciliation_finds_nothing_on_a_chain_that_moves(life: Life, backend:
     life.chain.control.finalize()
     with slots_pass(life.chain):
         report = run("reconcile", backend)["reconciliation/report"]
-    assert report["markets"].value == 1
-    assert report["serious"].value == 0
-    slot, covered = report["slot"].value, report["ledger complete to slot"].value
+    assert report["Markets compared"].value == 1
+    assert report["Actionable differences"].value == 0
+    slot, covered = report["Slot"].value, report["Ledger complete to slot"].value
     assert isinstance(slot, int)
     assert isinstance(covered, int)
     assert covered >= slot

@@ -48,9 +48,9 @@ def test_no_link_holds_the_endpoints_key() -> None:
 
 
 def test_a_long_list_of_links_is_cut_and_says_so() -> None:
-    shown = metadata.links(Settings(), [SIGNATURE] * (metadata.LINKS + 5)).value
+    shown = metadata.links(Settings(), [SIGNATURE] * (metadata.MAX_ITEMS + 5)).value
     assert isinstance(shown, str)
-    assert shown.count("](https://") == metadata.LINKS
+    assert shown.count("](https://") == metadata.MAX_ITEMS
     assert shown.endswith("and 5 more")
     assert metadata.links(Settings(), []).value == "none"
 

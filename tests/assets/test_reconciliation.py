@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from assets.definitions import build_defs
-from assets.defs import reconciliation
+from assets.reconciliation_report import summary
 from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
@@ -64,22 +64,22 @@ def test_what_can_be_read_is_mended_in_the_run_that_finds_it(
         )
     made, checks = execute("reconcile", backend)
     report = made["reconciliation/report"]
-    assert report["serious"].value == 1
-    diff = str(report["report"].value)
+    assert report["Actionable differences"].value == 1
+    diff = str(report["Report"].value)
     assert "| market | total_volume | 3 | 0 | -3 | missing_event | 1 |" in diff
     assert market.hex() in diff
     assert other.hex() not in diff
-    assert "data:image/png;base64," in str(report["last day"].value)
+    assert "data:image/png;base64," in str(report["Differences, last day"].value)
     repairs = made["reconciliation/repairs"]
-    assert repairs["markets read again"].value == 1
-    assert repairs["markets mended"].value == 1
-    assert repairs["markets that still differ"].value == 0
+    assert repairs["Markets read again"].value == 1
+    assert repairs["Markets repaired"].value == 1
+    assert repairs["Markets still different"].value == 0
     # The checks judge what is left after the repair.
     assert checks["market/state:matches_onchain_accounts"].passed
     made, _ = execute("reconcile", backend)
-    assert made["reconciliation/report"]["comparisons of the last day"].value == 3
-    assert made["reconciliation/repairs"]["markets read again"].value == 0
-    assert "total_volume" in str(made["reconciliation/report"]["differences that ended"].value)
+    assert made["reconciliation/report"]["Comparisons, last day"].value == 3
+    assert "reconciliation/repairs" not in made, "nothing was repaired: an observation"
+    assert "total_volume" in str(made["reconciliation/report"]["Resolved differences"].value)
 
 
 def test_what_reading_cannot_mend_stays_red(life: Life, backend: Backend, owner: Engine) -> None:
@@ -97,7 +97,7 @@ def test_what_reading_cannot_mend_stays_red(life: Life, backend: Backend, owner:
         )
     execute("rebuild_projection", backend)
     made, checks = execute("reconcile", backend)
-    assert made["reconciliation/repairs"]["markets that still differ"].value == 1
+    assert made["reconciliation/repairs"]["Markets still different"].value == 1
     assert not checks["market/state:matches_onchain_accounts"].passed
     with backend.engine(Role.READ).connect() as conn:
         assert {one.class_ for one in health.differences(conn)} == {"drift"}
@@ -106,12 +106,12 @@ def test_what_reading_cannot_mend_stays_red(life: Life, backend: Backend, owner:
 def test_a_market_named_by_hand_is_read_again(life: Life, backend: Backend) -> None:
     market = life.propose()
     life.chain.control.finalize()
-    config = {"ops": {"reconciliation_repairs": {"config": {"markets": [market.hex()]}}}}
+    config = {"ops": {"reconciliation": {"config": {"markets": [market.hex()]}}}}
     made, _ = execute("repair_markets", backend, config)
     repairs = made["reconciliation/repairs"]
-    assert repairs["markets read again"].value == 1
-    assert repairs["new transactions"].value == 1
-    assert repairs["markets that still differ"].value == 0
+    assert repairs["Markets read again"].value == 1
+    assert repairs["New transactions"].value == 1
+    assert repairs["Markets still different"].value == 0
 
 
 def test_the_diff_of_many_differences_is_short_and_serious_first() -> None:
@@ -126,9 +126,9 @@ def test_the_diff_of_many_differences_is_short_and_serious_first() -> None:
         FieldDifference(bytes(32), None, "account", "present", None), "drift", 90, 4
     )
     report = ReconciliationReport(90, 91, 80, 41, 7, (*many, odd))
-    text_ = reconciliation.summary(report, {bytes(32): "Will | it?"})
+    text_ = summary(report, {bytes(32): "Will | it?"})
     lines = text_.splitlines()
-    assert "**1 serious** of 41" in lines[0]
+    assert "**1 actionable** of 41" in lines[0]
     assert lines[2].startswith("**Will / it?**")
     assert lines[6] == "| market | account | present | None |  | drift | 4 |"
     assert "and 21 more" in text_

@@ -144,10 +144,11 @@ def test_a_spoilt_recording_is_seen(
 
 def test_what_no_decoder_reads_stays_in_quarantine(database: str, recording: Recording) -> None:
     with recorded(Settings(database_url=database), _unreadable(recording)) as backend:
-        made = run("redecode_quarantined", backend)["chain/quarantine"]
-    assert (made["lines before"].value, made["decoded"].value) == (1, 0)
-    assert made["dagster/row_count"].value == 1
-    assert "quarantine_reason" in str(made["lines"].value)
+        assert run("redecode_quarantined", backend) == {}
+        seen = run("redecode_quarantined", backend, observed=True)["chain/quarantine"]
+    assert (seen["Quarantined before"].value, seen["Decoded events"].value) == (1, 0)
+    assert seen["dagster/row_count"].value == 1
+    assert "quarantine_reason" in str(seen["Quarantined events"].value)
 
 
 def test_a_fixed_decoder_reads_what_is_in_quarantine(
@@ -168,8 +169,8 @@ def test_a_fixed_decoder_reads_what_is_in_quarantine(
         with backend.engine(Role.READ).connect() as conn:
             assert {one.class_ for one in health.differences(conn)} == {"decode_error"}
         made = run("redecode_quarantined", backend)["chain/quarantine"]
-        assert (made["decoded"].value, made["dagster/row_count"].value) == (1, 0)
-        assert made["markets changed"].value == 1
+        assert (made["Decoded events"].value, made["dagster/row_count"].value) == (1, 0)
+        assert made["Markets changed"].value == 1
         assert {row.verdict for row in evaluate(backend, ["market/state"])} == {"holds"}
 
 

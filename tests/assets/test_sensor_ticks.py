@@ -15,9 +15,9 @@ from sqlalchemy import Engine, select
 
 from assets.error_text import explain
 from assets.resources import Backend
-from assets.run_requests import FIRST_PAUSE, LAST_PAUSE, Asked, request
+from assets.run_requests import FIRST_PAUSE, LAST_PAUSE, RequestCursor, request_run
 from assets.runs_in_flight import in_flight
-from assets.sensor_ticks import Tick, patient
+from assets.sensor_ticks import Tick, skip_on_outage
 from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
@@ -63,7 +63,7 @@ def test_a_run_left_behind_does_not_block_for_ever() -> None:
 def tick(
     instance: dg.DagsterInstance, cursor: str | None, work: Sequence[bytes], now: float
 ) -> Tick:
-    return request(dg.build_sensor_context(instance=instance, cursor=cursor), JOB, work, now)
+    return request_run(dg.build_sensor_context(instance=instance, cursor=cursor), JOB, work, now)
 
 
 @pytest.fixture
@@ -100,17 +100,17 @@ def test_the_same_is_asked_for_again_only_after_a_while(instance: dg.DagsterInst
 
 
 def test_pauses_double_up_to_the_last() -> None:
-    asked, now, pauses = Asked(), 1000.0, []
+    asked, now, pauses = RequestCursor(), 1000.0, []
     for _ in range(8):
-        asked = asked.again("x", now)
+        asked = asked.after_request("x", now)
         pauses.append(asked.pause("x", now))
         now += pauses[-1]
         assert asked.pause("x", now) == 0
     assert pauses == [5, 10, 20, 40, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE]
-    assert asked.again("y", now).pause("y", now) == FIRST_PAUSE
+    assert asked.after_request("y", now).pause("y", now) == FIRST_PAUSE
 
 
-@pytest.mark.parametrize("cursor", ["", "{", "[]", "null", "7", '{"at": 5}', '{"at": "x"}'])
+@pytest.mark.parametrize("cursor", ["", "{", "[]", "null", "7", '{"requested_at": "x"}'])
 def test_a_malformed_cursor_counts_as_none(instance: dg.DagsterInstance, cursor: str) -> None:
     assert isinstance(tick(instance, cursor, WORK, 1000.0), dg.SensorResult)
 
@@ -126,24 +126,24 @@ def test_no_second_run_beside_the_first(instance: dg.DagsterInstance) -> None:
     assert isinstance(tick(instance, None, WORK, 1000.0), dg.SkipReason)
 
 
-@patient("event-indexer")
+@skip_on_outage("event-indexer")
 def works(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
     return dg.SensorResult(cursor="moved")
 
 
-@patient("event-indexer")
+@skip_on_outage("event-indexer")
 def chain_away(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
     raise RpcUnavailable("no answer from http://127.0.0.1:1")
 
 
-@patient("event-indexer")
+@skip_on_outage("event-indexer")
 def reads(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
     with backend.engine(Role.READ).connect() as conn:
         conn.execute(select(heartbeats))
     return dg.SensorResult(cursor="moved")
 
 
-@patient("event-indexer")
+@skip_on_outage("event-indexer")
 def wrong(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
     raise KeyError("ours")
 
@@ -192,7 +192,7 @@ def test_a_database_that_is_away_skips_the_tick_without_its_password() -> None:
     backend = backend_of(f"postgresql://user:geheim@127.0.0.1:{port}/none")
     result = reads(dg.build_sensor_context(cursor="kept"), backend)
     assert isinstance(result, dg.SkipReason)
-    assert "Postgres is away" in (result.skip_message or "")
+    assert "Postgres is unreachable" in (result.skip_message or "")
     assert "geheim" not in (result.skip_message or "")
     both = chain_away(dg.build_sensor_context(), backend)
     assert isinstance(both, dg.SkipReason)
@@ -204,7 +204,7 @@ def test_our_own_fault_fails_the_tick(database: str) -> None:
 
 
 def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> None:
-    @patient(None)
+    @skip_on_outage()
     def broken(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
         with backend.engine(Role.READ).connect() as conn:
             conn.exec_driver_sql("SELECT nothing FROM nowhere")
@@ -217,9 +217,9 @@ def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> Non
 def test_a_node_that_does_not_answer_costs_one_short_try(database: str) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     backend = Backend(Settings(database_url=database, solana_rpc_url=nowhere))
-    assert isinstance(backend.glance, RpcClient)
+    assert isinstance(backend.sensor_rpc, RpcClient)
     with pytest.raises(RpcUnavailable):
-        backend.glance.slot("confirmed")
+        backend.sensor_rpc.slot("confirmed")
 
 
 def test_texts_have_one_line_and_no_statement(owner: Engine) -> None:

@@ -11,7 +11,7 @@ from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
-from assets.defs.sensors.external_writes import STILL, Looked
+from assets.defs.sensors.external_writes import UNCHANGED_INTERVAL, ReportCursor
 from assets.resources import Backend
 from assets.sensor_ticks import Tick
 from tests.assets.life import Life, run, slots_pass
@@ -69,6 +69,17 @@ def events(result: Tick) -> dict[str, dg.AssetMaterialization]:
     }
 
 
+def observations(result: Tick) -> dict[str, dg.AssetObservation]:
+    assert isinstance(result, dg.SensorResult)
+    assert events(result) == {}
+    found = result.asset_events or []
+    return {
+        event.asset_key.to_user_string(): event
+        for event in found
+        if isinstance(event, dg.AssetObservation)
+    }
+
+
 def test_the_poll_finds_what_no_webhook_told(
     life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
@@ -106,7 +117,7 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
     life.vote(backend.engine(Role.API), market, likes=3)
     result = tick("external_writes_sensor", backend, instance, cursor="not a number")
     found = events(result)
-    assert {key: event.metadata["new rows"].value for key, event in found.items()} == {
+    assert {key: event.metadata["New rows"].value for key, event in found.items()} == {
         "chain/event_ledger": 3,
         "market/state": 1,
         "market/trades": 0,
@@ -115,10 +126,10 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
         "voting/proposal_tallies": 3,
     }
     ledger = found["chain/event_ledger"].metadata
-    assert ledger["new rows"].value == 3
-    assert "MarketCreated: 1" in str(ledger["events by type"].value)
-    assert "explorer.solana.com/tx/" in str(ledger["signatures"].value)
-    assert found["voting/proposal_tallies"].metadata["new rows"].value == 3
+    assert ledger["New rows"].value == 3
+    assert "MarketCreated: 1" in str(ledger["Events by type"].value)
+    assert "explorer.solana.com/tx/" in str(ledger["Signatures"].value)
+    assert found["voting/proposal_tallies"].metadata["New rows"].value == 3
     assert isinstance(result, dg.SensorResult)
     again = tick("external_writes_sensor", backend, instance, cursor=result.cursor)
     assert events(again) == {}
@@ -138,20 +149,17 @@ def test_tables_are_still_right_while_somebody_looks(
     assert events(tick("external_writes_sensor", backend, instance, first.cursor)) == {}, (
         "told just now"
     )
-    last = Looked.of(first.cursor)
+    last = ReportCursor.decode(first.cursor)
     assert last.until > 0
     assert time.time() - 60 < last.reported_at <= time.time()
 
-    def later() -> dict[str, dg.AssetMaterialization]:
-        waited = msgspec.structs.replace(last, reported_at=time.time() - STILL - 1)
-        return events(
-            tick("external_writes_sensor", backend, instance, msgspec.json.encode(waited).decode())
-        )
+    def later() -> dict[str, dg.AssetObservation]:
+        waited = msgspec.structs.replace(last, reported_at=time.time() - UNCHANGED_INTERVAL - 1)
+        return observations(tick("external_writes_sensor", backend, instance, waited.encode()))
 
     found = later()
     assert set(found) == folded, "the statistics are due"
-    assert found["market/state"].metadata["new rows"].value == 0
-    slot = found["market/state"].metadata["right up to slot"].value
+    slot = found["market/state"].metadata["Verified to slot"].value
     assert slot == life.rpc.slot("confirmed")
     run("refresh_statistics", backend)
     assert set(later()) == folded | computed
@@ -216,7 +224,7 @@ def test_trades_and_claims_are_told_apart(
         life.buy(market, person, outcome=True)
     tick("confirmed_poll_sensor", backend, instance)
     found = events(tick("external_writes_sensor", backend, instance, cursor=before.cursor))
-    assert {key: event.metadata["new rows"].value for key, event in found.items()} == {
+    assert {key: event.metadata["New rows"].value for key, event in found.items()} == {
         "chain/event_ledger": 3,
         "market/state": 1,
         "market/trades": 3,
@@ -245,8 +253,8 @@ def test_a_delivery_that_the_api_left_open_gets_a_run(
     assert isinstance(asked, dg.SensorResult)
     assert requests(tick("delivery_sensor", backend, instance, asked.cursor)) == 0
     done = run("process_deliveries", backend)["chain/deliveries"]
-    assert done["outcomes"].value == "- complete: 1"
-    assert done["new events"].value == 1
+    assert done["Deliveries by result"].value == "- complete: 1"
+    assert done["New events"].value == 1
     with owner.connect() as conn:
         assert conn.execute(select(chain.deliveries.c.status)).scalar_one() == "ingested"
     assert requests(tick("delivery_sensor", backend, instance)) == 0
@@ -259,7 +267,7 @@ def test_a_delivery_that_cannot_be_read_does_not_hold_up_the_next(
         store_delivery(conn, b"not json", transaction_count=1)
         store_delivery(conn, b"[]", transaction_count=0)
     done = run("process_deliveries", backend)["chain/deliveries"]
-    assert done["outcomes"].value == "- complete: 1\n- unreadable: 1"
+    assert done["Deliveries by result"].value == "- complete: 1\n- unreadable: 1"
     with owner.connect() as conn:
         found = conn.execute(
             select(chain.deliveries.c.status).order_by(chain.deliveries.c.id)
@@ -347,7 +355,7 @@ def test_a_database_that_is_away_skips_the_tick(
     )
     result = tick(name, Backend(settings), instance, cursor="kept")
     assert isinstance(result, dg.SkipReason)
-    assert "Postgres is away" in (result.skip_message or "")
+    assert "Postgres is unreachable" in (result.skip_message or "")
     assert "geheim" not in (result.skip_message or "")
 
 
@@ -364,7 +372,7 @@ def test_a_breaker_that_stays_open_is_told(
         )
     told = tick("breaker_sensor", backend, instance)
     assert isinstance(told, dg.SkipReason)
-    assert told.skip_message == "Left alone: rpc:a.example is open: HTTP 500"
+    assert told.skip_message == "Not closed: rpc:a.example is open: HTTP 500"
     with owner.connect() as conn:
         keys = conn.exec_driver_sql("SELECT key FROM ops.alerts WHERE cleared_at IS NULL")
         assert keys.scalars().all() == ["breaker:rpc:a.example"]

@@ -59,14 +59,13 @@ def test_a_change_asks_for_one_run_which_makes_all_three(
     for name, rows in {"candles": 0, "market_statistics": 1, "wallet_statistics": 0}.items():
         values = made[f"market/{name}"]
         assert values["dagster/row_count"].value == rows
-        assert values["rows written"].value == rows
-        assert values["markets touched"].value == 1
-    assert market.hex() in str(made["market/market_statistics"]["busiest markets"].value)
+        assert values["Rows written"].value == rows
+        assert values["Markets recomputed"].value == 1
+    assert market.hex() in str(made["market/market_statistics"]["Busiest markets"].value)
     skipped = tick(backend, instance)
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == "Nothing is due."
-    again = run(JOB, backend)
-    assert again["market/candles"]["markets touched"].value == 0
+    assert run(JOB, backend) == {}, "nothing was due: observations only"
 
 
 def test_trades_become_candles_and_figures(life: Life, backend: Backend) -> None:
@@ -88,11 +87,11 @@ def test_trades_become_candles_and_figures(life: Life, backend: Backend) -> None
     assert day.close == rows[0].price_yes
     assert {one.wallet for one in wallets} == {bytes(one.pubkey()) for one in life.people[:3]}
     assert all(one.open_value > 0 for one in wallets)
-    shown = made["market/candles"]["busiest market, five minutes"].value
+    shown = made["market/candles"]["Busiest market, 5-minute candles"].value
     assert str(day.close) in str(shown)
     assert made["market/wallet_statistics"]["dagster/row_count"].value == 3
     assert str(life.people[0].pubkey()) in str(
-        made["market/wallet_statistics"]["largest wallets"].value
+        made["market/wallet_statistics"]["Largest wallets"].value
     )
 
 
@@ -103,7 +102,7 @@ def test_everything_is_made_anew_on_request(life: Life, backend: Backend) -> Non
     with dg.DagsterInstance.ephemeral() as instance:
         result = definitions.resolve_job_def(JOB).execute_in_process(
             instance=instance,
-            run_config={"ops": {"market_figures": {"config": {"everything": True}}}},
+            run_config={"ops": {"market_statistics": {"config": {"everything": True}}}},
         )
-    (event,) = result.asset_materializations_for_node("market_figures")[:1]
-    assert event.metadata["markets touched"].value == 1
+    (event,) = result.asset_materializations_for_node("market_statistics")[:1]
+    assert event.metadata["Markets recomputed"].value == 1

@@ -1,9 +1,9 @@
-"""The sensor that tells people of breakers that have been open for long."""
+"""The sensor that raises alerts for circuit breakers that stay open."""
 
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring.breaker_alerts import watch
 from zmart_pipelines.store.engine import Role
 
@@ -12,15 +12,15 @@ from zmart_pipelines.store.engine import Role
     name="breaker_sensor",
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Raises an alert when an RPC endpoint or an action has been left alone for over "
-    "five minutes after failures, and clears it when that is over. Starts nothing.",
+    description="Raises an alert when the circuit breaker of an RPC endpoint or of an action has "
+    "been open for more than five minutes, and clears it when the breaker closes. Starts no run.",
 )
-@patient(None)
+@skip_on_outage()
 def breaker_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Every tick says which breakers are not closed."""
+    """Update the alerts and name the breakers that are not closed."""
     with backend.engine(Role.PIPELINES).begin() as conn:
-        stopped = watch(conn)
-    if not stopped:
+        found = watch(conn)
+    if not found:
         return dg.SkipReason("All breakers are closed.")
-    told = "; ".join(f"{one.name} is {one.state}: {one.last_error}" for one in stopped)
-    return dg.SkipReason(f"Left alone: {told}")
+    states = "; ".join(f"{row.name} is {row.state}: {row.last_error}" for row in found)
+    return dg.SkipReason(f"Not closed: {states}")

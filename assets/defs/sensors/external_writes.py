@@ -1,17 +1,17 @@
-"""The sensor through which Dagster sees what it did not do itself.
+"""The sensor that reports what was written without a run.
 
-Webhooks, the poll and the API write without any run. This sensor reads what they committed
-since its last look and reports materializations of the same assets, so that the catalogue
-shows the newest rows, whoever wrote them. While nothing happens on the chain it reports every
-five minutes that the tables are still right, as long as somebody looks at the chain: that is
-what their freshness means.
+Webhooks, the poll and the API write rows outside Dagster. This sensor reads what they committed
+since its last tick and reports materializations of the same assets, so that the catalog shows the
+newest rows, whoever wrote them. While nothing happens on the chain it reports every five minutes
+an observation that the tables are still up to date, as long as the chain is being polled: that is
+what the freshness of these assets means.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 import msgspec
@@ -22,7 +22,7 @@ from assets.asset_specs import inputs_of
 from assets.dagster_internals import version_tags
 from assets.defs import markets, statistics
 from assets.resources import BackendResource
-from assets.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, committed_changes
@@ -31,86 +31,97 @@ from zmart_pipelines.store.queries.markets import chain_now
 
 _LEDGER = "chain/event_ledger"
 
-# Which events add rows to which table. Any event of a market moves the market's state.
+# Which events add rows to which table. Any event of a market changes the market's state.
 TRADES = {"SharesBought", "SharesSold"}
 CLAIMS = {"WinningsClaimed"}
 
-# Seconds without news after which the tables are reported as still right, and seconds within
-# which somebody must have looked at the chain for that.
-STILL = 300.0
-LOOKED_AT = 60.0
+# Seconds without a change after which the tables are reported as still up to date, and seconds
+# within which the chain must have been polled for that.
+UNCHANGED_INTERVAL = 300.0
+MAX_POLL_AGE = 60.0
+
+AssetEvent: TypeAlias = dg.AssetMaterialization | dg.AssetObservation
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """The cursor: the transaction id up to which was looked, and when the tables that move
-    with the ledger were last reported (Unix seconds)."""
+class ReportCursor(msgspec.Struct, frozen=True):
+    """How far the sensor has reported.
+
+    Attributes:
+        until: Transaction id of Postgres up to which rows were reported.
+        reported_at: Unix seconds at which the market tables were last reported.
+        ledger: Version of the ledger that those reports named.
+    """
 
     until: int = 0
     reported_at: float = 0.0
+    ledger: str = ""
 
     @classmethod
-    def of(cls, cursor: str | None) -> Looked:
-        """The cursor read back; one that is not ours begins anew (at worst a report twice)."""
+    def decode(cls, cursor: str | None) -> ReportCursor:
+        """Read a cursor back; a malformed one starts over (at worst a report is repeated)."""
         try:
             return msgspec.json.decode(cursor or "", type=cls)
         except msgspec.MsgspecError:
             return cls()
 
-
-def _count(observation: Observation, names: set[str]) -> int:
-    return sum(observation.events.get(name, 0) for name in names)
-
-
-def _of_chain(seen: Observation, settings: Settings) -> dict[str, dg.MetadataValue]:
-    values: dict[str, dg.MetadataValue] = {
-        "signatures": metadata.links(settings, seen.signatures),
-    }
-    if seen.slot is not None:
-        values["slot"] = dg.MetadataValue.int(seen.slot)
-    if seen.block_time is not None:
-        values["block time"] = dg.MetadataValue.timestamp(float(seen.block_time))
-        values["lag in seconds"] = dg.MetadataValue.float(
-            round(max(0.0, time.time() - seen.block_time), 3)
-        )
-    if seen.latency is not None:
-        values["block to row in seconds"] = dg.MetadataValue.float(round(seen.latency, 3))
-    return values
+    def encode(self) -> str:
+        """Return the cursor as Dagster stores it."""
+        return msgspec.json.encode(self).decode()
 
 
-def materializations(seen: Observation, settings: Settings) -> Iterator[dg.AssetMaterialization]:
-    """The assets that these rows belong to, each with its counts."""
-    chain = _of_chain(seen, settings)
-    events = sum(seen.events.values())
+def materializations(changes: Observation, settings: Settings) -> Iterator[dg.AssetMaterialization]:
+    """Yield a materialization of each asset that the changes belong to, with its counts."""
+    chain = _chain_metadata(changes, settings)
+    events = sum(changes.events.values())
 
     def of(key: str, rows: int, **extra: Any) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             asset_key=key.split("/"),
-            tags=_tags(key, seen.ledger),
-            metadata={"reported by": "external_writes_sensor", "new rows": rows, **extra},
+            tags=_version_tags(key, changes.ledger),
+            metadata={"Reported by": "external_writes_sensor", "New rows": rows, **extra},
         )
 
-    if seen.deliveries:
-        yield of("chain/deliveries", seen.deliveries, transactions=seen.transactions, **chain)
-    if seen.transactions:
-        yield of(
-            _LEDGER,
-            events,
-            transactions=seen.transactions,
-            failed=seen.failed,
-            **{"events by type": metadata.counts(seen.events)},
-            **chain,
-        )
-    if seen.markets:
-        # All four move with the ledger in one transaction, also those without a new row.
-        yield of("market/state", seen.markets, events=events, **chain)
-        yield of("market/trades", _count(seen, TRADES), **chain)
-        yield of("market/positions", _count(seen, TRADES | CLAIMS), **chain)
-        yield of("market/claims", _count(seen, CLAIMS), **chain)
-    for kind, rows in seen.ballots.items():
+    if changes.deliveries:
+        transactions = {"New transactions": changes.transactions}
+        yield of("chain/deliveries", changes.deliveries, **transactions, **chain)
+    if changes.transactions:
+        counts = {
+            "New transactions": changes.transactions,
+            "Failed transactions": changes.failed,
+            "Events by type": metadata.counts(changes.events),
+        }
+        yield of(_LEDGER, events, **counts, **chain)
+    if changes.markets:
+        # All four change with the ledger in one transaction, also those without a new row.
+        yield of("market/state", changes.markets, **{"New events": events}, **chain)
+        yield of("market/trades", _count(changes, TRADES), **chain)
+        yield of("market/positions", _count(changes, TRADES | CLAIMS), **chain)
+        yield of("market/claims", _count(changes, CLAIMS), **chain)
+    for kind, rows in changes.ballots.items():
         yield of(f"voting/{kind}_tallies", rows)
 
 
-def _tags(key: str, ledger: str) -> dict[str, str] | None:
+def _count(changes: Observation, names: set[str]) -> int:
+    return sum(changes.events.get(name, 0) for name in names)
+
+
+def _chain_metadata(changes: Observation, settings: Settings) -> dict[str, dg.MetadataValue]:
+    values: dict[str, dg.MetadataValue] = {
+        "Signatures": metadata.links(settings, changes.signatures),
+    }
+    if changes.slot is not None:
+        values["Slot"] = dg.MetadataValue.int(changes.slot)
+    if changes.block_time is not None:
+        values["Block time"] = dg.MetadataValue.timestamp(float(changes.block_time))
+        values["Seconds behind"] = dg.MetadataValue.float(
+            round(max(0.0, time.time() - changes.block_time), 3)
+        )
+    if changes.latency is not None:
+        values["Mean latency (seconds)"] = dg.MetadataValue.float(round(changes.latency, 3))
+    return values
+
+
+def _version_tags(key: str, ledger: str) -> dict[str, str] | None:
     if key == _LEDGER:
         return version_tags(ledger, {})
     if key.startswith("market/"):
@@ -118,23 +129,37 @@ def _tags(key: str, ledger: str) -> dict[str, str] | None:
     return None
 
 
-def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
-    """The tables that are right though nothing was written: nothing if nobody looks."""
-    standing = committed_changes.standing(conn)
-    if standing is None or standing.age > LOOKED_AT:
-        return
-    computed = [] if candles.due(conn, chain_now(conn)) else statistics.SPECS
-    for spec in (*markets.SPECS, *computed):
-        yield dg.AssetMaterialization(
-            asset_key=spec.key,
-            tags=version_tags(standing.ledger, dict.fromkeys(inputs_of(spec), standing.ledger)),
-            metadata={
-                "reported by": "external_writes_sensor",
-                "new rows": 0,
-                "right up to slot": standing.confirmed_slot,
-                "seconds since the last look": round(standing.age, 3),
-            },
-        )
+def unchanged_tables(conn: Connection, reported_ledger: str) -> tuple[list[AssetEvent], str]:
+    """Return a report that the market tables are up to date though no row of them was written.
+
+    It is an observation, which does not hide the last change. Only if the ledger moved without
+    them (by an event of no market) it is a materialization, because nothing else can say that
+    they include the newer version; otherwise they would be shown as out of date.
+
+    Args:
+        conn: Reads the tables.
+        reported_ledger: Version of the ledger that the last report named.
+
+    Returns:
+        The events, none if the chain has not been polled lately, and the ledger's version.
+    """
+    polled = committed_changes.standing(conn)
+    if polled is None or polled.age > MAX_POLL_AGE:
+        return [], reported_ledger
+    facts: dict[str, str | int | float] = {
+        "Reported by": "external_writes_sensor",
+        "Verified to slot": polled.confirmed_slot,
+        "Seconds since last poll": round(polled.age, 3),
+    }
+    up_to_date = () if candles.due(conn, chain_now(conn)) else statistics.SPECS
+    found: list[AssetEvent] = []
+    for spec in (*markets.SPECS, *up_to_date):
+        if polled.ledger == reported_ledger:
+            found.append(dg.AssetObservation(spec.key, metadata=facts))
+        else:
+            tags = version_tags(polled.ledger, dict.fromkeys(inputs_of(spec), polled.ledger))
+            found.append(dg.AssetMaterialization(spec.key, tags=tags, metadata=facts))
+    return found, polled.ledger
 
 
 @dg.sensor(
@@ -142,23 +167,27 @@ def still_right(conn: Connection) -> Iterator[dg.AssetMaterialization]:
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports rows that webhooks, the poll and the API have written since its last "
-    "look as materializations of the assets they belong to, and every five minutes without any "
-    "that the tables are still right. Starts no run.",
+    "tick as materializations of their assets, and every five minutes without any an observation "
+    "that the tables are up to date. Starts no run.",
 )
-@patient(None)
+@skip_on_outage()
 def external_writes_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Report what is new, or that nothing is, and move the cursor."""
-    last = Looked.of(context.cursor)
+    """Report what was written, or that nothing was, and move the cursor."""
+    last = ReportCursor.decode(context.cursor)
     now = time.time()
+    reported_at, ledger = last.reported_at, last.ledger
     with backend.engine(Role.READ).connect() as conn:
-        seen = committed_changes.observe(conn, last.until)
-        found = list(materializations(seen, backend.settings)) if seen else []
-        told = bool(seen.markets)
-        if not told and now - last.reported_at >= STILL:
-            still = list(still_right(conn))
-            found += still
-            told = bool(still)
-    cursor = msgspec.json.encode(Looked(seen.until, now if told else last.reported_at)).decode()
+        changes = committed_changes.observe(conn, last.until)
+        found: list[AssetEvent] = []
+        if changes:
+            found.extend(materializations(changes, backend.settings))
+        if changes.markets:
+            reported_at, ledger = now, changes.ledger
+        elif now - last.reported_at >= UNCHANGED_INTERVAL:
+            unchanged, ledger = unchanged_tables(conn, last.ledger)
+            found.extend(unchanged)
+            reported_at = now if unchanged else last.reported_at
+    cursor = ReportCursor(changes.until, reported_at, ledger).encode()
     if not found:
-        return dg.SensorResult(skip_reason=dg.SkipReason("Nothing new."), cursor=cursor)
+        return dg.SensorResult(skip_reason=dg.SkipReason("Nothing was written."), cursor=cursor)
     return dg.SensorResult(asset_events=found, cursor=cursor)

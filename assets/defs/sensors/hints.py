@@ -1,15 +1,15 @@
-"""The sensor that reads what deliveries without logs only named."""
+"""The sensor that reads the transactions named by deliveries without logs."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.hints import read_due_hints
 from zmart_pipelines.store.engine import Role
 
-# Of the reading, which must leave time for the rest of the tick.
+# Seconds that reading may take; the rest of the tick needs time too.
 READ_SECONDS = 1.2
 
 
@@ -19,15 +19,15 @@ READ_SECONDS = 1.2
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reads by RPC the transactions that enhanced webhooks named without their logs, "
-    "within a second or so and without a run.",
+    "within about a second and without a run.",
 )
-@patient(None)
+@skip_on_outage()
 def hint_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Read what is due; what a node does not have yet is due again later."""
+    """Read the hints that are due; one that a node does not have yet is retried later."""
     report = read_due_hints(
-        backend.engine(Role.INGEST), backend.glance, backend.settings, seconds=READ_SECONDS
+        backend.engine(Role.INGEST), backend.sensor_rpc, backend.settings, seconds=READ_SECONDS
     )
     return dg.SkipReason(
-        f"{report.read} hints read, {report.foreign} of other programs, {report.postponed} wait, "
-        f"{report.unknown} given up."
+        f"{report.read} hints read, {report.foreign} of other programs, {report.postponed} to be "
+        f"retried, {report.unknown} expired."
     )

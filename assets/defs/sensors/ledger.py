@@ -1,4 +1,4 @@
-"""The sensors that keep the ledger whole when webhooks fail: deliveries left open, and the poll."""
+"""Sensors that keep the ledger complete when webhooks fail: pending deliveries, and the poll."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import dagster as dg
 from assets.defs.deliveries import process_deliveries_job
 from assets.defs.finalized_window import finalized_window_job
 from assets.resources import BackendResource
-from assets.run_requests import request
-from assets.sensor_ticks import INTERVAL, Tick, patient
+from assets.run_requests import request_run
+from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.committed_changes import waiting_deliveries
 
-# The API ingests a delivery within milliseconds of storing it. What is older was left open.
-LEFT_OPEN = timedelta(seconds=3)
-_LOOK = 100
+# The API ingests a delivery within milliseconds of storing it; an older one was left pending.
+OVERDUE_AFTER = timedelta(seconds=3)
+_MAX_DELIVERIES = 100
 
-# Of the poll, which must leave time for the rest of the tick.
+# Seconds that a poll may take; the rest of the tick needs time too.
 POLL_SECONDS = 1.2
 
 
@@ -34,14 +34,14 @@ POLL_SECONDS = 1.2
     description="Starts process_deliveries when the API has stored a webhook delivery but not "
     "ingested it.",
 )
-@patient(None)
+@skip_on_outage()
 def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Ask for a run when deliveries wait that may still be tried."""
+    """Request a run when there are overdue deliveries that may still be retried."""
     with backend.engine(Role.READ).connect() as conn:
-        may_be_tried = set(pending_deliveries(conn, _LOOK))
-        old = waiting_deliveries(conn, LEFT_OPEN) if may_be_tried else []
-    work = [str(delivery).encode() for delivery in old if delivery in may_be_tried]
-    return request(context, process_deliveries_job.name, work, time.time())
+        retryable = set(pending_deliveries(conn, _MAX_DELIVERIES))
+        overdue = waiting_deliveries(conn, OVERDUE_AFTER) if retryable else []
+    work = [str(delivery).encode() for delivery in overdue if delivery in retryable]
+    return request_run(context, process_deliveries_job.name, work, time.time())
 
 
 @dg.sensor(
@@ -49,21 +49,21 @@ def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
     job=finalized_window_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reads what was confirmed since its last look and ingests what webhooks missed, "
-    "within a second or so and without a run. Starts read_finalized_window when something "
+    description="Reads what was confirmed since its last tick and ingests what webhooks missed, "
+    "within about a second and without a run. Starts read_finalized_window when something "
     "could not be read.",
 )
-@patient("event-indexer")
+@skip_on_outage("event-indexer")
 def confirmed_poll_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Poll; what it leaves open is the finalized reader's."""
+    """Poll; the finalized reader reads what the poll could not."""
     report = poll_confirmed(
-        backend.engine(Role.INGEST), backend.glance, backend.settings, seconds=POLL_SECONDS
+        backend.engine(Role.INGEST), backend.sensor_rpc, backend.settings, seconds=POLL_SECONDS
     )
     with backend.engine(Role.PIPELINES).begin() as conn:
         beat(conn, "event-indexer", {"confirmed_slot": report.last_slot})
     if not report.complete:
         context.log.warning("%d of %d transactions could not be read", report.unread, report.listed)
-        return request(context, finalized_window_job.name, [b"unread"], time.time())
+        return request_run(context, finalized_window_job.name, [b"unread"], time.time())
     new = report.result.new_transactions
     return dg.SkipReason(
         f"Up to confirmed slot {report.last_slot}: {report.listed} listed, {new} were missing."

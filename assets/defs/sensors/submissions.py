@@ -13,15 +13,15 @@ import dagster as dg
 from assets.defs.operators import resolve_market_job
 from assets.defs.submissions import aggregate_votes_job, finalize_markets_job
 from assets.resources import Backend, BackendResource
-from assets.run_requests import request
+from assets.run_requests import request_run
 from assets.runs_in_flight import SUBMISSION_ABANDONED_AFTER
-from assets.sensor_ticks import INTERVAL, Tick, patient
+from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions.candidates import Due, due, pending_resolutions
 
 
 def _look(backend: Backend) -> Due:
-    chain_time = backend.glance.chain_clock("finalized").unix_timestamp
+    chain_time = backend.sensor_rpc.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.PIPELINES).begin() as conn:
         return due(conn, backend.settings, chain_time=chain_time)
 
@@ -34,11 +34,11 @@ def _look(backend: Backend) -> Due:
     description="Starts aggregate_votes as soon as a proposal's ballots pass the threshold, or "
     "an aggregated proposal waits for its approval.",
 )
-@patient("vote-aggregator")
+@skip_on_outage("vote-aggregator")
 def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when votes are due to go on chain."""
     found = _look(backend)
-    return request(
+    return request_run(
         context,
         aggregate_votes_job.name,
         found.aggregations,
@@ -54,11 +54,11 @@ def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts finalize_markets when a dispute window or a dispute vote has run out.",
 )
-@patient("market-monitor")
+@skip_on_outage("market-monitor")
 def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when markets are due to be finalized."""
     found = _look(backend)
-    return request(
+    return request_run(
         context,
         finalize_markets_job.name,
         found.finalizations,
@@ -75,9 +75,11 @@ def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource)
     description="Starts resolve_market when a resolution that an operator asked for is not final "
     "and nothing drives it, because its run was ended.",
 )
-@patient(None)
+@skip_on_outage()
 def resolution_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Ask for a run when a resolution waits."""
     with backend.engine(Role.PIPELINES).connect() as conn:
         found = pending_resolutions(conn)
-    return request(context, resolve_market_job.name, found, time.time(), SUBMISSION_ABANDONED_AFTER)
+    return request_run(
+        context, resolve_market_job.name, found, time.time(), SUBMISSION_ABANDONED_AFTER
+    )

@@ -1,0 +1,58 @@
+"""The sensor that posts open alerts to the configured webhook."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+import msgspec
+
+from assets.resources import BackendResource
+from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
+from zmart_pipelines.monitoring import alert_delivery
+from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.store.engine import Role
+
+# Of medium severity, which is not posted: the webhook cannot report its own failure.
+_WEBHOOK_KEY = "alert_webhook"
+
+
+@dg.sensor(
+    name="alert_webhook_sensor",
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Posts open alerts of severity critical and high to ALERT_WEBHOOK_URL, each once.",
+)
+@skip_on_outage()
+def alert_webhook_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+    """Post open alerts; retry a webhook that fails after 5 s, 10 s, … 5 min."""
+    address = backend.settings.alert_webhook_url
+    if address is None:
+        return dg.SkipReason("ALERT_WEBHOOK_URL is not set.")
+    now, before = time.time(), _backoff(context.cursor)
+    pipelines = backend.engine(Role.PIPELINES)
+    with pipelines.connect() as conn:
+        number = alert_delivery.waiting(conn)
+    if not number:
+        return dg.SkipReason("There is no alert to post.")
+    if now < before.until:
+        return dg.SkipReason(f"The webhook failed; next attempt in {before.until - now:.0f} s.")
+    done = alert_delivery.post(pipelines, address)
+    with pipelines.begin() as conn:
+        if done.fault is None:
+            clear_alert(conn, _WEBHOOK_KEY)
+        else:
+            raise_alert(conn, _WEBHOOK_KEY, "medium", done.fault, {"waiting": number})
+    if done.fault is not None:
+        context.log.warning("%s", done.fault)
+    for key in done.posted:
+        context.log.info("Posted %s", key)
+    return dg.SensorResult(cursor=msgspec.json.encode(before.after(done, now)).decode())
+
+
+def _backoff(cursor: str | None) -> alert_delivery.Backoff:
+    """Read the cursor back; a malformed one counts as no failure."""
+    try:
+        return msgspec.json.decode(cursor or "", type=alert_delivery.Backoff)
+    except msgspec.MsgspecError:
+        return alert_delivery.Backoff()
