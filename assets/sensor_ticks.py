@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from assets.error_text import explain
 from assets.resources import Backend
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.monitoring.heartbeats import beat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import heartbeats
@@ -72,7 +72,7 @@ def _record(backend: Backend, service: str | None, error: str | None) -> None:
     """Record a success or a failure of ``service``, and raise or clear its alert."""
     if service is None:
         return
-    key = f"{service}:stalled"
+    key = AlertKey("stalled", subject=service)
     with backend.engine(Role.PIPELINES).begin() as conn:
         beat(conn, service, error=error)
         if error is None:

@@ -44,10 +44,10 @@ SELECT id, id, sha256(id), 'hash', '', 'Will this market end one day?', 'other',
     to_timestamp({now} + CASE role WHEN 4 THEN -50000 ELSE 100000 END), now(), now()
 FROM idle;
 
-INSERT INTO ops.alerts (key, severity, message)
-SELECT CASE role WHEN 0 THEN 'proposal_review:' WHEN 4 THEN 'resolution_due:'
-        ELSE 'unexpected_resolution:' END || encode(id, 'hex'),
-    'medium', 'people know'
+INSERT INTO ops.alerts (topic, market_id, severity, message)
+SELECT CASE role WHEN 0 THEN 'proposal_review' WHEN 4 THEN 'resolution_due'
+        ELSE 'unexpected_resolution' END,
+    id, 'medium', 'already reported'
 FROM idle WHERE role IN (0, 4, 7);
 
 DROP TABLE idle;

@@ -32,7 +32,7 @@ from zmart_pipelines.submissions.resolutions import (
 )
 
 _OUTCOMES = {"YES": True, "NO": False}
-_NEEDS_ADMIN = "approval_needs_admin:"
+_NEEDS_ADMIN = "approval_needs_admin"
 
 
 def _refuse(reason: object) -> dg.Failure:
@@ -174,9 +174,9 @@ def _of_market(
 def _waited_for(backend: Backend) -> tuple[list[PreparedTransaction], list[str]]:
     """Every approval that an alert asks for, and why some cannot be prepared any more."""
     with backend.engine(Role.PIPELINES).connect() as conn:
-        keys = [key for key in alerts_to_recheck(conn) if key.startswith(_NEEDS_ADMIN)]
+        keys = [key for key in alerts_to_recheck(conn) if key.topic == _NEEDS_ADMIN]
     prepared, refused = [], []
-    for market in (key.removeprefix(_NEEDS_ADMIN) for key in keys):
+    for market in (key.market_id.hex() for key in keys if key.market_id is not None):
         try:
             prepared.append(_of_market(backend.reader, admin.approve, market))
         except PrepareRefused as error:

@@ -16,9 +16,10 @@ from assets.resources import Backend
 from tests.assets.life import Life, Metadata, run, slots_pass
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.ipfs.pin_store import LocalPinStore
+from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role, engine
-from zmart_pipelines.store.tables.ops import alerts, attempts
+from zmart_pipelines.store.tables.ops import attempts
 
 EVIDENCE = "Three exchanges closed above 200."
 
@@ -126,10 +127,7 @@ def test_a_resolution_whose_run_was_ended_goes_on(
     assert (shown["switched off"].value, shown["intents by status"].value) == (True, "- planned: 1")
     assert life.account(market).state == MarketState.ACTIVE
     with owner.connect() as conn:
-        open_alerts = conn.execute(
-            select(alerts.c.key).where(alerts.c.cleared_at.is_(None))
-        ).scalars()
-        assert "switch:resolve_market" in set(open_alerts)
+        assert AlertKey("switch", subject="resolve_market") in open_alerts(conn)
     on = {"action": "resolve_market", "enabled": True}
     launch("switch_submissions", backend, on, "switches")
     with owner.begin() as conn:

@@ -38,10 +38,8 @@ def job(name: str, fails: bool) -> dg.JobDefinition:
 
 def open_alerts(owner: Engine) -> dict[str, str]:
     with owner.connect() as conn:
-        rows = conn.execute(
-            select(alerts.c.key, alerts.c.severity).where(alerts.c.cleared_at.is_(None))
-        )
-        return {row.key: row.severity for row in rows}
+        rows = conn.execute(select(alerts).where(alerts.c.cleared_at.is_(None)))
+        return {f"{row.topic}:{row.subject}": row.severity for row in rows}
 
 
 def run(definition: dg.JobDefinition, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:

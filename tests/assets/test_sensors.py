@@ -18,6 +18,7 @@ from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers.deliveries import store_delivery
+from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state
@@ -374,5 +375,4 @@ def test_a_breaker_that_stays_open_is_told(
     assert isinstance(told, dg.SkipReason)
     assert told.skip_message == "Not closed: rpc:a.example is open: HTTP 500"
     with owner.connect() as conn:
-        keys = conn.exec_driver_sql("SELECT key FROM ops.alerts WHERE cleared_at IS NULL")
-        assert keys.scalars().all() == ["breaker:rpc:a.example"]
+        assert open_alerts(conn) == [AlertKey("breaker", subject="rpc:a.example")]

@@ -118,8 +118,8 @@ def test_it_becomes_an_alert_and_is_cleared(
         )
         run_success_sensor(context, backend=backend)
         with owner.connect() as conn:
-            rows = conn.execute(select(ops.alerts.c.key, ops.alerts.c.cleared_at))
-            return {row.key: row.cleared_at is None for row in rows}
+            rows = conn.execute(select(ops.alerts))
+            return {f"{row.topic}:{row.subject}": row.cleared_at is None for row in rows}
 
     with dg.instance_for_test() as instance:
         assert evaluate(instance) == {key: True}

@@ -129,8 +129,8 @@ def test_an_alert_after_five_minutes_and_none_when_it_is_over(db: Engine) -> Non
         with db.begin() as conn:
             now = conn.execute(select(func.now())).scalar_one() + timedelta(minutes=minutes)
             watch(conn, now=now)
-            statement = select(alerts.c.key, alerts.c.message).where(alerts.c.cleared_at.is_(None))
-            return [(key, message) for key, message in conn.execute(statement)]
+            statement = select(alerts).where(alerts.c.cleared_at.is_(None))
+            return [(f"{row.topic}:{row.subject}", row.message) for row in conn.execute(statement)]
 
     assert look(4.9) == []
     ((key, message),) = look(5.1)

@@ -19,7 +19,7 @@ from assets.defs.sensors.run_alerts import run_failure_sensor
 from assets.resources import Backend
 from tests.fixtures.ports import free_port
 from zmart_pipelines.monitoring.alert_delivery import Backoff, Round, post, waiting
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.ops import alerts
@@ -83,7 +83,7 @@ def pool(database: str) -> Iterator[Engine]:
 
 def raised(pool: Engine, key: str, severity: Any = "high", message: str = "it fails") -> None:
     with pool.begin() as conn:
-        raise_alert(conn, key, severity, message)
+        raise_alert(conn, AlertKey(key), severity, message)
 
 
 def test_severe_alerts_are_posted_once(pool: Engine, slack: Slack) -> None:
@@ -91,7 +91,7 @@ def test_severe_alerts_are_posted_once(pool: Engine, slack: Slack) -> None:
     raised(pool, "b", "medium")
     raised(pool, "c")
     with pool.begin() as conn:
-        clear_alert(conn, "c")
+        clear_alert(conn, AlertKey("c"))
         assert waiting(conn) == 1
     assert post(pool, slack.address) == Round(("a",))
     first = slack.texts[0].splitlines()
@@ -102,7 +102,7 @@ def test_severe_alerts_are_posted_once(pool: Engine, slack: Slack) -> None:
     raised(pool, "a", "critical", "still")
     assert post(pool, slack.address) == Round(())
     with pool.begin() as conn:
-        clear_alert(conn, "a")
+        clear_alert(conn, AlertKey("a"))
     raised(pool, "a", "critical", "again")
     assert post(pool, slack.address) == Round(("a",))
     assert len(slack.taken) == 2
@@ -195,8 +195,11 @@ def test_a_failed_run_reaches_people(
     refused = tick(None)
     assert isinstance(refused, dg.SensorResult)
     with pool.connect() as conn:
-        rows = conn.execute(select(alerts.c.key, alerts.c.message, alerts.c.severity)).all()
-    assert {row.key for row in rows} == {"run:reconcile", "alert_webhook"}
+        rows = conn.execute(select(alerts)).all()
+    assert {(row.topic, row.subject) for row in rows} == {
+        ("run", "reconcile"),
+        ("alert_webhook", None),
+    }
     later = tick(refused.cursor)
     assert isinstance(later, dg.SkipReason)
     assert "next try in" in str(later.skip_message)
@@ -208,7 +211,7 @@ def test_a_failed_run_reaches_people(
     assert len(slack.taken) == 1
     with pool.connect() as conn:
         cleared = conn.execute(
-            select(alerts.c.cleared_at).where(alerts.c.key == "alert_webhook")
+            select(alerts.c.cleared_at).where(alerts.c.topic == "alert_webhook")
         ).scalar_one()
     assert cleared is not None
     shown = [caplog.text, repr(backend.settings), str(refused.cursor), str(rows)]

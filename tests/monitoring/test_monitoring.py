@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
 from zmart_pipelines.monitoring.health import SERVICES, Service, health, judge
 from zmart_pipelines.monitoring.heartbeats import MAX_ERROR, beat
 from zmart_pipelines.store.engine import Role, engine
@@ -110,16 +110,42 @@ def test_health_of_services_that_ran_and_that_did_not(conn: Connection) -> None:
         health(conn, "coffee-machine")
 
 
+LAG = AlertKey("lag", subject="confirmed")
+
+
 def test_one_condition_is_one_alert_until_it_is_cleared(conn: Connection) -> None:
-    assert raise_alert(conn, "lag", "medium", "behind by 60 slots") is True
-    assert raise_alert(conn, "lag", "high", "behind by 120 slots", {"slots": 120}) is False
+    assert raise_alert(conn, LAG, "medium", "behind by 60 slots") is True
+    assert raise_alert(conn, LAG, "high", "behind by 120 slots", {"slots": 120}) is False
     row = conn.execute(select(alerts)).one()
     assert (row.severity, row.message, row.detail) == (
         "high",
         "behind by 120 slots",
         {"slots": 120},
     )
-    assert clear_alert(conn, "lag") is True
-    assert clear_alert(conn, "lag") is False
-    assert raise_alert(conn, "lag", "medium", "behind again") is True
+    assert clear_alert(conn, LAG) is True
+    assert clear_alert(conn, LAG) is False
+    assert raise_alert(conn, LAG, "medium", "behind again") is True
     assert len(conn.execute(select(alerts)).all()) == 2
+
+
+def test_keys_that_differ_in_one_part_are_different_alerts(conn: Connection) -> None:
+    market = bytes(range(32))
+    keys = [
+        AlertKey("lag"),
+        AlertKey("lag", market),
+        AlertKey("lag", subject="x"),
+        AlertKey("lag", market, "x"),
+    ]
+    for key in keys:
+        assert raise_alert(conn, key, "medium", "behind")
+        assert not raise_alert(conn, key, "medium", "behind")
+    raise_alert(conn, AlertKey("other"), "medium", "of another topic")
+    assert open_alerts(conn, topic="lag") == keys
+    assert clear_alert(conn, keys[0])
+    assert open_alerts(conn, topic="lag") == keys[1:]
+    assert [str(key) for key in keys] == [
+        "lag",
+        f"lag:{market.hex()}",
+        "lag:x",
+        f"lag:{market.hex()}:x",
+    ]

@@ -187,7 +187,7 @@ class Matrix:
         with self.world.engine.connect() as conn:
             is_open = intents.c.status.in_(["planned", "live"])
             left = conn.execute(select(intents.c.id).where(is_open)).scalars().all()
-            raised = conn.execute(select(alerts.c.key)).scalars().all()
+            raised = conn.execute(select(alerts.c.topic)).scalars().all()
         if left:
             faults.append(f"intents are left behind: {left}")
         if raised:

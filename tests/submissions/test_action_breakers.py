@@ -12,6 +12,7 @@ from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Permit, Policy, Refusal, State
 from zmart_pipelines.breakers.policies import action_name
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
 from zmart_pipelines.monitoring.breaker_alerts import watch
 from zmart_pipelines.store.queries.breakers import breakers
 from zmart_pipelines.store.tables import ops
@@ -131,8 +132,7 @@ def test_an_action_that_fails_stops_and_is_probed(world: World) -> None:
         (stopped,) = watch(conn)
         assert stopped.opened_at is not None
         watch(conn, now=stopped.opened_at + timedelta(minutes=5, seconds=1))
-        keys = conn.execute(select(ops.alerts.c.key).where(ops.alerts.c.cleared_at.is_(None)))
-        assert f"breaker:{NAME}" in keys.scalars().all()
+        assert AlertKey("breaker", subject=NAME) in open_alerts(conn)
 
     # One probe, with a market that is not to blame; it fails as well.
     past_its_pause(world)

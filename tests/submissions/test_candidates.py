@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from tests.api.seed import question
 from tests.voting.world import add_market
-from zmart_pipelines.monitoring.alerts import raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, raise_alert
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -77,11 +77,11 @@ def test_recent_ends_are_found_at_once_and_missed_ones_every_ten_minutes(
 def test_what_people_know_is_not_found(owner: Engine, pipelines: Engine) -> None:
     market = over(owner, 1, NOW - 10)
     with pipelines.begin() as conn:
-        raise_alert(conn, f"resolution_due:{market.hex()}", "medium", "over")
+        raise_alert(conn, AlertKey("resolution_due", market), "medium", "over")
     assert sensed(pipelines) == planned(pipelines) == set()
 
 
-def stale(pipelines: Engine, chain_time: int = NOW, *, commit: bool = True) -> list[str]:
+def stale(pipelines: Engine, chain_time: int = NOW, *, commit: bool = True) -> list[AlertKey]:
     with pipelines.connect() as conn:
         keys = candidates.alerts_to_recheck(conn, chain_time)
         if commit:
@@ -95,17 +95,17 @@ def test_alerts_that_stand_are_looked_at_when_their_market_moves(
     standing, moving = (over(owner, number, NOW - 10) for number in (1, 2))
     with pipelines.begin() as conn:
         for market in (standing, moving):
-            raise_alert(conn, f"resolution_due:{market.hex()}", "medium", "over")
-        raise_alert(conn, f"approval_needs_admin:{standing.hex()}", "medium", "sign")
-        raise_alert(conn, "node:stalled", "high", "none of a plan's")
-    passing = f"approval_needs_admin:{standing.hex()}"
+            raise_alert(conn, AlertKey("resolution_due", market), "medium", "over")
+        raise_alert(conn, AlertKey("approval_needs_admin", standing), "medium", "sign")
+        raise_alert(conn, AlertKey("stalled", subject="node"), "high", "none of a plan's")
+    passing = AlertKey("approval_needs_admin", standing)
     assert stale(pipelines) == stale(pipelines) == [passing]
     with owner.begin() as conn:
         conn.execute(
             text("UPDATE market.markets SET state = :state WHERE market_id = :market"),
             {"state": int(MarketState.RESOLVING), "market": moving},
         )
-    outlived = f"resolution_due:{moving.hex()}"
+    outlived = AlertKey("resolution_due", moving)
     assert set(stale(pipelines, commit=False)) == {passing, outlived}
     assert set(stale(pipelines)) == {passing, outlived}
     # It is done with the move; should it not have been cleared, a later look finds it.

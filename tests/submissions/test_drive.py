@@ -14,9 +14,11 @@ from tests.voting.world import ballot, wallet
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import PrioritizationFee
 from zmart_pipelines.chain.signer import KeyFileError, KeypairSigner
+from zmart_pipelines.monitoring import alerts
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.tables.ops import alerts, attempts, intents, switches
+from zmart_pipelines.store.tables import ops
+from zmart_pipelines.store.tables.ops import attempts, intents, switches
 from zmart_pipelines.submissions import attempts as attempt_rows
 from zmart_pipelines.submissions import driver
 from zmart_pipelines.submissions import intents as intent_rows
@@ -43,9 +45,7 @@ def ready(world: World, number: int = 1) -> bytes:
 
 def open_alerts(world: World) -> set[str]:
     with world.engine.connect() as conn:
-        return set(
-            conn.execute(select(alerts.c.key).where(alerts.c.cleared_at.is_(None))).scalars()
-        )
+        return {str(key) for key in alerts.open_alerts(conn)}
 
 
 def expire_lease(world: World) -> None:
@@ -268,8 +268,8 @@ def test_without_the_admin_key_people_are_asked(world: World) -> None:
     assert world.market(market).state == MarketState.PROPOSED
     assert world.plan() == []
     with world.engine.connect() as conn:
-        alert = conn.execute(select(alerts)).one()
-    assert alert.key == f"approval_needs_admin:{market.hex()}"
+        alert = conn.execute(select(ops.alerts)).one()
+    assert (alert.topic, alert.market_id) == ("approval_needs_admin", market)
     assert alert.detail["transaction"]
     # Once the key is there, the approval is planned and the alert is over.
     world.settings = Settings(
@@ -325,7 +325,7 @@ def test_an_intent_that_cannot_come_true_is_superseded(world: World) -> None:
     assert [(one.status, one.reason) for one in report.outcomes] == [
         ("superseded", "the market is DISPUTED")
     ]
-    assert open_alerts(world) == {f"submission:{planted.id}"}
+    assert open_alerts(world) == {f"submission:{planted.market_id.hex()}:{planted.id}"}
     # A dispute nobody votes on is for people.
     world.pass_time(60)
     assert world.plan() == []

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
 
 from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.cli import main
+from zmart_pipelines.monitoring import alerts
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.store.tables.ops import alerts
 from zmart_pipelines.submissions import (
     effect_records,
     intents,
@@ -21,16 +20,14 @@ from zmart_pipelines.submissions import (
     operator_actions,
 )
 from zmart_pipelines.submissions.driven_intent import DrivenIntent
-from zmart_pipelines.submissions.intents import Intent
+from zmart_pipelines.submissions.intents import Intent, alert_key
 from zmart_pipelines.submissions.operator_actions import OperatorActionRefused
 from zmart_pipelines.submissions.statuses import IntentStatus
 
 
 def open_alerts(world: World) -> set[str]:
     with world.engine.connect() as conn:
-        return set(
-            conn.execute(select(alerts.c.key).where(alerts.c.cleared_at.is_(None))).scalars()
-        )
+        return {str(key) for key in alerts.open_alerts(conn)}
 
 
 def ready(world: World) -> tuple[bytes, Intent, Intent]:
@@ -67,13 +64,13 @@ def status(world: World, intent: Intent) -> str:
 def test_tried_again_to_the_end_the_alert_is_over(world: World, ended: IntentStatus) -> None:
     market, aggregation, approval = ready(world)
     end(world, aggregation, ended)
-    assert open_alerts(world) == {f"submission:{aggregation.id}"}
+    assert open_alerts(world) == {str(alert_key(aggregation))}
     assert status(world, approval) == "superseded"
     assert world.drive().outcomes == (), "what ended stays as it is"
     with world.engine.begin() as conn:
         assert [one.id for one in operator_actions.failed_intents(conn)] == [aggregation.id]
         operator_actions.retry(conn, aggregation.id)
-    assert open_alerts(world) == {f"submission:{aggregation.id}"}, "not before it is final"
+    assert open_alerts(world) == {str(alert_key(aggregation))}, "not before it is final"
     assert {one.status for one in world.drive().outcomes} == {"final"}
     assert world.market(market).state == MarketState.APPROVED
     assert open_alerts(world) == set()
@@ -93,7 +90,7 @@ def test_done_by_others_the_alert_is_over(world: World) -> None:
             dislikes=0,
         ),
     )
-    assert open_alerts(world) == {f"submission:{aggregation.id}"}, "nobody has looked yet"
+    assert open_alerts(world) == {str(alert_key(aggregation))}, "nobody has looked yet"
     world.chain.control.finalize()
     world.drive()
     assert open_alerts(world) == set()

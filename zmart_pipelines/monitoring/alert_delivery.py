@@ -16,6 +16,7 @@ import msgspec
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, Row, func, select, update
 
+from zmart_pipelines.monitoring.alerts import AlertKey
 from zmart_pipelines.store.tables.ops import alerts
 
 # httpx logs each request with its whole address.
@@ -93,7 +94,7 @@ def post(engine: Engine, address: SecretStr) -> Round:
                 conn.execute(
                     update(alerts).where(alerts.c.id == row.id).values(posted_at=func.now())
                 )
-            posted.append(row.key)
+            posted.append(str(_key(row)))
     return Round(tuple(posted))
 
 
@@ -110,6 +111,10 @@ def _send(client: httpx.Client, address: SecretStr, text: str) -> Round | None:
     return Round((), f"the alert webhook answered {answer.status_code}", pause)
 
 
+def _key(alert: Row[Any]) -> AlertKey:
+    return AlertKey(alert.topic, alert.market_id, alert.subject)
+
+
 def message(alert: Row[Any]) -> str:
     """The text of an alert, with Slack's three special characters escaped."""
     since: datetime = alert.raised_at
@@ -117,4 +122,4 @@ def message(alert: Row[Any]) -> str:
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
     when = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"*{alert.severity}*: {text}\n{alert.key}, since {when}"
+    return f"*{alert.severity}*: {text}\n{_key(alert)}, since {when}"

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
 from zmart_pipelines.store.queries.breakers import Breaker, breakers
-from zmart_pipelines.store.tables.ops import alerts
 
 ALERT_AFTER = timedelta(minutes=5)
 
-_PREFIX = "breaker:"
+_TOPIC = "breaker"
 
 
 def watch(conn: Connection, *, now: datetime | None = None) -> list[Breaker]:
@@ -33,7 +32,7 @@ def watch(conn: Connection, *, now: datetime | None = None) -> list[Breaker]:
 def _raise(conn: Connection, breaker: Breaker, age: timedelta) -> None:
     raise_alert(
         conn,
-        f"{_PREFIX}{breaker.name}",
+        AlertKey(_TOPIC, subject=breaker.name),
         "high",
         f"{breaker.name} has been stopped for {int(age.total_seconds() // 60)} min after failures; "
         f"zmart breakers reset {breaker.name} lets it go on at once",
@@ -42,11 +41,7 @@ def _raise(conn: Connection, breaker: Breaker, age: timedelta) -> None:
 
 
 def _clear(conn: Connection, stopped: Sequence[Breaker]) -> None:
-    kept = [f"{_PREFIX}{breaker.name}" for breaker in stopped]
-    statement = select(alerts.c.key).where(
-        alerts.c.cleared_at.is_(None),
-        alerts.c.key.startswith(_PREFIX, autoescape=True),
-        alerts.c.key.notin_(kept),
-    )
-    for key in conn.execute(statement).scalars().all():
-        clear_alert(conn, key)
+    names = {breaker.name for breaker in stopped}
+    for key in open_alerts(conn, topic=_TOPIC):
+        if key.subject not in names:
+            clear_alert(conn, key)

@@ -31,7 +31,9 @@ class LastError(msgspec.Struct, frozen=True):
 class OpenAlert(msgspec.Struct, frozen=True):
     """A condition that has not been cleared."""
 
-    key: str
+    topic: str
+    market_id: bytes | None
+    subject: str | None
     severity: str
     message: str
     raised_at: datetime
@@ -109,14 +111,18 @@ def _read_database(conn: Connection) -> DatabaseStatus:
 
 def _open_alerts(conn: Connection) -> list[OpenAlert]:
     statement = (
-        select(alerts.c.key, alerts.c.severity, alerts.c.message, alerts.c.raised_at)
-        .where(alerts.c.cleared_at.is_(None))
-        .order_by(alerts.c.raised_at)
-        .limit(100)
+        select(alerts).where(alerts.c.cleared_at.is_(None)).order_by(alerts.c.raised_at).limit(100)
     )
     return [
-        OpenAlert(key, severity, message, raised_at.astimezone(UTC))
-        for key, severity, message, raised_at in conn.execute(statement)
+        OpenAlert(
+            topic=row.topic,
+            market_id=row.market_id,
+            subject=row.subject,
+            severity=row.severity,
+            message=row.message,
+            raised_at=row.raised_at.astimezone(UTC),
+        )
+        for row in conn.execute(statement)
     ]
 
 

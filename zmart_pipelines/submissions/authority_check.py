@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import Signer
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.program.accounts import GlobalConfig
 from zmart_pipelines.submissions.chain_reads import NODE_ERRORS
 from zmart_pipelines.submissions.signers import Signers
@@ -34,11 +34,11 @@ def check_authorities(
     except (*NODE_ERRORS, AccountMissing) as error:
         return set(), f"the configuration cannot be read: {error}"
     with engine.begin() as conn:
-        for key, fault in faults.items():
+        for topic, fault in faults.items():
             if fault:
-                raise_alert(conn, key, "critical", fault)
+                raise_alert(conn, AlertKey(topic), "critical", fault)
             else:
-                clear_alert(conn, key)
+                clear_alert(conn, AlertKey(topic))
     without: set[Action] = set()
     if signers.admin is None or faults["admin_key"]:
         without |= {"approve_proposal", "activate_market"}

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from zmart_pipelines.monitoring.alerts import AlertKey
 from zmart_pipelines.program.accounts import MarketAccount, MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.chain import cursors
@@ -69,17 +70,17 @@ def voting_periods(settings: Settings, dispute_period: int) -> VotingPeriods:
     )
 
 
-# Markets that are RESOLVING (3) or DISPUTED (4) and whose window or vote has run out, by the
-# projected times; the states stand here in numbers, as in the indexes of only these markets.
+# Markets that are RESOLVING or DISPUTED and whose window or vote has run out, by the projected
+# times. The states are literals, so that the planner uses the partial indexes of these states.
 _ELAPSED_WINDOWS = text(
-    """
+    f"""
 SELECT market_id, state FROM market.markets
-WHERE state = 3 AND resolution_proposed_at <= :now - :window
+WHERE state = {MarketState.RESOLVING} AND resolution_proposed_at <= :now - :window
 UNION ALL
 SELECT market_id, state FROM market.markets
-WHERE state = 4 AND dispute_initiated_at <= :now - :vote
+WHERE state = {MarketState.DISPUTED} AND dispute_initiated_at <= :now - :vote
 ORDER BY market_id
-"""
+"""  # noqa: S608
 ).bindparams(
     bindparam("window", type_=BigInteger),
     bindparam("vote", type_=BigInteger),
@@ -97,10 +98,10 @@ WHERE action = 'aggregate_proposal_votes' AND market_id = ANY(:markets)
 # Proposals of an age that asks for people's review, and that they were not asked about yet.
 _OLD = text(
     """
-SELECT market_id FROM market.markets
-WHERE state = :proposed AND created_at > :after AND created_at <= :before AND NOT EXISTS (
-    SELECT FROM ops.alerts
-    WHERE key = 'proposal_review:' || encode(market_id, 'hex') AND cleared_at IS NULL
+SELECT m.market_id FROM market.markets AS m
+WHERE m.state = :proposed AND m.created_at > :after AND m.created_at <= :before AND NOT EXISTS (
+    SELECT FROM ops.alerts AS a
+    WHERE a.topic = 'proposal_review' AND a.market_id = m.market_id AND a.cleared_at IS NULL
 )
 """
 ).bindparams(
@@ -117,8 +118,8 @@ JOIN community.market_drafts AS d ON d.market_id = m.market_id
 WHERE m.state = :active AND d.matched_at IS NOT NULL
     AND d.ends_at > to_timestamp(:since) AND d.ends_at <= to_timestamp(:now)
     AND NOT EXISTS (
-        SELECT FROM ops.alerts
-        WHERE key = 'resolution_due:' || encode(m.market_id, 'hex') AND cleared_at IS NULL
+        SELECT FROM ops.alerts AS a
+        WHERE a.topic = 'resolution_due' AND a.market_id = m.market_id AND a.cleared_at IS NULL
     )
 """
 ).bindparams(
@@ -129,23 +130,23 @@ WHERE m.state = :active AND d.matched_at IS NOT NULL
 
 # Resolutions by others than those expected, or too early, that people were not told of yet.
 _UNEXPECTED = text(
-    """
+    f"""
 SELECT m.market_id FROM market.markets AS m
 LEFT JOIN community.market_drafts AS d
     ON d.market_id = m.market_id AND d.matched_at IS NOT NULL
-WHERE m.state = 3 AND m.resolution_proposed_at > :since
+WHERE m.state = {MarketState.RESOLVING} AND m.resolution_proposed_at > :since
     AND (m.resolver <> ALL(:expected) OR to_timestamp(m.resolution_proposed_at) < d.ends_at)
     AND NOT EXISTS (
-        SELECT FROM ops.alerts
-        WHERE key = 'unexpected_resolution:' || encode(m.market_id, 'hex')
-            AND cleared_at IS NULL
+        SELECT FROM ops.alerts AS a
+        WHERE a.topic = 'unexpected_resolution' AND a.market_id = m.market_id
+            AND a.cleared_at IS NULL
     ) AND NOT EXISTS (
         SELECT FROM ops.intents AS i
         WHERE i.market_id = m.market_id AND i.action = 'resolve_market'
             AND i.arguments->>'evidence_cid' = m.evidence_hash
             AND (i.arguments->>'outcome')::boolean = m.proposed_outcome
     )
-"""
+"""  # noqa: S608
 ).bindparams(bindparam("since", type_=BigInteger), bindparam("expected", type_=ARRAY(LargeBinary)))
 
 # Approved markets that no intent of ours activates.
@@ -184,17 +185,18 @@ _STANDING = {
 
 # The other open alerts of a plan, which each plan raises again or clears.
 _PASSING = text(
-    "SELECT key FROM ops.alerts WHERE cleared_at IS NULL AND split_part(key, ':', 1) = ANY(:topics)"
+    "SELECT topic, market_id, subject FROM ops.alerts"
+    " WHERE cleared_at IS NULL AND topic = ANY(:topics)"
 ).bindparams(
     bindparam("topics", [one for one in TOPICS if one not in _STANDING], ARRAY(Text)),
 )
 
 # Open alerts that stand although their market has moved on: of all markets, or of these keys.
 _OUTLIVED = """
-SELECT a.key FROM unnest(cast(:topics AS text[]), cast(:states AS int[])) AS told (topic, state)
-JOIN ops.alerts AS a ON split_part(a.key, ':', 1) = told.topic AND a.cleared_at IS NULL
-LEFT JOIN market.markets AS m ON m.state = told.state
-    AND m.market_id = decode(split_part(a.key, ':', 2), 'hex')
+SELECT a.topic, a.market_id, a.subject
+FROM unnest(cast(:topics AS text[]), cast(:states AS int[])) AS standing (topic, state)
+JOIN ops.alerts AS a ON a.topic = standing.topic AND a.cleared_at IS NULL
+LEFT JOIN market.markets AS m ON m.state = standing.state AND m.market_id = a.market_id
 WHERE m.market_id IS NULL
 """
 _TOLD = (
@@ -202,8 +204,8 @@ _TOLD = (
     bindparam("states", [int(state) for state in _STANDING.values()], ARRAY(Integer)),
 )
 _OUTLIVED_OF_ALL = text(_OUTLIVED).bindparams(*_TOLD)
-_OUTLIVED_OF = text(f"{_OUTLIVED} AND a.key = ANY(:keys)").bindparams(
-    *_TOLD, bindparam("keys", type_=ARRAY(Text))
+_OUTLIVED_OF = text(f"{_OUTLIVED} AND a.market_id = ANY(:markets)").bindparams(
+    *_TOLD, bindparam("markets", type_=ARRAY(LargeBinary))
 )
 
 _FINALIZED_BY = text(
@@ -306,21 +308,21 @@ def off_chain_facts(
     }
 
 
-def alerts_to_recheck(conn: Connection, chain_time: int | None = None) -> list[str]:
+def alerts_to_recheck(conn: Connection, chain_time: int | None = None) -> list[AlertKey]:
     """Keys of open alerts that a plan must raise again or clear.
 
     :param chain_time: looks only at alerts that are raised by each plan, and at those of
         markets that moved since the last such look (at all of them every so often), and is
         done with these moves once the caller commits. Without it: all.
     """
-    keys = list(conn.execute(_PASSING).scalars())
+    keys = [AlertKey(*row) for row in conn.execute(_PASSING)]
     if chain_time is None or _since(conn, "alerts", chain_time) == 0:
-        return keys + list(conn.execute(_OUTLIVED_OF_ALL).scalars())
+        return keys + [AlertKey(*row) for row in conn.execute(_OUTLIVED_OF_ALL)]
     moves = change_queue.pending(conn, "state")
     change_queue.dequeue(conn, [number for numbers in moves.values() for number in numbers])
-    moved = [f"{topic}:{market_id.hex()}" for topic in _STANDING for market_id in moves]
-    if moved:
-        keys += conn.execute(_OUTLIVED_OF, {"keys": moved}).scalars()
+    if moves:
+        outlived = conn.execute(_OUTLIVED_OF, {"markets": list(moves)})
+        keys += [AlertKey(*row) for row in outlived]
     return keys
 
 

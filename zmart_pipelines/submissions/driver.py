@@ -20,7 +20,7 @@ from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import SigningRefused
 from zmart_pipelines.chain.transaction_builder import BuildError
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import (
     action_breakers,
@@ -50,6 +50,8 @@ from zmart_pipelines.submissions.statuses import ACTIONS, Action
 
 # A pause of the last open intents that is shorter than this is waited out.
 MAX_IDLE_SECONDS = 5.0
+
+_FEES_ALERT = AlertKey("submission_fees")
 
 
 def drive(
@@ -271,9 +273,9 @@ class _Submitter:
             if spent + signed.fee > most:
                 self._withheld.add(job.intent.id)
                 reason = f"fees of the last hour are {spent} of at most {most} lamports"
-                raise_alert(conn, "submission_fees", "high", reason)
+                raise_alert(conn, _FEES_ALERT, "high", reason)
                 return messages.Withheld(reason)
-            clear_alert(conn, "submission_fees")
+            clear_alert(conn, _FEES_ALERT)
             job.attempt = attempts.create(
                 conn, self._lease, job.intent, signed, run_id=self._run_id
             )

@@ -129,7 +129,7 @@ def _settle(
         intents.supersede_approval(conn, intent, "its aggregation did not become final")
     raise_alert(
         conn,
-        intents.alert_key(intent.id),
+        intents.alert_key(intent),
         _SEVERITY[effect.status],
         f"{intent.action} of market {intent.market_id.hex()} is {effect.status}: {effect.reason}",
         {"intent": intent.id, "market_id": intent.market_id.hex(), "action": intent.action},

@@ -10,9 +10,13 @@ import msgspec
 from sqlalchemy import Connection, Float, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from zmart_pipelines.monitoring.alerts import AlertKey
 from zmart_pipelines.store.tables.ops import intents as table
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
 from zmart_pipelines.submissions.statuses import Action, IntentStatus
+
+# Topic of the alerts of intents that ended otherwise than intended.
+ALERT_TOPIC = "submission"
 
 _OPEN = ("planned", "live")
 _COLUMNS = (
@@ -143,17 +147,21 @@ def supersede_approval(conn: Connection, intent: Intent, reason: str) -> None:
     )
 
 
-def alert_key(intent_id: int) -> str:
-    """The key of the alert that says that an intent ended otherwise than meant."""
-    return f"submission:{intent_id}"
+def alert_key(intent: Intent) -> AlertKey:
+    """Return the key of the alert that an intent ended otherwise than intended."""
+    return _alert_key(intent.market_id, intent.id)
 
 
-def alert_keys(conn: Connection, intent: Intent) -> list[str]:
+def _alert_key(market_id: bytes, intent_id: int) -> AlertKey:
+    return AlertKey(ALERT_TOPIC, market_id, str(intent_id))
+
+
+def alert_keys(conn: Connection, intent: Intent) -> list[AlertKey]:
     """The alerts of all intents of the same market and action; most are never raised."""
     ids = select(table.c.id).where(
         table.c.market_id == intent.market_id, table.c.action == intent.action
     )
-    return [alert_key(one) for one in conn.execute(ids).scalars()]
+    return [_alert_key(intent.market_id, one) for one in conn.execute(ids).scalars()]
 
 
 def _intent(row: Row[Any]) -> Intent:

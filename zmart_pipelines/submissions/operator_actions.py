@@ -12,8 +12,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, select, update
 
 from zmart_pipelines.chain.rpc import RpcClient
-from zmart_pipelines.monitoring.alerts import clear_alert
-from zmart_pipelines.store.tables.ops import alerts
+from zmart_pipelines.monitoring.alerts import clear_alert, open_alerts
 from zmart_pipelines.store.tables.ops import intents as table
 from zmart_pipelines.submissions import intents
 from zmart_pipelines.submissions.chain_reads import NODE_ERRORS
@@ -33,13 +32,8 @@ class OperatorActionRefused(Exception):
 
 def failed_intents(conn: Connection) -> list[Intent]:
     """Intents that ended badly and whose alert is open, oldest first."""
-    keys = conn.execute(
-        select(alerts.c.key).where(
-            alerts.c.cleared_at.is_(None), alerts.c.key.startswith("submission:")
-        )
-    ).scalars()
-    ids = sorted(int(key.removeprefix("submission:")) for key in keys)
-    return [intents.get(conn, one) for one in ids]
+    keys = open_alerts(conn, topic=intents.ALERT_TOPIC)
+    return [intents.get(conn, one) for one in sorted(int(key.subject or "") for key in keys)]
 
 
 def clear_resolved_alerts(engine: Engine, rpc: RpcClient, program: Pubkey) -> None:
@@ -61,7 +55,7 @@ def clear_resolved_alerts(engine: Engine, rpc: RpcClient, program: Pubkey) -> No
         )
         if verdict is Verdict.DONE:
             with engine.begin() as conn:
-                clear_alert(conn, intents.alert_key(intent.id))
+                clear_alert(conn, intents.alert_key(intent))
 
 
 def retry(conn: Connection, intent_id: int) -> Intent:
@@ -101,7 +95,7 @@ def close(conn: Connection, intent_id: int, reason: str) -> Intent:
         .where(table.c.id == intent_id)
         .values(reason=said, updated_at=func.clock_timestamp())
     )
-    clear_alert(conn, intents.alert_key(intent_id))
+    clear_alert(conn, intents.alert_key(intent))
     return intents.get(conn, intent_id)
 
 

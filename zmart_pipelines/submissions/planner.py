@@ -16,7 +16,7 @@ from zmart_pipelines.chain.rpc_types import AtSlot
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import PinError, PinStore
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import actions, candidates, intents, policies
@@ -85,7 +85,7 @@ class _Planner:
         with self._engine.connect() as conn:
             known = candidates.off_chain_facts(conn, list(markets.values()))
         alerts = {
-            f"market_unreadable:{market_id.hex()}": policies.Alert(
+            AlertKey("market_unreadable", market_id): policies.Alert(
                 "market_unreadable", "high", f"its account cannot be read: {at.fault}"
             )
             for market_id, at in seen.items()
@@ -101,7 +101,7 @@ class _Planner:
             except _DecisionChanged:
                 continue
             if isinstance(decision, policies.Alert):
-                alerts[f"{decision.topic}:{market_id.hex()}"] = decision
+                alerts[AlertKey(decision.topic, market_id)] = decision
         self._update_alerts(alerts)
         return created
 
@@ -263,15 +263,16 @@ class _Planner:
             weight_unit=tally.weight_unit,
         )
 
-    def _update_alerts(self, wanted: dict[str, policies.Alert]) -> None:
+    def _update_alerts(self, wanted: dict[AlertKey, policies.Alert]) -> None:
         """Raises what people must look at, and clears what is over."""
         with self._engine.begin() as conn:
             for key, alert in wanted.items():
-                market_id = key.partition(":")[2]
-                detail = {"market_id": market_id}
+                if key.market_id is None:
+                    raise ValueError(f"the alert {key} names no market")
+                detail = {"market_id": key.market_id.hex()}
                 if alert.topic == "approval_needs_admin":
-                    detail["transaction"] = self._prepared_approval(bytes.fromhex(market_id))
-                message = f"market {market_id}: {alert.reason}"
+                    detail["transaction"] = self._prepared_approval(key.market_id)
+                message = f"market {key.market_id.hex()}: {alert.reason}"
                 raise_alert(conn, key, alert.severity, message, detail)
             for key in candidates.alerts_to_recheck(conn, self._clock.unix_timestamp):
                 if key not in wanted:

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.ops import switches as table
 from zmart_pipelines.submissions.statuses import ACTIONS, Action
@@ -69,7 +69,7 @@ def set_switch(conn: Connection, action: Name, *, enabled: bool, reason: str = "
         .values(action=action, **values)
         .on_conflict_do_update(index_elements=["action"], set_=values)
     )
-    key = f"switch:{action}"
+    key = AlertKey("switch", subject=action)
     if enabled:
         clear_alert(conn, key)
         return

@@ -10,11 +10,11 @@ import msgspec
 from assets.resources import BackendResource
 from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring import alert_delivery
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
 
 # Of medium severity, which is not posted: the webhook cannot report its own failure.
-_WEBHOOK_KEY = "alert_webhook"
+_WEBHOOK_KEY = AlertKey("alert_webhook")
 
 
 @dg.sensor(

@@ -9,7 +9,7 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from assets.resources import BackendResource
-from zmart_pipelines.monitoring.alerts import clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
 
 # Seconds between two ticks.
@@ -65,7 +65,8 @@ def run_success_sensor(context: dg.RunStatusSensorContext, backend: BackendResou
 
 def record_check(conn: Connection, evaluation: dg.AssetCheckEvaluation) -> None:
     """Raise or clear the alert of one check."""
-    key = f"check:{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
+    name = f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
+    key = AlertKey("check", subject=name)
     if evaluation.passed:
         clear_alert(conn, key)
         return
@@ -78,5 +79,5 @@ def record_check(conn: Connection, evaluation: dg.AssetCheckEvaluation) -> None:
     )
 
 
-def _run_key(job: str) -> str:
-    return f"run:{job}"
+def _run_key(job: str) -> AlertKey:
+    return AlertKey("run", subject=job)

@@ -172,7 +172,9 @@ alerts = Table(
     "alerts",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("key", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("market_id", BYTES),
+    Column("subject", Text),
     Column(
         "severity",
         Text,
@@ -185,12 +187,16 @@ alerts = Table(
     Column("cleared_at", TIME),
     # When people were told by the webhook; each alert is posted once.
     Column("posted_at", TIME),
-    # The same condition raises one alert, not one per look.
-    Index("uq_alerts_open", "key", unique=True, postgresql_where=text("cleared_at IS NULL")),
+    CheckConstraint("octet_length(market_id) = 32", name="market_id"),
+    # A condition has one open alert, however often it is observed.
     Index(
-        "ix_alerts_topic",
-        text("split_part(key, ':', 1)"),
+        "uq_alerts_open",
+        "topic",
+        "market_id",
+        "subject",
+        unique=True,
         postgresql_where=text("cleared_at IS NULL"),
+        postgresql_nulls_not_distinct=True,
     ),
     Index(
         "ix_alerts_unposted",

@@ -2,7 +2,9 @@
 
 CREATE TABLE ops.alerts (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
-    key TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    market_id BYTEA,
+    subject TEXT,
     severity TEXT NOT NULL
         CONSTRAINT ck_alerts_severity CHECK (severity IN ('critical', 'high', 'medium')),
     message TEXT NOT NULL,
@@ -10,13 +12,14 @@ CREATE TABLE ops.alerts (
     raised_at timestamptz DEFAULT now() NOT NULL,
     cleared_at timestamptz,
     posted_at timestamptz,
-    CONSTRAINT pk_alerts PRIMARY KEY (id)
+    CONSTRAINT pk_alerts PRIMARY KEY (id),
+    CONSTRAINT ck_alerts_market_id CHECK (octet_length(market_id) = 32)
 );
-CREATE INDEX ix_alerts_topic ON ops.alerts (split_part(key, ':', 1)) WHERE cleared_at IS NULL;
 CREATE INDEX ix_alerts_unposted
     ON ops.alerts (id)
     WHERE posted_at IS NULL AND cleared_at IS NULL AND severity IN ('critical', 'high');
-CREATE UNIQUE INDEX uq_alerts_open ON ops.alerts (key) WHERE cleared_at IS NULL;
+CREATE UNIQUE INDEX uq_alerts_open
+    ON ops.alerts (topic, market_id, subject) NULLS NOT DISTINCT WHERE cleared_at IS NULL;
 
 CREATE TABLE ops.breakers (
     name TEXT NOT NULL,
