@@ -152,7 +152,7 @@ differences = Table(
         nullable=False,
     ),
     Column("slot", BigInteger, nullable=False),
-    Column("seen", Integer, nullable=False, server_default="1"),
+    Column("occurrences", Integer, nullable=False, server_default="1"),
     Column("first_seen_at", TIME, nullable=False, server_default=func.now()),
     Column("last_seen_at", TIME, nullable=False, server_default=func.now()),
     Column("cleared_at", TIME),

@@ -51,7 +51,7 @@ CREATE TABLE ops.differences (
             class IN ('in_flight', 'lag', 'missing_event', 'decode_error', 'drift')
         ),
     slot BIGINT NOT NULL,
-    seen INTEGER DEFAULT '1' NOT NULL,
+    occurrences INTEGER DEFAULT '1' NOT NULL,
     first_seen_at timestamptz DEFAULT now() NOT NULL,
     last_seen_at timestamptz DEFAULT now() NOT NULL,
     cleared_at timestamptz,
