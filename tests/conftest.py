@@ -13,6 +13,9 @@ settings.register_profile(
 settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+# A developer's .env must not reach the tests, nor the processes that they start.
+os.environ["ZMART_ENV_FILE"] = ""
+
 pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.clients",

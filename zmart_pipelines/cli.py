@@ -16,6 +16,7 @@ from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.check import check, migrate, record
 from zmart_pipelines.commands.rebuild import rebuild, redecode
+from zmart_pipelines.commands.settings import show_settings
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.submissions import submissions
 from zmart_pipelines.commands.up import localnet, up
@@ -43,13 +44,14 @@ class Commands(click.Group):
 def main() -> None:
     """ZMART Pipelines: the data plane behind a prediction market on Solana.
 
-    Settings come from the environment; the state folder is ZMART_STATE (.zmart).
+    Settings come from the environment and from .env; the state folder is ZMART_STATE (.zmart).
     """
 
 
 for command in (
     up,
     status,
+    show_settings,
     migrate,
     check,
     record,

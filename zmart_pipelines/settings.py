@@ -1,15 +1,19 @@
-"""Every setting of the system, typed, read from the environment, documented once.
+"""Every setting of the system, typed and documented once.
 
-``Settings()`` reads the environment (names are the fields' upper-case names). The
-defaults are those of a fresh machine: the embedded parts on loopback. Nothing else in
-the project reads ``os.environ``; a process that starts others passes values on through
-``Settings.environment()``.
+``Settings()`` reads the environment, then ``.env`` in the working directory; a variable is
+named like its field in upper case. The environment takes precedence over ``.env``, and an
+empty value counts as not set. The defaults are those of a fresh machine: the embedded parts
+on loopback. Nothing else in the project reads ``os.environ``; a process that starts others
+passes values on through ``Settings.environment()``.
 
-Secrets are ``SecretStr``: they never appear in ``repr``, logs or error texts.
+``ZMART_ENV_FILE`` names another file than ``.env``; empty: none is read.
+
+Secrets are ``SecretStr``: they never appear in ``repr``, logs or error messages.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -21,230 +25,296 @@ from solders.pubkey import Pubkey
 class Settings(BaseSettings):
     """The configuration of one process."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        frozen=True,
+        str_strip_whitespace=True,
+        env_file=os.environ.get("ZMART_ENV_FILE", ".env") or None,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+    )
 
     # State and services
     zmart_state: Path = Field(
-        Path(".zmart"), description="Folder of everything the embedded parts keep."
+        Path(".zmart"), description="Folder with the data, logs and secrets of the embedded parts."
     )
     database_url: SecretStr = Field(
         SecretStr("postgresql://zmart@127.0.0.1:5544/zmart"),
-        description="Postgres, as postgresql://user:password@host:port/database.",
+        description="Postgres, as postgresql://user:password@host:port/database; where not set,"
+        " zmart up runs an embedded one.",
     )
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6399/0"), description="Redis, as redis://host:port/db."
+        SecretStr("redis://127.0.0.1:6399/0"),
+        description="Redis, as redis://host:port/db; where not set, zmart up runs an embedded one.",
     )
     postgres_port: int = Field(5544, gt=0, lt=65536, description="Port of the embedded Postgres.")
     postgres_bin: Path | None = Field(
-        None, description="Folder with initdb and postgres; empty: the ones installed with us."
+        None,
+        description="Folder with initdb and postgres; empty: the installed package's binaries.",
     )
     redis_port: int = Field(6399, gt=0, lt=65536, description="Port of the embedded Redis.")
     redis_server: Path | None = Field(
-        None, description="The redis-server to run; empty: the system's, else the one installed."
+        None,
+        description="The redis-server to run; empty: the one on PATH, else the installed"
+        " package's.",
     )
 
     # Chain
     solana_rpc_url: SecretStr = Field(
-        SecretStr("http://127.0.0.1:8899"), description="JSON-RPC endpoint of the cluster."
+        SecretStr("http://127.0.0.1:8899"),
+        description="JSON-RPC endpoint of the cluster; where not set, zmart up runs a local chain.",
     )
     solana_rpc_urls: SecretStr | None = Field(
         None,
         description="Several endpoints of the same cluster, separated by commas, the preferred"
-        " one first; they take the place of SOLANA_RPC_URL.",
+        " one first; they replace SOLANA_RPC_URL.",
     )
     localnet_port: int = Field(8899, gt=0, lt=65535, description="RPC port of the local chain.")
     localnet_slot_ms: int = Field(
-        400, gt=0, description="Milliseconds of one slot of the local chain."
+        400, gt=0, description="Length of the local chain's slots in milliseconds."
     )
     localnet_finality_depth: int = Field(
-        8, ge=1, description="Slots until the local chain finalizes; 32 on the real one."
+        8,
+        ge=1,
+        description="Slots after which the local chain finalizes a block; 32 on a real cluster.",
     )
     localnet_dispute_period: int = Field(
-        15, ge=1, description="Seconds of the dispute window of a new local chain."
+        15, ge=1, description="Dispute period of a new local chain in seconds."
     )
     localnet_program: Path | None = Field(
         None, description="Program (.so) of a new local chain; empty: the reference program."
     )
-    localnet_webhook: bool = Field(True, description="Whether the local chain posts webhooks.")
+    localnet_webhook: bool = Field(
+        True, description="Post a webhook for each transaction on the local chain."
+    )
     solana_cluster: str = Field(
         "localnet",
         pattern="^(localnet|devnet|testnet|mainnet)$",
-        description="Name of the cluster; part of every ballot's text.",
+        description="Name of the cluster; part of every ballot's signed text.",
     )
     program_id: str = Field(
         "6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw", description="Address of zmart-core."
     )
-    rpc_timeout: float = Field(10.0, gt=0, description="Seconds one RPC call may take.")
+    rpc_timeout: float = Field(10.0, gt=0, description="Timeout of one RPC call in seconds.")
     rpc_calls_per_second: float | None = Field(
         None,
         gt=0,
-        description="RPC calls of one process to one endpoint in a second; empty: 50, without"
-        " limit where all endpoints are on this machine.",
+        description="Limit of RPC calls per second, for each process and endpoint; empty: 50,"
+        " without"
+        " limit when all endpoints are on this machine.",
     )
 
     backfill_calls_per_second: float = Field(
-        20.0, gt=0, description="RPC calls of a backfill in a second, all its threads together."
+        20.0, gt=0, description="Limit of a backfill's RPC calls per second, over all its threads."
     )
     backfill_partition_slots: int = Field(
-        216_000, gt=0, description="Slots of one backfill partition; a day of 400 ms slots."
+        216_000,
+        gt=0,
+        description="Slots per backfill partition; the default is a day of 400 ms slots.",
     )
 
-    # Keys. Each is a path to a JSON key file (mode 0600) or the key itself in base58.
+    # Keys: each is a JSON key file (mode 0600) or the key itself in base58.
     backend_authority_keypair: Path | None = Field(
-        None, description="File with the backend authority's key (aggregate, finalize)."
+        None,
+        description="Key file of the backend authority, which aggregates votes and finalizes"
+        " markets.",
     )
     backend_authority_private_key: SecretStr | None = Field(
-        None, description="The same key in base58, where a file is not possible."
+        None, description="The backend authority's key in base58, where a file is not possible."
     )
     admin_keypair: Path | None = Field(
-        None, description="File with the admin's key; where empty, approvals are only prepared."
+        None, description="Key file of the admin; empty: approvals are prepared but not sent."
     )
-    admin_private_key: SecretStr | None = Field(None, description="The admin's key in base58.")
+    admin_private_key: SecretStr | None = Field(
+        None, description="The admin's key in base58, where a file is not possible."
+    )
     resolver_keypair: Path | None = Field(
-        None, description="File with the key that resolves markets; where empty, none are resolved."
+        None, description="Key file of the resolver; empty: no market is resolved."
     )
     resolver_private_key: SecretStr | None = Field(
-        None, description="The resolver's key in base58."
+        None, description="The resolver's key in base58, where a file is not possible."
     )
 
     # Webhook
     helius_api_key: SecretStr | None = Field(
-        None, description="Helius key, for zmart webhook; nothing else needs it."
+        None, description="Helius API key; used by zmart webhook alone."
     )
     helius_api_url: str = Field(
         "https://api.helius.xyz",
         pattern="^https?://[^?#@]+$",
-        description="Address of the Helius API, without the key.",
+        description="URL of the Helius API, without the key.",
     )
     helius_webhook_secret: SecretStr | None = Field(
-        None, description="Value that Helius echoes in Authorization; without it webhooks are off."
+        None,
+        description="Value that Helius sends in the Authorization header; empty: webhooks are"
+        " rejected.",
     )
     helius_webhook_secret_previous: SecretStr | None = Field(
-        None, description="The value before, accepted while it is being rotated."
+        None, description="Previous HELIUS_WEBHOOK_SECRET, accepted during a rotation."
     )
     webhook_hmac_secret: SecretStr | None = Field(
         None,
-        description="Key of x-helius-signature (hex HMAC-SHA256 of the body), which older "
-        "senders give in place of Authorization; without it that header counts for nothing.",
+        description="HMAC key of x-helius-signature (hex HMAC-SHA256 of the body), which older "
+        "senders use instead of Authorization; empty: that header is ignored.",
     )
-    webhook_max_bytes: int = Field(16 * 1024 * 1024, gt=0, description="Largest webhook body.")
+    webhook_max_bytes: int = Field(
+        16 * 1024 * 1024, gt=0, description="Maximum size of a webhook body in bytes."
+    )
     webhook_inline_transactions: int = Field(
-        100, gt=0, description="Transactions of one delivery ingested before the answer."
+        100, gt=0, description="Transactions of one delivery that are ingested before the response."
     )
     webhook_answer_seconds: float = Field(
         0.7,
         gt=0,
-        description="Longest wait of a delivery for its answer; Helius gives up after 1 s.",
+        description="Maximum seconds before a delivery is answered; Helius gives up after 1 s.",
     )
 
     # Voting
     min_proposal_votes: int = Field(
-        10, ge=1, le=2**32 - 1, description="Ballots a proposal needs to be counted."
+        10,
+        ge=1,
+        le=2**32 - 1,
+        description="Minimum number of ballots before a proposal is tallied.",
     )
     min_dispute_votes: int = Field(
-        1, ge=1, le=2**32 - 1, description="Ballots a dispute needs to be counted."
+        1, ge=1, le=2**32 - 1, description="Minimum number of ballots before a dispute is tallied."
     )
     ballot_min_lamports: int = Field(
-        0, ge=0, description="Balance a wallet needs to vote on a proposal; 0: none."
+        0,
+        ge=0,
+        description="Minimum balance in lamports of a wallet that votes on a proposal; 0: no"
+        " minimum.",
     )
     ballot_min_age_seconds: int = Field(
         0,
         ge=0,
-        description="Age of the oldest transaction that a wallet needs to vote on a proposal, in"
-        " chain seconds; 0: none.",
+        description="Minimum age of the oldest transaction of a wallet that votes on a proposal, in"
+        " seconds of chain time; 0: no minimum.",
     )
     dispute_weight_unit: int | None = Field(
         None,
         gt=0,
         # Ballot bundles are JSON, whose integers are exact up to here.
         le=2**53 - 1,
-        description="Shares (9 decimals) that make one vote of a dispute, at least one to a"
-        " wallet; empty: each wallet counts once, as the chain counts.",
+        description="Shares (9 decimals) per vote in a dispute, at least one vote per wallet;"
+        " empty:"
+        " each wallet has one vote, as on chain.",
     )
     dispute_voting_seconds: int | None = Field(
-        None, gt=0, description="Length of the dispute vote; empty: the chain's dispute_period."
+        None,
+        gt=0,
+        description="Length of the dispute vote in seconds; empty: the chain's dispute_period.",
     )
     proposal_review_seconds: int = Field(
-        86_400, gt=0, description="Age at which a proposal not approved asks for people's review."
+        86_400,
+        gt=0,
+        description="Age in seconds at which a proposal that is not approved raises an alert.",
     )
     window_margin_seconds: int = Field(
-        2, ge=0, description="Chain seconds waited past a window before acting on it."
+        2,
+        ge=0,
+        description="Seconds of chain time to wait after a window ends before acting on it.",
     )
     ballot_ttl_seconds: int = Field(
-        600, gt=0, description="How far ahead a ballot's expiry may lie."
+        600, gt=0, description="Maximum seconds until a ballot's expiry."
     )
     accept_older_ballots: bool = Field(
-        True, description="Accept ballots signed with the older clients' login texts."
+        True, description="Accept ballots signed with older clients' login texts."
     )
 
     # Submissions
-    submission_lease_seconds: int = Field(30, gt=0, description="Length of the submitter's lease.")
+    submission_lease_seconds: int = Field(
+        30, gt=0, description="Length of the submitter's lease in seconds."
+    )
     submission_run_seconds: int = Field(
-        90, gt=0, description="How long one run drives live attempts before the next resumes."
+        90,
+        gt=0,
+        description="Seconds for which one run drives live attempts before the next run resumes"
+        " them.",
     )
     max_priority_fee_micro_lamports: int = Field(
-        1_000_000, ge=0, description="Cap of the compute-unit price."
+        1_000_000, ge=0, description="Maximum compute-unit price in micro-lamports."
     )
     max_fee_per_transaction_lamports: int = Field(
         500_000,
         ge=5_000,
-        description="Most that one submission may cost; its priority fee is lowered to fit.",
+        description="Maximum fee of one submission in lamports; its priority fee is lowered to"
+        " fit.",
     )
     max_fees_per_hour_lamports: int = Field(
-        100_000_000, ge=0, description="Most that submissions may cost in an hour, all together."
+        100_000_000, ge=0, description="Maximum fees of all submissions in an hour, in lamports."
     )
     min_balance_lamports: int = Field(
-        20_000_000, ge=0, description="Balance below which a key signs nothing new."
+        20_000_000, ge=0, description="Balance in lamports below which a key signs nothing new."
     )
     breaker_action_failures: int = Field(
-        3, ge=1, description="Markets in a row whose submission failed that stop an action."
+        3,
+        ge=1,
+        description="Consecutive markets with a failed submission that open an action's breaker.",
     )
     breaker_endpoint_failures: int = Field(
-        5, ge=1, description="Calls in a row without an answer that stop an RPC endpoint."
+        5, ge=1, description="Consecutive failed calls that open an RPC endpoint's breaker."
     )
     breaker_pause_seconds: int = Field(
         300,
         gt=0,
-        description="First pause of what was stopped; it doubles twice, by failed probes.",
+        description="Seconds until an open breaker is probed; doubled twice by failed probes.",
     )
     submissions_enabled: bool = Field(
-        True, description="The switch over all submissions; off means decide but do not send."
+        True,
+        description="Send submissions; false: everything is decided and simulated, nothing is"
+        " sent.",
     )
     auto_activate: bool = Field(
-        False, description="Activate approved markets with the admin's key; else creators do it."
+        False,
+        description="Activate approved markets with the admin's key; false: their creators do.",
     )
     expected_resolvers: str = Field(
         "",
-        description="Addresses that may resolve beside our own resolver key, separated by commas; "
-        "a resolution by anybody else raises an alert.",
+        description="Addresses that may resolve markets besides the resolver key, separated by"
+        " commas; a resolution by any other address raises an alert.",
     )
 
     # Alerts
     alert_webhook_url: SecretStr | None = Field(
         None,
-        description="Where alerts of severity high and critical are posted, as Slack takes "
-        'them: {"text": "..."}. The address is a secret.',
+        description="URL to which alerts of severity high and critical are posted in Slack's"
+        " format,"
+        ' {"text": "..."}. The URL is a secret.',
     )
 
     # API
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(4000, gt=0, lt=65536, description="Port of the API.")
-    ws_port: int = Field(4001, gt=0, lt=65536, description="Second port of the same app.")
+    ws_port: int = Field(
+        4001,
+        gt=0,
+        lt=65536,
+        description="Second port of the API, on which older clients open WebSockets.",
+    )
     cors_origins: str = Field(
         "http://localhost:3001,http://localhost:3000,http://localhost:3004",
         description="Origins that may call the API from a browser, separated by commas.",
     )
-    draft_ttl_hours: int = Field(24, gt=0, description="Age at which an unused draft expires.")
-    api_threads: int = Field(8, gt=0, description="Database threads of one API process.")
+    draft_ttl_hours: int = Field(
+        24, gt=0, description="Age in hours at which an unused draft expires."
+    )
+    api_threads: int = Field(8, gt=0, description="Database threads per API process.")
     auth_window_seconds: int = Field(
-        300, gt=0, description="How far a sign-in text's time may lie from the server's."
+        300,
+        gt=0,
+        description="Maximum difference in seconds between a sign-in text's time and the server's.",
     )
     trusted_proxies: str = Field(
-        "", description="Addresses whose X-Forwarded-For counts, separated by commas."
+        "", description="Addresses whose X-Forwarded-For header is trusted, separated by commas."
     )
-    ws_connections_per_ip: int = Field(10, gt=0, description="Open sockets of one address.")
+    ws_connections_per_ip: int = Field(
+        10, gt=0, description="Maximum open WebSockets per client address."
+    )
     stream_poll_seconds: float = Field(
-        0.25, gt=0, description="Longest wait of the socket hub between two looks at the stream."
+        0.25,
+        gt=0,
+        description="Maximum seconds between two reads of the stream by the WebSocket hub.",
     )
 
     # Dagster
@@ -252,15 +322,17 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster webserver.")
     code_server_port: int = Field(4266, gt=0, lt=65536, description="Port of the code server.")
     dagster_keep_days: int = Field(
-        14, gt=0, description="Age at which finished runs that submitted nothing are deleted."
+        14,
+        gt=0,
+        description="Age in days at which finished runs that submitted nothing are deleted.",
     )
     poll_page_size: int = Field(
-        1000, gt=0, le=1000, description="Signatures asked for in one page."
+        1000, gt=0, le=1000, description="Signatures per page of getSignaturesForAddress."
     )
 
     # IPFS
     pinata_jwt: SecretStr | None = Field(
-        None, description="Pinata token; where empty, files are pinned in the local store."
+        None, description="Pinata token; empty: files are pinned in the local store."
     )
 
     @field_validator("expected_resolvers")
@@ -280,13 +352,13 @@ class Settings(BaseSettings):
     @field_validator("solana_rpc_urls")
     @classmethod
     def _names_endpoints(cls, value: SecretStr | None) -> SecretStr | None:
-        return value if value is not None and _listed(value.get_secret_value()) else None
+        return value if value is not None and _split(value.get_secret_value()) else None
 
     @property
     def rpc_urls(self) -> tuple[str, ...]:
-        """The RPC endpoints, the preferred one first (secrets in clear)."""
+        """RPC endpoints, the preferred one first (secrets in clear)."""
         if self.solana_rpc_urls is not None:
-            return _listed(self.solana_rpc_urls.get_secret_value())
+            return _split(self.solana_rpc_urls.get_secret_value())
         return (self.solana_rpc_url.get_secret_value(),)
 
     @property
@@ -303,10 +375,10 @@ class Settings(BaseSettings):
     @property
     def origins(self) -> tuple[str, ...]:
         """The entries of ``cors_origins``."""
-        return _listed(self.cors_origins)
+        return _split(self.cors_origins)
 
     def environment(self) -> dict[str, str]:
-        """The settings as environment variables for a child process (secrets in clear)."""
+        """Return the settings as environment variables for a child process, secrets in clear."""
         values: dict[str, str] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -318,11 +390,11 @@ class Settings(BaseSettings):
         return values
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
+    """Return the settings of this process, read once."""
     return Settings()
