@@ -15,7 +15,9 @@ from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.check import check, migrate, record
+from zmart_pipelines.commands.doctor import doctor
 from zmart_pipelines.commands.rebuild import rebuild, redecode
+from zmart_pipelines.commands.reset import reset
 from zmart_pipelines.commands.settings import show_settings
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.submissions import submissions
@@ -51,8 +53,10 @@ def main() -> None:
 for command in (
     up,
     status,
+    doctor,
     show_settings,
     migrate,
+    reset,
     check,
     record,
     backfill,

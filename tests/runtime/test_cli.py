@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -35,6 +36,8 @@ def test_the_commands_are_these() -> None:
         "breakers",
         "webhook",
         "settings",
+        "doctor",
+        "reset",
     }
 
 
@@ -93,6 +96,18 @@ def test_migrate_makes_an_empty_database_current(
     status = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
     assert status["database"]["markets"]["FINALIZED"] == 0
     assert status["database"]["last_error"] is None
+
+
+def test_migrate_of_an_unknown_schema_names_the_remedy(
+    database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ZMART_STATE", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", database)
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE public.schema_version SET version_num = 'older'")
+    answer = CliRunner().invoke(main, ["migrate"])
+    assert answer.exit_code == 5
+    assert "zmart reset" in answer.output
 
 
 @pytest.mark.usefixtures("nowhere")

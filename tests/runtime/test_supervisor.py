@@ -110,6 +110,18 @@ def test_what_never_starts_ends_the_start_with_its_last_words(state: StateFolder
     assert not alive(pids(diary, "sound")[0])
 
 
+def test_fatal_exit_code_ends_the_start_at_once(state: StateFolder) -> None:
+    said: list[str] = []
+    diary = state.root / "diary"
+    code = "print('unknown schema'); raise SystemExit(5)"
+    fatal = toy("migrate", diary, code=code, fatal_codes=frozenset({5}))
+    supervisor = Supervisor([fatal], state, addresses={}, say=said.append)
+    with pytest.raises(StartupFailed, match="migrate could not be started"):
+        asyncio.run(supervisor.run())
+    assert len(said) == 1
+    assert "unknown schema" in said[0]
+
+
 def test_says_how_a_broken_process_ended(state: StateFolder) -> None:
     said: list[str] = []
     diary = state.root / "diary"

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
+from zmart_pipelines.runtime.processes import EXIT_UNKNOWN_SCHEMA
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
@@ -20,13 +21,22 @@ def migrate() -> None:
     """Create or upgrade the database's schemas, tables and roles.
 
     \b
+    Exit codes: 0 the schema is current, 2 Postgres does not answer, 5 the database was created
+    by a version with other migrations (see zmart reset).
+
+    \b
     Example:
       zmart migrate
       DATABASE_URL=postgresql://user:password@host/zmart zmart migrate
     """
-    from zmart_pipelines.store.migrate import migrate as bring_up_to_date
+    from zmart_pipelines.store.migrate import UnknownRevision
+    from zmart_pipelines.store.migrate import migrate as migrate_database
 
-    bring_up_to_date(with_running_system(Settings()).database_url.get_secret_value())
+    try:
+        migrate_database(with_running_system(Settings()).database_url.get_secret_value())
+    except UnknownRevision as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(EXIT_UNKNOWN_SCHEMA) from error
     click.echo("the database has the current schema")
 
 
@@ -56,10 +66,10 @@ def check(as_json: bool, recorded: Path | None) -> None:
     if recorded is None:
         raise SystemExit(_run(command, settings))
     from zmart_pipelines.runtime.temporary_postgres import running_postgres
-    from zmart_pipelines.store.migrate import migrate as bring_up_to_date
+    from zmart_pipelines.store.migrate import migrate as migrate_database
 
     with running_postgres() as server:
-        bring_up_to_date(server.url())
+        migrate_database(server.url())
         own = settings.model_copy(update={"database_url": SecretStr(server.url())})
         raise SystemExit(_run([*command, "--recorded", str(recorded)], own))
 

@@ -20,6 +20,29 @@ from zmart_pipelines.settings import Settings
 
 
 @dataclass(frozen=True)
+class EmbeddedParts:
+    """Which parts the settings leave to ``zmart up``."""
+
+    postgres: bool
+    redis: bool
+    localnet: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> EmbeddedParts:
+        """Return the parts for settings as given by environment and ``.env``."""
+        given = settings.model_fields_set
+        return cls(
+            postgres="database_url" not in given,
+            redis="redis_url" not in given,
+            localnet="solana_rpc_url" not in given and settings.solana_rpc_urls is None,
+        )
+
+    def by_process(self) -> dict[str, bool]:
+        """Return the same by the names of the supervised processes."""
+        return {"postgres": self.postgres, "redis": self.redis, "localnet": self.localnet}
+
+
+@dataclass(frozen=True)
 class Embedded:
     """The embedded servers (``None``: a real one is used) and the completed settings."""
 
@@ -35,11 +58,10 @@ class Embedded:
         Raises:
             PostgresError, RedisNotFound: when an embedded server has no program to run.
         """
-        given = settings.model_fields_set
-        postgres = None if "database_url" in given else _postgres(settings, state)
-        redis = None if "redis_url" in given else _redis(settings, state)
-        elsewhere = "solana_rpc_url" in given or settings.solana_rpc_urls is not None
-        localnet = None if elsewhere else state.root / "localnet"
+        parts = EmbeddedParts.of(settings)
+        postgres = _postgres(settings, state) if parts.postgres else None
+        redis = _redis(settings, state) if parts.redis else None
+        localnet = state.root / "localnet" if parts.localnet else None
         update: dict[str, Any] = {"zmart_state": state.root}
         if postgres is not None:
             update["database_url"] = SecretStr(postgres.url())

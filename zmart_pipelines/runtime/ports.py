@@ -29,18 +29,19 @@ def require_free(ports: Sequence[Port]) -> None:
     Raises:
         PortsInUse: naming every taken one, its holder where visible, and the setting.
     """
-    taken = [port for port in ports if not _free(port)]
+    taken = [port for port in ports if not is_free(port)]
     if taken:
         raise PortsInUse(
             "\n".join(
-                f"port {port.number} (for {port.purpose}) is in use{_holder(port)}: stop that "
+                f"port {port.number} (for {port.purpose}) is in use{port_holder(port)}: stop that "
                 f"process, or choose another with {port.setting}=…"
                 for port in taken
             )
         )
 
 
-def _free(port: Port) -> bool:
+def is_free(port: Port) -> bool:
+    """Return whether the port can be bound now."""
     family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,7 +52,8 @@ def _free(port: Port) -> bool:
     return True
 
 
-def _holder(port: Port) -> str:
+def port_holder(port: Port) -> str:
+    """Return " by NAME (pid PID)" of the process that listens; empty where not visible."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:

@@ -29,6 +29,7 @@ OLDEST_MAJOR = 17  # the built-in C.UTF-8 locale came with 17
 SUPERUSER = "postgres"
 OWNER = "zmart"
 STOP_SIGNAL = signal.SIGINT  # fast shutdown: ends sessions, writes a checkpoint
+HOME_RECORD = "postgres.place"
 ROOT_DATA = Path("/var/lib/zmart-pipelines")
 
 
@@ -254,12 +255,18 @@ def cluster_home(root: Path, account: Account | None) -> Path:
     inside = root / "postgres"
     if account is None or account.can_enter(root):
         return inside
-    record = root / "postgres.place"
+    record = root / HOME_RECORD
     if record.exists():
-        return Path(record.read_text().strip())
+        return recorded_cluster_home(root)
     home = ROOT_DATA / hashlib.sha256(str(root).encode()).hexdigest()[:16]
     if home.exists():
         home.rename(home.with_name(f"{home.name}.{int(time.time())}.old"))
     home.mkdir(parents=True)
     record.write_text(f"{home}\n")
     return home
+
+
+def recorded_cluster_home(root: Path) -> Path:
+    """Return the home that ``cluster_home`` chose earlier, without creating anything."""
+    record = root / HOME_RECORD
+    return Path(record.read_text().strip()) if record.exists() else root / "postgres"

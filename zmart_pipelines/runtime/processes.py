@@ -25,6 +25,7 @@ from zmart_pipelines.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+EXIT_UNKNOWN_SCHEMA = 5  # of zmart migrate
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     settings = embedded.settings
     processes: list[Process] = []
     if embedded.postgres is not None:
-        processes.append(_postgres(embedded.postgres))
+        processes.append(_postgres(embedded.postgres, process_ports(settings)["postgres"]))
     if embedded.redis is not None:
-        processes.append(_redis(embedded.redis))
+        processes.append(_redis(embedded.redis, process_ports(settings)["redis"]))
     environment = base_environment() | settings.environment()
     processes.append(_migrate(environment, after=_names(processes, "postgres")))
     if embedded.localnet is not None:
@@ -68,6 +69,28 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     }
     server_homes = (embedded.postgres.home,) if embedded.postgres is not None else ()
     return System(settings, tuple(processes), addresses, server_homes)
+
+
+def process_ports(settings: Settings) -> dict[str, tuple[Port, ...]]:
+    """Return the ports that each process listens on, by the process's name."""
+    return {
+        "postgres": (Port(settings.postgres_port, "POSTGRES_PORT", "the embedded Postgres"),),
+        "redis": (Port(settings.redis_port, "REDIS_PORT", "the embedded Redis"),),
+        "localnet": (
+            Port(settings.localnet_port, "LOCALNET_PORT", "the local chain"),
+            Port(settings.localnet_port + 1, "LOCALNET_PORT", "the local chain's WebSocket"),
+        ),
+        "api": (
+            Port(settings.api_port, "API_PORT", "the API", settings.api_host),
+            Port(settings.ws_port, "WS_PORT", "the API's WebSocket", settings.api_host),
+        ),
+        "code-server": (
+            Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),
+        ),
+        "webserver": (
+            Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
+        ),
+    }
 
 
 def base_environment() -> dict[str, str]:
@@ -103,7 +126,7 @@ def _names(processes: list[Process], *wanted: str) -> tuple[str, ...]:
     return tuple(name for name in wanted if name in planned)
 
 
-def _postgres(server: PostgresServer) -> Process:
+def _postgres(server: PostgresServer, ports: tuple[Port, ...]) -> Process:
     return Process(
         name="postgres",
         command=server.command(),
@@ -115,11 +138,11 @@ def _postgres(server: PostgresServer) -> Process:
         account=server.account,
         stop_signal=STOP_SIGNAL,
         stop_within=6,
-        ports=(Port(server.port, "POSTGRES_PORT", "the embedded Postgres"),),
+        ports=ports,
     )
 
 
-def _redis(server: RedisServer) -> Process:
+def _redis(server: RedisServer, ports: tuple[Port, ...]) -> Process:
     return Process(
         name="redis",
         command=server.command(),
@@ -128,7 +151,7 @@ def _redis(server: RedisServer) -> Process:
         prepare=server.prepare,
         ready=readiness.call(server.answers),
         stop_within=3,
-        ports=(Port(server.port, "REDIS_PORT", "the embedded Redis"),),
+        ports=ports,
     )
 
 
@@ -140,6 +163,7 @@ def _migrate(environment: Mapping[str, str], after: tuple[str, ...]) -> Process:
         folder=PROJECT,
         needs=after,
         once=True,
+        fatal_codes=frozenset({EXIT_UNKNOWN_SCHEMA}),
     )
 
 
@@ -161,10 +185,7 @@ def _localnet(settings: Settings, folder: Path, environment: Mapping[str, str]) 
         environment=environment,
         folder=PROJECT,
         ready=readiness.json_rpc(f"http://{LOOPBACK}:{port}"),
-        ports=(
-            Port(port, "LOCALNET_PORT", "the local chain"),
-            Port(port + 1, "LOCALNET_PORT", "the local chain's WebSocket"),
-        ),
+        ports=process_ports(settings)["localnet"],
     )
 
 
@@ -176,10 +197,7 @@ def _api(settings: Settings, environment: Mapping[str, str], after: tuple[str, .
         folder=PROJECT,
         needs=after,
         ready=readiness.http(f"{api_url(settings)}/health"),
-        ports=(
-            Port(settings.api_port, "API_PORT", "the API", settings.api_host),
-            Port(settings.ws_port, "WS_PORT", "the API's WebSocket", settings.api_host),
-        ),
+        ports=process_ports(settings)["api"],
     )
 
 
@@ -230,7 +248,7 @@ def _dagster(
         ready=readiness.listening(LOOPBACK, settings.code_server_port),
         stop_within=7,
         low_priority=True,
-        ports=(Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),),
+        ports=process_ports(settings)["code-server"],
     )
     daemon = Process(
         name="daemon",
@@ -253,9 +271,7 @@ def _dagster(
         needs=("code-server",),
         ready=readiness.http(f"{dagster_url(settings)}/server_info"),
         stop_within=8,
-        ports=(
-            Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
-        ),
+        ports=process_ports(settings)["webserver"],
     )
     return [code_server, daemon, webserver]
 

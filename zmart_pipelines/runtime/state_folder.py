@@ -23,6 +23,11 @@ from typing import Any
 
 from zmart_pipelines.settings import Settings
 
+ENTRIES = (
+    *("environment", "postgres.place", "secrets", "run", "logs"),
+    *("postgres", "redis", "localnet", "dagster", "demo", "pins"),
+)
+
 
 @dataclass(frozen=True)
 class StateFolder:
@@ -66,6 +71,10 @@ class StateFolder:
     def addresses(self) -> Path:
         """File with the settings that the last ``zmart up`` gave its children."""
         return self.root / "environment"
+
+    def entries(self) -> list[Path]:
+        """Return the paths that ``zmart up`` creates here, whether they exist or not."""
+        return [self.root / name for name in ENTRIES]
 
     def secret(self, name: str) -> str:
         """The secret of that name, made at its first use (43 URL-safe characters)."""

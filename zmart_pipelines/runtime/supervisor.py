@@ -56,6 +56,7 @@ class Process:
     low_priority: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
+    fatal_codes: frozenset[int] = frozenset()
     account: Account | None = None
     ports: tuple[Port, ...] = ()
     prepare: Callable[[], None] | None = None
@@ -83,11 +84,11 @@ class Lock:
         self._path = path
         self._file: IO[str] | None = None
 
-    def take(self, addresses: Mapping[str, str]) -> None:
-        """Take it and write who we are.
+    def acquire(self, addresses: Mapping[str, str]) -> None:
+        """Acquire the lock and write our pid and addresses.
 
         Raises:
-            AlreadyRunning: when another process has it.
+            AlreadyRunning: another process holds it.
         """
         file = self._path.open("a+")
         try:
@@ -103,7 +104,7 @@ class Lock:
         self._file = file
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         if self._file is not None:
             self._file.seek(0)
             self._file.truncate()
@@ -139,6 +140,12 @@ class _Child:
     running: subprocess.Popen[bytes] | None = None
     been_ready: bool = False
     log_start: int = 0
+
+
+def _ended_fatally(child: _Child) -> bool:
+    """Return whether the child ended with a code that a new start cannot change."""
+    ended = child.running
+    return ended is not None and ended.returncode in child.process.fatal_codes
 
 
 class Supervisor:
@@ -178,7 +185,7 @@ class Supervisor:
         """
         self._state.prepare()
         lock = Lock(self._state.lock)
-        lock.take(self._addresses)
+        lock.acquire(self._addresses)
         loop = asyncio.get_running_loop()
         signals = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
@@ -233,7 +240,7 @@ class Supervisor:
                     return
                 if not child.been_ready:
                     failures += 1
-                    if failures >= FIRST_TRIES:
+                    if failures >= FIRST_TRIES or _ended_fatally(child):
                         raise StartupFailed(
                             f"{child.process.name} could not be started, so everything was "
                             f"stopped; its log: {child.log.path}"

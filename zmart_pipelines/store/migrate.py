@@ -57,7 +57,8 @@ def _applied(conn: Connection) -> frozenset[str]:
     return frozenset(context.get_current_heads())
 
 
-def _reject_unknown_revisions(conn: Connection) -> None:
+def reject_unknown(conn: Connection) -> None:
+    """Raise UnknownRevision if the database has a revision that this version does not have."""
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if unknown := _applied(conn) - known:
         raise UnknownRevision(unknown)
@@ -75,7 +76,7 @@ def migrate(url: str | None = None) -> None:
         conn.execute(select(func.pg_advisory_lock(MIGRATION)))
         conn.commit()
         try:
-            _reject_unknown_revisions(conn)
+            reject_unknown(conn)
             command.upgrade(_config(conn), "head")
             conn.commit()
         finally:

@@ -1,0 +1,1 @@
+"""The checks of ``zmart doctor``: every connection, key and file that the settings name."""

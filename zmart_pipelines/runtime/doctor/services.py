@@ -1,0 +1,115 @@
+"""Checks of Postgres, Redis and the external services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import redis
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from zmart_pipelines.chain.helius_webhooks import HeliusClient, HeliusError
+from zmart_pipelines.runtime.doctor.findings import Finding, fail, ok, warn
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, login_engine
+from zmart_pipelines.store.migrate import UnknownRevision, has_current_schema, reject_unknown
+
+PINATA_TEST = "https://api.pinata.cloud/data/testAuthentication"
+TIMEOUT = 10.0
+START = "zmart up starts it"
+
+
+def not_running(subject: str) -> Finding:
+    """Return the finding for an embedded part of a system that is not up."""
+    return warn(subject, "embedded, not running", START)
+
+
+def check_postgres(settings: Settings) -> Iterator[Finding]:
+    """Check login, roles and schema of the database."""
+    pool = login_engine(settings.database_url.get_secret_value())
+    try:
+        with pool.connect() as conn:
+            version = conn.execute(text("SHOW server_version")).scalar_one()
+            yield ok("Postgres", f"version {version} accepts the login")
+            schema = _check_schema(conn)
+            yield schema
+            if schema.status == "ok":
+                yield _check_roles(conn)
+    except OperationalError as error:
+        reason = " ".join(str(error.orig or error).split())
+        yield fail("Postgres", reason, "start the server, or correct DATABASE_URL")
+    except ValueError as error:
+        yield fail("Postgres", str(error), "correct DATABASE_URL")
+    finally:
+        pool.dispose()
+
+
+def _check_schema(conn: Connection) -> Finding:
+    try:
+        reject_unknown(conn)
+    except UnknownRevision as error:
+        return fail("schema", str(error), "zmart reset, or another DATABASE_URL")
+    if has_current_schema(conn):
+        return ok("schema", "current")
+    return fail("schema", "the database does not have the current migrations", "zmart migrate")
+
+
+def _check_roles(conn: Connection) -> Finding:
+    roles = [role.value for role in Role]
+    query = text(
+        "SELECT name FROM unnest(CAST(:roles AS text[])) name LEFT JOIN pg_roles ON rolname = name "
+        "WHERE oid IS NULL OR NOT pg_has_role(current_user, oid, 'MEMBER')"
+    )
+    missing = list(conn.execute(query, {"roles": roles}).scalars())
+    if missing:
+        return fail(
+            "roles",
+            f"the login may not act as {', '.join(missing)}",
+            f"GRANT {', '.join(missing)} TO the user of DATABASE_URL",
+        )
+    return ok("roles", f"the login may act as {', '.join(roles)}")
+
+
+def check_redis(settings: Settings) -> Finding:
+    """Check that Redis answers a PING with the password of the settings."""
+    try:
+        client = redis.Redis.from_url(
+            settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
+        )
+    except ValueError:
+        return fail("Redis", "REDIS_URL is not a Redis URL", "correct REDIS_URL")
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        return fail("Redis", str(error), "start the server, or correct REDIS_URL")
+    finally:
+        client.close()
+    return ok("Redis", "answers PING")
+
+
+def check_helius(settings: Settings) -> Finding:
+    """Check that the Helius API accepts the key; ``ok`` where none is set."""
+    if settings.helius_api_key is None:
+        return ok("Helius", "not configured (HELIUS_API_KEY)")
+    try:
+        with HeliusClient(settings.helius_api_url, settings.helius_api_key) as helius:
+            count = len(helius.webhooks())
+    except HeliusError as error:
+        return fail("Helius", str(error), "correct HELIUS_API_KEY or HELIUS_API_URL")
+    return ok("Helius", f"accepts the key; {count} webhooks in the account")
+
+
+def check_pinata(token: SecretStr | None, url: str = PINATA_TEST) -> Finding:
+    """Check that Pinata accepts the token; ``ok`` where none is set."""
+    if token is None:
+        return ok("Pinata", "not configured (PINATA_JWT): files are pinned in the local store")
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+    try:
+        status = httpx.get(url, headers=headers, timeout=TIMEOUT).status_code
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return fail("Pinata", f"cannot be reached: {type(error).__name__}", "check the network")
+    if status == httpx.codes.OK:
+        return ok("Pinata", "accepts the token")
+    return fail("Pinata", f"answers HTTP {status}", "correct PINATA_JWT")
