@@ -173,6 +173,32 @@ def test_page_names_only_what_exists(page: str) -> None:
     assert faults((project.ROOT / page).read_text(), page) == []
 
 
+def test_readme_answers_each_question_in_one_hop() -> None:
+    links = set(_LINK.findall((project.ROOT / "README.md").read_text()))
+    assert links >= {
+        "zmart_pipelines/program/",  # a fact about the program
+        "zmart_pipelines/ledger/ingest/writer.py",  # where a webhook becomes a row
+        "zmart_pipelines/submissions/driver.py",  # what may send a transaction
+        "CONTRIBUTING.md#recipes",  # how to add something
+        "docs/architecture.md#where-is-it",
+        "docs/glossary.md",
+        "docs/decisions/README.md",
+    }
+
+
+def test_each_addition_has_a_recipe() -> None:
+    assert anchors("CONTRIBUTING.md") >= {
+        "an-event",
+        "an-asset",
+        "a-check",
+        "a-sensor",
+        "a-route",
+        "a-setting",
+        "an-alert",
+        "a-column-or-a-migration",
+    }
+
+
 @pytest.mark.parametrize(
     "text",
     [
