@@ -14,7 +14,13 @@ from typing import Any
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine
 
-from assets.dagster_internals import ConfigurableClassData, pg_url_from_config, use_engine
+from assets.dagster_internals import (
+    ConfigurableClassData,
+    pg_url_from_config,
+    remember_schema,
+    use_engine,
+)
+from zmart_pipelines.store.idle_connections import replace_closed_connections
 
 # Connections kept open per process, and the most that are open while many threads need one.
 POOL_SIZE = 3
@@ -24,18 +30,20 @@ MAX_CONNECTIONS = 20
 @cache
 def pool(url: str) -> Engine:
     """Return the engine of this process; Dagster makes a new instance for every tick."""
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
         pool_size=POOL_SIZE,
         max_overflow=MAX_CONNECTIONS - POOL_SIZE,
-        pool_pre_ping=True,
         pool_recycle=600,
     )
+    replace_closed_connections(engine)
+    return engine
 
 
-# Databases in which this process has seen the tables; checking takes three more logins.
-_created: set[str] = set()
+# Per database what this process knows of its schema: migrations that were made. A database
+# without an entry may not have its tables yet; asking for them takes three more logins.
+_built: dict[str, set[str]] = {}
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -48,11 +56,10 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         """Let the parent class create the tables, then replace its engines by the pool."""
-        create = should_autocreate_tables and postgres_url not in _created
+        create = should_autocreate_tables and postgres_url not in _built
         super().__init__(postgres_url, create, inst_data)
         use_engine(self, pool(postgres_url))
-        if create:
-            _created.add(postgres_url)
+        remember_schema(self, _built.setdefault(postgres_url, set()))
 
     @classmethod
     def from_config_value(

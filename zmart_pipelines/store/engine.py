@@ -25,6 +25,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from zmart_pipelines.settings import settings
+from zmart_pipelines.store.idle_connections import replace_closed_connections
 
 DRIVER = "postgresql+psycopg"
 
@@ -77,7 +78,6 @@ def engine(
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=5,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
             "connect_timeout": 5,
@@ -86,6 +86,8 @@ def engine(
             " -c timezone=UTC -c idle_in_transaction_session_timeout=120000",
         },
     )
+
+    replace_closed_connections(made)
 
     @event.listens_for(made, "connect")
     def take_role(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
