@@ -14,6 +14,8 @@ import click
 import msgspec
 
 from benchmarks import report
+from benchmarks.at_rest import GOAL as GOAL_REST
+from benchmarks.at_rest import at_rest
 from benchmarks.ballots import GOAL as GOAL_BALLOTS
 from benchmarks.ballots import ballots
 from benchmarks.decoding import logs_to_events, payload_to_events
@@ -25,6 +27,8 @@ from benchmarks.localnet import (
     localnet_trades,
 )
 from benchmarks.rows import RivalMissing, Row
+from benchmarks.run_start import GOAL as GOAL_START
+from benchmarks.run_start import run_start
 from benchmarks.scale import GOAL_GROWTH as GOAL_COST
 from benchmarks.scale import GOAL_SECONDS, one_event_cost, rebuilding
 from benchmarks.vote_cycle import GOAL as GOAL_CYCLE
@@ -39,6 +43,8 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "rebuild": (GOAL_SECONDS, rebuilding),
     "ballots": (GOAL_BALLOTS, ballots),
     "vote_cycle": (GOAL_CYCLE, vote_cycle),
+    "run_start": (GOAL_START, run_start),
+    "at_rest": (GOAL_REST, at_rest),
     "localnet_trades": (GOAL_TRADES, localnet_trades),
     "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }

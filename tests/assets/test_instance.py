@@ -12,6 +12,8 @@ import pytest
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
+from assets.run_lanes import Lane
+
 ROOT = Path(__file__).parents[2]
 PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
 
@@ -90,7 +92,9 @@ def test_queue_and_limits(instance: dg.DagsterInstance) -> None:
     assert coordinator.dequeue_interval_seconds == 1
     queue = instance.get_concurrency_config().run_queue_config
     assert queue is not None
-    assert queue.max_concurrent_runs == 3
+    limits = {limit["value"]: limit["limit"] for limit in queue.tag_concurrency_limits}
+    assert set(limits) == set(Lane) - {Lane.OPERATORS}
+    assert sum(limits.values()) < queue.max_concurrent_runs, "one slot is free for operators"
     assert instance.run_monitoring_enabled
     assert instance.run_monitoring_max_runtime_seconds == 900
     assert not instance.run_retries_enabled

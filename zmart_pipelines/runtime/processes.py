@@ -221,6 +221,11 @@ def _dagster(
         "DAGSTER_COMPUTE_LOGS": str(logs),
         # Where matplotlib keeps its list of fonts; by itself in the user's home.
         "MPLCONFIGDIR": str(home / "matplotlib"),
+        # Seconds a call to the code server may take. A launch that is given up continues unseen,
+        # so this is longer than a loaded machine needs and shorter than start_timeout_seconds.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": "150",
+        # numpy would start a thread in the process that run workers are forked from.
+        "OPENBLAS_NUM_THREADS": "1",
         "CODE_SERVER_HOST": LOOPBACK,
         "CODE_SERVER_PORT": str(settings.code_server_port),
     }
@@ -237,7 +242,7 @@ def _dagster(
     code_server = Process(
         name="code-server",
         command=[
-            *(sys.executable, "-m", "dagster", "api", "grpc", "-m", "assets.definitions"),
+            *(sys.executable, "-m", "assets.code_server", "-m", "assets.definitions"),
             *("-h", LOOPBACK, "-p", str(settings.code_server_port)),
             *("--location-name", "zmart_pipelines", "--use-python-environment-entry-point"),
         ],

@@ -221,6 +221,21 @@ heartbeats = Table(
     schema="ops",
 )
 
+# Dagster runs whose start was claimed, so that a run that is delivered twice is executed once.
+run_claims = Table(
+    "run_claims",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="Dagster's id of the run"),
+    Column(
+        "claimed_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Clock of Postgres when a code server claimed the run",
+    ),
+    schema="ops",
+)
+
 # Kill switches: a row per action, and one named 'all'. Absent means on.
 switches = Table(
     "switches",

@@ -70,6 +70,15 @@ CREATE TABLE ops.heartbeats (
     CONSTRAINT pk_heartbeats PRIMARY KEY (service)
 );
 
+CREATE TABLE ops.run_claims (
+    run_id TEXT NOT NULL,
+    claimed_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_run_claims PRIMARY KEY (run_id)
+);
+COMMENT ON COLUMN ops.run_claims.run_id IS 'Dagster''s id of the run';
+COMMENT ON COLUMN ops.run_claims.claimed_at
+    IS 'Clock of Postgres when a code server claimed the run';
+
 CREATE TABLE ops.intents (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     market_id BYTEA NOT NULL,

@@ -37,10 +37,12 @@ GRANT INSERT, UPDATE, DELETE
     ON market.candles, market.market_statistics, market.wallet_statistics TO zmart_pipelines;
 GRANT INSERT, UPDATE, DELETE
     ON ops.intents, ops.attempts, ops.leases, ops.stream, ops.differences, ops.alerts,
-        ops.heartbeats, ops.switches, ops.breakers
+        ops.heartbeats, ops.switches, ops.breakers, ops.run_claims
     TO zmart_pipelines;
+GRANT DELETE ON ops.reconciliations, ops.repairs TO zmart_pipelines;
 GRANT INSERT, UPDATE ON chain.cursors TO zmart_pipelines;
 GRANT DELETE ON community.market_drafts TO zmart_pipelines;
+GRANT DELETE ON chain.deliveries, chain.hints, chain.gaps TO zmart_pipelines;
 
 -- All writers announce their work and record their health.
 GRANT INSERT ON ops.stream TO zmart_ingest, zmart_api;

@@ -1,0 +1,18 @@
+"""``python -m assets.code_server``: Dagster's code server with run workers that start warm.
+
+Takes the options of ``dagster api grpc``. It differs in two ways: a run's process is forked
+from a warm one (:mod:`assets.run_workers`), and a run that is delivered twice, even to two code
+servers at the same moment, is executed once.
+"""
+
+from __future__ import annotations
+
+from assets.run_workers import start_fork_server
+
+if __name__ == "__main__":
+    # First of all, so that the fork server is warm when the definitions are loaded.
+    run_workers = start_fork_server()
+
+    from assets.forking_api_server import serve
+
+    serve(run_workers)

@@ -1,0 +1,42 @@
+"""What the fork server imports once, so that no run worker has to import it.
+
+Besides the definitions these are the modules that Dagster loads only when a run starts. A
+module that Dagster renames is reported by ``tests/assets/test_run_workers.py``.
+"""
+
+import gc
+import importlib
+
+from assets.definitions import defs
+
+LAZY_MODULES = (
+    "dagster._cli.api",
+    "dagster._core.execution.api",
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster._grpc.impl",
+    "dagster._grpc.server",
+    "dagster_postgres",
+    "psycopg2.extras",
+    "upath.implementations.local",
+    "assets.dagster_storage",
+    # What the assets import on first use.
+    "matplotlib.figure",
+    "pandas",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "zmart_pipelines.chain.connect",
+)
+
+for _name in LAZY_MODULES:
+    importlib.import_module(_name)
+
+defs.get_repository_def()
+
+# Objects that live as long as the process are kept out of the collector's generations: a
+# collection in a worker would otherwise write to, and so copy, every inherited page.
+gc.collect()
+gc.freeze()

@@ -1,0 +1,139 @@
+"""Run workers forked from a warm process: their hazards, with real processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.server import DagsterApiServer
+
+from assets.run_worker_preload import LAZY_MODULES
+from tests.assets import slow_definitions
+from tests.fixtures.code_server import CodeServer, code_server
+
+# Seconds; generous, because other tests run beside these.
+PATIENCE = 60.0
+COMMAND = ("assets.code_server",)
+DEFINITIONS = "tests.assets.slow_definitions"
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder with a folder for each run, with a file for each process that executes its body."""
+    folder = tmp_path_factory.mktemp("traces")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(slow_definitions.TRACES, str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def server(module_database: str, traces: Path) -> Iterator[CodeServer]:
+    with code_server(module_database, COMMAND, DEFINITIONS) as running:
+        yield running
+
+
+def bodies(traces: Path, run_id: str) -> list[int]:
+    """Processes that have executed the body of a run."""
+    return sorted(int(file.name) for file in (traces / run_id).glob("*"))
+
+
+def status(server: CodeServer, run_id: str) -> dg.DagsterRunStatus:
+    run = server.instance.get_run_by_id(run_id)
+    assert run
+    return run.status
+
+
+def succeeded(server: CodeServer, run_id: str) -> bool:
+    return status(server, run_id) is dg.DagsterRunStatus.SUCCESS
+
+
+def fork_server_of(server: CodeServer) -> psutil.Process:
+    (found,) = [
+        child
+        for child in psutil.Process(server.pid).children()
+        if any("forkserver" in word for word in child.cmdline())
+    ]
+    return found
+
+
+def test_dagster_still_starts_workers_through_the_replaced_attribute() -> None:
+    assert "_mp_ctx" in DagsterApiServer.__init__.__code__.co_names
+    assert "_mp_ctx" in DagsterApiServer.StartRun.__code__.co_names
+
+
+@pytest.mark.parametrize("name", LAZY_MODULES)
+def test_preloaded_modules_exist(name: str) -> None:
+    assert importlib.util.find_spec(name)
+
+
+def test_fork_server_has_one_thread_and_no_connection(server: CodeServer, traces: Path) -> None:
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    fork_server = fork_server_of(server)
+    assert fork_server.num_threads() == 1
+    assert fork_server.net_connections(kind="inet") == []
+    (worker,) = bodies(traces, run_id)
+    assert psutil.Process(worker).ppid() == fork_server.pid
+
+
+def test_body_ends_with_a_killed_fork_server(server: CodeServer, traces: Path) -> None:
+    """Dagster reports FAILURE at once; then nothing of the run may continue."""
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    (worker,) = bodies(traces, run_id)
+    os.kill(fork_server_of(server).pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(worker))
+    wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.FAILURE)
+    next_run = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, next_run))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_terminated_run_is_canceled(server: CodeServer, traces: Path) -> None:
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    assert server.instance.run_launcher.terminate(run_id)
+    wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.CANCELED)
+
+
+def test_run_delivered_twice_at_once_is_executed_once(
+    module_database: str, server: CodeServer, traces: Path
+) -> None:
+    """Four deliveries of each run at the same moment, to two code servers."""
+    with code_server(module_database, COMMAND, DEFINITIONS) as other:
+        run_ids = [server.create_run("slow_job") for _ in range(4)]
+        clients = [
+            DagsterGrpcClient(port=one.port, host="127.0.0.1") for one in (server, other) * 2
+        ]
+        for run_id in run_ids:
+            request = server.start_request(run_id)
+            with ThreadPoolExecutor(len(clients)) as pool:
+                calls = [pool.submit(client.start_run, request) for client in clients]
+                replies = [call.result() for call in calls]
+            assert [reply for reply in replies if '"success": true' not in reply] == []
+        for run_id in run_ids:
+            wait_until(partial(succeeded, server, run_id))
+            assert len(bodies(traces, run_id)) == 1
