@@ -23,27 +23,27 @@ EXIT_USAGE = 2
     default=8899,
     type=click.IntRange(0, 65534),
     help="Port of the JSON-RPC and of the control API; WebSockets are on the port above. "
-    "0 takes a free pair.",
+    "0 chooses a free pair.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
-    help="Address to listen on. The control API answers to loopback only.",
+    help="Address to listen on. The control API accepts only loopback clients.",
 )
 @click.option(
     "--state",
     default=Path(".zmart/localnet"),
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of keys, blocks and accounts; made when missing, resumed when there.",
+    help="Folder of keys, blocks and accounts; created when missing, else resumed.",
 )
 @click.option(
     "--seed",
     type=int,
-    help="Makes keys and blockhashes the same every time; with --manual-clock the chain's "
-    "times too. Takes effect when the chain is begun.",
+    help="Makes keys and blockhashes reproducible; with --manual-clock also the chain's times. "
+    "Takes effect when the chain is created.",
 )
 @click.option(
-    "--manual-clock", is_flag=True, help="Slots and time move only by POST /control/advance."
+    "--manual-clock", is_flag=True, help="Slots and time advance only by POST /control/advance."
 )
 @click.option("--slot-ms", default=400, type=click.IntRange(10), help="Milliseconds of a slot.")
 @click.option(
@@ -56,17 +56,17 @@ EXIT_USAGE = 2
     "--finality-depth",
     default=8,
     type=click.IntRange(1, 149),
-    help="Blocks until a slot is finalized; 32 is as on the real cluster.",
+    help="Blocks until a slot is finalized; a real cluster has 32.",
 )
 @click.option(
     "--program",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="SBF shared object to run as the program; without it the reference program.",
+    help="SBF shared object to run as the program; default: the reference program.",
 )
 @click.option(
     "--snapshot",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Begin the chain as a copy of this snapshot (made by POST /control/snapshot).",
+    help="Create the chain as a copy of this snapshot (written by POST /control/snapshot).",
 )
 @click.option("--program-id", default=str(DEFAULT_PROGRAM_ID), help="Address of the program.")
 @click.option(
@@ -78,11 +78,13 @@ EXIT_USAGE = 2
 @click.option(
     "--webhook/--no-webhook",
     default=True,
-    help="Post the program's transactions to --webhook-url, in Helius' raw form, with the "
-    "value of HELIUS_WEBHOOK_SECRET in Authorization.",
+    help="Post the program's transactions to --webhook-url, in Helius' raw format, with the "
+    "value of HELIUS_WEBHOOK_SECRET in the Authorization header.",
 )
 @click.option(
-    "--webhook-url", default="http://127.0.0.1:4000/api/webhooks/helius", help="Where webhooks go."
+    "--webhook-url",
+    default="http://127.0.0.1:4000/api/webhooks/helius",
+    help="URL that webhooks are posted to.",
 )
 @click.option("--webhook-secret", envvar="HELIUS_WEBHOOK_SECRET", hidden=True)
 @click.option("--verbose", is_flag=True, help="Log more to stderr.")
@@ -106,8 +108,8 @@ def main(
 ) -> None:
     """Run a local Solana chain with the market program on it.
 
-    Prints "ready http://HOST:PORT" when it answers. Stops on Ctrl-C or SIGTERM and goes on
-    from its state folder at the next start.
+    Prints "ready http://HOST:PORT" when it accepts requests. Stops on Ctrl-C or SIGTERM and
+    resumes from its state folder at the next start.
 
     Example: python -m localnet --port 8899 --state .zmart/localnet
     """

@@ -1,8 +1,8 @@
 """Accounts and their recent versions.
 
-The table holds every account as of the open slot and, for each slot that is not yet
-finalized, what the accounts it wrote were before it. That undo log answers reads at an
-older slot and takes slots back when a fork drops them.
+The table holds every account as of the open slot and, for each slot that is not finalized, the
+previous versions of the accounts that the slot wrote. This undo log serves reads at an older
+slot and reverts slots that a fork drops.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
 
 def from_svm(account: SvmAccount | None) -> Account | None:
-    """What the virtual machine holds; a drained account, which it keeps, is None."""
+    """Convert an account of the virtual machine; an account without lamports becomes None."""
     if account is None:
         return None
     lamports = account.lamports
@@ -41,7 +41,7 @@ def from_svm(account: SvmAccount | None) -> Account | None:
 
 
 def to_svm(account: Account | None) -> SvmAccount:
-    """The form the virtual machine takes; None becomes an empty account."""
+    """Convert an account for the virtual machine; None becomes an empty account."""
     if account is None:
         return SvmAccount(0, b"", Pubkey.default())
     return SvmAccount(
@@ -54,7 +54,7 @@ def to_svm(account: Account | None) -> SvmAccount:
 
 
 def rent_exempt_minimum(size: int) -> int:
-    """Lamports that exempt an account of ``size`` data bytes from rent."""
+    """Return the lamports that exempt an account of ``size`` data bytes from rent."""
     return (128 + size) * 6960
 
 
@@ -76,7 +76,7 @@ class AccountTable:
         self._undo[slot] = self._open
 
     def get(self, key: Key) -> Account | None:
-        """The account as of now."""
+        """Return the account as of the open slot."""
         return self.current.get(key)
 
     def write(self, key: Key, account: Account | None) -> None:
@@ -87,7 +87,7 @@ class AccountTable:
         self._place(key, before, account)
 
     def at(self, key: Key, slot: int) -> Account | None:
-        """The account as of the end of a slot that is finalized or newer."""
+        """Return the account as of the end of a slot that is finalized or newer."""
         found = self.current.get(key)
         for number in reversed(self._undo):
             if number <= slot:
@@ -98,7 +98,7 @@ class AccountTable:
         return found
 
     def owned_by(self, owner: bytes, slot: int) -> list[tuple[Key, Account]]:
-        """All accounts of a program as of the end of a slot, ordered by address."""
+        """Return all accounts of a program as of the end of a slot, ordered by address."""
         older: Undo = {}
         for number in reversed(self._undo):
             if number <= slot:
@@ -115,16 +115,16 @@ class AccountTable:
         return rows
 
     def changed(self, slot: int) -> Undo:
-        """The accounts a recent slot wrote, with what each was before it."""
+        """Return the accounts that a recent slot wrote, with their previous versions."""
         return self._undo[slot]
 
-    def forget(self, slot: int) -> None:
-        """Drop the undo log of every slot up to this one; they can no longer be undone."""
+    def prune(self, slot: int) -> None:
+        """Delete the undo logs of all slots up to this one, which can then not be reverted."""
         for number in [n for n in self._undo if n <= slot]:
             del self._undo[number]
 
     def rollback(self, slot: int) -> list[Key]:
-        """Undo every slot after this one and name the accounts that changed by it."""
+        """Revert every slot after this one and return the accounts that changed by it."""
         touched: dict[Key, None] = {}
         for number in [n for n in reversed(self._undo) if n > slot]:
             for key, before in self._undo.pop(number).items():
@@ -135,7 +135,7 @@ class AccountTable:
     def load(
         self, accounts: Iterable[tuple[Key, Account]], undo: Iterable[tuple[int, Undo]]
     ) -> None:
-        """Fill an empty table from a stored state; undo logs in ascending order of slots."""
+        """Fill an empty table from a stored state, with undo logs in ascending slot order."""
         for key, account in accounts:
             self._place(key, None, account)
         self._undo.update(undo)

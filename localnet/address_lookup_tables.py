@@ -1,4 +1,4 @@
-"""Address lookup tables: the further accounts that a v0 transaction names by index."""
+"""Address lookup tables: additional accounts that a v0 transaction references by index."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COOL_DOWN_SLOTS: Final = 513
 def resolve(
     tx: WireTransaction, account: Callable[[Key], Account | None], slot: int
 ) -> TxError | None:
-    """Add the addresses that the tables hold at a slot; the error when one cannot be found."""
+    """Load the addresses that the tables hold at a slot into ``tx``; return the error, if any."""
     message = tx.message
     if not isinstance(message, MessageV0) or not message.address_table_lookups:
         return None
@@ -49,7 +49,7 @@ def resolve(
 
 
 def _addresses(data: bytes, slot: int) -> list[bytes] | TxError:
-    """What a table holds for use at a slot: its newest entries only from the next slot on."""
+    """Return a table's addresses usable at a slot; new entries are usable from the next slot."""
     if len(data) < _META_BYTES or (len(data) - _META_BYTES) % 32:
         return "InvalidAddressLookupTableData"
     kind, deactivated, extended, before = _META.unpack_from(data)

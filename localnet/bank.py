@@ -1,4 +1,4 @@
-"""The bank: the open slot, the chain of blocks below it, and what may run in it."""
+"""The bank: the open slot, the chain of blocks below it, and execution in it."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Status(NamedTuple):
-    """Where a known transaction is, and its error."""
+    """The slot and the error of a known transaction."""
 
     slot: int
     error: TxError | None
 
 
-class Refused(Exception):
-    """The transaction cannot be in any block; ``execution`` says why."""
+class TransactionRefused(Exception):
+    """The transaction cannot be included in a block; ``execution`` holds the reason."""
 
     def __init__(self, execution: Execution) -> None:
         super().__init__(str(execution.error))
         self.execution = execution
 
 
-class View(NamedTuple):
-    """The bank that some reader sees: the open slot or a closed block."""
+class Tip(NamedTuple):
+    """The newest slot that a reader sees: the open slot or a closed block."""
 
     slot: int
     height: int
@@ -57,11 +57,11 @@ class View(NamedTuple):
 
 
 class Bank:
-    """State of the chain in memory. One thread uses it.
+    """The chain's state in memory, used by one thread.
 
-    ``blocks`` are the closed ones of the current fork, oldest first: enough of them for
-    the blockhash window and the status cache. Depths count blocks from the open slot
-    down, which is 0; the finalized slot never falls.
+    ``blocks`` are the closed blocks of the current fork, oldest first: enough of them for the
+    blockhash window and the status cache. Depths count blocks down from the open slot, which
+    is 0; the finalized slot never decreases.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Bank:
         genesis_time: int,
     ) -> None:
         if not blocks:
-            raise ValueError("a bank stands on at least one block")
+            raise ValueError("a bank needs at least one block")
         self.table = table
         self.blocks = blocks
         self.confirm_depth = confirm_depth
@@ -93,7 +93,7 @@ class Bank:
 
     @property
     def height(self) -> int:
-        """Block height the open slot will have."""
+        """The block height that the open slot will have."""
         return self.blocks[-1].height + 1
 
     @property
@@ -102,9 +102,9 @@ class Bank:
         return self.blocks[-min(self.confirm_depth, len(self.blocks))]
 
     @property
-    def view(self) -> View:
+    def tip(self) -> Tip:
         """The open slot."""
-        return View(self.slot, self.height, self.unix_time)
+        return Tip(self.slot, self.height, self.unix_time)
 
     def open(self, slot: int, unix_time: int) -> None:
         """Start a slot on top of the newest block."""
@@ -116,12 +116,12 @@ class Bank:
 
     @property
     def undo_floor(self) -> int:
-        """The newest slot whose changes can no longer be looked behind."""
+        """The newest slot whose undo log is not kept."""
         index = bisect_right(self.blocks, self.finalized.slot, key=lambda block: block.slot)
         return self.blocks[max(0, index - 1 - UNDO_BLOCKS)].slot
 
     def close(self) -> Block:
-        """Freeze the open slot into a block; the caller opens the next one."""
+        """Close the open slot and return its block; the caller opens the next slot."""
         parent = self.blocks[-1]
         signatures = [record.signature for record in self.records]
         block = Block(
@@ -148,7 +148,10 @@ class Bank:
     def rollback(self, slot: int) -> list[Block]:
         """Drop the open slot and every block after ``slot``; the caller opens a new slot.
 
-        Returns the dropped blocks, oldest first. A finalized slot is never dropped.
+        Return the dropped blocks, oldest first.
+
+        Raises:
+            ValueError: a finalized slot would be dropped.
         """
         if slot < self.finalized.slot:
             raise ValueError(f"slot {slot} is below the finalized slot {self.finalized.slot}")
@@ -165,9 +168,9 @@ class Bank:
         self.vm.reload(self.table.rollback(slot))
         return dropped[::-1]
 
-    def forget(self) -> None:
-        """Let go of what neither a fork nor the blockhash window can need any more."""
-        self.table.forget(self.undo_floor)
+    def prune(self) -> None:
+        """Delete what neither a fork nor the blockhash window can need any more."""
+        self.table.prune(self.undo_floor)
         while len(self.blocks) > STATUS_BLOCKS + 1 and self.blocks[0].slot < self.finalized.slot:
             block = self.blocks.pop(0)
             del self.hashes[block.blockhash]
@@ -177,7 +180,7 @@ class Bank:
     # Accounts
 
     def account(self, key: Key, slot: int) -> Account | None:
-        """An account as of a slot that is finalized or newer."""
+        """Return an account as of a slot that is finalized or newer."""
         if key == _CLOCK:
             return self._clock_account(slot)
         found = self.table.at(key, slot)
@@ -198,31 +201,32 @@ class Bank:
 
     # Transactions
 
-    def blockhash_valid(self, blockhash: bytes, view: View) -> bool:
-        """Whether a bank at this view knows the hash and it is young enough."""
+    def blockhash_valid(self, blockhash: bytes, tip: Tip) -> bool:
+        """Return whether a bank at this tip knows the hash and the hash has not expired."""
         block = self.hashes.get(blockhash)
         return (
-            block is not None and block.slot <= view.slot and view.height <= block.last_valid_height
+            block is not None and block.slot <= tip.slot and tip.height <= block.last_valid_height
         )
 
     def execute(self, tx: WireTransaction, *, land_failures: bool = True) -> Record:
-        """Run a transaction in the open slot, or raise Refused when it cannot be in it.
+        """Execute a transaction, whose signatures the caller has checked, in the open slot.
 
-        The caller has checked the signatures. Without ``land_failures`` one that fails is
-        refused as well.
+        Raises:
+            TransactionRefused: it cannot be included in the slot, or it fails and
+                ``land_failures`` is False.
         """
         refused: TxError | None = None
         if tx.signature in self.statuses:
             refused = "AlreadyProcessed"
-        elif not self.blockhash_valid(tx.blockhash, self.view):
+        elif not self.blockhash_valid(tx.blockhash, self.tip):
             refused = "BlockhashNotFound"
         else:
             refused = resolve(tx, self.table.get, self.slot)
         if refused is not None:
-            raise Refused(Execution(refused, landed=False))
+            raise TransactionRefused(Execution(refused, landed=False))
         done = self.vm.run(tx, land_failures=land_failures)
         if not done.landed:
-            raise Refused(done)
+            raise TransactionRefused(done)
         record = Record(
             signature=tx.signature,
             wire=tx.wire,
@@ -236,34 +240,32 @@ class Bank:
         self.statuses[tx.signature] = Status(self.slot, done.error)
         return record
 
-    def simulate(
-        self, tx: WireTransaction, view: View, *, check_blockhash: bool = True
-    ) -> Execution:
-        """Run a transaction on the bank of a view, leaving no trace."""
+    def simulate(self, tx: WireTransaction, tip: Tip, *, check_blockhash: bool = True) -> Execution:
+        """Execute a transaction on the state of a tip, without changing anything."""
         if check_blockhash:
-            if tx.signature in self.statuses and self.statuses[tx.signature].slot <= view.slot:
+            if tx.signature in self.statuses and self.statuses[tx.signature].slot <= tip.slot:
                 return Execution("AlreadyProcessed", landed=False)
-            if not self.blockhash_valid(tx.blockhash, view):
+            if not self.blockhash_valid(tx.blockhash, tip):
                 return Execution("BlockhashNotFound", landed=False)
-        unresolved = resolve(tx, lambda key: self.table.at(key, view.slot), view.slot)
+        unresolved = resolve(tx, lambda key: self.table.at(key, tip.slot), tip.slot)
         if unresolved is not None:
             return Execution(unresolved, landed=False)
         versions: dict[Key, Account | None] = {}
         clock: Clock | None = None
-        if view.slot < self.slot:
-            clock = self._clock(view.slot)
+        if tip.slot < self.slot:
+            clock = self._clock(tip.slot)
             for key in tx.keys:
-                version = self.table.at(key, view.slot)
+                version = self.table.at(key, tip.slot)
                 if version is not self.table.get(key):
                     versions[key] = version
         return self.vm.simulate(tx, versions, clock)
 
     def restore_statuses(self, rows: Iterable[tuple[bytes, int, TxError | None]]) -> None:
-        """Fill the status cache and replay table after a restart."""
+        """Fill the cache of statuses, which also detects replays, after a restart."""
         self.statuses.update((signature, Status(slot, error)) for signature, slot, error in rows)
 
     def changes(self, slot: int) -> Undo:
-        """The accounts a recent slot wrote, with what they were before it."""
+        """Return the accounts that a recent slot wrote, with their previous versions."""
         return self.table.changed(slot)
 
 
@@ -291,7 +293,7 @@ def _meta(done: Execution, tx: WireTransaction) -> dict[str, Any]:
 
 
 def returned_data(done: Execution) -> dict[str, Any] | None:
-    """Return data in the RPC's JSON form, None when the transaction set none."""
+    """Return the execution's return data in the RPC's JSON form, None where it set none."""
     if done.returned is None:
         return None
     program, data = done.returned

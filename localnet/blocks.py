@@ -1,4 +1,4 @@
-"""Blocks: what a closed slot left behind, and the levels of commitment."""
+"""Blocks, which are closed slots, and the levels of commitment."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BLOCKHASH_AGE: Final = 150
 """Blocks after its own in which a blockhash may still be used."""
 
 STATUS_BLOCKS: Final = 300
-"""Blocks whose signatures are answered without a look into the history."""
+"""Blocks whose signatures are looked up in memory, without reading the history."""
 
 SLOTS_PER_EPOCH: Final = 432_000
 
 
 class Commitment(StrEnum):
-    """How sure a cluster is of a slot."""
+    """Levels of commitment of a slot."""
 
     PROCESSED = "processed"
     CONFIRMED = "confirmed"
@@ -40,10 +40,11 @@ class Record(msgspec.Struct, gc=False):
 
 
 class Block(msgspec.Struct):
-    """A slot that was filled and closed; ``height`` counts blocks, slots may be skipped.
+    """A closed slot; ``height`` counts blocks, slots may be skipped.
 
-    ``total`` counts the transactions of the chain up to and with this block.
-    ``records`` is emptied once the block is finalized and its events are told.
+    Attributes:
+        total: transactions of the chain up to and including this block.
+        records: emptied once the block is finalized and has been announced.
     """
 
     slot: int
@@ -64,7 +65,7 @@ class Block(msgspec.Struct):
 
 
 def next_blockhash(parent_hash: bytes, slot: int, signatures: list[bytes]) -> bytes:
-    """Hash of a block: its parent, its slot and its transactions decide it."""
+    """Return the hash of a block, which its parent, slot and transactions determine."""
     digest = hashlib.sha256(parent_hash + slot.to_bytes(8, "little"))
     for signature in signatures:
         digest.update(signature)

@@ -1,4 +1,4 @@
-"""Chain time: of its own accord with the machine's, or only when told."""
+"""Chain time: it follows the machine's clock, or advances only on request."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from localnet.options import SEEDED_GENESIS_TIME, Options
 
 
 class ChainTime:
-    """Gives each slot its unix time, which never falls.
+    """Assigns each slot its Unix time, which never decreases.
 
-    With the automatic clock that is the machine's time plus ``offset_ms``; with the manual
-    one, each slot adds its length to ``manual_ms``. Jumps move either.
+    With the automatic clock this is the machine's time plus ``offset_ms``; with the manual one
+    each slot adds its length. Jumps advance both.
     """
 
     def __init__(self, options: Options, now_ms: int | None, saved_ms: int | None) -> None:
@@ -24,21 +24,21 @@ class ChainTime:
 
     @property
     def unix_time(self) -> int:
-        """Seconds of the newest slot that got a time."""
+        """Unix time of the newest slot, in seconds."""
         return self._last_ms // 1000
 
     @property
     def now_ms(self) -> int:
-        """Milliseconds of the newest slot that got a time."""
+        """Unix time of the newest slot, in milliseconds."""
         return self._last_ms
 
     @property
     def offset_ms(self) -> int:
-        """How far jumps have moved chain time from the machine's."""
+        """Milliseconds by which jumps have moved chain time ahead of the machine's."""
         return self._offset_ms
 
     def next(self) -> int:
-        """The unix time of the next slot."""
+        """Return the Unix time of the next slot, in seconds."""
         if self._manual:
             self._last_ms += self._slot_ms
         else:
@@ -46,9 +46,9 @@ class ChainTime:
         return self.unix_time
 
     def jump(self, seconds: int) -> None:
-        """Let that many seconds pass before the next slot."""
+        """Advance chain time by ``seconds`` before the next slot."""
         if seconds < 0:
-            raise ValueError("seconds: chain time never goes back")
+            raise ValueError("seconds: must not be negative, chain time never goes back")
         self._offset_ms += seconds * 1000
         self._last_ms += seconds * 1000
 

@@ -1,4 +1,4 @@
-"""The control API: what no real cluster lets its clients do. Loopback only."""
+"""The control API: operations that no real cluster offers. Loopback only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localnet.node import Node
 from localnet.rpc.encoding import address, signature_text
 from localnet.rpc.errors import RpcError
 from localnet.rpc.params import signature
-from localnet.views import Sight
+from localnet.views import ChainView
 from zmart_pipelines import base58
 
 _encode = msgspec.json.Encoder().encode
@@ -24,21 +24,21 @@ MAX_SLOTS = 100_000
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
-    """Let time pass and slots close."""
+    """Advances time by ``seconds`` and closes ``slots`` slots."""
 
     slots: int = 1
     seconds: int = 0
 
 
 class Fork(msgspec.Struct, forbid_unknown_fields=True):
-    """Drop the open slot and ``depth`` blocks below it; ``keep`` runs again."""
+    """Drops the open slot and ``depth`` blocks below it; ``keep`` is executed again."""
 
     depth: int
     keep: list[str] | None = []
 
 
 class Snapshot(msgspec.Struct, forbid_unknown_fields=True):
-    """The file of a copy of the chain: a new one to write, or one to go on from."""
+    """The file of a copy of the chain: one to write, or one to restore."""
 
     path: str
 
@@ -48,7 +48,7 @@ class Empty(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Control:
-    """Commands by path; each takes a JSON object and answers with the chain's status."""
+    """Commands by path; each takes a JSON object and returns the chain's status."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -67,33 +67,33 @@ class Control:
         }
 
     async def handle(self, scope: Any, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """Answer a request below ``/control``."""
-        if not _from_here(scope):
-            return 403, _error("the control API answers to this machine only")
+        """Return status and body of the response to a request below ``/control``."""
+        if not _is_local(scope):
+            return 403, _error("the control API accepts requests from this machine only")
         name = path.removeprefix("/control").strip("/")
         if name in ("", "status"):
             return 200, _encode(self.status())
         if name not in self._commands:
             known = ", ".join(["status", *self._commands])
-            return 404, _error(f"unknown command {name!r}; there are: {known}")
+            return 404, _error(f"unknown command {name!r}; known commands: {known}")
         if method != "POST":
-            return 405, _error(f"/control/{name} takes POST")
-        kind, command = self._commands[name]
+            return 405, _error(f"/control/{name} requires POST")
+        kind, execute = self._commands[name]
         try:
-            result = command(msgspec.json.decode(body or b"{}", type=kind))
+            result = execute(msgspec.json.decode(body or b"{}", type=kind))
         except (msgspec.DecodeError, ValueError, RpcError, OSError) as error:
             return 400, _error(str(error))
         return 200, _encode({**self.status(), **(result or {})})
 
     def status(self) -> dict[str, Any]:
-        """Where the chain stands and how it was started."""
+        """Return the state of the chain and how it was started."""
         node = self._node
-        sight = Sight(node.bank)
+        view = ChainView(node.bank)
         options = node.options
         return {
-            "processed": sight.view(Commitment.PROCESSED)._asdict(),
-            "confirmed": sight.view(Commitment.CONFIRMED)._asdict(),
-            "finalized": sight.view(Commitment.FINALIZED)._asdict(),
+            "processed": view.tip(Commitment.PROCESSED)._asdict(),
+            "confirmed": view.tip(Commitment.CONFIRMED)._asdict(),
+            "finalized": view.tip(Commitment.FINALIZED)._asdict(),
             "manual_clock": options.manual_clock,
             "paused": node.paused,
             "finality_held": node.bank.hold_finality,
@@ -108,10 +108,10 @@ class Control:
             "keys": {role: address(bytes(key.pubkey())) for role, key in node.keys.items()},
         }
 
-    def _advance(self, wanted: Advance) -> None:
-        if not 0 <= wanted.slots <= MAX_SLOTS:
+    def _advance(self, command: Advance) -> None:
+        if not 0 <= command.slots <= MAX_SLOTS:
             raise ValueError(f"slots: must be between 0 and {MAX_SLOTS}")
-        self._node.advance(wanted.slots, wanted.seconds)
+        self._node.advance(command.slots, command.seconds)
 
     def _finalize(self, _: Empty) -> None:
         self._node.finalize()
@@ -128,9 +128,9 @@ class Control:
     def _release(self, _: Empty) -> None:
         self._node.bank.hold_finality = False
 
-    def _fork(self, wanted: Fork) -> dict[str, Any]:
-        keep = None if wanted.keep is None else [signature(text) for text in wanted.keep]
-        return {"dropped": [signature_text(lost) for lost in self._node.fork(wanted.depth, keep)]}
+    def _fork(self, command: Fork) -> dict[str, Any]:
+        keep = None if command.keep is None else [signature(text) for text in command.keep]
+        return {"dropped": [signature_text(lost) for lost in self._node.fork(command.depth, keep)]}
 
     def _fault(self, fault: Fault) -> None:
         self._node.faults.arm(fault)
@@ -138,15 +138,15 @@ class Control:
     def _clear(self, _: Empty) -> None:
         self._node.faults.clear()
 
-    def _snapshot(self, wanted: Snapshot) -> None:
-        self._node.history.snapshot(Path(wanted.path))
+    def _snapshot(self, command: Snapshot) -> None:
+        self._node.history.snapshot(Path(command.path))
 
-    def _restore(self, wanted: Snapshot) -> None:
-        self._node.restore(Path(wanted.path))
+    def _restore(self, command: Snapshot) -> None:
+        self._node.restore(Path(command.path))
 
 
-def _from_here(scope: Any) -> bool:
-    """Whether a program of this machine asks, and not a web page in its browser."""
+def _is_local(scope: Any) -> bool:
+    """Return whether the client is a program on this machine, not a web page in its browser."""
     headers = dict(scope["headers"])
     host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname or ""
     client = (scope.get("client") or ("",))[0]

@@ -1,8 +1,7 @@
-"""Faults on demand: what providers and networks do to their clients, when asked for it.
+"""Fault injection: the failures of providers and networks, on request.
 
-A fault is armed through the control API for a number of requests (or until cleared) and
-for some methods (or all). RPC faults change how a request is answered, webhook faults what
-is posted.
+A fault is armed through the control API for a number of requests (or until cleared) and for
+some methods (or all). RPC faults change the response to a request, webhook faults the delivery.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """What goes wrong."""
+    """Kinds of faults."""
 
     RATE_LIMIT = "rate-limit"
     """429, with Retry-After when ``retry_after`` is given; nothing is executed."""
@@ -26,17 +25,17 @@ class Kind(StrEnum):
     UNHEALTHY = "unhealthy"
     """RPC error -32005, behind by ``slots``; nothing is executed."""
     LOST_ANSWER = "lost-answer"
-    """Executed, then the connection breaks before the answer."""
+    """Executed, then the connection breaks before the response."""
     TRUNCATED = "truncated"
-    """Executed; the answer's JSON ends half-way."""
+    """Executed; the response's JSON ends half-way."""
     SLOW = "slow"
-    """Executed; the answer drips over ``seconds``."""
+    """Executed; the response is sent in pieces over ``seconds``."""
     WRONG_ID = "wrong-id"
-    """Executed; the answer is for another request."""
+    """Executed; the response carries the id of another request."""
     NULL_RESULT = "null-result"
     """Executed; the result is null."""
     DROPPED_SEND = "dropped-send"
-    """sendTransaction answers with the signature, but no leader ever sees it."""
+    """sendTransaction returns the signature, but no leader receives the transaction."""
     WEBHOOK_DROP = "webhook-drop"
     """The delivery is never posted."""
     WEBHOOK_DUPLICATE = "webhook-duplicate"
@@ -44,16 +43,16 @@ class Kind(StrEnum):
     WEBHOOK_DELAY = "webhook-delay"
     """The delivery is posted ``seconds`` later."""
     WEBHOOK_REORDER = "webhook-reorder"
-    """The delivery is posted after the one that follows it."""
+    """The delivery is posted after the next one."""
     WEBHOOK_SPLIT = "webhook-split"
     """Each transaction is posted alone, the last one first."""
     WEBHOOK_FORGE = "webhook-forge"
-    """The same transactions under invented signatures are posted before, with a wrong
-    Authorization unless ``authorized``."""
+    """The same transactions under invented signatures are posted first, with a wrong
+    Authorization header unless ``authorized``."""
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """One armed fault; ``times`` counts down, null never ends."""
+    """One armed fault; ``times`` counts down, null: until cleared."""
 
     kind: Kind
     times: int | None = 1
@@ -66,11 +65,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.times is not None and self.times < 1:
-            raise ValueError("times: at least 1, or null for ever")
+            raise ValueError("times: must be at least 1, or null for no limit")
         if not 500 <= self.status <= 599:
-            raise ValueError("status: between 500 and 599")
+            raise ValueError("status: must be between 500 and 599")
         if not 0 <= self.seconds <= 600:
-            raise ValueError("seconds: between 0 and 600")
+            raise ValueError("seconds: must be between 0 and 600")
 
 
 BEFORE_EXECUTION = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.HTML, Kind.UNHEALTHY})
@@ -87,15 +86,15 @@ class Faults:
         self.armed: list[Fault] = []
 
     def arm(self, fault: Fault) -> None:
-        """Let it happen from the next request on."""
+        """Inject the fault from the next request on."""
         self.armed.append(fault)
 
     def clear(self) -> None:
-        """Let nothing happen any more."""
+        """Disarm all faults."""
         self.armed.clear()
 
-    def take(self, kinds: Collection[Kind], methods: Collection[str] = ()) -> Fault | None:
-        """The first armed fault of these kinds for one of the methods, used up once."""
+    def consume(self, kinds: Collection[Kind], methods: Collection[str] = ()) -> Fault | None:
+        """Return the first armed fault of these kinds for one of the methods; count it down."""
         for fault in self.armed:
             if fault.kind not in kinds:
                 continue
@@ -109,7 +108,7 @@ class Faults:
         return None
 
     def describe(self) -> list[dict[str, Any]]:
-        """The armed faults for people."""
+        """Return the armed faults for the status of the control API."""
         return [
             {"kind": fault.kind, "times": fault.times, "methods": list(fault.methods)}
             for fault in self.armed

@@ -1,4 +1,4 @@
-"""The first blocks of a chain: wallets, and the program's configuration as transactions."""
+"""The first blocks of a chain: funded wallets and transactions that configure the program."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _MIN_RESOLUTION_DELAY: Final = 1
 
 
 def genesis_block(options: Options, unix_time: int) -> Block:
-    """Slot 0; its hash is the chain's genesis hash, fixed by the seed where there is one."""
+    """Return slot 0, whose hash is the genesis hash, derived from the seed where there is one."""
     entropy = os.urandom(32) if options.seed is None else str(options.seed).encode()
     blockhash = hashlib.sha256(b"zmart localnet genesis" + entropy).digest()
     return Block(0, 0, 0, blockhash, bytes(32), unix_time)
 
 
 def genesis_accounts(keys: Mapping[str, Keypair]) -> dict[Key, Account]:
-    """The funded wallets."""
+    """Return the accounts of the funded wallets."""
     return {
         bytes(keypair.pubkey()): Account(_FUNDS[role], SYSTEM, b"")
         for role, keypair in keys.items()
@@ -48,7 +48,7 @@ def genesis_accounts(keys: Mapping[str, Keypair]) -> dict[Key, Account]:
 
 
 def signed(payer: Keypair, instructions: list[Instruction], blockhash: bytes) -> WireTransaction:
-    """A v0 transaction with one signer."""
+    """Return a v0 transaction with one signer."""
     message = MessageV0.try_compile(payer.pubkey(), instructions, [], Hash.from_bytes(blockhash))
     return WireTransaction(bytes(VersionedTransaction(message, [payer])))
 
@@ -58,7 +58,7 @@ def configure(
     keys: Mapping[str, Keypair],
     run: Callable[[Keypair, list[Instruction]], TxError | None],
 ) -> TxError | None:
-    """Create and set GlobalConfig, each in a slot of its own; the first error ends it."""
+    """Create and update GlobalConfig, each in its own slot; return the first error."""
     admin = keys["admin"]
     create = initialize_global_config(
         options.program_id,

@@ -1,10 +1,10 @@
 """Blocks, transactions and the state of the chain, in SQLite in the state folder.
 
-A closed slot is one SQLite transaction: its block, its transactions, the accounts it
-changed and what they were before. A process that dies therefore comes back as of its last
-closed slot; what ran in the open slot is gone, as a processed transaction may be anywhere.
-``synchronous`` is NORMAL: a killed process loses nothing, a power cut may lose the last
-slots, never the consistency.
+A closed slot is one SQLite transaction: its block, its transactions, the accounts it changed
+and their previous versions. A process that dies therefore resumes from its last closed slot;
+transactions of the open slot are lost, as processed transactions can be on any cluster.
+``synchronous`` is NORMAL: a killed process loses nothing, a power failure may lose the last
+slots, but never consistency.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class StoredTransaction(NamedTuple):
 
 
 class Mention(NamedTuple):
-    """A transaction that names an address, without its body."""
+    """A transaction that references an address, without its body."""
 
     signature: bytes
     slot: int
@@ -72,7 +72,7 @@ class Mention(NamedTuple):
 
 
 class History:
-    """The store of one chain. Opened once, used by one thread."""
+    """The store of one chain, opened once and used by one thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,7 +84,7 @@ class History:
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the file; the journal is folded into it."""
+        """Close the file, merging the journal into it."""
         self._db.close()
 
     @contextmanager
@@ -100,7 +100,7 @@ class History:
     # Facts about the chain
 
     def fact(self, name: str) -> bytes | None:
-        """A named value, None when never set."""
+        """Return a named value, None when never set."""
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
 
@@ -158,7 +158,7 @@ class History:
             self.set_fact("clock", _json(clock))
 
     def insert_genesis(self, block: Block, accounts: dict[Key, Account], keys: bytes) -> None:
-        """Store the block, the accounts and the wallets that everything stands on."""
+        """Store the first block, its accounts and the wallets."""
         with self._transaction():
             self._insert_block(block)
             self._write_accounts(accounts, accounts)
@@ -181,20 +181,20 @@ class History:
         )
 
     def _write_accounts(self, keys: Iterable[Key], current: dict[Key, Account]) -> None:
-        gone, rows = [], []
+        removed, rows = [], []
         for key in keys:
             account = current.get(key)
             if account is None:
-                gone.append((key,))
+                removed.append((key,))
             else:
                 rows.append(
                     (key, account.lamports, account.owner, account.data, account.executable)
                 )
         self._db.executemany("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)", rows)
-        self._db.executemany("DELETE FROM accounts WHERE address = ?", gone)
+        self._db.executemany("DELETE FROM accounts WHERE address = ?", removed)
 
     def drop_after(self, slot: int, current: dict[Key, Account]) -> None:
-        """Forget every block after a slot; ``current`` holds the accounts as of it."""
+        """Delete every block after a slot; ``current`` holds the accounts as of that slot."""
         first = (slot + 1) << _SLOT_SHIFT
         with self._transaction():
             rows = self._db.execute(
@@ -209,7 +209,7 @@ class History:
     def snapshot(self, path: Path) -> None:
         """Write a consistent copy of the whole store to a new file (mode 0600)."""
         if path.exists():
-            raise FileExistsError(f"{path} exists; a snapshot goes to a new file")
+            raise FileExistsError(f"{path} already exists; write the snapshot to a new file")
         path.touch(mode=0o600)
         target = sqlite3.connect(path)
         try:
@@ -218,24 +218,28 @@ class History:
             target.close()
 
     def restore(self, path: Path) -> None:
-        """Replace the whole store by a snapshot; a ValueError when the file is none."""
+        """Replace the whole store by a snapshot.
+
+        Raises:
+            ValueError: the file is not a snapshot.
+        """
         if not path.is_file():
             raise ValueError(f"{path}: no such snapshot")
         source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:
             known = source.execute("SELECT count(*) FROM facts WHERE name = 'keys'").fetchone()
             if known != (1,):
-                raise ValueError(f"{path}: not the snapshot of a local chain")
+                raise ValueError(f"{path}: not a snapshot of a local chain")
             source.backup(self._db)
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path}: not the snapshot of a local chain ({error})") from error
+            raise ValueError(f"{path}: not a snapshot of a local chain ({error})") from error
         finally:
             source.close()
 
     # State after a restart
 
     def recent_blocks(self, count: int) -> list[Block]:
-        """The newest blocks, oldest first, without their records."""
+        """Return the newest blocks, oldest first, without their records."""
         rows = self._db.execute(
             "SELECT slot, parent, height, blockhash, parent_hash, unix_time, total "
             "FROM blocks ORDER BY slot DESC LIMIT ?",
@@ -252,19 +256,19 @@ class History:
         return blocks
 
     def statuses_from(self, slot: int) -> Iterator[tuple[bytes, int, TxError | None]]:
-        """Signature, slot and error of every transaction since a slot."""
+        """Yield signature, slot and error of every transaction since a slot."""
         for signature, identity, error in self._db.execute(
             "SELECT signature, id, error FROM transactions WHERE id >= ?", (slot << _SLOT_SHIFT,)
         ):
             yield signature, identity >> _SLOT_SHIFT, _error(error)
 
     def accounts(self) -> Iterator[tuple[Key, Account]]:
-        """Every account as of the newest block."""
+        """Yield every account as of the newest block."""
         for key, lamports, owner, data, executable in self._db.execute("SELECT * FROM accounts"):
             yield key, Account(lamports, owner, data, bool(executable))
 
     def undo_logs(self) -> list[tuple[int, Undo]]:
-        """The undo logs that are kept, oldest first; a slot that wrote nothing has none."""
+        """Return the kept undo logs, oldest first; a slot without writes has none."""
         logs: dict[int, Undo] = {}
         for slot, key, before in self._db.execute(
             "SELECT slot, address, before FROM undo ORDER BY slot"
@@ -274,17 +278,17 @@ class History:
         return list(logs.items())
 
     def finalized(self) -> int:
-        """The finalized slot as of the newest block."""
+        """Return the finalized slot as of the newest block."""
         return int(self.fact("finalized") or b"0")
 
     def clock(self) -> tuple[int, int]:
-        """Chain time and offset in milliseconds as of the newest block."""
+        """Return chain time and offset in milliseconds as of the newest block."""
         return msgspec.json.decode(self.fact("clock") or b"[0,0]", type=tuple[int, int])
 
     # Reading
 
     def transaction(self, signature: bytes) -> StoredTransaction | None:
-        """A transaction of a closed slot."""
+        """Return a transaction of a closed slot."""
         row = self._db.execute(
             "SELECT t.signature, t.id, t.error, t.wire, t.meta, b.unix_time "
             "FROM transactions t JOIN blocks b ON b.slot = t.id >> 24 WHERE t.signature = ?",
@@ -293,7 +297,7 @@ class History:
         return None if row is None else _stored(row)
 
     def block(self, slot: int) -> Block | None:
-        """A block without its records."""
+        """Return a block without its records."""
         row = self._db.execute(
             "SELECT slot, parent, height, blockhash, parent_hash, unix_time, total "
             "FROM blocks WHERE slot = ?",
@@ -302,7 +306,7 @@ class History:
         return None if row is None else Block(*row)
 
     def block_transactions(self, slot: int) -> list[StoredTransaction]:
-        """The transactions of a block in order."""
+        """Return the transactions of a block in order."""
         rows = self._db.execute(
             "SELECT t.signature, t.id, t.error, t.wire, t.meta, b.unix_time "
             "FROM transactions t JOIN blocks b ON b.slot = ?1 "
@@ -312,7 +316,7 @@ class History:
         return [_stored(row) for row in rows]
 
     def block_slots(self, first: int, last: int, limit: int) -> list[int]:
-        """Slots with a block in a range, ascending."""
+        """Return the slots of a range that have a block, ascending."""
         rows = self._db.execute(
             "SELECT slot FROM blocks WHERE slot BETWEEN ? AND ? ORDER BY slot LIMIT ?",
             (first, last, limit),
@@ -320,7 +324,7 @@ class History:
         return [row[0] for row in rows]
 
     def transaction_count(self, slot: int) -> int:
-        """Transactions in all blocks up to a slot."""
+        """Return the number of transactions in all blocks up to a slot."""
         row = self._db.execute(
             "SELECT total FROM blocks WHERE slot <= ? ORDER BY slot DESC LIMIT 1", (slot,)
         ).fetchone()
@@ -335,9 +339,9 @@ class History:
         until: bytes | None,
         limit: int,
     ) -> list[Mention]:
-        """Transactions naming an address up to a slot, newest first.
+        """Return transactions that reference an address up to a slot, newest first.
 
-        As on a cluster an unknown ``before`` gives nothing, and an unknown ``until`` is
+        As on a cluster, an unknown ``before`` gives an empty result, and an unknown ``until`` is
         ignored.
         """
         top = (last_slot + 1) << _SLOT_SHIFT
@@ -379,7 +383,7 @@ def _stored(row: tuple[bytes, int, bytes | None, bytes, bytes, int]) -> StoredTr
 
 
 def _memo(keys: list[bytes], logs: list[str]) -> str | None:
-    """The memos of a transaction as the RPC shows them: ``[length] text``."""
+    """Return the memos of a transaction as the RPC formats them: ``[length] text``."""
     if _MEMO not in keys:
         return None
     found = []

@@ -1,4 +1,4 @@
-"""Solana's RPC over HTTP: requests in, answers out, faults in between."""
+"""Solana's RPC over HTTP, with fault injection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localnet.faults import AFTER_EXECUTION, BEFORE_EXECUTION, Fault, Kind
 from localnet.node import Node
 from localnet.rpc import dispatch
 from localnet.rpc.errors import NODE_UNHEALTHY, RpcError
-from localnet.views import Sight
+from localnet.views import ChainView
 
 MAX_BODY: Final = 50 * 1024 * 1024
 LAG_PATH: Final = "/lag/"
@@ -30,7 +30,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 async def body(receive: ASGIReceiveCallable) -> bytes | None:
-    """The request's body, None when it is larger than any node would read."""
+    """Return the request's body, None when it is larger than any node accepts."""
     parts, size = [], 0
     while True:
         message = await receive()
@@ -48,7 +48,7 @@ async def body(receive: ASGIReceiveCallable) -> bytes | None:
 async def respond(
     send: ASGISendCallable, status: int, content: bytes, headers: Headers | None = None
 ) -> None:
-    """Answer with everything at once."""
+    """Send a complete response."""
     await _start(send, status, len(content), _CORS if headers is None else headers)
     await send({"type": "http.response.body", "body": content, "more_body": False})
 
@@ -67,7 +67,7 @@ async def _start(send: ASGISendCallable, status: int, length: int, headers: Head
 async def serve(
     node: Node, method: str, path: str, receive: ASGIReceiveCallable, send: ASGISendCallable
 ) -> None:
-    """Answer one HTTP request to the RPC."""
+    """Respond to one HTTP request to the RPC."""
     if method == "OPTIONS":
         await respond(send, 204, b"")
     elif method != "POST":
@@ -85,9 +85,10 @@ async def serve(
 
 async def _call(node: Node, path: str, content: bytes, send: ASGISendCallable) -> None:
     try:
-        sight = Sight(node.bank, int(path.removeprefix(LAG_PATH)) if path != "/" else 0)
+        view = ChainView(node.bank, int(path.removeprefix(LAG_PATH)) if path != "/" else 0)
     except ValueError:
-        await respond(send, 404, b"no such node; the RPC is at / and, N blocks behind, at /lag/N")
+        message = b"unknown path; the RPC is at /, a node N blocks behind is at /lag/N"
+        await respond(send, 404, message)
         return
     try:
         request = dispatch.decode(content)
@@ -95,23 +96,23 @@ async def _call(node: Node, path: str, content: bytes, send: ASGISendCallable) -
         await respond(send, 200, dispatch.encode(dispatch.failure(None, error)), _JSON)
         return
     if not node.faults.armed:
-        await respond(send, 200, dispatch.answer(node, request, sight), _JSON)
+        await respond(send, 200, dispatch.handle(node, request, view), _JSON)
         return
     methods = dispatch.methods(request)
-    fault = node.faults.take(BEFORE_EXECUTION, methods)
+    fault = node.faults.consume(BEFORE_EXECUTION, methods)
     if fault is not None:
         await _refuse(fault, request, send)
         return
-    result = dispatch.answer(node, request, sight)
-    fault = node.faults.take(AFTER_EXECUTION, methods)
+    result = dispatch.handle(node, request, view)
+    fault = node.faults.consume(AFTER_EXECUTION, methods)
     if fault is None:
         await respond(send, 200, result, _JSON)
     else:
-        await _spoil(fault, result, send)
+        await _corrupt(fault, result, send)
 
 
 async def _refuse(fault: Fault, request: Any, send: ASGISendCallable) -> None:
-    """Answer without having executed anything."""
+    """Respond with a fault without executing anything."""
     if fault.kind is Kind.RATE_LIMIT:
         headers = list(_JSON)
         if fault.retry_after is not None:
@@ -128,11 +129,11 @@ async def _refuse(fault: Fault, request: Any, send: ASGISendCallable) -> None:
             f"Node is behind by {fault.slots} slots",
             {"numSlotsBehind": fault.slots},
         )
-        await respond(send, 200, dispatch.refuse(request, error), _JSON)
+        await respond(send, 200, dispatch.refuse_all(request, error), _JSON)
 
 
-async def _spoil(fault: Fault, result: bytes, send: ASGISendCallable) -> None:
-    """Answer wrongly, late or not at all what has been executed."""
+async def _corrupt(fault: Fault, result: bytes, send: ASGISendCallable) -> None:
+    """Respond to an executed request wrongly, late or not at all."""
     if fault.kind is Kind.LOST_ANSWER:
         # The server closes a connection whose response is not completed.
         await _start(send, 200, len(result), _JSON)
@@ -152,10 +153,11 @@ async def _spoil(fault: Fault, result: bytes, send: ASGISendCallable) -> None:
 
 def _altered(kind: Kind, result: bytes) -> bytes:
     decoded = msgspec.json.decode(result)
-    for one in decoded if isinstance(decoded, list) else [decoded]:
+    for response in decoded if isinstance(decoded, list) else [decoded]:
         if kind is Kind.WRONG_ID:
-            one["id"] = one["id"] + 1 if isinstance(one["id"], int) else f"{one['id']}-other"
+            identity = response["id"]
+            response["id"] = identity + 1 if isinstance(identity, int) else f"{identity}-other"
         else:
-            one.pop("error", None)
-            one["result"] = None
+            response.pop("error", None)
+            response["result"] = None
     return dispatch.encode(decoded)

@@ -1,4 +1,4 @@
-"""The four wallets of the chain, as the key files that Solana's tools read."""
+"""The chain's four wallets, stored as key files that Solana's tools read."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ ROLES: Final = ("admin", "backend", "fee", "faucet")
 
 
 def make_keys(seed: int | None) -> dict[str, Keypair]:
-    """The wallets of a new chain: from the seed, or random without one."""
+    """Create the wallets of a new chain, from the seed or at random."""
     return {role: Keypair() if seed is None else _seeded(seed, role) for role in ROLES}
 
 
 def pack_keys(keys: Mapping[str, Keypair]) -> bytes:
-    """The wallets as one value."""
+    """Serialize the wallets."""
     return msgspec.json.encode({role: list(bytes(keypair)) for role, keypair in keys.items()})
 
 
 def unpack_keys(packed: bytes) -> dict[str, Keypair]:
-    """The wallets that ``pack_keys`` made a value of."""
+    """Deserialize wallets that ``pack_keys`` serialized."""
     numbers = msgspec.json.decode(packed, type=dict[str, list[int]])
     return {role: Keypair.from_bytes(bytes(key)) for role, key in numbers.items()}
 
 
 def write_keys(folder: Path, keys: Mapping[str, Keypair]) -> None:
-    """Write the key files, readable by their owner alone."""
+    """Write the key files, readable only by their owner."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     for role, keypair in keys.items():
@@ -43,7 +43,7 @@ def write_keys(folder: Path, keys: Mapping[str, Keypair]) -> None:
 
 
 def read_keys(folder: Path) -> dict[str, Keypair]:
-    """The wallets whose files lie in a folder."""
+    """Read the wallets from the key files in a folder."""
     return {
         role: Keypair.from_bytes(
             bytes(msgspec.json.decode((folder / f"{role}.json").read_bytes(), type=list[int]))

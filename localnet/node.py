@@ -1,6 +1,6 @@
-"""The node: a bank, its history on disk, its clock, and those who listen to it.
+"""The node: a bank, its history on disk, its clock, and its listeners.
 
-Everything here runs on one thread; that is the lock around the virtual machine.
+Everything here runs on one thread, so that the virtual machine needs no lock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
 from localnet.accounts import AccountTable
-from localnet.bank import Bank, Refused
+from localnet.bank import Bank, TransactionRefused
 from localnet.blocks import STATUS_BLOCKS, Block, Commitment, Record
 from localnet.clock import ChainTime
 from localnet.faults import Faults
@@ -37,23 +37,23 @@ _BLOCKS_KEPT: Final = STATUS_BLOCKS + 1
 
 
 class StateInUse(RuntimeError):
-    """Another process works on the same state folder."""
+    """Another process uses the same state folder."""
 
 
 class Listener:
-    """Told what happens on the chain; subclasses override what they need."""
+    """Receives the node's events; subclasses override the methods they need."""
 
     def transaction(self, record: Record, slot: int) -> None:
-        """A transaction ran in the open slot."""
+        """Handle a transaction that was executed in the open slot."""
 
     def slot(self, slot: int, parent: int, root: int) -> None:
-        """A slot was opened."""
+        """Handle the opening of a slot."""
 
     def block(self, block: Block, level: Commitment) -> None:
-        """A block reached a level; blocks come in order, each level once."""
+        """Handle a block that reached a level; blocks come in order, each level once."""
 
     def rollback(self, dropped: list[Block]) -> None:
-        """A fork dropped these blocks and the open slot."""
+        """Handle a fork that dropped these blocks and the open slot."""
 
 
 class Node:
@@ -70,7 +70,7 @@ class Node:
         if options.snapshot is not None:
             if self.history.recent_blocks(1):
                 raise ValueError(
-                    f"{options.state} already holds a chain; a snapshot starts a new one"
+                    f"{options.state} already holds a chain; --snapshot needs an empty folder"
                 )
             self.history.restore(options.snapshot)
         self.bank: Bank
@@ -78,7 +78,7 @@ class Node:
         self._load()
 
     def _load(self) -> None:
-        """Go on from the stored chain, or begin one."""
+        """Resume the stored chain, or create one."""
         blocks = self.history.recent_blocks(_BLOCKS_KEPT)
         if blocks:
             self.keys = unpack_keys(self.history.fact("keys") or b"")
@@ -87,11 +87,11 @@ class Node:
         else:
             self.keys = make_keys(self.options.seed)
             write_keys(self.options.state / "keys", self.keys)
-            self._begin()
+            self._create()
 
     @property
     def genesis_hash(self) -> bytes:
-        """Hash of slot 0, the chain's name."""
+        """The hash of slot 0, which identifies the chain."""
         return self._genesis.blockhash
 
     def close(self) -> None:
@@ -115,14 +115,14 @@ class Node:
         bank.vm.add_program(SCRIPTED_PROGRAM_ID, SCRIPTED_PROGRAM_SO)
         return bank
 
-    def _begin(self) -> None:
+    def _create(self) -> None:
         self.time = ChainTime(self.options, None, None)
         self._genesis = genesis_block(self.options, self.time.unix_time)
         table = AccountTable()
         table.load(genesis_accounts(self.keys).items(), ())
         self.bank = self._bank(table, [self._genesis])
         self.history.insert_genesis(self._genesis, table.current, pack_keys(self.keys))
-        self._told = {Commitment.CONFIRMED: 0, Commitment.FINALIZED: 0}
+        self._announced = {Commitment.CONFIRMED: 0, Commitment.FINALIZED: 0}
         self._open(1)
         error = configure(self.options, self.keys, self._run_at_genesis)
         if error is not None:
@@ -134,7 +134,7 @@ class Node:
         tx = signed(payer, instructions, self.bank.blocks[-1].blockhash)
         try:
             error = self.send(tx).error
-        except Refused as refused:
+        except TransactionRefused as refused:
             error = refused.execution.error
         self.tick()
         return error
@@ -142,7 +142,7 @@ class Node:
     def _resume(self, blocks: list[Block]) -> None:
         genesis = self.history.block(0)
         if genesis is None:
-            raise ValueError(f"{self.history.path}: no genesis block")
+            raise ValueError(f"{self.history.path}: the genesis block is missing")
         self._genesis = genesis
         saved = self.history.clock()
         self.time = ChainTime(self.options, *saved)
@@ -152,7 +152,7 @@ class Node:
         root = self.history.finalized()
         self.bank.finalized = next(block for block in blocks if block.slot == root)
         self.bank.restore_statuses(self.history.statuses_from(blocks[0].slot))
-        self._told = {
+        self._announced = {
             Commitment.CONFIRMED: self.bank.confirmed.slot,
             Commitment.FINALIZED: root,
         }
@@ -166,7 +166,7 @@ class Node:
             listener.slot(slot, self.bank.blocks[-1].slot, self.bank.finalized.slot)
 
     def tick(self) -> None:
-        """Close the open slot, store it, tell of it, and open the next one."""
+        """Close the open slot, store it, open the next one, and announce the block."""
         bank = self.bank
         block = bank.close()
         self.history.append(
@@ -177,38 +177,38 @@ class Node:
             bank.undo_floor,
             (self.time.now_ms, self.time.offset_ms),
         )
-        bank.forget()
+        bank.prune()
         self._open(block.slot + 1)
-        self._tell(block)
+        self._announce(block)
 
     def advance(self, slots: int, seconds: int = 0) -> None:
-        """Let ``seconds`` pass, then close ``slots`` slots.
+        """Advance chain time by ``seconds``, then close ``slots`` slots.
 
-        The jump shows in the slot opened next, so at least one slot is closed for it.
+        The new time applies to the next slot, so at least one slot is closed for it.
         """
         self.time.jump(seconds)
         for _ in range(max(slots, 1 if seconds else 0)):
             self.tick()
 
     def finalize(self) -> None:
-        """Close slots until everything that has run so far is finalized."""
+        """Close slots until everything executed so far is finalized."""
         target = self.bank.slot
         if self.bank.hold_finality:
             raise ValueError("finality is held; release it first")
         while self.bank.finalized.slot < target:
             self.tick()
 
-    def _tell(self, closed: Block) -> None:
+    def _announce(self, closed: Block) -> None:
         levels = [(Commitment.PROCESSED, [closed])]
         for level, reached in (
             (Commitment.CONFIRMED, self.bank.confirmed.slot),
             (Commitment.FINALIZED, self.bank.finalized.slot),
         ):
-            last = self._told[level]
+            last = self._announced[level]
             levels.append(
                 (level, [block for block in self.bank.blocks if last < block.slot <= reached])
             )
-            self._told[level] = max(last, reached)
+            self._announced[level] = max(last, reached)
         for level, blocks in levels:
             for block in blocks:
                 for listener in self.listeners:
@@ -219,21 +219,21 @@ class Node:
     # Transactions
 
     def send(self, tx: WireTransaction, *, land_failures: bool = True) -> Record:
-        """Run a transaction, whose signatures were checked, in the open slot."""
+        """Execute a transaction, whose signatures were checked, in the open slot."""
         record = self.bank.execute(tx, land_failures=land_failures)
         for listener in self.listeners:
             listener.transaction(record, self.bank.slot)
         return record
 
     def airdrop(self, to: Pubkey, lamports: int) -> bytes:
-        """Pay from the faucet by a real transaction; returns its signature."""
+        """Pay from the faucet by a real transaction and return its signature."""
         faucet = self.keys["faucet"]
         pay = transfer(TransferParams(from_pubkey=faucet.pubkey(), to_pubkey=to, lamports=lamports))
         blockhash = self.bank.blocks[-1].blockhash
         tx = signed(faucet, [pay], blockhash)
         units = 1_000
         while tx.signature in self.bank.statuses:
-            # Equal payments of one slot would be one transaction; a limit keeps them apart.
+            # Equal payments in one slot would be one transaction; the unit limit differs.
             units += 1
             tx = signed(faucet, [set_compute_unit_limit(units), pay], blockhash)
         return self.send(tx).signature
@@ -241,15 +241,15 @@ class Node:
     # Forks and snapshots
 
     def restore(self, snapshot: Path) -> None:
-        """Put the chain of a snapshot in the place of this one."""
+        """Replace this chain by that of a snapshot."""
         self.history.restore(snapshot)
         self._load()
 
     def fork(self, depth: int, keep: Iterable[bytes] | None) -> list[bytes]:
         """Drop the open slot and the ``depth`` blocks below it.
 
-        ``keep`` are the signatures that run again in the new slot, in their old order;
-        None keeps all. Returns the signatures that are gone.
+        ``keep`` are the signatures that are executed again in the new slot, in their old
+        order; None keeps all. Return the signatures that are lost.
         """
         bank = self.bank
         if not 0 <= depth < len(bank.blocks):
@@ -274,14 +274,14 @@ class Node:
                 try:
                     self.send(WireTransaction(wire))
                     continue
-                except Refused as refused:
-                    log.info("a transaction did not survive the fork: %s", refused)
+                except TransactionRefused as refused:
+                    log.info("transaction lost in the fork: %s", refused)
             lost.append(signature)
         return lost
 
 
 class _Lock:
-    """An advisory lock that a dead process gives up by itself."""
+    """An advisory lock that the system releases when the process dies."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w")
@@ -289,8 +289,8 @@ class _Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise StateInUse(f"{path.parent} is in use by another local chain") from error
+            raise StateInUse(f"{path.parent} is used by another local chain") from error
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the lock."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""What one node is told at its start."""
+"""Start options of a node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEEDED_GENESIS_TIME: Final = 1_767_225_600
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of a node; ``python -m localnet --help`` explains each."""
+    """Options of a node; ``python -m localnet --help`` describes each."""
 
     state: Path
     host: str = "127.0.0.1"
@@ -35,8 +35,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 1 <= self.confirm_depth <= self.finality_depth <= 149:
             raise ValueError(
-                "depths must satisfy 1 <= confirm-depth <= finality-depth <= 149, "
-                f"not {self.confirm_depth} and {self.finality_depth}"
+                "depths must satisfy 1 <= --confirm-depth <= --finality-depth <= 149,"
+                f" but are {self.confirm_depth} and {self.finality_depth}"
             )
         if self.slot_ms < 10:
-            raise ValueError(f"slot-ms must be at least 10, not {self.slot_ms}")
+            raise ValueError(f"--slot-ms must be at least 10 but is {self.slot_ms}")

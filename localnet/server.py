@@ -1,4 +1,4 @@
-"""The edge over HTTP and WebSocket: one ASGI app on two ports, and the loop that ticks."""
+"""The server: one ASGI app for HTTP and WebSocket on two ports, and the loop that closes slots."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class App:
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Answer a request or serve a WebSocket."""
+        """Respond to a request or serve a WebSocket."""
         if scope["type"] == "websocket":
             await self._subscriptions.serve(receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/control"):
@@ -53,21 +53,21 @@ class App:
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         content = await http_server.body(receive) or b""
-        status, answer = await self._control.handle(scope, scope["method"], scope["path"], content)
-        await http_server.respond(send, status, answer, [(b"content-type", b"application/json")])
+        status, body = await self._control.handle(scope, scope["method"], scope["path"], content)
+        await http_server.respond(send, status, body, [(b"content-type", b"application/json")])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers; ``serve`` has one for both ports."""
+    """uvicorn without its own signal handlers; ``_serve`` handles signals for both ports."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Sockets on a port and the one above it; port 0 takes any free pair."""
+    """Return sockets on a port and the one above it; port 0 chooses any free pair."""
     for _ in range(50):
         first = _listen(host, port)
         number = first.getsockname()[1]
@@ -77,7 +77,7 @@ def bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             first.close()
             if port:
                 raise
-    raise PortTaken("no two neighbouring ports are free; choose one with --port")
+    raise PortTaken("found no two consecutive free ports; choose a pair with --port")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -91,15 +91,15 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno != errno.EADDRINUSE:
             raise
         raise PortTaken(
-            f"port {port} on {host} is in use; stop what listens there or choose another "
-            "pair with --port (the port above it serves WebSockets)"
+            f"port {port} on {host} is in use; stop the process that listens there or choose "
+            "another pair with --port (the port above it serves WebSockets)"
         ) from error
     listener.listen(_BACKLOG)
     return listener
 
 
 async def _tick(node: Node) -> None:
-    """Close a slot every ``slot_ms``; a late one does not shorten the next."""
+    """Close a slot every ``slot_ms`` milliseconds; a late one does not shorten the next."""
     pause = node.options.slot_ms / 1000
     while True:
         await asyncio.sleep(pause)

@@ -101,17 +101,17 @@ _failed = msgspec.json.Decoder(_Failed)
 
 
 def error_of(failed: FailedTransactionMetadata) -> TxError:
-    """The error of a failed execution in RPC form."""
+    """Return the error of a failed execution in RPC form."""
     return _failed.decode(failed.to_json()).err
 
 
 def insufficient_rent(index: int) -> TxError:
-    """The account at this index would be left below its rent-exempt minimum."""
+    """Return the error for an account that would be left below its rent-exempt minimum."""
     return {"InsufficientFundsForRent": {"account_index": index}}
 
 
 def describe(error: TxError) -> str:
-    """The sentence that a cluster prints for an error."""
+    """Return the sentence that a cluster prints for an error."""
     if isinstance(error, str):
         return _TRANSACTION.get(error, error)
     name, detail = next(iter(error.items()))

@@ -1,8 +1,8 @@
-"""Execution: LiteSVM plus the rules of a bank that it leaves out.
+"""Execution: LiteSVM plus the bank rules that it lacks.
 
-LiteSVM runs the programs. Added here: prioritization fees, rent states, which failures
-are too early to be charged and so never reach a block, and execution against an older
-version of the accounts. Signatures and blockhashes are the bank's business.
+LiteSVM runs the programs. Added here: prioritization fees, rent states, the failures that occur
+before a fee can be charged and so never reach a block, and execution against older versions of
+accounts. The bank checks signatures and blockhashes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Returned(Protocol):
 
 
 class _Metadata(Protocol):
-    """What solders' class really offers; its stub misses ``return_data``."""
+    """The interface of solders' class, whose type stub lacks ``return_data``."""
 
     def logs(self) -> list[str]: ...
     def compute_units_consumed(self) -> int: ...
@@ -51,11 +51,11 @@ class _Metadata(Protocol):
 
 
 class Execution(msgspec.Struct):
-    """What running a transaction did.
+    """The result of executing a transaction.
 
-    ``landed`` is False for failures found before a fee could be charged: such a
-    transaction is in no block. Balances are in the order of the message's accounts;
-    ``inner`` and ``returned`` have the RPC's JSON form.
+    ``landed`` is False for failures before a fee could be charged: such a transaction is in no
+    block. Balances (lamports) are in the order of the message's accounts; ``inner`` has the
+    RPC's JSON form.
     """
 
     error: TxError | None
@@ -71,12 +71,12 @@ class Execution(msgspec.Struct):
 
 
 class VmPanic(RuntimeError):
-    """The virtual machine gave up on something; its state is as before."""
+    """The virtual machine panicked; its state is unchanged."""
 
 
 @contextmanager
 def _panics() -> Iterator[None]:
-    """Turn a panic of the binding, which is no Exception, into one."""
+    """Convert a panic of the binding, which is not an Exception, into VmPanic."""
     try:
         yield
     except BaseException as error:
@@ -86,11 +86,11 @@ def _panics() -> Iterator[None]:
 
 
 class Vm:
-    """The virtual machine and the account table it works on, kept equal."""
+    """The virtual machine and its account table, kept in agreement."""
 
     def __init__(self, table: AccountTable) -> None:
         self.table = table
-        # Programs never change; every transaction names some, and copies of them cost.
+        # Programs never change, every transaction references some, and copying them is slow.
         self._programs: dict[Key, Account] = {}
         self.svm = (
             LiteSVM()
@@ -103,7 +103,7 @@ class Vm:
             self.svm.set_account(Pubkey.from_bytes(key), to_svm(account))
 
     def add_program(self, program: Pubkey, path: Path) -> None:
-        """Load an SBF shared object at an address; a ValueError names a bad file."""
+        """Load an SBF shared object at an address; ValueError for an invalid file."""
         try:
             with _panics():
                 self.svm.add_program(program, path.read_bytes())
@@ -120,7 +120,7 @@ class Vm:
         self.svm.set_slot_hashes([(slot, Hash.from_bytes(value)) for slot, value in hashes])
 
     def get(self, key: Key) -> Account | None:
-        """An account as of now, built-in programs and sysvars included."""
+        """Return an account as of the open slot, built-in programs and sysvars included."""
         found = self.table.get(key) or self._programs.get(key)
         if found is None:
             found = from_svm(self.svm.get_account(Pubkey.from_bytes(key)))
@@ -134,71 +134,101 @@ class Vm:
         self.table.write(key, account)
 
     def reload(self, keys: list[Key]) -> None:
-        """Copy accounts from the table into the machine, after slots were undone."""
+        """Copy accounts from the table into the machine, after slots were reverted."""
         for key in keys:
             self.svm.set_account(Pubkey.from_bytes(key), to_svm(self.table.get(key)))
 
     def run(self, tx: WireTransaction, *, land_failures: bool = True) -> Execution:
-        """Execute for good, in the open slot.
+        """Execute in the open slot and keep the changes.
 
-        Without ``land_failures`` a failed transaction is undone and charged nothing: that is
-        a preflight on the open slot and the execution in one.
+        Without ``land_failures`` a failed transaction is undone and not charged: this combines
+        a preflight on the open slot with the execution.
         """
         before = [self.get(key) for key in tx.keys]
         refused = _payer_refused(before[0], tx.fee)
         if refused is not None:
             return Execution(refused, landed=False)
         payer = before[0]
-        assert payer is not None  # noqa: S101 - _payer_refused saw to it
-        priority = tx.priority_fee
-        if priority:
-            self._set_lamports(tx.pubkeys[0], payer, payer.lamports - priority)
-        with _panics():
-            result = self.svm.send_transaction(tx.versioned)
+        assert payer is not None  # noqa: S101 - checked by _payer_refused
+        result = self._send(tx, payer)
         if isinstance(result, FailedTransactionMetadata):
             error: TxError | None = self._error(tx, result)
-            if self.svm.get_balance(tx.pubkeys[0]) == payer.lamports - priority:
-                if priority:
-                    self.svm.set_account(tx.pubkeys[0], to_svm(payer))
-                return Execution(error, landed=False, logs=result.meta().logs())
             metadata, writable = result.meta(), [0]
+            if self.svm.get_balance(tx.pubkeys[0]) == payer.lamports - tx.priority_fee:
+                self.svm.set_account(tx.pubkeys[0], to_svm(payer))
+                return Execution(error, landed=False, logs=metadata.logs())
         else:
             error, metadata, writable = None, result, tx.writable
-        after = list(before)
-        for index in writable:
-            after[index] = from_svm(self.svm.get_account(tx.pubkeys[index]))
+        after = self._versions_after(tx, before, writable)
         if error is None:
             error = _rent_violation(before, after, writable)
             if error is not None:
-                for index in writable:
-                    self.svm.set_account(tx.pubkeys[index], to_svm(before[index]))
-                after = list(before)
-                self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.fee)
-                after[0] = from_svm(self.svm.get_account(tx.pubkeys[0]))
+                after = self._charge_only(tx, before, payer, writable)
         if error is not None and not land_failures:
             self.svm.set_account(tx.pubkeys[0], to_svm(payer))
             undone = _execution(error, metadata, before, before, [])
             undone.landed = False
             return undone
+        changed = self._write_changes(tx, before, after, writable)
+        return _execution(error, metadata, before, after, changed)
+
+    def _send(
+        self, tx: WireTransaction, payer: Account
+    ) -> TransactionMetadata | FailedTransactionMetadata:
+        """Charge the prioritization fee, which LiteSVM ignores, and execute."""
+        if tx.priority_fee:
+            self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.priority_fee)
+        with _panics():
+            return self.svm.send_transaction(tx.versioned)
+
+    def _versions_after(
+        self, tx: WireTransaction, before: list[Account | None], writable: list[int]
+    ) -> list[Account | None]:
+        after = list(before)
+        for index in writable:
+            after[index] = from_svm(self.svm.get_account(tx.pubkeys[index]))
+        return after
+
+    def _charge_only(
+        self,
+        tx: WireTransaction,
+        before: list[Account | None],
+        payer: Account,
+        writable: list[int],
+    ) -> list[Account | None]:
+        """Revert the accounts of a transaction that failed after execution; keep its fee."""
+        for index in writable:
+            self.svm.set_account(tx.pubkeys[index], to_svm(before[index]))
+        self._set_lamports(tx.pubkeys[0], payer, payer.lamports - tx.fee)
+        return [from_svm(self.svm.get_account(tx.pubkeys[0])), *before[1:]]
+
+    def _write_changes(
+        self,
+        tx: WireTransaction,
+        before: list[Account | None],
+        after: list[Account | None],
+        writable: list[int],
+    ) -> list[Key]:
+        """Write the changed accounts to the table and return their keys."""
         changed = []
         for index in writable:
             if after[index] != before[index]:
                 key = tx.keys[index]
                 self.table.write(key, after[index])
                 changed.append(key)
-        return _execution(error, metadata, before, after, changed)
+        return changed
 
     def simulate(
         self, tx: WireTransaction, versions: dict[Key, Account | None], clock: Clock | None
     ) -> Execution:
-        """Execute without a trace, with some accounts (and the clock) replaced before."""
+        """Execute without keeping changes, with some accounts (and the clock) replaced."""
         now = self.svm.get_clock()
         before = [versions[key] if key in versions else self.get(key) for key in tx.keys]
         refused = _payer_refused(before[0], tx.fee)
         if refused is not None:
             return Execution(refused, landed=False)
         payer = before[0]
-        assert payer is not None  # noqa: S101 - _payer_refused saw to it
+        assert payer is not None  # noqa: S101 - checked by _payer_refused
         try:
             for key, account in versions.items():
                 self.svm.set_account(Pubkey.from_bytes(key), to_svm(account))
@@ -237,7 +267,7 @@ class Vm:
 
 
 def _payer_refused(payer: Account | None, fee: int) -> TxError | None:
-    """Why this account cannot pay the fee, as agave's ``validate_fee_payer`` decides."""
+    """Return why this account cannot pay the fee, as agave's ``validate_fee_payer`` decides."""
     if payer is None:
         return "AccountNotFound"
     if payer.owner != SYSTEM or payer.data:
@@ -253,9 +283,9 @@ def _payer_refused(payer: Account | None, fee: int) -> TxError | None:
 def _rent_violation(
     before: list[Account | None], after: list[Account | None], writable: list[int]
 ) -> TxError | None:
-    """The first account that a transaction leaves below its rent-exempt minimum.
+    """Return the error for the first account left below its rent-exempt minimum.
 
-    An account that already was below may stay so if it neither grew nor gained lamports.
+    An account that was already below may stay so if it neither grew nor gained lamports.
     """
     for index in writable:
         new, old = after[index], before[index]

@@ -1,8 +1,8 @@
 """Webhooks as Helius posts them: raw transactions of our program, at confirmed.
 
-The body is an array of transactions, failed ones too; ``Authorization`` carries the
-configured value. A delivery is tried once and three times more, a second apart, then
-dropped; a 403 is not tried again. https://www.helius.dev/docs/webhooks
+The body is an array of transactions, including failed ones; the Authorization header carries
+the configured value. A failed delivery is retried three times, a second apart, then dropped; a
+403 is not retried. https://www.helius.dev/docs/webhooks
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def payload(record: Record, block: Block, index: int) -> dict[str, Any]:
-    """A transaction in the form of a raw webhook."""
+    """Return a transaction in the form of a raw webhook."""
     meta: dict[str, Any] = msgspec.json.decode(record.meta)
     for name in ("status", "computeUnitsConsumed", "returnData"):
         meta.pop(name, None)
@@ -54,7 +54,7 @@ def payload(record: Record, block: Block, index: int) -> dict[str, Any]:
 
 
 def forged(row: dict[str, Any]) -> dict[str, Any]:
-    """The same transaction under a signature that no chain knows."""
+    """Return the transaction under an invented signature."""
     signed = row["transaction"]
     invented = [
         signature_text(hashlib.sha512(text.encode()).digest()) for text in signed["signatures"]
@@ -63,7 +63,7 @@ def forged(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class Webhooks(Listener):
-    """Posts each confirmed block's transactions of the program to one address."""
+    """Posts each confirmed block's transactions of the program to one URL."""
 
     def __init__(self, node: Node, url: str, secret: str | None) -> None:
         self._program = bytes(node.options.program_id)
@@ -79,7 +79,7 @@ class Webhooks(Listener):
         self.dropped = 0
 
     def block(self, block: Block, level: Commitment) -> None:
-        """Post what a newly confirmed block holds of the program."""
+        """Post the program's transactions of a newly confirmed block."""
         if level is not Commitment.CONFIRMED:
             return
         found = [
@@ -89,11 +89,11 @@ class Webhooks(Listener):
         ]
         if not found:
             return
-        fault = self._faults.take(WEBHOOK) if self._faults.armed else None
+        fault = self._faults.consume(WEBHOOK) if self._faults.armed else None
         if fault is None:
             self._post(found)
         else:
-            self._misbehave(fault, found)
+            self._post_faulty(fault, found)
         if self._held is not None and (fault is None or fault.kind is not Kind.WEBHOOK_REORDER):
             held, self._held = self._held, None
             self._post(held, pause=_AFTER)
@@ -109,7 +109,7 @@ class Webhooks(Listener):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _misbehave(self, fault: Fault, found: list[dict[str, Any]]) -> None:
+    def _post_faulty(self, fault: Fault, found: list[dict[str, Any]]) -> None:
         match fault.kind:
             case Kind.WEBHOOK_DUPLICATE:
                 self._post(found)
@@ -129,7 +129,7 @@ class Webhooks(Listener):
                 self._post(found, pause=_AFTER)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel deliveries in progress."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -143,15 +143,15 @@ class Webhooks(Listener):
             if attempt:
                 await asyncio.sleep(PAUSE)
             try:
-                answer = await self._client.post(self._url, content=body, headers=headers)
+                response = await self._client.post(self._url, content=body, headers=headers)
             except httpx.HTTPError as error:
                 reason = type(error).__name__
                 continue
-            if answer.is_success:
+            if response.is_success:
                 self.delivered += 1
                 return
-            reason = f"status {answer.status_code}"
-            if answer.status_code == httpx.codes.FORBIDDEN:
+            reason = f"HTTP status {response.status_code}"
+            if response.status_code == httpx.codes.FORBIDDEN:
                 break
         self.dropped += 1
-        log.warning("webhook dropped: %s", reason)
+        log.warning("webhook delivery dropped: %s", reason)

@@ -1,4 +1,4 @@
-"""Subscriptions over WebSocket, as agave's PubSub has them."""
+"""Subscriptions over WebSocket, as in agave's PubSub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable
 
 from localnet.accounts import Account, Key
-from localnet.bank import View
+from localnet.bank import Tip
 from localnet.blocks import Block, Commitment, Record
 from localnet.node import Listener, Node
 from localnet.rpc import encoding
@@ -24,7 +24,7 @@ from localnet.rpc.errors import (
     invalid,
 )
 from localnet.rpc.params import Options, Params, context
-from localnet.views import Sight
+from localnet.views import ChainView
 
 MAX_QUEUE: Final = 10_000
 _encode = msgspec.json.Encoder().encode
@@ -32,19 +32,19 @@ _decode = msgspec.json.Decoder().decode
 
 
 class SignatureOptions(Options, rename="camel"):
-    """What ``signatureSubscribe`` takes."""
+    """Options of ``signatureSubscribe``."""
 
     enable_received_notification: bool = False
 
 
 class Mentions(msgspec.Struct):
-    """Transactions that name one address."""
+    """The filter for transactions that reference an address."""
 
     mentions: list[str]
 
 
 class Subscription(msgspec.Struct):
-    """One thing a client wants to hear of. Unused members keep their defaults."""
+    """One subscription of a client. Unused fields keep their defaults."""
 
     identity: int
     client: Client
@@ -57,14 +57,14 @@ class Subscription(msgspec.Struct):
 
 
 class Client:
-    """One connection: its subscriptions and what is still to be sent to it."""
+    """One connection: its subscriptions and its queue of outgoing messages."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_QUEUE)
         self.subscriptions: dict[int, Subscription] = {}
 
     def put(self, message: Any) -> None:
-        """Queue a message; a client that does not read is cut off."""
+        """Enqueue a message; a client that does not read is disconnected."""
         try:
             self.queue.put_nowait(_encode(message))
         except asyncio.QueueFull:
@@ -74,7 +74,7 @@ class Client:
 
 
 class Subscriptions(Listener):
-    """All connections of the node, told of what it does."""
+    """All connections of the node; notifies them of its events."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -87,7 +87,7 @@ class Subscriptions(Listener):
     # Connections
 
     async def serve(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Speak with one client until it or the node goes."""
+        """Serve one client until it disconnects or the node stops."""
         await receive()
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         client = Client()
@@ -100,7 +100,7 @@ class Subscriptions(Listener):
                     break
                 if message["type"] == "websocket.receive":
                     text = message.get("text")
-                    self._answer(client, text.encode() if text else message.get("bytes") or b"")
+                    self._handle(client, text.encode() if text else message.get("bytes") or b"")
         finally:
             self._clients.discard(client)
             for identity in list(client.subscriptions):
@@ -108,7 +108,7 @@ class Subscriptions(Listener):
             writing.cancel()
 
     async def close(self) -> None:
-        """Say goodbye to every client."""
+        """Close the connection of every client."""
         for client in self._clients:
             if client.queue.full():
                 client.queue.get_nowait()
@@ -118,7 +118,7 @@ class Subscriptions(Listener):
                 return
             await asyncio.sleep(0.01)
 
-    def _answer(self, client: Client, body: bytes) -> None:
+    def _handle(self, client: Client, body: bytes) -> None:
         identity = None
         try:
             try:
@@ -154,8 +154,9 @@ class Subscriptions(Listener):
         subscription = self._make(client, kind, params)
         client.subscriptions[subscription.identity] = subscription
         self._by_kind[kind][subscription.identity] = subscription
-        known = kind == "signature"
-        return subscription.identity, (lambda: self._known(subscription)) if known else None
+        if kind != "signature":
+            return subscription.identity, None
+        return subscription.identity, lambda: self._notify_if_reached(subscription)
 
     def _make(self, client: Client, kind: str, params: Params) -> Subscription:
         new = Subscription(self._next, client, kind, Commitment.FINALIZED)
@@ -199,54 +200,54 @@ class Subscriptions(Listener):
             }
         )
 
-    def _known(self, subscription: Subscription) -> None:
-        """Tell at once of a signature that already is where it should be."""
-        sight = Sight(self._node.bank)
-        status = sight.status(subscription.key or b"")
-        if status is not None and status.slot <= sight.view(subscription.commitment).slot:
-            self._tell_signature(subscription, status.slot, status.error)
+    def _notify_if_reached(self, subscription: Subscription) -> None:
+        """Notify at once if the transaction has already reached the commitment."""
+        view = ChainView(self._node.bank)
+        status = view.status(subscription.key or b"")
+        if status is not None and status.slot <= view.tip(subscription.commitment).slot:
+            self._notify_signature(subscription, status.slot, status.error)
 
-    def _tell_signature(self, subscription: Subscription, slot: int, error: Any) -> None:
+    def _notify_signature(self, subscription: Subscription, slot: int, error: Any) -> None:
         self._notify(subscription, _at(slot, {"err": error}))
         self._remove(subscription.client, subscription.identity)
 
     def transaction(self, record: Record, slot: int) -> None:
-        """Tell of a transaction at processed."""
+        """Notify of a transaction at processed."""
         for subscription in list(self._by_kind["signature"].values()):
             if subscription.key != record.signature:
                 continue
             if subscription.received:
                 self._notify(subscription, _at(slot, "receivedSignature"))
             if subscription.commitment is Commitment.PROCESSED:
-                self._tell_signature(subscription, slot, record.error)
-        self._tell_logs(record, slot, Commitment.PROCESSED)
+                self._notify_signature(subscription, slot, record.error)
+        self._notify_logs(record, slot, Commitment.PROCESSED)
 
     def slot(self, slot: int, parent: int, root: int) -> None:
-        """Tell of a new slot."""
+        """Notify of a new slot."""
         for subscription in self._by_kind["slot"].values():
             self._notify(subscription, {"parent": parent, "root": root, "slot": slot})
 
     def block(self, block: Block, level: Commitment) -> None:
-        """Tell of a block that reached a level."""
+        """Notify of a block that reached a commitment."""
         if level is not Commitment.PROCESSED:
             if self._by_kind["signature"]:
-                self._tell_signatures(block, level)
+                self._notify_signatures(block, level)
             if self._by_kind["logs"]:
                 for record in block.records:
-                    self._tell_logs(record, block.slot, level)
+                    self._notify_logs(record, block.slot, level)
         if level is Commitment.FINALIZED:
             for subscription in self._by_kind["root"].values():
                 self._notify(subscription, block.slot)
         if self._by_kind["account"] or self._by_kind["program"]:
-            self._tell_accounts(block, level)
+            self._notify_accounts(block, level)
 
-    def _tell_signatures(self, block: Block, level: Commitment) -> None:
+    def _notify_signatures(self, block: Block, level: Commitment) -> None:
         errors = {record.signature: record.error for record in block.records}
         for subscription in list(self._by_kind["signature"].values()):
             if subscription.commitment is level and subscription.key in errors:
-                self._tell_signature(subscription, block.slot, errors[subscription.key])
+                self._notify_signature(subscription, block.slot, errors[subscription.key])
 
-    def _tell_logs(self, record: Record, slot: int, level: Commitment) -> None:
+    def _notify_logs(self, record: Record, slot: int, level: Commitment) -> None:
         for subscription in self._by_kind["logs"].values():
             if subscription.commitment is not level:
                 continue
@@ -263,7 +264,7 @@ class Subscriptions(Listener):
                     ),
                 )
 
-    def _tell_accounts(self, block: Block, level: Commitment) -> None:
+    def _notify_accounts(self, block: Block, level: Commitment) -> None:
         for key in block.changed:
             account = self._node.bank.account(key, block.slot)
             for subscription in self._by_kind["account"].values():
@@ -289,7 +290,7 @@ def _shown(subscription: Subscription, key: Key, account: Account | None) -> Any
 
 
 def _at(slot: int, value: Any) -> dict[str, Any]:
-    return {"context": context(View(slot, 0, 0)), "value": value}
+    return {"context": context(Tip(slot, 0, 0)), "value": value}
 
 
 async def _write(client: Client, send: ASGISendCallable) -> None:

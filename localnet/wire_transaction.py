@@ -1,4 +1,4 @@
-"""Transactions as they arrive: the parts of one that the node itself looks at."""
+"""Transactions in wire format: the parts that the node itself reads."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ _BUILTINS: Final = frozenset(
 
 
 class MalformedTransaction(ValueError):
-    """The bytes are no transaction; the text says why."""
+    """The bytes are not a transaction; the text says why."""
 
 
 class WireTransaction:
-    """One signed transaction: its bytes and what they say.
+    """One signed transaction: its bytes and their contents.
 
-    ``keys`` are the static account addresses in message order, ``writable`` the indexes
-    the message asks to write (programs and sysvars among them are demoted by the
-    runtime, not here). ``load`` adds addresses from lookup tables to both.
+    Attributes:
+        keys: static account addresses in message order.
+        writable: indexes that the message requests to write; the runtime, not this class,
+            demotes programs and sysvars among them. ``load`` adds addresses from lookup
+            tables to both.
     """
 
     __slots__ = (
@@ -63,7 +65,7 @@ class WireTransaction:
         except (ValueError, SanitizeError) as error:
             raise MalformedTransaction(str(error)) from error
         self.versioned = versioned
-        self.wire = bytes(versioned)  # without what may trail it
+        self.wire = bytes(versioned)  # without trailing bytes
         message: Message | MessageV0 = versioned.message
         self.message = message
         self.signatures = versioned.signatures
@@ -77,7 +79,7 @@ class WireTransaction:
             or header.num_readonly_signed_accounts >= required
             or required + header.num_readonly_unsigned_accounts > count
         ):
-            raise MalformedTransaction("the message header does not fit its signatures and keys")
+            raise MalformedTransaction("the message header does not match its signatures and keys")
         self.keys: list[bytes] = [bytes(key) for key in self.pubkeys]
         self.signature = bytes(self.signatures[0])
         self.blockhash = bytes(message.recent_blockhash)
@@ -89,7 +91,7 @@ class WireTransaction:
         self.loaded: tuple[list[bytes], list[bytes]] = ([], [])
 
     def load(self, writable: list[bytes], readonly: list[bytes]) -> None:
-        """Put the addresses of lookup tables behind the static ones."""
+        """Append the addresses of lookup tables to the static ones."""
         count = len(self.message.account_keys)
         more = [*writable, *readonly]
         self.loaded = (writable, readonly)
@@ -105,11 +107,11 @@ class WireTransaction:
 
     @property
     def payer(self) -> bytes:
-        """Who pays the fee: the first account."""
+        """The fee payer, which is the first account."""
         return self.keys[0]
 
     def signatures_valid(self) -> bool:
-        """Whether every signature is that of its account over the message."""
+        """Return whether every signature is valid for its account and the message."""
         return all(self.versioned.verify_with_results())
 
     @cached_property
@@ -124,7 +126,7 @@ class WireTransaction:
 
     @cached_property
     def priority_fee(self) -> int:
-        """Price times compute limit, rounded up to a lamport."""
+        """Compute-unit price times limit in lamports, rounded up."""
         if _COMPUTE_BUDGET not in self.keys:
             return 0
         price, limit, units = 0, None, 0

@@ -3,4 +3,4 @@
 from pathlib import Path
 
 PROGRAM_SO: Path = Path(__file__).parent / "zmart_core.so"
-"""The built program, committed; `python -m localnet.program.build` writes it anew."""
+"""The built program, committed; ``python -m localnet.program.build`` rebuilds it."""

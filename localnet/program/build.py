@@ -1,7 +1,7 @@
-"""Compiles and links the reference program: ``python -m localnet.program.build``.
+"""Build of the reference program: ``python -m localnet.program.build``.
 
-The same sources give the same bytes on every machine: the compiler is pinned, sources are named by
-their path inside the project, and nothing else enters the result.
+The same sources give the same bytes on every machine: the compiler is pinned, sources are named
+by their path in the project, and the result depends on nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from localnet.program import PROGRAM_SO
 from localnet.program.linker import link
-from localnet.program.objectfile import ObjectFile
+from localnet.program.object_file import ObjectFile
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = Path(__file__).resolve().parent / "src"
@@ -42,16 +42,16 @@ FLAGS = (
 
 
 class CompileError(Exception):
-    """The compiler refused a source; the message is the compiler's own."""
+    """The compiler rejected a source; the text is the compiler's."""
 
 
 def program_sources() -> list[Path]:
-    """The program's C files, in the order in which they are linked."""
+    """Return the program's C files in link order."""
     return sorted(SOURCES.glob("*.c"))
 
 
 def compile_source(source: Path, folder: Path, defines: Sequence[str] = ()) -> ObjectFile:
-    """Compile one C file; `folder` takes the object and the compiler's cache."""
+    """Compile one C file; ``folder`` receives the object and the compiler's cache."""
     target = folder / f"{source.stem}.o"
     name = source.relative_to(ROOT) if source.is_relative_to(ROOT) else source
     command = [*COMPILER, *FLAGS, "-I", str(SOURCES.relative_to(ROOT))]
@@ -67,10 +67,14 @@ def compile_source(source: Path, folder: Path, defines: Sequence[str] = ()) -> O
 
 
 def build(sources: Sequence[Path] | None = None, *, sell_works: bool = False) -> bytes:
-    """The program's bytes.
+    """Compile and link the program and return its bytes.
 
-    `sell_works` gives the variant in which sell_shares pays out, as was intended; the program as
-    deployed refuses every sale. Raises CompileError or LinkError.
+    With ``sell_works`` sell_shares pays out, as was intended; the deployed program refuses
+    every sale.
+
+    Raises:
+        CompileError: the compiler rejected a source.
+        LinkError: the objects cannot be linked.
     """
     defines = ["SELL_WORKS"] if sell_works else []
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +87,7 @@ def build(sources: Sequence[Path] | None = None, *, sell_works: bool = False) ->
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m localnet.program.build",
         description="Compile the reference program. Needs the dependency group 'program'.",

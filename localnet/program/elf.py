@@ -1,7 +1,7 @@
-"""ELF, as far as BPF objects and SBPF programs need it: the records and the numbers.
+"""The ELF records and constants that BPF objects and SBPF programs use.
 
-The layouts are those of the System V ABI for 64-bit little-endian files; the relocation types are
-LLVM's for BPF.
+The layouts are those of the System V ABI for 64-bit little-endian files; the relocation types
+are LLVM's for BPF.
 """
 
 import struct
@@ -38,5 +38,5 @@ IMAGE_BASE = 0x1_0000_0000  # where the loader maps offset 0 of a program file
 
 
 def align(size: int, alignment: int) -> int:
-    """The next multiple of `alignment`, or `size` itself if it is one."""
+    """Round ``size`` up to a multiple of ``alignment``."""
     return -(-size // alignment) * alignment

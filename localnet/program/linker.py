@@ -1,8 +1,8 @@
-"""Links compiled BPF objects into a program that a Solana validator loads.
+"""Linker of compiled BPF objects into a program that a Solana validator loads.
 
-The compiler leaves relocatable ELF objects; the loader wants one shared object of the SBPF v0 kind:
-code and constants in one read-only image, every reference resolved, and a relocation kept only for
-calls into the runtime ("syscalls"), which the loader fills in with a hash of the name.
+The compiler writes relocatable ELF objects; the loader requires one SBPF v0 shared object: code
+and constants in one read-only image, every reference resolved, and relocations only for calls
+into the runtime ("syscalls"), which the loader replaces by a hash of the name.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import struct
 from collections.abc import Iterable, Sequence
 
 from localnet.program import elf
-from localnet.program.instructions import INSTRUCTION_SIZE, check_instructions
-from localnet.program.objectfile import LinkError, ObjectFile, Symbol
-from localnet.program.sharedobject import HEADERS_SIZE, Image, write
+from localnet.program.object_file import LinkError, ObjectFile, Symbol
+from localnet.program.opcodes import INSTRUCTION_SIZE, check_instructions
+from localnet.program.shared_object import HEADERS_SIZE, Image, shared_object_bytes
 
 SYSCALLS = frozenset(
     {
@@ -33,7 +33,7 @@ _Places = dict[tuple[str, int], int]
 
 
 def _place_sections(objects: Sequence[ObjectFile]) -> tuple[Image, _Places]:
-    """Concatenate the objects' code and constants; answer where each section went."""
+    """Concatenate the objects' code and constants; return the position of each section."""
     image = Image(start=HEADERS_SIZE)
     offsets: dict[tuple[str, int], tuple[bool, int]] = {}
     for item in objects:
@@ -69,12 +69,12 @@ def _global_addresses(objects: Iterable[ObjectFile], places: _Places) -> dict[st
 def _resolve(
     item: ObjectFile, symbol: Symbol, places: _Places, addresses: dict[str, int]
 ) -> int | None:
-    """The symbol's position in the output, or None for one that is defined nowhere."""
+    """Return the symbol's position in the output, or None for one that is not defined."""
     if symbol.section == elf.SHN_UNDEF:
         return addresses.get(symbol.name)
     place = places.get((item.name, symbol.section))
     if place is None:
-        raise LinkError(f"{item.name}: {symbol.name or 'a symbol'} lies in a dropped section")
+        raise LinkError(f"{item.name}: {symbol.name or 'a symbol'} is in a dropped section")
     return place + symbol.value
 
 
@@ -127,14 +127,15 @@ def _relocate(
             elif relocation.kind == elf.R_BPF_64_ABS64:
                 _relocate_pointer(image, position, target)
             else:
-                raise LinkError(f"{item.name}: relocation type {relocation.kind} is not known")
+                raise LinkError(f"{item.name}: unknown relocation type {relocation.kind}")
 
 
 def link(objects: Sequence[ObjectFile], entry: str = "entrypoint") -> bytes:
-    """Make one program of the objects, starting at the function `entry`.
+    """Link the objects into one program whose entry point is the function ``entry``.
 
-    Raises LinkError for a missing or doubly defined symbol, writable data, an unknown relocation,
-    or an instruction that SBPF v0 does not have.
+    Raises:
+        LinkError: a missing or doubly defined symbol, writable data, an unknown relocation, or
+            an instruction that SBPF v0 lacks.
     """
     image, places = _place_sections(objects)
     addresses = _global_addresses(objects, places)
@@ -142,4 +143,4 @@ def link(objects: Sequence[ObjectFile], entry: str = "entrypoint") -> bytes:
     check_instructions(bytes(image.code))
     if entry not in addresses:
         raise LinkError(f"no object defines {entry}")
-    return write(image, addresses[entry])
+    return shared_object_bytes(image, addresses[entry])

@@ -1,1 +1,1 @@
-"""Solana's JSON-RPC: one module for each group of methods, ``dispatch`` in front."""
+"""Solana's JSON-RPC: one module per group of methods; ``dispatch`` is the entry point."""

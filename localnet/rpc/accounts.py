@@ -15,9 +15,9 @@ from localnet.rpc.params import (
     Natural,
     Options,
     Params,
+    decode_base58,
     decode_bytes,
     pubkey,
-    unbase58,
     with_context,
 )
 from localnet.rpc.registry import method
@@ -27,14 +27,14 @@ _MAX_FILTERS = 4
 
 
 class AccountOptions(Options, rename="camel"):
-    """How accounts are shown."""
+    """Options for the representation of accounts."""
 
     encoding: AccountEncoding | None = None
     data_slice: DataSlice | None = None
 
 
 class Memcmp(msgspec.Struct):
-    """Bytes that the data must have at an offset."""
+    """Bytes that the data must hold at an offset."""
 
     offset: Natural
     bytes: str | list[Annotated[int, msgspec.Meta(ge=0, le=255)]]
@@ -49,7 +49,7 @@ class Filter(msgspec.Struct, rename="camel"):
 
 
 class ProgramOptions(AccountOptions, rename="camel"):
-    """What ``getProgramAccounts`` takes."""
+    """Options of ``getProgramAccounts``."""
 
     filters: tuple[Filter, ...] = ()
     with_context: bool = False
@@ -57,39 +57,39 @@ class ProgramOptions(AccountOptions, rename="camel"):
 
 @method("getBalance")
 def get_balance(params: Params) -> Any:
-    """Lamports of an account."""
+    """Return the balance of an account in lamports."""
     key = bytes(params.pubkey(0))
-    view = params.view(params.options(1, Options))
-    found = params.node.bank.account(key, view.slot)
-    return with_context(view, found.lamports if found else 0)
+    tip = params.tip(params.options(1, Options))
+    found = params.node.bank.account(key, tip.slot)
+    return with_context(tip, found.lamports if found else 0)
 
 
 @method("getAccountInfo")
 def get_account_info(params: Params) -> Any:
-    """One account or null."""
+    """Return one account or null."""
     key = bytes(params.pubkey(0))
     options = params.options(1, AccountOptions)
-    view = params.view(options)
-    found = params.node.bank.account(key, view.slot)
-    return with_context(view, encoding.account(key, found, options.encoding, options.data_slice))
+    tip = params.tip(options)
+    found = params.node.bank.account(key, tip.slot)
+    return with_context(tip, encoding.account(key, found, options.encoding, options.data_slice))
 
 
 @method("getMultipleAccounts")
 def get_multiple_accounts(params: Params) -> Any:
-    """Up to 100 accounts of one slot."""
+    """Return up to 100 accounts as of one slot."""
     names = params.convert(0, list[str])
     if len(names) > _MAX_ACCOUNTS:
         raise invalid(f"Too many inputs provided; max {_MAX_ACCOUNTS}")
     options = params.options(1, AccountOptions)
-    view = params.view(options)
+    tip = params.tip(options)
     keys = [bytes(pubkey(name)) for name in names]
     bank = params.node.bank
     return with_context(
-        view,
+        tip,
         [
             encoding.account(
                 key,
-                bank.account(key, view.slot),
+                bank.account(key, tip.slot),
                 options.encoding or "base64",
                 options.data_slice,
             )
@@ -100,11 +100,11 @@ def get_multiple_accounts(params: Params) -> Any:
 
 @method("getProgramAccounts")
 def get_program_accounts(params: Params) -> Any:
-    """The accounts a program owns, ordered by address."""
+    """Return the accounts that a program owns, ordered by address."""
     owner = bytes(params.pubkey(0))
     options = params.options(1, ProgramOptions)
     tests = compile_filters(options.filters)
-    view = params.view(options)
+    tip = params.tip(options)
     if owner == SYSTEM:
         raise invalid("the accounts of the system program are not indexed")
     rows = [
@@ -112,10 +112,10 @@ def get_program_accounts(params: Params) -> Any:
             "pubkey": encoding.address(key),
             "account": encoding.account(key, found, options.encoding, options.data_slice),
         }
-        for key, found in params.node.bank.table.owned_by(owner, view.slot)
+        for key, found in params.node.bank.table.owned_by(owner, tip.slot)
         if passes(found, tests)
     ]
-    return with_context(view, rows) if options.with_context else rows
+    return with_context(tip, rows) if options.with_context else rows
 
 
 Tests = list[tuple[int, bytes | None]]
@@ -142,14 +142,14 @@ def _wanted(memcmp: Memcmp) -> bytes:
         return bytes(memcmp.bytes)
     if memcmp.encoding == "base64":
         return decode_bytes(memcmp.bytes, "base64", "memcmp")
-    decoded = unbase58(memcmp.bytes)
+    decoded = decode_base58(memcmp.bytes)
     if decoded is None:
         raise invalid("Invalid param: bytes are not base58")
     return decoded
 
 
 def passes(account: Account, tests: Tests) -> bool:
-    """Whether an account meets every filter."""
+    """Return whether an account matches every filter."""
     data = account.data
     for number, wanted in tests:
         if wanted is None:

@@ -1,4 +1,4 @@
-"""Methods about the chain as a whole: slots, hashes, time, fees."""
+"""Methods for the chain as a whole: slots, hashes, time, fees."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ _BLOCK_RANGE = 500_000
 
 @method("getHealth")
 def get_health(params: Params) -> Any:
-    """Always well; faults answer before this is asked."""
+    """Return ok; injected faults respond before this method is called."""
     return "ok"
 
 
 @method("getVersion")
 def get_version(params: Params) -> Any:
-    """The cluster version whose behaviour is followed."""
+    """Return the cluster version whose behaviour this node follows."""
     return {"feature-set": _FEATURE_SET, "solana-core": API_VERSION}
 
 
 @method("getGenesisHash")
 def get_genesis_hash(params: Params) -> Any:
-    """The chain's name."""
+    """Return the hash that identifies the chain."""
     return base58.encode(params.node.genesis_hash)
 
 
 @method("getIdentity")
 def get_identity(params: Params) -> Any:
-    """The only validator is named after the fee wallet."""
+    """Return the identity of the only validator, which is the fee wallet's."""
     return {"identity": _identity(params)}
 
 
 @method("getSlotLeader")
 def get_slot_leader(params: Params) -> Any:
-    """Always the one validator."""
+    """Return the only validator."""
     return _identity(params)
 
 
 @method("getSlotLeaders")
 def get_slot_leaders(params: Params) -> Any:
-    """The one validator, as often as asked."""
+    """Return the only validator for each of the requested slots."""
     return [_identity(params)] * min(params.natural(1), 5000)
 
 
@@ -66,41 +66,41 @@ def _identity(params: Params) -> str:
 
 @method("getSlot")
 def get_slot(params: Params) -> Any:
-    """The newest slot of a commitment."""
-    return params.view(params.options(0, Options)).slot
+    """Return the newest slot at a commitment."""
+    return params.tip(params.options(0, Options)).slot
 
 
 @method("getBlockHeight")
 def get_block_height(params: Params) -> Any:
-    """The newest block height of a commitment."""
-    return params.view(params.options(0, Options)).height
+    """Return the newest block height at a commitment."""
+    return params.tip(params.options(0, Options)).height
 
 
 @method("getTransactionCount")
 def get_transaction_count(params: Params) -> Any:
-    """Transactions in the chain up to a commitment."""
-    view = params.view(params.options(0, Options))
-    count = params.node.history.transaction_count(view.slot)
-    return count + (len(params.node.bank.records) if view.slot == params.node.bank.slot else 0)
+    """Return the number of transactions in the chain at a commitment."""
+    tip = params.tip(params.options(0, Options))
+    count = params.node.history.transaction_count(tip.slot)
+    return count + (len(params.node.bank.records) if tip.slot == params.node.bank.slot else 0)
 
 
 @method("getEpochInfo")
 def get_epoch_info(params: Params) -> Any:
-    """Epochs of 432,000 slots from slot 0 on."""
-    view = params.view(params.options(0, Options))
+    """Return the epoch; epochs have 432,000 slots, starting at slot 0."""
+    tip = params.tip(params.options(0, Options))
     return {
-        "absoluteSlot": view.slot,
-        "blockHeight": view.height,
-        "epoch": view.slot // SLOTS_PER_EPOCH,
-        "slotIndex": view.slot % SLOTS_PER_EPOCH,
+        "absoluteSlot": tip.slot,
+        "blockHeight": tip.height,
+        "epoch": tip.slot // SLOTS_PER_EPOCH,
+        "slotIndex": tip.slot % SLOTS_PER_EPOCH,
         "slotsInEpoch": SLOTS_PER_EPOCH,
-        "transactionCount": params.node.history.transaction_count(view.slot),
+        "transactionCount": params.node.history.transaction_count(tip.slot),
     }
 
 
 @method("getEpochSchedule")
 def get_epoch_schedule(params: Params) -> Any:
-    """Epochs of one length without a warm-up."""
+    """Return the schedule: epochs of equal length without a warm-up."""
     return {
         "firstNormalEpoch": 0,
         "firstNormalSlot": 0,
@@ -112,12 +112,12 @@ def get_epoch_schedule(params: Params) -> Any:
 
 @method("getLatestBlockhash")
 def get_latest_blockhash(params: Params) -> Any:
-    """The newest blockhash of a commitment and the last height it is good for."""
+    """Return the newest blockhash at a commitment and its last valid block height."""
     options = params.options(0, Options)
-    view = params.view(options)
-    block = params.sight.latest_block(options.commitment or Commitment.FINALIZED)
+    tip = params.tip(options)
+    block = params.view.latest_block(options.commitment or Commitment.FINALIZED)
     return with_context(
-        view,
+        tip,
         {
             "blockhash": base58.encode(block.blockhash),
             "lastValidBlockHeight": block.last_valid_height,
@@ -127,17 +127,17 @@ def get_latest_blockhash(params: Params) -> Any:
 
 @method("isBlockhashValid")
 def is_blockhash_valid(params: Params) -> Any:
-    """Whether a transaction may still use a hash."""
+    """Return whether a transaction may still use a blockhash."""
     blockhash = bytes(pubkey(params.convert(0, str)))
-    view = params.view(params.options(1, Options))
-    return with_context(view, params.node.bank.blockhash_valid(blockhash, view))
+    tip = params.tip(params.options(1, Options))
+    return with_context(tip, params.node.bank.blockhash_valid(blockhash, tip))
 
 
 @method("getFeeForMessage")
 def get_fee_for_message(params: Params) -> Any:
-    """The fee of a base64 message, null when its blockhash has expired."""
+    """Return the fee of a base64 message in lamports, null when its blockhash has expired."""
     message = decode_bytes(params.convert(0, str), "base64", "solana_message::VersionedMessage")
-    view = params.view(params.options(1, Options))
+    tip = params.tip(params.options(1, Options))
     if not message:
         raise invalid("failed to deserialize solana_message::VersionedMessage: no bytes")
     signatures = message[1] if message[0] & 0x80 and len(message) > 1 else message[0]
@@ -145,13 +145,13 @@ def get_fee_for_message(params: Params) -> Any:
         tx = WireTransaction(bytes([signatures]) + bytes(64 * signatures) + message)
     except (MalformedTransaction, ValueError) as error:
         raise invalid(f"failed to deserialize solana_message::VersionedMessage: {error}") from error
-    valid = params.node.bank.blockhash_valid(tx.blockhash, view)
-    return with_context(view, tx.fee if valid else None)
+    valid = params.node.bank.blockhash_valid(tx.blockhash, tip)
+    return with_context(tip, tx.fee if valid else None)
 
 
 @method("getRecentPrioritizationFees")
 def get_recent_prioritization_fees(params: Params) -> Any:
-    """Nothing competes for these blocks: no fee was needed in any of them."""
+    """Return fees of zero, because nothing competes for space in these blocks."""
     for name in params.options(0, list[str]) if params.get(0) else []:
         pubkey(name)
     blocks = params.node.bank.blocks[-_FEE_SLOTS:]
@@ -160,13 +160,13 @@ def get_recent_prioritization_fees(params: Params) -> Any:
 
 @method("getMinimumBalanceForRentExemption")
 def get_minimum_balance(params: Params) -> Any:
-    """Lamports that exempt an account of a size from rent."""
+    """Return the lamports that exempt an account of a size from rent."""
     return rent_exempt_minimum(params.natural(0))
 
 
 @method("getBlockTime")
 def get_block_time(params: Params) -> Any:
-    """Unix seconds of a block."""
+    """Return the time of a block in Unix seconds."""
     slot = params.natural(0)
     block = params.node.history.block(slot)
     if block is None:
@@ -176,19 +176,19 @@ def get_block_time(params: Params) -> Any:
 
 @method("getFirstAvailableBlock")
 def get_first_available_block(params: Params) -> Any:
-    """The history begins with the chain."""
+    """Return slot 0, because the whole history is kept."""
     return 0
 
 
 @method("minimumLedgerSlot")
 def minimum_ledger_slot(params: Params) -> Any:
-    """The history begins with the chain."""
+    """Return slot 0, because the whole history is kept."""
     return 0
 
 
 @method("getBlocks")
 def get_blocks(params: Params) -> Any:
-    """Slots with a block in a range of at most 500,000."""
+    """Return the slots with a block in a range of at most 500,000 slots."""
     first = params.natural(0)
     at = 1 if isinstance(params.get(1), int) else None
     options = params.options(1 if at is None and isinstance(params.get(1), dict) else 2, Options)
@@ -201,7 +201,7 @@ def get_blocks(params: Params) -> Any:
 
 @method("getBlocksWithLimit")
 def get_blocks_with_limit(params: Params) -> Any:
-    """The next slots with a block."""
+    """Return the next slots with a block."""
     limit = params.natural(1)
     if limit > _BLOCK_RANGE:
         raise invalid(f"Limit too large; max {_BLOCK_RANGE}")
@@ -212,16 +212,16 @@ def get_blocks_with_limit(params: Params) -> Any:
 def _history_slot(params: Params, options: Options) -> int:
     if options.commitment is Commitment.PROCESSED:
         raise invalid("Method does not support commitment below `confirmed`")
-    return params.view(options).slot
+    return params.tip(options).slot
 
 
 @method("getSupply")
 def get_supply(params: Params) -> Any:
-    """All lamports; none of them is locked."""
-    view = params.view(params.options(0, Options))
+    """Return the sum of all lamports, none of which is locked."""
+    tip = params.tip(params.options(0, Options))
     total = sum(account.lamports for account in params.node.bank.table.current.values())
     return with_context(
-        view,
+        tip,
         {
             "total": total,
             "circulating": total,

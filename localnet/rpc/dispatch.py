@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of the response."""
+"""Dispatch of requests to methods, from request bytes to response bytes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from localnet.rpc.errors import (
 )
 from localnet.rpc.params import Params
 from localnet.rpc.registry import METHODS
-from localnet.views import Sight
+from localnet.views import ChainView
 
 log = logging.getLogger("localnet.rpc")
 
 _GROUPS = (accounts, cluster, send, transactions)
-"""The modules that fill the table of methods when they are imported."""
+"""The modules that register methods when they are imported."""
 
 _decode = msgspec.json.Decoder().decode
 encode = msgspec.json.Encoder().encode
 
 
 def decode(body: bytes) -> Any:
-    """The request or the batch of them that a body holds."""
+    """Decode a body, which holds a request or a batch of requests."""
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -39,32 +39,32 @@ def decode(body: bytes) -> Any:
 
 
 def methods(request: Any) -> set[str]:
-    """The methods that a request or batch calls."""
+    """Return the methods that a request or batch calls."""
     return {
-        one["method"]
-        for one in (request if isinstance(request, list) else [request])
-        if isinstance(one, dict) and isinstance(one.get("method"), str)
+        call["method"]
+        for call in (request if isinstance(request, list) else [request])
+        if isinstance(call, dict) and isinstance(call.get("method"), str)
     }
 
 
-def answer(node: Node, request: Any, sight: Sight) -> bytes:
-    """Execute one request or a batch of them."""
+def handle(node: Node, request: Any, view: ChainView) -> bytes:
+    """Execute a request or a batch and return the encoded response."""
     if not isinstance(request, list):
-        return encode(call(node, request, sight))
+        return encode(call(node, request, view))
     if not request:
         return encode(failure(None, RpcError(INVALID_REQUEST, "Invalid request")))
-    return encode([call(node, one, sight) for one in request])
+    return encode([call(node, item, view) for item in request])
 
 
-def refuse(request: Any, error: RpcError) -> bytes:
-    """Answer everything in a request with one error."""
+def refuse_all(request: Any, error: RpcError) -> bytes:
+    """Respond to a request, or to every request of a batch, with one error."""
     if isinstance(request, list):
-        return encode([failure(_identity(one), error) for one in request])
+        return encode([failure(_identity(item), error) for item in request])
     return encode(failure(_identity(request), error))
 
 
-def call(node: Node, request: Any, sight: Sight) -> dict[str, Any]:
-    """Answer one decoded request."""
+def call(node: Node, request: Any, view: ChainView) -> dict[str, Any]:
+    """Execute one decoded request and return the response."""
     if not isinstance(request, dict) or not isinstance(request.get("method"), str):
         return failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
     identity = request.get("id")
@@ -77,7 +77,7 @@ def call(node: Node, request: Any, sight: Sight) -> dict[str, Any]:
             values = []
         if not isinstance(values, list):
             raise invalid("Invalid params: expected a list")
-        result = handler(Params(node, values, sight))
+        result = handler(Params(node, values, view))
     except RpcError as error:
         return failure(identity, error)
     except Exception:
@@ -87,7 +87,7 @@ def call(node: Node, request: Any, sight: Sight) -> dict[str, Any]:
 
 
 def failure(identity: Any, error: RpcError) -> dict[str, Any]:
-    """A response with an error."""
+    """Return a response with an error."""
     return {"jsonrpc": "2.0", "error": error.body(), "id": identity}
 
 

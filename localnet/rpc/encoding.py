@@ -26,19 +26,19 @@ _ZSTD_BLOCK: Final = 128 * 1024
 
 
 class DataSlice(msgspec.Struct):
-    """Which part of an account's data is wanted."""
+    """The requested part of an account's data, in bytes."""
 
     offset: Annotated[int, msgspec.Meta(ge=0)]
     length: Annotated[int, msgspec.Meta(ge=0)]
 
 
 def address(key: bytes) -> str:
-    """An address in base58."""
+    """Return an address in base58."""
     return str(Pubkey.from_bytes(key))
 
 
 def signature_text(signature: bytes) -> str:
-    """A signature in base58."""
+    """Return a signature in base58."""
     return str(Signature.from_bytes(signature))
 
 
@@ -48,7 +48,7 @@ def account(
     encoding: AccountEncoding | None,
     part: DataSlice | None = None,
 ) -> dict[str, Any] | None:
-    """An account as ``getAccountInfo`` shows it."""
+    """Return an account as ``getAccountInfo`` returns it."""
     if value is None:
         return None
     data = value.data if part is None else value.data[part.offset : part.offset + part.length]
@@ -94,7 +94,7 @@ def _clock(data: bytes) -> dict[str, Any]:
 
 
 def zstd_frame(data: bytes) -> bytes:
-    """A valid zstd frame (RFC 8878) of raw blocks: readable anywhere, not smaller."""
+    """Return a valid zstd frame (RFC 8878) of uncompressed blocks."""
     head = b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little")
     chunks = [data[at : at + _ZSTD_BLOCK] for at in range(0, len(data), _ZSTD_BLOCK)] or [b""]
     last = len(chunks) - 1
@@ -105,9 +105,10 @@ def zstd_frame(data: bytes) -> bytes:
 
 
 def transaction(wire: bytes, encoding: TransactionEncoding, meta: bytes = b"") -> Any:
-    """A transaction in an encoding; ``jsonParsed`` names accounts, decoding no program.
+    """Return a transaction in an encoding.
 
-    ``meta`` tells ``jsonParsed`` of the addresses that came from lookup tables.
+    ``jsonParsed`` replaces account indexes by addresses but decodes no program's instructions;
+    it needs ``meta`` for the addresses from lookup tables.
     """
     if encoding == "base64":
         return [base64.b64encode(wire).decode(), "base64"]
@@ -133,7 +134,7 @@ class _Meta(msgspec.Struct, rename="camel"):
 
 
 def _load(tx: WireTransaction, meta: bytes) -> None:
-    """Give a transaction from the history the addresses it had loaded."""
+    """Load the lookup-table addresses of a transaction from the history."""
     loaded = msgspec.json.decode(meta, type=_Meta).loaded_addresses
     tx.load(
         [bytes(Pubkey.from_string(text)) for text in loaded.writable],
@@ -212,7 +213,7 @@ def _parsed_message(tx: WireTransaction) -> dict[str, Any]:
 
 
 def parsed_meta(meta: bytes, wire: bytes) -> dict[str, Any]:
-    """A stored ``meta`` with its inner instructions in the jsonParsed form."""
+    """Return a stored ``meta`` with its inner instructions in the jsonParsed form."""
     body: dict[str, Any] = msgspec.json.decode(meta)
     tx = WireTransaction(wire)
     _load(tx, meta)
@@ -231,7 +232,7 @@ def parsed_meta(meta: bytes, wire: bytes) -> dict[str, Any]:
 
 
 def check_version(version: int | None, supported: int | None) -> None:
-    """Refuse to show a versioned transaction to a client that did not ask for it."""
+    """Raise RpcError for a versioned transaction that the client does not support."""
     if version is not None and (supported is None or version > supported):
         raise RpcError(
             UNSUPPORTED_VERSION,

@@ -1,4 +1,4 @@
-"""Errors in the shape and with the numbers of agave's RPC."""
+"""Errors with the shape and codes of agave's RPC."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIN_CONTEXT_SLOT: Final = -32016
 
 
 class RpcError(Exception):
-    """What a method answers instead of a result."""
+    """The error that a method returns instead of a result."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class RpcError(Exception):
         self.data = data
 
     def body(self) -> dict[str, Any]:
-        """The ``error`` member of the response."""
+        """Return the ``error`` member of the response."""
         body: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.data is not None:
             body["data"] = self.data
@@ -36,17 +36,17 @@ class RpcError(Exception):
 
 
 def invalid(message: str) -> RpcError:
-    """The parameters are wrong."""
+    """Return the error for invalid parameters."""
     return RpcError(INVALID_PARAMS, message)
 
 
 def unavailable(slot: int) -> RpcError:
-    """There is no block of this slot yet."""
+    """Return the error for a slot that has no block yet."""
     return RpcError(BLOCK_NOT_AVAILABLE, f"Block not available for slot {slot}")
 
 
 def skipped(slot: int) -> RpcError:
-    """The slot has no block and never will."""
+    """Return the error for a slot that was skipped."""
     return RpcError(
         SLOT_SKIPPED,
         f"Slot {slot} was skipped, or missing due to ledger jump to recent snapshot",

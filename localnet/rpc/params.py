@@ -1,4 +1,4 @@
-"""Parameters of a call, checked and typed; errors read as the cluster's do."""
+"""Parameters of a call, checked and typed, with the cluster's error texts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from solders.pubkey import Pubkey
 
-from localnet.bank import View
+from localnet.bank import Tip
 from localnet.blocks import Commitment
 from localnet.node import Node
 from localnet.rpc.errors import MIN_CONTEXT_SLOT, RpcError, invalid
-from localnet.views import Sight
+from localnet.views import ChainView
 from localnet.wire_transaction import PACKET_BYTES, MalformedTransaction, WireTransaction
 from zmart_pipelines import base58
 
@@ -27,7 +27,7 @@ _VERSIONED = "solana_transaction::versioned::VersionedTransaction"
 
 
 class Options(msgspec.Struct, rename="camel"):
-    """The members that nearly every options object may have."""
+    """The members of nearly every options object."""
 
     commitment: Commitment | None = None
     min_context_slot: Natural | None = None
@@ -36,17 +36,17 @@ class Options(msgspec.Struct, rename="camel"):
 class Params:
     """The positional parameters of one call."""
 
-    def __init__(self, node: Node, values: list[Any], sight: Sight | None = None) -> None:
+    def __init__(self, node: Node, values: list[Any], view: ChainView | None = None) -> None:
         self.node = node
-        self.sight = Sight(node.bank) if sight is None else sight
+        self.view = ChainView(node.bank) if view is None else view
         self.values = values
 
     def get(self, index: int) -> Any:
-        """A parameter, None when absent."""
+        """Return a parameter, None when absent."""
         return self.values[index] if index < len(self.values) else None
 
     def convert(self, index: int, kind: type[T]) -> T:
-        """A required parameter of a type."""
+        """Return a required parameter, converted to ``kind``."""
         if index >= len(self.values):
             raise invalid(f"Invalid params: missing parameter {index + 1}")
         try:
@@ -55,7 +55,7 @@ class Params:
             raise invalid(f"Invalid params: {error}") from error
 
     def options(self, index: int, kind: type[T]) -> T:
-        """An options object; an absent or null member has its default."""
+        """Return an options object; absent and null members have their defaults."""
         value = self.get(index)
         if value is None:
             value = {}
@@ -67,7 +67,7 @@ class Params:
             raise invalid(f"Invalid params: {error}") from error
 
     def natural(self, index: int) -> int:
-        """A required slot, size or number of lamports."""
+        """Return a required slot, size or number of lamports."""
         if index >= len(self.values):
             raise invalid(f"Invalid params: missing parameter {index + 1}")
         try:
@@ -76,27 +76,27 @@ class Params:
             raise invalid(f"Invalid params: {error}") from error
 
     def pubkey(self, index: int) -> Pubkey:
-        """An address in base58."""
+        """Return a required address in base58."""
         return pubkey(self.convert(index, str))
 
     def signature(self, index: int) -> bytes:
-        """A transaction signature in base58."""
+        """Return the bytes of a required transaction signature in base58."""
         return signature(self.convert(index, str))
 
-    def view(self, options: Options, default: Commitment = Commitment.FINALIZED) -> View:
-        """The chain at the asked commitment; fails below ``minContextSlot``."""
-        view = self.sight.view(options.commitment or default)
-        if options.min_context_slot is not None and view.slot < options.min_context_slot:
+    def tip(self, options: Options, default: Commitment = Commitment.FINALIZED) -> Tip:
+        """Return the chain's tip at the requested commitment; fail below ``minContextSlot``."""
+        tip = self.view.tip(options.commitment or default)
+        if options.min_context_slot is not None and tip.slot < options.min_context_slot:
             raise RpcError(
                 MIN_CONTEXT_SLOT,
                 "Minimum context slot has not been reached",
-                {"contextSlot": view.slot},
+                {"contextSlot": tip.slot},
             )
-        return view
+        return tip
 
 
 def pubkey(text: str) -> Pubkey:
-    """An address, or the cluster's complaint."""
+    """Parse an address, or raise the cluster's error."""
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
@@ -104,15 +104,15 @@ def pubkey(text: str) -> Pubkey:
 
 
 def signature(text: str) -> bytes:
-    """A signature, or the cluster's complaint."""
-    raw = unbase58(text)
+    """Parse a signature, or raise the cluster's error."""
+    raw = decode_base58(text)
     if raw is None or len(raw) != 64:
         raise invalid("Invalid param: Invalid")
     return raw
 
 
-def unbase58(text: str) -> bytes | None:
-    """The decoded bytes, None for what is no base58."""
+def decode_base58(text: str) -> bytes | None:
+    """Return the decoded bytes, None for text that is not base58."""
     try:
         return base58.decode(text)
     except ValueError:
@@ -120,7 +120,7 @@ def unbase58(text: str) -> bytes | None:
 
 
 def decode_bytes(text: str, encoding: Literal["base58", "base64"], what: str) -> bytes:
-    """Bytes of at most a packet in one of the two encodings."""
+    """Decode bytes of at most one packet from one of the two encodings."""
     limit = _BASE58_LIMIT if encoding == "base58" else _BASE64_LIMIT
     if len(text) > limit:
         raise invalid(
@@ -128,7 +128,7 @@ def decode_bytes(text: str, encoding: Literal["base58", "base64"], what: str) ->
             f"(max: encoded/raw {limit}/{PACKET_BYTES})"
         )
     if encoding == "base58":
-        decoded = unbase58(text)
+        decoded = decode_base58(text)
     else:
         try:
             decoded = base64.b64decode(text, validate=True)
@@ -142,7 +142,7 @@ def decode_bytes(text: str, encoding: Literal["base58", "base64"], what: str) ->
 
 
 def transaction(text: str, encoding: Literal["base58", "base64"]) -> WireTransaction:
-    """A transaction as sent to a node."""
+    """Decode a transaction as sent to a node."""
     wire = decode_bytes(text, encoding, _VERSIONED)
     try:
         return WireTransaction(wire)
@@ -150,14 +150,14 @@ def transaction(text: str, encoding: Literal["base58", "base64"]) -> WireTransac
         raise invalid(f"failed to deserialize {_VERSIONED}: {error}") from error
 
 
-def with_context(view: View, value: Any) -> dict[str, Any]:
-    """A result with the slot it is true of."""
-    return {"context": context(view), "value": value}
+def with_context(tip: Tip, value: Any) -> dict[str, Any]:
+    """Return a result with the slot it was read at."""
+    return {"context": context(tip), "value": value}
 
 
-def context(view: View) -> dict[str, Any]:
-    """The slot an answer is true of."""
-    return {"apiVersion": API_VERSION, "slot": view.slot}
+def context(tip: Tip) -> dict[str, Any]:
+    """Return the context of a result: the slot it was read at."""
+    return {"apiVersion": API_VERSION, "slot": tip.slot}
 
 
 API_VERSION = "4.0.0"

@@ -1,4 +1,4 @@
-"""The table of methods."""
+"""The registry of RPC methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods that run transactions."""
+"""Methods that execute transactions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from localnet.bank import Refused, returned_data
+from localnet.bank import TransactionRefused, returned_data
 from localnet.blocks import Commitment
 from localnet.faults import Kind
 from localnet.rpc import encoding
@@ -23,7 +23,7 @@ _MAX_AIRDROP = 100_000 * 1_000_000_000
 
 
 class SendOptions(msgspec.Struct, rename="camel"):
-    """What ``sendTransaction`` takes."""
+    """Options of ``sendTransaction``."""
 
     encoding: Literal["base58", "base64"] = "base58"
     skip_preflight: bool = False
@@ -33,14 +33,14 @@ class SendOptions(msgspec.Struct, rename="camel"):
 
 
 class AccountsWanted(msgspec.Struct):
-    """Accounts whose state after a simulation is wanted."""
+    """Accounts whose state after a simulation is requested."""
 
     addresses: list[str]
     encoding: AccountEncoding | None = None
 
 
 class SimulateOptions(Options, rename="camel"):
-    """What ``simulateTransaction`` takes."""
+    """Options of ``simulateTransaction``."""
 
     encoding: Literal["base58", "base64"] = "base58"
     sig_verify: bool = False
@@ -51,35 +51,35 @@ class SimulateOptions(Options, rename="camel"):
 
 @method("sendTransaction")
 def send_transaction(params: Params) -> Any:
-    """Check, simulate unless told not to, then run in the open slot.
+    """Check, simulate unless skipped, then execute in the open slot; return the signature.
 
-    A transaction that could be in no block is dropped in silence, as leaders do; the
-    preflight is what tells of it.
+    A transaction that cannot be included in a block is dropped silently, as leaders do; only
+    the preflight reports it.
     """
     options = params.options(1, SendOptions)
     tx = transaction(params.convert(0, str), options.encoding)
     signed = tx.signatures_valid()
     level = options.preflight_commitment or Commitment.FINALIZED
-    view = None
+    tip = None
     faults = params.node.faults
     dropped = bool(faults.armed) and (
-        faults.take({Kind.DROPPED_SEND}, ["sendTransaction"]) is not None
+        faults.consume({Kind.DROPPED_SEND}, ["sendTransaction"]) is not None
     )
     if not options.skip_preflight:
-        view = params.view(Options(commitment=level, min_context_slot=options.min_context_slot))
+        tip = params.tip(Options(commitment=level, min_context_slot=options.min_context_slot))
         if not signed:
             raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
-        if dropped or view.slot < params.node.bank.slot:
-            done = params.node.bank.simulate(tx, view)
+        if dropped or tip.slot < params.node.bank.slot:
+            done = params.node.bank.simulate(tx, tip)
             if done.error is not None:
                 raise _preflight_failure(done)
     if signed and not dropped:
-        # On the open slot the preflight and the execution are the same run.
-        both = view is not None and view.slot == params.node.bank.slot
+        # On the open slot preflight and execution are combined.
+        is_combined = tip is not None and tip.slot == params.node.bank.slot
         try:
-            params.node.send(tx, land_failures=not both)
-        except Refused as refused:
-            if both:
+            params.node.send(tx, land_failures=not is_combined)
+        except TransactionRefused as refused:
+            if is_combined:
                 raise _preflight_failure(refused.execution) from refused
     return signature_text(tx.signature)
 
@@ -94,29 +94,29 @@ def _preflight_failure(done: Execution) -> RpcError:
 
 @method("simulateTransaction")
 def simulate_transaction(params: Params) -> Any:
-    """Run a transaction without a trace."""
+    """Simulate a transaction."""
     options = params.options(1, SimulateOptions)
     if options.sig_verify and options.replace_recent_blockhash:
         raise invalid("sigVerify may not be used with replaceRecentBlockhash")
     tx = transaction(params.convert(0, str), options.encoding)
     level = options.commitment or Commitment.FINALIZED
-    view = params.view(options)
+    tip = params.tip(options)
     if options.sig_verify and not tx.signatures_valid():
         raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
     bank = params.node.bank
-    done = bank.simulate(tx, view, check_blockhash=not options.replace_recent_blockhash)
+    done = bank.simulate(tx, tip, check_blockhash=not options.replace_recent_blockhash)
     value = _simulated(done)
     if options.inner_instructions:
         value["innerInstructions"] = done.inner
     if options.replace_recent_blockhash:
-        block = params.sight.latest_block(level)
+        block = params.view.latest_block(level)
         value["replacementBlockhash"] = {
             "blockhash": base58.encode(block.blockhash),
             "lastValidBlockHeight": block.last_valid_height,
         }
     if options.accounts is not None:
-        value["accounts"] = _accounts(params, done, options.accounts, tx, view.slot)
-    return with_context(view, value)
+        value["accounts"] = _accounts(params, done, options.accounts, tx, tip.slot)
+    return with_context(tip, value)
 
 
 def _accounts(
@@ -152,14 +152,14 @@ def _simulated(done: Execution) -> dict[str, Any]:
 
 @method("requestAirdrop")
 def request_airdrop(params: Params) -> Any:
-    """Lamports from the faucet's wallet, by a real transaction."""
+    """Send lamports from the faucet's wallet by a real transaction; return its signature."""
     to = params.pubkey(0)
     lamports = params.natural(1)
     if not 0 < lamports <= _MAX_AIRDROP:
         raise invalid(f"Invalid params: lamports must be between 1 and {_MAX_AIRDROP}")
     try:
         return signature_text(params.node.airdrop(to, lamports))
-    except Refused as refused:
+    except TransactionRefused as refused:
         error = refused.execution.error
         raise RpcError(
             PREFLIGHT_FAILURE, f"airdrop failed: {describe(error or 'AccountNotFound')}"

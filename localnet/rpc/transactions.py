@@ -22,13 +22,13 @@ _MAX_SIGNATURES = 1000
 
 
 class StatusOptions(msgspec.Struct, rename="camel"):
-    """What ``getSignatureStatuses`` takes."""
+    """Options of ``getSignatureStatuses``."""
 
     search_transaction_history: bool = False
 
 
 class SignaturesOptions(Options, rename="camel"):
-    """What ``getSignaturesForAddress`` takes."""
+    """Options of ``getSignaturesForAddress``."""
 
     limit: Natural = _MAX_SIGNATURES
     before: str | None = None
@@ -36,14 +36,14 @@ class SignaturesOptions(Options, rename="camel"):
 
 
 class TransactionOptions(Options, rename="camel"):
-    """What ``getTransaction`` takes."""
+    """Options of ``getTransaction``."""
 
     encoding: TransactionEncoding | None = None
     max_supported_transaction_version: Natural | None = None
 
 
 class BlockOptions(TransactionOptions, rename="camel"):
-    """What ``getBlock`` takes."""
+    """Options of ``getBlock``."""
 
     transaction_details: Literal["full", "accounts", "signatures", "none"] | None = None
     rewards: bool | None = None
@@ -51,28 +51,28 @@ class BlockOptions(TransactionOptions, rename="camel"):
 
 @method("getSignatureStatuses")
 def get_signature_statuses(params: Params) -> Any:
-    """Where up to 256 signatures stand; older than 300 blocks only with history."""
+    """Return the statuses of up to 256 signatures; older than 300 blocks only with history."""
     texts = params.convert(0, list[str])
     if len(texts) > _MAX_STATUSES:
         raise invalid(f"Too many inputs provided; max {_MAX_STATUSES}")
     options = params.options(1, StatusOptions)
-    view = params.view(Options(), Commitment.PROCESSED)
-    return with_context(view, [_status(params, signature(text), options) for text in texts])
+    tip = params.tip(Options(), Commitment.PROCESSED)
+    return with_context(tip, [_status(params, signature(text), options) for text in texts])
 
 
 def _status(params: Params, wanted: bytes, options: StatusOptions) -> dict[str, Any] | None:
-    sight = params.sight
-    status = sight.status(wanted)
+    view = params.view
+    status = view.status(wanted)
     if status is None and options.search_transaction_history:
         stored = params.node.history.transaction(wanted)
-        if stored is not None and stored.slot <= sight.finalized.slot:
+        if stored is not None and stored.slot <= view.finalized.slot:
             status = Status(stored.slot, stored.error)
     if status is None:
         return None
-    level = sight.level(status.slot)
+    level = view.level(status.slot)
     return {
         "slot": status.slot,
-        "confirmations": None if level is Commitment.FINALIZED else sight.depth(status.slot),
+        "confirmations": None if level is Commitment.FINALIZED else view.depth(status.slot),
         "confirmationStatus": level,
         "err": status.error,
         "status": {"Ok": None} if status.error is None else {"Err": status.error},
@@ -81,7 +81,7 @@ def _status(params: Params, wanted: bytes, options: StatusOptions) -> dict[str, 
 
 @method("getSignaturesForAddress")
 def get_signatures_for_address(params: Params) -> Any:
-    """Transactions that name an address, newest first."""
+    """Return transactions that reference an address, newest first."""
     address = bytes(params.pubkey(0))
     options = params.options(1, SignaturesOptions)
     if not 1 <= options.limit <= _MAX_SIGNATURES:
@@ -93,7 +93,7 @@ def get_signatures_for_address(params: Params) -> Any:
         until=None if options.until is None else signature(options.until),
         limit=options.limit,
     )
-    sight = params.sight
+    view = params.view
     return [
         {
             "signature": signature_text(row.signature),
@@ -102,7 +102,7 @@ def get_signatures_for_address(params: Params) -> Any:
             "err": row.error,
             "memo": row.memo,
             "blockTime": row.unix_time,
-            "confirmationStatus": sight.level(row.slot),
+            "confirmationStatus": view.level(row.slot),
         }
         for row in rows
     ]
@@ -110,7 +110,7 @@ def get_signatures_for_address(params: Params) -> Any:
 
 @method("getTransaction")
 def get_transaction(params: Params) -> Any:
-    """A transaction of a confirmed or finalized block, or null."""
+    """Return a transaction of a confirmed or finalized block, or null."""
     wanted = params.signature(0)
     options = _transaction_options(params)
     last_slot = _last_slot(params, options)
@@ -148,7 +148,7 @@ def _shown(stored: StoredTransaction, options: TransactionOptions) -> dict[str, 
 
 @method("getBlock")
 def get_block(params: Params) -> Any:
-    """A confirmed or finalized block."""
+    """Return a confirmed or finalized block."""
     slot = params.natural(0)
     options = params.options(1, BlockOptions)
     history = params.node.history
@@ -189,4 +189,4 @@ def _accounts_only(stored: StoredTransaction, options: BlockOptions) -> dict[str
 def _last_slot(params: Params, options: Options) -> int:
     if options.commitment is Commitment.PROCESSED:
         raise invalid("Method does not support commitment below `confirmed`")
-    return params.view(options).slot
+    return params.tip(options).slot

@@ -1,19 +1,19 @@
 /*
- * The puppet: a program that does what its instruction data says. It lets tests make what other
- * people's programs do around ours: look-alike events, nested calls, log spam, failures.
+ * The scripted program: it executes the operations in its instruction data. Tests use it for the
+ * behaviour of third-party programs: look-alike events, nested calls, log spam, failures.
  *
  * Data: operations one after another, each a byte and its arguments (little endian).
- *   1  say   u16 times, u16 size, text        the line, so many times
- *   2  data  u16 size, bytes                  a `Program data:` line
- *   3  call  u8 program, u8 accounts, u16 size, data
- *            calls the program at that position with the first accounts of this instruction
- *   4  fail  u32 code                         ends with this custom error
+ *   1  log text  u16 times, u16 size, text    logs the line `times` times
+ *   2  log data  u16 size, bytes              logs a `Program data:` line
+ *   3  call      u8 program, u8 accounts, u16 size, data
+ *                calls the program at that index with the first accounts of this instruction
+ *   4  fail      u32 code                     fails with this custom error
  */
 #include "input.h"
 #include "sbf.h"
 
-enum { SAY = 1, DATA = 2, CALL = 3, FAIL = 4 };
-enum { MOST_ACCOUNTS = 24 };
+enum { LOG_TEXT = 1, LOG_DATA = 2, CALL = 3, FAIL = 4 };
+enum { MAX_ACCOUNTS = 24 };
 enum { MALFORMED = 1 };
 
 typedef struct {
@@ -29,7 +29,7 @@ static u64 number(Script *script, u64 size)
     return value;
 }
 
-static bool take(Script *script, u64 size, const u8 **bytes)
+static bool read_bytes(Script *script, u64 size, const u8 **bytes)
 {
     if (size > (u64)(script->end - script->at))
         return false;
@@ -38,23 +38,23 @@ static bool take(Script *script, u64 size, const u8 **bytes)
     return true;
 }
 
-static Result say(Script *script)
+static Result log_text(Script *script)
 {
     u64 times = number(script, 2);
     u64 size = number(script, 2);
     const u8 *text;
-    if (!take(script, size, &text))
+    if (!read_bytes(script, size, &text))
         return MALFORMED;
     for (u64 i = 0; i < times; i++)
         sol_log_((const char *)text, size);
     return OK;
 }
 
-static Result data(Script *script)
+static Result log_data(Script *script)
 {
     Slice field = {.size = number(script, 2)};
     const u8 *bytes;
-    if (!take(script, field.size, &bytes))
+    if (!read_bytes(script, field.size, &bytes))
         return MALFORMED;
     field.at = bytes;
     sol_log_data(&field, 1);
@@ -67,11 +67,11 @@ static Result call(Script *script, const Context *context)
     u64 count = number(script, 1);
     u64 size = number(script, 2);
     const u8 *bytes;
-    if (!take(script, size, &bytes) || program >= context->account_count ||
-        count > context->account_count || count > MOST_ACCOUNTS)
+    if (!read_bytes(script, size, &bytes) || program >= context->account_count ||
+        count > context->account_count || count > MAX_ACCOUNTS)
         return MALFORMED;
-    AccountMeta metas[MOST_ACCOUNTS];
-    AccountInfo infos[MOST_ACCOUNTS];
+    AccountMeta metas[MAX_ACCOUNTS];
+    AccountInfo infos[MAX_ACCOUNTS];
     for (u64 i = 0; i < count; i++) {
         const Account *account = &context->accounts[i];
         metas[i] = (AccountMeta){
@@ -106,11 +106,11 @@ u64 entrypoint(u8 *input)
     while (script.at < script.end) {
         Result result;
         switch (number(&script, 1)) {
-        case SAY:
-            result = say(&script);
+        case LOG_TEXT:
+            result = log_text(&script);
             break;
-        case DATA:
-            result = data(&script);
+        case LOG_DATA:
+            result = log_data(&script);
             break;
         case CALL:
             result = call(&script, &context);

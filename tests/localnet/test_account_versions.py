@@ -48,7 +48,7 @@ class Versions(RuleBasedStateMachine):
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:
         self.floor = data.draw(st.sampled_from([s for s in self.ends if s >= self.floor]))
-        self.table.forget(self.floor)
+        self.table.prune(self.floor)
         self.ends = {slot: world for slot, world in self.ends.items() if slot >= self.floor}
 
     @rule(data=st.data())

@@ -46,7 +46,7 @@ def test_taken_port_is_named_with_its_remedy(tmp_path: Path) -> None:
 def test_state_folder_serves_one_chain_at_a_time(localnet: Localnet) -> None:
     done = start("--port", "0", "--state", str(localnet.state))
     assert done.returncode == 2
-    assert "in use by another local chain" in done.stderr
+    assert "used by another local chain" in done.stderr
 
 
 def test_file_that_is_no_program_is_refused(tmp_path: Path) -> None:

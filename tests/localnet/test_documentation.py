@@ -49,5 +49,5 @@ def test_every_command_is_documented(localnet: Localnet) -> None:
     text = PAGE.read_text()
     with pytest.raises(ValueError, match="unknown command") as refused:
         localnet.control.command("unknown")
-    commands = str(refused.value).split("there are: ")[1].split(", ")
+    commands = str(refused.value).split("known commands: ")[1].split(", ")
     assert [name for name in [*commands, *Kind] if f"`{name}`" not in text] == []

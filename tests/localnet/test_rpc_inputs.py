@@ -16,7 +16,7 @@ from localnet.options import Options
 from localnet.rpc import dispatch
 from localnet.rpc.errors import INTERNAL_ERROR, RpcError
 from localnet.rpc.registry import METHODS
-from localnet.views import Sight
+from localnet.views import ChainView
 
 INVALID = -32602
 
@@ -35,7 +35,7 @@ def ask(node: Node, body: bytes) -> Any:
         request = dispatch.decode(body)
     except RpcError as error:
         return dispatch.failure(None, error)
-    return json.loads(dispatch.answer(node, request, Sight(node.bank)))
+    return json.loads(dispatch.handle(node, request, ChainView(node.bank)))
 
 
 texts = st.sampled_from(

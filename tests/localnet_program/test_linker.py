@@ -12,9 +12,9 @@ from solders.transaction_metadata import TransactionMetadata
 
 from localnet.program import PROGRAM_SO, elf
 from localnet.program.build import compile_source
-from localnet.program.instructions import check_instructions
 from localnet.program.linker import SYSCALLS, link
-from localnet.program.objectfile import LinkError, ObjectFile
+from localnet.program.object_file import LinkError, ObjectFile
+from localnet.program.opcodes import check_instructions
 from tests.localnet_program.world import SOL, key
 
 pytestmark = pytest.mark.process

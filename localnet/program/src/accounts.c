@@ -8,7 +8,7 @@ Result check_arguments(const Context *context)
     return context->data.failed ? raise(ErrInstructionDidNotDeserialize) : OK;
 }
 
-/* --- taking --- */
+/* --- reading --- */
 
 static Account *next_account(Context *context, const char *name)
 {
@@ -19,49 +19,49 @@ static Account *next_account(Context *context, const char *name)
     return account;
 }
 
-Result take_new(Context *context, const char *name, Account **account)
+Result next_new(Context *context, const char *name, Account **account)
 {
     *account = next_account(context, name);
     return *account ? OK : raise(ErrAccountNotEnoughKeys);
 }
 
-Result take_any(Context *context, const char *name, Account **account)
+Result next_any(Context *context, const char *name, Account **account)
 {
     *account = next_account(context, name);
     return *account ? OK : raise_for(ErrAccountNotEnoughKeys, name);
 }
 
-Result take_signer(Context *context, const char *name, Account **account)
+Result next_signer(Context *context, const char *name, Account **account)
 {
-    TRY(take_any(context, name, account));
+    TRY(next_any(context, name, account));
     return (*account)->signer ? OK : raise_for(ErrAccountNotSigner, name);
 }
 
-Result take_config(Context *context, GlobalConfig *config)
+Result next_config(Context *context, GlobalConfig *config)
 {
     Account *account;
-    TRY(take_any(context, "global_config", &account));
+    TRY(next_any(context, "global_config", &account));
     return load_config(context, account, config);
 }
 
-Result take_market(Context *context, Market *market)
+Result next_market(Context *context, Market *market)
 {
     Account *account;
-    TRY(take_any(context, "market", &account));
+    TRY(next_any(context, "market", &account));
     return load_market(context, account, market);
 }
 
-Result take_position(Context *context, UserPosition *position)
+Result next_position(Context *context, UserPosition *position)
 {
     Account *account;
-    TRY(take_any(context, "position", &account));
+    TRY(next_any(context, "position", &account));
     return load_position(context, account, position);
 }
 
-Result take_system_program(Context *context)
+Result next_system_program(Context *context)
 {
     Account *account;
-    TRY(take_any(context, "system_program", &account));
+    TRY(next_any(context, "system_program", &account));
     if (!same_key(account->key, &SYSTEM_PROGRAM))
         return raise_for_keys(ErrInvalidProgramId, account->name, account->key, &SYSTEM_PROGRAM);
     return account->executable ? OK : raise_for(ErrInvalidProgramExecutable, account->name);

@@ -1,8 +1,8 @@
 /*
  * The account list of an instruction, checked in the order of Anchor's generated code:
  *
- *   1. the arguments are read;
- *   2. each account is taken in turn and brought into its type (`take_...`);
+ *   1. the arguments are decoded;
+ *   2. each account is read in turn and converted to its type (`next_...`);
  *   3. accounts to be created are created (`init_...`);
  *   4. each other account's constraints: address, writable, belongs-to, the instruction's own.
  *
@@ -16,23 +16,23 @@
 
 /* --- 1: arguments --- */
 
-/* InstructionDidNotDeserialize if the data was too short or a byte no bool or option tag. More
- * data than needed is allowed. */
+/* InstructionDidNotDeserialize if the data was too short or a byte is not a bool or option tag.
+ * Trailing data is allowed. */
 Result check_arguments(const Context *context);
 
-/* --- 2: taking; each raises AccountNotEnoughKeys at the end of the list --- */
+/* --- 2: reading; each raises AccountNotEnoughKeys at the end of the list --- */
 
 /* An account that the instruction will create. */
-Result take_new(Context *context, const char *name, Account **account);
+Result next_new(Context *context, const char *name, Account **account);
 
 /* An account of no particular type. */
-Result take_any(Context *context, const char *name, Account **account);
+Result next_any(Context *context, const char *name, Account **account);
 
-Result take_signer(Context *context, const char *name, Account **account);
-Result take_config(Context *context, GlobalConfig *config);
-Result take_market(Context *context, Market *market);
-Result take_position(Context *context, UserPosition *position);
-Result take_system_program(Context *context);
+Result next_signer(Context *context, const char *name, Account **account);
+Result next_config(Context *context, GlobalConfig *config);
+Result next_market(Context *context, Market *market);
+Result next_position(Context *context, UserPosition *position);
+Result next_system_program(Context *context);
 
 /* --- 3: creating --- */
 

@@ -2,8 +2,8 @@
  * Borsh: little endian, fields one after another, an option is a tag byte and then the value.
  *
  * One walk over a record's fields serves both directions, so a layout is written down once. The
- * codec remembers the first failure (end of data, a byte that is no bool, no option tag or no enum
- * value); callers look at `failed` when the walk is over.
+ * codec remembers the first failure (end of data, a byte that is not a bool, option tag or enum
+ * value); callers check `failed` when the walk is over.
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* GlobalConfig: who may do what, the fees, the thresholds, the windows and the pause switch. */
+/* GlobalConfig: authorities, fees, thresholds, windows and the pause switch. */
 #include "accounts.h"
 #include "events.h"
 #include "fees.h"
@@ -23,10 +23,10 @@ Result initialize_global_config(Context *context)
 
     Account *admin, *config_account, *fee_wallet;
     GlobalConfig config;
-    TRY(take_signer(context, "admin", &admin));
-    TRY(take_new(context, "global_config", &config_account));
-    TRY(take_any(context, "protocol_fee_wallet", &fee_wallet));
-    TRY(take_system_program(context));
+    TRY(next_signer(context, "admin", &admin));
+    TRY(next_new(context, "global_config", &config_account));
+    TRY(next_any(context, "protocol_fee_wallet", &fee_wallet));
+    TRY(next_system_program(context));
     TRY(init_config(context, config_account, admin, &config));
     TRY(check_writable(admin));
 
@@ -62,7 +62,7 @@ static Result check_fees_and_thresholds(const GlobalConfig *config)
     return OK;
 }
 
-/* A time limit that is not given stays as it is. */
+/* A time limit that is not given keeps its value. */
 static Result set_time_limit(OptionI64 given, i64 *limit)
 {
     if (!given.some)
@@ -87,8 +87,8 @@ Result update_global_config(Context *context)
 
     Account *admin;
     GlobalConfig config;
-    TRY(take_signer(context, "admin", &admin));
-    TRY(take_config(context, &config));
+    TRY(next_signer(context, "admin", &admin));
+    TRY(next_config(context, &config));
     TRY(check_config(context, &config));
     TRY(check_writable(config.account));
     TRY(constrain(config.account, same_key(&config.admin, admin->key), ErrUnauthorized));
@@ -121,8 +121,8 @@ Result emergency_pause(Context *context)
 {
     Account *admin;
     GlobalConfig config;
-    TRY(take_signer(context, "admin", &admin));
-    TRY(take_config(context, &config));
+    TRY(next_signer(context, "admin", &admin));
+    TRY(next_config(context, &config));
     TRY(check_config(context, &config));
     TRY(check_writable(config.account));
     TRY(constrain(config.account, same_key(&config.admin, admin->key), ErrUnauthorized));

@@ -90,7 +90,7 @@
 typedef enum { FRAMEWORK_ERRORS(ERROR_CONSTANT) PROGRAM_ERRORS(ERROR_CONSTANT) } Error;
 #undef ERROR_CONSTANT
 
-/* Each writes its line and answers with the error's number. */
+/* Each writes its line and returns the error's number. */
 Result raise(Error error);
 Result raise_at(Error error, const char *place);
 Result raise_for(Error error, const char *account_name);

@@ -8,7 +8,7 @@
 #include "codec.h"
 #include "sbf.h"
 
-/* sha256("event:<Name>")[..8], read as the bytes stand in the log. */
+/* sha256("event:<Name>")[..8], in the byte order of the log. */
 typedef enum : u64 {
     GLOBAL_CONFIG_INITIALIZED = 0x05ddac9e4d579d71,
     MARKET_CREATED = 0x58b882e7e254063a,

@@ -9,9 +9,9 @@
 #define BASIS_POINTS 10000ull
 
 typedef struct {
-    u64 protocol; /* leaves to the fee wallet at once */
-    u64 resolver; /* waits in the market for the resolver */
-    u64 lp;       /* waits in the market; takes what rounding leaves over */
+    u64 protocol; /* paid to the fee wallet at once */
+    u64 resolver; /* kept in the market for the resolver */
+    u64 lp;       /* kept in the market; includes the rounding remainder */
     u64 total;
 } Fees;
 

@@ -1,12 +1,12 @@
 /*
- * What the runtime hands to an instruction: its accounts, its data and the program's own address.
+ * The runtime's input of an instruction: its accounts, its data and the program's own address.
  */
 #pragma once
 
 #include "codec.h"
 #include "sbf.h"
 
-/* An account of the instruction. All pointers lead into the runtime's buffer, so that a change by
+/* An account of the instruction. All pointers point into the runtime's buffer, so that a change by
  * a cross-program call, or through another position of the same account, is seen at once. */
 typedef struct {
     const char *name; /* its role in the current instruction, for error lines */
@@ -25,7 +25,7 @@ typedef struct {
     Account *accounts;
     u64 account_count;
     u64 next_account;
-    Codec data; /* what of the instruction data has not been read yet */
+    Codec data; /* the part of the instruction data that has not been decoded yet */
 } Context;
 
 void parse_input(u8 *input, Context *context);

@@ -1,12 +1,12 @@
 /*
- * The 18 instructions. Each handler follows one pattern: read the arguments, take the accounts,
+ * The 18 instructions. Each handler follows one pattern: decode the arguments, read the accounts,
  * create, check constraints (see accounts.h), then act, emit and save.
  */
 #pragma once
 
 #include "input.h"
 
-/* sha256("global:<snake_case_name>")[..8], as the bytes stand in the instruction data. */
+/* sha256("global:<snake_case_name>")[..8], in the byte order of the instruction data. */
 #define INSTRUCTIONS(X)                                                                \
     X(0x71d87a83e1d11637, "InitializeGlobalConfig", initialize_global_config)          \
     X(0xa45482bd6f3afac8, "UpdateGlobalConfig", update_global_config)                  \

@@ -34,7 +34,7 @@ Result lmsr_price_yes(const Pool *pool, u64 *price)
     return fixed_div(pool->yes >= pool->no ? power : ONE, ONE + power, price);
 }
 
-/* What `shares` more of one side add to the cost; the roughness can make that negative. */
+/* The cost that `shares` more of one side add; the inaccuracy can make it negative. */
 static Result cost_of_adding(const Pool *pool, bool yes, u64 shares, u64 before, u64 *difference)
 {
     Pool grown = *pool;

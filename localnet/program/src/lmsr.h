@@ -1,12 +1,12 @@
 /*
- * The market maker: a logarithmic scoring rule in integers, with all the roughness of fixed_exp and
+ * The market maker: a logarithmic scoring rule in integers, with the inaccuracy of fixed_exp and
  * fixed_ln. Quantities and b are in shares, costs in lamports, prices in fixed point.
  */
 #pragma once
 
 #include "sbf.h"
 
-#define MIN_B 100000000000ull /* 100 SOL; what is below can exist, but not trade */
+#define MIN_B 100000000000ull /* 100 SOL; markets below it can exist, but not trade */
 
 typedef struct {
     u64 b;
@@ -23,7 +23,7 @@ Result lmsr_price_yes(const Pool *pool, u64 *price);
  * cost exactly. */
 Result lmsr_buy(const Pool *pool, bool yes, u64 budget, u64 *shares, u64 *cost);
 
-/* What `shares` of one side bring. */
+/* The proceeds of `shares` of one side. */
 Result lmsr_sell(const Pool *pool, bool yes, u64 shares, u64 *proceeds);
 
 /* The most a market maker with this b can lose: b ln 2. */

@@ -1,4 +1,4 @@
-/* What leaves a finalized market: winnings or refunds, the resolver's reward, and the rest. */
+/* Payouts of a finalized market: winnings or refunds, the resolver's reward, the remainder. */
 #include "accounts.h"
 #include "events.h"
 #include "fixed.h"
@@ -33,7 +33,7 @@ static Result pay_winner(Market *market, const Account *user, const Account *res
     return OK;
 }
 
-/* A market without an outcome gives back what was invested, as long as there is something. */
+/* A market without an outcome refunds what was invested, as long as its balance allows. */
 static Result refund(const Market *market, const UserPosition *position, const Account *user)
 {
     REQUIRE(position->total_invested > 0, ErrNoWinnings);
@@ -47,12 +47,12 @@ Result claim_winnings(Context *context)
     Market market;
     UserPosition position;
     Account *user, *resolver;
-    TRY(take_config(context, &config));
-    TRY(take_market(context, &market));
-    TRY(take_position(context, &position));
-    TRY(take_signer(context, "user", &user));
-    TRY(take_any(context, "resolver", &resolver));
-    TRY(take_system_program(context));
+    TRY(next_config(context, &config));
+    TRY(next_market(context, &market));
+    TRY(next_position(context, &position));
+    TRY(next_signer(context, "user", &user));
+    TRY(next_any(context, "resolver", &resolver));
+    TRY(next_system_program(context));
     TRY(check_config(context, &config));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));
@@ -95,13 +95,13 @@ static u64 withdrawable(const Account *market)
     return *market->lamports > kept ? *market->lamports - kept : 0;
 }
 
-/* Does not wait for the winners: what the creator takes first, they can no longer claim. */
+/* Does not wait for the winners: they can no longer claim what the creator withdraws first. */
 Result withdraw_liquidity(Context *context)
 {
     Market market;
     Account *creator;
-    TRY(take_market(context, &market));
-    TRY(take_signer(context, "creator", &creator));
+    TRY(next_market(context, &market));
+    TRY(next_signer(context, "creator", &creator));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));
     TRY(check_belongs(market.account, &market.creator, creator, ErrUnauthorized));

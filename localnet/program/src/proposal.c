@@ -5,7 +5,7 @@
 #include "instructions.h"
 #include "votes.h"
 
-/* A market opens with b / 1000 shares on either side that nobody owns. */
+/* A market opens with b / 1000 shares on either side that no one owns. */
 #define OPENING_SHARES_DIVISOR 1000
 
 Result create_market(Context *context)
@@ -21,10 +21,10 @@ Result create_market(Context *context)
     Account *creator, *market_account;
     GlobalConfig config;
     Market market;
-    TRY(take_signer(context, "creator", &creator));
-    TRY(take_new(context, "market", &market_account));
-    TRY(take_config(context, &config));
-    TRY(take_system_program(context));
+    TRY(next_signer(context, "creator", &creator));
+    TRY(next_new(context, "market", &market_account));
+    TRY(next_config(context, &config));
+    TRY(next_system_program(context));
     TRY(init_market(context, market_account, creator, market_id, &market));
     TRY(check_writable(creator));
     TRY(check_config(context, &config));
@@ -59,9 +59,9 @@ Result approve_proposal(Context *context)
     Account *admin;
     Market market;
     GlobalConfig config;
-    TRY(take_signer(context, "admin", &admin));
-    TRY(take_market(context, &market));
-    TRY(take_config(context, &config));
+    TRY(next_signer(context, "admin", &admin));
+    TRY(next_market(context, &market));
+    TRY(next_config(context, &config));
     TRY(check_writable(admin));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));
@@ -89,9 +89,9 @@ Result activate_market(Context *context)
     Account *authority;
     Market market;
     GlobalConfig config;
-    TRY(take_signer(context, "authority", &authority));
-    TRY(take_market(context, &market));
-    TRY(take_config(context, &config));
+    TRY(next_signer(context, "authority", &authority));
+    TRY(next_market(context, &market));
+    TRY(next_config(context, &config));
     TRY(check_writable(authority));
     bool entitled =
         same_key(&config.admin, authority->key) || same_key(&market.creator, authority->key);
@@ -120,9 +120,9 @@ Result cancel_market(Context *context)
     Account *admin;
     Market market;
     GlobalConfig config;
-    TRY(take_signer(context, "admin", &admin));
-    TRY(take_market(context, &market));
-    TRY(take_config(context, &config));
+    TRY(next_signer(context, "admin", &admin));
+    TRY(next_market(context, &market));
+    TRY(next_config(context, &config));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));
     TRY(check_config(context, &config));

@@ -35,9 +35,9 @@ Result resolve_market(Context *context)
     GlobalConfig config;
     Market market;
     Account *resolver;
-    TRY(take_config(context, &config));
-    TRY(take_market(context, &market));
-    TRY(take_signer(context, "resolver", &resolver));
+    TRY(next_config(context, &config));
+    TRY(next_market(context, &market));
+    TRY(next_signer(context, "resolver", &resolver));
     TRY(check_config(context, &config));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));
@@ -71,9 +71,9 @@ Result initiate_dispute(Context *context)
     GlobalConfig config;
     Market market;
     Account *initiator;
-    TRY(take_config(context, &config));
-    TRY(take_market(context, &market));
-    TRY(take_signer(context, "initiator", &initiator));
+    TRY(next_config(context, &config));
+    TRY(next_market(context, &market));
+    TRY(next_signer(context, "initiator", &initiator));
     TRY(check_config(context, &config));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));
@@ -142,9 +142,9 @@ Result finalize_market(Context *context)
     GlobalConfig config;
     Market market;
     Account *authority;
-    TRY(take_config(context, &config));
-    TRY(take_market(context, &market));
-    TRY(take_signer(context, "backend_authority", &authority));
+    TRY(next_config(context, &config));
+    TRY(next_market(context, &market));
+    TRY(next_signer(context, "backend_authority", &authority));
     TRY(check_config(context, &config));
     TRY(check_market(context, &market));
     TRY(check_writable(market.account));

@@ -15,7 +15,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int64_t i64;
 
-/* What an instruction answers: OK, or the number of a custom program error. */
+/* The result of an instruction: OK, or the number of a custom program error. */
 typedef u64 Result;
 #define OK 0
 
@@ -67,7 +67,7 @@ typedef struct {
     u64 data_size;
 } Instruction;
 
-/* An account as a cross-program call wants it: pointers into the input buffer. */
+/* An account as a cross-program call requires it: pointers into the input buffer. */
 typedef struct {
     const Key *key;
     u64 *lamports;
@@ -92,7 +92,7 @@ u64 sol_get_clock_sysvar(Clock *clock);
 u64 sol_create_program_address(const Slice *seeds, u64 count, const Key *program, Key *address);
 u64 sol_try_find_program_address(const Slice *seeds, u64 count, const Key *program, Key *address,
                                  u8 *bump);
-/* Never returns with a failure: a failed call ends the whole transaction. */
+/* Never returns a failure: a failed call aborts the whole transaction. */
 u64 sol_invoke_signed_c(const Instruction *instruction, const AccountInfo *accounts,
                         u64 account_count, const SignerSeeds *signers, u64 signer_count);
 

@@ -2,7 +2,7 @@
 
 #include "system.h"
 
-/* sha256("account:<Name>")[..8], read as the bytes stand in the account. */
+/* sha256("account:<Name>")[..8], in the byte order of the account. */
 #define DISCRIMINATOR(bytes) __builtin_bswap64(bytes)
 #define CONFIG_DISCRIMINATOR DISCRIMINATOR(0x95089ccaa0fcb0d9)
 #define MARKET_DISCRIMINATOR DISCRIMINATOR(0xc94ebbe1f0c6c9fb)
@@ -236,7 +236,7 @@ Result save_vote(VoteRecord *vote)
 
 void enter_state(Market *market, MarketState next)
 {
-    /* Every transition there is, as one constant line each. */
+    /* All transitions, one constant line each. */
     switch (market->state << 4 | next) {
     case PROPOSED << 4 | APPROVED:
         log_line("State transition: Proposed -> Approved");

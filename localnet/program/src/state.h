@@ -62,8 +62,8 @@ typedef struct {
     Key creator;
     u8 state; /* MarketState */
     u64 b_parameter;
-    u64 initial_liquidity; /* a number; no lamports are deposited for it */
-    u64 current_liquidity; /* what payouts are a share of; no balance either */
+    u64 initial_liquidity; /* a counter; no lamports are deposited for it */
+    u64 current_liquidity; /* payouts are a share of it; not a balance either */
     u64 shares_yes;
     u64 shares_no;
     u64 total_volume;
@@ -129,11 +129,11 @@ void new_config(Account *account, GlobalConfig *config);
 void new_market(Account *account, Market *market);
 void new_position(Account *account, UserPosition *position);
 
-/* Writing the record back; the record's bytes beyond its end are left alone. */
+/* Writing the record back; the account's bytes beyond the record stay unchanged. */
 Result save_config(GlobalConfig *config);
 Result save_market(Market *market);
 Result save_position(UserPosition *position);
 Result save_vote(VoteRecord *vote);
 
-/* Moves on, and logs "State transition: Active -> Resolving". */
+/* Changes the state, and logs "State transition: Active -> Resolving". */
 void enter_state(Market *market, MarketState next);

@@ -15,7 +15,7 @@ u64 rent_minimum(u64 size);
 void transfer(const Account *from, const Account *to, u64 lamports);
 
 /* Creates the account at its program address, zeroed and rent-exempt, owned by the program. An
- * address that somebody has sent lamports to is topped up and taken over. */
+ * address that already holds lamports is topped up and assigned. */
 Result create_account(const Context *context, const Account *payer, const Account *account,
                       const Seeds *seeds, u64 size);
 

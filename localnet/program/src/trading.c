@@ -34,17 +34,17 @@ static Result check_fee_wallet(const Trade *trade)
     return constrain(trade->fee_wallet, expected, ErrUnauthorized);
 }
 
-static Result take_market_and_config(Context *context, Trade *trade)
+static Result next_market_and_config(Context *context, Trade *trade)
 {
-    TRY(take_config(context, &trade->config));
-    return take_market(context, &trade->market);
+    TRY(next_config(context, &trade->config));
+    return next_market(context, &trade->market);
 }
 
-static Result take_traders(Context *context, Trade *trade)
+static Result next_traders(Context *context, Trade *trade)
 {
-    TRY(take_signer(context, "user", &trade->user));
-    TRY(take_any(context, "protocol_fee_wallet", &trade->fee_wallet));
-    return take_system_program(context);
+    TRY(next_signer(context, "user", &trade->user));
+    TRY(next_any(context, "protocol_fee_wallet", &trade->fee_wallet));
+    return next_system_program(context);
 }
 
 static Result check_market_and_config(const Context *context, const Trade *trade)
@@ -75,11 +75,11 @@ static Result emit_trade(EventKind kind, const Trade *trade, u64 shares, u64 lam
     return OK;
 }
 
-static Result take_buy(Context *context, Trade *trade)
+static Result next_buy(Context *context, Trade *trade)
 {
-    TRY(take_market_and_config(context, trade));
-    TRY(take_new(context, "position", &trade->position.account));
-    TRY(take_traders(context, trade));
+    TRY(next_market_and_config(context, trade));
+    TRY(next_new(context, "position", &trade->position.account));
+    TRY(next_traders(context, trade));
     u8 bump;
     UserPosition *position = &trade->position;
     TRY(init_position_if_needed(context, &trade->market, trade->user, position, &bump));
@@ -103,7 +103,7 @@ static u64 *side_of_position(Trade *trade)
     return trade->yes ? &trade->position.shares_yes : &trade->position.shares_no;
 }
 
-/* What a purchase and a sale have in common. */
+/* The common part of a purchase and a sale. */
 static Result record_trade(Trade *trade, u64 volume, const Fees *fees)
 {
     Market *market = &trade->market;
@@ -137,7 +137,7 @@ Result buy_shares(Context *context)
     codec_bool(&context->data, &trade.yes);
     codec_u64(&context->data, &target_cost);
     TRY(check_arguments(context));
-    TRY(take_buy(context, &trade));
+    TRY(next_buy(context, &trade));
 
     REQUIRE(!trade.config.is_paused, ErrProtocolPaused);
     REQUIRE(target_cost >= MIN_TRADE, ErrTradeTooSmall);
@@ -158,12 +158,12 @@ Result buy_shares(Context *context)
     return save_position(&trade.position);
 }
 
-static Result take_sell(Context *context, Trade *trade)
+static Result next_sell(Context *context, Trade *trade)
 {
     const UserPosition *position = &trade->position;
-    TRY(take_market_and_config(context, trade));
-    TRY(take_position(context, &trade->position));
-    TRY(take_traders(context, trade));
+    TRY(next_market_and_config(context, trade));
+    TRY(next_position(context, &trade->position));
+    TRY(next_traders(context, trade));
     TRY(check_market_and_config(context, trade));
     TRY(check_position(context, position, &trade->market, trade->user));
     TRY(check_writable(position->account));
@@ -203,7 +203,7 @@ Result sell_shares(Context *context)
     codec_u64(&context->data, &shares);
     codec_u64(&context->data, &min_proceeds);
     TRY(check_arguments(context));
-    TRY(take_sell(context, &trade));
+    TRY(next_sell(context, &trade));
 
     const Market *market = &trade.market;
     REQUIRE(!trade.config.is_paused, ErrProtocolPaused);

@@ -1,4 +1,4 @@
-/* Casting votes, and the backend's reports of their count. */
+/* Casting votes, and the backend's reports of their counts. */
 #include "votes.h"
 
 #include "accounts.h"
@@ -21,7 +21,7 @@ u64 share_of_votes(const Votes *votes)
     return votes->total ? votes->agree * BASIS_POINTS / votes->total : 0;
 }
 
-/* One record per wallet, market and kind, for good: creating a second one fails. */
+/* One permanent record per wallet, market and kind: creating a second one fails. */
 static Result submit_vote(Context *context, VoteKind kind, MarketState state, EventKind event_kind)
 {
     VoteRecord vote;
@@ -30,10 +30,10 @@ static Result submit_vote(Context *context, VoteKind kind, MarketState state, Ev
     codec_bool(&context->data, &vote.vote);
     TRY(check_arguments(context));
 
-    TRY(take_market(context, &market));
-    TRY(take_new(context, "vote_record", &vote.account));
-    TRY(take_signer(context, "user", &user));
-    TRY(take_system_program(context));
+    TRY(next_market(context, &market));
+    TRY(next_new(context, "vote_record", &vote.account));
+    TRY(next_signer(context, "user", &user));
+    TRY(next_system_program(context));
     vote.kind = kind;
     TRY(init_vote(context, user, &market, &vote));
     TRY(check_market(context, &market));
@@ -64,8 +64,8 @@ Result submit_dispute_vote(Context *context)
     return submit_vote(context, DISPUTE_VOTE, DISPUTED, DISPUTE_VOTE_SUBMITTED);
 }
 
-/* What both reports begin with: the counts, the accounts, and who may send them. */
-static Result take_report(Context *context, MarketState state, Market *market,
+/* The common part of both reports: the counts, the accounts, and the authority check. */
+static Result next_report(Context *context, MarketState state, Market *market,
                           GlobalConfig *config, Votes *votes)
 {
     u32 agree, disagree;
@@ -74,9 +74,9 @@ static Result take_report(Context *context, MarketState state, Market *market,
     TRY(check_arguments(context));
 
     Account *authority;
-    TRY(take_market(context, market));
-    TRY(take_config(context, config));
-    TRY(take_signer(context, "backend_authority", &authority));
+    TRY(next_market(context, market));
+    TRY(next_config(context, config));
+    TRY(next_signer(context, "backend_authority", &authority));
     TRY(check_market(context, market));
     TRY(check_writable(market->account));
     TRY(constrain(market->account, market->state == state, ErrInvalidStateForVoting));
@@ -105,27 +105,27 @@ static void emit_report(EventKind kind, const Market *market, const Votes *votes
     event_emit(&event);
 }
 
-/* Only writes the counts down: approval is a step of its own. */
+/* Only stores the counts: approval is a separate step. */
 Result aggregate_proposal_votes(Context *context)
 {
     Market market;
     GlobalConfig config;
     Votes *votes = &market.proposal_votes;
-    TRY(take_report(context, PROPOSED, &market, &config, votes));
+    TRY(next_report(context, PROPOSED, &market, &config, votes));
 
     bool approved = share_of_votes(votes) >= config.proposal_approval_threshold;
     emit_report(PROPOSAL_AGGREGATED, &market, votes, approved);
     return save_market(&market);
 }
 
-/* Moves the market on, in a surprising way: a dispute that succeeds sends it back to Resolving with
- * the disputed outcome in place, one that fails finalizes it without any outcome. */
+/* Changes the state unexpectedly: a dispute that succeeds returns the market to Resolving with the
+ * disputed outcome in place, one that fails finalizes it without an outcome. */
 Result aggregate_dispute_votes(Context *context)
 {
     Market market;
     GlobalConfig config;
     Votes *votes = &market.dispute_votes;
-    TRY(take_report(context, DISPUTED, &market, &config, votes));
+    TRY(next_report(context, DISPUTED, &market, &config, votes));
 
     bool succeeded =
         votes->total > 0 && share_of_votes(votes) >= config.dispute_success_threshold;

@@ -1,6 +1,6 @@
-"""Writes the ELF file that the loader takes.
+"""Writer of the ELF file that the loader accepts.
 
-Its strict checks want sections in file order with ``sh_addr == sh_offset``, tables aligned to eight
+The loader requires sections in file order with ``sh_addr == sh_offset``, tables aligned to eight
 bytes, one ``.text``, and the entry point inside it.
 """
 
@@ -17,9 +17,9 @@ HEADERS_SIZE = elf.HEADER.size + SEGMENTS * elf.PROGRAM_HEADER.size
 
 @dataclass
 class Image:
-    """Code and constants being laid out; positions are offsets in the output file.
+    """The code and constants of the output; positions are offsets in the output file.
 
-    `syscall_sites` are the positions of call instructions and the syscalls that they call.
+    ``syscall_sites`` are the positions of call instructions with the syscalls they call.
     """
 
     start: int
@@ -29,11 +29,11 @@ class Image:
 
     @property
     def constants_start(self) -> int:
-        """The position of the first constant; fixed only when all code is in."""
+        """The position of the first constant, final once all code has been added."""
         return elf.align(self.start + len(self.code), 8)
 
     def patch(self, position: int, data: bytes) -> None:
-        """Overwrite what lies at a position."""
+        """Overwrite the bytes at a position."""
         if position < self.constants_start:
             target, offset = self.code, position - self.start
         else:
@@ -41,7 +41,7 @@ class Image:
         target[offset : offset + len(data)] = data
 
     def read(self, position: int, size: int) -> bytes:
-        """What lies at a position."""
+        """Return the bytes at a position."""
         if position < self.constants_start:
             offset = position - self.start
             return bytes(self.code[offset : offset + size])
@@ -92,7 +92,7 @@ _DYNSYM, _DYNSTR = 4, 5  # numbers of sections, for the links between them
 
 
 def _dynamic_sections(start: int, syscall_sites: Sequence[tuple[int, str]]) -> list[_Section]:
-    """The tables from which the loader learns which calls are syscalls."""
+    """Return the tables that declare to the loader which calls are syscalls."""
     names = sorted({name for _, name in syscall_sites})
     strings = b"\0"
     symbols = elf.SYMBOL.pack(0, 0, 0, 0, 0, 0)
@@ -141,8 +141,11 @@ def _segment(kind: int, flags: int, start: int, end: int) -> bytes:
     return elf.PROGRAM_HEADER.pack(kind, flags, start, start, start, size, size, 8)
 
 
-def write(image: Image, entry: int) -> bytes:
-    """The file: headers, image, tables. `entry` is the position of the first instruction."""
+def shared_object_bytes(image: Image, entry: int) -> bytes:
+    """Return the file's bytes: headers, image, tables.
+
+    ``entry`` is the position of the first instruction.
+    """
     sections = _image_sections(image)
     sections += _dynamic_sections(sections[-1].end, image.syscall_sites)
     code, constants, dynamic, *_, last = sections

@@ -1,4 +1,4 @@
-"""Reads the relocatable objects that the compiler writes."""
+"""Parser of the relocatable objects that the compiler writes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from localnet.program import elf
 
 
 class LinkError(Exception):
-    """The objects cannot be made into a program; the message names object and symbol."""
+    """The objects cannot be linked into a program; the text names object and symbol."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section: `kind` is its SHT number, `info` for relocations the section they are for."""
+    """A section.
+
+    Attributes:
+        kind: its SHT number.
+        info: of a section of relocations, the section they apply to.
+    """
 
     name: str
     kind: int
@@ -35,7 +40,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name for a place in a section; without a name for the section itself."""
+    """A named position in a section, or, without a name, the section itself."""
 
     name: str
     section: int
@@ -45,7 +50,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Relocation:
-    """A place in a section that needs a symbol's address; `kind` is an R_BPF number."""
+    """A position in a section that needs a symbol's address; ``kind`` is an R_BPF number."""
 
     section: int
     offset: int
@@ -64,7 +69,7 @@ class ObjectFile:
 
     @classmethod
     def parse(cls, name: str, data: bytes) -> ObjectFile:
-        """Read an ELF64 little-endian BPF object. Raises LinkError for anything else."""
+        """Parse an ELF64 little-endian BPF object, or raise LinkError."""
         if data[:6] != b"\x7fELF\x02\x01" or len(data) < elf.HEADER.size:
             raise LinkError(f"{name}: not a little-endian ELF64 file")
         header = elf.HEADER.unpack_from(data)

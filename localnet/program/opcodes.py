@@ -1,6 +1,6 @@
-"""The instruction set of the target: which opcodes SBPF v0 has."""
+"""The opcodes of SBPF v0, the target's instruction set."""
 
-from localnet.program.objectfile import LinkError
+from localnet.program.object_file import LinkError
 
 INSTRUCTION_SIZE = 8
 
@@ -12,7 +12,7 @@ _JUMP_OPERATIONS = tuple(code for code in range(0x00, 0xE0, 0x10) if code not in
 
 
 def _known_opcodes() -> frozenset[int]:
-    """The instructions of SBPF v0, without calls through a register, which we do not emit."""
+    """Return the opcodes of SBPF v0, except calls through a register, which are not emitted."""
     arithmetic = {
         operation | source | width
         for operation in _ALU_OPERATIONS
@@ -35,7 +35,7 @@ _KNOWN_OPCODES = _known_opcodes()
 
 
 def check_instructions(code: bytes) -> None:
-    """LinkError for an instruction that SBPF v0 does not have; newer BPF has more."""
+    """Raise LinkError for an instruction that SBPF v0 lacks; newer BPF versions have more."""
     offset = 0
     while offset < len(code):
         opcode = code[offset]
