@@ -33,19 +33,19 @@ def text_of(number: int) -> str:
 @example(b"\0" * 97)
 @example(b"\0" * 96)
 @example(b"\0\1" + b"\xff" * 95)
-def test_there_and_back(data: bytes) -> None:
+def test_round_trip(data: bytes) -> None:
     assert base58.decode(base58.encode(data)) == data
 
 
 @given(st.binary(min_size=64, max_size=64))
-def test_as_solders_writes_it(data: bytes) -> None:
+def test_encoding_equals_that_of_solders(data: bytes) -> None:
     assert base58.encode(data) == str(Signature(data))
     assert base58.encode(data[:32]) == str(Pubkey(data[:32]))
 
 
 @pytest.mark.parametrize("length", [1, 32, 96, 97, 500])
 @pytest.mark.parametrize("wrong", ["0", "O", "I", "l", " ", "\0", "é", "中"])
-def test_what_is_no_digit(length: int, wrong: str) -> None:
+def test_invalid_characters_are_refused(length: int, wrong: str) -> None:
     with pytest.raises(base58.Base58Error, match="not base58"):
         base58.decode("2" * (length - 1) + wrong)
 
@@ -54,7 +54,7 @@ def test_what_is_no_digit(length: int, wrong: str) -> None:
 @example("1" * 32)
 @example("1" * 33)
 @example("")
-def test_an_address_is_told_without_decoding(text: str) -> None:
+def test_address_is_checked_without_decoding(text: str) -> None:
     assert base58.is_key(text) == is_solders_key(text)
 
 
@@ -67,7 +67,7 @@ def test_addresses_at_every_bound() -> None:
             assert base58.is_key(one) == is_solders_key(one), one
 
 
-def test_addresses_with_a_slip() -> None:
+def test_mistyped_addresses_are_refused() -> None:
     dice = random.Random(7)
     for _ in range(2000):
         text = list(str(Pubkey(dice.randbytes(32))))

@@ -82,7 +82,7 @@ def client(endpoint: Endpoint, other: Endpoint, time: Time) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("down", DOWN)
-def test_the_next_one_answers_and_the_preferred_one_again_when_it_is_back(
+def test_next_endpoint_is_used_until_the_preferred_one_recovers(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time, down: Script
 ) -> None:
     rpc = client()
@@ -96,7 +96,7 @@ def test_the_next_one_answers_and_the_preferred_one_again_when_it_is_back(
     assert other.requests == []
 
 
-def test_who_does_not_answer_in_time_is_passed_over(
+def test_endpoint_that_times_out_is_skipped(
     endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     endpoint.answer(reply(body=b"{}", delay=2))
@@ -116,7 +116,7 @@ FAULTS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("first", FAULTS)
-def test_faults_in_pairs_are_got_over(
+def test_pairs_of_faults_are_survived(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time, first: str
 ) -> None:
     rpc = client(guard=MemoryGuard(POLICY, clock=time.utc), timeout=0.3)
@@ -127,7 +127,7 @@ def test_faults_in_pairs_are_got_over(
         time.now += 3600
 
 
-def test_what_is_no_fault_of_the_endpoint_is_told_at_once(
+def test_error_of_the_request_is_raised_at_once(
     endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     endpoint.answer(fault(-32602, "Invalid params"))
@@ -137,7 +137,7 @@ def test_what_is_no_fault_of_the_endpoint_is_told_at_once(
     assert other.requests == []
 
 
-def test_all_away_is_one_error_that_names_them(
+def test_unavailability_of_all_endpoints_is_one_error_that_names_them(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     endpoint.answer(reply(status=502, body=SECRET.encode()))
@@ -153,7 +153,7 @@ def test_all_away_is_one_error_that_names_them(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_closes_an_endpoint_for_that_time(
+def test_retry_after_pauses_an_endpoint(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time, status: int
 ) -> None:
     rpc = client()
@@ -168,7 +168,7 @@ def test_retry_after_closes_an_endpoint_for_that_time(
     assert (rpc.calls, rpc.rate_limited) == (6, 1)
 
 
-def test_when_all_are_limited_the_soonest_is_waited_for(
+def test_read_waits_for_the_soonest_of_rate_limited_endpoints(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     endpoint.answer(reply(status=429, headers={"Retry-After": "8"}), result(8))
@@ -178,7 +178,7 @@ def test_when_all_are_limited_the_soonest_is_waited_for(
     assert (len(endpoint.requests), len(other.requests)) == (1, 2)
 
 
-def test_limits_longer_than_patience_are_the_callers(
+def test_rate_limits_beyond_patience_are_raised_to_the_caller(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     endpoint.answer(reply(status=429, headers={"Retry-After": "80"}))
@@ -207,7 +207,7 @@ def test_each_endpoint_has_its_own_limit(
     assert time.slept == [2.0]
 
 
-def test_a_glance_waits_for_nothing(
+def test_single_attempt_never_waits(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     endpoint.answer(reply(status=500))
@@ -217,7 +217,7 @@ def test_a_glance_waits_for_nothing(
     assert (len(endpoint.requests), len(other.requests), time.slept) == (1, 1, [])
 
 
-def test_what_is_pinned_stays_with_the_node_that_answered_first(
+def test_pinned_pool_uses_the_node_that_responded_first(
     endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     rpc = client()
@@ -240,7 +240,7 @@ def test_what_is_pinned_stays_with_the_node_that_answered_first(
 POLICY = Policy(failures=3, probe=timedelta(seconds=20))
 
 
-def test_an_endpoint_that_keeps_failing_is_left_alone_then_tried_once(
+def test_failing_endpoint_is_skipped_then_probed_once(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     guard = MemoryGuard(POLICY, clock=time.utc)
@@ -271,7 +271,7 @@ def test_an_endpoint_that_keeps_failing_is_left_alone_then_tried_once(
         fault(-32002, "simulation failed"),
     ],
 )
-def test_what_opens_no_breaker(
+def test_errors_that_open_no_breaker(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time, script: Script
 ) -> None:
     guard = MemoryGuard(POLICY, clock=time.utc)
@@ -284,7 +284,7 @@ def test_what_opens_no_breaker(
     assert {one.state for one in guard.breakers().values()} == {State.CLOSED}
 
 
-def test_a_probe_that_is_rate_limited_is_given_back(
+def test_rate_limited_probe_is_returned(
     endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     guard = MemoryGuard(POLICY, clock=time.utc)
@@ -311,7 +311,7 @@ def states(db: Engine) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_the_only_endpoint_is_back_as_soon_as_it_answers(
+def test_only_endpoint_recovers_with_its_first_response(
     db: Engine, endpoint: Endpoint, client: Client, time: Time, stored: bool
 ) -> None:
     memory = MemoryGuard(POLICY, clock=time.utc)
@@ -360,7 +360,7 @@ def test_breakers_in_the_database_outlive_the_process_and_serve_all(
     assert len(endpoint.requests) == 3
 
 
-def test_of_many_processes_one_probes(
+def test_one_of_many_processes_probes(
     db: Engine, endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     soon = Policy(failures=1, pauses=(timedelta(0),))
@@ -395,7 +395,7 @@ def test_of_many_processes_one_probes(
     assert set(states(db).values()) == {"closed"}
 
 
-def test_what_works_costs_one_look_a_second(
+def test_healthy_endpoint_costs_one_breaker_read_per_second(
     db: Engine, endpoint: Endpoint, client: Client, time: Time
 ) -> None:
     endpoint.answer(result(8))
@@ -419,7 +419,7 @@ def moving(localnet: Localnet) -> Localnet:
     return localnet
 
 
-def test_a_node_that_lags_is_refused_where_the_past_would_not_do(
+def test_lagging_node_refuses_reads_with_min_context_slot(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client, time: Time
 ) -> None:
     guard = MemoryGuard(POLICY, clock=time.utc)
@@ -453,7 +453,7 @@ def landed(chain: Localnet, signature: bytes) -> bool:
         return rpc.signature_statuses([signature], search_history=True).value != [None]
 
 
-def test_what_one_node_does_not_know_the_others_are_asked(
+def test_other_nodes_are_called_for_what_one_does_not_know(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     with RpcClient(moving.rpc_url, 10) as direct:
@@ -484,7 +484,7 @@ def test_what_one_node_does_not_know_the_others_are_asked(
     assert late.slot < tip
 
 
-def test_a_node_that_takes_and_forgets_does_not_hold_a_transaction_up(
+def test_node_that_forgets_transactions_does_not_delay_them(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     endpoint.answer(forward(moving.rpc_url))
@@ -500,7 +500,7 @@ def test_a_node_that_takes_and_forgets_does_not_hold_a_transaction_up(
     assert (len(other.requests), landed(moving, signature)) == (1, True)
 
 
-def test_a_send_goes_to_one_node_and_to_the_next_only_where_it_is_away(
+def test_send_uses_the_next_node_only_where_the_first_is_unavailable(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     endpoint.answer(forward(moving.rpc_url))
@@ -515,7 +515,7 @@ def test_a_send_goes_to_one_node_and_to_the_next_only_where_it_is_away(
     assert landed(moving, signature_of(data))
 
 
-def test_a_refusal_is_told_at_once(
+def test_refusal_is_raised_at_once(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     endpoint.answer(forward(moving.rpc_url))
@@ -532,7 +532,7 @@ def test_a_refusal_is_told_at_once(
     assert other.requests == []
 
 
-def test_a_refusal_after_a_lost_answer_is_no_proof(
+def test_refusal_after_a_lost_response_is_not_proof(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     other.answer(forward(moving.rpc_url))
@@ -554,7 +554,7 @@ def test_a_refusal_after_a_lost_answer_is_no_proof(
     assert landed(moving, signature_of(data))
 
 
-def test_a_blockhash_that_one_node_has_not_seen_yet_is_the_next_ones(
+def test_blockhash_unknown_to_one_node_is_sent_to_the_next(
     moving: Localnet, endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
     endpoint.answer(forward(f"{moving.rpc_url}/lag/20"))
@@ -568,13 +568,13 @@ def test_a_blockhash_that_one_node_has_not_seen_yet_is_the_next_ones(
 # Names and settings.
 
 
-def test_names_tell_hosts_apart_and_nothing_more() -> None:
+def test_names_distinguish_hosts_and_reveal_nothing_else() -> None:
     urls = ["https://u:p@a.example/key", "https://a.example/other?k=1", "http://b.example:8899"]
     with EndpointPool(urls, 1) as pool:
         assert pool.endpoints == ("a.example", "a.example#2", "b.example:8899")
 
 
-def test_the_settings_name_the_endpoints(endpoint: Endpoint, other: Endpoint) -> None:
+def test_endpoints_come_from_the_settings(endpoint: Endpoint, other: Endpoint) -> None:
     endpoint.answer(reply(status=500))
     other.answer(result(7))
     one = Settings(solana_rpc_url=other.url)
@@ -610,7 +610,7 @@ def test_the_limit_of_the_settings(
     assert seen == [rate]
 
 
-def test_no_endpoint_is_no_pool() -> None:
+def test_pool_needs_an_endpoint() -> None:
     with pytest.raises(ValueError, match="at least one RPC URL"):
         EndpointPool([], 1)
     with pytest.raises(ValueError, match="more than 0 calls"):

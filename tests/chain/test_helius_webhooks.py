@@ -78,7 +78,7 @@ def garbled(api: HeliusApi) -> None:
 
 
 @pytest.mark.parametrize("trouble", [slow, garbled])
-def test_no_usable_answer_is_an_error_without_the_key(
+def test_unusable_response_is_an_error_without_the_key(
     api: HeliusApi, trouble: Callable[[HeliusApi], None]
 ) -> None:
     trouble(api)
@@ -90,7 +90,7 @@ def test_no_usable_answer_is_an_error_without_the_key(
     assert KEY not in str(failed.value)
 
 
-def test_a_wrong_key_and_a_server_that_is_away(api: HeliusApi) -> None:
+def test_wrong_key_and_unreachable_server(api: HeliusApi) -> None:
     with (
         HeliusClient(api.url, SecretStr("wrong-geheim"), 2) as client,
         pytest.raises(HeliusError, match="HELIUS_API_KEY is not accepted") as refused,
@@ -104,6 +104,6 @@ def test_a_wrong_key_and_a_server_that_is_away(api: HeliusApi) -> None:
         client.webhooks()
 
 
-def test_the_key_goes_to_no_plain_address() -> None:
+def test_key_is_never_sent_over_plain_http() -> None:
     with pytest.raises(HeliusError, match="https"):
         HeliusClient("http://api.example.com", SecretStr(KEY))

@@ -47,7 +47,7 @@ TRANSIENT: list[Script] = [
 
 
 @pytest.mark.parametrize("script", TRANSIENT)
-def test_reads_are_repeated(
+def test_reads_are_retried(
     endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script, result(7))
@@ -69,7 +69,7 @@ def test_calls_are_sent_once(
 
 
 @pytest.mark.parametrize("script", TRANSIENT)
-def test_the_last_error_is_told_without_secrets(
+def test_last_error_is_reported_without_secrets(
     endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script)
@@ -102,7 +102,7 @@ def test_pauses_grow(endpoint: Endpoint, rpc: EndpointPool, pauses: list[float])
         fault(-32015, "Transaction version (1) is not supported"),
     ],
 )
-def test_mistakes_are_not_repeated(
+def test_errors_of_the_request_are_not_retried(
     endpoint: Endpoint, rpc: EndpointPool, pauses: list[float], script: Script
 ) -> None:
     endpoint.answer(script)
@@ -129,7 +129,7 @@ def test_an_error_keeps_its_data(endpoint: Endpoint, rpc: EndpointPool) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_obeyed(
+def test_retry_after_is_respected(
     endpoint: Endpoint,
     rpc: EndpointPool,
     pauses: list[float],
@@ -143,7 +143,7 @@ def test_retry_after_is_obeyed(
     assert low <= pauses[0] <= high
 
 
-def test_a_long_retry_after_is_the_callers(
+def test_long_retry_after_is_raised_to_the_caller(
     endpoint: Endpoint, rpc: EndpointPool, pauses: list[float]
 ) -> None:
     endpoint.answer(reply(status=429, headers={"Retry-After": str(int(LONGEST_PAUSE) + 1)}))
@@ -159,7 +159,7 @@ def test_results_of_another_type_are_refused(endpoint: Endpoint, rpc: EndpointPo
         rpc.read("getSlot", [], int)
 
 
-def test_nobody_listens() -> None:
+def test_refused_connection() -> None:
     endpoint = Endpoint()
     endpoint.close()
     with (
@@ -172,7 +172,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8899", "ftp://host/", "http://", "ws://host"])
-def test_urls_that_are_none(url: str) -> None:
+def test_invalid_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="an RPC URL must be"):
         EndpointPool(url, 1)
 
@@ -188,7 +188,7 @@ def test_the_url_is_used_but_never_logged(
     assert SECRET not in repr(rpc)
 
 
-def test_a_proxy_is_not_asked_for_our_own_machine(
+def test_no_proxy_is_used_for_this_machine(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

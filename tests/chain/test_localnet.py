@@ -192,7 +192,7 @@ def test_history_is_paged_newest_first(localnet: Localnet, rpc: RpcClient, actor
     assert {row.signature for row in of_config} == {row.signature for row in rows}
 
 
-def test_statuses_climb(localnet: Localnet, rpc: RpcClient, actor: Actor) -> None:
+def test_statuses_are_promoted(localnet: Localnet, rpc: RpcClient, actor: Actor) -> None:
     creator = wallet(localnet, 1)
     signature = created(actor, creator)
     (unknown, status) = rpc.signature_statuses([bytes(64), signature], False).value
@@ -234,7 +234,7 @@ def test_a_slot_the_node_has_not_reached(localnet: Localnet, rpc: RpcClient) -> 
         assert once.account(config_address(PROGRAM)[0], "confirmed", ahead).slot >= ahead
 
 
-def test_the_clock_and_the_small_things(localnet: Localnet, rpc: RpcClient) -> None:
+def test_clock_balance_fees_and_health(localnet: Localnet, rpc: RpcClient) -> None:
     before = rpc.chain_clock("processed")
     localnet.control.advance(2, 100)
     after = rpc.chain_clock("processed")

@@ -131,7 +131,7 @@ def test_printed_text_never_makes_a_payload(lines: list[str]) -> None:
 
 
 @given(transactions, st.data(), st.lists(payload | printed | noise, max_size=5))
-def test_nothing_behind_a_truncation_counts(
+def test_payloads_after_a_truncation_are_ignored(
     frames: list[Frame], choice: st.DataObject, later: list[str | bytes]
 ) -> None:
     lines = written(frames)
@@ -144,7 +144,7 @@ def test_nothing_behind_a_truncation_counts(
 
 
 @given(transactions, st.data())
-def test_a_lost_frame_line_is_noticed_and_invents_nothing(
+def test_missing_frame_line_is_detected_and_adds_no_payload(
     frames: list[Frame], choice: st.DataObject
 ) -> None:
     assume(frames)
@@ -165,7 +165,7 @@ def test_a_lost_frame_line_is_noticed_and_invents_nothing(
 
 
 @given(st.lists(st.text(max_size=60) | printed | noise | st.builds(data, payload), max_size=30))
-def test_no_lines_whatever_raise(lines: list[str]) -> None:
+def test_arbitrary_lines_never_raise(lines: list[str]) -> None:
     parse_logs(lines, OURS)
 
 
@@ -177,7 +177,7 @@ def test_events_by_cpi_both_ways(event: Event) -> None:
     assert [found for _, found in parse_logs(written(called), OURS).payloads] == [wanted]
 
 
-def test_the_line_index_is_the_logs() -> None:
+def test_line_index_is_that_of_the_log() -> None:
     lines = written([Frame(str(COMPUTE_BUDGET)), Frame(OURS, ["Program log: x", b"1", b"2"])])
     assert parse_logs(lines, OURS) == ParsedLogs([(4, b"1"), (5, b"2")], False, [])
 
@@ -239,7 +239,7 @@ def test_payloads_are_one_strict_base64_token(token: str) -> None:
     assert found.faults[0].startswith("line 1: payload is")
 
 
-def test_others_may_write_what_they_like() -> None:
+def test_payloads_of_other_programs_are_ignored() -> None:
     lines = written([Frame(OTHER, ["Program data: not base64 at all", b"x"])])
     assert parse_logs(lines, OURS) == ParsedLogs([], False, [])
 

@@ -42,7 +42,7 @@ def test_a_burst_then_the_rate_then_a_burst_again() -> None:
     assert [limiter.acquire(9) for _ in range(4)] == [0, 0, 0, 0.5]
 
 
-def test_looking_takes_nothing_and_impatience_neither() -> None:
+def test_wait_and_a_refused_acquire_consume_nothing() -> None:
     limiter = RateLimiter(1, 1, clock=lambda: 0.0)
     assert limiter.wait() == limiter.wait() == 0
     assert limiter.acquire(0) == 0
@@ -51,7 +51,7 @@ def test_looking_takes_nothing_and_impatience_neither() -> None:
     assert limiter.acquire(1) == 1
 
 
-def test_a_hold_is_for_all_and_the_longest_counts() -> None:
+def test_longest_pause_applies_to_all() -> None:
     now = 0.0
     limiter = RateLimiter(None, clock=lambda: now)
     limiter.pause(30)
@@ -69,6 +69,6 @@ def test_threads_share_it() -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -1])
-def test_a_rate_of_nothing_is_none(rate: float) -> None:
+def test_rate_must_be_positive(rate: float) -> None:
     with pytest.raises(ValueError, match="more than 0"):
         RateLimiter(rate)

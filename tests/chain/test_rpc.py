@@ -280,7 +280,7 @@ def test_an_unhealthy_node(endpoint: Endpoint, rpc: RpcClient) -> None:
     assert rpc.health() is False
 
 
-def test_what_is_too_much_for_one_call(rpc: RpcClient) -> None:
+def test_too_many_items_for_one_call(rpc: RpcClient) -> None:
     with pytest.raises(ValueError, match="101 accounts, at most 100"):
         rpc.accounts([A] * 101, "finalized")
     with pytest.raises(ValueError, match="257 signatures, at most 256"):
@@ -306,7 +306,7 @@ def test_what_is_too_much_for_one_call(rpc: RpcClient) -> None:
         (lambda r: r.chain_clock("finalized"), at(account(b"short"))),
     ],
 )
-def test_answers_that_are_none(endpoint: Endpoint, rpc: RpcClient, call: Call, answer: Any) -> None:
+def test_unusable_responses(endpoint: Endpoint, rpc: RpcClient, call: Call, answer: Any) -> None:
     endpoint.answer(result(answer))
     with pytest.raises(RpcUnavailable, match="unexpected"):
         call(rpc)
@@ -340,5 +340,5 @@ def test_the_reader_knows_what_is_missing_or_foreign(endpoint: Endpoint, rpc: Rp
         reader.market(bytes(32))
 
 
-def test_answers_are_values() -> None:
+def test_results_are_values() -> None:
     assert msgspec.structs.asdict(AtSlot(1, 2)) == {"slot": 1, "value": 2}

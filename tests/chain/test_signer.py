@@ -80,7 +80,7 @@ def message(*chosen: Instruction, payer: Pubkey = US) -> bytes:
         (RESOLVE, "resolve_market"),
     ],
 )
-def test_the_five_are_signed(instruction: Instruction, name: str) -> None:
+def test_five_signable_actions_are_signed(instruction: Instruction, name: str) -> None:
     signer = KeypairSigner(KEY, PROGRAM)
     for signed in (message(instruction), message(*BUDGET, instruction, MEMO)):
         assert guard(signed, PROGRAM, US) == name
@@ -199,12 +199,12 @@ def test_legacy_messages_are_refused() -> None:
         guard(bytes(legacy), PROGRAM, US)
 
 
-def test_bytes_behind_the_message_are_refused() -> None:
+def test_trailing_bytes_after_the_message_are_refused() -> None:
     with pytest.raises(SigningRefused, match="trailing bytes after the message"):
         guard(message(AGGREGATE) + b"\0", PROGRAM, US)
 
 
-def test_unsound_messages_are_refused() -> None:
+def test_invalid_messages_are_refused() -> None:
     sound = MessageV0.try_compile(US, [AGGREGATE], [], HASH)
     for instruction in (CompiledInstruction(200, b"", b""), CompiledInstruction(0, b"", b"")):
         unsound = MessageV0(MessageHeader(1, 0, 1), sound.account_keys, HASH, [instruction], [])
@@ -272,7 +272,7 @@ def test_a_key_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o777, 0o601])
-def test_a_key_file_that_others_reach_is_refused(tmp_path: Path, mode: int) -> None:
+def test_key_file_readable_by_others_is_refused(tmp_path: Path, mode: int) -> None:
     path = key_file(tmp_path / "key.json", SECRET_NUMBERS, mode)
     with pytest.raises(KeyFileError, match=f"mode {mode:04o} .* run: chmod 600 {path}"):
         KeypairSigner.from_file(path, PROGRAM)
@@ -317,7 +317,7 @@ def test_a_key_in_base58() -> None:
         assert_silent("".join(traceback.format_exception(error.value)) + repr(error.value))
 
 
-def test_the_secret_stays_inside() -> None:
+def test_secret_is_never_exposed() -> None:
     signer = KeypairSigner(SENTINEL, PROGRAM)
     assert_silent(f"{signer!r} {signer} {[signer]}")
     assert str(signer.pubkey()) in repr(signer)
@@ -359,7 +359,7 @@ def test_a_wallet_signs_the_unsigned_transaction() -> None:
     assert bytes(signed) == build_transaction(user.pubkey(), [vote], HASH, [user])
 
 
-def test_transactions_that_no_packet_holds() -> None:
+def test_transactions_larger_than_a_packet_are_refused() -> None:
     long = Instruction(MEMO_PROGRAM, b"x" * MAX_TRANSACTION_BYTES, [])
     with pytest.raises(BuildError, match=f"more than {MAX_TRANSACTION_BYTES}"):
         unsigned_transaction(US, [long], HASH)

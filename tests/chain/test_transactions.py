@@ -68,7 +68,7 @@ def test_a_webhook_body() -> None:
     assert failed.error == {"InstructionError": [1, {"Custom": 7}]}
 
 
-def test_a_single_object_is_taken() -> None:
+def test_single_object_is_accepted() -> None:
     assert from_helius(b"\n " + json.dumps(element()).encode(), PROGRAM) == [EXPECTED]
 
 
@@ -82,7 +82,7 @@ def test_an_rpc_result() -> None:
     assert from_rpc(json.dumps(result).encode(), PROGRAM) == EXPECTED
 
 
-def test_nodes_before_the_place_was_known() -> None:
+def test_nodes_that_omit_the_index_in_the_block() -> None:
     result = as_rpc(element())
     del result["transactionIndex"]
     del result["blockTime"]
@@ -231,7 +231,7 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
         ("blockTime", 10**30, "[3].blockTime: "),
     ],
 )
-def test_the_field_is_named(path: str, value: Any, message: str) -> None:
+def test_invalid_field_is_named(path: str, value: Any, message: str) -> None:
     wrong = body(element(), element(), element(), with_value(path, value), element())
     with pytest.raises(PayloadError) as error:
         from_helius(wrong, PROGRAM)
@@ -257,7 +257,7 @@ def test_the_field_is_named(path: str, value: Any, message: str) -> None:
         (b'[{"unknown":' + b"[" * 100_000, "body: "),
     ],
 )
-def test_bodies_that_are_none(wrong: bytes, message: str) -> None:
+def test_invalid_bodies_are_refused(wrong: bytes, message: str) -> None:
     with pytest.raises(PayloadError) as error:
         from_helius(wrong, PROGRAM)
     assert str(error.value).startswith(message)
@@ -321,7 +321,7 @@ def test_any_value_in_any_field(path: str, value: Any) -> None:
 
 
 @given(st.binary(max_size=700))
-def test_base58_there_and_back(data: bytes) -> None:
+def test_base58_round_trip(data: bytes) -> None:
     assert base58.decode(base58.encode(data)) == data
 
 

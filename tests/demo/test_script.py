@@ -134,7 +134,7 @@ def play(number: int, interruptions: random.Random | None = None) -> Model:
 
 
 @given(NUMBERS)
-def test_every_market_ends_paid_and_closed_with_the_truth(number: int) -> None:
+def test_every_market_ends_paid_out_and_closed_with_the_true_outcome(number: int) -> None:
     model = play(number)
     assert model.outcome is model.plan.truth
     assert model.withdrawn
@@ -144,7 +144,7 @@ def test_every_market_ends_paid_and_closed_with_the_truth(number: int) -> None:
 
 
 @given(NUMBERS, st.integers(0, 2**32))
-def test_late_sight_and_restarts_repeat_nothing(number: int, seed: int) -> None:
+def test_delayed_visibility_and_restarts_repeat_nothing(number: int, seed: int) -> None:
     calm, rough = play(number), play(number, random.Random(seed))
     assert len(rough.acts) == len(calm.acts)
     assert (rough.outcome, rough.withdrawn) == (calm.outcome, calm.withdrawn)
@@ -152,7 +152,7 @@ def test_late_sight_and_restarts_repeat_nothing(number: int, seed: int) -> None:
 
 
 @given(NUMBERS)
-def test_plans_keep_to_what_the_program_and_its_pipelines_ask(number: int) -> None:
+def test_plans_respect_the_rules_of_program_and_pipelines(number: int) -> None:
     script = plan(number)
     assert script == plan(number)
     assert {vote.person for vote in script.votes} == set(CAST)
@@ -163,7 +163,7 @@ def test_plans_keep_to_what_the_program_and_its_pipelines_ask(number: int) -> No
     assert all(200_000_000 <= trade.lamports <= 2_000_000_000 for trade in trades)
 
 
-def test_the_first_market_is_undisputed_and_the_second_disputed_both_brisk() -> None:
+def test_first_market_is_undisputed_and_second_disputed_both_fast() -> None:
     first, second = plan(0), plan(1)
     assert (first.dispute, second.dispute is not None) == (None, True)
     assert max(first.pause, second.pause) < 1

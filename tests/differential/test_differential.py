@@ -31,11 +31,11 @@ def run(steps: int) -> None:
         )
 
 
-def test_the_program_is_the_model() -> None:
+def test_program_equals_the_model() -> None:
     run(20_000)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7_200)
-def test_the_program_is_the_model_for_a_million_steps() -> None:
+def test_program_equals_the_model_for_a_million_steps() -> None:
     run(1_000_000)

@@ -86,7 +86,7 @@ def program_with(slip: Slip, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", list(SLIPS))
-def test_a_slip_is_caught(name: str, tmp_path: Path) -> None:
+def test_planted_bug_is_caught(name: str, tmp_path: Path) -> None:
     program = program_with(SLIPS[name], tmp_path)
 
     class Slipped(Lives):

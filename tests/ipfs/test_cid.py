@@ -20,7 +20,7 @@ def test_known_cids(data: bytes, cid: str) -> None:
     assert cid_v0(data) == cid
 
 
-def test_one_block_is_the_limit() -> None:
+def test_data_beyond_one_block_is_refused() -> None:
     assert is_cid_v0(cid_v0(bytes(MAX_BLOCK)))
     with pytest.raises(ValueError, match="262145 bytes do not fit"):
         cid_v0(bytes(MAX_BLOCK + 1))
@@ -35,5 +35,5 @@ def test_form_of_a_cid(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Qm", "Q" * 46, "Qm" + "0" * 44, "Qm" + "z" * 44, "../x"])
-def test_other_texts_are_no_cids(text: str) -> None:
+def test_other_texts_are_not_cids(text: str) -> None:
     assert not is_cid_v0(text)

@@ -19,7 +19,7 @@ from zmart_pipelines.settings import Settings
 TOKEN = "token-that-must-not-leak"
 
 
-def test_local_store_keeps_and_returns(tmp_path: Path) -> None:
+def test_local_store_returns_what_was_pinned(tmp_path: Path) -> None:
     store = LocalPinStore(tmp_path / "ipfs")
     cid = store.pin(b"a document")
     assert store.pin(b"a document") == cid == cid_v0(b"a document")
@@ -28,7 +28,7 @@ def test_local_store_keeps_and_returns(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "ipfs").stat().st_mode) == 0o700
 
 
-def test_local_store_says_what_it_lacks_and_sees_tampering(tmp_path: Path) -> None:
+def test_local_store_reports_missing_blocks_and_tampering(tmp_path: Path) -> None:
     store = LocalPinStore(tmp_path)
     with pytest.raises(PinNotFound):
         store.get(cid_v0(b"nobody pinned this"))
@@ -147,7 +147,7 @@ def test_pinata_pins_and_another_machine_reads(pinata: Pinata, tmp_path: Path) -
         ("hang", "could not be reached: ReadTimeout"),
     ],
 )
-def test_pinata_failures_have_names(
+def test_pinata_failures_are_reported(
     pinata: Pinata, tmp_path: Path, mode: str, message: str
 ) -> None:
     pinata.mode = mode
@@ -156,7 +156,7 @@ def test_pinata_failures_have_names(
     assert TOKEN not in str(caught.value)
 
 
-def test_gateway_is_not_believed(pinata: Pinata, tmp_path: Path) -> None:
+def test_gateway_is_not_trusted(pinata: Pinata, tmp_path: Path) -> None:
     store = _store(pinata, tmp_path)
     with pytest.raises(PinNotFound):
         store.get(cid_v0(b"unknown"))

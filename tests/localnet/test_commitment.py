@@ -15,7 +15,7 @@ def at(chain: Localnet, method: str, *params: object) -> list[object]:
     return [chain.result(method, *params, {"commitment": level}) for level in LEVELS]
 
 
-def test_slots_climb_through_the_levels(start_localnet: StartLocalnet) -> None:
+def test_slots_are_promoted_through_the_commitments(start_localnet: StartLocalnet) -> None:
     chain = start_localnet("--confirm-depth", "2", "--finality-depth", "5")
     chain.control.advance(slots=10)
     newest = chain.result("getSlot", {"commitment": "processed"})
@@ -40,7 +40,7 @@ def test_slots_climb_through_the_levels(start_localnet: StartLocalnet) -> None:
     ]
 
 
-def test_program_accounts_answer_as_of_the_finalized_slot(localnet: Localnet) -> None:
+def test_program_accounts_are_read_as_of_the_finalized_slot(localnet: Localnet) -> None:
     wallet = funded(localnet)
     localnet.control.finalize()
     create = instructions.create_market(
@@ -177,7 +177,7 @@ def test_history_is_not_read_at_processed(localnet: Localnet, method: str) -> No
     }
 
 
-def test_same_seed_and_same_acts_give_the_same_chain(start_localnet: StartLocalnet) -> None:
+def test_same_seed_and_same_transactions_give_the_same_chain(start_localnet: StartLocalnet) -> None:
     def act(chain: Localnet) -> tuple[object, ...]:
         chain.airdrop(Keypair.from_seed(bytes(32)).pubkey())
         chain.control.advance(slots=3, seconds=100)

@@ -17,7 +17,9 @@ def balance(chain: Localnet, address: object, commitment: str = "processed") -> 
     return value
 
 
-def test_fork_takes_confirmed_blocks_back_and_only_the_chosen_return(localnet: Localnet) -> None:
+def test_fork_drops_confirmed_blocks_and_keeps_only_the_chosen_transactions(
+    localnet: Localnet,
+) -> None:
     wallet, kept_to, lost_to = funded(localnet), Keypair().pubkey(), Keypair().pubkey()
     localnet.control.finalize()
     recent = blockhash(localnet)
@@ -82,7 +84,7 @@ def test_finality_can_be_held(localnet: Localnet) -> None:
     assert status["finalized"]["slot"] == status["processed"]["slot"] - 8
 
 
-def test_paused_chain_stands_still(ticking_localnet: Localnet) -> None:
+def test_paused_chain_closes_no_slots(ticking_localnet: Localnet) -> None:
     stopped = ticking_localnet.control.command("pause")["processed"]
     time.sleep(0.4)
     assert ticking_localnet.control.status()["processed"] == stopped
@@ -106,7 +108,7 @@ def test_snapshot_is_a_consistent_copy(localnet: Localnet, tmp_path: Path) -> No
         localnet.control.command("snapshot", path=str(copy))
 
 
-def test_chain_goes_on_from_a_snapshot(
+def test_chain_resumes_from_a_snapshot(
     start_localnet: StartLocalnet, localnet: Localnet, tmp_path: Path
 ) -> None:
     wallet = funded(localnet)
@@ -133,7 +135,7 @@ def test_chain_goes_on_from_a_snapshot(
     assert other.keys == localnet.keys
 
 
-def test_what_is_no_snapshot_is_refused(localnet: Localnet, tmp_path: Path) -> None:
+def test_file_that_is_not_a_snapshot_is_refused(localnet: Localnet, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not a database")
     before = localnet.control.status()
@@ -153,21 +155,21 @@ def test_what_is_no_snapshot_is_refused(localnet: Localnet, tmp_path: Path) -> N
         ("fork", {"depth": 1, "keep": ["x"]}, "Invalid"),
     ],
 )
-def test_bad_commands_are_named(
+def test_invalid_commands_are_refused_with_the_reason(
     localnet: Localnet, name: str, arguments: dict[str, object], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         localnet.control.command(name, **arguments)
 
 
-def test_get_does_not_command(localnet: Localnet) -> None:
+def test_get_executes_no_command(localnet: Localnet) -> None:
     assert httpx.get(f"{localnet.rpc_url}/control/advance").status_code == 405
 
 
 @pytest.mark.parametrize(
     "headers", [{"origin": "https://evil.example"}, {"host": "rebound.example:8899"}]
 )
-def test_web_pages_do_not_command(localnet: Localnet, headers: dict[str, str]) -> None:
+def test_web_pages_cannot_send_commands(localnet: Localnet, headers: dict[str, str]) -> None:
     for path in ("advance", "status"):
         answer = httpx.post(f"{localnet.rpc_url}/control/{path}", json={}, headers=headers)
         assert answer.status_code == 403

@@ -28,7 +28,7 @@ def send_until_it_dies(chain: Localnet, wallet: Keypair, sent: list[str]) -> Non
             return
 
 
-def test_kill_under_load_keeps_what_was_confirmed(ticking_localnet: Localnet) -> None:
+def test_kill_under_load_keeps_confirmed_slots(ticking_localnet: Localnet) -> None:
     chain = ticking_localnet
     wallet = Keypair()
     chain.result("requestAirdrop", str(wallet.pubkey()), 1_000 * SOL)

@@ -82,7 +82,7 @@ def test_transfer_to_an_address_from_a_table(localnet: Localnet) -> None:
         (None, "InvalidAddressLookupTableOwner"),
     ],
 )
-def test_what_is_no_table_is_refused(localnet: Localnet, table: Pubkey | None, error: str) -> None:
+def test_invalid_tables_are_refused(localnet: Localnet, table: Pubkey | None, error: str) -> None:
     wallet, to = funded(localnet), Keypair().pubkey()
     tx = paying(localnet, wallet, to, table or localnet.keys["fee"].pubkey())
     assert send(localnet, tx)["error"]["data"]["err"] == error

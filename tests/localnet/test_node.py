@@ -15,7 +15,7 @@ def test_program_is_configured_at_genesis_by_transactions_in_the_history(
     assert [row["account"]["space"] for row in accounts] == [206]
 
 
-def test_killed_node_comes_back_with_what_was_confirmed(localnet: Localnet) -> None:
+def test_killed_node_resumes_with_the_confirmed_slots(localnet: Localnet) -> None:
     wallet = Keypair().pubkey()
     signature = localnet.airdrop(wallet, 5_000_000)
     before = localnet.control.status()

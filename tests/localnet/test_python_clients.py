@@ -174,7 +174,7 @@ def test_anchorpy_drives_a_market(localnet: Localnet) -> None:
     ]
 
 
-def test_subscriptions_tell_of_slots_logs_signatures_and_accounts(localnet: Localnet) -> None:
+def test_subscriptions_notify_of_slots_logs_signatures_and_accounts(localnet: Localnet) -> None:
     wallet, to = funded(localnet), Keypair()
     tx = signed([pay(wallet, to.pubkey(), SOL)], wallet, blockhash(localnet))
     signature = tx.signatures[0]

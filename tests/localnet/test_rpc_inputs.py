@@ -78,7 +78,7 @@ some_params = st.lists(values, max_size=4) | st.tuples(
 @settings(max_examples=1500)
 @given(method=st.sampled_from(sorted(METHODS)), params=some_params)
 @pytest.mark.process
-def test_any_parameters_get_an_answer(node: Node, method: str, params: list[Any]) -> None:
+def test_any_parameters_get_a_response(node: Node, method: str, params: list[Any]) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
     answer = ask(node, body.encode())
     assert answer["id"] == 7
@@ -87,7 +87,7 @@ def test_any_parameters_get_an_answer(node: Node, method: str, params: list[Any]
 
 @settings(max_examples=200)
 @given(body=st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
-def test_any_body_gets_an_answer(node: Node, body: bytes) -> None:
+def test_any_body_gets_a_response(node: Node, body: bytes) -> None:
     answer = ask(node, body)
     for one in answer if isinstance(answer, list) else [answer]:
         assert one["error"]["code"] in (-32700, -32600, -32601)
@@ -111,7 +111,7 @@ def test_any_body_gets_an_answer(node: Node, body: bytes) -> None:
         ("getMinimumBalanceForRentExemption", [-1], ">= 0"),
     ],
 )
-def test_refusals_name_what_is_wrong(
+def test_refusals_state_the_reason(
     node: Node, method: str, params: list[Any], message: str
 ) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})

@@ -54,11 +54,11 @@ def payloads(chain: Localnet, meta: dict[str, Any]) -> list[bytes]:
 
 
 @pytest.mark.process
-def test_committed_puppet_is_what_its_source_gives() -> None:
+def test_committed_program_equals_its_build() -> None:
     assert SCRIPTED_PROGRAM_SO.read_bytes() == compile_scripted_program()
 
 
-def test_look_alike_event_stands_in_the_puppets_frame(localnet: Localnet) -> None:
+def test_look_alike_event_is_in_the_scripted_programs_frame(localnet: Localnet) -> None:
     wallet = funded(localnet)
     real = payloads(localnet, run(localnet, wallet, create(localnet, wallet)))
     assert len(real) == 1
@@ -72,7 +72,7 @@ def test_look_alike_event_stands_in_the_puppets_frame(localnet: Localnet) -> Non
     assert payloads(localnet, meta) == []
 
 
-def test_nested_call_of_the_program_works_and_is_told(localnet: Localnet) -> None:
+def test_nested_call_of_the_program_works_and_is_logged(localnet: Localnet) -> None:
     wallet = funded(localnet)
     nested = Script().add(log_text("before")).call(create(localnet, wallet)).add(log_text("after"))
     meta = run(localnet, wallet, nested.instruction(), create(localnet, wallet, 2))
@@ -98,7 +98,7 @@ def test_failed_transaction_keeps_its_events_and_undoes_all(localnet: Localnet) 
     assert found["value"] is None
 
 
-def test_logs_end_at_10000_bytes_and_say_so(localnet: Localnet) -> None:
+def test_logs_are_truncated_at_10000_bytes(localnet: Localnet) -> None:
     wallet = funded(localnet)
     spam = Script().add(log_text("x" * 100, times=120)).instruction()
     meta = run(localnet, wallet, spam, create(localnet, wallet))

@@ -56,7 +56,7 @@ def test_transfer_moves_lamports_and_costs_5000_a_signature(
     assert sum(before.values()) - sum(after.values()) == 10_000
 
 
-def test_v0_transaction_is_shown_only_to_clients_that_know_it(localnet: Localnet) -> None:
+def test_v0_transaction_is_returned_only_to_clients_that_support_it(localnet: Localnet) -> None:
     wallet = funded(localnet)
     tx = signed([pay(wallet, wallet.pubkey(), 1)], wallet, blockhash(localnet))
     send(localnet, tx)
@@ -112,7 +112,7 @@ def test_refused_preflight_has_the_shape_clients_read(localnet: Localnet) -> Non
     assert balance(localnet, wallet.pubkey()) == 10 * SOL
 
 
-def test_preflight_looks_at_the_bank_of_its_commitment(localnet: Localnet) -> None:
+def test_preflight_uses_the_bank_of_its_commitment(localnet: Localnet) -> None:
     wallet = Keypair()
     localnet.airdrop(wallet.pubkey(), 10 * SOL)
     recent = blockhash(localnet, "finalized")
@@ -127,7 +127,7 @@ def test_preflight_looks_at_the_bank_of_its_commitment(localnet: Localnet) -> No
     assert balance(localnet, wallet.pubkey()) == 10 * SOL - 5_000
 
 
-def test_simulation_on_an_old_bank_does_not_touch_the_new_one(localnet: Localnet) -> None:
+def test_simulation_on_an_old_bank_does_not_change_the_new_one(localnet: Localnet) -> None:
     wallet, to = funded(localnet), Keypair().pubkey()
     localnet.control.finalize()
     localnet.airdrop(wallet.pubkey(), 5 * SOL)
@@ -212,7 +212,9 @@ def test_transaction_larger_than_a_packet_is_refused(localnet: Localnet) -> None
         ("", "failed to deserialize"),
     ],
 )
-def test_malformed_transaction_is_named(localnet: Localnet, text: str, complaint: str) -> None:
+def test_malformed_transaction_is_refused_with_the_reason(
+    localnet: Localnet, text: str, complaint: str
+) -> None:
     error = localnet.rpc("sendTransaction", text, {"encoding": "base64"})["error"]
     assert error["code"] == -32602
     assert complaint in error["message"]
@@ -257,7 +259,7 @@ def test_fee_payer_must_be_a_wallet_that_can_pay(localnet: Localnet) -> None:
     assert error["data"]["err"] == "InvalidAccountForFee"
 
 
-def test_simulation_leaves_no_trace_and_shows_accounts_after(localnet: Localnet) -> None:
+def test_simulation_changes_nothing_and_returns_accounts_after(localnet: Localnet) -> None:
     wallet, to = funded(localnet), Keypair().pubkey()
     tx = signed([pay(wallet, to, SOL)], wallet, blockhash(localnet))
     value = localnet.result(
@@ -293,7 +295,7 @@ def test_simulation_leaves_no_trace_and_shows_accounts_after(localnet: Localnet)
     assert value["replacementBlockhash"]["blockhash"] == str(blockhash(localnet))
 
 
-def test_memo_is_shown_with_the_signature(localnet: Localnet) -> None:
+def test_memo_is_listed_with_the_signature(localnet: Localnet) -> None:
     wallet = funded(localnet)
     memo = Instruction(MEMO_PROGRAM, b"hello", [AccountMeta(wallet.pubkey(), True, False)])
     send(localnet, signed([memo], wallet, blockhash(localnet)))
@@ -310,7 +312,7 @@ def test_unknown_program_never_lands(localnet: Localnet) -> None:
     assert status(localnet, str(tx.signatures[0])) is None
 
 
-def test_hostile_messages_are_refused_and_the_node_lives(localnet: Localnet) -> None:
+def test_hostile_messages_are_refused_and_the_node_survives(localnet: Localnet) -> None:
     """Indexes out of range, accounts named twice, a program as the payer's account."""
     wallet = funded(localnet)
     good = signed([pay(wallet, wallet.pubkey(), 1)], wallet, blockhash(localnet))

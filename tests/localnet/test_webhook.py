@@ -135,8 +135,6 @@ def test_confirmed_transactions_of_the_program_are_posted_raw(
 def test_failed_delivery_is_retried_three_times_a_second_apart(
     chain: Localnet, receiver: Receiver
 ) -> None:
-    chain: Localnet, receiver: Receiver
-) -> None:
     receiver.answers = [500, 503, 500, 500]
     create(chain, 1)()
     begun = time.monotonic()

@@ -37,13 +37,13 @@ def ask(socket: Connection, method: str, *params: Any) -> Any:
         ('{"id": 1, "method": "slotUnsubscribe", "params": [77]}', -32602),
     ],
 )
-def test_nonsense_is_answered(socket: Connection, text: str, code: int) -> None:
+def test_invalid_messages_get_an_error(socket: Connection, text: str, code: int) -> None:
     socket.send(text)
     assert json.loads(socket.recv(10))["error"]["code"] == code
     assert "result" in ask(socket, "slotSubscribe")
 
 
-def test_signature_already_there_is_told_at_once_and_only_once(
+def test_signature_that_already_landed_is_notified_at_once_and_only_once(
     localnet: Localnet, socket: Connection
 ) -> None:
     wallet = funded(localnet)
@@ -58,7 +58,9 @@ def test_signature_already_there_is_told_at_once_and_only_once(
     assert ask(socket, "signatureUnsubscribe", number)["error"]["code"] == -32602
 
 
-def test_failed_transaction_is_told_with_its_error(localnet: Localnet, socket: Connection) -> None:
+def test_failed_transaction_is_notified_with_its_error(
+    localnet: Localnet, socket: Connection
+) -> None:
     wallet = funded(localnet)
     localnet.control.finalize()
     tx = signed([pay(wallet, Keypair().pubkey(), 99 * SOL)], wallet, blockhash(localnet))
@@ -72,7 +74,7 @@ def test_failed_transaction_is_told_with_its_error(localnet: Localnet, socket: C
     assert [one["params"]["result"]["value"]["err"] for one in told] == [error, error]
 
 
-def test_client_that_leaves_is_forgotten(localnet: Localnet) -> None:
+def test_disconnected_client_is_removed(localnet: Localnet) -> None:
     for _ in range(20):
         with connect(localnet.ws_url) as socket:
             ask(socket, "slotSubscribe")

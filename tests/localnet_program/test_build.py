@@ -18,7 +18,7 @@ def test_rebuilding_gives_the_committed_bytes() -> None:
     assert build() == PROGRAM_SO.read_bytes()
 
 
-def test_the_place_of_the_sources_does_not_matter(tmp_path: Path) -> None:
+def test_location_of_the_sources_does_not_matter(tmp_path: Path) -> None:
     copy = tmp_path / "somewhere else" / "localnet" / "program"
     shutil.copytree(PROGRAM_SO.parent, copy, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     (copy.parent / "__init__.py").write_text("")
@@ -45,7 +45,7 @@ def test_the_selling_variant_is_another_program() -> None:
     assert build(sell_works=True) != PROGRAM_SO.read_bytes()
 
 
-def test_a_source_that_does_not_compile_is_named(tmp_path: Path) -> None:
+def test_source_that_does_not_compile_is_reported(tmp_path: Path) -> None:
     source = tmp_path / "broken.c"
     source.write_text("int entrypoint(void) { return unknown; }\n")
     with pytest.raises(CompileError, match=r"broken\.c:1:"):

@@ -24,7 +24,7 @@ def test_known_addresses() -> None:
         assert (str(address), own_bump) == expected
 
 
-def test_an_address_with_lamports_is_topped_up_and_taken_over() -> None:
+def test_address_with_lamports_is_topped_up_and_assigned() -> None:
     world = World()
     world.initialize()
     world.put(world.market, b"", wire.SYSTEM, 1_000_000)

@@ -119,13 +119,13 @@ def test_layout_of_the_committed_program() -> None:
         assert (opcode, immediate) == (0x85, struct.pack("<i", -1))
 
 
-def test_an_unknown_function_is_named(tmp_path: Path) -> None:
+def test_unknown_function_is_refused_by_name(tmp_path: Path) -> None:
     source = '#include "sbf.h"\nu64 sol_lqg_(void);\nu64 entrypoint(void) { return sol_lqg_(); }'
     with pytest.raises(LinkError, match="sol_lqg_ is neither defined nor a syscall"):
         link(compiled(tmp_path, a=source))
 
 
-def test_an_undefined_constant_is_named(tmp_path: Path) -> None:
+def test_undefined_constant_is_refused_by_name(tmp_path: Path) -> None:
     source = '#include "sbf.h"\nextern const u64 LOST;\nu64 entrypoint(void) { return LOST; }'
     with pytest.raises(LinkError, match="LOST is not defined"):
         link(compiled(tmp_path, a=source))
@@ -148,7 +148,7 @@ def test_writable_data_is_refused(tmp_path: Path, value: str) -> None:
         link(compiled(tmp_path, a=source))
 
 
-def test_what_is_no_object_is_refused() -> None:
+def test_invalid_object_files_are_refused() -> None:
     with pytest.raises(LinkError, match="notes: not a little-endian ELF64 file"):
         ObjectFile.parse("notes", b"some text that is long enough to have a header, or so it seems")
     with pytest.raises(LinkError, match="machine 263 is not BPF"):

@@ -140,7 +140,7 @@ def test_a_refund_event_has_no_outcome() -> None:
     assert len(outcome.events[0]) == 89
 
 
-def test_a_creator_who_comes_first_leaves_nothing() -> None:
+def test_creator_who_withdraws_first_leaves_nothing_for_claims() -> None:
     world = two_buyers(True)
     assert world.withdraw().ok
     assert liquidity_and_fees(world) == (0, 27270384, 0)
@@ -166,7 +166,7 @@ def test_a_stranger_may_not_withdraw_in_any_state() -> None:
     assert world.withdraw().code == 6007
 
 
-def test_the_resolver_is_named_even_when_nothing_is_owed() -> None:
+def test_resolver_must_be_given_even_when_no_reward_is_due() -> None:
     world = two_buyers(None)
     assert world.claim(world.users[0], resolver=world.users[3].pubkey()).code == 6031
 

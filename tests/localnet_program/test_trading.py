@@ -152,7 +152,7 @@ def test_small_first_buys_underflow(world: World, b: int, smallest: int) -> None
     assert shares > b * SOL * 28 // 100_000
 
 
-def test_a_buy_of_nothing_succeeds_and_counts(world: World) -> None:
+def test_buy_of_zero_shares_succeeds_and_counts_as_a_trade(world: World) -> None:
     put_pool(world, B, 1935823062, 100000000)
     (bought,) = world.buy(world.users[0], True, 10_000).events
     assert struct.unpack_from("<QQ", bought, 73) == (0, 0)
@@ -312,6 +312,6 @@ def test_an_intended_sale_keeps_the_rent(selling_program: bytes) -> None:
         assert world.sell(world.users[0], True, SOL).code == code
 
 
-def test_nothing_cannot_be_sold(world: World) -> None:
+def test_sale_of_zero_shares_is_refused(world: World) -> None:
     seller(world, 100, 1935823062, 1016481020)
     assert world.sell(world.users[0], True, 0).code == 6018

@@ -90,14 +90,14 @@ def test_sample_events(text: str, event: Event) -> None:
 
 
 @given(strategies.events | strategies.older_events)
-def test_events_survive_the_wire(event: Event) -> None:
+def test_events_round_trip(event: Event) -> None:
     data = encode_event(event)
     assert len(data) in LENGTHS[event_name(event)]
     assert decode_event(data) == event
 
 
 @given(strategies.events | strategies.older_events, st.binary(min_size=1, max_size=40))
-def test_events_hold_nothing_behind_them(event: Event, tail: bytes) -> None:
+def test_events_with_trailing_bytes_are_refused(event: Event, tail: bytes) -> None:
     data = encode_event(event)
     name = event_name(event)
     if len(data) + len(tail) not in LENGTHS[name]:
@@ -160,7 +160,7 @@ def test_a_tag_must_agree_with_the_length(outcome: bool | None, tag: int) -> Non
 
 
 @given(strategies.accounts)
-def test_accounts_survive_the_wire(account: Account) -> None:
+def test_accounts_round_trip(account: Account) -> None:
     data = encode_account(account)
     assert len(data) == ALLOCATED_SIZE[type(account)]
     assert data.startswith(DISCRIMINATOR[type(account)])
@@ -168,7 +168,7 @@ def test_accounts_survive_the_wire(account: Account) -> None:
 
 
 @given(strategies.accounts, st.binary(max_size=20))
-def test_bytes_behind_an_account_do_not_matter(account: Account, tail: bytes) -> None:
+def test_trailing_bytes_after_an_account_are_ignored(account: Account, tail: bytes) -> None:
     data = encode_account(account)
     assert decode_account(data + tail) == account
 
@@ -196,7 +196,7 @@ def test_an_account_of_another_type_is_refused() -> None:
     st.none() | st.booleans(),
     st.none() | strategies.i64,
 )
-def test_a_market_moves_with_its_options(
+def test_market_offsets_shift_with_its_options(
     market: MarketAccount,
     proposed: bool | None,
     final: bool | None,
@@ -218,7 +218,7 @@ def test_a_market_moves_with_its_options(
     assert decode_account(data) == market
 
 
-def test_the_configuration_is_where_the_chain_has_it() -> None:
+def test_configuration_address_is_that_on_chain() -> None:
     config = GlobalConfig(
         b"a" * 32, b"b" * 32, b"c" * 32, 300, 200, 500, 7000, 6000, 30, 120, 8000, True,
         bytes(64), 255,
@@ -260,7 +260,7 @@ def test_states_are_enum_members() -> None:
 
 
 @given(strategies.calls)
-def test_calls_survive_the_wire(call: Call) -> None:
+def test_calls_round_trip(call: Call) -> None:
     data = encode_call(call)
     decoded = decode_instruction(data)
     assert decoded == call
@@ -268,7 +268,7 @@ def test_calls_survive_the_wire(call: Call) -> None:
 
 
 @given(strategies.calls, st.binary(min_size=1, max_size=50))
-def test_the_program_ignores_bytes_behind_a_call_and_so_do_we(call: Call, tail: bytes) -> None:
+def test_trailing_bytes_after_a_call_are_ignored(call: Call, tail: bytes) -> None:
     assert decode_instruction(encode_call(call) + tail) == call
 
 

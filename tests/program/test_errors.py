@@ -37,12 +37,12 @@ def test_names(code: int, name: str) -> None:
         (None, None, "None"),
     ],
 )
-def test_errors_as_rpc_gives_them(error: object, code: int | None, text: str) -> None:
+def test_errors_in_rpc_form(error: object, code: int | None, text: str) -> None:
     assert custom_code(error) == code
     assert describe(error) == text
 
 
-def test_every_error_says_what_it_means() -> None:
+def test_every_error_has_a_message() -> None:
     messages = [error.message for error in ProgramError]
     assert all(messages)
     assert len(set(messages)) == len(messages)

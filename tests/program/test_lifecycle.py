@@ -42,5 +42,5 @@ def test_thresholds(yes: int, total: int, bps: int, threshold: int, meets: bool)
     assert meets_threshold(yes, total, threshold) is meets
 
 
-def test_the_window_ends_where_finalizing_begins() -> None:
+def test_dispute_window_ends_where_finalization_is_possible() -> None:
     assert dispute_window_end(1_762_768_370, 259_200) == 1_763_027_570

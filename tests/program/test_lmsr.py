@@ -203,7 +203,7 @@ def test_fee_split(amount: int, split: tuple[int, int, int]) -> None:
     assert split_fees(amount, FEES) == FeeSplit(*split)
 
 
-def test_no_fees_at_all_stop_trading() -> None:
+def test_zero_fees_stop_trading() -> None:
     with pytest.raises(LmsrError) as error:
         split_fees(1, Fees(0, 0, 0))
     assert refusal(error) is ProgramError.DivisionByZero
@@ -213,7 +213,7 @@ def test_no_fees_at_all_stop_trading() -> None:
     ("b", "smallest"),
     [(100, 1_071_510), (1000, 10_715_100), (10_000, 107_151_000)],
 )
-def test_the_first_buy_of_a_fresh_market_has_a_least_size(b: int, smallest: int) -> None:
+def test_first_buy_of_a_fresh_market_has_a_minimum_size(b: int, smallest: int) -> None:
     pool = Pool.fresh(b * SOL)
     buy(pool, YES, smallest, FEES)
     with pytest.raises(LmsrError) as error:
@@ -221,7 +221,7 @@ def test_the_first_buy_of_a_fresh_market_has_a_least_size(b: int, smallest: int)
     assert refusal(error) is ProgramError.UnderflowError
 
 
-def test_a_small_buy_of_a_lopsided_pool_brings_nothing_and_succeeds() -> None:
+def test_small_buy_in_an_unbalanced_pool_gives_zero_shares_and_succeeds() -> None:
     pool = Pool(100 * SOL, 1935823062, 100000000)
     assert buy(pool, YES, MIN_TRADE, FEES) == Fill(0, 0, 0, 0, 0, 0)
 
@@ -324,13 +324,13 @@ def test_close_to_the_real_function_near_balance(pool: Pool) -> None:
 
 
 @given(st.integers(0, 10**18), st.integers(0, 10_000))
-def test_the_base_is_found_back(base: int, bps: int) -> None:
+def test_base_is_recovered_from_the_total(base: int, bps: int) -> None:
     total = base + base * bps // 10_000
     assert base_from_total(total, bps) == base
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10_000))
-def test_totals_that_no_base_has_are_told(total: int, bps: int) -> None:
+def test_totals_without_a_base_are_detected(total: int, bps: int) -> None:
     base = base_from_total(total, bps)
     if base is None:
         near = total * 10_000 // (10_000 + bps)

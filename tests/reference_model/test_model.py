@@ -127,7 +127,7 @@ class Stage:
         )
 
 
-def test_one_life_to_the_lamport() -> None:
+def test_market_from_creation_to_payout_to_the_lamport() -> None:
     stage = Stage()
     stage.open()
     assert value(stage.buy(stage.a, True, SOL), "shares") == 1_835_823_062
@@ -221,7 +221,7 @@ def test_a_small_first_buy_underflows_and_changes_nothing() -> None:
     assert stage.buy(stage.a, True, 1_071_510).error is None
 
 
-def test_a_second_vote_is_the_system_programs_error_even_in_a_wrong_state() -> None:
+def test_second_vote_fails_with_the_system_programs_error_in_any_state() -> None:
     stage = Stage()
     vote = ix.submit_proposal_vote(PROGRAM, user=stage.a, market=stage.address, vote=True)
     stage.ok(vote, stage.a)
@@ -232,7 +232,7 @@ def test_a_second_vote_is_the_system_programs_error_even_in_a_wrong_state() -> N
     assert stage.run(other, stage.b).error == E.InvalidStateForVoting
 
 
-def test_selling_always_fails_where_it_would_pay() -> None:
+def test_sale_always_fails_where_it_would_pay() -> None:
     stage = Stage(10 * SOL)
     stage.open()
     stage.buy(stage.a, True, SOL)
