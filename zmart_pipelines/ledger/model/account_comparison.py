@@ -1,4 +1,4 @@
-"""Folded rows against decoded accounts, field by field. Pure."""
+"""Comparing folded rows with decoded accounts, field by field. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from zmart_pipelines.ledger.model.projection import MarketRow, PositionRow
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 
 _NO_KEY: Final = bytes(32)
-# Follows from the address and the allocation, not from anything that happened.
+# Fields that follow from the address and the allocation, not from any event.
 _UNCOMPARED: Final = {"reserved", "bump"}
 
 
 class FieldDifference(msgspec.Struct, frozen=True):
-    """One field in which the two differ, both as text; None where one side has no row.
+    """One field that differs.
 
-    :ivar user: the position's holder; None for a field of the market.
+    Attributes:
+        user: the position's holder; None for a field of the market.
+        folded: the row's value as text; None if there is no row.
+        chain: the account's value as text; None if there is no account.
     """
 
     market_id: bytes
@@ -31,7 +34,7 @@ class FieldDifference(msgspec.Struct, frozen=True):
 
 
 def market_fields(row: MarketRow) -> dict[str, object]:
-    """The account's fields as the fold gives them, by the program's names."""
+    """Return the account's fields as folded, by the program's names."""
     return {
         "market_id": row.market_id,
         "creator": row.creator,
@@ -75,7 +78,11 @@ def market_fields(row: MarketRow) -> dict[str, object]:
 
 
 def position_fields(row: PositionRow, market: bytes) -> dict[str, object]:
-    """The position's fields as the fold gives them; ``market`` is the market's address."""
+    """Return the account's fields as folded, by the program's names.
+
+    Args:
+        market: the market's address.
+    """
     return {
         "market": market,
         "user": row.user,
@@ -92,7 +99,7 @@ def position_fields(row: PositionRow, market: bytes) -> dict[str, object]:
 def compare_market(
     market_id: bytes, row: MarketRow | None, account: MarketAccount | None
 ) -> list[FieldDifference]:
-    """Where the market differs; a side that is missing differs in the field ``account``."""
+    """Return the differing fields; if one side is missing, the field ``account`` differs."""
     if row is None or account is None:
         return _presence_difference(market_id, None, row is not None, account is not None)
     return _field_differences(market_id, None, market_fields(row), msgspec.structs.asdict(account))
@@ -105,7 +112,11 @@ def compare_position(
     account: UserPosition | None,
     market: bytes,
 ) -> list[FieldDifference]:
-    """Where the position differs; a side that is missing differs in the field ``account``."""
+    """Return the differing fields; if one side is missing, the field ``account`` differs.
+
+    Args:
+        market: the market's address.
+    """
     if row is None or account is None:
         return _presence_difference(market_id, user, row is not None, account is not None)
     folded = position_fields(row, market)

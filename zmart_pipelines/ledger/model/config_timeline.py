@@ -1,7 +1,7 @@
 """The configuration's history, folded from its events. Pure.
 
-Fees and windows are read by the program when it acts, so what a trade paid is decided by
-the configuration at the trade's place in the chain.
+The program reads fees and windows when it executes, so the configuration at a trade's place in
+the chain decides what the trade paid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zmart_pipelines.program.lmsr import Fees
 
 CONFIG_EVENTS: Final = (GlobalConfigInitialized, ConfigUpdated, ProtocolPauseStatusChanged)
 
-# Sorts behind every known index of its slot, until a reading tells the true one.
+# Sorts after every known index of its slot, until a reading contains the true one.
 UNKNOWN_INDEX: Final = 2**31 - 1
 
 
@@ -37,7 +37,10 @@ class Place(NamedTuple):
 
 
 class Configuration(msgspec.Struct, frozen=True, gc=False):
-    """What the program reads from GlobalConfig. The defaults are those it initialises."""
+    """What the program reads from GlobalConfig, with the defaults it initializes.
+
+    Fees (``*_bps``) and thresholds are in basis points, delays and periods in seconds.
+    """
 
     protocol_fee_bps: int = 300
     resolver_reward_bps: int = 200
@@ -68,7 +71,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def apply(configuration: Configuration, event: Event) -> Configuration:
-    """The configuration after ``event`` (unchanged by events of markets)."""
+    """Return the configuration after ``event`` (unchanged by events of markets)."""
     if isinstance(event, GlobalConfigInitialized):
         return Configuration(protocol_fee_bps=event.protocol_fee_bps)
     if isinstance(event, ConfigUpdated):
@@ -94,7 +97,7 @@ def _value_or_default(value: int | None, otherwise: int) -> int:
 
 
 def fold(events: Iterable[tuple[Place, Event]]) -> list[Change]:
-    """The history from its events, in whatever order they come."""
+    """Fold the history from its events, given in any order."""
     changes: list[Change] = []
     configuration = DEFAULT
     for place, event in sorted(events, key=lambda item: item[0]):
@@ -105,19 +108,19 @@ def fold(events: Iterable[tuple[Place, Event]]) -> list[Change]:
 
 
 class Timeline:
-    """The configuration in force at any place."""
+    """Looks up the configuration in force at any place."""
 
     def __init__(self, changes: Iterable[Change] = ()) -> None:
         self._changes = sorted(changes, key=lambda change: change.place)
         self._places = [change.place for change in self._changes]
 
     def at(self, place: Place) -> Configuration:
-        """What was in force there; before the first known change, the program's defaults."""
+        """Return what was in force there: before the first known change, the defaults."""
         number = bisect_right(self._places, place)
         return self._changes[number - 1].configuration if number else DEFAULT
 
 
 def history_hash(changes: Iterable[Change]) -> str:
-    """The SHA-256 of a history, in hex, however it was made."""
+    """Return the SHA-256 of a history, in hex; the order of ``changes`` does not matter."""
     ordered = sorted(changes, key=lambda change: change.place)
     return sha256(msgspec.msgpack.encode(ordered)).hexdigest()

@@ -1,7 +1,7 @@
-"""From a raw transaction to rows of the ledger. Pure.
+"""Decoding a raw transaction into a reading: the rows of the ledger. Pure.
 
 Nothing is dropped: an event line that cannot be decoded, or whose instruction is missing,
-becomes a row with the reason; what makes a reading incomplete is named as a gap.
+becomes a quarantined event with the reason. What makes a reading incomplete becomes its gap.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from zmart_pipelines.program.events import (
 
 LOGS_TRUNCATED: Final = "the log was truncated; later events are unknown"
 
-# Accounts of finalize_market: the configuration, the market, the authority.
+# Index of the market among the accounts of finalize_market, after the configuration.
 _FINALIZED_MARKET: Final = 1
 
 
 class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     """One event line of a reading.
 
-    :ivar raw: the line's payload.
-    :ivar event: the payload decoded, None when quarantined.
-    :ivar market: address of the market it concerns, None for the program as a whole.
-    :ivar market_id: its id where the event says it.
-    :ivar instruction: data of the instruction that emitted it, where folding needs it.
-    :ivar quarantine_reason: why it could not be decoded.
+    Attributes:
+        raw: the line's payload.
+        event: the decoded payload; None if quarantined.
+        market: address of the market it concerns; None for the program as a whole.
+        market_id: the market's id if the event contains it.
+        instruction: data of the instruction that emitted it, if folding needs it.
+        quarantine_reason: why it could not be decoded.
     """
 
     log_index: int
@@ -54,11 +55,16 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """One transaction as read, ready to be stored.
+    """One source's account of one transaction, ready to be stored.
 
-    :ivar digest: 16 bytes that name what was read: slot, outcome, logs, instructions.
-    :ivar logs: the log lines as a JSON array; ``instructions`` and ``error`` are JSON text.
-    :ivar gap: why this reading is not all there is to know, None when it is.
+    Attributes:
+        digest: 16 bytes that identify what was read: slot, outcome, logs, instructions.
+        block_time: seconds since the epoch.
+        error: JSON text; None if the transaction succeeded.
+        fee: lamports.
+        logs: the log lines as a JSON array.
+        instructions: JSON text.
+        gap: why the reading is incomplete; None if it is complete.
     """
 
     signature: bytes
@@ -77,18 +83,18 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def concerns_program(self) -> bool:
-        """Whether it shows any trace of our program."""
+        """Whether it contains an event or an instruction of the program."""
         return bool(self.events) or self.instructions != "[]"
 
 
 @lru_cache(maxsize=65_536)
 def market_address_bytes(program: Pubkey, market_id: bytes) -> bytes:
-    """The address of the market with this id."""
+    """Return the address of the market with this id."""
     return bytes(market_address(program, market_id)[0])
 
 
 def decode(transaction: RawTransaction, program: Pubkey) -> Reading:
-    """The rows of one transaction. Events of a failed one have no effect and are left out."""
+    """Decode a transaction. Events of a failed one have no effect and are left out."""
     logs = msgspec.json.encode(transaction.logs)
     instructions = _instructions_json(transaction.instructions)
     failed = transaction.error is not None
@@ -165,47 +171,60 @@ def _event(
         instruction = _emitting_instruction(event, instructions, program)
     except DecodeError as error:
         return LedgerEvent(log_index, raw, quarantine_reason=str(error))
-    except Exception as error:  # a fault of ours must not keep other markets waiting
+    except Exception as error:  # a bug in the decoder must not block other markets
         return LedgerEvent(log_index, raw, quarantine_reason=f"{type(error).__name__}: {error}")
     return LedgerEvent(log_index, raw, event, market, market_id, instruction)
 
 
 def market_id_of(event: Event) -> bytes | None:
-    """The id of the market an event names; None where it names its address or none."""
+    """Return the market id that an event contains; None if it names an address or no market."""
     return getattr(event, "market_id", None)
 
 
 def _emitting_instruction(
     event: Event, instructions: list[ProgramInstruction], program: Pubkey
 ) -> bytes | None:
-    """The instruction data that the event leaves out but its fold needs.
+    """Return the data of the event's instruction, for events whose fold needs more than them.
 
-    In a transaction that succeeded, every instruction did; a market is created and
-    finalized once, so the market tells which instruction it was.
+    In a transaction that succeeded, every instruction did. A market is created and finalized
+    once, so the market identifies the instruction.
 
-    :raises DecodeError: when it is needed and not there.
+    Raises:
+        DecodeError: the instruction is needed and missing.
     """
     if isinstance(event, MarketCreated):
-        for instruction in instructions:
-            call = _call(instruction)
-            if isinstance(call, CreateMarket) and call.market_id == event.market_id:
-                return instruction.data
+        found = _find_creation(event.market_id, instructions)
     elif isinstance(event, MarketFinalized):
         address = str(Pubkey(market_address_bytes(program, event.market_id)))
-        for instruction in instructions:
-            accounts = instruction.accounts
-            if (
-                isinstance(_call(instruction), FinalizeMarket)
-                and len(accounts) > _FINALIZED_MARKET
-                and accounts[_FINALIZED_MARKET] == address
-            ):
-                return instruction.data
+        found = _find_finalization(address, instructions)
     else:
         return None
-    raise DecodeError(f"{event_name(event)}: its instruction is not in the transaction")
+    if found is None:
+        raise DecodeError(f"{event_name(event)}: its instruction is not in the transaction")
+    return found
 
 
-def _call(instruction: ProgramInstruction) -> object:
+def _find_creation(market_id: bytes, instructions: list[ProgramInstruction]) -> bytes | None:
+    for instruction in instructions:
+        call = _decoded_instruction(instruction)
+        if isinstance(call, CreateMarket) and call.market_id == market_id:
+            return instruction.data
+    return None
+
+
+def _find_finalization(address: str, instructions: list[ProgramInstruction]) -> bytes | None:
+    for instruction in instructions:
+        accounts = instruction.accounts
+        if (
+            isinstance(_decoded_instruction(instruction), FinalizeMarket)
+            and len(accounts) > _FINALIZED_MARKET
+            and accounts[_FINALIZED_MARKET] == address
+        ):
+            return instruction.data
+    return None
+
+
+def _decoded_instruction(instruction: ProgramInstruction) -> object:
     try:
         return decode_instruction(instruction.data)
     except DecodeError:
@@ -213,7 +232,7 @@ def _call(instruction: ProgramInstruction) -> object:
 
 
 def event_json(event: Event) -> bytes:
-    """The event's fields as JSON for people: ids in hex, keys in base58, hashes as text."""
+    """Encode the event's fields as readable JSON: ids in hex, keys in base58, hashes as text."""
     fields = msgspec.structs.asdict(event)
     return msgspec.json.encode({name: _json_value(name, value) for name, value in fields.items()})
 
@@ -229,9 +248,9 @@ def _json_value(name: str, value: object) -> object:
 
 
 def hash_text(value: bytes) -> str:
-    """A 46-byte hash field as text: the CID, or ``0x`` and hex where it is not plain ASCII.
+    """Return a 46-byte hash field as text: the CID, or ``0x`` and hex if it is not plain ASCII.
 
-    Trailing zeros are padding. The program checks no content, so anything may be in it.
+    Trailing zeros are padding. The program does not check the content.
     """
     text = value.rstrip(b"\0")
     if text.isascii() and all(0x21 <= byte <= 0x7E for byte in text):
@@ -240,7 +259,7 @@ def hash_text(value: bytes) -> str:
 
 
 def hash_bytes(text: str, size: int = 46) -> bytes:
-    """The field's bytes that ``hash_text`` shows."""
+    """Return the bytes of the field that ``hash_text`` shows."""
     if text.startswith("0x") and len(text) == 2 + 2 * size:
         return bytes.fromhex(text[2:])
     return text.encode("ascii").ljust(size, b"\0")

@@ -1,9 +1,9 @@
 """The projection as a fold of a market's events in the chain's order. Pure.
 
-``apply`` gives every field of the program's MarketAccount and UserPosition from events, the
-data of two instructions (see ``decode``), and the configuration in force. It never fails:
-an event that cannot follow on the state before it (events may be missing, a webhook may
-lie) is left out, or applied as far as it goes, and reported as a fault.
+``apply`` derives every field of the program's MarketAccount and UserPosition from events, the
+data of two instructions (see ``decode``), and the configuration in force. It never fails: an
+event that does not match the state before it (events may be missing, a webhook may report
+false ones) is left out, or applied as far as possible, and recorded as a fault.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EVEN_PRICE: Final = PRECISION // 2
 
 
 def fold(events: Iterable[PlacedEvent], timeline: Timeline) -> Projection:
-    """The projection of one market from all its events, in whatever order they come."""
+    """Fold one market from all its events, given in any order."""
     projection = Projection()
     for event in sorted(events, key=lambda placed: placed.place):
         apply(projection, event, timeline)
@@ -47,27 +47,27 @@ def apply(projection: Projection, placed: PlacedEvent, timeline: Timeline) -> No
     try:
         if market is None:
             if not isinstance(placed.event, ev.MarketCreated):
-                return  # told when the creation is read, which refolds the market
+                return  # applied when the creation is read, which refolds the market
             projection.market = market = _apply_creation(placed, placed.event)
         else:
             handler = _HANDLERS.get(type(placed.event))
             if handler is None:
-                raise InapplicableEvent("the market is created already")
+                raise InapplicableEvent("the market exists already")
             handler(projection, market, placed, placed.event, timeline)
-    except InapplicableEvent as misfit:
+    except InapplicableEvent as inapplicable:
         projection.faults.append(
-            FoldFault(placed.place, f"{ev.event_name(placed.event)}: {misfit}")
+            FoldFault(placed.place, f"{ev.event_name(placed.event)}: {inapplicable}")
         )
         if market is None:
             return
-    # Of every event looked at, so that one that arrives before it later causes a refold.
+    # Also for inapplicable events, so that an earlier event that arrives later causes a refold.
     market.as_of_slot = placed.place.slot
     market.as_of_index = placed.place.index_in_block
     market.as_of_log = placed.place.log_index
 
 
 def _call(placed: PlacedEvent, expected: type[C]) -> C:
-    """The instruction that emitted the event, which must be of that type."""
+    """Decode the instruction that emitted the event, which must be of that type."""
     try:
         call = decode_instruction(placed.instruction or b"")
     except DecodeError as error:
@@ -82,7 +82,7 @@ def _apply_creation(placed: PlacedEvent, event: ev.MarketCreated) -> MarketRow:
     if event.state != MarketState.PROPOSED:
         raise InapplicableEvent(f"created in state {event.state}")
     place = placed.place
-    unowned = event.b_parameter // 1000
+    initial_shares = event.b_parameter // 1000
     return MarketRow(
         market_id=event.market_id,
         address=placed.address,
@@ -91,8 +91,8 @@ def _apply_creation(placed: PlacedEvent, event: ev.MarketCreated) -> MarketRow:
         b_parameter=event.b_parameter,
         initial_liquidity=call.initial_liquidity,
         current_liquidity=call.initial_liquidity,
-        shares_yes=unowned,
-        shares_no=unowned,
+        shares_yes=initial_shares,
+        shares_no=initial_shares,
         total_volume=0,
         created_at=event.timestamp,
         question_hash=hash_text(call.ipfs_question_hash),
@@ -176,8 +176,8 @@ def _apply_dispute(
 def _apply_dispute_tally(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.DisputeAggregated, _t: Timeline
 ) -> None:
-    # The program flips nothing here: a successful dispute goes back to Resolving with the
-    # outcome that was disputed, a failed one ends Finalized without an outcome.
+    # The program does not flip the outcome here: a successful dispute returns to Resolving with
+    # the disputed outcome, a failed one ends in Finalized without an outcome.
     market.dispute_agree = event.agrees
     market.dispute_disagree = event.disagrees
     market.was_disputed = True

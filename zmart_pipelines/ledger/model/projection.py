@@ -1,6 +1,6 @@
-"""What the fold makes: the rows of schema ``market``, and the hash that names them. Pure.
+"""The result of folding: the rows of schema ``market``, and their hash. Pure.
 
-The fields are the columns of ``store.tables.market``, where their meaning and units stand.
+The fields are the columns of ``store.tables.market``, which documents meaning and units.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from zmart_pipelines.program.events import Event
 class PlacedEvent(msgspec.Struct, frozen=True, gc=False):
     """A decoded event of a market at its place.
 
-    :ivar address: of the market's account.
-    :ivar instruction: data of the instruction that emitted it, where ``decode`` keeps it.
+    Attributes:
+        address: address of the market's account.
+        instruction: data of the instruction that emitted it, if folding needs it.
     """
 
     place: Place
@@ -27,12 +28,14 @@ class PlacedEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class InapplicableEvent(Exception):
-    """The event cannot follow on the state; nothing of it was applied."""
+    """The event cannot be applied to the state; nothing of it was applied."""
 
 
 class MarketRow(msgspec.Struct, gc=False):
-    """``market.markets``, without what does not follow from the ledger's order alone
-    (``commitment``, ``updated_at``)."""
+    """``market.markets``, without ``commitment`` and ``updated_at``.
+
+    Those two do not follow from the order of the events alone.
+    """
 
     market_id: bytes
     address: bytes
@@ -143,16 +146,16 @@ class WithdrawalRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class FoldFault(msgspec.Struct, frozen=True):
-    """An event that does not fit the state before it, as far as the ledger knows that."""
+    """An event that does not match the state before it, as far as the ledger knows that state."""
 
     place: Place
     reason: str
 
 
 class Projection(msgspec.Struct):
-    """One market folded. ``market`` is None until its creation is in the ledger.
+    """One folded market. ``market`` is None until its creation is in the ledger.
 
-    Folded on from stored rows, the lists hold only what the new events added.
+    After folding forward from stored rows, the lists hold only what the new events added.
     """
 
     market: MarketRow | None = None
@@ -165,7 +168,7 @@ class Projection(msgspec.Struct):
 
 
 def state_hash(projection: Projection) -> str:
-    """The SHA-256 of the whole projection (faults left out), in hex, however it was made."""
+    """Return the SHA-256 of the projection (faults excluded), in hex, in any order of rows."""
     content = (
         projection.market,
         sorted(projection.positions.values(), key=lambda row: row.user),

@@ -1,4 +1,4 @@
-"""What the events of a market do to its pool, its positions and its fees. Pure."""
+"""How events change a market's pool, positions and fees. Pure; amounts in lamports."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def apply_buy(
     event: ev.SharesBought,
     timeline: Timeline,
 ) -> None:
-    """A buy: the base cost and the fees' split are recomputed from the total paid."""
+    """Apply a buy: base cost and fees are recomputed from the total paid."""
     fees = timeline.at(placed.place).fees
     base, split, exact = _split_total_cost(event.cost, fees)
     position = projection.positions.get(event.user)
@@ -78,16 +78,16 @@ def apply_buy(
     )
     if not exact:
         fault = f"SharesBought: no base cost has the total {event.cost} at {fees.total_bps} bps"
-        projection.faults.append(FoldFault(placed.place, f"{fault}, taken as {base}"))
+        projection.faults.append(FoldFault(placed.place, f"{fault}, assumed to be {base}"))
 
 
 def _split_total_cost(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
-    """Base cost and fees behind a buy's total, and whether they give it exactly."""
+    """Return base cost and fees behind a buy's total, and whether they add up to it exactly."""
     if fees.total_bps == 0:
         return total, _NO_FEE, True
     exact = base_from_total(total, fees.total_bps)
-    # The nearest base below keeps pool and holdings right where the fees in force are not
-    # known rightly; only the fee accumulators suffer.
+    # If the fees in force are not known correctly, the nearest base below keeps pool and
+    # positions right; only the fee accumulators are off.
     base = total * BASIS_POINTS // (BASIS_POINTS + fees.total_bps) if exact is None else exact
     try:
         return base, split_fees(base, fees), exact is not None
@@ -102,7 +102,7 @@ def apply_sale(
     event: ev.SharesSold,
     timeline: Timeline,
 ) -> None:
-    """A sale: what it took from the pool is recomputed from the pool before it."""
+    """Apply a sale: what it removes from the pool is recomputed from the pool before it."""
     position = projection.positions.get(event.user)
     if position is None:
         raise InapplicableEvent("the seller has no position")
@@ -124,7 +124,7 @@ def apply_sale(
         invested=0,
     )
     if sale.net != event.proceeds:
-        reason = f"SharesSold: proceeds {event.proceeds}, the market maker gives {sale.net}"
+        reason = f"SharesSold: proceeds {event.proceeds}, the market maker computes {sale.net}"
         projection.faults.append(FoldFault(placed.place, reason))
 
 
@@ -189,11 +189,11 @@ def apply_claim(
     event: ev.WinningsClaimed,
     _t: Timeline,
 ) -> None:
-    """A payout; the first one with an outcome pays the resolver too."""
+    """Apply a payout; the first one with an outcome also pays the resolver."""
     position = projection.positions.get(event.user)
     if position is None:
         raise InapplicableEvent("the claimer has no position")
-    # The older layout does not tell the outcome.
+    # The older layout does not contain the outcome.
     outcome = market.final_outcome if event.market is None else event.outcome
     position.has_claimed = True
     position.claimed_amount = event.amount
@@ -221,7 +221,7 @@ def apply_withdrawal(
     event: ev.LiquidityWithdrawn,
     _t: Timeline,
 ) -> None:
-    """The creator took what was left."""
+    """Apply the creator's withdrawal of the remaining liquidity."""
     market.current_liquidity = 0
     market.accumulated_lp_fees = 0
     projection.withdrawals.append(
