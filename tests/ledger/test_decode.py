@@ -72,7 +72,7 @@ def test_a_broken_frame_is_a_gap() -> None:
     ("payload", "reason"),
     [
         (b"\1\2\3\4\5\6\7\x08", "no event of the program"),
-        (bytes.fromhex("f062450afdeae241") + bytes(10), "SharesBought: 18 bytes"),
+        (bytes.fromhex("f062450afdeae241") + bytes(10), "SharesBought: has 18 bytes"),
     ],
 )
 def test_what_cannot_be_decoded_is_quarantined_with_its_bytes(payload: bytes, reason: str) -> None:
