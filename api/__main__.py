@@ -9,6 +9,6 @@ from zmart_pipelines.settings import Settings
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # It tells of each look at the schema's version.
+    # Alembic logs each check of the schema's version.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     serve(Settings())

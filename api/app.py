@@ -1,4 +1,4 @@
-"""The app: routes, shared parts, and what surrounds every request."""
+"""The Litestar app: routes, dependencies, and what applies to every request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from litestar.di import Provide
 from litestar.response import Redirect
 
 from api import errors, openapi, security
-from api.ballot_batcher import BallotBox
+from api.ballot_batcher import BallotBatcher
 from api.chain import Chain
 from api.database import Database
-from api.delivery_intake import Intake
-from api.eligibility_cache import Standings
+from api.delivery_intake import DeliveryIntake
+from api.eligibility_cache import EligibilityCache
+from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
-from api.realtime.socket import Door
 from api.request_decoding import MAX_BODY, StrictRequest
 from api.routes import HANDLERS, webhooks
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
@@ -25,22 +25,22 @@ from zmart_pipelines.settings import Settings
 
 @get("/", include_in_schema=False)
 async def index() -> Redirect:
-    """The description's page."""
+    """Redirect to the documentation page."""
     return Redirect("/docs")
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The API on these settings. It starts without Postgres and Redis and waits for them."""
+    """Return the API on these settings; it starts without Postgres and Redis and waits for them."""
     database = Database(settings)
     hub = Hub(database, settings)
-    intake = Intake(hub, settings)
-    door = Door(settings)
+    delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
+    eligibility = EligibilityCache(chain, database, settings)
 
     @contextlib.asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         try:
-            async with hub.running(), intake.running():
+            async with hub.running(), delivery_intake.running():
                 yield
         finally:
             database.close()
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[
             index,
-            openapi.assets(),
+            openapi.swagger_files(),
             webhooks.router(settings.webhook_max_bytes),
             *HANDLERS,
         ],
@@ -62,13 +62,11 @@ def create_app(settings: Settings) -> Litestar:
             "settings": shared(settings),
             "database": shared(database),
             "hub": shared(hub),
-            "intake": shared(intake),
-            "ballot_box": shared(
-                BallotBox(database, hub, Standings(chain, database, settings), settings)
-            ),
-            "door": shared(door),
+            "delivery_intake": shared(delivery_intake),
+            "ballot_batcher": shared(BallotBatcher(database, hub, eligibility, settings)),
+            "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
-            "pins": shared(configured_pin_store(settings)),
+            "pin_store": shared(configured_pin_store(settings)),
         },
         exception_handlers=errors.HANDLERS,
         before_send=[security.add_headers],
@@ -78,5 +76,5 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
         response_class=Response,
     )
-    openapi.polish(app)
+    openapi.complete(app)
     return app

@@ -1,7 +1,7 @@
-"""Ballots that come in together are cast together: one transaction, one answer each.
+"""Cast ballots that arrive together in one transaction, with one answer each.
 
-While one batch is being committed the next one gathers, so a lone ballot waits for nobody
-and a thousand a second share their commits. A ballot is answered only after its commit.
+While one batch is being committed the next one gathers, so a lone ballot does not wait and a
+thousand a second share their commits. A ballot is answered only after its commit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from api.database import Database
-from api.eligibility_cache import Standings
+from api.eligibility_cache import EligibilityCache
 from api.realtime.hub import Hub
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
@@ -25,97 +25,106 @@ from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
 from zmart_pipelines.voting.cast_results import CastReceipt, CastResult
 
 MAX_BATCH = 128
-# Markets whose id and address are remembered. Both follow from each other for ever.
-MAX_KNOWN = 10_000
+# Market keys (id or address) whose id is cached. A key never changes its market.
+MAX_CACHED_MARKETS = 10_000
 
 
-class _Waiting(NamedTuple):
+class _PendingBallot(NamedTuple):
     ballot: SignedBallot
     rejection: BallotRejected | None
     answer: asyncio.Future[CastReceipt]
 
 
-class BallotBox:
-    """The ballots of one process on their way into the database."""
+class BallotBatcher:
+    """Queues the ballots of one process and casts them in batches."""
 
     def __init__(
-        self, database: Database, hub: Hub, standings: Standings, settings: Settings
+        self, database: Database, hub: Hub, eligibility: EligibilityCache, settings: Settings
     ) -> None:
         self._database = database
         self._hub = hub
-        self._standings = standings
+        self._eligibility = eligibility
         self._settings = settings
-        self._waiting: deque[_Waiting] = deque()
-        self._working: asyncio.Task[None] | None = None
-        self._known: dict[bytes, bytes] = {}
+        self._pending: deque[_PendingBallot] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._market_ids: dict[bytes, bytes] = {}
 
     async def cast(self, ballot: SignedBallot) -> CastReceipt:
-        """Stores the ballot; returns once it is committed.
+        """Store the ballot and return once it is committed.
 
-        :param ballot: its ``market_id`` may be the market's address instead.
-        :raises BallotRejected, BallotConflict, VotingClosed: as ``casting.cast``; ApiError 503
-            when the wallet's standing cannot be asked for.
+        Args:
+            ballot: Its ``market_id`` may be the market's address instead.
+
+        Raises:
+            BallotRejected, BallotConflict, VotingClosed: As ``casting.cast``.
+            ApiError: 503 when the chain cannot be asked for the wallet's eligibility.
         """
-        rejection = await self._standings.rejection(ballot)
+        rejection = await self._eligibility.rejection(ballot)
         answer: asyncio.Future[CastReceipt] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(ballot, rejection, answer))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
+        self._pending.append(_PendingBallot(ballot, rejection, answer))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._cast_pending())
         return await answer
 
-    async def _work(self) -> None:
-        """Casts batch after batch until nobody waits."""
+    async def _cast_pending(self) -> None:
+        """Cast batch after batch until the queue is empty."""
         try:
-            while self._waiting:
-                batch = self._take()
-                try:
-                    outcomes = await self._cast(batch)
-                except BaseException as error:
-                    _fail(batch, error)
-                    if not isinstance(error, Exception):
-                        raise
-                else:
-                    self._tell(batch, outcomes)
+            while self._pending:
+                await self._cast_and_answer(self._next_batch())
         finally:
-            self._working = None
-            # Only where this task was cancelled does anyone wait here.
-            for one in self._waiting:
-                one.answer.cancel()
+            self._worker = None
+            # The queue holds ballots here only if this task was cancelled.
+            for pending in self._pending:
+                pending.answer.cancel()
 
-    def _take(self) -> list[_Waiting]:
-        """The next batch: in order of arrival, one ballot of a wallet."""
-        batch: dict[bytes, _Waiting] = {}
+    async def _cast_and_answer(self, batch: list[_PendingBallot]) -> None:
+        try:
+            results = await self._cast_isolated(batch)
+        except Exception as error:
+            _fail(batch, error)
+        except BaseException:
+            _cancel(batch)
+            raise
+        else:
+            self._answer(batch, results)
+
+    def _next_batch(self) -> list[_PendingBallot]:
+        """Dequeue the next batch: in order of arrival, at most one ballot per wallet."""
+        batch: dict[bytes, _PendingBallot] = {}
         later = []
-        while self._waiting and len(batch) < MAX_BATCH:
-            one = self._waiting.popleft()
-            if one.answer.cancelled():
+        while self._pending and len(batch) < MAX_BATCH:
+            pending = self._pending.popleft()
+            if pending.answer.cancelled():
                 continue
-            if one.ballot.wallet in batch:
-                later.append(one)
+            if pending.ballot.wallet in batch:
+                later.append(pending)
             else:
-                batch[one.ballot.wallet] = one
-        self._waiting.extendleft(reversed(later))
+                batch[pending.ballot.wallet] = pending
+        self._pending.extendleft(reversed(later))
         return list(batch.values())
 
-    async def _cast(self, batch: Sequence[_Waiting]) -> list[CastResult | Exception]:
+    async def _cast_isolated(self, batch: Sequence[_PendingBallot]) -> list[CastResult | Exception]:
+        """Cast a batch; after a database error that one ballot may cause, one by one."""
         try:
-            return [*await self._together(batch)]
+            return [*await self._cast_together(batch)]
         except (OperationalError, InterfaceError):
             raise
         except DBAPIError as error:
-            # A fault that one of them causes must not become the others'.
+            # One ballot's fault must not fail the others.
             if len(batch) == 1:
                 return [error]
-            alone = [await self._cast([one]) for one in batch]
-            return [outcome for (outcome,) in alone]
+            results = [await self._cast_isolated([pending]) for pending in batch]
+            return [result for (result,) in results]
 
-    async def _together(self, batch: Sequence[_Waiting]) -> list[CastResult]:
+    async def _cast_together(self, batch: Sequence[_PendingBallot]) -> list[CastResult]:
         rejections = {
-            one.ballot.wallet: one.rejection for one in batch if one.rejection is not None
+            pending.ballot.wallet: pending.rejection
+            for pending in batch
+            if pending.rejection is not None
         }
 
         def write(conn: Connection) -> list[CastResult]:
-            ballots = self._with_market_ids(conn, [one.ballot for one in batch])
+            ballots = self._with_market_ids(conn, [pending.ballot for pending in batch])
             return casting.cast_batch(conn, ballots, self._settings, rejections=rejections)
 
         return await self._database.cast(write)
@@ -123,37 +132,41 @@ class BallotBox:
     def _with_market_ids(
         self, conn: Connection, ballots: Sequence[SignedBallot]
     ) -> list[SignedBallot]:
-        """The ballots with their markets' ids where they had the address."""
-        unknown = {ballot.market_id for ballot in ballots} - self._known.keys()
+        """Replace market addresses in the ballots by market ids."""
+        unknown = {ballot.market_id for ballot in ballots} - self._market_ids.keys()
         if unknown:
-            if len(self._known) > MAX_KNOWN:
-                self._known.clear()
-            self._known |= markets.ids_of(conn, list(unknown))
+            if len(self._market_ids) > MAX_CACHED_MARKETS:
+                self._market_ids.clear()
+            self._market_ids |= markets.ids_of(conn, list(unknown))
         return [
             msgspec.structs.replace(
-                ballot, market_id=self._known.get(ballot.market_id, ballot.market_id)
+                ballot, market_id=self._market_ids.get(ballot.market_id, ballot.market_id)
             )
             for ballot in ballots
         ]
 
-    def _tell(self, batch: list[_Waiting], outcomes: Sequence[CastResult | Exception]) -> None:
+    def _answer(
+        self, batch: list[_PendingBallot], results: Sequence[CastResult | Exception]
+    ) -> None:
         positions: list[int] = []
-        for one, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, CastReceipt):
-                positions += outcome.positions
-            if one.answer.cancelled():
+        for pending, result in zip(batch, results, strict=True):
+            if isinstance(result, CastReceipt):
+                positions += result.positions
+            if pending.answer.cancelled():
                 continue
-            if isinstance(outcome, CastReceipt):
-                one.answer.set_result(outcome)
+            if isinstance(result, CastReceipt):
+                pending.answer.set_result(result)
             else:
-                one.answer.set_exception(outcome)
+                pending.answer.set_exception(result)
         self._hub.announce(positions)
 
 
-def _fail(batch: list[_Waiting], error: BaseException) -> None:
-    for one in batch:
-        if not one.answer.done():
-            if isinstance(error, Exception):
-                one.answer.set_exception(error)
-            else:
-                one.answer.cancel()
+def _fail(batch: list[_PendingBallot], error: Exception) -> None:
+    for pending in batch:
+        if not pending.answer.done():
+            pending.answer.set_exception(error)
+
+
+def _cancel(batch: list[_PendingBallot]) -> None:
+    for pending in batch:
+        pending.answer.cancel()

@@ -1,7 +1,7 @@
-"""What the API asks the chain: a blockhash, the configuration, whether it would work.
+"""What the API reads from the chain: a blockhash, the configuration, a simulation.
 
-The API signs nothing. It prepares transactions whose payer and only signer is the user's
-wallet, and hands them out unsigned.
+The API signs nothing. It prepares unsigned transactions whose fee payer and only signer is
+the user's wallet.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from zmart_pipelines.voting.eligibility import WalletEligibility
 T = TypeVar("T")
 
 
-class Prepared(msgspec.Struct, frozen=True):
-    """An unsigned version-0 transaction in base64, and until which block height it may land."""
+class UnsignedTransaction(msgspec.Struct, frozen=True):
+    """An unsigned version-0 transaction (base64), valid up to ``last_valid_block_height``."""
 
     transaction: str
     blockhash: str
@@ -38,7 +38,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Chain:
-    """The chain through its nodes. Methods block; errors are ApiError 503, 404 or 409."""
+    """The chain through its RPC nodes. Methods block and raise ApiError 503, 404 or 409."""
 
     def __init__(self, settings: Settings) -> None:
         self.program = settings.program
@@ -50,19 +50,19 @@ class Chain:
         """Close the connections."""
         self._rpc.close()
 
-    def standing(self, settings: Settings) -> WalletEligibility:
-        """The judge of wallets, which asks the same nodes."""
+    def wallet_eligibility(self, settings: Settings) -> WalletEligibility:
+        """Return the eligibility checks of wallets, on the same nodes."""
         return WalletEligibility(self._rpc, settings)
 
     def config(self) -> GlobalConfig:
-        """The program's configuration as confirmed."""
+        """Return the program's confirmed configuration."""
         try:
             return self._reader.config("confirmed").value
         except (RpcError, RpcUnavailable, AccountMissing) as error:
             raise unavailable("The chain") from error
 
     def market(self, market_id: bytes) -> MarketAccount:
-        """The market's account as confirmed; ApiError 404 where it does not exist."""
+        """Return the market's confirmed account; raise ApiError 404 where it does not exist."""
         try:
             found = self._reader.market(market_id, "confirmed").value
         except (RpcError, RpcUnavailable) as error:
@@ -71,28 +71,33 @@ class Chain:
             raise not_found("Market")
         return found
 
-    def prepare(self, payer: bytes, instruction: Instruction, *, rehearse: bool) -> Prepared:
-        """A transaction of one instruction for ``payer`` to sign.
+    def prepare(
+        self, payer: bytes, instruction: Instruction, *, simulate: bool
+    ) -> UnsignedTransaction:
+        """Return a transaction of one instruction for ``payer`` to sign.
 
-        :param rehearse: simulate it first; ApiError 409 with the program's reason where it
-            would fail now.
+        Args:
+            payer: The wallet (32 bytes) that pays the fee and signs.
+            instruction: The only instruction.
+            simulate: Simulate the transaction first and raise ApiError 409 with the
+                program's reason where it would fail now.
         """
         key = Pubkey.from_bytes(payer)
         try:
             recent = self._rpc.latest_blockhash("confirmed")
             data = unsigned_transaction(key, [instruction], recent.hash)
-            failure = self._rpc.simulate(data).error if rehearse else None
+            failure = self._rpc.simulate(data).error if simulate else None
         except (RpcError, RpcUnavailable) as error:
             raise unavailable("The chain") from error
         if failure is not None:
             reason = describe(failure)
             raise ApiError(
                 409,
-                f"The chain would refuse this transaction now: {reason}",
+                f"The program would reject this transaction now: {reason}",
                 FieldError("transaction", reason),
                 error="simulation_failed",
             )
-        return Prepared(
+        return UnsignedTransaction(
             transaction=base64.b64encode(data).decode(),
             blockhash=str(recent.hash),
             last_valid_block_height=recent.last_valid_block_height,

@@ -1,15 +1,16 @@
-"""Writing and deleting comments. A deleted one stays in the table, hidden."""
+"""Write and delete comments. A deleted comment stays in the table, hidden."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, insert, update
 
-from api.drafts import touch_user
 from api.errors import ApiError, not_found
+from api.users import upsert_user
 from zmart_pipelines.client_schemas.frames import comment_frame
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import discussions
@@ -19,35 +20,39 @@ from zmart_pipelines.store.tables import community
 _discussions = community.discussions
 
 
-class Written(msgspec.Struct, frozen=True):
-    """A comment as stored, and the stream's new positions."""
+class StoredComment(msgspec.Struct, frozen=True):
+    """A comment as stored, and the new positions of the stream."""
 
     comment: discussions.Discussion
     positions: list[int]
 
 
-def write(conn: Connection, market_id: bytes, wallet: bytes, content: str) -> Written:
-    """Store a comment and announce it, in the caller's transaction."""
-    touch_user(conn, wallet)
+def create_comment(
+    conn: Connection, market_id: bytes, wallet: bytes, content: str
+) -> StoredComment:
+    """Store a comment and append its frame, in the caller's transaction."""
+    upsert_user(conn, wallet)
     row = conn.execute(
         insert(_discussions)
         .values(market_id=market_id, wallet=wallet, content=content)
         .returning(_discussions)
     ).one()
     comment = one(discussions.Discussion, row)
-    return Written(comment, _announce(conn, comment, deleted=False))
+    return StoredComment(comment, _append_frame(conn, comment, "created"))
 
 
-def delete(conn: Connection, comment_id: UUID, wallet: bytes) -> list[int]:
-    """Hide a comment of this wallet; the stream's new positions.
+def delete_comment(conn: Connection, comment_id: UUID, wallet: bytes) -> list[int]:
+    """Hide a comment of this wallet and return the new positions of the stream.
 
-    ApiError 404 where there is none (any more), 403 where it is somebody else's.
+    Raises:
+        ApiError: 404 where the comment does not exist or is already deleted, 403 where
+            another wallet wrote it.
     """
     comment = discussions.get(conn, comment_id)
     if comment is None or comment.deleted_at is not None:
         raise not_found("Discussion")
     if comment.wallet != wallet:
-        raise ApiError(403, "Only its author may delete a comment")
+        raise ApiError(403, "Only the author of a comment may delete it")
     hidden = conn.execute(
         update(_discussions)
         .where(
@@ -59,9 +64,10 @@ def delete(conn: Connection, comment_id: UUID, wallet: bytes) -> list[int]:
     )
     if hidden.rowcount == 0:
         raise not_found("Discussion")
-    return _announce(conn, comment, deleted=True)
+    return _append_frame(conn, comment, "deleted")
 
 
-def _announce(conn: Connection, comment: discussions.Discussion, *, deleted: bool) -> list[int]:
-    frame = comment_frame(comment, action="deleted" if deleted else "created")
-    return stream.append(conn, [frame])
+def _append_frame(
+    conn: Connection, comment: discussions.Discussion, action: Literal["created", "deleted"]
+) -> list[int]:
+    return stream.append(conn, [comment_frame(comment, action=action)])

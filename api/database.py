@@ -1,8 +1,8 @@
-"""How asynchronous handlers use the synchronous domain: bounded threads, one engine a role.
+"""Run the synchronous domain from asynchronous handlers: bounded threads, one engine per role.
 
-Reads use the role that can only read; users' writes the role under row-level security,
-with the wallet that signed set in the transaction. Deliveries have an engine and threads of
-their own (``api.delivery_intake``), so that a flood of them leaves the reads alone.
+Reads use the read-only role. Users' writes use the role under row-level security, with the
+wallet that signed set in the transaction. Deliveries have their own engine and threads
+(``api.delivery_intake``), so that a flood of them does not slow the reads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ_SECONDS = 10.0
 
 
 class Database:
-    """The engines and threads of one process. Closed by ``close``."""
+    """The engines and threads of one process; release them with ``close``."""
 
     def __init__(self, settings: Settings) -> None:
         url = settings.database_url.get_secret_value()
@@ -34,7 +34,7 @@ class Database:
         self._ballot_thread = ThreadPoolExecutor(1, thread_name_prefix="ballots")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """``work`` on a read-only snapshot: all its statements see the same state."""
+        """Run ``work`` on a read-only snapshot: all its statements see the same state."""
 
         def run() -> T:
             with self._read.connect() as conn:
@@ -46,7 +46,7 @@ class Database:
         return await self._run(self._threads, run)
 
     async def write(self, wallet: bytes, work: Callable[[Connection], T]) -> T:
-        """``work`` in one transaction as ``wallet``; committed when this returns."""
+        """Run ``work`` in one transaction as ``wallet``; it is committed when this returns."""
 
         def run() -> T:
             with self._write.begin() as conn:
@@ -56,8 +56,9 @@ class Database:
         return await self._run(self._threads, run)
 
     async def cast(self, work: Callable[[Connection], T]) -> T:
-        """``work`` on the ballots of many wallets, in one transaction and a thread of their
-        own; committed when this returns. ``work`` itself names the wallets it acts for.
+        """Run ``work`` on the ballots of many wallets in one transaction, in the ballots' thread.
+
+        It is committed when this returns. ``work`` itself names the wallets it acts for.
         """
 
         def run() -> T:
@@ -67,15 +68,15 @@ class Database:
         return await self._run(self._ballot_thread, run)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """``work``, which blocks on something other than Postgres, in one of the threads."""
+        """Run ``work``, which blocks on something other than Postgres, in one of the threads."""
         return await self._run(self._threads, work)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def close(self) -> None:
-        """Wait for what is running, then close every connection."""
+        """Wait for running work, then close every connection."""
         for threads in (self._threads, self._ballot_thread):
             threads.shutdown(wait=True, cancel_futures=True)
-        for made in (self._read, self._write):
-            made.dispose()
+        for pool in (self._read, self._write):
+            pool.dispose()

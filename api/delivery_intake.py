@@ -1,10 +1,10 @@
-"""How deliveries enter: committed as received, then ingested one after another, in order.
+"""Accept webhook deliveries: commit them as received, then ingest them one by one, in order.
 
-Receiving has threads of its own and the ledger one writer, so that deliveries neither wait
-for each other's locks nor overtake each other, which would have their markets folded anew.
-Small ones that wait are ingested together; a large one takes its turn in parts. The sender
-is answered in time whatever happens: what is not ingested by then follows, or is taken up by
-the pipelines from the table.
+Receiving has its own threads and the ledger one writer, so that deliveries neither wait for
+each other's locks nor overtake each other, which would cause their markets to be folded
+again. Small deliveries in the queue are ingested together; a large one is ingested in parts.
+The sender is answered in time in any case: what is not ingested by then follows after the
+answer, or is ingested from the table by the pipelines.
 """
 
 from __future__ import annotations
@@ -34,14 +34,19 @@ log = logging.getLogger("api.delivery_intake")
 T = TypeVar("T")
 
 RECEIVING_THREADS: Final = 2
-# Transactions ingested together, of one delivery or several.
-BATCH: Final = 100
-# Transactions that wait in memory for their turn; what comes then stays in the table.
-MAX_WAITING: Final = 20_000
+# Transactions ingested in one batch, of one delivery or several.
+MAX_BATCH: Final = 100
+# Transactions queued in memory; deliveries beyond it stay pending in the table.
+MAX_QUEUED: Final = 20_000
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """A delivery that is stored. ``new_events`` were ingested so far, ``pending``: not all."""
+class AcceptedDelivery(msgspec.Struct, frozen=True):
+    """A stored delivery.
+
+    Attributes:
+        new_events: Events ingested so far.
+        pending: Whether a part of the delivery is not ingested yet.
+    """
 
     delivery: int
     transactions: int
@@ -49,52 +54,57 @@ class Taken(msgspec.Struct, frozen=True):
     pending: bool
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    """A delivery's row and what it told. ``named``: without logs, and whether anything of it
-    is to be read.
+class _StoredDelivery(msgspec.Struct, frozen=True):
+    """A delivery's row and its content.
+
+    Attributes:
+        number: Transactions or hints in the delivery.
+        transactions: With logs, to be ingested.
+        hints_pending: None for a delivery with logs; otherwise whether any hint is new.
     """
 
     delivery: int
     number: int
     transactions: Sequence[RawTransaction] = ()
-    named: bool | None = None
+    hints_pending: bool | None = None
 
 
 @dataclass
-class _Waiting:
-    """What is left of a delivery, and the part of it whose turn is next.
+class _QueuedDelivery:
+    """The rest of a delivery, and the part of it that is ingested next.
 
-    ``first`` is answered when its first part is done. ``events`` is how many events the part
-    brought that were new, None until it is ingested.
+    Attributes:
+        first: Answered when the delivery's first part is ingested.
+        events: New events of the part; None until it is ingested.
     """
 
     delivery: int
     transactions: Sequence[RawTransaction]
     part: Sequence[RawTransaction]
-    first: asyncio.Future[Taken]
+    first: asyncio.Future[AcceptedDelivery]
     events: int | None = None
 
 
-class Intake:
-    """The intake of one process. Run with ``async with intake.running()``."""
+class DeliveryIntake:
+    """The intake of one process. Run with ``async with delivery_intake.running()``."""
 
     def __init__(self, hub: Hub, settings: Settings) -> None:
         self._hub = hub
         self._program = settings.program
-        self._part = settings.webhook_inline_transactions
-        self._seconds = settings.webhook_answer_seconds
+        self._part_size = settings.webhook_inline_transactions
+        self._answer_seconds = settings.webhook_answer_seconds
         self._engine = engine(
             Role.INGEST, settings.database_url.get_secret_value(), pool_size=RECEIVING_THREADS + 1
         )
         self._receiving = ThreadPoolExecutor(RECEIVING_THREADS, thread_name_prefix="receive")
         self._ingesting = ThreadPoolExecutor(1, thread_name_prefix="ingest")
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self._waiting = 0
+        self._queue: asyncio.Queue[_QueuedDelivery] = asyncio.Queue()
+        self._queued_transactions = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep ingesting until the block ends; what is left then stays pending."""
-        work = asyncio.create_task(self._work())
+        """Ingest queued deliveries until the block ends; the rest stays pending."""
+        work = asyncio.create_task(self._ingest_queue())
         try:
             yield
         finally:
@@ -104,34 +114,35 @@ class Intake:
                 threads.shutdown(wait=True, cancel_futures=True)
             self._engine.dispose()
 
-    async def take(self, body: bytes) -> Taken:
-        """Store a delivery, and ingest it as far as time allows.
+    async def accept(self, body: bytes) -> AcceptedDelivery:
+        """Store a delivery, and ingest as much of it as the time to answer allows.
 
-        :raises PayloadError: when the body is no delivery; nothing is stored.
-        :raises ApiError: 503 when the database does not take it in time.
+        Raises:
+            PayloadError: The body is not a delivery; nothing is stored.
+            ApiError: 503 when the database does not store it in time.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._seconds
+        deadline = loop.time() + self._answer_seconds
         try:
-            # What has begun goes on behind a timeout; sent once more it is one more delivery
+            # After a timeout the thread continues; a delivery sent again is a further delivery
             # of the same transactions.
             async with asyncio.timeout_at(deadline):
-                stored = await self._run(self._receiving, lambda: self._receive(body))
+                stored = await self._run(self._receiving, lambda: self._store(body))
         except TimeoutError:
             raise unavailable("The database") from None
-        told = Taken(stored.delivery, stored.number, 0, True)
-        if stored.named is not None:
-            return msgspec.structs.replace(told, pending=stored.named)
-        if self._waiting + stored.number > MAX_WAITING:
-            return told
-        first: asyncio.Future[Taken] = loop.create_future()
-        self._waiting += stored.number
-        part = stored.transactions[: self._part]
-        self._queue.put_nowait(_Waiting(stored.delivery, stored.transactions, part, first))
+        accepted = AcceptedDelivery(stored.delivery, stored.number, 0, True)
+        if stored.hints_pending is not None:
+            return msgspec.structs.replace(accepted, pending=stored.hints_pending)
+        if self._queued_transactions + stored.number > MAX_QUEUED:
+            return accepted
+        first: asyncio.Future[AcceptedDelivery] = loop.create_future()
+        self._queued_transactions += stored.number
+        part = stored.transactions[: self._part_size]
+        self._queue.put_nowait(_QueuedDelivery(stored.delivery, stored.transactions, part, first))
         done, _ = await asyncio.wait([first], timeout=max(0.0, deadline - loop.time()))
-        return first.result() if done else told
+        return first.result() if done else accepted
 
-    def _receive(self, body: bytes) -> _Stored:
+    def _store(self, body: bytes) -> _StoredDelivery:
         try:
             transactions = from_helius(body, self._program)
         except PayloadError:
@@ -140,53 +151,53 @@ class Intake:
                 raise
             with self._engine.begin() as conn:
                 delivery, fresh = deliveries.store_hint_delivery(conn, body, hints)
-            return _Stored(delivery, len(hints), named=fresh > 0)
+            return _StoredDelivery(delivery, len(hints), hints_pending=fresh > 0)
         with self._engine.begin() as conn:
             delivery = deliveries.store_delivery(conn, body, transaction_count=len(transactions))
-        return _Stored(delivery, len(transactions), transactions)
+        return _StoredDelivery(delivery, len(transactions), transactions)
 
-    async def _work(self) -> None:
+    async def _ingest_queue(self) -> None:
         while True:
-            turn = [await self._queue.get()]
-            size = len(turn[0].part)
-            # What came meanwhile goes along, so that a burst costs one commit, not many.
-            while not self._queue.empty() and size < BATCH:
-                turn.append(self._queue.get_nowait())
-                size += len(turn[-1].part)
-            self._waiting -= size
-            if not await self._ingest(turn) and len(turn) > 1:
-                # One of them may be to blame; the others need not wait for its repair.
-                for waiting in turn:
-                    await self._ingest([waiting])
-            for waiting in turn:
-                self._proceed(waiting)
+            batch = [await self._queue.get()]
+            size = len(batch[0].part)
+            # Everything queued meanwhile joins the batch, so that a burst costs one commit.
+            while not self._queue.empty() and size < MAX_BATCH:
+                batch.append(self._queue.get_nowait())
+                size += len(batch[-1].part)
+            self._queued_transactions -= size
+            if not await self._ingest(batch) and len(batch) > 1:
+                # One delivery may be at fault; the others need not wait for its repair.
+                for queued in batch:
+                    await self._ingest([queued])
+            for queued in batch:
+                self._finish_part(queued)
 
-    def _proceed(self, waiting: _Waiting) -> None:
-        """Answer for the first part; put what is left at the end of the queue."""
-        done = waiting.events is not None
-        rest = waiting.transactions[len(waiting.part) :]
-        if not waiting.first.done():
-            waiting.first.set_result(
-                Taken(
-                    delivery=waiting.delivery,
-                    transactions=len(waiting.transactions),
-                    new_events=waiting.events or 0,
-                    pending=not done or bool(rest),
+    def _finish_part(self, queued: _QueuedDelivery) -> None:
+        """Answer for the first part, and enqueue the rest of the delivery."""
+        ingested = queued.events is not None
+        rest = queued.transactions[len(queued.part) :]
+        if not queued.first.done():
+            queued.first.set_result(
+                AcceptedDelivery(
+                    delivery=queued.delivery,
+                    transactions=len(queued.transactions),
+                    new_events=queued.events or 0,
+                    pending=not ingested or bool(rest),
                 )
             )
-        if not done:
-            self._waiting -= len(rest)
+        if not ingested:
+            self._queued_transactions -= len(rest)
         elif rest:
-            part = rest[: self._part]
-            self._queue.put_nowait(_Waiting(waiting.delivery, rest, part, waiting.first))
+            part = rest[: self._part_size]
+            self._queue.put_nowait(_QueuedDelivery(queued.delivery, rest, part, queued.first))
 
-    async def _ingest(self, turn: Sequence[_Waiting]) -> bool:
-        """Ingest the parts whose turn it is; False where they stay pending."""
+    async def _ingest(self, batch: Sequence[_QueuedDelivery]) -> bool:
+        """Ingest the parts of a batch; return False where they stay pending."""
         parts = [
             deliveries.DeliveryPart(
-                one.delivery, one.part, last=len(one.part) == len(one.transactions)
+                queued.delivery, queued.part, last=len(queued.part) == len(queued.transactions)
             )
-            for one in turn
+            for queued in batch
         ]
         try:
             result, events = await self._run(
@@ -194,15 +205,15 @@ class Intake:
                 lambda: deliveries.ingest_parts(self._engine, parts, program=self._program),
             )
         except (DBAPIError, PoolTimeout) as error:
-            log.warning("%d deliveries stay pending: %s", len(turn), type(error).__name__)
+            log.warning("%d deliveries stay pending: %s", len(batch), type(error).__name__)
             return False
         except Exception:
-            # They are committed: the sender must not send them again, the pipelines will try.
-            log.exception("%d deliveries could not be ingested", len(turn))
+            # They are committed: the sender must not retry, the pipelines will.
+            log.exception("%d deliveries could not be ingested", len(batch))
             return False
         self._hub.announce(result.positions)
-        for one in turn:
-            one.events = events[one.delivery]
+        for queued in batch:
+            queued.events = events[queued.delivery]
         return True
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:

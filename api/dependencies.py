@@ -1,30 +1,29 @@
-"""What handlers ask for by name, and the parameters that many of them take."""
+"""Dependencies of handlers by name, and parameters that many handlers share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
-from api.ballot_batcher import BallotBox
+from api.ballot_batcher import BallotBatcher
 from api.chain import Chain
 from api.database import Database
-from api.delivery_intake import Intake
+from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
+from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
-from api.realtime.socket import Door
 from zmart_pipelines.ipfs.pin_store import PinStore
 from zmart_pipelines.settings import Settings
 
 DatabaseDep: TypeAlias = NamedDependency[Database]
 SettingsDep: TypeAlias = NamedDependency[Settings]
-BallotBatcherDep: TypeAlias = NamedDependency[BallotBox]
+BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 HubDep: TypeAlias = NamedDependency[Hub]
-DeliveryIntakeDep: TypeAlias = NamedDependency[Intake]
-ConnectionPolicyDep: TypeAlias = NamedDependency[Door]
+DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
+ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]
 PinStoreDep: TypeAlias = NamedDependency[PinStore]
 
@@ -34,51 +33,39 @@ MarketPath: TypeAlias = Annotated[
     str, PathParameter(description="The market's id (64 hex digits) or its base58 address.")
 ]
 WalletPath: TypeAlias = Annotated[str, PathParameter(description="The wallet's base58 address.")]
+VoteKindPath: TypeAlias = Annotated[
+    Literal["proposal", "dispute"], PathParameter(description="The kind of vote.")
+]
 Limit: TypeAlias = Annotated[
-    int, QueryParameter(ge=0, le=MAX_PAGE, description="Rows on the page.")
+    int, QueryParameter(ge=0, le=MAX_PAGE, description="Maximum number of rows.")
 ]
 Offset: TypeAlias = Annotated[
-    int, QueryParameter(ge=0, le=1_000_000, description="Rows skipped before the page.")
+    int, QueryParameter(ge=0, le=1_000_000, description="Number of rows to skip.")
 ]
 
-_MEANINGS = {
-    400: "The request does not do; details name the fields.",
-    401: "No proof of the wallet, or one that does not hold.",
-    403: "Not yours.",
+_DESCRIPTIONS = {
+    400: "Invalid request; see `details`.",
+    401: "The signature is missing, expired or wrong.",
+    403: "Another wallet owns the resource.",
     404: "Not found.",
-    409: "In conflict with what is stored, or too late.",
+    409: "Conflict with the stored state; `error` names the reason.",
     413: "The body is too large.",
-    415: "The body is not plain JSON.",
-    503: "Postgres or the chain is away; try again after Retry-After seconds.",
+    415: "The body is not uncompressed JSON.",
+    503: "The database or the chain is unavailable; retry after `Retry-After` seconds.",
 }
 
 
-def failures(*statuses: int) -> dict[int, ResponseSpec]:
-    """The failures of a route for its description; every route may answer 503."""
+def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return a route's error responses for OpenAPI; every route may return 503."""
     return {
         status: ResponseSpec(
             data_container=ErrorBody,
             generate_examples=False,
-            description=_MEANINGS[status],
+            description=_DESCRIPTIONS[status],
             media_type="application/json",
         )
         for status in (*statuses, 503)
     }
 
 
-READS = failures(400)
-WRITES = failures(400, 401, 404, 413, 415)
-
-
-def operation(name: str) -> Any:
-    """The operation's id: ``name`` on the first path of a handler, numbered on its aliases."""
-    seen: list[str] = []
-
-    def create(_handler: object, _method: str, path: Sequence[object]) -> str:
-        text = "/".join(str(getattr(part, "name", part)) for part in path)
-        if text not in seen:
-            seen.append(text)
-        place = seen.index(text)
-        return name if place == 0 else f"{name}Alias{place}"
-
-    return create
+READ_ERRORS = error_responses(400)

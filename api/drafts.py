@@ -1,8 +1,8 @@
-"""A market before it is on chain: its document, its id, its row.
+"""Market drafts: the document, id and row of a market before it is on chain.
 
 The document is canonical JSON; its CIDv0 goes into ``create_market`` as the question hash.
-The id is made from creator, CID and a nonce, so that nobody else can create a market under
-it with another question unnoticed.
+The id is derived from creator, CID and a nonce, so that another wallet cannot create a
+market with this id and another question unnoticed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -18,12 +18,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from api.errors import ApiError, invalid
 from api.request_bodies import NewMarket
+from api.users import upsert_user
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.canonical_json import canonical_bytes, normalized_text
 from zmart_pipelines.ipfs.cid import cid_v0
-from zmart_pipelines.store.tables.community import market_drafts, users
+from zmart_pipelines.store.tables.community import market_drafts
 
-_DOMAIN = b"zmart market"
+_ID_PREFIX = b"zmart market"
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -44,25 +45,28 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 def market_id(creator: bytes, question_hash: str, nonce: bytes) -> bytes:
-    """The id of the market: SHA-256 over a fixed word, creator (32 bytes), CIDv0 and nonce."""
-    return hashlib.sha256(_DOMAIN + creator + question_hash.encode() + nonce).digest()
+    """Return the market's id: SHA-256 over a fixed prefix, creator (32 bytes), CIDv0 and nonce."""
+    return hashlib.sha256(_ID_PREFIX + creator + question_hash.encode() + nonce).digest()
 
 
-def compose(
+def compose_draft(
     body: NewMarket, creator: bytes, now: datetime, ttl: timedelta, idempotency_key: str | None
 ) -> Draft:
-    """The draft that ``body`` asks for. The same idempotency key gives the same nonce, and
-    so, for the same question, the same market.
+    """Return the draft that ``body`` describes.
 
-    ApiError 400 names a field that does not do.
+    The same idempotency key gives the same nonce and so, for the same question, the same
+    market.
+
+    Raises:
+        ApiError: 400 naming an invalid field.
     """
-    question = _plain("question", body.question)
+    question = _normalize("question", body.question)
     if not 10 <= len(question) <= 200:
-        raise invalid("question", "must have 10 to 200 characters")
-    description = _plain("description", body.description)
+        raise invalid("question", "must have 10 to 200 characters after trimming")
+    description = _normalize("description", body.description)
     if len(description) > 2000:
         raise invalid("description", "must have at most 2000 characters")
-    tags = tuple(dict.fromkeys(_plain("tags", tag) for tag in body.tags))
+    tags = tuple(dict.fromkeys(_normalize("tags", tag) for tag in body.tags))
     if "" in tags:
         raise invalid("tags", "must not be blank")
     ends_at = body.ends_at(now).replace(microsecond=0)
@@ -98,29 +102,21 @@ def compose(
     )
 
 
-def _plain(field: str, text: str) -> str:
-    """``text`` trimmed and in normal form C; control characters are refused."""
-    plain = normalized_text(text)
-    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in plain):
-        raise invalid(field, "holds a control character")
-    return plain
+def _normalize(field: str, text: str) -> str:
+    """Return ``text`` trimmed and in normal form C; raise ApiError 400 on control characters."""
+    normalized = normalized_text(text)
+    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in normalized):
+        raise invalid(field, "must not contain control characters")
+    return normalized
 
 
-def touch_user(conn: Connection, wallet: bytes) -> None:
-    """Know the wallet, and when it was last seen."""
-    now = datetime.now(UTC)
-    conn.execute(
-        insert(users)
-        .values(wallet=wallet)
-        .on_conflict_do_update(index_elements=["wallet"], set_={"last_seen_at": now})
-    )
+def store_draft(conn: Connection, draft: Draft) -> bool:
+    """Insert the draft and return whether it is new.
 
-
-def store(conn: Connection, draft: Draft) -> bool:
-    """Write the draft; whether it is new. ApiError 409 where the same idempotency key
-    belongs to another question of this creator.
+    Raises:
+        ApiError: 409 where the creator used the same idempotency key for another question.
     """
-    touch_user(conn, draft.creator)
+    upsert_user(conn, draft.creator)
     values = msgspec.structs.asdict(draft) | {"tags": list(draft.tags)}
     added = conn.execute(
         insert(market_drafts)
@@ -130,9 +126,9 @@ def store(conn: Connection, draft: Draft) -> bool:
     ).scalar()
     if added is not None:
         return True
-    same = conn.execute(
+    existing = conn.execute(
         select(market_drafts.c.market_id).where(market_drafts.c.market_id == draft.market_id)
     ).scalar()
-    if same is None:
-        raise ApiError(409, "Idempotency-Key was used for another market; take a new one")
+    if existing is None:
+        raise ApiError(409, "Idempotency-Key was already used for another market; send a new key")
     return False

@@ -1,4 +1,4 @@
-"""What voters need beside a signature, asked of the chain a few wallets at a time."""
+"""Whether voters are eligible: what the chain says, a few wallets at a time."""
 
 from __future__ import annotations
 
@@ -13,42 +13,44 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot, verify
 
-# Questions to the chain at once, and ballots that wait for their turn to ask.
-AT_ONCE: Final = 4
+# Concurrent requests to the chain, and ballots that wait for one.
+MAX_CONCURRENT: Final = 4
 MAX_WAITING: Final = 500
 
 
-class Standings:
-    """The standing of wallets for one process; see ``zmart_pipelines.voting.eligibility``."""
+class EligibilityCache:
+    """The eligibility of wallets in one process; see ``zmart_pipelines.voting.eligibility``."""
 
     def __init__(self, chain: Chain, database: Database, settings: Settings) -> None:
-        self._standing = chain.standing(settings)
+        self._eligibility = chain.wallet_eligibility(settings)
         self._database = database
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._waiting = 0
 
     async def rejection(self, ballot: SignedBallot) -> BallotRejected | None:
-        """Why the ballot's wallet may not vote now, None where it may; ApiError 503 when the
-        chain does not say.
+        """Return why the ballot's wallet may not vote now; None where it may.
 
-        Nobody can make us ask about a wallet without its signature.
+        The chain is asked about a wallet only if the wallet signed the ballot.
+
+        Raises:
+            ApiError: 503 when the chain does not answer or too many ballots wait for it.
         """
-        standing = self._standing
-        if ballot.kind != "proposal" or not standing.asked:
+        eligibility = self._eligibility
+        if ballot.kind != "proposal" or not eligibility.asked:
             return None
-        if standing.is_cached(ballot.wallet):
-            return standing.rejection(ballot.wallet)
+        if eligibility.is_cached(ballot.wallet):
+            return eligibility.rejection(ballot.wallet)
         if not verify(ballot.message, ballot.signature, ballot.wallet):
-            return None  # it is refused for that
+            return None  # casting rejects it for its signature
         if self._waiting >= MAX_WAITING:
             raise unavailable("The chain")
         self._waiting += 1
         try:
-            async with self._turns:
+            async with self._slots:
                 since = await self._database.read(
                     lambda conn: votes.known_since(conn, ballot.wallet)
                 )
-                return await asyncio.to_thread(standing.rejection, ballot.wallet, since)
+                return await asyncio.to_thread(eligibility.rejection, ballot.wallet, since)
         except (RpcError, RpcUnavailable, RateLimited) as error:
             raise unavailable("The chain") from error
         finally:

@@ -1,7 +1,7 @@
-"""One shape for every error answer, and what each failure of the domain looks like in it.
+"""The body of every error response, and how exceptions map to it.
 
-Body: ``{error, message, status, timestamp, path, details?: [{field, message}]}``. The
-text never holds SQL, a stack trace, an address of ours or a secret.
+Body: ``{error, message, status, timestamp, path, details?: [{field, message}]}``. The texts
+never contain SQL, a stack trace, an internal address or a secret.
 """
 
 from __future__ import annotations
@@ -20,24 +20,29 @@ from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from zmart_pipelines.client_schemas.formats import iso8601
+
 log = logging.getLogger("api")
 
 RETRY_SECONDS = 2
-# What a client named is told back no longer than this.
+# Names and texts of the request are echoed up to these lengths.
 MAX_NAME = 100
 MAX_TEXT = 300
 _MISSING_PARAMETER = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field of the request."""
+    """An invalid field of the request: what is expected of it."""
 
     field: str
     message: str
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of every answer with a status of 400 or more."""
+    """The body of every response with a status of 400 or above.
+
+    `error` is the status's phrase or a code that programs may test.
+    """
 
     error: str
     message: str
@@ -48,9 +53,10 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ApiError(Exception):
-    """A failure with its HTTP meaning.
+    """An error response.
 
-    ``extra`` is merged into the body: the stored ballot of a conflict, for example.
+    Attributes:
+        extra: Fields merged into the body: the stored ballot of a conflict, for example.
     """
 
     def __init__(
@@ -72,20 +78,20 @@ class ApiError(Exception):
 
 
 def invalid(field: str, message: str, status: int = 400) -> ApiError:
-    """The error of a request whose ``field`` does not do, with the remedy in ``message``."""
+    """Return the error of an invalid ``field``; ``message`` says what is expected of it."""
     return ApiError(status, f"{field}: {message}", FieldError(field, message))
 
 
-def not_found(what: str) -> ApiError:
-    """404: ``what`` does not exist."""
-    return ApiError(404, f"{what} not found")
+def not_found(resource: str) -> ApiError:
+    """Return a 404: ``resource`` does not exist."""
+    return ApiError(404, f"{resource} not found")
 
 
-def unavailable(what: str) -> ApiError:
-    """503 with Retry-After: ``what`` is away and will be back."""
+def unavailable(service: str) -> ApiError:
+    """Return a 503 with Retry-After: ``service`` cannot be reached at the moment."""
     return ApiError(
         503,
-        f"{what} is not available at the moment; try again",
+        f"{service} is unavailable; retry after {RETRY_SECONDS} s",
         headers={"Retry-After": str(RETRY_SECONDS)},
     )
 
@@ -95,7 +101,7 @@ def _respond(request: Request[Any, Any, Any], error: ApiError) -> Response[dict[
         error=error.error,
         message=error.message,
         status=error.status,
-        timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        timestamp=iso8601(datetime.now(UTC)),
         path=request.scope["path"],
         details=tuple(error.fields) or msgspec.UNSET,
     )
@@ -107,47 +113,47 @@ def _respond(request: Request[Any, Any, Any], error: ApiError) -> Response[dict[
     )
 
 
-def _details(request: Request[Any, Any, Any], exc: HTTPException) -> Sequence[FieldError]:
-    """Litestar's list of what failed, in our words."""
+def _invalid_fields(request: Request[Any, Any, Any], exc: HTTPException) -> Sequence[FieldError]:
+    """Return the invalid fields that Litestar lists."""
     missing = _MISSING_PARAMETER.match(exc.detail)
     if missing is not None:
-        return [FieldError(missing[1].rstrip("_"), "is missing")]
+        return [FieldError(missing[1].rstrip("_"), "is required")]
     if not isinstance(exc.extra, list):
         return ()
     found = []
     for item in exc.extra:
-        message = str(item.get("message", "is not valid"))
+        message = str(item.get("message", "is invalid"))
         field = str(item.get("key", "body"))
-        # A missing or unknown member is named inside msgspec's sentence.
+        # msgspec names a missing or unknown field inside its message.
         if field == "data":
-            field = _named_member(message) or "body"
-        allowed = _allowed(request, field) if "enum value" in message else ()
+            field = _quoted_field(message) or "body"
+        allowed = _allowed_values(request, field) if "enum value" in message else ()
         if allowed:
             message = f"must be one of {', '.join(allowed)}"
         found.append(FieldError(field.rstrip("_")[:MAX_NAME], message[:MAX_TEXT]))
     return found
 
 
-def _named_member(message: str) -> str | None:
+def _quoted_field(message: str) -> str | None:
     parts = message.split("`")
     return parts[1] if "field" in message and len(parts) >= 3 else None
 
 
-def _allowed(request: Request[Any, Any, Any], field: str) -> tuple[str, ...]:
-    """The values that a parameter, or a member of the body, may take."""
+def _allowed_values(request: Request[Any, Any, Any], field: str) -> tuple[str, ...]:
+    """Return the allowed values of a parameter or of a field of the body."""
     parameters = request.route_handler.parsed_fn_signature.parameters
     if field in parameters:
         return _literals(parameters[field].annotation)
     for body in _parts(parameters["data"].annotation) if "data" in parameters else ():
         if isinstance(body, type) and issubclass(body, msgspec.Struct):
-            for member in msgspec.structs.fields(body):
-                if member.name == field:
-                    return _literals(member.type)
+            types = {member.name: member.type for member in msgspec.structs.fields(body)}
+            if field in types:
+                return _literals(types[field])
     return ()
 
 
 def _parts(annotation: Any) -> Iterator[Any]:
-    """An annotation and everything it is made of."""
+    """Yield an annotation and all annotations nested in it."""
     yield annotation
     for part in get_args(annotation):
         yield from _parts(part)
@@ -163,13 +169,13 @@ def _literals(annotation: Any) -> tuple[str, ...]:
 def _from_litestar(request: Request[Any, Any, Any], exc: HTTPException) -> Response[dict[str, Any]]:
     if exc.status_code >= 500:
         return _unexpected(request, exc)
-    fields = _details(request, exc)
+    fields = _invalid_fields(request, exc)
     if fields:
         message = "; ".join(f"{item.field}: {item.message}" for item in fields)
     elif exc.status_code == 404:
-        message = f"{request.method} {request.scope['path']} does not exist"
+        message = f"No route {request.method} {request.scope['path']}"
     elif exc.status_code == 405:
-        message = f"{request.method} is not allowed here"
+        message = f"{request.method} is not allowed on this path"
     else:
         message = exc.detail
     headers = {key: value for key, value in (exc.headers or {}).items() if key.lower() == "allow"}
@@ -181,13 +187,13 @@ def _from_api(request: Request[Any, Any, Any], exc: ApiError) -> Response[dict[s
 
 
 def _from_database(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str, Any]]:
-    """A database that is away, starting, full or in a conflict is a matter of seconds."""
-    log.warning("database not available: %s", type(getattr(exc, "orig", exc)).__name__)
+    """Answer 503: a database that is stopped, starting, full or in a conflict recovers soon."""
+    log.warning("database unavailable: %s", type(getattr(exc, "orig", exc)).__name__)
     return _respond(request, unavailable("The database"))
 
 
 def _unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str, Any]]:
-    """A fault of ours: logged with its trace, told without."""
+    """Answer 500: the traceback is logged, not returned."""
     if isinstance(exc, DBAPIError) and exc.connection_invalidated:
         return _from_database(request, exc)
     log.error(
@@ -197,7 +203,7 @@ def _unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[dic
         request.scope.get("path_template", "?"),
         exc_info=exc,
     )
-    return _respond(request, ApiError(500, "The server failed to answer; the fault is logged"))
+    return _respond(request, ApiError(500, "Internal server error; it has been logged"))
 
 
 HANDLERS: ExceptionHandlersMap = {

@@ -1,7 +1,7 @@
-"""Names in paths, queries and bodies: market ids, addresses, wallets, signatures.
+"""Parse identifiers in paths, queries and bodies: markets, wallets, signatures.
 
 A market is named by its id (64 hex digits) or its account's address (base58); every
-route takes either.
+route accepts either.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ _SIGNATURE = re.compile(r"[1-9A-HJ-NP-Za-km-z]{64,88}")
 
 
 def market_key(text: str, field: str = "market_id") -> bytes:
-    """``text``, a market's id or address, as its 32 bytes; ApiError 400 naming ``field``
-    otherwise. Which of the two it is shows in the tables.
+    """Return the 32 bytes of a market's id or address.
+
+    Only the tables tell which of the two it is.
+
+    Raises:
+        ApiError: 400 naming ``field`` where ``text`` is neither.
     """
     if _HEX.fullmatch(text):
         return bytes.fromhex(text)
@@ -33,20 +37,20 @@ def market_key(text: str, field: str = "market_id") -> bytes:
 
 
 def wallet(text: str, field: str = "wallet") -> bytes:
-    """``text`` as a wallet's 32 bytes; ApiError 400 naming ``field`` otherwise."""
+    """Return the 32 bytes of a wallet's address; raise ApiError 400 naming ``field`` otherwise."""
     if _BASE58.fullmatch(text):
         try:
             return bytes(Pubkey.from_string(text))
         except ValueError:
             pass
-    raise invalid(field, "must be a base58 wallet address of 32 bytes")
+    raise invalid(field, "must be a base58 wallet address (32 bytes)")
 
 
 def signature(text: str, field: str = "signature") -> bytes:
-    """``text`` as an ed25519 signature's 64 bytes; ApiError 400 naming ``field`` otherwise."""
+    """Return a signature's 64 bytes; raise ApiError 400 naming ``field`` otherwise."""
     if _SIGNATURE.fullmatch(text):
         try:
             return bytes(Signature.from_string(text))
         except ValueError:
             pass
-    raise invalid(field, "must be a base58 signature of 64 bytes")
+    raise invalid(field, "must be a base58 ed25519 signature (64 bytes)")

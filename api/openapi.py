@@ -1,76 +1,136 @@
-"""The interface's own description: OpenAPI 3.1 at /docs/openapi.json, its page at /docs."""
+"""The OpenAPI 3.1 document at /docs/openapi.json and its page at /docs."""
 
 from __future__ import annotations
 
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIResponse, SecurityScheme, Tag
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIResponse,
+    Operation,
+    Schema,
+    SecurityScheme,
+    Tag,
+)
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
+from litestar.types.internal_types import PathParameterDefinition
+
+from api.realtime.protocol import Message
+from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
 VERSION = "1.0.0"
 _ASSETS = "/docs/assets"
 
 _TAGS = {
-    "markets": "What is traded: state, prices, history.",
-    "drafts": "A market's question before it is on chain, and the transaction that creates it.",
-    "trades": "Trades, and the transactions that make them.",
-    "votes": "Ballots of proposals and disputes.",
-    "submissions": "What is sent to the chain, and the published files behind it.",
-    "wallets": "What one wallet holds and has done.",
+    "markets": "Markets: state, prices, history.",
+    "drafts": "Questions of markets that are not on chain yet.",
+    "trades": "Trades, and unsigned transactions that make them.",
+    "votes": "Votes on proposals and disputes: the text to sign, ballots, counts.",
+    "submissions": "Kill switches of submissions to the chain, and pinned files.",
+    "wallets": "Positions and history of a wallet.",
     "discussions": "Comments under a market.",
-    "webhooks": "Where Helius delivers transactions.",
-    "health": "Freshness of every part.",
+    "webhooks": "Receiver of Helius webhooks.",
+    "health": "Health of the process and freshness of every service.",
 }
 
 
-def _folder() -> Path:
+def _swagger_folder() -> Path:
     spec = find_spec("swagger_ui")
     if spec is None or spec.origin is None:
         raise RuntimeError("swagger-ui-py is not installed; run make install")
     return Path(spec.origin).parent / "static"
 
 
-def assets() -> Router:
-    """Swagger UI's files, served from here so that the page needs no internet."""
+def swagger_files() -> Router:
+    """Return the route of Swagger UI's files, so that the page works without internet."""
     return create_static_files_router(
-        path=_ASSETS, directories=[_folder()], include_in_schema=False, name="swagger-ui"
+        path=_ASSETS, directories=[_swagger_folder()], include_in_schema=False, name="swagger-ui"
     )
 
 
-def polish(app: Litestar) -> None:
-    """Let each operation's first sentence be its title in the description."""
-    for item in (app.openapi_schema.paths or {}).values():
+def complete(app: Litestar) -> None:
+    """Add to the generated document: summaries, the frames' schemas, required ``exact``."""
+    document = app.openapi_schema
+    for item in (document.paths or {}).values():
         for operation in (item.get, item.post, item.delete):
-            if operation is None:
-                continue
-            if operation.description:
-                operation.description = operation.description.replace("``", "`")
-                first = re.split(r"(?<=[.;:])\s", " ".join(operation.description.split()))[0]
-                operation.summary = first.rstrip(".;:").replace("`", "")
-            for status, response in (operation.responses or {}).items():
-                if status < "300" and isinstance(response, OpenAPIResponse):
-                    response.description = "The answer."
+            if operation is not None:
+                _complete_operation(operation)
+    schemas = document.components.schemas
+    for schema in schemas.values():
+        if isinstance(schema, Schema) and schema.properties and "exact" in schema.properties:
+            schema.required = sorted({*(schema.required or ()), "exact"})
+    for name, frame_schema in _frame_schemas().items():
+        schemas.setdefault(name, cast(Schema, frame_schema))
+
+
+def _complete_operation(operation: Operation) -> None:
+    """Use the first sentence of the description as the summary."""
+    if operation.description:
+        operation.description = operation.description.replace("``", "`")
+        first = re.split(r"(?<=[.;:])\s", " ".join(operation.description.split()))[0]
+        operation.summary = first.rstrip(".;:").replace("`", "")
+    for status, response in (operation.responses or {}).items():
+        if status < "300" and isinstance(response, OpenAPIResponse):
+            response.description = "Success."
+
+
+def _frame_schemas() -> dict[str, Any]:
+    """Return the JSON schemas of the WebSocket messages' ``data`` and envelope, by name."""
+    _, schemas = msgspec.json.schema_components(
+        (*FRAME_SCHEMAS, Message), ref_template="#/components/schemas/{name}"
+    )
+    return schemas
+
+
+class _OperationIds:
+    """Names operations after their handlers; further paths of a handler are numbered."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, list[str]] = {}
+
+    def __call__(
+        self,
+        handler: HTTPRouteHandler,
+        _method: object,
+        path: list[str | PathParameterDefinition],
+    ) -> str:
+        name = handler.handler_name
+        text = "/".join(str(getattr(part, "name", part)) for part in path)
+        paths = self._paths.setdefault(name, [])
+        if text not in paths:
+            paths.append(text)
+        number = paths.index(text)
+        return name if number == 0 else f"{name}_alias{number}"
 
 
 def config() -> OpenAPIConfig:
-    """The description's settings."""
+    """Return the document's title, texts and pages."""
     return OpenAPIConfig(
         title="ZMART API",
         version=VERSION,
         description=(
-            "Everything off-chain behind the ZMART prediction market. Amounts are integers in "
-            "lamports or 9-decimal units; each row repeats those that may pass 2^53 as strings "
-            "under `exact`. Times are ISO 8601 in UTC. A market is named by its id (64 hex "
-            "digits) or its account's base58 address."
+            "The off-chain API of the ZMART prediction market.\n\n"
+            "Amounts are integers in lamports; shares and prices are integers with 9 decimals. "
+            "Every integer that may exceed 2^53 is repeated as a string under `exact`. Times are "
+            "ISO 8601 in UTC with milliseconds (`2026-11-20T08:00:00.000Z`). `vote` and `outcome` "
+            "are booleans, `choice` is the word. A market is named by its id (64 hex digits) or "
+            "its account's base58 address.\n\n"
+            "WebSocket messages are described by the schemas `Message`, `TradeFrame`, "
+            "`VoteFrame`, `MarketStateFrame` and `CommentFrame`; rows in them have the same "
+            "fields as the responses."
         ),
         path="/docs",
         use_handler_docstrings=True,
+        operation_id_creator=_OperationIds(),
         tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
         components=Components(
             security_schemes={
@@ -78,20 +138,20 @@ def config() -> OpenAPIConfig:
                     type="apiKey",
                     name="Authorization",
                     security_scheme_in="header",
-                    description="Signature message=<urlencoded>&signature=<base58>&wallet=<base58>"
-                    ", or the same three as fields of the body.",
+                    description="`Signature message=<urlencoded>&signature=<base58>"
+                    "&wallet=<base58>`; the body may carry the same three fields instead.",
                 ),
                 "helius": SecurityScheme(
                     type="apiKey",
                     name="Authorization",
                     security_scheme_in="header",
-                    description="The value that Helius echoes.",
+                    description="The secret that the webhook was registered with.",
                 ),
                 "signed": SecurityScheme(
                     type="apiKey",
                     name="x-helius-signature",
                     security_scheme_in="header",
-                    description="Hex HMAC-SHA256 of the body, where a key for it is configured.",
+                    description="Hex HMAC-SHA256 of the body; accepted if a key is configured.",
                 ),
             }
         ),

@@ -1,12 +1,13 @@
-"""How a JSON body is read: strictly, with limits, and with a name for what is wrong.
+"""Decode JSON bodies strictly, with limits, and name the field that is invalid.
 
-Litestar decodes a body for a handler's ``data`` through ``Request.json``; ours refuses
-what Postgres or the decoder cannot take (NUL, numbers past 64 bits, broken UTF-8, deep
-nesting) before any handler sees it.
+Litestar decodes a body for a handler's ``data`` through ``Request.json``; this one rejects
+what Postgres or the decoder cannot store (NUL, integers outside 64 bits, invalid UTF-8, deep
+nesting) before any handler runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,13 +22,13 @@ MAX_INTEGER = 2**64
 
 
 def decode(body: bytes) -> Any:
-    """``body`` as JSON values; ApiError 400 where it is none or holds what we never take."""
+    """Return ``body`` as JSON values; raise ApiError 400 where it is invalid or exceeds a limit."""
     try:
         value = msgspec.json.decode(body)
     except UnicodeDecodeError as error:
-        raise invalid("body", "is not UTF-8") from error
+        raise invalid("body", "is not valid UTF-8") from error
     except RecursionError as error:
-        raise invalid("body", "is nested too deeply") from error
+        raise invalid("body", f"must not be nested deeper than {MAX_DEPTH} levels") from error
     except msgspec.DecodeError as error:
         raise invalid("body", f"is not valid JSON: {error}") from error
     _check(value, "", MAX_DEPTH)
@@ -35,38 +36,44 @@ def decode(body: bytes) -> Any:
 
 
 def _check(value: object, name: str, depth: int) -> None:
+    """Raise ApiError 400 naming the first value that cannot be stored."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise invalid(name or "body", "holds a NUL character")
-    elif isinstance(value, bool | float) or value is None:
-        return
+            raise invalid(name or "body", "must not contain NUL characters")
     elif isinstance(value, int):
         if not -MAX_INTEGER < value < MAX_INTEGER:
-            raise invalid(name or "body", "is a number past 64 bits")
-    elif depth == 0:
-        raise invalid(name or "body", "is nested too deeply")
-    elif isinstance(value, list):
+            raise invalid(name or "body", "must be an integer within 64 bits")
+    elif isinstance(value, list | dict):
+        if depth == 0:
+            raise invalid(name or "body", f"must not be nested deeper than {MAX_DEPTH} levels")
+        for item_name, item in _items(value, name):
+            _check(item, item_name, depth - 1)
+
+
+def _items(value: list[Any] | dict[str, Any], name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the items of an array or object with their names for error messages."""
+    if isinstance(value, list):
         for item in value:
-            _check(item, name, depth - 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if "\x00" in key:
-                raise invalid(name or "body", "has a name with a NUL character")
-            _check(item, f"{name}.{key}" if name else key, depth - 1)
+            yield name, item
+        return
+    for key, item in value.items():
+        if "\x00" in key:
+            raise invalid(name or "body", "must not contain NUL characters in field names")
+        yield (f"{name}.{key}" if name else key), item
 
 
-def require_plain(request: Request[Any, Any, Any]) -> None:
-    """ApiError 415 where the body is compressed: its real size would be unknown."""
+def require_uncompressed(request: Request[Any, Any, Any]) -> None:
+    """Raise ApiError 415 where the body is compressed: its real size would be unknown."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError(415, "Content-Encoding is not accepted; send the body as it is")
+        raise ApiError(415, "Content-Encoding is not supported; send the body uncompressed")
 
 
 class StrictRequest(Request[Any, Any, State]):
-    """A request whose JSON body is read by the rules of this module."""
+    """A request whose JSON body is decoded by the rules of this module."""
 
     async def json(self) -> Any:
-        """The body's JSON value; ApiError 400, 413 or 415 where it is not acceptable."""
-        require_plain(self)
+        """Return the body's JSON value; raise ApiError 400, 413 or 415 where it is rejected."""
+        require_uncompressed(self)
         if self.content_type[0] != "application/json":
             raise ApiError(415, "Content-Type must be application/json")
         return decode(await self.body())

@@ -1,4 +1,4 @@
-"""Headers of every answer, CORS, and the page of the interface's description."""
+"""Security headers of every response, and CORS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from litestar.types import Message, Scope
 
 from zmart_pipelines.settings import Settings
 
-# The description's page runs scripts of its own; everything else is data.
+# The documentation page runs its own scripts; everything else is data.
 _PAGE = b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
 img-src 'self' data:; frame-ancestors 'none'"
 _DATA = b"default-src 'none'; frame-ancestors 'none'"
@@ -21,7 +21,7 @@ _HEADERS = (
 
 
 async def add_headers(message: Message, scope: Scope) -> None:
-    """Litestar's hook before each message of ours: add what every answer carries."""
+    """Add the security headers to a response; Litestar's ``before_send`` hook."""
     if message["type"] != "http.response.start":
         return
     headers = [*message["headers"], *_HEADERS]
@@ -34,7 +34,7 @@ async def add_headers(message: Message, scope: Scope) -> None:
 
 
 def cors(settings: Settings) -> CORSConfig:
-    """Which pages of other origins may call: those of ``cors_origins``."""
+    """Return the CORS rules: pages of ``cors_origins`` may call the API."""
     return CORSConfig(
         allow_origins=list(settings.origins),
         allow_credentials=True,

@@ -1,4 +1,4 @@
-"""The API's process: one app on two ports, stopped within ten seconds."""
+"""Run the API's process: one app on two ports, stopped within ten seconds."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ PING_SECONDS = 30.0
 MAX_MESSAGE = 16 * 1024
 
 
-class AnyPath:
-    """Sockets may connect to any path of the WebSocket port, as its older clients do."""
+class AnySocketPath:
+    """Accept WebSockets on any path of the WebSocket port, as older clients connect."""
 
     def __init__(self, app: Litestar, port: int) -> None:
         self._app = app
         self._port = port
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """The ASGI call."""
+        """Route a WebSocket of the WebSocket port to ``/ws``."""
         if scope["type"] == "websocket" and (scope["server"] or ("", 0))[1] == self._port:
             scope = {**scope, "path": "/ws", "raw_path": b"/ws"}
         await self._app(scope, receive, send)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; SystemExit naming the port and the remedy when it is taken."""
+    """Return a listening socket; raise SystemExit naming port and remedy where it is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # A client that neither reads nor answers is dropped by the kernel after this.
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PING_SECONDS * 1000))
+        # The kernel drops a client that neither reads nor acknowledges for this long.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PING_SECONDS * 1000))
     try:
-        made.bind((host, port))
-        made.listen(2048)
+        listener.bind((host, port))
+        listener.listen(2048)
     except OSError as error:
-        made.close()
+        listener.close()
         raise SystemExit(
             f"The API cannot listen on {host}:{port} ({error.strerror}); "
-            "stop what uses the port, or set API_PORT and WS_PORT"
+            "stop the process that uses the port, or set API_PORT and WS_PORT"
         ) from None
-    made.setblocking(False)
-    return made
+    listener.setblocking(False)
+    return listener
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     sockets = [listen(settings.api_host, port) for port in (settings.api_port, settings.ws_port)]
-    app = AnyPath(create_app(settings), settings.ws_port)
-    # What is here now stays. A full collection that walks through it stops every answer for
-    # a tenth of a second; frozen it is left out of them.
+    app = AnySocketPath(create_app(settings), settings.ws_port)
+    # Everything allocated so far stays. A full collection that traverses it would pause every
+    # response for a tenth of a second; frozen objects are skipped.
     gc.collect()
     gc.freeze()
     config = uvicorn.Config(
@@ -77,7 +77,7 @@ def serve(settings: Settings) -> None:
         log_level="info",
     )
     server = uvicorn.Server(config)
-    # Once stopped, uvicorn raises the signal that stopped it again.
+    # After its shutdown uvicorn raises the signal again.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=sockets)
     if not server.started:

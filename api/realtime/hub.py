@@ -1,9 +1,9 @@
-"""The hub of one process: it reads the stream in order and hands frames to its sockets.
+"""The hub of one process: reads the stream in order and delivers its frames to the sockets.
 
 The stream in Postgres is the only source; a message on Redis, or a call of ``wake``, only
-says that there is something to read. Without either the hub looks every
-``stream_poll_seconds``. So nothing is lost when Redis is away, and a client that comes
-back with ``since`` is served from the table.
+says that there is something to read. Without either the hub polls the stream every
+``stream_poll_seconds``. So nothing is lost while Redis is down, and a client that reconnects
+with ``since`` is served from the table.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ from zmart_pipelines.store import stream
 log = logging.getLogger("api.realtime")
 
 PAGE = 500
-# A client that missed more than this reads the tables anew instead.
+# A client that missed more frames than this is reset and reads the tables again.
 MAX_REPLAY = 500
 LISTEN_SECONDS = 1.0
-_LONGEST_PAUSE = 5.0
+_MIN_PAUSE = 0.1
+_MAX_PAUSE = 5.0
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """Where a new subscription begins: the channel's head, and what the client missed.
+    """Where a new subscription begins.
 
-    ``missed`` is None when the stream no longer holds all of it.
+    Attributes:
+        head: The channel's newest position.
+        missed: The frames after ``since``; None when the stream no longer holds all of them.
     """
 
     head: int
@@ -74,13 +77,15 @@ class Hub:
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False
-        self._news = asyncio.Event()
-        self._newest = 0
+        self._unpublished = asyncio.Event()
+        self._newest_position = 0
+        self._redis_pause = _MIN_PAUSE
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep feeding until the block ends."""
-        tasks = [asyncio.create_task(work()) for work in (self._feed, self._listen, self._publish)]
+        """Deliver frames until the block ends."""
+        loops = (self._deliver_stream, self._listen_to_redis, self._publish_to_redis)
+        tasks = [asyncio.create_task(loop()) for loop in loops]
         try:
             yield
         finally:
@@ -91,112 +96,123 @@ class Hub:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def wake(self) -> None:
-        """Look at the stream now."""
+        """Read the stream now instead of at the next poll."""
         self._woken.set()
 
     def announce(self, positions: Sequence[int]) -> None:
-        """What this process just committed to the stream: tell our sockets, and the other
-        processes through Redis. Never waits.
+        """Deliver frames that this process committed, and notify other processes through Redis.
+
+        Never waits.
         """
         if positions:
-            self._newest = max(self._newest, *positions)
-            self._news.set()
+            self._newest_position = max(self._newest_position, *positions)
+            self._unpublished.set()
             self.wake()
 
-    async def follow(self, subscriber: Subscriber, channel: str, since: int | None) -> Replay:
-        """Register for ``channel`` and find where to begin; frames are held until ``resume``.
+    async def subscribe(self, subscriber: Subscriber, channel: str, since: int | None) -> Replay:
+        """Subscribe to ``channel`` and return where to begin; frames are held until ``resume``.
 
-        Registration comes first and the look into the table second, so that no frame
-        falls between the two.
+        The subscription is registered before the table is read, so that no frame is missed
+        between the two.
         """
-        subscriber.follow(channel)
+        subscriber.subscribe(channel)
         self._subscribers[channel].add(subscriber)
         try:
-            # The feed must not begin behind what is read here.
-            await self._begin()
+            # Delivery must not start after what is read here.
+            await self._find_start()
             return await self._database.read(lambda conn: _replay(conn, channel, since))
         except BaseException:
-            self.leave(subscriber, channel)
+            self.unsubscribe(subscriber, channel)
             raise
 
-    def leave(self, subscriber: Subscriber, channel: str) -> None:
+    def unsubscribe(self, subscriber: Subscriber, channel: str) -> None:
         """End one subscription."""
-        subscriber.leave(channel)
-        followers = self._subscribers.get(channel)
-        if followers is not None:
-            followers.discard(subscriber)
-            if not followers:
+        subscriber.unsubscribe(channel)
+        members = self._subscribers.get(channel)
+        if members is not None:
+            members.discard(subscriber)
+            if not members:
                 del self._subscribers[channel]
 
-    def forget(self, subscriber: Subscriber) -> None:
-        """End all subscriptions of a socket that is gone."""
-        for channel in [name for name, all_ in self._subscribers.items() if subscriber in all_]:
-            self.leave(subscriber, channel)
+    def unsubscribe_all(self, subscriber: Subscriber) -> None:
+        """End all subscriptions of a closed socket."""
+        for channel in [
+            name for name, members in self._subscribers.items() if subscriber in members
+        ]:
+            self.unsubscribe(subscriber, channel)
 
-    async def _feed(self) -> None:
-        pause = 0.1
+    async def _deliver_stream(self) -> None:
+        pause = _MIN_PAUSE
         while True:
             try:
-                full = await self._read_on()
-                pause = 0.1
+                full = await self._deliver_page()
             except (DBAPIError, PoolTimeout) as error:
-                log.warning("the stream cannot be read: %s", type(error).__name__)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                log.warning("cannot read the stream: %s", type(error).__name__)
+                pause = await _back_off(pause)
                 continue
+            pause = _MIN_PAUSE
             if not full:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
-                        await self._woken.wait()
+                await self._wait_for_wake()
 
-    async def _begin(self) -> None:
-        """Find where the feed begins: at the stream's head, once."""
+    async def _wait_for_wake(self) -> None:
+        """Wait until ``wake`` is called, at most ``stream_poll_seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds):
+                await self._woken.wait()
+
+    async def _find_start(self) -> None:
+        """Start delivery at the stream's head, once."""
         if self._position is None:
             head = await self._database.read(stream.head)
             if self._position is None:
                 self._position = head
 
-    async def _read_on(self) -> bool:
-        """Deliver the next page; whether there is likely another one."""
+    async def _deliver_page(self) -> bool:
+        """Deliver the next page and return whether there is likely another one."""
         self._woken.clear()
         position = self._position
         if position is None:
-            await self._begin()
+            await self._find_start()
             return True
         frames = await self._database.read(lambda conn: stream.read_after(conn, position, PAGE))
         for frame in frames:
             self._position = frame.position
-            followers = self._subscribers.get(frame.channel)
-            if followers:
+            members = self._subscribers.get(frame.channel)
+            if members:
                 message = encode(frame)
-                for subscriber in tuple(followers):
+                for subscriber in tuple(members):
                     subscriber.deliver(frame.channel, frame.position, message)
         return len(frames) == PAGE
 
-    async def _publish(self) -> None:
-        """One announcement at a time; those that come meanwhile become one."""
+    async def _publish_to_redis(self) -> None:
+        """Publish one notification at a time; those that arrive meanwhile are merged."""
         while True:
-            await self._news.wait()
-            self._news.clear()
-            await asyncio.to_thread(stream.announce, self._redis_url, [self._newest])
+            await self._unpublished.wait()
+            self._unpublished.clear()
+            await asyncio.to_thread(stream.announce, self._redis_url, [self._newest_position])
 
-    async def _listen(self) -> None:
-        pause = 0.2
+    async def _listen_to_redis(self) -> None:
         while not self._stopping:
             try:
-                async with (
-                    Redis.from_url(self._redis_url, socket_connect_timeout=2) as client,
-                    client.pubsub() as channel,
-                ):
-                    await channel.subscribe(stream.REDIS_CHANNEL)
-                    pause = 0.2
-                    while not self._stopping:
-                        if await channel.get_message(timeout=LISTEN_SECONDS) is not None:
-                            self.wake()
+                async with Redis.from_url(self._redis_url, socket_connect_timeout=2) as client:
+                    await self._receive_notifications(client)
             except (RedisError, OSError) as error:
-                log.warning("redis is away (%s); the stream is polled", type(error).__name__)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                log.warning("redis is unavailable (%s); polling the stream", type(error).__name__)
+            self._redis_pause = await _back_off(self._redis_pause)
+
+    async def _receive_notifications(self, client: Redis) -> None:
+        async with client.pubsub() as channel:
+            await channel.subscribe(stream.REDIS_CHANNEL)
+            self._redis_pause = _MIN_PAUSE
+            while not self._stopping:
+                if await channel.get_message(timeout=LISTEN_SECONDS) is not None:
+                    self.wake()
+
+
+async def _back_off(pause: float) -> float:
+    """Sleep about ``pause`` seconds, with jitter, and return the next pause."""
+    await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+    return min(pause * 2, _MAX_PAUSE)
 
 
 def _replay(conn: Connection, channel: str, since: int | None) -> Replay:
@@ -204,8 +220,8 @@ def _replay(conn: Connection, channel: str, since: int | None) -> Replay:
     if since is None or since >= head:
         return Replay(head, [])
     missed = stream.read_channel_after(conn, channel, since, MAX_REPLAY + 1)
-    # The first frame names its predecessor: above ``since`` means that rows in between
-    # are gone.
+    # The first frame names its predecessor: if that is above ``since``, rows in between
+    # have been deleted.
     if len(missed) > MAX_REPLAY or (missed and missed[0].previous > since):
         return Replay(head, None)
     return Replay(head, missed)

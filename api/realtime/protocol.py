@@ -1,11 +1,9 @@
 """The messages of the WebSocket endpoint.
 
-Client: ``{"action": "subscribe" | "unsubscribe", "market_id": …, "since"?: …}`` (or
-``"channel": "markets"`` instead of ``market_id``), ``{"action": "ping" | "pong"}``.
-Server: ``{type, market_id?, timestamp, data, channel?, seq?, prev?}``. A frame of a channel
-carries ``seq``, its position in the one global sequence, and ``prev``, the position before
-it on the same channel: a client applies it when ``prev`` is what it has, and subscribes
-again with ``since`` otherwise.
+A client sends ``{"action": "subscribe" | "unsubscribe", "market_id": …, "since"?: …}`` (or
+``"channel": "markets"`` instead of ``market_id``), or ``{"action": "ping" | "pong"}``. The
+server sends a ``Message``: a client applies a frame if ``prev`` is the position it has, and
+subscribes again with ``since`` otherwise.
 """
 
 from __future__ import annotations
@@ -20,17 +18,17 @@ from api import request_decoding
 from api.errors import ApiError
 from zmart_pipelines.client_schemas.formats import iso8601
 
-# A client that comes back may take up all its subscriptions again at once.
+# Enough for a client that reconnects to renew all its subscriptions at once.
 MAX_MESSAGES_PER_MINUTE = 120
 
 # Close codes that tell the client what to do.
-CLOSE_SLOW = 4002  # come back with ``since``
+CLOSE_SLOW = 4002  # reconnect with ``since``
 CLOSE_POLICY = 4008  # fix the client
-CLOSE_TOO_MANY = 4029  # fewer sockets from this address
+CLOSE_TOO_MANY = 4029  # open fewer sockets from this address
 
 
 class Command(msgspec.Struct, frozen=True):
-    """One message of a client. Members that we do not know are ignored."""
+    """One message of a client. Unknown fields are ignored."""
 
     action: str
     market_id: str | None = None
@@ -38,21 +36,23 @@ class Command(msgspec.Struct, frozen=True):
     since: int | None = None
 
 
-class Malformed(Exception):
-    """The client's message is none of ours; the text says why."""
+class InvalidMessage(Exception):
+    """The client's message is not a command; the text says why."""
 
 
-def read(text: str | bytes) -> Command:
-    """The command in ``text``; Malformed otherwise."""
+def parse_command(text: str | bytes) -> Command:
+    """Return the command in ``text``; raise InvalidMessage where it is not one."""
     raw = text.encode() if isinstance(text, str) else text
     try:
         command = msgspec.convert(request_decoding.decode(raw), Command)
     except ApiError as error:
-        raise Malformed(f"Invalid message format: {error.message}") from error
+        raise InvalidMessage(f"Invalid message format: {error.message}") from error
     except msgspec.ValidationError as error:
-        raise Malformed(f"Invalid message format: {error}") from error
+        raise InvalidMessage(f"Invalid message format: {error}") from error
     if command.since is not None and not 0 <= command.since < 2**63:
-        raise Malformed("Invalid message format: since must be a position, 0 or more")
+        raise InvalidMessage(
+            "Invalid message format: since must be a position (an integer from 0 to 2^63 - 1)"
+        )
     return command
 
 
@@ -98,5 +98,5 @@ def reply(
 
 
 def error(text: str) -> str:
-    """Return the message that a command of the client was refused."""
+    """Return the message that a command of the client failed."""
     return reply("error", {"error": text})

@@ -1,4 +1,4 @@
-"""One connected client as the hub sees it: what it follows, what still has to reach it."""
+"""A connected client as the hub sees it: its subscriptions and its queue of messages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ MAX_QUEUE = 1000
 MAX_SUBSCRIPTIONS = 100
 
 
-class Live(msgspec.Struct):
-    """What a client has of one channel.
+class Subscription(msgspec.Struct):
+    """The state of one channel of a client.
 
-    ``last`` is the position of the newest frame sent. ``held`` collects frames that arrive
-    while the channel's past is still being read: they follow after it. ``None`` means that
-    frames go out as they come.
+    Attributes:
+        last: The position of the newest frame sent.
+        held: Frames that arrived while missed frames are still being read, to be sent after
+            them. None: frames are sent as they arrive.
     """
 
     last: int
@@ -24,71 +25,71 @@ class Live(msgspec.Struct):
 
 
 class Subscriber:
-    """A bounded queue in front of one socket.
+    """A bounded queue of messages in front of one socket.
 
-    Putting something in never waits. A client that leaves ``MAX_QUEUE`` messages unread is
-    given up: nothing more is queued for it and its socket closes with 4002, to come back
+    Enqueuing never waits. A client that leaves ``MAX_QUEUE`` messages unread overflows:
+    nothing more is queued for it and its socket is closed with 4002; the client reconnects
     with ``since``.
     """
 
     def __init__(self) -> None:
-        self.channels: dict[str, Live] = {}
-        self.given_up = asyncio.Event()
+        self.channels: dict[str, Subscription] = {}
+        self.overflowed = asyncio.Event()
         self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
 
     def push(self, message: str) -> None:
-        """Queue ``message``, or give the client up."""
-        if self.given_up.is_set():
+        """Enqueue ``message``, or mark the client as overflowed."""
+        if self.overflowed.is_set():
             return
         if len(self._queue) >= MAX_QUEUE:
-            self._give_up()
+            self._overflow()
         else:
             self._queue.append(message)
             self._wake.set()
 
-    def follow(self, channel: str) -> None:
-        """Hold the channel's frames from now on, until ``resume`` says where to begin."""
-        self.channels[channel] = Live(last=0, held=[])
+    def subscribe(self, channel: str) -> None:
+        """Hold the channel's frames from now on, until ``resume`` is called."""
+        self.channels[channel] = Subscription(last=0, held=[])
 
     def resume(self, channel: str, last: int) -> None:
-        """Send what was held above position ``last``, then frames as they come."""
-        live = self.channels.get(channel)
-        if live is None or live.held is None:
+        """Send the held frames above position ``last``, then frames as they arrive."""
+        subscription = self.channels.get(channel)
+        if subscription is None or subscription.held is None:
             return
-        held, live.held, live.last = live.held, None, last
+        held, subscription.held, subscription.last = subscription.held, None, last
         for position, message in held:
             self.deliver(channel, position, message)
 
-    def leave(self, channel: str) -> None:
-        """Send no more frames of ``channel``."""
+    def unsubscribe(self, channel: str) -> None:
+        """Stop sending frames of ``channel``."""
         self.channels.pop(channel, None)
 
     def deliver(self, channel: str, position: int, message: str) -> None:
-        """A frame of ``channel``: send it, hold it, or drop it when the client has it."""
-        live = self.channels.get(channel)
-        if live is None:
+        """Send a frame of ``channel``, hold it, or drop it if the client already has it."""
+        subscription = self.channels.get(channel)
+        if subscription is None:
             return
-        if live.held is None:
-            if position > live.last:
-                live.last = position
+        if subscription.held is None:
+            if position > subscription.last:
+                subscription.last = position
                 self.push(message)
-        elif len(live.held) < MAX_QUEUE:
-            live.held.append((position, message))
+        elif len(subscription.held) < MAX_QUEUE:
+            subscription.held.append((position, message))
         else:
-            self._give_up()
+            self._overflow()
 
     async def next(self) -> str | None:
-        """The next message to send; None when the client is given up."""
+        """Return the next message to send; None once the client has overflowed."""
         while not self._queue:
-            if self.given_up.is_set():
+            if self.overflowed.is_set():
                 return None
             self._wake.clear()
             await self._wake.wait()
         return self._queue.popleft()
 
-    def _give_up(self) -> None:
-        self.given_up.set()
+    def _overflow(self) -> None:
+        self.overflowed.set()
         self.channels.clear()
         self._queue.clear()
         self._wake.set()

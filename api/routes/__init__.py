@@ -1,18 +1,21 @@
-"""The HTTP interface, one subject per file."""
+"""The HTTP interface, one subject per module."""
 
 from __future__ import annotations
 
 from litestar.types import ControllerRouterHandler
 
 from api.routes import (
+    ballots,
+    breakers,
     candles,
     discovery,
     discussions,
     drafts,
     health,
-    live,
+    kill_switches,
+    live_updates,
     markets,
-    submissions,
+    pinned_files,
     trades,
     transactions,
     votes,
@@ -20,8 +23,9 @@ from api.routes import (
 )
 
 HANDLERS: list[ControllerRouterHandler] = [
-    live.live,
+    live_updates.live_updates,
     *health.HANDLERS,
+    *breakers.HANDLERS,
     *markets.HANDLERS,
     *candles.HANDLERS,
     *discovery.HANDLERS,
@@ -29,7 +33,9 @@ HANDLERS: list[ControllerRouterHandler] = [
     *trades.HANDLERS,
     *transactions.HANDLERS,
     *votes.HANDLERS,
-    *submissions.HANDLERS,
+    *ballots.HANDLERS,
+    *kill_switches.HANDLERS,
+    *pinned_files.HANDLERS,
     *wallets.HANDLERS,
     *discussions.HANDLERS,
 ]

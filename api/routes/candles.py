@@ -10,9 +10,9 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import DatabaseDep, MarketPath, failures
+from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.errors import invalid
-from api.routes.markets import existing
+from api.market_lookup import require_market
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import candles
 
@@ -24,10 +24,10 @@ MAX_CANDLES = 1440
 
 
 class Candle(formats.ExactIntegers, frozen=True, kw_only=True):
-    """The price of YES and the trading of an interval.
+    """The prices of YES and the trading in one interval.
 
-    ``time`` is its begin in chain seconds, ``starts_at`` the same as text. Prices are those
-    after trades, with 9 decimals; ``volume`` is in lamports.
+    `time` is the start in Unix seconds of the chain, `starts_at` the same as text. Prices
+    (9 decimals) are those after trades; `volume` is in lamports.
     """
 
     time: int
@@ -41,10 +41,10 @@ class Candle(formats.ExactIntegers, frozen=True, kw_only=True):
 
 
 class CandleList(msgspec.Struct, frozen=True):
-    """Candles, the oldest first.
+    """Candles, oldest first.
 
-    An interval without a trade has none: its price is the close of the one before, at first
-    ``previous_close``, the price before the first candle on the page.
+    An interval without trades has no candle: its price is the close of the candle before.
+    `previous_close` is the price (9 decimals) before the first candle on the page.
     """
 
     market_id: str
@@ -70,36 +70,35 @@ def _candle(row: candles.Candle) -> Candle:
 
 @get(
     "/api/markets/{market:str}/candles",
-    operation_id="listCandles",
     tags=["markets"],
-    responses=failures(400, 404),
+    responses=error_responses(400, 404),
 )
-async def of_market(
+async def list_candles(
     database: DatabaseDep,
     market: MarketPath,
-    interval: Annotated[Interval, QueryParameter(description="The candles' length.")] = "1h",
+    interval: Annotated[Interval, QueryParameter(description="Length of a candle.")] = "1h",
     from_: Annotated[
         int | None,
-        QueryParameter(name="from", ge=0, le=_END, description="First begin, Unix seconds."),
+        QueryParameter(name="from", ge=0, le=_END, description="Earliest start, Unix seconds."),
     ] = None,
     to: Annotated[
         int | None,
-        QueryParameter(ge=0, le=_END, description="Begins before this, Unix seconds."),
+        QueryParameter(ge=0, le=_END, description="Start before this, Unix seconds."),
     ] = None,
     limit: Annotated[
-        int, QueryParameter(ge=0, le=MAX_CANDLES, description="Candles on the page.")
+        int, QueryParameter(ge=0, le=MAX_CANDLES, description="Maximum number of candles.")
     ] = 100,
 ) -> CandleList:
-    """The last candles in a range of time, the oldest first; made anew each minute."""
+    """List the last candles in a time range, oldest first. Candles are refreshed every minute."""
     key = identifiers.market_key(market, "market")
     if from_ is not None and to is not None and from_ >= to:
-        raise invalid("from", "must be before to")
+        raise invalid("from", "must be less than to")
 
     def read(conn: Connection) -> CandleList:
-        market_id = existing(conn, key).market_id
+        market_id = require_market(conn, key).market_id
         rows = candles.of_market(conn, market_id, interval, start=from_, end=to, limit=limit)
-        begin = rows[0].starts_at if rows else from_ if from_ is not None else to
-        before = candles.of_market(conn, market_id, interval, end=begin, limit=1)
+        start = rows[0].starts_at if rows else from_ if from_ is not None else to
+        before = candles.of_market(conn, market_id, interval, end=start, limit=1)
         return CandleList(
             market_id=market_id.hex(),
             interval=interval,
@@ -112,4 +111,4 @@ async def of_market(
     return await database.read(read)
 
 
-HANDLERS = [of_market]
+HANDLERS = [list_candles]

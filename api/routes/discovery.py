@@ -1,4 +1,4 @@
-"""What the front pages show: activity, what is lively, categories."""
+"""Discovery pages: activity, trending markets, categories."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from litestar import get
 from litestar.params import QueryParameter
 
-from api.dependencies import READS, DatabaseDep, Limit
+from api.dependencies import READ_ERRORS, DatabaseDep, Limit
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
 
@@ -26,7 +26,7 @@ _EMOJI = {
 
 
 class ActivityItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the activity feed; ``user`` is shortened, ``amount`` is text with unit."""
+    """One entry of the activity feed. `user` is abbreviated; `amount` is text with its unit."""
 
     id: str
     type: str
@@ -40,14 +40,14 @@ class ActivityItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ActivityFeed(msgspec.Struct, frozen=True):
-    """What happened lately, the newest first."""
+    """Recent activity, newest first."""
 
     activities: list[ActivityItem]
     count: int
 
 
 class TrendingMarket(msgspec.Struct, frozen=True, rename="camel"):
-    """An active market by its last day; ``volume24h`` in SOL, ``change24h`` in percent."""
+    """An active market in the last 24 hours. `volume24h` is in SOL, `change24h` in percent."""
 
     id: str
     question: str
@@ -59,14 +59,14 @@ class TrendingMarket(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TrendingList(msgspec.Struct, frozen=True):
-    """The liveliest active markets."""
+    """Active markets, highest `trendingScore` first."""
 
     trending: list[TrendingMarket]
     count: int
 
 
 class CategoryCount(msgspec.Struct, frozen=True):
-    """A category; ``trend`` compares the markets of the last day with the day before."""
+    """A category. `trend` compares markets created in the last day with the day before."""
 
     id: str
     name: str
@@ -76,7 +76,7 @@ class CategoryCount(msgspec.Struct, frozen=True):
 
 
 class CategoryList(msgspec.Struct, frozen=True):
-    """The fullest categories."""
+    """Categories, the one with most markets first."""
 
     categories: list[CategoryCount]
     count: int
@@ -105,21 +105,21 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
     )
 
 
-@get("/api/markets/activity", operation_id="listActivity", tags=["markets"], responses=READS)
-async def feed(
+@get("/api/markets/activity", tags=["markets"], responses=READ_ERRORS)
+async def list_activity(
     database: DatabaseDep,
     limit: Limit = 20,
     type_: Annotated[
         Literal["trade", "resolution", "creation"] | None, QueryParameter(name="type")
     ] = None,
 ) -> ActivityFeed:
-    """The latest trades, resolutions and creations."""
+    """List the latest trades, resolutions and creations of markets."""
     rows = await database.read(lambda conn: activity.latest(conn, type_=type_, limit=limit))
     items = [_activity_item(row) for row in rows]
     return ActivityFeed(items, len(items))
 
 
-def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
+def _trending_market(row: statistics.TrendingMarket) -> TrendingMarket:
     volume = row.volume_24h / LAMPORTS
     change = 100 * (row.price_yes - row.price_24h_ago) / row.price_24h_ago
     return TrendingMarket(
@@ -133,14 +133,14 @@ def _trending(row: statistics.TrendingMarket) -> TrendingMarket:
     )
 
 
-@get("/api/markets/trending", operation_id="listTrending", tags=["markets"], responses=READS)
-async def trending(database: DatabaseDep, limit: Limit = 3) -> TrendingList:
-    """Active markets by volume and traders of the last 24 hours."""
+@get("/api/markets/trending", tags=["markets"], responses=READ_ERRORS)
+async def list_trending_markets(database: DatabaseDep, limit: Limit = 3) -> TrendingList:
+    """List active markets by volume and traders of the last 24 hours."""
     pool = max(limit, TRENDING_POOL)
     rows = await database.read(
         lambda conn: statistics.trending(conn, markets.chain_now(conn), limit=pool)
     )
-    items = sorted(map(_trending, rows), key=lambda item: -item.trending_score)[:limit]
+    items = sorted(map(_trending_market, rows), key=lambda item: -item.trending_score)[:limit]
     return TrendingList(items, len(items))
 
 
@@ -156,12 +156,12 @@ def _category(row: markets.Category) -> CategoryCount:
     )
 
 
-@get("/api/markets/categories", operation_id="listCategories", tags=["markets"], responses=READS)
-async def categories(database: DatabaseDep) -> CategoryList:
-    """Categories with their numbers of markets."""
+@get("/api/markets/categories", tags=["markets"], responses=READ_ERRORS)
+async def list_categories(database: DatabaseDep) -> CategoryList:
+    """List categories with their number of markets."""
     rows = await database.read(lambda conn: markets.categories(conn, markets.chain_now(conn)))
     items = [_category(row) for row in rows[:TOP_CATEGORIES]]
     return CategoryList(items, len(items))
 
 
-HANDLERS = [feed, trending, categories]
+HANDLERS = [list_activity, list_trending_markets, list_categories]

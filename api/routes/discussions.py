@@ -12,24 +12,24 @@ from sqlalchemy import Connection
 
 from api import auth, comments, identifiers
 from api.dependencies import (
-    READS,
+    READ_ERRORS,
     DatabaseDep,
     HubDep,
     Limit,
     MarketPath,
     Offset,
     SettingsDep,
-    failures,
+    error_responses,
 )
 from api.errors import invalid
-from api.request_bodies import NewComment, Proven
-from api.routes.markets import existing, id_of
+from api.market_lookup import require_market, resolve_market_id
+from api.request_bodies import DeleteRequest, NewComment
 from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
 
 
 class CommentList(msgspec.Struct, frozen=True):
-    """A page of comments; ``count`` is of the page, ``total`` of all pages."""
+    """A page of comments. `count` is the page's, `total` that of all pages."""
 
     discussions: list[community.Comment]
     count: int
@@ -37,33 +37,32 @@ class CommentList(msgspec.Struct, frozen=True):
     market_id: str
 
 
-class NewCommentAnswer(msgspec.Struct, frozen=True):
+class CreatedComment(msgspec.Struct, frozen=True):
     """The stored comment."""
 
     message: str
     discussion: community.Comment
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What was done."""
+class DeletedComment(msgspec.Struct, frozen=True):
+    """The confirmation that the comment was deleted."""
 
     message: str
 
 
 @get(
     "/api/discussions/{market:str}",
-    operation_id="listDiscussions",
     tags=["discussions"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def find(
+async def list_discussions(
     database: DatabaseDep, market: MarketPath, limit: Limit = 50, offset: Offset = 0
 ) -> CommentList:
-    """A market's comments, the newest first."""
+    """List a market's comments, newest first."""
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> CommentList:
-        market_id = id_of(conn, key)
+        market_id = resolve_market_id(conn, key)
         rows = discussions.find(conn, market_id=market_id, limit=limit, offset=offset)
         total = discussions.count(conn, market_id=market_id)
         items = [community.comment(row) for row in rows]
@@ -74,63 +73,58 @@ async def find(
 
 @post(
     "/api/discussions",
-    operation_id="createDiscussion",
     tags=["discussions"],
-    responses=failures(400, 401, 404, 413, 415),
+    responses=error_responses(400, 401, 404, 413, 415),
     security=[{"wallet": []}],
 )
-async def create(
+async def create_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
     hub: HubDep,
     data: JSONBody[NewComment],
-) -> NewCommentAnswer:
-    """Comment on a market."""
+) -> CreatedComment:
+    """Create a comment on a market."""
     key = identifiers.market_key(data.market_id)
     content = data.content.strip()
     if not content:
         raise invalid("content", "must not be blank")
-    wallet = auth.authenticate(
-        request, data.message, data.signature, data.wallet, settings.auth_window_seconds
-    )
+    wallet = auth.authenticate(request, data, settings.auth_window_seconds)
 
-    def write(conn: Connection) -> comments.Written:
-        return comments.write(conn, existing(conn, key).market_id, wallet, content)
+    def write(conn: Connection) -> comments.StoredComment:
+        return comments.create_comment(conn, require_market(conn, key).market_id, wallet, content)
 
-    written = await database.write(wallet, write)
-    hub.announce(written.positions)
-    return NewCommentAnswer("Discussion created", community.comment(written.comment))
+    stored = await database.write(wallet, write)
+    hub.announce(stored.positions)
+    return CreatedComment("Discussion created", community.comment(stored.comment))
 
 
 @delete(
     "/api/discussions/{discussion:str}",
-    operation_id="deleteDiscussion",
     status_code=200,
     tags=["discussions"],
-    responses=failures(400, 401, 403, 404, 413, 415),
+    responses=error_responses(400, 401, 403, 404, 413, 415),
     security=[{"wallet": []}],
 )
-async def remove(
+async def delete_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
     hub: HubDep,
-    discussion: Annotated[str, PathParameter(description="The comment's id, a UUID.")],
-    data: JSONBody[Proven | None] = None,
-) -> Done:
-    """Delete one's own comment."""
+    discussion: Annotated[str, PathParameter(description="The comment's id (UUID).")],
+    data: JSONBody[DeleteRequest | None] = None,
+) -> DeletedComment:
+    """Delete a comment; only its author may."""
     try:
         comment_id = UUID(discussion)
     except ValueError as error:
         raise invalid("discussion", "must be a UUID") from error
-    body = data or Proven()
-    wallet = auth.authenticate(
-        request, body.message, body.signature, body.wallet, settings.auth_window_seconds
+    wallet = auth.authenticate(request, data or DeleteRequest(), settings.auth_window_seconds)
+    positions = await database.write(
+        wallet, lambda conn: comments.delete_comment(conn, comment_id, wallet)
     )
-    positions = await database.write(wallet, lambda conn: comments.delete(conn, comment_id, wallet))
     hub.announce(positions)
-    return Done("Discussion deleted")
+    return DeletedComment("Discussion deleted")
 
 
-HANDLERS = [find, create, remove]
+HANDLERS = [list_discussions, create_discussion, delete_discussion]

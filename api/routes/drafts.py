@@ -1,4 +1,4 @@
-"""A new market: its draft, and the transaction that creates it on chain."""
+"""Market drafts, and the transaction that creates the market on chain."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
 from api import auth, drafts
-from api.chain import Prepared
-from api.dependencies import ChainDep, DatabaseDep, PinStoreDep, SettingsDep, failures
+from api.chain import UnsignedTransaction
+from api.dependencies import ChainDep, DatabaseDep, PinStoreDep, SettingsDep, error_responses
 from api.errors import unavailable
 from api.request_bodies import NewMarket
 from zmart_pipelines.client_schemas import formats
@@ -24,7 +24,7 @@ from zmart_pipelines.program.lmsr import b_for_loss
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A market that is not on chain yet."""
+    """A market that is not on chain yet. `end_date` is an older name of `ends_at`."""
 
     id: str
     on_chain_address: str
@@ -43,9 +43,11 @@ class Draft(msgspec.Struct, frozen=True):
     expires_at: str
 
 
-class DraftAnswer(msgspec.Struct, frozen=True):
-    """The draft, and the unsigned transaction that its creator signs and sends before it
-    expires. ``market`` is the draft under the older clients' name.
+class CreatedDraft(msgspec.Struct, frozen=True):
+    """The draft, and the unsigned transaction that its creator signs and sends.
+
+    `market` is an older name of `draft`. `repeated` is true where the same draft was already
+    stored.
     """
 
     message: str
@@ -62,35 +64,32 @@ class DraftAnswer(msgspec.Struct, frozen=True):
 
 @post(
     "/api/markets",
-    operation_id="createDraft",
     tags=["drafts"],
-    responses=failures(400, 401, 409, 413, 415),
+    responses=error_responses(400, 401, 409, 413, 415),
     security=[{"wallet": []}],
 )
-async def create(
+async def create_market_draft(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
-    pins: PinStoreDep,
+    pin_store: PinStoreDep,
     data: JSONBody[NewMarket],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
     ] = None,
-) -> DraftAnswer:
-    """Store and pin a question; get the transaction that creates its market.
+) -> CreatedDraft:
+    """Store and pin a question, and return the transaction that creates its market.
 
-    The draft expires in ``draft_ttl_hours`` unless its market appears on chain, and is never
-    listed. With the same Idempotency-Key and question the same market comes back with a
-    fresh transaction.
+    The draft expires after `DRAFT_TTL_HOURS` unless its market appears on chain; drafts are
+    not listed. The same Idempotency-Key with the same question returns the same market with a
+    new transaction.
     """
     now = datetime.now(UTC)
     b_parameter = data.b_parameter or b_for_loss(data.liquidity)
-    data.ends_at(now)
-    creator = auth.authenticate(
-        request, data.message, data.signature, data.wallet, settings.auth_window_seconds
-    )
-    draft = drafts.compose(
+    data.ends_at(now)  # validated before the signature
+    creator = auth.authenticate(request, data, settings.auth_window_seconds)
+    draft = drafts.compose_draft(
         data, creator, now, timedelta(hours=settings.draft_ttl_hours), idempotency_key
     )
     instruction = create_market(
@@ -102,21 +101,21 @@ async def create(
         question_hash=draft.question_hash.encode(),
     )
 
-    def publish() -> Prepared:
-        prepared = chain.prepare(creator, instruction, rehearse=False)
+    def publish() -> UnsignedTransaction:
+        prepared = chain.prepare(creator, instruction, simulate=False)
         try:
-            pins.pin(draft.document)
+            pin_store.pin(draft.document)
         except PinError as error:
             raise unavailable("The pin store") from error
         return prepared
 
     def write(conn: Connection) -> bool:
-        return drafts.store(conn, draft)
+        return drafts.store_draft(conn, draft)
 
     prepared = await database.in_thread(publish)
     added = await database.write(creator, write)
     address = str(market_address(chain.program, draft.market_id)[0])
-    shape = Draft(
+    shown = Draft(
         id=draft.market_id.hex(),
         on_chain_address=address,
         question=draft.question,
@@ -133,11 +132,11 @@ async def create(
         created_at=formats.iso8601(draft.created_at),
         expires_at=formats.iso8601(draft.expires_at),
     )
-    return DraftAnswer(
+    return CreatedDraft(
         message="Draft stored; sign and send the transaction to create the market",
-        market=shape,
-        draft=shape,
-        market_id=shape.id,
+        market=shown,
+        draft=shown,
+        market_id=shown.id,
         address=address,
         transaction=prepared.transaction,
         blockhash=prepared.blockhash,
@@ -147,4 +146,4 @@ async def create(
     )
 
 
-HANDLERS = [create]
+HANDLERS = [create_market_draft]

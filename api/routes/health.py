@@ -1,4 +1,4 @@
-"""Is the process able to answer, and is each service fresh?"""
+"""Health: of this process, and the freshness of every service."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import webhook_auth
 from api.database import Database
-from api.dependencies import ChainDep, DatabaseDep, SettingsDep, failures, operation
+from api.dependencies import DatabaseDep, SettingsDep, error_responses
 from api.errors import not_found
-from zmart_pipelines.breakers.machine import Breaker
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.monitoring import health
 from zmart_pipelines.store import migrate
-from zmart_pipelines.store.queries.breakers import Breaker as StoredBreaker
-from zmart_pipelines.store.queries.breakers import breakers as stored_breakers
 
 _STARTED = time.monotonic()
 
 
 class ProcessHealth(msgspec.Struct, frozen=True):
-    """This process: ``postgres`` is ok or down, ``migrations`` ok, behind or unknown."""
+    """This process. `postgres` is `ok` or `down`; `migrations` is `ok`, `behind` or `unknown`."""
 
     status: str
     timestamp: str
@@ -38,8 +35,8 @@ class ProcessHealth(msgspec.Struct, frozen=True):
     migrations: str
 
 
-class ServiceState(msgspec.Struct, frozen=True):
-    """One service's freshness; 503 only when it is ``down``, past its deadline."""
+class ServiceHealth(msgspec.Struct, frozen=True):
+    """The freshness of one service; `down` when it is past its deadline."""
 
     status: str
     service: str
@@ -52,36 +49,16 @@ class ServiceState(msgspec.Struct, frozen=True):
     timestamp: str
 
 
-class AllServices(msgspec.Struct, frozen=True):
-    """Every service's freshness; ``status`` is the worst of them."""
+class ServiceHealthList(msgspec.Struct, frozen=True):
+    """The freshness of every service; `status` is the worst of them."""
 
     status: str
-    services: list[ServiceState]
-    timestamp: str
-
-
-class BreakerState(msgspec.Struct, frozen=True):
-    """What is left alone after failures. ``scope`` is ``pipelines``, or ``api`` for what only the
-    process that answers has seen."""
-
-    name: str
-    scope: str
-    state: str
-    failures: int
-    opened_at: str | None
-    wait_until: str | None
-
-
-class AllBreakers(msgspec.Struct, frozen=True):
-    """Every breaker that was ever needed; ``status`` is degraded while one is not closed."""
-
-    status: str
-    breakers: list[BreakerState]
+    services: list[ServiceHealth]
     timestamp: str
 
 
 class WebhookHealth(msgspec.Struct, frozen=True):
-    """Whether deliveries can be received."""
+    """Whether webhook deliveries can be received."""
 
     status: str
     service: str
@@ -94,8 +71,8 @@ def _now() -> str:
     return formats.iso8601(datetime.now(UTC))
 
 
-async def _migrations(database: Database) -> str:
-    """Of the tables: ok or behind; unknown where Postgres does not answer."""
+async def _migration_status(database: Database) -> str:
+    """Return `ok` or `behind`; `unknown` where Postgres does not answer."""
 
     def read(conn: Connection) -> str:
         return "ok" if migrate.has_current_schema(conn) else "behind"
@@ -108,13 +85,12 @@ async def _migrations(database: Database) -> str:
 
 @get(
     ["/health", "/api/health"],
-    operation_id=operation("getHealth"),
     tags=["health"],
-    responses=failures(),
+    responses=error_responses(),
 )
-async def process(settings: SettingsDep, database: DatabaseDep) -> Response[ProcessHealth]:
-    """Whether this process answers, reaches Postgres, and finds its tables; 503 if not."""
-    migrations = await _migrations(database)
+async def get_health(settings: SettingsDep, database: DatabaseDep) -> Response[ProcessHealth]:
+    """Check that this process answers and that Postgres is up and migrated; 503 otherwise."""
+    migrations = await _migration_status(database)
     healthy = migrations == "ok"
     return Response(
         ProcessHealth(
@@ -133,8 +109,8 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else formats.iso8601(moment)
 
 
-def _state(row: health.ServiceHealth) -> ServiceState:
-    return ServiceState(
+def _service_health(row: health.ServiceHealth) -> ServiceHealth:
+    return ServiceHealth(
         status=row.state,
         service=row.service,
         deadline_seconds=row.deadline_seconds,
@@ -149,77 +125,48 @@ def _state(row: health.ServiceHealth) -> ServiceState:
 
 @get(
     "/health/{service:str}",
-    operation_id="getServiceHealth",
     tags=["health"],
-    responses=failures(400, 404),
+    responses=error_responses(400, 404),
 )
-async def service(
+async def get_service_health(
     database: DatabaseDep,
     service: Annotated[str, PathParameter(description=f"One of {', '.join(health.SERVICES)}.")],
-) -> Response[ServiceState]:
-    """Whether one service did its work lately: ok, starting, idle or degraded; 503 down."""
+) -> Response[ServiceHealth]:
+    """Get the freshness of one service: ok, starting, idle or degraded; 503 when down."""
     if service not in health.SERVICES:
         raise not_found("Service")
-    found = (await database.read(lambda conn: health.health(conn, service)))[service]
-    return Response(_state(found), status_code=503 if found.is_down else 200)
+    row = (await database.read(lambda conn: health.health(conn, service)))[service]
+    return Response(_service_health(row), status_code=503 if row.is_down else 200)
 
 
-_WORST = ("down", "degraded", "starting", "ok", "idle")
+_WORST_FIRST = ("down", "degraded", "starting", "ok", "idle")
 
 
 @get(
     "/health/services",
-    operation_id="listServiceHealth",
     tags=["health"],
-    responses=failures(),
+    responses=error_responses(),
 )
-async def services(database: DatabaseDep) -> Response[AllServices]:
-    """Every service's freshness; 503 when one is down."""
-    found = list((await database.read(lambda conn: health.health(conn))).values())
-    worst = min((row.state for row in found), key=_WORST.index)
+async def list_service_health(database: DatabaseDep) -> Response[ServiceHealthList]:
+    """List the freshness of every service; 503 when one is down."""
+    rows = list((await database.read(lambda conn: health.health(conn))).values())
+    worst = min((row.state for row in rows), key=_WORST_FIRST.index)
     return Response(
-        AllServices(worst, [_state(row) for row in found], _now()),
+        ServiceHealthList(worst, [_service_health(row) for row in rows], _now()),
         status_code=503 if worst == "down" else 200,
     )
 
 
 @get(
-    "/health/breakers",
-    operation_id="listBreakers",
-    tags=["health"],
-    responses=failures(),
-)
-async def breakers(database: DatabaseDep, chain: ChainDep) -> AllBreakers:
-    """Which RPC endpoints and actions are left alone after failures; 200 in any case."""
-    of_pipelines = await database.read(stored_breakers)
-    of_api = sorted(chain.guard.breakers().items())
-    rows = [_breaker("pipelines", row.name, row) for row in of_pipelines]
-    rows += [_breaker("api", name, row) for name, row in of_api]
-    return AllBreakers(
-        "ok" if all(row.state == "closed" for row in rows) else "degraded", rows, _now()
-    )
-
-
-def _breaker(scope: str, name: str, row: StoredBreaker | Breaker) -> BreakerState:
-    return BreakerState(
-        name=name,
-        scope=scope,
-        state=row.state,
-        failures=row.failures,
-        opened_at=_time(row.opened_at),
-        wait_until=_time(row.wait_until),
-    )
-
-
-@get(
     "/api/webhooks/health",
-    operation_id="getWebhookHealth",
     tags=["health"],
-    responses=failures(),
+    responses=error_responses(),
 )
-async def webhooks(settings: SettingsDep, database: DatabaseDep) -> Response[WebhookHealth]:
-    """Whether deliveries can be received; 503 if not."""
-    ready = await _migrations(database) == "ok"
+async def get_webhook_health(
+    settings: SettingsDep, database: DatabaseDep
+) -> Response[WebhookHealth]:
+    """Check that webhook deliveries can be received; 503 otherwise."""
+    ready = await _migration_status(database) == "ok"
     return Response(
         WebhookHealth(
             status="ok" if ready else "error",
@@ -232,4 +179,4 @@ async def webhooks(settings: SettingsDep, database: DatabaseDep) -> Response[Web
     )
 
 
-HANDLERS = [process, service, services, breakers, webhooks]
+HANDLERS = [get_health, get_service_health, list_service_health, get_webhook_health]

@@ -1,4 +1,4 @@
-"""Markets: the list, one of them, its figures and prices."""
+"""Markets: the list, single markets, their statistics and price history."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from sqlalchemy import Connection
 
 from api import identifiers
 from api.dependencies import (
-    READS,
+    READ_ERRORS,
     DatabaseDep,
     Limit,
     MarketPath,
     Offset,
-    failures,
+    error_responses,
 )
-from api.errors import invalid, not_found
+from api.errors import invalid
+from api.market_lookup import require_market, resolve_market_id
 from api.request_bodies import Category
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
@@ -27,7 +28,7 @@ from zmart_pipelines.store.queries import markets, statistics
 
 
 class MarketList(msgspec.Struct, frozen=True):
-    """A page of markets; ``count`` is of all pages."""
+    """A page of markets. `count` is the number of markets on all pages."""
 
     markets: list[market_schemas.Market]
     count: int
@@ -36,7 +37,7 @@ class MarketList(msgspec.Struct, frozen=True):
 
 
 class RelatedMarket(msgspec.Struct, frozen=True, rename="camel"):
-    """A market like another one."""
+    """A market related to another. `categoryMatch` is true for the same category."""
 
     id: str
     question: str
@@ -46,14 +47,14 @@ class RelatedMarket(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RelatedList(msgspec.Struct, frozen=True):
-    """Open markets of the same category first."""
+    """Open markets, those of the same category first."""
 
     related: list[RelatedMarket]
     count: int
 
 
-class TradingFigures(formats.ExactIntegers, frozen=True, kw_only=True):
-    """A market's trading in lamports."""
+class TradingStats(formats.ExactIntegers, frozen=True, kw_only=True):
+    """Trading in a market; volumes are in lamports."""
 
     total_volume: formats.LargeInt
     total_trades: int
@@ -64,15 +65,15 @@ class TradingFigures(formats.ExactIntegers, frozen=True, kw_only=True):
     last_trade_at: str | None
 
 
-class MarketFigures(msgspec.Struct, frozen=True):
-    """A market and its figures."""
+class MarketStats(msgspec.Struct, frozen=True):
+    """A market's trading statistics."""
 
     market_id: str
-    stats: TradingFigures
+    stats: TradingStats
 
 
 class PricePoint(msgspec.Struct, frozen=True):
-    """Prices in percent, and the exact price of YES with 9 decimals."""
+    """The price after a trade. `yes` and `no` are in percent, `price_yes` has 9 decimals."""
 
     timestamp: str | None
     yes: float
@@ -81,29 +82,19 @@ class PricePoint(msgspec.Struct, frozen=True):
 
 
 class PriceHistory(msgspec.Struct, frozen=True):
-    """The last prices, the oldest first."""
+    """The last prices, oldest first."""
 
     market_id: str
     price_history: list[PricePoint]
     count: int
 
 
-def existing(conn: Connection, key: bytes) -> markets.Market:
-    """The market with this id or address; ApiError 404 where there is none."""
-    found = markets.resolve(conn, key)
-    if found is None:
-        raise not_found("Market")
-    return found
+def parse_state(text: str | None) -> int | None:
+    """Return the number of a state given by name or number; None where no state is given.
 
-
-def id_of(conn: Connection, key: bytes) -> bytes:
-    """The id of the market with this id or address; ``key`` where there is none."""
-    found = markets.resolve(conn, key)
-    return key if found is None else found.market_id
-
-
-def state_number(text: str | None) -> int | None:
-    """A state by the program's name or number; ApiError 400 naming ``state`` otherwise."""
+    Raises:
+        ApiError: 400 naming ``state``.
+    """
     if text is None or text == "":
         return None
     if text.upper() in MarketState.__members__:
@@ -111,22 +102,24 @@ def state_number(text: str | None) -> int | None:
     if text.isascii() and text.isdigit() and len(text) == 1 and int(text) < len(MarketState):
         return int(text)
     names = ", ".join(MarketState.__members__)
-    raise invalid("state", f"must be one of {names}, or 0 to {len(MarketState) - 1}")
+    raise invalid("state", f"must be one of {names} or a number from 0 to {len(MarketState) - 1}")
 
 
-@get("/api/markets", operation_id="listMarkets", tags=["markets"], responses=READS)
-async def find(
+@get("/api/markets", tags=["markets"], responses=READ_ERRORS)
+async def list_markets(
     database: DatabaseDep,
     state_: Annotated[
         str | None, QueryParameter(name="state", description="Name or number of a state.")
     ] = None,
     category: Annotated[Category | None, QueryParameter()] = None,
-    creator: Annotated[str | None, QueryParameter(description="A wallet.")] = None,
+    creator: Annotated[
+        str | None, QueryParameter(description="Address of the creator's wallet.")
+    ] = None,
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> MarketList:
-    """Markets that are on chain, newest first."""
-    number = state_number(state_)
+    """List the markets that are on chain, newest first."""
+    number = parse_state(state_)
     wallet = identifiers.wallet(creator, "creator") if creator else None
 
     def read(conn: Connection) -> MarketList:
@@ -141,26 +134,28 @@ async def find(
 
 @get(
     "/api/markets/{market:str}",
-    operation_id="getMarket",
     tags=["markets"],
-    responses=failures(400, 404),
+    responses=error_responses(400, 404),
 )
-async def detail(database: DatabaseDep, market: MarketPath) -> market_schemas.Market:
-    """One market by id or address."""
+async def get_market(database: DatabaseDep, market: MarketPath) -> market_schemas.Market:
+    """Get a market by id or address."""
     key = identifiers.market_key(market, "market")
-    return await database.read(lambda conn: market_schemas.market(existing(conn, key)))
+    return await database.read(lambda conn: market_schemas.market(require_market(conn, key)))
 
 
 @get(
     "/api/markets/{market:str}/related",
-    operation_id="listRelated",
     tags=["markets"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def related(database: DatabaseDep, market: MarketPath, limit: Limit = 3) -> RelatedList:
-    """Other open markets: those of the same category first, then by volume."""
+async def list_related_markets(
+    database: DatabaseDep, market: MarketPath, limit: Limit = 3
+) -> RelatedList:
+    """List other open markets: those of the same category first, then by volume."""
     key = identifiers.market_key(market, "market")
-    rows = await database.read(lambda conn: markets.related(conn, id_of(conn, key), limit=limit))
+    rows = await database.read(
+        lambda conn: markets.related(conn, resolve_market_id(conn, key), limit=limit)
+    )
     items = [
         RelatedMarket(
             id=row.market_id.hex(),
@@ -176,20 +171,19 @@ async def related(database: DatabaseDep, market: MarketPath, limit: Limit = 3) -
 
 @get(
     "/api/markets/{market:str}/stats",
-    operation_id="getMarketStats",
     tags=["markets"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def stats(database: DatabaseDep, market: MarketPath) -> MarketFigures:
-    """Volumes and traders; zeros for a market nobody has traded in."""
+async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketStats:
+    """Get a market's volumes and numbers of trades and traders; zeros where there is no trade."""
     key = identifiers.market_key(market, "market")
 
-    def read(conn: Connection) -> MarketFigures:
-        market_id = id_of(conn, key)
+    def read(conn: Connection) -> MarketStats:
+        market_id = resolve_market_id(conn, key)
         row = statistics.of_market(conn, market_id, markets.chain_now(conn))
-        return MarketFigures(
+        return MarketStats(
             market_id.hex(),
-            TradingFigures(
+            TradingStats(
                 total_volume=row.total_volume,
                 total_trades=row.total_trades,
                 unique_traders=row.unique_traders,
@@ -203,40 +197,40 @@ async def stats(database: DatabaseDep, market: MarketPath) -> MarketFigures:
     return await database.read(read)
 
 
-def _point(moment: int, price_yes: int) -> PricePoint:
+def _price_point(moment: int, price_yes: int) -> PricePoint:
     yes = round(price_yes / (formats.PRICE_SCALE // 100), 4)
     return PricePoint(formats.chain_time(moment), yes, round(100 - yes, 4), price_yes)
 
 
 @get(
     "/api/markets/{market:str}/price-history",
-    operation_id="getPriceHistory",
     tags=["markets"],
-    responses=failures(400, 404),
+    responses=error_responses(400, 404),
 )
-async def price_history(
+async def get_price_history(
     database: DatabaseDep, market: MarketPath, limit: Limit = 100
 ) -> PriceHistory:
-    """The market's price after each of its last trades, beginning at 50/50 where the page
-    reaches the market's creation.
+    """List a market's price after each of its last trades, oldest first.
+
+    The first point is 50/50 at the market's creation if the list reaches back to it.
     """
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> PriceHistory:
-        row = existing(conn, key)
+        row = require_market(conn, key)
         history = statistics.price_history(conn, row.market_id, limit=limit)
-        points = [_point(item.traded_at, item.price_yes) for item in history]
+        points = [_price_point(item.traded_at, item.price_yes) for item in history]
         if len(points) < limit:
-            points.insert(0, _point(row.created_at, formats.PRICE_SCALE // 2))
+            points.insert(0, _price_point(row.created_at, formats.PRICE_SCALE // 2))
         return PriceHistory(row.market_id.hex(), points, len(points))
 
     return await database.read(read)
 
 
 HANDLERS = [
-    find,
-    detail,
-    related,
-    stats,
-    price_history,
+    list_markets,
+    get_market,
+    list_related_markets,
+    get_market_stats,
+    get_price_history,
 ]

@@ -10,14 +10,14 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import READS, DatabaseDep, Limit, MarketPath, Offset
-from api.routes.markets import id_of
+from api.dependencies import READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
+from api.market_lookup import resolve_market_id
 from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
 
 
 class TradeList(msgspec.Struct, frozen=True):
-    """A page of trades; ``count`` is of the page, ``total`` of all pages."""
+    """A page of trades. `count` is the page's, `total` that of all pages."""
 
     trades: list[trading.Trade]
     count: int
@@ -29,22 +29,21 @@ class TradeList(msgspec.Struct, frozen=True):
 
 @get(
     "/api/markets/{market:str}/trades",
-    operation_id="listTrades",
     tags=["trades"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def of_market(
+async def list_market_trades(
     database: DatabaseDep,
     market: MarketPath,
     limit: Limit = 50,
     offset: Offset = 0,
-    order: Annotated[Literal["asc", "desc"], QueryParameter(description="By time.")] = "desc",
+    order: Annotated[Literal["asc", "desc"], QueryParameter(description="Order by time.")] = "desc",
 ) -> TradeList:
-    """A market's trades in the chain's order, the newest first; none for an unknown one."""
+    """List a market's trades in the chain's order, newest first; empty for an unknown market."""
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> TradeList:
-        market_id = id_of(conn, key)
+        market_id = resolve_market_id(conn, key)
         rows = trades.find(
             conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
         )
@@ -55,4 +54,4 @@ async def of_market(
     return await database.read(read)
 
 
-HANDLERS = [of_market]
+HANDLERS = [list_market_trades]

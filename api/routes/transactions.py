@@ -1,5 +1,6 @@
-"""Unsigned transactions for trades and resolutions. The user's wallet signs and sends them;
-what they did shows in the tables when the ledger has read it.
+"""Unsigned transactions for trades and resolutions.
+
+The user's wallet signs and sends them; their effects appear once the ledger has ingested them.
 """
 
 from __future__ import annotations
@@ -14,29 +15,29 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from api import auth, identifiers
-from api.chain import Chain, Prepared
-from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, failures
+from api.chain import Chain, UnsignedTransaction
+from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
 from api.errors import ApiError, invalid
-from api.request_bodies import Buy, Resolve, Sell
-from api.routes.markets import existing
+from api.market_lookup import require_market
+from api.request_bodies import BuyRequest, ResolveRequest, SellRequest
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program import instructions, lmsr
 from zmart_pipelines.program.addresses import market_address
 
-_FAILURES = failures(400, 401, 403, 404, 409, 413, 415)
-_SIGNED: list[dict[str, list[str]]] = [{"wallet": []}]
+_ERRORS = error_responses(400, 401, 403, 404, 409, 413, 415)
+_SECURITY: list[dict[str, list[str]]] = [{"wallet": []}]
 
 
 class Quote(formats.ExactIntegers, frozen=True, kw_only=True):
-    """What the trade would do if it were next: shares with 9 decimals, lamports with fees."""
+    """The trade if it were executed now: shares (9 decimals), total (lamports, with fees)."""
 
     shares: formats.LargeInt
     total: formats.LargeInt
 
 
-class TradeAnswer(msgspec.Struct, frozen=True):
-    """The unsigned transaction of a trade."""
+class PreparedTrade(msgspec.Struct, frozen=True):
+    """An unsigned transaction that trades, and its quote."""
 
     message: str
     market_id: str
@@ -49,8 +50,8 @@ class TradeAnswer(msgspec.Struct, frozen=True):
     fee_payer: str
 
 
-class ResolveAnswer(msgspec.Struct, frozen=True):
-    """The unsigned transaction that proposes an outcome."""
+class PreparedResolution(msgspec.Struct, frozen=True):
+    """An unsigned transaction that proposes an outcome."""
 
     message: str
     market_id: str
@@ -66,14 +67,14 @@ def _quote(fill: Callable[[], Quote]) -> Quote:
         return fill()
     except lmsr.LmsrError as error:
         raise ApiError(
-            409, f"The program would refuse this trade: {error}", error=error.code.name
+            409, f"The program would reject this trade: {error}", error=error.code.name
         ) from error
 
 
-def _trade_answer(
-    prepared: Prepared, market_id: bytes, trade_type: str, outcome: bool, quote: Quote
-) -> TradeAnswer:
-    return TradeAnswer(
+def _prepared_trade(
+    prepared: UnsignedTransaction, market_id: bytes, trade_type: str, outcome: bool, quote: Quote
+) -> PreparedTrade:
+    return PreparedTrade(
         message="Sign and send the transaction",
         market_id=market_id.hex(),
         trade_type=trade_type,
@@ -85,35 +86,36 @@ def _trade_answer(
 
 @post(
     "/api/trades/buy",
-    operation_id="prepareBuy",
     tags=["trades"],
-    responses=_FAILURES,
-    security=_SIGNED,
+    responses=_ERRORS,
+    security=_SECURITY,
 )
-async def buy(
+async def prepare_buy(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
-    data: JSONBody[Buy],
-) -> TradeAnswer:
-    """The transaction that buys shares of one side for at most ``max_cost`` lamports."""
+    data: JSONBody[BuyRequest],
+) -> PreparedTrade:
+    """Prepare a transaction that buys shares of one side for at most `max_cost` lamports."""
     key = identifiers.market_key(data.market_id)
-    user = auth.authenticate(
-        request, data.message, data.signature, data.wallet, settings.auth_window_seconds
-    )
-    market_id = (await database.read(lambda conn: existing(conn, key))).market_id
+    user = auth.authenticate(request, data, settings.auth_window_seconds)
+    market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
 
-    def prepare() -> TradeAnswer:
+    def prepare() -> PreparedTrade:
         config, pool = chain.config(), lmsr.Pool.of(chain.market(market_id))
 
         def fill() -> Quote:
-            made = lmsr.buy(pool, data.outcome, data.max_cost, lmsr.Fees.of(config))
-            return Quote(shares=made.shares, total=made.total)
+            trade = lmsr.buy(pool, data.outcome, data.max_cost, lmsr.Fees.of(config))
+            return Quote(shares=trade.shares, total=trade.total)
 
         quote = _quote(fill)
         if data.shares is not None and quote.shares < data.shares:
-            raise invalid("max_cost", f"buys {quote.shares} shares at the moment", 409)
+            raise invalid(
+                "max_cost",
+                f"buys only {quote.shares} shares at the current price; raise it or lower shares",
+                409,
+            )
         instruction = instructions.buy_shares(
             chain.program,
             user=Pubkey.from_bytes(user),
@@ -122,43 +124,41 @@ async def buy(
             outcome=data.outcome,
             target_cost=data.max_cost,
         )
-        prepared = chain.prepare(user, instruction, rehearse=True)
-        return _trade_answer(prepared, market_id, "buy", data.outcome, quote)
+        prepared = chain.prepare(user, instruction, simulate=True)
+        return _prepared_trade(prepared, market_id, "buy", data.outcome, quote)
 
     return await database.in_thread(prepare)
 
 
 @post(
     "/api/trades/sell",
-    operation_id="prepareSell",
     tags=["trades"],
-    responses=_FAILURES,
-    security=_SIGNED,
+    responses=_ERRORS,
+    security=_SECURITY,
 )
-async def sell(
+async def prepare_sell(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
-    data: JSONBody[Sell],
-) -> TradeAnswer:
-    """The transaction that sells shares, if the program would carry it out now: the
-    deployed one refuses every sale when it comes to paying out.
+    data: JSONBody[SellRequest],
+) -> PreparedTrade:
+    """Prepare a transaction that sells shares for at least `min_proceeds` lamports.
+
+    It is simulated first. The deployed program rejects every sale at the payout.
     """
     key = identifiers.market_key(data.market_id)
-    user = auth.authenticate(
-        request, data.message, data.signature, data.wallet, settings.auth_window_seconds
-    )
-    market_id = (await database.read(lambda conn: existing(conn, key))).market_id
+    user = auth.authenticate(request, data, settings.auth_window_seconds)
+    market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
 
-    def prepare() -> TradeAnswer:
+    def prepare() -> PreparedTrade:
         config, pool = chain.config(), lmsr.Pool.of(chain.market(market_id))
 
         def fill() -> Quote:
-            made = lmsr.sell(
+            trade = lmsr.sell(
                 pool, data.outcome, data.shares, data.min_proceeds, lmsr.Fees.of(config)
             )
-            return Quote(shares=data.shares, total=made.net)
+            return Quote(shares=data.shares, total=trade.net)
 
         quote = _quote(fill)
         instruction = instructions.sell_shares(
@@ -170,13 +170,15 @@ async def sell(
             shares=data.shares,
             min_proceeds=data.min_proceeds,
         )
-        prepared = chain.prepare(user, instruction, rehearse=True)
-        return _trade_answer(prepared, market_id, "sell", data.outcome, quote)
+        prepared = chain.prepare(user, instruction, simulate=True)
+        return _prepared_trade(prepared, market_id, "sell", data.outcome, quote)
 
     return await database.in_thread(prepare)
 
 
-def _resolution(chain: Chain, user: bytes, market_id: bytes, data: Resolve) -> Instruction:
+def _resolve_instruction(
+    chain: Chain, user: bytes, market_id: bytes, data: ResolveRequest
+) -> Instruction:
     return instructions.resolve_market(
         chain.program,
         resolver=Pubkey.from_bytes(user),
@@ -188,32 +190,31 @@ def _resolution(chain: Chain, user: bytes, market_id: bytes, data: Resolve) -> I
 
 @post(
     "/api/markets/{market:str}/resolve",
-    operation_id="prepareResolve",
     status_code=200,
     tags=["trades"],
-    responses=_FAILURES,
-    security=_SIGNED,
+    responses=_ERRORS,
+    security=_SECURITY,
 )
-async def resolve(
+async def prepare_resolution(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
     market: MarketPath,
-    data: JSONBody[Resolve],
-) -> ResolveAnswer:
-    """The transaction by which anyone proposes the outcome of an active market."""
+    data: JSONBody[ResolveRequest],
+) -> PreparedResolution:
+    """Prepare a transaction that proposes the outcome of an active market; any wallet may."""
     key = identifiers.market_key(market, "market")
     if not is_cid_v0(data.ipfs_evidence_hash):
-        raise invalid("ipfs_evidence_hash", "must be a CIDv0 (46 characters, Qm…)")
-    user = auth.authenticate(
-        request, data.message, data.signature, data.wallet, settings.auth_window_seconds
-    )
-    market_id = (await database.read(lambda conn: existing(conn, key))).market_id
+        raise invalid("ipfs_evidence_hash", "must be a CIDv0 (Qm and 44 more base58 characters)")
+    user = auth.authenticate(request, data, settings.auth_window_seconds)
+    market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
     prepared = await database.in_thread(
-        lambda: chain.prepare(user, _resolution(chain, user, market_id, data), rehearse=True)
+        lambda: chain.prepare(
+            user, _resolve_instruction(chain, user, market_id, data), simulate=True
+        )
     )
-    return ResolveAnswer(
+    return PreparedResolution(
         message="Sign and send the transaction",
         market_id=market_id.hex(),
         outcome=data.outcome,
@@ -221,4 +222,4 @@ async def resolve(
     )
 
 
-HANDLERS = [buy, sell, resolve]
+HANDLERS = [prepare_buy, prepare_sell, prepare_resolution]

@@ -1,4 +1,4 @@
-"""What one wallet holds and has done."""
+"""Wallets: statistics, trades, votes and positions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import READS, DatabaseDep, Limit, Offset, WalletPath
+from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
 from zmart_pipelines.client_schemas import formats, trading, voting
 from zmart_pipelines.store.queries import candles, positions, statistics, trades, votes
 
 
-class WalletFigures(formats.ExactIntegers, frozen=True, kw_only=True):
-    """What a wallet did and what came of it; amounts in lamports.
+class WalletStats(formats.ExactIntegers, frozen=True, kw_only=True):
+    """A wallet's activity and results; amounts are in lamports.
 
-    ``invested`` is all it paid in, ``proceeds`` what sales brought, ``open_value`` what it
-    still holds by the program's payout formula. ``realised_pnl`` is of settled markets, those
-    that are finalized with nothing left to claim. These five are made anew each minute.
+    `invested` is the total paid in, `proceeds` the total of its sales, `open_value` the value
+    of its open positions by the program's payout formula. `realised_pnl` covers the
+    `settled_markets`: those that are finalized with nothing left to claim. These five fields
+    are refreshed every minute.
     """
 
     total_trades: int
@@ -39,22 +40,22 @@ class WalletFigures(formats.ExactIntegers, frozen=True, kw_only=True):
     settled_markets: int
 
 
-_RESULTS = ("invested", "proceeds", "open_value", "realised_pnl", "settled_markets")
+_RESULT_FIELDS = ("invested", "proceeds", "open_value", "realised_pnl", "settled_markets")
 
 
-def _results(row: candles.WalletFigures | None) -> dict[str, Any]:
-    return {name: getattr(row, name) if row else 0 for name in _RESULTS}
+def _result_fields(row: candles.WalletFigures | None) -> dict[str, Any]:
+    return {name: getattr(row, name) if row else 0 for name in _RESULT_FIELDS}
 
 
-class Profile(msgspec.Struct, frozen=True):
-    """A wallet and its figures."""
+class WalletProfile(msgspec.Struct, frozen=True):
+    """A wallet's statistics."""
 
     wallet: str
-    stats: WalletFigures
+    stats: WalletStats
 
 
 class WalletTrades(msgspec.Struct, frozen=True):
-    """A page of a wallet's trades; ``count`` is of the page, ``total`` of all pages."""
+    """A page of a wallet's trades. `count` is the page's, `total` that of all pages."""
 
     trades: list[trading.Trade]
     count: int
@@ -63,7 +64,7 @@ class WalletTrades(msgspec.Struct, frozen=True):
 
 
 class WalletVotes(msgspec.Struct, frozen=True):
-    """A wallet's votes by kind."""
+    """A page of a wallet's votes, by kind."""
 
     proposal_votes: list[voting.Vote]
     dispute_votes: list[voting.Vote]
@@ -71,16 +72,16 @@ class WalletVotes(msgspec.Struct, frozen=True):
     wallet: str
 
 
-@get("/api/users/{wallet:str}", operation_id="getUser", tags=["wallets"], responses=READS)
-async def profile(database: DatabaseDep, wallet: WalletPath) -> Profile:
-    """A wallet's figures; zeros for one that did nothing yet."""
+@get("/api/users/{wallet:str}", tags=["wallets"], responses=READ_ERRORS)
+async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
+    """Get a wallet's statistics; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
     row, results = await database.read(
         lambda conn: (statistics.of_user(conn, key), candles.of_wallet(conn, key))
     )
-    return Profile(
+    return WalletProfile(
         wallet,
-        WalletFigures(
+        WalletStats(
             total_trades=row.total_trades,
             total_volume=row.total_volume,
             markets_traded=row.markets_traded,
@@ -90,21 +91,20 @@ async def profile(database: DatabaseDep, wallet: WalletPath) -> Profile:
             dispute_votes=row.dispute_votes,
             discussions=row.discussions,
             claimed=row.claimed,
-            **_results(results),
+            **_result_fields(results),
         ),
     )
 
 
 @get(
     "/api/users/{wallet:str}/trades",
-    operation_id="listUserTrades",
     tags=["wallets"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def wallet_trades(
+async def list_user_trades(
     database: DatabaseDep, wallet: WalletPath, limit: Limit = 50, offset: Offset = 0
 ) -> WalletTrades:
-    """A wallet's trades, the newest first."""
+    """List a wallet's trades, newest first."""
     key = identifiers.wallet(wallet)
 
     def read(conn: Connection) -> WalletTrades:
@@ -117,18 +117,17 @@ async def wallet_trades(
 
 @get(
     "/api/users/{wallet:str}/votes",
-    operation_id="listUserVotes",
     tags=["wallets"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def wallet_votes(
+async def list_user_votes(
     database: DatabaseDep,
     wallet: WalletPath,
     type_: Annotated[Literal["all", "proposal", "dispute"], QueryParameter(name="type")] = "all",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> WalletVotes:
-    """A wallet's votes, on chain and by ballot, the newest first."""
+    """List a wallet's votes, on chain and by ballot, newest first."""
     key = identifiers.wallet(wallet)
     kind = None if type_ == "all" else type_
     rows = await database.read(
@@ -145,14 +144,16 @@ async def wallet_votes(
 
 @get(
     "/api/positions/{wallet:str}",
-    operation_id="listPositions",
     tags=["wallets"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def wallet_positions(
+async def list_positions(
     database: DatabaseDep, wallet: WalletPath, limit: Limit = 100, offset: Offset = 0
 ) -> list[trading.Position]:
-    """A wallet's positions with numbers, the last traded first; a bare list."""
+    """List a wallet's positions with amounts as numbers, last traded first.
+
+    The response is a bare array.
+    """
     key = identifiers.wallet(wallet)
     rows = await database.read(
         lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
@@ -162,14 +163,16 @@ async def wallet_positions(
 
 @get(
     "/api/users/{wallet:str}/positions",
-    operation_id="listHoldings",
     tags=["wallets"],
-    responses=READS,
+    responses=READ_ERRORS,
 )
-async def holdings(
+async def list_portfolio(
     database: DatabaseDep, wallet: WalletPath, limit: Limit = 100, offset: Offset = 0
 ) -> list[trading.PortfolioPosition]:
-    """A wallet's positions as the portfolio page reads them: amounts are text; a bare list."""
+    """List a wallet's positions with amounts as text, as the portfolio page reads them.
+
+    The response is a bare array.
+    """
     key = identifiers.wallet(wallet)
     rows = await database.read(
         lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
@@ -177,4 +180,4 @@ async def holdings(
     return [trading.portfolio_position(row) for row in rows]
 
 
-HANDLERS = [profile, wallet_trades, wallet_votes, wallet_positions, holdings]
+HANDLERS = [get_user, list_user_trades, list_user_votes, list_positions, list_portfolio]

@@ -1,9 +1,9 @@
-"""Where Helius delivers transactions.
+"""The receiver of Helius webhooks.
 
-Order of things: the sender is known (401), the body has a size (413) and a shape (400), it
-is committed as received, then ingested, then answered (``api.delivery_intake``). What is left of a
-large delivery, or would take too long, is ingested after the answer; whatever fails after
-the commit is taken up again by the pipelines, for the delivery stays pending.
+Steps: authenticate the sender (401), check the body's size (413) and shape (400), commit it as
+received, ingest it, answer (``api.delivery_intake``). The rest of a large or slow delivery is
+ingested after the answer; a delivery that fails after the commit stays pending and is ingested
+by the pipelines.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.openapi.spec.operation import Operation
 
 from api import webhook_auth
-from api.dependencies import DeliveryIntakeDep, SettingsDep, failures, operation
+from api.dependencies import DeliveryIntakeDep, SettingsDep, error_responses
 from api.errors import ApiError, FieldError
-from api.request_decoding import require_plain
+from api.request_decoding import require_uncompressed
 from zmart_pipelines.chain.transactions import PayloadError
 
 
-class Received(msgspec.Struct, frozen=True, rename="camel"):
-    """The delivery is stored. ``new_events`` counts those ingested before this answer;
-    ``pending`` says that the rest follows.
+class Acknowledgement(msgspec.Struct, frozen=True, rename="camel"):
+    """The acknowledgement that a delivery is stored.
+
+    `newEvents` are those ingested before this answer; with `pending` the rest follows.
     """
 
     received: bool
@@ -38,13 +39,13 @@ class Received(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass
 class WebhookOperation(Operation):
-    """The body is a raw Helius payload, whose members are Solana's own."""
+    """An operation whose body is a raw Helius payload, in Solana's own format."""
 
     def __post_init__(self) -> None:
         transaction = Schema(
             type=OpenAPIType.OBJECT,
-            description="One transaction as getTransaction gives it, encoding json; or an enhanced "
-            "one, of which the signature is read.",
+            description="One transaction as getTransaction returns it (encoding json), or an "
+            "enhanced transaction, of which only the signature is used.",
         )
         self.request_body = RequestBody(
             required=True,
@@ -60,41 +61,41 @@ class WebhookOperation(Operation):
 
 @post(
     ["/api/webhooks/helius", "/helius/webhook", "/webhooks/events"],
-    operation_id=operation("receiveWebhook"),
     operation_class=WebhookOperation,
     status_code=200,
     tags=["webhooks"],
-    responses=failures(400, 401, 413, 415),
+    responses=error_responses(400, 401, 413, 415),
     security=[{"helius": []}, {"signed": []}],
 )
-async def helius(
-    request: Request[Any, Any, Any], intake: DeliveryIntakeDep, settings: SettingsDep
-) -> Received:
-    """A raw Helius payload: an array of transactions, or one. Of an enhanced one, which has
-    no logs, the signatures are read by RPC.
+async def receive_helius_webhook(
+    request: Request[Any, Any, Any], delivery_intake: DeliveryIntakeDep, settings: SettingsDep
+) -> Acknowledgement:
+    """Receive a raw Helius payload: one transaction or an array of transactions.
+
+    Enhanced transactions have no logs: their signatures are queued and read by RPC.
     """
     headers = list(request.scope["headers"])
-    known = webhook_auth.by_value(headers, settings)
-    if not known and not webhook_auth.may_sign(headers, settings):
-        raise webhook_auth.refusal()
-    require_plain(request)
+    authenticated = webhook_auth.has_valid_secret(headers, settings)
+    if not authenticated and not webhook_auth.has_signature(headers, settings):
+        raise webhook_auth.unauthorized_sender()
+    require_uncompressed(request)
     body = await request.body()
-    if not known and not webhook_auth.by_signature(headers, body, settings):
-        raise webhook_auth.refusal()
+    if not authenticated and not webhook_auth.has_valid_signature(headers, body, settings):
+        raise webhook_auth.unauthorized_sender()
     try:
-        taken = await intake.take(body)
+        accepted = await delivery_intake.accept(body)
     except PayloadError as error:
         field, _, message = str(error).partition(": ")
         raise ApiError(400, str(error), FieldError(field, message)) from error
-    return Received(
+    return Acknowledgement(
         received=True,
-        delivery=taken.delivery,
-        transactions=taken.transactions,
-        new_events=taken.new_events,
-        pending=taken.pending,
+        delivery=accepted.delivery,
+        transactions=accepted.transactions,
+        new_events=accepted.new_events,
+        pending=accepted.pending,
     )
 
 
 def router(max_bytes: int) -> Router:
-    """The webhook's paths, with their own limit of the body."""
-    return Router("/", route_handlers=[helius], request_max_body_size=max_bytes)
+    """Return the webhook's paths, with their own limit on the body."""
+    return Router("/", route_handlers=[receive_helius_webhook], request_max_body_size=max_bytes)

@@ -12,10 +12,10 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DataError, OperationalError
 
-from api.ballot_batcher import MAX_BATCH, BallotBox
+from api.ballot_batcher import MAX_BATCH, BallotBatcher
 from api.chain import Chain
 from api.database import Database
-from api.eligibility_cache import Standings
+from api.eligibility_cache import EligibilityCache
 from api.realtime.hub import Hub
 from tests.api.seed import address_of, market, wallet
 from tests.voting.world import ballot
@@ -39,12 +39,12 @@ def database(api_settings: Settings, ledger: Engine) -> Iterator[Database]:
 
 
 @pytest.fixture
-def box(database: Database, api_settings: Settings) -> Iterator[BallotBox]:
+def box(database: Database, api_settings: Settings) -> Iterator[BallotBatcher]:
     chain = Chain(api_settings)
-    yield BallotBox(
+    yield BallotBatcher(
         database,
         Hub(database, api_settings),
-        Standings(chain, database, api_settings),
+        EligibilityCache(chain, database, api_settings),
         api_settings,
     )
     chain.close()
@@ -59,7 +59,7 @@ def together(*work: Awaitable[CastReceipt]) -> list[CastReceipt | BaseException]
     return asyncio.run(run())
 
 
-def test_many_ballots_share_few_transactions(box: BallotBox, ledger: Engine) -> None:
+def test_many_ballots_share_few_transactions(box: BallotBatcher, ledger: Engine) -> None:
     ballots = [ballot(TWO if n % 3 else ONE, wallet(n), n % 2 == 0) for n in range(1, 301)]
     answers = together(*(box.cast(one) for one in ballots))
     assert all(isinstance(answer, CastReceipt) for answer in answers), answers
@@ -73,7 +73,7 @@ def test_many_ballots_share_few_transactions(box: BallotBox, ledger: Engine) -> 
     assert len(ballots) / MAX_BATCH <= transactions <= 6
 
 
-def test_a_market_may_be_named_by_its_address(box: BallotBox) -> None:
+def test_a_market_may_be_named_by_its_address(box: BallotBatcher) -> None:
     address = bytes(Pubkey.from_string(address_of(ONE)))
     signed = [ballot(ONE, wallet(number)) for number in (1, 2)]
     named = [msgspec.structs.replace(one, market_id=address) for one in signed]
@@ -83,7 +83,7 @@ def test_a_market_may_be_named_by_its_address(box: BallotBox) -> None:
         assert answer.ballot.market_id == ONE
 
 
-def test_a_wallet_that_hands_in_several_at_once(box: BallotBox) -> None:
+def test_a_wallet_that_hands_in_several_at_once(box: BallotBatcher) -> None:
     """Its ballots are taken in their order, one transaction after the other."""
     first = ballot(ONE, wallet(1), True)
     answers = together(
@@ -99,7 +99,9 @@ def test_a_wallet_that_hands_in_several_at_once(box: BallotBox) -> None:
     assert conflict.stored == repeat.ballot
 
 
-def test_a_fault_of_one_is_not_the_others(box: BallotBox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_one_is_not_the_others(
+    box: BallotBatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever Postgres refuses in one ballot, its neighbours are stored."""
     real = casting.cast_batch
     poison = wallet(5).pubkey()
@@ -118,7 +120,7 @@ def test_a_fault_of_one_is_not_the_others(box: BallotBox, monkeypatch: pytest.Mo
 
 
 def test_all_wait_for_a_database_that_comes_back(
-    box: BallotBox, monkeypatch: pytest.MonkeyPatch
+    box: BallotBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of a batch that failed are told; later ones are taken again."""
     real = casting.cast_batch
@@ -140,7 +142,7 @@ def test_all_wait_for_a_database_that_comes_back(
     assert all(isinstance(answer, CastReceipt) and not answer.repeated for answer in again)
 
 
-def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBox) -> None:
+def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBatcher) -> None:
     async def run() -> list[CastReceipt]:
         tasks = [asyncio.create_task(box.cast(ballot(ONE, wallet(n)))) for n in range(1, 6)]
         await asyncio.sleep(0)
@@ -152,7 +154,7 @@ def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBox) -> None:
     assert len(asyncio.run(run())) == 3
 
 
-def test_a_refusal_reaches_its_ballot_alone(box: BallotBox) -> None:
+def test_a_refusal_reaches_its_ballot_alone(box: BallotBatcher) -> None:
     bad = msgspec.structs.replace(ballot(ONE, wallet(1)), signature=bytes(64))
     refused, stored = together(box.cast(bad), box.cast(ballot(ONE, wallet(2))))
     assert isinstance(refused, BallotRejected)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from api.drafts import Draft, compose
+from api.drafts import Draft, compose_draft
 from api.request_bodies import NewMarket
 from zmart_pipelines.ipfs.canonical_json import parse_canonical
 from zmart_pipelines.ipfs.cid import cid_v0
@@ -27,7 +27,7 @@ def draft(question: str) -> Draft:
         },
         NewMarket,
     )
-    return compose(body, bytes(32), NOW, timedelta(hours=24), "key")
+    return compose_draft(body, bytes(32), NOW, timedelta(hours=24), "key")
 
 
 def test_decomposed_and_composed_texts_give_the_same_document() -> None:

@@ -50,8 +50,28 @@ def test_operations_have_names_tags_failures_and_their_bodies(client: Client) ->
                 schema = str(answer.get("content", {}).get("application/json", {}))
                 assert ("ErrorBody" in schema) == (status >= "400"), (names[-1], status)
     assert len(set(names)) == len(names)
-    assert all(re.fullmatch(r"[a-z][A-Za-z]+\d?", name) for name in names), names
+    assert all(re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", name) for name in names), names
     assert not [name for name in document["components"]["schemas"] if "_" in name]
+    assert {"list_markets", "get_market", "list_market_trades", "cast_vote"} <= set(names)
+    assert "receive_helius_webhook_alias2" in names
+
+
+def test_frames_and_exact_integers_are_described(client: Client) -> None:
+    schemas = described(client)["components"]["schemas"]
+    trade, frame = schemas["Trade"], schemas["TradeFrame"]
+    assert frame["properties"].keys() - trade["properties"].keys() == {
+        "tradeId",
+        "trader",
+        "side",
+        "price",
+        "priceYes",
+        "priceNo",
+    }
+    assert {"VoteFrame", "MarketStateFrame", "CommentFrame", "Message"} <= schemas.keys()
+    assert "exact" in trade["required"]
+    for name, schema in schemas.items():
+        for reference in re.findall(r"'#/components/schemas/(\w+)'", str(schema)):
+            assert reference in schemas, (name, reference)
 
 
 def test_the_page_and_its_files_come_from_here(client: Client) -> None:

@@ -126,7 +126,7 @@ def test_too_much_missed_is_a_reset(
         ("[]", "Invalid message format"),
         ("{}", "action"),
         ('{"action":"dance"}', "Unknown action"),
-        ('{"action":"subscribe"}', "market_id is missing"),
+        ('{"action":"subscribe"}', "market_id: is required"),
         ('{"action":"subscribe","market_id":"x"}', "market_id"),
         ('{"action":"subscribe","market_id":5}', "market_id"),
         ('{"action":"subscribe","market_id":"' + "ab" * 32 + '","since":-1}', "since"),
@@ -205,7 +205,7 @@ def test_origin_and_number_of_sockets_are_checked(api_settings: Settings) -> Non
 
 def test_a_subscriber_holds_frames_until_the_past_is_sent() -> None:
     subscriber = Subscriber()
-    subscriber.follow("c")
+    subscriber.subscribe("c")
     for position in (5, 6, 7):
         subscriber.deliver("c", position, str(position))
     subscriber.resume("c", 5)
@@ -214,13 +214,13 @@ def test_a_subscriber_holds_frames_until_the_past_is_sent() -> None:
     assert list(subscriber._queue) == ["6", "7", "8"]
 
 
-def test_a_subscriber_that_does_not_read_is_given_up() -> None:
+def test_a_subscriber_that_does_not_read_is_overflowed() -> None:
     subscriber = Subscriber()
-    subscriber.follow("c")
+    subscriber.subscribe("c")
     subscriber.resume("c", 0)
     for position in range(1, MAX_QUEUE + 2):
         subscriber.deliver("c", position, "x")
-    assert subscriber.given_up.is_set()
+    assert subscriber.overflowed.is_set()
     assert not subscriber.channels
     assert not subscriber._queue
 
@@ -232,7 +232,7 @@ def test_a_socket_that_came_before_the_first_look_misses_nothing(
         database = Database(api_settings)
         idle = hub.Hub(database, api_settings)
         subscriber = Subscriber()
-        replay = await idle.follow(subscriber, CHANNEL, None)
+        replay = await idle.subscribe(subscriber, CHANNEL, None)
         subscriber.resume(CHANNEL, replay.head)
         await asyncio.to_thread(tell, ledger, 1)
         async with asyncio.timeout(10), idle.running():

@@ -44,7 +44,7 @@ def test_depth_has_a_limit(depth: int) -> None:
     if depth <= request_decoding.MAX_DEPTH:
         assert request_decoding.decode(data) is not None
     else:
-        with pytest.raises(ApiError, match="nested too deeply"):
+        with pytest.raises(ApiError, match="nested deeper"):
             request_decoding.decode(data)
 
 

@@ -1,13 +1,10 @@
-"""The WebSocket endpoint: greets, reads commands, sends what the hub delivers."""
+"""One WebSocket connection: greets, executes commands, sends what the hub delivers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Iterator
 from typing import Any
 
 from litestar import WebSocket
@@ -18,75 +15,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import identifiers
 from api.database import Database
-from api.errors import ApiError
+from api.errors import ApiError, invalid, unavailable
 from api.realtime import protocol
 from api.realtime.hub import Hub, encode
+from api.realtime.rate_limit import RateLimit
 from api.realtime.subscriber import MAX_SUBSCRIPTIONS, Subscriber
-from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.store.stream import MARKETS_CHANNEL, market_channel
 
 GREETING = "Connected to ZMART WebSocket server"
 CLOSE_SECONDS = 1.0
 STALLED_SECONDS = 5.0
-
-
-class Door:
-    """Who may connect: known origins only, and so many sockets from one address."""
-
-    def __init__(self, settings: Settings) -> None:
-        own = (settings.api_port, settings.ws_port)
-        self._origins = set(settings.origins) | {
-            f"http://{host}:{port}"
-            for host in {settings.api_host, "localhost", "127.0.0.1"}
-            for port in own
-        }
-        self._limit = settings.ws_connections_per_ip
-        self._open: Counter[str] = Counter()
-
-    def refusal(self, socket: WebSocket[Any, Any, Any]) -> tuple[int, str] | None:
-        """Close code and reason for a socket that must not stay; None lets it in.
-
-        Clients that are no browsers send no Origin.
-        """
-        origin = socket.headers.get("origin")
-        if origin is not None and origin not in self._origins:
-            return protocol.CLOSE_POLICY, "this origin may not connect"
-        if self._open[_address(socket)] >= self._limit:
-            return protocol.CLOSE_TOO_MANY, f"more than {self._limit} sockets from one address"
-        return None
-
-    @contextlib.contextmanager
-    def entered(self, socket: WebSocket[Any, Any, Any]) -> Iterator[None]:
-        """Count the socket while the block runs."""
-        address = _address(socket)
-        self._open[address] += 1
-        try:
-            yield
-        finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
-
-
-def _address(socket: WebSocket[Any, Any, Any]) -> str:
-    return socket.client.host if socket.client else "unknown"
-
-
-class Pace:
-    """At most so many messages in any minute."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._limit = per_minute
-        self._times: deque[float] = deque()
-
-    def allows(self) -> bool:
-        """Count one message; whether it is within the limit."""
-        now = time.monotonic()
-        while self._times and self._times[0] < now - 60:
-            self._times.popleft()
-        self._times.append(now)
-        return len(self._times) <= self._limit
 
 
 class Session:
@@ -97,10 +36,10 @@ class Session:
         self._hub = hub
         self._database = database
         self._subscriber = Subscriber()
-        self._pace = Pace(protocol.MAX_MESSAGES_PER_MINUTE)
+        self._rate_limit = RateLimit(protocol.MAX_MESSAGES_PER_MINUTE)
 
     async def run(self) -> None:
-        """Serve until either side ends it."""
+        """Serve the socket until either side closes it."""
         self._subscriber.push(
             protocol.reply("welcome", {"client_id": str(uuid.uuid4()), "message": GREETING})
         )
@@ -108,7 +47,7 @@ class Session:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._hub.forget(self._subscriber)
+            self._hub.unsubscribe_all(self._subscriber)
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -121,21 +60,24 @@ class Session:
     async def _send(self) -> tuple[int, str]:
         while (text := await self._subscriber.next()) is not None:
             await self._socket.send_data(text)
-        return protocol.CLOSE_SLOW, "too slow; come back with since"
+        return protocol.CLOSE_SLOW, "Client reads too slowly; reconnect and subscribe with since"
 
     async def _expire(self) -> None:
-        """End a session whose client neither keeps up nor takes the close frame."""
-        await self._subscriber.given_up.wait()
+        """End a session whose client is too slow and does not read the close frame either."""
+        await self._subscriber.overflowed.wait()
         await asyncio.sleep(STALLED_SECONDS)
 
     async def _receive(self) -> tuple[int, str]:
         while True:
             text = await self._socket.receive_data("text")
-            if not self._pace.allows():
-                return protocol.CLOSE_POLICY, "too many messages"
+            if not self._rate_limit.allow():
+                return (
+                    protocol.CLOSE_POLICY,
+                    f"More than {protocol.MAX_MESSAGES_PER_MINUTE} messages a minute",
+                )
             try:
-                await self._obey(protocol.read(text))
-            except protocol.Malformed as error:
+                await self._execute(protocol.parse_command(text))
+            except protocol.InvalidMessage as error:
                 self._subscriber.push(protocol.error(str(error)))
 
     async def _close(self, code: int, reason: str) -> None:
@@ -143,52 +85,59 @@ class Session:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._socket.close(code, reason)
 
-    async def _obey(self, command: protocol.Command) -> None:
+    async def _execute(self, command: protocol.Command) -> None:
         match command.action:
             case "ping":
                 self._subscriber.push(protocol.reply("pong", {}))
             case "pong":
                 pass
             case "subscribe" | "unsubscribe":
-                try:
-                    channel = await self._channel(command)
-                    if command.action == "subscribe":
-                        await self._subscribe(channel, command.since)
-                    else:
-                        self._unsubscribe(channel)
-                except ApiError as error:
-                    self._subscriber.push(protocol.error(error.message))
-                except (DBAPIError, PoolTimeout):
-                    self._subscriber.push(
-                        protocol.error("The database is not available at the moment; try again")
-                    )
+                await self._change_subscription(command)
             case other:
                 self._subscriber.push(protocol.error(f"Unknown action: {other[:50]}"))
+
+    async def _change_subscription(self, command: protocol.Command) -> None:
+        try:
+            channel = await self._channel(command)
+            if command.action == "subscribe":
+                await self._subscribe(channel, command.since)
+            else:
+                self._unsubscribe(channel)
+        except ApiError as error:
+            self._subscriber.push(protocol.error(error.message))
+        except (DBAPIError, PoolTimeout):
+            self._subscriber.push(protocol.error(unavailable("The database").message))
 
     async def _channel(self, command: protocol.Command) -> str:
         if MARKETS_CHANNEL in (command.channel, command.market_id):
             return MARKETS_CHANNEL
-        name = command.market_id
-        if name is None and command.channel is not None:
-            name = command.channel.removeprefix("market:")
-        if name is None:
-            raise ApiError(400, "market_id is missing")
-        key = identifiers.market_key(name)
+        market_name = command.market_id
+        if market_name is None and command.channel is not None:
+            market_name = command.channel.removeprefix("market:")
+        if market_name is None:
+            raise invalid("market_id", "is required")
+        key = identifiers.market_key(market_name)
         market = await self._database.read(lambda conn: markets.resolve(conn, key))
-        # A market that is not on chain yet can be followed by its id.
+        # A market that is not on chain yet can be subscribed to by its id.
         return market_channel(key if market is None else market.market_id)
 
     async def _subscribe(self, channel: str, since: int | None) -> None:
         subscriber = self._subscriber
         if channel not in subscriber.channels and len(subscriber.channels) >= MAX_SUBSCRIPTIONS:
-            raise ApiError(400, f"A socket follows at most {MAX_SUBSCRIPTIONS} channels")
-        replay = await self._hub.follow(subscriber, channel, since)
+            raise ApiError(
+                400,
+                f"A socket may have at most {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe first",
+            )
+        replay = await self._hub.subscribe(subscriber, channel, since)
         self._acknowledge("Subscribed to", channel, replay.head)
         if replay.missed is None:
             subscriber.push(
                 protocol.reply(
                     "reset",
-                    {"reason": "too_old", "message": "Read the market again, then go on"},
+                    {
+                        "reason": "too_old",
+                        "message": "Missed frames are no longer stored; read the market again",
+                    },
                     channel=channel,
                     seq=replay.head,
                 )
@@ -198,7 +147,7 @@ class Session:
         subscriber.resume(channel, replay.head)
 
     def _unsubscribe(self, channel: str) -> None:
-        self._hub.leave(self._subscriber, channel)
+        self._hub.unsubscribe(self._subscriber, channel)
         self._acknowledge("Unsubscribed from", channel)
 
     def _acknowledge(self, verb: str, channel: str, head: int | UnsetType = UNSET) -> None:

@@ -1,0 +1,210 @@
+"""Ballots: the text to sign, and casting."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
+from sqlalchemy import Connection
+
+from api import auth, ballot_schema, identifiers
+from api.dependencies import (
+    BallotBatcherDep,
+    DatabaseDep,
+    MarketPath,
+    SettingsDep,
+    VoteKindPath,
+    error_responses,
+)
+from api.errors import ApiError, invalid, not_found
+from api.market_lookup import require_market
+from api.request_bodies import NewVote
+from api.vote_counts import VoteCount, vote_count
+from zmart_pipelines.client_schemas import formats, voting
+from zmart_pipelines.program.vote_choices import VOTE_CHOICES
+from zmart_pipelines.store.queries import votes
+from zmart_pipelines.voting import cast_results
+from zmart_pipelines.voting.ballot import BallotRejected, BallotText, Kind, SignedBallot
+
+# A ballot may expire at most BALLOT_TTL_SECONDS ahead of the server's clock. The text expires
+# after half of that, so that the signer's clock need not be exact.
+_EXPIRY_DIVISOR = 2
+
+
+class BallotTextToSign(msgspec.Struct, frozen=True):
+    """The text that a wallet signs, byte for byte, to vote; valid until `expires_at`."""
+
+    message: str
+    market_id: str
+    vote_type: str
+    vote: bool
+    choice: str
+    round: int
+    nonce: str
+    expires_at: str
+
+
+class CastMetadata(msgspec.Struct, frozen=True):
+    """The market, kind and wallet of the stored ballot."""
+
+    message: str
+    market_id: str
+    vote_type: str
+    user_wallet: str
+
+
+class CastVote(msgspec.Struct, frozen=True):
+    """The stored ballot and the counts including it.
+
+    `repeated` is true where the same ballot was stored before.
+    """
+
+    data: list[ballot_schema.Ballot]
+    count: int
+    metadata: CastMetadata
+    counts: VoteCount
+    repeated: bool
+
+
+def _parse_choice(kind: Kind, value: bool | str | None, field: str) -> bool:
+    """Return a choice given in any of its words; raise ApiError 400 naming ``field``."""
+    yes, no = VOTE_CHOICES[kind]
+    words = {yes: True, "true": True, "yes": True, no: False, "false": False, "no": False}
+    choice = value if isinstance(value, bool) else words.get(str(value).lower())
+    if choice is None:
+        raise invalid(field, f"must be true or {yes}, or false or {no}")
+    return choice
+
+
+@get(
+    "/api/votes/{kind:str}/{market:str}/message",
+    tags=["votes"],
+    responses=error_responses(400, 404),
+)
+async def get_ballot_text(
+    database: DatabaseDep,
+    settings: SettingsDep,
+    kind: VoteKindPath,
+    market: MarketPath,
+    vote: Annotated[
+        str, QueryParameter(description="true, like or agree; or false, dislike or disagree.")
+    ],
+) -> BallotTextToSign:
+    """Get the exact text to sign for a ballot.
+
+    It names the market, the kind, the round and the choice, and expires. Request a new text
+    for each ballot.
+    """
+    choice = _parse_choice(kind, vote, "vote")
+    key = identifiers.market_key(market, "market")
+
+    def read(conn: Connection) -> tuple[bytes, int]:
+        market_id = require_market(conn, key).market_id
+        return market_id, votes.latest_round(conn, market_id, kind)
+
+    market_id, round_ = await database.read(read)
+    ttl = timedelta(seconds=settings.ballot_ttl_seconds // _EXPIRY_DIVISOR)
+    ballot = BallotText(
+        program=bytes(settings.program),
+        network=settings.solana_cluster,
+        market_id=market_id,
+        kind=kind,
+        round=round_,
+        choice=choice,
+        nonce=secrets.token_hex(8),
+        expires=(datetime.now(UTC) + ttl).replace(microsecond=0),
+    )
+    return BallotTextToSign(
+        message=ballot.compose(),
+        market_id=market_id.hex(),
+        vote_type=kind,
+        vote=choice,
+        choice=voting.choice_word(kind, choice),
+        round=round_,
+        nonce=ballot.nonce,
+        expires_at=formats.iso8601(ballot.expires),
+    )
+
+
+@post(
+    "/api/votes/{kind:str}",
+    tags=["votes"],
+    responses=error_responses(400, 401, 404, 409, 413, 415),
+    security=[{"wallet": []}],
+)
+async def cast_vote(
+    request: Request[Any, Any, Any],
+    ballot_batcher: BallotBatcherDep,
+    kind: VoteKindPath,
+    data: JSONBody[NewVote],
+    idempotency_key: Annotated[
+        str | None, HeaderParameter(name="Idempotency-Key", max_length=100)
+    ] = None,
+) -> CastVote:
+    """Cast a signed ballot.
+
+    A wallet has one ballot per market, kind and round, which is final. The same signature or
+    Idempotency-Key returns the stored answer again.
+    """
+    ballot = _signed_ballot(request, kind, data, idempotency_key)
+    try:
+        receipt = await ballot_batcher.cast(ballot)
+    except (BallotRejected, cast_results.BallotConflict, cast_results.VotingClosed) as error:
+        raise _refusal(kind, error) from error
+    row = ballot_schema.ballot(receipt.ballot)
+    return CastVote(
+        data=[row],
+        count=1,
+        metadata=CastMetadata("Vote recorded", row.market_id, kind, row.user_wallet),
+        counts=vote_count(receipt.votes_for, receipt.votes_against, receipt.ballot.round, "open"),
+        repeated=receipt.repeated,
+    )
+
+
+def _signed_ballot(
+    request: Request[Any, Any, Any], kind: Kind, body: NewVote, idempotency_key: str | None
+) -> SignedBallot:
+    if body.vote is None and body.choice is None:
+        raise invalid("vote", "is required")
+    value, field = (body.vote, "vote") if body.vote is not None else (body.choice, "choice")
+    choice = _parse_choice(kind, value, field)
+    market_key = identifiers.market_key(body.market_id)
+    signed = auth.read_signed_message(request, body)
+    return SignedBallot(
+        market_id=market_key,
+        kind=kind,
+        wallet=signed.wallet,
+        choice=choice,
+        message=signed.message,
+        signature=signed.signature,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _refusal(
+    kind: Kind, error: BallotRejected | cast_results.BallotConflict | cast_results.VotingClosed
+) -> ApiError:
+    """Return the error response for a ballot that was not stored."""
+    if isinstance(error, cast_results.UnknownMarket):
+        return not_found("Market")
+    if isinstance(error, cast_results.BallotConflict):
+        return ApiError(
+            409,
+            "This wallet has already voted in this market",
+            error="already_voted",
+            extra={"stored": msgspec.to_builtins(ballot_schema.ballot(error.stored))},
+        )
+    if isinstance(error, cast_results.VotingClosed):
+        return ApiError(409, f"The {kind} vote of this market is closed", error="voting_closed")
+    rejected = invalid(error.field, error.reason)
+    # A wrong proof is 401, any other rejection 400.
+    if error.field in ("message", "signature"):
+        return auth.unauthorized(rejected.message, *rejected.fields)
+    return rejected
+
+
+HANDLERS = [get_ballot_text, cast_vote]

@@ -1,0 +1,65 @@
+"""Kill switches of the submissions to the chain."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import get
+from sqlalchemy import Connection
+
+from api.dependencies import DatabaseDep, SettingsDep, error_responses
+from zmart_pipelines.client_schemas.formats import iso8601
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.submissions import switches
+
+
+class KillSwitch(msgspec.Struct, frozen=True):
+    """The kill switch of one action.
+
+    `sends` is whether transactions of this action are signed and sent now, all switches and
+    the setting considered.
+    """
+
+    action: str
+    enabled: bool
+    sends: bool
+    reason: str
+    changed_at: str | None
+
+
+class KillSwitchList(msgspec.Struct, frozen=True):
+    """Every kill switch, first the one for all actions.
+
+    `status` is `ok`, or `stopped` where any action is not sent. `submissions_enabled` is the
+    setting.
+    """
+
+    status: str
+    submissions_enabled: bool
+    switches: list[KillSwitch]
+
+
+@get("/api/submissions/switches", tags=["submissions"], responses=error_responses())
+async def list_kill_switches(database: DatabaseDep, settings: SettingsDep) -> KillSwitchList:
+    """List the kill switches, with the reason of each that is off."""
+    return await database.read(lambda conn: _kill_switches(conn, settings))
+
+
+def _kill_switches(conn: Connection, settings: Settings) -> KillSwitchList:
+    disabled = switches.disabled_actions(conn, settings)
+    return KillSwitchList(
+        status="stopped" if disabled else "ok",
+        submissions_enabled=settings.submissions_enabled,
+        switches=[
+            KillSwitch(
+                action=row.action,
+                enabled=row.enabled,
+                sends=not disabled if row.action == "all" else row.action not in disabled,
+                reason=row.reason,
+                changed_at=None if row.changed_at is None else iso8601(row.changed_at),
+            )
+            for row in switches.read_switches(conn)
+        ],
+    )
+
+
+HANDLERS = [list_kill_switches]
