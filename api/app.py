@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> Litestar:
     """Return the API on these settings; it starts without Postgres and Redis and waits for them."""
     database = Database(settings)
     hub = Hub(database, settings)
+    database.announce_commits(hub.announce)
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
     eligibility = EligibilityCache(chain, database, settings)
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> Litestar:
             "database": shared(database),
             "hub": shared(hub),
             "delivery_intake": shared(delivery_intake),
-            "ballot_batcher": shared(BallotBatcher(database, hub, eligibility, settings)),
+            "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),
             "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
             "pin_store": shared(configured_pin_store(settings)),

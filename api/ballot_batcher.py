@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from api.database import Database
 from api.eligibility_cache import EligibilityCache
-from api.realtime.hub import Hub
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.voting import casting
@@ -39,10 +38,9 @@ class BallotBatcher:
     """Queues the ballots of one process and casts them in batches."""
 
     def __init__(
-        self, database: Database, hub: Hub, eligibility: EligibilityCache, settings: Settings
+        self, database: Database, eligibility: EligibilityCache, settings: Settings
     ) -> None:
         self._database = database
-        self._hub = hub
         self._eligibility = eligibility
         self._settings = settings
         self._pending: deque[_PendingBallot] = deque()
@@ -148,17 +146,13 @@ class BallotBatcher:
     def _answer(
         self, batch: list[_PendingBallot], results: Sequence[CastResult | Exception]
     ) -> None:
-        positions: list[int] = []
         for pending, result in zip(batch, results, strict=True):
-            if isinstance(result, CastReceipt):
-                positions += result.positions
             if pending.answer.cancelled():
                 continue
             if isinstance(result, CastReceipt):
                 pending.answer.set_result(result)
             else:
                 pending.answer.set_exception(result)
-        self._hub.announce(positions)
 
 
 def _fail(batch: list[_PendingBallot], error: Exception) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Connection, insert, update
 
 from api.errors import ApiError, not_found
@@ -20,16 +19,9 @@ from zmart_pipelines.store.tables import community
 _discussions = community.discussions
 
 
-class StoredComment(msgspec.Struct, frozen=True):
-    """A comment as stored, and the new positions of the stream."""
-
-    comment: discussions.Discussion
-    positions: list[int]
-
-
 def create_comment(
     conn: Connection, market_id: bytes, wallet: bytes, content: str
-) -> StoredComment:
+) -> discussions.Discussion:
     """Store a comment and append its frame, in the caller's transaction."""
     upsert_user(conn, wallet)
     row = conn.execute(
@@ -38,11 +30,12 @@ def create_comment(
         .returning(_discussions)
     ).one()
     comment = one(discussions.Discussion, row)
-    return StoredComment(comment, _append_frame(conn, comment, "created"))
+    _append_frame(conn, comment, "created")
+    return comment
 
 
-def delete_comment(conn: Connection, comment_id: UUID, wallet: bytes) -> list[int]:
-    """Hide a comment of this wallet and return the new positions of the stream.
+def delete_comment(conn: Connection, comment_id: UUID, wallet: bytes) -> None:
+    """Hide a comment of this wallet and append its frame.
 
     Raises:
         ApiError: 404 where the comment does not exist or is already deleted, 403 where
@@ -64,10 +57,10 @@ def delete_comment(conn: Connection, comment_id: UUID, wallet: bytes) -> list[in
     )
     if hidden.rowcount == 0:
         raise not_found("Discussion")
-    return _append_frame(conn, comment, "deleted")
+    _append_frame(conn, comment, "deleted")
 
 
 def _append_frame(
     conn: Connection, comment: discussions.Discussion, action: Literal["created", "deleted"]
-) -> list[int]:
-    return stream.append(conn, [comment_frame(comment, action=action)])
+) -> None:
+    stream.append(conn, [comment_frame(comment, action=action)])

@@ -15,6 +15,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, act_as, engine
 
 T = TypeVar("T")
@@ -32,6 +33,10 @@ class Database:
         self._write = engine(Role.API, url, pool_size=size + 1)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="database")
         self._ballot_thread = ThreadPoolExecutor(1, thread_name_prefix="ballots")
+
+    def announce_commits(self, announce: Callable[[], None]) -> None:
+        """Call ``announce``, in the committing thread, after each commit that appended frames."""
+        stream.announce_commits(self._write, announce)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on a read-only snapshot: all its statements see the same state."""

@@ -28,6 +28,7 @@ from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, fro
 from zmart_pipelines.ledger.readers import deliveries
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.stream import announce_commits
 
 log = logging.getLogger("api.delivery_intake")
 
@@ -89,13 +90,13 @@ class DeliveryIntake:
     """The intake of one process. Run with ``async with delivery_intake.running()``."""
 
     def __init__(self, hub: Hub, settings: Settings) -> None:
-        self._hub = hub
         self._program = settings.program
         self._part_size = settings.webhook_inline_transactions
         self._answer_seconds = settings.webhook_answer_seconds
         self._engine = engine(
             Role.INGEST, settings.database_url.get_secret_value(), pool_size=RECEIVING_THREADS + 1
         )
+        announce_commits(self._engine, hub.announce)
         self._receiving = ThreadPoolExecutor(RECEIVING_THREADS, thread_name_prefix="receive")
         self._ingesting = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._queue: asyncio.Queue[_QueuedDelivery] = asyncio.Queue()
@@ -200,7 +201,7 @@ class DeliveryIntake:
             for queued in batch
         ]
         try:
-            result, events = await self._run(
+            _, events = await self._run(
                 self._ingesting,
                 lambda: deliveries.ingest_parts(self._engine, parts, program=self._program),
             )
@@ -211,7 +212,6 @@ class DeliveryIntake:
             # They are committed: the sender must not retry, the pipelines will.
             log.exception("%d deliveries could not be ingested", len(batch))
             return False
-        self._hub.announce(result.positions)
         for queued in batch:
             queued.events = events[queued.delivery]
         return True

@@ -58,10 +58,13 @@ class Backend:
     def engine(self, role: Role) -> Engine:
         """Return the pool of connections that act as ``role``."""
         from zmart_pipelines.store.engine import engine
+        from zmart_pipelines.store.stream import announce_commits, publisher
 
         with self._lock:
             if role not in self._engines:
-                self._engines[role] = engine(role, self.settings.database_url.get_secret_value())
+                made = engine(role, self.settings.database_url.get_secret_value())
+                announce_commits(made, publisher(self.settings.redis_url.get_secret_value()))
+                self._engines[role] = made
             return self._engines[role]
 
     @property

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import msgspec
 from redis.asyncio import Redis
@@ -78,12 +78,13 @@ class Hub:
         self._position: int | None = None
         self._stopping = False
         self._unpublished = asyncio.Event()
-        self._newest_position = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._redis_pause = _MIN_PAUSE
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver frames until the block ends."""
+        self._loop = asyncio.get_running_loop()
         loops = (self._deliver_stream, self._listen_to_redis, self._publish_to_redis)
         tasks = [asyncio.create_task(loop()) for loop in loops]
         try:
@@ -99,15 +100,18 @@ class Hub:
         """Read the stream now instead of at the next poll."""
         self._woken.set()
 
-    def announce(self, positions: Sequence[int]) -> None:
+    def announce(self) -> None:
         """Deliver frames that this process committed, and notify other processes through Redis.
 
-        Never waits.
+        Never waits; callable from any thread.
         """
-        if positions:
-            self._newest_position = max(self._newest_position, *positions)
-            self._unpublished.set()
-            self.wake()
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._deliver_and_publish)
+
+    def _deliver_and_publish(self) -> None:
+        self._unpublished.set()
+        self.wake()
 
     async def subscribe(self, subscriber: Subscriber, channel: str, since: int | None) -> Replay:
         """Subscribe to ``channel`` and return where to begin; frames are held until ``resume``.
@@ -189,7 +193,7 @@ class Hub:
         while True:
             await self._unpublished.wait()
             self._unpublished.clear()
-            await asyncio.to_thread(stream.announce, self._redis_url, [self._newest_position])
+            await asyncio.to_thread(stream.publish, self._redis_url)
 
     async def _listen_to_redis(self) -> None:
         while not self._stopping:

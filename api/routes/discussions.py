@@ -14,7 +14,6 @@ from api import auth, comments, identifiers
 from api.dependencies import (
     READ_ERRORS,
     DatabaseDep,
-    HubDep,
     Limit,
     MarketPath,
     Offset,
@@ -81,7 +80,6 @@ async def create_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
-    hub: HubDep,
     data: JSONBody[NewComment],
 ) -> CreatedComment:
     """Create a comment on a market."""
@@ -91,12 +89,11 @@ async def create_discussion(
         raise invalid("content", "must not be blank")
     wallet = auth.authenticate(request, data, settings.auth_window_seconds)
 
-    def write(conn: Connection) -> comments.StoredComment:
+    def write(conn: Connection) -> discussions.Discussion:
         return comments.create_comment(conn, require_market(conn, key).market_id, wallet, content)
 
-    stored = await database.write(wallet, write)
-    hub.announce(stored.positions)
-    return CreatedComment("Discussion created", community.comment(stored.comment))
+    comment = await database.write(wallet, write)
+    return CreatedComment("Discussion created", community.comment(comment))
 
 
 @delete(
@@ -110,7 +107,6 @@ async def delete_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
-    hub: HubDep,
     discussion: Annotated[str, PathParameter(description="The comment's id (UUID).")],
     data: JSONBody[DeleteRequest | None] = None,
 ) -> DeletedComment:
@@ -120,10 +116,7 @@ async def delete_discussion(
     except ValueError as error:
         raise invalid("discussion", "must be a UUID") from error
     wallet = auth.authenticate(request, data or DeleteRequest(), settings.auth_window_seconds)
-    positions = await database.write(
-        wallet, lambda conn: comments.delete_comment(conn, comment_id, wallet)
-    )
-    hub.announce(positions)
+    await database.write(wallet, lambda conn: comments.delete_comment(conn, comment_id, wallet))
     return DeletedComment("Discussion deleted")
 
 

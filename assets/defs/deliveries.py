@@ -21,7 +21,6 @@ from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries, process_delivery
 from zmart_pipelines.monitoring.webhook_status import RAW_TYPES, complaints, watching
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain as tables
 
 # Deliveries of one run; the sensor requests another run for the rest.
@@ -67,7 +66,6 @@ def deliveries(
             continue
         statuses["complete" if processed.complete else "unreadable"] += 1
         result = result.merge(processed.result)
-        announce(backend.settings.redis_url.get_secret_value(), processed.result.positions)
     if errors:
         raise dg.Failure(
             f"{len(errors)} of {len(pending)} deliveries could not be ingested",

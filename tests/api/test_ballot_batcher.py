@@ -16,7 +16,6 @@ from api.ballot_batcher import MAX_BATCH, BallotBatcher
 from api.chain import Chain
 from api.database import Database
 from api.eligibility_cache import EligibilityCache
-from api.realtime.hub import Hub
 from tests.api.seed import address_of, market, wallet
 from tests.voting.world import ballot
 from zmart_pipelines.settings import Settings
@@ -43,7 +42,6 @@ def box(database: Database, api_settings: Settings) -> Iterator[BallotBatcher]:
     chain = Chain(api_settings)
     yield BallotBatcher(
         database,
-        Hub(database, api_settings),
         EligibilityCache(chain, database, api_settings),
         api_settings,
     )

@@ -171,8 +171,8 @@ def test_no_frame_is_lost_or_doubled_when_redis_and_the_api_are_killed(
         nonlocal sent
         for _ in range(number):
             sent += 1
-            position = tell(ledger, sent)
-            stream.announce(server.url(), [position])
+            tell(ledger, sent)
+            stream.publish(server.url())
 
     with running(settings, tmp_path) as api:
         listeners = [Listener(api.socket_url()) for _ in range(3)]
@@ -217,7 +217,8 @@ def test_restless_clients_lose_and_double_nothing(
             listener.wanted = total
             listener.start()
         for number in range(total):
-            stream.announce(server.url(), [tell(ledger, number)])
+            tell(ledger, number)
+            stream.publish(server.url())
             # Nobody falls so far behind that a reset would be right.
             behind = min(len(listener.frames) for listener in listeners)
             time.sleep(0.1 if number - behind > 300 else 0)
@@ -250,9 +251,9 @@ def test_a_frame_arrives_at_once_with_redis_and_soon_without(
         time.sleep(0.5)
 
         def delay(number: int) -> float:
-            position = tell(ledger, number)
+            tell(ledger, number)
             began = time.monotonic()
-            stream.announce(server.url(), [position])
+            stream.publish(server.url())
             assert json.loads(made.recv(20))["data"] == {"n": number}
             return time.monotonic() - began
 

@@ -93,7 +93,6 @@ def test_a_replay_changes_nothing_at_all(db: Engine, feed: Feed) -> None:
     again = feed(chain.told)
     assert (again.new_transactions, again.new_events, again.promoted) == (0, 0, 0)
     assert again.markets == frozenset()
-    assert again.positions == ()
     assert hashes(db, chain) == before
     with db.connect() as conn:
         assert stream.head(conn) == head
@@ -277,10 +276,10 @@ def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed
     )
     chain.open(market_id)
     bought = chain.buy(market_id, chain.users[1])
-    result = feed(chain.told)
+    feed(chain.told)
     with db.connect() as conn:
         frames = stream.read_after(conn, 0)
-    assert [one.position for one in frames] == list(result.positions)
+    assert [one.position for one in frames] == list(range(1, len(frames) + 1))
     own = [one for one in frames if one.channel == stream.market_channel(market_id)]
     assert [one.type for one in own] == ["trade", "vote", "market_state"]
     assert [one.previous for one in own] == [0, own[0].position, own[1].position]

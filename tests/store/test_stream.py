@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -15,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.store.conftest import Engines
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.statement_pipeline import pipelined
 from zmart_pipelines.store.stream import Frame
 
 Append = Callable[[Connection, list[Frame]], list[int]]
@@ -168,23 +170,150 @@ def test_with_a_sequence_and_no_lock_the_same_race_loses_frames(engines: Engines
     assert len(seen) < len(written)
 
 
+Notifications = Callable[[], int]
+
+
 @pytest.fixture
-def hub(redis_url: str) -> Iterator[redis.client.PubSub]:
-    """A subscription to what is announced."""
+def notifications(redis_url: str) -> Iterator[Notifications]:
+    """Count the notifications that arrived since the last call."""
     client = redis.Redis.from_url(redis_url)
-    subscription = client.pubsub()  # type: ignore[no-untyped-call]
+    subscription = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     subscription.subscribe(stream.REDIS_CHANNEL)
-    assert subscription.get_message(timeout=5)["type"] == "subscribe"
-    yield subscription
+    subscription.get_message(timeout=5)
+
+    def count() -> int:
+        number = 0
+        while subscription.get_message(timeout=0.3) is not None:
+            number += 1
+        return number
+
+    yield count
     subscription.close()
     client.close()
 
 
-def test_announcing_wakes_the_hubs(redis_url: str, hub: redis.client.PubSub) -> None:
-    assert stream.announce(redis_url, [4, 7])
-    assert hub.get_message(timeout=5)["data"] == b"7"
-    assert stream.announce(redis_url, [])
+@pytest.fixture
+def writer(database: str, redis_url: str) -> Iterator[Engine]:
+    """An engine with one connection that announces its commits."""
+    made = engine(Role.API, database, pool_size=1, max_overflow=0)
+    stream.announce_commits(made, stream.publisher(redis_url))
+    yield made
+    made.dispose()
 
 
-def test_a_lost_redis_costs_nothing_but_time() -> None:
-    assert not stream.announce("redis://127.0.0.1:1/0", [1])
+FRAME = Frame("a", "t", {})
+
+
+def test_a_commit_publishes_once(writer: Engine, notifications: Notifications) -> None:
+    with writer.connect() as conn:
+        for _ in range(3):
+            stream.append(conn, [FRAME])
+        assert notifications() == 0, "nothing is announced before the commit"
+        conn.commit()
+        assert notifications() == 1
+        stream.append(conn, [FRAME])
+        conn.commit()
+    assert notifications() == 1
+    with writer.begin() as conn:
+        stream.append(conn, [])
+    assert notifications() == 0
+
+
+def test_a_published_frame_is_visible(writer: Engine, engines: Engines) -> None:
+    seen: list[int] = []
+
+    def read_head() -> None:
+        with engines[Role.READ].connect() as conn:
+            seen.append(stream.head(conn))
+
+    stream.announce_commits(writer, read_head)
+    with writer.begin() as conn:
+        stream.append(conn, [FRAME, FRAME])
+    assert seen == [2]
+
+
+def test_a_pipelined_append_publishes(writer: Engine, notifications: Notifications) -> None:
+    with writer.begin() as conn, pipelined(conn) as send:
+        stream.append_pipelined(conn, send, [FRAME, FRAME])
+    assert notifications() == 1
+    with writer.connect() as conn:
+        assert stream.head(conn) == 2
+
+
+def test_a_rollback_publishes_nothing_and_leaves_no_hook(
+    writer: Engine, notifications: Notifications
+) -> None:
+    with writer.connect() as conn:
+        stream.append(conn, [FRAME])
+        conn.rollback()
+        conn.execute(text("SELECT 1"))
+        conn.commit()
+    # A connection that returns to the pool without a commit is reset; the pool has no other.
+    with writer.connect() as conn:
+        stream.append(conn, [FRAME])
+    with writer.begin() as conn:
+        conn.execute(text("SELECT 1"))
+    with contextlib.suppress(RuntimeError), writer.begin() as conn:
+        stream.append(conn, [FRAME])
+        raise RuntimeError("the caller fails")
+    with writer.begin() as conn:
+        conn.execute(text("SELECT 1"))
+        assert stream.head(conn) == 0
+    assert notifications() == 0
+
+
+def test_a_failed_commit_publishes_nothing(writer: Engine, notifications: Notifications) -> None:
+    with writer.connect() as conn:
+        conn.execute(text("CREATE TEMP TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        conn.execute(text("INSERT INTO t VALUES (1), (1)"))
+        stream.append(conn, [FRAME])
+        with pytest.raises(IntegrityError):
+            conn.commit()
+    with writer.begin() as conn:
+        conn.execute(text("SELECT 1"))
+    assert notifications() == 0
+
+
+def test_a_savepoint_rolled_back_takes_its_announcement_with_it(
+    writer: Engine, notifications: Notifications
+) -> None:
+    with writer.begin() as conn:
+        savepoint = conn.begin_nested()
+        stream.append(conn, [FRAME])
+        savepoint.rollback()
+    assert notifications() == 0
+    with writer.begin() as conn:
+        stream.append(conn, [FRAME])
+        savepoint = conn.begin_nested()
+        stream.append(conn, [FRAME])
+        savepoint.rollback()
+        with conn.begin_nested():
+            stream.append(conn, [FRAME])
+    assert notifications() == 1
+    with writer.begin() as conn, conn.begin_nested():
+        stream.append(conn, [FRAME])
+    assert notifications() == 1
+
+
+def test_a_commit_succeeds_without_redis(writer: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    stream.announce_commits(writer, stream.publisher("redis://127.0.0.1:1/0"))
+    with writer.begin() as conn:
+        stream.append(conn, [FRAME])
+    with writer.connect() as conn:
+        assert stream.head(conn) == 1
+    assert "could not be announced" in caplog.text
+    assert not stream.publish("redis://127.0.0.1:1/0")
+
+
+def test_a_hook_that_raises_does_not_fail_the_commit(
+    writer: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ValueError("broken hook")
+
+    stream.announce_commits(writer, fail)
+    with writer.begin() as conn:
+        stream.append(conn, [FRAME])
+    with writer.connect() as conn:
+        assert stream.head(conn) == 1
+    assert "broken hook" in caplog.text

@@ -25,6 +25,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from zmart_pipelines.settings import settings
+from zmart_pipelines.store.commit_hooks import install_commit_hooks
 from zmart_pipelines.store.idle_connections import replace_closed_connections
 
 DRIVER = "postgresql+psycopg"
@@ -88,9 +89,10 @@ def engine(
     )
 
     replace_closed_connections(made)
+    install_commit_hooks(made)
 
     @event.listens_for(made, "connect")
-    def take_role(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    def set_role(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         cursor.execute(f"SET ROLE {role.value}")
         cursor.close()

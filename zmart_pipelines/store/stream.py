@@ -8,22 +8,26 @@ their order, and a reader that goes on from the last position it saw skips nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 import redis
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from zmart_pipelines.store.binary_arrays import numbers, texts
-from zmart_pipelines.store.locks import STREAM, lock
-from zmart_pipelines.store.statement_pipeline import Statement, run
+from zmart_pipelines.store.commit_hooks import Hook, after_commit
+from zmart_pipelines.store.locks import STREAM, lock, locking
+from zmart_pipelines.store.statement_pipeline import Send, Statement, run
 from zmart_pipelines.store.tables import ops
 
 REDIS_CHANNEL = "zmart:stream"
 MARKETS_CHANNEL = "markets"
+
+# The execution option of an engine that holds its announcer.
+_ANNOUNCE = "zmart_stream_announcer"
 
 _log = logging.getLogger(__name__)
 _stream = ops.stream
@@ -83,11 +87,11 @@ RETURNING position
 """
 
 
-def appending(frames: Iterable[Frame]) -> Statement | None:
-    """The statement behind ``append``, for a transaction that holds ``STREAM``.
+def _append_statement(frames: Iterable[Frame]) -> Statement | None:
+    """Return the statement that appends in a transaction that holds ``STREAM``.
 
-    It answers with the positions; None where there are no frames. Each frame is done with
-    before the next is taken.
+    It returns the positions. None where there are no frames. Each frame is encoded before the
+    next one is requested.
     """
     encoded: list[str] = []
     channels: list[str] = []
@@ -122,11 +126,35 @@ def append(conn: Connection, frames: Iterable[Frame]) -> list[int]:
 
     :returns: the positions, ascending and without holes.
     """
-    statement = appending(frames)
+    statement = _append_statement(frames)
     if statement is None:
         return []
     lock(conn, STREAM)
+    _announce_on_commit(conn)
     return sorted(run(conn, statement).scalars())
+
+
+def append_pipelined(conn: Connection, send: Send, frames: Iterable[Frame]) -> None:
+    """Do what ``append`` does inside a ``pipelined`` block of ``conn``, without waiting."""
+    statement = _append_statement(frames)
+    if statement is not None:
+        send(locking(STREAM))
+        send(statement)
+        _announce_on_commit(conn)
+
+
+def announce_commits(engine: Engine, announce: Hook) -> None:
+    """Call ``announce`` after each commit of ``engine``'s connections that appended frames.
+
+    Engines without it append silently: hubs find the frames when they next poll the table.
+    """
+    engine.update_execution_options(**{_ANNOUNCE: announce})
+
+
+def _announce_on_commit(conn: Connection) -> None:
+    announce: Hook | None = conn.get_execution_options().get(_ANNOUNCE)
+    if announce is not None:
+        after_commit(conn, announce)
 
 
 def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:
@@ -192,20 +220,26 @@ def _client(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
 
 
-def announce(target: str | redis.Redis, positions: Sequence[int]) -> bool:
-    """Wake the hubs of the API processes, after the commit; they read the rows themselves.
+def publish(redis_url: str) -> bool:
+    """Notify the hubs of the API processes through Redis that the stream has grown.
 
-    Best effort: hubs look at the table by themselves too, so a lost message costs a little
-    time only. Publishes the last position on ``zmart:stream``.
+    Best effort: hubs also poll the table, so a lost message only delays the frames.
 
-    :returns: whether Redis took it.
+    Returns:
+        Whether Redis accepted the message.
     """
-    if not positions:
-        return True
-    client = _client(target) if isinstance(target, str) else target
     try:
-        client.publish(REDIS_CHANNEL, str(max(positions)))
+        _client(redis_url).publish(REDIS_CHANNEL, "appended")
     except redis.RedisError as error:
-        _log.warning("the stream was not announced: %s", type(error).__name__)
+        _log.warning("the stream could not be announced on Redis: %s", type(error).__name__)
         return False
     return True
+
+
+def publisher(redis_url: str) -> Hook:
+    """Return an announcer for ``announce_commits`` that publishes to this Redis."""
+
+    def announce() -> None:
+        publish(redis_url)
+
+    return announce

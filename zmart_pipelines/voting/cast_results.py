@@ -33,14 +33,12 @@ class CastReceipt(msgspec.Struct, frozen=True):
 
     ``repeated``: it was stored before, nothing was written now. ``votes_for`` and
     ``votes_against`` are the tally of the ballot's round now, on-chain votes included.
-    ``positions`` are the stream's new positions, to be announced after the commit.
     """
 
     ballot: StoredBallot
     repeated: bool
     votes_for: int
     votes_against: int
-    positions: tuple[int, ...] = ()
 
 
 class UnknownMarket(BallotRejected):

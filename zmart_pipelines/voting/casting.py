@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, Row
 
 from zmart_pipelines.client_schemas.frames import vote_frame
@@ -44,8 +43,7 @@ def cast(
     """Casts one ballot in the transaction of ``conn``, which the caller commits at once::
 
         with engine.begin() as conn:
-            stored = cast(conn, ballot, settings)
-        announce(redis, stored.positions)
+            receipt = cast(conn, ballot, settings)
 
     The same signature, or the same idempotency key with the same market, kind and choice,
     gives the stored answer again. No error leaves anything behind.
@@ -161,10 +159,8 @@ def _store(
         counts[0 if stored.choice else 1] += stored.weight
         written.append((number, CastReceipt(stored, False, counts[0], counts[1])))
     outcomes |= _overtaken(conn, open_ones, settings)
-    positions = stream.append(conn, [_frame(stored) for _, stored in written])
-    for (number, answer), position in zip(written, positions, strict=True):
-        outcomes[number] = msgspec.structs.replace(answer, positions=(position,))
-    return outcomes
+    stream.append(conn, [_frame(stored) for _, stored in written])
+    return outcomes | dict(written)
 
 
 def _vote(one: AdmittedBallot) -> _Vote:

@@ -1,8 +1,8 @@
 """The common case of ingest: nothing of it is stored yet, and all of it follows in order.
 
 Then nothing has to be read from the ledger and nothing replaced, and all statements are sent
-without waiting for each. The client waits for three answers only: what is stored of the
-markets, which transactions were new, and the positions of the frames. While Postgres stores
+without waiting for each. The client waits for two answers only: what is stored of the
+markets, and which transactions were new. While Postgres stores
 the transactions, their events are folded here. Everything else is ``general_path``, which
 stores the same rows. What this saves: docs/ledger.md, "Two paths of ingest".
 """
@@ -32,8 +32,6 @@ from zmart_pipelines.store import stream
 from zmart_pipelines.store.binary_arrays import keys, texts
 from zmart_pipelines.store.locks import (
     CONFIGURATION,
-    STREAM,
-    locking,
     locking_markets,
     locking_shared,
 )
@@ -100,7 +98,7 @@ def ingest_in_order(
             if market_id in stored.markets
         ):
             return None
-        return _store_and_fold(send, readings, new, stored, market_ids, context)
+        return _store_and_fold(conn, send, readings, new, stored, market_ids, context)
 
 
 def _has_market_events_only(reading: Reading) -> bool:
@@ -156,6 +154,7 @@ def _lock_and_load(
 
 
 def _store_and_fold(
+    conn: Connection,
     send: Send,
     readings: Sequence[Reading],
     new: dict[bytes, list[PlacedEvent]],
@@ -219,22 +218,19 @@ def _store_and_fold(
         )
         for market_id, projection in sorted(folded.items())
     ]
+    _append_frames(conn, send, changes, context.commitment)
     return IngestResult(
         new_transactions=len(readings),
         new_events=sum(len(reading.events) for reading in readings),
         markets=projector.changed_market_ids(changes),
-        positions=_append_frames(send, changes, context.commitment),
     )
 
 
 def _append_frames(
-    send: Send, changes: Sequence[MarketChange], commitment: Commitment
-) -> tuple[int, ...]:
-    """Append the frames as the last statements; return their positions."""
+    conn: Connection, send: Send, changes: Sequence[MarketChange], commitment: Commitment
+) -> None:
+    """Append the frames as the last statements."""
     counting = [(key, send(votes.counting(*key))) for key in change_frames.changed_votes(changes)]
     counts = {key: votes.counted(key[1], cursor.fetchall()[0]) for key, cursor in counting}
-    appending = stream.appending(change_frames.build_frames(changes, counts, commitment))
-    if appending is None:
-        return ()
-    send(locking(STREAM))
-    return tuple(sorted(row[0] for row in send(appending).fetchall()))
+    frames = change_frames.build_frames(changes, counts, commitment)
+    stream.append_pipelined(conn, send, frames)

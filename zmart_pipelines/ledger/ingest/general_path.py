@@ -86,6 +86,7 @@ class GeneralIngest:
         frames = change_frames.load_counts_and_build_frames(
             conn, changes, stored.orphaned, stored.orphan_change.market_ids, self._commitment
         )
+        stream.append(conn, frames)
         return IngestResult(
             new_transactions=len(stored.new),
             new_events=new_events,
@@ -98,7 +99,6 @@ class GeneralIngest:
             orphaned=len(stored.orphaned),
             ignored=stored.ignored,
             markets=projector.changed_market_ids(changes),
-            positions=tuple(stream.append(conn, frames)),
         )
 
     def _lock(self, readings: Iterable[Reading]) -> None:

@@ -17,7 +17,6 @@ class IngestResult(msgspec.Struct, frozen=True):
         ignored: readings that do not concern the program, or that contradict a better
             settled reading of the same transaction.
         markets: ids of the markets whose projection changed.
-        positions: positions of the frames appended to the stream.
     """
 
     new_transactions: int = 0
@@ -27,7 +26,6 @@ class IngestResult(msgspec.Struct, frozen=True):
     orphaned: int = 0
     ignored: int = 0
     markets: frozenset[bytes] = frozenset()
-    positions: tuple[int, ...] = ()
 
     def merge(self, other: IngestResult) -> IngestResult:
         """Return the sum of both."""
@@ -39,5 +37,4 @@ class IngestResult(msgspec.Struct, frozen=True):
             self.orphaned + other.orphaned,
             self.ignored + other.ignored,
             self.markets | other.markets,
-            self.positions + other.positions,
         )

@@ -36,10 +36,10 @@ def orphan_readings(
     frames = change_frames.load_counts_and_build_frames(
         conn, changes, orphaned, change.market_ids, Commitment.ORPHANED
     )
+    stream.append(conn, frames)
     return IngestResult(
         orphaned=len(orphaned),
         markets=frozenset(market.market_id for market in changes),
-        positions=tuple(stream.append(conn, frames)),
     )
 
 

@@ -40,7 +40,6 @@ from zmart_pipelines.ledger.readers.rpc_reader import (
 )
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain
 
 # How long rate limits may delay one read before the backfill stops; what it read is kept.
@@ -290,7 +289,6 @@ class _BackfillRun:
             return result.merge(orphaned)
 
         result = run_in_transaction(self.engine, store)
-        announce(self.settings.redis_url.get_secret_value(), result.positions)
         self.fetched += len(found)
         self.result = self.result.merge(result)
         slot = max(last_slot, first_slot - 1)

@@ -24,7 +24,6 @@ from zmart_pipelines.ledger.readers.rpc_reader import (
     list_window,
 )
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.stream import announce
 
 # How far back the first poll lists, in slots; older slots are left to the finalized window.
 INITIAL_LOOKBACK_SLOTS: Final = 512
@@ -88,7 +87,6 @@ def poll_confirmed(
     skipped = IngestResult()
     if closed:
         skipped = finality.orphan_skipped_slots(engine, rpc, settings, first, tip, listed)
-        announce(settings.redis_url.get_secret_value(), skipped.positions)
     # A window too long to close is left to the finalized reader, which pages to its end.
     if ingested.postponed == 0:
         with engine.begin() as conn:

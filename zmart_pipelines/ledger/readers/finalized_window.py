@@ -28,7 +28,6 @@ from zmart_pipelines.ledger.readers.rpc_reader import (
 )
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain
 
 
@@ -68,7 +67,6 @@ def read_finalized_window(
     """
     gaps_closed = retry_gaps(engine, rpc, settings)
     verified, reported_verified = finality.verify_reported(engine, rpc, settings)
-    announce(settings.redis_url.get_secret_value(), verified.positions)
     tip = rpc.slot("finalized")
     with engine.connect() as conn:
         cursor = coverage.read_cursor(conn, "finalized")
@@ -144,7 +142,6 @@ def _read_window(
         )
 
     closed = run_in_transaction(engine, close_window)
-    announce(settings.redis_url.get_secret_value(), closed.positions)
     return _WindowResult(
         listed=len(listed),
         fetched=ingested.read - len(reused),

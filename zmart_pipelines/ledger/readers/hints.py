@@ -27,7 +27,6 @@ from zmart_pipelines.ledger.readers.rpc_reader import (
 )
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import execute
-from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain
 
 # Attempts until a signature counts as unknown: about twenty minutes with the pauses below.
@@ -153,7 +152,6 @@ def read_due_hints(
     if not rows:
         return HintReport()
     given_up, result = run_in_transaction(engine, store)
-    announce(settings.redis_url.get_secret_value(), result.positions)
     read = len(stored) + len(found)
     return HintReport(
         read=read,

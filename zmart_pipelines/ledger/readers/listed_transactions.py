@@ -17,7 +17,6 @@ from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers.rpc_reader import TransactionRef, UnreadTransaction
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.stream import announce
 from zmart_pipelines.store.tables import chain
 
 # Transactions ingested in one database transaction.
@@ -89,7 +88,7 @@ def ingest_in_chunks(
     commitment: Commitment,
     settings: Settings,
 ) -> ChunkedIngest:
-    """Ingest transactions as they are read, commit every ``CHUNK_SIZE`` of them and announce."""
+    """Ingest transactions as they are read, and commit every ``CHUNK_SIZE`` of them."""
     done = ChunkedIngest()
     chunk: list[RawTransaction] = []
 
@@ -100,7 +99,6 @@ def ingest_in_chunks(
             )
 
         result = run_in_transaction(engine, store)
-        announce(settings.redis_url.get_secret_value(), result.positions)
         done.result = done.result.merge(result)
         done.read += len(chunk)
         chunk.clear()
