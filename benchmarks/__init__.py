@@ -1,1 +1,1 @@
-"""How fast the project is, each figure against a rival on the same data in the same run."""
+"""Benchmarks: each figure is measured against a rival on the same data in the same run."""

@@ -1,8 +1,8 @@
 """``python -m benchmarks [NAME...] [--quick] [--json] [--markdown]``: measure and print the rows.
 
-With ``--json`` one JSON line for each row, else a table; ``--markdown`` writes them into the
-table of docs/performance.md too. Exit code 0 when all goals are
-met, 1 when not, 2 for a name that is none.
+``--json`` prints one JSON line per row instead of a table; ``--markdown`` also writes the rows
+into the table of docs/performance.md. Exit code 0 if all goals are met, 1 if not, 2 for an
+unknown name.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
 
 
 def measure(name: str, quick: bool) -> Row:
-    """The row of a benchmark; one without its rival is not ok."""
+    """Return the row of a benchmark; a row without its rival is not ok."""
     goal, benchmark = BENCHMARKS[name]
     try:
         return benchmark(quick)
@@ -65,7 +65,7 @@ def measure(name: str, quick: bool) -> Row:
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for each row.")
 @click.option("--markdown", is_flag=True, help="Write the rows into docs/performance.md too.")
 def main(names: tuple[str, ...], quick: bool, as_json: bool, markdown: bool) -> None:
-    """Measure the NAMEd benchmarks, or all. Example: python -m benchmarks --quick"""
+    """Measure the named benchmarks, or all. Example: python -m benchmarks --quick"""
     rows = []
     for name in names or BENCHMARKS:
         row = measure(name, quick)

@@ -1,9 +1,9 @@
-"""How long a webhook's sender waits: ``python -m benchmarks.answers``.
+"""How long the sender of a webhook waits: ``python -m benchmarks.answers``.
 
-The real API process on the embedded Postgres, its log synced, and Redis. One sender posts
-bodies of one new transaction each, of many markets' lives, at a steady rate, whether or not
-the ones before are answered; readers ask meanwhile. A time runs from the moment a body
-should have been sent to its answer.
+The API process runs on the embedded Postgres, with its WAL synced, and Redis. One sender posts
+bodies of one new transaction each, from the lives of many markets, at a steady rate, whether
+or not the previous ones are answered; readers send requests meanwhile. A time runs from the
+moment a body was due to its answer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WARM_UP: Final = 50
 
 
 class Sender:
-    """Posts to one API and notes what it answers."""
+    """Posts to one API and records its answers."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -45,7 +45,7 @@ class Sender:
         self.pending = 0
 
     async def run(self, bodies: list[bytes], rate: float, readers: int) -> None:
-        """Post them all; a few go first, which open connections and fill caches."""
+        """Post all bodies, after a few that open connections and fill caches."""
         limits = httpx.Limits(max_connections=200)
         async with httpx.AsyncClient(
             base_url=self._url, timeout=30, trust_env=False, limits=limits
@@ -88,7 +88,7 @@ class Sender:
 
 
 def _singles(number: int) -> list[bytes]:
-    """Bodies of one transaction each."""
+    """Return bodies of one transaction each."""
     elements = itertools.islice(History().elements(), number)
     return [msgspec.json.encode([one]) for one in elements]
 

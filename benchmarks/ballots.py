@@ -1,8 +1,8 @@
-"""Ballots a second through the API, as ``zmart up`` runs it, into a Postgres that syncs.
+"""Ballots per second through the API, as ``zmart up`` runs it, into a Postgres that syncs.
 
-A process of ours hands in ballots that were signed before, over connections that stay open,
-each the next one as soon as the last is answered. What was acknowledged must be what is
-stored, each once, and every tally must equal its ballots.
+A separate process posts ballots that were signed beforehand, over connections that stay open;
+each connection sends the next ballot as soon as the last is answered. The acknowledged ballots
+must be the stored ones, each once, and every tally must equal its ballots.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CONNECTIONS: Final = 64
 
 
 def ballots(quick: bool) -> Row:
-    """Ballots a second, acknowledged and stored."""
+    """Measure ballots per second, acknowledged and stored."""
     with _api() as (api, writer, postgres):
         markets = [add_market(writer, number) for number in range(1, MARKETS + 1)]
         total = 5_000 if quick else 30_000
@@ -68,7 +68,7 @@ def ballots(quick: bool) -> Row:
 
 @contextmanager
 def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
-    """A running API on databases of its own, an engine, and Postgres' process id."""
+    """Yield a running API on databases of its own, an engine, and the process id of Postgres."""
     with (
         tempfile.TemporaryDirectory(prefix="zmart-ballots-") as folder,
         databases(durable=True) as cluster,
@@ -93,7 +93,7 @@ def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
 
 
 def _requests(markets: Sequence[bytes], count: int) -> list[bytes]:
-    """Whole HTTP requests, each of another wallet."""
+    """Return complete HTTP requests, each from another wallet."""
     made = []
     for number in range(count):
         signed = ballot(
@@ -117,7 +117,7 @@ def _requests(markets: Sequence[bytes], count: int) -> list[bytes]:
 
 
 def load(api: RunningApi, requests: Sequence[bytes]) -> list[int]:
-    """Hands in all requests; the status of each answer. A connection lost is an OSError."""
+    """Send all requests and return the status of each answer; a lost connection is an OSError."""
     waiting = deque(requests)
     statuses: list[int] = []
     address = ("127.0.0.1", api.settings.api_port)
@@ -151,7 +151,7 @@ def _silence() -> list[tuple[selectors.SelectorKey, int]]:
 
 
 def _status(received: bytearray) -> int | None:
-    """The status of a whole answer, None while some of it is missing."""
+    """Return the status of a complete answer, None while part of it is missing."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -161,13 +161,13 @@ def _status(received: bytearray) -> int | None:
 
 
 def _cpu(api: RunningApi, postmaster: int) -> tuple[float, float, float]:
-    """Processor seconds of the API, of Postgres and of ours."""
+    """Return the processor seconds of the API, of Postgres and of this process."""
     server = 0 if api.process is None else api.process.pid
     return cpu_of(server), cpu_of_family(postmaster), time.process_time()
 
 
 def _verify(writer: Engine, acknowledged: int, handed_in: int) -> None:
-    """AssertionError unless all were taken and what is stored is what was acknowledged."""
+    """Raise AssertionError unless every ballot was acknowledged and is stored."""
     with writer.connect() as conn:
         stored = conn.execute(text("SELECT count(*) FROM voting.ballots")).scalar_one()
         counted = conn.execute(text("SELECT sum(ballots) FROM voting.tallies")).scalar_one()

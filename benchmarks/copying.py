@@ -1,8 +1,8 @@
-"""The rival of the ledger's intake: the rows it wrote, by bare COPY.
+"""The rival of ingesting: the same rows, written by bare COPY.
 
 The rows that each transaction of the ledger wrote are known beforehand, as Python values.
-The rival copies them into temporary tables and inserts from there, on conflict with the
-new values. It decodes nothing, checks nothing, folds nothing and reads nothing.
+The rival copies them into temporary tables and upserts from there. It decodes, checks, folds
+and reads nothing.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Written(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-def written(conn: Connection, *, last: bool) -> list[Written]:
-    """What the last transaction that stored a reading wrote, or all that is there.
+def written_rows(conn: Connection, *, last: bool) -> list[Written]:
+    """Return the rows that the last transaction with a reading wrote, or all rows.
 
-    JSON comes as text.
+    JSON is returned as text.
     """
     xid = conn.execute(select(func.max(chain.transactions.c.xid))).scalar_one()
     found = []
@@ -63,7 +63,7 @@ def written(conn: Connection, *, last: bool) -> list[Written]:
 
 
 class Copier:
-    """Writes such rows."""
+    """Writes rows by COPY."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
@@ -77,7 +77,7 @@ class Copier:
         connection.commit()
 
     def write(self, rows: Sequence[Written]) -> None:
-        """These rows in one transaction, committed."""
+        """Write the rows in one transaction and commit."""
         with self._connection.cursor() as cursor:
             for table, values in rows:
                 names = SQL(", ").join([Identifier(column.name) for column in table.columns])
@@ -113,7 +113,7 @@ def _insert(table: Table) -> Composed:
 
 
 def contents(conn: Connection) -> str:
-    """A hash of all rows of these tables."""
+    """Return a hash of all rows of the tables."""
     found = blake2b(digest_size=16)
     for table in TABLES:
         for row in conn.execute(select(table).order_by(*table.primary_key)):

@@ -1,4 +1,4 @@
-"""Databases to measure on, in an embedded Postgres like the product's."""
+"""Databases to measure on, in an embedded Postgres configured as in the product."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TICKS: Final = 100
 
 
 class Databases:
-    """Fresh databases with the whole schema in one throw-away cluster."""
+    """Fresh databases with the whole schema in one temporary cluster."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -35,12 +35,12 @@ class Databases:
             self._server.create_database(admin, name, template=template)
 
     def superuser(self, url: str) -> str:
-        """The URL of the same database for the superuser."""
+        """Return the URL of the same database for the superuser."""
         return self._server.url(url.rsplit("/", 1)[1], SUPERUSER)
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
-        """URL of a database, which is gone afterwards; its owner may do anything in it."""
+        """Yield the URL of a database that its user owns and that is dropped afterwards."""
         name = f"bench_{next(self._numbers)}"
         self._create(name, _TEMPLATE)
         try:
@@ -52,14 +52,14 @@ class Databases:
 
 @contextmanager
 def databases(*, durable: bool = True) -> Iterator[Databases]:
-    """A cluster of one's own; a durable one syncs its log, as in the product."""
+    """Yield a cluster; a durable one syncs its WAL, as in the product."""
     with running_postgres(durable=durable) as server:
         yield Databases(server)
 
 
 @contextmanager
 def writer(url: str) -> Iterator[Engine]:
-    """An engine of the ingest role with one connection, ready to be used."""
+    """Yield an engine of the ingest role with one open connection."""
     made = engine(Role.INGEST, url, pool_size=1, max_overflow=0, statement_timeout=600)
     try:
         with made.connect() as conn:
@@ -70,7 +70,7 @@ def writer(url: str) -> Iterator[Engine]:
 
 
 class Spent(NamedTuple):
-    """Seconds of wall and of processor time."""
+    """Seconds of wall time and of processor time."""
 
     wall: float
     cpu: float
@@ -86,18 +86,18 @@ class Clock:
 
     def _cpu_seconds(self) -> float:
         ours = time.process_time()
-        if not self._stat.exists():  # no procfs: ours alone
+        if not self._stat.exists():  # no procfs: only this process is counted
             return ours
         fields = self._stat.read_text().rsplit(")", 1)[1].split()
         return ours + (int(fields[11]) + int(fields[12])) / _TICKS
 
     def read(self) -> Spent:
-        """What was spent since it was made."""
+        """Return what was spent since the clock was created."""
         return Spent(time.perf_counter() - self._wall, self._cpu_seconds() - self._cpu)
 
 
 def backend_of(made: Engine) -> int:
-    """The process id of the engine's one connection."""
+    """Return the process id of the backend behind the engine's one connection."""
     with made.connect() as conn:
         number: int = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
     return number

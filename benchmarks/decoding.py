@@ -1,4 +1,4 @@
-"""From raw payloads to events: our way, anchorpy's, and that of Anchor's own client in Node."""
+"""From raw payloads to events: our decoder, anchorpy, and Anchor's own client in Node."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from anchorpy.program.event import EventParser
 
 from benchmarks.node import run_node
 from benchmarks.payloads import PROGRAM, webhook_body
-from benchmarks.rows import Row, cpu_seconds, versus
+from benchmarks.rows import Row, cpu_seconds, ratio_row
 from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.chain.transactions import from_helius
 from zmart_pipelines.program import idl
 from zmart_pipelines.program.events import Event, decode_event
 
-# Transactions in a body.
+# Transactions per body.
 BODY = 100
 
 
@@ -31,7 +31,7 @@ def _events(logs: Iterable[list[str]]) -> list[Event]:
 
 
 def payload_to_events(quick: bool) -> Row:
-    """Raw webhook bodies to checked transactions and decoded events, on one core.
+    """Measure raw webhook bodies to checked transactions and decoded events, on one core.
 
     Ours also checks frames and depths, signatures and addresses and reads the instructions,
     which the rival does not.
@@ -56,7 +56,7 @@ def payload_to_events(quick: bool) -> Row:
     if len(ours()) != count or len(theirs()) != count:
         raise AssertionError("both must find every event")
     rounds = 3 if quick else 10
-    return versus(
+    return ratio_row(
         "payload_to_events",
         12,
         "json and anchorpy's EventParser",
@@ -67,7 +67,7 @@ def payload_to_events(quick: bool) -> Row:
 
 
 def logs_to_events(quick: bool) -> Row:
-    """The lines of a log to decoded events, on one core."""
+    """Measure log lines to decoded events, on one core."""
     count = 200 if quick else 1000
     logs = [element["meta"]["logMessages"] for element in json.loads(webhook_body(count))]
     rounds = 10 if quick else 40
@@ -85,7 +85,7 @@ def logs_to_events(quick: bool) -> Row:
     )
     if answer["events"] != count:
         raise AssertionError("the rival must find every event")
-    return versus(
+    return ratio_row(
         "logs_to_events",
         8,
         f"EventParser of @coral-xyz/anchor {answer['version']} in Node {answer['node']}",

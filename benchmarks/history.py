@@ -1,8 +1,8 @@
-"""A chain's history as webhook bodies: many lives of markets, played on the program's model.
+"""A chain's history as webhook bodies: the lives of many markets, played on the reference model.
 
-Every market is proposed, voted on, approved, traded, and of most also resolved (some after
-a dispute), finalized, claimed from and withdrawn from; the lives run side by side. Logs and
-instructions are those of the real program, two compute budget instructions before each.
+Every market is proposed, voted on, approved and traded; most are also resolved (some after a
+dispute), finalized, claimed from and withdrawn from. The lives run in parallel. Logs and
+instructions are those of the real program, each after two compute budget instructions.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ START: Final = 1_790_000_000
 WINDOW: Final = 15
 BODY: Final = 100
 USERS: Final = 300
-ALIVE: Final = 40  # markets whose lives run at the same time
+ALIVE: Final = 40  # markets whose lives run in parallel
 TRADES: Final = 85  # of one market
 TRADERS: Final = 20
 SLOT_SECONDS: Final = 0.4
 
 
 class History:
-    """Plays lives until there are enough transactions; the same for the same seed."""
+    """Plays lives until there are enough transactions; the same seed gives the same history."""
 
     def __init__(self, seed: int = 1) -> None:
         self._dice = random.Random(seed)
@@ -54,7 +54,7 @@ class History:
 
     @property
     def slots(self) -> int:
-        """How many slots it took so far."""
+        """The number of slots used so far."""
         return self._slot - FIRST_SLOT + 1
 
     def _wallet(self) -> Pubkey:
@@ -63,17 +63,17 @@ class History:
         return key
 
     def bodies(self, transactions: int) -> Iterator[bytes]:
-        """Raw webhook bodies of 100 transactions each."""
+        """Return raw webhook bodies of 100 transactions each."""
         elements = self.elements()
         for _ in range(transactions // BODY):
             yield json.dumps([next(elements) for _ in range(BODY)]).encode()
 
     def elements(self) -> Iterator[dict[str, Any]]:
-        """The transactions one by one, without an end, from where it stands."""
+        """Yield the transactions one by one, without end, from the current position."""
         for instruction in self._configuration() if self._done == 0 else ():
             element = self._execute(instruction)
             if element is None:
-                raise AssertionError("the program must take its configuration")
+                raise AssertionError("the program must accept its configuration")
             yield element
         while True:
             while len(self._lives) < ALIVE:
@@ -88,7 +88,7 @@ class History:
                 yield element
 
     def _execute(self, instruction: Instruction) -> dict[str, Any] | None:
-        """The transaction, or None where the program refuses it."""
+        """Return the transaction, or None if the program rejects it."""
         payer = next(meta.pubkey for meta in instruction.accounts if meta.is_signer)
         if self._dice.random() < 0.5:
             self._slot += 1
@@ -200,7 +200,7 @@ class History:
 
 
 class _Life:
-    """The steps of one market; at ``patient`` it waits until the program takes the step."""
+    """The steps of one market; a ``patient`` step is repeated until the program accepts it."""
 
     def __init__(self, steps: Sequence[Instruction], patient: int) -> None:
         self._steps = steps
@@ -224,7 +224,7 @@ class _Life:
 
 
 def log_of(events: Sequence[Event]) -> list[str]:
-    """The lines of a transaction like those of ``History``."""
+    """Return the log lines of a transaction like those of ``History``."""
     lines = []
     for _ in range(2):
         lines += [f"Program {COMPUTE_BUDGET} invoke [1]", f"Program {COMPUTE_BUDGET} success"]

@@ -1,8 +1,8 @@
--- Markets that ask for nothing, in the mix of a product that has run for a while: of ten, three
--- are proposed with too few ballots (one of them old, people know), one is approved, three
--- trade (one is over, people know), one is being resolved (by a stranger, people know), one
--- disputed, one finalized.
--- Parameters: {markets} how many, {now} the chain's time.
+-- Markets for which nothing is due, in the mix of a product that has run for a while: of ten,
+-- three are proposed with too few ballots (one of them old, with its alert open), one is
+-- approved, three trade (one past its end time, with its alert open), one is being resolved (by
+-- an unknown resolver, with its alert open), one is disputed, one finalized.
+-- Parameters: {markets} their number, {now} the chain's time.
 SET ROLE zmart_owner;
 
 CREATE TEMPORARY TABLE idle AS

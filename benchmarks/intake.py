@@ -1,4 +1,4 @@
-"""The ledger's intake: webhook bodies to committed ledger, projection and outbox."""
+"""Ingesting: webhook bodies to committed ledger, projection and outbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import psycopg
 from sqlalchemy import Engine
 
-from benchmarks.copying import Copier, Written, contents, written
+from benchmarks.copying import Copier, Written, contents, written_rows
 from benchmarks.database import Clock, Databases, Spent, backend_of, databases, writer
 from benchmarks.history import BODY, History
 from benchmarks.rows import Row
@@ -25,8 +25,8 @@ GOAL_INTAKE: Final = 0.5
 GOAL_REPLAY: Final = 2.0
 
 
-def take(made: Engine, body: bytes) -> int:
-    """A webhook's body into the ledger, committed; how many transactions were new."""
+def ingest_body(made: Engine, body: bytes) -> int:
+    """Ingest and commit a webhook body; return how many transactions were new."""
     return run_in_transaction(
         made,
         lambda conn: ingest(
@@ -40,7 +40,7 @@ def take(made: Engine, body: bytes) -> int:
 
 
 class Round(NamedTuple):
-    """One round: ours, the same bodies once more, the rival, the rival in a single load."""
+    """Results of a round: ours, the same bodies again, the rival, the rival in a single load."""
 
     ours: Spent
     replay: Spent
@@ -49,7 +49,7 @@ class Round(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What the bodies make the ledger write: each one, in the end, and its hash."""
+    """The rows that the bodies make the ledger write: per body, in the end, and their hash."""
 
     bodies: list[list[Written]]
     final: list[Written]
@@ -58,7 +58,7 @@ class _Known(NamedTuple):
 
 @cache
 def _rounds(quick: bool) -> tuple[int, list[Round]]:
-    """How many transactions there were, and the rounds, each with all sides in turns."""
+    """Return the number of transactions and the rounds, each of which runs all sides in turn."""
     bodies = list(History().bodies(2_000 if quick else 10_000))
     with databases() as made:
         known = _record(made, bodies)
@@ -78,21 +78,21 @@ def _record(made: Databases, bodies: Sequence[bytes]) -> _Known:
     with made.fresh() as url, writer(url) as engine:
         each = []
         for body in bodies:
-            take(engine, body)
+            ingest_body(engine, body)
             with engine.connect() as conn:
-                each.append(written(conn, last=True))
+                each.append(written_rows(conn, last=True))
         with engine.connect() as conn:
-            return _Known(each, written(conn, last=False), contents(conn))
+            return _Known(each, written_rows(conn, last=False), contents(conn))
 
 
 def _ours(url: str, bodies: Sequence[bytes]) -> tuple[Spent, Spent]:
     with writer(url) as engine:
         backend = backend_of(engine)
         clock = Clock(backend)
-        new = sum(take(engine, body) for body in bodies)
+        new = sum(ingest_body(engine, body) for body in bodies)
         ours = clock.read()
         clock = Clock(backend)
-        again = sum(take(engine, body) for body in bodies)
+        again = sum(ingest_body(engine, body) for body in bodies)
         replay = clock.read()
     if (new, again) != (len(bodies) * BODY, 0):
         raise AssertionError("everything must be new once")
@@ -114,9 +114,9 @@ def _theirs(url: str, rows: Sequence[Sequence[Written]], expected: str) -> Spent
 
 
 def webhook_to_ledger(quick: bool) -> Row:
-    """Bodies of 100 transactions, committed one by one, against bare COPY of the same rows.
+    """Measure bodies of 100 transactions, committed per body, against bare COPY of the same rows.
 
-    Of each side the best round counts.
+    The best round of each side counts.
     """
     count, rounds = _rounds(quick)
     ours, theirs, once = (
@@ -145,7 +145,7 @@ def webhook_to_ledger(quick: bool) -> Row:
 
 
 def replay(quick: bool) -> Row:
-    """The same bodies once more, against the first time."""
+    """Measure ingesting the same bodies again against the first time."""
     count, rounds = _rounds(quick)
     first, again = (
         count / min(times)

@@ -1,13 +1,13 @@
 """From chain event to API, in the running system: ``python -m benchmarks.latency``.
 
 A whole ``zmart up`` on ports of its own: local chain, Postgres, Redis, API, Dagster. Wallets
-buy at a steady rate, readers ask the API meanwhile, and a watcher asks for the market's
-trades again and again. The clock of a trade begins when its block is confirmed (the node's
-``slotSubscribe``, told before the webhook is made) and ends with the first answer of
-``GET /api/markets/{id}/trades`` that holds it, so that the watcher's pause and its own
-request count as ours. ``socket`` ends with the frame on the market's channel.
+buy at a steady rate, readers send requests to the API, and a watcher polls the market's
+trades. The clock of a trade starts when its block is confirmed (the node's ``slotSubscribe``
+notification, sent before the webhook is built) and stops with the first answer of
+``GET /api/markets/{id}/trades`` that contains it, so the watcher's pause and its own request
+are included. ``socket`` stops with the frame on the market's channel.
 
-With ``--no-webhook`` the chain posts nothing and Dagster's poll alone brings the trades.
+With ``--no-webhook`` the chain posts nothing and only Dagster's poll reads the trades.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from tests.fixtures.running_system import RunningSystem
 
 MARKET: Final = bytes(32).hex()
 GOALS: Final = {"webhook": {"p50": 0.05, "p99": 0.3}, "poll": {"max": 10.0}}
-# Between two looks of the watcher, and between two questions of one reader.
+# Seconds between two requests of the watcher, and between two of one reader.
 LOOK: Final = 0.003
 READ: Final = 0.1
-# A blockhash is good for a minute of slots.
+# A blockhash is valid for a minute of slots.
 BLOCKHASH_SECONDS: Final = 5.0
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Seconds of many measurements."""
+    """Percentiles of many measurements, in seconds."""
 
     number: int
     p50: float
@@ -49,7 +49,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Figures:
-        """Of one measurement at least two."""
+        """Return the figures of at least two measurements."""
         cuts = statistics.quantiles(seconds, n=100, method="inclusive")
         return cls(len(seconds), cuts[49], cuts[89], cuts[98], max(seconds))
 
@@ -59,7 +59,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct):
-    """What one run saw; times are those of the monotonic clock."""
+    """The times that one run recorded, by the monotonic clock."""
 
     sent: set[str] = set()
     confirmed: dict[int, float] = {}
@@ -69,7 +69,7 @@ class Measured(msgspec.Struct):
     reads: list[float] = []
 
     def seconds(self, seen: dict[str, float]) -> list[float]:
-        """From confirmation to ``seen``, of every trade that was sent and seen."""
+        """Return the times from confirmation to ``seen`` of every trade that was sent and seen."""
         return [
             moment - self.confirmed[self.slots[signature]]
             for signature, moment in seen.items()
@@ -93,7 +93,7 @@ class Load:
         self._all_shown = asyncio.Event()
 
     async def run(self, seconds: float, patience: float) -> Measured:
-        """Trade for ``seconds``; wait for what is under way at most ``patience``."""
+        """Trade for ``seconds``; then wait at most ``patience`` seconds for trades in flight."""
         await self._until_open()
         async with contextlib.AsyncExitStack() as stack:
             api = await stack.enter_async_context(
@@ -120,7 +120,7 @@ class Load:
         return self.measured
 
     async def _until_open(self) -> None:
-        """Wait until the API knows the market as active."""
+        """Wait until the API shows the market as active."""
         async with httpx.AsyncClient(base_url=self._system.api, trust_env=False) as api:
             for _ in range(300):
                 answer = await api.get(f"/api/markets/{MARKET}")
@@ -130,17 +130,17 @@ class Load:
         raise RuntimeError("the market did not become active")
 
     async def _slots(self) -> None:
-        """Note when each slot was confirmed: when the one on top of it opened."""
+        """Record when each slot was confirmed: when the slot on top of it opened."""
         async with connect(f"ws://{self._sockets}") as socket:
             await socket.send('{"jsonrpc":"2.0","id":1,"method":"slotSubscribe","params":[]}')
             async for text in socket:
                 now = time.monotonic()
-                told: dict[str, Any] = msgspec.json.decode(text)
-                if "params" in told:
-                    self.measured.confirmed[told["params"]["result"]["parent"]] = now
+                message: dict[str, Any] = msgspec.json.decode(text)
+                if "params" in message:
+                    self.measured.confirmed[message["params"]["result"]["parent"]] = now
 
     async def _watch(self, api: httpx.AsyncClient) -> None:
-        """Ask for the newest trades without end."""
+        """Request the newest trades in an endless loop."""
         while True:
             answer = await api.get(self._trades)
             now = time.monotonic()
@@ -161,13 +161,13 @@ class Load:
             await socket.send(f'{{"action":"subscribe","channel":"market:{MARKET}"}}')
             async for text in socket:
                 now = time.monotonic()
-                told = msgspec.json.decode(text)
-                if told["type"] == "trade":
-                    signature = told["data"]["tx_signature"]
+                message = msgspec.json.decode(text)
+                if message["type"] == "trade":
+                    signature = message["data"]["tx_signature"]
                     self.measured.framed.setdefault(signature, now)
 
     async def _read(self, api: httpx.AsyncClient, number: int) -> None:
-        """Ask for what a page shows, as many readers do."""
+        """Request what a page shows, as readers do."""
         paths = (
             f"/api/markets/{MARKET}",
             "/api/markets?limit=50",
@@ -182,7 +182,7 @@ class Load:
             await asyncio.sleep(READ)
 
     async def _trade(self, node: httpx.AsyncClient, seconds: float) -> None:
-        """Send buys at the rate; a few are refused by the program and do not count."""
+        """Send buys at the rate; a few are rejected by the program and do not count."""
         options = {"encoding": "base64", "preflightCommitment": "processed"}
         begun = time.monotonic()
         recent, fresh_until = self._traders.blockhash(), begun + BLOCKHASH_SECONDS
@@ -217,26 +217,26 @@ def main(seconds: float, rate: float, readers: int, no_webhook: bool, as_json: b
     system = RunningSystem("--no-demo", *(["--no-webhook"] if no_webhook else []))
     try:
         system.start()
-        # A look of the poll brings the trades of five seconds at once.
+        # A poll reads the trades of five seconds at once.
         load = Load(system, rate, readers, 200 if no_webhook else 50)
         measured = uvloop.run(load.run(seconds, patience=30 if no_webhook else 10))
     finally:
         system.discard()
     lost = len(measured.sent - measured.shown.keys())
-    door = "poll" if no_webhook else "webhook"
+    source = "poll" if no_webhook else "webhook"
     figures = {
         "API": Figures.of(measured.seconds(measured.shown)),
         "socket": Figures.of(measured.seconds(measured.framed)),
         "reads": Figures.of(measured.reads),
     }
-    goals = GOALS[door]
+    goals = GOALS[source]
     met = lost == 0 and _met(figures["API"], goals)
     if as_json:
-        found = {"door": door, "met": met, "lost": lost, **figures}
+        found = {"source": source, "met": met, "lost": lost, **figures}
         click.echo(msgspec.json.encode(found).decode())
     else:
         wanted = ", ".join(f"{name} {goal * 1e3:.0f} ms" for name, goal in goals.items())
-        click.echo(f"by {door}, {rate:g} trades and {readers * 1 / READ:g} reads a second")
+        click.echo(f"by {source}, {rate:g} trades and {readers * 1 / READ:g} reads a second")
         for name, one in figures.items():
             click.echo(f"  {name:<8}{one.text()}")
         click.echo(f"  goal    {wanted}: {'ok' if met else 'NOT MET'}; not seen: {lost}")

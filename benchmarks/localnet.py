@@ -1,12 +1,12 @@
 """The local chain under load: signed trades through JSON-RPC, and what they leave in memory.
 
 One client sends batches of 100 ``sendTransaction`` with a preflight at processed; every trade
-is a real ``buy_shares``. The figure is trades in a second of the node's own processor time,
-that is on one core; the client, which signs, takes the other.
+is a real ``buy_shares``. The figure is trades per second of the node's own processor time,
+that is on one core; the client, which signs, uses the other.
 
-Where it goes (per trade of 25,000 compute units, measured in the process): 320 us in LiteSVM,
-which interprets the program, 65 us in ed25519, 95 us in the node itself, the rest in HTTP,
-JSON and the closing of slots. The two first set the limit.
+Where the time goes (per trade of 25,000 compute units, measured in the process): 320 us in
+LiteSVM, which interprets the program, 65 us in ed25519, 95 us in the node itself, the rest in
+HTTP, JSON and the closing of slots. The first two set the limit.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Traders:
         self._open(keys["backend"])
 
     def call(self, method: str, *params: Any) -> Any:
-        """One result."""
+        """Return the result of one call."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         answer = self._http.post("/", json=body).json()
         if "error" in answer:
@@ -65,7 +65,7 @@ class Traders:
         return answer["result"]
 
     def blockhash(self) -> Hash:
-        """The newest, which lets a transaction live for 150 blocks."""
+        """Return the newest blockhash, which keeps a transaction valid for 150 blocks."""
         latest = self.call("getLatestBlockhash", {"commitment": "processed"})
         return Hash.from_string(latest["value"]["blockhash"])
 
@@ -89,7 +89,7 @@ class Traders:
             (backend, aggregate),
             (self._admin, approve),
             (self._admin, activate),
-            # Away from the balance, where the program refuses the smallest buys.
+            # Off balance, where the program rejects the smallest buys.
             (self._admin, self._buy(admin, SOL)),
         ):
             self.call("sendTransaction", _encoded(step, payer, self.blockhash()), _SENT)
@@ -107,14 +107,14 @@ class Traders:
         )
 
     def signed(self, number: int, recent: Hash) -> str:
-        """The buy of that number, a different one each, in base64."""
+        """Return buy ``number`` in base64; each number gives a different one."""
         key, trader = self._traders[number % USERS]
         cost = 2_000_000 + number % _COSTS
         return _encoded(self._buy(trader, cost, bool(number & 1)), key, recent)
 
 
 class Chain(Traders):
-    """A node process that is loaded with them."""
+    """A node process under load."""
 
     def __init__(self, url: str, state: Path, process: subprocess.Popen[str]) -> None:
         super().__init__(url, state)
@@ -122,7 +122,7 @@ class Chain(Traders):
         self.refused = 0
 
     def trade(self, first: int, count: int) -> tuple[float, str]:
-        """Send trades; seconds waited for the answers, and the last signature."""
+        """Send trades; return the seconds waited for the answers and the last signature."""
         wall, last = 0.0, ""
         for start in range(first, first + count, BATCH):
             recent = self.blockhash()
@@ -139,18 +139,18 @@ class Chain(Traders):
             failed = [answer["error"] for answer in answers if "error" in answer]
             if len(failed) > len(answers) // 10:
                 raise RuntimeError(failed[0])
-            # The program itself refuses a few, whose rounding would cost more than was bid.
+            # The program rejects a few whose rounding would cost more than the bid.
             self.refused += len(failed)
             last = next(answer["result"] for answer in answers if "result" in answer)
         return wall, last
 
     def cpu_seconds(self) -> float:
-        """Processor time the node has used."""
+        """Return the processor time that the node has used."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().split()
         return (int(fields[13]) + int(fields[14])) / _TICKS
 
     def megabytes(self) -> float:
-        """Resident memory of the node."""
+        """Return the resident memory of the node."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
@@ -162,7 +162,7 @@ def _encoded(instruction: Instruction, payer: Keypair, recent: Hash) -> str:
 
 @contextmanager
 def running_chain() -> Iterator[Chain]:
-    """A throw-away node with the machine's clock."""
+    """Yield a temporary node with the machine's clock."""
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         command = [sys.executable, "-m", "localnet", "--port", "0", "--no-webhook"]
@@ -178,20 +178,20 @@ def running_chain() -> Iterator[Chain]:
 
 
 def localnet_trades(quick: bool) -> Row:
-    """Signed trades in a second of one core."""
+    """Measure signed trades per second of one core."""
     count = 2_000 if quick else 20_000
     with running_chain() as chain:
         chain.trade(0, BATCH)
         before = chain.cpu_seconds()
         wall, _ = chain.trade(BATCH, count)
-        # All the node did meanwhile counts, the closing of slots too.
+        # Everything that the node did counts, the closing of slots included.
         value = round(count / (chain.cpu_seconds() - before))
     rival = f"{count} trades in {wall:.1f} s of waiting for answers"
     return Row("localnet_trades", value, "trades/cpu s", GOAL_TRADES, rival, value >= GOAL_TRADES)
 
 
 def localnet_memory(quick: bool) -> Row:
-    """How much memory grows from the first tenth of many trades to the last; all answerable."""
+    """Measure the growth of memory from the first tenth of many trades to the last."""
     count = 10_000 if quick else 100_000
     with running_chain() as chain:
         _, early = chain.trade(0, count // 10)

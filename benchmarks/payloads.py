@@ -18,7 +18,7 @@ from zmart_pipelines.program.instructions import buy_shares
 
 PROGRAM = DEFAULT_PROGRAM_ID
 MARKETS = 20
-# What a buy calls: two transfers by the system program, which is the fifth account.
+# A buy calls the system program, which is the fifth account, for two transfers.
 TRANSFERS = [
     {
         "index": 2,
@@ -31,7 +31,7 @@ TRANSFERS = [
 
 
 def bought_log(event: SharesBought) -> list[str]:
-    """The 12 lines of a buy: compute budget, the program, two transfers, the event."""
+    """Return the 12 log lines of a buy: compute budget, program, two transfers, event."""
     payload = b64encode(encode_event(event)).decode()
     return [
         f"Program {COMPUTE_BUDGET} invoke [1]",
@@ -50,7 +50,7 @@ def bought_log(event: SharesBought) -> list[str]:
 
 
 def webhook_body(count: int, seed: int = 1) -> bytes:
-    """A body of ``count`` transactions with one event each; the same for the same seed."""
+    """Return a body of ``count`` transactions with one event each; the same for the same seed."""
     dice = random.Random(seed)
     ids = [dice.randbytes(32) for _ in range(MARKETS)]
     wallet = Pubkey(dice.randbytes(32))

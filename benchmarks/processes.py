@@ -10,24 +10,24 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_of(pid: int) -> float:
-    """Processor seconds of a process so far."""
+    """Return the processor seconds of a process so far."""
     return _times(pid)[1]
 
 
 def parent_of(pid: int) -> int:
-    """The process that started it; 0 where it is gone."""
+    """Return the parent of a process, 0 if it has ended."""
     return _times(pid)[0]
 
 
 def cpu_of_family(pid: int) -> float:
-    """Processor seconds so far of a process and its children, those that ended included."""
+    """Return the processor seconds of a process and its children, ended ones included."""
     everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     times = {one: _times(one) for one in everyone}
     return sum(seconds for one, (parent, seconds) in times.items() if pid in (one, parent))
 
 
 def _times(pid: int) -> tuple[int, float]:
-    """Parent, and processor seconds with those of ended children; zeros for one that is gone."""
+    """Return parent and processor seconds, ended children included; zeros if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -19,7 +19,7 @@ _HEAD: Final = ("| what | value | goal | met | against |", "|---|---|---|---|---
 
 
 def machine() -> str:
-    """One sentence about where and when this runs."""
+    """Return one sentence about where and when this runs."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GB; {platform.system()} "
@@ -50,8 +50,8 @@ def _name(line: str) -> str:
     return line.split("`")[1]
 
 
-def written(page: str, rows: Iterable[Row], order: list[str], about: str) -> str:
-    """The page with these rows in its table; rows that were not measured now stay."""
+def updated_page(page: str, rows: Iterable[Row], order: list[str], about: str) -> str:
+    """Return the page with these rows in its table; rows that were not measured stay."""
     before, _, rest = page.partition(BEGIN)
     old, _, after = rest.partition(END)
     lines = {_name(line): line for line in old.splitlines() if line.startswith("| `")}
@@ -63,4 +63,4 @@ def written(page: str, rows: Iterable[Row], order: list[str], about: str) -> str
 
 def write(rows: Iterable[Row], order: list[str]) -> None:
     """Write the rows into the page."""
-    PAGE.write_text(written(PAGE.read_text("utf-8"), rows, order, machine()), "utf-8")
+    PAGE.write_text(updated_page(PAGE.read_text("utf-8"), rows, order, machine()), "utf-8")

@@ -12,8 +12,10 @@ import msgspec
 class Row(msgspec.Struct, frozen=True):
     """One measured figure.
 
-    ``goal`` is what ``value`` should reach in ``unit``; ``rival`` says what it was measured
-    against, with both times, or why that could not run; ``ok`` whether the goal is met.
+    Attributes:
+        goal: What ``value`` should reach, in ``unit``.
+        rival: What it was measured against, with both times, or why that could not run.
+        ok: Whether the goal is met.
     """
 
     name: str
@@ -25,18 +27,18 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class RivalMissing(Exception):
-    """The rival cannot run here; the text says why."""
+    """The rival cannot run here; the message gives the reason."""
 
 
-def versus(name: str, goal: float, rival: str, ours: float, theirs: float, unit: str) -> Row:
-    """A row that says how many times as fast as the rival we are; times in ``unit``."""
+def ratio_row(name: str, goal: float, rival: str, ours: float, theirs: float, unit: str) -> Row:
+    """Return a row for the ratio of the rival's time to ours; both times in ``unit``."""
     value = round(theirs / ours, 2)
     text = f"{rival}: {theirs:.2f} {unit}, ours {ours:.2f}"
     return Row(name, value, "times as fast", goal, text, value >= goal)
 
 
 def cpu_seconds(work: Callable[[], object], rounds: int) -> float:
-    """The least processor time of one call in ``rounds``, collector off, after a warm-up."""
+    """Return the least processor seconds of a call in ``rounds``, after a warm-up, without GC."""
     work()
     best = float("inf")
     gc.collect()

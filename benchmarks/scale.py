@@ -1,4 +1,4 @@
-"""A large ledger: what one more event costs there, and how long a rebuild takes."""
+"""A large ledger: the cost of one more event, and the time of a rebuild."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import psycopg
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, text
 
-from benchmarks import filling
+from benchmarks import large_ledger
 from benchmarks.database import Clock, backend_of, databases, writer
 from benchmarks.history import History
-from benchmarks.intake import take
+from benchmarks.intake import ingest_body
 from benchmarks.rows import Row, cpu_seconds
 from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.model import fold
@@ -36,13 +36,13 @@ _EVENT: Final = "Program data: "
 
 
 class Ledgers(NamedTuple):
-    """Two ledgers of one history: as it is, and many times over."""
+    """Two ledgers of one history: the original, and many copies of it."""
 
     small: str
     large: str
     large_superuser: str
     history: Iterator[dict[str, Any]]
-    span: int  # slots of one of the times
+    span: int  # slots of one copy
     copies: int
 
 
@@ -57,12 +57,12 @@ def _ledgers(quick: bool) -> Iterator[Ledgers]:
         for url, times in zip(urls, (1, copies), strict=True):
             with writer(url) as engine:
                 for body in bodies:
-                    take(engine, body)
+                    ingest_body(engine, body)
             with psycopg.connect(made.superuser(url)) as connection:
-                filling.settle(connection)
+                large_ledger.finalize_all(connection)
                 if times > 1:
-                    filling.fill(connection, times, history.slots)
-                filling.tidy(connection)
+                    large_ledger.multiply(connection, times, history.slots)
+                large_ledger.vacuum(connection)
         small, large = urls
         yield Ledgers(
             small, large, made.superuser(large), history.elements(), history.slots, copies
@@ -89,7 +89,7 @@ def _one_event(ledgers: Ledgers, count: int) -> Row:
             }
             for side, body in bodies.items():
                 clock = Clock(backends[side])
-                if take(engines[side], body) != 1:
+                if ingest_body(engines[side], body) != 1:
                     raise AssertionError("it must be new")
                 took = clock.read()
                 if number >= _WARM_UP:
@@ -107,7 +107,7 @@ def _one_event(ledgers: Ledgers, count: int) -> Row:
 
 
 def _addresses(engine: Engine) -> dict[str, bytes]:
-    """Ids of the markets that the copies have, by address in base58."""
+    """Return the ids of the copies' markets, by address in base58."""
     with engine.connect() as conn:
         found = conn.execute(text("SELECT address, market_id FROM market.markets"))
         return {str(Pubkey(address)): market_id for address, market_id in found}
@@ -126,11 +126,11 @@ def _keys(element: dict[str, Any]) -> list[str]:
 
 
 def _moved(element: dict[str, Any], market_id: bytes | None, copy: int) -> dict[str, Any]:
-    """The same transaction in the market's copy."""
+    """Return the same transaction for the copy of the market."""
     if market_id is None or copy == 0:
         return element
     moved: dict[str, Any] = copying.deepcopy(element)
-    name = filling.called(market_id, copy)
+    name = large_ledger.market_id_in_copy(market_id, copy)
     old, new = (market_address_bytes(PROGRAM, one) for one in (market_id, name))
     keys = _keys(moved)
     keys[keys.index(str(Pubkey(old)))] = str(Pubkey(new))
@@ -151,11 +151,11 @@ def _rebuild(ledgers: Ledgers) -> Row:
         report = rebuild.rebuild_projection(engine, PROGRAM)
         spent = clock.read()
         if len(report.changed) != report.markets:
-            raise AssertionError("every market must be folded anew")
+            raise AssertionError("every market must be folded again")
         with engine.connect() as conn:
             bare = _bare_fold(conn, sorted(report.hashes)[: 2 * rebuild.CHUNK_SIZE])
     each = spent.wall / report.events
-    # What a million takes, also where fewer were there.
+    # Scaled to a million events.
     seconds = each * 1_000_000
     rival = (
         f"{report.events:,} events of {report.markets:,} markets in {spent.wall:.1f} s "
@@ -174,7 +174,7 @@ def _rebuild(ledgers: Ledgers) -> Row:
 
 
 def _bare_fold(conn: Connection, market_ids: list[bytes]) -> float:
-    """Seconds of processor time to fold one event that is decoded and in memory."""
+    """Return the processor seconds of folding one event that is decoded and in memory."""
     history = Timeline(market_rows.load_configuration_changes(conn))
     stored = market_rows.load_market_events(conn, market_ids, PROGRAM).values()
     events = [[one.placed for one in market] for market in stored]
@@ -188,16 +188,16 @@ def _bare_fold(conn: Connection, market_ids: list[bytes]) -> float:
 
 @cache
 def _measured(quick: bool) -> tuple[Row, Row]:
-    # One after the other on the same ledgers, which take the longest to make.
+    # Both use the same ledgers, which take the longest to create.
     with _ledgers(quick) as ledgers:
         return _one_event(ledgers, 100 if quick else 500), _rebuild(ledgers)
 
 
 def one_event_cost(quick: bool) -> Row:
-    """A webhook with one event: its cost in the large ledger against that in the small one."""
+    """Measure a webhook with one event in the large ledger against the small one."""
     return _measured(quick)[0]
 
 
 def rebuilding(quick: bool) -> Row:
-    """The whole projection of the large ledger, dropped and folded anew."""
+    """Measure the rebuild of the whole projection of the large ledger."""
     return _measured(quick)[1]

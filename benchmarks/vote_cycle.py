@@ -1,8 +1,8 @@
-"""What a vote cycle costs beside idle markets: two looks of the sensors around a plan.
+"""What a vote cycle costs beside idle markets: two scans of the sensors around a plan.
 
 Two databases follow one local chain. In each round ten proposals get ten ballots each, in
 both; then each runs a cycle, which freezes, bundles, pins and plans the ten. One database
-holds 90 other markets, the other 9,990, which ask for nothing.
+holds 90 other markets, the other 9,990; these need nothing.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from zmart_pipelines.submissions import candidates
 GOAL: Final = 1.3
 FEW, MANY, CHANGED = 100, 10_000, 10
 VOTERS: Final = 10
-# As on chain by default; the local chain has a shorter one.
+# The default on chain; the local chain uses a shorter one.
 _THREE_DAYS: Final = ("--dispute-period", "259200")
 _IDLE: Final = Path(__file__).with_name("idle_markets.sql")
 
 
 class Cycle(NamedTuple):
-    """Seconds of wall and of processor time, ours and Postgres' together."""
+    """Seconds of wall time and of processor time, Postgres included."""
 
     wall: float
     cpu: float
 
 
 def vote_cycle(quick: bool) -> Row:
-    """Cost of a cycle among 10,000 markets against one among 100; ten changed in each."""
+    """Measure a cycle among 10,000 markets against one among 100; ten changed in each."""
     rounds = 3 if quick else 8
     cycles: dict[int, list[Cycle]] = {FEW: [], MANY: []}
-    looks: dict[int, list[Cycle]] = {FEW: [], MANY: []}
+    scans: dict[int, list[Cycle]] = {FEW: [], MANY: []}
     with _worlds() as worlds:
         for round_number in range(rounds + 1):
             changed = _propose(list(worlds.values()), round_number)
-            # In turns, so that neither is always the first.
+            # Alternating, so that neither is always first.
             order = list(worlds) if round_number % 2 else list(reversed(worlds))
             for number in order:
                 world = worlds[number]
                 for market in changed:
                     world.vote(market, [True] * VOTERS)
                 cycle = _measured(world, partial(_cycle, world))
-                look = _measured(world, partial(_look, world))
-                _leave(world, changed)
+                scan = _measured(world, partial(_scan, world))
+                _move_on(world, changed)
                 if round_number:  # the first one warms up
                     cycles[number].append(cycle)
-                    looks[number].append(look)
+                    scans[number].append(scan)
     few, many = (sum(one.cpu for one in cycles[n]) / rounds for n in (FEW, MANY))
     wall = [statistics.median(one.wall for one in cycles[n]) for n in (FEW, MANY)]
-    idle = [sum(one.cpu for one in looks[n]) / rounds for n in (FEW, MANY)]
+    idle = [sum(one.cpu for one in scans[n]) / rounds for n in (FEW, MANY)]
     ratio = many / few
     return Row(
         "vote_cycle",
@@ -104,7 +104,7 @@ def _fill(url: str, markets: int, now: int) -> None:
 
 
 def _propose(worlds: list[World], round_number: int) -> list[bytes]:
-    """Ten new proposals on chain and in each ledger."""
+    """Create ten new proposals on chain and in each ledger."""
     first = 1 + round_number * CHANGED
     markets = [worlds[0].propose(first + n, wallet(1)) for n in range(CHANGED)]
     for world in worlds:
@@ -113,15 +113,15 @@ def _propose(worlds: list[World], round_number: int) -> list[bytes]:
 
 
 def _cycle(world: World) -> None:
-    _look(world)
+    _scan(world)
     created = world.plan()
     if len(created) != 2 * CHANGED:
         raise AssertionError(f"{len(created)} intents for {CHANGED} proposals")
-    _look(world)
+    _scan(world)
 
 
-def _look(world: World) -> None:
-    """What each tick of the two sensors does."""
+def _scan(world: World) -> None:
+    """Do what each tick of the two sensors does."""
     chain_time = world.rpc.chain_clock("finalized").unix_timestamp
     with world.engine.begin() as conn:
         candidates.due(conn, world.settings, chain_time=chain_time)
@@ -136,8 +136,9 @@ def _measured(world: World, work: Callable[[], None]) -> Cycle:
 
 
 def _cpu(world: World) -> float:
-    """Processor seconds of ours and of the connections to this database. The others of
-    Postgres' processes serve both databases.
+    """Return the processor seconds of this process and of this database's connections.
+
+    Other processes of Postgres serve both databases.
     """
     with world.engine.connect() as conn:
         backends = conn.execute(
@@ -149,8 +150,8 @@ def _cpu(world: World) -> float:
         return time.process_time() + sum(map(cpu_of, backends))
 
 
-def _leave(world: World, markets: list[bytes]) -> None:
-    """The ten go on their way and become idle."""
+def _move_on(world: World, markets: list[bytes]) -> None:
+    """Move the ten proposals on, so that they become idle."""
     with world.ingest.begin() as conn:
         conn.execute(
             text("UPDATE market.markets SET state = 1 WHERE market_id = ANY(:markets)"),
