@@ -1,5 +1,5 @@
-"""The cast: wallets that propose, vote, trade, resolve, dispute, claim and talk.
+"""The demo cast: wallets that propose, vote, trade, resolve, dispute, claim and comment.
 
-They act on the local chain with keys of their own and on the API over HTTP, as any user
-would. What the backend owes (aggregate, approve, finalize) they only wait for.
+They act on the local chain with their own keys and on the API over HTTP, as any user would. The
+backend's transactions (aggregate, approve, finalize) they only wait for.
 """

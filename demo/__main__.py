@@ -8,9 +8,9 @@ from types import FrameType
 
 from demo.api import ApiClient
 from demo.chain import Chain
-from demo.environment import World
-from demo.progress import Notebook
-from demo.runner import Show
+from demo.environment import Environment
+from demo.progress import Progress
+from demo.runner import Runner
 from demo.script import CAST
 from demo.wallets import load_wallets
 from zmart_pipelines.chain.rpc import RpcClient
@@ -18,10 +18,10 @@ from zmart_pipelines.settings import Settings
 
 
 def main() -> None:
-    """Find API and chain by the settings, and play."""
+    """Run the demo against the API and the chain of the settings until stopped."""
     settings = Settings()
     if settings.solana_cluster != "localnet":
-        sys.exit("the demo cast acts on the local chain only; unset SOLANA_CLUSTER")
+        sys.exit("the demo runs on the local chain only; unset SOLANA_CLUSTER")
     folder = settings.zmart_state / "demo"
     wallets = load_wallets(folder / "wallets.json", CAST)
     url = settings.solana_rpc_url.get_secret_value()
@@ -30,7 +30,7 @@ def main() -> None:
     with RpcClient(url, settings.rpc_timeout) as rpc:
         chain = Chain(rpc, url, settings.program)
         api = ApiClient(api_url, settings.program, settings.solana_cluster)
-        show = Show(World(api, chain, wallets), Notebook(folder / "markets.json"), _say)
+        show = Runner(Environment(api, chain, wallets), Progress(folder / "markets.json"), _say)
         try:
             show.run()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The cast's side of the API: what a wallet's client does over HTTP."""
+"""A client of the API as wallets use it over HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BALLOT_LIFE = timedelta(minutes=5)
 
 
 class ApiRefused(Exception):
-    """The API answered with an error; ``status`` is its code."""
+    """The API responded with an error; ``status`` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status} {message}")
@@ -35,12 +35,12 @@ class ApiClient:
         self._network = network
 
     def draft(self, creator: Keypair, market: dict[str, Any]) -> tuple[bytes, bytes]:
-        """Hand in a market's question: its market id and the unsigned create transaction."""
-        answer = self._send("POST", "/api/markets", market | signed_in(creator))
-        return bytes.fromhex(answer["market"]["id"]), b64decode(answer["transaction"])
+        """Submit a market's question; return its id and the unsigned create transaction."""
+        response = self._send("POST", "/api/markets", market | signed_in(creator))
+        return bytes.fromhex(response["market"]["id"]), b64decode(response["transaction"])
 
     def market(self, market_id: bytes) -> dict[str, Any] | None:
-        """A market's row; ``None`` while the API does not know it."""
+        """Return a market's row, None while the API does not know it."""
         try:
             row: dict[str, Any] = self._get(f"/api/markets/{market_id.hex()}")
         except ApiRefused as error:
@@ -50,12 +50,12 @@ class ApiClient:
         return row
 
     def voters(self, market_id: bytes, kind: Kind) -> set[str]:
-        """The wallets whose ballots of that kind are counted."""
-        answer = self._get(f"/api/markets/{market_id.hex()}/votes", type=kind)
-        return {row["user_wallet"] for row in answer["votes"]}
+        """Return the wallets whose ballots of that kind are counted."""
+        response = self._get(f"/api/markets/{market_id.hex()}/votes", type=kind)
+        return {row["user_wallet"] for row in response["votes"]}
 
     def vote(self, wallet: Keypair, market_id: bytes, kind: Kind, choice: bool) -> None:
-        """Sign a ballot and hand it in. One that was handed in before is no error."""
+        """Sign and submit a ballot. A ballot that was submitted before is not an error."""
         text = BallotText(
             program=bytes(self._program),
             network=self._network,
@@ -74,9 +74,9 @@ class ApiClient:
                 raise
 
     def comments(self, market_id: bytes) -> list[str]:
-        """The wallets that commented, one entry per comment."""
-        answer = self._get(f"/api/discussions/{market_id.hex()}", limit=100)
-        return [row["user_wallet"] for row in answer["discussions"]]
+        """Return the wallets that commented, one entry per comment."""
+        response = self._get(f"/api/discussions/{market_id.hex()}", limit=100)
+        return [row["user_wallet"] for row in response["discussions"]]
 
     def comment(self, wallet: Keypair, market_id: bytes, content: str) -> None:
         """Post a comment."""
@@ -101,12 +101,12 @@ class ApiClient:
 
 
 def signed_in(wallet: Keypair) -> dict[str, str]:
-    """The three members of a body that prove who sends it."""
+    """Return the three members of a body that prove who sends it."""
     return sign(wallet, f"{SIGN_IN}\nTimestamp: {int(time.time() * 1000)}")
 
 
 def sign(wallet: Keypair, message: str) -> dict[str, str]:
-    """The members for this message."""
+    """Return the members of a body that sign this message."""
     return {
         "message": message,
         "signature": str(wallet.sign_message(message.encode())),

@@ -1,4 +1,4 @@
-"""The cast's side of the chain: send a signed transaction and wait until it is confirmed."""
+"""Access to the chain: sign and send transactions and wait until they are confirmed."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from zmart_pipelines.program import idl
 from zmart_pipelines.program.addresses import config_address, position_address
 from zmart_pipelines.program.errors import name_of
 
-CONFIRM_WITHIN = 30.0
-LOOK_EVERY = 0.2
+CONFIRM_WITHIN = 30.0  # seconds
+POLL_SECONDS = 0.2
 
 
-class Refused(Exception):
-    """The chain did not take a transaction; the text is the program's name for why."""
+class TransactionRefused(Exception):
+    """The chain refused a transaction; the text is the program's name of the error."""
 
 
 class Chain:
-    """Sends what the cast signs. Sums are lamports."""
+    """Sends transactions that the cast signs. Amounts are in lamports."""
 
     def __init__(self, rpc: RpcClient, url: str, program: Pubkey) -> None:
         self.reader = AccountReader(rpc, program)
@@ -51,29 +51,31 @@ class Chain:
         """Sign, send and wait for the confirmation of one instruction.
 
         Raises:
-            Refused: when the chain does not take it.
+            TransactionRefused: the chain refuses the transaction.
         """
         blockhash = self._rpc.latest_blockhash("confirmed").hash
         self._deliver(build_transaction(signer.pubkey(), [instruction], blockhash, [signer]))
 
     def sign_and_send(self, signer: Keypair, unsigned: bytes) -> None:
-        """Do the same with a transaction that somebody else built for ``signer``.
+        """Do the same with a transaction that the API built for ``signer``.
 
         Raises:
-            Refused: also when it wants any other signature than this one.
+            TransactionRefused: the chain refuses it, or it requires other signatures.
         """
         transaction = VersionedTransaction.from_bytes(unsigned)
         message = transaction.message
         needed = message.account_keys[: message.header.num_required_signatures]
         if list(needed) != [signer.pubkey()]:
-            raise Refused(f"the transaction is for {', '.join(map(str, needed))}")
+            raise TransactionRefused(
+                f"the transaction must be signed by {', '.join(map(str, needed))}"
+            )
         self._deliver(bytes(VersionedTransaction(message, [signer])))
 
     def claim(self, signer: Keypair, market: Pubkey, resolver: Pubkey) -> None:
         """Claim winnings with anchorpy and solana-py, as a Python user of the program would.
 
         Raises:
-            Refused: when the chain does not take it.
+            TransactionRefused: the chain refuses the transaction.
         """
         position, _ = position_address(self.program, market, signer.pubkey())
         accounts = {
@@ -87,7 +89,7 @@ class Chain:
         asyncio.run(self._anchor_call(signer, "claim_winnings", accounts))
 
     def fund(self, wallets: Iterable[Pubkey], at_least: int, up_to: int) -> None:
-        """Ask the faucet for what is missing to ``up_to`` where less than ``at_least`` is."""
+        """Top up wallets that hold less than ``at_least`` to ``up_to`` from the faucet."""
         balances = {wallet: self._rpc.balance(wallet, "confirmed").value for wallet in wallets}
         airdrops = [
             self._rpc.airdrop(wallet, up_to - balance)
@@ -105,30 +107,31 @@ class Chain:
             try:
                 await program.rpc[name](ctx=Context(accounts=accounts))
             except ProgramError as error:
-                raise Refused(name_of(error.code) or str(error)) from error
+                raise TransactionRefused(name_of(error.code) or str(error)) from error
             except (RPCException, SolanaRpcException, UnconfirmedTxError) as error:
-                raise Refused(f"{name}: {error}") from error
+                raise TransactionRefused(f"{name}: {error}") from error
 
     def _deliver(self, transaction: bytes) -> None:
         try:
             self._confirm(self._rpc.send(transaction))
         except RpcError as error:
-            raise Refused(_reason(error.data) or error.message) from error
+            raise TransactionRefused(_reason(error.data) or error.message) from error
 
     def _confirm(self, signature: bytes) -> None:
         deadline = time.monotonic() + CONFIRM_WITHIN
         while time.monotonic() < deadline:
             status = self._rpc.signature_statuses([signature], False).value[0]
             if status is not None and status.error is not None:
-                raise Refused(_reason({"err": status.error}) or str(status.error))
+                raise TransactionRefused(_reason({"err": status.error}) or str(status.error))
             if status is not None and status.commitment in ("confirmed", "finalized"):
                 return
-            time.sleep(LOOK_EVERY)
-        raise Refused(f"{Signature(signature)} was not confirmed within {CONFIRM_WITHIN:.0f} s")
+            time.sleep(POLL_SECONDS)
+        name = Signature(signature)
+        raise TransactionRefused(f"{name} was not confirmed within {CONFIRM_WITHIN:.0f} s")
 
 
 def _reason(data: Any) -> str | None:
-    """The program's name of the error in a node's answer, where there is one."""
+    """Return the program's name of the error in a node's response, where there is one."""
     match data:
         case {"err": {"InstructionError": [_, {"Custom": int(code)}]}}:
             return name_of(code)

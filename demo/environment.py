@@ -1,4 +1,4 @@
-"""What the cast sees and does: API and chain behind the words of the script."""
+"""The environment of the cast: API and chain behind the acts of the script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from demo.api import ApiClient
-from demo.chain import Chain, Refused
+from demo.chain import Chain, TransactionRefused
 from demo.questions import REMARKS, Topic
 from demo.script import (
     B_PARAMETER,
@@ -23,9 +23,9 @@ from demo.script import (
     Dispute,
     DisputeVote,
     Holding,
+    MarketView,
     Resolve,
     Trade,
-    View,
     Vote,
     Withdraw,
 )
@@ -36,11 +36,11 @@ from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.voting.ballot import Kind
 
 LOWEST_FUNDS, FUNDS = 20 * SOL, 100 * SOL
-NOBODY: frozenset[str] = frozenset()
+NO_ONE: frozenset[str] = frozenset()
 
 
-class World:
-    """API and chain as the people of the cast use them, each with a wallet of their own."""
+class Environment:
+    """API and chain as the persons of the cast use them, each with its own wallet."""
 
     def __init__(self, api: ApiClient, chain: Chain, wallets: Mapping[str, Keypair]) -> None:
         self._api = api
@@ -50,8 +50,9 @@ class World:
         self._fee_wallet = Pubkey.default()
 
     def prepare(self) -> None:
-        """Fund the wallets, and the one that takes the fees: an account that would end with
-        less than its rent makes a trade fail.
+        """Fund the wallets and the fee wallet.
+
+        A trade fails if it leaves an account below its rent-exempt minimum.
         """
         config = self._chain.reader.config("confirmed").value
         self._fee_wallet = Pubkey.from_bytes(config.protocol_fee_wallet)
@@ -59,7 +60,7 @@ class World:
         self._chain.fund([k.pubkey() for k in self._wallets.values()], LOWEST_FUNDS, FUNDS)
 
     def propose(self, person: str, topic: Topic) -> tuple[bytes, str]:
-        """Hand in a question and create its market on chain. Returns market id and question."""
+        """Submit a question and create its market on chain; return market id and question."""
         creator = self._wallets[person]
         now = datetime.now(UTC)
         self._chain.fund([creator.pubkey()], LOWEST_FUNDS, FUNDS)
@@ -80,12 +81,12 @@ class World:
         return market_id, question
 
     def state(self, market_id: bytes) -> str | None:
-        """The market's state as the API shows it; ``None`` while it does not know it."""
+        """Return the market's state according to the API, None while it is unknown."""
         row = self._api.market(market_id)
         return None if row is None else str(row["state"])
 
-    def look(self, market_id: bytes, state: str) -> View:
-        """Everything the script asks about a market in this state."""
+    def view(self, market_id: bytes, state: str) -> MarketView:
+        """Read everything that the script needs of a market in this state."""
         account = self.account(market_id)
         positions = self._chain.reader.positions(market_id, "confirmed").value
         holdings = {
@@ -95,13 +96,13 @@ class World:
             for held in positions
             if held.user in self._names
         }
-        voters = self._voters(market_id, "proposal") if state == "PROPOSED" else NOBODY
-        judges = self._voters(market_id, "dispute") if state == "DISPUTED" else NOBODY
+        voters = self._voters(market_id, "proposal") if state == "PROPOSED" else NO_ONE
+        dispute_voters = self._voters(market_id, "dispute") if state == "DISPUTED" else NO_ONE
         comments = self._api.comments(market_id) if state == "ACTIVE" else []
-        return View(
+        return MarketView(
             state=state,
             proposal_voters=voters,
-            dispute_voters=judges,
+            dispute_voters=dispute_voters,
             holdings=holdings,
             comments=len(self._people(bytes(Pubkey.from_string(w)) for w in comments)),
             final_outcome=account.final_outcome,
@@ -109,18 +110,18 @@ class World:
         )
 
     def account(self, market_id: bytes) -> MarketAccount:
-        """The market's account at confirmed.
+        """Return the market's account at confirmed.
 
         Raises:
-            Refused: when there is none.
+            TransactionRefused: there is none.
         """
         account = self._chain.reader.market(market_id, "confirmed").value
         if account is None:
-            raise Refused("the market is not on chain")
+            raise TransactionRefused("the market is not on chain")
         return account
 
     def _voters(self, market_id: bytes, kind: Kind) -> frozenset[str]:
-        """Who voted, with a ballot or on chain."""
+        """Return the persons who voted, with a ballot or on chain."""
         chain_kind = VoteKind.PROPOSAL if kind == "proposal" else VoteKind.DISPUTE
         records = self._chain.reader.vote_records(market_id, chain_kind, "confirmed").value
         ballots = self._api.voters(market_id, kind)
@@ -134,10 +135,11 @@ class World:
         return [self._names[wallet] for wallet in wallets if wallet in self._names]
 
     def perform(self, act: Act, market_id: bytes) -> None:
-        """Do one act, and wait until the API has taken or the chain has confirmed it.
+        """Perform one act and wait until the API accepted it or the chain confirmed it.
 
         Raises:
-            ApiRefused, Refused: when it was not taken.
+            ApiRefused: the API refused it.
+            TransactionRefused: the chain refused it.
         """
         signer = self._wallets[act.person]
         market, _ = market_address(self._chain.program, market_id)

@@ -1,4 +1,4 @@
-"""Which markets are the cast's, kept in the state folder so that a restart goes on."""
+"""The markets of the cast, kept in the state folder so that a restart resumes them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from pathlib import Path
 import msgspec
 
 
-class Entry(msgspec.Struct):
-    """One market of the cast. ``number`` (from 0) is that of its plan."""
+class MarketEntry(msgspec.Struct):
+    """One market of the cast. ``number`` (from 0) is the number of its plan."""
 
     number: int
     market_id: str
-    over: bool = False
+    is_closed: bool = False
 
 
-class Notebook:
+class Progress:
     """The list of entries and its file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file if there is one."""
+        """Read the file if it exists."""
         self._path = path
-        self.entries: list[Entry] = (
-            msgspec.json.decode(path.read_bytes(), type=list[Entry]) if path.exists() else []
+        self.entries: list[MarketEntry] = (
+            msgspec.json.decode(path.read_bytes(), type=list[MarketEntry]) if path.exists() else []
         )
 
-    def add(self, market_id: bytes) -> Entry:
-        """Note a new market."""
-        entry = Entry(len(self.entries), market_id.hex())
+    def add(self, market_id: bytes) -> MarketEntry:
+        """Record a new market."""
+        entry = MarketEntry(len(self.entries), market_id.hex())
         self.entries.append(entry)
         self._save()
         return entry
 
-    def close(self, entry: Entry) -> None:
-        """Note that nothing is left to do in a market."""
-        entry.over = True
+    def close(self, entry: MarketEntry) -> None:
+        """Record that nothing is left to do in a market."""
+        entry.is_closed = True
         self._save()
 
     def _save(self) -> None:

@@ -1,4 +1,4 @@
-"""What the cast asks and what it says."""
+"""The questions and comments of the cast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Category = Literal["politics", "sports", "crypto", "science", "entertainment", "
 
 @dataclass(frozen=True)
 class Topic:
-    """A question with a place for its day, and how many hours ahead that day lies."""
+    """A question with a placeholder for its date, and how many hours ahead the date is."""
 
     question: str
     description: str
@@ -20,11 +20,11 @@ class Topic:
     hours: int
 
     def ends_at(self, now: datetime) -> datetime:
-        """The full hour at which the question is decided."""
+        """Return the full hour at which the question is decided."""
         return (now + timedelta(hours=self.hours)).replace(minute=0, second=0, microsecond=0)
 
     def ask(self, now: datetime) -> str:
-        """The question with its day in it."""
+        """Return the question with its date."""
         return self.question.format(when=f"{self.ends_at(now):%-d %B %Y, %H:%M} UTC")
 
 

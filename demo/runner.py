@@ -1,4 +1,4 @@
-"""The loop of the demo: look at each market, do the next act, say what happened."""
+"""The loop of the demo: read each market, perform the next act, print what happened."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import httpx
 
 from demo.api import ApiRefused
-from demo.chain import Refused
-from demo.environment import World
-from demo.progress import Entry, Notebook
+from demo.chain import TransactionRefused
+from demo.environment import Environment
+from demo.progress import MarketEntry, Progress
 from demo.questions import TOPICS
 from demo.script import (
     SOL,
@@ -21,10 +21,10 @@ from demo.script import (
     Comment,
     Dispute,
     DisputeVote,
+    MarketView,
     Plan,
     Resolve,
     Trade,
-    View,
     Vote,
     Withdraw,
     is_over,
@@ -34,26 +34,33 @@ from demo.script import (
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 
 TICK = 0.2
-VISIBLE_WITHIN = 20.0  # seconds until an act must show; then it is done again
-LOOK_AGAIN, LOOK_SOON = 15.0, 2.0  # seconds between two looks; soon while acts are not visible
-CHAIN_SECOND = 1.2  # the program wants resolving and disputing in a later second than before
+VISIBLE_WITHIN = 20.0  # seconds until an act must be visible; then it is repeated
+REFRESH, FAST_REFRESH = 15.0, 2.0  # seconds between full reads; fast while acts are not visible
+CHAIN_SECOND = 1.2  # the program requires a later second for resolving and for disputing
 LIVE_AT_ONCE = 3
 NEXT_MARKET_AFTER = 240.0
-TROUBLES = (ApiRefused, Refused, RpcError, RpcUnavailable, RateLimited, httpx.HTTPError)
+EXPECTED_ERRORS = (
+    ApiRefused,
+    TransactionRefused,
+    RpcError,
+    RpcUnavailable,
+    RateLimited,
+    httpx.HTTPError,
+)
 
 
 @dataclass
-class Production:
-    """A market the cast plays in. Times are those of ``time.monotonic``."""
+class LiveMarket:
+    """A market in which the cast acts. Times are those of ``time.monotonic``."""
 
-    entry: Entry
+    entry: MarketEntry
     plan: Plan
-    view: View | None = None
+    view: MarketView | None = None
     seen_at: float = 0.0
     not_before: float = 0.0
-    next_look: float = 0.0
-    done: dict[Act, float] = field(default_factory=dict)
-    waits_for_sight: bool = False
+    next_poll: float = 0.0
+    performed: dict[Act, float] = field(default_factory=dict)
+    waits_for_visibility: bool = False
 
     @property
     def market_id(self) -> bytes:
@@ -61,135 +68,139 @@ class Production:
         return bytes.fromhex(self.entry.market_id)
 
     @property
-    def brisk(self) -> bool:
-        """Whether this market is hurried through."""
+    def is_fast(self) -> bool:
+        """Whether the acts in this market follow each other quickly."""
         return self.plan.pause < 1
 
 
-class Show:
-    """The cast at work."""
+class Runner:
+    """Runs the demo."""
 
-    def __init__(self, world: World, notebook: Notebook, say: Callable[[str], None]) -> None:
-        self._world = world
-        self._notebook = notebook
-        self._say = say
+    def __init__(
+        self, environment: Environment, progress: Progress, print_line: Callable[[str], None]
+    ) -> None:
+        self._environment = environment
+        self._progress = progress
+        self._print = print_line
         self._started = time.monotonic()
         self._next_market_at = 0.0
-        self._productions = [
-            Production(entry, plan(entry.number)) for entry in notebook.entries if not entry.over
+        self._live_markets = [
+            LiveMarket(entry, plan(entry.number))
+            for entry in progress.entries
+            if not entry.is_closed
         ]
 
     def run(self) -> None:
-        """Play for ever."""
+        """Run until interrupted."""
         while not self._ready():
             time.sleep(3)
         while True:
-            for production in list(self._productions):
-                if time.monotonic() >= production.not_before:
-                    self._attempt(production)
+            for live in list(self._live_markets):
+                if time.monotonic() >= live.not_before:
+                    self._attempt(live)
             if self._time_for_another():
                 self._open()
             time.sleep(TICK)
 
     def _ready(self) -> bool:
         try:
-            self._world.prepare()
-        except TROUBLES as error:
-            self._say(f"the cast has no money yet: {error}")
+            self._environment.prepare()
+        except EXPECTED_ERRORS as error:
+            self._print(f"the wallets could not be funded yet: {error}")
             return False
         return True
 
     def _time_for_another(self) -> bool:
-        entries = self._notebook.entries
+        entries = self._progress.entries
         if time.monotonic() < self._next_market_at:
             return False
         if len(entries) < 2:
             return True
-        return all(e.over for e in entries[:2]) and len(self._productions) < LIVE_AT_ONCE
+        return all(e.is_closed for e in entries[:2]) and len(self._live_markets) < LIVE_AT_ONCE
 
     def _open(self) -> None:
-        number = len(self._notebook.entries)
+        number = len(self._progress.entries)
         script = plan(number)
         topic = TOPICS[number % len(TOPICS)]
         try:
-            market_id, question = self._world.propose(script.creator, topic)
-        except TROUBLES as error:
-            self._say(f"market {number + 1} could not be proposed: {error}")
+            market_id, question = self._environment.propose(script.creator, topic)
+        except EXPECTED_ERRORS as error:
+            self._print(f"market {number + 1} could not be proposed: {error}")
             self._next_market_at = time.monotonic() + 5
             return
-        entry = self._notebook.add(market_id)
-        production = Production(entry, script)
-        self._productions.append(production)
+        entry = self._progress.add(market_id)
+        live = LiveMarket(entry, script)
+        self._live_markets.append(live)
         self._next_market_at = time.monotonic() + (0 if number == 0 else NEXT_MARKET_AFTER)
-        self._tell(production, f"{script.creator} proposes: {question}")
+        self._report(live, f"{script.creator} proposes: {question}")
 
-    def _attempt(self, production: Production) -> None:
+    def _attempt(self, live: LiveMarket) -> None:
         try:
-            self._step(production)
-        except TROUBLES as error:
-            self._tell(production, f"trouble: {error}")
-            production.view = None
-            production.next_look = 0.0
-            production.not_before = time.monotonic() + 3
+            self._step(live)
+        except EXPECTED_ERRORS as error:
+            self._report(live, f"error: {error}")
+            live.view = None
+            live.next_poll = 0.0
+            live.not_before = time.monotonic() + 3
 
-    def _step(self, production: Production) -> None:
+    def _step(self, live: LiveMarket) -> None:
         now = time.monotonic()
-        if now >= production.next_look:
-            production.next_look = now + (1.0 if production.brisk else 3.0)
-            self._look(production, now)
-        view = production.view
-        if view is None or now < production.not_before:
+        if now >= live.next_poll:
+            live.next_poll = now + (1.0 if live.is_fast else 3.0)
+            self._poll(live, now)
+        view = live.view
+        if view is None or now < live.not_before:
             return
-        if is_over(production.plan, view):
-            self._notebook.close(production.entry)
-            self._productions.remove(production)
-            self._tell(production, "is over: paid out and closed")
+        if is_over(live.plan, view):
+            self._progress.close(live.entry)
+            self._live_markets.remove(live)
+            self._report(live, "paid out and closed")
             return
-        act = next_act(production.plan, view, frozenset(production.done))
-        production.waits_for_sight = act is None and bool(production.done)
+        act = next_act(live.plan, view, frozenset(live.performed))
+        live.waits_for_visibility = act is None and bool(live.performed)
         if act is None:
             return
-        self._world.perform(act, production.market_id)
-        production.done[act] = time.monotonic()
-        self._tell(production, in_words(act))
+        self._environment.perform(act, live.market_id)
+        live.performed[act] = time.monotonic()
+        self._report(live, describe(act))
         if isinstance(act, Vote | Trade | Comment):
-            production.not_before = time.monotonic() + production.plan.pause
+            live.not_before = time.monotonic() + live.plan.pause
 
-    def _look(self, production: Production, now: float) -> None:
-        """See whether the market moved on; look at all of it when it did, or now and then."""
-        state = self._world.state(production.market_id)
-        known = production.view
+    def _poll(self, live: LiveMarket, now: float) -> None:
+        """Read the market's state, and the whole market when it changed or from time to time."""
+        state = self._environment.state(live.market_id)
+        known = live.view
         if state is None:
-            production.view = None
+            live.view = None
             return
-        moved = known is None or known.state != state
-        patience = LOOK_SOON if production.waits_for_sight else LOOK_AGAIN
-        if not moved and now - production.seen_at < patience:
+        has_changed = known is None or known.state != state
+        interval = FAST_REFRESH if live.waits_for_visibility else REFRESH
+        if not has_changed and now - live.seen_at < interval:
             return
-        production.view = self._world.look(production.market_id, state)
-        production.seen_at = now
-        production.done = {
-            act: when for act, when in production.done.items() if now - when < VISIBLE_WITHIN
+        live.view = self._environment.view(live.market_id, state)
+        live.seen_at = now
+        live.performed = {
+            act: when for act, when in live.performed.items() if now - when < VISIBLE_WITHIN
         }
-        if moved:
-            self._tell(production, f"── {self._headline(production)} ──")
-            production.not_before = now + CHAIN_SECOND
+        if has_changed:
+            self._report(live, f"── {self._headline(live)} ──")
+            live.not_before = now + CHAIN_SECOND
 
-    def _headline(self, production: Production) -> str:
-        view = production.view
+    def _headline(self, live: LiveMarket) -> str:
+        view = live.view
         if view is None or view.final_outcome is None:
-            return view.state if view is not None else "not known yet"
-        account = self._world.account(production.market_id)
+            return view.state if view is not None else "unknown"
+        account = self._environment.account(live.market_id)
         disputed = " after a dispute" if account.was_disputed else ""
         return f"{view.state}: {_side(view.final_outcome)}{disputed}"
 
-    def _tell(self, production: Production, what: str) -> None:
+    def _report(self, live: LiveMarket, what: str) -> None:
         seconds = time.monotonic() - self._started
-        self._say(f"{seconds:6.1f} s  market {production.entry.number + 1}  {what}")
+        self._print(f"{seconds:6.1f} s  market {live.entry.number + 1}  {what}")
 
 
-def in_words(act: Act) -> str:
-    """One line about an act that was done."""
+def describe(act: Act) -> str:
+    """Return one line about an act that was performed."""
     match act:
         case Vote():
             where = " on chain" if act.on_chain else ""

@@ -1,8 +1,8 @@
-"""What the cast does in a market, decided from what everybody can see. Pure.
+"""The decisions of the cast in a market, based on public data. Pure.
 
-A :class:`Plan` says who does what in one market; a :class:`View` is what API and chain
-show of it; :func:`next_act` compares the two. Nothing is remembered between two calls, so
-that a cast that was interrupted goes on where the market is.
+A :class:`Plan` lists who does what in one market; a :class:`MarketView` is the market's public
+state from API and chain; :func:`next_act` compares the two. No state is kept between calls, so
+that an interrupted cast resumes at the market's current state.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CAST = (
     *("Hiro", "Ines", "Jonas", "Kofi", "Lena", "Mateo", "Noor"),
 )
 SOL = 1_000_000_000
-B_PARAMETER = 100 * SOL  # the smallest the program trades with
-# Payouts are shares of this number and the fees, not of the pool: a large one cannot be paid.
+B_PARAMETER = 100 * SOL  # the smallest b with which the program trades
+# Payouts are shares of this number and the fees, not of the pool; a large one cannot be paid.
 VIRTUAL_LIQUIDITY = SOL // 10
 ON_CHAIN_VOTERS = 2
 
@@ -40,7 +40,7 @@ class Activate:
 
 @dataclass(frozen=True)
 class Trade:
-    """Buy shares of one side for at most ``lamports``. ``number`` tells equal ones apart."""
+    """Buy shares of one side for at most ``lamports``. ``number`` distinguishes equal trades."""
 
     number: int
     person: str
@@ -50,7 +50,7 @@ class Trade:
 
 @dataclass(frozen=True)
 class Comment:
-    """Say something about the market. ``words`` picks what."""
+    """Comment on the market. ``words`` selects the text."""
 
     number: int
     person: str
@@ -74,7 +74,7 @@ class Dispute:
 
 @dataclass(frozen=True)
 class DisputeVote:
-    """A position holder's ballot: does the dispute deserve to succeed?"""
+    """A position holder's ballot: whether the dispute should succeed."""
 
     person: str
     agree: bool
@@ -89,7 +89,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Withdraw:
-    """The creator takes what is left, after all claims: earlier it would be the winners'."""
+    """The creator withdraws the remainder after all claims; earlier it belongs to winners."""
 
     person: str
 
@@ -99,7 +99,7 @@ Act = Vote | Activate | Trade | Comment | Resolve | Dispute | DisputeVote | Clai
 
 @dataclass(frozen=True)
 class Plan:
-    """Who does what in one market. ``pause`` is the time between two acts in seconds."""
+    """The acts of one market. ``pause`` is the time between two acts in seconds."""
 
     creator: str
     votes: tuple[Vote, ...]
@@ -113,7 +113,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Holding:
-    """One person's position: shares of each side, trades made, whether it was paid."""
+    """One person's position: shares of each side, number of trades, whether it was paid out."""
 
     yes: int
     no: int
@@ -122,8 +122,8 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class View:
-    """What can be seen of a market. ``comments`` is how many the cast wrote under it."""
+class MarketView:
+    """A market's public state. ``comments`` is the number of comments by the cast."""
 
     state: str
     proposal_voters: frozenset[str] = frozenset()
@@ -135,16 +135,16 @@ class View:
 
 
 def plan(number: int, seed: int = 3) -> Plan:
-    """The plan of the cast's market ``number`` (from 0).
+    """Return the plan of the cast's market ``number`` (from 0).
 
-    The first two are lived through briskly, one without and one with a dispute. Later ones
-    take their time; every third of them is disputed.
+    The first two are fast, one without and one with a dispute. Later ones are slow; every third
+    of them is disputed.
     """
     dice = random.Random(f"{seed}:{number}")
     people = list(CAST)
     dice.shuffle(people)
     creator, resolver, disputer = people[:3]
-    brisk = number < 2
+    is_fast = number < 2
     disputed = number % 3 == 1
     truth = dice.random() < 0.5
     voters = people[:]
@@ -156,10 +156,10 @@ def plan(number: int, seed: int = 3) -> Plan:
     )
     trades = [
         Trade(index, dice.choice(people[2:]), outcome, dice.randrange(2, 21) * SOL // 10)
-        for index, outcome in enumerate(_sides(dice, 8 if brisk else dice.randrange(10, 25)))
+        for index, outcome in enumerate(_sides(dice, 8 if is_fast else dice.randrange(10, 25)))
     ]
     trading: list[Trade | Comment] = [*trades]
-    for index in range(3 if brisk else dice.randrange(2, 7)):
+    for index in range(3 if is_fast else dice.randrange(2, 7)):
         place = dice.randrange(1, len(trading) + 1)
         trading.insert(place, Comment(index, dice.choice(people), dice.randrange(1000)))
     return Plan(
@@ -169,40 +169,40 @@ def plan(number: int, seed: int = 3) -> Plan:
         resolve=Resolve(resolver, truth is not disputed),
         dispute=Dispute(disputer) if disputed else None,
         truth=truth,
-        pause=0.5 if brisk else 15.0,
+        pause=0.5 if is_fast else 15.0,
         topic=number,
     )
 
 
 def _sides(dice: random.Random, count: int) -> list[bool]:
-    """A side for each trade, both of them present."""
+    """Return a side for each trade; both sides occur."""
     return [True, False, *(dice.random() < 0.5 for _ in range(count - 2))]
 
 
-def next_act(plan: Plan, view: View, under_way: frozenset[Act] = frozenset()) -> Act | None:
-    """What is to be done next; ``None`` while the cast has to wait, or when all is done.
+def next_act(plan: Plan, view: MarketView, pending: frozenset[Act] = frozenset()) -> Act | None:
+    """Return the next act, None while the cast has to wait or when all is done.
 
-    ``under_way`` are acts whose effect may not be visible yet.
+    ``pending`` are acts whose effect may not be visible yet.
     """
     for act in _due(plan, view):
-        if act not in under_way:
+        if act not in pending:
             return act
     return None
 
 
-def is_over(plan: Plan, view: View) -> bool:
-    """Whether the market is finalized, paid and closed."""
+def is_over(plan: Plan, view: MarketView) -> bool:
+    """Return whether the market is finalized, paid out and closed."""
     return view.state == "FINALIZED" and not _due(plan, view)
 
 
-def _due(plan: Plan, view: View) -> list[Act]:
+def _due(plan: Plan, view: MarketView) -> list[Act]:
     match view.state:
         case "PROPOSED":
             return [vote for vote in plan.votes if vote.person not in view.proposal_voters]
         case "APPROVED":
             return [Activate(plan.creator)]
         case "ACTIVE":
-            return _in_the_market(plan, view) or [plan.resolve]
+            return _due_trading(plan, view) or [plan.resolve]
         case "RESOLVING":
             return [plan.dispute] if plan.dispute is not None else []
         case "DISPUTED":
@@ -214,8 +214,8 @@ def _due(plan: Plan, view: View) -> list[Act]:
             return []
 
 
-def _in_the_market(plan: Plan, view: View) -> list[Act]:
-    """The trades and comments that are still to come."""
+def _due_trading(plan: Plan, view: MarketView) -> list[Act]:
+    """Return the trades and comments that are still due."""
     trades = {person: holding.trades for person, holding in view.holdings.items()}
     comments = view.comments
     due: list[Act] = []
@@ -231,8 +231,8 @@ def _in_the_market(plan: Plan, view: View) -> list[Act]:
     return due
 
 
-def _dispute_votes(plan: Plan, view: View) -> list[Act]:
-    """All holders vote; all but the last of them say what is true."""
+def _dispute_votes(plan: Plan, view: MarketView) -> list[Act]:
+    """Return the ballots of holders who have not voted; all but the last vote truthfully."""
     holders = sorted(person for person, held in view.holdings.items() if held.yes or held.no)
     wrong = plan.resolve.outcome is not plan.truth
     stubborn = holders[-1] if len(holders) > 3 else None
@@ -243,7 +243,7 @@ def _dispute_votes(plan: Plan, view: View) -> list[Act]:
     ]
 
 
-def _winners(view: View) -> list[str]:
+def _winners(view: MarketView) -> list[str]:
     return sorted(
         person
         for person, held in view.holdings.items()

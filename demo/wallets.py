@@ -1,4 +1,4 @@
-"""The wallets of the cast: made once, kept in the state folder, readable by their owner only."""
+"""The wallets of the cast, created once and kept in the state folder, private to its owner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from solders.keypair import Keypair
 
 
 def load_wallets(path: Path, people: Iterable[str]) -> dict[str, Keypair]:
-    """The wallet of each person, from the file, or new ones written to it (mode 0600)."""
+    """Return the wallet of each person from the file, or create the file (mode 0600)."""
     if path.exists():
         stored = msgspec.json.decode(path.read_bytes(), type=dict[str, list[int]])
         return {name: Keypair.from_bytes(bytes(numbers)) for name, numbers in stored.items()}

@@ -1,4 +1,4 @@
-"""The cast's hands on a real local chain: every act that it sends, and what it is told."""
+"""The cast's access to a real local chain: every act that it sends, and the responses."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from demo.chain import Chain, Refused
+from demo.chain import Chain, TransactionRefused
 from demo.script import B_PARAMETER, SOL, VIRTUAL_LIQUIDITY
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.rpc import RpcClient
@@ -54,7 +54,7 @@ def test_a_market_from_creation_to_payout(node: Localnet, chain: Chain) -> None:
     with RpcClient(node.rpc_url, 10.0) as rpc:
         blockhash = rpc.latest_blockhash("confirmed").hash
         unsigned = unsigned_transaction(creator.pubkey(), [create], blockhash)
-        with pytest.raises(Refused, match="the transaction is for"):
+        with pytest.raises(TransactionRefused, match="the transaction is for"):
             chain.sign_and_send(winner, unsigned)
         chain.sign_and_send(creator, unsigned)
         before = rpc.balance(winner.pubkey(), "confirmed").value
@@ -85,7 +85,7 @@ def test_a_market_from_creation_to_payout(node: Localnet, chain: Chain) -> None:
                 target_cost=SOL // 5,
             ),
         )
-    time.sleep(1.1)  # the program wants another second than the activation's
+    time.sleep(1.1)  # the program requires a later second than the activation's
     chain.send(
         resolver,
         program.resolve_market(
@@ -100,13 +100,13 @@ def test_a_market_from_creation_to_payout(node: Localnet, chain: Chain) -> None:
         node.program, backend_authority=backend.pubkey(), market=market
     )
     time.sleep(1.1)
-    with pytest.raises(Refused, match="DisputePeriodNotEnded"):
+    with pytest.raises(TransactionRefused, match="DisputePeriodNotEnded"):
         chain.send(backend, finalize)
     time.sleep(4)
     chain.send(backend, finalize)
 
     chain.claim(winner, market, resolver.pubkey())
-    with pytest.raises(Refused, match="NoWinnings"):
+    with pytest.raises(TransactionRefused, match="NoWinnings"):
         chain.claim(loser, market, resolver.pubkey())
     position = chain.reader.position(MARKET_ID, winner.pubkey(), "confirmed").value
     assert position is not None

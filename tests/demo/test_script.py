@@ -1,4 +1,4 @@
-"""The script of the cast, played against a small model of a market."""
+"""The script of the cast, run against a small model of a market."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -15,10 +15,10 @@ from demo.script import (
     Dispute,
     DisputeVote,
     Holding,
+    MarketView,
     Plan,
     Resolve,
     Trade,
-    View,
     Vote,
     Withdraw,
     is_over,
@@ -32,30 +32,30 @@ EMPTY = Holding(0, 0, 0, False)
 
 @dataclass
 class Model:
-    """A market as program and pipelines would take it on."""
+    """A market as program and pipelines would process it."""
 
     plan: Plan
     state: str = "PROPOSED"
     acts: list[Act] = field(default_factory=list)
     holdings: dict[str, Holding] = field(default_factory=dict)
     voters: set[str] = field(default_factory=set)
-    judges: set[str] = field(default_factory=set)
+    dispute_voters: set[str] = field(default_factory=set)
     comments: int = 0
     outcome: bool | None = None
     withdrawn: bool = False
 
-    def view(self) -> View:
-        return View(
+    def view(self) -> MarketView:
+        return MarketView(
             state=self.state,
             proposal_voters=frozenset(self.voters),
-            dispute_voters=frozenset(self.judges),
+            dispute_voters=frozenset(self.dispute_voters),
             holdings=dict(self.holdings),
             comments=self.comments,
             final_outcome=self.outcome,
             withdrawn=self.withdrawn,
         )
 
-    def take(self, act: Act) -> None:
+    def apply(self, act: Act) -> None:
         self.acts.append(act)
         match act:
             case Vote():
@@ -85,12 +85,12 @@ class Model:
             case DisputeVote():
                 assert self.state == "DISPUTED"
                 assert act.person in self.holdings, "only holders may vote in a dispute"
-                assert act.person not in self.judges
-                self.judges.add(act.person)
+                assert act.person not in self.dispute_voters
+                self.dispute_voters.add(act.person)
             case Claim():
                 held = self.holdings[act.person]
                 assert not held.claimed
-                assert not self.withdrawn, "the money of the winners is gone"
+                assert not self.withdrawn, "the winners' money was withdrawn"
                 assert (held.yes if self.outcome else held.no) > 0
                 self.holdings[act.person] = replace(held, claimed=True)
             case Withdraw():
@@ -98,7 +98,7 @@ class Model:
                 self.withdrawn = True
 
     def backend(self) -> None:
-        """What the pipelines do while the cast waits."""
+        """Do the pipelines' work while the cast waits."""
         if self.state == "PROPOSED":
             likes = sum(v.choice for v in self.acts if isinstance(v, Vote))
             assert len(self.voters) >= 10
@@ -108,34 +108,34 @@ class Model:
             self.state, self.outcome = "FINALIZED", self.plan.resolve.outcome
         elif self.state == "DISPUTED":
             agree = sum(v.agree for v in self.acts if isinstance(v, DisputeVote))
-            flips = agree * 10000 // len(self.judges) >= 6000
+            flips = agree * 10000 // len(self.dispute_voters) >= 6000
             self.state, self.outcome = "FINALIZED", self.plan.resolve.outcome is not flips
 
 
-def play(number: int, interruptions: random.Random | None = None) -> Model:
-    """Play a market to its end; what was just done may stay unseen for a few looks."""
+def run(number: int, interruptions: random.Random | None = None) -> Model:
+    """Run a market to its end; with interruptions, acts become visible with a delay."""
     script = plan(number)
     model = Model(script)
     seen = model.view()
-    under_way: set[Act] = set()
+    pending: set[Act] = set()
     for _ in range(1000):
         if is_over(script, model.view()):
             return model
-        act = next_act(script, seen, frozenset(under_way))
+        act = next_act(script, seen, frozenset(pending))
         if act is not None and seen.state == model.state:
-            model.take(act)
-            under_way.add(act)
+            model.apply(act)
+            pending.add(act)
         if act is None and seen == model.view():
             model.backend()
         restart = interruptions is not None and interruptions.random() < 0.1
         if act is None or interruptions is None or interruptions.random() < 0.3 or restart:
-            seen, under_way = model.view(), set()
+            seen, pending = model.view(), set()
     raise AssertionError("the market never ended")
 
 
 @given(NUMBERS)
 def test_every_market_ends_paid_out_and_closed_with_the_true_outcome(number: int) -> None:
-    model = play(number)
+    model = run(number)
     assert model.outcome is model.plan.truth
     assert model.withdrawn
     winners = [h for h in model.holdings.values() if (h.yes if model.outcome else h.no)]
@@ -145,10 +145,10 @@ def test_every_market_ends_paid_out_and_closed_with_the_true_outcome(number: int
 
 @given(NUMBERS, st.integers(0, 2**32))
 def test_delayed_visibility_and_restarts_repeat_nothing(number: int, seed: int) -> None:
-    calm, rough = play(number), play(number, random.Random(seed))
-    assert len(rough.acts) == len(calm.acts)
-    assert (rough.outcome, rough.withdrawn) == (calm.outcome, calm.withdrawn)
-    assert sorted(map(repr, rough.acts)) == sorted(map(repr, calm.acts))
+    smooth, interrupted = run(number), run(number, random.Random(seed))
+    assert len(interrupted.acts) == len(smooth.acts)
+    assert (interrupted.outcome, interrupted.withdrawn) == (smooth.outcome, smooth.withdrawn)
+    assert sorted(map(repr, interrupted.acts)) == sorted(map(repr, smooth.acts))
 
 
 @given(NUMBERS)
