@@ -19,7 +19,7 @@ from litestar import Request
 from api import identifiers
 from api.errors import ApiError, FieldError, invalid
 from api.request_bodies import SignedBody
-from zmart_pipelines.voting.ballot import login_text, verify
+from zmart_pipelines.voting.ballot import is_signed_by, parse_login_text
 
 MAX_MESSAGE = 2048
 
@@ -73,7 +73,7 @@ def _read_header(header: str | None) -> tuple[str | None, str | None, str | None
 
 def verify_signature(signed: SignedMessage) -> None:
     """Raise ApiError 401 unless the wallet signed exactly this message."""
-    if not verify(signed.message, signed.signature, signed.wallet):
+    if not is_signed_by(signed.message, signed.signature, signed.wallet):
         raise unauthorized(
             "The signature does not match the message and the wallet",
             FieldError("signature", "does not match the message and the wallet"),
@@ -82,7 +82,7 @@ def verify_signature(signed: SignedMessage) -> None:
 
 def check_freshness(message: str, window_seconds: int) -> None:
     """Raise ApiError 401 unless ``message`` is a sign-in text whose time is near the server's."""
-    login = login_text(message)
+    login = parse_login_text(message)
     if login is None:
         raise unauthorized(
             "message is not a ZMART sign-in text with a time in milliseconds",

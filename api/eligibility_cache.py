@@ -11,7 +11,7 @@ from api.errors import unavailable
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import votes
-from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot, verify
+from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot, is_signed_by
 
 # Concurrent requests to the chain, and ballots that wait for one.
 MAX_CONCURRENT: Final = 4
@@ -36,11 +36,11 @@ class EligibilityCache:
             ApiError: 503 when the chain does not answer or too many ballots wait for it.
         """
         eligibility = self._eligibility
-        if ballot.kind != "proposal" or not eligibility.asked:
+        if ballot.kind != "proposal" or not eligibility.required:
             return None
         if eligibility.is_cached(ballot.wallet):
             return eligibility.rejection(ballot.wallet)
-        if not verify(ballot.message, ballot.signature, ballot.wallet):
+        if not is_signed_by(ballot.message, ballot.signature, ballot.wallet):
             return None  # casting rejects it for its signature
         if self._waiting >= MAX_WAITING:
             raise unavailable("The chain")

@@ -25,13 +25,19 @@ from benchmarks.rows import Row
 from tests.fixtures.localnet import Localnet
 from tests.submissions.world import World
 from tests.voting.world import wallet
-from zmart_pipelines.submissions import candidates
+from zmart_pipelines.submissions.due_markets import scan_due_markets
+from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS, Action
 
 GOAL: Final = 1.3
 FEW, MANY, CHANGED = 100, 10_000, 10
 VOTERS: Final = 10
 # The default on chain; the local chain uses a shorter one.
 _THREE_DAYS: Final = ("--dispute-period", "259200")
+# What the tally sensor and the window sensor scan for.
+_SENSORS: Final[tuple[frozenset[Action], ...]] = (
+    PROPOSAL_ACTIONS,
+    frozenset({"finalize_market"}),
+)
 _IDLE: Final = Path(__file__).with_name("idle_markets.sql")
 
 
@@ -124,7 +130,10 @@ def _scan(world: World) -> None:
     """Do what each tick of the two sensors does."""
     chain_time = world.rpc.chain_clock("finalized").unix_timestamp
     with world.engine.begin() as conn:
-        candidates.due(conn, world.settings, chain_time=chain_time)
+        for actions in _SENSORS:
+            scan_due_markets(
+                conn, world.settings, actions=actions, chain_time=chain_time, scanner="sensor"
+            )
 
 
 def _measured(world: World, work: Callable[[], None]) -> Cycle:

@@ -1,8 +1,8 @@
-"""What people decide and the launchpad takes: resolutions, switches, the admin's transactions.
+"""Assets that operators configure in the launchpad: resolutions, switches, admin transactions.
 
-Every field of a config has a default, so that each asset can also be materialized as it is:
-then it goes on with what is open, or shows how things stand. None depends on another asset:
-they follow people, and no new row of a table makes them out of date.
+Every field of a config has a default, so that each asset can also be materialized without
+configuration: it then continues what is open, or shows the current state. None depends on another
+asset: operators decide when they run, and no new row of a table makes them stale.
 """
 
 from collections.abc import Callable
@@ -17,42 +17,39 @@ from assets.asset_specs import asset_spec
 from assets.defs.submissions import drive, result
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.monitoring.alerts import open_alerts
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import ops as tables
 from zmart_pipelines.submissions import admin, switches
 from zmart_pipelines.submissions.admin import PreparedTransaction, PrepareRefused
-from zmart_pipelines.submissions.candidates import alerts_to_recheck
 from zmart_pipelines.submissions.market_reads import NoSuchMarket, read_market_by_name
 from zmart_pipelines.submissions.resolutions import (
     Resolution,
     ResolutionRefused,
     ResolutionRequest,
-    request,
+    request_resolution,
 )
 
 _OUTCOMES = {"YES": True, "NO": False}
-_NEEDS_ADMIN = "approval_needs_admin"
 
 
 def _refuse(reason: object) -> dg.Failure:
-    """A refusal is the operator's to mend; trying the same again cannot help."""
+    """Return a failure that is not retried: the operator has to change the request."""
     return dg.Failure(description=str(reason), allow_retries=False)
 
 
 class ResolutionConfig(dg.Config):
-    """Which market is resolved, how, and why. Empty: only what is open is driven on."""
+    """The market to resolve, its outcome and the evidence. Empty: continue open resolutions."""
 
     market: str = Field("", description="The market's id (64 hex digits) or address.")
     outcome: str = Field(
-        "", description='"YES" or "NO", in quotes: YAML takes a bare YES for true.'
+        "", description='"YES" or "NO", quoted, because YAML reads a bare YES as true.'
     )
     evidence: str = Field(
-        "", description="What decided the question, in words and links; it is pinned to IPFS."
+        "", description="What decided the question, as text with links; it is pinned to IPFS."
     )
-    before_end: bool = Field(
-        False, description="Resolve although the market's end time has not passed."
-    )
+    before_end: bool = Field(False, description="Resolve before the market's end time.")
 
 
 def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest | None:
@@ -62,7 +59,7 @@ def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest 
         raise _refuse(f"outcome: {config.outcome[:20]!r} is neither YES nor NO")
     try:
         market = read_market_by_name(backend.rpc, backend.settings.program, config.market)
-        return request(
+        return request_resolution(
             backend.engine(Role.PIPELINES),
             backend.reader,
             backend.settings,
@@ -84,8 +81,8 @@ def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest 
             "submissions/market_resolutions",
             table=tables.attempts,
             kinds=["solana"],
-            description="Markets that operators resolve: the evidence is pinned and "
-            "resolve_market is sent with the resolver's key, once. Give market, outcome and "
+            description="Markets that operators resolve: the evidence is pinned, then "
+            "resolve_market is sent once with the resolver's key. Enter market, outcome and "
             "evidence in the launchpad.",
         )
     ],
@@ -93,7 +90,7 @@ def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest 
 def market_resolutions(
     context: dg.AssetExecutionContext, backend: BackendResource, config: ResolutionConfig
 ) -> dg.MaterializeResult[None]:
-    """Resolve the market of the config, and whatever resolution is open."""
+    """Resolve the market of the config, and drive the open resolutions."""
     requested = _requested(backend, config)
     report = drive(context, backend, {"resolve_market"})
     more: dict[str, dg.MetadataValue | str] = {}
@@ -102,7 +99,7 @@ def market_resolutions(
             "market": requested.intent.market_id.hex(),
             "outcome": config.outcome.upper(),
             "evidence": requested.evidence_cid,
-            "asked for before": "yes" if requested.repeated else "no",
+            "requested before": "yes" if requested.repeated else "no",
         }
     created = [] if requested is None or requested.repeated else [requested.intent]
     key = dg.AssetKey(["submissions", "market_resolutions"])
@@ -110,11 +107,11 @@ def market_resolutions(
 
 
 class SwitchConfig(dg.Config):
-    """Which switch is set, and how. Empty: they are only shown."""
+    """The kill switch to set. Empty: only show all of them."""
 
     action: str = Field("", description='The action, or "all".')
-    enabled: bool = Field(True, description="On, or off.")
-    reason: str = Field("", description="Why; needed to switch off.")
+    enabled: bool = Field(True, description="True: on; false: off.")
+    reason: str = Field("", description="Why; required to switch off.")
 
 
 @dg.multi_asset(
@@ -123,15 +120,15 @@ class SwitchConfig(dg.Config):
         asset_spec(
             "submissions/switches",
             table=tables.switches,
-            description="The kill switches, one for each action and one for all. What is off is "
-            "still decided, counted and simulated, but neither signed nor sent.",
+            description="The kill switches: one for each action and one for all of them. An "
+            "action that is off is still planned and simulated, but neither signed nor sent.",
         )
     ],
 )
 def submission_switches(
     backend: BackendResource, config: SwitchConfig
 ) -> dg.MaterializeResult[None]:
-    """Set the switch of the config, and show all of them."""
+    """Set the switch of the config, and show all switches."""
     with backend.engine(Role.PIPELINES).begin() as conn:
         if config.action:
             name: Any = config.action
@@ -140,12 +137,12 @@ def submission_switches(
             except ValueError as error:
                 raise _refuse(error) from None
         found = switches.read_switches(conn)
-        off = switches.disabled_actions(conn, backend.settings)
+        disabled = switches.disabled_actions(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["submissions", "switches"],
         metadata={
             "SUBMISSIONS_ENABLED": backend.settings.submissions_enabled,
-            "neither signed nor sent": metadata.texts(sorted(off)),
+            "neither signed nor sent": metadata.texts(sorted(disabled)),
             "switches": metadata.table(
                 metadata.rows(found, "action", "enabled", "reason", "changed_at")
             ),
@@ -154,12 +151,12 @@ def submission_switches(
 
 
 class AdminConfig(dg.Config):
-    """What is prepared. Empty: every approval that is waited for."""
+    """The transaction to prepare. Empty: every approval that is pending."""
 
     transaction: str = Field("", description="approve, cancel, pause, unpause or update-config.")
-    market: str = Field("", description="Of approve and cancel: the market's id or address.")
+    market: str = Field("", description="For approve and cancel: the market's id or address.")
     values: dict[str, int] = Field(
-        {}, description='Of update-config: what changes, e.g. {"dispute_period": 172800}.'
+        {}, description='For update-config: the new values, e.g. {"dispute_period": 172800}.'
     )
 
 
@@ -171,10 +168,10 @@ def _of_market(
     return make(reader, read_market_by_name(reader.rpc, reader.program, name, "confirmed"))
 
 
-def _waited_for(backend: Backend) -> tuple[list[PreparedTransaction], list[str]]:
-    """Every approval that an alert asks for, and why some cannot be prepared any more."""
+def _pending_approvals(backend: Backend) -> tuple[list[PreparedTransaction], list[str]]:
+    """Return each approval with an open alert, and why some can no longer be prepared."""
     with backend.engine(Role.PIPELINES).connect() as conn:
-        keys = [key for key in alerts_to_recheck(conn) if key.topic == _NEEDS_ADMIN]
+        keys = open_alerts(conn, topic="approval_needs_admin")
     prepared, refused = [], []
     for market in (key.market_id.hex() for key in keys if key.market_id is not None):
         try:
@@ -196,7 +193,10 @@ def _named(backend: Backend, config: AdminConfig) -> PreparedTransaction:
         case "update-config":
             return admin.update_config(reader, config.values)
         case other:
-            raise PrepareRefused(f"transaction: {other[:40]!r} is none that can be prepared")
+            raise PrepareRefused(
+                f"transaction: {other[:40]!r} is not one of approve, cancel, pause, unpause and"
+                " update-config"
+            )
 
 
 @dg.multi_asset(
@@ -206,15 +206,15 @@ def _named(backend: Backend, config: AdminConfig) -> PreparedTransaction:
             "submissions/admin_transactions",
             table=tables.alerts,
             kinds=["solana"],
-            description="Unsigned transactions for the admin's wallet, in base64 with what they "
-            "do in words: approvals that are waited for, or what the launchpad names.",
+            description="Unsigned transactions for the admin's wallet, in base64 with a "
+            "description: pending approvals, or the one entered in the launchpad.",
         )
     ],
 )
 def admin_transactions(
     context: dg.AssetExecutionContext, backend: BackendResource, config: AdminConfig
 ) -> dg.MaterializeResult[None]:
-    """Prepare what only the admin may sign; nothing is signed or sent here."""
+    """Prepare transactions that only the admin may sign; nothing is signed or sent here."""
     refused: list[str] = []
     if config.transaction:
         try:
@@ -222,16 +222,16 @@ def admin_transactions(
         except (PrepareRefused, NoSuchMarket) as error:
             raise _refuse(error) from None
     else:
-        prepared, refused = _waited_for(backend)
+        prepared, refused = _pending_approvals(backend)
     shown: dict[str, dg.MetadataValue | int] = {
         "prepared": len(prepared),
         "refused": metadata.texts(refused),
     }
-    for number, one in enumerate(prepared, 1):
-        name = f"{number} {one.kind}"
-        shown[name] = metadata.texts(one.words)
-        shown[f"{name} transaction"] = dg.MetadataValue.text(one.transaction)
-        context.log.info("%s: %s", name, "; ".join(one.words))
+    for number, transaction in enumerate(prepared, 1):
+        name = f"{number} {transaction.kind}"
+        shown[name] = metadata.texts(transaction.description)
+        shown[f"{name} transaction"] = dg.MetadataValue.text(transaction.transaction)
+        context.log.info("%s: %s", name, "; ".join(transaction.description))
     return dg.MaterializeResult(asset_key=["submissions", "admin_transactions"], metadata=shown)
 
 

@@ -1,10 +1,11 @@
-"""Group ``submissions``: what the backend owes the chain, one asset per action.
+"""Group ``submissions``: the transactions that the backend sends, one asset per action.
 
-Materializing one decides what is due (``plan``) and drives every open attempt to a verdict
-(``drive``). Doing so twice, or in two runs at once, is harmless: the intent is unique, the
-lease lets one submitter write, and the database allows one live attempt per market.
+Materializing an asset plans its own action only (``plan``) and drives its open intents, and every
+live attempt, to a verdict (``drive``). Doing so twice, or in two runs at once, is harmless: the
+intent is unique, the lease lets one submitter write, and the database allows one live attempt per
+market.
 
-No RetryPolicy may ever hang on these assets: under one, Terminate re-enters the body.
+These assets must never have a RetryPolicy: with one, Terminate re-enters the body.
 """
 
 import time
@@ -31,7 +32,7 @@ from zmart_pipelines.submissions.reports import DriveReport, IntentOutcome
 from zmart_pipelines.submissions.signers import load_signers
 from zmart_pipelines.submissions.statuses import Action
 
-# Seconds: between two tries for the lease, and how much longer than a lease they go on.
+# Seconds: between two attempts to acquire the lease, and how much longer than a lease to try.
 LEASE_PAUSE = 1.0
 LEASE_MARGIN = 15.0
 
@@ -71,13 +72,13 @@ def result(
     report: DriveReport,
     more: Mapping[str, dg.MetadataValue | str] | None = None,
 ) -> dg.MaterializeResult[None]:
-    """What the run did for one action; attempts of other actions belong to other assets."""
+    """Return what the run did for one action; other actions belong to other assets."""
     outcomes = [outcome for outcome in report.outcomes if outcome.action == action]
     signatures = [signature for outcome in outcomes for signature in outcome.signatures]
     by_status = Counter(str(outcome.status) for outcome in outcomes)
     cids = [outcome.bundle_cid for outcome in outcomes if outcome.bundle_cid is not None]
     with backend.engine(Role.READ).connect() as conn:
-        off = action in switches.disabled_actions(conn, backend.settings)
+        disabled = action in switches.disabled_actions(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=key,
         metadata={
@@ -89,7 +90,7 @@ def result(
             "fees in lamports": sum(outcome.fee or 0 for outcome in outcomes),
             "compute units": sum(outcome.compute_units or 0 for outcome in outcomes),
             "ballot bundles": metadata.texts(cids),
-            "switched off": off,
+            "switched off": disabled,
             "seconds": round(report.seconds, 3),
             "refused": report.refused or "no",
             **(more or {}),
@@ -101,20 +102,22 @@ def result(
 def plan_and_drive(
     context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]
 ) -> tuple[list[Intent], DriveReport]:
-    """Decide what is due and drive it."""
-    created = planner.plan(backend.engine(Role.PIPELINES), backend.reader, backend.settings)
+    """Plan these actions and drive their intents."""
+    created = planner.plan(
+        backend.engine(Role.PIPELINES), backend.reader, backend.settings, actions=actions
+    )
     return created, drive(context, backend, actions)
 
 
 def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]) -> DriveReport:
-    """Drive the open intents of these actions; waits while another run holds the lease.
+    """Drive the open intents of these actions; wait while another run holds the lease.
 
-    A worker that was killed leaves its lease behind, for as long as leases last.
+    The lease of a worker that was killed stays until it expires.
     """
     settings = backend.settings
     engine = backend.engine(Role.PIPELINES)
     signers = load_signers(settings)
-    patience = time.monotonic() + settings.submission_lease_seconds + LEASE_MARGIN
+    deadline = time.monotonic() + settings.submission_lease_seconds + LEASE_MARGIN
     while True:
         report = driver.drive(
             engine,
@@ -125,11 +128,11 @@ def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Acti
             actions=actions,
             run_id=context.run.run_id,
         )
-        if report.epoch is not None or time.monotonic() > patience:
+        if report.epoch is not None or time.monotonic() > deadline:
             break
         time.sleep(LEASE_PAUSE)
     if report.refused:
-        context.log.warning("Not everything was driven: %s", report.refused)
+        context.log.warning("Not every intent was driven: %s", report.refused)
     for outcome in report.outcomes:
         context.log.info(
             "%s of market %s is %s%s",
@@ -155,7 +158,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             table=attempts,
             kinds=["solana"],
             deps=["voting/proposal_tallies", "market/state"],
-            description="Proposals whose ballots passed the chain's threshold: the tally is "
+            description="Proposals whose ballots reach the chain's threshold: the tally is "
             "frozen, its ballots are pinned, and aggregate_proposal_votes is sent with the counts.",
             freshness=VerifiedWithin(warn=10, fail=20),
         ),
@@ -165,7 +168,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             kinds=["solana"],
             deps=["submissions/proposal_aggregations"],
             description="Aggregated proposals: approve_proposal is sent with the admin's key; "
-            "without that key an alert asks the admin.",
+            "without that key, an alert asks the admin to sign.",
             freshness=VerifiedWithin(warn=10, fail=20),
         ),
         asset_spec(
@@ -174,7 +177,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             kinds=["solana"],
             deps=["submissions/proposal_approvals"],
             description="Approved markets: activate_market is sent with the admin's key where "
-            "AUTO_ACTIVATE is set; else their creators do it and this stays empty.",
+            "AUTO_ACTIVATE is set; otherwise the creators activate them and this stays empty.",
             freshness=VerifiedWithin(warn=10, fail=20),
         ),
     ],
@@ -182,7 +185,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
 def proposal_submissions(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Submit the counts of the proposals that passed, approve and activate, in one drive."""
+    """Submit the counts of due proposals, approve and activate markets, in one drive."""
     selected = {
         action: key for action, key in _PROPOSALS.items() if key in context.selected_asset_keys
     }
@@ -200,8 +203,8 @@ def proposal_submissions(
             table=attempts,
             kinds=["solana"],
             deps=["voting/dispute_tallies", "market/state"],
-            description="Markets whose dispute window or dispute vote has run out: "
-            "finalize_market is sent, with the dispute's counts where there was one.",
+            description="Markets whose dispute window or dispute vote has ended: "
+            "finalize_market is sent, with the counts of the dispute if there was one.",
             freshness=VerifiedWithin(warn=10, fail=20),
         )
     ],
@@ -222,7 +225,7 @@ def market_finalizations(
         dg.AssetCheckSpec(
             "intents_within_deadline",
             asset=key,
-            description="What is owed to the chain is done or given up within ten minutes.",
+            description="Every intent is final or given up within ten minutes.",
         )
         for key in _SUBMITTED.values()
     ],
@@ -230,7 +233,7 @@ def market_finalizations(
 def intents_within_deadline(
     context: dg.AssetCheckExecutionContext, backend: BackendResource
 ) -> Iterator[dg.AssetCheckResult]:
-    """A warning: the run or an alert of it says what is wrong."""
+    """Warn of old open intents; their run or its alert says what is wrong."""
     with backend.engine(Role.READ).connect() as conn:
         overdue = [
             intent
@@ -246,7 +249,7 @@ def intents_within_deadline(
             check_name="intents_within_deadline",
             passed=not late,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(late)} intents open for over {INTENT_LIMIT}",
+            description=f"{len(late)} intents have been open for more than {INTENT_LIMIT}",
             metadata={
                 "intents": metadata.table(
                     metadata.rows(
@@ -288,15 +291,15 @@ aggregate_votes_job = asset_job(
     "submissions/proposal_approvals",
     "submissions/market_activations",
     tags=SUBMISSION_TAGS,
-    description="Counts proposals, submits those that passed, then approves them, and activates "
-    "them where that is asked for.",
+    description="Counts proposals, submits those that reach the threshold, approves them, and "
+    "activates them where AUTO_ACTIVATE is set.",
 )
 
 aggregate_votes_schedule = job_schedule(
     aggregate_votes_job.name,
     "*/5 * * * *",
-    "Every five minutes: counts the proposals and submits what passed, should the sensor "
-    "have missed it.",
+    "Every five minutes: counts the proposals and submits what is due, in case the sensor "
+    "missed it.",
 )
 
 finalize_markets_job = asset_job(
@@ -304,11 +307,11 @@ finalize_markets_job = asset_job(
     "voting/dispute_tallies",
     "submissions/market_finalizations",
     tags=SUBMISSION_TAGS,
-    description="Finalizes markets whose dispute window or dispute vote has run out.",
+    description="Finalizes markets whose dispute window or dispute vote has ended.",
 )
 
 finalize_markets_schedule = job_schedule(
     finalize_markets_job.name,
     "2-59/5 * * * *",
-    "Every five minutes: finalizes what is due, should the sensor have missed it.",
+    "Every five minutes: finalizes what is due, in case the sensor missed it.",
 )

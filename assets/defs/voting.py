@@ -1,6 +1,6 @@
-"""Group ``voting``: the counts of ballots, per market, kind and round.
+"""Group ``voting``: the tallies of ballots, per market, kind and round.
 
-Counting is ``zmart_pipelines.voting``; nothing is frozen or sent here.
+``zmart_pipelines.voting`` counts; nothing is frozen or sent here.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,9 @@ from assets.freshness import VerifiedWithin
 from assets.resources import BackendResource
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.voting import tallies as tallies_table
-from zmart_pipelines.submissions import candidates
-from zmart_pipelines.voting import due_proposals, tallies
+from zmart_pipelines.submissions.due_markets import elapsed_windows, ledger_periods
+from zmart_pipelines.voting import tallies
+from zmart_pipelines.voting.due_proposals import scan_proposals
 from zmart_pipelines.voting.tallies import Tally
 
 _TALLIES = {
@@ -45,23 +46,23 @@ def _rows(counted: list[Tally]) -> dg.MetadataValue:
             "voting/proposal_tallies",
             table=tallies_table,
             deps=["market/state"],
-            description="How the ballots of each proposed market stand. Wallet ballots and votes "
-            "cast on chain are counted together, one per wallet, the chain's record first.",
+            description="The current tally of each proposed market. Wallet ballots and votes cast "
+            "on chain are counted together, one per wallet; the vote on chain takes precedence.",
             freshness=VerifiedWithin(warn=10, fail=20),
         )
     ],
 )
 def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
-    """Count the proposals with news anew."""
+    """Recount the proposals that changed."""
     with backend.engine(Role.PIPELINES).begin() as conn:
-        counted = due_proposals.recount_changed(conn, "proposal")
-        due = due_proposals.due(conn, backend.settings)
+        counted = tallies.recount_changed(conn, "proposal")
+        due = scan_proposals(conn, backend.settings)
     return dg.MaterializeResult(
         asset_key=["voting", "proposal_tallies"],
         metadata={
             "tallies counted": len(counted),
             "ballots": sum(tally.ballots for tally in counted),
-            "over threshold": len(due),
+            "over threshold": len(due.passing),
             "tallies": _rows(counted),
         },
     )
@@ -74,20 +75,18 @@ def proposal_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
             "voting/dispute_tallies",
             table=tallies_table,
             deps=["market/state", "market/positions"],
-            description="How the ballots of each disputed market stand. Only wallets that hold a "
-            "position in the market may vote.",
+            description="The current tally of each disputed market. Only wallets that held shares "
+            "of the market when it was disputed may vote.",
             freshness=VerifiedWithin(warn=10, fail=20),
         )
     ],
 )
 def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
-    """Count the disputes with news, and those whose vote is over, anew."""
+    """Recount the disputes that changed, and those whose vote has ended."""
     chain_time = backend.sensor_rpc.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.PIPELINES).begin() as conn:
-        period = candidates.latest_dispute_period(conn) or 0
-        times = candidates.voting_periods(backend.settings, period)
-        over = candidates.elapsed_windows(conn, chain_time, times)
-        counted = due_proposals.recount_changed(conn, "dispute", over)
+        ended = elapsed_windows(conn, chain_time, ledger_periods(conn, backend.settings))
+        counted = tallies.recount_changed(conn, "dispute", ended)
     return dg.MaterializeResult(
         asset_key=["voting", "dispute_tallies"],
         metadata={
@@ -105,8 +104,8 @@ def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
         dg.AssetCheckSpec(
             "tally_matches_ballots",
             asset=key,
-            description="Each tally is the count of its ballots; a frozen one, of the ballots "
-            "it was frozen with.",
+            description="Each tally equals the count of its ballots; a frozen tally, that of the "
+            "ballots it was frozen with.",
         )
         for key in _TALLIES.values()
     ],
@@ -114,13 +113,13 @@ def dispute_tallies(backend: BackendResource) -> dg.MaterializeResult[None]:
 def tallies_match_ballots(
     context: dg.AssetCheckExecutionContext, backend: BackendResource
 ) -> Iterator[dg.AssetCheckResult]:
-    """One look at both kinds."""
+    """Compare the tallies of both kinds in one query."""
     with backend.engine(Role.READ).connect() as conn:
-        faults = tallies.find_mismatches(conn)
+        mismatches = tallies.find_mismatches(conn)
     for kind, key in _TALLIES.items():
         if not is_selected(context, key):
             continue
-        wrong = [fault for fault in faults if fault.kind == kind]
+        wrong = [mismatch for mismatch in mismatches if mismatch.kind == kind]
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="tally_matches_ballots",
@@ -136,8 +135,8 @@ def tallies_match_ballots(
                         "status",
                         "stored",
                         "counted",
-                        "dropped",
-                        "invented",
+                        "not_counted",
+                        "not_stored",
                     )
                 )
             },

@@ -100,7 +100,7 @@ def test_a_resolution_from_the_launchpad(
     assert EVIDENCE.encode() in LocalPinStore(life.settings.zmart_state / "ipfs").get(cid)
     # Launched again it is the same; said otherwise it is refused in words.
     again = launch("resolve_market", backend, wanted, "market_resolutions")
-    assert (again["asked for before"].value, again["intents driven"].value) == ("yes", 0)
+    assert (again["requested before"].value, again["intents driven"].value) == ("yes", 0)
     for change, words in (
         ({"outcome": "NO"}, "already resolves it as YES"),
         ({"outcome": "perhaps"}, "neither YES nor NO"),
@@ -150,9 +150,9 @@ def test_a_resolution_whose_run_was_ended_goes_on(
         )
 
 
-def test_switches_are_refused_in_words(database: str, life: Life, backend: Backend) -> None:
+def test_refused_switches_name_the_reason(database: str, life: Life, backend: Backend) -> None:
     for config, words in (
-        ({"action": "finalize", "enabled": False, "reason": "x"}, "is none of all"),
+        ({"action": "finalize", "enabled": False, "reason": "x"}, "is not one of all"),
         ({"action": "all", "enabled": False}, "reason: say why"),
     ):
         with pytest.raises(dg.Failure, match=words):
@@ -197,9 +197,9 @@ def test_transactions_for_the_admin(life: Life, api: Engine, backend: Backend) -
     shown = launch("prepare_admin_transaction", alone, update, "admin_transactions")
     assert "dispute_period: 15 -> 99" in str(shown["1 update-config"].value)
     for config, words in (
-        ({"transaction": "unpause"}, "not paused already"),
+        ({"transaction": "unpause"}, "already not paused"),
         ({"transaction": "approve", "market": market.hex()}, "APPROVED, not PROPOSED"),
-        ({"transaction": "steal"}, "none that can be prepared"),
+        ({"transaction": "steal"}, "not one of approve"),
     ):
         with pytest.raises(dg.Failure, match=words):
             launch("prepare_admin_transaction", alone, config, "admin_transactions")

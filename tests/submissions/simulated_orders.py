@@ -16,25 +16,25 @@ from zmart_pipelines.submissions.machine import MachineState, Phase
 Transition = Callable[[MachineState, messages.Event], machine.Transition]
 
 
-def by_the_clock(work: MachineState, event: messages.Event) -> machine.Transition:
+def by_the_clock(state: MachineState, event: messages.Event) -> machine.Transition:
     """Signs anew after a while, whatever the old blockhash."""
-    if work.phase is Phase.SENDING and isinstance(event, messages.Tick) and work.sends >= 4:
-        return msgspec.structs.replace(work, phase=Phase.ENDED), (
+    if state.phase is Phase.SENDING and isinstance(event, messages.Tick) and state.sends >= 4:
+        return msgspec.structs.replace(state, phase=Phase.ENDED), (
             messages.MarkDead("timeout", 0.0, 0),
         )
-    return machine.step(work, event)
+    return machine.step(state, event)
 
 
-def any_node(work: MachineState, event: messages.Event) -> machine.Transition:
+def any_node(state: MachineState, event: messages.Event) -> machine.Transition:
     """Waits for expiry, then believes whichever node says that it does not know."""
-    if work.phase is Phase.SENDING and work.expired_at is not None:
+    if state.phase is Phase.SENDING and state.expired_at is not None:
         match event:
             case messages.Tick():
-                return work, (messages.ReadStatus(history=True),)
+                return state, (messages.ReadStatus(history=True),)
             case messages.StatusSeen(landed_slot=None):
-                ended = msgspec.structs.replace(work, phase=Phase.ENDED)
+                ended = msgspec.structs.replace(state, phase=Phase.ENDED)
                 return ended, (messages.MarkDead("not found", 0.0, 0),)
-    return machine.step(work, event)
+    return machine.step(state, event)
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -151,20 +151,20 @@ class World:
             if attempt is None and tables.intent.due > self.now:
                 continue
             if attempt is None:
-                work = machine.resume(failures=tables.intent.failures)
+                state = machine.resume(failures=tables.intent.failures)
             else:
-                work = machine.resume(
+                state = machine.resume(
                     failures=tables.intent.failures,
                     last_valid=attempt.tx.last_valid,
                     sends=attempt.sends,
                     landed_slot=attempt.slot,
                 )
-            while work.phase is not Phase.ENDED:
+            while state.phase is not Phase.ENDED:
                 events: list[messages.Event] = [messages.Tick(self.now)]
                 while events:
                     effects: list[messages.Effect] = []
                     for event in events:
-                        work, wanted = self.order.step(work, event)
+                        state, wanted = self.order.step(state, event)
                         effects += wanted
                     events = []
                     for effect in effects:
@@ -196,7 +196,7 @@ class World:
                         else:
                             self.tell(f"{name} {effect}")
                             tables.write(epoch, self.now, attempt, effect)
-                if work.phase is not Phase.ENDED:
+                if state.phase is not Phase.ENDED:
                     yield True
                     tables.renew(epoch, self.now)
 

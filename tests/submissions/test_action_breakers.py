@@ -123,7 +123,7 @@ def test_an_action_that_fails_stops_and_is_probed(world: World) -> None:
     by_id = {one.intent_id: one for one in report.outcomes}
     for intent in planted:
         assert by_id[intent.id].status == "planned"
-        assert "finalize_market is stopped until" in (by_id[intent.id].reason or "")
+        assert "the breaker of finalize_market is open until" in (by_id[intent.id].reason or "")
         assert "DisputePeriodNotEnded" in (by_id[intent.id].reason or "")
         assert by_id[intent.id].signatures == ()
 
@@ -170,7 +170,7 @@ def test_a_reset_by_hand_lets_all_go_on(world: World) -> None:
     world.drive(seconds=2)
     assert state(world) is State.OPEN
     world.chain.control.advance(slots=3, seconds=WINDOW)
-    assert all("is stopped until" in reason for reason in reasons(world.drive(seconds=1)))
+    assert all("is open until" in reason for reason in reasons(world.drive(seconds=1)))
     with world.engine.begin() as conn:
         assert breaker_rows.reset(conn, NAME)
     assert {one.status for one in world.drive().outcomes} == {"final"}

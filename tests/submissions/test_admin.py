@@ -54,11 +54,11 @@ def command(world: World, *arguments: str) -> Result:
 def test_configuration(world: World) -> None:
     before = config(world)
     prepared = admin.update_config(world.reader, {"dispute_period": 99, "resolver_reward_bps": 250})
-    assert "dispute_period: 15 -> 99" in prepared.words
-    assert "resolver_reward_bps: 200 -> 250" in prepared.words
-    assert "protocol_fee_bps: stays 300" in prepared.words
-    assert any("add up to 1050 bps; most buys will fail" in line for line in prepared.words)
-    assert any("expires" in line for line in prepared.words)
+    assert "dispute_period: 15 -> 99" in prepared.description
+    assert "resolver_reward_bps: 200 -> 250" in prepared.description
+    assert "protocol_fee_bps: stays 300" in prepared.description
+    assert any("add up to 1050 bps; most buys will fail" in line for line in prepared.description)
+    assert any("expired" in line for line in prepared.description)
     land(world, prepared)
     after = config(world)
     assert (after.dispute_period, after.resolver_reward_bps) == (99, 250)
@@ -73,12 +73,12 @@ def test_configuration(world: World) -> None:
     for name in kept:
         assert getattr(after, name) == getattr(before, name)
     for changes, fault in (
-        ({}, "so already"),
-        ({"dispute_period": 99}, "so already"),
-        ({"dispute_period": 0}, "dispute_period: 0 is not within 1"),
+        ({}, "no value would change"),
+        ({"dispute_period": 99}, "no value would change"),
+        ({"dispute_period": 0}, "dispute_period: 0 is not between 1"),
         ({"protocol_fee_bps": 10_001}, "protocol_fee_bps: 10001"),
         ({"protocol_fee_bps": 9_999}, "add up to 10749 bps"),
-        ({"admin": 1}, "admin: is none of"),
+        ({"admin": 1}, "admin: is not one of"),
     ):
         with pytest.raises(PrepareRefused, match=fault):
             admin.update_config(world.reader, changes)
@@ -86,15 +86,15 @@ def test_configuration(world: World) -> None:
         world.reader,
         {"protocol_fee_bps": 0, "resolver_reward_bps": 0, "liquidity_provider_fee_bps": 0},
     )
-    assert any("trading stops" in line for line in back.words)
+    assert any("trading stops" in line for line in back.description)
 
 
-def test_pause_is_refused_where_it_is_so(world: World) -> None:
-    with pytest.raises(PrepareRefused, match="not paused already"):
+def test_pause_is_refused_when_it_would_change_nothing(world: World) -> None:
+    with pytest.raises(PrepareRefused, match="already not paused"):
         admin.pause(world.reader, paused=False)
     land(world, admin.pause(world.reader, paused=True))
     assert config(world).is_paused
-    with pytest.raises(PrepareRefused, match="is paused already"):
+    with pytest.raises(PrepareRefused, match="is already paused"):
         admin.pause(world.reader, paused=True)
     land(world, admin.pause(world.reader, paused=False))
     assert not config(world).is_paused
@@ -118,7 +118,7 @@ def test_approval_by_the_admin_alone(world: World) -> None:
     told = command(world, "admin", "prepare", "approve", market.hex(), "--json")
     assert told.exit_code == 0, told.output
     prepared = json.loads(told.output)
-    assert "10 likes and 0 dislikes on chain, 10000 bps" in prepared["words"][1]
+    assert "10 likes and 0 dislikes on chain, 10000 bps" in prepared["description"][1]
     world.rpc.send(signed(prepared["transaction"], world.chain.keys["admin"]))
     assert world.market(market).state == MarketState.APPROVED
     world.sync()
@@ -162,7 +162,7 @@ def test_the_command_speaks_plainly(world: World) -> None:
 def test_switches_by_command(world: World) -> None:
     assert command(world, "switch", "finalize_market", "off").exit_code == 1
     assert "say on or off" in command(world, "switch", "all").output
-    assert "is none of" in command(world, "switch", "everything", "on").output
+    assert "is not one of" in command(world, "switch", "everything", "on").output
     thrown = command(world, "switch", "finalize_market", "off", "--reason", "wrong counts")
     assert thrown.exit_code == 0
     assert "finalize_market           OFF: wrong counts" in thrown.output.splitlines()

@@ -23,12 +23,15 @@ from zmart_pipelines.submissions import attempts as attempt_rows
 from zmart_pipelines.submissions import driver
 from zmart_pipelines.submissions import intents as intent_rows
 from zmart_pipelines.submissions import lease as leases
-from zmart_pipelines.submissions.candidates import due
+from zmart_pipelines.submissions.due_markets import scan_due_markets
 from zmart_pipelines.submissions.lease import LeaseLost
 from zmart_pipelines.submissions.signers import Signers, load_signers
 from zmart_pipelines.submissions.signing import SignedTransaction
+from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS, Action
 from zmart_pipelines.voting.cast_results import VotingClosed
 from zmart_pipelines.voting.casting import cast
+
+FINALIZE: frozenset[Action] = frozenset({"finalize_market"})
 
 
 def ready(world: World, number: int = 1) -> bytes:
@@ -140,7 +143,7 @@ def test_planning_twice_at_once_plans_once(world: World) -> None:
         cast(conn, ballot(market, wallet(99)), world.settings)
 
 
-def test_due_is_seen_by_the_tables(world: World) -> None:
+def test_due_markets_are_found_in_the_tables(world: World) -> None:
     creator = wallet(1)
     world.fund(creator)
     market = world.propose(1, creator)
@@ -149,24 +152,33 @@ def test_due_is_seen_by_the_tables(world: World) -> None:
     expected = {"expected_resolvers": str(creator.pubkey())}
     world.settings = world.settings.model_copy(update=expected)
 
-    def look(later: int = 0) -> tuple[set[bytes], set[bytes], int]:
+    def due(later: int = 0) -> tuple[set[bytes], set[bytes], int]:
         with world.engine.connect() as conn:
-            found = due(conn, world.settings, chain_time=clock + later)
-        return set(found.aggregations), set(found.finalizations), found.open_intents
+            votes, windows = (
+                scan_due_markets(
+                    conn,
+                    world.settings,
+                    actions=actions,
+                    chain_time=clock + later,
+                    scanner="sensor",
+                )
+                for actions in (PROPOSAL_ACTIONS, FINALIZE)
+            )
+        return set(votes.to_run), set(windows.to_run), votes.open_intents + windows.open_intents
 
-    assert look() == (set(), set(), 0)
+    assert due() == (set(), set(), 0)
     world.vote(market, [True] * 10)
-    assert look() == ({market}, set(), 0)
+    assert due() == ({market}, set(), 0)
     world.plan()
-    assert look() == ({market}, set(), 2)
+    assert due() == ({market}, set(), 2)
     world.drive()
     world.sync()
-    assert look() == (set(), set(), 0)
+    assert due() == (set(), set(), 0)
     world.trade(market, creator, creator)
     world.resolve(market, creator)
     world.sync()
-    assert look() == (set(), set(), 0)
-    assert look(3600) == (set(), {market}, 0)
+    assert due() == (set(), set(), 0)
+    assert due(3600) == (set(), {market}, 0)
 
 
 def test_switches_stop_signing(world: World) -> None:
@@ -215,12 +227,12 @@ def test_fees_and_balances_have_limits(world: World) -> None:
     settings, world.settings = world.settings, world.settings.model_copy(update=tight)
     report = world.drive()
     assert [one.status for one in report.outcomes] == ["planned"]
-    assert report.outcomes[0].reason == "fees of the last hour are 0 of at most 5000 lamports"
+    assert report.outcomes[0].reason == "the fees of the last hour are 0 of at most 5000 lamports"
     assert open_alerts(world) == {"submission_fees"}
     world.settings = settings.model_copy(update={"min_balance_lamports": 10**15})
     refused = world.drive().refused
     assert refused is not None
-    assert "lamports left for fees" in refused
+    assert "lamports for fees" in refused
     assert {"submitter_key", "admin_key"} <= open_alerts(world)
     # One of the two intents fits under the limit, the second does not.
     world.settings = settings.model_copy(update={"max_fees_per_hour_lamports": 8_000})

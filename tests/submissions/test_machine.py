@@ -18,16 +18,16 @@ def account(slot: int, verdict: Verdict) -> messages.AccountSeen:
     return messages.AccountSeen(slot=slot, verdict=verdict, reason="because")
 
 
-def run(work: MachineState, *events: messages.Event) -> tuple[MachineState, list[messages.Effect]]:
+def run(state: MachineState, *events: messages.Event) -> tuple[MachineState, list[messages.Effect]]:
     effects: list[messages.Effect] = []
     for event in events:
-        work, wanted = step(work, event)
+        state, wanted = step(state, event)
         effects += wanted
-    return work, effects
+    return state, effects
 
 
 def test_the_good_way() -> None:
-    work, effects = run(
+    state, effects = run(
         resume(failures=0),
         messages.Tick(0.0),
         account(1, Verdict.READY),
@@ -40,7 +40,7 @@ def test_the_good_way() -> None:
         messages.StatusSeen(slot=30, landed_slot=19, finalized=True),
         account(19, Verdict.DONE),
     )
-    assert work.phase is Phase.ENDED
+    assert state.phase is Phase.ENDED
     assert effects == [
         messages.ReadAccount(),
         messages.Simulate(),
@@ -57,7 +57,7 @@ def test_the_good_way() -> None:
 @pytest.mark.parametrize(
     ("verdict", "effect"),
     [
-        (Verdict.DONE, messages.Settle("final", "already so on chain")),
+        (Verdict.DONE, messages.Settle("final", "already true on chain")),
         (Verdict.LOST, messages.Settle("superseded", "because")),
         (Verdict.EARLY, messages.Postpone("because", 2.0, 0)),
     ],
@@ -69,24 +69,24 @@ def test_nothing_is_signed_for_what_is_decided(verdict: Verdict, effect: message
 def test_the_same_bytes_are_sent_again_every_two_seconds() -> None:
     reads = [messages.ReadStatus(history=False), messages.ReadHeight()]
     assert run(SENDING, messages.Tick(4.9))[1] == reads
-    work, effects = run(SENDING, messages.Tick(5.0))
+    state, effects = run(SENDING, messages.Tick(5.0))
     assert effects == [messages.Send(), *reads]
-    assert run(work, messages.Tick(6.9))[1] == reads
-    assert run(work, messages.Tick(7.0))[1] == [messages.Send(), *reads]
+    assert run(state, messages.Tick(6.9))[1] == reads
+    assert run(state, messages.Tick(7.0))[1] == [messages.Send(), *reads]
 
 
 def test_an_answer_to_a_send_is_no_verdict() -> None:
     for error in (None, "AlreadyProcessed", "InvalidStateForVoting", "BlockhashNotFound"):
-        work, effects = run(SENDING, messages.Sent(error))
-        assert work.phase is Phase.SENDING
+        state, effects = run(SENDING, messages.Sent(error))
+        assert state.phase is Phase.SENDING
         assert effects == [messages.MarkSent()]
 
 
 def test_an_error_counts_when_it_is_final() -> None:
     seen = messages.StatusSeen(slot=20, landed_slot=19, error="InvalidStateForVoting")
     assert run(SENDING, seen) == (SENDING, [])
-    work, effects = run(SENDING, msgspec.structs.replace(seen, finalized=True))
-    assert work.phase is Phase.ENDED
+    state, effects = run(SENDING, msgspec.structs.replace(seen, finalized=True))
+    assert state.phase is Phase.ENDED
     reason = "landed and failed: InvalidStateForVoting"
     assert effects == [messages.MarkDead(reason, 2.0, 1, "InvalidStateForVoting")]
 
@@ -106,8 +106,8 @@ def test_an_error_counts_when_it_is_final() -> None:
     ],
 )
 def test_not_dead_yet(events: list[messages.Event]) -> None:
-    work, effects = run(SENDING, *events)
-    assert work.phase is Phase.SENDING
+    state, effects = run(SENDING, *events)
+    assert state.phase is Phase.SENDING
     assert not any(isinstance(effect, messages.MarkDead | messages.Settle) for effect in effects)
 
 
@@ -115,15 +115,15 @@ def test_not_dead_yet(events: list[messages.Event]) -> None:
     ("verdict", "effect"),
     [
         (Verdict.READY, messages.MarkDead("expired without landing", 0.0, 0)),
-        (Verdict.DONE, messages.Settle("final", "made so by another transaction", "dead")),
+        (Verdict.DONE, messages.Settle("final", "became true by another transaction", "dead")),
         (Verdict.LOST, messages.Settle("superseded", "because", "dead")),
     ],
 )
 def test_dead_by_proof(verdict: Verdict, effect: messages.Effect) -> None:
-    work, effects = run(
+    state, effects = run(
         SENDING, messages.HeightSeen(50, 101), messages.StatusSeen(slot=50), account(50, verdict)
     )
-    assert work.phase is Phase.ENDED
+    assert state.phase is Phase.ENDED
     assert effects[-1] == effect
 
 
@@ -135,23 +135,23 @@ def test_expired_bytes_are_sent_no_more() -> None:
 
 
 def test_found_after_all() -> None:
-    work, effects = run(EXPIRED, messages.StatusSeen(slot=60, landed_slot=44))
+    state, effects = run(EXPIRED, messages.StatusSeen(slot=60, landed_slot=44))
     assert effects == [messages.MarkLanded(44)]
-    assert work.phase is Phase.LANDED
+    assert state.phase is Phase.LANDED
 
 
 def test_forked_away_means_sending_again() -> None:
-    work, effects = run(LANDED, messages.StatusSeen(slot=41))
+    state, effects = run(LANDED, messages.StatusSeen(slot=41))
     assert effects == [messages.MarkLost()]
-    assert work.phase is Phase.SENDING
-    assert work.last_valid == 100
-    assert messages.Send() in run(work, messages.Tick(0.0))[1]
+    assert state.phase is Phase.SENDING
+    assert state.last_valid == 100
+    assert messages.Send() in run(state, messages.Tick(0.0))[1]
 
 
 def test_landed_elsewhere() -> None:
-    work, effects = run(LANDED, messages.StatusSeen(slot=60, landed_slot=43))
+    state, effects = run(LANDED, messages.StatusSeen(slot=60, landed_slot=43))
     assert effects == [messages.MarkLanded(43)]
-    assert run(work, account(42, Verdict.DONE)) == (work, [])
+    assert run(state, account(42, Verdict.DONE)) == (state, [])
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_landed_without_its_effect(verdict: Verdict, status: str) -> None:
 def test_failures_back_off_and_end_in_quarantine() -> None:
     delays = []
     for failures in range(machine.MAX_FAILURES - 1):
-        work = MachineState(phase=Phase.SIMULATING, failures=failures)
-        effect = run(work, messages.Simulated(0, "DisputePeriodNotEnded"))[1][0]
+        state = MachineState(phase=Phase.SIMULATING, failures=failures)
+        effect = run(state, messages.Simulated(0, "DisputePeriodNotEnded"))[1][0]
         assert isinstance(effect, messages.Postpone)
         assert effect.failures == failures + 1
         delays.append(effect.delay)
@@ -195,8 +195,8 @@ def test_an_unreachable_node_is_no_failure() -> None:
     for phase in (Phase.SIMULATING, Phase.SIGNING):
         effect = run(MachineState(phase=phase, failures=3), messages.Unreachable("down"))[1][0]
         assert effect == messages.Postpone("down", 2.0, 3)
-    for work in (MachineState(), SENDING, EXPIRED, LANDED):
-        assert run(work, messages.Unreachable("down")) == (work, [])
+    for state in (MachineState(), SENDING, EXPIRED, LANDED):
+        assert run(state, messages.Unreachable("down")) == (state, [])
 
 
 def test_resumed_states() -> None:
@@ -229,10 +229,10 @@ events = st.one_of(
 @given(st.lists(events, max_size=40))
 def test_whatever_is_seen_one_attempt_is_live_at_a_time(seen: list[messages.Event]) -> None:
     """Any order of events: nothing is signed while an attempt lives, and an end is an end."""
-    work, live = MachineState(), False
+    state, live = MachineState(), False
     for event in seen:
-        before = work
-        work, effects = step(work, event)
+        before = state
+        state, effects = step(state, event)
         if isinstance(event, messages.Persisted) and before.phase is Phase.SIGNING:
             live = True
         for effect in effects:
@@ -253,5 +253,5 @@ def test_whatever_is_seen_one_attempt_is_live_at_a_time(seen: list[messages.Even
                 assert (effect.attempt is not None) == live
                 live = False
         if before.phase is Phase.ENDED:
-            assert (work, effects) == (before, ())
-        assert live == (work.phase in (Phase.SENDING, Phase.LANDED))
+            assert (state, effects) == (before, ())
+        assert live == (state.phase in (Phase.SENDING, Phase.LANDED))

@@ -119,7 +119,7 @@ def test_people_retry_and_close_by_command(
     assert run("close", str(approval.id + 7), "--reason", "x")[0] == 1
     assert run("retry", str(approval.id)) == (
         1,
-        f"intent {approval.id} is superseded: only failed and quarantined ones are tried again\n",
+        f"intent {approval.id} is superseded: only failed and quarantined intents can be retried\n",
     )
     assert run("close", str(aggregation.id), "--reason", " ")[0] == 1
     assert run("close", str(aggregation.id), "--reason", "not ours")[0] == 0

@@ -14,7 +14,9 @@ from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import planner
+from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.market_reads import MarketRead, read_markets
+from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.voting import tallies
 
 
@@ -85,6 +87,36 @@ def test_nothing_is_planned_before_its_bundle_is_pinned(world: World) -> None:
     assert world.plan() == []
 
 
+def test_only_the_requested_action_is_planned(world: World) -> None:
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    assert world.plan({"finalize_market"}) == []
+    assert world.plan({"approve_proposal"}) == [], "the counts are not on chain yet"
+    with world.engine.connect() as conn:
+        assert tallies.current_tally(conn, market, "proposal").status == "open"
+    assert actions(world.plan({"aggregate_proposal_votes"})) == ["aggregate_proposal_votes"]
+    assert world.plan({"aggregate_proposal_votes"}) == []
+    world.drive()
+    assert actions(world.plan({"approve_proposal"})) == ["approve_proposal"]
+
+
+def test_alerts_of_other_actions_are_left_open(world: World) -> None:
+    market = proposed(world)
+    world.vote(market, [True] * 10)
+    key = f"bundle_not_pinned:{market.hex()}"
+    assert planner.plan(world.engine, world.reader, world.settings, pins=BrokenPins()) == []
+    others: list[set[Action]] = [{"finalize_market"}, {"activate_market"}, {"approve_proposal"}]
+    for other in others:
+        assert world.plan(other) == []
+        assert open_alerts(world) == {key}
+    assert len(world.plan({"aggregate_proposal_votes"})) == 1
+    assert open_alerts(world) == set()
+
+
+def actions(created: list[Intent]) -> list[Action]:
+    return [intent.action for intent in created]
+
+
 def test_votes_on_chain_alone_are_enough(world: World) -> None:
     market = proposed(world)
     voters = [wallet(number) for number in range(1, 11)]
@@ -125,7 +157,7 @@ def test_a_cancelled_market_ends_both_intents(world: World) -> None:
     assert world.plan() == []
 
 
-def test_a_reopened_vote_is_planned_anew(world: World) -> None:
+def test_a_reopened_vote_is_planned_again(world: World) -> None:
     """Ops reopen after the counts went on chain; the next round's counts replace them."""
     market = proposed(world)
     world.settings = world.settings.model_copy(update={"admin_keypair": None})

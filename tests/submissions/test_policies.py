@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions.policies import (
-    TOPICS,
+    TOPIC_STATES,
     Activate,
     Aggregate,
     Alert,
@@ -30,7 +30,7 @@ from zmart_pipelines.submissions.policies import (
 CREATED, PROPOSED_AT, DISPUTED_AT, PERIOD = 1_000, 5_000, 5_100, 259_200
 RESOLVER = bytes([7] * 32)
 RULES = Rules(can_approve=True, resolvers=frozenset({RESOLVER}))
-_KNOWN = OffChainFacts()
+_FACTS = OffChainFacts()
 TABLE = Path(__file__).parents[2] / "docs" / "ballots.md"
 
 
@@ -81,7 +81,7 @@ def proposed(likes: int = 0, dislikes: int = 0) -> MarketAccount:
 
 def topic(decision: Decision) -> str:
     assert isinstance(decision, Alert), decision
-    assert decision.topic in TOPICS
+    assert decision.topic in TOPIC_STATES
     return decision.topic
 
 
@@ -220,48 +220,48 @@ def test_the_end_of_a_market() -> None:
     active = market(MarketState.ACTIVE)
     for now, ends_at in ((2**40, None), (999, 1_000)):
         decision = decide(active, CONFIG, now, Count(0, 0), RULES, OffChainFacts(ends_at=ends_at))
-        assert decision == Wait("it is being traded", until=ends_at)
+        assert decision == Wait("the market is trading", until=ends_at)
     ended = decide(active, CONFIG, 1_000, Count(0, 0), RULES, OffChainFacts(ends_at=1_000))
     assert topic(ended) == "resolution_due"
 
 
 def test_who_may_resolve_without_an_alert() -> None:
-    """The list, and ourselves; a severe alert only where somebody made a list."""
+    """Listed resolvers and our own raise no alert; the severity is high only with a list."""
     now = PROPOSED_AT + 1
 
-    def look(resolver: bytes, rules: Rules, known: OffChainFacts = _KNOWN) -> Decision:
+    def decision_on(resolver: bytes, rules: Rules, facts: OffChainFacts = _FACTS) -> Decision:
         resolving = market(MarketState.RESOLVING, resolver=resolver, proposed_outcome=True)
-        return decide(resolving, CONFIG, now, Count(0, 0), rules, known)
+        return decide(resolving, CONFIG, now, Count(0, 0), rules, facts)
 
     stranger = bytes([8] * 32)
-    assert isinstance(look(RESOLVER, RULES), Wait)
-    flagged = look(stranger, RULES)
+    assert isinstance(decision_on(RESOLVER, RULES), Wait)
+    flagged = decision_on(stranger, RULES)
     assert topic(flagged) == "unexpected_resolution"
     assert isinstance(flagged, Alert)
     assert flagged.severity == "high"
     assert str(Pubkey(stranger)) in flagged.reason
-    assert "proposed is YES" in flagged.reason
-    unlisted = look(stranger, Rules())
+    assert "proposed outcome is YES" in flagged.reason
+    unlisted = decision_on(stranger, Rules())
     assert isinstance(unlisted, Alert)
     assert unlisted.severity == "medium"
-    assert isinstance(look(stranger, RULES, OffChainFacts(resolved_by_us=True)), Wait)
-    assert isinstance(look(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT)), Wait)
-    early = look(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT + 60))
+    assert isinstance(decision_on(stranger, RULES, OffChainFacts(resolved_by_us=True)), Wait)
+    assert isinstance(decision_on(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT)), Wait)
+    early = decision_on(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT + 60))
     assert isinstance(early, Alert)
-    assert "60 s before its question is decided" in early.reason
+    assert "60 s before its end time" in early.reason
     ours = OffChainFacts(ends_at=PROPOSED_AT + 60, resolved_by_us=True)
-    assert isinstance(look(RESOLVER, RULES, ours), Wait)
+    assert isinstance(decision_on(RESOLVER, RULES, ours), Wait)
 
 
 @pytest.mark.parametrize(
     ("account", "now", "ends_at", "before_end", "fault"),
     [
-        (None, 50, None, False, "no such market"),
+        (None, 50, None, False, "does not exist on chain"),
         (market(MarketState.APPROVED), 50, None, False, "only an ACTIVE market"),
         (market(MarketState.RESOLVING), 50, None, True, "only an ACTIVE market"),
-        (market(MarketState.ACTIVE, activated_at=50), 50, None, True, "this very second"),
+        (market(MarketState.ACTIVE, activated_at=50), 50, None, True, "the current second"),
         (market(MarketState.ACTIVE, activated_at=50), 51, None, False, None),
-        (market(MarketState.ACTIVE, activated_at=50), 99, 100, False, "is decided in 1 s"),
+        (market(MarketState.ACTIVE, activated_at=50), 99, 100, False, "end time is 1 s ahead"),
         (market(MarketState.ACTIVE, activated_at=50), 99, 100, True, None),
         (market(MarketState.ACTIVE, activated_at=50), 100, 100, False, None),
     ],
@@ -289,16 +289,16 @@ _NONE, _TEN = Count(0, 0), Count(7, 3)
 _FROZEN = Count(7, 3, frozen=True)
 _FALLEN = Count(6, 4, frozen=True)
 ROWS: dict[str, Row] = {
-    "P1": (proposed(), CREATED, Count(9, 0), RULES, _KNOWN, "wait"),
-    "P2": (proposed(), CREATED, Count(6, 4), RULES, _KNOWN, "wait"),
-    "P3": (proposed(), CREATED + 86_400, Count(6, 4), RULES, _KNOWN, "alert proposal_review"),
-    "P4": (proposed(), CREATED + 86_400, _TEN, RULES, _KNOWN, "aggregate_proposal_votes"),
-    "P5": (proposed(), CREATED, _FROZEN, RULES, _KNOWN, "aggregate_proposal_votes"),
-    "P6": (proposed(7, 3), CREATED, _FROZEN, RULES, _KNOWN, "approve_proposal"),
-    "P7": (proposed(7, 3), CREATED, _FROZEN, Rules(), _KNOWN, "alert approval_needs_admin"),
-    "P8": (proposed(6, 4), CREATED, _FALLEN, RULES, _KNOWN, "alert threshold_raised"),
-    "A1": (market(MarketState.APPROVED), CREATED, _NONE, _ACTIVATES, _KNOWN, "activate_market"),
-    "A2": (market(MarketState.APPROVED), CREATED, _NONE, RULES, _KNOWN, "wait"),
+    "P1": (proposed(), CREATED, Count(9, 0), RULES, _FACTS, "wait"),
+    "P2": (proposed(), CREATED, Count(6, 4), RULES, _FACTS, "wait"),
+    "P3": (proposed(), CREATED + 86_400, Count(6, 4), RULES, _FACTS, "alert proposal_review"),
+    "P4": (proposed(), CREATED + 86_400, _TEN, RULES, _FACTS, "aggregate_proposal_votes"),
+    "P5": (proposed(), CREATED, _FROZEN, RULES, _FACTS, "aggregate_proposal_votes"),
+    "P6": (proposed(7, 3), CREATED, _FROZEN, RULES, _FACTS, "approve_proposal"),
+    "P7": (proposed(7, 3), CREATED, _FROZEN, Rules(), _FACTS, "alert approval_needs_admin"),
+    "P8": (proposed(6, 4), CREATED, _FALLEN, RULES, _FACTS, "alert threshold_raised"),
+    "A1": (market(MarketState.APPROVED), CREATED, _NONE, _ACTIVATES, _FACTS, "activate_market"),
+    "A2": (market(MarketState.APPROVED), CREATED, _NONE, RULES, _FACTS, "wait"),
     "T1": (market(MarketState.ACTIVE), 99, _NONE, RULES, OffChainFacts(ends_at=100), "wait"),
     "T2": (
         market(MarketState.ACTIVE),
@@ -308,8 +308,8 @@ ROWS: dict[str, Row] = {
         OffChainFacts(ends_at=100),
         "alert resolution_due",
     ),
-    "R1": (_RESOLVING, _END - 1, _NONE, RULES, _KNOWN, "wait"),
-    "R2": (_STRANGERS, _END - 1, _NONE, RULES, _KNOWN, "alert unexpected_resolution"),
+    "R1": (_RESOLVING, _END - 1, _NONE, RULES, _FACTS, "wait"),
+    "R2": (_STRANGERS, _END - 1, _NONE, RULES, _FACTS, "alert unexpected_resolution"),
     "R3": (
         _RESOLVING,
         _END - 1,
@@ -318,28 +318,28 @@ ROWS: dict[str, Row] = {
         OffChainFacts(ends_at=PROPOSED_AT + 1),
         "alert unexpected_resolution",
     ),
-    "R4": (_STRANGERS, _END, _NONE, RULES, _KNOWN, "finalize_market(None, None)"),
+    "R4": (_STRANGERS, _END, _NONE, RULES, _FACTS, "finalize_market(None, None)"),
     "R5": (
         market(MarketState.RESOLVING, was_disputed=True),
         _END,
         _NONE,
         RULES,
-        _KNOWN,
+        _FACTS,
         "alert resolving_after_dispute",
     ),
-    "D1": (_DISPUTED, _VOTED - 1, Count(9, 9), RULES, _KNOWN, "wait"),
-    "D2": (_DISPUTED, _VOTED, Count(0, 1), RULES, _KNOWN, "finalize_market(agree, disagree)"),
-    "D3": (_DISPUTED, _VOTED, _NONE, RULES, _KNOWN, "alert dispute_without_ballots"),
+    "D1": (_DISPUTED, _VOTED - 1, Count(9, 9), RULES, _FACTS, "wait"),
+    "D2": (_DISPUTED, _VOTED, Count(0, 1), RULES, _FACTS, "finalize_market(agree, disagree)"),
+    "D3": (_DISPUTED, _VOTED, _NONE, RULES, _FACTS, "alert dispute_without_ballots"),
     "D4": (
         _DISPUTED,
         _VOTED,
         Count(1, 0),
         Rules(min_dispute_votes=2),
-        _KNOWN,
+        _FACTS,
         "alert dispute_short_of_ballots",
     ),
-    "V1": (_DISPUTED, _VOTED, Count(2**32, 0), RULES, _KNOWN, "alert too_many_ballots"),
-    "E1": (market(MarketState.FINALIZED), 2**40, _TEN, RULES, _KNOWN, "wait"),
+    "V1": (_DISPUTED, _VOTED, Count(2**32, 0), RULES, _FACTS, "alert too_many_ballots"),
+    "E1": (market(MarketState.FINALIZED), 2**40, _TEN, RULES, _FACTS, "wait"),
 }
 
 
@@ -374,7 +374,7 @@ def test_the_documentation_has_no_row_without_a_test() -> None:
     assert documented().keys() == ROWS.keys()
     said = {row[-1].removeprefix("alert ") for row in ROWS.values() if row[-1].startswith("alert ")}
     # These come of the reading and the pinning, not of a decision.
-    assert said | {"bundle_not_pinned", "market_unreadable"} == set(TOPICS)
+    assert said | {"bundle_not_pinned", "market_unreadable"} == set(TOPIC_STATES)
 
 
 def documented() -> dict[str, tuple[list[str], str]]:
@@ -387,7 +387,7 @@ def documented() -> dict[str, tuple[list[str], str]]:
     }
 
 
-@pytest.mark.parametrize("name", TOPICS)
+@pytest.mark.parametrize("name", TOPIC_STATES)
 def test_people_find_what_to_do_about_each_alert(name: str) -> None:
     rows = [line.split("|") for line in TABLE.with_name("operations.md").read_text().splitlines()]
     told = [cells for cells in rows if len(cells) == 5 and cells[1].strip() == f"`{name}`"]

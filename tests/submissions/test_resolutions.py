@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import pytest
 from solders.keypair import Keypair
-from sqlalchemy import insert, text
+from sqlalchemy import Connection, insert, text
 
 from tests.submissions.test_drive import open_alerts
 from tests.submissions.world import World
@@ -19,7 +19,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.community import market_drafts
-from zmart_pipelines.submissions import candidates, resolutions
+from zmart_pipelines.submissions import due_markets, resolutions
 from zmart_pipelines.submissions.reports import DriveReport
 from zmart_pipelines.submissions.resolutions import (
     MAX_EVIDENCE,
@@ -28,7 +28,9 @@ from zmart_pipelines.submissions.resolutions import (
     ResolutionRequest,
 )
 from zmart_pipelines.submissions.signers import Signers
+from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS, Action
 
+FINALIZE: frozenset[Action] = frozenset({"finalize_market"})
 WHY = "The index stood at 201.37 at 12:00 UTC."
 
 
@@ -52,13 +54,25 @@ def traded(world: World) -> bytes:
 def request(
     world: World, market: bytes, outcome: bool = True, why: str = WHY, *, before_end: bool = False
 ) -> ResolutionRequest:
-    return resolutions.request(
+    return resolutions.request_resolution(
         world.engine,
         world.reader,
         world.settings,
         Resolution(market, outcome, why, before_end),
         pins=world.pins,
     )
+
+
+def due(
+    conn: Connection,
+    settings: Settings,
+    chain_time: int,
+    actions: Collection[Action] = FINALIZE,
+) -> tuple[bytes, ...]:
+    """Return the markets that a sensor of these actions starts a run for."""
+    return due_markets.scan_due_markets(
+        conn, settings, actions=actions, chain_time=chain_time, scanner="sensor"
+    ).to_run
 
 
 def ended(report: DriveReport) -> Sequence[tuple[str, str]]:
@@ -140,7 +154,7 @@ def test_what_cannot_be_resolved_says_why(world: World) -> None:
     world.settings = world.settings.model_copy(update={"resolver_keypair": resolver})
     with pytest.raises(ResolutionRefused, match="PROPOSED; only an ACTIVE"):
         request(world, proposal)
-    with pytest.raises(ResolutionRefused, match="no such market"):
+    with pytest.raises(ResolutionRefused, match="does not exist on chain"):
         request(world, bytes(32))
     for why in ("", " \n", "x" * (MAX_EVIDENCE + 1), "\N{GRINNING FACE}" * (MAX_BLOCK // 4)):
         with pytest.raises(ResolutionRefused, match="evidence"):
@@ -184,12 +198,12 @@ def test_a_listed_resolver_is_expected(world: World) -> None:
     assert open_alerts(world) == set()
     with world.engine.connect() as conn:
         now = world.rpc.chain_clock("finalized").unix_timestamp
-        assert candidates.due(conn, world.settings, chain_time=now).finalizations == ()
+        assert due(conn, world.settings, now) == ()
         nobody = world.settings.model_copy(update={"expected_resolvers": str(Keypair().pubkey())})
-        assert candidates.due(conn, nobody, chain_time=now).finalizations == (market,)
+        assert due(conn, nobody, now) == (market,)
 
 
-def test_the_end_of_a_market_is_told_once_and_decides(world: World) -> None:
+def test_end_of_a_market_raises_one_alert_and_permits_the_resolution(world: World) -> None:
     market = traded(world)
     now = world.rpc.chain_clock("finalized").unix_timestamp
     draft(world, market, now + 600)
@@ -201,15 +215,15 @@ def test_the_end_of_a_market_is_told_once_and_decides(world: World) -> None:
     key = f"resolution_due:{market.hex()}"
     with world.engine.connect() as conn:
         late = world.rpc.chain_clock("finalized").unix_timestamp
-        assert candidates.due(conn, world.settings, chain_time=late).finalizations == (market,)
+        assert due(conn, world.settings, late) == (market,)
     for _ in range(2):
         assert world.plan() == []
         assert open_alerts(world) == {key}
     with world.engine.connect() as conn:
-        assert not candidates.due(conn, world.settings, chain_time=late)
+        assert due(conn, world.settings, late) == ()
     request(world, market)
     with world.engine.connect() as conn:
-        assert candidates.due(conn, world.settings, chain_time=late).resolutions == (market,)
+        assert due_markets.pending_markets(conn, "resolve_market") == (market,)
     assert ended(world.drive()) == [("resolve_market", "final")]
     world.sync()
     world.plan()
@@ -247,7 +261,7 @@ def test_activation_when_it_is_switched_on(world: World) -> None:
     assert world.market(market).state == MarketState.APPROVED
     world.settings = world.settings.model_copy(update={"auto_activate": True})
     with world.engine.connect() as conn:
-        assert candidates.due(conn, world.settings, chain_time=0).aggregations == (market,)
+        assert due(conn, world.settings, 0, PROPOSAL_ACTIONS) == (market,)
     assert [one.action for one in world.plan()] == ["activate_market"]
     assert ended(world.drive()) == [("activate_market", "final")]
     world.sync()

@@ -63,8 +63,8 @@ def test_the_storm_reaches_every_branch() -> None:
         "MarkLost",
         "MarkDead(reason='expired without landing'",
         "Settle(status='final', reason='landed'",
-        "Settle(status='final', reason='made so by another transaction'",
-        "Settle(status='final', reason='already so on chain'",
+        "Settle(status='final', reason='became true by another transaction'",
+        "Settle(status='final', reason='already true on chain'",
         "Postpone",
     ):
         assert event in schedule, event

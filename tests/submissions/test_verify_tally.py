@@ -75,10 +75,10 @@ def test_a_stranger_verifies_and_every_lie_is_named(world: World, tmp_path: Path
         (str(world.address(market)), "--bundle", str(file)),
         ("--bundle", str(file)),
     ):
-        told = verify(world, tmp_path, *arguments)
-        assert told.exit_code == 0, told.output
-        assert "9 for, 1 against, 9000 bps of 7000 needed; 10 ballots, 1 of them" in told.output
-        assert "every proof is valid" in told.output
+        result = verify(world, tmp_path, *arguments)
+        assert result.exit_code == 0, result.output
+        assert "9 for, 1 against, 9000 bps of 7000 needed; 10 ballots, 1 of them" in result.output
+        assert "every proof is valid" in result.output
     facts = json.loads(verify(world, tmp_path, cid, "--bundle", str(file), "--json").output)
     assert facts["problems"] == []
     assert (facts["ballots"], facts["submission"]["bundle_cid"]) == (10, cid)
@@ -102,9 +102,9 @@ def test_a_stranger_verifies_and_every_lie_is_named(world: World, tmp_path: Path
         lie = copy.deepcopy(document)
         change(lie)
         file.write_bytes(canonical_bytes(lie))
-        told = verify(world, tmp_path, "--bundle", str(file))
-        assert told.exit_code == 1, (words, told.output)
-        assert words in told.output, told.output
+        result = verify(world, tmp_path, "--bundle", str(file))
+        assert result.exit_code == 1, (words, result.output)
+        assert words in result.output, result.output
 
     # Whoever changes a bundle gives it another CID, and the memo names the first.
     _drop_honestly(document)
@@ -166,17 +166,20 @@ def _chain(document: dict[str, Any]) -> dict[str, Any]:
 
 
 LIES: list[tuple[Callable[[dict[str, Any]], None], str]] = [
-    (_drop, "the ballots give 8 for and 1 against (8888 bps) in 9 ballots, the bundle says 9"),
-    (_drop_honestly, "the memo is of another bundle: the transaction"),
+    (
+        _drop,
+        "the ballots add up to 8 for and 1 against (8888 bps) in 9 ballots, the bundle states 9",
+    ),
+    (_drop_honestly, "the memo names another bundle: the transaction"),
     (_forge, "the signature is not the wallet's for this message"),
-    (lambda d: d.update(program=str(Keypair().pubkey())), "the bundle is of the program"),
-    (lambda d: d.update(genesis="1" * 32), "the bundle is of the chain"),
+    (lambda d: d.update(program=str(Keypair().pubkey())), "the bundle is for the program"),
+    (lambda d: d.update(genesis="1" * 32), "the bundle is for the chain"),
     (lambda d: d.update(network="devnet"), "the ballots are for devnet, but"),
     (lambda d: d.update(market="00" * 32), "is not on chain"),
     (_drop_chain, f"the vote of {wallet(40).pubkey()} on chain, cast before the cut-off, is not"),
-    (_ballot_over_record, "had voted on chain before the cut-off; that vote counts"),
-    (_invent_chain, "is said to be on chain and is not"),
-    (lambda d: _chain(d).update(voted_at=1), "on chain is not as the bundle has it"),
+    (_ballot_over_record, "voted on chain before the cut-off; that vote counts"),
+    (_invent_chain, "but there is none"),
+    (lambda d: _chain(d).update(voted_at=1), "on chain differs from the bundle"),
     (lambda d: d.update(kind="dispute"), "no transaction of the market has written counts"),
 ]
 
@@ -187,18 +190,18 @@ def test_another_program_and_another_chain(
     _, cid = voted(world)
     file = published(world, cid, tmp_path / "handed-over")
     other = str(Keypair().pubkey())
-    told = verify(world, tmp_path, "--bundle", str(file), "--program", other)
-    assert told.exit_code == 1
-    assert f"the bundle is of the program {world.program}, not of {other}" in told.output
+    result = verify(world, tmp_path, "--bundle", str(file), "--program", other)
+    assert result.exit_code == 1
+    assert f"the bundle is for the program {world.program}, not for {other}" in result.output
     elsewhere = start_localnet("--seed", "8")
-    told = verify(world, tmp_path, "--bundle", str(file), rpc=elsewhere.rpc_url)
-    assert told.exit_code == 1
-    assert "the bundle is of the chain" in told.output
-    told = verify(world, tmp_path, "--bundle", str(file), "--program", "nonsense")
-    assert (told.exit_code, "--program" in told.output) == (2, True)
+    result = verify(world, tmp_path, "--bundle", str(file), rpc=elsewhere.rpc_url)
+    assert result.exit_code == 1
+    assert "the bundle is for the chain" in result.output
+    result = verify(world, tmp_path, "--bundle", str(file), "--program", "nonsense")
+    assert (result.exit_code, "--program" in result.output) == (2, True)
     world.chain.stop(kill=True)
-    told = verify(world, tmp_path, "--bundle", str(file))
-    assert (told.exit_code, "cannot be verified" in told.output) == (2, True)
+    result = verify(world, tmp_path, "--bundle", str(file))
+    assert (result.exit_code, "cannot be verified" in result.output) == (2, True)
 
 
 def test_counts_written_behind_the_bundle(world: World, tmp_path: Path) -> None:
@@ -231,14 +234,14 @@ def test_counts_written_behind_the_bundle(world: World, tmp_path: Path) -> None:
         world.chain.control.finalize()
 
     aggregate(50, cid)
-    told = verify(world, tmp_path, "--bundle", str(file))
-    assert told.exit_code == 1
-    assert "wrote 50 for and 1 against; the ballots give 9 and 1" in told.output
-    assert "the market's account has 50 for and 1 against" in told.output
+    result = verify(world, tmp_path, "--bundle", str(file))
+    assert result.exit_code == 1
+    assert "wrote 50 for and 1 against; the ballots give 9 and 1" in result.output
+    assert "the market's account has 50 for and 1 against" in result.output
     aggregate(9, QUESTION.decode())
-    told = verify(world, tmp_path, market.hex(), "--bundle", str(file))
-    assert told.exit_code == 2
-    assert f"holds the bytes of {QUESTION.decode()}" in told.output
+    result = verify(world, tmp_path, market.hex(), "--bundle", str(file))
+    assert result.exit_code == 2
+    assert f"holds the bytes of {QUESTION.decode()}" in result.output
 
 
 def test_a_dispute_and_who_may_vote_in_it(world: World, tmp_path: Path) -> None:
@@ -256,17 +259,17 @@ def test_a_dispute_and_who_may_vote_in_it(world: World, tmp_path: Path) -> None:
     assert {one.status for one in world.drive().outcomes} == {"final"}
     assert world.market(market).state == MarketState.FINALIZED
     file = published(world, cid, tmp_path / "handed-over")
-    told = verify(world, tmp_path, market.hex(), "--bundle", str(file))
-    assert told.exit_code == 0, told.output
-    assert "dispute of market" in told.output
+    result = verify(world, tmp_path, market.hex(), "--bundle", str(file))
+    assert result.exit_code == 0, result.output
+    assert "dispute of market" in result.output
     proposal = verify(world, tmp_path, market.hex(), "--kind", "proposal", "--bundle", str(file))
     assert proposal.exit_code == 2, "that one is another bundle"
 
     document = json.loads(file.read_bytes())
     _strange_holder(document)
     file.write_bytes(canonical_bytes(document))
-    told = verify(world, tmp_path, "--bundle", str(file))
-    assert f"the wallet {wallet(77).pubkey()} held no shares of the market" in told.output
+    result = verify(world, tmp_path, "--bundle", str(file))
+    assert f"the wallet {wallet(77).pubkey()} held no shares of the market" in result.output
 
 
 def test_a_dispute_in_which_shares_weigh(world: World, tmp_path: Path) -> None:
@@ -302,18 +305,19 @@ def test_a_dispute_in_which_shares_weigh(world: World, tmp_path: Path) -> None:
     assert (account.dispute_agree, account.dispute_disagree) == (agree, disagree)
     assert planned.bundle_cid is not None
     file = published(world, planned.bundle_cid, tmp_path / "handed-over")
-    told = verify(world, tmp_path, market.hex(), "--bundle", str(file))
-    assert told.exit_code == 0, told.output
-    assert f"{agree} for, {disagree} against" in told.output
-    assert "3 ballots, 1 of them cast on chain" in told.output
+    result = verify(world, tmp_path, market.hex(), "--bundle", str(file))
+    assert result.exit_code == 0, result.output
+    assert f"{agree} for, {disagree} against" in result.output
+    assert "3 ballots, 1 of them cast on chain" in result.output
 
     document = json.loads(file.read_bytes())
     heaviest = max(document["ballots"], key=lambda one: one.get("weight", 1))
     heaviest["weight"] += 1
     file.write_bytes(canonical_bytes(document))
-    told = verify(world, tmp_path, "--bundle", str(file))
-    assert f"weighs {weights[1] + 1}; {shares[holders[0].pubkey()]} shares give {weights[1]}" in (
-        told.output
+    result = verify(world, tmp_path, "--bundle", str(file))
+    assert (
+        f"has weight {weights[1] + 1}; {shares[holders[0].pubkey()]} shares give {weights[1]}"
+        in (result.output)
     )
 
 
@@ -333,10 +337,10 @@ def test_what_cannot_be_found_says_so(tmp_path: Path) -> None:
     (empty / "note.txt").write_text("no bundle")
     runner = CliRunner()
     environment = {"ZMART_STATE": str(tmp_path / "none"), "SOLANA_RPC_URL": "http://127.0.0.1:1"}
-    told = runner.invoke(main, ["verify-tally"], env=environment)
-    assert (told.exit_code, "name the bundle's CID" in told.output) == (2, True)
-    told = runner.invoke(main, ["verify-tally", "--bundle", str(empty)], env=environment)
-    assert (told.exit_code, "give --bundle with a bundle in it" in told.output) == (2, True)
+    result = runner.invoke(main, ["verify-tally"], env=environment)
+    assert (result.exit_code, "name the bundle's CID" in result.output) == (2, True)
+    result = runner.invoke(main, ["verify-tally", "--bundle", str(empty)], env=environment)
+    assert (result.exit_code, "give --bundle with a bundle in it" in result.output) == (2, True)
 
 
 @pytest.mark.slow
@@ -356,9 +360,9 @@ def test_over_six_hundred_ballots_in_parts(world: World, tmp_path: Path) -> None
     folder.mkdir()
     for number, block in enumerate([cid, *root["parts"]]):
         (folder / str(number)).write_bytes(world.pins.get(block))
-    told = verify(world, tmp_path, market.hex(), "--bundle", str(folder))
-    assert told.exit_code == 0, told.output
-    assert "620 for, 0 against" in told.output
+    result = verify(world, tmp_path, market.hex(), "--bundle", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "620 for, 0 against" in result.output
     (folder / "2").unlink()
-    told = verify(world, tmp_path, market.hex(), "--bundle", str(folder))
-    assert (told.exit_code, root["parts"][1] in told.output) == (2, True)
+    result = verify(world, tmp_path, market.hex(), "--bundle", str(folder))
+    assert (result.exit_code, root["parts"][1] in result.output) == (2, True)

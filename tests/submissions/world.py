@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from solders.instruction import Instruction
@@ -32,6 +32,7 @@ from zmart_pipelines.submissions import driver, planner
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.reports import DriveReport
 from zmart_pipelines.submissions.signers import Signers
+from zmart_pipelines.submissions.statuses import ACTIONS, Action
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.cast_results import CastReceipt
 from zmart_pipelines.voting.casting import cast
@@ -211,8 +212,10 @@ class World:
                 stored.append(cast(conn, signed, self.settings))
         return stored
 
-    def plan(self) -> list[Intent]:
-        return planner.plan(self.engine, self.reader, self.settings, pins=self.pins)
+    def plan(self, actions: Collection[Action] = ACTIONS) -> list[Intent]:
+        return planner.plan(
+            self.engine, self.reader, self.settings, actions=actions, pins=self.pins
+        )
 
     def drive(
         self,

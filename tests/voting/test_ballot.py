@@ -17,9 +17,9 @@ from zmart_pipelines.voting.ballot import (
     Proof,
     Scheme,
     SignedBallot,
-    check,
+    check_ballot,
+    is_signed_by,
     parse,
-    verify,
 )
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -75,7 +75,7 @@ def signed(message: str = EXAMPLE) -> SignedBallot:
 
 
 def checked(ballot: SignedBallot, now: datetime = NOW, older: bool = True) -> Proof:
-    return check(ballot, program=PROGRAM, network="localnet", now=now, ttl=TTL, older=older)
+    return check_ballot(ballot, program=PROGRAM, network="localnet", now=now, ttl=TTL, older=older)
 
 
 def test_example_is_what_is_written() -> None:
@@ -94,14 +94,14 @@ def test_any_changed_byte_breaks_the_proof(text: BallotText, data: st.DataObject
     message = text.compose()
     signature = bytes(WALLET.sign_message(message.encode()))
     wallet = bytes(WALLET.pubkey())
-    assert verify(message, signature, wallet)
+    assert is_signed_by(message, signature, wallet)
     raw = bytearray(message.encode())
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 127))
-    assert not verify(raw.decode(), signature, wallet)
+    assert not is_signed_by(raw.decode(), signature, wallet)
     broken = bytearray(signature)
     broken[data.draw(st.integers(0, 63))] ^= data.draw(st.integers(1, 255))
-    assert not verify(message, bytes(broken), wallet)
-    assert not verify(message, signature, bytes(Keypair.from_seed(bytes(32)).pubkey()))
+    assert not is_signed_by(message, bytes(broken), wallet)
+    assert not is_signed_by(message, signature, bytes(Keypair.from_seed(bytes(32)).pubkey()))
 
 
 @given(texts, st.data())
@@ -164,7 +164,7 @@ def test_good_ballot() -> None:
 )
 def test_text_must_say_what_the_request_says(change: dict[str, object], line: str) -> None:
     message = msgspec.structs.replace(TEXT, **change).compose()
-    with pytest.raises(BallotRejected, match=f"'{line}' says something else"):
+    with pytest.raises(BallotRejected, match=f"'{line}' differs from the request"):
         checked(signed(message))
 
 
@@ -216,7 +216,7 @@ def test_older_texts_are_accepted_and_marked(form: str, scheme: Scheme, age: tim
     for moment in (NOW, NOW + age, NOW - timedelta(minutes=5)):
         assert checked(ballot, moment) == Proof(scheme, stamp, None)
     for moment in (NOW + age + timedelta(seconds=1), NOW - timedelta(seconds=301)):
-        with pytest.raises(BallotRejected, match="sign anew"):
+        with pytest.raises(BallotRejected, match="sign again"):
             checked(ballot, moment)
     with pytest.raises(BallotRejected) as caught:
         checked(ballot, older=False)

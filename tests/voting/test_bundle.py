@@ -172,10 +172,10 @@ def _elsewhere(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d["ballots"].pop(0), "the ballots give 2 for and 1 against"),
+        (lambda d: d["ballots"].pop(0), "the ballots add up to 2 for and 1 against"),
         (lambda d: d["ballots"].append(d["ballots"][0]), "counted more than once"),
         (_forge, "ballot 0 of .* is not the wallet's for this message"),
-        (_flip, "ballot 0 of .* makes the other choice"),
+        (_flip, "ballot 0 of .* the message states the other choice"),
         (_elsewhere, "ballot 0 of .* is for another program, network, market"),
         (lambda d: d["ballots"][0].pop("signature"), "is missing"),
         (lambda d: d["ballots"][0].update(source="dream"), "source 'dream' is unknown"),
@@ -304,7 +304,7 @@ def test_weights_are_summed_and_only_where_the_rules_have_a_unit() -> None:
     def heavier(document: dict[str, Any]) -> None:
         document["ballots"][1]["weight"] = 8
 
-    assert "the ballots give 11 for and 0 against" in tampered(made, heavier).problems[0]
+    assert "the ballots add up to 11 for and 0 against" in tampered(made, heavier).problems[0]
     problems = recounted(make(tally)).problems
     assert len(problems) == 2
-    assert problems[0].endswith("it weighs 7 where each wallet counts once")
+    assert problems[0].endswith("its weight is 7, but each wallet counts once")

@@ -13,11 +13,11 @@ from zmart_pipelines.voting.casting import cast
 SETTINGS = Settings(min_proposal_votes=3)
 
 
-def look(pipelines: Engine, settings: Settings = SETTINGS) -> tuple[list[bytes], list[bytes]]:
+def scan(pipelines: Engine, settings: Settings = SETTINGS) -> tuple[list[bytes], list[bytes]]:
     """The markets that are due, and those that are frozen; what is seen is settled."""
     with pipelines.begin() as conn:
         found = due_proposals.scan_proposals(conn, settings)
-    return [one.market_id for one in found.due], [one.market_id for one in found.frozen]
+    return [one.market_id for one in found.passing], [one.market_id for one in found.frozen]
 
 
 def unsettled(pipelines: Engine) -> int:
@@ -32,18 +32,18 @@ def test_news_are_seen_once_and_what_is_due_until_it_is_done(
     idle, due = add_market(ingest, 1), add_market(ingest, 2)
     vote(api, idle, range(1, 3))
     vote(api, due, range(1, 4))
-    assert look(pipelines) == ([due], [])
+    assert scan(pipelines) == ([due], [])
     assert unsettled(pipelines) == 1
     for _ in range(2):
-        assert look(pipelines) == ([due], [])
+        assert scan(pipelines) == ([due], [])
     vote(api, idle, range(3, 4))
-    assert look(pipelines) == ([idle, due], [])
+    assert scan(pipelines) == ([idle, due], [])
     freeze(pipelines, due, record(9, True))
-    assert look(pipelines) == ([idle], [due])
-    assert look(pipelines) == ([idle], [due])
+    assert scan(pipelines) == ([idle], [due])
+    assert scan(pipelines) == ([idle], [due])
     for market in (idle, due):
         move(ingest, market, MarketState.APPROVED)
-    assert look(pipelines) == ([], [])
+    assert scan(pipelines) == ([], [])
     assert unsettled(pipelines) == 2, "the moves are for those who look at states"
 
 
@@ -65,7 +65,7 @@ def test_a_look_that_is_rolled_back_has_seen_nothing(
     with pipelines.connect() as conn:
         due_proposals.scan_proposals(conn, SETTINGS)
     assert unsettled(pipelines) == before
-    look(pipelines)
+    scan(pipelines)
     assert unsettled(pipelines) == 0
 
 
@@ -75,24 +75,24 @@ def test_ballots_that_come_in_while_one_looks_are_news_for_the_next(
     configure(ingest, 7000)
     market = add_market(ingest, 1)
     vote(api, market, range(1, 3))
-    look(pipelines)
+    scan(pipelines)
     with api.connect() as casting:
         cast(casting, ballot(market, wallet(3)), SETTINGS)
-        assert look(pipelines) == ([], [])
+        assert scan(pipelines) == ([], [])
         casting.commit()
-    assert look(pipelines) == ([market], [])
+    assert scan(pipelines) == ([market], [])
 
 
 def test_votes_on_chain_are_news(api: Engine, ingest: Engine, pipelines: Engine) -> None:
     configure(ingest, 7000)
     market = add_market(ingest, 1)
-    look(pipelines)
+    scan(pipelines)
     for voter in range(1, 4):
         add_chain_vote(ingest, market, "proposal", wallet(voter), True)
-    assert look(pipelines) == ([market], [])
+    assert scan(pipelines) == ([market], [])
     with ingest.begin() as conn:
         conn.execute(text("UPDATE market.chain_votes SET choice = false"))
-    assert look(pipelines) == ([], [])
+    assert scan(pipelines) == ([], [])
     with ingest.begin() as conn:
         conn.execute(text("DELETE FROM market.chain_votes"))
     assert unsettled(pipelines) == 1
@@ -102,14 +102,14 @@ def test_other_rules_look_at_everything(api: Engine, ingest: Engine, pipelines: 
     configure(ingest, 7000)
     market = add_market(ingest, 1)
     vote(api, market, range(1, 3))
-    assert look(pipelines) == ([], [])
-    assert look(pipelines, Settings(min_proposal_votes=2)) == ([market], [])
-    assert look(pipelines) == ([], [])
+    assert scan(pipelines) == ([], [])
+    assert scan(pipelines, Settings(min_proposal_votes=2)) == ([market], [])
+    assert scan(pipelines) == ([], [])
     vote(api, market, range(3, 6), choice=False)
-    assert look(pipelines) == ([], [])
+    assert scan(pipelines) == ([], [])
     with ingest.begin() as conn:
         conn.execute(text("UPDATE market.config_history SET proposal_approval_threshold = 4000"))
-    assert look(pipelines) == ([market], [])
+    assert scan(pipelines) == ([market], [])
 
 
 def test_a_proposal_that_comes_back_is_looked_at(
@@ -120,9 +120,9 @@ def test_a_proposal_that_comes_back_is_looked_at(
     market = add_market(ingest, 1)
     vote(api, market, range(1, 4))
     move(ingest, market, MarketState.APPROVED)
-    assert look(pipelines) == ([], [])
+    assert scan(pipelines) == ([], [])
     move(ingest, market, MarketState.PROPOSED)
-    assert look(pipelines) == ([market], [])
+    assert scan(pipelines) == ([market], [])
 
 
 def test_a_reopened_vote_is_looked_at(api: Engine, ingest: Engine, pipelines: Engine) -> None:
@@ -130,14 +130,14 @@ def test_a_reopened_vote_is_looked_at(api: Engine, ingest: Engine, pipelines: En
     market = add_market(ingest, 1)
     vote(api, market, range(1, 4))
     freeze(pipelines, market)
-    assert look(pipelines) == ([], [market])
+    assert scan(pipelines) == ([], [market])
     with pipelines.begin() as conn:
         tallies.reopen(conn, market, "proposal")
-    assert look(pipelines) == ([], [])
+    assert scan(pipelines) == ([], [])
     for voter in range(11, 14):
         with api.begin() as conn:
             cast(conn, ballot(market, wallet(voter), round_number=1), SETTINGS)
-    assert look(pipelines) == ([market], [])
+    assert scan(pipelines) == ([market], [])
 
 
 def test_only_votes_with_news_are_counted_anew(
@@ -148,16 +148,12 @@ def test_only_votes_with_news_are_counted_anew(
     vote(api, markets[0], range(1, 3))
     add_chain_vote(ingest, markets[1], "proposal", wallet(1), True)
     with pipelines.begin() as conn:
-        counted = {
-            one.market_id: one.total for one in due_proposals.recount_changed(conn, "proposal")
-        }
+        counted = {one.market_id: one.total for one in tallies.recount_changed(conn, "proposal")}
     assert counted == {markets[0]: 2, markets[1]: 1, markets[2]: 0}
-    look(pipelines)
+    scan(pipelines)
     vote(api, markets[2], range(1, 2))
     with pipelines.begin() as conn:
-        assert [one.market_id for one in due_proposals.recount_changed(conn, "proposal")] == [
-            markets[2]
-        ]
+        assert [one.market_id for one in tallies.recount_changed(conn, "proposal")] == [markets[2]]
 
 
 def test_an_idle_market_is_not_read(api: Engine, ingest: Engine, pipelines: Engine) -> None:
@@ -165,7 +161,7 @@ def test_an_idle_market_is_not_read(api: Engine, ingest: Engine, pipelines: Engi
     configure(ingest, 7000)
     for number in range(1, 31):
         vote(api, add_market(ingest, number), range(1, 2))
-    look(pipelines)
+    scan(pipelines)
     rows = 0
 
     @event.listens_for(pipelines, "after_cursor_execute")
@@ -173,5 +169,5 @@ def test_an_idle_market_is_not_read(api: Engine, ingest: Engine, pipelines: Engi
         nonlocal rows
         rows += max(cursor.rowcount, 0)
 
-    look(pipelines)
+    scan(pipelines)
     assert rows <= 5

@@ -6,9 +6,9 @@ from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.eligibility import (
-    BAD_SECONDS,
-    GOOD_SECONDS,
+    ELIGIBLE_SECONDS,
     MAX_WALLETS,
+    REJECTED_SECONDS,
     WalletEligibility,
 )
 
@@ -41,7 +41,7 @@ def key(wallet: Keypair) -> bytes:
 def test_nothing_is_asked_by_default(localnet: Localnet) -> None:
     with CountingRpc(localnet.rpc_url, 10) as rpc:
         standing = WalletEligibility(rpc, Settings())
-        assert not standing.asked
+        assert not standing.required
         assert standing.rejection(bytes(32)) is None
         assert rpc.calls == 0
 
@@ -58,7 +58,7 @@ def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
         assert rejection is not None
         assert rejection.field == "wallet"
         assert rejection.reason == (
-            "holds 1999999999 lamports; a ballot needs a wallet with 2000000000, top it up"
+            "has 1999999999 lamports; voting requires at least 2000000000, so fund it first"
         )
         # Remembered: the one who may for long, the one who may not for a moment.
         asked = rpc.calls
@@ -68,10 +68,10 @@ def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
         assert rpc.calls == asked
         localnet.airdrop(poor.pubkey(), 1)
         assert standing.rejection(key(poor)) is not None
-        clock.now += BAD_SECONDS
+        clock.now += REJECTED_SECONDS
         assert standing.rejection(key(poor)) is None
         assert standing.is_cached(key(rich))
-        clock.now += GOOD_SECONDS
+        clock.now += ELIGIBLE_SECONDS
         assert not standing.is_cached(key(rich))
 
 
@@ -99,7 +99,7 @@ def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
         # By the chain's clock one grows older.
         localnet.control.advance(seconds=90)
         localnet.control.finalize()
-        clock.now += BAD_SECONDS
+        clock.now += REJECTED_SECONDS
         assert standing.rejection(key(young)) is None
 
 

@@ -211,7 +211,7 @@ def test_a_vote_on_chain_that_is_known_before_the_ballot_keeps_it_out(
     )
     sync(ingest, chain)
     for choice in (True, False):
-        with pytest.raises(BallotRejected, match="has voted on chain already; that vote counts"):
+        with pytest.raises(BallotRejected, match="has already voted on chain; that vote counts"):
             vote(api, ballot(market, SMALL, choice, kind="dispute"))
     with api.connect() as conn:
         tally = tallies.current_tally(conn, market, "dispute")

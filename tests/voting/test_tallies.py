@@ -24,7 +24,7 @@ from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting
 from zmart_pipelines.voting import due_proposals, tallies
-from zmart_pipelines.voting.ballot import SignedBallot, verify
+from zmart_pipelines.voting.ballot import SignedBallot, is_signed_by
 from zmart_pipelines.voting.cast_results import BallotConflict, CastReceipt, VotingClosed
 from zmart_pipelines.voting.casting import cast, cast_batch
 
@@ -97,7 +97,7 @@ def test_freeze_fixes_what_counts(api: Engine, ingest: Engine, pipelines: Engine
     for one in frozen.ballots:
         if one.source == "wallet":
             signature = bytes(Signature.from_string(one.proof["signature"]))
-            assert verify(one.proof["message"], signature, one.wallet)
+            assert is_signed_by(one.proof["message"], signature, one.wallet)
         else:
             assert one.proof == {"voted_at": 1_700_000_000}
     # Later news changes nothing.
@@ -176,10 +176,12 @@ def test_due_by_ballots_and_threshold(api: Engine, ingest: Engine, pipelines: En
             {"state": int(MarketState.CANCELLED), "id": elsewhere},
         )
     with pipelines.connect() as conn:
-        assert due_proposals.due(conn, settings) == []  # no configuration seen yet
+        assert due_proposals.scan_proposals(conn, settings).passing == ()  # no configuration yet
     configure(ingest, 7000)
     with pipelines.connect() as conn:
-        assert [tally.market_id for tally in due_proposals.due(conn, settings)] == [passed]
+        assert [one.market_id for one in due_proposals.scan_proposals(conn, settings).passing] == [
+            passed
+        ]
         found = tallies.current_tallies(conn, [passed, short, below], "proposal")
         assert {market: tally.total for market, tally in found.items()} == {
             passed: 10,
@@ -231,8 +233,8 @@ def test_faults_are_found(api: Engine, ingest: Engine, pipelines: Engine, databa
     assert set(found) == {opened, cut, forged}
     assert found[opened].stored == (9, 0, 4)
     assert found[opened].counted == (4, 0, 4)
-    assert (found[cut].dropped, found[cut].invented) == (1, 0)
-    assert (found[forged].dropped, found[forged].invented) == (1, 1)
+    assert (found[cut].not_counted, found[cut].not_stored) == (1, 0)
+    assert (found[forged].not_counted, found[forged].not_stored) == (1, 1)
     with pipelines.begin() as conn:
         assert tallies.recount_tally(conn, opened, "proposal", 0).votes_for == 4
         assert {fault.market_id for fault in tallies.find_mismatches(conn)} == {cut, forged}

@@ -14,7 +14,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lifecycle import meets_threshold
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
-from zmart_pipelines.submissions import candidates
+from zmart_pipelines.submissions import due_markets
 from zmart_pipelines.voting import due_proposals
 
 MOST = 2**32 - 1
@@ -68,7 +68,7 @@ def test_a_look_finds_exactly_those_that_reach_it(
     owner.dispose()
     with pipelines.begin() as conn:
         found = due_proposals.scan_proposals(conn, Settings(min_proposal_votes=1))
-    assert {one.market_id for one in found.due} == reached
+    assert {one.market_id for one in found.passing} == reached
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_windows_end_at_their_second(ingest: Engine, pipelines: Engine) -> None:
             ),
             {"at": start},
         )
-    times = candidates.VotingPeriods(dispute_window=3600, dispute_vote=7200, margin=2)
+    times = due_markets.VotingPeriods(dispute_window=3600, dispute_vote=7200, margin=2)
     expected = {
         start: set(),
         start + 1: set(),
@@ -155,5 +155,5 @@ def test_windows_end_at_their_second(ingest: Engine, pipelines: Engine) -> None:
         start + 7202: {resolving, disputed},
     }
     with pipelines.connect() as conn:
-        found = {now: set(candidates.elapsed_windows(conn, now, times)) for now in expected}
+        found = {now: set(due_markets.elapsed_windows(conn, now, times)) for now in expected}
     assert found == expected

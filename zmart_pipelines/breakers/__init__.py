@@ -1,1 +1,1 @@
-"""Circuit breakers: what fails again and again is left alone for a while, then tried once."""
+"""Circuit breakers: repeated failures open a circuit for a pause, then a probe is let through."""

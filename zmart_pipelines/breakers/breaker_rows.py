@@ -1,8 +1,8 @@
 """Breakers that all processes share and that outlive them: rows of ``ops.breakers``.
 
-Each function is one locked read and one write of its row, in the caller's transaction; the
-row stays locked until that ends, so keep it short. Asking a closed one locks nothing. Times
-are the database's. Names are ``rpc:<endpoint>`` and ``action:<action>``.
+Each function is one locked read and one write of its row, in the caller's transaction. The row
+stays locked until that ends, so keep it short. Entering a closed breaker locks nothing. Times are
+the database's. Names are ``rpc:<endpoint>`` and ``action:<action>``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zmart_pipelines.breakers import machine
 from zmart_pipelines.breakers.machine import Breaker, Permit, Policy, Refusal, State
 from zmart_pipelines.store.tables.ops import breakers
 
-# What an error text may take in the row.
+# Characters of an error text that the row keeps.
 MAX_ERROR_LENGTH = 500
 
 _COLUMNS = Breaker.__struct_fields__
@@ -27,9 +27,9 @@ _COLUMNS = Breaker.__struct_fields__
 def allow(
     conn: Connection, name: str, policy: Policy, *, now: datetime | None = None
 ) -> Permit | Refusal:
-    """Whether the work called ``name`` may be tried now; among all processes one has the probe.
+    """Return whether the work called ``name`` may be tried now; one process gets the probe.
 
-    Give the permit's generation to :func:`succeeded` or :func:`failed`, or give it back with
+    Pass the permit's generation to :func:`succeeded` or :func:`failed`, or return it with
     :func:`abandoned`.
     """
     return enter(conn, name, policy, now=now)[0]
@@ -38,12 +38,12 @@ def allow(
 def enter(
     conn: Connection, name: str, policy: Policy, *, now: datetime | None = None
 ) -> tuple[Permit | Refusal, Breaker]:
-    """As :func:`allow`, with the breaker as it is then."""
+    """Return the answer of :func:`allow` and the breaker after it."""
     columns = [breakers.c[column] for column in _COLUMNS]
     row = conn.execute(select(*columns).where(breakers.c.name == name)).one_or_none()
     known = Breaker() if row is None else _breaker(row)
     if known.state is State.CLOSED:
-        # The usual case waits for nobody and writes nothing.
+        # The usual case waits for no lock and writes nothing.
         return Permit(known.generation), known
     breaker, clock = _locked(conn, name)
     after, answer = machine.allow(breaker, now or clock, policy)
@@ -52,7 +52,7 @@ def enter(
 
 
 def succeeded(conn: Connection, name: str, generation: int | None = None) -> Breaker:
-    """Note a success; the breaker as it is then. See :func:`machine.succeeded`."""
+    """Record a success; return the breaker after it. See :func:`machine.succeeded`."""
     breaker, _ = _locked(conn, name)
     after = machine.succeeded(breaker, generation)
     _write(conn, name, breaker, after)
@@ -69,7 +69,7 @@ def failed(
     subject: str | None = None,
     now: datetime | None = None,
 ) -> Breaker:
-    """Note a failure; the breaker as it is then. See :func:`machine.failed`."""
+    """Record a failure; return the breaker after it. See :func:`machine.failed`."""
     breaker, clock = _locked(conn, name)
     after = machine.failed(
         breaker,
@@ -86,7 +86,7 @@ def failed(
 def abandoned(
     conn: Connection, name: str, generation: int, *, now: datetime | None = None
 ) -> Breaker:
-    """Give an unused permit back; the breaker as it is then."""
+    """Return an unused permit; return the breaker after it."""
     breaker, clock = _locked(conn, name)
     after = machine.abandoned(breaker, generation, now or clock)
     _write(conn, name, breaker, after)
@@ -94,7 +94,7 @@ def abandoned(
 
 
 def reset(conn: Connection, name: str) -> bool:
-    """Close a breaker by hand. Returns whether there is one of this name."""
+    """Close a breaker on an operator's request; return whether it exists."""
     known = conn.execute(select(breakers.c.name).where(breakers.c.name == name)).one_or_none()
     if known is None:
         return False
@@ -104,7 +104,7 @@ def reset(conn: Connection, name: str) -> bool:
 
 
 def _locked(conn: Connection, name: str) -> tuple[Breaker, datetime]:
-    """The row, locked, and the database's clock after the lock was had."""
+    """Return the row, locked, and the database's clock after the lock was acquired."""
     columns = [breakers.c[column] for column in _COLUMNS]
     lock = select(*columns).where(breakers.c.name == name).with_for_update()
     row = conn.execute(lock).one_or_none()

@@ -1,7 +1,8 @@
-"""Breakers in front of RPC endpoints: remembered by one process, or by all in the database.
+"""Breakers of RPC endpoints: in the memory of one process, or shared in the database.
 
-Both are ``zmart_pipelines.chain.endpoint_guard.Guard``. pybreaker, the kept library for this, lets
-every process probe at once, knows one fixed pause and keeps state in memory or Redis alone.
+Both are ``zmart_pipelines.chain.endpoint_guard.Guard``. pybreaker, the maintained library for this,
+lets every process probe at the same time, has one fixed pause and keeps its state in memory or
+Redis only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zmart_pipelines.breakers import breaker_rows, machine
 from zmart_pipelines.breakers.machine import Breaker, Permit, Policy, State
 from zmart_pipelines.breakers.policies import endpoint_name
 
-# A closed breaker's row is looked at again after so many seconds.
+# A closed breaker's row is read again after so many seconds.
 _FRESH_SECONDS = 1.0
 
 
@@ -26,7 +27,7 @@ def _utc() -> datetime:
 
 
 class MemoryGuard:
-    """For a process that serves people and whose memory is long enough."""
+    """Breakers in memory, for a long-lived process that serves requests."""
 
     def __init__(self, policy: Policy, *, clock: Callable[[], datetime] = _utc) -> None:
         self._policy = policy
@@ -35,12 +36,12 @@ class MemoryGuard:
         self._lock = Lock()
 
     def breakers(self) -> dict[str, Breaker]:
-        """All that were ever asked about, by their names."""
+        """Return all breakers that were entered so far, by name."""
         with self._lock:
             return dict(self._breakers)
 
     def enter(self, endpoint: str, *, force: bool = False) -> int | None:
-        """A ticket, or None while the endpoint is left alone."""
+        """Return a ticket, or None while the circuit is open."""
         name = endpoint_name(endpoint)
         with self._lock:
             before = self._breakers.get(name, Breaker())
@@ -51,11 +52,11 @@ class MemoryGuard:
         return after.generation if force else None
 
     def succeeded(self, endpoint: str, ticket: int) -> None:
-        """See :func:`machine.succeeded`."""
+        """Record a success; see :func:`machine.succeeded`."""
         self._change(endpoint, lambda breaker: machine.succeeded(breaker, ticket))
 
     def failed(self, endpoint: str, ticket: int, error: str) -> None:
-        """See :func:`machine.failed`."""
+        """Record a failure; see :func:`machine.failed`."""
         self._change(
             endpoint,
             lambda breaker: machine.failed(
@@ -64,7 +65,7 @@ class MemoryGuard:
         )
 
     def returned(self, endpoint: str, ticket: int) -> None:
-        """See :func:`machine.abandoned`."""
+        """Return an unused ticket; see :func:`machine.abandoned`."""
         self._change(endpoint, lambda breaker: machine.abandoned(breaker, ticket, self._clock()))
 
     def _change(self, endpoint: str, change: Callable[[Breaker], Breaker]) -> None:
@@ -74,11 +75,11 @@ class MemoryGuard:
 
 
 class DatabaseGuard:
-    """For the pipelines' processes, which come and go: rows that all of them share.
+    """Breakers in the database, for the pipelines' short-lived processes.
 
     A call through a closed breaker costs no query: its row is read at most once a second, and
     written only when something failed before. Each query is a transaction of its own on a
-    connection of ``engine`` (role pipelines), so that nothing of the caller's is held.
+    connection of ``engine`` (role pipelines), so that no lock of the caller is held.
     """
 
     def __init__(
@@ -88,57 +89,57 @@ class DatabaseGuard:
         self._policy = policy
         self._clock = clock
         self._lock = Lock()
-        # What the row was when it was last seen, and when that was.
-        self._seen: dict[str, tuple[float, Breaker]] = {}
+        # By name: when the row was last read, and the breaker then.
+        self._cache: dict[str, tuple[float, Breaker]] = {}
 
     def enter(self, endpoint: str, *, force: bool = False) -> int | None:
-        """A ticket, or None while the endpoint is left alone."""
+        """Return a ticket, or None while the circuit is open."""
         name = endpoint_name(endpoint)
-        known = self._known(name)
-        if known is not None and known.state is State.CLOSED:
-            return known.generation
+        cached = self._cached(name)
+        if cached is not None and cached.state is State.CLOSED:
+            return cached.generation
         with self._engine.begin() as conn:
             answer, breaker = breaker_rows.enter(conn, name, self._policy)
-        self._remember(name, breaker)
+        self._store(name, breaker)
         if isinstance(answer, Permit):
             return answer.generation
         return breaker.generation if force else None
 
     def succeeded(self, endpoint: str, ticket: int) -> None:
-        """See :func:`machine.succeeded`."""
+        """Record a success; see :func:`machine.succeeded`."""
         name = endpoint_name(endpoint)
         with self._lock:
-            _, seen = self._seen.get(name, (0.0, None))
-        if seen is not None and seen.state is State.CLOSED and not seen.failures:
+            _, cached = self._cache.get(name, (0.0, None))
+        if cached is not None and cached.state is State.CLOSED and not cached.failures:
             return
         with self._engine.begin() as conn:
             breaker = breaker_rows.succeeded(conn, name, ticket)
-        self._remember(name, breaker)
+        self._store(name, breaker)
 
     def failed(self, endpoint: str, ticket: int, error: str) -> None:
-        """See :func:`machine.failed`."""
+        """Record a failure; see :func:`machine.failed`."""
         name = endpoint_name(endpoint)
         with self._engine.begin() as conn:
             breaker = breaker_rows.failed(conn, name, error, self._policy, generation=ticket)
-        self._remember(name, breaker)
+        self._store(name, breaker)
 
     def returned(self, endpoint: str, ticket: int) -> None:
-        """See :func:`machine.abandoned`."""
+        """Return an unused ticket; see :func:`machine.abandoned`."""
         name = endpoint_name(endpoint)
-        known = self._known(name)
-        if known is not None and known.state is State.CLOSED:
+        cached = self._cached(name)
+        if cached is not None and cached.state is State.CLOSED:
             return
         with self._engine.begin() as conn:
             breaker = breaker_rows.abandoned(conn, name, ticket)
-        self._remember(name, breaker)
+        self._store(name, breaker)
 
-    def _known(self, name: str) -> Breaker | None:
+    def _cached(self, name: str) -> Breaker | None:
         with self._lock:
-            at, breaker = self._seen.get(name, (0.0, None))
+            at, breaker = self._cache.get(name, (0.0, None))
         if breaker is None or self._clock() - at > _FRESH_SECONDS:
             return None
         return breaker
 
-    def _remember(self, name: str, breaker: Breaker) -> None:
+    def _store(self, name: str, breaker: Breaker) -> None:
         with self._lock:
-            self._seen[name] = (self._clock(), breaker)
+            self._cache[name] = (self._clock(), breaker)

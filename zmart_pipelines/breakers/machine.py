@@ -1,12 +1,12 @@
-"""A circuit breaker as a pure machine: closed, open, half-open.
+"""A circuit breaker as a pure state machine: closed, open, half-open.
 
-Closed lets everything through and counts failures in a row; at the policy's number it opens.
-Open refuses until its pause is over; then one permit is given, the probe, and the breaker is
-half-open until the probe is answered. A probe that succeeds closes it, one that fails opens
-it for the next longer pause. A probe whose holder vanished is given to another in time.
+Closed permits everything and counts consecutive failures; at the policy's number it opens. Open
+refuses until its pause ends; then one permit is issued, the probe, and the breaker is half-open
+until the probe's result. A probe that succeeds closes it, one that fails opens it for the next
+longer pause. A probe without a result is issued again after a timeout.
 
-Every permit carries the generation it was given in and every change of state starts a new
-one, so that an answer from before the change decides nothing after it.
+Every permit carries the generation in which it was issued and every change of state starts a new
+one, so that a result from before the change has no effect after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ replace = msgspec.structs.replace
 
 
 class State(StrEnum):
-    """Whether work is let through."""
+    """Whether work is permitted."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -30,9 +30,10 @@ class State(StrEnum):
 class Policy(msgspec.Struct, frozen=True):
     """When to open and for how long.
 
-    :ivar failures: in a row, of different subjects where subjects are named, that open.
-    :ivar pauses: of the first opening and of those after failed probes; the last one stays.
-    :ivar probe: how long a probe may take before another one is let through.
+    Attributes:
+        failures: Consecutive failures that open it, of different subjects where they are named.
+        pauses: Of the first opening and of those after failed probes; the last one repeats.
+        probe: How long a probe may take before another one is permitted.
     """
 
     failures: int = 5
@@ -47,10 +48,15 @@ class Policy(msgspec.Struct, frozen=True):
 class Breaker(msgspec.Struct, frozen=True):
     """The state of one breaker.
 
-    :ivar subjects: whose failures were counted since the last success (the named ones).
-    :ivar level: how many probes have failed since it opened.
-    :ivar opened_at: when it last left closed; None while closed.
-    :ivar wait_until: open: the end of the pause; half-open: of the probe's time.
+    Attributes:
+        state: Closed, open or half-open.
+        generation: Increases with every change of state.
+        failures: Failures counted since the last success.
+        subjects: The named subjects of these failures.
+        level: How many probes have failed since it opened.
+        opened_at: When it last left closed; None while closed.
+        wait_until: End of the pause when open, of the probe's timeout when half-open.
+        last_error: The latest failure.
     """
 
     state: State = State.CLOSED
@@ -64,21 +70,21 @@ class Breaker(msgspec.Struct, frozen=True):
 
 
 class Permit(msgspec.Struct, frozen=True):
-    """Leave to try; hand ``generation`` back with the result."""
+    """Permission to try; pass ``generation`` with the result."""
 
     generation: int
     probe: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """No leave before ``until``; ``reason`` is the failure that opened it."""
+    """No permission before ``until``; ``reason`` is the failure that opened the breaker."""
 
     until: datetime
     reason: str
 
 
 def allow(breaker: Breaker, now: datetime, policy: Policy) -> tuple[Breaker, Permit | Refusal]:
-    """Whether to try now. In half-open the first who asks gets the probe."""
+    """Return whether to try now; in half-open the first caller after the timeout gets the probe."""
     if breaker.state is State.CLOSED:
         return breaker, Permit(breaker.generation)
     if breaker.wait_until is not None and now < breaker.wait_until:
@@ -93,10 +99,12 @@ def allow(breaker: Breaker, now: datetime, policy: Policy) -> tuple[Breaker, Per
 
 
 def succeeded(breaker: Breaker, generation: int | None = None) -> Breaker:
-    """The breaker after a success: counted from nothing again, or closed by its probe.
+    """Return the breaker after a success: its count is reset, or its probe closes it.
 
-    :param generation: of the permit. None for work whose permit is no longer known: it clears
-        the count and answers a probe, but never closes an open breaker.
+    Args:
+        breaker: The breaker.
+        generation: Of the permit. None for work whose permit is no longer known: it resets the
+            count and counts as a probe's result, but never closes an open breaker.
     """
     if generation is None and breaker.state is State.OPEN:
         return breaker
@@ -116,11 +124,16 @@ def failed(
     generation: int | None = None,
     subject: str | None = None,
 ) -> Breaker:
-    """The breaker after a failure.
+    """Return the breaker after a failure.
 
-    :param error: short and without secrets; people read it.
-    :param subject: what the failure is of. Of one subject only the first counts, so that one
-        that always fails does not stop all others.
+    Args:
+        breaker: The breaker.
+        error: Short and without secrets; operators read it.
+        now: The time.
+        policy: When to open and for how long.
+        generation: Of the permit, None where it is not known.
+        subject: What failed. Only the first failure of a subject counts, so that one that always
+            fails does not stop all others.
     """
     if generation not in (None, breaker.generation):
         return breaker
@@ -142,14 +155,14 @@ def failed(
 
 
 def abandoned(breaker: Breaker, generation: int, now: datetime) -> Breaker:
-    """The breaker after a permit was given back unused: the next who asks gets the probe."""
+    """Return the breaker after an unused permit was returned: the next caller gets the probe."""
     if breaker.state is not State.HALF_OPEN or generation != breaker.generation:
         return breaker
     return replace(breaker, state=State.OPEN, generation=breaker.generation + 1, wait_until=now)
 
 
 def reset(breaker: Breaker) -> Breaker:
-    """The breaker closed, whatever it was; the last error is kept to be read."""
+    """Return the breaker closed from any state; the last error is kept for operators."""
     return Breaker(generation=breaker.generation + 1, last_error=breaker.last_error)
 
 

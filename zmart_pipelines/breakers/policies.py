@@ -1,4 +1,4 @@
-"""The breakers' policies from the settings, and their names."""
+"""The policies of the breakers from the settings, and the breakers' names."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from zmart_pipelines.settings import Settings
 
 
 def action_policy(settings: Settings) -> Policy:
-    """For what the submitter does: so many markets in a row that failed, with none between
-    that succeeded. A probe takes as long as a submission may, expiry included.
+    """Return the policy of the submitter's actions, which counts consecutive failed markets.
+
+    A probe may take as long as a submission, expiry included.
     """
     return _policy(settings, settings.breaker_action_failures, timedelta(minutes=5))
 
 
 def endpoint_policy(settings: Settings) -> Policy:
-    """For RPC endpoints: so many calls in a row without a usable answer."""
+    """Return the policy of RPC endpoints, which counts consecutive calls without a valid answer."""
     probe = timedelta(seconds=2 * settings.rpc_timeout)
     return _policy(settings, settings.breaker_endpoint_failures, probe)
 
 
 def action_name(action: str) -> str:
-    """The breaker's name of one of the submitter's actions."""
+    """Return the name of an action's breaker."""
     return f"action:{action}"
 
 
 def endpoint_name(label: str) -> str:
-    """The breaker's name of an RPC endpoint."""
+    """Return the name of an RPC endpoint's breaker."""
     return f"rpc:{label}"
 
 

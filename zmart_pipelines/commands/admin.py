@@ -63,7 +63,7 @@ def _prepared(make: Callable[[AccountReader], PreparedTransaction], *, json: boo
     if json:
         click.echo(msgspec.json.encode(found).decode())
         return
-    for line in found.words:
+    for line in found.description:
         click.echo(f"- {line}")
     click.echo(found.transaction)
 

@@ -72,7 +72,7 @@ def verify_tally(
     from zmart_pipelines.ipfs.pin_store import PinError
     from zmart_pipelines.submissions.market_reads import NoSuchMarket
     from zmart_pipelines.voting.bundle import BundleError, recount
-    from zmart_pipelines.voting.verification import verify
+    from zmart_pipelines.voting.verification import verify_recount
 
     settings = _settings(rpc_url, program)
     try:
@@ -81,7 +81,7 @@ def verify_tally(
             get, roots = _blocks(settings, files, gateway)
             cid = _cid(target, roots, reader, kind)
             found = recount(cid, get)
-            verified = verify(found, reader)
+            verified = verify_recount(found, reader)
     except BundleError as error:
         click.echo(f"wrong: {error}", err=True)
         raise SystemExit(EXIT_WRONG) from error

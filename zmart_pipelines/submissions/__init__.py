@@ -1,1 +1,1 @@
-"""What the backend owes the chain, sent exactly once in effect."""
+"""Submissions: intents and signed attempts, from the plan to the finalized transaction."""

@@ -1,7 +1,7 @@
-"""The breakers of the actions: who may go on, and what the machine's effects tell them.
+"""The circuit breakers of the actions: permits to start intents, and how effects are recorded.
 
-An action's breaker counts markets whose submission the program or our key refused, in a row.
-While it is open no intent of the action is taken up; what was signed before is driven on.
+An action's breaker counts markets in a row whose submission the program or our key rejected.
+While it is open, no intent of the action is started; live attempts are still driven.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from zmart_pipelines.submissions import messages
 from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.statuses import Action
 
-# The program says that somebody was faster. What became of the market is read from its
-# account; the action is as sound as before.
+# Errors that mean that another transaction was faster. The result is read from the market's
+# account; the action itself works.
 OVERTAKEN = frozenset(
     {
         "InvalidMarketState",
@@ -30,38 +30,38 @@ OVERTAKEN = frozenset(
 
 
 class ActionPermits:
-    """Permits of one look at the open intents."""
+    """The permits for one round of open intents."""
 
     def __init__(self, conn: Connection, policy: Policy) -> None:
         self._conn = conn
         self._policy = policy
-        self._closed: dict[Action, Permit] = {}
+        self._permits: dict[Action, Permit] = {}
 
     def request(self, action: Action) -> Permit | Refusal:
-        """Whether an intent of this action may be taken up; one of them is the probe."""
-        if action in self._closed:
-            return self._closed[action]
+        """Return whether an intent of this action may start; one of them may be the probe."""
+        if action in self._permits:
+            return self._permits[action]
         answer = breaker_rows.allow(self._conn, action_name(action), self._policy)
         if isinstance(answer, Permit) and not answer.probe:
-            self._closed[action] = answer
+            self._permits[action] = answer
         return answer
 
 
 def refusal_reason(action: Action, refusal: Refusal) -> str:
-    """The reason that a waiting intent shows."""
-    return f"{action} is stopped until {refusal.until:%H:%M:%S} UTC: {refusal.reason}"
+    """Return the reason that is recorded for an intent that must wait."""
+    return f"the breaker of {action} is open until {refusal.until:%H:%M:%S} UTC: {refusal.reason}"
 
 
 def record_effect(
-    conn: Connection, policy: Policy, job: DrivenIntent, effect: messages.Effect
+    conn: Connection, policy: Policy, driven: DrivenIntent, effect: messages.Effect
 ) -> None:
-    """Tells the action's breaker how a submission ended. Committed by the caller."""
+    """Record in the action's breaker how a submission ended. Committed by the caller."""
     if not isinstance(effect, messages.MarkDead | messages.Postpone | messages.Settle):
         return
-    name = action_name(job.intent.action)
-    generation = None if job.permit is None else job.permit.generation
+    name = action_name(driven.intent.action)
+    generation = None if driven.permit is None else driven.permit.generation
     if effect.error is not None and effect.error not in OVERTAKEN:
-        subject = job.intent.market_id.hex()
+        subject = driven.intent.market_id.hex()
         breaker_rows.failed(
             conn, name, effect.error, policy, generation=generation, subject=subject
         )
@@ -71,10 +71,10 @@ def record_effect(
     ):
         breaker_rows.succeeded(conn, name, generation)
     else:
-        return_probe(conn, job)
+        return_probe(conn, driven)
 
 
-def return_probe(conn: Connection, job: DrivenIntent) -> None:
-    """Lets another intent be the probe, where this one was and tried nothing."""
-    if job.permit is not None and job.permit.probe:
-        breaker_rows.abandoned(conn, action_name(job.intent.action), job.permit.generation)
+def return_probe(conn: Connection, driven: DrivenIntent) -> None:
+    """Return an unused probe, so that another intent can be it."""
+    if driven.permit is not None and driven.permit.probe:
+        breaker_rows.abandoned(conn, action_name(driven.intent.action), driven.permit.generation)

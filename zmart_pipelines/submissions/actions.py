@@ -1,4 +1,4 @@
-"""The transaction of an intent: its instruction, its memo, its compute budget. Pure."""
+"""The instructions of an intent's transaction: action, memo and compute budget. Pure."""
 
 from __future__ import annotations
 
@@ -28,8 +28,14 @@ def instruction(
     program_id: Pubkey,
     authority: Pubkey,
 ) -> Instruction:
-    """The program's instruction; ``authority`` is the key that signs the action. The arguments
-    are those of :func:`verdicts.account_verdict`.
+    """Return the program's instruction.
+
+    Args:
+        action: The action.
+        arguments: As for :func:`verdicts.account_verdict`.
+        market_id: The market.
+        program_id: The program.
+        authority: The key that signs the action.
     """
     market = market_address(program_id, market_id)[0]
     match action:
@@ -64,14 +70,14 @@ def instruction(
 
 
 def memo(bundle_cid: str) -> Instruction:
-    """The SPL Memo that names the bundle of the submitted counts."""
+    """Return the SPL Memo that names the bundle of the submitted counts."""
     return Instruction(MEMO_PROGRAM, f"{MEMO_PREFIX}{bundle_cid}".encode(), [])
 
 
 def with_budget(
     body: list[Instruction], *, units: int | None = None, unit_price: int | None = None
 ) -> list[Instruction]:
-    """The instructions behind a compute limit and a price in micro-lamports, where given."""
+    """Prepend a compute limit and a unit price in micro-lamports, if given."""
     budget = []
     if units is not None:
         budget.append(set_compute_unit_limit(units))
@@ -81,13 +87,14 @@ def with_budget(
 
 
 def compute_limit(used: int) -> int:
-    """Room for what a simulation used: 15 % more, at least 20,000."""
+    """Return the compute limit for the units a simulation used: 15 % more, at least 20,000."""
     return max(-(-used * 115 // 100), MIN_COMPUTE_UNITS)
 
 
 def unit_price(recent: list[int], cap: int) -> int:
-    """The 75th percentile (nearest rank) of recent prices in micro-lamports, at least 1,000,
-    capped.
+    """Return the 75th percentile (nearest rank) of recent prices, between 1,000 and ``cap``.
+
+    All in micro-lamports per compute unit.
     """
     ordered = sorted(recent)
     p75 = ordered[-(-len(ordered) * 3 // 4) - 1] if ordered else 0
@@ -95,5 +102,5 @@ def unit_price(recent: list[int], cap: int) -> int:
 
 
 def fee(units: int, price: int) -> int:
-    """Lamports that one signature, ``units`` of limit and ``price`` micro-lamports cost."""
+    """Return the fee in lamports of one signature and ``units`` at ``price`` micro-lamports."""
     return BASE_FEE + -(-units * price // 1_000_000)

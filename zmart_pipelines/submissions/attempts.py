@@ -17,12 +17,12 @@ from zmart_pipelines.submissions.signing import SignedTransaction
 from zmart_pipelines.submissions.statuses import AttemptStatus
 
 _LIVE = ("signed", "sent", "landed")
-# The predicate of uq_attempts_live, in literals: a parameter could not be matched with it.
+# The predicate of uq_attempts_live in literals, because parameters would not match the index.
 _LIVE_INDEX = text("status IN ('signed', 'sent', 'landed')")
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One row. ``fee`` in lamports, ``compute_units`` as asked for until it has landed."""
+    """One row. ``fee`` in lamports; ``compute_units`` is the limit until it has landed."""
 
     id: int
     intent_id: int
@@ -47,7 +47,7 @@ def create(
     *,
     run_id: str | None,
 ) -> Attempt | None:
-    """Stores a signed attempt; None when the market has a live one. In a fenced transaction."""
+    """Store a signed attempt in a fenced transaction; None when the market has a live one."""
     row = conn.execute(
         insert(table)
         .values(
@@ -68,7 +68,7 @@ def create(
 
 
 def claim_for_epoch(conn: Connection, lease: Lease) -> None:
-    """Stamps the live attempts with the lease's epoch; call it inside a fenced transaction."""
+    """Set the lease's epoch on the live attempts, in a fenced transaction."""
     conn.execute(
         update(table)
         .where(table.c.status.in_(_LIVE), table.c.epoch < lease.epoch)
@@ -77,13 +77,13 @@ def claim_for_epoch(conn: Connection, lease: Lease) -> None:
 
 
 def live(conn: Connection) -> dict[bytes, Attempt]:
-    """The live attempts by market."""
+    """Return the live attempts by market id."""
     rows = conn.execute(select(table).where(table.c.status.in_(_LIVE))).all()
     return {row.market_id: _attempt(row) for row in rows}
 
 
 def attempts_of(conn: Connection, intent_ids: Sequence[int]) -> list[Attempt]:
-    """All attempts of these intents, oldest first."""
+    """Return all attempts of these intents, oldest first."""
     rows = conn.execute(
         select(table).where(table.c.intent_id.in_(intent_ids)).order_by(table.c.id)
     ).all()
@@ -91,7 +91,7 @@ def attempts_of(conn: Connection, intent_ids: Sequence[int]) -> list[Attempt]:
 
 
 def fees_since(conn: Connection, seconds: float) -> int:
-    """The lamports that attempts signed in the last ``seconds`` cost at most, dead ones too."""
+    """Return the maximum cost (lamports) of all attempts signed in the last ``seconds``."""
     return int(
         conn.execute(
             select(func.coalesce(func.sum(table.c.fee), 0)).where(
@@ -102,18 +102,22 @@ def fees_since(conn: Connection, seconds: float) -> int:
 
 
 def update_live(conn: Connection, lease: Lease, attempt: Attempt, **values: Any) -> None:
-    """Sets columns of a live attempt, in a fenced transaction. LeaseLost when it is another's."""
+    """Update a live attempt, in a fenced transaction.
+
+    Raises:
+        LeaseLost: The row has another epoch or is not live.
+    """
     changed = conn.execute(
         update(table)
         .where(table.c.id == attempt.id, table.c.epoch == lease.epoch, table.c.status.in_(_LIVE))
         .values(**values)
     )
     if changed.rowcount != 1:
-        raise LeaseLost(f"attempt {attempt.id} is not of epoch {lease.epoch} any more")
+        raise LeaseLost(f"attempt {attempt.id} no longer belongs to epoch {lease.epoch}")
 
 
 def mark_sent(conn: Connection, lease: Lease, attempt: Attempt) -> None:
-    """Counts a send."""
+    """Record that the attempt was sent once more."""
     update_live(
         conn,
         lease,
@@ -134,7 +138,7 @@ def settle(
     fee: int | None = None,
     compute_units: int | None = None,
 ) -> None:
-    """Ends the attempt as final or dead, with what it cost in fact where that is known."""
+    """End the attempt as final or dead, with its actual cost where that is known."""
     values = {"fee": fee, "compute_units": compute_units}
     update_live(
         conn,

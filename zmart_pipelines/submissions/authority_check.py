@@ -1,4 +1,4 @@
-"""Whether our keys are those that the chain names, and have funds for the fees."""
+"""Whether our keys are the authorities that the chain names, and can pay the fees."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ from zmart_pipelines.submissions.statuses import Action
 def check_authorities(
     engine: Engine, rpc: RpcClient, reader: AccountReader, signers: Signers, *, min_balance: int
 ) -> tuple[set[Action], str | None]:
-    """The actions that no key of ours can sign now, and why nothing at all may be signed.
+    """Return the actions that cannot be signed now, and why nothing may be signed at all.
 
-    The backend's key is needed for everything; the admin's and the resolver's only take their
-    own actions out. Each fault is an alert while it lasts.
+    The backend's key is required for everything; unsignable the admin's or the resolver's key only
+    their own actions are excluded. Each fault has an open alert while it lasts.
 
-    :param min_balance: lamports that a key must have left.
+    Args:
+        engine: For the alerts.
+        rpc: The chain.
+        reader: Reads the configuration.
+        signers: The configured keys.
+        min_balance: Lamports that a key must have.
     """
     try:
         config = reader.config("finalized").value
@@ -39,12 +44,12 @@ def check_authorities(
                 raise_alert(conn, AlertKey(topic), "critical", fault)
             else:
                 clear_alert(conn, AlertKey(topic))
-    without: set[Action] = set()
+    unsignable: set[Action] = set()
     if signers.admin is None or faults["admin_key"]:
-        without |= {"approve_proposal", "activate_market"}
+        unsignable |= {"approve_proposal", "activate_market"}
     if signers.resolver is None or faults["resolver_key"]:
-        without.add("resolve_market")
-    return without, faults["submitter_key"]
+        unsignable.add("resolve_market")
+    return unsignable, faults["submitter_key"]
 
 
 def _fault(
@@ -55,8 +60,8 @@ def _fault(
     key = signer.pubkey()
     named = {"admin": config.admin, "backend authority": config.backend_authority}
     if bytes(key) != named.get(role, bytes(key)):
-        return f"{key} is not the {role} that the chain names"
+        return f"{key} is not the {role} in the program's configuration"
     balance = rpc.balance(key, "finalized").value
     if balance < min_balance:
-        return f"{key}, the {role}, has only {balance} lamports left for fees; fund it"
+        return f"{key}, the {role}, has only {balance} lamports for fees; fund it"
     return None

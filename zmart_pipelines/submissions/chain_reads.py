@@ -1,6 +1,6 @@
-"""What the chain says of many jobs at once, as the machine's events.
+"""Reads of the chain for many intents at once, as events of the machine.
 
-A node that does not answer yields :class:`~messages.Unreachable` for the jobs asked about.
+A node that does not answer gives :class:`~messages.Unreachable` for the intents of the call.
 """
 
 from __future__ import annotations
@@ -24,28 +24,30 @@ Observations = list[tuple[DrivenIntent, messages.Event]]
 NODE_ERRORS = (RpcError, RpcUnavailable)
 
 
-def read_accounts(rpc: RpcClient, program: Pubkey, jobs: Sequence[DrivenIntent]) -> Observations:
-    """What each job's market account says at finalized."""
+def read_accounts(rpc: RpcClient, program: Pubkey, intents: Sequence[DrivenIntent]) -> Observations:
+    """Read the market account of each intent at finalized."""
 
     def read(part: Sequence[DrivenIntent]) -> Observations:
-        found = read_markets(rpc, program, [job.intent.market_id for job in part])
-        return [(job, _account(job, found[job.intent.market_id])) for job in part]
+        markets = read_markets(rpc, program, [driven.intent.market_id for driven in part])
+        return [(driven, _account(driven, markets[driven.intent.market_id])) for driven in part]
 
-    return _each(jobs, MAX_ACCOUNTS, read)
+    return _each(intents, MAX_ACCOUNTS, read)
 
 
-def read_statuses(rpc: RpcClient, jobs: Sequence[DrivenIntent], *, history: bool) -> Observations:
-    """What a node knows of each job's signature."""
+def read_statuses(
+    rpc: RpcClient, intents: Sequence[DrivenIntent], *, history: bool
+) -> Observations:
+    """Read the status of each intent's live signature."""
 
     def read(part: Sequence[DrivenIntent]) -> Observations:
-        signatures = [job.live.signature for job in part]
+        signatures = [driven.live.signature for driven in part]
         answer = rpc.signature_statuses(signatures, search_history=history)
         return [
-            (job, _status(answer.slot, status))
-            for job, status in zip(part, answer.value, strict=True)
+            (driven, _status(answer.slot, status))
+            for driven, status in zip(part, answer.value, strict=True)
         ]
 
-    return _each(jobs, MAX_STATUSES, read)
+    return _each(intents, MAX_STATUSES, read)
 
 
 class _EpochInfo(msgspec.Struct, rename="camel"):
@@ -53,45 +55,48 @@ class _EpochInfo(msgspec.Struct, rename="camel"):
     block_height: int
 
 
-def read_heights(rpc: RpcClient, jobs: Sequence[DrivenIntent]) -> Observations:
-    """The finalized block height and its slot, of one answer: behind one address there may be
-    nodes that differ, and two answers would not belong together.
+def read_heights(rpc: RpcClient, intents: Sequence[DrivenIntent]) -> Observations:
+    """Read the finalized block height and its slot, both from one answer.
+
+    Behind one address there may be different nodes, whose answers do not belong together.
     """
 
     def read(part: Sequence[DrivenIntent]) -> Observations:
         info = rpc.read("getEpochInfo", [{"commitment": "finalized"}], _EpochInfo)
         event = messages.HeightSeen(slot=info.absolute_slot, height=info.block_height)
-        return [(job, event) for job in part]
+        return [(driven, event) for driven in part]
 
-    return _each(jobs, len(jobs) or 1, read)
+    return _each(intents, len(intents) or 1, read)
 
 
 def _each(
-    jobs: Sequence[DrivenIntent], size: int, read: Callable[[Sequence[DrivenIntent]], Observations]
+    intents: Sequence[DrivenIntent],
+    size: int,
+    read: Callable[[Sequence[DrivenIntent]], Observations],
 ) -> Observations:
-    seen: Observations = []
-    for part in _parts(jobs, size):
+    events: Observations = []
+    for part in _parts(intents, size):
         try:
-            seen += read(part)
+            events += read(part)
         except NODE_ERRORS as error:
-            seen += [(job, messages.Unreachable(str(error))) for job in part]
-    return seen
+            events += [(driven, messages.Unreachable(str(error))) for driven in part]
+    return events
 
 
-def _parts(jobs: Sequence[DrivenIntent], size: int) -> Iterator[Sequence[DrivenIntent]]:
-    for start in range(0, len(jobs), size):
-        yield jobs[start : start + size]
+def _parts(intents: Sequence[DrivenIntent], size: int) -> Iterator[Sequence[DrivenIntent]]:
+    for start in range(0, len(intents), size):
+        yield intents[start : start + size]
 
 
-def _account(job: DrivenIntent, market: MarketRead) -> messages.Event:
+def _account(driven: DrivenIntent, market: MarketRead) -> messages.Event:
     if market.fault is not None:
         return messages.Unreachable(f"the market's account cannot be read: {market.fault}")
-    verdict, reason = account_verdict(job.intent.action, job.intent.arguments, market.account)
+    verdict, reason = account_verdict(driven.intent.action, driven.intent.arguments, market.account)
     return messages.AccountSeen(slot=market.slot, verdict=verdict, reason=reason)
 
 
 def _status(slot: int, status: Status | None) -> messages.StatusSeen:
-    # A block that is only processed may be dropped by the very node that shows it.
+    # A block that is only processed may be dropped, also by the node that reports it.
     if status is None or status.commitment == "processed":
         return messages.StatusSeen(slot=slot)
     return messages.StatusSeen(

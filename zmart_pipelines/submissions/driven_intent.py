@@ -1,4 +1,4 @@
-"""One intent in one run: the row, the live attempt, the machine's state."""
+"""An intent while a run drives it: the row, the live attempt, the machine's state."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from zmart_pipelines.submissions.machine import MachineState, Phase, resume
 
 @dataclass(eq=False)
 class DrivenIntent:
-    """An intent that is being driven; ``attempt`` is its live one, where it has one.
+    """An intent that a run drives.
 
-    ``permit`` is its leave by the action's breaker, which an attempt of an earlier run needs
-    no more.
+    Attributes:
+        intent: The row.
+        attempt: Its live attempt, if it has one.
+        permit: The permit of the action's breaker; a live attempt of an earlier run needs none.
+        state: The state of the machine.
     """
 
     intent: Intent
     attempt: Attempt | None = None
     permit: Permit | None = None
-    work: MachineState = field(init=False)
+    state: MachineState = field(init=False)
 
     def __post_init__(self) -> None:
         if self.attempt is None:
-            self.work = resume(failures=self.intent.failures)
+            self.state = resume(failures=self.intent.failures)
         else:
-            self.work = resume(
+            self.state = resume(
                 failures=self.intent.failures,
                 last_valid=self.attempt.last_valid_block_height,
                 sends=self.attempt.sends,
@@ -36,12 +39,12 @@ class DrivenIntent:
 
     @property
     def live(self) -> Attempt:
-        """The live attempt, which the machine's phase says there is."""
+        """The live attempt, which exists in the machine's phases SENDING and LANDED."""
         if self.attempt is None:
             raise LookupError(f"intent {self.intent.id} has no live attempt")
         return self.attempt
 
     @property
     def ended(self) -> bool:
-        """Whether the machine has nothing left to do with it."""
-        return self.work.phase is Phase.ENDED
+        """Whether the machine is done with it."""
+        return self.state.phase is Phase.ENDED

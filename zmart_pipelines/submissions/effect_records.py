@@ -1,4 +1,4 @@
-"""The machine's effects on the tables; each in one transaction fenced by the lease."""
+"""The machine's effects on the tables, each in one transaction fenced by the lease."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SEVERITY: dict[str, Severity] = {
 
 
 class TransactionCost(msgspec.Struct, frozen=True):
-    """What a landed transaction cost: lamports and compute units."""
+    """The cost of a landed transaction: ``fee`` in lamports, and compute units."""
 
     fee: int | None = None
     compute_units: int | None = None
@@ -47,7 +47,7 @@ class _Landed(msgspec.Struct):
 
 
 def transaction_cost(rpc: RpcClient, signature: bytes) -> TransactionCost:
-    """What the transaction cost; empty where the node cannot say, which harms nothing."""
+    """Return the transaction's cost; empty when the node does not know it, which is harmless."""
     try:
         found = rpc.transaction(signature, "confirmed")
         meta = None if found is None else msgspec.json.decode(found, type=_Landed).meta
@@ -63,57 +63,62 @@ def transaction_cost(rpc: RpcClient, signature: bytes) -> TransactionCost:
 def record(
     engine: Engine,
     lease: Lease,
-    job: DrivenIntent,
+    driven: DrivenIntent,
     effect: RecordEffect,
     cost: TransactionCost,
     policy: Policy,
 ) -> None:
-    """Writes what the effect says, also to the action's breaker, which keeps ``policy``.
+    """Write the effect to the tables and to the action's breaker with its ``policy``.
 
-    :class:`~lease.LeaseLost` when we are not the holder.
+    Raises:
+        LeaseLost: The lease has another holder.
     """
     with engine.begin() as conn:
         fence(conn, lease)
-        _write(conn, lease, job, effect, cost)
-        action_breakers.record_effect(conn, policy, job, effect)
+        _write(conn, lease, driven, effect, cost)
+        action_breakers.record_effect(conn, policy, driven, effect)
 
 
 def _write(
-    conn: Connection, lease: Lease, job: DrivenIntent, effect: RecordEffect, cost: TransactionCost
+    conn: Connection,
+    lease: Lease,
+    driven: DrivenIntent,
+    effect: RecordEffect,
+    cost: TransactionCost,
 ) -> None:
     match effect:
         case messages.MarkSent():
-            attempts.mark_sent(conn, lease, job.live)
+            attempts.mark_sent(conn, lease, driven.live)
         case messages.MarkLanded(slot=slot):
-            attempts.update_live(conn, lease, job.live, status="landed", landed_slot=slot)
+            attempts.update_live(conn, lease, driven.live, status="landed", landed_slot=slot)
         case messages.MarkLost():
-            attempts.update_live(conn, lease, job.live, status="sent", landed_slot=None)
+            attempts.update_live(conn, lease, driven.live, status="sent", landed_slot=None)
         case messages.MarkDead(reason=reason, delay=delay, failures=failures):
-            attempts.settle(conn, lease, job.live, "dead", error=reason)
+            attempts.settle(conn, lease, driven.live, "dead", error=reason)
             intents.update_open(
-                conn, lease, job.intent, "planned", reason=reason, failures=failures, delay=delay
+                conn, lease, driven.intent, "planned", reason=reason, failures=failures, delay=delay
             )
         case messages.Postpone(reason=reason, delay=delay, failures=failures):
             intents.update_open(
-                conn, lease, job.intent, "planned", reason=reason, failures=failures, delay=delay
+                conn, lease, driven.intent, "planned", reason=reason, failures=failures, delay=delay
             )
         case messages.Settle():
-            _settle(conn, lease, job, effect, cost)
+            _settle(conn, lease, driven, effect, cost)
 
 
 def _settle(
     conn: Connection,
     lease: Lease,
-    job: DrivenIntent,
+    driven: DrivenIntent,
     effect: messages.Settle,
     cost: TransactionCost,
 ) -> None:
-    intent = job.intent
+    intent = driven.intent
     if effect.attempt is not None:
         attempts.settle(
             conn,
             lease,
-            job.live,
+            driven.live,
             effect.attempt,
             error=None if effect.attempt == "final" else effect.reason,
             fee=cost.fee,
@@ -121,7 +126,7 @@ def _settle(
         )
     intents.update_open(conn, lease, intent, effect.status, reason=effect.reason)
     if effect.status == "final":
-        # What an earlier round, or this one before somebody had it tried again, called for.
+        # Alerts of earlier rounds, and of this one before an operator retried it.
         for key in intents.alert_keys(conn, intent):
             clear_alert(conn, key)
         return

@@ -15,7 +15,7 @@ from zmart_pipelines.store.tables.ops import intents as table
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
 from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
-# Topic of the alerts of intents that ended otherwise than intended.
+# Topic of the alerts of intents that did not become final.
 ALERT_TOPIC = "submission"
 
 _OPEN = ("planned", "live")
@@ -30,7 +30,7 @@ _COLUMNS = (
 class Intent(msgspec.Struct, frozen=True):
     """One row: an action on a market with its arguments, e.g. ``{"likes": 11, "dislikes": 1}``.
 
-    ``due_in``: seconds until it may be tried, by the database's clock; not above 0: now.
+    ``due_in``: seconds until it may be tried, by the database's clock; 0 or less: now.
     """
 
     id: int
@@ -55,7 +55,7 @@ def create(
     arguments: Mapping[str, int | str],
     bundle_cid: str | None = None,
 ) -> Intent | None:
-    """Writes an intent; None when this market, action and round has one already."""
+    """Insert an intent; None when this market, action and round already has one."""
     row = conn.execute(
         insert(table)
         .values(
@@ -72,12 +72,12 @@ def create(
 
 
 def get(conn: Connection, intent_id: int) -> Intent:
-    """One intent by its id."""
+    """Return one intent by its id."""
     return _intent(conn.execute(select(*_COLUMNS).where(table.c.id == intent_id)).one())
 
 
 def latest(conn: Connection, market_id: bytes, action: Action) -> Intent | None:
-    """The intent of the highest round of this market and action, None where there is none."""
+    """Return the intent of the highest round of this market and action, if any."""
     row = conn.execute(
         select(*_COLUMNS)
         .where(table.c.market_id == market_id, table.c.action == action)
@@ -88,7 +88,7 @@ def latest(conn: Connection, market_id: bytes, action: Action) -> Intent | None:
 
 
 def claim_for_epoch(conn: Connection, lease: Lease) -> None:
-    """Stamps the open intents with the lease's epoch; call it inside a fenced transaction."""
+    """Set the lease's epoch on the open intents, in a fenced transaction."""
     conn.execute(
         update(table)
         .where(table.c.status.in_(_OPEN), table.c.epoch < lease.epoch)
@@ -97,7 +97,7 @@ def claim_for_epoch(conn: Connection, lease: Lease) -> None:
 
 
 def open_intents(conn: Connection) -> list[Intent]:
-    """Planned and live intents, oldest first."""
+    """Return planned and live intents, oldest first."""
     rows = conn.execute(
         select(*_COLUMNS).where(table.c.status.in_(_OPEN)).order_by(table.c.id)
     ).all()
@@ -114,9 +114,19 @@ def update_open(
     failures: int | None = None,
     delay: float = 0.0,
 ) -> None:
-    """Moves the intent to ``status``; ``delay`` is the pause in seconds before it is due again.
+    """Set the status of an open intent, in a fenced transaction.
 
-    Call it inside a fenced transaction. LeaseLost when the row is another epoch's.
+    Args:
+        conn: The transaction.
+        lease: The lease of this submitter.
+        intent: The intent.
+        status: The new status.
+        reason: Why.
+        failures: The new count of failures; None: unchanged.
+        delay: Seconds until it is due again.
+
+    Raises:
+        LeaseLost: The row has another epoch or is not open.
     """
     changed = conn.execute(
         update(table)
@@ -130,11 +140,11 @@ def update_open(
         )
     )
     if changed.rowcount != 1:
-        raise LeaseLost(f"intent {intent.id} is not of epoch {lease.epoch} any more")
+        raise LeaseLost(f"intent {intent.id} no longer belongs to epoch {lease.epoch}")
 
 
 def supersede_approval(conn: Connection, intent: Intent, reason: str) -> None:
-    """Ends the approval planned along with an aggregation that will never be true."""
+    """Supersede the approval planned with an aggregation that can never become true."""
     conn.execute(
         update(table)
         .where(
@@ -148,20 +158,20 @@ def supersede_approval(conn: Connection, intent: Intent, reason: str) -> None:
 
 
 def alert_key(intent: Intent) -> AlertKey:
-    """Return the key of the alert that an intent ended otherwise than intended."""
+    """Return the key of the alert of an intent that did not become final."""
     return _alert_key(intent.market_id, intent.id)
+
+
+def alert_keys(conn: Connection, intent: Intent) -> list[AlertKey]:
+    """Return the alert keys of all intents of the same market and action, raised or not."""
+    ids = select(table.c.id).where(
+        table.c.market_id == intent.market_id, table.c.action == intent.action
+    )
+    return [_alert_key(intent.market_id, intent_id) for intent_id in conn.execute(ids).scalars()]
 
 
 def _alert_key(market_id: bytes, intent_id: int) -> AlertKey:
     return AlertKey(ALERT_TOPIC, market_id, str(intent_id))
-
-
-def alert_keys(conn: Connection, intent: Intent) -> list[AlertKey]:
-    """The alerts of all intents of the same market and action; most are never raised."""
-    ids = select(table.c.id).where(
-        table.c.market_id == intent.market_id, table.c.action == intent.action
-    )
-    return [_alert_key(intent.market_id, one) for one in conn.execute(ids).scalars()]
 
 
 def _intent(row: Row[Any]) -> Intent:

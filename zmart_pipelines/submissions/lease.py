@@ -1,11 +1,11 @@
-"""Who may submit: one holder at a time, by the database's clock, with an epoch.
+"""The submitter's lease: one holder at a time, by the database's clock, with an epoch.
 
-Every transaction that writes intents or attempts begins with :func:`fence`. It locks the
-lease's row for sharing, so that nobody can take the lease over before that transaction
-ends; a holder that was stopped past its lease finds a higher epoch and writes nothing. One
-that was stopped inside such a transaction loses it after a few idle seconds. The chain cannot
-be fenced: therefore bytes leave only after their attempt is committed, and a
-new holder drives what is live to a verdict before it signs.
+Every transaction that writes intents or attempts begins with :func:`fence`. It locks the lease's
+row in share mode, so that no other process can acquire the lease before that transaction ends. A
+holder that was suspended past its lease finds a higher epoch and writes nothing. One that was
+suspended inside such a transaction loses it after a few idle seconds. The chain cannot be fenced:
+therefore bytes are sent only after their attempt is committed, and a new holder drives live
+attempts to a verdict before it signs.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import msgspec
 from sqlalchemy import Connection, text
 
 NAME = "submitter"
-# How long a fenced transaction may wait for its own process before Postgres ends it.
+# Seconds that a fenced transaction may be idle before Postgres ends it.
 STALL_SECONDS = 5.0
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A lease that was held when it was returned; ``epoch`` grows with every holder."""
+    """A lease that was held when it was returned; ``epoch`` increases with every holder."""
 
     holder: str
     epoch: int
 
 
 class LeaseLost(Exception):
-    """Another holder has taken over, or the lease ran out."""
+    """Another process holds the lease, or it has expired."""
 
 
 _ACQUIRE = text(
@@ -61,7 +61,7 @@ FOR SHARE
 
 
 def acquire(conn: Connection, holder: str, seconds: float) -> Lease | None:
-    """Takes the lease for ``seconds`` when nobody holds it; None when somebody does."""
+    """Acquire the lease for ``seconds``; None while another process holds it."""
     epoch = conn.execute(
         _ACQUIRE, {"name": NAME, "holder": holder, "seconds": seconds}
     ).scalar_one_or_none()
@@ -69,21 +69,29 @@ def acquire(conn: Connection, holder: str, seconds: float) -> Lease | None:
 
 
 def renew(conn: Connection, lease: Lease, seconds: float) -> None:
-    """Keeps the lease for ``seconds`` from now. :class:`LeaseLost` when it is gone."""
+    """Extend the lease to ``seconds`` from now.
+
+    Raises:
+        LeaseLost: It is no longer held.
+    """
     changed = conn.execute(_RENEW, {"name": NAME, "epoch": lease.epoch, "seconds": seconds})
     if changed.rowcount != 1:
-        raise LeaseLost(f"epoch {lease.epoch} is over")
+        raise LeaseLost(f"the lease of epoch {lease.epoch} is no longer held")
 
 
 def release(conn: Connection, lease: Lease) -> None:
-    """Gives the lease up; nothing happens when it is another's already."""
+    """Release the lease; no effect when another process already holds it."""
     conn.execute(_RELEASE, {"name": NAME, "epoch": lease.epoch})
 
 
 def fence(conn: Connection, lease: Lease) -> None:
-    """Makes this transaction one of the lease's holder. :class:`LeaseLost` when it is not."""
+    """Lock the lease in this transaction, so that its writes are those of the holder.
+
+    Raises:
+        LeaseLost: It is no longer held.
+    """
     stall = f"{int(STALL_SECONDS * 1000)}ms"
     parameters = {"name": NAME, "epoch": lease.epoch, "stall": stall}
     held = conn.execute(_FENCE, parameters).one_or_none()
     if held is None:
-        raise LeaseLost(f"epoch {lease.epoch} is over")
+        raise LeaseLost(f"the lease of epoch {lease.epoch} is no longer held")

@@ -1,9 +1,9 @@
 """How one intent becomes true on chain exactly once: state and event give state and effects.
 
-The machine does no I/O and reads no clock. The shell and the simulator drive this same
-function: they perform its effects and hand back what was seen as events. Its rules:
+The machine does no I/O and reads no clock. The driver and the simulator call the same function:
+they perform its effects and return the observations as events. Its rules:
 
-- the account is read before anything is signed; what is already true is not sent again;
+- the account is read before anything is signed; what is already true is not sent;
 - an attempt is stored, signature and bytes, before it is first sent, and the same bytes are
   sent until it has a verdict; nothing else is signed meanwhile;
 - an attempt is dead when it failed at finalized, or when the *finalized* block height has
@@ -52,7 +52,7 @@ FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 MAX_FAILURES = 8
 
-# The program or our keys are not what we think; trying again cannot help.
+# The program or our keys are not as configured; a retry cannot succeed.
 PERMANENT = frozenset(
     {
         "Unauthorized",
@@ -68,7 +68,7 @@ PERMANENT = frozenset(
 
 
 class Phase(StrEnum):
-    """Where an intent stands. SENDING and LANDED have a live attempt."""
+    """The phase of an intent. SENDING and LANDED have a live attempt."""
 
     CHECKING = "checking"
     SIMULATING = "simulating"
@@ -79,11 +79,18 @@ class Phase(StrEnum):
 
 
 class MachineState(msgspec.Struct, frozen=True):
-    """The state. Heights are block heights, slots are slots, times are the shell's seconds.
+    """The state of one intent.
 
-    ``expired_at``: finalized slot at which the attempt's last valid height was past.
-    ``unknown``: a node at that slot or later did not know the signature.
-    ``certain``: the block in which it landed is finalized.
+    Attributes:
+        phase: The phase.
+        failures: Rejections by the program so far.
+        last_valid: Last block height at which the attempt may land.
+        sends: How often the attempt was sent.
+        send_at: When to send again, in the driver's monotonic seconds.
+        landed_slot: Slot in which it landed.
+        expired_at: Finalized slot at which the attempt's last valid height was past.
+        unknown: A node at that slot or later did not know the signature.
+        certain: The block in which it landed is finalized.
     """
 
     phase: Phase = Phase.CHECKING
@@ -100,7 +107,7 @@ class MachineState(msgspec.Struct, frozen=True):
 def resume(
     *, failures: int, last_valid: int | None = None, sends: int = 0, landed_slot: int | None = None
 ) -> MachineState:
-    """The state of a stored intent; ``last_valid`` and on describe its live attempt, if any."""
+    """Return the state of a stored intent; ``last_valid`` and on describe its live attempt."""
     if last_valid is None:
         return MachineState(failures=failures)
     return MachineState(
@@ -115,166 +122,168 @@ def resume(
 Transition = tuple[MachineState, tuple[Effect, ...]]
 
 
-def step(work: MachineState, event: Event) -> Transition:
-    """The next state and what is to be done, in order. Events that do not fit change nothing."""
-    match work.phase:
+def step(state: MachineState, event: Event) -> Transition:
+    """Return the next state and its effects, in order. Inapplicable events change nothing."""
+    match state.phase:
         case Phase.CHECKING:
-            return _checking(work, event)
+            return _checking(state, event)
         case Phase.SIMULATING:
-            return _simulating(work, event)
+            return _simulating(state, event)
         case Phase.SIGNING:
-            return _signing(work, event)
+            return _signing(state, event)
         case Phase.SENDING:
-            return _sending(work, event)
+            return _sending(state, event)
         case Phase.LANDED:
-            return _landed(work, event)
+            return _landed(state, event)
         case Phase.ENDED:
-            return work, ()
+            return state, ()
 
 
-def _replace(work: MachineState, **changes: object) -> MachineState:
-    return msgspec.structs.replace(work, **changes)
+def _replace(state: MachineState, **changes: object) -> MachineState:
+    return msgspec.structs.replace(state, **changes)
 
 
-def _checking(work: MachineState, event: Event) -> Transition:
+def _checking(state: MachineState, event: Event) -> Transition:
     match event:
         case Tick():
-            return work, (ReadAccount(),)
+            return state, (ReadAccount(),)
         case AccountSeen(verdict=Verdict.READY):
-            return _replace(work, phase=Phase.SIMULATING), (Simulate(),)
+            return _replace(state, phase=Phase.SIMULATING), (Simulate(),)
         case AccountSeen(verdict=Verdict.DONE):
-            return _end(work, Settle("final", "already so on chain"))
+            return _end(state, Settle("final", "already true on chain"))
         case AccountSeen(verdict=Verdict.LOST, reason=reason):
-            return _end(work, Settle("superseded", reason))
+            return _end(state, Settle("superseded", reason))
         case AccountSeen(verdict=Verdict.EARLY, reason=reason):
-            return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
-    return work, ()
+            return _end(state, Postpone(reason, FIRST_PAUSE, state.failures))
+    return state, ()
 
 
-def _simulating(work: MachineState, event: Event) -> Transition:
+def _simulating(state: MachineState, event: Event) -> Transition:
     match event:
         case Simulated(error=None, units=units):
-            return _replace(work, phase=Phase.SIGNING), (Sign(units),)
+            return _replace(state, phase=Phase.SIGNING), (Sign(units),)
         case Simulated(error=str(error)):
-            return _failed(work, f"simulation: {error}", error)
+            return _failed(state, f"simulation: {error}", error)
         case Unreachable(reason=reason):
-            return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
-    return work, ()
+            return _end(state, Postpone(reason, FIRST_PAUSE, state.failures))
+    return state, ()
 
 
-def _signing(work: MachineState, event: Event) -> Transition:
+def _signing(state: MachineState, event: Event) -> Transition:
     match event:
         case Persisted(last_valid=last_valid, now=now):
             sending = MachineState(
                 phase=Phase.SENDING,
-                failures=work.failures,
+                failures=state.failures,
                 last_valid=last_valid,
                 send_at=now + RESEND_SECONDS,
             )
             return sending, (Send(),)
         case Unsigned(error=error):
-            return _end(work, Settle("failed", f"not signed: {error}", error=error))
+            return _end(state, Settle("failed", f"not signed: {error}", error=error))
         case Withheld(reason=reason) | Unreachable(reason=reason):
-            return _end(work, Postpone(reason, FIRST_PAUSE, work.failures))
-    return work, ()
+            return _end(state, Postpone(reason, FIRST_PAUSE, state.failures))
+    return state, ()
 
 
-def _sending(work: MachineState, event: Event) -> Transition:
+def _sending(state: MachineState, event: Event) -> Transition:
     match event:
         case Tick(now=now):
-            if work.expired_at is not None:
-                return work, (ReadStatus(history=True), ReadAccount())
+            if state.expired_at is not None:
+                return state, (ReadStatus(history=True), ReadAccount())
             reads = (ReadStatus(history=False), ReadHeight())
-            if now < work.send_at:
-                return work, reads
-            return _replace(work, send_at=now + RESEND_SECONDS), (Send(), *reads)
+            if now < state.send_at:
+                return state, reads
+            return _replace(state, send_at=now + RESEND_SECONDS), (Send(), *reads)
         case Sent():
-            return _replace(work, sends=work.sends + 1), (MarkSent(),)
-        case HeightSeen(slot=slot, height=height) if height > work.last_valid:
-            if work.expired_at is not None:
-                return work, ()
-            return _replace(work, expired_at=slot), (ReadStatus(history=True),)
+            return _replace(state, sends=state.sends + 1), (MarkSent(),)
+        case HeightSeen(slot=slot, height=height) if height > state.last_valid:
+            if state.expired_at is not None:
+                return state, ()
+            return _replace(state, expired_at=slot), (ReadStatus(history=True),)
         case StatusSeen(landed_slot=None, slot=slot):
-            if work.expired_at is None or slot < work.expired_at:
-                return work, ()
-            return _replace(work, unknown=True), (ReadAccount(),)
+            if state.expired_at is None or slot < state.expired_at:
+                return state, ()
+            return _replace(state, unknown=True), (ReadAccount(),)
         case StatusSeen(landed_slot=int(landed_slot)):
-            return _status(work, event, landed_slot)
-        case AccountSeen() if work.expired_at is not None and work.unknown:
-            return _expired(work, event, work.expired_at)
-    return work, ()
+            return _status(state, event, landed_slot)
+        case AccountSeen() if state.expired_at is not None and state.unknown:
+            return _expired(state, event, state.expired_at)
+    return state, ()
 
 
-def _status(work: MachineState, event: StatusSeen, slot: int) -> Transition:
-    """A node knows the signature. An error counts only once it is final: the same bytes may
-    land again, and succeed, on the fork that wins.
+def _status(state: MachineState, event: StatusSeen, slot: int) -> Transition:
+    """Handle a status of a node that knows the signature.
+
+    An error counts only once it is finalized: the same bytes may land again, and succeed, on the
+    fork that becomes final.
     """
     if event.error is not None:
         if not event.finalized:
-            return work, ()
-        return _failed(work, f"landed and failed: {event.error}", event.error, live=True)
+            return state, ()
+        return _failed(state, f"landed and failed: {event.error}", event.error, live=True)
     landed = MachineState(
         phase=Phase.LANDED,
-        failures=work.failures,
-        last_valid=work.last_valid,
-        sends=work.sends,
+        failures=state.failures,
+        last_valid=state.last_valid,
+        sends=state.sends,
         landed_slot=slot,
         certain=event.finalized,
     )
     return landed, (MarkLanded(slot),)
 
 
-def _expired(work: MachineState, event: AccountSeen, expired_at: int) -> Transition:
+def _expired(state: MachineState, event: AccountSeen, expired_at: int) -> Transition:
     if event.slot < expired_at:
-        return work, ()
+        return state, ()
     match event.verdict:
         case Verdict.DONE:
-            return _end(work, Settle("final", "made so by another transaction", "dead"))
+            return _end(state, Settle("final", "became true by another transaction", "dead"))
         case Verdict.LOST:
-            return _end(work, Settle("superseded", event.reason, "dead"))
+            return _end(state, Settle("superseded", event.reason, "dead"))
         case _:
-            return _end(work, MarkDead("expired without landing", 0.0, work.failures))
+            return _end(state, MarkDead("expired without landing", 0.0, state.failures))
 
 
-def _landed(work: MachineState, event: Event) -> Transition:
+def _landed(state: MachineState, event: Event) -> Transition:
     match event:
         case Tick():
-            return work, (ReadStatus(history=False), ReadAccount())
+            return state, (ReadStatus(history=False), ReadAccount())
         case StatusSeen(landed_slot=None):
-            # Forked away, or a node that lags: send again until one of the two is certain.
+            # Dropped with its fork, or the node lags: send again until one of them is certain.
             lost = MachineState(
                 phase=Phase.SENDING,
-                failures=work.failures,
-                last_valid=work.last_valid,
-                sends=work.sends,
+                failures=state.failures,
+                last_valid=state.last_valid,
+                sends=state.sends,
             )
             return lost, (MarkLost(),)
         case StatusSeen(landed_slot=int(slot)):
-            if event.error is not None or slot != work.landed_slot:
-                return _status(work, event, slot)
-            return _replace(work, certain=event.finalized), ()
-        case AccountSeen(slot=slot, verdict=verdict) if slot >= work.landed_slot:
+            if event.error is not None or slot != state.landed_slot:
+                return _status(state, event, slot)
+            return _replace(state, certain=event.finalized), ()
+        case AccountSeen(slot=slot, verdict=verdict) if slot >= state.landed_slot:
             if verdict is Verdict.DONE:
-                return _end(work, Settle("final", "landed", "final"))
-            if not work.certain:
-                return work, ()
+                return _end(state, Settle("final", "landed", "final"))
+            if not state.certain:
+                return state, ()
             if verdict is Verdict.LOST:
-                return _end(work, Settle("superseded", event.reason, "final"))
+                return _end(state, Settle("superseded", event.reason, "final"))
             reason = "landed without its effect"
-            return _end(work, Settle("quarantined", reason, "final", error=reason))
-    return work, ()
+            return _end(state, Settle("quarantined", reason, "final", error=reason))
+    return state, ()
 
 
-def _failed(work: MachineState, reason: str, error: str, *, live: bool = False) -> Transition:
-    failures = work.failures + 1
+def _failed(state: MachineState, reason: str, error: str, *, live: bool = False) -> Transition:
+    failures = state.failures + 1
     if error in PERMANENT:
-        return _end(work, Settle("failed", reason, "dead" if live else None, error))
+        return _end(state, Settle("failed", reason, "dead" if live else None, error))
     if failures >= MAX_FAILURES:
-        return _end(work, Settle("quarantined", reason, "dead" if live else None, error))
+        return _end(state, Settle("quarantined", reason, "dead" if live else None, error))
     delay = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
     again = MarkDead if live else Postpone
-    return _end(work, again(reason, delay, failures, error))
+    return _end(state, again(reason, delay, failures, error))
 
 
-def _end(work: MachineState, effect: Effect) -> Transition:
-    return _replace(work, phase=Phase.ENDED), (effect,)
+def _end(state: MachineState, effect: Effect) -> Transition:
+    return _replace(state, phase=Phase.ENDED), (effect,)

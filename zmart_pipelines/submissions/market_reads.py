@@ -1,4 +1,4 @@
-"""Market accounts by their ids, many in one call, each by itself when it cannot be read."""
+"""Reads of market accounts by id, many in one call; an unreadable one does not affect the rest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from zmart_pipelines.program.codec import DecodeError
 
 
 class MarketRead(msgspec.Struct, frozen=True):
-    """A market at finalized ``slot``: its account, None where there is none, or the ``fault``
-    for which its bytes could not be read.
+    """A market account at ``slot``.
+
+    Attributes:
+        slot: The slot of the read.
+        account: The account, None where there is none or it cannot be decoded.
+        fault: Why its bytes cannot be decoded.
     """
 
     slot: int
@@ -31,28 +35,34 @@ def read_markets(
     market_ids: Collection[bytes],
     min_context_slot: int | None = None,
 ) -> dict[bytes, MarketRead]:
-    """These markets at finalized. Raises what RpcClient raises."""
-    wanted = sorted(set(market_ids))
-    seen: dict[bytes, MarketRead] = {}
-    for start in range(0, len(wanted), MAX_ACCOUNTS):
-        part = wanted[start : start + MAX_ACCOUNTS]
+    """Read these markets at finalized.
+
+    Raises:
+        RpcError, RpcUnavailable, RateLimited: The chain cannot be read.
+    """
+    ids = sorted(set(market_ids))
+    reads: dict[bytes, MarketRead] = {}
+    for start in range(0, len(ids), MAX_ACCOUNTS):
+        part = ids[start : start + MAX_ACCOUNTS]
         addresses = [market_address(program, market_id)[0] for market_id in part]
         answer = rpc.accounts(addresses, "finalized", min_context_slot)
         for market_id, data in zip(part, answer.value, strict=True):
-            seen[market_id] = _seen(answer.slot, program, data)
-    return seen
+            reads[market_id] = _market_read(answer.slot, program, data)
+    return reads
 
 
 class NoSuchMarket(ValueError):
-    """The text names no market; the message says why."""
+    """The text does not name a market; the message says why."""
 
 
 def read_market_by_name(
     rpc: RpcClient, program: Pubkey, name: str, commitment: Commitment = "finalized"
 ) -> MarketAccount:
-    """The market that people name by its id (64 hex digits) or its account's address.
+    """Read the market that is named by its id (64 hex digits) or its account's address.
 
-    NoSuchMarket where there is none. Raises what RpcClient raises.
+    Raises:
+        NoSuchMarket: There is none.
+        RpcError, RpcUnavailable, RateLimited: The chain cannot be read.
     """
     text = name.strip()
     try:
@@ -64,16 +74,16 @@ def read_market_by_name(
         raise NoSuchMarket(
             f"market: {text[:80]!r} is neither an id (64 hex digits) nor an address"
         ) from None
-    seen = _seen(0, program, rpc.account(address, commitment).value)
-    if seen.account is None:
+    read = _market_read(0, program, rpc.account(address, commitment).value)
+    if read.account is None:
         raise NoSuchMarket(
             f"market: {text} is not on chain at {commitment}"
-            + (f": {seen.fault}" if seen.fault else f" under the program {program}")
+            + (f": {read.fault}" if read.fault else f" under the program {program}")
         )
-    return seen.account
+    return read.account
 
 
-def _seen(slot: int, program: Pubkey, data: AccountData | None) -> MarketRead:
+def _market_read(slot: int, program: Pubkey, data: AccountData | None) -> MarketRead:
     # Anyone can send lamports to an address before the program creates its account.
     if data is None or data.owner != program:
         return MarketRead(slot, None)

@@ -1,4 +1,4 @@
-"""What the machine is told and what it answers: events that were seen, effects to perform."""
+"""The messages of the machine: events that were observed, effects to perform."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zmart_pipelines.submissions.statuses import AttemptStatus, IntentStatus
 
 
 class Verdict(StrEnum):
-    """What the market's account says about the intent.
+    """What the market's account shows about the intent.
 
-    READY: not yet true and may be sent. DONE: true. LOST: something else became true, it can
-    never be. EARLY: not yet, another intent of ours has to come first.
+    READY: not true yet and may be sent. DONE: true. LOST: something else became true, so it never
+    can. EARLY: not possible yet, another transaction has to come first.
     """
 
     READY = "ready"
@@ -22,17 +22,17 @@ class Verdict(StrEnum):
     EARLY = "early"
 
 
-# --- events: what was seen ---
+# --- events: what was observed ---
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """Time has come to ``now``."""
+    """The time is ``now``, in monotonic seconds."""
 
     now: float
 
 
 class AccountSeen(msgspec.Struct, frozen=True):
-    """The market's account at finalized ``slot`` gives this verdict."""
+    """The verdict on the market's account at finalized ``slot``."""
 
     slot: int
     verdict: Verdict
@@ -60,13 +60,13 @@ class Withheld(msgspec.Struct, frozen=True):
 
 
 class Unsigned(msgspec.Struct, frozen=True):
-    """The key refused the message, or it cannot be built. Trying again cannot help."""
+    """The key refused the message, or it cannot be built. A retry cannot succeed."""
 
     error: str
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A node took the bytes, or answered with ``error``. Neither is a verdict."""
+    """A node accepted the bytes, or answered with ``error``. Neither is a verdict."""
 
     error: str | None = None
 
@@ -81,14 +81,14 @@ class StatusSeen(msgspec.Struct, frozen=True):
 
 
 class HeightSeen(msgspec.Struct, frozen=True):
-    """The finalized block height at finalized ``slot``, both of one answer."""
+    """The finalized block height at finalized ``slot``, both from one answer."""
 
     slot: int
     height: int
 
 
 class Unreachable(msgspec.Struct, frozen=True):
-    """The node did not answer the last question; nothing is known."""
+    """The node did not answer the last call; nothing is known."""
 
     reason: str
 
@@ -107,7 +107,7 @@ Event = (
 )
 
 
-# --- effects: what is to be done ---
+# --- effects: what to do ---
 
 
 class ReadAccount(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ class Simulate(msgspec.Struct, frozen=True):
 
 
 class Sign(msgspec.Struct, frozen=True):
-    """Sign the action with room for ``units`` compute units and commit the attempt."""
+    """Sign the action with a limit for ``units`` compute units and commit the attempt."""
 
     units: int
 
@@ -129,7 +129,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class ReadStatus(msgspec.Struct, frozen=True):
-    """Ask for the signature's status, in the node's history too where ``history``."""
+    """Read the signature's status, with ``history`` also from the node's history."""
 
     history: bool
 
@@ -149,13 +149,17 @@ class MarkLanded(msgspec.Struct, frozen=True):
 
 
 class MarkLost(msgspec.Struct, frozen=True):
-    """Record that the landed attempt is known no more; it may land again."""
+    """Record that no node knows the landed attempt any more; it may land again."""
 
 
 class MarkDead(msgspec.Struct, frozen=True):
-    """Record that the attempt is dead and the intent planned again, after ``delay`` seconds.
+    """Record that the attempt is dead and the intent planned again.
 
-    ``failures`` is the intent's new count; ``error`` the program's, where it failed by one.
+    Attributes:
+        reason: Why.
+        delay: Seconds until the intent is due again.
+        failures: The intent's new count.
+        error: The program's error, if it failed with one.
     """
 
     reason: str
@@ -165,9 +169,9 @@ class MarkDead(msgspec.Struct, frozen=True):
 
 
 class Postpone(msgspec.Struct, frozen=True):
-    """Record that the intent waits ``delay`` seconds; it has no live attempt.
+    """Record that the intent, which has no live attempt, waits ``delay`` seconds.
 
-    ``error``: the program's, where its simulation failed by one.
+    ``error``: the program's error, if the simulation failed with one.
     """
 
     reason: str
@@ -179,8 +183,12 @@ class Postpone(msgspec.Struct, frozen=True):
 class Settle(msgspec.Struct, frozen=True):
     """Record the intent's end: final, superseded, failed or quarantined.
 
-    ``attempt``: what becomes of the live attempt, if there is one. ``error``: by which the
-    submission itself failed, as opposed to what others did to the market.
+    Attributes:
+        status: The end.
+        reason: Why.
+        attempt: The new status of the live attempt, if there is one.
+        error: The error with which the submission itself failed, as opposed to what others did
+            to the market.
     """
 
     status: IntentStatus

@@ -1,7 +1,7 @@
-"""What people may do about an intent that ended otherwise than meant: try again, or close.
+"""What operators may do about an intent that did not become final: retry it, or close it.
 
-Both go through rows alone. What is tried again runs through the machine like anything new:
-the account is read first, and what is true by then is not sent.
+Both only write rows. A retried intent runs through the machine like a new one: the account is
+read first, and what is already true is not sent.
 """
 
 from __future__ import annotations
@@ -23,33 +23,34 @@ from zmart_pipelines.submissions.statuses import IntentStatus
 from zmart_pipelines.submissions.verdicts import account_verdict
 
 _RETRIABLE: tuple[IntentStatus, ...] = ("failed", "quarantined")
-_ENDED_BADLY: tuple[IntentStatus, ...] = (*_RETRIABLE, "superseded")
+_CLOSABLE: tuple[IntentStatus, ...] = (*_RETRIABLE, "superseded")
 
 
 class OperatorActionRefused(Exception):
-    """The intent is not one that this can be done with; the text says why."""
+    """The action does not apply to this intent; the message says why."""
 
 
 def failed_intents(conn: Connection) -> list[Intent]:
-    """Intents that ended badly and whose alert is open, oldest first."""
+    """Return the intents that did not become final and whose alert is open, oldest first."""
     keys = open_alerts(conn, topic=intents.ALERT_TOPIC)
-    return [intents.get(conn, one) for one in sorted(int(key.subject or "") for key in keys)]
+    ids = sorted(int(key.subject or "") for key in keys)
+    return [intents.get(conn, intent_id) for intent_id in ids]
 
 
 def clear_resolved_alerts(engine: Engine, rpc: RpcClient, program: Pubkey) -> None:
-    """Clears the alerts of intents that by now are true on chain, by whosever hand.
+    """Clear the alerts of intents that have become true on chain by another transaction.
 
-    Nothing happens where the chain cannot be read; the next look will do.
+    Nothing happens when the chain cannot be read; the next run tries again.
     """
     with engine.connect() as conn:
-        found = failed_intents(conn)
-    if not found:
+        failed = failed_intents(conn)
+    if not failed:
         return
     try:
-        markets = read_markets(rpc, program, [intent.market_id for intent in found])
+        markets = read_markets(rpc, program, [intent.market_id for intent in failed])
     except NODE_ERRORS:
         return
-    for intent in found:
+    for intent in failed:
         verdict, _ = account_verdict(
             intent.action, intent.arguments, markets[intent.market_id].account
         )
@@ -59,17 +60,20 @@ def clear_resolved_alerts(engine: Engine, rpc: RpcClient, program: Pubkey) -> No
 
 
 def retry(conn: Connection, intent_id: int) -> Intent:
-    """Plans a failed or quarantined intent again, with its failures forgotten.
+    """Plan a failed or quarantined intent again, with its failures reset.
 
-    The approval that its aggregation took along is planned again with it. The alert stays
-    until the intent is final. Committed by the caller; :class:`OperatorActionRefused`.
+    The approval that was superseded with an aggregation is planned again with it. The alert stays
+    open until the intent is final. Committed by the caller.
+
+    Raises:
+        OperatorActionRefused: The intent does not exist or has another status.
     """
     intent = _locked(conn, intent_id)
     if intent.status not in _RETRIABLE:
-        _refuse(intent, "only failed and quarantined ones are tried again")
-    _plan(conn, table.c.id == intent_id)
+        _refuse(intent, "only failed and quarantined intents can be retried")
+    _plan_again(conn, table.c.id == intent_id)
     if intent.action == "aggregate_proposal_votes":
-        _plan(
+        _plan_again(
             conn,
             table.c.market_id == intent.market_id,
             table.c.action == "approve_proposal",
@@ -80,31 +84,41 @@ def retry(conn: Connection, intent_id: int) -> Intent:
 
 
 def close(conn: Connection, intent_id: int, reason: str) -> Intent:
-    """Clears the alert of an intent that ended badly; ``reason`` is added to its own.
+    """Clear the alert of an intent that did not become final; add ``reason`` to its own.
 
-    Committed by the caller; :class:`OperatorActionRefused`.
+    Committed by the caller.
+
+    Raises:
+        OperatorActionRefused: The intent does not exist or has another status, or no reason is
+            given.
     """
     intent = _locked(conn, intent_id)
-    if intent.status not in _ENDED_BADLY:
-        _refuse(intent, "there is nothing to close")
+    if intent.status not in _CLOSABLE:
+        _refuse(intent, "only failed, quarantined and superseded intents can be closed")
     if not reason.strip():
-        raise OperatorActionRefused("reason: say why it is closed, for whoever reads it")
-    said = f"{intent.reason}; closed: {reason.strip()}"
+        raise OperatorActionRefused("reason: say why it is closed")
+    full_reason = f"{intent.reason}; closed: {reason.strip()}"
     conn.execute(
         update(table)
         .where(table.c.id == intent_id)
-        .values(reason=said, updated_at=func.clock_timestamp())
+        .values(reason=full_reason, updated_at=func.clock_timestamp())
     )
     clear_alert(conn, intents.alert_key(intent))
     return intents.get(conn, intent_id)
 
 
-def _plan(conn: Connection, *which: Any) -> None:
+def _plan_again(conn: Connection, *conditions: Any) -> None:
     now = func.clock_timestamp()
     conn.execute(
         update(table)
-        .where(*which)
-        .values(status="planned", reason="tried again", failures=0, retry_at=now, updated_at=now)
+        .where(*conditions)
+        .values(
+            status="planned",
+            reason="retried by an operator",
+            failures=0,
+            retry_at=now,
+            updated_at=now,
+        )
     )
 
 
@@ -113,7 +127,7 @@ def _locked(conn: Connection, intent_id: int) -> Intent:
         select(table.c.id).where(table.c.id == intent_id).with_for_update()
     ).one_or_none()
     if found is None:
-        raise OperatorActionRefused(f"there is no intent {intent_id}")
+        raise OperatorActionRefused(f"intent {intent_id} does not exist")
     return intents.get(conn, intent_id)
 
 

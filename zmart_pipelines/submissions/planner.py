@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
+from typing import Final
 
 import msgspec
 from solders.hash import Hash
@@ -19,17 +20,30 @@ from zmart_pipelines.ipfs.pin_store import PinError, PinStore
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.submissions import actions, candidates, intents, policies
+from zmart_pipelines.submissions import actions as transactions
+from zmart_pipelines.submissions import due_markets, intents, plan_alerts, policies
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.market_reads import read_markets
-from zmart_pipelines.submissions.statuses import Action
+from zmart_pipelines.submissions.market_facts import off_chain_facts
+from zmart_pipelines.submissions.market_reads import MarketRead, read_markets
+from zmart_pipelines.submissions.policies import Decision, OffChainFacts
+from zmart_pipelines.submissions.statuses import ACTIONS, Action
 from zmart_pipelines.voting import bundle, tallies
 from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.tallies import FrozenTally, Tally
 
-_VOTE_OF: dict[MarketState, Kind] = {
+_VOTE_OF: Final[dict[MarketState, Kind]] = {
     MarketState.PROPOSED: "proposal",
     MarketState.DISPUTED: "dispute",
+}
+
+# The market states that call for each action, as far as it is planned here. A resolution is
+# planned by an operator.
+_STATES_OF: Final[dict[Action, frozenset[MarketState]]] = {
+    "aggregate_proposal_votes": frozenset({MarketState.PROPOSED}),
+    "approve_proposal": frozenset({MarketState.PROPOSED}),
+    "activate_market": frozenset({MarketState.APPROVED}),
+    "finalize_market": frozenset({MarketState.ACTIVE, MarketState.RESOLVING, MarketState.DISPUTED}),
+    "resolve_market": frozenset(),
 }
 
 
@@ -38,75 +52,108 @@ def plan(
     reader: AccountReader,
     settings: Settings,
     *,
+    actions: Collection[Action] = ACTIONS,
     pins: PinStore | None = None,
 ) -> list[Intent]:
-    """Decides for every market that may be due and returns the intents created now.
+    """Decide for every market that may be due for one of ``actions``; return the new intents.
 
     Reads markets, configuration, clock and vote records at finalized; freezes tallies, pins
     their bundles, writes the intents, raises and clears alerts. Safe to repeat and to run
-    twice at once: an intent is unique per market, action and round. Raises what RpcClient
-    raises, and PinError where a bundle could not be pinned; what was planned before that
-    stays, the next call goes on.
+    twice at once: an intent is unique per market, action and round.
+
+    Raises:
+        RpcError, RpcUnavailable, RateLimited: The chain cannot be read. What was planned before
+            stays, and the next call continues.
     """
-    planner = _Planner(engine, reader, settings, pins or configured_pin_store(settings))
+    planner = _Planner(engine, reader, settings, actions, pins or configured_pin_store(settings))
     return planner.run()
 
 
 class _DecisionChanged(Exception):
-    """The ballots that came in before the freeze changed the decision; nothing is frozen."""
+    """Ballots accepted between decision and freeze changed the decision; nothing is frozen."""
 
 
 class _Planner:
-    """One look at all candidates, as of one finalized clock."""
+    """One plan for all due markets, as of one finalized clock."""
 
     def __init__(
-        self, engine: Engine, reader: AccountReader, settings: Settings, pins: PinStore
+        self,
+        engine: Engine,
+        reader: AccountReader,
+        settings: Settings,
+        actions: Collection[Action],
+        pins: PinStore,
     ) -> None:
         self._engine = engine
         self._reader = reader
         self._settings = settings
+        self._actions = frozenset(actions)
         self._pins = pins
-        # The clock first: an account read at its slot or later holds every dispute that
-        # came before it.
+        # The clock is read first: an account read at its slot or later includes every dispute
+        # that came before it.
         self._clock = reader.rpc.chain_clock("finalized")
         self._config = reader.config("finalized", self._clock.slot).value
         self._rules = policies.rules(settings)
+        self._alerts: dict[AlertKey, policies.Alert] = {}
+        # Markets whose decision is another action's to plan: their alerts stay as they are.
+        self._skipped: set[bytes] = set()
 
     def run(self) -> list[Intent]:
-        """The intents created."""
-        times = candidates.voting_periods(self._settings, self._config.dispute_period)
-        with self._engine.begin() as conn:
-            found = candidates.to_look_at(
-                conn, self._settings, chain_time=self._clock.unix_timestamp, times=times
-            )
-        seen = read_markets(self._reader.rpc, self._reader.program, found, self._clock.slot)
-        markets = {one: at.account for one, at in seen.items() if at.account is not None}
+        """Plan, update the alerts and return the intents created."""
+        reads = self._read_due_markets()
+        markets = {one: read.account for one, read in reads.items() if read.account is not None}
         counts = self._counts(markets.values())
         with self._engine.connect() as conn:
-            known = candidates.off_chain_facts(conn, list(markets.values()))
-        alerts = {
-            AlertKey("market_unreadable", market_id): policies.Alert(
-                "market_unreadable", "high", f"its account cannot be read: {at.fault}"
-            )
-            for market_id, at in seen.items()
-            if at.fault is not None
-        }
+            facts = off_chain_facts(conn, list(markets.values()))
         created: list[Intent] = []
         for market_id, market in markets.items():
-            decision = self._decide(market, counts.get(market_id), known[market_id])
-            try:
-                created += self._execute(market, decision, counts.get(market_id))
-            except PinError as error:
-                decision = policies.Alert("bundle_not_pinned", "high", str(error))
-            except _DecisionChanged:
-                continue
-            if isinstance(decision, policies.Alert):
-                alerts[AlertKey(decision.topic, market_id)] = decision
-        self._update_alerts(alerts)
+            created += self._plan_market(market, counts.get(market_id), facts[market_id])
+        self._update_alerts()
         return created
 
+    def _read_due_markets(self) -> dict[bytes, MarketRead]:
+        """Read the due markets at finalized; one whose bytes cannot be decoded gets an alert."""
+        with self._engine.begin() as conn:
+            due = due_markets.scan_due_markets(
+                conn,
+                self._settings,
+                actions=self._actions,
+                chain_time=self._clock.unix_timestamp,
+                scanner="plan",
+                periods=due_markets.voting_periods(self._settings, self._config.dispute_period),
+            )
+        reads = read_markets(self._reader.rpc, self._reader.program, due.to_read, self._clock.slot)
+        for market_id, read in reads.items():
+            if read.fault is not None:
+                reason = f"its account cannot be read: {read.fault}"
+                self._alert(market_id, policies.Alert("market_unreadable", "high", reason))
+        return reads
+
+    def _plan_market(
+        self, market: MarketAccount, tally: Tally | None, facts: OffChainFacts
+    ) -> list[Intent]:
+        """Decide for one market and write its intents; a decision to alert is noted instead."""
+        decision = self._decide(market, tally, facts)
+        action = policies.action_of(decision)
+        if action is not None and action not in self._actions:
+            self._skipped.add(market.market_id)
+            return []
+        try:
+            created = self._execute(market, decision, tally)
+        except PinError as error:
+            self._alert(market.market_id, policies.Alert("bundle_not_pinned", "high", str(error)))
+            return []
+        except _DecisionChanged:
+            return []
+        if isinstance(decision, policies.Alert):
+            self._alert(market.market_id, decision)
+        return created
+
+    def _alert(self, market_id: bytes, alert: policies.Alert) -> None:
+        self._alerts[AlertKey(alert.topic, market_id)] = alert
+
     def _counts(self, markets: Iterable[MarketAccount]) -> dict[bytes, Tally]:
-        """The tally of the vote that each market's state asks for."""
+        """Return the tally of the vote that each market's state calls for."""
         counts: dict[bytes, Tally] = {}
         with self._engine.connect() as conn:
             for state, kind in _VOTE_OF.items():
@@ -119,8 +166,8 @@ class _Planner:
         self,
         market: MarketAccount,
         tally: Tally | None,
-        known: policies.OffChainFacts | None = None,
-    ) -> policies.Decision:
+        facts: OffChainFacts | None = None,
+    ) -> Decision:
         count = policies.Count(0, 0)
         if tally is not None:
             count = policies.Count(
@@ -136,11 +183,11 @@ class _Planner:
             self._clock.unix_timestamp,
             count,
             self._rules,
-            known or policies.OffChainFacts(),
+            facts or OffChainFacts(),
         )
 
     def _execute(
-        self, market: MarketAccount, decision: policies.Decision, tally: Tally | None
+        self, market: MarketAccount, decision: Decision, tally: Tally | None
     ) -> list[Intent]:
         match decision:
             case policies.Aggregate() if tally is not None:
@@ -157,7 +204,7 @@ class _Planner:
         return []
 
     def _create_intent(self, market: MarketAccount, action: Action) -> list[Intent]:
-        """An intent that needs nothing but its market."""
+        """Write an intent without arguments."""
         with self._engine.begin() as conn:
             return _created(
                 intents.create(
@@ -179,7 +226,7 @@ class _Planner:
                 arguments={"likes": tally.votes_for, "dislikes": tally.votes_against},
                 bundle_cid=tally.bundle_cid,
             )
-            if aggregation is None or not self._rules.can_approve:
+            if aggregation is None or not self._plans_approval:
                 return _created(aggregation)
             return _created(aggregation, _approval(conn, tally))
 
@@ -190,21 +237,21 @@ class _Planner:
                     conn,
                     market_id=market.market_id,
                     action="finalize_market",
-                    round_number=candidates.finalize_round(tally.round),
+                    round_number=due_markets.finalize_round(tally.round),
                     arguments={"agree": tally.votes_for, "disagree": tally.votes_against},
                     bundle_cid=tally.bundle_cid,
                 )
             )
 
     def _freeze_and_pin(self, market: MarketAccount, tally: Tally) -> Tally:
-        """The tally frozen and its bundle pinned and recorded, whatever of it was done before."""
+        """Return the tally frozen, its bundle pinned and recorded; done steps are not repeated."""
         if tally.status == "frozen" and tally.bundle_cid is not None:
             return tally
         frozen = self._freeze(market, tally)
         made = bundle.make(frozen, network=self._network, rules=self._rule_values(frozen.tally))
         for cid, block in made.blocks.items():
             if self._pins.pin(block) != cid:
-                raise PinError(f"the pin store gave {cid} another name")
+                raise PinError(f"the pin store returned another CID than {cid}")
         with self._engine.begin() as conn:
             tallies.set_bundle(conn, frozen.tally, made.cid)
             return tallies.read_frozen(conn, tally.market_id, tally.kind, tally.round).tally
@@ -223,7 +270,7 @@ class _Planner:
                 unit=tallies.weight_unit(self._settings, tally.kind),
             )
             if tally.status == "open":
-                # Ballots went on coming in; what is frozen must still be what was decided.
+                # Ballots were accepted meanwhile: the frozen counts must still give the decision.
                 open_now = msgspec.structs.replace(frozen.tally, status="open")
                 decision = self._decide(market, open_now)
                 if not isinstance(decision, policies.Aggregate | policies.Finalize):
@@ -231,15 +278,15 @@ class _Planner:
         return frozen
 
     def _chain_votes(self, market: MarketAccount, kind: Kind) -> AtSlot[list[VoteRecord]]:
-        """The votes cast on chain; in a dispute those of holders, as for ballots."""
-        least = self._clock.slot
+        """Return the votes cast on chain; in a dispute those of holders, as for ballots."""
+        min_slot = self._clock.slot
         votes = self._reader.vote_records(
-            market.market_id, tallies.VOTE_KIND[kind], "finalized", least
+            market.market_id, tallies.VOTE_KIND[kind], "finalized", min_slot
         )
         if kind == "proposal":
             return votes
-        positions = self._reader.positions(market.market_id, "finalized", least).value
-        holders = {one.user for one in positions if one.shares_yes + one.shares_no > 0}
+        positions = self._reader.positions(market.market_id, "finalized", min_slot).value
+        holders = {row.user for row in positions if row.shares_yes + row.shares_no > 0}
         return AtSlot(votes.slot, [vote for vote in votes.value if vote.user in holders])
 
     @cached_property
@@ -263,25 +310,33 @@ class _Planner:
             weight_unit=tally.weight_unit,
         )
 
-    def _update_alerts(self, wanted: dict[AlertKey, policies.Alert]) -> None:
-        """Raises what people must look at, and clears what is over."""
+    @property
+    def _plans_approval(self) -> bool:
+        return self._rules.can_approve and "approve_proposal" in self._actions
+
+    def _update_alerts(self) -> None:
+        """Raise the alerts of this plan and clear those that no longer apply."""
+        states = frozenset[MarketState]().union(*(_STATES_OF[one] for one in self._actions))
         with self._engine.begin() as conn:
-            for key, alert in wanted.items():
-                if key.market_id is None:
-                    raise ValueError(f"the alert {key} names no market")
-                detail = {"market_id": key.market_id.hex()}
-                if alert.topic == "approval_needs_admin":
-                    detail["transaction"] = self._prepared_approval(key.market_id)
-                message = f"market {key.market_id.hex()}: {alert.reason}"
-                raise_alert(conn, key, alert.severity, message, detail)
-            for key in candidates.alerts_to_recheck(conn, self._clock.unix_timestamp):
-                if key not in wanted:
+            for key, alert in self._alerts.items():
+                self._raise_alert(conn, key, alert)
+            for key in plan_alerts.alerts_to_recheck(conn, states, self._clock.unix_timestamp):
+                if key not in self._alerts and key.market_id not in self._skipped:
                     clear_alert(conn, key)
 
+    def _raise_alert(self, conn: Connection, key: AlertKey, alert: policies.Alert) -> None:
+        if key.market_id is None:
+            raise ValueError(f"the alert {key} names no market")
+        detail = {"market_id": key.market_id.hex()}
+        if alert.topic == "approval_needs_admin":
+            detail["transaction"] = self._prepared_approval(key.market_id)
+        message = f"market {key.market_id.hex()}: {alert.reason}"
+        raise_alert(conn, key, alert.severity, message, detail)
+
     def _prepared_approval(self, market_id: bytes) -> str:
-        """approve_proposal for the admin to sign, in base64; a fresh blockhash goes in first."""
+        """Return approve_proposal for the admin to sign, in base64, with an empty blockhash."""
         admin = Pubkey(self._config.admin)
-        instruction = actions.instruction(
+        instruction = transactions.instruction(
             "approve_proposal",
             {},
             market_id,

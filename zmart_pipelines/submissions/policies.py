@@ -1,11 +1,13 @@
-"""What a market needs from us next, decided from its account alone. Pure.
+"""The next action of the backend on a market, decided from its account. Pure.
 
-Everything is read at finalized: the account, the configuration, the chain's clock. Shares
-are floored basis points. Windows are waited out by the chain's clock plus a margin. The
+The account, the configuration and the chain's clock are read at finalized. Shares are floored
+basis points. A window has ended when the chain's clock has passed its end plus a margin. The
 table of decisions is in ``docs/ballots.md``; each row of it is a test.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -14,13 +16,21 @@ from zmart_pipelines.monitoring.severity import Severity
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.program.lifecycle import dispute_window_end, meets_threshold, share_bps
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.submissions.statuses import Action
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The settings that decide. ``dispute_voting_seconds``: None takes the chain's
-    ``dispute_period``. ``can_approve``: the admin's key is ours. ``activates``: it also opens
-    the trading of approved markets. ``resolvers``: who may resolve without an alert, beside
-    ourselves.
+    """The settings that decisions depend on.
+
+    Attributes:
+        min_proposal_votes: Ballots that a proposal needs.
+        min_dispute_votes: Ballots that a dispute needs.
+        dispute_voting_seconds: Length of a dispute vote; None: the chain's ``dispute_period``.
+        window_margin_seconds: Waited after the end of a window or vote.
+        proposal_review_seconds: Age at which a proposal that is not approved needs a review.
+        can_approve: The admin's key is configured.
+        activates: The admin's key also activates approved markets.
+        resolvers: Addresses whose resolutions raise no alert, besides our own resolver's.
     """
 
     min_proposal_votes: int = 10
@@ -34,9 +44,14 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """A tally as the decision needs it. ``frozen``: its counts can no longer change.
+    """A tally as a decision needs it.
 
-    ``ballots``: wallets behind the votes; None where each wallet has one vote.
+    Attributes:
+        votes_for: Sum of weights.
+        votes_against: Sum of weights.
+        frozen: The counts can no longer change.
+        round: The round of the vote.
+        ballots: Wallets that voted; None where each wallet has one vote.
     """
 
     votes_for: int
@@ -47,34 +62,36 @@ class Count(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """All votes counted."""
+        """All votes, by their weights."""
         return self.votes_for + self.votes_against
 
     @property
     def wallets(self) -> int:
-        """All ballots counted."""
+        """The wallets that voted."""
         return self.total if self.ballots is None else self.ballots
 
 
 class OffChainFacts(msgspec.Struct, frozen=True):
-    """What we know of a market and the chain does not. ``ends_at``: when its question is
-    decided, Unix seconds, where somebody said so. ``resolved_by_us``: the proposed outcome
-    and its evidence are those of our own intent.
+    """What the tables know of a market and its account does not say.
+
+    Attributes:
+        ends_at: When the question is decided, Unix seconds; None where its draft names no time.
+        resolved_by_us: The proposed outcome and its evidence are those of our own intent.
     """
 
     ends_at: int | None = None
     resolved_by_us: bool = False
 
 
-_NOTHING = OffChainFacts()
+_NO_FACTS = OffChainFacts()
 
 
 class Aggregate(msgspec.Struct, frozen=True, tag=True):
-    """Freeze the proposal's tally and send its counts; approve after it where we can."""
+    """Freeze the proposal's tally and submit its counts; then approve with the admin's key."""
 
 
 class Approve(msgspec.Struct, frozen=True, tag=True):
-    """The counts are on chain and suffice: send approve_proposal with the admin's key."""
+    """The counts are on chain and sufficient: send approve_proposal with the admin's key."""
 
 
 class Activate(msgspec.Struct, frozen=True, tag=True):
@@ -88,43 +105,60 @@ class Finalize(msgspec.Struct, frozen=True, tag=True):
 
 
 class Wait(msgspec.Struct, frozen=True, tag=True):
-    """Nothing now. ``until``: chain second at which that changes by itself, where known."""
+    """No action now. ``until``: chain second at which that changes by itself, if known."""
 
     reason: str
     until: int | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, tag=True):
-    """Nothing that we may do by ourselves: people must look. ``topic`` names the alert."""
+    """No action is permitted without an operator. ``topic`` names the alert."""
 
     topic: str
     severity: Severity
     reason: str
 
 
-# Every topic that a plan raises, and clears once it is over.
-TOPICS = (
-    "approval_needs_admin",
-    "bundle_not_pinned",
-    "dispute_short_of_ballots",
-    "dispute_without_ballots",
-    "market_unreadable",
-    "proposal_review",
-    "resolution_due",
-    "resolving_after_dispute",
-    "threshold_raised",
-    "too_many_ballots",
-    "unexpected_resolution",
-)
+_VOTING_STATES = frozenset({MarketState.PROPOSED, MarketState.DISPUTED})
 
-# The chain keeps counts as u32, their sum too.
+# Every alert topic of a plan, with the market states in which it applies.
+TOPIC_STATES: Final[dict[str, frozenset[MarketState]]] = {
+    "approval_needs_admin": frozenset({MarketState.PROPOSED}),
+    "bundle_not_pinned": _VOTING_STATES,
+    "dispute_short_of_ballots": frozenset({MarketState.DISPUTED}),
+    "dispute_without_ballots": frozenset({MarketState.DISPUTED}),
+    "market_unreadable": frozenset(MarketState) - {MarketState.FINALIZED, MarketState.CANCELLED},
+    "proposal_review": frozenset({MarketState.PROPOSED}),
+    "resolution_due": frozenset({MarketState.ACTIVE}),
+    "resolving_after_dispute": frozenset({MarketState.RESOLVING}),
+    "threshold_raised": frozenset({MarketState.PROPOSED}),
+    "too_many_ballots": _VOTING_STATES,
+    "unexpected_resolution": frozenset({MarketState.RESOLVING}),
+}
+
+# The chain stores both counts and their sum as u32.
 MAX_VOTES = 2**32 - 1
 
 Decision = Aggregate | Approve | Activate | Finalize | Wait | Alert
 
 
+def action_of(decision: Decision) -> Action | None:
+    """Return the action that carries the decision out, None where there is none."""
+    match decision:
+        case Aggregate():
+            return "aggregate_proposal_votes"
+        case Approve():
+            return "approve_proposal"
+        case Activate():
+            return "activate_market"
+        case Finalize():
+            return "finalize_market"
+        case Wait() | Alert():
+            return None
+
+
 def rules(settings: Settings) -> Rules:
-    """The deciding settings."""
+    """Return the settings that decisions depend on."""
     can_approve = (settings.admin_keypair or settings.admin_private_key) is not None
     return Rules(
         min_proposal_votes=settings.min_proposal_votes,
@@ -144,27 +178,32 @@ def decide(
     chain_time: int,
     count: Count,
     rules: Rules,
-    known: OffChainFacts = _NOTHING,
+    facts: OffChainFacts = _NO_FACTS,
 ) -> Decision:
-    """The next step for ``market``.
+    """Return the next step for ``market``.
 
-    :param chain_time: the chain's clock at finalized, Unix seconds.
-    :param count: the latest tally of the vote that the market's state asks for (proposal
-        when PROPOSED, dispute when DISPUTED); not looked at in other states.
+    Args:
+        market: The account at finalized.
+        config: The configuration at finalized.
+        chain_time: The chain's clock at finalized, Unix seconds.
+        count: The latest tally of the vote that the market's state calls for (proposal when
+            PROPOSED, dispute when DISPUTED); ignored in other states.
+        rules: The settings.
+        facts: What the tables know of the market.
     """
     match market.state:
         case MarketState.PROPOSED:
             return _proposed(market, config, chain_time, count, rules)
         case MarketState.APPROVED:
-            return Activate() if rules.activates else Wait("its creator activates it")
+            return Activate() if rules.activates else Wait("the creator activates it")
         case MarketState.ACTIVE:
-            return _active(chain_time, known.ends_at)
+            return _active(chain_time, facts.ends_at)
         case MarketState.RESOLVING:
-            return _resolving(market, config, chain_time, rules, known)
+            return _resolving(market, config, chain_time, rules, facts)
         case MarketState.DISPUTED:
             return _disputed(market, config, chain_time, count, rules)
         case state:
-            return Wait(f"{state.name} asks nothing of the backend")
+            return Wait(f"a market that is {state.name} needs no action of the backend")
 
 
 def _proposed(
@@ -173,21 +212,21 @@ def _proposed(
     threshold = config.proposal_approval_threshold
     recorded = (market.proposal_likes, market.proposal_dislikes)
     if count.frozen and recorded == (count.votes_for, count.votes_against) and count.total:
-        # Ours, and there: only the approval is missing.
+        # Our counts are on chain: only the approval is missing.
         if not meets_threshold(count.votes_for, count.total, threshold):
             return Alert(
                 "threshold_raised",
                 "high",
-                f"the counts on chain give {share_bps(count.votes_for, count.total)} bps, the"
-                f" threshold is {threshold} bps now; reopen the vote or cancel the market",
+                f"the share on chain is {share_bps(count.votes_for, count.total)} bps, but the"
+                f" threshold is now {threshold} bps; reopen the vote or cancel the market",
             )
         if rules.can_approve:
             return Approve()
         return Alert(
             "approval_needs_admin",
             "medium",
-            "the proposal's counts are on chain; the admin must sign approve_proposal, which zmart"
-            " admin prepare approve makes anew",
+            "the proposal's counts are on chain; the admin must sign approve_proposal. Prepare it"
+            " with `zmart admin prepare approve`",
         )
     if not count.frozen:
         shortfall = _shortfall(count, rules.min_proposal_votes, threshold)
@@ -196,7 +235,7 @@ def _proposed(
                 return Alert(
                     "proposal_review",
                     "medium",
-                    f"the proposal is not approved after {rules.proposal_review_seconds} s:"
+                    f"the proposal has not been approved within {rules.proposal_review_seconds} s:"
                     f" {shortfall}",
                 )
             return Wait(shortfall, until=market.created_at + rules.proposal_review_seconds)
@@ -206,12 +245,14 @@ def _proposed(
 def _too_many(count: Count) -> Alert | None:
     if count.total <= MAX_VOTES:
         return None
-    return Alert("too_many_ballots", "critical", f"the chain cannot hold {count.total} votes")
+    return Alert(
+        "too_many_ballots", "critical", f"the chain cannot store {count.total} votes (u32)"
+    )
 
 
-def _shortfall(count: Count, least: int, threshold: int) -> str | None:
-    if count.wallets < least:
-        return f"{count.wallets} of {least} ballots"
+def _shortfall(count: Count, minimum: int, threshold: int) -> str | None:
+    if count.wallets < minimum:
+        return f"{count.wallets} of {minimum} ballots"
     if not meets_threshold(count.votes_for, count.total, threshold):
         return f"{share_bps(count.votes_for, count.total)} of {threshold} bps"
     return None
@@ -219,11 +260,11 @@ def _shortfall(count: Count, least: int, threshold: int) -> str | None:
 
 def _active(chain_time: int, ends_at: int | None) -> Decision:
     if ends_at is None or chain_time < ends_at:
-        return Wait("it is being traded", until=ends_at)
+        return Wait("the market is trading", until=ends_at)
     return Alert(
         "resolution_due",
         "medium",
-        f"its question was decided {chain_time - ends_at} s ago; materialize"
+        f"its end time passed {chain_time - ends_at} s ago; materialize"
         " submissions/market_resolutions with the outcome and the evidence",
     )
 
@@ -231,37 +272,41 @@ def _active(chain_time: int, ends_at: int | None) -> Decision:
 def resolution_obstacle(
     market: MarketAccount | None, chain_time: int, ends_at: int | None, *, before_end: bool
 ) -> str | None:
-    """Why we do not resolve this market now; None where we may.
+    """Return why this market must not be resolved now, None where it may.
 
-    The chain lets anybody resolve an active market at any time and with any outcome, once,
-    so what is checked here is checked nowhere else. ``before_end``: an operator insists on
-    resolving it although its question is not decided yet.
+    The chain lets any signer resolve an active market, once, at any time and with any outcome:
+    what is checked here is checked nowhere else.
+
+    Args:
+        market: The account at finalized, None where there is none.
+        chain_time: The chain's clock at finalized, Unix seconds.
+        ends_at: The market's end time, Unix seconds, if known.
+        before_end: An operator insists on resolving it before its end time.
     """
     if market is None:
-        return "there is no such market on chain at finalized"
+        return "it does not exist on chain at finalized"
     if market.state != MarketState.ACTIVE:
         return f"it is {market.state.name}; only an ACTIVE market can be resolved"
     if chain_time <= market.activated_at:
-        return "it was activated in this very second; try again"
+        return "it was activated in the current second; try again"
     if ends_at is not None and chain_time < ends_at and not before_end:
         return (
-            f"its question is decided in {ends_at - chain_time} s only; set before_end to"
-            " resolve it all the same"
+            f"its end time is {ends_at - chain_time} s ahead; set before_end to resolve it anyway"
         )
     return None
 
 
-def _suspicion(market: MarketAccount, rules: Rules, known: OffChainFacts) -> str | None:
-    """What is unusual about the resolution that was proposed."""
-    if known.resolved_by_us:
+def _unexpected_resolution(market: MarketAccount, rules: Rules, facts: OffChainFacts) -> str | None:
+    """Return what is unexpected about the proposed resolution, None where nothing is."""
+    if facts.resolved_by_us:
         return None
-    found = []
+    reasons = []
     if market.resolver not in rules.resolvers:
-        found.append(f"{Pubkey(market.resolver)} is not expected to resolve markets")
-    if known.ends_at is not None and market.resolution_proposed_at < known.ends_at:
-        early = known.ends_at - market.resolution_proposed_at
-        found.append(f"it was resolved {early} s before its question is decided")
-    return "; ".join(found) or None
+        reasons.append(f"{Pubkey(market.resolver)} is not an expected resolver")
+    if facts.ends_at is not None and market.resolution_proposed_at < facts.ends_at:
+        early = facts.ends_at - market.resolution_proposed_at
+        reasons.append(f"it was resolved {early} s before its end time")
+    return "; ".join(reasons) or None
 
 
 def _resolving(
@@ -269,31 +314,31 @@ def _resolving(
     config: GlobalConfig,
     chain_time: int,
     rules: Rules,
-    known: OffChainFacts,
+    facts: OffChainFacts,
 ) -> Decision:
     # After a dispute that aggregate_dispute_votes ended, finalizing without counts would
-    # confirm the very outcome that the voters rejected.
+    # confirm the outcome that the voters rejected.
     if market.was_disputed or market.dispute_total_votes > 0:
         return Alert(
             "resolving_after_dispute",
             "critical",
-            "the market is RESOLVING after a dispute; it must be disputed again and finalized"
-            " with counts, by hand",
+            "the market is RESOLVING after a dispute. An operator must dispute it again and"
+            " finalize it with counts",
         )
     end = dispute_window_end(market.resolution_proposed_at, config.dispute_period)
     due = end + rules.window_margin_seconds
     if chain_time >= due:
         return Finalize(disputed=False)
-    suspicion = _suspicion(market, rules, known)
-    if suspicion is None:
+    unexpected = _unexpected_resolution(market, rules, facts)
+    if unexpected is None:
         return Wait("the dispute window is open", until=due)
     outcome = "YES" if market.proposed_outcome else "NO"
     return Alert(
         "unexpected_resolution",
-        # Where nobody was named, anybody's resolution is unexpected, and less of a surprise.
+        # Without expected resolvers every resolution is unexpected, so it is less urgent.
         "high" if rules.resolvers else "medium",
-        f"{suspicion}; proposed is {outcome}, whoever disagrees can dispute it before chain"
-        f" second {end}",
+        f"{unexpected}; the proposed outcome is {outcome}. It can be disputed until chain second"
+        f" {end}",
     )
 
 
@@ -308,7 +353,7 @@ def _disputed(
         return Alert(
             "dispute_without_ballots",
             "high",
-            "the dispute vote ended without a ballot; the chain cannot finalize it with counts",
+            "the dispute vote ended without a ballot, so there are no counts to finalize with",
         )
     if count.wallets < rules.min_dispute_votes and not count.frozen:
         return Alert(

@@ -1,4 +1,4 @@
-"""What a run of the submitter says of itself."""
+"""The report of a run of the submitter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
 
 class IntentOutcome(msgspec.Struct, frozen=True):
-    """What became of one intent in this run. ``fee`` in lamports, of all its attempts."""
+    """The result of one intent in this run. ``fee`` in lamports, of all its attempts."""
 
     intent_id: int
     market_id: bytes
@@ -29,8 +29,10 @@ class IntentOutcome(msgspec.Struct, frozen=True):
 
 
 class DriveReport(msgspec.Struct, frozen=True):
-    """One run of the submitter. ``refused`` says why nothing was driven, or why the run ended
-    early: the lease is another's, or our key is not the authority that the chain names.
+    """One run of the submitter.
+
+    ``refused`` says why nothing was driven, or why the run ended early: another submitter holds
+    the lease, or our key is not the authority that the chain names.
     """
 
     outcomes: tuple[IntentOutcome, ...]
@@ -39,17 +41,17 @@ class DriveReport(msgspec.Struct, frozen=True):
     refused: str | None = None
 
     def by_status(self, status: IntentStatus) -> tuple[IntentOutcome, ...]:
-        """The outcomes that ended in this status."""
+        """Return the outcomes with this status."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == status)
 
 
 def intent_outcomes(conn: Connection, intent_ids: Sequence[int]) -> tuple[IntentOutcome, ...]:
-    """What has become of these intents so far, in their order."""
-    tried = attempts.attempts_of(conn, intent_ids)
+    """Return the current outcomes of these intents, in their order."""
+    all_attempts = attempts.attempts_of(conn, intent_ids)
     outcomes = []
     for intent_id in intent_ids:
         intent = intents.get(conn, intent_id)
-        own = [attempt for attempt in tried if attempt.intent_id == intent_id]
+        own = [attempt for attempt in all_attempts if attempt.intent_id == intent_id]
         landed = [attempt for attempt in own if attempt.status in ("landed", "final")]
         outcomes.append(
             IntentOutcome(

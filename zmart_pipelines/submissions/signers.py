@@ -1,4 +1,4 @@
-"""The keys that submissions are signed with."""
+"""The keys that sign submissions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from zmart_pipelines.submissions.statuses import Action
 
 
 class Signers(msgspec.Struct, frozen=True):
-    """The backend authority's key; the admin's where approvals are ours to send; a resolver's
-    where operators resolve markets with it.
+    """The configured keys.
+
+    Attributes:
+        backend: The backend authority's.
+        admin: The admin's, if approvals are sent by the backend.
+        resolver: The resolver's, if operators resolve markets with it.
     """
 
     backend: Signer
@@ -23,7 +27,7 @@ class Signers(msgspec.Struct, frozen=True):
     resolver: Signer | None = None
 
     def of(self, action: Action) -> Signer | None:
-        """The key that signs this action; None where we do not have it."""
+        """Return the key that signs this action, None where it is not configured."""
         match action:
             case "approve_proposal" | "activate_market":
                 return self.admin
@@ -34,8 +38,11 @@ class Signers(msgspec.Struct, frozen=True):
 
 
 def load_signers(settings: Settings) -> Signers:
-    """The keys that the settings name. ValueError names the missing setting; KeyFileError an
-    unusable key. Each key can sign only the actions of its role.
+    """Load the keys of the settings. Each key can sign only the actions of its role.
+
+    Raises:
+        ValueError: It names the missing setting.
+        KeyFileError: A key is unusable.
     """
     backend = _load(
         settings.backend_authority_keypair,
@@ -45,7 +52,8 @@ def load_signers(settings: Settings) -> Signers:
     )
     if backend is None:
         raise ValueError(
-            "no key to submit with: set BACKEND_AUTHORITY_KEYPAIR or BACKEND_AUTHORITY_PRIVATE_KEY"
+            "no backend key is configured: set BACKEND_AUTHORITY_KEYPAIR or"
+            " BACKEND_AUTHORITY_PRIVATE_KEY"
         )
     admin = _load(
         settings.admin_keypair,
@@ -57,7 +65,7 @@ def load_signers(settings: Settings) -> Signers:
 
 
 def load_resolver(settings: Settings) -> Signer | None:
-    """The key that resolves markets, None where the settings name none."""
+    """Load the key that resolves markets, None where the settings have none."""
     return _load(
         settings.resolver_keypair,
         settings.resolver_private_key,

@@ -1,4 +1,4 @@
-"""Building, simulating and signing an intent's transaction."""
+"""Building, simulating and signing of an intent's transaction."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import actions
 from zmart_pipelines.submissions.intents import Intent
 
-# The line by which an Anchor program names its error; numbers differ between its builds.
+# The log line in which an Anchor program names its error; error numbers differ between builds.
 _ANCHOR_ERROR = re.compile(r"^Program log: AnchorError .*Error Code: (\w+)\.")
 
 
 class SignedTransaction(msgspec.Struct, frozen=True):
-    """A signed transaction that has not left yet. ``fee``: the most it costs, in lamports."""
+    """A signed transaction that was not sent yet. ``fee``: its maximum cost in lamports."""
 
     signature: bytes
     transaction: bytes
@@ -47,24 +47,24 @@ def _body(intent: Intent, program: Pubkey, authority: Pubkey) -> list[Instructio
             authority=authority,
         )
     ]
-    # An approval repeats no counts; its bundle is named by the aggregation before it.
+    # An approval has no counts; the aggregation before it names the bundle.
     if intent.bundle_cid is not None and intent.action != "approve_proposal":
         body.insert(0, actions.memo(intent.bundle_cid))
     return body
 
 
 def unsigned(intent: Intent, program: Pubkey, authority: Pubkey) -> bytes:
-    """The transaction without signature and with an empty blockhash, to be completed."""
+    """Return the transaction without signature and with an empty blockhash."""
     return unsigned_transaction(authority, _body(intent, program, authority), Hash.default())
 
 
 def simulate(rpc: RpcClient, intent: Intent, program: Pubkey, authority: Pubkey) -> Simulation:
-    """Runs the transaction at confirmed without signing it."""
+    """Simulate the transaction at confirmed without signing it."""
     return rpc.simulate(unsigned(intent, program, authority), "confirmed", replace_blockhash=True)
 
 
 def error_name(simulation: Simulation) -> str | None:
-    """The simulation's error by the program's own name for it; None for success."""
+    """Return the program's name of the simulation's error, None for success."""
     if simulation.error is None:
         return None
     for line in simulation.logs:
@@ -74,27 +74,36 @@ def error_name(simulation: Simulation) -> str | None:
     return describe(simulation.error)
 
 
-def affordable_price(units: int, most: int) -> int:
-    """The highest unit price in micro-lamports at which a transaction with a limit of ``units``
-    costs at most ``most`` lamports.
+def affordable_price(units: int, max_fee: int) -> int:
+    """Return the highest unit price (micro-lamports) at which the fee is at most ``max_fee``.
+
+    Args:
+        units: Compute limit of the transaction.
+        max_fee: Lamports.
     """
-    return max(most - actions.BASE_FEE, 0) * 1_000_000 // units
+    return max(max_fee - actions.BASE_FEE, 0) * 1_000_000 // units
 
 
 def sign(
     rpc: RpcClient, intent: Intent, settings: Settings, signer: Signer, *, used_units: int
 ) -> SignedTransaction:
-    """Signs with a confirmed blockhash, a compute limit from the simulation and a price from
-    recent fees on the market, within the caps of the settings. Raises BuildError,
-    SigningRefused, and what RpcClient raises.
+    """Sign with a confirmed blockhash, a compute limit and a price.
+
+    The limit follows from the simulation; the price from recent fees on the market, within the
+    caps of the settings.
+
+    Raises:
+        BuildError: The transaction cannot be built.
+        SigningRefused: The key does not sign this message.
+        RpcError, RpcUnavailable, RateLimited: The chain cannot be read.
     """
     program = settings.program
     authority = signer.pubkey()
     market = market_address(program, intent.market_id)[0]
     recent = [row.fee for row in rpc.prioritization_fees([market])]
     units = actions.compute_limit(used_units)
-    most = affordable_price(units, settings.max_fee_per_transaction_lamports)
-    price = actions.unit_price(recent, min(settings.max_priority_fee_micro_lamports, most))
+    affordable = affordable_price(units, settings.max_fee_per_transaction_lamports)
+    price = actions.unit_price(recent, min(settings.max_priority_fee_micro_lamports, affordable))
     body = actions.with_budget(_body(intent, program, authority), units=units, unit_price=price)
     blockhash = rpc.latest_blockhash("confirmed")
     transaction = build_transaction(authority, body, blockhash.hash, [signer])

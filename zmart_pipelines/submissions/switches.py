@@ -1,8 +1,8 @@
 """Kill switches: one for each action and one for all of them.
 
-An action that is switched off is still decided, planned and simulated, and its live attempts
-are still watched to their verdict; nothing is signed for it and nothing is sent. A run looks
-before every round, so that a switch takes hold within a second.
+An action that is switched off is still planned and simulated, and its live attempts are still
+observed until their verdict; nothing is signed for it and nothing is sent. A run reads the
+switches before every round, so that they take effect within a second.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES: tuple[Name, ...] = ("all", *ACTIONS)
 
 
 class Switch(msgspec.Struct, frozen=True):
-    """One switch. ``changed_at`` is None where nobody ever touched it: it is on."""
+    """One switch. ``changed_at`` is None when it was never set: it is on."""
 
     action: Name
     enabled: bool
@@ -33,7 +33,7 @@ class Switch(msgspec.Struct, frozen=True):
 
 
 def read_switches(conn: Connection) -> list[Switch]:
-    """Every switch, that over all first."""
+    """Return every switch, the one for all actions first."""
     rows = {row.action: row for row in conn.execute(select(table)).all()}
     return [
         Switch(name, rows[name].enabled, rows[name].reason, rows[name].changed_at)
@@ -44,25 +44,26 @@ def read_switches(conn: Connection) -> list[Switch]:
 
 
 def disabled_actions(conn: Connection, settings: Settings) -> set[Action]:
-    """The actions for which nothing may be sent: by their switch, the one over all, or
-    ``SUBMISSIONS_ENABLED``.
+    """Return the actions for which nothing may be sent.
+
+    They are disabled by their own switch, by the one for all or by ``SUBMISSIONS_ENABLED``.
     """
-    stopped = {switch.action for switch in read_switches(conn) if not switch.enabled}
-    if not settings.submissions_enabled or "all" in stopped:
+    disabled = {switch.action for switch in read_switches(conn) if not switch.enabled}
+    if not settings.submissions_enabled or "all" in disabled:
         return set(ACTIONS)
-    return {action for action in ACTIONS if action in stopped}
+    return {action for action in ACTIONS if action in disabled}
 
 
 def set_switch(conn: Connection, action: Name, *, enabled: bool, reason: str = "") -> None:
-    """Sets a switch; an alert is open while it is off, so that nobody forgets it.
+    """Set a switch; an alert is open while it is off. Committed by the caller.
 
-    Committed by the caller. ValueError where there is no such action, or something is switched
-    off without a reason.
+    Raises:
+        ValueError: The action is unknown, or it is switched off without a reason.
     """
     if action not in NAMES:
-        raise ValueError(f"action: {action!r} is none of {', '.join(NAMES)}")
+        raise ValueError(f"action: {action!r} is not one of {', '.join(NAMES)}")
     if not enabled and not reason.strip():
-        raise ValueError("reason: say why it is switched off, for whoever finds it")
+        raise ValueError("reason: say why it is switched off")
     values = {"enabled": enabled, "reason": reason.strip(), "changed_at": func.now()}
     conn.execute(
         insert(table)

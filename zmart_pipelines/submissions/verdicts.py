@@ -1,4 +1,4 @@
-"""What a market's account says about an intent. Pure: success is read here and only here."""
+"""The verdict of a market's account on an intent. Pure; the only place that reads success."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from zmart_pipelines.submissions.statuses import Action
 def account_verdict(
     action: Action, arguments: Mapping[str, Any], market: MarketAccount | None
 ) -> tuple[Verdict, str]:
-    """Whether the account, read at finalized, shows the intent's effect, and why not.
+    """Return whether the account, read at finalized, shows the intent's effect, and why not.
 
-    ``arguments``: ``likes`` and ``dislikes`` for aggregate and approve (which needs them on
-    chain first); ``agree`` and ``disagree`` for the finalization of a disputed market, none
-    of them for that of an undisputed one; ``outcome`` (True: YES) and ``evidence_cid`` for a
-    resolution.
+    Args:
+        action: The intent's action.
+        arguments: ``likes`` and ``dislikes`` of an aggregation and of an approval (which needs
+            them on chain first); ``agree`` and ``disagree`` of the finalization of a disputed
+            market, neither of an undisputed one; ``outcome`` (True: YES) and ``evidence_cid`` of a
+            resolution.
+        market: The account, None where there is none.
     """
     if market is None:
-        return Verdict.EARLY, "the market's account is not there at finalized"
+        return Verdict.EARLY, "the market's account does not exist at finalized"
     match action:
         case "aggregate_proposal_votes":
             return _aggregate(arguments, market)
@@ -40,9 +43,9 @@ def account_verdict(
 
 
 def _aggregate(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdict, str]:
-    wanted = (arguments["likes"], arguments["dislikes"])
+    expected = (arguments["likes"], arguments["dislikes"])
     recorded = (market.proposal_likes, market.proposal_dislikes)
-    if recorded == wanted and market.proposal_total_votes == sum(wanted):
+    if recorded == expected and market.proposal_total_votes == sum(expected):
         return Verdict.DONE, ""
     if market.state != MarketState.PROPOSED:
         return Verdict.LOST, f"the market is {market.state.name} with counts {recorded}"
@@ -85,8 +88,8 @@ def _resolve(arguments: Mapping[str, Any], market: MarketAccount) -> tuple[Verdi
     evidence = arguments["evidence_cid"].encode()
     if (market.proposed_outcome, market.ipfs_evidence_hash) == (arguments["outcome"], evidence):
         return Verdict.DONE, ""
-    said = "YES" if market.proposed_outcome else "NO"
-    return Verdict.LOST, f"{Pubkey(market.resolver)} resolved it as {said}, with other evidence"
+    outcome = "YES" if market.proposed_outcome else "NO"
+    return Verdict.LOST, f"{Pubkey(market.resolver)} resolved it as {outcome} with other evidence"
 
 
 def _finalize(market: MarketAccount) -> tuple[Verdict, str]:

@@ -1,1 +1,1 @@
-"""Ballots, tallies and the bundles by which a stranger recounts them."""
+"""Ballots, tallies, and the bundles from which anyone can recount them."""

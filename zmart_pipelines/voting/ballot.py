@@ -1,8 +1,8 @@
-"""The text a wallet signs to vote, and the proof that it did. Pure.
+"""The text that a wallet signs to vote, and its verification. Pure.
 
 Our own scheme is ``zmart-1``: nine short ASCII lines that name everything the vote is bound
-to, so that a signature can neither be moved to another market, network, kind or round nor
-be used after its expiry::
+to, so that a signature cannot be used for another market, network, kind or round, or after its
+expiry::
 
     ZMART ballot zmart-1
     program: 6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw
@@ -14,9 +14,9 @@ be used after its expiry::
     nonce: 5b1c0c8f9a7e4d21
     expires: 2026-11-20T12:00:00Z
 
-Two older texts are accepted while ``accept_older_ballots`` is set. They name a time and
-nothing else, so the ballot's market and choice are what the request said; such ballots
-carry the older scheme's name for ever.
+Two older texts are accepted while ``accept_older_ballots`` is set. They contain a time and
+nothing else, so the ballot's market and choice are those of the request; such ballots keep the
+older scheme's name permanently.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ TITLE = f"ZMART ballot {SCHEME}"
 MAX_MESSAGE = 1000
 _LABELS = ("program", "network", "market", "vote", "round", "choice", "nonce", "expires")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TIME_PATTERN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
-# Older clients' texts: how they are known, and how long after and before its time one holds.
-_OLDER: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
+# Texts of older clients: scheme, pattern, and how long after its time one is valid.
+_OLDER_SCHEMES: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
     (
         "login-body",
         re.compile(
@@ -57,11 +57,11 @@ _OLDER: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
         timedelta(minutes=60),
     ),
 )
-_FUTURE = timedelta(minutes=5)
+_MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class BallotRejected(ValueError):
-    """The ballot is not accepted: ``field`` is at fault, ``reason`` says why and the remedy."""
+    """The ballot is not accepted: ``field`` is invalid, ``reason`` says why and the remedy."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -70,7 +70,7 @@ class BallotRejected(ValueError):
 
 
 class BallotText(msgspec.Struct, frozen=True):
-    """What a ``zmart-1`` text says. ``expires`` is in whole seconds UTC."""
+    """The content of a ``zmart-1`` text. ``expires`` is in whole seconds UTC."""
 
     program: bytes
     network: str
@@ -82,7 +82,7 @@ class BallotText(msgspec.Struct, frozen=True):
     expires: datetime
 
     def compose(self) -> str:
-        """The text to sign, without a final newline."""
+        """Return the text to sign, without a final newline."""
         yes, no = VOTE_CHOICES[self.kind]
         values = (
             str(Pubkey(self.program)),
@@ -92,14 +92,14 @@ class BallotText(msgspec.Struct, frozen=True):
             str(self.round),
             yes if self.choice else no,
             self.nonce,
-            self.expires.astimezone(UTC).strftime(_TIME),
+            self.expires.astimezone(UTC).strftime(_TIME_FORMAT),
         )
         lines = (f"{label}: {value}" for label, value in zip(_LABELS, values, strict=True))
         return "\n".join((TITLE, *lines))
 
 
 class SignedBallot(msgspec.Struct, frozen=True):
-    """A ballot as it arrives: what it claims, the signed text, the signature."""
+    """A ballot as it was received: its claims, the signed text and the signature."""
 
     market_id: bytes
     kind: Kind
@@ -111,9 +111,9 @@ class SignedBallot(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What the text of a good ballot gives: its scheme, its nonce, the round it names.
+    """What the text of a valid ballot proves: its scheme, its nonce and its round.
 
-    ``round`` is None for the older schemes, whose texts name none.
+    ``round`` is None for the older schemes, whose texts contain none.
     """
 
     scheme: Scheme
@@ -122,9 +122,10 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 def parse(message: str) -> BallotText:
-    """Reads a ``zmart-1`` text. It is rebuilt from what was read and must be the same text.
+    """Parse a ``zmart-1`` text; composing the result again must give the same text.
 
-    :class:`BallotRejected` names the line that is wrong.
+    Raises:
+        BallotRejected: It names the line that is invalid.
     """
     if len(message) > MAX_MESSAGE:
         raise BallotRejected("message", f"is longer than {MAX_MESSAGE} characters")
@@ -137,39 +138,39 @@ def parse(message: str) -> BallotText:
     for label, line in zip(_LABELS, lines[1:], strict=True):
         prefix = f"{label}: "
         if not line.startswith(prefix):
-            raise BallotRejected("message", f"lacks its line {prefix!r} in its place")
+            raise BallotRejected("message", f"does not have its line {prefix!r} in place")
         values[label] = line[len(prefix) :]
-    text = _read(values)
+    text = _parse_values(values)
     if text.compose() != message:
-        raise BallotRejected("message", "is not written the way this scheme writes it")
+        raise BallotRejected("message", "is not in the exact form of this scheme")
     return text
 
 
-def _read(values: dict[str, str]) -> BallotText:
+def _parse_values(values: dict[str, str]) -> BallotText:
     kind = next((kind for kind in VOTE_CHOICES if kind == values["vote"]), None)
     if kind is None:
         raise BallotRejected("message", "its vote is neither proposal nor dispute")
     if values["choice"] not in VOTE_CHOICES[kind]:
-        raise BallotRejected("message", f"its choice is none of {', '.join(VOTE_CHOICES[kind])}")
+        raise BallotRejected("message", f"its choice is not one of {', '.join(VOTE_CHOICES[kind])}")
     if not re.fullmatch(r"[0-9]{1,9}", values["round"]):
-        raise BallotRejected("message", "its round is no small number")
+        raise BallotRejected("message", "its round is not a number of 1 to 9 digits")
     if not re.fullmatch(r"[0-9a-f]{64}", values["market"]):
         raise BallotRejected("message", "its market is not 64 hexadecimal digits")
     if not re.fullmatch(r"[a-z]{1,20}", values["network"]):
-        raise BallotRejected("message", "its network is no lower-case name")
+        raise BallotRejected("message", "its network is not a name of 1 to 20 lower-case letters")
     if not _NONCE.fullmatch(values["nonce"]):
         raise BallotRejected("message", "its nonce is not 8 to 64 letters, digits, - or _")
     try:
         program = bytes(Pubkey.from_string(values["program"]))
     except ValueError:
-        raise BallotRejected("message", "its program is no address") from None
+        raise BallotRejected("message", "its program is not an address") from None
     try:
-        if not _MOMENT.fullmatch(values["expires"]):
+        if not _TIME_PATTERN.fullmatch(values["expires"]):
             raise ValueError
         expires = datetime.fromisoformat(values["expires"])
     except ValueError:
         raise BallotRejected(
-            "message", "its expiry is no UTC time like 2026-11-20T12:00:00Z"
+            "message", "its expiry is not a UTC time like 2026-11-20T12:00:00Z"
         ) from None
     return BallotText(
         program=program,
@@ -183,16 +184,14 @@ def _read(values: dict[str, str]) -> BallotText:
     )
 
 
-def verify(message: str, signature: bytes, wallet: bytes) -> bool:
-    """Whether ``signature`` (64 bytes) is ``wallet``'s (32 bytes) ed25519 signature of the
-    text in UTF-8.
-    """
+def is_signed_by(message: str, signature: bytes, wallet: bytes) -> bool:
+    """Return whether ``signature`` is the wallet's ed25519 signature of the text in UTF-8."""
     if len(signature) != 64 or len(wallet) != 32:
         return False
     return Signature(signature).verify(Pubkey(wallet), message.encode())
 
 
-def check(
+def check_ballot(
     ballot: SignedBallot,
     *,
     program: bytes,
@@ -201,10 +200,13 @@ def check(
     ttl: timedelta,
     older: bool = True,
 ) -> Proof:
-    """Checks all of a ballot that needs no database; :class:`BallotRejected` if it fails.
+    """Check everything of a ballot that needs no database, and return its proof.
 
-    The signed text must say what the ballot claims, for this program and network, must not
+    The signed text must state what the ballot claims, for this program and network, must not
     have expired at ``now``, and must not expire later than ``ttl`` from ``now``.
+
+    Raises:
+        BallotRejected: A check failed.
     """
     if len(ballot.market_id) != 32:
         raise BallotRejected("market_id", "is not 32 bytes long")
@@ -212,22 +214,22 @@ def check(
         raise BallotRejected("wallet", "is not 32 bytes long")
     if len(ballot.signature) != 64:
         raise BallotRejected("signature", "is not 64 bytes long")
-    # Only ASCII has one form only, so that the text survives every store and bundle.
+    # ASCII has only one encoding, so the text is preserved by every store and bundle.
     if not 0 < len(ballot.message) <= MAX_MESSAGE or not ballot.message.isascii():
         raise BallotRejected("message", f"is not 1 to {MAX_MESSAGE} ASCII characters")
     if "\x00" in ballot.message:
-        raise BallotRejected("message", "holds a NUL character")
+        raise BallotRejected("message", "contains a NUL character")
     proof = None
     if older and not ballot.message.startswith("ZMART ballot "):
-        proof = _check_older(ballot.message, now)
+        proof = _check_older_scheme(ballot.message, now)
     if proof is None:
-        proof = _check_own(ballot, program, network, now, ttl)
-    if not verify(ballot.message, ballot.signature, ballot.wallet):
+        proof = _check_own_scheme(ballot, program, network, now, ttl)
+    if not is_signed_by(ballot.message, ballot.signature, ballot.wallet):
         raise BallotRejected("signature", "is not this wallet's signature of this message")
     return proof
 
 
-def _check_own(
+def _check_own_scheme(
     ballot: SignedBallot, program: bytes, network: str, now: datetime, ttl: timedelta
 ) -> Proof:
     text = parse(ballot.message)
@@ -241,20 +243,25 @@ def _check_own(
     for label, agrees in claims:
         if not agrees:
             raise BallotRejected(
-                "message", f"its line {label!r} says something else than the request; sign anew"
+                "message", f"its line {label!r} differs from the request; sign a new ballot"
             )
     if text.expires <= now:
         raise BallotRejected("message", "has expired; sign a new ballot")
     if text.expires > now + ttl:
         raise BallotRejected(
-            "message", f"expires more than {int(ttl.total_seconds())} s ahead; sign a nearer expiry"
+            "message",
+            f"expires more than {int(ttl.total_seconds())} s ahead; sign one that expires earlier",
         )
     return Proof(scheme=SCHEME, nonce=text.nonce, round=text.round)
 
 
 class LoginText(msgspec.Struct, frozen=True):
-    """What one of the older clients' login texts says. ``age`` is how long a ballot signed
-    with it holds.
+    """A login text of the older clients.
+
+    Attributes:
+        scheme: Which of the two texts it is.
+        milliseconds: Its time as written, Unix milliseconds.
+        age: How long a ballot signed with it is valid.
     """
 
     scheme: Scheme
@@ -263,25 +270,26 @@ class LoginText(msgspec.Struct, frozen=True):
 
     @property
     def signed_at(self) -> datetime:
-        """When it was signed, by the signer's clock."""
+        """The time of signing, by the signer's clock."""
         return datetime.fromtimestamp(int(self.milliseconds) / 1000, UTC)
 
 
-def login_text(message: str) -> LoginText | None:
-    """The login text that ``message`` is; None where it is none of the older clients' two."""
-    for scheme, pattern, age in _OLDER:
-        found = pattern.search(message)
-        if found is not None:
-            return LoginText(scheme, found[1], age)
+def parse_login_text(message: str) -> LoginText | None:
+    """Return the login text in ``message``, None when it is not one of the two known texts."""
+    for scheme, pattern, age in _OLDER_SCHEMES:
+        match = pattern.search(message)
+        if match is not None:
+            return LoginText(scheme, match[1], age)
     return None
 
 
-def _check_older(message: str, now: datetime) -> Proof | None:
-    login = login_text(message)
+def _check_older_scheme(message: str, now: datetime) -> Proof | None:
+    login = parse_login_text(message)
     if login is None:
         return None
-    if not now - login.age <= login.signed_at <= now + _FUTURE:
+    if not now - login.age <= login.signed_at <= now + _MAX_CLOCK_SKEW:
         raise BallotRejected(
-            "message", f"was signed more than {int(login.age.total_seconds())} s ago; sign anew"
+            "message",
+            f"was not signed within the last {int(login.age.total_seconds())} s; sign again",
         )
     return Proof(scheme=login.scheme, nonce=login.milliseconds, round=None)

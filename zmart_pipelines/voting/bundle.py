@@ -1,8 +1,8 @@
-"""The file behind a submitted tally, from which a stranger recounts it. Pure.
+"""The ballot bundle of a submitted tally, from which anyone can recount it. Pure.
 
 A bundle is one canonical document with the rules, the cut-off and every counted ballot with
-its proof. One that would not fit a CIDv0 block is a root document naming numbered parts,
-which hold the ballots in the same order. The root's CID goes on chain as a memo. The format
+its proof. If it would not fit a CIDv0 block, it is a root document that names numbered parts,
+which contain the ballots in the same order. The root's CID goes on chain as a memo. The format
 is described in ``docs/ballots.md``.
 """
 
@@ -23,8 +23,8 @@ from zmart_pipelines.voting.ballot import (
     SCHEME,
     BallotRejected,
     Kind,
+    is_signed_by,
     parse,
-    verify,
 )
 from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally
 
@@ -32,21 +32,25 @@ FORMAT = "zmart-ballots"
 PART_FORMAT = "zmart-ballots-part"
 # Version 2: the documents are canonical JSON of RFC 8785. Other versions are not read.
 VERSION = 2
-# What stands before the CID in the submitting transaction's memo.
+# Precedes the CID in the memo of the submitting transaction.
 MEMO_PREFIX = "zmart ballots "
 ELIGIBILITY: dict[Kind, str] = {"proposal": "any wallet", "dispute": "holders of shares"}
 
 
-# How version 1 named itself; it had no version number of its own.
+# The format name of version 1, which had no version number.
 _FORMAT_1 = "zmart-ballots-1"
 
 T = TypeVar("T")
 
 
 class RuleValues(msgspec.Struct, frozen=True):
-    """The rules in force at the cut-off, as they go into the bundle.
+    """The rules in force at the cut-off, as the bundle contains them.
 
-    ``weight_unit``: shares (9 decimals) that make one vote; None: each wallet counts once.
+    Attributes:
+        threshold_bps: Share of votes needed, in basis points.
+        minimum_ballots: Ballots needed.
+        eligibility: Who may vote, in words.
+        weight_unit: Shares (9 decimals) that make one vote; None: each wallet counts once.
     """
 
     threshold_bps: int
@@ -56,8 +60,12 @@ class RuleValues(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """Where the vote is: the program's address, the network's name as the ballots have it,
-    and its genesis hash (base58), which names one chain among all.
+    """The chain of a vote.
+
+    Attributes:
+        program: The program's address, 32 bytes.
+        name: The network's name, as the ballots contain it.
+        genesis: The genesis hash, base58, which identifies the chain.
     """
 
     program: bytes
@@ -66,7 +74,7 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class BundleBallot(msgspec.Struct, frozen=True):
-    """One ballot of a bundle as it is counted. ``voted_at``: of a vote on chain, its second."""
+    """One ballot as it is counted. ``voted_at``: chain second of a vote on chain."""
 
     wallet: str
     choice: bool
@@ -76,18 +84,24 @@ class BundleBallot(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """Blocks to be pinned: the root's CID, and every block by its CID."""
+    """The blocks to pin: the root's CID, and every block by its CID."""
 
     cid: str
     blocks: dict[str, bytes]
 
 
 class Recount(msgspec.Struct, frozen=True):
-    """What a bundle says once recounted. ``problems`` is empty when everything holds.
+    """The content of a recounted bundle.
 
-    ``votes_for`` and ``votes_against`` are what goes on chain: sums of weights, which are 1
-    where there is no ``weight_unit``. ``unbound`` counts ballots of older schemes, whose signed
-    text names no market and no choice: their signature proves the wallet, not the vote.
+    Attributes:
+        slot: Finalized slot of the cut-off.
+        chain_time: The chain's clock at the cut-off, Unix seconds.
+        votes_for: Sum of weights, as it goes on chain; weights are 1 without a ``weight_unit``.
+        votes_against: Sum of weights, as it goes on chain.
+        from_chain: Number of votes cast on chain.
+        unbound: Number of ballots of older schemes, whose signed text names no market and no
+            choice: their signature proves the wallet, not the vote.
+        problems: What is wrong; empty when the bundle is valid.
     """
 
     cid: str
@@ -111,7 +125,7 @@ class Recount(msgspec.Struct, frozen=True):
 
 
 class BundleError(ValueError):
-    """The blocks are no bundle at all; the message says why."""
+    """The blocks are not a bundle; the message says why."""
 
 
 _Weight = Annotated[int, msgspec.Meta(ge=1)]
@@ -183,7 +197,7 @@ def make(
     rules: RuleValues,
     block_size: int = MAX_BLOCK,
 ) -> Bundle:
-    """The bundle of a frozen tally. The same tally and rules always give the same CID."""
+    """Return the bundle of a frozen tally; the same tally and rules give the same CID."""
     tally = frozen.tally
     root: dict[str, Any] = {
         "format": FORMAT,
@@ -232,20 +246,20 @@ def _as_document(ballot: CountedBallot) -> dict[str, Any]:
 
 
 def _parts(ballots: Sequence[dict[str, Any]], block_size: int) -> list[bytes]:
-    """The ballots in order, as many to a part as fit its block."""
+    """Return the parts: the ballots in order, as many per part as fit its block."""
     parts: list[bytes] = []
     rest = list(ballots)
     while rest:
-        # Sizes add up but for commas, so a count by sizes is right or one too many.
+        # The sizes of the ballots plus one comma each add up to the size of the list.
         room = block_size - len(canonical_bytes(_part(len(parts), [])))
-        taken = 0
+        count = 0
         for ballot in rest:
             room -= len(canonical_bytes(ballot)) + 1
             if room < -1:
                 break
-            taken += 1
-        parts.append(canonical_bytes(_part(len(parts), rest[:taken])))
-        rest = rest[taken:]
+            count += 1
+        parts.append(canonical_bytes(_part(len(parts), rest[:count])))
+        rest = rest[count:]
     return parts
 
 
@@ -272,18 +286,22 @@ def roots(blocks: Mapping[str, bytes]) -> list[str]:
 
 
 def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
-    """Recounts a bundle from its blocks alone.
+    """Recount a bundle from its blocks alone.
 
-    Every block must be the bytes of its CID and canonical, every proof must hold and say
-    what is counted, every wallet must count once, and the counts must be those of the
-    ballots. Comparing the counts with the chain is the caller's.
+    Every block must be the bytes of its CID and canonical, every proof must be valid and state
+    what is counted, every wallet must count once, and the counts must be those of the ballots.
+    The caller compares the counts with the chain.
 
-    :param get: gives a block's bytes by its CID; what it raises passes through.
-    :raises BundleError: when the blocks cannot be read as a bundle.
+    Args:
+        cid: The root's CID.
+        get: Returns a block's bytes by its CID; its exceptions propagate.
+
+    Raises:
+        BundleError: The blocks cannot be read as a bundle.
     """
     root = _block(cid, get, _Root, FORMAT)
     if (root.ballots is None) == (root.parts is None):
-        raise BundleError("a bundle has either ballots or parts")
+        raise BundleError("a bundle must have either ballots or parts")
     ballots = list(root.ballots or [])
     for number, part_cid in enumerate(root.parts or []):
         part = _block(part_cid, get, _Part, PART_FORMAT)
@@ -295,16 +313,19 @@ def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
         for number, ballot in enumerate(ballots)
         if (problem := _problem(root, ballot)) is not None
     ]
-    twice = sorted(
-        wallet for wallet, times in Counter(one.wallet for one in ballots).items() if times > 1
+    repeated = sorted(
+        wallet for wallet, times in Counter(row.wallet for row in ballots).items() if times > 1
     )
-    if twice:
-        problems.append(f"counted more than once: {', '.join(twice)}")
+    if repeated:
+        problems.append(f"counted more than once: {', '.join(repeated)}")
     total = sum(ballot.weight for ballot in ballots)
     votes_for = sum(ballot.weight for ballot in ballots if ballot.choice)
     found = _Counts(votes_for, total - votes_for, total, share_bps(votes_for, total), len(ballots))
     if found != root.counts:
-        problems.append(f"the ballots give {_words(found)}, the bundle says {_words(root.counts)}")
+        problems.append(
+            f"the ballots add up to {_counts_text(found)}, the bundle states"
+            f" {_counts_text(root.counts)}"
+        )
     return Recount(
         cid=cid,
         program=root.program,
@@ -323,14 +344,14 @@ def recount(cid: str, get: Callable[[str], bytes]) -> Recount:
         from_chain=sum(ballot.source == "chain" for ballot in ballots),
         unbound=sum(ballot.source == "wallet" and ballot.scheme != SCHEME for ballot in ballots),
         ballots=tuple(
-            BundleBallot(one.wallet, one.choice, one.source, one.weight, one.voted_at)
-            for one in ballots
+            BundleBallot(row.wallet, row.choice, row.source, row.weight, row.voted_at)
+            for row in ballots
         ),
         problems=tuple(problems),
     )
 
 
-def _words(counts: _Counts) -> str:
+def _counts_text(counts: _Counts) -> str:
     return (
         f"{counts.votes_for} for and {counts.votes_against} against ({counts.share_bps} bps) in"
         f" {counts.ballots} ballots"
@@ -340,7 +361,7 @@ def _words(counts: _Counts) -> str:
 def _block(cid: str, get: Callable[[str], bytes], kind: type[T], expected_format: str) -> T:
     data = get(cid)
     if len(data) > MAX_BLOCK or cid_v0(data) != cid:
-        raise BundleError(f"the block of {cid} holds other bytes")
+        raise BundleError(f"the block of {cid} contains other bytes")
     try:
         parse_canonical(data)
         header = msgspec.json.decode(data, type=_Header)
@@ -361,12 +382,12 @@ def _check_header(header: _Header, expected_format: str) -> None:
 
 
 def _problem(root: _Root, ballot: _Ballot) -> str | None:
-    """What is wrong with a ballot, None when its proof holds."""
+    """Return what is wrong with a ballot, None when its proof is valid."""
     if ballot.weight != 1 and root.rules.weight_unit is None:
-        return f"it weighs {ballot.weight} where each wallet counts once"
+        return f"its weight is {ballot.weight}, but each wallet counts once"
     if ballot.source == "chain":
         # Its proof is the VoteRecord on chain, at the address of market, wallet and kind.
-        return None if ballot.voted_at is not None else "a vote on chain without its time"
+        return None if ballot.voted_at is not None else "it is a vote on chain without its time"
     if ballot.source != "wallet":
         return f"its source {ballot.source!r} is unknown"
     if ballot.scheme is None or ballot.message is None or ballot.signature is None:
@@ -376,7 +397,7 @@ def _problem(root: _Root, ballot: _Ballot) -> str | None:
         signature = bytes(Signature.from_string(ballot.signature))
     except ValueError:
         return "its wallet or signature is not base58"
-    if not verify(ballot.message, signature, wallet):
+    if not is_signed_by(ballot.message, signature, wallet):
         return "the signature is not the wallet's for this message"
     if ballot.scheme != SCHEME:
         return None
@@ -384,9 +405,9 @@ def _problem(root: _Root, ballot: _Ballot) -> str | None:
         text = parse(ballot.message)
     except BallotRejected as rejection:
         return f"the message {rejection.reason}"
-    said = (str(Pubkey(text.program)), text.network, text.market_id.hex(), text.kind, text.round)
-    if said != (root.program, root.network, root.market, root.kind, root.round):
+    signed = (str(Pubkey(text.program)), text.network, text.market_id.hex(), text.kind, text.round)
+    if signed != (root.program, root.network, root.market, root.kind, root.round):
         return "the message is for another program, network, market, vote or round"
     if text.choice != ballot.choice:
-        return "the message makes the other choice"
+        return "the message states the other choice"
     return None

@@ -1,4 +1,4 @@
-"""What becomes of a ballot that was handed in."""
+"""The results of casting a ballot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zmart_pipelines.voting.ballot import BallotRejected, Kind
 
 
 class StoredBallot(msgspec.Struct, frozen=True):
-    """A ballot as the table holds it, proof included. ``weight`` is what it counts."""
+    """A row of ``voting.ballots``, proof included. ``weight``: votes that it counts for."""
 
     id: int
     market_id: bytes
@@ -29,10 +29,13 @@ class StoredBallot(msgspec.Struct, frozen=True):
 
 
 class CastReceipt(msgspec.Struct, frozen=True):
-    """The answer to a ballot.
+    """The answer to an accepted ballot.
 
-    ``repeated``: it was stored before, nothing was written now. ``votes_for`` and
-    ``votes_against`` are the tally of the ballot's round now, on-chain votes included.
+    Attributes:
+        ballot: The stored ballot.
+        repeated: It was stored before; nothing was written now.
+        votes_for: Current tally of the ballot's round, votes on chain included.
+        votes_against: Current tally of the ballot's round, votes on chain included.
     """
 
     ballot: StoredBallot
@@ -42,11 +45,11 @@ class CastReceipt(msgspec.Struct, frozen=True):
 
 
 class UnknownMarket(BallotRejected):
-    """No market has this id, as far as the ledger has been read."""
+    """No ingested market has this id."""
 
 
 class BallotConflict(Exception):
-    """The wallet has another ballot in this market, kind and round: ``stored``."""
+    """The wallet already has another ballot in this market, kind and round: ``stored``."""
 
     def __init__(self, stored: StoredBallot) -> None:
         super().__init__("this wallet has already voted in this market")
@@ -54,10 +57,10 @@ class BallotConflict(Exception):
 
 
 class VotingClosed(Exception):
-    """The tally of this market, kind and round is frozen; no ballot is accepted any more."""
+    """The tally of this market, kind and round is frozen; no more ballots are accepted."""
 
     def __init__(self, market_id: bytes, kind: Kind, round_number: int) -> None:
-        super().__init__(f"the {kind} vote of market {market_id.hex()} is closed")
+        super().__init__(f"voting is closed for this market (the {kind} vote of {market_id.hex()})")
         self.market_id = market_id
         self.kind = kind
         self.round = round_number

@@ -1,8 +1,7 @@
-"""Taking ballots: checked, stored, counted and announced, many in one transaction.
+"""Casting ballots: they are validated, stored, counted and announced, many in one transaction.
 
-A transaction costs the same for one ballot as for a hundred, so ballots that come in
-together are cast together. Each is judged by itself: one that is refused leaves the others
-alone.
+A transaction costs the same for one ballot as for a hundred, so ballots that arrive together are
+cast together. Each is validated by itself: a rejected ballot does not affect the others.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from zmart_pipelines.voting.validation import AdmittedBallot, CheckedBallot
 
 
 class _Vote(NamedTuple):
-    """A market's vote of one kind in one round. Ordered as its row is locked."""
+    """A market's vote of one kind in one round. Rows are locked in the order of these."""
 
     market_id: bytes
     kind: Kind
@@ -40,24 +39,30 @@ class _Vote(NamedTuple):
 def cast(
     conn: Connection, ballot: SignedBallot, settings: Settings, *, now: datetime | None = None
 ) -> CastReceipt:
-    """Casts one ballot in the transaction of ``conn``, which the caller commits at once::
+    """Cast one ballot in the transaction of ``conn``, which the caller commits at once::
 
         with engine.begin() as conn:
             receipt = cast(conn, ballot, settings)
 
     The same signature, or the same idempotency key with the same market, kind and choice,
-    gives the stored answer again. No error leaves anything behind.
+    returns the stored answer again. A ballot that is not accepted writes nothing.
 
-    :param now: the time that expiries are compared with; default: this machine's clock.
-    :raises BallotRejected: text, signature, expiry, round, market state or eligibility;
-        names the field and the remedy. :class:`UnknownMarket` is one of them.
-    :raises BallotConflict: the wallet voted already; holds the stored ballot.
-    :raises VotingClosed: the tally is frozen.
+    Args:
+        conn: The transaction.
+        ballot: The ballot.
+        settings: Program, network, ballot rules.
+        now: The time that expiries are compared with; default: this machine's clock.
+
+    Raises:
+        BallotRejected: Text, signature, expiry, round, market state or eligibility; it names the
+            field and the remedy. :class:`UnknownMarket` is one of them.
+        BallotConflict: The wallet has already voted; it holds the stored ballot.
+        VotingClosed: The tally is frozen.
     """
-    (outcome,) = cast_batch(conn, [ballot], settings, now=now)
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+    (result,) = cast_batch(conn, [ballot], settings, now=now)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def cast_batch(
@@ -68,103 +73,117 @@ def cast_batch(
     now: datetime | None = None,
     rejections: Mapping[bytes, BallotRejected] | None = None,
 ) -> list[CastResult]:
-    """Casts ballots of different wallets in the transaction of ``conn``; the outcome of each,
-    in their order. What :func:`cast` raises is an outcome here.
+    """Cast ballots of different wallets in one transaction; return their results in order.
 
-    Holds from its first write to the commit: the rows of the votes, so that a freeze comes
-    before (and the ballot is refused) or after (and it is counted), and the stream's lock.
+    What :func:`cast` raises is returned as a result here. Locks are held from the first write to
+    the commit: the rows of the votes, so that a freeze comes before (the ballot is refused) or
+    after (it is counted), and the stream's lock.
 
-    :param rejections: why these wallets may not vote now; a repeat is answered all the same.
-    :raises ValueError: when a wallet has two ballots in the batch: which of them counts
-        would be an accident.
+    Args:
+        conn: The transaction.
+        batch: The ballots.
+        settings: Program, network, ballot rules.
+        now: The time that expiries are compared with; default: this machine's clock.
+        rejections: Why these wallets may not vote now. A repeated ballot still gets its stored
+            answer.
+
+    Raises:
+        ValueError: The batch has two ballots of one wallet: which of them counts would depend on
+            chance.
     """
     if len({ballot.wallet for ballot in batch}) < len(batch):
-        raise ValueError("a batch holds one ballot of a wallet")
-    outcomes: dict[int, CastResult] = {}
+        raise ValueError("a batch must not contain two ballots of one wallet")
+    results: dict[int, CastResult] = {}
     checked: dict[int, CheckedBallot] = {}
     for number, ballot in enumerate(batch):
         try:
             checked[number] = validation.check_proof(ballot, settings, now or datetime.now(UTC))
         except BallotRejected as rejection:
-            outcomes[number] = rejection
-    looks = _look(conn, {number: one.ballot for number, one in checked.items()}, settings)
+            results[number] = rejection
+    situations = _read_situations(
+        conn, {number: entry.ballot for number, entry in checked.items()}, settings
+    )
     admitted: dict[int, AdmittedBallot] = {}
-    for number, rows in looks.items():
-        one = checked[number]
+    for number, rows in situations.items():
+        entry = checked[number]
         try:
-            earlier = validation.find_repeat(one.ballot, rows)
-            if earlier is not None:
-                outcomes[number] = earlier
+            repeat = validation.find_repeat(entry.ballot, rows)
+            if repeat is not None:
+                results[number] = repeat
                 continue
-            admitted[number] = validation.admit(one, rows[0])
-            if rejections and one.ballot.wallet in rejections:
-                raise rejections[one.ballot.wallet]
+            admitted[number] = validation.admit(entry, rows[0])
+            if rejections and entry.ballot.wallet in rejections:
+                raise rejections[entry.ballot.wallet]
         except (BallotRejected, BallotConflict, VotingClosed) as refusal:
             admitted.pop(number, None)
-            outcomes[number] = refusal
+            results[number] = refusal
     if admitted:
-        outcomes |= _store(conn, admitted, looks, settings)
-    return [outcomes[number] for number in range(len(batch))]
+        results |= _store(conn, admitted, situations, settings)
+    return [results[number] for number in range(len(batch))]
 
 
-def _look(
+def _read_situations(
     conn: Connection, ballots: Mapping[int, SignedBallot], settings: Settings
 ) -> dict[int, list[Row[Any]]]:
-    """For each ballot one row per earlier ballot that it may repeat or contradict (one row of
-    nulls where there is none), each with the market's state, the vote's round and its counts.
+    """Return for each ballot the rows that it is validated by.
+
+    There is one row per earlier ballot that it may repeat or conflict with (one row of nulls where
+    there is none), each with the market's state, the vote's round and its counts.
     """
-    found: dict[int, list[Row[Any]]] = {number: [] for number in ballots}
+    situations: dict[int, list[Row[Any]]] = {number: [] for number in ballots}
     if not ballots:
-        return found
-    asked = list(ballots.values())
+        return situations
+    requested = list(ballots.values())
     rows = execute(
         conn,
         statements.SITUATION,
         list(ballots),
-        [ballot.market_id for ballot in asked],
-        [ballot.kind for ballot in asked],
-        [ballot.wallet for ballot in asked],
-        [ballot.signature for ballot in asked],
-        [ballot.idempotency_key for ballot in asked],
+        [ballot.market_id for ballot in requested],
+        [ballot.kind for ballot in requested],
+        [ballot.wallet for ballot in requested],
+        [ballot.signature for ballot in requested],
+        [ballot.idempotency_key for ballot in requested],
         settings.dispute_weight_unit,
     )
     for row in rows:
-        found[row.number].append(row)
-    return found
+        situations[row.number].append(row)
+    return situations
 
 
 def _store(
     conn: Connection,
     admitted: dict[int, AdmittedBallot],
-    looks: Mapping[int, list[Row[Any]]],
+    situations: Mapping[int, list[Row[Any]]],
     settings: Settings,
 ) -> dict[int, CastResult]:
-    """Stores the ballots whose round is open; by their numbers what became of all."""
-    running = _lock(conn, {_vote(one): looks[number][0] for number, one in admitted.items()})
-    open_ones = {n: one for n, one in admitted.items() if _vote(one) in running}
-    outcomes: dict[int, CastResult] = {
-        number: VotingClosed(*_vote(one))
-        for number, one in admitted.items()
-        if number not in open_ones
+    """Store the ballots whose round is open; return the results of all by their numbers."""
+    open_counts = _lock_rounds(
+        conn, {_vote(entry): situations[number][0] for number, entry in admitted.items()}
+    )
+    open_ballots = {n: entry for n, entry in admitted.items() if _vote(entry) in open_counts}
+    results: dict[int, CastResult] = {
+        number: VotingClosed(*_vote(entry))
+        for number, entry in admitted.items()
+        if number not in open_ballots
     }
-    if not open_ones:
-        return outcomes
-    numbers = {one.ballot.wallet: number for number, one in open_ones.items()}
+    if not open_ballots:
+        return results
+    numbers = {entry.ballot.wallet: number for number, entry in open_ballots.items()}
     written: list[tuple[int, CastReceipt]] = []
-    for row in _write(conn, list(open_ones.values())):
+    for row in _insert(conn, list(open_ballots.values())):
         number = numbers[row.wallet]
-        one = open_ones.pop(number)
-        stored = one.stored(row.id, row.accepted_at)
-        counts = running[_vote(one)]
+        entry = open_ballots.pop(number)
+        stored = entry.stored(row.id, row.accepted_at)
+        counts = open_counts[_vote(entry)]
         counts[0 if stored.choice else 1] += stored.weight
         written.append((number, CastReceipt(stored, False, counts[0], counts[1])))
-    outcomes |= _overtaken(conn, open_ones, settings)
+    results |= _concurrent_results(conn, open_ballots, settings)
     stream.append(conn, [_frame(stored) for _, stored in written])
-    return outcomes | dict(written)
+    return results | dict(written)
 
 
-def _vote(one: AdmittedBallot) -> _Vote:
-    return _Vote(one.ballot.market_id, one.ballot.kind, one.round)
+def _vote(entry: AdmittedBallot) -> _Vote:
+    return _Vote(entry.ballot.market_id, entry.ballot.kind, entry.round)
 
 
 def _frame(answer: CastReceipt) -> stream.Frame:
@@ -183,19 +202,20 @@ def _frame(answer: CastReceipt) -> stream.Frame:
     )
 
 
-def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[int]]:
-    """Keeps freezes away from these votes; of those that are open the counts for and against,
-    votes on chain included.
+def _lock_rounds(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[int]]:
+    """Lock these votes against freezes; return the counts for and against of the open ones.
+
+    The counts include votes on chain.
     """
-    fresh = sorted(vote for vote, row in votes.items() if row.fresh)
-    if fresh:
+    unopened = sorted(vote for vote, row in votes.items() if row.unopened)
+    if unopened:
         execute(
             conn,
             statements.OPEN_ROUNDS,
-            [vote.market_id for vote in fresh],
-            [vote.kind for vote in fresh],
-            [vote.round for vote in fresh],
-            [votes[vote].weight_unit for vote in fresh],
+            [vote.market_id for vote in unopened],
+            [vote.kind for vote in unopened],
+            [vote.round for vote in unopened],
+            [votes[vote].weight_unit for vote in unopened],
         )
     rows = execute(
         conn,
@@ -216,39 +236,44 @@ def _lock(conn: Connection, votes: dict[_Vote, Row[Any]]) -> dict[_Vote, list[in
     return counts
 
 
-def _write(conn: Connection, ballots: list[AdmittedBallot]) -> list[Row[Any]]:
-    execute(conn, statements.SET_VOTERS, ",".join(one.ballot.wallet.hex() for one in ballots))
+def _insert(conn: Connection, ballots: list[AdmittedBallot]) -> list[Row[Any]]:
+    execute(conn, statements.SET_VOTERS, ",".join(entry.ballot.wallet.hex() for entry in ballots))
     return list(
         execute(
             conn,
             statements.INSERT_BALLOTS,
-            [one.ballot.market_id for one in ballots],
-            [one.ballot.kind for one in ballots],
-            [one.round for one in ballots],
-            [one.ballot.wallet for one in ballots],
-            [one.ballot.choice for one in ballots],
-            [one.weight for one in ballots],
-            [one.proof.scheme for one in ballots],
-            [one.ballot.message for one in ballots],
-            [one.ballot.signature for one in ballots],
-            [one.proof.nonce for one in ballots],
-            [one.ballot.idempotency_key for one in ballots],
+            [entry.ballot.market_id for entry in ballots],
+            [entry.ballot.kind for entry in ballots],
+            [entry.round for entry in ballots],
+            [entry.ballot.wallet for entry in ballots],
+            [entry.ballot.choice for entry in ballots],
+            [entry.weight for entry in ballots],
+            [entry.proof.scheme for entry in ballots],
+            [entry.ballot.message for entry in ballots],
+            [entry.ballot.signature for entry in ballots],
+            [entry.proof.nonce for entry in ballots],
+            [entry.ballot.idempotency_key for entry in ballots],
         )
     )
 
 
-def _overtaken(
+def _concurrent_results(
     conn: Connection, ballots: dict[int, AdmittedBallot], settings: Settings
 ) -> dict[int, CastResult]:
-    """What another transaction, which stored a ballot of the same wallet, signature or key
-    just now, makes of these.
+    """Return the results of ballots that a concurrent transaction got ahead of.
+
+    It has just stored a ballot of the same wallet, signature or idempotency key.
     """
-    outcomes: dict[int, CastResult] = {}
-    looks = _look(conn, {number: one.ballot for number, one in ballots.items()}, settings)
-    for number, rows in looks.items():
-        one = ballots[number]
+    results: dict[int, CastResult] = {}
+    situations = _read_situations(
+        conn, {number: entry.ballot for number, entry in ballots.items()}, settings
+    )
+    for number, rows in situations.items():
+        entry = ballots[number]
         try:
-            outcomes[number] = validation.find_repeat(one.ballot, rows) or VotingClosed(*_vote(one))
+            results[number] = validation.find_repeat(entry.ballot, rows) or VotingClosed(
+                *_vote(entry)
+            )
         except (BallotRejected, BallotConflict) as refusal:
-            outcomes[number] = refusal
-    return outcomes
+            results[number] = refusal
+    return results

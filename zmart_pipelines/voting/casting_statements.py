@@ -1,7 +1,7 @@
-"""The SQL of casting: many ballots at once, each judged by itself.
+"""The SQL of casting: many ballots at once, each validated by itself.
 
-In psycopg's own style, whose binary arrays are fast. Statements are put together from
-constants of this package alone; values are always bound.
+In psycopg's own parameter style, because its binary arrays are fast. Statements are composed from
+constants of this package only; values are always bound.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ BALLOT_COLUMNS: Final = (
     " idempotency_key, accepted_at"
 )
 
-# Everything that ballots are judged by. For each ballot one row per earlier ballot that it
-# may repeat or contradict, or one row of nulls. A vote that nobody has cast in yet would get
-# the given weight unit (for disputes). Parameters: arrays of number, market, kind, wallet,
-# signature, idempotency key; the unit.
+# Everything that ballots are validated by. For each ballot one row per earlier ballot that it may
+# repeat or conflict with, or one row of nulls. A vote without any ballot yet would get the given
+# weight unit (for disputes). Parameters: arrays of number, market, kind, wallet, signature,
+# idempotency key; the unit.
 SITUATION: Final = f"""
-WITH asked AS MATERIALIZED (
+WITH requested AS MATERIALIZED (
     SELECT * FROM unnest(%b::int[], %b::bytea[], %b::text[], %b::bytea[], %b::bytea[], %b::text[])
         AS a (number, market_id, kind, wallet, signature, idempotency_key)
 ), votes AS MATERIALIZED (
     SELECT v.market_id, v.kind, m.state,
         coalesce(latest.round, 0) AS round_now,
-        latest.round IS NULL AS fresh,
+        latest.round IS NULL AS unopened,
         latest.status AS tally_status,
         coalesce(latest.votes_for, 0) AS votes_for,
         coalesce(latest.votes_against, 0) AS votes_against,
         CASE WHEN latest.round IS NOT NULL THEN latest.weight_unit
             WHEN v.kind = 'dispute' THEN %b::bigint END AS weight_unit
-    FROM (SELECT DISTINCT market_id, kind FROM asked) AS v
+    FROM (SELECT DISTINCT market_id, kind FROM requested) AS v
     LEFT JOIN market.markets AS m ON m.market_id = v.market_id
     LEFT JOIN LATERAL (
         SELECT * FROM voting.tallies AS t
@@ -50,36 +50,37 @@ WITH asked AS MATERIALIZED (
     )
 }) AS added
 )
-SELECT asked.number, c.state, c.round_now, c.fresh, c.tally_status, c.votes_for,
+SELECT requested.number, c.state, c.round_now, c.unopened, c.tally_status, c.votes_for,
     c.votes_against, c.weight_unit, c.chain_for, c.chain_against,
     EXISTS (
         SELECT FROM market.chain_votes AS v
-        WHERE v.market_id = asked.market_id AND v.kind = asked.kind AND v.wallet = asked.wallet
+        WHERE v.market_id = requested.market_id AND v.kind = requested.kind
+            AND v.wallet = requested.wallet
     ) AS voted_on_chain,
     coalesce(held.shares, 0) AS shares,
     voting.ballot_weight(held.shares, c.weight_unit) AS weight_now,
     earlier.*
-FROM asked
-JOIN counted AS c ON c.market_id = asked.market_id AND c.kind = asked.kind
-LEFT JOIN LATERAL voting.shares_at_dispute(asked.market_id, asked.wallet) AS held
-    ON asked.kind = 'dispute'
+FROM requested
+JOIN counted AS c ON c.market_id = requested.market_id AND c.kind = requested.kind
+LEFT JOIN LATERAL voting.shares_at_dispute(requested.market_id, requested.wallet) AS held
+    ON requested.kind = 'dispute'
 LEFT JOIN LATERAL (
     SELECT {BALLOT_COLUMNS} FROM voting.ballots AS b
     WHERE b.id IN (
-        SELECT id FROM voting.ballots AS s WHERE s.signature = asked.signature
+        SELECT id FROM voting.ballots AS s WHERE s.signature = requested.signature
         UNION ALL
         SELECT id FROM voting.ballots AS k
-        WHERE k.wallet = asked.wallet AND k.idempotency_key = asked.idempotency_key
+        WHERE k.wallet = requested.wallet AND k.idempotency_key = requested.idempotency_key
         UNION ALL
         SELECT id FROM voting.ballots AS w
-        WHERE w.market_id = asked.market_id AND w.kind = asked.kind
-            AND w.wallet = asked.wallet AND w.source = 'wallet'
+        WHERE w.market_id = requested.market_id AND w.kind = requested.kind
+            AND w.wallet = requested.wallet AND w.source = 'wallet'
     )
 ) AS earlier ON true
-ORDER BY asked.number, earlier.round
+ORDER BY requested.number, earlier.round
 """  # noqa: S608
 
-# Opens the rounds that nobody has voted in. Arrays: market, kind, round, weight unit.
+# Inserts the rounds that have no ballot yet. Arrays: market, kind, round, weight unit.
 OPEN_ROUNDS: Final = """
 INSERT INTO voting.tallies (market_id, kind, round, weight_unit)
 SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int[], %b::bigint[])
@@ -87,8 +88,8 @@ ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING
 """
 
-# From here to the commit no freeze of these rounds can come between. The rows are locked in
-# one order, so that two batches never wait for each other. Arrays: market, kind, round.
+# From here to the commit these rounds cannot be frozen. The rows are locked in a fixed order, so
+# that two batches never deadlock. Arrays: market, kind, round.
 LOCK_ROUNDS: Final = """
 SELECT t.market_id, t.kind, t.round, t.status, t.votes_for, t.votes_against
 FROM unnest(%b::bytea[], %b::text[], %b::int[]) AS a (market_id, kind, round)
@@ -97,11 +98,11 @@ ORDER BY t.market_id, t.kind, t.round
 FOR UPDATE OF t
 """
 
-# The wallets in whose name this transaction stores; row-level security reads it.
+# The wallets that this transaction stores ballots of; row-level security reads it.
 SET_VOTERS: Final = "SELECT set_config('app.voters', %b::text, true)"
 
-# Ballots (in the order of wallets, as everywhere), counts, news and users. A ballot without
-# a row in the answer was not stored: one of this wallet, signature or key was there.
+# Ballots (in the order of wallets, as everywhere), counts, queued changes and users. A ballot
+# without a row in the result was not stored: one of its wallet, signature or key exists.
 # Arrays: market, kind, round, wallet, choice, weight, scheme, message, signature, nonce, key.
 INSERT_BALLOTS: Final = """
 WITH ballot AS (
@@ -124,7 +125,7 @@ WITH ballot AS (
         ballots = t.ballots + counts.ballots
     FROM counts
     WHERE t.market_id = counts.market_id AND t.kind = counts.kind AND t.round = counts.round
-), news AS (
+), queued AS (
     INSERT INTO voting.change_queue (market_id, kind) SELECT DISTINCT market_id, kind FROM ballot
 ), seen AS (
     INSERT INTO community.users (wallet)

@@ -1,4 +1,4 @@
-"""Markets with news: what changed since the aggregator last looked."""
+"""The queue of changed votes and market states, which scans read instead of all markets."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from zmart_pipelines.voting.ballot import Kind
 
 _changes = tables.change_queue
 
-# News of a vote of this kind, or of a market's state.
+# A change of the vote of this kind, or of the market's state.
 Subject: TypeAlias = Kind | Literal["state"]
 
 
 def enqueue(conn: Connection, market_id: bytes, kind: Kind) -> None:
-    """There is news of this vote."""
+    """Enqueue a change of this vote."""
     conn.execute(insert(_changes).values(market_id=market_id, kind=kind))
 
 
 def pending(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
-    """The markets with such news, each with the numbers of its news."""
+    """Return the markets with queued changes of this kind, each with the ids of its entries."""
     rows = conn.execute(
         select(_changes.c.market_id, func.array_agg(_changes.c.id))
         .where(_changes.c.kind == kind)
@@ -33,6 +33,6 @@ def pending(conn: Connection, kind: Subject) -> dict[bytes, list[int]]:
 
 
 def dequeue(conn: Connection, numbers: Sequence[int]) -> None:
-    """Done with these news, and with no others."""
+    """Delete exactly these entries; entries that were added since they were read stay."""
     if numbers:
         conn.execute(tally_statements.DEQUEUE, {"numbers": list(numbers)})

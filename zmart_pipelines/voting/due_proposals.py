@@ -1,8 +1,6 @@
-"""Which proposals may be due, at the cost of those that changed."""
+"""Which proposals are due, at the cost of those that changed."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -13,102 +11,82 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting as tables
 from zmart_pipelines.voting import change_queue, tallies, tally_statements
-from zmart_pipelines.voting.ballot import Kind
 from zmart_pipelines.voting.tallies import Tally
 from zmart_pipelines.voting.validation import VOTING_STATE
 
 
 class ProposalScan(msgspec.Struct, frozen=True):
-    """What a look at the proposals with news found: those whose ballots suffice, and those
-    whose counts are fixed but that are not approved yet.
+    """The proposals that are due.
+
+    Attributes:
+        passing: Open tallies that reach the minimum of ballots and the threshold.
+        frozen: Tallies that are frozen while their market is not approved yet.
     """
 
-    due: tuple[Tally, ...] = ()
+    passing: tuple[Tally, ...] = ()
     frozen: tuple[Tally, ...] = ()
 
 
-def due(conn: Connection, settings: Settings) -> list[Tally]:
-    """Open proposal tallies that reach the least number of ballots and the threshold."""
-    return list(scan_proposals(conn, settings).due)
-
-
 def scan_proposals(conn: Connection, settings: Settings) -> ProposalScan:
-    """Looks at the proposals with news since they were last looked at, so that it costs as
-    much as there is news. Under another threshold or minimum it looks at all.
+    """Return the due proposals among those in the change queue.
 
-    The threshold is that of the configuration last seen by the ledger (none seen: nothing
-    is due); the decision itself reads the chain again. News of a market that asks for
-    nothing are done with once the caller commits; where it rolls back they are seen again.
+    A scan costs as much as has changed: a proposal that is not due is dequeued once the caller
+    commits, one that is due stays in the queue until it is approved. Under another threshold or
+    minimum than the last scan's, every open proposal is enqueued first.
+
+    The threshold is that of the configuration last ingested (none yet: nothing is due); the
+    decision to submit reads the chain again.
     """
-    history = market_tables.config_history
-    threshold = conn.execute(
-        select(history.c.proposal_approval_threshold)
-        .order_by(
-            history.c.slot.desc(), history.c.index_in_block.desc(), history.c.log_index.desc()
-        )
-        .limit(1)
-    ).scalar_one_or_none()
+    threshold = _latest_threshold(conn)
     if threshold is None:
         return ProposalScan()
-    rules = {"threshold_bps": threshold, "minimum_votes": settings.min_proposal_votes}
-    if _last_scan_rules(conn) != rules:
-        conn.execute(
-            tally_statements.ENQUEUE_OPEN_PROPOSALS, {"state": int(VOTING_STATE["proposal"])}
-        )
-        conn.execute(
-            upsert(tables.scans)
-            .values(kind="proposal", **rules)
-            .on_conflict_do_update(index_elements=["kind"], set_=rules)
-        )
-    # The tallies in a statement after the news, so that what was news is in them.
-    found = change_queue.pending(conn, "proposal")
-    passed, fixed = [], []
-    for row in conn.execute(
-        tally_statements.CURRENT, {"market_ids": list(found), "kind": "proposal"}
-    ).all():
+    _enqueue_under_new_rules(conn, threshold, settings.min_proposal_votes)
+    # The tallies are read in a statement after the queue, so that they include every change of it.
+    queued = change_queue.pending(conn, "proposal")
+    passing, frozen = [], []
+    rows = conn.execute(
+        tally_statements.CURRENT, {"market_ids": list(queued), "kind": "proposal"}
+    ).all()
+    for row in rows:
         tally = tallies.tally_of(row)
         if row.state != VOTING_STATE["proposal"]:
             continue
         if tally.status == "frozen":
-            fixed.append(tally)
+            frozen.append(tally)
         elif tally.ballots >= settings.min_proposal_votes and meets_threshold(
             tally.votes_for, tally.total, threshold
         ):
-            passed.append(tally)
+            passing.append(tally)
         else:
             continue
-        # One is enough to come back to.
-        found[tally.market_id].pop()
-    change_queue.dequeue(conn, [number for numbers in found.values() for number in numbers])
-    return ProposalScan(tuple(passed), tuple(fixed))
+        # One entry is enough to find the market again.
+        queued[tally.market_id].pop()
+    change_queue.dequeue(conn, [number for numbers in queued.values() for number in numbers])
+    return ProposalScan(tuple(passing), tuple(frozen))
 
 
-def recount_changed(conn: Connection, kind: Kind, also: Iterable[bytes] = ()) -> list[Tally]:
-    """Counts the open votes with news, and those of the markets ``also`` named, anew from the
-    stored ballots. What is news of disputes is done with once the caller commits; that of
-    proposals is for :func:`look`.
-    """
-    found = change_queue.pending(conn, kind)
-    counted = [
-        _recounted(conn, tally)
-        for tally in tallies.current_tallies(conn, [*found, *also], kind).values()
-        if tally.status == "open"
-    ]
-    if kind == "dispute":
-        change_queue.dequeue(conn, [number for numbers in found.values() for number in numbers])
-    return counted
+def _latest_threshold(conn: Connection) -> int | None:
+    """Return the approval threshold (basis points) of the configuration last ingested."""
+    history = market_tables.config_history.c
+    return conn.execute(
+        select(history.proposal_approval_threshold)
+        .order_by(history.slot.desc(), history.index_in_block.desc(), history.log_index.desc())
+        .limit(1)
+    ).scalar_one_or_none()
 
 
-def _recounted(conn: Connection, tally: Tally) -> Tally:
-    try:
-        return tallies.recount_tally(conn, tally.market_id, tally.kind, tally.round)
-    except KeyError:  # votes on chain alone: there is no row, and nothing stored to count
-        return tally
-
-
-def _last_scan_rules(conn: Connection) -> dict[str, int] | None:
-    scans = tables.scans.c
+def _enqueue_under_new_rules(conn: Connection, threshold_bps: int, minimum: int) -> None:
+    """Enqueue every open proposal when the rules differ from those of the last scan."""
+    rules = {"threshold_bps": threshold_bps, "minimum_votes": minimum}
+    scans = tables.scans
     row = conn.execute(
-        select(scans.threshold_bps, scans.minimum_votes).where(scans.kind == "proposal")
+        select(scans.c.threshold_bps, scans.c.minimum_votes).where(scans.c.kind == "proposal")
     ).one_or_none()
-    return None if row is None else row._asdict()
+    if row is not None and row._asdict() == rules:
+        return
+    conn.execute(tally_statements.ENQUEUE_OPEN_PROPOSALS, {"state": int(VOTING_STATE["proposal"])})
+    conn.execute(
+        upsert(scans)
+        .values(kind="proposal", **rules)
+        .on_conflict_do_update(index_elements=["kind"], set_=rules)
+    )

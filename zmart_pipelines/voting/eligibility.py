@@ -1,7 +1,7 @@
-"""Whether a wallet is more than a key made a moment ago: its balance and its age.
+"""Whether a wallet may vote on proposals: its minimum balance and its minimum age.
 
-Both are settings, off by default. Answers are remembered for a while, of so many wallets,
-so that voters do not make us ask the chain for each ballot.
+Both are settings, off by default. They make it costly to vote with newly generated keys. Answers
+are cached, so that not every ballot needs a call to the chain.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import BallotRejected
 
-# Wallets remembered, and for how many seconds: those that may vote, and those that may not,
-# who are perhaps on their way to change that.
+# Cached wallets, and for how many seconds: eligible ones, and rejected ones, which may be about to
+# become eligible.
 MAX_WALLETS: Final = 20_000
-GOOD_SECONDS: Final = 300.0
-BAD_SECONDS: Final = 5.0
+ELIGIBLE_SECONDS: Final = 300.0
+REJECTED_SECONDS: Final = 5.0
 
-# Transactions of a wallet looked through for an old one, newest first.
-_PAGE: Final = 1000
-_PAGES: Final = 5
+# Transactions of a wallet that are searched for an old one, newest first.
+_PAGE_SIZE: Final = 1000
+_MAX_PAGES: Final = 5
 
 
-class _Remembered(NamedTuple):
-    until: float
+class _CachedAnswer(NamedTuple):
+    expires: float
     rejection: BallotRejected | None
 
 
 class WalletEligibility:
-    """Judges wallets by the settings ``ballot_min_lamports`` and ``ballot_min_age_seconds``.
+    """Checks wallets by the settings ``ballot_min_lamports`` and ``ballot_min_age_seconds``.
 
     Safe to use from several threads.
     """
@@ -47,43 +47,46 @@ class WalletEligibility:
         self._lamports = settings.ballot_min_lamports
         self._age = settings.ballot_min_age_seconds
         self._clock = clock
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._cache: OrderedDict[bytes, _CachedAnswer] = OrderedDict()
         self._lock = Lock()
 
     @property
-    def asked(self) -> bool:
-        """Whether wallets need anything at all."""
+    def required(self) -> bool:
+        """Whether wallets have to meet any requirement."""
         return bool(self._lamports or self._age)
 
     def is_cached(self, wallet: bytes) -> bool:
-        """Whether ``rejection`` would answer from memory."""
-        return self._recall(wallet) is not None
+        """Return whether ``rejection`` would answer from the cache."""
+        return self._cached(wallet) is not None
 
     def rejection(self, wallet: bytes, known_since: int | None = None) -> BallotRejected | None:
-        """Why the wallet may not vote on proposals now, None where it may.
+        """Return why the wallet may not vote on proposals now, None where it may.
 
-        :param known_since: chain second at which the ledger first saw it, if it has.
-        :raises RpcError, RpcUnavailable, RateLimited: when the chain has to be asked and does
-            not answer.
+        Args:
+            wallet: Its 32 bytes.
+            known_since: Chain second of its first transaction in the ledger, if there is one.
+
+        Raises:
+            RpcError, RpcUnavailable, RateLimited: The chain had to be read and was unreachable.
         """
-        remembered = self._recall(wallet)
-        if remembered is not None:
-            return remembered.rejection
-        found = self._poor(wallet) or self._young(wallet, known_since)
-        seconds = GOOD_SECONDS if found is None else BAD_SECONDS
+        cached = self._cached(wallet)
+        if cached is not None:
+            return cached.rejection
+        rejection = self._check_balance(wallet) or self._check_age(wallet, known_since)
+        seconds = ELIGIBLE_SECONDS if rejection is None else REJECTED_SECONDS
         with self._lock:
-            self._remembered[wallet] = _Remembered(self._clock() + seconds, found)
-            self._remembered.move_to_end(wallet)
-            while len(self._remembered) > MAX_WALLETS:
-                self._remembered.popitem(last=False)
-        return found
+            self._cache[wallet] = _CachedAnswer(self._clock() + seconds, rejection)
+            self._cache.move_to_end(wallet)
+            while len(self._cache) > MAX_WALLETS:
+                self._cache.popitem(last=False)
+        return rejection
 
-    def _recall(self, wallet: bytes) -> _Remembered | None:
+    def _cached(self, wallet: bytes) -> _CachedAnswer | None:
         with self._lock:
-            found = self._remembered.get(wallet)
-        return found if found is not None and self._clock() < found.until else None
+            answer = self._cache.get(wallet)
+        return answer if answer is not None and self._clock() < answer.expires else None
 
-    def _poor(self, wallet: bytes) -> BallotRejected | None:
+    def _check_balance(self, wallet: bytes) -> BallotRejected | None:
         if not self._lamports:
             return None
         balance = self._rpc.balance(Pubkey(wallet), "confirmed").value
@@ -91,32 +94,32 @@ class WalletEligibility:
             return None
         return BallotRejected(
             "wallet",
-            f"holds {balance} lamports; a ballot needs a wallet with {self._lamports}, top it up",
+            f"has {balance} lamports; voting requires at least {self._lamports}, so fund it first",
         )
 
-    def _young(self, wallet: bytes, known_since: int | None) -> BallotRejected | None:
+    def _check_age(self, wallet: bytes, known_since: int | None) -> BallotRejected | None:
         if not self._age:
             return None
-        before = self._rpc.chain_clock("confirmed").unix_timestamp - self._age
-        if known_since is not None and known_since <= before:
+        latest = self._rpc.chain_clock("confirmed").unix_timestamp - self._age
+        if known_since is not None and known_since <= latest:
             return None
-        if self._acted_before(wallet, before):
+        if self._has_transaction_before(wallet, latest):
             return None
         return BallotRejected(
             "wallet",
             f"has no transaction that is {self._age} s old; vote with an older wallet, or later",
         )
 
-    def _acted_before(self, wallet: bytes, moment: int) -> bool:
-        """Whether a transaction of the wallet is as old as ``moment`` (chain seconds)."""
+    def _has_transaction_before(self, wallet: bytes, latest: int) -> bool:
+        """Return whether the wallet has a transaction of chain second ``latest`` or earlier."""
         last: bytes | None = None
-        for _ in range(_PAGES):
+        for _ in range(_MAX_PAGES):
             page = self._rpc.signatures_for_address(
-                Pubkey(wallet), before=last, limit=_PAGE, commitment="confirmed"
+                Pubkey(wallet), before=last, limit=_PAGE_SIZE, commitment="confirmed"
             )
-            if any(one.block_time is not None and one.block_time <= moment for one in page):
+            if any(row.block_time is not None and row.block_time <= latest for row in page):
                 return True
-            if len(page) < _PAGE:
+            if len(page) < _PAGE_SIZE:
                 return False
             last = page[-1].signature
         return False

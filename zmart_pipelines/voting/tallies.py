@@ -1,4 +1,4 @@
-"""Counting ballots, and the freeze after which none is accepted."""
+"""Tallies: counting ballots, and the freeze after which no ballot is accepted."""
 
 from __future__ import annotations
 
@@ -28,10 +28,17 @@ VOTE_KIND: dict[Kind, VoteKind] = {"proposal": VoteKind.PROPOSAL, "dispute": Vot
 class Tally(msgspec.Struct, frozen=True):
     """The count of one market, kind and round.
 
-    Open: the effective ballots of now, the chain's record first. Frozen: what is submitted.
-    ``votes_for`` and ``votes_against`` are sums of weights, ``ballots`` is the number of
-    wallets. ``weight_unit``: shares (9 decimals) that make one vote; None: each wallet counts
-    once.
+    An open tally counts the effective ballots of now, a vote on chain before a stored ballot. A
+    frozen one is what is submitted.
+
+    Attributes:
+        votes_for: Sum of weights.
+        votes_against: Sum of weights.
+        frozen_slot: Finalized slot of the freeze.
+        frozen_chain_time: The chain's clock at the freeze, Unix seconds.
+        bundle_cid: CID of the pinned bundle, once it is known.
+        ballots: Number of wallets.
+        weight_unit: Shares (9 decimals) that make one vote; None: each wallet counts once.
     """
 
     market_id: bytes
@@ -48,17 +55,17 @@ class Tally(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """All votes counted, by their weights."""
+        """All votes, by their weights."""
         return self.votes_for + self.votes_against
 
 
 class CountedBallot(msgspec.Struct, frozen=True):
-    """One ballot of a frozen tally with its proof as it goes into the bundle.
+    """One ballot of a frozen tally, with its proof as the bundle contains it.
 
-    The proof of a wallet's ballot is ``{"scheme", "message", "signature"}`` (base58); that
-    of a vote on chain is ``{"voted_at"}``, its record's address follows from market and
-    wallet. ``weight`` is 1 unless the tally has a weight unit: then the whole units that the
-    wallet held at the dispute, at least 1.
+    The proof of a wallet's ballot is ``{"scheme", "message", "signature"}`` (base58). That of a
+    vote on chain is ``{"voted_at"}``: the address of its record follows from market and wallet.
+    ``weight`` is 1 unless the tally has a weight unit: then the whole units that the wallet held
+    at the dispute, at least 1.
     """
 
     wallet: bytes
@@ -69,15 +76,20 @@ class CountedBallot(msgspec.Struct, frozen=True):
 
 
 class FrozenTally(msgspec.Struct, frozen=True):
-    """A frozen tally and the ballots it counts, ordered by wallet."""
+    """A frozen tally and its ballots, ordered by wallet."""
 
     tally: Tally
     ballots: tuple[CountedBallot, ...]
 
 
 class TallyMismatch(msgspec.Struct, frozen=True):
-    """A tally that does not equal its ballots: votes for, votes against and ballots of the
-    row and of the ballots.
+    """A tally that does not equal the count of its ballots.
+
+    Attributes:
+        stored: Votes for, votes against and ballots of the row.
+        counted: The same of the ballots.
+        not_counted: Ballots stored in a frozen round that the tally does not count.
+        not_stored: Counted wallet ballots that are not stored so.
     """
 
     market_id: bytes
@@ -86,19 +98,19 @@ class TallyMismatch(msgspec.Struct, frozen=True):
     status: Status
     stored: tuple[int, int, int]
     counted: tuple[int, int, int]
-    dropped: int
-    invented: int
+    not_counted: int
+    not_stored: int
 
 
 def current_tally(conn: Connection, market_id: bytes, kind: Kind) -> Tally:
-    """The latest round's tally; zero counts in round 0 where nobody has voted yet."""
+    """Return the latest round's tally; zero counts in round 0 before the first ballot."""
     return current_tallies(conn, [market_id], kind)[market_id]
 
 
 def current_tallies(
     conn: Connection, market_ids: Sequence[bytes], kind: Kind
 ) -> dict[bytes, Tally]:
-    """The latest round's tally of each of these markets."""
+    """Return the latest round's tally of each of these markets."""
     rows = conn.execute(
         tally_statements.CURRENT, {"market_ids": list(set(market_ids)), "kind": kind}
     ).all()
@@ -106,15 +118,17 @@ def current_tallies(
 
 
 def weight_unit(settings: Settings, kind: Kind) -> int | None:
-    """Shares that make one vote of a round that opens now; None: each wallet counts once."""
+    """Return the shares that make one vote in a new round; None: each wallet counts once."""
     return settings.dispute_weight_unit if kind == "dispute" else None
 
 
 def recount_tally(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> Tally:
-    """Counts an open tally anew from the stored ballots, stores the result and returns the
-    effective tally. A frozen one is returned as it was frozen.
+    """Recount an open tally from the stored ballots; return the effective tally.
 
-    Waits for casters that are committing. KeyError where nobody has voted in that round.
+    A frozen tally is returned as it was frozen. Waits for transactions that are casting ballots.
+
+    Raises:
+        KeyError: The round has no ballot.
     """
     row = _lock(conn, market_id, kind, round_number)
     if row.status != "open":
@@ -122,13 +136,15 @@ def recount_tally(conn: Connection, market_id: bytes, kind: Kind, round_number: 
     likes = func.coalesce(func.sum(_ballots.c.weight).filter(_ballots.c.choice), 0)
     against = func.coalesce(func.sum(_ballots.c.weight).filter(~_ballots.c.choice), 0)
     counts = conn.execute(
-        select(likes, against, func.count()).where(*_of(_ballots, market_id, kind, round_number))
+        select(likes, against, func.count()).where(
+            *_key_of(_ballots, market_id, kind, round_number)
+        )
     ).one()
     if tuple(counts) != (row.votes_for, row.votes_against, row.ballots):
         change_queue.enqueue(conn, market_id, kind)
     conn.execute(
         update(_tallies)
-        .where(*_of(_tallies, market_id, kind, round_number))
+        .where(*_key_of(_tallies, market_id, kind, round_number))
         .values(
             votes_for=counts[0],
             votes_against=counts[1],
@@ -139,15 +155,43 @@ def recount_tally(conn: Connection, market_id: bytes, kind: Kind, round_number: 
     return current_tally(conn, market_id, kind)  # an open round is the latest
 
 
+def recount_changed(conn: Connection, kind: Kind, also: Iterable[bytes] = ()) -> list[Tally]:
+    """Recount the open votes in the change queue, and those of the markets in ``also``.
+
+    Disputes are dequeued once the caller commits; proposals stay queued for
+    :func:`due_proposals.scan_proposals`.
+    """
+    queued = change_queue.pending(conn, kind)
+    counted = [
+        _recount_stored(conn, tally)
+        for tally in current_tallies(conn, [*queued, *also], kind).values()
+        if tally.status == "open"
+    ]
+    if kind == "dispute":
+        change_queue.dequeue(conn, [number for numbers in queued.values() for number in numbers])
+    return counted
+
+
+def _recount_stored(conn: Connection, tally: Tally) -> Tally:
+    try:
+        return recount_tally(conn, tally.market_id, tally.kind, tally.round)
+    except KeyError:  # votes on chain alone: no row and no stored ballot
+        return tally
+
+
 def effective(
     ballots: Iterable[CountedBallot],
     chain_votes: Iterable[VoteRecord],
     kind: Kind,
     weights: Mapping[bytes, int] | None = None,
 ) -> tuple[CountedBallot, ...]:
-    """One ballot per wallet, the chain's record first, ordered by wallet. Pure.
+    """Return one ballot per wallet, a vote on chain before a stored one, by wallet. Pure.
 
-    :param weights: what the votes on chain weigh, by wallet; those that are missing weigh 1.
+    Args:
+        ballots: The stored ballots.
+        chain_votes: The VoteRecords of the market.
+        kind: Only votes of this kind are counted.
+        weights: The weights of votes on chain by wallet; missing ones weigh 1.
     """
     counted = {ballot.wallet: ballot for ballot in ballots}
     for vote in chain_votes:
@@ -173,13 +217,21 @@ def freeze(
     chain_votes: Sequence[VoteRecord],
     unit: int | None = None,
 ) -> FrozenTally:
-    """Closes the round at finalized ``slot`` and fixes what counts: the ballots stored here
-    and ``chain_votes`` (read at that slot), the chain's record first.
+    """Close the round and record the ballots that count. Committed by the caller.
 
-    ``unit`` is the weight unit of a round that nobody has voted in here; else its row has it.
+    These are the ballots stored here and ``chain_votes``; where a wallet has both, the vote on
+    chain counts. Waits for transactions that are casting ballots; later ones get VotingClosed. A
+    tally that is already frozen is returned as it was frozen.
 
-    Waits for casters that are committing; whoever comes after sees VotingClosed. A tally
-    that is already frozen is returned as it was frozen. Committed by the caller.
+    Args:
+        conn: The transaction.
+        market_id: The market.
+        kind: The vote.
+        round_number: The round.
+        slot: Finalized slot at which ``chain_votes`` were read.
+        chain_time: The chain's clock, Unix seconds.
+        chain_votes: The VoteRecords at that slot.
+        unit: Weight unit of a round without a ballot; otherwise its row has it.
     """
     conn.execute(
         upsert(_tallies)
@@ -189,9 +241,9 @@ def freeze(
     row = _lock(conn, market_id, kind, round_number)
     if row.status != "open":
         return read_frozen(conn, market_id, kind, round_number)
-    # A statement of its own after the lock, so that it sees what the casters committed.
+    # A separate statement after the lock, so that it sees all committed ballots.
     stored = conn.execute(
-        select(_ballots).where(*_of(_ballots, market_id, kind, round_number))
+        select(_ballots).where(*_key_of(_ballots, market_id, kind, round_number))
     ).all()
     weights = _chain_weights(conn, row, chain_votes)
     counted = effective(map(_counted_ballot, stored), chain_votes, kind, weights)
@@ -201,7 +253,7 @@ def freeze(
     votes_for = sum(ballot.weight for ballot in counted if ballot.choice)
     conn.execute(
         update(_tallies)
-        .where(*_of(_tallies, market_id, kind, round_number))
+        .where(*_key_of(_tallies, market_id, kind, round_number))
         .values(
             status="frozen",
             votes_for=votes_for,
@@ -234,9 +286,13 @@ def _chain_weights(
 
 
 def read_frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> FrozenTally:
-    """A frozen (or reopened) tally with the ballots it counts. KeyError where it is neither."""
+    """Return a frozen (or reopened) tally with the ballots it counts.
+
+    Raises:
+        KeyError: The round is neither frozen nor reopened.
+    """
     row = conn.execute(
-        select(_tallies).where(*_of(_tallies, market_id, kind, round_number))
+        select(_tallies).where(*_key_of(_tallies, market_id, kind, round_number))
     ).one_or_none()
     if row is None or row.status == "open":
         raise KeyError((market_id.hex(), kind, round_number))
@@ -248,7 +304,7 @@ def read_frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: in
             _counted.c.proof,
             _counted.c.weight,
         )
-        .where(*_of(_counted, market_id, kind, round_number))
+        .where(*_key_of(_counted, market_id, kind, round_number))
         .order_by(_counted.c.wallet)
     ).all()
     return FrozenTally(
@@ -257,13 +313,15 @@ def read_frozen(conn: Connection, market_id: bytes, kind: Kind, round_number: in
 
 
 def set_bundle(conn: Connection, tally: Tally, cid: str) -> None:
-    """Records the bundle of a frozen tally. Its CID is a function of the tally, so a second
-    value is a fault and raises ValueError.
+    """Record the bundle of a frozen tally.
+
+    Raises:
+        ValueError: Another CID is recorded; the CID is a function of the tally.
     """
     changed = conn.execute(
         update(_tallies)
         .where(
-            *_of(_tallies, tally.market_id, tally.kind, tally.round),
+            *_key_of(_tallies, tally.market_id, tally.kind, tally.round),
             _tallies.c.status == "frozen",
             func.coalesce(_tallies.c.bundle_cid, cid) == cid,
         )
@@ -274,10 +332,12 @@ def set_bundle(conn: Connection, tally: Tally, cid: str) -> None:
 
 
 def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
-    """Ops only: marks the latest frozen round as reopened and opens the next; its number.
+    """Mark the latest frozen round as reopened and open the next; return its number.
 
-    Ballots of the round before stay on record and do not count in the new one. KeyError
-    where the latest round is not frozen.
+    For operators only. Ballots of the previous round stay stored and do not count in the new one.
+
+    Raises:
+        KeyError: The latest round is not frozen.
     """
     tally = current_tally(conn, market_id, kind)
     if tally.status != "frozen":
@@ -285,7 +345,7 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
     _lock(conn, market_id, kind, tally.round)
     conn.execute(
         update(_tallies)
-        .where(*_of(_tallies, market_id, kind, tally.round))
+        .where(*_key_of(_tallies, market_id, kind, tally.round))
         .values(status="reopened")
     )
     conn.execute(
@@ -301,7 +361,7 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
 
 
 def find_mismatches(conn: Connection) -> list[TallyMismatch]:
-    """Every tally that differs from its ballots ("tally equals ballots"); good: none."""
+    """Return every tally that differs from its ballots; there must be none."""
     return [
         TallyMismatch(
             market_id=row.market_id,
@@ -310,14 +370,14 @@ def find_mismatches(conn: Connection) -> list[TallyMismatch]:
             status=row.status,
             stored=(row.votes_for, row.votes_against, row.ballots),
             counted=(row.counted_for, row.counted_against, row.counted),
-            dropped=row.dropped,
-            invented=row.invented,
+            not_counted=row.not_counted,
+            not_stored=row.not_stored,
         )
         for row in conn.execute(tally_statements.TALLY_MISMATCHES).all()
     ]
 
 
-def _of(table: Any, market_id: bytes, kind: Kind, round_number: int) -> tuple[Any, ...]:
+def _key_of(table: Any, market_id: bytes, kind: Kind, round_number: int) -> tuple[Any, ...]:
     return (
         table.c.market_id == market_id,
         table.c.kind == kind,
@@ -327,7 +387,7 @@ def _of(table: Any, market_id: bytes, kind: Kind, round_number: int) -> tuple[An
 
 def _lock(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> Row[Any]:
     row = conn.execute(
-        select(_tallies).where(*_of(_tallies, market_id, kind, round_number)).with_for_update()
+        select(_tallies).where(*_key_of(_tallies, market_id, kind, round_number)).with_for_update()
     ).one_or_none()
     if row is None:
         raise KeyError((market_id.hex(), kind, round_number))
@@ -335,7 +395,7 @@ def _lock(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> 
 
 
 def tally_of(row: Row[Any]) -> Tally:
-    """A row of this package's statements as a tally."""
+    """Return a row of this package's statements as a tally."""
     return Tally(**{name: getattr(row, name) for name in Tally.__struct_fields__})
 
 

@@ -1,10 +1,10 @@
-"""The SQL of tallies, which this package alone writes.
+"""The SQL of tallies, which only this package writes.
 
-An open tally's row holds the ballots stored here, moved in the transaction of each ballot.
-The votes cast on chain lie in the projection; where a wallet has both, the chain's record
-counts. ``chain_for`` and ``chain_against`` are what they add to the row.
+The row of an open tally counts the ballots stored here and is updated in the transaction of each
+ballot. The votes cast on chain are in the projection; where a wallet has both, the vote on chain
+counts. ``chain_for`` and ``chain_against`` are what the votes on chain add to the row.
 
-Statements are put together from constants of this file alone; values are always bound.
+Statements are composed from constants of this file only; values are always bound.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import ARRAY, BigInteger, Integer, LargeBinary, Text, bindparam, text
 
-# What a wallet's vote on chain weighs; a dispute is for those who held shares when it began.
+# The votes on chain with their weights; in a dispute, of wallets that held shares when it began.
 CHAIN_VOTES: Final = """
     SELECT v.market_id, v.kind, v.wallet, v.choice,
         CASE v.kind WHEN 'dispute' THEN voting.ballot_weight(held.shares, {unit}) ELSE 1 END
@@ -52,8 +52,8 @@ _COLUMNS: Final = """
     market_id, kind, round, status, votes_for, votes_against, ballots, weight_unit, frozen_slot,
     frozen_chain_time, bundle_cid
 """
-_NONE_YET: Final = "0, 'open', 0, 0, 0, NULL::bigint, NULL::bigint, NULL::bigint, NULL"
-_ADDED: Final = CHAIN_VOTE_TOTALS.format(
+_NO_BALLOTS: Final = "0, 'open', 0, 0, 0, NULL::bigint, NULL::bigint, NULL::bigint, NULL"
+_CHAIN_TOTALS: Final = CHAIN_VOTE_TOTALS.format(
     round="t.round", market_id="t.market_id", kind="t.kind", unit="t.weight_unit"
 )
 _KIND: Final = bindparam("kind", type_=Text)
@@ -62,27 +62,27 @@ _KIND: Final = bindparam("kind", type_=Text)
 CURRENT: Final = text(
     f"""
 SELECT {_TALLY}, (SELECT state FROM market.markets AS m WHERE m.market_id = t.market_id) AS state
-FROM unnest(cast(:market_ids AS bytea[])) AS asked (market_id)
+FROM unnest(cast(:market_ids AS bytea[])) AS requested (market_id)
 CROSS JOIN LATERAL (
     SELECT * FROM (
         SELECT {_COLUMNS} FROM voting.tallies
-        WHERE tallies.market_id = asked.market_id AND tallies.kind = :kind
+        WHERE tallies.market_id = requested.market_id AND tallies.kind = :kind
         ORDER BY round DESC LIMIT 1
     ) AS latest
     UNION ALL
-    -- Nobody has voted here yet; the chain may have votes all the same.
-    SELECT asked.market_id, :kind, {_NONE_YET}
+    -- No ballot has been cast here yet; there may still be votes on chain.
+    SELECT requested.market_id, :kind, {_NO_BALLOTS}
     WHERE NOT EXISTS (
         SELECT FROM voting.tallies
-        WHERE tallies.market_id = asked.market_id AND tallies.kind = :kind
+        WHERE tallies.market_id = requested.market_id AND tallies.kind = :kind
     )
 ) AS t
-CROSS JOIN LATERAL ({_ADDED}) AS added
+CROSS JOIN LATERAL ({_CHAIN_TOTALS}) AS added
 ORDER BY t.market_id
 """  # noqa: S608
 ).bindparams(bindparam("market_ids", type_=ARRAY(LargeBinary)), _KIND)
 
-# All open votes become news, for a look by other rules than the last.
+# Enqueues every open vote, for a scan under other rules than the last.
 ENQUEUE_OPEN_PROPOSALS: Final = text(
     """
 INSERT INTO voting.change_queue (market_id, kind)
@@ -97,12 +97,12 @@ DEQUEUE: Final = text("DELETE FROM voting.change_queue WHERE id = ANY(:numbers)"
     bindparam("numbers", type_=ARRAY(BigInteger))
 )
 
-# What the votes on chain of these wallets weigh in a dispute.
+# The weights in a dispute of the votes on chain of these wallets.
 CHAIN_VOTE_WEIGHTS: Final = text(
     """
-SELECT asked.wallet, voting.ballot_weight(held.shares, :unit) AS weight
-FROM unnest(cast(:wallets AS bytea[])) AS asked (wallet)
-LEFT JOIN LATERAL voting.shares_at_dispute(:market_id, asked.wallet) AS held ON true
+SELECT requested.wallet, voting.ballot_weight(held.shares, :unit) AS weight
+FROM unnest(cast(:wallets AS bytea[])) AS requested (wallet)
+LEFT JOIN LATERAL voting.shares_at_dispute(:market_id, requested.wallet) AS held ON true
 """
 ).bindparams(
     bindparam("wallets", type_=ARRAY(LargeBinary)),
@@ -110,20 +110,20 @@ LEFT JOIN LATERAL voting.shares_at_dispute(:market_id, asked.wallet) AS held ON 
     bindparam("unit", type_=BigInteger),
 )
 
-# Each tally beside what its ballots give: those stored here for an open one, those that
-# were fixed at the freeze for a frozen one. Dropped: stored in a frozen round but not counted
-# (where the chain's record replaces a ballot, its wallet is counted). Invented: counted as
+# Each tally that differs from the count of its ballots: those stored here for an open one, those
+# that were recorded at the freeze for a frozen one. not_counted: stored in a frozen round but not
+# counted (where a vote on chain replaces a ballot, its wallet is counted). not_stored: counted as
 # a wallet's ballot that is not stored so.
 TALLY_MISMATCHES: Final = text(
     """
 SELECT t.market_id, t.kind, t.round, t.status, t.votes_for, t.votes_against, t.ballots,
-    found.counted, found.counted_for, found.counted_against, found.dropped, found.invented
+    found.counted, found.counted_for, found.counted_against, found.not_counted, found.not_stored
 FROM voting.tallies AS t
 CROSS JOIN LATERAL (
     SELECT count(*) AS counted,
         coalesce(sum(weight) FILTER (WHERE choice), 0)::bigint AS counted_for,
         coalesce(sum(weight) FILTER (WHERE NOT choice), 0)::bigint AS counted_against,
-        0 AS dropped, 0 AS invented
+        0 AS not_counted, 0 AS not_stored
     FROM voting.ballots AS b
     WHERE t.status = 'open' AND b.market_id = t.market_id AND b.kind = t.kind
         AND b.round = t.round AND b.source = 'wallet'
@@ -147,7 +147,7 @@ CROSS JOIN LATERAL (
 ) AS found
 WHERE (t.votes_for, t.votes_against, t.ballots)
         <> (found.counted_for, found.counted_against, found.counted)
-    OR found.dropped > 0 OR found.invented > 0
+    OR found.not_counted > 0 OR found.not_stored > 0
 ORDER BY t.market_id, t.kind, t.round
 """
 )

@@ -1,4 +1,4 @@
-"""Judging a ballot: its proof, what it repeats or contradicts, whether the vote takes it.
+"""Validation of a ballot: its proof, earlier ballots, and whether the vote accepts it.
 
 No I/O: the rows come from :mod:`zmart_pipelines.voting.casting`.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Row
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check
+from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check_ballot
 from zmart_pipelines.voting.cast_results import (
     BallotConflict,
     CastReceipt,
@@ -24,7 +24,7 @@ from zmart_pipelines.voting.cast_results import (
 
 MAX_IDEMPOTENCY_KEY = 255
 
-# The state of the market in which each kind of ballot is taken.
+# The state of the market in which each kind of ballot is accepted.
 VOTING_STATE: dict[Kind, MarketState] = {
     "proposal": MarketState.PROPOSED,
     "dispute": MarketState.DISPUTED,
@@ -32,8 +32,9 @@ VOTING_STATE: dict[Kind, MarketState] = {
 
 
 class CheckedBallot(msgspec.Struct, frozen=True):
-    """A ballot, and what its proof gives or why it is refused – unless it is a repeat, which
-    gets the stored answer whatever has become of its proof.
+    """A ballot with its proof, or why the proof is invalid.
+
+    A repeated ballot gets the stored answer even if its proof is no longer valid.
     """
 
     ballot: SignedBallot
@@ -41,7 +42,7 @@ class CheckedBallot(msgspec.Struct, frozen=True):
 
 
 class AdmittedBallot(NamedTuple):
-    """A ballot to be stored."""
+    """A ballot that will be stored."""
 
     ballot: SignedBallot
     proof: Proof
@@ -49,7 +50,7 @@ class AdmittedBallot(NamedTuple):
     weight: int
 
     def stored(self, number: int, accepted_at: datetime) -> StoredBallot:
-        """The row that it has become."""
+        """Return the stored ballot with its id."""
         return StoredBallot(
             id=number,
             market_id=self.ballot.market_id,
@@ -68,10 +69,15 @@ class AdmittedBallot(NamedTuple):
 
 
 def check_proof(ballot: SignedBallot, settings: Settings, now: datetime) -> CheckedBallot:
-    """Checks everything of a ballot that needs no database: its form, text and signature.
+    """Check everything of a ballot that needs no database: its form, text and signature.
 
-    :param now: the time that expiries are compared with.
-    :raises BallotRejected: when it is too malformed to be looked for.
+    Args:
+        ballot: The ballot.
+        settings: Program, network, longest expiry, older schemes.
+        now: The time that expiries are compared with.
+
+    Raises:
+        BallotRejected: It is too malformed to be compared with stored ballots.
     """
     for name, value, size in (
         ("market_id", ballot.market_id, 32),
@@ -86,7 +92,7 @@ def check_proof(ballot: SignedBallot, settings: Settings, now: datetime) -> Chec
             "idempotency_key", f"is not 1 to {MAX_IDEMPOTENCY_KEY} printable characters"
         )
     try:
-        proof = check(
+        proof = check_ballot(
             ballot,
             program=bytes(settings.program),
             network=settings.solana_cluster,
@@ -100,7 +106,12 @@ def check_proof(ballot: SignedBallot, settings: Settings, now: datetime) -> Chec
 
 
 def find_repeat(ballot: SignedBallot, rows: list[Row[Any]]) -> CastReceipt | None:
-    """The stored answer when the ballot is a repeat; a conflict or a misuse is raised."""
+    """Return the stored answer when the ballot is a repeat, None when it is new.
+
+    Raises:
+        BallotConflict: The wallet has another ballot in this round.
+        BallotRejected: The signature or the idempotency key was used for another vote.
+    """
     conflict = None
     for row in rows:
         if row.id is None:
@@ -117,9 +128,7 @@ def find_repeat(ballot: SignedBallot, rows: list[Row[Any]]) -> CastReceipt | Non
         if stored.signature == ballot.signature:
             if same_vote and stored.message == ballot.message:
                 return _answer(stored, row)
-            raise BallotRejected(
-                "signature", "was used for another ballot before; sign this one by itself"
-            )
+            raise BallotRejected("signature", "was already used for another ballot; sign a new one")
         if ballot.idempotency_key is not None and (
             (stored.wallet, stored.idempotency_key) == (ballot.wallet, ballot.idempotency_key)
         ):
@@ -127,7 +136,7 @@ def find_repeat(ballot: SignedBallot, rows: list[Row[Any]]) -> CastReceipt | Non
                 return _answer(stored, row)
             if (stored.market_id, stored.kind) != (ballot.market_id, ballot.kind):
                 raise BallotRejected(
-                    "idempotency_key", "was used for another vote before; use a new one"
+                    "idempotency_key", "was already used for another vote; use a new one"
                 )
             conflict = stored
         elif stored.round == row.round_now:
@@ -147,35 +156,40 @@ def _answer(stored: StoredBallot, row: Row[Any]) -> CastReceipt:
 
 
 def admit(checked: CheckedBallot, now: Row[Any]) -> AdmittedBallot:
-    """The ballot with its round and weight; raises when the market does not take it."""
+    """Return the ballot with its round and weight.
+
+    Raises:
+        BallotRejected: The proof, the market's state, the wallet or the round does not fit.
+        VotingClosed: The tally is frozen.
+    """
     ballot, proof = checked.ballot, checked.proof
     if now.state is None:
-        raise UnknownMarket("market_id", "is not the id of any market that is on chain")
+        raise UnknownMarket("market_id", "is not the id of a market on chain")
     if isinstance(proof, BallotRejected):
         raise proof
     if now.tally_status == "frozen":
         raise VotingClosed(ballot.market_id, ballot.kind, now.round_now)
-    wanted = VOTING_STATE[ballot.kind]
-    if now.state != wanted:
+    voting_state = VOTING_STATE[ballot.kind]
+    if now.state != voting_state:
         raise BallotRejected(
             "market_id",
             f"names a market that is {MarketState(now.state).name};"
-            f" {ballot.kind} ballots are taken while it is {wanted.name}",
+            f" {ballot.kind} ballots are accepted while it is {voting_state.name}",
         )
     if now.voted_on_chain:
         raise BallotRejected(
-            "wallet", "has voted on chain already; that vote counts and cannot be changed"
+            "wallet", "has already voted on chain; that vote counts and cannot be changed"
         )
     if ballot.kind == "dispute" and not now.shares > 0:
         raise BallotRejected(
             "wallet",
-            "held no shares of this market when it was disputed; disputes are decided by those"
-            " who did, vote with such a wallet",
+            "held no shares of this market when it was disputed; vote with a wallet that did",
         )
     if proof.round is not None and proof.round != now.round_now:
         raise BallotRejected(
             "message",
-            f"names round {proof.round}; the vote is in round {now.round_now}, sign for that one",
+            f"names round {proof.round}, but the vote is in round {now.round_now}; sign for that"
+            " round",
         )
     return AdmittedBallot(
         ballot, proof, now.round_now, now.weight_now if ballot.kind == "dispute" else 1

@@ -1,12 +1,13 @@
-"""The sensors that start submission runs: a tally has passed, a window has run out.
+"""The sensors that start submission runs: a tally passes, a window ends, a resolution is pending.
 
-They look at the tables and at the chain's clock, which is cheap and may be early; the run
-decides, from accounts at finalized. One run serves all that is due.
+They read the tables and the chain's clock, which is cheap and may be early; the run decides, from
+accounts at finalized. One run serves everything that is due.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import dagster as dg
 
@@ -17,13 +18,17 @@ from assets.run_requests import request_run
 from assets.runs_in_flight import SUBMISSION_ABANDONED_AFTER
 from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.submissions.candidates import Due, due, pending_resolutions
+from zmart_pipelines.submissions.due_markets import pending_markets, scan_due_markets
+from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS, Action
 
 
-def _look(backend: Backend) -> Due:
+def _due_markets(backend: Backend, actions: Collection[Action]) -> tuple[bytes, ...]:
     chain_time = backend.sensor_rpc.chain_clock("finalized").unix_timestamp
     with backend.engine(Role.PIPELINES).begin() as conn:
-        return due(conn, backend.settings, chain_time=chain_time)
+        due = scan_due_markets(
+            conn, backend.settings, actions=actions, chain_time=chain_time, scanner="sensor"
+        )
+    return due.to_run
 
 
 @dg.sensor(
@@ -31,19 +36,15 @@ def _look(backend: Backend) -> Due:
     job=aggregate_votes_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts aggregate_votes as soon as a proposal's ballots pass the threshold, or "
-    "an aggregated proposal waits for its approval.",
+    description="Starts aggregate_votes as soon as a proposal's ballots reach the threshold, or "
+    "when an aggregated proposal is waiting for its approval.",
 )
 @skip_on_outage("vote-aggregator")
 def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Ask for a run when votes are due to go on chain."""
-    found = _look(backend)
+    """Request a run when proposals are due to be aggregated, approved or activated."""
+    due = _due_markets(backend, PROPOSAL_ACTIONS)
     return request_run(
-        context,
-        aggregate_votes_job.name,
-        found.aggregations,
-        time.time(),
-        SUBMISSION_ABANDONED_AFTER,
+        context, aggregate_votes_job.name, due, time.time(), SUBMISSION_ABANDONED_AFTER
     )
 
 
@@ -52,18 +53,14 @@ def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
     job=finalize_markets_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts finalize_markets when a dispute window or a dispute vote has run out.",
+    description="Starts finalize_markets when a dispute window or a dispute vote has ended.",
 )
 @skip_on_outage("market-monitor")
 def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Ask for a run when markets are due to be finalized."""
-    found = _look(backend)
+    """Request a run when markets are due to be finalized."""
+    due = _due_markets(backend, {"finalize_market"})
     return request_run(
-        context,
-        finalize_markets_job.name,
-        found.finalizations,
-        time.time(),
-        SUBMISSION_ABANDONED_AFTER,
+        context, finalize_markets_job.name, due, time.time(), SUBMISSION_ABANDONED_AFTER
     )
 
 
@@ -72,14 +69,14 @@ def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource)
     job=resolve_market_job,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts resolve_market when a resolution that an operator asked for is not final "
-    "and nothing drives it, because its run was ended.",
+    description="Starts resolve_market when an operator's resolution is still open because the "
+    "run that was driving it has ended.",
 )
 @skip_on_outage()
 def resolution_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Ask for a run when a resolution waits."""
+    """Request a run when a resolution is pending."""
     with backend.engine(Role.PIPELINES).connect() as conn:
-        found = pending_resolutions(conn)
+        due = pending_markets(conn, "resolve_market")
     return request_run(
-        context, resolve_market_job.name, found, time.time(), SUBMISSION_ABANDONED_AFTER
+        context, resolve_market_job.name, due, time.time(), SUBMISSION_ABANDONED_AFTER
     )
