@@ -5,13 +5,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.dagster_internals import partition_range_tags
 from assets.definitions import build_defs
 from assets.defs.backfill import MAX_PARTITIONS, RANGES_NAME, partition_key, partition_slots
 from assets.defs.sensors.uncovered_ranges import backfill_request, uncovered_ranges_sensor
@@ -26,6 +23,7 @@ from zmart_pipelines.store.queries import health
 
 ASSET = dg.AssetKey(["chain", "backfill"])
 SIZE = 8
+RANGE_START, RANGE_END = partition_range_tags("", "")
 
 
 @pytest.fixture
@@ -213,7 +211,7 @@ def test_one_partition_of_a_run_that_is_not_complete_does_not_hold_up_the_others
     tip = life.rpc.slot("finalized")
     keys = [partition_key(0, 5), partition_key(6, tip + 3), partition_key(2, 9)]
     instance.add_dynamic_partitions(RANGES_NAME, keys)
-    tags = {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}
+    tags = partition_range_tags(keys[0], keys[-1])
     result, told = run(backend, instance, tags=tags)
     assert not result.success
     assert set(told) == set(keys)
@@ -234,8 +232,8 @@ def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
     if request.partition_key is not None:
         assert request.partition_key == wanted[0]
         return
-    first = order.index(request.tags[ASSET_PARTITION_RANGE_START_TAG])
-    last = order.index(request.tags[ASSET_PARTITION_RANGE_END_TAG])
+    first = order.index(request.tags[RANGE_START])
+    last = order.index(request.tags[RANGE_END])
     taken = order[first : last + 1]
     assert 2 <= len(taken) <= MAX_PARTITIONS
     assert taken == wanted[: len(taken)]
@@ -243,5 +241,5 @@ def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
 
 def test_a_fresh_hole_takes_as_few_runs_as_may_be() -> None:
     request = backfill_request(KEYS, [])
-    assert request.tags[ASSET_PARTITION_RANGE_START_TAG] == KEYS[0]
-    assert request.tags[ASSET_PARTITION_RANGE_END_TAG] == KEYS[MAX_PARTITIONS - 1]
+    assert request.tags[RANGE_START] == KEYS[0]
+    assert request.tags[RANGE_END] == KEYS[MAX_PARTITIONS - 1]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from assets.asset_specs import materialized_within
 from assets.definitions import build_defs, defs
 from assets.freshness import CHECK_NAME, limits_of
+from tests.assets.dagster_internals import AssetGraph
 from zmart_pipelines.store.tables import metadata as tables
 
 GRAPH = {
@@ -168,7 +168,7 @@ def test_a_secret_of_the_environment_is_in_no_definition() -> None:
     """Everything the UI can show of the code location, made with secrets in the environment."""
     code = (
         "from assets.definitions import defs;"
-        "from dagster._core.remote_representation.external_data import RepositorySnap;"
+        "from tests.assets.dagster_internals import RepositorySnap;"
         "from dagster import serialize_value;"
         "from assets.resources import Backend;"
         "backend = defs.resources['backend']; assert isinstance(backend, Backend);"

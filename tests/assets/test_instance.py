@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+from tests.assets.dagster_internals import QueuedRunCoordinator, location_origins_from_yaml_paths
 
 from assets.run_lanes import Lane
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, insert, select
 
 from assets.definitions import build_defs
 from assets.defs.maintenance import clean_up, delete_runs
 from assets.resources import Backend
+from tests.assets.dagster_internals import create_run_for_test
 from tests.assets.rows import market_id
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.community import market_drafts

@@ -5,12 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    GrpcServerCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import Engine, select
 
 from assets.error_text import explain
@@ -18,6 +12,12 @@ from assets.resources import Backend
 from assets.run_requests import FIRST_PAUSE, LAST_PAUSE, RequestCursor, request_run
 from assets.runs_in_flight import in_flight
 from assets.sensor_ticks import Tick, skip_on_outage
+from tests.assets.dagster_internals import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    create_run_for_test,
+)
 from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient

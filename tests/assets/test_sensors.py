@@ -6,14 +6,17 @@ from collections.abc import Iterator
 import dagster as dg
 import msgspec
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
 from assets.defs.sensors.external_writes import UNCHANGED_INTERVAL, ReportCursor
 from assets.resources import Backend
 from assets.sensor_ticks import Tick
+from tests.assets.dagster_internals import (
+    CachingStaleStatusResolver,
+    LoadingContextForTest,
+    StaleStatus,
+)
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
