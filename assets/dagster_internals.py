@@ -2,7 +2,8 @@
 
 Dagster may move these in any release. ``tests/assets/test_dagster_internals.py`` fails when a
 name is gone, when the installed release is not the one they were checked with, or when a private
-name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_internals.py``.
+name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_internals.py``; the
+code server, ``assets/forking_api_server.py``, replaces a part of Dagster's and needs more of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dagster._core.definitions.data_version import (
     NULL_EVENT_POINTER,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -35,6 +37,7 @@ __all__ = [
     "CHECKED_WITH",
     "ConfigurableClassData",
     "SerializableErrorInfo",
+    "SubmitRunContext",
     "UnresolvedAssetJobDefinition",
     "partition_range_tags",
     "pg_url_from_config",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dagster import AssetKey, DagsterRun, QueuedRunCoordinator
 
 if TYPE_CHECKING:
-    from dagster._core.run_coordinator.base import SubmitRunContext
+    from assets.dagster_internals import SubmitRunContext
 
 LANE_TAG = "zmart/lane"
 PRIORITY_TAG = "dagster/priority"

@@ -10,9 +10,8 @@ import dagster as dg
 import psycopg
 import pytest
 
-from tests.assets.dagster_internals import QueuedRunCoordinator, location_origins_from_yaml_paths
-
 from assets.run_lanes import Lane
+from tests.assets.dagster_internals import QueuedRunCoordinator, location_origins_from_yaml_paths
 
 ROOT = Path(__file__).parents[2]
 PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
