@@ -14,6 +14,7 @@ import dagster as dg
 
 from assets.dagster_internals import UnresolvedAssetJobDefinition
 from assets.resources import Backend, BackendResource
+from assets.run_lanes import Lane, lane_of_assets, lane_tags
 from assets.runs_in_flight import in_flight
 
 RETENTION_TAG = "zmart/retention"
@@ -25,8 +26,6 @@ KEPT = "kept"
 SUBMISSION_TAGS: Mapping[str, str] = {
     # A submission run drives its attempts for 90 s at most; after twice that it hangs.
     "dagster/max_runtime": "180",
-    # Ahead of reading, counting and checking when the queue is full.
-    "dagster/priority": "10",
     # They record what was sent.
     RETENTION_TAG: KEPT,
 }
@@ -41,6 +40,7 @@ def asset_job(
     description: str,
     tags: Mapping[str, str] | None = None,
     checks: dg.AssetSelection | None = None,
+    lane: Lane | None = None,
 ) -> UnresolvedAssetJobDefinition:
     """Return a job that materializes assets.
 
@@ -51,13 +51,16 @@ def asset_job(
         description: Shown in the UI.
         tags: Of each run, e.g. ``SUBMISSION_TAGS``.
         checks: The checks that are evaluated after the assets.
+        lane: The lane of the run queue; by default that of the assets.
     """
-    selection = dg.AssetSelection.assets(*[key.split("/") for key in keys]).without_checks()
+    paths = [key.split("/") for key in keys]
+    lane = lane or lane_of_assets([dg.AssetKey(path) for path in paths])
+    selection = dg.AssetSelection.assets(*paths).without_checks()
     return dg.define_asset_job(
         name,
         selection=selection if checks is None else selection | checks,
         description=description,
-        tags={RETENTION_TAG: EXPIRES, **(tags or {})},
+        tags={RETENTION_TAG: EXPIRES, **lane_tags(lane), **(tags or {})},
     )
 
 

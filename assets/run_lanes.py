@@ -68,12 +68,14 @@ def lane_of(run: DagsterRun) -> Lane:
     return lane_of_assets(run.asset_selection or ())
 
 
-# Materialized one by one in the UI, outside of the jobs that name their lane.
+# By the beginning of the asset key; the longest match decides.
 _LANES_BY_PREFIX: Mapping[tuple[str, ...], Lane] = {
     ("submissions", "market_resolutions"): Lane.OPERATORS,
     ("submissions", "switches"): Lane.OPERATORS,
     ("submissions", "admin_transactions"): Lane.OPERATORS,
     ("submissions",): Lane.CHAIN,
+    # Counted in the runs that submit.
+    ("voting",): Lane.CHAIN,
     ("chain", "backfill"): Lane.BULK,
 }
 

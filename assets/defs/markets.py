@@ -18,6 +18,7 @@ from assets.asset_specs import asset_spec, inputs_of
 from assets.dagster_internals import version_tags
 from assets.freshness import VerifiedWithin
 from assets.resources import BackendResource
+from assets.run_lanes import Lane
 from zmart_pipelines.ledger.audit.rebuild import rebuild_projection, verify_projection
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
@@ -163,5 +164,6 @@ rebuild_projection_job = asset_job(
     "market/positions",
     "market/claims",
     "market/trades",
+    lane=Lane.BULK,
     description="Folds the projection of some or all markets again from the ledger.",
 )

@@ -12,6 +12,7 @@ import pytest
 from assets.asset_specs import materialized_within
 from assets.definitions import build_defs, defs
 from assets.freshness import CHECK_NAME, limits_of
+from assets.run_lanes import LANE_TAG, Lane
 from tests.assets.dagster_internals import AssetGraph
 from zmart_pipelines.store.tables import metadata as tables
 
@@ -119,6 +120,29 @@ def test_submission_runs_end() -> None:
     assert limited == SUBMITTING | {"backfill_slots"}
     for name in SUBMITTING:
         assert defs.resolve_job_def(name).tags["dagster/max_runtime"] == "180"
+
+
+def test_every_job_names_its_lane_of_the_run_queue() -> None:
+    """A run without a lane would wait behind the background work."""
+    lanes = {
+        job.name: job.tags.get(LANE_TAG)
+        for job in defs.resolve_all_job_defs()
+        if not job.name.startswith("__")
+    }
+    assert {name for name, lane in lanes.items() if lane == Lane.CHAIN} == {
+        "aggregate_votes",
+        "finalize_markets",
+    }
+    assert {name for name, lane in lanes.items() if lane == Lane.OPERATORS} == {
+        "resolve_market",
+        "switch_submissions",
+        "prepare_admin_transaction",
+    }
+    assert {name for name, lane in lanes.items() if lane == Lane.BULK} == {
+        "backfill_slots",
+        "rebuild_projection",
+    }
+    assert {name for name, lane in lanes.items() if lane is None} == {"clean_up"}
 
 
 def test_all_checks_run_every_ten_minutes_and_the_cheap_ones_with_their_table() -> None:
