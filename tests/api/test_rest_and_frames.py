@@ -36,7 +36,7 @@ def traded_market(ledger: Engine) -> bytes:
     with ledger.begin() as conn:
         ingest(
             conn,
-            chain.told,
+            chain.transactions,
             source=Source.BACKFILL,
             commitment=Commitment.FINALIZED,
             program=PROGRAM,

@@ -46,8 +46,8 @@ def history() -> list[RawTransaction]:
     recorder.open(market_id)
     for user in recorder.users[:3]:
         recorder.buy(market_id, user)
-        recorder.pass_()
-    return recorder.told
+        recorder.advance()
+    return recorder.transactions
 
 
 def body(transactions: list[RawTransaction]) -> list[dict[str, Any]]:
@@ -318,7 +318,7 @@ def test_a_large_delivery_lets_others_pass(api_settings: Settings, ledger: Engin
     recorder.open(market_id)
     for number in range(120):
         recorder.buy(market_id, recorder.users[number % 3])
-    told = recorder.told
+    told = recorder.transactions
     settings = Settings(**api_settings.model_dump() | {"webhook_inline_transactions": 5})
     with TestClient(create_app(settings)) as client:
         large = deliver(client, body(told[:-1])).json()

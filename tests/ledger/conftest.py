@@ -36,7 +36,7 @@ def db(database: str) -> Iterator[Engine]:
 def feed(db: Engine) -> Feed:
     """Ingests transactions: ``feed(transactions, commitment="confirmed", source=…)``."""
 
-    def take(
+    def ingest_batch(
         transactions: Sequence[RawTransaction],
         commitment: str = "finalized",
         source: Source = Source.BACKFILL,
@@ -45,7 +45,7 @@ def feed(db: Engine) -> Feed:
             db, transactions, source=source, commitment=Commitment(commitment), program=PROGRAM
         )
 
-    return take
+    return ingest_batch
 
 
 def hashes(db: Engine, chain: Recorder) -> dict[bytes, str]:

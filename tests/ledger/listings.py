@@ -1,4 +1,4 @@
-"""A node's listing without the node: pages of signatures, in every order a node may choose."""
+"""A simulated listing: pages of signatures, in any order that a node may choose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zmart_pipelines.chain.rpc_types import SignatureInfo
 
 
 def some_rows(dice: random.Random, slots: int = 60, most: int = 4) -> list[SignatureInfo]:
-    """Up to so many transactions in each of some slots, newest first."""
+    """Return up to ``most`` transactions in each slot, newest first."""
     return [
         SignatureInfo(signature(slot, place), slot, None, None, None, "finalized")
         for slot in range(slots, 0, -1)
@@ -21,8 +21,9 @@ def some_rows(dice: random.Random, slots: int = 60, most: int = 4) -> list[Signa
 class Paged:
     """A node's listing; with dice, in another order inside a slot at each call.
 
-    :ivar begins: the lowest slot that it has not forgotten.
-    :ivar calls: pages asked for.
+    Attributes:
+        begins: the lowest slot that is not pruned.
+        calls: how many pages were requested.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Wallets that act on a local chain, and what the ledger made of it."""
+"""Wallets that act on a local chain, and what the ledger stores of it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ from zmart_pipelines.store.tables import chain as tables
 
 
 class Stage:
-    """A local chain, three funded wallets, and whatever they do there."""
+    """A local chain and three funded wallets that act on it."""
 
     def __init__(self, chain: Localnet, blockhashes: Commitment = "processed") -> None:
-        """:param blockhashes: what is signed with; a finalized one outlives every fork."""
+        """Fund the wallets.
+
+        Args:
+            blockhashes: commitment of the blockhash to sign with; a finalized one outlives
+                every fork.
+        """
         self.chain = chain
         self.blockhashes: Commitment = blockhashes
         self.rpc = RpcClient(chain.rpc_url, 10.0)
@@ -39,7 +44,7 @@ class Stage:
         self.market_ids: list[bytes] = []
 
     def send(self, instruction: Instruction, payer: Keypair) -> bytes:
-        """Executed in the open slot, not confirmed yet. The signature."""
+        """Execute in the open slot, not confirmed yet; return the signature."""
         recent = self.rpc.latest_blockhash(self.blockhashes)
         signed = build_transaction(payer.pubkey(), [instruction], recent.hash, [payer])
         return self.rpc.send(signed, preflight_commitment="processed")
@@ -99,11 +104,11 @@ class Stage:
         return self.send(self.buying(market_id, wallet.pubkey(), outcome, cost), wallet)
 
     def step(self, slots: int = 1) -> None:
-        """Close slots; one second of chain time passes."""
+        """Close slots and advance chain time by one second."""
         self.chain.control.advance(slots=slots, seconds=1)
 
     def trade_at_random(self, dice: random.Random, number: int) -> list[bytes]:
-        """Buys by anybody in any market, some slots with several. Their signatures."""
+        """Buy at random in any market, several times in some slots; return the signatures."""
         found = []
         for _ in range(number):
             found.append(
@@ -120,7 +125,7 @@ class Stage:
 
 
 def listed(chain: Localnet) -> set[str]:
-    """Every signature of the program that the node holds at finalized, by its own listing."""
+    """Return every signature of the program that the node lists at finalized."""
     rows: list[dict[str, Any]] = []
     before: str | None = None
     while True:
@@ -142,8 +147,8 @@ def stored(db: Engine, *levels: str) -> set[str]:
         return {str(Signature(one)) for one in found}
 
 
-def agrees(db: Engine, stage: Stage) -> None:
-    """The projection is the fold of the ledger, and both are what the accounts say."""
+def assert_ledger_matches_chain(db: Engine, stage: Stage) -> None:
+    """Assert that projection, ledger and accounts agree."""
     report = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
     assert report.differences == ()
     assert report.markets == len(stage.market_ids)

@@ -1,4 +1,4 @@
-"""Histories of the program, played on its pure model and told as raw transactions."""
+"""Histories of the program, executed by its reference model, as raw transactions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from tests.ledger.commitment_sequences import something
+from tests.ledger.random_actions import random_action
 from tests.reference_model.account_frame import Cell
 from tests.reference_model.model import Model
 from zmart_pipelines import base58
@@ -53,7 +53,7 @@ def address(market_id: bytes) -> Pubkey:
 
 
 def logs_of(events: Sequence[Event]) -> list[str]:
-    """The log of a transaction with one instruction of ours per event."""
+    """Return the log of a transaction with one instruction of the program per event."""
     lines = []
     for event in events:
         lines += [
@@ -67,7 +67,7 @@ def logs_of(events: Sequence[Event]) -> list[str]:
 
 
 class Recorder:
-    """A cluster that writes down everything it runs. One slot per transaction by default."""
+    """A simulated cluster that records every transaction. One slot each by default."""
 
     def __init__(self, name: str = "chain", *, configured: bool = True) -> None:
         self.name = name
@@ -75,7 +75,7 @@ class Recorder:
         self.now = START
         self.slot = 100
         self.index = 0
-        self.told: list[RawTransaction] = []
+        self.transactions: list[RawTransaction] = []
         self.admin, self.backend, self.fees = key("admin"), key("backend"), key("fees")
         self.users = [key(f"user {number}") for number in range(6)]
         self.market_ids: list[bytes] = []
@@ -85,7 +85,7 @@ class Recorder:
             self.initialize()
 
     def send(self, *instructions: Instruction, payer: Pubkey | None = None) -> RawTransaction:
-        """One transaction; all of its instructions have effect, or none."""
+        """Execute one transaction; all of its instructions take effect, or none."""
         who = payer or next(m.pubkey for m in instructions[0].accounts if m.is_signer)
         before = {one: copy.copy(cell) for one, cell in self.model.cells.items()}
         events: list[Event] = []
@@ -103,7 +103,7 @@ class Recorder:
             logs = [*logs, f"Program {PROGRAM} invoke [1]"]
             logs.append(f"Program {PROGRAM} failed: custom program error: 0x1")
         transaction = RawTransaction(
-            signature_text=base58.encode(signature(self.name, len(self.told))),
+            signature_text=base58.encode(signature(self.name, len(self.transactions))),
             slot=self.slot,
             index_in_block=self.index,
             block_time=self.now,
@@ -117,11 +117,11 @@ class Recorder:
                 for place, one in enumerate(instructions)
             ],
         )
-        self.told.append(transaction)
+        self.transactions.append(transaction)
         self.index += 1
         return transaction
 
-    def pass_(self, seconds: int = 1, slots: int = 1) -> None:
+    def advance(self, seconds: int = 1, slots: int = 1) -> None:
         self.now += seconds
         self.slot += slots
         self.index = 0
@@ -135,9 +135,9 @@ class Recorder:
                 protocol_fee_wallet=self.fees,
             )
         )
-        self.pass_()
+        self.advance()
         self.configure()
-        self.pass_()
+        self.advance()
 
     def configure(self, fees: tuple[int, int, int] = (300, 200, 500)) -> RawTransaction:
         return self.send(
@@ -158,7 +158,7 @@ class Recorder:
         market_id = identity(number)
         self.send(self.creation(market_id, creator, **over))
         self.market_ids.append(market_id)
-        self.pass_()
+        self.advance()
         return market_id
 
     def creation(self, market_id: bytes, creator: Pubkey | None = None, **over: Any) -> Instruction:
@@ -179,11 +179,11 @@ class Recorder:
                 PROGRAM, backend_authority=self.backend, market=market, likes=9, dislikes=1
             )
         )
-        self.pass_()
+        self.advance()
         self.send(ix.approve_proposal(PROGRAM, admin=self.admin, market=market))
-        self.pass_()
+        self.advance()
         self.send(ix.activate_market(PROGRAM, authority=self.admin, market=market))
-        self.pass_()
+        self.advance()
 
     def buying(
         self, market_id: bytes, user: Pubkey, outcome: bool = True, cost: int = SOL
@@ -224,19 +224,19 @@ class Recorder:
         return found
 
     def random_step(self, dice: random.Random) -> None:
-        """Try something that somebody might; much of it is refused, as on the real chain."""
+        """Try a random action; the program refuses many of them, as on the real chain."""
         if dice.random() < 0.6:
-            self.pass_(dice.choice((1, 1, 2, WINDOW)), dice.randint(1, 3))
+            self.advance(dice.choice((1, 1, 2, WINDOW)), dice.randint(1, 3))
         if not self.market_ids or dice.random() < 0.08:
             self.create(len(self.market_ids) + 1, dice.choice(self.users))
             return
         market_id = dice.choice(self.market_ids)
-        self.send(*something(dice, self, market_id, WINDOW))
+        self.send(*random_action(dice, self, market_id, WINDOW))
 
 
 @cache
 def history(seed: int, steps: int) -> Recorder:
-    """A random history, the same for the same seed; not to be played on."""
+    """Return a random history, the same for the same seed; do not extend it."""
     dice = random.Random(seed)
     chain = Recorder(f"history {seed}")
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""Ranges of slots read from a real local chain: whole, in any order, after any interruption."""
+"""Backfill from a real local chain: complete, in any order, after any interruption."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy import Engine, select
 
 from tests.chain.endpoint import Endpoint, Reply, fault, reply
 from tests.fixtures.postgres import TEMPLATE
-from tests.ledger.onchain import Stage, agrees, listed, stored
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
@@ -84,7 +84,7 @@ def other(postgres_server: PostgresServer, database: str) -> Iterator[Engine]:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def test_a_fresh_database_gets_the_same_projection_as_by_live_reading(
+def test_backfill_of_empty_database_equals_live_projection(
     db: Engine, other: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     live = read_finalized_window(other, traded.rpc, settings)
@@ -103,12 +103,12 @@ def test_a_fresh_database_gets_the_same_projection_as_by_live_reading(
     assert [one.read for one in seen] == sorted(one.read for one in seen)
     assert (seen[-1].slot, seen[-1].read) == (live.last_slot, live.listed)
     with db.connect() as conn:
-        doors = conn.execute(select(tables.transactions.c.sources).distinct()).scalars().all()
-    assert doors == [Source.BACKFILL]
-    agrees(db, traded)
+        sources = conn.execute(select(tables.transactions.c.sources).distinct()).scalars().all()
+    assert sources == [Source.BACKFILL]
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_what_is_covered_is_not_asked_for_again(
+def test_covered_slots_are_not_read_again(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
@@ -119,7 +119,7 @@ def test_what_is_covered_is_not_asked_for_again(
 
 
 @pytest.mark.parametrize("calls", [4, 9, 17, 30])
-def test_it_goes_on_where_it_was_killed(
+def test_interrupted_backfill_is_resumed(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings, calls: int
 ) -> None:
     tip = rpc.slot("finalized")
@@ -149,10 +149,10 @@ def test_it_goes_on_where_it_was_killed(
     assert report.covered_before == end + 1
     assert report.fetched == len(slots) - len(held)
     assert stored(db, "finalized") == listed(traded.chain)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_a_crash_between_rows_and_coverage_leaves_neither(
+def test_crash_rolls_back_rows_and_coverage(
     db: Engine,
     traded: Stage,
     rpc: RpcClient,
@@ -169,7 +169,7 @@ def test_a_crash_between_rows_and_coverage_leaves_neither(
     assert (ranges(db), stored(db, "finalized")) == ([], set())
 
 
-def test_a_hole_is_filled_from_the_nearest_transaction_above(
+def test_uncovered_range_is_listed_from_nearest_transaction_above(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
@@ -191,10 +191,10 @@ def test_a_hole_is_filled_from_the_nearest_transaction_above(
     assert asked[0] is not None
     assert ranges(db) == [(0, tip)]
     assert stored(db, "finalized") == listed(traded.chain)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_what_is_not_finalized_yet_stays_uncovered(
+def test_slots_not_finalized_stay_uncovered(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
@@ -207,7 +207,7 @@ def test_what_is_not_finalized_yet_stays_uncovered(
         backfill(db, rpc, settings, first_slot=2, last_slot=1)
 
 
-def test_a_listed_transaction_that_is_away_is_a_gap_and_not_complete(
+def test_missing_listed_transaction_is_a_gap_and_backfill_incomplete(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings
 ) -> None:
     tip = rpc.slot("finalized")
@@ -217,12 +217,10 @@ def test_a_listed_transaction_that_is_away_is_a_gap_and_not_complete(
     assert len(stored(db, "finalized")) == len(listed(traded.chain)) - 1
     read_finalized_window(db, traded.rpc, settings)
     assert backfill(db, rpc, settings, first_slot=0, last_slot=tip).complete
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_an_endpoint_that_limits_is_waited_for(
-    db: Engine, traded: Stage, settings: Settings
-) -> None:
+def test_rate_limits_are_waited_for(db: Engine, traded: Stage, settings: Settings) -> None:
     waits: list[float] = []
     now = 0.0
 
@@ -252,10 +250,10 @@ def test_an_endpoint_that_limits_is_waited_for(
     assert report.complete
     assert report.limited == 16
     assert sum(waits) >= 40
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_patience_ends_and_what_was_read_is_kept(
+def test_long_rate_limit_stops_backfill_and_keeps_what_was_read(
     db: Engine, traded: Stage, settings: Settings
 ) -> None:
     now = 0.0
@@ -283,7 +281,7 @@ def test_patience_ends_and_what_was_read_is_kept(
         assert backfill(db, rpc, settings, first_slot=0, last_slot=tip).complete
 
 
-def test_the_budget_spaces_calls_of_all_threads(traded: Stage) -> None:
+def test_rate_limit_spaces_calls_of_all_threads(traded: Stage) -> None:
     waited: list[float] = []
     with RpcClient(
         traded.chain.rpc_url, 10, calls_per_second=4, sleep=waited.append, clock=lambda: 0.0
@@ -332,7 +330,7 @@ class Provider:
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-def test_pages_of_transactions_are_used_where_offered_and_never_believed_to_be_all(
+def test_transaction_pages_are_used_but_the_listing_decides(
     db: Engine, traded: Stage, settings: Settings, forgets: bool
 ) -> None:
     endpoint = Endpoint()
@@ -348,7 +346,7 @@ def test_pages_of_transactions_are_used_where_offered_and_never_believed_to_be_a
     assert "getTransactionsForAddress" in provider.asked
     assert ("getTransaction" in provider.asked) == forgets
     assert stored(db, "finalized") == listed(traded.chain)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
 REFUSALS = {
@@ -360,7 +358,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", sorted(REFUSALS))
-def test_an_endpoint_that_refuses_pages_is_read_one_by_one(
+def test_endpoint_without_pages_is_read_one_by_one(
     db: Engine, traded: Stage, settings: Settings, refusal: str
 ) -> None:
     endpoint = Endpoint()
@@ -384,10 +382,10 @@ def test_an_endpoint_that_refuses_pages_is_read_one_by_one(
     # Asked again only where the answer said nothing about the method.
     assert asked.count("getTransactionsForAddress") == (1 if refusal in ("unknown", "plan") else 4)
     assert report.calls == len(asked)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_an_anchor_that_the_node_does_not_know_proves_nothing(
+def test_anchor_unknown_to_the_node_proves_nothing(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tip = rpc.slot("finalized")
@@ -405,10 +403,10 @@ def test_an_anchor_that_the_node_does_not_know_proves_nothing(
     assert asked[1] is None
     monkeypatch.undo()
     assert stored(db, "finalized") == listed(traded.chain)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_a_node_without_the_old_history_covers_only_what_it_has(
+def test_node_with_pruned_history_covers_only_what_it_has(
     db: Engine, traded: Stage, rpc: RpcClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tip = rpc.slot("finalized")
@@ -420,7 +418,7 @@ def test_a_node_without_the_old_history_covers_only_what_it_has(
     assert backfill(db, rpc, settings, first_slot=0, last_slot=tip).complete
 
 
-def test_an_endpoint_that_is_away_ends_it(db: Engine, traded: Stage, settings: Settings) -> None:
+def test_unavailable_endpoint_stops_backfill(db: Engine, traded: Stage, settings: Settings) -> None:
     tip = traded.rpc.slot("finalized")
     with RpcClient(traded.chain.rpc_url, 10, calls_per_second=10_000, sleep=lambda _: None) as rpc:
         traded.chain.control.command("fault", kind="server-error", times=None)
@@ -429,7 +427,7 @@ def test_an_endpoint_that_is_away_ends_it(db: Engine, traded: Stage, settings: S
     assert ranges(db) == []
 
 
-def test_the_command(
+def test_backfill_command(
     database: str,
     redis_url: str,
     traded: Stage,
@@ -454,7 +452,7 @@ def test_the_command(
     wrong = CliRunner().invoke(main, ["backfill", "--from-slot", "5", "--to-slot", "4"])
     assert wrong.exit_code == 2
     assert "before the first" in wrong.output
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
 @given(
@@ -462,7 +460,7 @@ def test_the_command(
     st.integers(0, 40),
     st.integers(0, 20),
 )
-def test_uncovered_is_what_no_range_holds(
+def test_subtract_ranges_returns_what_no_range_contains(
     spans: list[tuple[int, int]], first: int, length: int
 ) -> None:
     covered = {slot for start, size in spans for slot in range(start, start + size + 1)}
@@ -474,6 +472,8 @@ def test_uncovered_is_what_no_range_holds(
             merged.append((slot, slot + 1))
     last = first + length
     touching = [one for one in merged if one[0] <= last and one[1] > first]
-    holes = coverage.subtract_ranges(touching, first, last)
-    assert {s for a, b in holes for s in range(a, b + 1)} == set(range(first, last + 1)) - covered
-    assert all(a <= b for a, b in holes)
+    uncovered = coverage.subtract_ranges(touching, first, last)
+    assert {s for a, b in uncovered for s in range(a, b + 1)} == set(
+        range(first, last + 1)
+    ) - covered
+    assert all(a <= b for a, b in uncovered)

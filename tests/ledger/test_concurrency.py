@@ -1,4 +1,4 @@
-"""Eight writers at once: no deadlock is left, nothing is stored twice, nothing is lost."""
+"""Eight concurrent writers: deadlocks are retried, nothing is stored twice or lost."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ WRITERS = 8
 
 
 def deal(chain: Recorder, dice: random.Random) -> list[list[RawTransaction]]:
-    """Everything three times, shuffled, in hands of up to twenty."""
-    told = list(chain.told) * 3
-    dice.shuffle(told)
-    hands = []
-    while told:
+    """Return every transaction three times, shuffled, in batches of up to twenty."""
+    remaining = list(chain.transactions) * 3
+    dice.shuffle(remaining)
+    batches = []
+    while remaining:
         size = dice.randint(1, 20)
-        hands.append(told[:size])
-        told = told[size:]
-    return hands
+        batches.append(remaining[:size])
+        remaining = remaining[size:]
+    return batches
 
 
-def test_eight_writers_of_the_same_history_end_in_the_same_rows(db: Engine) -> None:
+def test_eight_concurrent_writers_of_one_history_store_the_same_rows(db: Engine) -> None:
     chain = history(7, 250)
     dice = random.Random(7)
     levels = [(dice.choice(list(Source)), dice.choice(list(Commitment)[1:])) for _ in range(10_000)]
-    hands = list(zip(deal(chain, dice), levels, strict=False))
+    batches = list(zip(deal(chain, dice), levels, strict=False))
 
-    def take(item: tuple[list[RawTransaction], tuple[Source, Commitment]]) -> IngestResult:
-        hand, (source, commitment) = item
-        return ingest_committed(db, hand, source=source, commitment=commitment, program=PROGRAM)
+    def ingest_batch(item: tuple[list[RawTransaction], tuple[Source, Commitment]]) -> IngestResult:
+        batch, (source, commitment) = item
+        return ingest_committed(db, batch, source=source, commitment=commitment, program=PROGRAM)
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        results = list(pool.map(take, hands))
-    assert sum(one.new_transactions for one in results) == len(chain.told)
+        results = list(pool.map(ingest_batch, batches))
+    assert sum(one.new_transactions for one in results) == len(chain.transactions)
     assert differences(db, chain) == []
     with db.connect() as conn:
         positions = [frame.position for frame in stream.read_after(conn, 0, limit=1_000_000)]
@@ -55,29 +55,29 @@ def test_eight_writers_of_the_same_history_end_in_the_same_rows(db: Engine) -> N
         assert rebuild.verify_projection(conn, PROGRAM) == []
         stored = conn.execute(select(func.count()).select_from(tables.transactions)).scalar_one()
         assert health.gaps(conn) == []
-    assert stored == len(chain.told)
+    assert stored == len(chain.transactions)
 
 
-def test_writers_of_the_same_markets_do_not_overwrite_each_other(db: Engine) -> None:
-    # One trade at a time, dealt in the chain's order: nothing comes late enough to be mended
-    # by a refold, so an update that was lost would stay lost.
+def test_concurrent_writers_of_one_market_lose_no_update(db: Engine) -> None:
+    # One trade at a time, in the chain's order: nothing arrives late enough to cause a refold,
+    # so a lost update would stay lost.
     chain = Recorder("hot")
     dice = random.Random(3)
     for number in range(4):
         chain.open(chain.create(number))
-    begun = len(chain.told)
+    begun = len(chain.transactions)
     for _ in range(240):
         chain.buy(dice.choice(chain.market_ids), dice.choice(chain.users), True, SOL // 10)
-        chain.pass_()
+        chain.advance()
     ingest_committed(
         db,
-        chain.told[:begun],
+        chain.transactions[:begun],
         source=Source.BACKFILL,
         commitment=Commitment.FINALIZED,
         program=PROGRAM,
     )
 
-    def take(transaction: RawTransaction) -> None:
+    def report(transaction: RawTransaction) -> None:
         ingest_committed(
             db,
             [transaction],
@@ -87,21 +87,21 @@ def test_writers_of_the_same_markets_do_not_overwrite_each_other(db: Engine) -> 
         )
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(take, chain.told[begun:]))
+        list(pool.map(report, chain.transactions[begun:]))
     assert differences(db, chain) == []
     with db.connect() as conn:
         assert rebuild.verify_projection(conn, PROGRAM) == []
 
 
-def test_an_observer_by_writer_skips_no_row_that_commits_late(db: Engine) -> None:
+def test_observer_skips_no_row_that_commits_late(db: Engine) -> None:
     chain = history(8, 60)
-    half = len(chain.told) // 2
+    half = len(chain.transactions) // 2
     with db.connect() as slow:
         # The slow writer takes its transaction id first and commits last.
         slow.execute(text("SELECT pg_current_xact_id()"))
         ingest_committed(
             db,
-            chain.told[:half],
+            chain.transactions[:half],
             source=Source.BACKFILL,
             commitment=Commitment.FINALIZED,
             program=PROGRAM,
@@ -110,7 +110,7 @@ def test_an_observer_by_writer_skips_no_row_that_commits_late(db: Engine) -> Non
             early = observe(conn, 0)
         ingest(
             slow,
-            chain.told[half:],
+            chain.transactions[half:],
             source=Source.BACKFILL,
             commitment=Commitment.FINALIZED,
             program=PROGRAM,
@@ -118,5 +118,5 @@ def test_an_observer_by_writer_skips_no_row_that_commits_late(db: Engine) -> Non
         slow.commit()
     with db.connect() as conn:
         late = observe(conn, early.until)
-    assert early.transactions + late.transactions == len(chain.told)
-    assert early.transactions == 0  # nothing was certain while the older writer was at work
+    assert early.transactions + late.transactions == len(chain.transactions)
+    assert early.transactions == 0  # nothing is certain while the older transaction is open

@@ -1,4 +1,4 @@
-"""What was told wrongly, or is no more: lies, forks, poison."""
+"""Corrections: false reports, forks, undecodable events."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from zmart_pipelines.store.tables import chain as tables
 
 
 def forged(chain: Recorder, market_id: bytes, real: RawTransaction) -> RawTransaction:
-    """What a sender with a stolen secret might say about a real transaction."""
-    lie = SharesBought(market_id, bytes(chain.users[4]), False, 10**9, SOL, 1, chain.now)
-    return msgspec.structs.replace(real, logs=logs_of([lie]))
+    """Return a false report of a real transaction, by a sender with a stolen secret."""
+    false_event = SharesBought(market_id, bytes(chain.users[4]), False, 10**9, SOL, 1, chain.now)
+    return msgspec.structs.replace(real, logs=logs_of([false_event]))
 
 
-def test_a_lie_of_a_webhook_gives_way_to_what_rpc_reads(db: Engine, feed: Feed) -> None:
+def test_false_report_is_replaced_by_rpc_reading(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
     real = chain.buy(market_id, chain.users[1])
-    feed(chain.told[:-1])
+    feed(chain.transactions[:-1])
     feed([forged(chain, market_id, real)], "reported", Source.WEBHOOK)
     assert differences(db, chain) != []
     result = feed([real], "confirmed", Source.CONFIRMED_POLL)
     assert (result.orphaned, result.new_transactions) == (1, 1)
     assert differences(db, chain) == []
-    # The other way round it is not even taken.
+    # In the opposite order the false report is ignored.
     late = feed([forged(chain, market_id, real)], "reported", Source.WEBHOOK)
     assert (late.ignored, late.new_transactions, late.markets) == (1, 0, frozenset())
     assert differences(db, chain) == []
@@ -56,26 +56,26 @@ def test_a_lie_of_a_webhook_gives_way_to_what_rpc_reads(db: Engine, feed: Feed) 
         assert sorted(kept) == ["confirmed", "orphaned"]
 
 
-def test_a_lie_about_another_market_is_taken_back_there_too(db: Engine, feed: Feed) -> None:
+def test_false_report_about_another_market_is_corrected_there_too(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     first, second = chain.create(1), chain.create(2)
     chain.open(first)
     chain.open(second)
     real = chain.buy(first, chain.users[1])
-    feed(chain.told[:-1])
+    feed(chain.transactions[:-1])
     feed([forged(chain, second, real)], "reported", Source.WEBHOOK)
     result = feed([real], "finalized", Source.FINALIZED_WINDOW)
     assert set(result.markets) == {first, second}
     assert differences(db, chain) == []
 
 
-def test_a_transaction_that_landed_in_another_slot_counts_there(db: Engine, feed: Feed) -> None:
+def test_transaction_moved_to_another_slot_counts_there(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
     bought = chain.buy(market_id, chain.users[1])
     before = msgspec.structs.replace(bought, slot=bought.slot - 1, index_in_block=50)
-    feed([*chain.told[:-1], before], "confirmed", Source.CONFIRMED_POLL)
+    feed([*chain.transactions[:-1], before], "confirmed", Source.CONFIRMED_POLL)
     result = feed([bought], "finalized", Source.FINALIZED_WINDOW)
     assert (result.new_transactions, result.orphaned) == (1, 1)
     assert differences(db, chain) == []
@@ -83,7 +83,7 @@ def test_a_transaction_that_landed_in_another_slot_counts_there(db: Engine, feed
         assert [one.slot for one in trades.find(conn, market_id=market_id)] == [bought.slot]
 
 
-def test_what_the_chain_dropped_is_withdrawn_and_may_come_back(db: Engine, feed: Feed) -> None:
+def test_dropped_transaction_is_orphaned_and_may_be_revived(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
@@ -107,7 +107,7 @@ def test_what_the_chain_dropped_is_withdrawn_and_may_come_back(db: Engine, feed:
     assert own.channel == stream.market_channel(market_id)
     assert all_.channel == stream.MARKETS_CHANNEL
     assert len(own.payload["correction"]["orphaned"]) == 1
-    # A webhook cannot raise the dead; RPC can.
+    # A webhook cannot revive an orphan; RPC can.
     assert feed([lost], "reported", Source.WEBHOOK).ignored == 1
     assert hashes(db, chain) == kept
     assert feed([lost], "finalized", Source.FINALIZED_WINDOW).promoted == 1
@@ -115,15 +115,15 @@ def test_what_the_chain_dropped_is_withdrawn_and_may_come_back(db: Engine, feed:
 
 
 def hashes_after(feed: Feed, db: Engine, chain: Recorder) -> dict[bytes, str]:
-    feed(chain.told)
+    feed(chain.transactions)
     return hashes(db, chain)
 
 
-def test_a_market_whose_creation_is_withdrawn_vanishes(db: Engine, feed: Feed) -> None:
+def test_market_is_removed_if_its_creation_is_orphaned(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
-    created = chain.told[-1]
-    feed(chain.told, "confirmed", Source.CONFIRMED_POLL)
+    created = chain.transactions[-1]
+    feed(chain.transactions, "confirmed", Source.CONFIRMED_POLL)
     with db.connect() as conn:
         key = conn.execute(
             select(tables.transactions.c.signature, tables.transactions.c.digest).where(
@@ -137,10 +137,10 @@ def test_a_market_whose_creation_is_withdrawn_vanishes(db: Engine, feed: Feed) -
     assert (last.type, last.payload["action"]) == ("market_state", "deleted")
 
 
-def test_finalized_rows_are_never_withdrawn(db: Engine, feed: Feed) -> None:
+def test_finalized_readings_are_never_orphaned(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     chain.create(1)
-    feed(chain.told, "finalized", Source.FINALIZED_WINDOW)
+    feed(chain.transactions, "finalized", Source.FINALIZED_WINDOW)
     with db.connect() as conn:
         keys = conn.execute(
             select(tables.transactions.c.signature, tables.transactions.c.digest)
@@ -152,19 +152,19 @@ def test_finalized_rows_are_never_withdrawn(db: Engine, feed: Feed) -> None:
     assert differences(db, chain) == []
 
 
-def test_webhooks_speak_of_our_program_only(db: Engine, feed: Feed) -> None:
-    told = base58.encode(signature(9))
-    foreign = RawTransaction(told, 5, 0, 1, None, 5000, ["Program X invoke [1]"], [])
+def test_webhook_reports_of_other_programs_are_ignored(db: Engine, feed: Feed) -> None:
+    signature_text = base58.encode(signature(9))
+    foreign = RawTransaction(signature_text, 5, 0, 1, None, 5000, ["Program X invoke [1]"], [])
     assert feed([foreign], "reported", Source.WEBHOOK).ignored == 1
     with db.connect() as conn:
         assert health.ledger_lag(conn).transactions == 0
 
 
-def test_one_poisoned_event_keeps_nobody_waiting(db: Engine, feed: Feed) -> None:
+def test_quarantined_event_does_not_block_others(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     first = chain.create(1)
     chain.create(2)
-    poison = chain.told[1]
+    poison = chain.transactions[1]
     bad = msgspec.structs.replace(
         poison,
         signature_text=base58.encode(signature("poison")),
@@ -174,7 +174,7 @@ def test_one_poisoned_event_keeps_nobody_waiting(db: Engine, feed: Feed) -> None
             f"Program {PROGRAM} success",
         ],
     )
-    result = feed([*chain.told, bad])
+    result = feed([*chain.transactions, bad])
     assert result.quarantined == 1
     assert differences(db, chain) == []
     with db.connect() as conn:
@@ -186,32 +186,32 @@ def test_one_poisoned_event_keeps_nobody_waiting(db: Engine, feed: Feed) -> None
     assert found is not None
 
 
-def test_numbers_too_large_for_the_program_stay_out(db: Engine, feed: Feed) -> None:
+def test_numbers_out_of_range_are_inapplicable(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
-    feed(chain.told)
+    feed(chain.transactions)
     real = chain.buy(market_id, chain.users[1])
     most = 2**64 - 1
-    lies = [
+    false_events = [
         SharesBought(market_id, bytes(chain.users[2]), True, most, most, most, chain.now),
         SharesBought(market_id, bytes(chain.users[2]), True, most, most, 5, 2**63 - 1),
         SharesBought(market_id, bytes(chain.users[2]), True, most, most, 5, -(2**63)),
     ]
-    for number, lie in enumerate(lies):
-        told = msgspec.structs.replace(
+    for number, false_event in enumerate(false_events):
+        reported = msgspec.structs.replace(
             real,
-            signature_text=base58.encode(signature("lie", number)),
-            logs=logs_of([lie]),
+            signature_text=base58.encode(signature("false report", number)),
+            logs=logs_of([false_event]),
             index_in_block=number,
         )
-        feed([told], "reported", Source.WEBHOOK)
+        feed([reported], "reported", Source.WEBHOOK)
     with db.connect() as conn:
         assert [gap.kind for gap in health.gaps(conn)] == ["inapplicable"] * 3
         assert trades.find(conn, market_id=market_id) == []
 
 
-def test_what_comes_before_its_time_is_told_when_it_finds_its_place(db: Engine, feed: Feed) -> None:
+def test_early_events_are_announced_when_they_can_be_placed(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     liked = chain.send(
@@ -219,13 +219,13 @@ def test_what_comes_before_its_time_is_told_when_it_finds_its_place(db: Engine, 
     )
     chain.open(market_id)
     bought = chain.buy(market_id, chain.users[1])
-    for told in (bought, liked):
-        feed([told], "reported", Source.WEBHOOK)
+    for reported in (bought, liked):
+        feed([reported], "reported", Source.WEBHOOK)
     with db.connect() as conn:
         assert stream.head(conn) == 0
-    # Again in one go, as a poll would: what came early is not among what is new.
-    feed([one for one in chain.told if one not in (bought, liked)], "confirmed")
-    feed(chain.told)
+    # Ingest everything again at once, like a poll: the early events are not new any more.
+    feed([one for one in chain.transactions if one not in (bought, liked)], "confirmed")
+    feed(chain.transactions)
     with db.connect() as conn:
         frames = stream.read_after(conn, 0)
     assert [one.payload["user"] for one in frames if one.type == "trade"] == [str(chain.users[1])]

@@ -1,4 +1,4 @@
-"""Readings: what becomes a row, what becomes a gap, and that nothing is dropped."""
+"""Decoding: what becomes an event, what becomes a gap, and that nothing is dropped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def a_reading(**over: object) -> module.Reading:
     return decode(msgspec.structs.replace(transaction, **over), PROGRAM)
 
 
-def test_an_event_knows_its_market_and_its_bytes() -> None:
+def test_event_has_its_market_and_raw_bytes() -> None:
     reading = a_reading()
     (event,) = reading.events
     assert isinstance(event.event, SharesBought)
@@ -54,7 +54,7 @@ def test_failed_transactions_are_kept_without_events() -> None:
     assert msgspec.json.decode(reading.logs)
 
 
-def test_a_cut_log_is_a_gap_and_later_lines_do_not_count() -> None:
+def test_truncated_log_is_a_gap_and_later_lines_are_ignored() -> None:
     lines = logs_of([bought()])
     reading = a_reading(logs=[*lines, "Log truncated", *lines])
     assert reading.logs_truncated
@@ -62,7 +62,7 @@ def test_a_cut_log_is_a_gap_and_later_lines_do_not_count() -> None:
     assert len(reading.events) == 1
 
 
-def test_a_broken_frame_is_a_gap() -> None:
+def test_malformed_log_is_a_gap() -> None:
     reading = a_reading(logs=[*logs_of([bought()]), f"Program {PROGRAM} success"])
     assert reading.gap is not None
     assert "not well-formed" in reading.gap
@@ -75,7 +75,7 @@ def test_a_broken_frame_is_a_gap() -> None:
         (bytes.fromhex("f062450afdeae241") + bytes(10), "SharesBought: has 18 bytes"),
     ],
 )
-def test_what_cannot_be_decoded_is_quarantined_with_its_bytes(payload: bytes, reason: str) -> None:
+def test_undecodable_event_is_quarantined_with_its_bytes(payload: bytes, reason: str) -> None:
     line = f"Program data: {b64encode(payload).decode()}"
     lines = [f"Program {PROGRAM} invoke [1]", line, f"Program {PROGRAM} success"]
     reading = a_reading(logs=lines)
@@ -86,7 +86,7 @@ def test_what_cannot_be_decoded_is_quarantined_with_its_bytes(payload: bytes, re
     assert reading.gap is not None
 
 
-def test_a_fault_of_the_decoder_is_quarantined_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_in_the_decoder_quarantines_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_raw: bytes) -> object:
         raise ZeroDivisionError("oh")
 
@@ -95,10 +95,10 @@ def test_a_fault_of_the_decoder_is_quarantined_too(monkeypatch: pytest.MonkeyPat
     assert event.quarantine_reason == "ZeroDivisionError: oh"
 
 
-def test_a_creation_keeps_its_instruction_and_is_nothing_without_it() -> None:
+def test_creation_keeps_its_instruction_and_is_quarantined_without_it() -> None:
     chain = Recorder()
     chain.create(1, liquidity=77)
-    created = chain.told[-1]
+    created = chain.transactions[-1]
     (event,) = decode(created, PROGRAM).events
     assert isinstance(event.event, MarketCreated)
     assert event.instruction == created.instructions[0].data
@@ -106,14 +106,14 @@ def test_a_creation_keeps_its_instruction_and_is_nothing_without_it() -> None:
     assert "its instruction is not in the transaction" in (lost.quarantine_reason or "")
 
 
-def test_each_creation_of_a_transaction_finds_its_own_instruction() -> None:
+def test_each_creation_in_a_transaction_gets_its_own_instruction() -> None:
     chain = Recorder()
     both = chain.send(chain.creation(identity(1)), chain.creation(identity(2)))
     events = decode(both, PROGRAM).events
     assert [event.instruction for event in events] == [one.data for one in both.instructions]
 
 
-def test_claims_name_the_address_and_older_ones_the_id() -> None:
+def test_claims_contain_the_address_and_older_ones_the_id() -> None:
     market = bytes(address(identity(3)))
     now = WinningsClaimed(market, USER, True, 5, 1)
     older = WinningsClaimed(None, USER, None, 5, 1, identity(3), 0)
@@ -122,7 +122,7 @@ def test_claims_name_the_address_and_older_ones_the_id() -> None:
     assert (past.market, past.market_id) == (market, identity(3))
 
 
-def test_the_digest_names_what_was_read_and_nothing_else() -> None:
+def test_digest_identifies_what_was_read() -> None:
     base = a_reading()
     assert a_reading().digest == base.digest
     assert a_reading(index_in_block=9, block_time=None, fee=None).digest == base.digest
@@ -132,7 +132,7 @@ def test_the_digest_names_what_was_read_and_nothing_else() -> None:
     assert a_reading(error="AccountInUse").digest != base.digest
 
 
-def test_people_read_ids_in_hex_and_keys_in_base58() -> None:
+def test_event_json_has_ids_in_hex_and_keys_in_base58() -> None:
     fields = msgspec.json.decode(event_json(bought()))
     assert fields["market_id"] == identity(1).hex()
     assert fields["user"] == str(Pubkey(USER))
@@ -140,7 +140,7 @@ def test_people_read_ids_in_hex_and_keys_in_base58() -> None:
 
 
 @given(st.binary(min_size=46, max_size=46) | st.text("Qabz19", max_size=46).map(str.encode))
-def test_hash_fields_survive_as_text(raw: bytes) -> None:
+def test_hash_fields_round_trip_as_text(raw: bytes) -> None:
     raw = raw.ljust(46, b"\0")
     text = hash_text(raw)
     assert hash_bytes(text) == raw

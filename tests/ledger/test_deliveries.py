@@ -23,7 +23,7 @@ from zmart_pipelines.store.tables import chain as tables
 
 
 def element(transaction: RawTransaction) -> dict[str, Any]:
-    """The transaction as Helius' raw webhook writes it."""
+    """Return the transaction in the shape of Helius' raw webhook."""
     payer = Pubkey.from_string(
         next(key for one in transaction.instructions for key in one.accounts)
     )
@@ -85,22 +85,22 @@ def chain() -> Recorder:
     return history(11, 230)
 
 
-def test_the_bodies_are_what_helius_sends(chain: Recorder) -> None:
-    assert from_helius(body(chain.told[:5]), PROGRAM) == chain.told[:5]
+def test_bodies_have_the_shape_that_helius_sends(chain: Recorder) -> None:
+    assert from_helius(body(chain.transactions[:5]), PROGRAM) == chain.transactions[:5]
 
 
-def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -> None:
-    delivery = receive(db, body(chain.told), len(chain.told))
+def test_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -> None:
+    delivery = receive(db, body(chain.transactions), len(chain.transactions))
     with db.connect() as conn:
         assert deliveries.pending_deliveries(conn) == [delivery]
         assert health.ledger_lag(conn).deliveries_waiting == 1
-    part = deliveries.DeliveryPart(delivery, chain.told[:100], last=False)
+    part = deliveries.DeliveryPart(delivery, chain.transactions[:100], last=False)
     first, _ = deliveries.ingest_parts(db, [part], program=PROGRAM)
     assert first.new_transactions == 100
     assert status(db, delivery) == ("received", 0, None)
     rest = deliveries.process_delivery(db, delivery, program=PROGRAM)
     assert rest.complete
-    assert rest.result.new_transactions == len(chain.told) - 100
+    assert rest.result.new_transactions == len(chain.transactions) - 100
     assert status(db, delivery) == ("ingested", 1, None)
     assert differences(db, chain) == []
     with db.connect() as conn:
@@ -111,8 +111,8 @@ def test_a_delivery_is_ingested_in_parts_and_once(db: Engine, chain: Recorder) -
     assert (again.complete, again.result.new_transactions) == (True, 0)
 
 
-def test_the_same_body_ten_times_is_one_history(db: Engine, chain: Recorder) -> None:
-    content = body(chain.told[:60])
+def test_repeated_body_is_ingested_once(db: Engine, chain: Recorder) -> None:
+    content = body(chain.transactions[:60])
     results = [
         deliveries.process_delivery(db, receive(db, content, 60), program=PROGRAM).result
         for _ in range(10)
@@ -120,15 +120,17 @@ def test_the_same_body_ten_times_is_one_history(db: Engine, chain: Recorder) -> 
     assert [one.new_transactions for one in results] == [60, *[0] * 9]
 
 
-def test_of_deliveries_ingested_together_the_first_word_counts(db: Engine, chain: Recorder) -> None:
-    """As if they had come one by one: a webhook does not contradict a webhook."""
-    told = chain.told[:40]
-    moved = msgspec.structs.replace(told[-1], slot=told[-1].slot + 1)
-    first = receive(db, body(told), 40)
-    second = receive(db, body([moved, chain.told[40]]), 2)
+def test_first_report_counts_if_deliveries_are_ingested_together(
+    db: Engine, chain: Recorder
+) -> None:
+    """As if they had been ingested one by one: a webhook does not contradict a webhook."""
+    reported = chain.transactions[:40]
+    moved = msgspec.structs.replace(reported[-1], slot=reported[-1].slot + 1)
+    first = receive(db, body(reported), 40)
+    second = receive(db, body([moved, chain.transactions[40]]), 2)
     parts = [
-        deliveries.DeliveryPart(first, told, last=True),
-        deliveries.DeliveryPart(second, [moved, chain.told[40]], last=True),
+        deliveries.DeliveryPart(first, reported, last=True),
+        deliveries.DeliveryPart(second, [moved, chain.transactions[40]], last=True),
     ]
     result, events = deliveries.ingest_parts(db, parts, program=PROGRAM)
     assert result.new_transactions == 41
@@ -138,12 +140,12 @@ def test_of_deliveries_ingested_together_the_first_word_counts(db: Engine, chain
     with db.connect() as conn:
         rows = conn.execute(select(table.c.signature, table.c.slot, table.c.delivery_id)).all()
     found = {row.signature: (row.slot, row.delivery_id) for row in rows}
-    assert found[moved.signature] == (told[-1].slot, first)
-    assert found[chain.told[40].signature][1] == second
+    assert found[moved.signature] == (reported[-1].slot, first)
+    assert found[chain.transactions[40].signature][1] == second
     assert [status(db, one)[0] for one in (first, second)] == ["ingested", "ingested"]
 
 
-def test_what_cannot_be_read_is_marked_and_given_up_at_last(db: Engine) -> None:
+def test_unreadable_delivery_is_marked_failed_and_given_up(db: Engine) -> None:
     delivery = receive(db, b'[{"slot": -1}]', 1)
     processed = deliveries.process_delivery(db, delivery, program=PROGRAM)
     assert not processed.complete
@@ -157,21 +159,21 @@ def test_what_cannot_be_read_is_marked_and_given_up_at_last(db: Engine) -> None:
         assert deliveries.pending_deliveries(conn) == []
 
 
-def test_an_empty_delivery_is_complete(db: Engine) -> None:
+def test_empty_delivery_is_complete(db: Engine) -> None:
     delivery = receive(db, b"[]", 0)
     assert deliveries.process_delivery(db, delivery, program=PROGRAM).complete
     assert status(db, delivery)[0] == "ingested"
 
 
-def test_an_unknown_delivery_is_an_error(db: Engine) -> None:
+def test_unknown_delivery_raises_key_error(db: Engine) -> None:
     with pytest.raises(KeyError):
         deliveries.process_delivery(db, 4711, program=PROGRAM)
 
 
-def test_a_failure_of_ours_is_counted_and_raised(
+def test_exception_during_ingest_is_counted_and_raised(
     db: Engine, chain: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivery = receive(db, body(chain.told[:3]), 3)
+    delivery = receive(db, body(chain.transactions[:3]), 3)
 
     def broken(*_args: object, **_named: object) -> None:
         raise ZeroDivisionError("secret words")

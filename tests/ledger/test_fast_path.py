@@ -1,4 +1,4 @@
-"""The common case of ingest writes what the general one writes, and knows when it is none."""
+"""Fast path and general path of ingest write equal rows; the fast path declines other cases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TABLES = (
     market.withdrawals,
     ops.stream,
 )
-# When, and in which transaction of the database: never the same.
+# Columns that hold a time or a database transaction, which always differ.
 MOMENTS = {"id", "first_seen_at", "finalized_at", "xid", "opened_at", "retry_at", "updated_at"}
 
 
@@ -54,7 +54,7 @@ def other(postgres_server: PostgresServer, migrated_template: str) -> Iterator[E
 
 
 def contents(db: Engine) -> list[list[tuple[Any, ...]]]:
-    """Every row of the ledger, its projection and the stream, without moments."""
+    """Return every row of the ledger, its projection and the stream, without ``MOMENTS``."""
     found = []
     for table in TABLES:
         apart = MOMENTS | ({"created_at"} if table is ops.stream else set())
@@ -65,7 +65,9 @@ def contents(db: Engine) -> list[list[tuple[Any, ...]]]:
     return found
 
 
-def take(db: Engine, transactions: list[RawTransaction], level: str = "confirmed") -> IngestResult:
+def ingest_batch(
+    db: Engine, transactions: list[RawTransaction], level: str = "confirmed"
+) -> IngestResult:
     return ingest_committed(
         db,
         transactions,
@@ -76,8 +78,8 @@ def take(db: Engine, transactions: list[RawTransaction], level: str = "confirmed
 
 
 @pytest.fixture
-def common(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each call so far, whether it was the common case."""
+def fast_path_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each call so far, whether the fast path ingested the batch."""
     found: list[bool] = []
     real = fast_path.ingest_in_order
 
@@ -91,22 +93,26 @@ def common(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_both_write_the_same(
-    db: Engine, other: Engine, common: list[bool], monkeypatch: pytest.MonkeyPatch, seed: int
+def test_both_paths_write_equal_rows(
+    db: Engine,
+    other: Engine,
+    fast_path_calls: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
 ) -> None:
     chain = history(seed, 200)
     dice = random.Random(seed)
-    left = list(chain.told)
+    left = list(chain.transactions)
     batches = []
     while left:
         size = dice.choice((1, 1, 5, 20))
         batches.append(left[:size])
         left = left[size:]
-    results = [take(db, batch) for batch in batches]
-    assert sum(common) > len(batches) // 4
-    assert not all(common)  # the configuration's changes are not
+    results = [ingest_batch(db, batch) for batch in batches]
+    assert sum(fast_path_calls) > len(batches) // 4
+    assert not all(fast_path_calls)  # changes of the configuration take the general path
     monkeypatch.setattr(fast_path, "ingest_in_order", lambda *_: None)
-    assert [take(other, batch) for batch in batches] == results
+    assert [ingest_batch(other, batch) for batch in batches] == results
     assert contents(other) == contents(db)
     assert differences(db, chain) == []
 
@@ -118,55 +124,55 @@ def active() -> tuple[Recorder, bytes]:
     return chain, market_id
 
 
-def test_what_is_there_what_is_late_and_what_is_unknown_is_not_the_common_case(
-    db: Engine, common: list[bool]
+def test_known_late_and_unplaced_events_take_the_general_path(
+    db: Engine, fast_path_calls: list[bool]
 ) -> None:
     chain, market_id = active()
-    start = len(chain.told)
+    start = len(chain.transactions)
     for user in chain.users[1:5]:
         chain.buy(market_id, user)
-        chain.pass_()
-    first, second, third, fourth = chain.told[start:]
-    take(db, [first])  # of a market that nothing is known of
-    take(db, chain.told[:start])  # holds the configuration's events
-    take(db, [third])
-    take(db, [second])  # belongs before the third
-    take(db, [third, fourth])  # one of them is there
-    take(db, [fourth], "finalized")  # only climbs
-    assert common == [False, False, True, False, False, False]
+        chain.advance()
+    first, second, third, fourth = chain.transactions[start:]
+    ingest_batch(db, [first])  # its market is unknown
+    ingest_batch(db, chain.transactions[:start])  # contains events of the configuration
+    ingest_batch(db, [third])
+    ingest_batch(db, [second])  # belongs before the third
+    ingest_batch(db, [third, fourth])  # one of them is stored
+    ingest_batch(db, [fourth], "finalized")  # only promotes
+    assert fast_path_calls == [False, False, True, False, False, False]
     assert differences(db, chain) == []
 
 
-def test_events_that_came_before_their_market_are_not_forgotten(
-    db: Engine, common: list[bool]
+def test_events_stored_before_their_market_are_projected_with_it(
+    db: Engine, fast_path_calls: list[bool]
 ) -> None:
     chain, market_id = active()
     bought = chain.buy(market_id, chain.users[1])
-    take(db, chain.told[:2])  # the configuration
-    take(db, [bought])
-    take(db, chain.told[2:-1])
-    assert common == [False, False, False]
+    ingest_batch(db, chain.transactions[:2])  # the configuration
+    ingest_batch(db, [bought])
+    ingest_batch(db, chain.transactions[2:-1])
+    assert fast_path_calls == [False, False, False]
     assert differences(db, chain) == []
 
 
-def test_two_who_store_the_same_failure_at_once(
-    db: Engine, common: list[bool], monkeypatch: pytest.MonkeyPatch
+def test_concurrent_writers_of_one_failed_transaction_store_it_once(
+    db: Engine, fast_path_calls: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain, market_id = active()
-    take(db, chain.told)
+    ingest_batch(db, chain.transactions)
     chain.buy(market_id, chain.users[1], cost=1)  # too small: refused, so no market is locked
-    (failed,) = [one for one in chain.told if one.error is not None]
+    (failed,) = [one for one in chain.transactions if one.error is not None]
     real, tries = fast_path._lock_and_load, []
 
-    def look(*arguments: Any) -> Any:
+    def load_and_store_meanwhile(*arguments: Any) -> Any:
         known = real(*arguments)
         tries.append(known is not None)
         if len(tries) == 1:
             monkeypatch.setattr(fast_path, "_lock_and_load", lambda *_: None)
-            assert take(db, [failed]).new_transactions == 1
-            monkeypatch.setattr(fast_path, "_lock_and_load", look)
+            assert ingest_batch(db, [failed]).new_transactions == 1
+            monkeypatch.setattr(fast_path, "_lock_and_load", load_and_store_meanwhile)
         return known
 
-    monkeypatch.setattr(fast_path, "_lock_and_load", look)
-    assert take(db, [failed]).new_transactions == 0
-    assert tries == [True, False]  # overtaken, then found there
+    monkeypatch.setattr(fast_path, "_lock_and_load", load_and_store_meanwhile)
+    assert ingest_batch(db, [failed]).new_transactions == 0
+    assert tries == [True, False]  # a collision, then found stored

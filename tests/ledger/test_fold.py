@@ -1,4 +1,4 @@
-"""The fold gives the program's accounts, in whatever order events come."""
+"""The fold reproduces the program's accounts, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def placed_events(chain: Recorder) -> tuple[dict[bytes, list[PlacedEvent]], Time
     ids = {bytes(address(one)): one for one in chain.market_ids}
     of_market: dict[bytes, list[PlacedEvent]] = {one: [] for one in chain.market_ids}
     of_all: list[tuple[Place, ev.Event]] = []
-    for transaction in chain.told:
+    for transaction in chain.transactions:
         reading = decode(transaction, PROGRAM)
         assert reading.gap is None
         for event in reading.events:
@@ -61,7 +61,7 @@ def differences(
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_histories_fold_to_the_programs_accounts(seed: int) -> None:
+def test_random_histories_fold_to_program_accounts(seed: int) -> None:
     chain = history(seed, 300)
     of_market, configuration = placed_events(chain)
     assert set(of_market) == set(chain.markets())
@@ -71,13 +71,13 @@ def test_random_histories_fold_to_the_programs_accounts(seed: int) -> None:
         assert projection.faults == []
 
 
-def test_the_histories_reach_every_corner() -> None:
+def test_histories_contain_every_event_and_state() -> None:
     seen: set[str] = set()
     states: set[MarketState] = set()
     for seed in range(12):
         chain = history(seed, 300)
         states |= {account.state for account in chain.markets().values()}
-        for transaction in chain.told:
+        for transaction in chain.transactions:
             seen |= {
                 ev.event_name(one.event)
                 for one in decode(transaction, PROGRAM).events
@@ -93,7 +93,7 @@ def test_the_histories_reach_every_corner() -> None:
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 40), shuffle=st.randoms(use_true_random=False))
-def test_order_of_arrival_does_not_matter(seed: int, shuffle: random.Random) -> None:
+def test_fold_is_independent_of_arrival_order(seed: int, shuffle: random.Random) -> None:
     chain = history(seed, 80)
     of_market, configuration = placed_events(chain)
     for events in of_market.values():
@@ -105,7 +105,7 @@ def test_order_of_arrival_does_not_matter(seed: int, shuffle: random.Random) -> 
 
 @settings(max_examples=30)
 @given(seed=st.integers(0, 40), cut=st.floats(0, 1))
-def test_folding_on_equals_folding_anew(seed: int, cut: float) -> None:
+def test_folding_forward_equals_refolding(seed: int, cut: float) -> None:
     chain = history(seed, 80)
     of_market, configuration = placed_events(chain)
     for events in of_market.values():
@@ -140,16 +140,16 @@ _hostile = st.builds(
 
 
 @given(st.lists(any_event | _hostile | _hostile, max_size=12))
-def test_the_fold_never_fails_whatever_the_events_say(found: list[ev.Event]) -> None:
+def test_fold_never_raises_on_any_events(found: list[ev.Event]) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     events = placed_events(chain)[0][market_id]
     last = events[-1].place
-    told = [
+    reported = [
         PlacedEvent(Place(last.slot + 1 + number, 0, last.signature, 0), event, events[0].address)
         for number, event in enumerate(found)
     ]
-    projection = fold.fold([*events, *told], Timeline())
+    projection = fold.fold([*events, *reported], Timeline())
     assert projection.market is not None
     for name, value in msgspec.structs.asdict(projection.market).items():
         if isinstance(value, int):
@@ -164,7 +164,7 @@ def opened(liquidity: int = SOL // 10) -> tuple[Recorder, bytes]:
     return chain, market_id
 
 
-def test_nothing_is_known_of_a_market_before_its_creation_is() -> None:
+def test_market_is_none_before_its_creation() -> None:
     chain, market_id = opened()
     chain.buy(market_id, chain.users[1])
     of_market, configuration = placed_events(chain)
@@ -172,7 +172,7 @@ def test_nothing_is_known_of_a_market_before_its_creation_is() -> None:
     assert fold.fold(without, configuration) == Projection()
 
 
-def test_a_sale_takes_from_the_pool_what_the_market_maker_gives() -> None:
+def test_sale_reduces_pool_by_what_the_market_maker_pays() -> None:
     # The deployed program refuses sales, so this is against the market maker's own numbers.
     chain, market_id = opened(liquidity=10 * SOL)
     chain.buy(market_id, chain.users[1])
@@ -207,10 +207,10 @@ def test_a_sale_takes_from_the_pool_what_the_market_maker_gives() -> None:
 
 
 @pytest.mark.parametrize("succeeds", [True, False])
-def test_aggregated_disputes_end_as_the_program_ends_them(succeeds: bool) -> None:
+def test_aggregated_disputes_end_like_in_the_program(succeeds: bool) -> None:
     chain, market_id = opened()
     market = address(market_id)
-    chain.pass_()
+    chain.advance()
     chain.send(
         ix.resolve_market(
             PROGRAM,
@@ -220,9 +220,9 @@ def test_aggregated_disputes_end_as_the_program_ends_them(succeeds: bool) -> Non
             evidence_hash=b"Qm" + b"e" * 44,
         )
     )
-    chain.pass_()
+    chain.advance()
     chain.send(ix.initiate_dispute(PROGRAM, initiator=chain.users[3], market=market))
-    chain.pass_()
+    chain.advance()
     chain.send(
         ix.aggregate_dispute_votes(
             PROGRAM,
@@ -246,18 +246,18 @@ def test_aggregated_disputes_end_as_the_program_ends_them(succeeds: bool) -> Non
     assert row.proposed_outcome is True
 
 
-def test_fees_are_those_in_force_when_the_trade_was_made() -> None:
+def test_trade_uses_the_fees_in_force_at_its_place() -> None:
     chain, market_id = opened()
     chain.buy(market_id, chain.users[1])
-    chain.pass_()
+    chain.advance()
     chain.configure((100, 50, 150))
     chain.buy(market_id, chain.users[2])  # in the same slot, after the change
-    chain.pass_()
+    chain.advance()
     chain.buy(market_id, chain.users[3])
     of_market, configuration = placed_events(chain)
     assert differences(chain, market_id, fold.fold(of_market[market_id], configuration)) == []
     # With the history lost, the program's defaults are taken and the trades that contradict
-    # them are told of; pool and holdings stay right.
+    # them are named in gaps; pool and holdings stay right.
     guess = fold.fold(of_market[market_id], Timeline())
     assert {one.field for one in differences(chain, market_id, guess)} <= {
         "current_liquidity",
@@ -266,7 +266,7 @@ def test_fees_are_those_in_force_when_the_trade_was_made() -> None:
     }
 
 
-def test_the_configuration_is_folded_from_its_events() -> None:
+def test_configuration_is_folded_from_its_events() -> None:
     def at(slot: int) -> Place:
         return Place(slot, 0, bytes(64), 0)
 
@@ -291,11 +291,11 @@ def test_the_configuration_is_folded_from_its_events() -> None:
     assert history_.at(at(9)).dispute_period == 7
 
 
-def test_the_program_s_own_example_comes_out_to_the_lamport() -> None:
+def test_example_of_the_program_is_reproduced_to_the_lamport() -> None:
     # b = 100 SOL, liquidity 0.1 SOL, YES for 1 SOL then NO for 0.5 SOL: a run on devnet.
     chain, market_id = opened()
     chain.buy(market_id, chain.users[1], True, SOL)
-    chain.pass_()
+    chain.advance()
     chain.buy(market_id, chain.users[2], False, SOL // 2)
     of_market, configuration = placed_events(chain)
     row = fold.fold(of_market[market_id], configuration).market

@@ -1,4 +1,4 @@
-"""The ledger in Postgres: once each, in any order, corrected when it was told wrongly."""
+"""Ingest into Postgres: each transaction once, in any order, false reports corrected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from zmart_pipelines.store.queries import health, markets, trades
 from zmart_pipelines.store.tables import chain as tables
 from zmart_pipelines.store.tables import community, market
 
-# The transaction that wrote each row last: what is untouched keeps it.
+# The database transaction that wrote each row last; untouched rows keep it.
 VERSIONS = """
 SELECT 't', signature, xmin FROM chain.transactions
 UNION ALL SELECT 'e', signature, xmin FROM chain.events
@@ -59,38 +59,38 @@ def count(db: Engine, table: Table) -> int:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_any_order_and_any_number_of_times_end_in_the_same_rows(
-    db: Engine, feed: Feed, seed: int
-) -> None:
+def test_any_order_and_repetition_stores_the_same_rows(db: Engine, feed: Feed, seed: int) -> None:
     chain = history(seed, 250)
     dice = random.Random(seed)
-    told = list(chain.told) * 2 + [chain.told[dice.randrange(len(chain.told))] for _ in range(200)]
-    dice.shuffle(told)
-    for batch in batches(told, dice):
+    reported = list(chain.transactions) * 2 + [
+        chain.transactions[dice.randrange(len(chain.transactions))] for _ in range(200)
+    ]
+    dice.shuffle(reported)
+    for batch in batches(reported, dice):
         level = dice.choice([Commitment.REPORTED, Commitment.CONFIRMED, Commitment.FINALIZED])
         source = Source.WEBHOOK if level is Commitment.REPORTED else Source.CONFIRMED_POLL
         feed(batch, level, source)
     assert differences(db, chain) == []
-    assert count(db, tables.transactions) == len(chain.told)
-    events = sum(one.logs.count("Program log: Instruction: Something") for one in told_once(chain))
+    assert count(db, tables.transactions) == len(chain.transactions)
+    events = sum(one.logs.count("Program log: Instruction: Something") for one in successful(chain))
     assert count(db, tables.events) == events
     with db.connect() as conn:
         assert rebuild.verify_projection(conn, PROGRAM) == []
 
 
-def told_once(chain: Recorder) -> list[RawTransaction]:
-    return [one for one in chain.told if one.error is None]
+def successful(chain: Recorder) -> list[RawTransaction]:
+    return [one for one in chain.transactions if one.error is None]
 
 
-def test_a_replay_changes_nothing_at_all(db: Engine, feed: Feed) -> None:
+def test_replay_changes_no_row(db: Engine, feed: Feed) -> None:
     chain = history(4, 150)
-    first = feed(chain.told)
-    assert first.new_transactions == len(chain.told)
+    first = feed(chain.transactions)
+    assert first.new_transactions == len(chain.transactions)
     before = hashes(db, chain)
     with db.connect() as conn:
         head = stream.head(conn)
         versions = conn.execute(text(VERSIONS)).all()
-    again = feed(chain.told)
+    again = feed(chain.transactions)
     assert (again.new_transactions, again.new_events, again.promoted) == (0, 0, 0)
     assert again.markets == frozenset()
     assert hashes(db, chain) == before
@@ -98,10 +98,10 @@ def test_a_replay_changes_nothing_at_all(db: Engine, feed: Feed) -> None:
         assert stream.head(conn) == head
         lag = health.ledger_lag(conn)
         assert conn.execute(text(VERSIONS)).all() == versions
-    assert lag.transactions == len(chain.told)
+    assert lag.transactions == len(chain.transactions)
 
 
-def test_rows_climb_and_the_market_with_them(db: Engine, feed: Feed) -> None:
+def test_rows_and_their_market_are_promoted(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
@@ -115,16 +115,18 @@ def test_rows_climb_and_the_market_with_them(db: Engine, feed: Feed) -> None:
         assert found is not None
         return {found.commitment, trade.commitment, *rows}
 
-    assert feed(chain.told, "reported", Source.WEBHOOK).promoted == 0
+    assert feed(chain.transactions, "reported", Source.WEBHOOK).promoted == 0
     assert levels() == {"reported"}
-    assert feed(chain.told, "confirmed", Source.CONFIRMED_POLL).promoted == len(chain.told)
+    assert feed(chain.transactions, "confirmed", Source.CONFIRMED_POLL).promoted == len(
+        chain.transactions
+    )
     assert levels() == {"confirmed"}
-    # One event behind keeps the market behind.
-    feed(chain.told[:-1], "finalized", Source.FINALIZED_WINDOW)
+    # One event with a lower commitment keeps the market at it.
+    feed(chain.transactions[:-1], "finalized", Source.FINALIZED_WINDOW)
     assert levels() == {"confirmed", "finalized"}
-    feed(chain.told, "finalized", Source.FINALIZED_WINDOW)
+    feed(chain.transactions, "finalized", Source.FINALIZED_WINDOW)
     assert levels() == {"finalized"}
-    assert feed(chain.told, "reported", Source.WEBHOOK).promoted == 0
+    assert feed(chain.transactions, "reported", Source.WEBHOOK).promoted == 0
     assert levels() == {"finalized"}
     with db.connect() as conn:
         sources = conn.execute(select(tables.transactions.c.sources).distinct()).scalars().all()
@@ -133,28 +135,28 @@ def test_rows_climb_and_the_market_with_them(db: Engine, feed: Feed) -> None:
     ]
 
 
-def test_failed_transactions_are_stored_and_move_nothing(db: Engine, feed: Feed) -> None:
+def test_failed_transactions_are_stored_and_change_no_market(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.buy(market_id, chain.users[1])  # not Active: refused
-    assert chain.told[-1].error is not None
-    result = feed(chain.told)
-    assert result.new_transactions == len(chain.told)
+    assert chain.transactions[-1].error is not None
+    result = feed(chain.transactions)
+    assert result.new_transactions == len(chain.transactions)
     assert differences(db, chain) == []
     with db.connect() as conn:
         failed = conn.execute(
             select(tables.transactions.c.error).where(tables.transactions.c.failed)
         ).scalars()
-        assert list(failed) == [chain.told[-1].error]
+        assert list(failed) == [chain.transactions[-1].error]
 
 
-def test_a_claim_before_its_market_finds_it_later(db: Engine, feed: Feed) -> None:
-    chain, told = a_claimed_market()
-    claim = told[-1]
+def test_claim_stored_before_its_market_is_assigned_to_it(db: Engine, feed: Feed) -> None:
+    chain, reported = a_claimed_market()
+    claim = reported[-1]
     assert feed([claim]).new_events == 1
     with db.connect() as conn:
         assert conn.execute(select(tables.events.c.market_id)).scalars().all() == [None]
-    feed(told[:-1])
+    feed(reported[:-1])
     assert differences(db, chain) == []
     with db.connect() as conn:
         (row,) = trades.claims(conn, market_id=chain.market_ids[0])
@@ -167,7 +169,7 @@ def a_claimed_market() -> tuple[Recorder, list[RawTransaction]]:
     chain.open(market_id)
     for user in chain.users[1:4]:
         chain.buy(market_id, user)
-        chain.pass_()
+        chain.advance()
     market_address = address(market_id)
     chain.send(
         ix.resolve_market(
@@ -178,27 +180,27 @@ def a_claimed_market() -> tuple[Recorder, list[RawTransaction]]:
             evidence_hash=b"Qm" + b"e" * 44,
         )
     )
-    chain.pass_(1000)
+    chain.advance(1000)
     chain.send(ix.finalize_market(PROGRAM, backend_authority=chain.backend, market=market_address))
-    chain.pass_()
+    chain.advance()
     claim = chain.send(
         ix.claim_winnings(
             PROGRAM, user=chain.users[1], market=market_address, resolver=chain.users[5]
         )
     )
     assert claim.error is None
-    return chain, chain.told
+    return chain, chain.transactions
 
 
-def test_a_late_configuration_refolds_the_trades_after_it(db: Engine, feed: Feed) -> None:
+def test_late_configuration_event_refolds_later_trades(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
     change = chain.configure((100, 50, 150))
-    chain.pass_()
+    chain.advance()
     for number in range(20):  # some of them have no base cost under the fees before
         chain.buy(market_id, chain.users[1], cost=SOL + number * 10**7)
-    feed([one for one in chain.told if one is not change])
+    feed([one for one in chain.transactions if one is not change])
     assert {one.field for one in differences(db, chain)} >= {"current_liquidity"}
     with db.connect() as conn:
         assert {gap.kind for gap in health.gaps(conn)} == {"inapplicable"}
@@ -209,24 +211,22 @@ def test_a_late_configuration_refolds_the_trades_after_it(db: Engine, feed: Feed
         assert health.gaps(conn) == []
 
 
-def test_the_index_in_the_block_may_come_later(db: Engine, feed: Feed) -> None:
+def test_index_in_block_may_arrive_later(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
     for user in chain.users[1:5]:  # all in one slot: only the index tells their order
         chain.buy(market_id, user)
-    blind = [msgspec.structs.replace(one, index_in_block=None) for one in chain.told]
+    blind = [msgspec.structs.replace(one, index_in_block=None) for one in chain.transactions]
     feed(list(reversed(blind)), "confirmed", Source.CONFIRMED_POLL)
-    feed(list(reversed(chain.told)), "confirmed", Source.BACKFILL)
+    feed(list(reversed(chain.transactions)), "confirmed", Source.BACKFILL)
     assert differences(db, chain) == []
     with db.connect() as conn:
         found = [one.user for one in trades.find(conn, market_id=market_id, descending=False)]
     assert found == [bytes(user) for user in chain.users[1:5]]
 
 
-def test_a_draft_is_joined_with_its_market_and_with_no_other(
-    db: Engine, feed: Feed, database: str
-) -> None:
+def test_draft_is_matched_with_its_own_market_only(db: Engine, feed: Feed, database: str) -> None:
     chain = Recorder()
     question = b"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
     api = engine(Role.API, database)
@@ -250,11 +250,11 @@ def test_a_draft_is_joined_with_its_market_and_with_no_other(
 
     creator = bytes(chain.users[0])
     draft(1, creator, question.decode())
-    draft(2, bytes(chain.users[1]), question.decode())  # somebody else's id
+    draft(2, bytes(chain.users[1]), question.decode())  # another creator's id
     draft(3, creator, "QmOther")
     for number in (1, 2, 3):
         chain.create(number, question_hash=question)
-    feed(chain.told)
+    feed(chain.transactions)
     with api.connect() as conn:
         found = {number: markets.get(conn, identity(number)) for number in (1, 2, 3)}
         assert markets.count(conn, category="crypto") == 1
@@ -268,7 +268,7 @@ def test_a_draft_is_joined_with_its_market_and_with_no_other(
     api.dispose()
 
 
-def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed) -> None:
+def test_frames_announce_trades_votes_and_states_in_order(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.send(
@@ -276,7 +276,7 @@ def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed
     )
     chain.open(market_id)
     bought = chain.buy(market_id, chain.users[1])
-    feed(chain.told)
+    feed(chain.transactions)
     with db.connect() as conn:
         frames = stream.read_after(conn, 0)
     assert [one.position for one in frames] == list(range(1, len(frames) + 1))
@@ -292,26 +292,26 @@ def test_clients_hear_of_trades_votes_and_states_in_order(db: Engine, feed: Feed
     assert bought.error is None
 
 
-def test_batches_are_bounded_and_sources_are_named(db: Engine) -> None:
+def test_batch_size_and_commitment_are_checked(db: Engine) -> None:
     chain = Recorder()
     with pytest.raises(ValueError, match="at most 1000 transactions"):
         ingest_committed(
             db,
-            chain.told * MAX_BATCH,
+            chain.transactions * MAX_BATCH,
             source=Source.BACKFILL,
             commitment="finalized",
             program=PROGRAM,
         )
     with pytest.raises(ValueError, match="certain"):
         ingest_committed(
-            db, chain.told, source=Source.BACKFILL, commitment="certain", program=PROGRAM
+            db, chain.transactions, source=Source.BACKFILL, commitment="certain", program=PROGRAM
         )
 
 
-def test_the_configuration_s_history_is_kept(db: Engine, feed: Feed) -> None:
+def test_configuration_history_is_stored(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     chain.configure((1, 2, 3))
-    feed(list(reversed(chain.told)))
+    feed(list(reversed(chain.transactions)))
     history_ = market.config_history
     with db.connect() as conn:
         fees = conn.execute(
@@ -321,7 +321,7 @@ def test_the_configuration_s_history_is_kept(db: Engine, feed: Feed) -> None:
 
 
 @pytest.mark.parametrize("code", ["40P01", "40001", "23505"])
-def test_a_collision_is_tried_again_and_other_errors_are_not(db: Engine, code: str) -> None:
+def test_only_collisions_are_retried(db: Engine, code: str) -> None:
     tries: list[int] = []
 
     def collide(conn: Connection) -> str:

@@ -1,4 +1,4 @@
-"""Listings cut into pages and windows: whole whatever the node does, or refused."""
+"""Listings in pages and windows: complete or refused, whatever the node does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from tests.fixtures.ledger import ingest_committed
 from tests.ledger.listings import Paged, some_rows
-from tests.ledger.onchain import Stage, agrees, listed, stored
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL
 from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.chain.rpc_types import SignatureInfo
@@ -33,7 +33,7 @@ from zmart_pipelines.store.tables import chain as tables
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 1000])
-def test_windows_are_whole_at_every_page_edge(page_size: int) -> None:
+def test_listing_is_complete_at_every_page_size(page_size: int) -> None:
     dice = random.Random(page_size)
     rows = some_rows(dice)
     node: Any = Paged(rows)
@@ -61,7 +61,7 @@ def test_windows_are_whole_at_every_page_edge(page_size: int) -> None:
 
 
 @pytest.mark.parametrize("page_size", [5, 6, 9])
-def test_the_order_inside_a_slot_may_change_between_pages(page_size: int) -> None:
+def test_listing_is_complete_if_order_inside_slots_changes(page_size: int) -> None:
     dice = random.Random(page_size)
     rows = some_rows(dice)
     for seed in range(50):
@@ -87,7 +87,7 @@ def cut(node: Paged, page_size: int, first: int = 1, last: int = 60) -> list[Lis
 
 @pytest.mark.parametrize("pages", [1, 2, 5])
 @pytest.mark.parametrize("page_size", [5, 7, 16, 1000])
-def test_windows_touch_and_hold_everything_once(
+def test_windows_are_adjacent_and_contain_everything_once(
     monkeypatch: pytest.MonkeyPatch, page_size: int, pages: int
 ) -> None:
     monkeypatch.setattr(module, "PAGES_PER_WINDOW", pages)
@@ -103,20 +103,20 @@ def test_windows_touch_and_hold_everything_once(
             assert {row.signature for row in one.rows} == {
                 row.signature for row in rows if one.first_slot <= row.slot <= one.last_slot
             }
-            # At most the pages of one window, and what of a slot hangs over.
+            # At most the pages of one window, and the rest of its last slot.
             assert len(one.rows) <= pages * page_size + 4
         if last - first > 50 and page_size * pages < 16:
             assert len(found) > 2
 
 
-def test_a_short_listing_is_asked_for_once() -> None:
+def test_short_listing_needs_one_page() -> None:
     rows = some_rows(random.Random(1))
     node = Paged(rows)
     (only,) = cut(node, len(rows) + 1)
     assert (node.calls, len(only.rows)) == (1, len(rows))
 
 
-def test_what_a_node_has_forgotten_is_not_proved() -> None:
+def test_pruned_history_is_not_covered() -> None:
     node = Paged(some_rows(random.Random(2)), begins=31)
     found = cut(node, 7)
     assert (found[0].first_slot, found[-1].last_slot) == (31, 60)
@@ -124,11 +124,11 @@ def test_what_a_node_has_forgotten_is_not_proved() -> None:
     assert cut(node, 1000, last=20) == []
 
 
-def test_a_node_that_does_not_know_where_to_go_on_is_refused() -> None:
+def test_node_that_does_not_know_the_anchor_is_refused() -> None:
     rows = some_rows(random.Random(3))
 
     class Changing(Paged):
-        """A pool of nodes: after the first page another one answers, without the history."""
+        """A pool of nodes: after the first page, one without the history answers."""
 
         def signatures_for_address(self, *args: Any, **options: Any) -> list[SignatureInfo]:
             if self.calls == 1:
@@ -157,7 +157,7 @@ def test_a_node_that_does_not_know_where_to_go_on_is_refused() -> None:
         )
 
 
-def test_a_long_history_is_covered_window_by_window(
+def test_long_history_is_covered_window_by_window(
     db: Engine, stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGES_PER_WINDOW", 1)
@@ -189,12 +189,12 @@ def test_a_long_history_is_covered_window_by_window(
     assert report.fetched == len(listed(stage.chain)) - len(held)
     assert (report.gaps, report.uncovered_ranges) == (0, 0)
     assert stored(db, "finalized") == listed(stage.chain)
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
 
 
 @pytest.fixture
 def counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """The signatures that the node was asked for."""
+    """The signatures that were read from the node."""
     asked: list[bytes] = []
     original = stage.rpc.transaction
 
@@ -207,7 +207,7 @@ def counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[byte
     asked.clear()
 
 
-def test_what_was_read_at_confirmed_is_not_read_again(
+def test_transactions_read_at_confirmed_are_reused(
     db: Engine, stage: Stage, settings: Settings, counted: list[bytes]
 ) -> None:
     stage.open(stage.create(1))
@@ -220,10 +220,10 @@ def test_what_was_read_at_confirmed_is_not_read_again(
     report = read_finalized_window(db, stage.rpc, settings)
     assert (report.reused, counted) == (report.listed, [])
     assert stored(db, "finalized") == listed(stage.chain)
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
 
 
-def test_what_moved_or_was_only_told_is_read_again(
+def test_moved_or_only_reported_transactions_are_read_again(
     db: Engine, stage: Stage, settings: Settings, counted: list[bytes]
 ) -> None:
     stage.blockhashes = "finalized"
@@ -234,9 +234,9 @@ def test_what_moved_or_was_only_told_is_read_again(
     stage.step()
     poll_confirmed(db, stage.rpc, settings, seconds=30)
     stage.chain.control.fork(1, None)
-    told = stage.buy(stage.market_ids[0])
+    reported = stage.buy(stage.market_ids[0])
     stage.step(2)
-    raw = stage.rpc.transaction(told, "confirmed")
+    raw = stage.rpc.transaction(reported, "confirmed")
     assert raw is not None
     ingest_committed(
         db,
@@ -248,12 +248,12 @@ def test_what_moved_or_was_only_told_is_read_again(
     counted.clear()
     stage.chain.control.finalize()
     report = read_finalized_window(db, stage.rpc, settings)
-    assert sorted(counted) == sorted([*moved, told])
+    assert sorted(counted) == sorted([*moved, reported])
     assert report.reused == 0
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
 
 
-def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
+def test_only_slots_passed_without_a_block_are_skipped(
     db: Engine, stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market_id = stage.create(1)
@@ -267,20 +267,20 @@ def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
     def late(*args: Any, **options: Any) -> list[SignatureInfo]:
         return [row for row in everything(*args, **options) if row.signature not in lost]
 
-    # The node lists late: the slots are there, so nothing is concluded.
+    # The node lists late: the slots exist, so nothing is orphaned.
     with monkeypatch.context() as patch:
         patch.setattr(stage.rpc, "signatures_for_address", late)
         assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 0
     stage.chain.control.fork(2, [])
     stage.step(2)
     blocks = stage.rpc.blocks
-    # Another node answers that is not as far: it says nothing of slots it has not reached.
+    # A node that lags answers: it proves nothing about slots that it has not reached.
     with monkeypatch.context() as patch:
         patch.setattr(
             stage.rpc, "blocks", lambda first, last, level: blocks(first - 5, first - 1, level)
         )
         assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 0
-    # An endpoint that does not offer it leaves it to the finalized window.
+    # Without getBlocks the decision is left to the finalized window.
     with monkeypatch.context() as patch:
 
         def refuse(*_: object) -> list[int]:
@@ -291,4 +291,4 @@ def test_only_a_slot_that_the_chain_has_passed_without_a_block_is_skipped(
     assert stored(db, "confirmed") == known
     assert poll_confirmed(db, stage.rpc, settings, seconds=30).orphaned == 2
     assert known - stored(db, "confirmed") == stored(db, "orphaned")
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)

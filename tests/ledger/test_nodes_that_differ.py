@@ -1,4 +1,4 @@
-"""Several endpoints behind one reader: coverage is never proved with two nodes' histories."""
+"""Several endpoints behind one reader: coverage is proved with one node's history only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.chain.endpoint import Endpoint, Reply, forward
-from tests.ledger.onchain import Stage, agrees, listed, stored
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
@@ -37,7 +37,7 @@ def traded(stage: Stage) -> Stage:
 
 
 class Forgetful:
-    """A node without the history before a slot, which does not say where its history begins."""
+    """A node that pruned its history and fails to say where it begins."""
 
     def __init__(self, url: str, keeps: int) -> None:
         self.ask = forward(url)
@@ -54,7 +54,7 @@ class Forgetful:
         return Reply(json.dumps(body).encode())
 
 
-def test_one_node_lists_and_says_where_its_history_begins(
+def test_listing_and_history_start_come_from_one_node(
     db: Engine, traded: Stage, settings: Settings, endpoints: list[Endpoint]
 ) -> None:
     first, second = endpoints
@@ -67,15 +67,15 @@ def test_one_node_lists_and_says_where_its_history_begins(
             read_finalized_window(db, rpc, settings)
         with db.connect() as conn:
             assert health.coverage(conn) == []
-        # With the forgetful one gone the other proves everything.
+        # Without the pruned node the other proves everything.
         first.answer(lambda _: Reply(b"oops", 500))
         report = read_finalized_window(db, rpc, settings)
     assert (report.first_slot, report.uncovered_ranges, report.gaps) == (0, 0, 0)
     assert stored(db, "finalized") == listed(traded.chain)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)
 
 
-def test_a_node_that_lags_in_front_of_one_that_does_not(
+def test_lagging_node_before_a_current_one(
     db: Engine, traded: Stage, settings: Settings, endpoints: list[Endpoint]
 ) -> None:
     first, second = endpoints
@@ -90,4 +90,4 @@ def test_a_node_that_lags_in_front_of_one_that_does_not(
         report = read_finalized_window(db, rpc, settings)
     assert (report.uncovered_ranges, report.gaps) == (0, 0)
     assert stored(db, "finalized") == listed(traded.chain)
-    agrees(db, traded)
+    assert_ledger_matches_chain(db, traded)

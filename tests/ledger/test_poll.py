@@ -1,4 +1,4 @@
-"""Reading a real local chain: complete, current, and corrected after forks."""
+"""Polling a real local chain: complete, current, and corrected after forks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from solders.signature import Signature
 from sqlalchemy import Engine, select
 
 from tests.fixtures.ledger import ingest_committed
-from tests.ledger.onchain import Stage, agrees, listed, stored
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL, key, logs_of, signature
 from zmart_pipelines import base58
 from zmart_pipelines.chain.jsonrpc import RpcError
@@ -26,7 +26,7 @@ from zmart_pipelines.store.queries import health, markets, trades
 from zmart_pipelines.store.tables import chain as tables
 
 
-def test_the_polls_alone_bring_everything(db: Engine, stage: Stage, settings: Settings) -> None:
+def test_polls_alone_complete_the_ledger(db: Engine, stage: Stage, settings: Settings) -> None:
     for number in (1, 2):
         stage.open(stage.create(number))
     signatures = stage.trade_at_random(random.Random(1), 25)
@@ -42,7 +42,7 @@ def test_the_polls_alone_bring_everything(db: Engine, stage: Stage, settings: Se
     assert (window.first_slot, window.gaps, window.uncovered_ranges) == (0, 0, 0)
     assert stored(db, "finalized") == listed(stage.chain)
     assert stored(db, "reported", "confirmed", "orphaned") == set()
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         (covered,) = health.coverage(conn)
         lag = health.ledger_lag(conn)
@@ -51,7 +51,7 @@ def test_the_polls_alone_bring_everything(db: Engine, stage: Stage, settings: Se
     assert lag.confirmed_slot is not None
 
 
-def test_windows_join_and_repeat_without_trace(
+def test_repeated_windows_change_nothing_and_coverage_merges(
     db: Engine, stage: Stage, settings: Settings
 ) -> None:
     stage.open(stage.create(1))
@@ -68,10 +68,10 @@ def test_windows_join_and_repeat_without_trace(
     assert new == len(listed(stage.chain))
     with db.connect() as conn:
         assert len(health.coverage(conn)) == 1
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
 
 
-def test_a_crash_between_rows_and_coverage_is_read_again(
+def test_window_is_read_again_after_crash_before_coverage(
     db: Engine, stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.create(1)
@@ -87,10 +87,10 @@ def test_a_crash_between_rows_and_coverage_is_read_again(
     with db.connect() as conn:
         assert health.coverage(conn) == []
     assert read_finalized_window(db, stage.rpc, settings).result.new_transactions == 0
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
 
 
-def test_the_confirmed_poll_follows_a_transaction_to_its_new_slot(
+def test_confirmed_poll_follows_transaction_to_its_new_slot(
     db: Engine, stage: Stage, settings: Settings
 ) -> None:
     stage.open(stage.create(1))
@@ -114,7 +114,7 @@ def test_the_confirmed_poll_follows_a_transaction_to_its_new_slot(
     assert max(slots.values()) > before
 
 
-def test_a_webhooks_word_is_checked_after_its_time(
+def test_reported_readings_are_verified_after_their_timeout(
     db: Engine, stage: Stage, settings: Settings
 ) -> None:
     market_id = stage.create(1)
@@ -129,13 +129,15 @@ def test_a_webhooks_word_is_checked_after_its_time(
     with db.connect() as conn:
         market = markets.get(conn, market_id)
     assert market is not None
-    lie = SharesBought(market_id, bytes(key("liar")), True, 5, SOL, 500_000_000, 1_800_000_000)
+    false_event = SharesBought(
+        market_id, bytes(key("forger")), True, 5, SOL, 500_000_000, 1_800_000_000
+    )
     invented = [
         msgspec.structs.replace(
             true,
-            signature_text=base58.encode(signature("lie", slot)),
+            signature_text=base58.encode(signature("false report", slot)),
             slot=slot,
-            logs=logs_of([lie]),
+            logs=logs_of([false_event]),
         )
         for slot in (market.as_of_slot, true.slot, 2**62)
     ]
@@ -152,14 +154,14 @@ def test_a_webhooks_word_is_checked_after_its_time(
         db, stage.rpc, settings, min_age=timedelta(seconds=0)
     )
     assert looked_up == 4
-    # The true one climbs; lies about covered slots and about the future go; the one about a
-    # slot that is not proved yet waits for its window.
+    # The true reading is promoted; false ones in covered slots and in the future are orphaned;
+    # the one in a slot that is not covered yet waits for its window.
     assert (result.promoted, result.orphaned) == (1, 2)
     assert len(stored(db, "reported")) == 1
     stage.chain.control.finalize()
     window = read_finalized_window(db, stage.rpc, settings)
     assert window.result.orphaned == 1
     assert stored(db, "finalized") == listed(stage.chain)
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         assert [one.signature for one in trades.find(conn, market_id=market_id)] == [bought]

@@ -1,4 +1,4 @@
-"""Rebuilding and decoding again: the ledger alone is enough."""
+"""Rebuilding and decoding again from the ledger alone."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PROJECTION = (
 )
 
 
-def test_a_dropped_projection_comes_back_as_it_was(db: Engine, feed: Feed) -> None:
+def test_deleted_projection_is_rebuilt(db: Engine, feed: Feed) -> None:
     chain = history(21, 250)
-    feed(chain.told)
+    feed(chain.transactions)
     before = hashes(db, chain)
     with db.begin() as conn:
         for table in PROJECTION:
@@ -59,9 +59,9 @@ def test_a_dropped_projection_comes_back_as_it_was(db: Engine, feed: Feed) -> No
         "DELETE FROM market.chain_votes",
     ],
 )
-def test_every_damage_is_seen_and_mended(db: Engine, feed: Feed, damage: str) -> None:
+def test_damage_is_detected_and_rebuilt(db: Engine, feed: Feed, damage: str) -> None:
     chain = history(22, 250)
-    feed(chain.told)
+    feed(chain.transactions)
     sound = hashes(db, chain)
     with db.begin() as conn:
         assert conn.execute(text(damage)).rowcount > 0
@@ -72,9 +72,9 @@ def test_every_damage_is_seen_and_mended(db: Engine, feed: Feed, damage: str) ->
     assert hashes(db, chain) == sound
 
 
-def test_a_damaged_configuration_is_seen_and_mended(db: Engine, feed: Feed) -> None:
+def test_damaged_configuration_is_detected_and_rebuilt(db: Engine, feed: Feed) -> None:
     chain = history(23, 200)
-    feed(chain.told)
+    feed(chain.transactions)
     sound = hashes(db, chain)
     with db.begin() as conn:
         conn.execute(text("UPDATE market.config_history SET protocol_fee_bps = 1"))
@@ -86,10 +86,10 @@ def test_a_damaged_configuration_is_seen_and_mended(db: Engine, feed: Feed) -> N
     assert hashes(db, chain) == sound
 
 
-def test_a_market_that_no_event_tells_of_is_removed(db: Engine, feed: Feed) -> None:
+def test_market_without_events_is_removed(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
-    feed(chain.told)
+    feed(chain.transactions)
     with db.begin() as conn:
         conn.execute(
             text("UPDATE market.markets SET market_id = sha256('ghost'), address = sha256('x')")
@@ -100,7 +100,7 @@ def test_a_market_that_no_event_tells_of_is_removed(db: Engine, feed: Feed) -> N
         assert conn.execute(text("SELECT count(*) FROM market.markets")).scalar_one() == 1
 
 
-def test_what_a_fixed_decoder_can_read_joins_its_market(
+def test_redecoded_events_are_projected(
     db: Engine, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = Recorder()
@@ -108,7 +108,7 @@ def test_what_a_fixed_decoder_can_read_joins_its_market(
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
     chain.configure((100, 50, 150))
-    chain.pass_()
+    chain.advance()
     chain.buy(market_id, chain.users[2])
 
     def faulty(raw: bytes) -> object:
@@ -119,7 +119,7 @@ def test_what_a_fixed_decoder_can_read_joins_its_market(
 
     with monkeypatch.context() as patch:
         patch.setattr(decoder, "decode_event", faulty)
-        assert feed(chain.told).quarantined == 4
+        assert feed(chain.transactions).quarantined == 4
         with db.connect() as conn:
             assert len(health.quarantined(conn)) == 4
         nothing = redecode_quarantined(db, PROGRAM)
@@ -134,16 +134,16 @@ def test_what_a_fixed_decoder_can_read_joins_its_market(
     assert redecode_quarantined(db, PROGRAM).quarantined == 0
 
 
-def test_raw_lines_are_kept_as_they_came(db: Engine, feed: Feed) -> None:
+def test_raw_log_lines_are_stored_unchanged(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     chain.create(1)
-    feed(chain.told)
+    feed(chain.transactions)
     with db.connect() as conn:
         kept = [
             msgspec.json.decode(logs)
             for (logs,) in conn.execute(text("SELECT logs FROM chain.transactions ORDER BY slot"))
         ]
         raws = conn.execute(text("SELECT raw FROM chain.events")).scalars().all()
-    assert kept == [one.logs for one in chain.told]
-    lines = {line for one in chain.told for line in one.logs}
+    assert kept == [one.logs for one in chain.transactions]
+    lines = {line for one in chain.transactions for line in one.logs}
     assert {f"Program data: {b64encode(raw).decode()}" for raw in raws} <= lines

@@ -1,4 +1,4 @@
-"""Reconciliation with a real local chain: what differs is seen, classed, and mended."""
+"""Reconciliation with a real local chain: differences are found, classified and repaired."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, update
 
 from tests.fixtures.ledger import ingest_committed
-from tests.ledger.onchain import Stage, agrees
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain
 from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
@@ -34,7 +34,7 @@ class Flaky(RpcClient):
         return None if signature in self.missing else super().transaction(signature, commitment)
 
 
-def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
+def test_missing_listed_transaction_is_a_gap_until_it_is_read(
     db: Engine, stage: Stage, settings: Settings
 ) -> None:
     stage.open(stage.create(1))
@@ -49,7 +49,7 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     with db.connect() as conn:
         (gap,) = health.gaps(conn)
     assert (gap.signature, gap.kind) == (lost, "unread")
-    # Seen first while the market moves on, it may still be explained.
+    # First seen while the market changes, the difference may still be explained.
     stage.buy(stage.market_ids[0], user=2)
     stage.step(2)
     poll_confirmed(db, flaky, settings, seconds=30)
@@ -66,14 +66,14 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     read_finalized_window(db, flaky, settings)
     report = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
     assert {one.class_ for one in report.actionable} == {"missing_event"}
-    # Still not there: the gap stays, is counted, and waits longer each time.
+    # Still missing: the gap stays open, counts attempts and waits longer each time.
     assert retry_gaps(db, flaky, settings) == 0
     with db.begin() as conn:
         (gap,) = health.gaps(conn)
         assert gap.attempts >= 2
     comparison = compare_accounts(db, AccountReader(stage.rpc, PROGRAM))
     assert {one.class_ for one in comparison.actionable} == {"drift"}
-    # A market that moves on is out by as much as before, and so not excused.
+    # A changing market is off by the same amount as before, so the difference is drift.
     stage.buy(stage.market_ids[0], user=2)
     stage.chain.control.finalize()
     stage.buy(stage.market_ids[0], user=2)
@@ -93,13 +93,13 @@ def test_a_listed_transaction_that_is_not_there_is_a_gap_until_it_is(
     stage.chain.control.finalize()
     healed = read_finalized_window(db, stage.rpc, settings)
     assert healed.gaps_closed == 1
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         assert health.gaps(conn) == []
         assert health.differences(conn) == []
 
 
-def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
+def test_reconciliation_records_differences_and_clears_repaired_ones(
     db: Engine, stage: Stage, settings: Settings
 ) -> None:
     market_id = stage.create(1)
@@ -110,7 +110,7 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
     first = compare_accounts(db, reader)
     assert {one.class_ for one in first.differences} == {"lag"}  # nothing is covered yet
     read_finalized_window(db, stage.rpc, settings)
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     stage.buy(market_id, user=1)
     stage.step()
     poll_confirmed(db, stage.rpc, settings, seconds=30)
@@ -134,13 +134,13 @@ def test_reconciliation_sees_what_is_wrong_and_forgets_what_is_mended(
         assert (kept.class_, kept.occurrences) == ("drift", 2)
         assert len(rebuild.verify_projection(conn, PROGRAM)) == 1
     assert rebuild.rebuild_projection(db, PROGRAM).changed == (market_id,)
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         assert health.differences(conn) == []
 
 
 @pytest.mark.parametrize("harmless", [True, False])
-def test_a_cut_log_is_settled_by_the_accounts(
+def test_gap_of_truncated_log_is_closed_if_accounts_agree(
     db: Engine, stage: Stage, settings: Settings, harmless: bool
 ) -> None:
     market_id = stage.create(1)
@@ -174,7 +174,7 @@ def test_a_cut_log_is_settled_by_the_accounts(
         assert gaps == ["incomplete"]
 
 
-def test_catching_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings) -> None:
+def test_catch_up_leaves_no_lag(db: Engine, stage: Stage, settings: Settings) -> None:
     stage.open(stage.create(1))
     stage.buy(stage.market_ids[0])
     stage.chain.control.finalize()

@@ -1,4 +1,4 @@
-"""A market that differs from its account is mended by reading, and by nothing else."""
+"""A market that differs from its account is repaired by reading, and by nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.ledger.onchain import Stage, agrees
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain
 from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
@@ -35,7 +35,7 @@ class Forgetful(RpcClient):
 
 @pytest.fixture
 def missed(db: Engine, stage: Stage, settings: Settings) -> bytes:
-    """A market of which the ledger, covered to the tip, lacks a trade."""
+    """A market with a trade that the ledger lacks although it is covered to the tip."""
     market_id = stage.create(1)
     stage.open(market_id)
     stage.buy(market_id)
@@ -44,14 +44,14 @@ def missed(db: Engine, stage: Stage, settings: Settings) -> bytes:
     node = Forgetful(stage.chain.rpc_url, 10.0)
     node.hidden = frozenset({lost})
     read_finalized_window(db, node, settings)
-    # What the overlap of windows reads again is no business of this test.
+    # Move past the overlap of windows, which would read the trade again.
     stage.chain.control.advance(slots=40, seconds=20)
     stage.chain.control.finalize()
     read_finalized_window(db, node, settings)
     return market_id
 
 
-def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
+def test_unlisted_trade_is_found_by_the_listing_of_its_market(
     db: Engine, stage: Stage, settings: Settings, missed: bytes
 ) -> None:
     reader = AccountReader(stage.rpc, PROGRAM)
@@ -63,7 +63,7 @@ def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
     assert (done.read, done.unread, done.new_transactions, done.new_events) == (1, 0, 1, 1)
     assert done.listed == 6
     assert not done.refolded
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         (kept,) = history.repaired(conn)
         past = [(one.missing_event > 0, one.drift) for one in history.history(conn, _AGES)]
@@ -73,7 +73,7 @@ def test_a_trade_that_no_listing_told_of_is_found_by_its_market(
     assert {one.field for one in ended} >= {"total_volume", "account"}
 
 
-def test_what_reading_does_not_mend_becomes_drift_and_all_is_read(
+def test_unrepaired_difference_becomes_drift_and_is_read_in_full(
     db: Engine, stage: Stage, settings: Settings, database: str
 ) -> None:
     market_id = stage.create(1)
@@ -92,9 +92,9 @@ def test_what_reading_does_not_mend_becomes_drift_and_all_is_read(
         assert due_repairs(conn, report) == {market_id: "everything"}
     done = repair_market(db, stage.rpc, settings, market_id, "everything")
     assert (done.read, done.listed, done.new_transactions, done.contradicted) == (5, 5, 0, 0)
-    assert done.refolded, "the ledger was right, its projection was not"
-    agrees(db, stage)
-    # Had it been in vain, it would not be done again and again.
+    assert done.refolded, "the ledger is right, its projection is not"
+    assert_ledger_matches_chain(db, stage)
+    # A full read that did not help is not repeated soon.
     with db.connect() as conn:
         assert due_repairs(conn, report) == {}
     with owner.begin() as conn:

@@ -1,4 +1,4 @@
-"""Long and hostile days of the whole path from a chain to the tables."""
+"""Soak tests of the whole path from a chain to the tables."""
 
 from __future__ import annotations
 

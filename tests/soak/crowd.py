@@ -1,4 +1,4 @@
-"""People on a local chain who do whatever they like with many markets, fast."""
+"""Wallets that act at random on many markets of a local chain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from tests.fixtures.localnet import Localnet
-from tests.ledger.commitment_sequences import something
+from tests.ledger.random_actions import random_action
 from tests.ledger.recorded_rpc import PROGRAM, SOL, B, address, identity
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import Blockhash
@@ -31,7 +31,8 @@ _ENDED: Final = (MarketState.FINALIZED, MarketState.CANCELLED)
 class Crowd:
     """Wallets, their markets, and the signatures of what they sent.
 
-    :ivar expected: about how many events it all made.
+    Attributes:
+        expected: approximate number of events so far.
     """
 
     def __init__(self, chain: Localnet, dice: random.Random, users: int = 8) -> None:
@@ -57,7 +58,7 @@ class Crowd:
         self.rpc.close()
 
     def send(self, *instructions: Instruction, payer: Pubkey | None = None) -> bytes:
-        """One transaction; it lands in the open slot, with effect or without."""
+        """Send one transaction; it lands in the open slot, even if it fails."""
         who = payer or next(m.pubkey for m in instructions[0].accounts if m.is_signer)
         if self._blockhash is None or self.slots % FRESH == 0:
             self._blockhash = self.rpc.latest_blockhash("processed")
@@ -72,8 +73,8 @@ class Crowd:
         self.expected += len(instructions)
         return bytes(sent)
 
-    def pass_(self, slots: int = 1, seconds: int = 1) -> None:
-        """Close slots; so many seconds of chain time pass."""
+    def advance(self, slots: int = 1, seconds: int = 1) -> None:
+        """Close slots and advance chain time by these seconds."""
         self.slots += slots
         self.seconds += seconds
         self.chain.control.advance(slots, seconds)
@@ -93,7 +94,7 @@ class Crowd:
         )
 
     def market(self, market_id: bytes) -> MarketAccount:
-        """The account in the open slot; its state, creator and resolver are up to date."""
+        """Return the account in the open slot; state, creator and resolver are current."""
         known = self._accounts.get(market_id)
         if known is None:
             found = self.rpc.account(address(market_id), "processed").value
@@ -102,7 +103,7 @@ class Crowd:
         return known
 
     def create(self) -> bytes:
-        """A new proposal of anybody's."""
+        """Propose a market as a random wallet."""
         market_id = identity(len(self.market_ids) + 1)
         self.send(
             ix.create_market(
@@ -118,7 +119,7 @@ class Crowd:
         return market_id
 
     def open(self, number: int) -> list[bytes]:
-        """So many markets that can be traded in."""
+        """Create markets that can be traded in; return their ids."""
         opened = []
         for done in range(1, number + 1):
             market_id = self.create()
@@ -132,13 +133,13 @@ class Crowd:
             self.send(ix.activate_market(PROGRAM, authority=self.admin, market=market))
             opened.append(market_id)
             if done % 10 == 0 or done == number:
-                self.pass_()
+                self.advance()
         return opened
 
     def move(self) -> None:
-        """Something that somebody might do; some of it is refused by the program."""
+        """Do a random action; the program refuses some of them."""
         if self.dice.random() < 0.2:
-            self.pass_(self.dice.randint(1, 2), self.dice.choice((1, 1, 2, WINDOW)))
+            self.advance(self.dice.randint(1, 2), self.dice.choice((1, 1, 2, WINDOW)))
         if not self.market_ids or self.dice.random() < 0.02:
             self.create()
             return
@@ -147,11 +148,11 @@ class Crowd:
         if state is MarketState.ACTIVE and self.dice.random() < 0.97:
             self.trade(market_id)
         elif state not in _ENDED or self.dice.random() < 0.2:
-            self.send(*something(self.dice, self, market_id, WINDOW))
+            self.send(*random_action(self.dice, self, market_id, WINDOW))
             del self._accounts[market_id]
 
     def trade(self, market_id: bytes) -> None:
-        """Somebody buys, up to twelve times in one transaction."""
+        """Buy as a random wallet, up to twelve times in one transaction."""
         user = self.dice.choice(self.users)
         self.send(
             *(

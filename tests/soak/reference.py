@@ -1,4 +1,4 @@
-"""The ledger as it ought to be: everything in the chain's order, once."""
+"""The expected ledger: every transaction once, in the chain's order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be the same however it arrived: the ledger, the projection, what clients know."""
+"""State that must not depend on how it arrived: ledger, projection, what clients know."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from zmart_pipelines.store.tables import metadata, ops
 
-# How and when a row came, which may differ.
+# Columns that say how and when a row arrived, which may differ.
 _CIRCUMSTANCES: Final = frozenset(
     {"sources", "delivery_id", "first_seen_at", "finalized_at", "xid", "updated_at", "id"}
 )

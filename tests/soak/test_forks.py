@@ -1,4 +1,4 @@
-"""Forks of every length: what is dropped goes, what has moved counts where it is, all are told."""
+"""Forks of every length: dropped rows are orphaned, moved ones follow, clients are corrected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from solders.signature import Signature
 from sqlalchemy import Engine, select
 
 from tests.fixtures.localnet import StartLocalnet
-from tests.ledger.onchain import Stage, agrees, listed, stored
+from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL, address
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
@@ -66,15 +66,15 @@ def confirmed(stage: Stage) -> dict[str, int]:
 
 
 def corrections(db: Engine, head: int) -> dict[str, set[str]]:
-    """By channel, the signatures that clients were told to forget after a position."""
-    told: dict[str, set[str]] = {}
+    """Return by channel the signatures of corrections after a position."""
+    corrected: dict[str, set[str]] = {}
     with db.connect() as conn:
         for frame in stream.read_after(conn, head, 10_000):
             if "correction" in frame.payload:
-                told.setdefault(frame.channel, set()).update(
+                corrected.setdefault(frame.channel, set()).update(
                     frame.payload["correction"]["orphaned"]
                 )
-    return told
+    return corrected
 
 
 def test_forks_of_every_length(db: Engine, stage: Stage, settings: Settings) -> None:
@@ -95,7 +95,7 @@ def test_forks_of_every_length(db: Engine, stage: Stage, settings: Settings) -> 
         kept = [one for one in before if dice.random() < dice.choice((0, 0.5, 1))]
         lost = set(stage.chain.control.fork(length, kept))
         assert lost <= set(before)
-        # The new branch grows past the old one, other people act on it, and nothing is final.
+        # The new branch grows past the old one with other actions, and nothing is final.
         act(stage, 2, dice)
 
         poll_confirmed(db, stage.rpc, settings, seconds=30)
@@ -109,9 +109,9 @@ def test_forks_of_every_length(db: Engine, stage: Stage, settings: Settings) -> 
             if stage.rpc.account(address(one), "confirmed").value is not None
         ]
         moved = {one for one in after if before.get(one, after[one]) != after[one]}
-        told = corrections(db, head)
-        everywhere = told.pop(stream.MARKETS_CHANNEL, set())
-        assert lost | moved == everywhere == set().union(*told.values())
+        corrected = corrections(db, head)
+        everywhere = corrected.pop(stream.MARKETS_CHANNEL, set())
+        assert lost | moved == everywhere == set().union(*corrected.values())
         dropped_at_all += len(lost)
         moved_at_all += len(moved)
 
@@ -120,12 +120,12 @@ def test_forks_of_every_length(db: Engine, stage: Stage, settings: Settings) -> 
             window = read_finalized_window(db, stage.rpc, settings)
             assert (window.result.orphaned, window.gaps) == (0, 0)
             assert stored(db, "finalized") == listed(stage.chain)
-            agrees(db, stage)
+            assert_ledger_matches_chain(db, stage)
     stage.chain.control.finalize()
     read_finalized_window(db, stage.rpc, settings)
     assert stored(db, "finalized") == listed(stage.chain)
     assert stored(db, "reported", "confirmed") == set()
-    agrees(db, stage)
+    assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         assert len(health.coverage(conn)) == 1
     assert min(dropped_at_all, moved_at_all) > 50

@@ -1,4 +1,4 @@
-"""However often, in whatever order and through whichever door: the same state."""
+"""The same state, however often, in whatever order and from whichever source."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ WRITERS = 4
 PHASES = 6
 
 
-class Told:
-    """A transaction as the node tells it, and the door through which it comes.
+class Delivered:
+    """A transaction as the node returns it, and whether it is delivered by webhook.
 
-    :ivar row: as an element of a raw webhook; None for what never comes by webhook.
+    Attributes:
+        row: element of a raw webhook; None if it is never delivered by webhook.
     """
 
     def __init__(self, answer: bytes, by_webhook: bool) -> None:
@@ -45,24 +46,24 @@ class Told:
         self.reading = from_rpc(answer, PROGRAM)
 
 
-def hands(told: Sequence[Told], dice: random.Random) -> Iterator[list[Told]]:
-    """Cut into deliveries of 1 to 60."""
+def batches(delivered: Sequence[Delivered], dice: random.Random) -> Iterator[list[Delivered]]:
+    """Split into deliveries of 1 to 60."""
     start = 0
-    while start < len(told):
+    while start < len(delivered):
         size = dice.choice((1, 1, 2, 7, 20, 60))
-        yield list(told[start : start + size])
+        yield list(delivered[start : start + size])
         start += size
 
 
-def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
-    """One webhook request with what comes by webhook, one reading by RPC of the rest."""
-    rows = [one.row for one in hand if one.row is not None]
+def deliver(db: Engine, batch: Sequence[Delivered], source: Source) -> None:
+    """Send one webhook request, and ingest the rest as readings by RPC."""
+    rows = [one.row for one in batch if one.row is not None]
     if rows:
         body = b"[" + b",".join(rows) + b"]"
         with db.begin() as conn:
             delivery = store_delivery(conn, body, transaction_count=len(rows))
         assert process_delivery(db, delivery, program=PROGRAM).complete
-    readings = [one.reading for one in hand if one.row is None]
+    readings = [one.reading for one in batch if one.row is None]
     ingest_committed(
         db,
         readings,
@@ -72,32 +73,36 @@ def deliver(db: Engine, hand: Sequence[Told], source: Source) -> None:
     )
 
 
-def play(
+def run_crowd(
     db: Engine, crowd: Crowd, settings: Settings, events: int, dice: random.Random
 ) -> dict[bytes, bytes]:
-    """The crowd acts; the ledger hears of it ten times over, late, mixed and by halves.
+    """Let the crowd act; deliver every transaction ten times, late, shuffled and split.
 
-    :returns: the node's answer about each transaction.
+    Returns:
+        The node's answer for each transaction.
     """
     crowd.open(max(10, events // 100))
-    waiting: list[Told] = []
+    waiting: list[Delivered] = []
     answers: dict[bytes, bytes] = {}
     for phase in range(1, PHASES + 1):
         while crowd.expected < 1.1 * events * phase / PHASES:
             crowd.move()
-        crowd.pass_(2)
+        crowd.advance(2)
         for number in range(len(answers), len(crowd.signatures)):
             signature = crowd.signatures[number]
             answer = crowd.rpc.transaction(signature, "confirmed")
             assert answer is not None
             answers[signature] = answer
-            waiting += [Told(answer, by_webhook=number % 2 == 0)] * COPIES
+            waiting += [Delivered(answer, by_webhook=number % 2 == 0)] * COPIES
         dice.shuffle(waiting)
         now = waiting if phase == PHASES else waiting[: len(waiting) // 2]
         waiting = waiting[len(now) :]
-        doors = (Source.CONFIRMED_POLL, Source.FINALIZED_WINDOW, Source.BACKFILL)
+        sources = (Source.CONFIRMED_POLL, Source.FINALIZED_WINDOW, Source.BACKFILL)
         with ThreadPoolExecutor(WRITERS) as pool:
-            work = [pool.submit(deliver, db, hand, dice.choice(doors)) for hand in hands(now, dice)]
+            work = [
+                pool.submit(deliver, db, batch, dice.choice(sources))
+                for batch in batches(now, dice)
+            ]
             for one in work:
                 one.result()
         if phase % 2:
@@ -122,7 +127,7 @@ Compare = Callable[[int], None]
 @pytest.fixture
 def compare(db: Engine, reference: Engine, crowd: Crowd, settings: Settings) -> Compare:
     def run(events: int) -> None:
-        answers = play(db, crowd, settings, events, random.Random(21))
+        answers = run_crowd(db, crowd, settings, events, random.Random(21))
         in_order_once(reference, crowd.rpc, answers)
         expected, found = state(reference), state(db)
         assert found == expected
@@ -138,11 +143,11 @@ def compare(db: Engine, reference: Engine, crowd: Crowd, settings: Settings) -> 
 
 
 @pytest.mark.timeout(300)
-def test_five_thousand_events_ten_times_over(compare: Compare) -> None:
+def test_five_thousand_events_delivered_ten_times(compare: Compare) -> None:
     compare(5_000)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_hundred_thousand_events_ten_times_over(compare: Compare) -> None:
+def test_a_hundred_thousand_events_delivered_ten_times(compare: Compare) -> None:
     compare(100_000)

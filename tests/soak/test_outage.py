@@ -1,4 +1,4 @@
-"""Ten minutes without a webhook, the receiver killed twice: afterwards nothing is missing."""
+"""Ten minutes without a webhook, the API killed twice: afterwards nothing is missing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HEALING: Final = 60
 
 
 class Pipelines(threading.Thread):
-    """What the daemon would start, one after the other: deliveries, polls, windows."""
+    """Runs what the daemon would start: deliveries, polls, windows."""
 
     def __init__(self, db: Engine, crowd: Crowd, settings: Settings) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Pipelines(threading.Thread):
             raise self.error
 
     def run(self) -> None:
-        """Until it is over, or something raises."""
+        """Run until the end is signalled or an exception is raised."""
         try:
             while not self.over.wait(0.5):
                 with self.db.connect() as conn:
@@ -95,22 +95,22 @@ def crowd(start_localnet: StartLocalnet, api_settings: Settings) -> Iterator[Cro
     made.close()
 
 
-def told(db: Engine, door: Source) -> int:
-    """How many transactions came through a door."""
+def delivered_by(db: Engine, source: Source) -> int:
+    """How many transactions came from a source."""
     with db.connect() as conn:
         return conn.execute(
-            select(func.count()).where(tables.transactions.c.sources.bitwise_and(int(door)) != 0)
+            select(func.count()).where(tables.transactions.c.sources.bitwise_and(int(source)) != 0)
         ).scalar_one()
 
 
-def posted(db: Engine) -> int:
-    """How many deliveries were taken."""
+def stored_deliveries(db: Engine) -> int:
+    """How many deliveries were stored."""
     with db.connect() as conn:
         return conn.execute(select(func.count()).select_from(tables.deliveries)).scalar_one()
 
 
 def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for it; the seconds it took."""
+    """Wait for the condition; return the seconds it took."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds
@@ -124,44 +124,44 @@ def outage(
     control = crowd.chain.control
     with running(settings, folder) as api:
         crowd.open(8)
-        until(lambda: told(db, Source.WEBHOOK) >= len(crowd.signatures), 20)
+        until(lambda: delivered_by(db, Source.WEBHOOK) >= len(crowd.signatures), 20)
 
-        # It dies with deliveries under way, and from here on nothing is posted any more.
+        # Kill the API with deliveries in flight; from here on nothing is posted.
         for _ in range(20):
             crowd.trade(crowd.dice.choice(crowd.market_ids))
-            crowd.pass_()
+            crowd.advance()
         api.stop(signal.SIGKILL)
         control.command("fault", kind="webhook-drop", times=None)
         begun = crowd.seconds
         while crowd.expected < events / 2:
             crowd.move()
-        # The sender gives up what it has in hand; what was posted by then and not ingested is
-        # taken up by those that follow.
+        # The sender gives up its pending posts; deliveries stored by then and not ingested are
+        # ingested by the pipelines.
         time.sleep(RETRIES * PAUSE + 1)
-        heard = posted(db)
+        deliveries_before = stored_deliveries(db)
         api.start()
         api.stop(signal.SIGKILL)
         while crowd.expected < 1.1 * events:
             crowd.move()
-        crowd.pass_(1, max(1, OUTAGE - (crowd.seconds - begun)))
+        crowd.advance(1, max(1, OUTAGE - (crowd.seconds - begun)))
         api.start()
-        assert posted(db) == heard
+        assert stored_deliveries(db) == deliveries_before
 
         control.command("clear-faults")
         with Pipelines(db, crowd, settings):
             for _ in range(5):
                 crowd.trade(crowd.dice.choice(crowd.market_ids))
-                crowd.pass_()
+                crowd.advance()
             control.finalize()
             right = listed(crowd.chain)
             until(lambda: stored(db, "finalized") >= right, HEALING)
-        until(lambda: posted(db) > heard, 20)
+        until(lambda: stored_deliveries(db) > deliveries_before, 20)
         assert_whole(db, reference, crowd, events)
         assert_shown(api, crowd)
 
 
 def assert_whole(db: Engine, reference: Engine, crowd: Crowd, events: int) -> None:
-    """Every event once, the accounts' state, and the proof that it is all."""
+    """Assert that every event is stored once, covered, and agrees with the accounts."""
     assert stored(db, "finalized") == listed(crowd.chain)
     assert stored(db, "reported", "confirmed", "orphaned") == set()
     in_order_once(reference, crowd.rpc, {})
@@ -190,7 +190,7 @@ def assert_shown(api: RunningApi, crowd: Crowd) -> None:
         assert shown["commitment"] == "finalized"
 
 
-def test_an_outage_of_the_webhooks(
+def test_webhook_outage(
     db: Engine, reference: Engine, crowd: Crowd, api_settings: Settings, tmp_path: Path
 ) -> None:
     outage(db, reference, crowd, api_settings, tmp_path, 1_000)
@@ -198,7 +198,7 @@ def test_an_outage_of_the_webhooks(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_long_outage_of_the_webhooks(
+def test_long_webhook_outage(
     db: Engine, reference: Engine, crowd: Crowd, api_settings: Settings, tmp_path: Path
 ) -> None:
     outage(db, reference, crowd, api_settings, tmp_path, 10_000)

@@ -1,4 +1,4 @@
-"""Eight writers for twenty seconds, and every kind of reader that goes on from where it was."""
+"""Eight writers for twenty seconds, and every kind of reader that resumes from a cursor."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ TRADES: Final = 3_200
 # Seconds; a writer's pauses are some of these.
 LINGER: Final = 0.02
 
-# The trap: rows numbered by a sequence, and readers that go on from the last number. The
-# second one also waits for older transactions, as is often advised.
+# The trap: rows numbered by a sequence, and readers that resume from the last number. The
+# second reader also waits for older transactions, as is often advised.
 _TRAP = """
 CREATE TABLE public.trap (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -61,18 +61,18 @@ def trap(postgres_server: PostgresServer, db: Engine) -> Engine:
     return db
 
 
-def written(db: Engine, work: list[RawTransaction], until: float, number: int) -> int:
-    """What one writer does: it dawdles before the rows, between them and before the end."""
+def write_until(db: Engine, work: list[RawTransaction], until: float, number: int) -> int:
+    """Write until a time, with random pauses before, between and after the rows."""
     dice = random.Random(number)
     done = 0
     while time.monotonic() < until and done < len(work):
         with db.begin() as conn:
             conn.execute(text("SELECT pg_current_xact_id()"))
-            _dawdle(conn, dice)
+            _pause_at_random(conn, dice)
             conn.execute(text("INSERT INTO public.trap DEFAULT VALUES"))
-            _dawdle(conn, dice)
+            _pause_at_random(conn, dice)
             if number % 4 == 3:
-                # As one who stores a vote or a comment.
+                # Like a request that stores a vote or a comment.
                 channel = stream.market_channel(bytes([number]) * 32)
                 stream.append(conn, [Frame(channel, "vote", {"n": done})])
             else:
@@ -83,18 +83,18 @@ def written(db: Engine, work: list[RawTransaction], until: float, number: int) -
                     commitment=Commitment.REPORTED,
                     program=PROGRAM,
                 )
-            _dawdle(conn, dice)
+            _pause_at_random(conn, dice)
         done += 1
         time.sleep(dice.uniform(0, LINGER))
     return done
 
 
-def _dawdle(conn: Connection, dice: random.Random) -> None:
+def _pause_at_random(conn: Connection, dice: random.Random) -> None:
     conn.execute(text("SELECT pg_sleep(:s)"), {"s": dice.choice((0, 0, 0.5, 1, 4)) * LINGER})
 
 
 class Reader(threading.Thread):
-    """Reads on and on; once more after the writers have ended."""
+    """Reads continuously, and once more after the writers have ended."""
 
     def __init__(self, db: Engine, read: Callable[[Connection], int]) -> None:
         super().__init__()
@@ -167,21 +167,25 @@ def chain_of_trades() -> tuple[Recorder, list[list[RawTransaction]]]:
     chain = Recorder("writers")
     for number in range(MARKETS):
         chain.open(chain.create(number))
-    begun = len(chain.told)
+    begun = len(chain.transactions)
     dice = random.Random(8)
     for _ in range(TRADES):
         chain.buy(dice.choice(chain.market_ids), dice.choice(chain.users), True, SOL // 100)
-        chain.pass_()
-    trades = chain.told[begun:]
-    del chain.told[begun:]
+        chain.advance()
+    trades = chain.transactions[begun:]
+    del chain.transactions[begun:]
     return chain, [trades[number::WRITERS] for number in range(WRITERS)]
 
 
-def test_no_cursor_skips_what_is_committed_late(trap: Engine) -> None:
+def test_no_cursor_skips_late_commits(trap: Engine) -> None:
     db = trap
     chain, dealt = chain_of_trades()
     ingest_committed(
-        db, chain.told, source=Source.BACKFILL, commitment=Commitment.FINALIZED, program=PROGRAM
+        db,
+        chain.transactions,
+        source=Source.BACKFILL,
+        commitment=Commitment.FINALIZED,
+        program=PROGRAM,
     )
     whole, observer = Frames(), Observer()
     channels = [Frames(stream.MARKETS_CHANNEL), Frames(stream.market_channel(chain.market_ids[0]))]
@@ -192,7 +196,9 @@ def test_no_cursor_skips_what_is_committed_late(trap: Engine) -> None:
         reader.start()
     until = time.monotonic() + SECONDS
     with ThreadPoolExecutor(WRITERS) as pool:
-        done = list(pool.map(lambda item: written(db, item[1], until, item[0]), enumerate(dealt)))
+        done = list(
+            pool.map(lambda item: write_until(db, item[1], until, item[0]), enumerate(dealt))
+        )
     for reader in readers:
         reader.over.set()
     for reader in readers:
@@ -200,17 +206,17 @@ def test_no_cursor_skips_what_is_committed_late(trap: Engine) -> None:
         assert not reader.is_alive()
 
     with db.connect() as conn:
-        told = conn.execute(select(ops.stream).order_by(ops.stream.c.position)).all()
+        stored_frames = conn.execute(select(ops.stream).order_by(ops.stream.c.position)).all()
         stored = conn.execute(select(func.count()).select_from(tables.transactions)).scalar_one()
         events = conn.execute(select(func.count()).select_from(tables.events)).scalar_one()
         planted = set(conn.execute(text("SELECT id FROM public.trap")).scalars())
         assert rebuild.verify_projection(conn, PROGRAM) == []
     assert min(done) > 20
     assert len(planted) == sum(done)
-    assert [one.position for one in told] == list(range(1, len(told) + 1))
-    assert [one.position for one in whole.frames] == [one.position for one in told]
+    assert [one.position for one in stored_frames] == list(range(1, len(stored_frames) + 1))
+    assert [one.position for one in whole.frames] == [one.position for one in stored_frames]
     for cursor in channels:
-        own = [one.position for one in told if one.channel == cursor.channel]
+        own = [one.position for one in stored_frames if one.channel == cursor.channel]
         assert [one.position for one in cursor.frames] == own
         assert [one.previous for one in cursor.frames] == [0, *own[:-1]]
     assert (observer.transactions, observer.events) == (stored, events)

@@ -90,7 +90,7 @@ def everything(db: Engine) -> list[list[dict[str, Any]]]:
 
 def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Engine) -> None:
     chain = history(7, 250)
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     report = refresh(pipelines)
     with pipelines.connect() as conn:
         now = chain_now(conn)
@@ -135,7 +135,7 @@ def test_what_is_served_is_right_before_and_after_each_refresh(
         chain.open(market_id)
     for number, user in enumerate(chain.users):
         chain.buy(ids[number % 2], user, outcome=number % 3 == 0, cost=(number + 1) * SOL)
-        chain.pass_(seconds=5)
+        chain.advance(seconds=5)
 
     def agree(now: int) -> None:
         with pipelines.connect() as conn:
@@ -149,16 +149,16 @@ def test_what_is_served_is_right_before_and_after_each_refresh(
             conn.rollback()
         assert {one.market_id for one in served} == set(ids)
 
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     agree(chain.now)
     refresh(pipelines, now=chain.now)
     agree(chain.now)
     # The first trade leaves the last day, and the table is not right any more.
     agree(chain.now + DAY - 20)
     agree(chain.now + 2 * DAY)
-    told = len(chain.told)
+    told = len(chain.transactions)
     chain.buy(ids[2], chain.users[0], cost=50 * SOL)
-    take(ledger, chain.told[told:])
+    take(ledger, chain.transactions[told:])
     agree(chain.now)
     with pipelines.connect() as conn:
         assert statistics.trending(conn, chain.now)[0].market_id == ids[2]
@@ -170,7 +170,7 @@ def test_the_table_is_what_is_served(pipelines: Engine, ledger: Engine) -> None:
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[0])
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     with pipelines.begin() as conn:
         conn.execute(
@@ -190,9 +190,9 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
     chain.open(market_id)
     winner, loser = chain.users[1], chain.users[2]
     chain.buy(market_id, winner, True, SOL)
-    chain.pass_()
+    chain.advance()
     chain.buy(market_id, loser, False, 2 * SOL)
-    chain.pass_()
+    chain.advance()
     chain.send(
         ix.resolve_market(
             PROGRAM,
@@ -202,12 +202,12 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
             evidence_hash=b"Qm" + b"e" * 44,
         )
     )
-    chain.pass_(1000)
+    chain.advance(1000)
     chain.send(
         ix.finalize_market(PROGRAM, backend_authority=chain.backend, market=address(market_id))
     )
-    chain.pass_()
-    take(ledger, chain.told)
+    chain.advance()
+    take(ledger, chain.transactions)
     refresh(pipelines)
     with pipelines.connect() as conn:
         due = candles.of_wallet(conn, bytes(winner))
@@ -221,7 +221,7 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
     chain.send(
         ix.claim_winnings(PROGRAM, user=winner, market=address(market_id), resolver=chain.users[5])
     )
-    take(ledger, chain.told[-1:])
+    take(ledger, chain.transactions[-1:])
     refresh(pipelines)
     with pipelines.connect() as conn:
         paid = candles.of_wallet(conn, bytes(winner))
@@ -235,7 +235,7 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
 
 def test_repeating_writes_nothing(pipelines: Engine, ledger: Engine) -> None:
     chain = history(3, 120)
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     now = chain.now
     first = refresh(pipelines, now=now)
     assert first.candles > 0
@@ -252,8 +252,8 @@ def test_bit_by_bit_is_the_same_as_at_once(
 ) -> None:
     chain = history(5, 120)
     monkeypatch.setattr(module, "CHUNK_MARKETS", 2)
-    for start in range(0, len(chain.told), 40):
-        take(ledger, chain.told[start : start + 40])
+    for start in range(0, len(chain.transactions), 40):
+        take(ledger, chain.transactions[start : start + 40])
         refresh(pipelines, now=chain.now)
     step_by_step = everything(pipelines)
     monkeypatch.undo()
@@ -270,19 +270,19 @@ def test_orphaned_trades_leave_the_candles(pipelines: Engine, ledger: Engine) ->
     for market_id in (kept, gone):
         chain.open(market_id)
     chain.buy(kept, chain.users[1])
-    chain.pass_(120)
-    take(ledger, chain.told)
+    chain.advance(120)
+    take(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     before = everything(pipelines)
-    orphans = len(chain.told)
+    orphans = len(chain.transactions)
     chain.buy(kept, chain.users[2], False, 2 * SOL)
     chain.buy(gone, chain.users[3])
-    take(ledger, chain.told[orphans:])
+    take(ledger, chain.transactions[orphans:])
     refresh(pipelines, now=chain.now)
     with pipelines.connect() as conn:
         assert len(candles.of_market(conn, gone, "1m")) == 1
         assert candles.of_wallet(conn, bytes(chain.users[3])) is not None
-    never_were(ledger, chain.told[orphans:])
+    never_were(ledger, chain.transactions[orphans:])
     with pipelines.connect() as conn:
         assert trade_rows.count(conn, market_id=gone) == 0
     refresh(pipelines, now=chain.now)
@@ -297,14 +297,14 @@ def test_a_market_that_never_was_takes_its_statistics_along(
     pipelines: Engine, ledger: Engine
 ) -> None:
     chain = Recorder()
-    start = len(chain.told)
+    start = len(chain.transactions)
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     refresh(pipelines)
     assert all(everything(pipelines))
-    never_were(ledger, chain.told[start:])
+    never_were(ledger, chain.transactions[start:])
     assert everything(pipelines) == [[], [], []]
 
 
@@ -313,7 +313,7 @@ def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     end = chain.now + 86_400
     assert refresh(pipelines, now=end - 1) == NOTHING
@@ -329,7 +329,7 @@ def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine
 
 def test_damage_is_seen_and_mended(pipelines: Engine, ledger: Engine) -> None:
     chain = history(11, 100)
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     before = everything(pipelines)
     damages = [
@@ -357,7 +357,7 @@ def test_being_behind_is_a_fault_only_when_it_lasts(pipelines: Engine, ledger: E
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     with pipelines.connect() as conn:
         assert candles.faults(conn, timedelta(minutes=10)) == []
         late = candles.faults(conn, timedelta(0))
@@ -383,7 +383,7 @@ def test_the_database_refuses_what_cannot_be(
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.told)
+    take(ledger, chain.transactions)
     refresh(pipelines)
     with pipelines.connect() as conn, pytest.raises(IntegrityError):
         conn.execute(text(damage))

@@ -33,10 +33,10 @@ CATEGORIES = ("crypto", "sports", "crypto", "other")
 
 
 def take(engines: Engines, chain: Recorder) -> None:
-    for start in range(0, len(chain.told), 200):
+    for start in range(0, len(chain.transactions), 200):
         ingest_committed(
             engines[Role.INGEST],
-            chain.told[start : start + 200],
+            chain.transactions[start : start + 200],
             source=Source.FINALIZED_WINDOW,
             commitment="finalized",
             program=PROGRAM,
@@ -86,9 +86,9 @@ def lively(engines: Engines) -> Recorder:
         chain.open(identity(number))
     for number, user in enumerate(chain.users[1:4]):
         chain.buy(identity(0), user, number != 1, SOL)
-        chain.pass_()
+        chain.advance()
     chain.buy(identity(1), chain.users[1], True, 2 * SOL)
-    chain.pass_()
+    chain.advance()
     market = address(identity(0))
     chain.send(
         ix.resolve_market(
@@ -99,14 +99,14 @@ def lively(engines: Engines) -> Recorder:
             evidence_hash=b"Qm" + b"e" * 44,
         )
     )
-    chain.pass_(1000)
+    chain.advance(1000)
     chain.send(ix.finalize_market(PROGRAM, backend_authority=chain.backend, market=market))
-    chain.pass_()
+    chain.advance()
     chain.send(
         ix.claim_winnings(PROGRAM, user=chain.users[1], market=market, resolver=chain.users[5])
     )
-    chain.pass_()
+    chain.advance()
     chain.send(ix.withdraw_liquidity(PROGRAM, creator=chain.users[0], market=market))
-    assert [one.error for one in chain.told if one.error is not None] == []
+    assert [one.error for one in chain.transactions if one.error is not None] == []
     take(engines, chain)
     return chain

@@ -242,7 +242,7 @@ def recorded(engines: Engines) -> Engines:
     chain.create(1)
     ingest_committed(
         engines[Role.INGEST],
-        chain.told,
+        chain.transactions,
         source=Source.CONFIRMED_POLL,
         commitment="confirmed",
         program=PROGRAM,

@@ -90,7 +90,7 @@ def test_a_dispute_is_decided_by_holders(
             evidence_hash=b"Qm" + b"e" * 44,
         )
     )
-    lively.pass_()
+    lively.advance()
     lively.send(ix.initiate_dispute(PROGRAM, initiator=lively.users[4], market=market))
     holder, other = lively.users[1], lively.users[2]
     for user in (holder, other):
@@ -176,8 +176,8 @@ def test_intents_and_attempts(engines: Engines, conn: Connection, lively: Record
 
 def test_the_ledgers_state(engines: Engines, conn: Connection, chain: Recorder) -> None:
     lag = health.ledger_lag(conn)
-    assert lag.transactions == len(chain.told)
-    assert lag.latest_slot == chain.told[-1].slot
+    assert lag.transactions == len(chain.transactions)
+    assert lag.latest_slot == chain.transactions[-1].slot
     assert (lag.reported, lag.confirmed, lag.gaps, lag.quarantined) == (0, 0, 0, 0)
     counted = {one.name: one.events for one in health.event_counts(conn)}
     assert counted["MarketCreated"] == len(chain.markets())

@@ -44,8 +44,8 @@ def told(ingest: Engine) -> tuple[Recorder, bytes]:
         (TINY, True, SOL // 1000),
     ):
         chain.buy(market, buyer.pubkey(), outcome, cost)
-        chain.pass_()
-    chain.pass_(seconds=60)
+        chain.advance()
+    chain.advance(seconds=60)
     chain.send(
         ix.resolve_market(
             PROGRAM,
@@ -55,9 +55,9 @@ def told(ingest: Engine) -> tuple[Recorder, bytes]:
             evidence_hash=b"Qm" + b"1" * 44,
         )
     )
-    chain.pass_()
+    chain.advance()
     chain.send(ix.initiate_dispute(PROGRAM, initiator=STRANGER.pubkey(), market=address(market)))
-    chain.pass_()
+    chain.advance()
     sync(ingest, chain)
     return chain, market
 
@@ -65,7 +65,7 @@ def told(ingest: Engine) -> tuple[Recorder, bytes]:
 def sync(ingest: Engine, chain: Recorder) -> None:
     ingest_committed(
         ingest,
-        chain.told,
+        chain.transactions,
         source=Source.FINALIZED_WINDOW,
         commitment="finalized",
         program=PROGRAM,

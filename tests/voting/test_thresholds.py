@@ -78,7 +78,7 @@ def chain() -> Recorder:
 
 def succeeds(chain: Recorder, *instructions: Instruction) -> bool:
     ok = chain.send(*instructions).error is None
-    chain.pass_()
+    chain.advance()
     return ok
 
 
@@ -108,7 +108,7 @@ def test_the_program_overturns_exactly_those(
     market = chain.create(1)
     chain.open(market)
     chain.buy(market, chain.users[1], cost=SOL)
-    chain.pass_(seconds=60)
+    chain.advance(seconds=60)
     evidence = b"Qm" + b"1" * 44
     user = chain.users[1]
     assert succeeds(

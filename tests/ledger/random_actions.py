@@ -1,4 +1,4 @@
-"""What people may do with a market, at random, whichever chain they do it on."""
+"""Random actions on a market, for any kind of chain."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID as PROGRAM
 SOL: Final = 10**9
 
 
-class Players(Protocol):
-    """Those who act, and what they see of a market."""
+class Actors(Protocol):
+    """The wallets that act, and their view of a market."""
 
     @property
     def admin(self) -> Pubkey: ...
@@ -38,19 +38,20 @@ class Players(Protocol):
         """The account as of now."""
 
 
-def something(
-    dice: random.Random, players: Players, market_id: bytes, window: int
+def random_action(
+    dice: random.Random, actors: Actors, market_id: bytes, window: int
 ) -> list[Instruction]:
-    """What somebody might try with a market in the state it is in.
+    """Return an action that a wallet might try in the market's current state.
 
-    :param window: a dispute period that the configuration is sometimes given, in seconds.
+    Args:
+        window: a dispute period that the configuration sometimes gets, in seconds.
     """
     market, _ = market_address(PROGRAM, market_id)
-    user = dice.choice(players.users)
-    state = players.market(market_id).state
+    user = dice.choice(actors.users)
+    state = actors.market(market_id).state
     side = dice.random() < 0.6
     buys = [
-        players.buying(market_id, user, dice.random() < 0.6, dice.randrange(10**7, 3 * SOL))
+        actors.buying(market_id, user, dice.random() < 0.6, dice.randrange(10**7, 3 * SOL))
         for _ in range(dice.choice((1, 1, 1, 2, 3)))
     ]
     like = ix.submit_proposal_vote(PROGRAM, user=user, market=market, vote=side)
@@ -61,19 +62,19 @@ def something(
             [
                 ix.aggregate_proposal_votes(
                     PROGRAM,
-                    backend_authority=players.backend,
+                    backend_authority=actors.backend,
                     market=market,
                     likes=dice.randint(5, 20),
                     dislikes=dice.randint(0, 4),
                 )
             ],
-            [ix.approve_proposal(PROGRAM, admin=players.admin, market=market)],
-            [ix.cancel_market(PROGRAM, admin=players.admin, market=market)]
+            [ix.approve_proposal(PROGRAM, admin=actors.admin, market=market)],
+            [ix.cancel_market(PROGRAM, admin=actors.admin, market=market)]
             if dice.random() < 0.2
             else [like],
         ],
         MarketState.APPROVED: [
-            [ix.activate_market(PROGRAM, authority=players.admin, market=market)]
+            [ix.activate_market(PROGRAM, authority=actors.admin, market=market)]
         ],
         MarketState.ACTIVE: [
             *[buys] * 6,
@@ -89,14 +90,14 @@ def something(
         ],
         MarketState.RESOLVING: [
             [ix.initiate_dispute(PROGRAM, initiator=user, market=market)],
-            [ix.finalize_market(PROGRAM, backend_authority=players.backend, market=market)],
+            [ix.finalize_market(PROGRAM, backend_authority=actors.backend, market=market)],
         ],
         MarketState.DISPUTED: [
             [agree],
             [
                 ix.finalize_market(
                     PROGRAM,
-                    backend_authority=players.backend,
+                    backend_authority=actors.backend,
                     market=market,
                     dispute_agree=dice.randint(0, 9),
                     dispute_disagree=dice.randint(0, 9),
@@ -105,7 +106,7 @@ def something(
             [
                 ix.aggregate_dispute_votes(
                     PROGRAM,
-                    backend_authority=players.backend,
+                    backend_authority=actors.backend,
                     market=market,
                     agrees=dice.randint(0, 9),
                     disagrees=dice.randint(0, 9),
@@ -119,14 +120,14 @@ def something(
                         PROGRAM,
                         user=one,
                         market=market,
-                        resolver=Pubkey(players.market(market_id).resolver),
+                        resolver=Pubkey(actors.market(market_id).resolver),
                     )
                 ]
-                for one in players.users
+                for one in actors.users
             ],
             [
                 ix.withdraw_liquidity(
-                    PROGRAM, creator=Pubkey(players.market(market_id).creator), market=market
+                    PROGRAM, creator=Pubkey(actors.market(market_id).creator), market=market
                 )
             ],
         ],
@@ -137,7 +138,7 @@ def something(
         return [
             ix.update_global_config(
                 PROGRAM,
-                admin=players.admin,
+                admin=actors.admin,
                 protocol_fee_bps=fees[0],
                 resolver_reward_bps=fees[1],
                 liquidity_provider_fee_bps=fees[2],
