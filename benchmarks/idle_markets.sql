@@ -9,7 +9,10 @@ CREATE TEMPORARY TABLE idle AS
 SELECT decode(lpad(to_hex(n + 1099511627776), 64, '0'), 'hex') AS id,
     decode(lpad(to_hex(n + 2199023255552), 64, '0'), 'hex') AS address,
     n, n % 10 AS role,
-    (ARRAY[0, 0, 0, 1, 2, 2, 2, 3, 4, 5])[1 + n % 10] AS state
+    (ARRAY[
+        {PROPOSED}, {PROPOSED}, {PROPOSED}, {APPROVED}, {ACTIVE}, {ACTIVE}, {ACTIVE}, {RESOLVING},
+        {DISPUTED}, {FINALIZED}
+    ])[1 + n % 10] AS state
 FROM generate_series(1, {markets}) AS n;
 
 INSERT INTO market.markets
@@ -20,23 +23,23 @@ FROM idle;
 
 INSERT INTO voting.tallies (market_id, kind, round, status, votes_for, votes_against, ballots,
     frozen_slot, frozen_chain_time)
-SELECT id, 'proposal', 0, CASE WHEN state = 0 THEN 'open' ELSE 'frozen' END, 2, 1, 3,
-    CASE WHEN state > 0 THEN 1 END, CASE WHEN state > 0 THEN 1 END
+SELECT id, 'proposal', 0, CASE WHEN state = {PROPOSED} THEN 'open' ELSE 'frozen' END, 2, 1, 3,
+    CASE WHEN state <> {PROPOSED} THEN 1 END, CASE WHEN state <> {PROPOSED} THEN 1 END
 FROM idle
 UNION ALL
-SELECT id, 'dispute', 0, 'open', 2, 1, 3, NULL, NULL FROM idle WHERE state = 4;
+SELECT id, 'dispute', 0, 'open', 2, 1, 3, NULL, NULL FROM idle WHERE state = {DISPUTED};
 
 INSERT INTO voting.ballots (market_id, kind, wallet, choice, scheme, message, signature, nonce)
-SELECT id, CASE state WHEN 4 THEN 'dispute' ELSE 'proposal' END, sha256(id || int4send(b)), b < 3,
+SELECT id, CASE state WHEN {DISPUTED} THEN 'dispute' ELSE 'proposal' END, sha256(id || int4send(b)), b < 3,
     'zmart-1', 'message', sha512(id || int4send(b)), 'nonce'
-FROM idle CROSS JOIN generate_series(1, 3) AS b WHERE state IN (0, 4);
+FROM idle CROSS JOIN generate_series(1, 3) AS b WHERE state IN ({PROPOSED}, {DISPUTED});
 
 INSERT INTO ops.intents (market_id, action, round, arguments, status)
 SELECT id, action, 0, '{{"likes": 2, "dislikes": 1}}'::jsonb, 'final'
 FROM idle CROSS JOIN unnest(ARRAY['aggregate_proposal_votes', 'approve_proposal']) AS action
-WHERE state > 0
+WHERE state <> {PROPOSED}
 UNION ALL
-SELECT id, 'finalize_market', 0, '{{}}'::jsonb, 'final' FROM idle WHERE state = 5;
+SELECT id, 'finalize_market', 0, '{{}}'::jsonb, 'final' FROM idle WHERE state = {FINALIZED};
 
 INSERT INTO community.market_drafts (market_id, creator, nonce, question_hash, document, question,
     category, ends_at, expires_at, matched_at)

@@ -25,6 +25,7 @@ from benchmarks.rows import Row
 from tests.fixtures.localnet import Localnet
 from tests.submissions.world import World
 from tests.voting.world import wallet
+from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.submissions.due_markets import scan_due_markets
 from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS, Action
 
@@ -103,7 +104,9 @@ def _worlds() -> Iterator[dict[int, World]]:
 
 
 def _fill(url: str, markets: int, now: int) -> None:
-    script = _IDLE.read_text(encoding="utf-8").format(markets=markets, now=now)
+    script = _IDLE.read_text(encoding="utf-8").format(
+        markets=markets, now=now, **{state.name: state.value for state in MarketState}
+    )
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(script.encode())
         conn.execute("VACUUM ANALYZE")
@@ -163,8 +166,8 @@ def _move_on(world: World, markets: list[bytes]) -> None:
     """Move the ten proposals on, so that they become idle."""
     with world.ingest.begin() as conn:
         conn.execute(
-            text("UPDATE market.markets SET state = 1 WHERE market_id = ANY(:markets)"),
-            {"markets": markets},
+            text("UPDATE market.markets SET state = :approved WHERE market_id = ANY(:markets)"),
+            {"approved": int(MarketState.APPROVED), "markets": markets},
         )
     with world.engine.begin() as conn:
         conn.execute(text("UPDATE ops.intents SET status = 'final'"))

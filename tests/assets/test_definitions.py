@@ -73,9 +73,8 @@ def test_each_asset_says_what_it_is(name: str) -> None:
     assert isinstance(schema, dg.TableSchema)
     table = tables.tables[node.metadata["dagster/table_name"]]
     assert [column.name for column in schema.columns] == [column.name for column in table.columns]
-    if table.schema in ("chain", "market"):
-        unsaid = [column.name for column in schema.columns if not column.description]
-        assert unsaid == [], "each column says where it comes from"
+    undocumented = [column.name for column in schema.columns if not column.description]
+    assert undocumented == [], "each column says where its values come from"
 
 
 def test_every_asset_that_is_made_regularly_has_a_limit_of_age() -> None:

@@ -48,12 +48,16 @@ candles = Table(
     "candles",
     metadata,
     _market("Trades"),
-    Column("interval", Text, primary_key=True, comment="Length of the candle"),
+    Column("interval", Text, primary_key=True, comment="Configuration: length of the candle"),
     Column("starts_at", BigInteger, primary_key=True, comment="trades.traded_at, rounded down"),
-    Column("open", BigInteger, nullable=False, comment="trades.price_yes of the first"),
+    Column(
+        "open", BigInteger, nullable=False, comment="trades.price_yes of the interval's first trade"
+    ),
     Column("high", BigInteger, nullable=False, comment="Largest trades.price_yes"),
     Column("low", BigInteger, nullable=False, comment="Smallest trades.price_yes"),
-    Column("close", BigInteger, nullable=False, comment="trades.price_yes of the last"),
+    Column(
+        "close", BigInteger, nullable=False, comment="trades.price_yes of the interval's last trade"
+    ),
     Column("volume", U64, nullable=False, comment="Sum of trades.cost"),
     Column("trades", Integer, nullable=False, comment="Number of trades"),
     CheckConstraint("interval IN ('1m', '5m', '1h', '1d')", name="interval"),
@@ -83,35 +87,50 @@ market_statistics = Table(
     Column("unique_traders", Integer, nullable=False, comment="Different trades.user"),
     Column("total_volume", U64, nullable=False, comment="Sum of trades.cost"),
     Column("buy_volume", U64, nullable=False, comment="Sum of trades.cost of buys"),
-    Column("sell_volume", U64, nullable=False, comment="Sum of trades.cost of sales"),
-    Column("volume_24h", U64, nullable=False, comment="Sum of trades.cost in the last day"),
+    Column("sell_volume", U64, nullable=False, comment="Sum of trades.cost of sells"),
+    Column(
+        "volume_24h", U64, nullable=False, comment="Sum of trades.cost in the 24 hours up to as_of"
+    ),
     Column(
         "traders_24h",
         Integer,
         nullable=False,
-        comment="Different trades.user in the last day",
+        comment="Different trades.user in the 24 hours up to as_of",
     ),
     Column(
         "price_yes",
         BigInteger,
         nullable=False,
-        comment="trades.price_yes of the last; even before the first",
+        comment="trades.price_yes of the last trade; half of PRECISION without trades",
     ),
     Column(
         "price_24h_ago",
         BigInteger,
         nullable=False,
-        comment="trades.price_yes of the last before the last day; even where there is none",
+        comment="trades.price_yes before these 24 hours; half of PRECISION without trades",
     ),
-    Column("price_change_bps", BigInteger, comment="price_yes against price_24h_ago"),
+    Column(
+        "price_change_bps",
+        BigInteger,
+        comment="Computed: change from price_24h_ago to price_yes, in basis points",
+    ),
     Column("last_trade_at", BigInteger, comment="Largest trades.traded_at"),
-    Column("as_of", BigInteger, nullable=False, comment="Chain second of the computation"),
-    Column("valid_until", BigInteger, comment="When the oldest trade leaves the last day"),
+    Column(
+        "as_of",
+        BigInteger,
+        nullable=False,
+        comment="Chain clock: when the statistics were computed, in seconds",
+    ),
+    Column(
+        "valid_until",
+        BigInteger,
+        comment="Computed: when the oldest trade leaves the 24 hours, in chain seconds",
+    ),
     Column(
         "market_updated_at",
         TIME,
         nullable=False,
-        comment="markets.updated_at that it was made from",
+        comment="markets.updated_at of the row that the statistics were computed from",
     ),
     CheckConstraint("total_volume = buy_volume + sell_volume", name="volume"),
     CheckConstraint(
@@ -141,17 +160,22 @@ wallet_statistics = Table(
     Column("trades", Integer, nullable=False, comment="Number of trades"),
     Column("volume", U64, nullable=False, comment="Sum of trades.cost"),
     Column("invested", U64, nullable=False, comment="positions.total_invested"),
-    Column("proceeds", U64, nullable=False, comment="Sum of trades.cost of sales"),
+    Column("proceeds", U64, nullable=False, comment="Sum of trades.cost of sells"),
     Column("claimed", U64, nullable=False, comment="positions.claimed_amount"),
     Column(
         "open_value",
         U64,
         nullable=False,
-        comment="Payout formula of the program on positions and markets",
+        comment="Computed: the program's payout formula on positions and markets",
     ),
-    Column("settled", Boolean, nullable=False, comment="Market finalized and open_value 0"),
     Column(
-        "realised_pnl", U64, nullable=False, comment="proceeds + claimed - invested once settled"
+        "settled", Boolean, nullable=False, comment="Computed: market finalized and open_value 0"
+    ),
+    Column(
+        "realised_pnl",
+        U64,
+        nullable=False,
+        comment="Computed: proceeds + claimed - invested once settled",
     ),
     CheckConstraint("octet_length(wallet) = 32", name="wallet"),
     CheckConstraint(

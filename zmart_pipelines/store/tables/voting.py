@@ -22,22 +22,24 @@ from sqlalchemy.dialects.postgresql import JSONB
 from zmart_pipelines.store.tables.base import BYTES, TIME, metadata
 
 
-def _kind() -> Column[str]:
+def _kind(origin: str) -> Column[str]:
     return Column(
         "kind",
         Text,
         CheckConstraint("kind IN ('proposal', 'dispute')", name="kind"),
         nullable=False,
+        comment=origin,
     )
 
 
-def _weight() -> Column[int]:
+def _weight(origin: str) -> Column[int]:
     return Column(
         "weight",
         BigInteger,
         CheckConstraint("weight > 0", name="weight"),
         nullable=False,
         server_default="1",
+        comment=origin,
     )
 
 
@@ -47,26 +49,52 @@ def _weight() -> Column[int]:
 ballots = Table(
     "ballots",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("market_id", BYTES, nullable=False),
-    _kind(),
-    Column("round", Integer, nullable=False, server_default="0"),
-    Column("wallet", BYTES, nullable=False),
-    Column("source", Text, nullable=False, server_default="wallet"),
-    Column("choice", Boolean, nullable=False),
-    Column("scheme", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("signature", BYTES, nullable=False),
-    Column("nonce", Text, nullable=False),
-    Column("idempotency_key", Text),
-    Column("accepted_at", TIME, nullable=False, server_default=func.now()),
+    Column(
+        "id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Database: identity sequence",
+    ),
+    Column("market_id", BYTES, nullable=False, comment="Signed text: the market voted on"),
+    _kind("Signed text: kind of vote"),
+    Column(
+        "round",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="Signed text, or the open round of the vote",
+    ),
+    Column("wallet", BYTES, nullable=False, comment="Request: wallet whose signature was verified"),
+    Column("source", Text, nullable=False, server_default="wallet", comment="API: always wallet"),
+    Column(
+        "choice",
+        Boolean,
+        nullable=False,
+        comment="Signed text: like, or agreement with the dispute",
+    ),
+    Column("scheme", Text, nullable=False, comment="API: form of the signed text"),
+    Column("message", Text, nullable=False, comment="Request: text that the wallet signed"),
+    Column(
+        "signature", BYTES, nullable=False, comment="Request: the wallet's signature of message"
+    ),
+    Column("nonce", Text, nullable=False, comment="Signed text: makes the ballot unique"),
+    Column("idempotency_key", Text, comment="Request: header Idempotency-Key"),
+    Column(
+        "accepted_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
     Column(
         "xid",
         BigInteger,
         nullable=False,
         server_default=text("(pg_current_xact_id()::text)::bigint"),
+        comment="Database: id of the inserting transaction",
     ),
-    _weight(),
+    _weight("Computed: votes by the shares held at the dispute, 1 without weights"),
     UniqueConstraint("market_id", "kind", "round", "wallet", "source"),
     UniqueConstraint("signature"),
     UniqueConstraint("wallet", "idempotency_key"),
@@ -86,31 +114,70 @@ ballots = Table(
 tallies = Table(
     "tallies",
     metadata,
-    Column("market_id", BYTES, nullable=False),
-    _kind(),
-    Column("round", Integer, nullable=False, server_default="0"),
+    Column(
+        "market_id", BYTES, nullable=False, comment="Ballot or on-chain vote: the market voted on"
+    ),
+    _kind("Ballot or on-chain vote: kind of vote"),
+    Column(
+        "round",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="Operators: 0, plus one per reopening",
+    ),
     Column(
         "status",
         Text,
         CheckConstraint("status IN ('open', 'frozen', 'reopened')", name="status"),
         nullable=False,
         server_default="open",
+        comment="Tally: open, frozen or reopened",
     ),
-    Column("votes_for", BigInteger, nullable=False, server_default="0"),
-    Column("votes_against", BigInteger, nullable=False, server_default="0"),
-    Column("frozen_slot", BigInteger),
-    Column("frozen_chain_time", BigInteger),
-    Column("bundle_cid", Text),
-    Column("opened_at", TIME, nullable=False, server_default=func.now()),
-    Column("frozen_at", TIME),
-    Column("counted_at", TIME),
-    Column("weight_unit", BigInteger, CheckConstraint("weight_unit > 0", name="weight_unit")),
+    Column(
+        "votes_for",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Computed: sum of the weights of ballots in favour",
+    ),
+    Column(
+        "votes_against",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Computed: sum of the weights of ballots against",
+    ),
+    Column(
+        "frozen_slot", BigInteger, comment="Chain: finalized slot of the on-chain votes counted"
+    ),
+    Column(
+        "frozen_chain_time",
+        BigInteger,
+        comment="Chain clock: when the tally was frozen, in seconds",
+    ),
+    Column("bundle_cid", Text, comment="Computed: CID of the ballot bundle"),
+    Column(
+        "opened_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
+    Column("frozen_at", TIME, comment="Database clock: when the tally was frozen"),
+    Column("counted_at", TIME, comment="Database clock: when the counts last changed"),
+    Column(
+        "weight_unit",
+        BigInteger,
+        CheckConstraint("weight_unit > 0", name="weight_unit"),
+        comment="Settings when the tally opened: shares per vote (9 decimals); null counts wallets",
+    ),
     Column(
         "ballots",
         BigInteger,
         CheckConstraint("ballots >= 0", name="ballots"),
         nullable=False,
         server_default="0",
+        comment="Computed: number of ballots counted",
     ),
     PrimaryKeyConstraint("market_id", "kind", "round"),
     CheckConstraint("votes_for >= 0 AND votes_against >= 0", name="counts"),
@@ -125,19 +192,25 @@ tallies = Table(
 counted_ballots = Table(
     "counted_ballots",
     metadata,
-    Column("market_id", BYTES, nullable=False),
-    _kind(),
-    Column("round", Integer, nullable=False),
-    Column("wallet", BYTES, nullable=False),
+    Column("market_id", BYTES, nullable=False, comment="Tally"),
+    _kind("Tally"),
+    Column("round", Integer, nullable=False, comment="Tally"),
+    Column("wallet", BYTES, nullable=False, comment="Ballot or on-chain vote"),
     Column(
         "source",
         Text,
         CheckConstraint("source IN ('wallet', 'chain')", name="source"),
         nullable=False,
+        comment="Tally: whether the signed ballot or the VoteRecord counts",
     ),
-    Column("choice", Boolean, nullable=False),
-    Column("proof", JSONB, nullable=False),
-    _weight(),
+    Column("choice", Boolean, nullable=False, comment="Ballot or on-chain vote"),
+    Column(
+        "proof",
+        JSONB,
+        nullable=False,
+        comment="Ballot's signed text and signature, or the VoteRecord's address",
+    ),
+    _weight("Ballot, or computed for an on-chain vote"),
     PrimaryKeyConstraint("market_id", "kind", "round", "wallet"),
     schema="voting",
 )
@@ -147,13 +220,25 @@ counted_ballots = Table(
 change_queue = Table(
     "change_queue",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("market_id", BYTES, nullable=False),
+    Column(
+        "id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Database: identity sequence",
+    ),
+    Column(
+        "market_id",
+        BYTES,
+        nullable=False,
+        comment="Ballot, event or operator action that changed the vote or state",
+    ),
     Column(
         "kind",
         Text,
         CheckConstraint("kind IN ('proposal', 'dispute', 'state')", name="kind"),
         nullable=False,
+        comment="What changed: the votes of a kind, or the market's state",
     ),
     schema="voting",
 )
@@ -168,8 +253,19 @@ scans = Table(
         Text,
         CheckConstraint("kind IN ('proposal', 'dispute')", name="kind"),
         primary_key=True,
+        comment="Aggregator: kind of vote scanned",
     ),
-    Column("threshold_bps", Integer, nullable=False),
-    Column("minimum_votes", BigInteger, nullable=False),
+    Column(
+        "threshold_bps",
+        Integer,
+        nullable=False,
+        comment="GlobalConfig: threshold of the last full scan, in basis points",
+    ),
+    Column(
+        "minimum_votes",
+        BigInteger,
+        nullable=False,
+        comment="Settings: least number of votes at the last full scan",
+    ),
     schema="voting",
 )

@@ -9,9 +9,9 @@ CREATE TABLE chain.coverage (
     CONSTRAINT pk_coverage PRIMARY KEY (id),
     CONSTRAINT no_overlap EXCLUDE USING gist (slots WITH &&)
 );
-COMMENT ON COLUMN chain.coverage.id IS 'Database';
-COMMENT ON COLUMN chain.coverage.slots IS 'Windows closed by the finalized reader and backfill';
-COMMENT ON COLUMN chain.coverage.covered_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.coverage.id IS 'Database: identity sequence';
+COMMENT ON COLUMN chain.coverage.slots IS 'Readers: windows closed at finalized, merged';
+COMMENT ON COLUMN chain.coverage.covered_at IS 'Database clock: when the row was inserted';
 
 CREATE TABLE chain.cursors (
     name TEXT NOT NULL,
@@ -20,10 +20,10 @@ CREATE TABLE chain.cursors (
     updated_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT pk_cursors PRIMARY KEY (name)
 );
-COMMENT ON COLUMN chain.cursors.name IS 'Reader';
-COMMENT ON COLUMN chain.cursors.slot IS 'Reader: how far it has read';
-COMMENT ON COLUMN chain.cursors.xid IS 'Observer: how far it has looked';
-COMMENT ON COLUMN chain.cursors.updated_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.cursors.name IS 'Reader or observer that owns the cursor';
+COMMENT ON COLUMN chain.cursors.slot IS 'Reader: last slot read';
+COMMENT ON COLUMN chain.cursors.xid IS 'Observer: first transaction id not yet observed';
+COMMENT ON COLUMN chain.cursors.updated_at IS 'Database clock: when the cursor moved';
 
 CREATE TABLE chain.deliveries (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -40,16 +40,17 @@ CREATE TABLE chain.deliveries (
     CONSTRAINT pk_deliveries PRIMARY KEY (id)
 );
 CREATE INDEX ix_deliveries_id ON chain.deliveries (id) WHERE status <> 'ingested';
-COMMENT ON COLUMN chain.deliveries.id IS 'Database';
-COMMENT ON COLUMN chain.deliveries.source IS 'Door it came through';
-COMMENT ON COLUMN chain.deliveries.body IS 'Request as received';
-COMMENT ON COLUMN chain.deliveries.body_sha256 IS 'Computed of the body';
-COMMENT ON COLUMN chain.deliveries.transaction_count IS 'Counted in the body';
-COMMENT ON COLUMN chain.deliveries.status IS 'Intake';
-COMMENT ON COLUMN chain.deliveries.error IS 'Intake';
-COMMENT ON COLUMN chain.deliveries.attempts IS 'Intake';
-COMMENT ON COLUMN chain.deliveries.received_at IS 'Clock of the database';
-COMMENT ON COLUMN chain.deliveries.ingested_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.deliveries.id IS 'Database: identity sequence';
+COMMENT ON COLUMN chain.deliveries.source IS 'API: route that received the request';
+COMMENT ON COLUMN chain.deliveries.body IS 'Webhook request: body as received';
+COMMENT ON COLUMN chain.deliveries.body_sha256 IS 'Computed: SHA-256 of body';
+COMMENT ON COLUMN chain.deliveries.transaction_count IS 'Computed: transactions in body';
+COMMENT ON COLUMN chain.deliveries.status IS 'Delivery intake: state of its ingestion';
+COMMENT ON COLUMN chain.deliveries.error IS 'Delivery intake: why the last attempt failed';
+COMMENT ON COLUMN chain.deliveries.attempts IS 'Delivery intake: failed attempts';
+COMMENT ON COLUMN chain.deliveries.received_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN chain.deliveries.ingested_at
+    IS 'Database clock: when its transactions were ingested';
 
 CREATE TABLE chain.gaps (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -65,15 +66,15 @@ CREATE TABLE chain.gaps (
     CONSTRAINT pk_gaps PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX uq_gaps_open ON chain.gaps (signature, kind) WHERE closed_at IS NULL;
-COMMENT ON COLUMN chain.gaps.id IS 'Database';
+COMMENT ON COLUMN chain.gaps.id IS 'Database: identity sequence';
 COMMENT ON COLUMN chain.gaps.signature IS 'Listing or transaction';
-COMMENT ON COLUMN chain.gaps.kind IS 'Reader, decoder or fold';
+COMMENT ON COLUMN chain.gaps.kind IS 'Reader, decoder or fold that found the gap';
 COMMENT ON COLUMN chain.gaps.slot IS 'Listing or transaction';
-COMMENT ON COLUMN chain.gaps.reason IS 'What the reader, decoder or fold found';
-COMMENT ON COLUMN chain.gaps.attempts IS 'Reader';
-COMMENT ON COLUMN chain.gaps.opened_at IS 'Clock of the database';
-COMMENT ON COLUMN chain.gaps.retry_at IS 'Reader';
-COMMENT ON COLUMN chain.gaps.closed_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.gaps.reason IS 'Reader, decoder or fold: what is missing';
+COMMENT ON COLUMN chain.gaps.attempts IS 'Reader: attempts to close the gap';
+COMMENT ON COLUMN chain.gaps.opened_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN chain.gaps.retry_at IS 'Reader: when to retry';
+COMMENT ON COLUMN chain.gaps.closed_at IS 'Database clock: when the gap was closed';
 
 CREATE TABLE chain.hints (
     signature BYTEA NOT NULL CONSTRAINT ck_hints_signature CHECK (octet_length(signature) = 64),
@@ -92,15 +93,15 @@ CREATE TABLE chain.hints (
         REFERENCES chain.deliveries (id)
 );
 CREATE INDEX ix_hints_pending ON chain.hints (retry_at) WHERE status = 'pending';
-COMMENT ON COLUMN chain.hints.signature IS 'Delivery without logs';
-COMMENT ON COLUMN chain.hints.slot IS 'Delivery without logs';
-COMMENT ON COLUMN chain.hints.delivery_id IS 'Delivery without logs';
-COMMENT ON COLUMN chain.hints.status IS 'Reader of hints';
-COMMENT ON COLUMN chain.hints.reason IS 'Reader of hints';
-COMMENT ON COLUMN chain.hints.attempts IS 'Reader of hints';
-COMMENT ON COLUMN chain.hints.received_at IS 'Clock of the database';
-COMMENT ON COLUMN chain.hints.retry_at IS 'Reader of hints';
-COMMENT ON COLUMN chain.hints.settled_at IS 'Clock of the database';
+COMMENT ON COLUMN chain.hints.signature IS 'Webhook request: a delivery without logs';
+COMMENT ON COLUMN chain.hints.slot IS 'Webhook request: a delivery without logs';
+COMMENT ON COLUMN chain.hints.delivery_id IS 'Webhook request that named the signature';
+COMMENT ON COLUMN chain.hints.status IS 'Hint reader: result of reading the signature';
+COMMENT ON COLUMN chain.hints.reason IS 'Hint reader: why the last attempt failed';
+COMMENT ON COLUMN chain.hints.attempts IS 'Hint reader: attempts so far';
+COMMENT ON COLUMN chain.hints.received_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN chain.hints.retry_at IS 'Hint reader: when to retry';
+COMMENT ON COLUMN chain.hints.settled_at IS 'Database clock: when the status became final';
 
 CREATE TABLE chain.transactions (
     signature BYTEA NOT NULL
@@ -132,24 +133,28 @@ CREATE INDEX ix_transactions_xid ON chain.transactions (xid);
 CREATE UNIQUE INDEX uq_transactions_live
     ON chain.transactions (signature) WHERE commitment <> 'orphaned';
 COMMENT ON COLUMN chain.transactions.signature IS 'Transaction';
-COMMENT ON COLUMN chain.transactions.digest IS 'Computed of slot, outcome, logs and instructions';
+COMMENT ON COLUMN chain.transactions.digest
+    IS 'Computed: digest of slot, outcome, logs and instructions';
 COMMENT ON COLUMN chain.transactions.slot IS 'Transaction';
-COMMENT ON COLUMN chain.transactions.index_in_block IS 'Listing or webhook, where it tells it';
+COMMENT ON COLUMN chain.transactions.index_in_block
+    IS 'Block listing or webhook, if it reports the index';
 COMMENT ON COLUMN chain.transactions.block_time IS 'Transaction';
 COMMENT ON COLUMN chain.transactions.failed IS 'Transaction: meta.err';
 COMMENT ON COLUMN chain.transactions.error IS 'Transaction: meta.err';
 COMMENT ON COLUMN chain.transactions.fee IS 'Transaction: meta.fee';
 COMMENT ON COLUMN chain.transactions.logs IS 'Transaction: meta.logMessages';
-COMMENT ON COLUMN chain.transactions.logs_truncated IS 'Computed of the logs';
+COMMENT ON COLUMN chain.transactions.logs_truncated
+    IS 'Computed: whether the logs end with Log truncated';
 COMMENT ON COLUMN chain.transactions.instructions
-    IS 'Transaction: those of the program, outer and inner';
+    IS 'Transaction: the program''s instructions, outer and inner';
 COMMENT ON COLUMN chain.transactions.commitment
-    IS 'Reader that saw it last; it only climbs, or is orphaned';
-COMMENT ON COLUMN chain.transactions.sources IS 'Doors it came through';
-COMMENT ON COLUMN chain.transactions.delivery_id IS 'Webhook request that brought it first';
-COMMENT ON COLUMN chain.transactions.first_seen_at IS 'Clock of the database';
-COMMENT ON COLUMN chain.transactions.finalized_at IS 'Clock of the database';
-COMMENT ON COLUMN chain.transactions.xid IS 'Database';
+    IS 'Highest commitment of its readings; orphaned if no fork contains it';
+COMMENT ON COLUMN chain.transactions.sources IS 'Ingest: bits of the sources that reported it';
+COMMENT ON COLUMN chain.transactions.delivery_id IS 'Webhook request that reported it first';
+COMMENT ON COLUMN chain.transactions.first_seen_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN chain.transactions.finalized_at
+    IS 'Database clock: when it was promoted to finalized';
+COMMENT ON COLUMN chain.transactions.xid IS 'Database: id of the inserting transaction';
 
 CREATE TABLE chain.events (
     signature BYTEA NOT NULL,
@@ -186,17 +191,18 @@ CREATE INDEX ix_events_xid ON chain.events (xid);
 CREATE UNIQUE INDEX uq_events_live
     ON chain.events (signature, log_index) WHERE commitment <> 'orphaned';
 COMMENT ON COLUMN chain.events.signature IS 'Transaction';
-COMMENT ON COLUMN chain.events.log_index IS 'Line of the transaction''s log';
-COMMENT ON COLUMN chain.events.digest IS 'Transaction';
+COMMENT ON COLUMN chain.events.log_index IS 'Transaction: line number in its log';
+COMMENT ON COLUMN chain.events.digest IS 'Transaction: digest of its reading';
 COMMENT ON COLUMN chain.events.slot IS 'Transaction';
 COMMENT ON COLUMN chain.events.index_in_block IS 'Transaction';
-COMMENT ON COLUMN chain.events.name IS 'Discriminator of raw';
+COMMENT ON COLUMN chain.events.name IS 'Computed: event name of the discriminator in raw';
 COMMENT ON COLUMN chain.events.market_id
-    IS 'Event; of WinningsClaimed the market with that address';
-COMMENT ON COLUMN chain.events.raw IS 'Log line, from base64';
-COMMENT ON COLUMN chain.events.data IS 'Decoded of raw';
-COMMENT ON COLUMN chain.events.instruction IS 'Data of the instruction that emitted it';
-COMMENT ON COLUMN chain.events.quarantine_reason IS 'Decoder';
-COMMENT ON COLUMN chain.events.commitment IS 'Transaction';
-COMMENT ON COLUMN chain.events.first_seen_at IS 'Clock of the database';
-COMMENT ON COLUMN chain.events.xid IS 'Database';
+    IS 'Event; for WinningsClaimed the market at the event''s address';
+COMMENT ON COLUMN chain.events.raw IS 'Transaction: payload of the log line, from base64';
+COMMENT ON COLUMN chain.events.data IS 'Computed: raw, decoded';
+COMMENT ON COLUMN chain.events.instruction
+    IS 'Transaction: data of the instruction that emitted the event';
+COMMENT ON COLUMN chain.events.quarantine_reason IS 'Decoder: why raw could not be decoded';
+COMMENT ON COLUMN chain.events.commitment IS 'Transaction: its commitment';
+COMMENT ON COLUMN chain.events.first_seen_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN chain.events.xid IS 'Database: id of the inserting transaction';

@@ -27,6 +27,21 @@ CREATE INDEX ix_market_drafts_ends
     ON community.market_drafts (ends_at) WHERE matched_at IS NOT NULL;
 CREATE INDEX ix_market_drafts_expires_at
     ON community.market_drafts (expires_at) WHERE matched_at IS NULL;
+COMMENT ON COLUMN community.market_drafts.market_id IS 'Computed: hash of creator, CID and nonce';
+COMMENT ON COLUMN community.market_drafts.creator IS 'Request: wallet whose signature was verified';
+COMMENT ON COLUMN community.market_drafts.nonce IS 'API: random bytes';
+COMMENT ON COLUMN community.market_drafts.question_hash IS 'Computed: CIDv0 of document';
+COMMENT ON COLUMN community.market_drafts.document IS 'Computed: canonical JSON of the draft';
+COMMENT ON COLUMN community.market_drafts.question IS 'Request';
+COMMENT ON COLUMN community.market_drafts.description IS 'Request';
+COMMENT ON COLUMN community.market_drafts.category IS 'Request';
+COMMENT ON COLUMN community.market_drafts.tags IS 'Request';
+COMMENT ON COLUMN community.market_drafts.ends_at IS 'Request: when the question is decided';
+COMMENT ON COLUMN community.market_drafts.created_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN community.market_drafts.expires_at
+    IS 'Computed: created_at plus the draft lifetime';
+COMMENT ON COLUMN community.market_drafts.matched_at
+    IS 'Database clock: when the MarketCreated of the draft was ingested';
 
 CREATE TABLE community.users (
     wallet BYTEA NOT NULL CONSTRAINT ck_users_wallet CHECK (octet_length(wallet) = 32),
@@ -34,6 +49,9 @@ CREATE TABLE community.users (
     last_seen_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT pk_users PRIMARY KEY (wallet)
 );
+COMMENT ON COLUMN community.users.wallet IS 'Request: wallet whose signature was verified';
+COMMENT ON COLUMN community.users.created_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN community.users.last_seen_at IS 'Database clock: the wallet''s last write';
 
 CREATE TABLE community.discussions (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
@@ -50,3 +68,12 @@ CREATE TABLE community.discussions (
 );
 CREATE INDEX ix_discussions_market_id_created_at_id
     ON community.discussions (market_id, created_at, id);
+COMMENT ON COLUMN community.discussions.id IS 'Database: random UUID';
+COMMENT ON COLUMN community.discussions.market_id IS 'Request: market commented on';
+COMMENT ON COLUMN community.discussions.wallet IS 'Request: wallet whose signature was verified';
+COMMENT ON COLUMN community.discussions.content IS 'Request: text of the comment';
+COMMENT ON COLUMN community.discussions.signature
+    IS 'Not written yet: signature of the comment itself';
+COMMENT ON COLUMN community.discussions.created_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN community.discussions.deleted_at
+    IS 'Clock of the API: when the author deleted the comment';

@@ -19,9 +19,10 @@ CREATE TABLE market.config_history (
 CREATE INDEX ix_config_history_slot_index_in_block_log_index
     ON market.config_history (slot, index_in_block, log_index);
 COMMENT ON COLUMN market.config_history.signature IS 'Transaction';
-COMMENT ON COLUMN market.config_history.log_index IS 'Line of the transaction''s log';
+COMMENT ON COLUMN market.config_history.log_index IS 'Transaction: line number in its log';
 COMMENT ON COLUMN market.config_history.slot IS 'Transaction';
-COMMENT ON COLUMN market.config_history.index_in_block IS 'Transaction; -1 where no node tells it';
+COMMENT ON COLUMN market.config_history.index_in_block
+    IS 'Transaction; -1 where no node reports it';
 COMMENT ON COLUMN market.config_history.changed_at IS 'Timestamp of the event';
 COMMENT ON COLUMN market.config_history.protocol_fee_bps
     IS 'GlobalConfigInitialized or ConfigUpdated';
@@ -86,28 +87,30 @@ CREATE TABLE market.markets (
 );
 CREATE INDEX ix_markets_created_at_market_id ON market.markets (created_at, market_id);
 CREATE INDEX ix_markets_creator ON market.markets (creator);
-CREATE INDEX ix_markets_disputed ON market.markets (dispute_initiated_at) WHERE state = {{DISPUTED}};
-CREATE INDEX ix_markets_resolving ON market.markets (resolution_proposed_at) WHERE state = {{RESOLVING}};
+CREATE INDEX ix_markets_disputed
+    ON market.markets (dispute_initiated_at) WHERE state = {{DISPUTED}};
+CREATE INDEX ix_markets_resolving
+    ON market.markets (resolution_proposed_at) WHERE state = {{RESOLVING}};
 CREATE INDEX ix_markets_state_created_at ON market.markets (state, created_at);
 COMMENT ON COLUMN market.markets.market_id IS 'MarketCreated';
-COMMENT ON COLUMN market.markets.address IS 'Computed: the PDA of market_id';
+COMMENT ON COLUMN market.markets.address IS 'Computed: PDA of market_id';
 COMMENT ON COLUMN market.markets.creator IS 'MarketCreated';
-COMMENT ON COLUMN market.markets.state IS 'Last event that moves it; 0 PROPOSED to 6 CANCELLED';
+COMMENT ON COLUMN market.markets.state IS 'Last event that changes it; a number of MarketState';
 COMMENT ON COLUMN market.markets.b_parameter IS 'MarketCreated';
 COMMENT ON COLUMN market.markets.initial_liquidity IS 'Data of create_market';
 COMMENT ON COLUMN market.markets.current_liquidity
-    IS 'Data of create_market, then recomputed of each trade; 0 after LiquidityWithdrawn';
+    IS 'Data of create_market, then recomputed for each trade; 0 after LiquidityWithdrawn';
 COMMENT ON COLUMN market.markets.shares_yes
     IS 'b_parameter / 1000, then SharesBought and SharesSold';
 COMMENT ON COLUMN market.markets.shares_no
     IS 'b_parameter / 1000, then SharesBought and SharesSold';
 COMMENT ON COLUMN market.markets.total_volume
-    IS 'SharesBought; of SharesSold the gross, recomputed';
+    IS 'SharesBought; for SharesSold the gross amount, recomputed';
 COMMENT ON COLUMN market.markets.created_at IS 'MarketCreated';
 COMMENT ON COLUMN market.markets.approved_at IS 'ProposalApproved';
 COMMENT ON COLUMN market.markets.activated_at IS 'MarketActivated';
 COMMENT ON COLUMN market.markets.resolution_proposed_at IS 'MarketResolved';
-COMMENT ON COLUMN market.markets.resolved_at IS 'DisputeAggregated of a dispute that failed';
+COMMENT ON COLUMN market.markets.resolved_at IS 'DisputeAggregated of a rejected dispute';
 COMMENT ON COLUMN market.markets.finalized_at IS 'MarketFinalized';
 COMMENT ON COLUMN market.markets.resolver IS 'MarketResolved';
 COMMENT ON COLUMN market.markets.proposed_outcome IS 'MarketResolved';
@@ -117,9 +120,9 @@ COMMENT ON COLUMN market.markets.evidence_hash IS 'MarketResolved';
 COMMENT ON COLUMN market.markets.dispute_initiated_at IS 'DisputeInitiated';
 COMMENT ON COLUMN market.markets.dispute_initiator IS 'DisputeInitiated';
 COMMENT ON COLUMN market.markets.accumulated_resolver_fees
-    IS 'Recomputed of each trade with the fees in force; 0 after WinningsClaimed';
+    IS 'Recomputed for each trade with the fees in force; 0 after WinningsClaimed';
 COMMENT ON COLUMN market.markets.accumulated_lp_fees
-    IS 'Recomputed of each trade with the fees in force; 0 after LiquidityWithdrawn';
+    IS 'Recomputed for each trade with the fees in force; 0 after LiquidityWithdrawn';
 COMMENT ON COLUMN market.markets.proposal_likes IS 'ProposalAggregated';
 COMMENT ON COLUMN market.markets.proposal_dislikes IS 'ProposalAggregated';
 COMMENT ON COLUMN market.markets.dispute_agree IS 'DisputeAggregated, or data of finalize_market';
@@ -128,13 +131,13 @@ COMMENT ON COLUMN market.markets.dispute_disagree
 COMMENT ON COLUMN market.markets.was_disputed IS 'MarketFinalized or DisputeAggregated';
 COMMENT ON COLUMN market.markets.cancelled_at IS 'MarketCancelled';
 COMMENT ON COLUMN market.markets.price_yes
-    IS 'Last SharesBought or SharesSold; even before the first';
+    IS 'Last SharesBought or SharesSold; half of PRECISION before the first';
 COMMENT ON COLUMN market.markets.trades_count IS 'Number of SharesBought and SharesSold';
 COMMENT ON COLUMN market.markets.as_of_slot IS 'Last event folded';
 COMMENT ON COLUMN market.markets.as_of_index IS 'Last event folded';
 COMMENT ON COLUMN market.markets.as_of_log IS 'Last event folded';
 COMMENT ON COLUMN market.markets.commitment IS 'Lowest of the events folded';
-COMMENT ON COLUMN market.markets.updated_at IS 'Clock of the database';
+COMMENT ON COLUMN market.markets.updated_at IS 'Database clock: when the row last changed';
 
 CREATE TABLE market.candles (
     market_id BYTEA NOT NULL,
@@ -161,12 +164,12 @@ CREATE TABLE market.candles (
         REFERENCES market.markets (market_id) ON DELETE CASCADE
 );
 COMMENT ON COLUMN market.candles.market_id IS 'Trades';
-COMMENT ON COLUMN market.candles.interval IS 'Length of the candle';
+COMMENT ON COLUMN market.candles.interval IS 'Configuration: length of the candle';
 COMMENT ON COLUMN market.candles.starts_at IS 'trades.traded_at, rounded down';
-COMMENT ON COLUMN market.candles.open IS 'trades.price_yes of the first';
+COMMENT ON COLUMN market.candles.open IS 'trades.price_yes of the interval''s first trade';
 COMMENT ON COLUMN market.candles.high IS 'Largest trades.price_yes';
 COMMENT ON COLUMN market.candles.low IS 'Smallest trades.price_yes';
-COMMENT ON COLUMN market.candles.close IS 'trades.price_yes of the last';
+COMMENT ON COLUMN market.candles.close IS 'trades.price_yes of the interval''s last trade';
 COMMENT ON COLUMN market.candles.volume IS 'Sum of trades.cost';
 COMMENT ON COLUMN market.candles.trades IS 'Number of trades';
 
@@ -186,7 +189,7 @@ CREATE TABLE market.chain_votes (
 CREATE INDEX ix_chain_votes_signature ON market.chain_votes (signature);
 CREATE INDEX ix_chain_votes_wallet ON market.chain_votes (wallet);
 COMMENT ON COLUMN market.chain_votes.market_id IS 'ProposalVoteSubmitted or DisputeVoteSubmitted';
-COMMENT ON COLUMN market.chain_votes.kind IS 'Which of the two events';
+COMMENT ON COLUMN market.chain_votes.kind IS 'Name of the event';
 COMMENT ON COLUMN market.chain_votes.wallet IS 'The event''s user';
 COMMENT ON COLUMN market.chain_votes.choice IS 'The event''s vote';
 COMMENT ON COLUMN market.chain_votes.voted_at IS 'Timestamp of the event';
@@ -211,10 +214,11 @@ CREATE TABLE market.claims (
 CREATE INDEX ix_claims_market_id ON market.claims (market_id);
 CREATE INDEX ix_claims_user_slot ON market.claims ("user", slot);
 COMMENT ON COLUMN market.claims.signature IS 'Transaction';
-COMMENT ON COLUMN market.claims.log_index IS 'Line of the transaction''s log';
+COMMENT ON COLUMN market.claims.log_index IS 'Transaction: line number in its log';
 COMMENT ON COLUMN market.claims.market_id IS 'WinningsClaimed, by the market''s address';
 COMMENT ON COLUMN market.claims."user" IS 'WinningsClaimed';
-COMMENT ON COLUMN market.claims.outcome IS 'WinningsClaimed; of its older layout the market''s';
+COMMENT ON COLUMN market.claims.outcome
+    IS 'WinningsClaimed; for its older layout the market''s final outcome';
 COMMENT ON COLUMN market.claims.amount IS 'WinningsClaimed';
 COMMENT ON COLUMN market.claims.claimed_at IS 'Timestamp of the event';
 COMMENT ON COLUMN market.claims.slot IS 'Transaction';
@@ -255,20 +259,24 @@ COMMENT ON COLUMN market.market_statistics.total_trades IS 'Number of trades';
 COMMENT ON COLUMN market.market_statistics.unique_traders IS 'Different trades.user';
 COMMENT ON COLUMN market.market_statistics.total_volume IS 'Sum of trades.cost';
 COMMENT ON COLUMN market.market_statistics.buy_volume IS 'Sum of trades.cost of buys';
-COMMENT ON COLUMN market.market_statistics.sell_volume IS 'Sum of trades.cost of sales';
-COMMENT ON COLUMN market.market_statistics.volume_24h IS 'Sum of trades.cost in the last day';
-COMMENT ON COLUMN market.market_statistics.traders_24h IS 'Different trades.user in the last day';
+COMMENT ON COLUMN market.market_statistics.sell_volume IS 'Sum of trades.cost of sells';
+COMMENT ON COLUMN market.market_statistics.volume_24h
+    IS 'Sum of trades.cost in the 24 hours up to as_of';
+COMMENT ON COLUMN market.market_statistics.traders_24h
+    IS 'Different trades.user in the 24 hours up to as_of';
 COMMENT ON COLUMN market.market_statistics.price_yes
-    IS 'trades.price_yes of the last; even before the first';
+    IS 'trades.price_yes of the last trade; half of PRECISION without trades';
 COMMENT ON COLUMN market.market_statistics.price_24h_ago
-    IS 'trades.price_yes of the last before the last day; even where there is none';
-COMMENT ON COLUMN market.market_statistics.price_change_bps IS 'price_yes against price_24h_ago';
+    IS 'trades.price_yes before these 24 hours; half of PRECISION without trades';
+COMMENT ON COLUMN market.market_statistics.price_change_bps
+    IS 'Computed: change from price_24h_ago to price_yes, in basis points';
 COMMENT ON COLUMN market.market_statistics.last_trade_at IS 'Largest trades.traded_at';
-COMMENT ON COLUMN market.market_statistics.as_of IS 'Chain second of the computation';
+COMMENT ON COLUMN market.market_statistics.as_of
+    IS 'Chain clock: when the statistics were computed, in seconds';
 COMMENT ON COLUMN market.market_statistics.valid_until
-    IS 'When the oldest trade leaves the last day';
+    IS 'Computed: when the oldest trade leaves the 24 hours, in chain seconds';
 COMMENT ON COLUMN market.market_statistics.market_updated_at
-    IS 'markets.updated_at that it was made from';
+    IS 'markets.updated_at of the row that the statistics were computed from';
 
 CREATE TABLE market.positions (
     market_id BYTEA NOT NULL,
@@ -323,18 +331,18 @@ CREATE INDEX ix_trades_slot_index_in_block_log_index
     ON market.trades (slot, index_in_block, log_index);
 CREATE INDEX ix_trades_user_slot ON market.trades ("user", slot);
 COMMENT ON COLUMN market.trades.signature IS 'Transaction';
-COMMENT ON COLUMN market.trades.log_index IS 'Line of the transaction''s log';
+COMMENT ON COLUMN market.trades.log_index IS 'Transaction: line number in its log';
 COMMENT ON COLUMN market.trades.market_id IS 'SharesBought or SharesSold';
 COMMENT ON COLUMN market.trades."user" IS 'SharesBought or SharesSold';
-COMMENT ON COLUMN market.trades.trade_type IS 'Which of the two events';
+COMMENT ON COLUMN market.trades.trade_type IS 'Name of the event';
 COMMENT ON COLUMN market.trades.outcome IS 'SharesBought or SharesSold';
 COMMENT ON COLUMN market.trades.shares IS 'SharesBought or SharesSold';
 COMMENT ON COLUMN market.trades.cost
     IS 'SharesBought.cost with fees, SharesSold.proceeds after them';
-COMMENT ON COLUMN market.trades.price_yes IS 'new_price_yes: the price after the trade';
+COMMENT ON COLUMN market.trades.price_yes IS 'Event: new_price_yes, the price after the trade';
 COMMENT ON COLUMN market.trades.traded_at IS 'Timestamp of the event';
 COMMENT ON COLUMN market.trades.slot IS 'Transaction';
-COMMENT ON COLUMN market.trades.index_in_block IS 'Transaction; -1 where no node tells it';
+COMMENT ON COLUMN market.trades.index_in_block IS 'Transaction; -1 where no node reports it';
 COMMENT ON COLUMN market.trades.commitment IS 'Transaction';
 
 CREATE TABLE market.wallet_statistics (
@@ -367,13 +375,13 @@ COMMENT ON COLUMN market.wallet_statistics.market_id IS 'Positions';
 COMMENT ON COLUMN market.wallet_statistics.trades IS 'Number of trades';
 COMMENT ON COLUMN market.wallet_statistics.volume IS 'Sum of trades.cost';
 COMMENT ON COLUMN market.wallet_statistics.invested IS 'positions.total_invested';
-COMMENT ON COLUMN market.wallet_statistics.proceeds IS 'Sum of trades.cost of sales';
+COMMENT ON COLUMN market.wallet_statistics.proceeds IS 'Sum of trades.cost of sells';
 COMMENT ON COLUMN market.wallet_statistics.claimed IS 'positions.claimed_amount';
 COMMENT ON COLUMN market.wallet_statistics.open_value
-    IS 'Payout formula of the program on positions and markets';
-COMMENT ON COLUMN market.wallet_statistics.settled IS 'Market finalized and open_value 0';
+    IS 'Computed: the program''s payout formula on positions and markets';
+COMMENT ON COLUMN market.wallet_statistics.settled IS 'Computed: market finalized and open_value 0';
 COMMENT ON COLUMN market.wallet_statistics.realised_pnl
-    IS 'proceeds + claimed - invested once settled';
+    IS 'Computed: proceeds + claimed - invested once settled';
 
 CREATE TABLE market.withdrawals (
     signature BYTEA NOT NULL,
@@ -389,7 +397,7 @@ CREATE TABLE market.withdrawals (
 );
 CREATE INDEX ix_withdrawals_market_id ON market.withdrawals (market_id);
 COMMENT ON COLUMN market.withdrawals.signature IS 'Transaction';
-COMMENT ON COLUMN market.withdrawals.log_index IS 'Line of the transaction''s log';
+COMMENT ON COLUMN market.withdrawals.log_index IS 'Transaction: line number in its log';
 COMMENT ON COLUMN market.withdrawals.market_id IS 'LiquidityWithdrawn';
 COMMENT ON COLUMN market.withdrawals.creator IS 'LiquidityWithdrawn';
 COMMENT ON COLUMN market.withdrawals.amount IS 'LiquidityWithdrawn';

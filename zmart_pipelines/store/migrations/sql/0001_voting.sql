@@ -26,6 +26,22 @@ CREATE TABLE voting.ballots (
     CONSTRAINT ck_ballots_signature CHECK (octet_length(signature) = 64)
 );
 CREATE INDEX ix_ballots_wallet ON voting.ballots (wallet);
+COMMENT ON COLUMN voting.ballots.id IS 'Database: identity sequence';
+COMMENT ON COLUMN voting.ballots.market_id IS 'Signed text: the market voted on';
+COMMENT ON COLUMN voting.ballots.kind IS 'Signed text: kind of vote';
+COMMENT ON COLUMN voting.ballots.round IS 'Signed text, or the open round of the vote';
+COMMENT ON COLUMN voting.ballots.wallet IS 'Request: wallet whose signature was verified';
+COMMENT ON COLUMN voting.ballots.source IS 'API: always wallet';
+COMMENT ON COLUMN voting.ballots.choice IS 'Signed text: like, or agreement with the dispute';
+COMMENT ON COLUMN voting.ballots.scheme IS 'API: form of the signed text';
+COMMENT ON COLUMN voting.ballots.message IS 'Request: text that the wallet signed';
+COMMENT ON COLUMN voting.ballots.signature IS 'Request: the wallet''s signature of message';
+COMMENT ON COLUMN voting.ballots.nonce IS 'Signed text: makes the ballot unique';
+COMMENT ON COLUMN voting.ballots.idempotency_key IS 'Request: header Idempotency-Key';
+COMMENT ON COLUMN voting.ballots.accepted_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN voting.ballots.xid IS 'Database: id of the inserting transaction';
+COMMENT ON COLUMN voting.ballots.weight
+    IS 'Computed: votes by the shares held at the dispute, 1 without weights';
 
 CREATE TABLE voting.change_queue (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -34,6 +50,11 @@ CREATE TABLE voting.change_queue (
         CONSTRAINT ck_change_queue_kind CHECK (kind IN ('proposal', 'dispute', 'state')),
     CONSTRAINT pk_change_queue PRIMARY KEY (id)
 );
+COMMENT ON COLUMN voting.change_queue.id IS 'Database: identity sequence';
+COMMENT ON COLUMN voting.change_queue.market_id
+    IS 'Ballot, event or operator action that changed the vote or state';
+COMMENT ON COLUMN voting.change_queue.kind
+    IS 'What changed: the votes of a kind, or the market''s state';
 
 CREATE TABLE voting.counted_ballots (
     market_id BYTEA NOT NULL,
@@ -46,6 +67,16 @@ CREATE TABLE voting.counted_ballots (
     weight BIGINT DEFAULT '1' NOT NULL CONSTRAINT ck_counted_ballots_weight CHECK (weight > 0),
     CONSTRAINT pk_counted_ballots PRIMARY KEY (market_id, kind, round, wallet)
 );
+COMMENT ON COLUMN voting.counted_ballots.market_id IS 'Tally';
+COMMENT ON COLUMN voting.counted_ballots.kind IS 'Tally';
+COMMENT ON COLUMN voting.counted_ballots.round IS 'Tally';
+COMMENT ON COLUMN voting.counted_ballots.wallet IS 'Ballot or on-chain vote';
+COMMENT ON COLUMN voting.counted_ballots.source
+    IS 'Tally: whether the signed ballot or the VoteRecord counts';
+COMMENT ON COLUMN voting.counted_ballots.choice IS 'Ballot or on-chain vote';
+COMMENT ON COLUMN voting.counted_ballots.proof
+    IS 'Ballot''s signed text and signature, or the VoteRecord''s address';
+COMMENT ON COLUMN voting.counted_ballots.weight IS 'Ballot, or computed for an on-chain vote';
 
 CREATE TABLE voting.scans (
     kind TEXT NOT NULL CONSTRAINT ck_scans_kind CHECK (kind IN ('proposal', 'dispute')),
@@ -53,6 +84,11 @@ CREATE TABLE voting.scans (
     minimum_votes BIGINT NOT NULL,
     CONSTRAINT pk_scans PRIMARY KEY (kind)
 );
+COMMENT ON COLUMN voting.scans.kind IS 'Aggregator: kind of vote scanned';
+COMMENT ON COLUMN voting.scans.threshold_bps
+    IS 'GlobalConfig: threshold of the last full scan, in basis points';
+COMMENT ON COLUMN voting.scans.minimum_votes
+    IS 'Settings: least number of votes at the last full scan';
 
 CREATE TABLE voting.tallies (
     market_id BYTEA NOT NULL,
@@ -74,3 +110,20 @@ CREATE TABLE voting.tallies (
     CONSTRAINT ck_tallies_counts CHECK (votes_for >= 0 AND votes_against >= 0),
     CONSTRAINT ck_tallies_frozen CHECK ((status = 'open') = (frozen_slot IS NULL))
 );
+COMMENT ON COLUMN voting.tallies.market_id IS 'Ballot or on-chain vote: the market voted on';
+COMMENT ON COLUMN voting.tallies.kind IS 'Ballot or on-chain vote: kind of vote';
+COMMENT ON COLUMN voting.tallies.round IS 'Operators: 0, plus one per reopening';
+COMMENT ON COLUMN voting.tallies.status IS 'Tally: open, frozen or reopened';
+COMMENT ON COLUMN voting.tallies.votes_for IS 'Computed: sum of the weights of ballots in favour';
+COMMENT ON COLUMN voting.tallies.votes_against IS 'Computed: sum of the weights of ballots against';
+COMMENT ON COLUMN voting.tallies.frozen_slot
+    IS 'Chain: finalized slot of the on-chain votes counted';
+COMMENT ON COLUMN voting.tallies.frozen_chain_time
+    IS 'Chain clock: when the tally was frozen, in seconds';
+COMMENT ON COLUMN voting.tallies.bundle_cid IS 'Computed: CID of the ballot bundle';
+COMMENT ON COLUMN voting.tallies.opened_at IS 'Database clock: when the row was inserted';
+COMMENT ON COLUMN voting.tallies.frozen_at IS 'Database clock: when the tally was frozen';
+COMMENT ON COLUMN voting.tallies.counted_at IS 'Database clock: when the counts last changed';
+COMMENT ON COLUMN voting.tallies.weight_unit
+    IS 'Settings when the tally opened: shares per vote (9 decimals); null counts wallets';
+COMMENT ON COLUMN voting.tallies.ballots IS 'Computed: number of ballots counted';
