@@ -50,9 +50,15 @@ class Backend:
 
     @property
     def settings(self) -> Settings:
-        """The settings; reading them is what may fail in a wrong environment."""
+        """The settings of the environment, completed by those of the running system.
+
+        Raises:
+            SystemNotRunning: the environment names no database, and no system runs.
+        """
         if self._settings is None:
-            self._settings = process_settings()
+            from zmart_pipelines.runtime.running_system import require_running_system
+
+            self._settings = require_running_system(process_settings())
         return self._settings
 
     def engine(self, role: Role) -> Engine:

@@ -1,7 +1,7 @@
 """The nightly clean-up of what would grow indefinitely: old runs and expired drafts.
 
-Ticks are purged by ``dagster.yaml``; everything else that Dagster keeps per run is deleted only
-with the run. Runs of jobs that submit transactions are kept: they record what was sent.
+Ticks are purged by ``deploy/dagster.yaml``; everything else that Dagster keeps per run is deleted
+only with the run. Runs of jobs that submit transactions are kept: they record what was sent.
 """
 
 from datetime import UTC, datetime, timedelta

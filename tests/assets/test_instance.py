@@ -31,7 +31,7 @@ def instance(
         "DAGSTER_COMPUTE_LOGS": tmp_path / "logs",
     }.items():
         monkeypatch.setenv(name, str(value))
-    shutil.copy(ROOT / "dagster.yaml", tmp_path)
+    shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as loaded:
         yield loaded
 
@@ -111,7 +111,7 @@ def test_what_the_ui_shows_of_the_instance_has_no_password(instance: dg.DagsterI
 
 
 def test_no_value_is_written_in_the_files() -> None:
-    for name in ("dagster.yaml", "workspace.yaml"):
+    for name in ("deploy/dagster.yaml", "deploy/workspace.yaml"):
         text = (ROOT / name).read_text()
         for line in text.splitlines():
             key, _, value = line.strip().partition(":")
@@ -122,7 +122,7 @@ def test_no_value_is_written_in_the_files() -> None:
 def test_workspace_names_one_code_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODE_SERVER_HOST", "127.0.0.1")
     monkeypatch.setenv("CODE_SERVER_PORT", "4266")
-    origins = location_origins_from_yaml_paths([os.fspath(ROOT / "workspace.yaml")])
+    origins = location_origins_from_yaml_paths([os.fspath(ROOT / "deploy" / "workspace.yaml")])
     assert [(o.location_name, o.get_display_metadata()["port"]) for o in origins] == [
         ("zmart_pipelines", "4266")
     ]

@@ -38,7 +38,7 @@ def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
     """Both processes, started as the supervisor starts them; the folder of their logs."""
     home = tmp_path / "dagster"
     home.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", home)
+    shutil.copy(ROOT / "deploy" / "dagster.yaml", home)
     url = urlsplit(life.settings.database_url.get_secret_value())
     port = str(free_port())
     environment = {
@@ -61,7 +61,7 @@ def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
         ],
         "daemon": [
             *(str(Path(sys.executable).with_name("dagster-daemon")), "run"),
-            *("-w", str(ROOT / "workspace.yaml")),
+            *("-w", str(ROOT / "deploy" / "workspace.yaml")),
         ],
     }
     started = []

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
+from solders.keypair import Keypair
 
 from tests.chain.helius_api import KEY, HeliusApi
 from tests.fixtures.localnet import Localnet
@@ -134,7 +135,7 @@ def test_endpoint_of_another_cluster(real_parts: Localnet, monkeypatch: pytest.M
 
 
 def test_cluster_without_the_program(real_parts: Localnet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROGRAM_ID", "Stake11111111111111111111111111111111111111")
+    monkeypatch.setenv("PROGRAM_ID", str(Keypair().pubkey()))
     code, found = diagnose()
     assert code == 1
     assert "no program" in found[f"RPC http://127.0.0.1:{real_parts.port}"].detail

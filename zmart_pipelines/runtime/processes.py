@@ -24,6 +24,7 @@ from zmart_pipelines.runtime.supervisor import Process
 from zmart_pipelines.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+DEPLOY = PROJECT / "deploy"  # the configuration of Dagster in a running system
 LOOPBACK = "127.0.0.1"
 EXIT_UNKNOWN_SCHEMA = 5  # of zmart migrate
 
@@ -232,11 +233,11 @@ def _dagster(
 
     def prepare() -> None:
         logs.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+        shutil.copyfile(DEPLOY / "dagster.yaml", home / "dagster.yaml")
 
     # The pipelines have seconds for what the API has milliseconds for, and each of their runs
     # begins with seconds of work: they yield.
-    workspace = ("-w", str(PROJECT / "workspace.yaml"))
+    workspace = ("-w", str(DEPLOY / "workspace.yaml"))
     scripts = Path(sys.executable).parent
     started = time.time()
     code_server = Process(
