@@ -101,7 +101,7 @@ def test_data_of_another_major_version_is_refused_with_a_remedy(tmp_path: Path) 
     )
     server.data.mkdir()
     (server.data / "PG_VERSION").write_text("16\n")
-    with pytest.raises(PostgresError, match=r"made by Postgres 16, .* POSTGRES_BIN"):
+    with pytest.raises(PostgresError, match=r"created by Postgres 16, .* POSTGRES_BIN"):
         server.prepare()
 
 

@@ -1,4 +1,4 @@
-"""Starting one child process so that it cannot outlive us unnoticed."""
+"""Start child processes that do not outlive their parent."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import IO
 from zmart_pipelines.runtime.os_accounts import Account
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# Steps of niceness: about a third of the share of those who do not yield.
+# Added to the niceness: about a third of the CPU share of processes with normal priority.
 NICENESS = 5
 
 
 def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
-    """What the child does between fork and exec, after its user was changed.
+    """Return what the child runs between fork and exec, after its user was changed.
 
-    It asks the kernel for ``death_signal`` when the parent dies (changing the user would
-    clear that; it holds while the thread that started the child lives, so children are
-    started from the main thread), and takes back the default signal handling, which a
-    shell may have turned off for background jobs.
+    It requests ``death_signal`` from the kernel for the parent's death. Changing the user
+    would clear that request, and it is bound to the thread that started the child, so that
+    children are started from the main thread. It also restores the default signal handling,
+    which a shell may have disabled for background jobs.
     """
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
     parent = os.getpid()
@@ -51,10 +51,10 @@ def start(
     account: Account | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, its output going to ``output``.
+    """Start ``command`` in its own session, with its output in ``output``.
 
-    An own session keeps the terminal's Ctrl-C away from it, so that the supervisor alone
-    decides the order in which things stop.
+    Its own session keeps the terminal's Ctrl-C from it, so that the supervisor alone decides
+    the order in which processes stop.
     """
     return subprocess.Popen(
         list(command),
@@ -70,11 +70,12 @@ def start(
 
 
 def lower_priority(pid: int) -> None:
-    """From now on the child that ``start`` started, and what it starts, get less of the
-    processor than others where it is scarce. Where the system forbids it all stays as it is.
+    """Lower the CPU priority of a started child and of the processes that it starts.
+
+    Without effect where the operating system forbids it.
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PGRP, pid, os.getpriority(os.PRIO_PGRP, pid) + NICENESS)
-    # Linux may share the processor out among sessions first; then this is what counts.
+    # With autogroups Linux divides the CPU among sessions first; then this value applies.
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS))

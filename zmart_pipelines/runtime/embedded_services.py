@@ -1,7 +1,7 @@
-"""Which parts are embedded, and the settings that result.
+"""The embedded services that ``zmart up`` runs, and the settings that result.
 
-``DATABASE_URL`` and ``REDIS_URL`` put a real server in the place of the embedded one,
-``SOLANA_RPC_URL`` or ``SOLANA_RPC_URLS`` a real cluster in the place of the local chain.
+``DATABASE_URL`` and ``REDIS_URL`` replace the embedded servers by external ones,
+``SOLANA_RPC_URL`` or ``SOLANA_RPC_URLS`` the local chain by a real cluster.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EmbeddedParts:
 
 @dataclass(frozen=True)
 class Embedded:
-    """The embedded servers (``None``: a real one is used) and the completed settings."""
+    """The embedded servers (``None``: an external one is used) and the completed settings."""
 
     settings: Settings
     postgres: PostgresServer | None
@@ -53,10 +53,11 @@ class Embedded:
 
     @classmethod
     def choose(cls, settings: Settings, state: StateFolder) -> Embedded:
-        """Choose for these settings. Makes secrets and, for root, the place of the cluster.
+        """Choose for these settings; create the secrets and, for root, the cluster's folder.
 
         Raises:
-            PostgresError, RedisNotFound: when an embedded server has no program to run.
+            PostgresError: there are no usable Postgres binaries.
+            RedisNotFound: there is no Redis program.
         """
         parts = EmbeddedParts.of(settings)
         postgres = _postgres(settings, state) if parts.postgres else None

@@ -1,9 +1,10 @@
-"""Finding and ending what an earlier supervisor left running.
+"""Find and stop processes that an earlier supervisor left running.
 
-A supervisor that is killed with SIGKILL cannot stop its children. The kernel signals
-those it started itself, but not their children (Dagster's run workers). Three marks find
-the rest: a pid file with the start time of each child, a variable in the environment, and
-the working folder, for servers that overwrite their environment and command line.
+A supervisor that is killed with SIGKILL cannot stop its children. The kernel signals the
+processes that it started itself, but not their children (Dagster's run workers). Those are
+identified in three ways: by a pid file with the start time of each child, by an environment
+variable, and by the working folder, for servers that overwrite their environment and command
+line.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SERVERS = ("postgres", "redis-server")
 
 @dataclass(frozen=True)
 class PidFile:
-    """Which process runs under a name: its pid and, against re-used pids, its start time."""
+    """The process with a name: its pid and, because pids are reused, its start time."""
 
     path: Path
 
@@ -35,7 +36,7 @@ class PidFile:
             self.path.write_text(json.dumps(record))
 
     def process(self) -> psutil.Process | None:
-        """The recorded process if it still runs."""
+        """Return the recorded process if it still runs."""
         try:
             record = json.loads(self.path.read_text())
             process = psutil.Process(record["pid"])
@@ -46,12 +47,12 @@ class PidFile:
         return None
 
     def remove(self) -> None:
-        """Forget it."""
+        """Delete the record."""
         self.path.unlink(missing_ok=True)
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether it runs; a process that ended but was not collected does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -59,7 +60,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 def find(pid_files: Iterable[PidFile], mark: str, folders: Sequence[Path]) -> list[psutil.Process]:
-    """Everything of the state folder ``mark`` that runs, but ourselves and our parents."""
+    """Return the running processes of the state folder ``mark``, except us and our parents."""
     found = {p.pid: p for file in pid_files if (p := file.process()) is not None}
     for process in psutil.process_iter():
         if process.pid not in found and (
@@ -88,7 +89,7 @@ def _is_server_in(process: psutil.Process, folders: Sequence[Path]) -> bool:
 
 
 def lineage(process: psutil.Process) -> set[int]:
-    """The pids of a process and of all its living parents."""
+    """Return the pids of a process and of all its living ancestors."""
     try:
         return {process.pid, *(parent.pid for parent in process.parents())}
     except psutil.NoSuchProcess:
@@ -96,7 +97,7 @@ def lineage(process: psutil.Process) -> set[int]:
 
 
 def end(processes: Sequence[psutil.Process], patience: float) -> None:
-    """Ask the processes to stop, and kill those that did not within ``patience`` seconds."""
+    """Terminate the processes; kill those that still run after ``patience`` seconds."""
     for process in processes:
         polite = signal.SIGINT if name(process) == "postgres" else signal.SIGTERM
         with suppress(psutil.NoSuchProcess, PermissionError):
@@ -109,7 +110,7 @@ def end(processes: Sequence[psutil.Process], patience: float) -> None:
 
 
 def name(process: psutil.Process) -> str:
-    """Its name; empty when it is gone."""
+    """Return the process's name; empty when it has ended."""
     try:
         return process.name()
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""One log file per child, bounded in size, with a reader for what is new."""
+"""One log file per supervised process, bounded in size, with a reader for new lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_BYTES = 20 * 1024 * 1024
 
 
 class LogFile:
-    """``NAME.log`` and, once it grew too large, the part before as ``NAME.log.1``."""
+    """``NAME.log`` and, after a rotation, its earlier part as ``NAME.log.1``."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
@@ -19,12 +19,12 @@ class LogFile:
         self._partial = b""
 
     def open(self) -> IO[bytes]:
-        """The file for a child's output. Appending, so that it may be cut while in use."""
+        """Open the file for a process's output; appending, so that it can be truncated in use."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return self.path.open("ab", buffering=0)
 
     def rotate(self) -> None:
-        """Keep the file within its bound; the child goes on writing into the same file."""
+        """Truncate the file when it exceeds its bound; the process keeps writing to it."""
         if not self.path.exists() or self.path.stat().st_size <= self._max_bytes:
             return
         shutil.copyfile(self.path, self.path.with_name(f"{self.path.name}.1"))
@@ -33,7 +33,7 @@ class LogFile:
         self._read = 0
 
     def new_lines(self) -> list[str]:
-        """The complete lines written since the last call (or since this object was made)."""
+        """Return the complete lines written since the last call or this object's creation."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
@@ -44,11 +44,11 @@ class LogFile:
         return [line.decode(errors="replace") for line in lines]
 
     def size(self) -> int:
-        """Bytes written so far."""
+        """Return the size in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def tail(self, count: int, since: int = 0) -> list[str]:
-        """The last lines that are not blank, of those behind byte ``since``."""
+        """Return up to ``count`` last non-blank lines after the byte offset ``since``."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:

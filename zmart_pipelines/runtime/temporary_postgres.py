@@ -1,4 +1,4 @@
-"""A Postgres for a moment: for checks on a recorded chain, benchmarks and tests."""
+"""A temporary Postgres, for checks on a recorded chain, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer, find_binaries
 
+START_SECONDS = 60
+
 
 def _free_port() -> int:
     with socket.socket() as probe:
@@ -26,12 +28,14 @@ def _free_port() -> int:
 
 @contextmanager
 def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """A throw-away cluster on a free port, gone with its files at the end.
+    """Run a temporary cluster on a free port; delete it with its files at the end.
 
-    Raises PostgresError where it cannot be made, RuntimeError with its log where it does not
-    start.
+    Args:
+        durable: sync the log to disk, as a database does whose data matters.
 
-    :param durable: whether it syncs its log, as one does whose data matters.
+    Raises:
+        PostgresError: the cluster cannot be created.
+        RuntimeError: the server does not start; the message is its log.
     """
     account = server_account()
     home = Path(tempfile.mkdtemp(prefix="zmart-pg-"))
@@ -57,11 +61,7 @@ def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
                 death_signal=STOP_SIGNAL,
             )
         try:
-            deadline = time.monotonic() + 30
-            while not server.answers():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((home / "log").read_text())
-                time.sleep(0.02)
+            _wait_until_ready(server, process, home / "log")
             server.ensure_role_and_database()
             yield server
         finally:
@@ -72,3 +72,11 @@ def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
                 process.kill()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait_until_ready(server: PostgresServer, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not server.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(log.read_text())
+        time.sleep(0.02)
