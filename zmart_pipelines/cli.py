@@ -1,7 +1,7 @@
 """The ``zmart`` command.
 
-It starts the API, the pipelines, the local chain and the demo only as processes and
-imports none of them.
+It starts the API, the pipelines, the local chain and the demo as processes only and imports
+none of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXIT_UNREACHABLE = 2
 
 
 class Commands(click.Group):
-    """The group of commands; a database that is away ends each of them with one line."""
+    """The group of commands; each ends with one line when the database does not answer."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

@@ -121,7 +121,7 @@ def test_a_rotation_from_end_to_end(
     (hook,) = api.hooks.values()
     assert hook["authHeader"] == SECRET
     again = zmart("rotate", "--show")
-    assert "under way" in again.output
+    assert "in progress" in again.output
     assert f"HELIUS_WEBHOOK_SECRET={new}\n" in again.output
     assert f"HELIUS_WEBHOOK_SECRET_PREVIOUS={SECRET}\n" in again.output
     assert new_file.read_text() == new
@@ -137,7 +137,7 @@ def test_a_rotation_from_end_to_end(
     assert new not in told.output
     assert hook["authHeader"] == new
     assert zmart("status").exit_code == 0
-    assert "a new secret is made" in zmart("rotate").output
+    assert "a new secret was generated" in zmart("rotate").output
     assert old_file.read_text() == new
 
 

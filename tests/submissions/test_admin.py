@@ -161,7 +161,7 @@ def test_the_command_speaks_plainly(world: World) -> None:
 
 def test_switches_by_command(world: World) -> None:
     assert command(world, "switch", "finalize_market", "off").exit_code == 1
-    assert "say on or off" in command(world, "switch", "all").output
+    assert "give the state" in command(world, "switch", "all").output
     assert "is not one of" in command(world, "switch", "everything", "on").output
     thrown = command(world, "switch", "finalize_market", "off", "--reason", "wrong counts")
     assert thrown.exit_code == 0

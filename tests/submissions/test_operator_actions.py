@@ -108,7 +108,7 @@ def test_people_retry_and_close_by_command(
         answer = CliRunner().invoke(main, ["submissions", *words])
         return answer.exit_code, answer.output
 
-    assert run() == (0, "no submission waits for people\n")
+    assert run() == (0, "no submission needs an operator\n")
     end(world, aggregation, "failed")
     code, said = run()
     assert code == 1

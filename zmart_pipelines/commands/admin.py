@@ -1,4 +1,4 @@
-"""``zmart admin`` and ``zmart switch``: what operators do by hand, and what stops submissions."""
+"""``zmart admin`` and ``zmart switch``: manual decisions, and the kill switches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 
 @click.group()
 def admin() -> None:
-    """What the admin of the program signs, and what operators decide by hand.
+    """Prepare transactions for the program's admin, and reopen votes.
 
     \b
     Example:
@@ -35,8 +35,9 @@ def admin() -> None:
 def prepare() -> None:
     """Prepare a transaction that only the admin may sign.
 
-    It is printed in base64, unsigned, with what it does in words. Any wallet that holds the
-    admin's key can sign and send it, until its blockhash expires after some 150 blocks.
+    The transaction is printed unsigned, in base64, with a description of its effects. Any
+    wallet with the admin's key can sign and send it until its blockhash expires after about
+    150 blocks.
 
     \b
     Exit codes: 0 prepared, 1 refused, 2 the chain cannot be read.
@@ -72,7 +73,7 @@ def _prepared(make: Callable[[AccountReader], PreparedTransaction], *, json: boo
 @click.argument("market")
 @as_json
 def approve(market: str, as_json: bool) -> None:
-    """Approve the proposal MARKET (id in hex, or address), whose counts are on chain.
+    """Approve the proposal MARKET (id in hex, or address), whose tally is on chain.
 
     \b
     Example:
@@ -112,7 +113,7 @@ def cancel(market: str, as_json: bool) -> None:
 @click.argument("state", type=click.Choice(["on", "off"]))
 @as_json
 def pause(state: str, as_json: bool) -> None:
-    """Pause the protocol, or end its pause; refused where it is so already.
+    """Pause or unpause the protocol; refused if that is its state already.
 
     \b
     Example:
@@ -133,7 +134,7 @@ def pause(state: str, as_json: bool) -> None:
 @click.option("--dispute-period", type=int, help="Seconds.")
 @as_json
 def update_config(as_json: bool, **values: int | None) -> None:
-    """Change the named values of the configuration and keep the others.
+    """Change the given values of the configuration and keep the others.
 
     \b
     Example:
@@ -151,8 +152,8 @@ def update_config(as_json: bool, **values: int | None) -> None:
 def reopen(market: str, kind: Any) -> None:
     """Reopen the frozen vote of KIND on MARKET (id in hex) as its next round.
 
-    Ballots of the round before do not count in it; wallets vote again. What was sent stays on
-    chain until the counts of the new round replace it.
+    Ballots of the previous round do not count in the next one; wallets vote again. A submitted
+    tally stays on chain until the new round's tally replaces it.
 
     \b
     Exit codes: 0 reopened, 1 there is no frozen vote, 2 Postgres does not answer.
@@ -176,13 +177,13 @@ def reopen(market: str, kind: Any) -> None:
 @click.command()
 @click.argument("action", required=False)
 @click.argument("state", type=click.Choice(["on", "off"]), required=False)
-@click.option("--reason", default="", help="Why; needed to switch off.")
+@click.option("--reason", default="", help="The reason; required to switch off.")
 @as_json
 def switch(action: str | None, state: str | None, reason: str, as_json: bool) -> None:
-    """Show the kill switches of submissions, or set that of ACTION ("all" for all).
+    """Show the kill switches of submissions, or set the one of ACTION ("all" for all).
 
-    What is switched off is still decided, counted and simulated, but neither signed nor sent.
-    A running submitter obeys within a second.
+    While an action is switched off, its submissions are decided, tallied and simulated, but
+    neither signed nor sent. A running submitter reacts within a second.
 
     \b
     Exit codes: 0 shown or set, 1 refused, 2 Postgres does not answer.
@@ -194,16 +195,9 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
     """
     from zmart_pipelines.submissions import switches
 
+    if action is not None:
+        _set_switch(action, state, reason)
     with transaction() as conn:
-        if action is not None:
-            try:
-                if state is None:
-                    raise ValueError("state: say on or off")
-                name: Any = action
-                switches.set_switch(conn, name, enabled=state == "on", reason=reason)
-            except ValueError as error:
-                click.echo(str(error), err=True)
-                raise SystemExit(EXIT_REFUSED) from error
         found = switches.read_switches(conn)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
@@ -211,4 +205,17 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
     for one in found:
         click.echo(f"{one.action:26}{'on' if one.enabled else f'OFF: {one.reason}'}")
     if not with_running_system(Settings()).submissions_enabled:
-        click.echo("SUBMISSIONS_ENABLED is off: nothing is signed or sent, whatever stands above")
+        click.echo("SUBMISSIONS_ENABLED is false: nothing is signed or sent, whatever the switches")
+
+
+def _set_switch(action: Any, state: str | None, reason: str) -> None:
+    from zmart_pipelines.submissions import switches
+
+    try:
+        if state is None:
+            raise ValueError("give the state, on or off")
+        with transaction() as conn:
+            switches.set_switch(conn, action, enabled=state == "on", reason=reason)
+    except ValueError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(EXIT_REFUSED) from error

@@ -18,14 +18,14 @@ EXIT_NOT_COVERED, EXIT_UNREADABLE = 1, 2
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
-    """Read every transaction of a range of slots that was not read yet.
+    """Read every transaction of a slot range that is not covered yet.
 
-    Covered slots are skipped, so a backfill that was stopped is simply started again.
+    Covered slots are skipped, so an interrupted backfill can simply be run again.
     BACKFILL_CALLS_PER_SECOND limits the RPC calls.
 
     \b
-    Exit codes: 0 the whole range is covered and everything in it is there, 1 it is not,
-    2 the range is wrong or the chain cannot be read.
+    Exit codes: 0 the range is covered and complete, 1 it is not, 2 the range is invalid or the
+    chain cannot be read.
 
     \b
     Example:

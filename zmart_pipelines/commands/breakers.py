@@ -1,4 +1,4 @@
-"""``zmart breakers``: what is left alone after failures, and how to let it go on."""
+"""``zmart breakers``: the circuit breakers, and how to close one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ EXIT_UNKNOWN = 2
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the breakers as JSON.")
 @click.pass_context
 def breakers(context: click.Context, as_json: bool) -> None:
-    """Show the breakers of RPC endpoints and of actions.
+    """Show the circuit breakers of RPC endpoints and of actions.
 
-    Those that nothing ever failed of are not listed. An API process has breakers of its own for
-    the endpoints; GET /health/breakers shows them.
+    Breakers without any failure so far are not listed. Each API process has its own breakers
+    for the endpoints, which GET /health/breakers shows.
 
     \b
-    Exit codes: 0 all are closed, 1 one is not.
+    Exit codes: 0 all are closed, 1 at least one is open.
 
     \b
     Example:
@@ -49,17 +49,17 @@ def breakers(context: click.Context, as_json: bool) -> None:
         for breaker in found:
             _print(breaker)
         if not found:
-            click.echo("nothing has failed so far")
+            click.echo("no failures so far")
     raise SystemExit(0 if all(breaker.is_closed for breaker in found) else EXIT_STOPPED)
 
 
 @breakers.command()
 @click.argument("name")
 def reset(name: str) -> None:
-    """Close the breaker NAME now, whatever it waits for.
+    """Close the breaker NAME now, without waiting for its probe.
 
     \b
-    Exit codes: 0 it is closed, 2 there is none of this name.
+    Exit codes: 0 it is closed, 2 there is no breaker of this name.
 
     \b
     Example:
@@ -77,7 +77,7 @@ def reset(name: str) -> None:
     finally:
         pool.dispose()
     if not known:
-        click.echo(f"there is no breaker {name}; zmart breakers lists them", err=True)
+        click.echo(f"there is no breaker {name}; zmart breakers lists all", err=True)
         raise SystemExit(EXIT_UNKNOWN)
     click.echo(f"{name} is closed")
 

@@ -1,4 +1,4 @@
-"""The database's schema, what must hold in it, and chains on file."""
+"""``zmart migrate``, ``zmart check`` and ``zmart record``."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def migrate() -> None:
 @click.option(
     "--recorded",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Check on a recorded chain, with a Postgres that is gone afterwards.",
+    help="Check a recorded chain, in a temporary Postgres.",
 )
 def check(as_json: bool, recorded: Path | None) -> None:
     """Run every data check against the configured database and chain.
 
-    With --recorded nothing else has to run: a database is made for it, filled from the file
-    and compared with the accounts in it.
+    With --recorded no system has to run: a temporary database is filled from the file and
+    compared with the accounts in it.
 
     \b
-    Exit codes: 0 all hold, 1 an ERROR check failed, 2 a check could not run.
+    Exit codes: 0 all checks pass, 1 a check of severity ERROR failed, 2 a check could not run.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``zmart rebuild`` and ``zmart redecode``: make the projection anew, read anew what was unread."""
+"""``zmart rebuild`` and ``zmart redecode``: repair the projection and quarantined events."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ EXIT_BAD_MARKET = 2
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
-    """Fold the projection anew from the ledger, while reads go on.
+    """Rebuild the projection from the ledger; readers are not blocked.
 
-    Only what differs is written; of a sound projection nothing.
+    Only rows that differ are written; for a correct projection that is none.
 
     \b
     Example:
       zmart rebuild
       zmart rebuild --market 6445…3b --json
     """
-    from zmart_pipelines.ledger.audit.rebuild import rebuild_projection as fold_anew
+    from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
 
     settings = with_running_system(Settings())
     wanted = [_market_id(text) for text in markets] or None
@@ -38,7 +38,7 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
 
     pool = _engine(settings)
     try:
-        report = fold_anew(pool, settings.program, wanted, progress=show)
+        report = rebuild_projection(pool, settings.program, wanted, progress=show)
     finally:
         pool.dispose()
     if as_json:
@@ -51,7 +51,7 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
         click.echo(msgspec.json.encode(facts).decode())
         return
     click.echo(f"{report.markets} markets folded from {report.events} events")
-    click.echo(f"{len(report.changed)} differed from the ledger before")
+    click.echo(f"{len(report.changed)} differed from the ledger")
     for market_id in report.changed:
         click.echo(f"  {market_id.hex()}")
 
@@ -59,18 +59,18 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def redecode(as_json: bool) -> None:
-    """Decode every quarantined event anew, for example with a newer decoder.
+    """Decode every quarantined event again, for example with a newer decoder.
 
     \b
     Example:
       zmart redecode
     """
-    from zmart_pipelines.ledger.audit.redecode import redecode_quarantined as read_anew
+    from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
 
     settings = with_running_system(Settings())
     pool = _engine(settings)
     try:
-        report = read_anew(pool, settings.program)
+        report = redecode_quarantined(pool, settings.program)
     finally:
         pool.dispose()
     markets = sorted(market_id.hex() for market_id in report.markets)
@@ -82,7 +82,7 @@ def redecode(as_json: bool) -> None:
         }
         click.echo(msgspec.json.encode(facts).decode())
         return
-    click.echo(f"{report.decoded} of {report.quarantined} quarantined events can be read now")
+    click.echo(f"{report.decoded} of {report.quarantined} quarantined events are decoded now")
     for market in markets:
         click.echo(f"  {market}")
 

@@ -1,4 +1,4 @@
-"""``zmart status``: what is running and how far it is."""
+"""``zmart status``: the running processes and their progress."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zmart_pipelines.runtime.state_folder import StateFolder, with_running_syste
 from zmart_pipelines.runtime.supervisor import lock_holder
 from zmart_pipelines.settings import Settings
 
-EXIT_NOT_WELL = 1
+EXIT_UNHEALTHY = 1
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def status(as_json: bool) -> None:
-    """Show what runs, ledger lag, markets by state, open intents and the last error.
+    """Show processes, ledger lag, markets by state, open intents and the last error.
 
     \b
     Exit codes: 0 database and chain answer and no service is down, 1 otherwise.
@@ -49,11 +49,11 @@ def status(as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(_json_ready(facts)), indent=2).decode())
     else:
         _print(up, processes, seen)
-    raise SystemExit(0 if _is_well(seen) else EXIT_NOT_WELL)
+    raise SystemExit(0 if _is_healthy(seen) else EXIT_UNHEALTHY)
 
 
 def _json_ready(value: Any) -> Any:
-    """Bytes as hex, the way ids are written everywhere else."""
+    """Return the value with bytes as hex, which is how ids are written everywhere."""
     if isinstance(value, dict):
         return {key: _json_ready(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -61,7 +61,7 @@ def _json_ready(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _is_well(seen: Status) -> bool:
+def _is_healthy(seen: Status) -> bool:
     services = seen.database.services.values() if seen.database is not None else ()
     return not seen.problems and not any(service.is_down for service in services)
 
@@ -89,7 +89,7 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
     click.echo(f"chain      slot {slot}, ledger behind by {behind}")
     click.echo(
         f"ledger     {ledger.transactions} transactions, {ledger.events} events; finalized to "
-        f"slot {ledger.finalized_slot}; {ledger.holes} holes, {ledger.gaps} gaps, "
+        f"slot {ledger.finalized_slot}; {ledger.holes} uncovered ranges, {ledger.gaps} gaps, "
         f"{ledger.quarantined} quarantined, {ledger.deliveries_waiting} deliveries waiting"
     )
     counts = ", ".join(f"{count} {name}" for name, count in database.markets.items() if count)

@@ -1,4 +1,4 @@
-"""``zmart submissions``: what ended otherwise than meant, and what to do about it."""
+"""``zmart submissions``: submissions that need an operator, and their retry or closing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXIT_REFUSED = 1
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the submissions as JSON.")
 @click.pass_context
 def submissions(context: click.Context, as_json: bool) -> None:
-    """Show the submissions that failed, were quarantined or superseded, and that wait for people.
+    """Show the submissions that failed, were quarantined or superseded and need an operator.
 
     \b
     Exit codes: 0 there are none, 1 there are some, 2 Postgres does not answer.
@@ -52,16 +52,16 @@ def submissions(context: click.Context, as_json: bool) -> None:
         for one in found:
             _print(one)
         if not found:
-            click.echo("no submission waits for people")
+            click.echo("no submission needs an operator")
     raise SystemExit(EXIT_WAITING if found else 0)
 
 
 @submissions.command()
 @click.argument("intent", type=int)
 def retry(intent: int) -> None:
-    """Try a failed or quarantined INTENT again, once its cause is gone.
+    """Retry a failed or quarantined INTENT, once its cause is fixed.
 
-    What is true on chain by then is not sent.
+    If its effect is on chain by then, nothing is sent.
 
     \b
     Exit codes: 0 planned again, 1 refused, 2 Postgres does not answer.
@@ -75,9 +75,9 @@ def retry(intent: int) -> None:
 
 @submissions.command()
 @click.argument("intent", type=int)
-@click.option("--reason", required=True, help="Why nothing more is to be done.")
+@click.option("--reason", required=True, help="Why no further action is needed.")
 def close(intent: int, reason: str) -> None:
-    """Clear the alert of an INTENT that ended otherwise than meant.
+    """Close an INTENT that failed or was superseded, and clear its alert.
 
     \b
     Exit codes: 0 closed, 1 refused, 2 Postgres does not answer.

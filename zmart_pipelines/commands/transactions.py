@@ -14,7 +14,7 @@ from zmart_pipelines.store.engine import Role, engine
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
-    """One transaction as the pipelines' role; committed at the end, not after an exception."""
+    """Run one transaction as the pipelines' role; rolled back after an exception."""
     pool = engine(Role.PIPELINES, with_running_system(Settings()).database_url.get_secret_value())
     try:
         with pool.begin() as conn:

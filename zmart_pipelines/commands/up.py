@@ -1,4 +1,4 @@
-"""``zmart up`` and ``zmart localnet``: start things."""
+"""``zmart up`` and ``zmart localnet``: start the system, or the local chain alone."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from zmart_pipelines.runtime.supervisor import (
 )
 from zmart_pipelines.settings import Settings
 
-EXIT_FAILED, EXIT_ALREADY_UP, EXIT_PORT_TAKEN = 1, 3, 4
+EXIT_FAILED, EXIT_ALREADY_RUNNING, EXIT_PORT_IN_USE = 1, 3, 4
 
 
 @click.command()
-@click.option("--no-demo", is_flag=True, help="Leave the demo cast at home.")
-@click.option("--no-webhook", is_flag=True, help="Let the local chain post no webhooks.")
+@click.option("--no-demo", is_flag=True, help="Start without the demo.")
+@click.option("--no-webhook", is_flag=True, help="Start the local chain without webhooks.")
 def up(no_demo: bool, no_webhook: bool) -> None:
-    """Start chain, pipelines, API and demo; Ctrl-C stops all of it.
+    """Start chain, pipelines, API and demo; Ctrl-C stops everything.
 
     \b
-    Exit codes: 0 stopped on request, 1 something did not start, 3 already up,
-    4 a port is taken.
+    Exit codes: 0 stopped on request, 1 a part did not start, 3 already running, 4 a port is in
+    use.
 
     \b
     Example:
@@ -64,9 +64,9 @@ def up(no_demo: bool, no_webhook: bool) -> None:
             supervisor.run(when_up=lambda: _say(f"\nup:\n{where}\n(Ctrl-C stops everything)\n"))
         )
     except AlreadyRunning as error:
-        _fail(str(error), EXIT_ALREADY_UP)
+        _fail(str(error), EXIT_ALREADY_RUNNING)
     except PortsInUse as error:
-        _fail(str(error), EXIT_PORT_TAKEN)
+        _fail(str(error), EXIT_PORT_IN_USE)
     except (StartupFailed, PostgresError, RedisNotFound, NoServerAccount) as error:
         _fail(str(error), EXIT_FAILED)
     _say("stopped")

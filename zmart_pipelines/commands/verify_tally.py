@@ -1,4 +1,4 @@
-"""``zmart verify-tally``: recount a submitted tally from its published ballots."""
+"""``zmart verify-tally``: recount a submitted tally from its published bundle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Get = Callable[[str], bytes]
 @click.option(
     "--kind",
     type=click.Choice(["proposal", "dispute"]),
-    help="Which vote of the market; default: its dispute where there was one.",
+    help="Which vote of the market; default: the dispute, if there was one.",
 )
 @click.option(
     "--bundle",
@@ -49,17 +49,16 @@ def verify_tally(
     program: str | None,
     as_json: bool,
 ) -> None:
-    """Recount the ballots behind a submitted tally and compare with the chain.
+    """Recount a submitted tally from its published bundle and compare it with the chain.
 
-    TARGET is the bundle's CID, or the market (id in hex, or address), whose latest counts name
-    their bundle; with --bundle it may be left out. Needed are the bundle and an RPC endpoint,
-    nothing else of ours. Checked: every signature; that nobody counts twice; the sums; the
-    program and the chain; that the transaction which wrote the counts names this bundle; the
-    market's account; every vote cast on chain.
+    TARGET is the bundle's CID, or a market (id in hex, or address) whose latest tally names its
+    bundle; with --bundle it is optional. Only the bundle and an RPC endpoint are needed.
+    Verified are every signature; that no wallet counts twice; the sums; the program and the
+    cluster; that the transaction which wrote the tally names this bundle; the market's
+    account; and every vote cast on chain.
 
     \b
-    Exit codes: 0 all of it holds, 1 something is wrong, 2 the bundle or the chain cannot be
-    read.
+    Exit codes: 0 the tally is correct, 1 it is not, 2 the bundle or the chain cannot be read.
 
     \b
     Example:
@@ -92,7 +91,7 @@ def verify_tally(
     if as_json:
         click.echo(msgspec.json.encode(_facts(found, verified)).decode())
     else:
-        _tell(found, verified)
+        _print_recount(found, verified)
     raise SystemExit(EXIT_WRONG if problems else 0)
 
 
@@ -106,7 +105,7 @@ def _settings(rpc_url: str | None, program: str | None) -> Settings:
             values | {name: value for name, value in given.items() if value is not None}
         )
     except ValueError as error:
-        raise click.UsageError(f"--program: {program} is no address") from error
+        raise click.UsageError(f"--program: {program} is not an address") from error
 
 
 def _blocks(settings: Settings, files: Path | None, gateway: str | None) -> tuple[Get, list[str]]:
@@ -125,7 +124,7 @@ def _blocks(settings: Settings, files: Path | None, gateway: str | None) -> tupl
 
 
 def _cid(target: str | None, roots: list[str], reader: AccountReader, kind: Any) -> str:
-    """The root's CID, from the chain where only the market is named."""
+    """Return the root's CID, read from the chain where only the market is given."""
     from zmart_pipelines.ipfs.cid import is_cid_v0
     from zmart_pipelines.ipfs.pin_store import PinNotFound
     from zmart_pipelines.submissions.market_reads import read_market_by_name
@@ -163,7 +162,7 @@ def _facts(found: Recount, verified: Verification) -> dict[str, Any]:
     return facts
 
 
-def _tell(found: Recount, verified: Verification) -> None:
+def _print_recount(found: Recount, verified: Verification) -> None:
     total = found.votes_for + found.votes_against
     share = found.votes_for * 10_000 // total if total else 0
     click.echo(
@@ -173,13 +172,13 @@ def _tell(found: Recount, verified: Verification) -> None:
     )
     if found.unbound:
         click.echo(
-            f"{found.unbound} ballots are of older schemes: their signatures prove the wallet, but"
-            " not the choice"
+            f"{found.unbound} ballots use older schemes: their signatures prove the wallet, but not"
+            " the choice"
         )
     if verified.submission is not None:
         click.echo(f"written by {verified.submission.signature}, slot {verified.submission.slot}")
     if verified.superseded is not None:
-        click.echo(f"later counts replaced these, by {verified.superseded}")
+        click.echo(f"superseded by the tally of {verified.superseded}")
     problems = (*found.problems, *verified.problems)
     for problem in problems:
         click.echo(f"wrong: {problem}")

@@ -1,4 +1,4 @@
-"""``zmart webhook``: the Helius webhook that tells the API of new transactions."""
+"""``zmart webhook``: the Helius webhook that delivers new transactions to the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zmart_pipelines.settings import Settings
 if TYPE_CHECKING:
     from zmart_pipelines.chain.helius_webhooks import HeliusClient, Webhook
 
-EXIT_NOT_WELL, EXIT_REFUSED = 1, 2
+EXIT_INACTIVE, EXIT_REFUSED = 1, 2
 
 # Files under ZMART_STATE/secrets, named as the settings that they are for.
 CURRENT, PREVIOUS = "helius_webhook_secret", "helius_webhook_secret_previous"
@@ -25,7 +25,7 @@ CURRENT, PREVIOUS = "helius_webhook_secret", "helius_webhook_secret_previous"
 
 @click.group()
 def webhook() -> None:
-    """Create, watch and re-key the Helius webhook (HELIUS_API_KEY must be set).
+    """Create, inspect and rotate the secret of the Helius webhook (needs HELIUS_API_KEY).
 
     \b
     Example:
@@ -34,15 +34,13 @@ def webhook() -> None:
 
 
 @webhook.command()
-@click.option(
-    "--url", required=True, help="Address of the API's webhook, as Helius reaches it (https)."
-)
+@click.option("--url", required=True, help="Public URL of the API's webhook route (https).")
 @click.option("--json", "as_json", is_flag=True, help="Print the webhook as JSON.")
 def register(url: str, as_json: bool) -> None:
-    """Create the webhook for the program, or bring the one at this address up to date.
+    """Create the webhook for the program, or update the one with this URL.
 
-    It carries HELIUS_WEBHOOK_SECRET; what is switched off is switched on again. Nothing is
-    sent when nothing differs.
+    Its secret is HELIUS_WEBHOOK_SECRET; an inactive webhook is activated. Nothing is sent if
+    nothing differs.
 
     \b
     Example:
@@ -80,17 +78,17 @@ def register(url: str, as_json: bool) -> None:
     else:
         click.echo(f"{verb}{': ' + ', '.join(changed) if changed else ''}")
         _show(done)
-    raise SystemExit(0 if done.active else EXIT_NOT_WELL)
+    raise SystemExit(0 if done.active else EXIT_INACTIVE)
 
 
 @webhook.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the webhooks as JSON.")
 def status(as_json: bool) -> None:
-    """Show the webhooks that watch the program, and whether they are active.
+    """Show the webhooks of the program, and whether they are active.
 
     \b
-    Exit codes: 0 one is active with the secret of these settings, 1 none is, 2 Helius
-    cannot be asked.
+    Exit codes: 0 one is active with the secret of these settings, 1 none is, 2 Helius does
+    not answer.
 
     \b
     Example:
@@ -113,16 +111,16 @@ def status(as_json: bool) -> None:
                 click.echo(f"  problem    {problem}")
         if not found:
             click.echo("\n".join(wrong))
-    raise SystemExit(EXIT_NOT_WELL if wrong else 0)
+    raise SystemExit(EXIT_INACTIVE if wrong else 0)
 
 
 @webhook.command()
-@click.option("--show", is_flag=True, help="Print both secrets, to copy them elsewhere.")
+@click.option("--show", is_flag=True, help="Print both secrets.")
 def rotate(show: bool) -> None:
-    """Make a new secret and keep the one before, for the time in which both are accepted.
+    """Generate a new secret and keep the previous one while both are accepted.
 
-    Writes files only; Helius learns the new secret when it is registered, after the API
-    accepts both. Run again before that it changes nothing and repeats what to do.
+    Only files are written; Helius gets the new secret from zmart webhook register, after the
+    API accepts both. Until then, running it again changes nothing and repeats the steps.
 
     \b
     Example:
@@ -152,10 +150,10 @@ def rotate(show: bool) -> None:
                 f"webhook {', '.join(behind)} does not carry HELIUS_WEBHOOK_SECRET yet; "
                 "zmart webhook register first, or its deliveries would be refused"
             )
-        # The old one first: a stop in between loses nothing.
+        # The previous secret first, so that an interruption loses nothing.
         write_private(old_file, current)
         write_private(new_file, secrets.token_urlsafe(32))
-    click.echo("a rotation is under way" if under_way else "a new secret is made")
+    click.echo("a rotation is in progress" if under_way else "a new secret was generated")
     if show:
         click.echo(f"HELIUS_WEBHOOK_SECRET={new_file.read_text().strip()}")
         click.echo(f"HELIUS_WEBHOOK_SECRET_PREVIOUS={current}")
@@ -163,14 +161,14 @@ def rotate(show: bool) -> None:
         "1. set both for the API, and restart it; it accepts either then:\n"
         f'     export HELIUS_WEBHOOK_SECRET="$(cat {new_file})"\n'
         f'     export HELIUS_WEBHOOK_SECRET_PREVIOUS="$(cat {old_file})"\n'
-        "2. with these settings tell Helius: zmart webhook register --url …\n"
+        "2. with these settings run: zmart webhook register --url …\n"
         "3. after a minute unset HELIUS_WEBHOOK_SECRET_PREVIOUS and restart the API"
     )
 
 
 @contextmanager
 def _helius(settings: Settings) -> Iterator[HeliusClient]:
-    """The client; what it refuses ends the command with one line."""
+    """Provide the client; an error of Helius ends the command with one line."""
     from zmart_pipelines.chain.helius_webhooks import HeliusClient, HeliusError
 
     if settings.helius_api_key is None:
@@ -187,14 +185,14 @@ def _secret(settings: Settings) -> str:
     secret = settings.helius_webhook_secret
     if secret is None or len(secret.get_secret_value()) < 16:
         _refuse(
-            "HELIUS_WEBHOOK_SECRET is not set or shorter than 16 characters; make one with: "
+            "HELIUS_WEBHOOK_SECRET is not set or shorter than 16 characters; generate one with: "
             "openssl rand -base64 32"
         )
     return secret.get_secret_value()
 
 
 def _type(settings: Settings) -> str:
-    """The type of webhook that carries logs, on the configured cluster."""
+    """Return the webhook type that carries logs, for the configured cluster."""
     from zmart_pipelines.monitoring.webhook_status import RAW_TYPES
 
     if settings.solana_cluster not in RAW_TYPES:
@@ -211,7 +209,7 @@ def _show(one: Webhook) -> None:
 
 
 def _json(found: list[Webhook], **more: object) -> None:
-    """The webhooks without their secrets."""
+    """Print the webhooks without their secrets."""
     rows = [msgspec.to_builtins(one) for one in found]
     for row in rows:
         row.pop("authHeader", None)
