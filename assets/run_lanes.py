@@ -1,8 +1,8 @@
 """Lanes of the run queue, so that no kind of work crowds out another.
 
 Every run belongs to one lane, also one that is launched in the UI: the coordinator tags it when
-it is enqueued. ``deploy/dagster.yaml`` limits each lane but the operators' to fewer slots than there
-are, so that an operator's run starts within seconds whatever is queued.
+it is enqueued. ``deploy/dagster.yaml`` limits each lane but the operators' to fewer slots than
+there are, so that an operator's run starts within seconds whatever is queued.
 """
 
 from __future__ import annotations
