@@ -48,7 +48,7 @@ class EligibilityCache:
         try:
             async with self._slots:
                 since = await self._database.read(
-                    lambda conn: votes.known_since(conn, ballot.wallet)
+                    lambda conn: votes.first_activity_at(conn, ballot.wallet)
                 )
                 return await asyncio.to_thread(eligibility.rejection, ballot.wallet, since)
         except (RpcError, RpcUnavailable, RateLimited) as error:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from assets import metadata
-from zmart_pipelines.store.queries.breakers import Breaker
+from zmart_pipelines.store.queries.breakers import BreakerStatus
 
 # Seconds from a block to its rows, by webhook or confirmed poll: in the median of an hour.
 LATENCY_LIMIT = 10.0
@@ -30,7 +30,7 @@ def is_selected(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> b
 
 
 def breaker_result(
-    breakers: Sequence[Breaker], asset: dg.AssetKey | None = None, check: str | None = None
+    breakers: Sequence[BreakerStatus], asset: dg.AssetKey | None = None, check: str | None = None
 ) -> dg.AssetCheckResult:
     """Return a warning that names those of the breakers that are not closed."""
     found = [breaker for breaker in breakers if not breaker.is_closed]

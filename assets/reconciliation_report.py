@@ -42,8 +42,8 @@ def report_metadata(
     by_class = Counter(str(one.class_) for one in report.differences)
     by_field = Counter(one.difference.field for one in report.differences)
     names = questions(conn, [one.difference.market_id for one in report.differences])
-    past = history.history(conn, _HISTORY)
-    resolved = history.ended(conn)
+    past = history.recent_reconciliations(conn, _HISTORY)
+    resolved = history.cleared_differences(conn)
     return {
         "dagster/row_count": len(report.differences),
         "Report": dg.MetadataValue.md(summary(report, names)),
@@ -59,7 +59,7 @@ def report_metadata(
         "Differences by field": metadata.counts(by_field),
         "Differences": metadata.table([difference_row(one) for one in report.differences]),
         "Resolved differences": metadata.table(
-            metadata.rows(resolved, *history.Ended.__struct_fields__)
+            metadata.rows(resolved, *history.ClearedDifference.__struct_fields__)
         ),
     }
 

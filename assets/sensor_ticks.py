@@ -19,7 +19,7 @@ from assets.error_text import explain
 from assets.resources import Backend
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
-from zmart_pipelines.monitoring.heartbeats import beat
+from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import heartbeats
 
@@ -74,7 +74,7 @@ def _record(backend: Backend, service: str | None, error: str | None) -> None:
         return
     key = AlertKey("stalled", subject=service)
     with backend.engine(Role.PIPELINES).begin() as conn:
-        beat(conn, service, error=error)
+        record_heartbeat(conn, service, error=error)
         if error is None:
             clear_alert(conn, key)
             return

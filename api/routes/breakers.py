@@ -10,8 +10,8 @@ from litestar import get
 from api.dependencies import ChainDep, DatabaseDep, error_responses
 from zmart_pipelines.breakers.machine import Breaker
 from zmart_pipelines.client_schemas.formats import iso8601
-from zmart_pipelines.store.queries.breakers import Breaker as StoredBreaker
-from zmart_pipelines.store.queries.breakers import breakers as stored_breakers
+from zmart_pipelines.store.queries.breakers import BreakerStatus as StoredBreaker
+from zmart_pipelines.store.queries.breakers import breaker_statuses as stored_breakers
 
 
 class BreakerState(msgspec.Struct, frozen=True):

@@ -96,9 +96,11 @@ async def list_candles(
 
     def read(conn: Connection) -> CandleList:
         market_id = require_market(conn, key).market_id
-        rows = candles.of_market(conn, market_id, interval, start=from_, end=to, limit=limit)
+        rows = candles.candles_of_market(
+            conn, market_id, interval, start=from_, end=to, limit=limit
+        )
         start = rows[0].starts_at if rows else from_ if from_ is not None else to
-        before = candles.of_market(conn, market_id, interval, end=start, limit=1)
+        before = candles.candles_of_market(conn, market_id, interval, end=start, limit=1)
         return CandleList(
             market_id=market_id.hex(),
             interval=interval,

@@ -114,7 +114,9 @@ async def list_activity(
     ] = None,
 ) -> ActivityFeed:
     """List the latest trades, resolutions and creations of markets."""
-    rows = await database.read(lambda conn: activity.latest(conn, type_=type_, limit=limit))
+    rows = await database.read(
+        lambda conn: activity.latest_activity(conn, type_=type_, limit=limit)
+    )
     items = [_activity_item(row) for row in rows]
     return ActivityFeed(items, len(items))
 

@@ -62,7 +62,7 @@ async def list_discussions(
 
     def read(conn: Connection) -> CommentList:
         market_id = resolve_market_id(conn, key)
-        rows = discussions.find(conn, market_id=market_id, limit=limit, offset=offset)
+        rows = discussions.find_discussions(conn, market_id=market_id, limit=limit, offset=offset)
         total = discussions.count(conn, market_id=market_id)
         items = [community.comment(row) for row in rows]
         return CommentList(items, len(items), total, market_id.hex())

@@ -123,7 +123,7 @@ async def list_markets(
     wallet = identifiers.wallet(creator, "creator") if creator else None
 
     def read(conn: Connection) -> MarketList:
-        rows = markets.find(
+        rows = markets.find_markets(
             conn, state=number, category=category, creator=wallet, limit=limit, offset=offset
         )
         total = markets.count(conn, state=number, category=category, creator=wallet)
@@ -180,7 +180,7 @@ async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketS
 
     def read(conn: Connection) -> MarketStats:
         market_id = resolve_market_id(conn, key)
-        row = statistics.of_market(conn, market_id, markets.chain_now(conn))
+        row = statistics.statistics_of_market(conn, market_id, markets.chain_now(conn))
         return MarketStats(
             market_id.hex(),
             TradingStats(

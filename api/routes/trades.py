@@ -44,7 +44,7 @@ async def list_market_trades(
 
     def read(conn: Connection) -> TradeList:
         market_id = resolve_market_id(conn, key)
-        rows = trades.find(
+        rows = trades.find_trades(
             conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
         )
         total = trades.count(conn, market_id=market_id)

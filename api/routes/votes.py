@@ -64,7 +64,7 @@ async def list_market_votes(
 
     def read(conn: Connection) -> VoteList:
         market_id = resolve_market_id(conn, key)
-        rows = votes.find(conn, market_id, kind=type_, limit=limit, offset=offset)
+        rows = votes.votes_of_market(conn, market_id, kind=type_, limit=limit, offset=offset)
         count = load_vote_count(conn, market_id, type_)
         rate = 100 * count.likes / count.total if count.total else 0
         return VoteList(

@@ -77,7 +77,10 @@ async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
     """Get a wallet's statistics; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
     row, results = await database.read(
-        lambda conn: (statistics.of_user(conn, key), candles.of_wallet(conn, key))
+        lambda conn: (
+            statistics.statistics_of_user(conn, key),
+            candles.figures_of_wallet(conn, key),
+        )
     )
     return WalletProfile(
         wallet,
@@ -108,7 +111,7 @@ async def list_user_trades(
     key = identifiers.wallet(wallet)
 
     def read(conn: Connection) -> WalletTrades:
-        rows = trades.find(conn, user=key, limit=limit, offset=offset)
+        rows = trades.find_trades(conn, user=key, limit=limit, offset=offset)
         items = [trading.trade(row) for row in rows]
         return WalletTrades(items, len(items), trades.count(conn, user=key), wallet)
 
@@ -131,7 +134,7 @@ async def list_user_votes(
     key = identifiers.wallet(wallet)
     kind = None if type_ == "all" else type_
     rows = await database.read(
-        lambda conn: votes.of_wallet(conn, key, kind=kind, limit=limit, offset=offset)
+        lambda conn: votes.votes_of_wallet(conn, key, kind=kind, limit=limit, offset=offset)
     )
     items = [voting.vote(row) for row in rows]
     return WalletVotes(

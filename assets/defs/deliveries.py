@@ -19,7 +19,7 @@ from assets.resources import BackendResource
 from zmart_pipelines.chain.helius_webhooks import HeliusClient, HeliusError
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries, process_delivery
-from zmart_pipelines.monitoring.webhook_status import RAW_TYPES, complaints, watching
+from zmart_pipelines.monitoring.webhook_status import RAW_TYPES, delivery_problems, program_webhooks
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 
@@ -100,10 +100,12 @@ def webhook_is_active(backend: BackendResource) -> dg.AssetCheckResult:
         with HeliusClient(
             settings.helius_api_url, settings.helius_api_key, HELIUS_TIMEOUT
         ) as helius:
-            found = watching(helius, settings)
+            found = program_webhooks(helius, settings)
     except HeliusError as error:
         return _webhook_result([str(error)], "")
-    return _webhook_result(complaints(found, settings), f"{len(found)} webhooks of the program")
+    return _webhook_result(
+        delivery_problems(found, settings), f"{len(found)} webhooks of the program"
+    )
 
 
 def _webhook_result(problems: list[str], summary: str) -> dg.AssetCheckResult:

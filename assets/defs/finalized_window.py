@@ -19,10 +19,14 @@ from assets.freshness import VerifiedWithin
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
-from zmart_pipelines.monitoring.heartbeats import beat
+from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import breakers, health
-from zmart_pipelines.store.queries.committed_changes import latencies, ledger_version, newest
+from zmart_pipelines.store.queries.committed_changes import (
+    latencies,
+    ledger_version,
+    newest_transactions,
+)
 from zmart_pipelines.store.tables import chain as tables
 
 # A gap is retried within seconds; one that stays open this long is not being closed.
@@ -75,12 +79,14 @@ def finalized_window(
     with backend.engine(Role.READ).connect() as conn:
         lag = health.ledger_lag(conn)
         counts = {count.name or "quarantined": count.events for count in health.event_counts(conn)}
-        latest = newest(conn)
+        latest = newest_transactions(conn)
         version = ledger_version(conn)
         ranges = health.coverage(conn)
         gaps = health.gaps(conn)
     with backend.engine(Role.PIPELINES).begin() as conn:
-        beat(conn, "event-indexer", {"finalized_slot": report.last_slot, "confirmed_slot": tip})
+        record_heartbeat(
+            conn, "event-indexer", {"finalized_slot": report.last_slot, "confirmed_slot": tip}
+        )
     yield from record_result(
         context,
         dg.MaterializeResult(
@@ -217,7 +223,7 @@ def latency_within_limit(backend: BackendResource) -> dg.AssetCheckResult:
 def rpc_breakers_closed(backend: BackendResource) -> dg.AssetCheckResult:
     """Warn only: another endpoint may serve, and an alert follows after five minutes."""
     with backend.engine(Role.READ).connect() as conn:
-        found = breakers.breakers(conn)
+        found = breakers.breaker_statuses(conn)
     return breaker_result([row for row in found if row.name.startswith("rpc:")])
 
 

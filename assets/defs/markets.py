@@ -112,8 +112,8 @@ def _previews(conn: Connection, settings: Settings) -> Mapping[str, Mapping[str,
     states = {
         MarketState(state).name: number for state, number in markets.counts_by_state(conn).items()
     }
-    newest = markets.find(conn, limit=metadata.PREVIEW_ROWS)
-    latest = trades.find(conn, limit=metadata.PREVIEW_ROWS)
+    newest = markets.find_markets(conn, limit=metadata.PREVIEW_ROWS)
+    latest = trades.find_trades(conn, limit=metadata.PREVIEW_ROWS)
     paid = trades.claims(conn, limit=metadata.PREVIEW_ROWS)
     return {
         "market/state": {

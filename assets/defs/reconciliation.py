@@ -133,7 +133,7 @@ def _repairs(
     after = _differing(found[-1])
     repaired = [repair for repair in repairs if repair.market_id in before - after]
     with backend.engine(Role.READ).connect() as conn:
-        past = history.repaired(conn)
+        past = history.latest_repairs(conn)
     yield from record_result(
         context,
         dg.MaterializeResult(
@@ -148,7 +148,7 @@ def _repairs(
                 "Repairs": metadata.table(metadata.rows(repairs, *RepairRecord.__struct_fields__)),
                 "Errors": metadata.texts(errors),
                 "Previous repairs": metadata.table(
-                    metadata.rows(past, *history.Repaired.__struct_fields__)
+                    metadata.rows(past, *history.Repair.__struct_fields__)
                 ),
             },
         ),

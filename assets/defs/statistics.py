@@ -110,9 +110,9 @@ def statistics_tables(
 
 def _previews(conn: Connection) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
     """Return charts and the first rows of each table, by asset."""
-    busiest = candles.busiest(conn, limit=metadata.PREVIEW_ROWS)
-    invested = candles.most_invested(conn, limit=metadata.PREVIEW_ROWS)
-    recent = candles.of_market(conn, busiest[0].market_id, "5m") if busiest else []
+    busiest = candles.busiest_markets(conn, limit=metadata.PREVIEW_ROWS)
+    invested = candles.wallets_by_invested(conn, limit=metadata.PREVIEW_ROWS)
+    recent = candles.candles_of_market(conn, busiest[0].market_id, "5m") if busiest else []
     charts = _charts(conn, busiest, invested)
     return {
         "market/candles": {
@@ -242,7 +242,9 @@ def _volume(
     for name, seconds in tables.INTERVALS.items():
         total: Counter[int] = Counter()
         for market_id in market_ids:
-            rows = candles.of_market(conn, market_id, name, start=first - seconds, limit=_POINTS)
+            rows = candles.candles_of_market(
+                conn, market_id, name, start=first - seconds, limit=_POINTS
+            )
             total.update({row.starts_at: row.volume for row in rows})
         if len(total) < _POINTS:
             break
@@ -258,14 +260,16 @@ def _volume(
 def candles_match_trades(backend: BackendResource) -> dg.AssetCheckResult:
     """Add up in Postgres, independently of how pandas computed the candles."""
     with backend.engine(Role.READ).connect() as conn:
-        wrong = candles.faults(conn, STATISTICS_LIMIT)
+        wrong = candles.candle_mismatches(conn, STATISTICS_LIMIT)
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{len(wrong)} intervals of {len({one.market_id for one in wrong})} markets "
         "differ from their trades",
         metadata={
-            "Candles": metadata.table(metadata.rows(wrong, *candles.CandleFault.__struct_fields__))
+            "Candles": metadata.table(
+                metadata.rows(wrong, *candles.CandleMismatch.__struct_fields__)
+            )
         },
     )
 
@@ -282,7 +286,7 @@ refresh_statistics_job = asset_job(
 def markets_due(backend: Backend) -> int:
     """Return how many markets changed since their statistics were computed."""
     with backend.engine(Role.READ).connect() as conn:
-        return len(candles.due(conn, chain_now(conn)))
+        return len(candles.markets_to_refresh(conn, chain_now(conn)))
 
 
 refresh_statistics_schedule = job_schedule(

@@ -21,7 +21,7 @@ from assets.asset_jobs import SUBMISSION_TAGS, asset_job, job_schedule
 from assets.asset_specs import asset_spec
 from assets.freshness import VerifiedWithin
 from assets.resources import Backend, BackendResource
-from zmart_pipelines.monitoring.heartbeats import beat
+from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import breakers
 from zmart_pipelines.store.queries import submissions as stored
@@ -146,7 +146,7 @@ def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Acti
 
 def _beat(backend: Backend, service: str, report: DriveReport) -> None:
     with backend.engine(Role.PIPELINES).begin() as conn:
-        beat(conn, service, {"driven": len(report.outcomes)}, error=report.refused)
+        record_heartbeat(conn, service, {"driven": len(report.outcomes)}, error=report.refused)
 
 
 @dg.multi_asset(
@@ -277,7 +277,7 @@ def action_breakers_closed(
 ) -> Iterator[dg.AssetCheckResult]:
     """Warn only: an alert follows after five minutes."""
     with backend.engine(Role.READ).connect() as conn:
-        found = breakers.breakers(conn)
+        found = breakers.breaker_statuses(conn)
     for action, key in _SUBMITTED.items():
         if is_selected(context, key):
             own = [row for row in found if row.name == f"action:{action}"]

@@ -5,7 +5,7 @@ import time
 from sqlalchemy import Engine, null
 
 from tests.assets.rows import add_event, add_transaction, market_id
-from zmart_pipelines.store.queries.committed_changes import latencies, observe, standing
+from zmart_pipelines.store.queries.committed_changes import changes_since, latencies, poll_status
 
 
 def test_counts_by_name_and_market(owner: Engine) -> None:
@@ -17,7 +17,7 @@ def test_counts_by_name_and_market(owner: Engine) -> None:
         second = add_transaction(conn, slot=9, failed=True)
         add_event(conn, second, name=None, data=null(), quarantine_reason="?", market_id=None)
     with owner.connect() as conn:
-        seen = observe(conn, 0)
+        seen = changes_since(conn, 0)
     assert seen.transactions == 2
     assert seen.failed == 1
     assert seen.events == {"SharesBought": 1, "SharesSold": 1, "quarantined": 1}
@@ -26,7 +26,7 @@ def test_counts_by_name_and_market(owner: Engine) -> None:
     assert seen.signatures == (second, first)
     assert seen
     with owner.connect() as conn:
-        again = observe(conn, seen.until)
+        again = changes_since(conn, seen.until)
     assert not again
     assert again.transactions == 0
 
@@ -38,17 +38,17 @@ def test_a_writer_that_commits_late_is_not_stepped_over(owner: Engine) -> None:
         with owner.begin() as quick:
             add_transaction(quick, slot=2)
         with owner.connect() as reader:
-            before = observe(reader, 0)
+            before = changes_since(reader, 0)
         slow.commit()
     assert before.transactions == 0
     with owner.connect() as reader:
-        after = observe(reader, before.until)
+        after = changes_since(reader, before.until)
     assert after.transactions == 2
 
 
 def test_an_empty_database(owner: Engine) -> None:
     with owner.connect() as conn:
-        seen = observe(conn, 0)
+        seen = changes_since(conn, 0)
     assert not seen
     assert seen.latency is None
     assert seen.slot is None
@@ -66,7 +66,7 @@ def test_lateness_is_of_what_was_told_or_polled_lately(owner: Engine) -> None:
         add_transaction(conn, block_time=now - 30, sources=1, commitment="orphaned")
     with owner.connect() as conn:
         (found,) = latencies(conn, seconds=3600, piece=2**40)
-        assert standing(conn) is None
+        assert poll_status(conn) is None
     assert found.transactions == 3
     assert 5 <= found.median < 7
     assert 8 <= found.worst < 10

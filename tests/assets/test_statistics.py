@@ -80,9 +80,9 @@ def test_trades_become_candles_and_figures(life: Life, backend: Backend) -> None
     run("read_finalized_window", backend)
     made = run(JOB, backend)
     with backend.engine(Role.READ).connect() as conn:
-        rows = trades.find(conn, market_id=market)
-        (day,) = candles.of_market(conn, market, "1d")
-        wallets = candles.most_invested(conn)
+        rows = trades.find_trades(conn, market_id=market)
+        (day,) = candles.candles_of_market(conn, market, "1d")
+        wallets = candles.wallets_by_invested(conn)
     assert (day.trades, day.volume) == (3, sum(one.cost for one in rows))
     assert day.close == rows[0].price_yes
     assert {one.wallet for one in wallets} == {bytes(one.pubkey()) for one in life.people[:3]}

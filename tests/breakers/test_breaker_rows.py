@@ -15,9 +15,9 @@ from sqlalchemy.exc import ProgrammingError
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Permit, Policy, Refusal, State
 from zmart_pipelines.cli import main
-from zmart_pipelines.monitoring.breaker_alerts import watch
+from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.store.engine import Role, engine
-from zmart_pipelines.store.queries.breakers import breakers
+from zmart_pipelines.store.queries.breakers import breaker_statuses
 from zmart_pipelines.store.tables.ops import alerts
 
 NAME = "action:finalize_market"
@@ -51,7 +51,7 @@ def test_times_are_the_databases(db: Engine) -> None:
 def test_asking_a_closed_one_waits_for_nobody_and_leaves_nothing(db: Engine) -> None:
     assert ask(db) == Permit(0)
     with db.connect() as conn:
-        assert breakers(conn) == []
+        assert breaker_statuses(conn) == []
     fail(db, 1)
     with db.begin() as holder:
         breaker_rows.failed(holder, NAME, "not committed yet", POLICY)
@@ -61,7 +61,7 @@ def test_asking_a_closed_one_waits_for_nobody_and_leaves_nothing(db: Engine) -> 
 def test_an_error_as_long_as_a_page_is_cut(db: Engine) -> None:
     with db.begin() as conn:
         breaker_rows.failed(conn, NAME, "x" * 10_000, POLICY)
-        (found,) = breakers(conn)
+        (found,) = breaker_statuses(conn)
     assert found.last_error == "x" * breaker_rows.MAX_ERROR_LENGTH
 
 
@@ -71,7 +71,7 @@ def test_work_that_rolls_back_counts_nothing(db: Engine) -> None:
             breaker_rows.failed(conn, NAME, "no answer", POLICY)
         conn.rollback()
     with db.connect() as conn:
-        assert breakers(conn) == []
+        assert breaker_statuses(conn) == []
 
 
 def test_failures_of_many_at_once_are_all_counted(db: Engine) -> None:
@@ -79,11 +79,11 @@ def test_failures_of_many_at_once_are_all_counted(db: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: fail(db, 5, policy), range(8)))
     with db.connect() as conn:
-        (found,) = breakers(conn)
+        (found,) = breaker_statuses(conn)
     assert (found.state, found.failures) == ("closed", 40)
     fail(db, 1, policy)
     with db.connect() as conn:
-        assert breakers(conn)[0].state == "open"
+        assert breaker_statuses(conn)[0].state == "open"
 
 
 def test_of_many_who_ask_at_once_one_has_the_probe(db: Engine) -> None:
@@ -109,7 +109,7 @@ def test_other_processes_find_what_this_one_left(db: Engine, database: str) -> N
         permits = list(pool.map(_ask_in_a_process, [database] * 6))
     assert sorted(permits) == [False] * 5 + [True]
     with db.connect() as conn:
-        assert breakers(conn)[0].state == "half_open"
+        assert breaker_statuses(conn)[0].state == "half_open"
 
 
 def test_a_success_of_work_whose_permit_is_forgotten_answers_the_probe(db: Engine) -> None:
@@ -128,7 +128,7 @@ def test_an_alert_after_five_minutes_and_none_when_it_is_over(db: Engine) -> Non
     def look(minutes: float) -> list[tuple[str, str]]:
         with db.begin() as conn:
             now = conn.execute(select(func.now())).scalar_one() + timedelta(minutes=minutes)
-            watch(conn, now=now)
+            update_breaker_alerts(conn, now=now)
             statement = select(alerts).where(alerts.c.cleared_at.is_(None))
             return [(f"{row.topic}:{row.subject}", row.message) for row in conn.execute(statement)]
 
@@ -159,7 +159,7 @@ def test_who_may_write_them(database: str, db: Engine) -> None:
             with pytest.raises(ProgrammingError, match="permission denied"):
                 fail(pool, 1)
             with pool.connect() as conn:
-                assert breakers(conn) == []
+                assert breaker_statuses(conn) == []
         finally:
             pool.dispose()
 
@@ -179,7 +179,9 @@ def test_the_command_lists_and_resets(db: Engine, command: CliRunner) -> None:
     fail(db, 3)
     fail(db, 1, name="rpc:a.example")
     with db.begin() as conn:
-        watch(conn, now=conn.execute(select(func.now())).scalar_one() + timedelta(minutes=6))
+        update_breaker_alerts(
+            conn, now=conn.execute(select(func.now())).scalar_one() + timedelta(minutes=6)
+        )
     listed = command.invoke(main, ["breakers"])
     assert listed.exit_code == 1
     first, error, second, _ = listed.output.splitlines()

@@ -26,7 +26,7 @@ from zmart_pipelines.chain.transaction_builder import build_transaction, signatu
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
-from zmart_pipelines.store.queries.breakers import breakers
+from zmart_pipelines.store.queries.breakers import breaker_statuses
 
 SECRET = "sentinel-api-key"
 DOWN: list[Script] = [
@@ -307,7 +307,7 @@ def db(database: str) -> Iterator[Engine]:
 
 def states(db: Engine) -> dict[str, str]:
     with db.connect() as conn:
-        return {one.name: one.state for one in breakers(conn)}
+        return {one.name: one.state for one in breaker_statuses(conn)}
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -353,7 +353,7 @@ def test_breakers_in_the_database_outlive_the_process_and_serve_all(
     name = f"rpc:{endpoint.url.removeprefix('http://')}"
     assert states(db)[name] == "open"
     with db.connect() as conn:
-        assert SECRET not in repr(breakers(conn))
+        assert SECRET not in repr(breaker_statuses(conn))
     # As after a restart, and as in a process that has known it closed for a second.
     second = client(guard=DatabaseGuard(db, POLICY, clock=time))
     assert second.slot("confirmed") == 7

@@ -17,7 +17,7 @@ from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.queries import health
-from zmart_pipelines.store.queries.committed_changes import observe
+from zmart_pipelines.store.queries.committed_changes import changes_since
 from zmart_pipelines.store.tables import chain as tables
 
 WRITERS = 8
@@ -107,7 +107,7 @@ def test_observer_skips_no_row_that_commits_late(db: Engine) -> None:
             program=PROGRAM,
         )
         with db.connect() as conn:
-            early = observe(conn, 0)
+            early = changes_since(conn, 0)
         ingest(
             slow,
             chain.transactions[half:],
@@ -117,6 +117,6 @@ def test_observer_skips_no_row_that_commits_late(db: Engine) -> None:
         )
         slow.commit()
     with db.connect() as conn:
-        late = observe(conn, early.until)
+        late = changes_since(conn, early.until)
     assert early.transactions + late.transactions == len(chain.transactions)
     assert early.transactions == 0  # nothing is certain while the older transaction is open

@@ -80,7 +80,7 @@ def test_transaction_moved_to_another_slot_counts_there(db: Engine, feed: Feed) 
     assert (result.new_transactions, result.orphaned) == (1, 1)
     assert differences(db, chain) == []
     with db.connect() as conn:
-        assert [one.slot for one in trades.find(conn, market_id=market_id)] == [bought.slot]
+        assert [one.slot for one in trades.find_trades(conn, market_id=market_id)] == [bought.slot]
 
 
 def test_dropped_transaction_is_orphaned_and_may_be_revived(db: Engine, feed: Feed) -> None:
@@ -103,7 +103,7 @@ def test_dropped_transaction_is_orphaned_and_may_be_revived(db: Engine, feed: Fe
     assert hashes(db, chain) == kept
     with db.connect() as conn:
         (own, all_) = stream.read_after(conn, head)
-        assert trades.find(conn, market_id=market_id) == []
+        assert trades.find_trades(conn, market_id=market_id) == []
     assert own.channel == stream.market_channel(market_id)
     assert all_.channel == stream.MARKETS_CHANNEL
     assert len(own.payload["correction"]["orphaned"]) == 1
@@ -208,7 +208,7 @@ def test_numbers_out_of_range_are_inapplicable(db: Engine, feed: Feed) -> None:
         feed([reported], "reported", Source.WEBHOOK)
     with db.connect() as conn:
         assert [gap.kind for gap in health.gaps(conn)] == ["inapplicable"] * 3
-        assert trades.find(conn, market_id=market_id) == []
+        assert trades.find_trades(conn, market_id=market_id) == []
 
 
 def test_early_events_are_announced_when_they_can_be_placed(db: Engine, feed: Feed) -> None:

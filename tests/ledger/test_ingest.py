@@ -110,7 +110,7 @@ def test_rows_and_their_market_are_promoted(db: Engine, feed: Feed) -> None:
     def levels() -> set[str]:
         with db.connect() as conn:
             found = markets.get(conn, market_id)
-            (trade,) = trades.find(conn, market_id=market_id)
+            (trade,) = trades.find_trades(conn, market_id=market_id)
             rows = conn.execute(select(tables.events.c.commitment).distinct()).scalars().all()
         assert found is not None
         return {found.commitment, trade.commitment, *rows}
@@ -222,7 +222,9 @@ def test_index_in_block_may_arrive_later(db: Engine, feed: Feed) -> None:
     feed(list(reversed(chain.transactions)), "confirmed", Source.BACKFILL)
     assert differences(db, chain) == []
     with db.connect() as conn:
-        found = [one.user for one in trades.find(conn, market_id=market_id, descending=False)]
+        found = [
+            one.user for one in trades.find_trades(conn, market_id=market_id, descending=False)
+        ]
     assert found == [bytes(user) for user in chain.users[1:5]]
 
 
@@ -258,7 +260,9 @@ def test_draft_is_matched_with_its_own_market_only(db: Engine, feed: Feed, datab
     with api.connect() as conn:
         found = {number: markets.get(conn, identity(number)) for number in (1, 2, 3)}
         assert markets.count(conn, category="crypto") == 1
-        assert [one.market_id for one in markets.find(conn, text="draft 1")] == [identity(1)]
+        assert [one.market_id for one in markets.find_markets(conn, text="draft 1")] == [
+            identity(1)
+        ]
     questions = {number: one.question for number, one in found.items() if one is not None}
     assert questions == {
         1: "Will draft 1 be matched?",

@@ -164,4 +164,4 @@ def test_reported_readings_are_verified_after_their_timeout(
     assert stored(db, "finalized") == listed(stage.chain)
     assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
-        assert [one.signature for one in trades.find(conn, market_id=market_id)] == [bought]
+        assert [one.signature for one in trades.find_trades(conn, market_id=market_id)] == [bought]

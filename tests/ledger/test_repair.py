@@ -65,9 +65,12 @@ def test_unlisted_trade_is_found_by_the_listing_of_its_market(
     assert not done.refolded
     assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
-        (kept,) = history.repaired(conn)
-        past = [(one.missing_event > 0, one.drift) for one in history.history(conn, _AGES)]
-        ended = history.ended(conn)
+        (kept,) = history.latest_repairs(conn)
+        past = [
+            (one.missing_event > 0, one.drift)
+            for one in history.recent_reconciliations(conn, _AGES)
+        ]
+        ended = history.cleared_differences(conn)
     assert (kept.market_id, kept.scope, kept.new_events) == (missed, "missing", 1)
     assert past == [(True, 0), (False, 0)]
     assert {one.field for one in ended} >= {"total_volume", "account"}

@@ -18,7 +18,12 @@ from assets.defs.sensors.alert_webhook import alert_webhook_sensor
 from assets.defs.sensors.run_alerts import run_failure_sensor
 from assets.resources import Backend
 from tests.fixtures.ports import free_port
-from zmart_pipelines.monitoring.alert_delivery import Backoff, Round, post, waiting
+from zmart_pipelines.monitoring.alert_delivery import (
+    Backoff,
+    DeliveryReport,
+    count_unposted,
+    post_alerts,
+)
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -92,33 +97,33 @@ def test_severe_alerts_are_posted_once(pool: Engine, slack: Slack) -> None:
     raised(pool, "c")
     with pool.begin() as conn:
         clear_alert(conn, AlertKey("c"))
-        assert waiting(conn) == 1
-    assert post(pool, slack.address) == Round(("a",))
+        assert count_unposted(conn) == 1
+    assert post_alerts(pool, slack.address) == DeliveryReport(("a",))
     first = slack.texts[0].splitlines()
     assert first[0] == "*critical*: &lt;script&gt; &amp; more"
     assert first[1].startswith("a, since 20")
     assert first[1].endswith(" UTC")
     # Seen again it is the same alert; cleared and raised anew it is another.
     raised(pool, "a", "critical", "still")
-    assert post(pool, slack.address) == Round(())
+    assert post_alerts(pool, slack.address) == DeliveryReport(())
     with pool.begin() as conn:
         clear_alert(conn, AlertKey("a"))
     raised(pool, "a", "critical", "again")
-    assert post(pool, slack.address) == Round(("a",))
+    assert post_alerts(pool, slack.address) == DeliveryReport(("a",))
     assert len(slack.taken) == 2
 
 
 def test_a_medium_alert_that_becomes_severe_is_posted(pool: Engine, slack: Slack) -> None:
     raised(pool, "a", "medium")
-    assert post(pool, slack.address).posted == ()
+    assert post_alerts(pool, slack.address).posted == ()
     raised(pool, "a", "critical")
-    assert post(pool, slack.address).posted == ("a",)
+    assert post_alerts(pool, slack.address).posted == ("a",)
 
 
 def test_two_that_post_at_once_do_not_post_twice(pool: Engine, slack: Slack) -> None:
     for number in range(8):
         raised(pool, f"a{number}")
-    threads = [threading.Thread(target=post, args=(pool, slack.address)) for _ in range(4)]
+    threads = [threading.Thread(target=post_alerts, args=(pool, slack.address)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -132,31 +137,31 @@ def test_what_was_not_taken_is_posted_later(
     caplog.set_level(logging.DEBUG)
     raised(pool, "a")
     slack.status, slack.headers = 429, {"Retry-After": "30"}
-    refused = post(pool, slack.address)
-    assert refused == Round((), "the alert webhook answered 429", 30.0)
+    refused = post_alerts(pool, slack.address)
+    assert refused == DeliveryReport((), "the alert webhook answered 429", 30.0)
     slack.status, slack.headers = 302, {"Location": "/elsewhere"}
-    assert post(pool, slack.address).fault == "the alert webhook answered 302"
+    assert post_alerts(pool, slack.address).fault == "the alert webhook answered 302"
     gone = SecretStr(f"http://127.0.0.1:{free_port()}/services/{SECRET}")
-    unreachable = post(pool, gone)
+    unreachable = post_alerts(pool, gone)
     assert unreachable.fault == "the alert webhook could not be reached: ConnectError"
-    assert "reached" in str(post(pool, SecretStr(f"nonsense:{SECRET}")).fault)
+    assert "reached" in str(post_alerts(pool, SecretStr(f"nonsense:{SECRET}")).fault)
     with pool.connect() as conn:
         assert conn.execute(select(alerts.c.posted_at)).scalar_one() is None
     slack.status = 204
-    assert post(pool, slack.address).posted == ("a",)
+    assert post_alerts(pool, slack.address).posted == ("a",)
     assert SECRET not in caplog.text
 
 
 def test_pauses_grow_and_end() -> None:
-    failed = Round((), "x")
+    failed = DeliveryReport((), "x")
     state, waits = Backoff(), []
     for _ in range(9):
         state = state.after(failed, 1000.0)
         waits.append(state.until - 1000.0)
     assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300]
-    assert Backoff(1).after(Round((), "x", pause=90.0), 0.0).until == 90.0
-    assert Backoff(1).after(Round((), "x", pause=1e9), 0.0).until == 3600.0
-    assert state.after(Round(("a",)), 2000.0) == Backoff()
+    assert Backoff(1).after(DeliveryReport((), "x", pause=90.0), 0.0).until == 90.0
+    assert Backoff(1).after(DeliveryReport((), "x", pause=1e9), 0.0).until == 3600.0
+    assert state.after(DeliveryReport(("a",)), 2000.0) == Backoff()
 
 
 def test_a_failed_run_reaches_people(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
-from zmart_pipelines.monitoring.health import SERVICES, Service, health, judge
-from zmart_pipelines.monitoring.heartbeats import MAX_ERROR, beat
+from zmart_pipelines.monitoring.health import SERVICES, Service, health, service_state
+from zmart_pipelines.monitoring.heartbeats import MAX_ERROR, record_heartbeat
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.ops import alerts, heartbeats
 
@@ -50,7 +50,7 @@ def test_state_by_times(
 ) -> None:
     up_since = ago(up)
     assert up_since is not None
-    state = judge(
+    state = service_state(
         WORKER,
         now=NOW,
         up_since=up_since,
@@ -67,7 +67,7 @@ def test_what_succeeded_inside_its_deadline_is_never_down(
 ) -> None:
     up_since = ago(up)
     assert up_since is not None
-    state = judge(
+    state = service_state(
         WORKER,
         now=NOW,
         up_since=up_since,
@@ -81,20 +81,20 @@ def test_what_succeeded_inside_its_deadline_is_never_down(
 def test_a_beat_keeps_the_last_error_and_an_error_keeps_the_last_success(
     conn: Connection,
 ) -> None:
-    beat(conn, "event-indexer", {"slot": 7})
-    beat(conn, "event-indexer", error="x" * (MAX_ERROR + 5))
+    record_heartbeat(conn, "event-indexer", {"slot": 7})
+    record_heartbeat(conn, "event-indexer", error="x" * (MAX_ERROR + 5))
     row = conn.execute(select(heartbeats)).one()
     assert (row.service, row.detail) == ("event-indexer", {"slot": 7})
     assert row.last_success_at is not None
     assert row.last_error == "x" * MAX_ERROR
-    beat(conn, "event-indexer", {"slot": 8})
+    record_heartbeat(conn, "event-indexer", {"slot": 8})
     row = conn.execute(select(heartbeats)).one()
     assert row.detail == {"slot": 8}
     assert row.last_error == "x" * MAX_ERROR
 
 
 def test_health_of_services_that_ran_and_that_did_not(conn: Connection) -> None:
-    beat(conn, "vote-aggregator")
+    record_heartbeat(conn, "vote-aggregator")
     found = health(conn)
     assert set(found) == set(SERVICES)
     assert found["vote-aggregator"].state == "idle"

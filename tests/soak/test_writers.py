@@ -23,7 +23,7 @@ from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.queries.committed_changes import observe
+from zmart_pipelines.store.queries.committed_changes import changes_since
 from zmart_pipelines.store.stream import Frame, StoredFrame
 from zmart_pipelines.store.tables import chain as tables
 from zmart_pipelines.store.tables import ops
@@ -141,7 +141,7 @@ class Observer:
         self.events = 0
 
     def __call__(self, conn: Connection) -> int:
-        seen = observe(conn, self.since)
+        seen = changes_since(conn, self.since)
         self.since = seen.until
         self.transactions += seen.transactions
         self.events += sum(seen.events.values())

@@ -94,16 +94,16 @@ def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Eng
     report = refresh(pipelines)
     with pipelines.connect() as conn:
         now = chain_now(conn)
-        assert candles.faults(conn, timedelta(0)) == []
+        assert candles.candle_mismatches(conn, timedelta(0)) == []
         for market_id in chain.markets():
             live = statistics.added_up(conn, market_id, now)
-            stored = candles.figures(conn, market_id)
+            stored = candles.figures_of_market(conn, market_id)
             assert stored is not None
             for field in statistics.MarketStats.__struct_fields__:
                 assert getattr(stored, field) == getattr(live, field), field
         for user in map(bytes, chain.users):
             mine = positions.of_user(conn, user, limit=1000)
-            totals = candles.of_wallet(conn, user)
+            totals = candles.figures_of_wallet(conn, user)
             if totals is None:
                 assert mine == []
                 continue
@@ -111,15 +111,15 @@ def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Eng
             assert totals.claimed + totals.open_value == sum(paid)
             assert totals.invested == sum(one.total_invested for one in mine)
             assert totals.markets == len(mine)
-            live_user = statistics.of_user(conn, user)
+            live_user = statistics.statistics_of_user(conn, user)
             assert (totals.trades, totals.volume) == (
                 live_user.total_trades,
                 live_user.total_volume,
             )
-        volumes = [one.volume_24h for one in candles.busiest(conn, limit=1000)]
+        volumes = [one.volume_24h for one in candles.busiest_markets(conn, limit=1000)]
         assert volumes == sorted(volumes, reverse=True)
-        assert candles.most_invested(conn, limit=1)[0].invested == max(
-            one.invested for one in candles.most_invested(conn, limit=100)
+        assert candles.wallets_by_invested(conn, limit=1)[0].invested == max(
+            one.invested for one in candles.wallets_by_invested(conn, limit=100)
         )
     assert report.markets == len(chain.markets())
     assert report.trades > 30
@@ -141,7 +141,7 @@ def test_what_is_served_is_right_before_and_after_each_refresh(
         with pipelines.connect() as conn:
             for market_id in ids:
                 live = statistics.added_up(conn, market_id, now)
-                assert statistics.of_market(conn, market_id, now) == live
+                assert statistics.statistics_of_market(conn, market_id, now) == live
             served = statistics.trending(conn, now, limit=10)
         with pipelines.begin() as conn:
             conn.execute(delete(market_statistics))
@@ -177,7 +177,7 @@ def test_the_table_is_what_is_served(pipelines: Engine, ledger: Engine) -> None:
             update(market_statistics).values(total_trades=77, volume_24h=5, price_24h_ago=3)
         )
     with pipelines.connect() as conn:
-        assert statistics.of_market(conn, market_id, chain.now).total_trades == 77
+        assert statistics.statistics_of_market(conn, market_id, chain.now).total_trades == 77
         (first,) = statistics.trending(conn, chain.now)
         assert (first.volume_24h, first.price_24h_ago) == (5, 3)
 
@@ -210,8 +210,8 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
     take(ledger, chain.transactions)
     refresh(pipelines)
     with pipelines.connect() as conn:
-        due = candles.of_wallet(conn, bytes(winner))
-        lost = candles.of_wallet(conn, bytes(loser))
+        due = candles.figures_of_wallet(conn, bytes(winner))
+        lost = candles.figures_of_wallet(conn, bytes(loser))
     assert due is not None
     assert lost is not None
     assert due.open_value > 0
@@ -224,7 +224,7 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
     take(ledger, chain.transactions[-1:])
     refresh(pipelines)
     with pipelines.connect() as conn:
-        paid = candles.of_wallet(conn, bytes(winner))
+        paid = candles.figures_of_wallet(conn, bytes(winner))
     assert paid is not None
     account = chain.positions(market_id)[bytes(winner)]
     assert chain.market(market_id).state is MarketState.FINALIZED
@@ -280,8 +280,8 @@ def test_orphaned_trades_leave_the_candles(pipelines: Engine, ledger: Engine) ->
     take(ledger, chain.transactions[orphans:])
     refresh(pipelines, now=chain.now)
     with pipelines.connect() as conn:
-        assert len(candles.of_market(conn, gone, "1m")) == 1
-        assert candles.of_wallet(conn, bytes(chain.users[3])) is not None
+        assert len(candles.candles_of_market(conn, gone, "1m")) == 1
+        assert candles.figures_of_wallet(conn, bytes(chain.users[3])) is not None
     never_were(ledger, chain.transactions[orphans:])
     with pipelines.connect() as conn:
         assert trade_rows.count(conn, market_id=gone) == 0
@@ -319,7 +319,7 @@ def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine
     assert refresh(pipelines, now=end - 1) == NOTHING
     assert refresh(pipelines, now=end).markets == 1
     with pipelines.connect() as conn:
-        figures = candles.figures(conn, market_id)
+        figures = candles.figures_of_market(conn, market_id)
     assert figures is not None
     assert (figures.volume_24h, figures.valid_until) == (0, None)
     assert figures.price_change_bps == 0
@@ -345,11 +345,11 @@ def test_damage_is_seen_and_mended(pipelines: Engine, ledger: Engine) -> None:
         with pipelines.begin() as conn:
             assert conn.execute(text(damage)).rowcount > 0
         with pipelines.connect() as conn:
-            assert candles.faults(conn, timedelta(minutes=10)) != [], damage
+            assert candles.candle_mismatches(conn, timedelta(minutes=10)) != [], damage
         assert refresh(pipelines, now=chain.now, everything=True).candles > 0
         assert everything(pipelines) == before
         with pipelines.connect() as conn:
-            assert candles.faults(conn, timedelta(0)) == []
+            assert candles.candle_mismatches(conn, timedelta(0)) == []
 
 
 def test_being_behind_is_a_fault_only_when_it_lasts(pipelines: Engine, ledger: Engine) -> None:
@@ -359,8 +359,8 @@ def test_being_behind_is_a_fault_only_when_it_lasts(pipelines: Engine, ledger: E
     chain.buy(market_id, chain.users[1])
     take(ledger, chain.transactions)
     with pipelines.connect() as conn:
-        assert candles.faults(conn, timedelta(minutes=10)) == []
-        late = candles.faults(conn, timedelta(0))
+        assert candles.candle_mismatches(conn, timedelta(minutes=10)) == []
+        late = candles.candle_mismatches(conn, timedelta(0))
     assert [one.interval for one in late] == sorted(INTERVALS)
     assert all(one.behind and one.market_id == market_id for one in late)
 

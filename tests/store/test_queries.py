@@ -21,29 +21,29 @@ from zmart_pipelines.store.queries import (
 def test_markets_are_listed_newest_first_and_counted(conn: Connection, chain: Recorder) -> None:
     accounts = chain.markets()
     order = sorted(accounts.values(), key=lambda one: (one.created_at, one.market_id))[::-1]
-    everything = markets.find(conn, limit=1000)
+    everything = markets.find_markets(conn, limit=1000)
     assert [one.market_id for one in everything] == [one.market_id for one in order]
     assert markets.count(conn) == len(accounts)
     for state in MarketState:
         expected = [one.market_id for one in order if one.state is state]
-        found = markets.find(conn, state=state.value, limit=1000)
+        found = markets.find_markets(conn, state=state.value, limit=1000)
         assert [one.market_id for one in found] == expected
         assert markets.count(conn, state=state.value) == len(expected)
     creator = bytes(chain.users[2])
     mine = [one.market_id for one in order if one.creator == creator]
-    assert [one.market_id for one in markets.find(conn, creator=creator, limit=99)] == mine
+    assert [one.market_id for one in markets.find_markets(conn, creator=creator, limit=99)] == mine
     assert markets.counts_by_state(conn) == Counter(int(one.state) for one in accounts.values())
 
 
 def test_pages_by_key_and_by_offset_are_the_same(conn: Connection, chain: Recorder) -> None:
-    everything = markets.find(conn, limit=1000)
+    everything = markets.find_markets(conn, limit=1000)
     by_offset = [
         one
         for start in range(0, len(everything), 7)
-        for one in markets.find(conn, limit=7, offset=start)
+        for one in markets.find_markets(conn, limit=7, offset=start)
     ]
     by_key: list[markets.Market] = []
-    while page := markets.find(
+    while page := markets.find_markets(
         conn,
         limit=7,
         after=markets.MarketKey(by_key[-1].created_at, by_key[-1].market_id) if by_key else None,
@@ -72,7 +72,7 @@ def test_a_market_is_found_by_id_and_by_address(conn: Connection, lively: Record
 
 def test_text_is_searched_as_text(conn: Connection, lively: Recorder) -> None:
     def ids(wanted: str) -> list[bytes]:
-        return [one.market_id for one in markets.find(conn, text=wanted)]
+        return [one.market_id for one in markets.find_markets(conn, text=wanted)]
 
     assert ids("NUMBER_1 hold") == [identity(1)]
     assert ids("plain words") == [identity(2)]
@@ -101,14 +101,16 @@ def test_categories_and_related_markets(conn: Connection, lively: Recorder) -> N
 
 
 def test_trades_claims_and_withdrawals(conn: Connection, lively: Recorder) -> None:
-    found = trades.find(conn, market_id=identity(0), descending=False)
+    found = trades.find_trades(conn, market_id=identity(0), descending=False)
     assert [one.user for one in found] == [bytes(user) for user in lively.users[1:4]]
     assert [one.outcome for one in found] == [True, False, True]
-    assert trades.find(conn, market_id=identity(0)) == found[::-1]
-    assert trades.find(conn, market_id=identity(0), limit=1, offset=1) == [found[1]]
+    assert trades.find_trades(conn, market_id=identity(0)) == found[::-1]
+    assert trades.find_trades(conn, market_id=identity(0), limit=1, offset=1) == [found[1]]
     last = trades.TradeKey(found[0].slot, found[0].index_in_block, found[0].log_index)
-    assert trades.find(conn, market_id=identity(0), descending=False, after=last) == found[1:]
-    assert trades.find(conn, market_id=identity(0), after=last) == []
+    assert (
+        trades.find_trades(conn, market_id=identity(0), descending=False, after=last) == found[1:]
+    )
+    assert trades.find_trades(conn, market_id=identity(0), after=last) == []
     assert trades.count(conn, market_id=identity(0)) == 3
     assert trades.count(conn, user=bytes(lively.users[1])) == 2
     assert sum(one.cost for one in found) == lively.market(identity(0)).total_volume
@@ -121,7 +123,7 @@ def test_trades_claims_and_withdrawals(conn: Connection, lively: Recorder) -> No
 
 def test_positions_are_worth_what_the_program_would_pay(conn: Connection, lively: Recorder) -> None:
     winner, loser, other = (bytes(user) for user in lively.users[1:4])
-    held = {one.user: one for one in positions.of_market(conn, identity(0))}
+    held = {one.user: one for one in positions.positions_of_market(conn, identity(0))}
     assert held[winner].current_value == held[winner].claimed_amount > 0
     assert held[loser].current_value == 0
     # The creator has withdrawn: what is left for those who come late is nothing.
@@ -144,12 +146,12 @@ def test_positions_are_worth_what_the_program_would_pay(conn: Connection, lively
 
 
 def test_statistics_are_sums_of_the_trades(conn: Connection, lively: Recorder) -> None:
-    found = trades.find(conn, market_id=identity(0))
-    stats = statistics.of_market(conn, identity(0), lively.now)
+    found = trades.find_trades(conn, market_id=identity(0))
+    stats = statistics.statistics_of_market(conn, identity(0), lively.now)
     assert (stats.total_trades, stats.unique_traders) == (3, 3)
     assert stats.total_volume == stats.buy_volume == sum(one.cost for one in found)
     assert (stats.sell_volume, stats.volume_24h) == (0, stats.total_volume)
-    assert statistics.of_market(conn, identity(0), lively.now + 86_400).volume_24h == 0
+    assert statistics.statistics_of_market(conn, identity(0), lively.now + 86_400).volume_24h == 0
     history_ = statistics.price_history(conn, identity(0), limit=2)
     assert [one.price_yes for one in history_] == [one.price_yes for one in found[::-1]][1:]
     (first, second) = statistics.trending(conn, lively.now, limit=2)
@@ -158,16 +160,18 @@ def test_statistics_are_sums_of_the_trades(conn: Connection, lively: Recorder) -
     assert (second.market_id, second.volume_24h) == (identity(2), 0)
     later = statistics.trending(conn, lively.now + 86_401)[0]
     assert later.price_24h_ago == later.price_yes
-    user = statistics.of_user(conn, bytes(lively.users[1]))
+    user = statistics.statistics_of_user(conn, bytes(lively.users[1]))
     assert (user.total_trades, user.markets_traded, user.markets_created) == (2, 2, 0)
     assert user.claimed > 0
-    assert statistics.of_user(conn, bytes(lively.users[0])).markets_created == len(CATEGORIES)
+    assert statistics.statistics_of_user(conn, bytes(lively.users[0])).markets_created == len(
+        CATEGORIES
+    )
 
 
 def test_activity_is_newest_first_and_of_the_kinds_asked_for(
     conn: Connection, lively: Recorder
 ) -> None:
-    everything = activity.latest(conn, limit=100)
+    everything = activity.latest_activity(conn, limit=100)
     assert [one.at for one in everything] == sorted((one.at for one in everything), reverse=True)
     assert Counter(one.type for one in everything) == {
         "trade": 4,
@@ -175,6 +179,6 @@ def test_activity_is_newest_first_and_of_the_kinds_asked_for(
         "resolution": 1,
     }
     assert len({(one.type, one.id) for one in everything}) == len(everything)
-    (resolution,) = activity.latest(conn, type_="resolution")
+    (resolution,) = activity.latest_activity(conn, type_="resolution")
     assert (resolution.user, resolution.outcome) == (bytes(lively.users[5]), True)
-    assert len(activity.latest(conn, limit=3)) == 3
+    assert len(activity.latest_activity(conn, limit=3)) == 3

@@ -52,7 +52,9 @@ def test_the_chains_record_of_a_vote_comes_first(
                 market_id=market_id, kind="proposal", votes_for=2, votes_against=0
             )
         )
-    found = {one.wallet: one for one in votes.find(conn, market_id, kind="proposal", round_=0)}
+    found = {
+        one.wallet: one for one in votes.votes_of_market(conn, market_id, kind="proposal", round_=0)
+    }
     assert (found[bytes(voter)].source, found[bytes(voter)].choice) == ("chain", False)
     assert (found[other].source, found[other].choice) == ("wallet", True)
     assert found[other].ballot_id is not None
@@ -65,11 +67,11 @@ def test_the_chains_record_of_a_vote_comes_first(
         writer.execute(insert(voting.tallies).values(market_id=market_id, kind="proposal", round=1))
     assert votes.latest_round(conn, market_id, "proposal") == 1
     assert votes.counts(conn, market_id, "proposal").total == 1
-    assert {one.wallet for one in votes.find(conn, market_id)} == {bytes(voter), other}
-    assert [one.choice for one in votes.of_wallet(conn, other)] == [True]
-    assert votes.of_wallet(conn, other, kind="dispute") == []
+    assert {one.wallet for one in votes.votes_of_market(conn, market_id)} == {bytes(voter), other}
+    assert [one.choice for one in votes.votes_of_wallet(conn, other)] == [True]
+    assert votes.votes_of_wallet(conn, other, kind="dispute") == []
     assert votes.counts_of_wallet(conn, bytes(voter)) == {"proposal": 1, "dispute": 0}
-    assert votes.distinct_voters(conn) == 2
+    assert votes.count_voters(conn) == 2
     assert [(one.round, one.votes_for) for one in votes.tallies(conn, kind="proposal")] == [
         (1, 0),
         (0, 2),
@@ -96,7 +98,7 @@ def test_a_dispute_is_decided_by_holders(
     for user in (holder, other):
         lively.send(ix.submit_dispute_vote(PROGRAM, user=user, market=market, vote=True))
     take(engines, lively)
-    assert [one.wallet for one in votes.find(conn, market_id)] == [bytes(holder)]
+    assert [one.wallet for one in votes.votes_of_market(conn, market_id)] == [bytes(holder)]
     assert votes.counts(conn, market_id, "dispute").total == 1
 
 
@@ -118,11 +120,11 @@ def test_discussions_hide_the_deleted(engines: Engines, conn: Connection) -> Non
                 for number in range(5)
             ],
         )
-    found = discussions.find(conn, market_id=market_id)
+    found = discussions.find_discussions(conn, market_id=market_id)
     assert [one.content for one in found] == [f"comment {number}" for number in (4, 3, 2, 1, 0)]
     after = (found[1].created_at, found[1].id)
-    assert discussions.find(conn, market_id=market_id, after=after) == found[2:]
-    assert discussions.find(conn, wallet=wallet, limit=2, offset=1) == found[1:3]
+    assert discussions.find_discussions(conn, market_id=market_id, after=after) == found[2:]
+    assert discussions.find_discussions(conn, wallet=wallet, limit=2, offset=1) == found[1:3]
     conn.rollback()
     with engines[Role.API].begin() as writer:
         act_as(writer, wallet)
@@ -130,12 +132,12 @@ def test_discussions_hide_the_deleted(engines: Engines, conn: Connection) -> Non
             text("UPDATE community.discussions SET deleted_at = now() WHERE id = :id"),
             {"id": found[0].id},
         )
-    assert discussions.find(conn, market_id=market_id) == found[1:]
+    assert discussions.find_discussions(conn, market_id=market_id) == found[1:]
     assert discussions.count(conn, market_id=market_id) == 4
     deleted = discussions.get(conn, found[0].id)
     assert deleted is not None
     assert deleted.deleted_at is not None
-    assert discussions.find(conn, market_id=identity(2)) == []
+    assert discussions.find_discussions(conn, market_id=identity(2)) == []
 
 
 def test_intents_and_attempts(engines: Engines, conn: Connection, lively: Recorder) -> None:

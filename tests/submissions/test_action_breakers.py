@@ -13,8 +13,8 @@ from zmart_pipelines.breakers.machine import Permit, Policy, Refusal, State
 from zmart_pipelines.breakers.policies import action_name
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
-from zmart_pipelines.monitoring.breaker_alerts import watch
-from zmart_pipelines.store.queries.breakers import breakers
+from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
+from zmart_pipelines.store.queries.breakers import breaker_statuses
 from zmart_pipelines.store.tables import ops
 from zmart_pipelines.submissions import action_breakers, machine, messages
 from zmart_pipelines.submissions import intents as intent_rows
@@ -71,7 +71,7 @@ def plant(world: World, markets: list[bytes]) -> list[Intent]:
 
 def state(world: World) -> State:
     with world.engine.connect() as conn:
-        (found,) = [one for one in breakers(conn) if one.name == NAME]
+        (found,) = [one for one in breaker_statuses(conn) if one.name == NAME]
     return State(found.state)
 
 
@@ -129,9 +129,9 @@ def test_an_action_that_fails_stops_and_is_probed(world: World) -> None:
 
     # After five minutes people are told.
     with world.engine.begin() as conn:
-        (stopped,) = watch(conn)
+        (stopped,) = update_breaker_alerts(conn)
         assert stopped.opened_at is not None
-        watch(conn, now=stopped.opened_at + timedelta(minutes=5, seconds=1))
+        update_breaker_alerts(conn, now=stopped.opened_at + timedelta(minutes=5, seconds=1))
         assert AlertKey("breaker", subject=NAME) in open_alerts(conn)
 
     # One probe, with a market that is not to blame; it fails as well.
@@ -193,7 +193,7 @@ def test_what_counts_as_a_failure(world: World) -> None:
     def failures(effect: messages.Effect) -> int:
         with world.engine.begin() as conn:
             action_breakers.record_effect(conn, policy, job, effect)
-            found = [one.failures for one in breakers(conn) if one.name == NAME]
+            found = [one.failures for one in breaker_statuses(conn) if one.name == NAME]
             breaker_rows.reset(conn, NAME)
         return found[0] if found else 0
 

@@ -250,7 +250,7 @@ def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
     with pipelines.begin() as conn:
         tally = tallies.current_tally(conn, market, "dispute")
         assert (tally.votes_for, tally.votes_against, tally.ballots) == (1, 1, 2)
-        listed = queries.find(conn, market, kind="dispute")
+        listed = queries.votes_of_market(conn, market, kind="dispute")
         assert {(one.wallet, one.source, one.choice) for one in listed} == {
             (bytes(SMALL.pubkey()), "chain", False),
             (bytes(BIG.pubkey()), "wallet", True),
@@ -276,5 +276,5 @@ def test_a_stranger_s_vote_on_chain_counts_nowhere(
     sync(ingest, chain)
     with api.connect() as conn:
         assert tallies.current_tally(conn, market, "dispute").ballots == 0
-        assert queries.find(conn, market, kind="dispute") == []
+        assert queries.votes_of_market(conn, market, kind="dispute") == []
         assert queries.counts(conn, market, "dispute").total == 0

@@ -10,8 +10,8 @@ import msgspec
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
-from zmart_pipelines.store.queries.breakers import Breaker
-from zmart_pipelines.store.queries.breakers import breakers as read_breakers
+from zmart_pipelines.store.queries.breakers import BreakerStatus
+from zmart_pipelines.store.queries.breakers import breaker_statuses as read_breakers
 
 EXIT_STOPPED = 1
 EXIT_UNKNOWN = 2
@@ -66,14 +66,14 @@ def reset(name: str) -> None:
       zmart breakers reset action:finalize_market
     """
     from zmart_pipelines.breakers import breaker_rows
-    from zmart_pipelines.monitoring.breaker_alerts import watch
+    from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 
     settings = with_running_system(Settings())
     pool = engine(Role.PIPELINES, settings.database_url.get_secret_value(), pool_size=1)
     try:
         with pool.begin() as conn:
             known = breaker_rows.reset(conn, name)
-            watch(conn)
+            update_breaker_alerts(conn)
     finally:
         pool.dispose()
     if not known:
@@ -82,7 +82,7 @@ def reset(name: str) -> None:
     click.echo(f"{name} is closed")
 
 
-def _print(breaker: Breaker) -> None:
+def _print(breaker: BreakerStatus) -> None:
     line = f"{breaker.state.replace('_', '-'):10} {breaker.name}"
     if breaker.opened_at is not None:
         line += f"  since {_minute(breaker.opened_at)}"

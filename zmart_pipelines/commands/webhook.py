@@ -94,20 +94,24 @@ def status(as_json: bool) -> None:
     Example:
       zmart webhook status
     """
-    from zmart_pipelines.monitoring.webhook_status import complaints, problems, watching
+    from zmart_pipelines.monitoring.webhook_status import (
+        delivery_problems,
+        program_webhooks,
+        webhook_problems,
+    )
 
     settings = with_running_system(Settings())
     _type(settings)
     _secret(settings)
     with _helius(settings) as helius:
-        found = watching(helius, settings)
-    wrong = complaints(found, settings)
+        found = program_webhooks(helius, settings)
+    wrong = delivery_problems(found, settings)
     if as_json:
-        _json(found, problems={one.id: problems(one, settings) for one in found})
+        _json(found, problems={one.id: webhook_problems(one, settings) for one in found})
     else:
         for one in found:
             _show(one)
-            for problem in problems(one, settings):
+            for problem in webhook_problems(one, settings):
                 click.echo(f"  problem    {problem}")
         if not found:
             click.echo("\n".join(wrong))
@@ -126,7 +130,7 @@ def rotate(show: bool) -> None:
     Example:
       zmart webhook rotate
     """
-    from zmart_pipelines.monitoring.webhook_status import watching
+    from zmart_pipelines.monitoring.webhook_status import program_webhooks
 
     settings = with_running_system(Settings())
     current = _secret(settings)
@@ -142,7 +146,7 @@ def rotate(show: bool) -> None:
         with _helius(settings) as helius:
             behind = [
                 one.id
-                for one in watching(helius, settings)
+                for one in program_webhooks(helius, settings)
                 if one.auth_header not in (None, current)
             ]
         if behind:

@@ -23,8 +23,8 @@ from zmart_pipelines.store.tables.ops import alerts
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 POSTED_SEVERITIES: Final = ("critical", "high")
-# Of one round; Slack takes about one message a second.
-AT_ONCE: Final = 10
+# Per call; Slack accepts about one message per second.
+MAX_POSTS: Final = 10
 TIMEOUT_SECONDS: Final = 3.0
 _LONGEST: Final = 2_000
 _FIRST_PAUSE: Final = 5.0
@@ -39,7 +39,7 @@ _UNPOSTED = (
 )
 
 
-class Round(msgspec.Struct, frozen=True):
+class DeliveryReport(msgspec.Struct, frozen=True):
     """What a round of posting did. ``fault`` says, without the address, why it ended early;
     ``pause`` is what the other side asked for then, in seconds.
     """
@@ -55,7 +55,7 @@ class Backoff(msgspec.Struct, frozen=True):
     failures: int = 0
     until: float = 0.0
 
-    def after(self, round_: Round, now: float) -> Backoff:
+    def after(self, round_: DeliveryReport, now: float) -> Backoff:
         """The state after a round at ``now``."""
         if round_.fault is None:
             return Backoff()
@@ -64,12 +64,12 @@ class Backoff(msgspec.Struct, frozen=True):
         return Backoff(self.failures + 1, now + max(pause, asked))
 
 
-def waiting(conn: Connection) -> int:
+def count_unposted(conn: Connection) -> int:
     """How many open alerts ought to be posted and are not."""
     return conn.execute(select(func.count()).select_from(alerts).where(*_UNPOSTED)).scalar_one()
 
 
-def post(engine: Engine, address: SecretStr) -> Round:
+def post_alerts(engine: Engine, address: SecretStr) -> DeliveryReport:
     """Posts the open alerts that were not posted yet, the oldest first.
 
     An alert counts as posted once the other side took it. Two that post at once take different
@@ -77,7 +77,7 @@ def post(engine: Engine, address: SecretStr) -> Round:
     """
     posted: list[str] = []
     with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_POSTS):
             with engine.begin() as conn:
                 row = conn.execute(
                     select(alerts)
@@ -95,20 +95,20 @@ def post(engine: Engine, address: SecretStr) -> Round:
                     update(alerts).where(alerts.c.id == row.id).values(posted_at=func.now())
                 )
             posted.append(str(_key(row)))
-    return Round(tuple(posted))
+    return DeliveryReport(tuple(posted))
 
 
-def _send(client: httpx.Client, address: SecretStr, text: str) -> Round | None:
+def _send(client: httpx.Client, address: SecretStr, text: str) -> DeliveryReport | None:
     """None when it was taken."""
     try:
         answer = client.post(address.get_secret_value(), json={"text": text})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Round((), f"the alert webhook could not be reached: {type(error).__name__}")
+        return DeliveryReport((), f"the alert webhook could not be reached: {type(error).__name__}")
     if answer.is_success:
         return None
     asked = answer.headers.get("Retry-After", "")
     pause = float(asked) if asked.isascii() and asked.isdigit() else 0.0
-    return Round((), f"the alert webhook answered {answer.status_code}", pause)
+    return DeliveryReport((), f"the alert webhook answered {answer.status_code}", pause)
 
 
 def _key(alert: Row[Any]) -> AlertKey:

@@ -8,20 +8,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
-from zmart_pipelines.store.queries.breakers import Breaker, breakers
+from zmart_pipelines.store.queries.breakers import BreakerStatus, breaker_statuses
 
 ALERT_AFTER = timedelta(minutes=5)
 
 _TOPIC = "breaker"
 
 
-def watch(conn: Connection, *, now: datetime | None = None) -> list[Breaker]:
+def update_breaker_alerts(conn: Connection, *, now: datetime | None = None) -> list[BreakerStatus]:
     """Raise an alert of each breaker that left closed over five minutes ago; clear those of
     breakers that are closed. Returns what is not closed. Committed by the caller.
     """
     if now is None:
         now = conn.execute(select(func.now())).scalar_one()
-    stopped = [breaker for breaker in breakers(conn) if not breaker.is_closed]
+    stopped = [breaker for breaker in breaker_statuses(conn) if not breaker.is_closed]
     for breaker in stopped:
         if breaker.opened_at is not None and now - breaker.opened_at > ALERT_AFTER:
             _raise(conn, breaker, now - breaker.opened_at)
@@ -29,7 +29,7 @@ def watch(conn: Connection, *, now: datetime | None = None) -> list[Breaker]:
     return stopped
 
 
-def _raise(conn: Connection, breaker: Breaker, age: timedelta) -> None:
+def _raise(conn: Connection, breaker: BreakerStatus, age: timedelta) -> None:
     raise_alert(
         conn,
         AlertKey(_TOPIC, subject=breaker.name),
@@ -40,7 +40,7 @@ def _raise(conn: Connection, breaker: Breaker, age: timedelta) -> None:
     )
 
 
-def _clear(conn: Connection, stopped: Sequence[Breaker]) -> None:
+def _clear(conn: Connection, stopped: Sequence[BreakerStatus]) -> None:
     names = {breaker.name for breaker in stopped}
     for key in open_alerts(conn, topic=_TOPIC):
         if key.subject not in names:

@@ -54,7 +54,7 @@ class ServiceHealth(msgspec.Struct, frozen=True):
         return self.state == "down"
 
 
-def judge(
+def service_state(
     service: Service,
     *,
     now: datetime,
@@ -97,7 +97,7 @@ def health(conn: Connection, service: str | None = None) -> dict[str, ServiceHea
     for item in wanted:
         row = rows.get(item.name)
         success_at = row.last_success_at if row is not None else None
-        state = judge(
+        state = service_state(
             item,
             now=now,
             up_since=up_since,

@@ -13,7 +13,7 @@ from zmart_pipelines.store.tables.ops import heartbeats
 MAX_ERROR = 2000
 
 
-def beat(
+def record_heartbeat(
     conn: Connection,
     service: str,
     detail: Mapping[str, Any] | None = None,

@@ -12,7 +12,7 @@ from zmart_pipelines.settings import Settings
 RAW_TYPES = {"mainnet": "raw", "devnet": "rawDevnet"}
 
 
-def problems(webhook: Webhook, settings: Settings) -> list[str]:
+def webhook_problems(webhook: Webhook, settings: Settings) -> list[str]:
     """What keeps a webhook from being of use; nothing of the secret itself."""
     found = []
     wanted = RAW_TYPES.get(settings.solana_cluster)
@@ -26,16 +26,16 @@ def problems(webhook: Webhook, settings: Settings) -> list[str]:
     return found
 
 
-def watching(helius: HeliusClient, settings: Settings) -> list[Webhook]:
+def program_webhooks(helius: HeliusClient, settings: Settings) -> list[Webhook]:
     """The webhooks of the account that watch the program. HeliusError."""
     return [one for one in helius.webhooks() if settings.program_id in one.account_addresses]
 
 
-def complaints(webhooks: list[Webhook], settings: Settings) -> list[str]:
+def delivery_problems(webhooks: list[Webhook], settings: Settings) -> list[str]:
     """Why nothing arrives, a line for each reason; none when one of them is of use."""
     found: list[str] = []
     for one in webhooks:
-        wrong = problems(one, settings)
+        wrong = webhook_problems(one, settings)
         if not wrong:
             return []
         found += [f"webhook {one.id}: {line}" for line in wrong]

@@ -21,7 +21,7 @@ from zmart_pipelines.statistics.wallets import wallet_statistics
 from zmart_pipelines.store.bulk_statements import delete_rows, upsert_rows
 from zmart_pipelines.store.locks import STATISTICS, lock, lock_markets
 from zmart_pipelines.store.queries import positions
-from zmart_pipelines.store.queries.candles import DueMarket, due
+from zmart_pipelines.store.queries.candles import StaleMarket, markets_to_refresh
 from zmart_pipelines.store.queries.markets import chain_now
 from zmart_pipelines.store.tables import statistics as tables
 from zmart_pipelines.store.tables.market import markets, trades
@@ -60,14 +60,14 @@ def refresh(engine: Engine, *, now: int | None = None, everything: bool = False)
     """
     with engine.connect() as conn:
         moment = chain_now(conn) if now is None else now
-        wanted = due(conn, None if everything else moment)
+        wanted = markets_to_refresh(conn, None if everything else moment)
     nothing = RefreshReport(0, 0, 0, 0, 0)
     reports = [nothing, *(_refresh(engine, chunk, moment) for chunk in _chunks(wanted))]
     return RefreshReport(*map(sum, zip(*map(msgspec.structs.astuple, reports), strict=True)))
 
 
-def _chunks(wanted: Sequence[DueMarket]) -> Iterator[list[DueMarket]]:
-    chunk: list[DueMarket] = []
+def _chunks(wanted: Sequence[StaleMarket]) -> Iterator[list[StaleMarket]]:
+    chunk: list[StaleMarket] = []
     size = 0
     for one in wanted:
         if chunk and (size + one.trades_count > CHUNK_TRADES or len(chunk) == CHUNK_MARKETS):
@@ -79,7 +79,7 @@ def _chunks(wanted: Sequence[DueMarket]) -> Iterator[list[DueMarket]]:
         yield chunk
 
 
-def _refresh(engine: Engine, chunk: Sequence[DueMarket], now: int) -> RefreshReport:
+def _refresh(engine: Engine, chunk: Sequence[StaleMarket], now: int) -> RefreshReport:
     wanted = [one.market_id for one in chunk]
     with engine.begin() as guard:
         lock(guard, STATISTICS)
@@ -145,7 +145,7 @@ def _trades(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:
 
 
 def _positions(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:
-    held = positions.of_markets(conn, market_ids)
+    held = positions.positions_of_markets(conn, market_ids)
     return frames.frame(
         (
             (

@@ -32,12 +32,12 @@ def alert_webhook_sensor(context: dg.SensorEvaluationContext, backend: BackendRe
     now, before = time.time(), _backoff(context.cursor)
     pipelines = backend.engine(Role.PIPELINES)
     with pipelines.connect() as conn:
-        number = alert_delivery.waiting(conn)
+        number = alert_delivery.count_unposted(conn)
     if not number:
         return dg.SkipReason("There is no alert to post.")
     if now < before.until:
         return dg.SkipReason(f"The webhook failed; next attempt in {before.until - now:.0f} s.")
-    done = alert_delivery.post(pipelines, address)
+    done = alert_delivery.post_alerts(pipelines, address)
     with pipelines.begin() as conn:
         if done.fault is None:
             clear_alert(conn, _WEBHOOK_KEY)

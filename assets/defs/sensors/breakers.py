@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.resources import BackendResource
 from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
-from zmart_pipelines.monitoring.breaker_alerts import watch
+from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.store.engine import Role
 
 
@@ -19,7 +19,7 @@ from zmart_pipelines.store.engine import Role
 def breaker_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Update the alerts and name the breakers that are not closed."""
     with backend.engine(Role.PIPELINES).begin() as conn:
-        found = watch(conn)
+        found = update_breaker_alerts(conn)
     if not found:
         return dg.SkipReason("All breakers are closed.")
     states = "; ".join(f"{row.name} is {row.state}: {row.last_error}" for row in found)

@@ -26,7 +26,7 @@ from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, committed_changes
-from zmart_pipelines.store.queries.committed_changes import Observation
+from zmart_pipelines.store.queries.committed_changes import CommittedChanges
 from zmart_pipelines.store.queries.markets import chain_now
 
 _LEDGER = "chain/event_ledger"
@@ -69,7 +69,9 @@ class ReportCursor(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
 
-def materializations(changes: Observation, settings: Settings) -> Iterator[dg.AssetMaterialization]:
+def materializations(
+    changes: CommittedChanges, settings: Settings
+) -> Iterator[dg.AssetMaterialization]:
     """Yield a materialization of each asset that the changes belong to, with its counts."""
     chain = _chain_metadata(changes, settings)
     events = sum(changes.events.values())
@@ -101,11 +103,11 @@ def materializations(changes: Observation, settings: Settings) -> Iterator[dg.As
         yield of(f"voting/{kind}_tallies", rows)
 
 
-def _count(changes: Observation, names: set[str]) -> int:
+def _count(changes: CommittedChanges, names: set[str]) -> int:
     return sum(changes.events.get(name, 0) for name in names)
 
 
-def _chain_metadata(changes: Observation, settings: Settings) -> dict[str, dg.MetadataValue]:
+def _chain_metadata(changes: CommittedChanges, settings: Settings) -> dict[str, dg.MetadataValue]:
     values: dict[str, dg.MetadataValue] = {
         "Signatures": metadata.links(settings, changes.signatures),
     }
@@ -143,7 +145,7 @@ def unchanged_tables(conn: Connection, reported_ledger: str) -> tuple[list[Asset
     Returns:
         The events, none if the chain has not been polled lately, and the ledger's version.
     """
-    polled = committed_changes.standing(conn)
+    polled = committed_changes.poll_status(conn)
     if polled is None or polled.age > MAX_POLL_AGE:
         return [], reported_ledger
     facts: dict[str, str | int | float] = {
@@ -151,7 +153,7 @@ def unchanged_tables(conn: Connection, reported_ledger: str) -> tuple[list[Asset
         "Verified to slot": polled.confirmed_slot,
         "Seconds since last poll": round(polled.age, 3),
     }
-    up_to_date = () if candles.due(conn, chain_now(conn)) else statistics.SPECS
+    up_to_date = () if candles.markets_to_refresh(conn, chain_now(conn)) else statistics.SPECS
     found: list[AssetEvent] = []
     for spec in (*markets.SPECS, *up_to_date):
         if polled.ledger == reported_ledger:
@@ -177,7 +179,7 @@ def external_writes_sensor(context: dg.SensorEvaluationContext, backend: Backend
     now = time.time()
     reported_at, ledger = last.reported_at, last.ledger
     with backend.engine(Role.READ).connect() as conn:
-        changes = committed_changes.observe(conn, last.until)
+        changes = committed_changes.changes_since(conn, last.until)
         found: list[AssetEvent] = []
         if changes:
             found.extend(materializations(changes, backend.settings))

@@ -14,9 +14,9 @@ from assets.run_requests import request_run
 from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
-from zmart_pipelines.monitoring.heartbeats import beat
+from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries.committed_changes import waiting_deliveries
+from zmart_pipelines.store.queries.committed_changes import overdue_deliveries
 
 # The API ingests a delivery within milliseconds of storing it; an older one was left pending.
 OVERDUE_AFTER = timedelta(seconds=3)
@@ -39,7 +39,7 @@ def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
     """Request a run when there are overdue deliveries that may still be retried."""
     with backend.engine(Role.READ).connect() as conn:
         retryable = set(pending_deliveries(conn, _MAX_DELIVERIES))
-        overdue = waiting_deliveries(conn, OVERDUE_AFTER) if retryable else []
+        overdue = overdue_deliveries(conn, OVERDUE_AFTER) if retryable else []
     work = [str(delivery).encode() for delivery in overdue if delivery in retryable]
     return request_run(context, process_deliveries_job.name, work, time.time())
 
@@ -60,7 +60,7 @@ def confirmed_poll_sensor(context: dg.SensorEvaluationContext, backend: BackendR
         backend.engine(Role.INGEST), backend.sensor_rpc, backend.settings, seconds=POLL_SECONDS
     )
     with backend.engine(Role.PIPELINES).begin() as conn:
-        beat(conn, "event-indexer", {"confirmed_slot": report.last_slot})
+        record_heartbeat(conn, "event-indexer", {"confirmed_slot": report.last_slot})
     if not report.complete:
         context.log.warning("%d of %d transactions could not be read", report.unread, report.listed)
         return request_run(context, finalized_window_job.name, [b"unread"], time.time())

@@ -230,7 +230,9 @@ def _append_frames(
     conn: Connection, send: Send, changes: Sequence[MarketChange], commitment: Commitment
 ) -> None:
     """Append the frames as the last statements."""
-    counting = [(key, send(votes.counting(*key))) for key in change_frames.changed_votes(changes)]
-    counts = {key: votes.counted(key[1], cursor.fetchall()[0]) for key, cursor in counting}
+    counting = [
+        (key, send(votes.count_statement(*key))) for key in change_frames.changed_votes(changes)
+    ]
+    counts = {key: votes.counts_of_row(key[1], cursor.fetchall()[0]) for key, cursor in counting}
     frames = change_frames.build_frames(changes, counts, commitment)
     stream.append_pipelined(conn, send, frames)

@@ -106,7 +106,7 @@ def _resolution_rows(limit: int) -> Select[*tuple[Any, ...]]:
 _ROWS = {"trade": _trade_rows, "creation": _creation_rows, "resolution": _resolution_rows}
 
 
-def latest(
+def latest_activity(
     conn: Connection, *, type_: ActivityType | None = None, limit: int = 20
 ) -> list[Activity]:
     """The latest trades, creations and resolutions by chain time, the newest first."""

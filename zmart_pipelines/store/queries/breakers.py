@@ -11,7 +11,7 @@ from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import ops
 
 
-class Breaker(msgspec.Struct, frozen=True):
+class BreakerStatus(msgspec.Struct, frozen=True):
     """One breaker; ``zmart_pipelines.breakers.machine`` says what its fields mean."""
 
     name: str
@@ -29,9 +29,9 @@ class Breaker(msgspec.Struct, frozen=True):
         return self.state == "closed"
 
 
-def breakers(conn: Connection) -> list[Breaker]:
+def breaker_statuses(conn: Connection) -> list[BreakerStatus]:
     """All that were ever needed, those that are not closed first."""
     table = ops.breakers
-    columns = [table.c[name] for name in Breaker.__struct_fields__]
+    columns = [table.c[name] for name in BreakerStatus.__struct_fields__]
     statement = select(*columns).order_by(table.c.state == "closed", table.c.name)
-    return many(Breaker, conn.execute(statement))
+    return many(BreakerStatus, conn.execute(statement))

@@ -32,7 +32,7 @@ class Candle(msgspec.Struct, frozen=True):
     trades: int
 
 
-def of_market(
+def candles_of_market(
     conn: Connection,
     market_id: bytes,
     interval: str,
@@ -72,7 +72,7 @@ class MarketFigures(msgspec.Struct, frozen=True):
     valid_until: int | None
 
 
-def figures(conn: Connection, market_id: bytes) -> MarketFigures | None:
+def figures_of_market(conn: Connection, market_id: bytes) -> MarketFigures | None:
     """The market's statistics; None before they were first made."""
     row = conn.execute(
         select(market_statistics).where(market_statistics.c.market_id == market_id)
@@ -80,7 +80,7 @@ def figures(conn: Connection, market_id: bytes) -> MarketFigures | None:
     return None if row is None else one(MarketFigures, row)
 
 
-def busiest(conn: Connection, *, limit: int = 10) -> list[MarketFigures]:
+def busiest_markets(conn: Connection, *, limit: int = 10) -> list[MarketFigures]:
     """Statistics of the markets with the largest volume of the last day, then ever."""
     table = market_statistics.c
     order = (table.volume_24h.desc(), table.total_volume.desc(), table.market_id)
@@ -116,19 +116,19 @@ _WALLETS = select(
 ).group_by(wallet_statistics.c.wallet)
 
 
-def of_wallet(conn: Connection, wallet: bytes) -> WalletFigures | None:
+def figures_of_wallet(conn: Connection, wallet: bytes) -> WalletFigures | None:
     """The wallet's totals; None where it holds and held nothing."""
     row = conn.execute(_WALLETS.where(wallet_statistics.c.wallet == wallet)).one_or_none()
     return None if row is None else one(WalletFigures, row)
 
 
-def most_invested(conn: Connection, *, limit: int = 10) -> list[WalletFigures]:
+def wallets_by_invested(conn: Connection, *, limit: int = 10) -> list[WalletFigures]:
     """The wallets that paid in the most."""
     order = (func.sum(wallet_statistics.c.invested).desc(), wallet_statistics.c.wallet)
     return many(WalletFigures, conn.execute(_WALLETS.order_by(*order).limit(limit)))
 
 
-class DueMarket(msgspec.Struct, frozen=True):
+class StaleMarket(msgspec.Struct, frozen=True):
     """A market whose statistics are not those of its rows any more."""
 
     market_id: bytes
@@ -143,13 +143,13 @@ _BEHIND = or_(
 )
 
 
-def due(conn: Connection, now: int | None) -> list[DueMarket]:
+def markets_to_refresh(conn: Connection, now: int | None) -> list[StaleMarket]:
     """Markets that changed since their statistics were made, or whose last day moved on.
 
     :param now: chain seconds; None for all markets there are.
     """
     statement = (
-        select(*(markets.c[name] for name in DueMarket.__struct_fields__))
+        select(*(markets.c[name] for name in StaleMarket.__struct_fields__))
         .select_from(
             markets.outerjoin(
                 market_statistics, market_statistics.c.market_id == markets.c.market_id
@@ -159,10 +159,10 @@ def due(conn: Connection, now: int | None) -> list[DueMarket]:
     )
     if now is not None:
         statement = statement.where(or_(_BEHIND, market_statistics.c.valid_until <= now))
-    return many(DueMarket, conn.execute(statement))
+    return many(StaleMarket, conn.execute(statement))
 
 
-class CandleFault(msgspec.Struct, frozen=True):
+class CandleMismatch(msgspec.Struct, frozen=True):
     """Candles of a market that are not its trades, or that lag behind them for too long.
 
     ``volume`` and ``trades`` are the candles' sums, ``expected_*`` those of the trades.
@@ -177,7 +177,7 @@ class CandleFault(msgspec.Struct, frozen=True):
     behind: bool
 
 
-def faults(conn: Connection, patience: timedelta) -> list[CandleFault]:
+def candle_mismatches(conn: Connection, patience: timedelta) -> list[CandleMismatch]:
     """Where candles do not add up to the trades; good: nowhere.
 
     Markets whose last change is younger than ``patience`` may be behind.
@@ -242,4 +242,4 @@ def faults(conn: Connection, patience: timedelta) -> list[CandleFault]:
         )
         .order_by(judged.c.market_id, intervals.c.interval)
     )
-    return many(CandleFault, conn.execute(statement))
+    return many(CandleMismatch, conn.execute(statement))

@@ -30,7 +30,7 @@ from zmart_pipelines.store.tables.voting import ballots
 NEWEST = 20
 
 
-class Observation(msgspec.Struct, frozen=True):
+class CommittedChanges(msgspec.Struct, frozen=True):
     """New rows with writers in ``[since, until)``.
 
     ``events`` and ``ballots`` count by event name and by kind of vote; quarantined lines have
@@ -59,22 +59,22 @@ class Observation(msgspec.Struct, frozen=True):
         return bool(self.transactions or self.events or self.ballots)
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """How far the confirmed poll has looked, ``age`` seconds ago; ``ledger`` as in Observation."""
+class PollStatus(msgspec.Struct, frozen=True):
+    """The slot the confirmed poll read up to, ``age`` seconds ago; ``ledger`` as above."""
 
     confirmed_slot: int
     age: float
     ledger: str
 
 
-def standing(conn: Connection) -> Standing | None:
+def poll_status(conn: Connection) -> PollStatus | None:
     """Where the ledger stands; None before the first poll."""
     row = conn.execute(
         select(cursors.c.slot, func.extract("epoch", func.now() - cursors.c.updated_at)).where(
             cursors.c.name == "confirmed"
         )
     ).one_or_none()
-    return None if row is None else Standing(row[0], float(row[1]), ledger_version(conn))
+    return None if row is None else PollStatus(row[0], float(row[1]), ledger_version(conn))
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ def latencies(conn: Connection, *, seconds: int, piece: int) -> list[Latency]:
     ]
 
 
-class Seen(msgspec.Struct, frozen=True):
+class NewestTransaction(msgspec.Struct, frozen=True):
     """One of the newest transactions; ``block_time`` in chain seconds."""
 
     signature: bytes
@@ -126,16 +126,16 @@ class Seen(msgspec.Struct, frozen=True):
     block_time: int | None
 
 
-def newest(conn: Connection, limit: int = NEWEST) -> list[Seen]:
+def newest_transactions(conn: Connection, limit: int = NEWEST) -> list[NewestTransaction]:
     """The newest transactions that count, in the chain's order backwards."""
-    columns = [transactions.c[name] for name in Seen.__struct_fields__]
+    columns = [transactions.c[name] for name in NewestTransaction.__struct_fields__]
     statement = (
         select(*columns)
         .where(transactions.c.commitment != "orphaned")
         .order_by(transactions.c.slot.desc(), transactions.c.index_in_block.desc())
         .limit(limit)
     )
-    return many(Seen, conn.execute(statement))
+    return many(NewestTransaction, conn.execute(statement))
 
 
 def ledger_version(conn: Connection, until: int | None = None) -> str:
@@ -157,7 +157,7 @@ def row_counts(conn: Connection, *names: str) -> dict[str, int]:
     }
 
 
-def waiting_deliveries(conn: Connection, older_than: timedelta) -> list[int]:
+def overdue_deliveries(conn: Connection, older_than: timedelta) -> list[int]:
     """Ids of deliveries that nobody has finished though they came so long ago."""
     return list(
         conn.execute(
@@ -172,7 +172,7 @@ def waiting_deliveries(conn: Connection, older_than: timedelta) -> list[int]:
     )
 
 
-def observe(conn: Connection, since: int) -> Observation:
+def changes_since(conn: Connection, since: int) -> CommittedChanges:
     """Everything new from transaction id ``since`` on (0: from the beginning)."""
     snapshot = func.pg_snapshot_xmin(func.pg_current_snapshot())
     until: int = conn.execute(select(cast(cast(snapshot, Text), BigInteger))).scalar_one()
@@ -208,7 +208,7 @@ def observe(conn: Connection, since: int) -> Observation:
         .order_by(transactions.c.slot.desc(), transactions.c.index_in_block.desc())
         .limit(NEWEST)
     ).scalars()
-    return Observation(
+    return CommittedChanges(
         since=since,
         until=until,
         ledger=ledger_version(conn, until),

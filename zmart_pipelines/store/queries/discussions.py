@@ -26,7 +26,7 @@ class Discussion(msgspec.Struct, frozen=True):
     deleted_at: datetime | None
 
 
-def find(
+def find_discussions(
     conn: Connection,
     *,
     market_id: bytes | None = None,

@@ -132,7 +132,7 @@ def _filters(
     return where
 
 
-def find(
+def find_markets(
     conn: Connection,
     *,
     state: int | None = None,

@@ -119,7 +119,7 @@ def of_user(conn: Connection, user: bytes, *, limit: int = 100, offset: int = 0)
     return many(Position, conn.execute(statement.limit(limit).offset(offset)))
 
 
-def of_market(
+def positions_of_market(
     conn: Connection, market_id: bytes, *, limit: int = 100, offset: int = 0
 ) -> list[Position]:
     """A market's positions, the largest investment first."""
@@ -131,7 +131,7 @@ def of_market(
     return many(Position, conn.execute(statement.limit(limit).offset(offset)))
 
 
-def of_markets(conn: Connection, market_ids: Collection[bytes]) -> list[Position]:
+def positions_of_markets(conn: Connection, market_ids: Collection[bytes]) -> list[Position]:
     """All positions of these markets, in no order."""
     statement = _select().where(_positions.c.market_id.in_(list(market_ids)))
     return many(Position, conn.execute(statement))

@@ -26,14 +26,14 @@ class Reconciliation(msgspec.Struct, frozen=True):
     drift: int
 
 
-def history(conn: Connection, within: timedelta) -> list[Reconciliation]:
+def recent_reconciliations(conn: Connection, within: timedelta) -> list[Reconciliation]:
     """Comparisons of this last stretch of time, the oldest first."""
     columns = [reconciliations.c[name] for name in Reconciliation.__struct_fields__]
     statement = select(*columns).where(reconciliations.c.reconciled_at > func.now() - within)
     return many(Reconciliation, conn.execute(statement.order_by(reconciliations.c.id)))
 
 
-class Ended(msgspec.Struct, frozen=True):
+class ClearedDifference(msgspec.Struct, frozen=True):
     """A difference that a comparison did not see any more; ``folded`` and ``chain`` its last."""
 
     market_id: bytes
@@ -47,7 +47,7 @@ class Ended(msgspec.Struct, frozen=True):
     cleared_at: datetime
 
 
-def ended(conn: Connection, *, limit: int = 10) -> list[Ended]:
+def cleared_differences(conn: Connection, *, limit: int = 10) -> list[ClearedDifference]:
     """The differences that ended last, the newest first."""
     table = ops.differences
     statement = (
@@ -55,10 +55,10 @@ def ended(conn: Connection, *, limit: int = 10) -> list[Ended]:
         .where(table.c.cleared_at.isnot(None))
         .order_by(table.c.cleared_at.desc(), table.c.id.desc())
     )
-    return many(Ended, conn.execute(statement.limit(limit)))
+    return many(ClearedDifference, conn.execute(statement.limit(limit)))
 
 
-class Repaired(msgspec.Struct, frozen=True):
+class Repair(msgspec.Struct, frozen=True):
     """A repair of one market; see ``store.tables.reconciliation``."""
 
     market_id: bytes
@@ -73,7 +73,7 @@ class Repaired(msgspec.Struct, frozen=True):
     refolded: bool
 
 
-def repaired(conn: Connection, *, limit: int = 10) -> list[Repaired]:
+def latest_repairs(conn: Connection, *, limit: int = 10) -> list[Repair]:
     """The last repairs, the newest first."""
-    columns = [repairs.c[name] for name in Repaired.__struct_fields__]
-    return many(Repaired, conn.execute(select(*columns).order_by(repairs.c.id.desc()).limit(limit)))
+    columns = [repairs.c[name] for name in Repair.__struct_fields__]
+    return many(Repair, conn.execute(select(*columns).order_by(repairs.c.id.desc()).limit(limit)))

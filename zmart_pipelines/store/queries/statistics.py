@@ -46,7 +46,7 @@ class MarketStats(msgspec.Struct, frozen=True):
     last_trade_at: int | None
 
 
-def of_market(conn: Connection, market_id: bytes, now: int) -> MarketStats:
+def statistics_of_market(conn: Connection, market_id: bytes, now: int) -> MarketStats:
     """The market's figures (zeros where it has no trades), as stored where that is right.
 
     :param now: chain seconds; the end of the last day.
@@ -195,7 +195,7 @@ class UserStats(msgspec.Struct, frozen=True):
         return self.proposal_votes + self.dispute_votes
 
 
-def of_user(conn: Connection, wallet: bytes) -> UserStats:
+def statistics_of_user(conn: Connection, wallet: bytes) -> UserStats:
     """The wallet's figures (zeros for an unknown one)."""
     trades = conn.execute(
         select(

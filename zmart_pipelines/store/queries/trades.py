@@ -41,7 +41,7 @@ class TradeKey(msgspec.Struct, frozen=True):
     log_index: int
 
 
-def find(
+def find_trades(
     conn: Connection,
     *,
     market_id: bytes | None = None,

@@ -89,7 +89,7 @@ class VoteCounts(msgspec.Struct, frozen=True):
         return self.votes_for + self.votes_against
 
 
-def find(
+def votes_of_market(
     conn: Connection,
     market_id: bytes,
     *,
@@ -108,7 +108,7 @@ def find(
     return many(Vote, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
 
 
-def of_wallet(
+def votes_of_wallet(
     conn: Connection,
     wallet: bytes,
     *,
@@ -151,19 +151,19 @@ GROUP BY latest.round, latest.status
 """
 
 
-def counting(market_id: bytes, kind: str) -> Statement:
-    """The statement behind ``counts``; its one row is for ``counted``."""
+def count_statement(market_id: bytes, kind: str) -> Statement:
+    """The statement behind ``counts``; its one row is for ``counts_of_row``."""
     return Statement(_COUNTS, (market_id, kind, market_id, kind))
 
 
-def counted(kind: str, row: Sequence[Any]) -> VoteCounts:
-    """The answer to ``counting``."""
+def counts_of_row(kind: str, row: Sequence[Any]) -> VoteCounts:
+    """The answer to ``count_statement``."""
     return VoteCounts(kind, row[0] or 0, row[1], row[2], row[3])
 
 
 def counts(conn: Connection, market_id: bytes, kind: str) -> VoteCounts:
     """The effective votes of the latest round, counted now."""
-    return counted(kind, run(conn, counting(market_id, kind)).one())
+    return counts_of_row(kind, run(conn, count_statement(market_id, kind)).one())
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -202,7 +202,7 @@ def tallies(
     return many(Tally, conn.execute(statement.order_by(*order).limit(limit)))
 
 
-def distinct_voters(conn: Connection) -> int:
+def count_voters(conn: Connection) -> int:
     """Wallets that ever voted, on chain or by ballot."""
     voters = select(voting.ballots.c.wallet).union(select(market.chain_votes.c.wallet))
     return conn.execute(select(func.count()).select_from(voters.subquery())).scalar_one()
@@ -218,7 +218,7 @@ def counts_of_wallet(conn: Connection, wallet: bytes) -> dict[str, int]:
     return {"proposal": 0, "dispute": 0} | {row[0]: row[1] for row in rows}
 
 
-def known_since(conn: Connection, wallet: bytes) -> int | None:
+def first_activity_at(conn: Connection, wallet: bytes) -> int | None:
     """The chain second at which the ledger first saw the wallet: a trade, a vote on chain, a
     market of its own. None where it never did.
     """
