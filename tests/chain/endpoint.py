@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers as a test scripts it, faults included."""
+"""A real HTTP server on loopback with scripted responses, including faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 
 class Reply:
-    """One HTTP answer; ``drop`` closes the connection instead."""
+    """One HTTP response; ``drop`` closes the connection instead."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ Script = Callable[[dict[str, Any]], Reply]
 
 
 def result(value: Any) -> Script:
-    """A script that answers with a result."""
+    """Return a script that responds with a result."""
 
     def script(request: dict[str, Any]) -> Reply:
         return Reply(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": value}).encode())
@@ -44,7 +44,7 @@ def result(value: Any) -> Script:
 
 
 def fault(code: int, message: str, data: Any = None, status: int = 200) -> Script:
-    """A script that answers with a JSON-RPC error."""
+    """Return a script that responds with a JSON-RPC error."""
 
     def script(request: dict[str, Any]) -> Reply:
         error = {"code": code, "message": message, "data": data}
@@ -55,22 +55,22 @@ def fault(code: int, message: str, data: Any = None, status: int = 200) -> Scrip
 
 
 def reply(**arguments: Any) -> Script:
-    """A script that answers with a fixed reply."""
+    """Return a script that responds with a fixed reply."""
     return lambda _: Reply(**arguments)
 
 
 def forward(url: str) -> Script:
-    """A script that asks a real node and says what it said."""
+    """Return a script that forwards requests to a real node."""
 
     def script(request: dict[str, Any]) -> Reply:
-        answer = httpx.post(url, json=request, trust_env=False, timeout=30)
-        return Reply(answer.content, answer.status_code)
+        response = httpx.post(url, json=request, trust_env=False, timeout=30)
+        return Reply(response.content, response.status_code)
 
     return script
 
 
 class Endpoint:
-    """Answers requests with the scripts in order; the last one is repeated."""
+    """Responds to requests with the scripts in order; the last one is repeated."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -86,17 +86,17 @@ class Endpoint:
                 endpoint.requests.append(request)
                 endpoint.paths.append(self.path)
                 scripts = endpoint._scripts
-                answer = (scripts.pop(0) if len(scripts) > 1 else scripts[0])(request)
-                time.sleep(answer.delay)
-                if answer.drop:
+                reply = (scripts.pop(0) if len(scripts) > 1 else scripts[0])(request)
+                time.sleep(reply.delay)
+                if reply.drop:
                     self.close_connection = True
                     return
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(answer.body)))
+                self.send_header("content-length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                self.wfile.write(reply.body)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass

@@ -17,7 +17,11 @@ KNOWN = REQUIRED | {"authHeader", "txnStatus", "encoding"}
 
 
 class HeliusApi:
-    """``hooks`` by id; ``edits`` what was asked of them; ``fail`` answers all with a status."""
+    """A server that behaves as Helius' webhook API.
+
+    ``hooks`` are by id, ``edits`` are the requested edits; ``fail`` is a status for all
+    responses.
+    """
 
     def __init__(self) -> None:
         self.hooks: dict[str, dict[str, Any]] = {}
@@ -72,7 +76,7 @@ class HeliusApi:
     def answer(self, method: str, target: str, raw: bytes) -> tuple[int, Any]:
         parts = urlsplit(target)
         if parse_qs(parts.query).get("api-key") != [KEY]:
-            # As the service does, it repeats what it was given.
+            # Like the service, it repeats the request.
             return 401, {"error": f"invalid api key {parts.query}"}
         if self.fail is not None:
             return self.fail, {"error": f"{target} {raw.decode()}"}

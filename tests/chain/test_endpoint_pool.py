@@ -1,4 +1,4 @@
-"""Several endpoints over real HTTP, in front of a real node: who is asked, and what is believed."""
+"""Several endpoints over real HTTP, in front of a real node: which are called, and the results."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ def test_only_endpoint_recovers_with_its_first_response(
         rpc.slot("confirmed")
     asked = len(endpoint.requests)
     assert seen() == {"open"}
-    # At most one request a second, and no repetition, however often it is wanted.
+    # At most one request a second and no retries, however many calls there are.
     for _ in range(20):
         with pytest.raises(RpcUnavailable):
             rpc.slot("confirmed")
@@ -460,24 +460,24 @@ def test_other_nodes_are_called_for_what_one_does_not_know(
         signature = direct.send(pay(moving, direct))
         moving.control.advance(12)
         tip = direct.signature_statuses([signature], search_history=True).slot
-    nobody = b"\x05" * 64
+    unknown = b"\x05" * 64
     endpoint.answer(forward(f"{moving.rpc_url}/lag/25"))
     other.answer(forward(moving.rpc_url))
     rpc = client()
-    # A hint asks one; a verdict asks all, and no node that knows it is overheard.
+    # Without the history one node is called; with it all are, until one knows the transaction.
     assert rpc.signature_statuses([signature], search_history=False).value == [None]
     assert other.requests == []
-    found = rpc.signature_statuses([nobody, signature], search_history=True)
+    found = rpc.signature_statuses([unknown, signature], search_history=True)
     assert found.slot == tip
     assert found.value[0] is None
     assert found.value[1] is not None
     assert found.value[1].commitment == "finalized"
     assert rpc.transaction(signature, "finalized") is not None
-    assert rpc.transaction(nobody, "finalized") is None
-    # Whoever is asked first, the slot is that of the one that is furthest.
-    swapped = client(other.url, endpoint.url).signature_statuses([nobody], search_history=True)
+    assert rpc.transaction(unknown, "finalized") is None
+    # Whichever node is called first, the slot is that of the most advanced one.
+    swapped = client(other.url, endpoint.url).signature_statuses([unknown], search_history=True)
     assert (swapped.slot, swapped.value) == (tip, [None])
-    # The one that knows is away: what is said then is only as fresh as who said it.
+    # The node that knows is unavailable: the result is only as fresh as the node that responded.
     other.answer(reply(status=500))
     late = rpc.signature_statuses([signature], search_history=True)
     assert late.value == [None]
@@ -541,7 +541,7 @@ def test_refusal_after_a_lost_response_is_not_proof(
     data = pay(moving, rpc)
 
     def lost(request: dict[str, Any]) -> Reply:
-        """It lands, and nobody hears of it."""
+        """Forward the transaction and drop the response."""
         forward(moving.rpc_url)(request)
         moving.control.advance(2)
         return Reply(drop=True)

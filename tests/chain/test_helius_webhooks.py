@@ -1,4 +1,4 @@
-"""The Helius client against a server that behaves as documented; no error tells the key."""
+"""The Helius client against a server that behaves as documented; no error reveals the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One endpoint over real HTTP: what is retried, what is not, and what errors say."""
+"""One endpoint over real HTTP: retries and error texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log walk: what the runtime can write, what programs can forge, what gets lost."""
+"""Parsing of program logs: everything the runtime can write, forgeries, truncation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def payloads(frames: list[Frame]) -> list[bytes]:
     return found
 
 
-# Text a program prints stands behind ``Program log: ``, whatever it says.
+# Text that a program prints always follows ``Program log: ``.
 forged = st.sampled_from(
     [
         f"Program {OURS} invoke [1]",

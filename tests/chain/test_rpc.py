@@ -1,4 +1,4 @@
-"""Requests and answers of each RPC method, as https://solana.com/docs/rpc/http has them."""
+"""Requests and responses of each RPC method, as in https://solana.com/docs/rpc/http."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhook bodies and RPC results: what is read, what is refused, that nothing else happens."""
+"""Webhook bodies and RPC results: valid ones are decoded, all others are refused."""
 
 from __future__ import annotations
 

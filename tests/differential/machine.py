@@ -304,7 +304,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(n=MARKET, yes=st.booleans(), disputed=st.booleans(), steps=st.integers(1, 5))
     def advance(self, n: int, yes: bool, disputed: bool, steps: int) -> None:
-        """Take a market on by the honest way, so that late states are reached often."""
+        """Advance a market by valid transactions, so that late states are reached often."""
         for _ in range(steps):
             market = self.market(n)
             if market is None:

@@ -1,4 +1,4 @@
-"""The account table answers as of every recent slot, through writes, forks and restarts."""
+"""The account table can be read as of every recent slot, after writes, forks and restarts."""
 
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What each level of commitment answers, and what the history pages through."""
+"""Reads at each level of commitment, and paging through the history."""
 
 import pytest
 from solders.keypair import Keypair

@@ -1,4 +1,4 @@
-"""Each fault on demand does what its name says, as often as armed, and then no more."""
+"""Each injected fault has its documented effect, as often as armed."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Addresses from lookup tables are loaded, shown, and followed in the history."""
+"""Addresses from lookup tables are loaded, returned, and indexed in the history."""
 
 import pytest
 from solders.address_lookup_table_account import AddressLookupTableAccount

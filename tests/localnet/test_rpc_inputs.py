@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets a JSON-RPC answer that blames the request, not the node."""
+"""Every request gets a JSON-RPC response; errors are attributed to the request, not the node."""
 
 import base64
 import json
@@ -69,7 +69,7 @@ values = st.recursive(
 )
 
 
-# Mostly one or two plain values and an object of options, as the methods take them.
+# Mostly one or two plain values and an object of options, as the methods expect.
 some_params = st.lists(values, max_size=4) | st.tuples(
     numbers | texts | st.lists(texts, max_size=2), values | st.dictionaries(names, values)
 ).map(list)

@@ -1,4 +1,4 @@
-"""Other people's programs around ours: look-alike events, nesting, spam, failures."""
+"""Third-party programs around ours: look-alike events, nesting, spam, failures."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which transactions a bank takes, what it charges, and how a preflight refuses."""
+"""Which transactions a bank accepts, their fees, and refusals by the preflight."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The socket answers nonsense with errors, and forgets who is gone."""
+"""The socket responds to invalid messages with errors, and removes disconnected clients."""
 
 import json
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ def encoded(tx: VersionedTransaction) -> str:
 
 
 def send(chain: Localnet, tx: VersionedTransaction, **options: Any) -> Any:
-    """The response body of sendTransaction; preflight at processed unless told otherwise."""
+    """Return the response body of sendTransaction; default: preflight at processed."""
     wanted = {"encoding": "base64", "preflightCommitment": "processed", **options}
     return chain.rpc("sendTransaction", encoded(tx), wanted)
 

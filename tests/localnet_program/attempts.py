@@ -75,7 +75,7 @@ class Attempt:
         return wire.vote_address(market, user, kind)[0]
 
     def _place_of(self, slot: str, otherwise: Pubkey) -> Pubkey:
-        """Where an account lies: at its place in the list, if that is derived."""
+        """Return an account's address: that in the list, if it is derived."""
         derived = any(place.name == slot and place.key is None for place in self.slots)
         return self.key_of(slot) if derived else otherwise
 
@@ -134,11 +134,11 @@ Apply = Callable[[Attempt], object]
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to spoil an attempt, and how the program answers.
+    """A way to make an attempt fail, and the program's error.
 
     `culprit` is the account that the error line names, "thrown" for a check in the handler,
-    "occurred" for the framework's own, "" where the runtime answers and there is no line.
-    Two faults that touch the same thing cannot be combined.
+    "occurred" for the framework's own, "" for an error of the runtime without a line. Two
+    faults that touch the same thing cannot be combined.
     """
 
     name: str
@@ -268,8 +268,8 @@ def _missing(index: int, slot: Slot, following: list[Slot]) -> Fault:
     )
 
 
-def taking(attempt: Attempt) -> list[Fault]:
-    """What can be wrong before any constraint is looked at, in order."""
+def account_faults(attempt: Attempt) -> list[Fault]:
+    """Return the faults that are detected before any constraint is checked, in order."""
     faults = [
         fault(
             "unknown instruction",

@@ -6,7 +6,7 @@ MAX = 2**64
 
 
 class Wrong(Exception):
-    """The description says error `code` here."""
+    """The specification requires error `code` here."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)

@@ -1,4 +1,4 @@
-"""The linker: what it joins, what it refuses, and that the result runs."""
+"""The linker: valid and invalid objects, and execution of the result."""
 
 import struct
 from pathlib import Path

@@ -195,7 +195,7 @@ def test_solvency_of_a_claim(lamports: int, code: int | None) -> None:
 
 
 def test_shares_are_a_share_of_all_shares() -> None:
-    """Even one winner alone does not get all: nobody owns the opening shares."""
+    """Even a single winner does not get everything, because no one owns the opening shares."""
     world = World().reach(wire.ACTIVE)
     world.advance(lambda: world.buy(world.users[0], True, SOL))
     finalized(world, True)

@@ -14,7 +14,7 @@ from tests.localnet_program.cases import payout, resolution, trading
 from tests.localnet_program.wire import account, instruction, option, u32
 from tests.localnet_program.world import SOL, START, World
 
-USER = Pubkey(bytes([2]) * 32)  # nobody has its key, so signatures are not checked here
+USER = Pubkey(bytes([2]) * 32)  # without a known key, so signatures are not checked here
 
 
 def lines(world: World, ix: Instruction) -> list[str]:

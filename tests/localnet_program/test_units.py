@@ -1,4 +1,4 @@
-"""What each instruction costs. Transactions ask for 200,000 compute units."""
+"""The compute units of each instruction. Transactions request 200,000."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.localnet_program.wire import u64
 from tests.localnet_program.world import SOL, World
 
 LIMIT = 200_000
-USUAL = 20_000  # all but trades, whose addresses lie at the first bump
+USUAL = 20_000  # all but trades, with addresses found at the first bump
 
 
 def units(attempt: Attempt, record_property: Callable[[str, object], None]) -> int:

@@ -338,7 +338,7 @@ class World:
         return self
 
     def advance(self, *steps: Callable[[], Outcome], seconds: int = 1) -> None:
-        """Let time pass, and then take steps that must succeed."""
+        """Advance time, then execute steps that must succeed."""
         self.wait(seconds)
         for step in steps:
             outcome = step()

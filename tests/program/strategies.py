@@ -1,4 +1,4 @@
-"""Hypothesis strategies for every account, event and call, made from the IDL."""
+"""Hypothesis strategies for every account, event and call, built from the IDL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our codecs and builders against anchorpy's, which read the same interface their own way."""
+"""Our codecs and builders compared with anchorpy's, which implement the same interface."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def program() -> Program:
 
 
 def plain(value: Any) -> Any:
-    """A value of anchorpy's in our terms."""
+    """Convert a value of anchorpy to our types."""
     if isinstance(value, Pubkey):
         return bytes(value)
     if isinstance(value, list):
@@ -57,12 +57,12 @@ def plain(value: Any) -> Any:
 
 
 def theirs(value: Any) -> Any:
-    """A value of ours in anchorpy's terms, for arguments of instructions."""
+    """Convert an argument of an instruction to anchorpy's types."""
     return list(value) if isinstance(value, bytes) else value
 
 
 def fields(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
-    """The fields in which the two differ."""
+    """Return the fields in which the two differ."""
     names = idl.load().type(type(ours).__name__).fields
     pairs = {f.name: (getattr(ours, f.name), plain(getattr(theirs, f.name))) for f in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -181,7 +181,7 @@ BUILDERS: dict[str, tuple[dict[str, st.SearchStrategy[Any]], dict[str, str]]] = 
 
 
 def derived(name: str, given: dict[str, Any]) -> Pubkey:
-    """An account that the builder finds by itself."""
+    """Return an account that the builder derives."""
     match name:
         case "global_config":
             return config_address(PROGRAM)[0]

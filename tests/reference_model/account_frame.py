@@ -1,4 +1,4 @@
-"""What runs around an instruction in the model: accounts, Anchor's checks, the System program.
+"""The frame of an instruction in the model: accounts, Anchor's checks, the System program.
 
 Order of checks as Anchor generates them: every account is loaded in the order given, then
 the account to create is created, then each account's constraints hold in order (seeds,
@@ -88,7 +88,7 @@ class Cell(msgspec.Struct):
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """What one place of an instruction's account list demands.
+    """The requirements on one position of an instruction's account list.
 
     ``kind`` is 'signer', 'system', 'any', or the account's type. ``create`` is None,
     'new' or 'if_needed'. ``holds`` are conditions with their error, in order.
@@ -156,7 +156,7 @@ class Frame:
         self.state[name] = msgspec.structs.replace(self.state[name], **changes)
 
     def open(self, slots: tuple[Slot, ...], call: Call) -> None:
-        """Load, create and check all accounts; Refused with the first thing that is wrong."""
+        """Load, create and check all accounts; raise Refused for the first violation."""
         self.slots = slots
         for place, slot in enumerate(slots):
             require(place < len(self.keys), NOT_ENOUGH_KEYS)
@@ -196,7 +196,7 @@ class Frame:
             raise Refused(DID_NOT_DESERIALIZE) from None
 
     def derived(self, slot: Slot, call: Call | None = None) -> tuple[Pubkey, int]:
-        """Where the account of a slot must lie, and its bump."""
+        """Return the address that the account of a slot must have, and its bump."""
         if slot.kind is GlobalConfig:
             return config_address(self.program)
         if slot.kind is MarketAccount:

@@ -1,4 +1,4 @@
-"""What each of the 18 instructions of the model does once its accounts have been checked."""
+"""The effects of the model's 18 instructions once their accounts have been checked."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def pause(f: Frame, call: calls.EmergencyPause) -> None:
 
 
 def create_market(f: Frame, call: calls.CreateMarket) -> None:
-    """create_market: liquidity is only a number, b / 1000 shares a side belong to nobody."""
+    """create_market: liquidity is only a counter, b / 1000 shares per side are unowned."""
     require(not f.config().is_paused, E.ProtocolPaused)
     require(call.b_parameter > 0, E.InvalidBParameter)
     require(call.initial_liquidity > 0, E.InvalidLiquidity)

@@ -1,11 +1,11 @@
 """The program as a pure model: accounts and a call in, accounts and events out.
 
-All 18 instructions with their checks, effects, lamport movements, errors and events, as
-the deployed program has them. The reference program of the local chain is written without
-this model and this model without it; tests run both side by side.
+All 18 instructions with their checks, effects, lamport movements, errors and events, as in the
+deployed program. The model and the local chain's reference program were written independently of
+each other; tests compare them step by step.
 
-``Model.process`` is one transaction with one instruction. It leaves ``cells`` as the
-cluster would, also when the instruction fails (then only the fee is gone).
+``Model.process`` executes one transaction with one instruction. It leaves ``cells`` as the
+cluster would, also when the instruction fails (then only the fee is charged).
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ SLOTS: Final[Mapping[type[calls.Call], tuple[Slot, ...]]] = {
 
 
 class Result(msgspec.Struct):
-    """What became of a transaction.
+    """The result of a transaction.
 
     ``error``: None, a custom number or a runtime error's name where the instruction
     failed; ``rent_broken`` names the account that would be left below the rent minimum.
@@ -214,7 +214,7 @@ class Model:
         self.cells: dict[Pubkey, Cell] = {}
 
     def process(self, instruction: Instruction, payer: Pubkey, now: int) -> Result:
-        """One transaction with one instruction, signed by all who must sign it."""
+        """Execute one transaction with one instruction, signed by all required signers."""
         keys = [meta.pubkey for meta in instruction.accounts]
         signers = {meta.pubkey for meta in instruction.accounts if meta.is_signer} | {payer}
         writable = {meta.pubkey for meta in instruction.accounts if meta.is_writable} | {payer}
@@ -245,8 +245,10 @@ class Model:
 
     @staticmethod
     def _breaks_rent(old: Cell, new: Cell) -> bool:
-        """Whether an account would be left between nothing and its minimum. One that was
-        there before may stay there, as long as it does not gain."""
+        """Return whether an account would be left between zero and its rent minimum.
+
+        An account that was there before may stay there, as long as it gains no lamports.
+        """
         minimum = rent_minimum(len(new.data))
         if new.lamports == 0 or new.lamports >= minimum:
             return False

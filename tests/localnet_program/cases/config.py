@@ -5,12 +5,12 @@ from dataclasses import replace
 from tests.localnet_program.attempts import (
     ELSEWHERE,
     Slot,
+    account_faults,
     base,
     change,
     copied,
     creating,
     readonly,
-    taking,
 )
 from tests.localnet_program.cases.common import (
     CONFIG,
@@ -31,7 +31,7 @@ def initialize_global_config(world: World) -> Case:
     ]
     attempt = base(world, "initialize_global_config", fresh(slots), bytes(ELSEWHERE))
     attempt.absent = frozenset({"config"})
-    return attempt, [*taking(attempt), *creating("global_config", "admin")]
+    return attempt, [*account_faults(attempt), *creating("global_config", "admin")]
 
 
 def _config_slots(world: World) -> list[Slot]:
@@ -51,7 +51,7 @@ def update_global_config(world: World) -> Case:
         world, "update_global_config", _config_slots(world), *numbers, option(i64(1)), option(None)
     )
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         *CONFIG_FAULTS,
         change("arguments.0", u16(9301), 6004),
         change("arguments.3", u16(10_001), 6001),
@@ -63,4 +63,4 @@ def update_global_config(world: World) -> Case:
 
 def emergency_pause(world: World) -> Case:
     attempt = base(world, "emergency_pause", _config_slots(world))
-    return attempt, [*taking(attempt), *CONFIG_FAULTS]
+    return attempt, [*account_faults(attempt), *CONFIG_FAULTS]

@@ -6,13 +6,13 @@ from tests.localnet_program import wire
 from tests.localnet_program.attempts import (
     ELSEWHERE,
     Slot,
+    account_faults,
     base,
     change,
     copied,
     other_account,
     readonly,
     signed_by_stranger,
-    taking,
 )
 from tests.localnet_program.cases.common import (
     CONFIG,
@@ -39,7 +39,7 @@ def _claim(world: World) -> Case:
         attempt.market, state=wire.FINALIZED, proposed_outcome=True, accumulated_resolver_fees=SOL
     )
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("global_config"),
         *market_faults(6007, wire.DISPUTED),
         copied("position"),
@@ -82,7 +82,7 @@ def withdraw_liquidity(world: World) -> Case:
     attempt = base(world, "withdraw_liquidity", fresh(slots))
     attempt.market.state = wire.FINALIZED
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("market"),
         readonly("market"),
         signed_by_stranger("creator", culprit="market"),

@@ -6,13 +6,13 @@ from tests.localnet_program import wire
 from tests.localnet_program.attempts import (
     ELSEWHERE,
     Slot,
+    account_faults,
     base,
     change,
     copied,
     creating,
     readonly,
     signed_by_stranger,
-    taking,
 )
 from tests.localnet_program.cases.common import (
     CONFIG,
@@ -36,7 +36,7 @@ def create_market(world: World) -> Case:
     attempt = base(world, "create_market", fresh(slots), *arguments)
     attempt.absent = frozenset({"market"})
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         *creating("market", "creator"),
         copied("global_config"),
         change("config.is_paused", True, 6010),
@@ -50,7 +50,7 @@ def approve_proposal(world: World) -> Case:
     attempt = base(world, "approve_proposal", fresh(slots))
     attempt.market = replace(attempt.market, state=wire.PROPOSED, proposal_votes=(7, 3))
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         readonly("admin"),
         copied("market"),
         readonly("market"),
@@ -67,7 +67,7 @@ def activate_market(world: World) -> Case:
     attempt = base(world, "activate_market", fresh(slots))
     attempt.market.state = wire.APPROVED
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         readonly("authority"),
         signed_by_stranger("authority"),
         copied("market"),
@@ -83,7 +83,7 @@ def cancel_market(world: World) -> Case:
     attempt = base(world, "cancel_market", fresh(slots))
     attempt.market.state = wire.APPROVED
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("market"),
         readonly("market"),
         copied("global_config"),

@@ -7,12 +7,12 @@ from tests.localnet_program.attempts import (
     Attempt,
     Fault,
     Slot,
+    account_faults,
     base,
     change,
     copied,
     readonly,
     signed_by_stranger,
-    taking,
 )
 from tests.localnet_program.cases.common import (
     CONFIG,
@@ -30,7 +30,7 @@ def resolve_market(world: World) -> Case:
     slots = [CONFIG, MARKET, Slot("resolver", "signer", "sw", world.resolver.pubkey())]
     attempt = base(world, "resolve_market", fresh(slots), flag(True), EVIDENCE)
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("global_config"),
         *market_faults(6007, wire.RESOLVING),
         readonly("resolver"),
@@ -51,7 +51,7 @@ def initiate_dispute(world: World) -> Case:
         resolution_proposed_at=START + 999,
     )
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("global_config"),
         *market_faults(6007, wire.DISPUTED),
         change("now", START + 999, 6044),
@@ -78,7 +78,7 @@ def _finalize(world: World, state: int) -> Attempt:
 
 def _finalize_constraints(attempt: Attempt) -> list[Fault]:
     return [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("global_config"),
         *market_faults(6007, wire.ACTIVE),
         signed_by_stranger("backend_authority"),

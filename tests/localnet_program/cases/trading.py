@@ -6,6 +6,7 @@ from tests.localnet_program.attempts import (
     FOREIGN_PROGRAM,
     Fault,
     Slot,
+    account_faults,
     base,
     change,
     copied,
@@ -13,7 +14,6 @@ from tests.localnet_program.attempts import (
     fault,
     other_account,
     readonly,
-    taking,
 )
 from tests.localnet_program.cases.common import CONFIG, MARKET, SYSTEM, Case, fresh, market_faults
 from tests.localnet_program.wire import flag, u64
@@ -48,7 +48,7 @@ def buy_shares(world: World) -> Case:
     attempt = base(world, "buy_shares", _trade_slots(world, "new"), flag(True), u64(1_000_000_000))
     attempt.absent = frozenset({"position"})
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         *creating("position", "user"),
         copied("global_config"),
         *market_faults(6007, wire.RESOLVING),
@@ -68,7 +68,7 @@ def buy_shares_again(world: World) -> Case:
 
     packed = attempt.position.pack()
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         other_account("position", 2006),
         position("foreign position", "position_owner", FOREIGN_PROGRAM, 3007),
         position("short position", "position_data", packed[:6], 3001),
@@ -91,7 +91,7 @@ def sell_shares(world: World) -> Case:
     arguments = [flag(True), u64(SOL), u64(1)]
     attempt = base(world, "sell_shares", _trade_slots(world, "typed"), *arguments)
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         copied("global_config"),
         *market_faults(6007, wire.FINALIZED),
         copied("position"),

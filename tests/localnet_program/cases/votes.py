@@ -5,12 +5,12 @@ from dataclasses import replace
 from tests.localnet_program import wire
 from tests.localnet_program.attempts import (
     Slot,
+    account_faults,
     base,
     change,
     copied,
     creating,
     signed_by_stranger,
-    taking,
 )
 from tests.localnet_program.cases.common import (
     CONFIG,
@@ -35,12 +35,12 @@ def _submit_vote(world: World, name: str, state: int, wrong_state: int) -> Case:
     attempt.market.state = state
     attempt.absent = frozenset({"vote"})
     no_bool = change("arguments.0", b"\2", 102, "occurred")
-    taken = taking(attempt)
+    faults = account_faults(attempt)
     return attempt, [
-        taken[0],
-        taken[1],
+        faults[0],
+        faults[1],
         no_bool,
-        *taken[2:],
+        *faults[2:],
         *creating("vote_record", "user"),
         copied("market"),
         change("market.state", wrong_state, 6051, "market"),
@@ -60,7 +60,7 @@ def _aggregate(world: World, name: str, state: int, wrong_state: int) -> Case:
     attempt = base(world, name, fresh(slots), u32(6), u32(4))
     attempt.market.state = state
     return attempt, [
-        *taking(attempt),
+        *account_faults(attempt),
         *market_faults(6051, wrong_state),
         copied("global_config"),
         signed_by_stranger("backend_authority"),
