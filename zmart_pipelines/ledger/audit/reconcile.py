@@ -77,8 +77,8 @@ def compare_accounts(
 
     Args:
         engine: acts as INGEST.
-        catch_up: called after the accounts were read and before the ledger is; it brings the
-            ledger up to their slot (``finalized_window.read_finalized_window``). Without it,
+        catch_up: called after the accounts were read and before the ledger is; updates the
+            ledger to their slot (``finalized_window.read_finalized_window``). Without it,
             every difference in accounts newer than the ledger is lag, and on a moving chain
             the accounts are always newer.
     """

@@ -117,7 +117,9 @@ def repair_market(
         else [TransactionRef(row.signature, row.slot, row.index_in_block) for row in rows]
     )
     answers = fetch_transactions(rpc, settings.program, refs, "finalized")
-    ingested = ingest_in_chunks(engine, answers, Source.BACKFILL, Commitment.FINALIZED, settings)
+    ingested = ingest_in_chunks(
+        engine, answers, Source.BACKFILL, Commitment.FINALIZED, settings.program
+    )
     if ingested.gaps:
         with engine.begin() as conn:
             event_rows.open_gaps(conn, ingested.gaps)

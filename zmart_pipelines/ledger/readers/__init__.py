@@ -1,1 +1,1 @@
-"""Readers that bring readings in: deliveries, hints, polls, backfills; and coverage."""
+"""Readers of deliveries, hints, polls and backfills, which ingest what they read; coverage."""

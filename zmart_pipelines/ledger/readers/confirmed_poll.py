@@ -82,7 +82,7 @@ def poll_confirmed(
     refs = transactions_to_read(engine, listed, Commitment.CONFIRMED)
     answers = fetch_transactions(rpc, program, refs, "confirmed", seconds=seconds)
     ingested = ingest_in_chunks(
-        engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, settings
+        engine, answers, Source.CONFIRMED_POLL, Commitment.CONFIRMED, program
     )
     skipped = IngestResult()
     if closed:

@@ -129,7 +129,7 @@ def _read_window(
         itertools.chain(reused, fetched),
         Source.FINALIZED_WINDOW,
         Commitment.FINALIZED,
-        settings,
+        settings.program,
     )
     listed = {row.signature for row in window.rows}
 
@@ -168,7 +168,7 @@ def retry_gaps(engine: Engine, rpc: RpcClient, settings: Settings, *, limit: int
     refs = [TransactionRef(row.signature, row.slot) for row in due]
     answers = fetch_transactions(rpc, settings.program, refs, "finalized")
     ingested = ingest_in_chunks(
-        engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings
+        engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings.program
     )
     if ingested.gaps:
         with engine.begin() as conn:

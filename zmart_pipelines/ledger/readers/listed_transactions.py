@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
+from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, select
 
 from zmart_pipelines.chain.rpc_types import SignatureInfo
@@ -16,7 +17,6 @@ from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers.rpc_reader import TransactionRef, UnreadTransaction
 from zmart_pipelines.ledger.rows import event_rows
-from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain
 
 # Transactions ingested in one database transaction.
@@ -86,7 +86,7 @@ def ingest_in_chunks(
     answers: Iterable[RawTransaction | UnreadTransaction | None],
     source: Source,
     commitment: Commitment,
-    settings: Settings,
+    program: Pubkey,
 ) -> ChunkedIngest:
     """Ingest transactions as they are read, and commit every ``CHUNK_SIZE`` of them."""
     done = ChunkedIngest()
@@ -94,9 +94,7 @@ def ingest_in_chunks(
 
     def store_chunk() -> None:
         def store(conn: Connection) -> IngestResult:
-            return ingest(
-                conn, chunk, source=source, commitment=commitment, program=settings.program
-            )
+            return ingest(conn, chunk, source=source, commitment=commitment, program=program)
 
         result = run_in_transaction(engine, store)
         done.result = done.result.merge(result)
