@@ -14,14 +14,14 @@ NAMES = sorted(main.commands)
 
 
 @pytest.fixture
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings that lead to no running part."""
+def no_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings whose servers do not run."""
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", f"postgresql://u:hush@127.0.0.1:{free_port()}/none")
     monkeypatch.setenv("SOLANA_RPC_URL", f"http://127.0.0.1:{free_port()}/?api-key=hush")
 
 
-def test_the_commands_are_these() -> None:
+def test_complete_list_of_commands() -> None:
     up_and_down = {"up", "status", "localnet", "migrate"}
     assert set(NAMES) == up_and_down | {
         "check",
@@ -62,12 +62,12 @@ def test_help_has_an_example(name: str) -> None:
         "submissions",
     ],
 )
-def test_what_prints_facts_prints_json(name: str) -> None:
+def test_commands_that_print_facts_have_a_json_option(name: str) -> None:
     assert "--json" in CliRunner().invoke(main, [name, "--help"]).output
 
 
-@pytest.mark.usefixtures("nowhere")
-def test_status_of_nothing_says_what_is_away_and_exits_red() -> None:
+@pytest.mark.usefixtures("no_servers")
+def test_status_without_a_system_reports_both_problems() -> None:
     answer = CliRunner().invoke(main, ["status"])
     assert answer.exit_code == 1
     assert "not up" in answer.output
@@ -76,8 +76,8 @@ def test_status_of_nothing_says_what_is_away_and_exits_red() -> None:
     assert "hush" not in answer.output
 
 
-@pytest.mark.usefixtures("nowhere")
-def test_status_of_nothing_as_json() -> None:
+@pytest.mark.usefixtures("no_servers")
+def test_status_without_a_system_as_json() -> None:
     answer = CliRunner().invoke(main, ["status", "--json"])
     facts = json.loads(answer.output)
     assert (facts["up"], facts["database"], facts["chain_slot"]) == (False, None, None)
@@ -85,7 +85,7 @@ def test_status_of_nothing_as_json() -> None:
     assert "hush" not in answer.output
 
 
-def test_migrate_makes_an_empty_database_current(
+def test_migrate_of_an_empty_database(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
@@ -110,16 +110,16 @@ def test_migrate_of_an_unknown_schema_names_the_remedy(
     assert "zmart reset" in answer.output
 
 
-@pytest.mark.usefixtures("nowhere")
-def test_rebuild_names_a_market_id_that_is_none() -> None:
+@pytest.mark.usefixtures("no_servers")
+def test_rebuild_rejects_an_invalid_market_id() -> None:
     answer = CliRunner().invoke(main, ["rebuild", "--market", "beef"])
     assert answer.exit_code == 2
     assert "--market: 'beef' is not 64 hexadecimal digits" in answer.output
 
 
-@pytest.mark.usefixtures("nowhere")
+@pytest.mark.usefixtures("no_servers")
 @pytest.mark.parametrize("name", ["migrate", "rebuild", "redecode"])
-def test_a_database_that_is_away_is_one_line_and_no_password(name: str) -> None:
+def test_unreachable_database_is_one_line_without_the_password(name: str) -> None:
     answer = CliRunner().invoke(main, [name])
     assert answer.exit_code == 2
     assert answer.output.startswith("Postgres does not answer: ")

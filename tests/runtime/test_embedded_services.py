@@ -1,4 +1,4 @@
-"""The embedded servers: real ones, as the tests' own fixtures start them."""
+"""The embedded servers, as started by the fixtures."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.settings import Settings
 
 
-def test_postgres_is_18_and_its_role_is_no_superuser(postgres_url: str) -> None:
+def test_postgres_is_18_and_its_role_is_not_a_superuser(postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as connection:
         version, superuser = connection.execute(
             "SELECT current_setting('server_version_num')::int, rolsuper "
@@ -48,7 +48,7 @@ def test_redis_answers_and_has_no_administrative_commands(redis_server: RedisSer
         ({"solana_rpc_urls": " , "}, True),
     ],
 )
-def test_a_cluster_that_is_named_takes_the_local_chains_place(
+def test_configured_cluster_replaces_the_local_chain(
     tmp_path: Path, given: dict[str, str], is_local: bool
 ) -> None:
     servers = {

@@ -1,4 +1,4 @@
-"""Where servers of another account live, and what they are found by."""
+"""Locations of clusters, programs and secrets."""
 
 import stat
 import subprocess
@@ -21,8 +21,8 @@ from zmart_pipelines.settings import Settings
 
 
 @dataclass(frozen=True)
-class Outsider(Account):
-    """An account that reaches only what lies under one folder."""
+class RestrictedAccount(Account):
+    """An account that can access only the files under one folder."""
 
     realm: Path
 
@@ -40,44 +40,44 @@ def realm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def outsider(realm: Path) -> Outsider:
-    return Outsider("outsider", 65534, 65534, realm)
+def restricted(realm: Path) -> RestrictedAccount:
+    return RestrictedAccount("outsider", 65534, 65534, realm)
 
 
-def test_the_cluster_lies_in_the_state_folder(tmp_path: Path) -> None:
+def test_cluster_is_in_the_state_folder(tmp_path: Path) -> None:
     assert cluster_home(tmp_path, None) == tmp_path / "postgres"
-    assert cluster_home(tmp_path, outsider(tmp_path)) == tmp_path / "postgres"
+    assert cluster_home(tmp_path, restricted(tmp_path)) == tmp_path / "postgres"
 
 
-def test_an_account_that_cannot_get_in_gets_a_place_outside(tmp_path: Path, realm: Path) -> None:
+def test_account_without_access_gets_a_cluster_outside(tmp_path: Path, realm: Path) -> None:
     root = tmp_path / "closed"
     root.mkdir(mode=0o700)
-    home = cluster_home(root, outsider(realm))
+    home = cluster_home(root, restricted(realm))
     assert home.is_relative_to(realm)
-    assert cluster_home(root, outsider(realm)) == home, "it is found again"
+    assert cluster_home(root, restricted(realm)) == home, "it is found again"
     assert stat.S_IMODE(root.stat().st_mode) == 0o700, "no mode was changed"
 
 
-def test_a_new_state_folder_does_not_inherit_an_old_cluster(tmp_path: Path, realm: Path) -> None:
+def test_new_state_folder_does_not_inherit_an_old_cluster(tmp_path: Path, realm: Path) -> None:
     root = tmp_path / "closed"
     root.mkdir()
-    home = cluster_home(root, outsider(realm))
+    home = cluster_home(root, restricted(realm))
     (home / "data").mkdir()
     (root / "postgres.place").unlink()  # the state folder was deleted and made again
-    assert cluster_home(root, outsider(realm)) == home
+    assert cluster_home(root, restricted(realm)) == home
     assert not (home / "data").exists()
     assert len(list(realm.iterdir())) == 2, "the old one is kept aside"
 
 
 @pytest.mark.process
-def test_binaries_out_of_reach_are_copied_and_run(tmp_path: Path, realm: Path) -> None:
+def test_inaccessible_binaries_are_copied_and_run(tmp_path: Path, realm: Path) -> None:
     server = PostgresServer(
         home=tmp_path / "var" / "home",
         port=1,
         superuser_password="s",
         owner_password="o",
         binaries=find_binaries(),
-        account=outsider(realm),
+        account=restricted(realm),
     )
     server.home.mkdir(parents=True)
     server._install()
@@ -90,7 +90,7 @@ def test_binaries_out_of_reach_are_copied_and_run(tmp_path: Path, realm: Path) -
 
 
 @pytest.mark.process
-def test_data_of_another_major_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
+def test_data_of_another_major_version_is_rejected_with_a_remedy(tmp_path: Path) -> None:
     server = PostgresServer(
         home=tmp_path,
         port=1,
@@ -105,17 +105,17 @@ def test_data_of_another_major_version_is_refused_with_a_remedy(tmp_path: Path) 
         server.prepare()
 
 
-def test_a_folder_without_postgres_is_named(tmp_path: Path) -> None:
+def test_folder_without_postgres_is_named(tmp_path: Path) -> None:
     with pytest.raises(PostgresError, match=str(tmp_path)):
         find_binaries(tmp_path)
 
 
-def test_a_redis_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_redis_is_named(tmp_path: Path) -> None:
     with pytest.raises(RedisNotFound, match="REDIS_SERVER"):
         find_server(tmp_path / "redis-server")
 
 
-def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
+def test_secrets_are_generated_once_and_private(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / "state")
     state.prepare()
     first = state.secret("webhook")
@@ -126,7 +126,7 @@ def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
     assert stat.S_IMODE(state.secrets.stat().st_mode) == 0o700
 
 
-def test_a_command_finds_the_running_system_but_the_environment_wins(tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_the_running_system(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     state.prepare()
     state.save_environment(

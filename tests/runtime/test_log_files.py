@@ -1,11 +1,11 @@
-"""Log files of children: bounded, readable while they grow."""
+"""Log files of supervised processes: bounded, readable while they grow."""
 
 from pathlib import Path
 
 from zmart_pipelines.runtime.log_files import LogFile
 
 
-def test_new_lines_are_whole_lines_and_each_comes_once(tmp_path: Path) -> None:
+def test_each_complete_line_is_returned_once(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "child.log"
     log = LogFile(path)
     assert log.new_lines() == []
@@ -17,7 +17,7 @@ def test_new_lines_are_whole_lines_and_each_comes_once(tmp_path: Path) -> None:
     assert log.new_lines() == []
 
 
-def test_what_an_earlier_run_wrote_is_not_new(tmp_path: Path) -> None:
+def test_lines_of_an_earlier_run_are_not_new(tmp_path: Path) -> None:
     path = tmp_path / "child.log"
     path.write_text("yesterday\n")
     log = LogFile(path)
@@ -28,7 +28,7 @@ def test_what_an_earlier_run_wrote_is_not_new(tmp_path: Path) -> None:
     assert log.tail(5, since=len("yesterday\n")) == ["today"]
 
 
-def test_a_large_log_is_cut_while_its_writer_goes_on(tmp_path: Path) -> None:
+def test_large_log_is_rotated_while_its_writer_continues(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "child.log", max_bytes=100)
     with log.open() as child:
         child.write(b"x" * 99 + b"\n")

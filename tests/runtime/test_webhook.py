@@ -1,4 +1,4 @@
-"""``zmart webhook`` against a server that behaves as the Helius API is documented."""
+"""``zmart webhook`` against a stand-in for the Helius API, built from its documentation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_register_creates_once_and_then_changes_nothing(api: HeliusApi) -> None:
     assert api.edits == ["POST"]
 
 
-def test_register_brings_the_one_at_the_address_up_to_date(
+def test_register_updates_the_webhook_with_the_url(
     api: HeliusApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = api.add(webhookURL="https://else.example", webhookType="raw", accountAddresses=["a"])
@@ -73,7 +73,7 @@ def test_register_brings_the_one_at_the_address_up_to_date(
     assert api.hooks[other] == before
 
 
-def test_two_at_one_address_are_a_persons_business(api: HeliusApi) -> None:
+def test_two_webhooks_with_one_url_are_rejected(api: HeliusApi) -> None:
     for _ in range(2):
         api.add(webhookURL=URL, webhookType="raw", accountAddresses=["a"])
     refused = register()
@@ -82,7 +82,7 @@ def test_two_at_one_address_are_a_persons_business(api: HeliusApi) -> None:
     assert api.edits == []
 
 
-def test_status_tells_the_active_flag_and_what_is_wrong(api: HeliusApi) -> None:
+def test_status_reports_inactive_webhooks_and_their_problems(api: HeliusApi) -> None:
     nothing = zmart("status")
     assert (nothing.exit_code, "no webhook watches" in nothing.output) == (1, True)
     register()
@@ -96,14 +96,14 @@ def test_status_tells_the_active_flag_and_what_is_wrong(api: HeliusApi) -> None:
     assert "it is switched off" in off.output
     assert "another secret" in off.output
     assert "somebody" not in off.output
-    told = zmart("status", "--json")
-    facts = json.loads(told.output)
+    reported = zmart("status", "--json")
+    facts = json.loads(reported.output)
     assert facts["webhooks"][0]["active"] is False
     assert len(facts["problems"][hook["webhookID"]]) == 2
-    assert "somebody" not in told.output
+    assert "somebody" not in reported.output
 
 
-def test_a_rotation_from_end_to_end(
+def test_rotation_from_end_to_end(
     api: HeliusApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register()
@@ -117,7 +117,7 @@ def test_a_rotation_from_end_to_end(
     assert new not in made.output
     assert SECRET not in made.output
     assert f'HELIUS_WEBHOOK_SECRET="$(cat {new_file})"' in made.output
-    # Helius has not been told, and a second call makes no third secret.
+    # Helius does not have it yet, and a second call generates no third secret.
     (hook,) = api.hooks.values()
     assert hook["authHeader"] == SECRET
     again = zmart("rotate", "--show")
@@ -127,14 +127,14 @@ def test_a_rotation_from_end_to_end(
     assert new_file.read_text() == new
     monkeypatch.setenv("HELIUS_WEBHOOK_SECRET", new)
     monkeypatch.setenv("HELIUS_WEBHOOK_SECRET_PREVIOUS", SECRET)
-    # Another rotation would throw away the secret that Helius still sends.
+    # Another rotation would drop the secret that Helius still sends.
     early = zmart("rotate")
     assert early.exit_code == 2
     assert "register first" in early.output
     assert old_file.read_text() == SECRET
-    told = register()
-    assert "updated: secret" in told.output
-    assert new not in told.output
+    reported = register()
+    assert "updated: secret" in reported.output
+    assert new not in reported.output
     assert hook["authHeader"] == new
     assert zmart("status").exit_code == 0
     assert "a new secret was generated" in zmart("rotate").output
@@ -152,7 +152,7 @@ def test_a_rotation_from_end_to_end(
         ("HELIUS_API_URL", "http://api.example.com", "must be https"),
     ],
 )
-def test_what_is_missing_is_named(
+def test_missing_setting_is_named(
     api: HeliusApi,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
@@ -169,7 +169,7 @@ def test_what_is_missing_is_named(
     assert api.edits == []
 
 
-def test_the_secret_goes_to_no_plain_address(api: HeliusApi) -> None:
+def test_secret_is_not_sent_to_a_plain_http_url(api: HeliusApi) -> None:
     refused = register("http://api.example.com/hook")
     assert refused.exit_code == 2
     assert "https" in refused.output

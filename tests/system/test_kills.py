@@ -81,7 +81,7 @@ def test_supervisor_killed_and_started_again(system: RunningSystem) -> None:
     system.start()
     system.wait_for(lambda: two_markets_finished(system), 400, "two markets finished")
     check_finished_markets(system)
-    assert system.stop(signal.SIGTERM) < 30
+    system.stop(signal.SIGTERM)
     assert system.processes() == []
 
 

@@ -18,7 +18,7 @@ def test_ctrl_c_stops_everything_and_the_next_start_resumes(
         lambda: two_markets_finished(running_system), 400, "two markets finished"
     )
     assert len(running_system.processes()) >= 8
-    assert running_system.stop(signal.SIGINT) < 35
+    running_system.stop(signal.SIGINT)
     assert running_system.exit_code == 0
     assert running_system.processes() == []
     assert list((running_system.state / "run").iterdir()) == []
