@@ -35,6 +35,7 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         api_threads=4,
         rpc_timeout=1,
         ws_connections_per_ip=50,
+        webhook_answer_seconds=30,
     )
 
 
@@ -70,7 +71,7 @@ def client(api_settings: Settings) -> Iterator[TestClient[Litestar]]:
 
 @pytest.fixture
 def ledger(database: str) -> Iterator[Engine]:
-    """An engine that may write what the chain said."""
+    """An engine of the ingesting role."""
     made = engine(Role.INGEST, database)
     yield made
     made.dispose()

@@ -1,4 +1,4 @@
-"""Webhook bodies of transactions that the program's model really makes."""
+"""Webhook bodies of transactions that the reference model executes."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ _WRONG: list[Any] = [
 
 
 def mutated(body: list[dict[str, Any]], dice: random.Random) -> bytes:
-    """The body with one thing broken: a value, a member, or the bytes."""
+    """The body with one fault: in a value, a field, or the bytes."""
     text = json.dumps(body).encode()
     kind = dice.randrange(4)
     if kind == 0:

@@ -1,4 +1,4 @@
-"""The API as users run it: a process of its own on free ports."""
+"""The API as its own process on free ports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RunningApi:
                 stderr=output,
                 cwd=Path(__file__).parents[2],
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
@@ -56,7 +56,7 @@ class RunningApi:
         assert self.process is not None
         started = time.monotonic()
         self.process.send_signal(signal_number)
-        self.process.wait(20)
+        self.process.wait(60)
         return time.monotonic() - started
 
 

@@ -1,4 +1,4 @@
-"""Bad input to each endpoint is a 4xx that names the field, in the one shape of errors."""
+"""Invalid input to each route is a 4xx that names the field, in the common error body."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def shared(module_settings: Settings) -> Any:
 
 
 def refused(answer: Any, status: int, path: str) -> dict[str, Any]:
-    """The body of an error, after a look at its shape."""
+    """The error body, after a check of its fields."""
     assert answer.status_code == status, answer.text
     body: dict[str, Any] = answer.json()
     assert set(body) <= {"error", "message", "status", "timestamp", "path", "details"}
@@ -171,7 +171,7 @@ def refused(answer: Any, status: int, path: str) -> dict[str, Any]:
 
 
 def names(body: dict[str, Any], field: str) -> bool:
-    """Whether one of the details is about this field, or a member of it."""
+    """Whether one of the details names this field, or a field in it."""
     return any(
         detail["field"] == field or detail["field"].startswith((f"{field}.", f"{field}["))
         for detail in body["details"]
@@ -179,7 +179,7 @@ def names(body: dict[str, Any], field: str) -> bool:
 
 
 @pytest.mark.parametrize(("route", "field", "value"), _WRONG)
-def test_a_wrong_member_is_named(shared: Client, route: str, field: str, value: Any) -> None:
+def test_invalid_field_is_named(shared: Client, route: str, field: str, value: Any) -> None:
     method, path = route.split(" ")
     body = _BODIES[route] | {field: value} | signed_in(Keypair())
     answer = shared.request(method, path, json=body)
@@ -187,7 +187,7 @@ def test_a_wrong_member_is_named(shared: Client, route: str, field: str, value: 
 
 
 @pytest.mark.parametrize("route", _BODIES)
-def test_a_missing_and_an_unknown_member_are_named(shared: Client, route: str) -> None:
+def test_missing_and_unknown_fields_are_named(shared: Client, route: str) -> None:
     method, path = route.split(" ")
     for field in _BODIES[route]:
         body = {name: value for name, value in _BODIES[route].items() if name != field}
@@ -197,13 +197,13 @@ def test_a_missing_and_an_unknown_member_are_named(shared: Client, route: str) -
 
 
 @pytest.mark.parametrize(("url", "field"), _QUERIES)
-def test_a_wrong_path_or_query_is_named(shared: Client, url: str, field: str) -> None:
+def test_invalid_path_or_query_parameter_is_named(shared: Client, url: str, field: str) -> None:
     answer = shared.get(url)
     assert answer.status_code == 400, answer.text
     assert names(answer.json(), field), answer.text
 
 
-def test_the_values_that_would_do_are_told(shared: Client) -> None:
+def test_error_lists_the_allowed_values(shared: Client) -> None:
     answer = shared.post("/api/markets", json=_NEW | {"category": "x"}).json()
     assert answer["details"][0]["message"].startswith("must be one of politics, sports")
     answer = shared.get(f"/api/markets/{MARKET}/votes?type=x").json()
@@ -211,7 +211,7 @@ def test_the_values_that_would_do_are_told(shared: Client) -> None:
 
 
 @pytest.mark.parametrize("route", _BODIES)
-def test_hostile_bodies_are_refused(shared: Client, route: str) -> None:
+def test_hostile_bodies_are_rejected(shared: Client, route: str) -> None:
     method, path = route.split(" ")
     for name, body in _HOSTILE.items():
         if method == "DELETE" and name in ("nothing", "null"):
@@ -223,7 +223,7 @@ def test_hostile_bodies_are_refused(shared: Client, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", _BODIES)
-def test_other_kinds_and_sizes_of_bodies_are_refused(shared: Client, route: str) -> None:
+def test_other_content_types_and_sizes_are_rejected(shared: Client, route: str) -> None:
     method, path = route.split(" ")
     body = json.dumps(_BODIES[route]).encode()
     for headers in (
@@ -239,7 +239,7 @@ def test_other_kinds_and_sizes_of_bodies_are_refused(shared: Client, route: str)
     refused(answer, 413, path)
 
 
-def test_unknown_paths_and_methods_have_the_same_shape(shared: Client) -> None:
+def test_unknown_paths_and_methods_return_the_error_body(shared: Client) -> None:
     refused(shared.get("/api/nothing"), 404, "/api/nothing")
     refused(shared.get("/api/markets/a/b/c"), 404, "/api/markets/a/b/c")
     answer = shared.put("/api/markets", json={})
@@ -248,7 +248,7 @@ def test_unknown_paths_and_methods_have_the_same_shape(shared: Client) -> None:
     refused(shared.get(f"/api/markets/{MARKET}"), 404, f"/api/markets/{MARKET}")
 
 
-def test_every_answer_carries_the_headers_of_safety(shared: Client) -> None:
+def test_every_response_has_the_security_headers(shared: Client) -> None:
     for url in ("/health", "/nothing", "/api/markets?limit=x", "/docs"):
         headers = shared.get(url, headers={"Origin": "http://localhost:3000"}).headers
         assert headers["x-content-type-options"] == "nosniff"

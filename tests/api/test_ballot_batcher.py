@@ -1,4 +1,4 @@
-"""Ballots that come in together share their transactions, and nothing else."""
+"""Concurrent ballots share transactions and nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def database(api_settings: Settings, ledger: Engine) -> Iterator[Database]:
 
 
 @pytest.fixture
-def box(database: Database, api_settings: Settings) -> Iterator[BallotBatcher]:
+def batcher(database: Database, api_settings: Settings) -> Iterator[BallotBatcher]:
     chain = Chain(api_settings)
     yield BallotBatcher(
         database,
@@ -49,7 +49,7 @@ def box(database: Database, api_settings: Settings) -> Iterator[BallotBatcher]:
 
 
 def together(*work: Awaitable[CastReceipt]) -> list[CastReceipt | BaseException]:
-    """What became of ballots that are handed in at the same moment."""
+    """The results of ballots that are cast concurrently."""
 
     async def run() -> list[CastReceipt | BaseException]:
         return await asyncio.gather(*work, return_exceptions=True)
@@ -57,9 +57,9 @@ def together(*work: Awaitable[CastReceipt]) -> list[CastReceipt | BaseException]
     return asyncio.run(run())
 
 
-def test_many_ballots_share_few_transactions(box: BallotBatcher, ledger: Engine) -> None:
+def test_concurrent_ballots_share_transactions(batcher: BallotBatcher, ledger: Engine) -> None:
     ballots = [ballot(TWO if n % 3 else ONE, wallet(n), n % 2 == 0) for n in range(1, 301)]
-    answers = together(*(box.cast(one) for one in ballots))
+    answers = together(*(batcher.cast(one) for one in ballots))
     assert all(isinstance(answer, CastReceipt) for answer in answers), answers
     with ledger.connect() as conn:
         stored, transactions = conn.execute(
@@ -71,22 +71,25 @@ def test_many_ballots_share_few_transactions(box: BallotBatcher, ledger: Engine)
     assert len(ballots) / MAX_BATCH <= transactions <= 6
 
 
-def test_a_market_may_be_named_by_its_address(box: BallotBatcher) -> None:
+def test_market_may_be_named_by_its_address(batcher: BallotBatcher) -> None:
     address = bytes(Pubkey.from_string(address_of(ONE)))
     signed = [ballot(ONE, wallet(number)) for number in (1, 2)]
     named = [msgspec.structs.replace(one, market_id=address) for one in signed]
     for one in named:
-        (answer,) = together(box.cast(one))
+        (answer,) = together(batcher.cast(one))
         assert isinstance(answer, CastReceipt)
         assert answer.ballot.market_id == ONE
 
 
-def test_a_wallet_that_hands_in_several_at_once(box: BallotBatcher) -> None:
-    """Its ballots are taken in their order, one transaction after the other."""
+def test_concurrent_ballots_of_one_wallet_are_cast_in_order(batcher: BallotBatcher) -> None:
+    """A wallet's ballots are cast in their order, one transaction after the other."""
     first = ballot(ONE, wallet(1), True)
     answers = together(
-        *(box.cast(one) for one in (first, ballot(ONE, wallet(2)), first, ballot(TWO, wallet(1)))),
-        box.cast(ballot(ONE, wallet(1), False)),
+        *(
+            batcher.cast(one)
+            for one in (first, ballot(ONE, wallet(2)), first, ballot(TWO, wallet(1)))
+        ),
+        batcher.cast(ballot(ONE, wallet(1), False)),
     )
     assert [type(answer).__name__ for answer in answers] == [*["CastReceipt"] * 4, "BallotConflict"]
     repeat = answers[2]
@@ -98,9 +101,9 @@ def test_a_wallet_that_hands_in_several_at_once(box: BallotBatcher) -> None:
 
 
 def test_a_fault_of_one_is_not_the_others(
-    box: BallotBatcher, monkeypatch: pytest.MonkeyPatch
+    batcher: BallotBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever Postgres refuses in one ballot, its neighbours are stored."""
+    """A database error of one ballot leaves the others of its batch stored."""
     real = casting.cast_batch
     poison = wallet(5).pubkey()
 
@@ -112,15 +115,15 @@ def test_a_fault_of_one_is_not_the_others(
         return real(conn, batch, settings, **more)
 
     monkeypatch.setattr(casting, "cast_batch", cast_batch)
-    answers = together(*(box.cast(ballot(ONE, wallet(number))) for number in range(1, 11)))
+    answers = together(*(batcher.cast(ballot(ONE, wallet(number))) for number in range(1, 11)))
     assert [isinstance(answer, CastReceipt) for answer in answers] == [n != 5 for n in range(1, 11)]
     assert isinstance(answers[4], DataError)
 
 
-def test_all_wait_for_a_database_that_comes_back(
-    box: BallotBatcher, monkeypatch: pytest.MonkeyPatch
+def test_failed_batch_is_reported_and_later_ballots_are_cast(
+    batcher: BallotBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of a batch that failed are told; later ones are taken again."""
+    """Every ballot of a failed batch gets the error; later ones are cast."""
     real = casting.cast_batch
     broken = True
 
@@ -133,16 +136,16 @@ def test_all_wait_for_a_database_that_comes_back(
 
     monkeypatch.setattr(casting, "cast_batch", cast_batch)
     ballots = [ballot(ONE, wallet(number)) for number in range(1, 5)]
-    answers = together(*(box.cast(one) for one in ballots))
+    answers = together(*(batcher.cast(one) for one in ballots))
     assert all(isinstance(answer, OperationalError) for answer in answers)
     broken = False
-    again = together(*(box.cast(one) for one in ballots))
+    again = together(*(batcher.cast(one) for one in ballots))
     assert all(isinstance(answer, CastReceipt) and not answer.repeated for answer in again)
 
 
-def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBatcher) -> None:
+def test_cancelled_request_does_not_cancel_others(batcher: BallotBatcher) -> None:
     async def run() -> list[CastReceipt]:
-        tasks = [asyncio.create_task(box.cast(ballot(ONE, wallet(n)))) for n in range(1, 6)]
+        tasks = [asyncio.create_task(batcher.cast(ballot(ONE, wallet(n)))) for n in range(1, 6)]
         await asyncio.sleep(0)
         tasks[0].cancel()
         tasks[3].cancel()
@@ -152,9 +155,9 @@ def test_a_client_that_leaves_takes_nobody_with_it(box: BallotBatcher) -> None:
     assert len(asyncio.run(run())) == 3
 
 
-def test_a_refusal_reaches_its_ballot_alone(box: BallotBatcher) -> None:
+def test_rejection_concerns_its_ballot_only(batcher: BallotBatcher) -> None:
     bad = msgspec.structs.replace(ballot(ONE, wallet(1)), signature=bytes(64))
-    refused, stored = together(box.cast(bad), box.cast(ballot(ONE, wallet(2))))
+    refused, stored = together(batcher.cast(bad), batcher.cast(ballot(ONE, wallet(2))))
     assert isinstance(refused, BallotRejected)
     assert refused.field == "signature"
     assert isinstance(stored, CastReceipt)

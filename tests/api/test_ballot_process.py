@@ -1,4 +1,4 @@
-"""What was acknowledged is stored, though the process is killed among many ballots."""
+"""Acknowledged ballots are stored even if the process is killed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def body(number: int) -> dict[str, Any]:
     }
 
 
-def test_acknowledged_is_stored_though_the_process_is_killed(
+def test_acknowledged_ballots_survive_a_kill_of_the_process(
     api_settings: Settings, ledger: Engine, tmp_path: Path
 ) -> None:
     with ledger.begin() as conn:
@@ -50,7 +50,7 @@ def test_acknowledged_is_stored_though_the_process_is_killed(
 
     with running(api_settings, tmp_path) as api:
 
-        def hand_in(number: int) -> httpx.Response:
+        def cast_ballot(number: int) -> httpx.Response:
             if not hasattr(local, "client"):
                 local.client = httpx.Client(base_url=api.url, timeout=20, trust_env=False)
             answer: httpx.Response = local.client.post("/api/votes/proposal", json=bodies[number])
@@ -58,7 +58,7 @@ def test_acknowledged_is_stored_though_the_process_is_killed(
 
         def before(number: int) -> None:
             try:
-                answer = hand_in(number)
+                answer = cast_ballot(number)
             except httpx.TransportError:
                 return
             assert answer.status_code == 201, answer.text
@@ -81,7 +81,7 @@ def test_acknowledged_is_stored_though_the_process_is_killed(
         # The clients try again: who was stored is told so, and nobody counts twice.
         api.start()
         with ThreadPoolExecutor(12) as pool:
-            answers = list(pool.map(hand_in, range(BALLOTS)))
+            answers = list(pool.map(cast_ballot, range(BALLOTS)))
     assert {answer.status_code for answer in answers} == {201}
     repeated = {number for number, answer in enumerate(answers) if answer.json()["repeated"]}
     assert len(repeated) == len(stored)

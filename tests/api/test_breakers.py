@@ -1,4 +1,4 @@
-"""What the API tells of breakers: the pipelines' from the database, its own from memory."""
+"""Breakers by HTTP: the pipelines' from the database, the process's own from memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 
 
-def test_breakers_of_the_pipelines_and_of_this_process(api_settings: Settings) -> None:
+def test_breakers_of_pipelines_and_process_are_listed(api_settings: Settings) -> None:
     endpoint = api_settings.solana_rpc_url.get_secret_value().removeprefix("http://")
     with TestClient(create_app(api_settings), raise_server_exceptions=False) as client:
         sound = client.get("/health/breakers").json()

@@ -1,4 +1,4 @@
-"""Candles over HTTP, made by the real refresh from real rows."""
+"""Candles over HTTP, computed by the pipelines' refresh from stored trades."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read(client: Client, url: str) -> Any:
 
 
 @pytest.mark.usefixtures("_rows")
-def test_candles_are_exact_and_the_oldest_comes_first(client: Client) -> None:
+def test_candles_are_exact_and_oldest_first(client: Client) -> None:
     page = read(client, f"{URL}?interval=1m")
     assert {**page, "candles": None} == {
         "market_id": ONE.hex(),
@@ -91,7 +91,7 @@ def test_candles_are_exact_and_the_oldest_comes_first(client: Client) -> None:
 @pytest.mark.parametrize(
     ("interval", "counts"), [("1m", [2, 1, 1]), ("5m", [3, 1]), ("1h", [3, 1]), ("1d", [4])]
 )
-def test_each_interval_holds_all_trades(client: Client, interval: str, counts: list[int]) -> None:
+def test_each_interval_covers_all_trades(client: Client, interval: str, counts: list[int]) -> None:
     page = read(client, f"{URL}?interval={interval}")
     found = [one["trades"] for one in page["candles"]]
     assert found == counts
@@ -99,7 +99,7 @@ def test_each_interval_holds_all_trades(client: Client, interval: str, counts: l
 
 
 @pytest.mark.usefixtures("_rows")
-def test_a_range_begins_with_the_price_before_it(client: Client) -> None:
+def test_range_has_the_price_before_it(client: Client) -> None:
     page = read(client, f"{URL}?interval=1m&from={HOUR + 61}")
     assert [one["time"] - HOUR for one in page["candles"]] == [180, 4 * 3600]
     assert page["previous_close"] == 510_000_000
@@ -115,7 +115,7 @@ def test_a_range_begins_with_the_price_before_it(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("_rows")
-def test_without_trades_there_are_none_and_without_market_404(client: Client) -> None:
+def test_no_candles_without_trades_and_404_without_market(client: Client) -> None:
     page = read(client, f"/api/markets/{EMPTY.hex()}/candles")
     assert (page["candles"], page["interval"], page["previous_close"]) == ([], "1h", HALF)
     answer = client.get(f"/api/markets/{'ab' * 32}/candles")
@@ -136,13 +136,13 @@ def test_without_trades_there_are_none_and_without_market_404(client: Client) ->
         ("limit=-1", "limit"),
     ],
 )
-def test_what_does_not_do_is_named(client: Client, query: str, field: str) -> None:
+def test_invalid_query_is_named(client: Client, query: str, field: str) -> None:
     answer = client.get(f"{URL}?{query}")
     assert answer.status_code == 400, answer.text
     assert [one["field"] for one in answer.json()["details"]] == [field], answer.text
 
 
-def test_an_unusable_id_is_named(client: Client) -> None:
+def test_invalid_market_id_is_named(client: Client) -> None:
     answer = client.get("/api/markets/xyz/candles")
     assert answer.status_code == 400
     assert [one["field"] for one in answer.json()["details"]] == ["market"]

@@ -124,7 +124,7 @@ def world(api_settings: Settings, localnet: Localnet) -> Any:
         made.rpc.close()
 
 
-def test_a_draft_is_pinned_and_its_transaction_creates_the_market(world: World) -> None:
+def test_draft_is_pinned_and_its_transaction_creates_the_market(world: World) -> None:
     answer = world.draft()
     assert answer.status_code == 201, answer.text
     body = answer.json()
@@ -157,7 +157,7 @@ def test_a_draft_is_pinned_and_its_transaction_creates_the_market(world: World) 
     assert row["creator_wallet"] == str(world.wallet.pubkey())
 
 
-def test_the_same_key_gives_the_same_market(world: World) -> None:
+def test_same_idempotency_key_returns_the_same_market(world: World) -> None:
     key = {"Idempotency-Key": "my first market"}
     first, again = world.draft(key), world.draft(key)
     assert (first.status_code, again.status_code) == (201, 201)
@@ -168,7 +168,7 @@ def test_the_same_key_gives_the_same_market(world: World) -> None:
     assert world.draft().json()["market_id"] != world.draft().json()["market_id"]
 
 
-def test_a_draft_needs_the_chain_and_a_signature(
+def test_draft_requires_the_chain_and_a_signature(
     client: Client, ledger: Engine, api_settings: Settings
 ) -> None:
     assert client.post("/api/markets", json=MARKET).status_code == 401
@@ -181,7 +181,7 @@ def test_a_draft_needs_the_chain_and_a_signature(
     assert rows == 0
 
 
-def test_trades_and_resolutions_are_prepared_quoted_and_refused(world: World) -> None:
+def test_trades_and_resolutions_are_prepared_quoted_and_rejected(world: World) -> None:
     body = world.draft().json()
     market_id = bytes.fromhex(body["market_id"])
     world.deliver(world.sign_and_send(body["transaction"]))
@@ -224,7 +224,7 @@ def test_trades_and_resolutions_are_prepared_quoted_and_refused(world: World) ->
     assert row["resolver_wallet"] == str(world.wallet.pubkey())
 
 
-def test_a_market_the_chain_does_not_know_cannot_be_traded_in(world: World, ledger: Engine) -> None:
+def test_trade_in_market_missing_on_chain_is_rejected(world: World, ledger: Engine) -> None:
     members = {"market_id": "ab" * 32, "outcome": True, "max_cost": SOL}
     answer = world.client.post("/api/trades/buy", json=members | signed_in(world.wallet))
     assert answer.status_code == 404

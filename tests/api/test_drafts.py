@@ -30,7 +30,7 @@ def draft(question: str) -> Draft:
     return compose_draft(body, bytes(32), NOW, timedelta(hours=24), "key")
 
 
-def test_decomposed_and_composed_texts_give_the_same_document() -> None:
+def test_decomposed_and_composed_texts_have_the_same_document() -> None:
     assert COMPOSED != DECOMPOSED
     composed, decomposed = draft(COMPOSED), draft(f"  {DECOMPOSED} ")
     assert decomposed.document == composed.document

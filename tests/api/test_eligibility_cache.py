@@ -1,4 +1,4 @@
-"""Ballots of wallets that lack what the settings ask of them."""
+"""Ballots of wallets that do not meet the configured requirements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOL = 10**9
 
 @pytest.fixture
 def strict(api_settings: Settings, localnet: Localnet, ledger: Engine) -> Iterator[Client]:
-    """An API that wants a balance and an age, on a real chain."""
+    """An API that requires a balance and an age, on a local chain."""
     with ledger.begin() as conn:
         market(conn, PROPOSED, state=0)
     settings = api_settings.model_copy(
@@ -38,13 +38,13 @@ def strict(api_settings: Settings, localnet: Localnet, ledger: Engine) -> Iterat
         yield made
 
 
-def hand_in(client: Client, voter: Keypair, **change: Any) -> Any:
+def cast_ballot(client: Client, voter: Keypair, **change: Any) -> Any:
     signed = proof(voter, message(client, "proposal", PROPOSED, "like"))
     body = {"market_id": PROPOSED.hex(), "vote": True} | signed | change
     return client.post("/api/votes/proposal", json=body)
 
 
-def test_a_ballot_needs_what_the_settings_ask(strict: Client, localnet: Localnet) -> None:
+def test_ballot_requires_the_configured_balance_and_age(strict: Client, localnet: Localnet) -> None:
     good, poor, young = wallet(1), wallet(2), wallet(3)
     localnet.airdrop(good.pubkey(), SOL)
     localnet.airdrop(poor.pubkey(), SOL - 1)
@@ -52,20 +52,20 @@ def test_a_ballot_needs_what_the_settings_ask(strict: Client, localnet: Localnet
     localnet.airdrop(young.pubkey(), SOL)
     localnet.control.finalize()
 
-    answer = hand_in(strict, good)
+    answer = cast_ballot(strict, good)
     assert answer.status_code == 201, answer.text
     for voter, reason in ((poor, "holds 999999999 lamports"), (young, "has no transaction that")):
-        answer = hand_in(strict, voter)
+        answer = cast_ballot(strict, voter)
         assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "wallet")
         assert answer.json()["details"][0]["message"].startswith(reason)
-    # A signature that does not hold is refused for that, and the chain is not asked.
-    answer = hand_in(strict, poor, wallet=str(wallet(9).pubkey()))
+    # An invalid signature is rejected without asking the chain.
+    answer = cast_ballot(strict, poor, wallet=str(wallet(9).pubkey()))
     assert (answer.status_code, answer.json()["details"][0]["field"]) == (401, "signature")
     counts = strict.get(f"/api/votes/{PROPOSED.hex()}").json()["proposal_votes"]
     assert (counts["likes"], counts["dislikes"]) == (1, 0)
 
 
-def test_a_repeat_is_answered_and_an_outage_is_no_refusal(
+def test_repeat_is_answered_and_outage_is_not_a_rejection(
     strict: Client, localnet: Localnet
 ) -> None:
     good, late = wallet(1), wallet(2)
@@ -79,5 +79,5 @@ def test_a_repeat_is_answered_and_an_outage_is_no_refusal(
     localnet.stop(kill=True)
     again = strict.post("/api/votes/proposal", json=body)
     assert (again.status_code, again.json()["repeated"]) == (201, True)
-    answer = hand_in(strict, late)
+    answer = cast_ballot(strict, late)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

@@ -1,4 +1,4 @@
-"""The description says what is served, and its page needs nobody else."""
+"""The OpenAPI document describes what is served; its page needs no internet."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
 def described(client: Client) -> dict[str, Any]:
-    """The description."""
+    """The OpenAPI document."""
     answer: dict[str, Any] = client.get("/docs/openapi.json").json()
     return answer
 
 
-def test_every_route_is_described_and_every_description_is_a_route(client: Client) -> None:
+def test_document_lists_exactly_the_served_routes(client: Client) -> None:
     served = set()
     for route in client.app.routes:
         path = _PARAMETER.sub(r"{\1}", route.path)
@@ -33,7 +33,7 @@ def test_every_route_is_described_and_every_description_is_a_route(client: Clien
     assert len(told) >= 25
 
 
-def test_operations_have_names_tags_failures_and_their_bodies(client: Client) -> None:
+def test_operations_have_ids_tags_errors_and_bodies(client: Client) -> None:
     document = described(client)
     names = []
     for item in document["paths"].values():
@@ -74,7 +74,7 @@ def test_frames_and_exact_integers_are_described(client: Client) -> None:
             assert reference in schemas, (name, reference)
 
 
-def test_the_page_and_its_files_come_from_here(client: Client) -> None:
+def test_documentation_page_needs_no_other_server(client: Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     links = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)

@@ -1,4 +1,4 @@
-"""What the pages read: every field the clients use, by id and by address."""
+"""Reads: every field that clients use, by id and by address."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def read(client: Client, url: str) -> Any:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_list_is_newest_first_filtered_and_paged(client: Client) -> None:
+def test_market_list_is_newest_first_filtered_and_paged(client: Client) -> None:
     page = read(client, "/api/markets")
     assert [row["id"] for row in page["markets"]] == [BIG.hex(), TWO.hex(), ONE.hex()]
     assert (page["count"], page["limit"], page["offset"]) == (3, 20, 0)
@@ -86,7 +86,7 @@ def test_the_list_is_newest_first_filtered_and_paged(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_market_has_every_name_clients_know(client: Client) -> None:
+def test_market_has_every_field_name_that_clients_read(client: Client) -> None:
     row = read(client, f"/api/markets/{TWO.hex()}")
     assert row == read(client, f"/api/markets/{address_of(TWO)}")
     assert row == read(client, f"/api/markets/{TWO.hex().upper()}")
@@ -125,7 +125,7 @@ def test_a_market_has_every_name_clients_know(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_largest_numbers_are_exact(client: Client) -> None:
+def test_largest_integers_are_exact(client: Client) -> None:
     answer = client.get(f"/api/markets/{BIG.hex()}")
     assert f'"b_parameter":{U64},' in answer.text.replace(" ", "")
     assert answer.json()["exact"]["shares_yes"] == str(U64)
@@ -135,7 +135,7 @@ def test_the_largest_numbers_are_exact(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_trades_in_either_order_by_id_and_address(client: Client) -> None:
+def test_trades_are_listed_in_either_order_by_id_and_address(client: Client) -> None:
     page = read(client, f"/api/markets/{ONE.hex()}/trades")
     assert [row["slot"] for row in page["trades"]] == [3, 2, 1]
     assert (page["count"], page["total"], page["market_id"]) == (3, 3, ONE.hex())
@@ -149,7 +149,7 @@ def test_trades_in_either_order_by_id_and_address(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_figures_history_and_front_page(client: Client) -> None:
+def test_market_stats_price_history_and_discovery(client: Client) -> None:
     stats = read(client, f"/api/markets/{address_of(ONE)}/stats")["stats"]
     assert stats["total_volume"] == stats["buy_volume"] == stats["volume_24h"] == 3 * SOL
     assert (stats["total_trades"], stats["unique_traders"], stats["sell_volume"]) == (3, 2, 0)
@@ -182,7 +182,7 @@ def test_figures_history_and_front_page(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_activity_feed(client: Client) -> None:
+def test_activity_feed(client: Client) -> None:
     feed = read(client, "/api/markets/activity")
     assert len(feed["activities"]) == feed["count"] == 7
     assert len({item["id"] for item in feed["activities"]}) == 7
@@ -229,7 +229,7 @@ def test_wallets(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_wallets_results_are_made_by_the_pipelines(client: Client, database: str) -> None:
+def test_wallet_results_are_computed_by_the_pipelines(client: Client, database: str) -> None:
     alice = str(ALICE.pubkey())
     before = read(client, f"/api/users/{alice}")["stats"]
     assert [before[name] for name in ("invested", "open_value", "realised_pnl")] == [0, 0, 0]
@@ -245,7 +245,7 @@ def test_a_wallets_results_are_made_by_the_pipelines(client: Client, database: s
     assert set(after) == set(before)
 
 
-def test_an_empty_system_answers(client: Client) -> None:
+def test_empty_database_returns_empty_lists(client: Client) -> None:
     assert read(client, "/api/markets") == {"markets": [], "count": 0, "offset": 0, "limit": 20}
     assert read(client, "/api/markets/trending") == {"trending": [], "count": 0}
     assert read(client, "/api/markets/categories") == {"categories": [], "count": 0}

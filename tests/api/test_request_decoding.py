@@ -1,4 +1,4 @@
-"""What a JSON body may hold, whatever the route."""
+"""Limits on JSON bodies, on every route."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _VALUES = st.recursive(
 
 
 @given(_VALUES)
-def test_ordinary_json_is_read_as_it_is(value: Any) -> None:
+def test_ordinary_json_is_decoded_unchanged(value: Any) -> None:
     assert request_decoding.decode(json.dumps(value).encode()) == value
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def test_any_bytes_are_decoded_or_rejected(data: bytes) -> None:
     with contextlib.suppress(ApiError):
         request_decoding.decode(data)
 
@@ -39,7 +39,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     "depth", [1, request_decoding.MAX_DEPTH, 33, 34, 500, 950, 990, 1100, 100_000]
 )
-def test_depth_has_a_limit(depth: int) -> None:
+def test_depth_is_limited(depth: int) -> None:
     data = b"[" * depth + b"]" * depth
     if depth <= request_decoding.MAX_DEPTH:
         assert request_decoding.decode(data) is not None
@@ -49,6 +49,6 @@ def test_depth_has_a_limit(depth: int) -> None:
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**64), 10**30])
-def test_integers_have_a_limit(number: int) -> None:
+def test_integers_are_limited(number: int) -> None:
     with pytest.raises(ApiError, match="64 bits"):
         request_decoding.decode(b'{"a": {"b": [%d]}}' % number)

@@ -49,8 +49,8 @@ def frames(client: Client, market_id: bytes, count: int) -> dict[str, dict[str, 
     with client.websocket_connect("/ws") as socket:
         socket.receive_json()
         socket.send_json({"action": "subscribe", "market_id": market_id.hex(), "since": 0})
-        socket.receive_json(timeout=10)
-        received = [socket.receive_json(timeout=10) for _ in range(count)]
+        socket.receive_json(timeout=30)
+        received = [socket.receive_json(timeout=30) for _ in range(count)]
     assert all(frame["timestamp"].endswith("Z") for frame in received)
     return {frame["type"]: frame["data"] for frame in received}
 

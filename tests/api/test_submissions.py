@@ -1,4 +1,4 @@
-"""Switches and pinned files, as anybody may read them."""
+"""Kill switches and pinned files, which are public."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shown(client: Client) -> dict[str, Any]:
     return answer
 
 
-def test_switches_are_shown_with_their_reasons(client: Client, database: str) -> None:
+def test_kill_switches_are_listed_with_their_reasons(client: Client, database: str) -> None:
     before = shown(client)
     assert (before["status"], before["submissions_enabled"]) == ("ok", True)
     assert {(row["enabled"], row["sends"]) for row in before["switches"]} == {(True, True)}
@@ -37,12 +37,12 @@ def test_switches_are_shown_with_their_reasons(client: Client, database: str) ->
     assert off["finalize_market"]["reason"] == "wrong counts"
     assert off["finalize_market"]["changed_at"].endswith("Z")
     with pipelines.begin() as conn:
-        switches.set_switch(conn, "all", enabled=False, reason="everything")
+        switches.set_switch(conn, "all", enabled=False, reason="row_counts")
     assert not [row for row in shown(client)["switches"] if row["sends"]]
     pipelines.dispose()
 
 
-def test_the_setting_is_shown_too(api_settings: Settings) -> None:
+def test_submissions_setting_is_returned(api_settings: Settings) -> None:
     stopped = api_settings.model_copy(update={"submissions_enabled": False})
     with TestClient(create_app(stopped)) as client:
         told = shown(client)
@@ -50,7 +50,7 @@ def test_the_setting_is_shown_too(api_settings: Settings) -> None:
     assert {(row["enabled"], row["sends"]) for row in told["switches"]} == {(True, False)}
 
 
-def test_pinned_files_are_read_by_their_cid(client: Client, api_settings: Settings) -> None:
+def test_pinned_files_are_served_by_cid(client: Client, api_settings: Settings) -> None:
     folder = api_settings.zmart_state / "ipfs"
     cid = LocalPinStore(folder).pin(b'{"a":1}')
     answer = client.get(f"/ipfs/{cid}")

@@ -1,4 +1,4 @@
-"""Deliveries: known senders only, committed before the answer, ingested exactly once."""
+"""Deliveries: authenticated, committed before the answer, ingested exactly once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def deliver(client: Client, content: Any, headers: dict[str, str] | None = None)
     return client.post(URL, content=data, headers=GOOD if headers is None else headers)
 
 
-def everything(db: Engine) -> dict[str, int]:
+def row_counts(db: Engine) -> dict[str, int]:
     """How many rows every table has."""
     with db.connect() as conn:
         return {
@@ -80,7 +80,7 @@ def counts(db: Engine) -> dict[str, int]:
         }
 
 
-def test_a_delivery_is_in_the_tables_when_it_is_answered(
+def test_delivery_is_ingested_before_the_answer(
     client: Client, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     with client.websocket_connect("/") as socket:
@@ -96,7 +96,7 @@ def test_a_delivery_is_in_the_tables_when_it_is_answered(
         assert told["pending"] is False
         (row,) = client.get("/api/markets").json()["markets"]
         assert (row["state"], row["trades_count"], row["commitment"]) == ("ACTIVE", 3, "reported")
-        assert socket.receive_json(timeout=3)["type"] == "market_state"
+        assert socket.receive_json(timeout=30)["type"] == "market_state"
     before = counts(ledger)
     again = deliver(client, body(history))
     assert (again.status_code, again.json()["newEvents"]) == (200, 0)
@@ -106,14 +106,14 @@ def test_a_delivery_is_in_the_tables_when_it_is_answered(
 
 
 @pytest.mark.parametrize("path", ["/helius/webhook", "/webhooks/events"])
-def test_older_paths_and_a_single_object_do_too(
+def test_older_paths_and_a_single_object_are_accepted(
     client: Client, history: list[RawTransaction], path: str
 ) -> None:
     answer = client.post(path, json=raw(history[0]), headers={"Authorization": SECRET})
     assert (answer.status_code, answer.json()["transactions"]) == (200, 1)
 
 
-def test_both_secrets_do_while_one_is_being_replaced(
+def test_previous_secret_is_accepted_during_rotation(
     api_settings: Settings, history: list[RawTransaction]
 ) -> None:
     settings = Settings(
@@ -125,7 +125,7 @@ def test_both_secrets_do_while_one_is_being_replaced(
         assert deliver(client, body(history), {"Authorization": "another"}).status_code == 401
 
 
-def test_without_a_secret_nothing_is_accepted(
+def test_nothing_is_accepted_without_a_secret(
     api_settings: Settings, history: list[RawTransaction]
 ) -> None:
     settings = Settings(**api_settings.model_dump() | {"helius_webhook_secret": None})
@@ -135,14 +135,14 @@ def test_without_a_secret_nothing_is_accepted(
         assert client.get("/api/webhooks/health").json()["webhooks"] == "off"
 
 
-def test_large_deliveries_are_finished_after_the_answer(
+def test_large_delivery_is_completed_after_the_answer(
     api_settings: Settings, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     settings = Settings(**api_settings.model_dump() | {"webhook_inline_transactions": 2})
     with TestClient(create_app(settings)) as client:
         told = deliver(client, body(history)).json()
         assert told["pending"] is True
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while counts(ledger)["chain.transactions"] < len(history):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -150,7 +150,7 @@ def test_large_deliveries_are_finished_after_the_answer(
         assert deliveries.pending_deliveries(conn) == []
 
 
-def test_what_fails_after_the_commit_stays_pending(
+def test_delivery_that_fails_after_the_commit_stays_pending(
     client: Client,
     ledger: Engine,
     history: list[RawTransaction],
@@ -170,7 +170,7 @@ def test_what_fails_after_the_commit_stays_pending(
     assert counts(ledger)["chain.transactions"] == len(history)
 
 
-def test_without_postgres_the_sender_is_told_to_try_again(
+def test_sender_gets_retry_after_while_postgres_is_down(
     api_settings: Settings, history: list[RawTransaction]
 ) -> None:
     away = f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/none"
@@ -187,7 +187,9 @@ def test_without_postgres_the_sender_is_told_to_try_again(
         assert deliver(client, body(history), {"Authorization": "x"}).status_code == 401
 
 
-def test_size_kind_and_encoding(client: Client, ledger: Engine, api_settings: Settings) -> None:
+def test_size_content_type_and_encoding_are_checked(
+    client: Client, ledger: Engine, api_settings: Settings
+) -> None:
     assert deliver(client, b"[" + b" " * (16 * 1024 * 1024) + b"]").status_code == 413
     answer = deliver(client, b"[]", GOOD | {"Content-Encoding": "gzip"})
     assert answer.status_code == 415
@@ -198,12 +200,12 @@ def test_size_kind_and_encoding(client: Client, ledger: Engine, api_settings: Se
 
 
 # Of a loaded machine; without the limit an answer would take as long as the table is held.
-PATIENCE = 5
+PATIENCE = 30
 
 
 @contextmanager
 def held(database: str, table: str) -> Iterator[None]:
-    """Nobody else writes the table meanwhile."""
+    """Lock the table against other writers."""
     owner = engine(Role.OWNER, database)
     with owner.begin() as conn:
         conn.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
@@ -211,7 +213,7 @@ def held(database: str, table: str) -> Iterator[None]:
     owner.dispose()
 
 
-def test_the_answer_does_not_wait_for_a_slow_ledger(
+def test_answer_does_not_wait_for_a_slow_ledger(
     api_settings: Settings, database: str, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     settings = Settings(**api_settings.model_dump() | {"webhook_answer_seconds": 0.3})
@@ -222,33 +224,33 @@ def test_the_answer_does_not_wait_for_a_slow_ledger(
             assert time.monotonic() - begun < PATIENCE
             assert (told["pending"], told["newEvents"]) == (True, 0)
             assert counts(ledger)["chain.deliveries"] == 1
-        # It was under way all the time, and ends without another word from anybody.
-        deadline = time.monotonic() + 10
+        # Ingestion was in progress and completes without another request.
+        deadline = time.monotonic() + 60
         while counts(ledger)["chain.transactions"] < len(history):
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
 
-def test_what_cannot_be_stored_in_time_is_to_be_sent_again(
+def test_delivery_not_stored_in_time_is_503(
     api_settings: Settings, database: str, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     settings = Settings(**api_settings.model_dump() | {"webhook_answer_seconds": 0.3})
-    with TestClient(create_app(settings)) as client:
-        with held(database, "chain.deliveries"):
-            for _ in range(4):
-                begun = time.monotonic()
-                answer = deliver(client, body(history))
-                assert time.monotonic() - begun < PATIENCE
-                assert answer.status_code == 503
-                assert int(answer.headers["retry-after"]) > 0
+    with TestClient(create_app(settings)) as client, held(database, "chain.deliveries"):
+        for _ in range(4):
+            begun = time.monotonic()
+            answer = deliver(client, body(history))
+            assert time.monotonic() - begun < PATIENCE
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+    with TestClient(create_app(api_settings)) as client:
         assert deliver(client, body(history)).status_code == 200
         assert counts(ledger)["chain.transactions"] == len(history)
 
 
-async def behind_a_held_ledger(
+async def deliver_while_ledger_is_locked(
     settings: Settings, database: str, ledger: Engine, contents: list[Any]
 ) -> list[dict[str, Any]]:
-    """Deliver all while the first cannot go on; the answers, however slow this machine is."""
+    """Deliver all while the first is blocked; return the answers."""
     app = create_app(Settings(**settings.model_dump() | {"webhook_answer_seconds": 60}))
     transport = httpx.ASGITransport(cast(Any, app))
     async with (
@@ -268,12 +270,12 @@ async def behind_a_held_ledger(
         return [(await answer).json() for answer in answers]
 
 
-def test_a_burst_is_ingested_together_and_told_apart(
+def test_burst_is_ingested_in_one_batch_with_separate_answers(
     api_settings: Settings, database: str, ledger: Engine, history: list[RawTransaction]
 ) -> None:
-    # The last two bring the same transaction: it is the first one's.
+    # The last two contain the same transaction: it counts for the first of them.
     contents = [body([one]) for one in [*history, history[-1]]]
-    found = asyncio.run(behind_a_held_ledger(api_settings, database, ledger, contents))
+    found = asyncio.run(deliver_while_ledger_is_locked(api_settings, database, ledger, contents))
     assert [one["pending"] for one in found] == [False] * len(contents)
     with ledger.connect() as conn:
         rows = conn.execute(
@@ -288,10 +290,10 @@ def test_a_burst_is_ingested_together_and_told_apart(
     brought = {row[0]: row[1] for row in rows} | {found[-1]["delivery"]: 0}
     assert {one["delivery"]: one["newEvents"] for one in found} == brought
     assert sum(brought.values()) == counts(ledger)["chain.events"]
-    assert together == 2, "what waited behind the first shared a transaction of the database"
+    assert together == 2, "deliveries queued behind the first share one database transaction"
 
 
-def test_one_bad_delivery_in_a_burst_is_alone_in_waiting(
+def test_only_the_faulty_delivery_of_a_burst_stays_pending(
     api_settings: Settings,
     database: str,
     ledger: Engine,
@@ -307,12 +309,12 @@ def test_one_bad_delivery_in_a_burst_is_alone_in_waiting(
 
     monkeypatch.setattr(deliveries, "ingest", poisoned)
     contents = [body([one]) for one in history]
-    found = asyncio.run(behind_a_held_ledger(api_settings, database, ledger, contents))
+    found = asyncio.run(deliver_while_ledger_is_locked(api_settings, database, ledger, contents))
     assert [one["pending"] for one in found] == [one.signature == bad for one in history]
     assert counts(ledger)["chain.transactions"] == len(history) - 1
 
 
-def test_a_large_delivery_lets_others_pass(api_settings: Settings, ledger: Engine) -> None:
+def test_large_delivery_does_not_delay_others(api_settings: Settings, ledger: Engine) -> None:
     recorder = Recorder()
     market_id = recorder.create(1)
     recorder.open(market_id)
@@ -325,8 +327,8 @@ def test_a_large_delivery_lets_others_pass(api_settings: Settings, ledger: Engin
         small = deliver(client, body(told[-1:])).json()
         left = len(told) - counts(ledger)["chain.transactions"]
         assert (large["pending"], small["pending"]) == (True, False)
-        assert left > 5, "the small one did not wait for the end of the large one"
-        deadline = time.monotonic() + 10
+        assert left > 5, "the small delivery did not wait for the rest of the large one"
+        deadline = time.monotonic() + 60
         while counts(ledger)["chain.transactions"] < len(told):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -357,7 +359,7 @@ async def storm(
 
 
 def _malformed(history: list[RawTransaction], number: int) -> list[bytes]:
-    """Bodies that are no payload any more, raw or enhanced."""
+    """Bodies that are not a payload, neither raw nor enhanced."""
     dice = random.Random(5)
     good = body(history)
     told: list[dict[str, Any]] = json.loads(enhanced(*(one.signature for one in history)))
@@ -379,7 +381,7 @@ def _acceptable(content: bytes) -> bool:
 
 
 def _forged(history: list[RawTransaction], number: int) -> list[list[tuple[bytes, bytes]]]:
-    """Headers that are not the accepted value, nor the signature of the body."""
+    """Headers with neither the accepted value nor a valid signature of the body."""
     dice = random.Random(6)
     secret = SECRET.encode()
     content = json.dumps(body(history)).encode()
@@ -416,7 +418,7 @@ def _forged(history: list[RawTransaction], number: int) -> list[list[tuple[bytes
     return fixed
 
 
-def test_twenty_thousand_bad_deliveries_change_nothing(
+def test_twenty_thousand_invalid_deliveries_change_nothing(
     api_settings: Settings, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     settings = Settings(**api_settings.model_dump() | {"webhook_hmac_secret": HMAC_KEY})
@@ -424,11 +426,11 @@ def test_twenty_thousand_bad_deliveries_change_nothing(
     known = [(b"authorization", SECRET.encode())]
     requests = [(content, known) for content in _malformed(history, 10_000)]
     requests += [(good, headers) for headers in _forged(history, 10_000)]
-    before = everything(ledger)
+    before = row_counts(ledger)
     statuses = asyncio.run(storm(create_app(settings), requests))
     assert set(statuses[:10_000]) == {400}
     assert set(statuses[10_000:]) == {401}
-    assert everything(ledger) == before
+    assert row_counts(ledger) == before
     assert before["chain.deliveries"] == 0
 
 
@@ -437,7 +439,7 @@ def signed(content: bytes, key: str = HMAC_KEY) -> dict[str, str]:
     return {SIGNED: hmac.new(key.encode(), content, "sha256").hexdigest()}
 
 
-def test_a_signed_body_is_accepted_where_a_key_is_configured(
+def test_signed_body_is_accepted_if_a_key_is_configured(
     client: Client, api_settings: Settings, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     # With blanks and line ends: it is the bytes that are signed, not the values.
@@ -459,7 +461,7 @@ def test_a_signed_body_is_accepted_where_a_key_is_configured(
     assert counts(ledger)["chain.transactions"] == len(history)
 
 
-def test_a_body_without_logs_is_a_hint(
+def test_body_without_logs_is_stored_as_hints(
     client: Client, ledger: Engine, history: list[RawTransaction]
 ) -> None:
     names = [one.signature for one in history]
@@ -473,17 +475,17 @@ def test_a_body_without_logs_is_a_hint(
     assert deliver(client, content).json()["pending"] is False
     # What comes with its logs meanwhile needs no reading.
     assert deliver(client, body(history)).status_code == 200
-    found = everything(ledger)
+    found = row_counts(ledger)
     assert (found["chain.deliveries"], found["chain.hints"]) == (3, len(names))
     fresh = deliver(client, enhanced(bytes(64), names[0])).json()
-    assert (fresh["pending"], everything(ledger)["chain.hints"]) == (True, len(names) + 1)
+    assert (fresh["pending"], row_counts(ledger)["chain.hints"]) == (True, len(names) + 1)
     assert deliver(client, enhanced(bytes(64), slot=-1)).status_code == 400
 
 
-def test_what_a_webhook_says_never_becomes_final_by_itself(
+def test_webhook_alone_never_finalizes_a_transaction(
     client: Client, ledger: Engine, history: list[RawTransaction]
 ) -> None:
-    """A leaked secret can make the ledger hear something, never make it settled."""
+    """A leaked secret can report a transaction, but not confirm or finalize it."""
     assert deliver(client, body(history)).status_code == 200
     with ledger.connect() as conn:
         levels = conn.execute(text("SELECT DISTINCT commitment::text FROM chain.events")).scalars()

@@ -1,4 +1,4 @@
-"""What a wallet's client sends."""
+"""Signed requests of a wallet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def milliseconds(seconds_ago: float = 0) -> int:
 
 
 def proof(wallet: Keypair, message: str) -> dict[str, Any]:
-    """The three members of a body."""
+    """The three fields of a body."""
     return {
         "message": message,
         "signature": str(wallet.sign_message(message.encode())),
@@ -26,7 +26,7 @@ def proof(wallet: Keypair, message: str) -> dict[str, Any]:
 
 
 def signed_in(wallet: Keypair, seconds_ago: float = 0) -> dict[str, Any]:
-    """The three members for the text of the older servers."""
+    """The three fields, for the sign-in text of older servers."""
     return proof(wallet, f"{SIGN_IN}\n\nTimestamp: {milliseconds(seconds_ago)}")
 
 

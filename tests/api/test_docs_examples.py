@@ -1,0 +1,86 @@
+"""The examples of docs/api.md have the fields and types of the real requests and answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlalchemy import Engine
+
+from tests.api.conftest import SECRET
+from tests.api.payloads import raw
+from tests.api.seed import market, trade, wallet
+from tests.api.wallets import proof
+from tests.ledger.recorded_rpc import Recorder
+
+Client = TestClient[Litestar]
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+EXAMPLES: dict[str, Any] = {
+    name: json.loads(text)
+    for name, text in re.findall(
+        r"<!-- example: (\w+) -->\n```json\n(.*?)\n```", PAGE.read_text(), re.DOTALL
+    )
+}
+MARKET = b"\x10" * 32
+
+
+def shape(value: Any) -> Any:
+    """The fields and types of a JSON value."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return type(value).__name__
+
+
+def assert_like(example: str, value: Any) -> None:
+    """Compare with the example of this name."""
+    assert shape(value) == shape(EXAMPLES[example])
+
+
+@pytest.fixture(autouse=True)
+def _market(ledger: Engine) -> None:
+    with ledger.begin() as conn:
+        market(conn, MARKET, state=0)
+        trade(conn, MARKET, wallet(1), 1)
+
+
+def test_trade_and_error(client: Client) -> None:
+    assert_like("trade", client.get(f"/api/markets/{MARKET.hex()}/trades").json()["trades"][0])
+    error = client.get("/api/markets?limit=201").json()
+    assert_like("error", error)
+    assert error["details"] == EXAMPLES["error"]["details"]
+
+
+def test_ballot(client: Client) -> None:
+    text = client.get(f"/api/votes/proposal/{MARKET.hex()}/message?vote=like").json()
+    assert_like("ballot_text", text)
+    request = {"market_id": MARKET.hex(), "vote": True} | proof(wallet(1), text["message"])
+    assert_like("ballot_request", request)
+    answer = client.post("/api/votes/proposal", json=request)
+    assert answer.status_code == 201
+    assert_like("ballot_response", answer.json())
+    with client.websocket_connect("/ws") as socket:
+        socket.receive_json()
+        socket.send_json({"action": "subscribe", "market_id": MARKET.hex(), "since": 0})
+        socket.receive_json(timeout=30)
+        assert_like("vote_frame", socket.receive_json(timeout=30))
+
+
+def test_webhook(client: Client) -> None:
+    recorder = Recorder()
+    recorder.create(1)
+    body = [raw(transaction) for transaction in recorder.told]
+    answer = client.post("/api/webhooks/helius", json=body, headers={"Authorization": SECRET})
+    assert_like("webhook", answer.json())
+
+
+def test_every_example_is_checked() -> None:
+    source = Path(__file__).read_text()
+    assert len(EXAMPLES) == 7
+    assert all(f'assert_like("{name}"' in source for name in EXAMPLES)
