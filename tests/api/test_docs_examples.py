@@ -75,7 +75,7 @@ def test_ballot(client: Client) -> None:
 def test_webhook(client: Client) -> None:
     recorder = Recorder()
     recorder.create(1)
-    body = [raw(transaction) for transaction in recorder.told]
+    body = [raw(transaction) for transaction in recorder.transactions]
     answer = client.post("/api/webhooks/helius", json=body, headers={"Authorization": SECRET})
     assert_like("webhook", answer.json())
 
