@@ -46,7 +46,7 @@ def folders() -> frozenset[str]:
 
 
 def has_path(text: str, page: str = "README.md") -> bool:
-    """Tell whether a path is there: from the root, from the page, or as the end of another."""
+    """Return whether a path exists: from the root, from the page, or as the end of another."""
     path = text.rstrip("/").removeprefix("./")
     near = (Path(page).parent / path).as_posix()
     known = files() | folders()
@@ -85,7 +85,7 @@ def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
 
 
 def has_code(dotted: str) -> bool:
-    """Tell whether a dotted name is a module or something that a module defines."""
+    """Return whether a dotted name is a module or something that a module defines."""
     parts = dotted.split(".")
     return any(
         (module := ".".join(parts[:cut])) in modules()
@@ -95,7 +95,7 @@ def has_code(dotted: str) -> bool:
 
 
 def has_code_below(dotted: str) -> bool:
-    """Tell whether a dotted name, completed by leading packages, is there."""
+    """Return whether a dotted name, completed by leading packages, exists."""
     head = dotted.split(".")[0]
     return any(
         has_code(f"{module.removesuffix(head)}{dotted}")

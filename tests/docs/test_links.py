@@ -27,7 +27,7 @@ _SETTING = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
 _SHELL = {"sh", "bash", "console", ""}
 
-# Texts that look like something of ours and are not.
+# Texts of the form of a command or setting that are neither.
 NOT_COMMANDS = {"zmart ballots <CID>"}  # the memo of a transaction
 NOT_SETTINGS = {"CONTROL_URL", "TIMESTAMP_MS"}
 # What the running system keeps, not the repository.
