@@ -5,7 +5,7 @@ configuration: it then continues what is open, or shows the current state. None 
 asset: operators decide when they run, and no new row of a table makes them stale.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -13,8 +13,9 @@ from pydantic import Field
 
 from assets import metadata
 from assets.asset_jobs import SUBMISSION_TAGS, asset_job
+from assets.asset_results import record_result
 from assets.asset_specs import asset_spec
-from assets.defs.submissions import drive, result
+from assets.defs.submissions import action_result, drive
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.monitoring.alerts import open_alerts
@@ -84,26 +85,27 @@ def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest 
             description="Markets that operators resolve: the evidence is pinned, then "
             "resolve_market is sent once with the resolver's key. Enter market, outcome and "
             "evidence in the launchpad.",
+            skippable=True,
         )
     ],
 )
 def market_resolutions(
     context: dg.AssetExecutionContext, backend: BackendResource, config: ResolutionConfig
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Resolve the market of the config, and drive the open resolutions."""
     requested = _requested(backend, config)
     report = drive(context, backend, {"resolve_market"})
     more: dict[str, dg.MetadataValue | str] = {}
     if requested is not None:
         more = {
-            "market": requested.intent.market_id.hex(),
-            "outcome": config.outcome.upper(),
-            "evidence": requested.evidence_cid,
-            "requested before": "yes" if requested.repeated else "no",
+            "Market": requested.intent.market_id.hex(),
+            "Outcome": config.outcome.upper(),
+            "Evidence CID": requested.evidence_cid,
+            "Requested before": "yes" if requested.repeated else "no",
         }
     created = [] if requested is None or requested.repeated else [requested.intent]
     key = dg.AssetKey(["submissions", "market_resolutions"])
-    return result(backend, key, "resolve_market", created, report, more)
+    yield from action_result(context, backend, key, "resolve_market", created, report, more)
 
 
 class SwitchConfig(dg.Config):
@@ -122,12 +124,13 @@ class SwitchConfig(dg.Config):
             table=tables.switches,
             description="The kill switches: one for each action and one for all of them. An "
             "action that is off is still planned and simulated, but neither signed nor sent.",
+            skippable=True,
         )
     ],
 )
 def submission_switches(
-    backend: BackendResource, config: SwitchConfig
-) -> dg.MaterializeResult[None]:
+    context: dg.AssetExecutionContext, backend: BackendResource, config: SwitchConfig
+) -> Iterator[dg.MaterializeResult[None]]:
     """Set the switch of the config, and show all switches."""
     with backend.engine(Role.PIPELINES).begin() as conn:
         if config.action:
@@ -138,16 +141,17 @@ def submission_switches(
                 raise _refuse(error) from None
         found = switches.read_switches(conn)
         disabled = switches.disabled_actions(conn, backend.settings)
-    return dg.MaterializeResult(
+    result = dg.MaterializeResult[None](
         asset_key=["submissions", "switches"],
         metadata={
             "SUBMISSIONS_ENABLED": backend.settings.submissions_enabled,
-            "neither signed nor sent": metadata.texts(sorted(disabled)),
-            "switches": metadata.table(
+            "Neither signed nor sent": metadata.texts(sorted(disabled)),
+            "Kill switches": metadata.table(
                 metadata.rows(found, "action", "enabled", "reason", "changed_at")
             ),
         },
     )
+    yield from record_result(context, result, changed=bool(config.action))
 
 
 class AdminConfig(dg.Config):
@@ -208,12 +212,13 @@ def _named(backend: Backend, config: AdminConfig) -> PreparedTransaction:
             kinds=["solana"],
             description="Unsigned transactions for the admin's wallet, in base64 with a "
             "description: pending approvals, or the one entered in the launchpad.",
+            skippable=True,
         )
     ],
 )
 def admin_transactions(
     context: dg.AssetExecutionContext, backend: BackendResource, config: AdminConfig
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Prepare transactions that only the admin may sign; nothing is signed or sent here."""
     refused: list[str] = []
     if config.transaction:
@@ -224,15 +229,18 @@ def admin_transactions(
     else:
         prepared, refused = _pending_approvals(backend)
     shown: dict[str, dg.MetadataValue | int] = {
-        "prepared": len(prepared),
-        "refused": metadata.texts(refused),
+        "Prepared": len(prepared),
+        "Refused": metadata.texts(refused),
     }
     for number, transaction in enumerate(prepared, 1):
         name = f"{number} {transaction.kind}"
         shown[name] = metadata.texts(transaction.description)
         shown[f"{name} transaction"] = dg.MetadataValue.text(transaction.transaction)
         context.log.info("%s: %s", name, "; ".join(transaction.description))
-    return dg.MaterializeResult(asset_key=["submissions", "admin_transactions"], metadata=shown)
+    result = dg.MaterializeResult[None](
+        asset_key=["submissions", "admin_transactions"], metadata=shown
+    )
+    yield from record_result(context, result, changed=bool(prepared))
 
 
 resolve_market_job = asset_job(
@@ -240,7 +248,7 @@ resolve_market_job = asset_job(
     "submissions/market_resolutions",
     tags=SUBMISSION_TAGS,
     description="By operators: resolves the market of the launchpad's config; without a config "
-    "it goes on with resolutions that are not final yet.",
+    "it continues resolutions that are not final yet.",
 )
 
 switch_submissions_job = asset_job(
@@ -252,6 +260,6 @@ switch_submissions_job = asset_job(
 prepare_admin_transaction_job = asset_job(
     "prepare_admin_transaction",
     "submissions/admin_transactions",
-    description="By operators: prepares what only the admin may sign; without a config every "
-    "approval that is waited for.",
+    description="By operators: prepares transactions that only the admin may sign; without a "
+    "config, every pending approval.",
 )

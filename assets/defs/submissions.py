@@ -18,7 +18,9 @@ import dagster as dg
 from assets import metadata
 from assets.asset_checks import breaker_result, is_selected, older_than
 from assets.asset_jobs import SUBMISSION_TAGS, asset_job, job_schedule
+from assets.asset_results import record_result
 from assets.asset_specs import asset_spec
+from assets.defs import voting
 from assets.freshness import VerifiedWithin
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.monitoring.heartbeats import record_heartbeat
@@ -64,39 +66,42 @@ def _row(outcome: IntentOutcome) -> dict[str, object]:
     }
 
 
-def result(
+def action_result(
+    context: dg.AssetExecutionContext,
     backend: Backend,
     key: dg.AssetKey,
     action: Action,
     created: Sequence[Intent],
     report: DriveReport,
     more: Mapping[str, dg.MetadataValue | str] | None = None,
-) -> dg.MaterializeResult[None]:
-    """Return what the run did for one action; other actions belong to other assets."""
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Yield what the run did for one action; other actions belong to other assets."""
     outcomes = [outcome for outcome in report.outcomes if outcome.action == action]
     signatures = [signature for outcome in outcomes for signature in outcome.signatures]
     by_status = Counter(str(outcome.status) for outcome in outcomes)
     cids = [outcome.bundle_cid for outcome in outcomes if outcome.bundle_cid is not None]
     with backend.engine(Role.READ).connect() as conn:
         disabled = action in switches.disabled_actions(conn, backend.settings)
-    return dg.MaterializeResult(
+    outcome_result = dg.MaterializeResult[None](
         asset_key=key,
         metadata={
-            "intents driven": len(outcomes),
-            "intents created": sum(intent.action == action for intent in created),
-            "intents by status": metadata.counts(by_status),
-            "markets final": by_status["final"],
-            "signatures": metadata.links(backend.settings, signatures),
-            "fees in lamports": sum(outcome.fee or 0 for outcome in outcomes),
-            "compute units": sum(outcome.compute_units or 0 for outcome in outcomes),
-            "ballot bundles": metadata.texts(cids),
-            "switched off": disabled,
-            "seconds": round(report.seconds, 3),
-            "refused": report.refused or "no",
+            "Intents driven": len(outcomes),
+            "Intents created": sum(intent.action == action for intent in created),
+            "Intents by status": metadata.counts(by_status),
+            "Intents final": by_status["final"],
+            "Signatures": metadata.links(backend.settings, signatures),
+            "Fees (lamports)": sum(outcome.fee or 0 for outcome in outcomes),
+            "Compute units": sum(outcome.compute_units or 0 for outcome in outcomes),
+            "Ballot bundles": metadata.texts(cids),
+            "Disabled by kill switch": disabled,
+            "Duration (seconds)": round(report.seconds, 3),
+            "Refused": report.refused or "no",
             **(more or {}),
-            "outcomes": metadata.table([_row(outcome) for outcome in outcomes]),
+            "Outcomes": metadata.table([_row(outcome) for outcome in outcomes]),
         },
     )
+    driven = bool(outcomes) or any(intent.action == action for intent in created)
+    yield from record_result(context, outcome_result, changed=driven)
 
 
 def plan_and_drive(
@@ -153,6 +158,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
     name="proposal_submissions",
     can_subset=True,
     specs=[
+        *voting.PROPOSAL_TALLIES,
         asset_spec(
             "submissions/proposal_aggregations",
             table=attempts,
@@ -161,6 +167,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             description="Proposals whose ballots reach the chain's threshold: the tally is "
             "frozen, its ballots are pinned, and aggregate_proposal_votes is sent with the counts.",
             freshness=VerifiedWithin(warn=10, fail=20),
+            skippable=True,
         ),
         asset_spec(
             "submissions/proposal_approvals",
@@ -170,6 +177,7 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             description="Aggregated proposals: approve_proposal is sent with the admin's key; "
             "without that key, an alert asks the admin to sign.",
             freshness=VerifiedWithin(warn=10, fail=20),
+            skippable=True,
         ),
         asset_spec(
             "submissions/market_activations",
@@ -179,25 +187,31 @@ def _beat(backend: Backend, service: str, report: DriveReport) -> None:
             description="Approved markets: activate_market is sent with the admin's key where "
             "AUTO_ACTIVATE is set; otherwise the creators activate them and this stays empty.",
             freshness=VerifiedWithin(warn=10, fail=20),
+            skippable=True,
         ),
     ],
 )
 def proposal_submissions(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Submit the counts of due proposals, approve and activate markets, in one drive."""
+    """Recount, submit the counts of due proposals, approve and activate markets, in one drive."""
+    yield from voting.recount_proposals(context, backend)
     selected = {
         action: key for action, key in _PROPOSALS.items() if key in context.selected_asset_keys
     }
+    if not selected:
+        return
     created, report = plan_and_drive(context, backend, set(selected))
     _beat(backend, "vote-aggregator", report)
     for action, key in selected.items():
-        yield result(backend, key, action, created, report)
+        yield from action_result(context, backend, key, action, created, report)
 
 
 @dg.multi_asset(
-    name="market_finalizations",
+    name="dispute_submissions",
+    can_subset=True,
     specs=[
+        *voting.DISPUTE_TALLIES,
         asset_spec(
             "submissions/market_finalizations",
             table=attempts,
@@ -206,16 +220,20 @@ def proposal_submissions(
             description="Markets whose dispute window or dispute vote has ended: "
             "finalize_market is sent, with the counts of the dispute if there was one.",
             freshness=VerifiedWithin(warn=10, fail=20),
-        )
+            skippable=True,
+        ),
     ],
 )
-def market_finalizations(
+def dispute_submissions(
     context: dg.AssetExecutionContext, backend: BackendResource
-) -> dg.MaterializeResult[None]:
-    """Finalize the markets that are due."""
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Recount, then finalize the markets that are due."""
+    yield from voting.recount_disputes(context, backend)
+    if _FINALIZATIONS not in context.selected_asset_keys:
+        return
     created, report = plan_and_drive(context, backend, {"finalize_market"})
     _beat(backend, "market-monitor", report)
-    return result(backend, _FINALIZATIONS, "finalize_market", created, report)
+    yield from action_result(context, backend, _FINALIZATIONS, "finalize_market", created, report)
 
 
 @dg.multi_asset_check(
@@ -251,7 +269,7 @@ def intents_within_deadline(
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{len(late)} intents have been open for more than {INTENT_LIMIT}",
             metadata={
-                "intents": metadata.table(
+                "Intents": metadata.table(
                     metadata.rows(
                         late, "id", "market_id", "status", "failures", "reason", "created_at"
                     )

@@ -57,8 +57,14 @@ def launch(job: str, backend: Backend, config: dict[str, Any], asset: str) -> Me
             failure = result.filter_events(lambda event: event.is_step_failure)[0]
             data = failure.step_failure_data.error
             raise dg.Failure(str(data.message) if data else "no reason")
-    (event,) = [event for event in result.all_events if event.is_step_materialization]
-    return event.materialization.metadata
+    (found,) = [
+        event.materialization
+        if event.is_step_materialization
+        else event.asset_observation_data.asset_observation
+        for event in result.all_events
+        if event.is_step_materialization or event.is_asset_observation
+    ]
+    return found.metadata
 
 
 def traded(life: Life, api: Engine, backend: Backend) -> bytes:
@@ -86,21 +92,21 @@ def test_a_resolution_from_the_launchpad(
     wanted = {"market": market.hex(), "outcome": "yes", "evidence": EVIDENCE}
     with slots_pass(life.chain):
         shown = launch("resolve_market", backend, wanted, "market_resolutions")
-    assert shown["intents created"].value == 1
-    (row,) = table(shown["outcomes"])
+    assert shown["Intents created"].value == 1
+    (row,) = table(shown["Outcomes"])
     assert (row["action"], row["status"]) == ("resolve_market", "final")
-    assert row["signature"] in str(shown["signatures"].value)
-    assert int(str(shown["fees in lamports"].value)) >= 5000
-    assert int(str(shown["compute units"].value)) > 0
+    assert row["signature"] in str(shown["Signatures"].value)
+    assert int(str(shown["Fees (lamports)"].value)) >= 5000
+    assert int(str(shown["Compute units"].value)) > 0
     account = life.account(market)
     assert account.state == MarketState.RESOLVING
     assert account.proposed_outcome is True
-    cid = str(shown["evidence"].value)
+    cid = str(shown["Evidence CID"].value)
     assert account.ipfs_evidence_hash == cid.encode()
     assert EVIDENCE.encode() in LocalPinStore(life.settings.zmart_state / "ipfs").get(cid)
     # Launched again it is the same; said otherwise it is refused in words.
     again = launch("resolve_market", backend, wanted, "market_resolutions")
-    assert (again["requested before"].value, again["intents driven"].value) == ("yes", 0)
+    assert (again["Requested before"].value, again["Intents driven"].value) == ("yes", 0)
     for change, words in (
         ({"outcome": "NO"}, "already resolves it as YES"),
         ({"outcome": "perhaps"}, "neither YES nor NO"),
@@ -120,11 +126,14 @@ def test_a_resolution_whose_run_was_ended_goes_on(
     market = traded(life, api, backend)
     off = {"action": "resolve_market", "enabled": False, "reason": "first look at the evidence"}
     shown = launch("switch_submissions", backend, off, "switches")
-    assert shown["neither signed nor sent"].value == "- resolve_market"
+    assert shown["Neither signed nor sent"].value == "- resolve_market"
     wanted = {"market": market.hex(), "outcome": "NO", "evidence": EVIDENCE}
     with slots_pass(life.chain):
         shown = launch("resolve_market", backend, wanted, "market_resolutions")
-    assert (shown["switched off"].value, shown["intents by status"].value) == (True, "- planned: 1")
+    assert (shown["Disabled by kill switch"].value, shown["Intents by status"].value) == (
+        True,
+        "- planned: 1",
+    )
     assert life.account(market).state == MarketState.ACTIVE
     with owner.connect() as conn:
         assert AlertKey("switch", subject="resolve_market") in open_alerts(conn)
@@ -158,8 +167,8 @@ def test_refused_switches_name_the_reason(database: str, life: Life, backend: Ba
         with pytest.raises(dg.Failure, match=words):
             launch("switch_submissions", backend, config, "switches")
     shown = launch("switch_submissions", backend, {}, "switches")
-    assert {row["enabled"] for row in table(shown["switches"])} == {True}
-    assert shown["neither signed nor sent"].value == "none"
+    assert {row["enabled"] for row in table(shown["Kill switches"])} == {True}
+    assert shown["Neither signed nor sent"].value == "none"
 
 
 def test_transactions_for_the_admin(life: Life, api: Engine, backend: Backend) -> None:
@@ -176,7 +185,7 @@ def test_transactions_for_the_admin(life: Life, api: Engine, backend: Backend) -
         run("aggregate_votes", alone)
     assert life.account(market).state == MarketState.PROPOSED
     shown = launch("prepare_admin_transaction", alone, {}, "admin_transactions")
-    assert shown["prepared"].value == 1
+    assert shown["Prepared"].value == 1
     assert "12 likes and 0 dislikes on chain" in str(shown["1 approve"].value)
     unsigned = VersionedTransaction.from_bytes(b64decode(str(shown["1 approve transaction"].value)))
     key = life.chain.keys["admin"]
@@ -187,8 +196,8 @@ def test_transactions_for_the_admin(life: Life, api: Engine, backend: Backend) -
 
     # The alert is still open; what it asks for is done.
     shown = launch("prepare_admin_transaction", alone, {}, "admin_transactions")
-    assert shown["prepared"].value == 0
-    assert "APPROVED, not PROPOSED" in str(shown["refused"].value)
+    assert shown["Prepared"].value == 0
+    assert "APPROVED, not PROPOSED" in str(shown["Refused"].value)
 
     cancel = {"transaction": "cancel", "market": market.hex()}
     shown = launch("prepare_admin_transaction", alone, cancel, "admin_transactions")
@@ -217,6 +226,6 @@ def test_activations_are_an_asset_of_their_own(life: Life, api: Engine) -> None:
         life.chain.control.finalize()
         run("read_finalized_window", backend)
         shown = run("aggregate_votes", backend)["submissions/market_activations"]
-    (row,) = table(shown["outcomes"])
+    (row,) = table(shown["Outcomes"])
     assert (row["action"], row["status"]) == ("activate_market", "final")
     assert life.account(market).state == MarketState.ACTIVE
