@@ -106,7 +106,7 @@ class Life:
         dislikes: int = 0,
         skip: int = 0,
     ) -> None:
-        """Wallet ballots through the domain's own door."""
+        """Cast wallet ballots through the domain."""
         for number, person in enumerate(self.people[skip : skip + likes + dislikes]):
             text = BallotText(
                 program=bytes(self.program),
@@ -180,7 +180,7 @@ class Life:
 
 @contextmanager
 def slots_pass(chain: Localnet) -> Iterator[None]:
-    """The chain goes on while a run waits for finality."""
+    """Advance the chain while a run waits for finality."""
     done = threading.Event()
 
     def advance() -> None:

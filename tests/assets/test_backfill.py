@@ -1,4 +1,4 @@
-"""``chain/backfill`` on the real chain and the real Postgres: partitions, resuming, holes."""
+"""``chain/backfill`` on the real chain and the real Postgres: partitions, resuming."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -52,31 +52,33 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def run(
     backend: Backend, instance: dg.DagsterInstance, **selection: Any
 ) -> tuple[dg.ExecuteInProcessResult, dict[str, Metadata]]:
-    """A run of some partitions; what it told of each, also of those that are not complete."""
+    """A run of some partitions; what it reported of each, also of those that are not complete."""
     definitions = build_defs(resource_overrides={"backend": backend})
     result = definitions.resolve_job_def("backfill_slots").execute_in_process(
         instance=instance, raise_on_error=False, **selection
     )
-    told: dict[str, Metadata] = {}
+    reported: dict[str, Metadata] = {}
     for entry in instance.all_logs(result.run_id):
         event = entry.dagster_event
         if event is None:
             continue
         if event.is_step_materialization:
-            told[event.partition or ""] = event.materialization.metadata
+            reported[event.partition or ""] = event.materialization.metadata
         elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
-            told[event.partition or ""] = event.asset_observation_data.asset_observation.metadata
-    return result, told
+            reported[event.partition or ""] = (
+                event.asset_observation_data.asset_observation.metadata
+            )
+    return result, reported
 
 
 def launch(
     backend: Backend, instance: dg.DagsterInstance, key: str
 ) -> tuple[dg.ExecuteInProcessResult, Metadata]:
-    """A run of one partition, and what it told."""
+    """A run of one partition, and what it reported."""
     instance.add_dynamic_partitions(RANGES_NAME, [key])
-    result, told = run(backend, instance, partition_key=key)
-    assert set(told) <= {key}
-    return result, told.get(key, {})
+    result, reported = run(backend, instance, partition_key=key)
+    assert set(reported) <= {key}
+    return result, reported.get(key, {})
 
 
 def ranges(backend: Backend) -> list[tuple[int, int]]:
@@ -93,7 +95,7 @@ def tick(backend: Backend, instance: dg.DagsterInstance, cursor: str | None = No
     return made
 
 
-def test_a_partition_covers_its_range_and_says_what_it_did(
+def test_partition_covers_its_range_and_reports_counts(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
@@ -118,7 +120,7 @@ def test_a_partition_covers_its_range_and_says_what_it_did(
     assert facts["RPC calls"].value == 1
 
 
-def test_a_run_that_failed_goes_on_when_launched_again(
+def test_failed_run_resumes_when_launched_again(
     life: Life, backend: Backend, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zmart_pipelines.ledger.readers.backfill.CHUNK_SIZE", 2)
@@ -145,7 +147,7 @@ def test_a_run_that_failed_goes_on_when_launched_again(
     assert ranges(backend) == [(0, tip)]
 
 
-def test_what_cannot_be_covered_yet_fails_and_says_why(
+def test_range_beyond_the_finalized_slot_fails_with_the_reason(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
@@ -159,7 +161,7 @@ def test_what_cannot_be_covered_yet_fails_and_says_why(
 
 
 @pytest.mark.parametrize("key", ["", "7", "9-8", "-1-4", "a-b", "0-9999999999999999999", "1-2\n"])
-def test_a_key_that_is_no_range_is_refused_with_the_remedy(key: str) -> None:
+def test_malformed_partition_key_is_refused_with_the_remedy(key: str) -> None:
     with pytest.raises(dg.Failure, match="name it FIRST-LAST"):
         partition_slots(key)
 
@@ -168,7 +170,7 @@ def test_a_key_that_is_no_range_is_refused_with_the_remedy(key: str) -> None:
     st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60)), max_size=4),
     st.integers(1, 40),
 )
-def test_pieces_are_the_ranges_cut_at_multiples(spans: list[tuple[int, int]], size: int) -> None:
+def test_ranges_are_split_at_multiples(spans: list[tuple[int, int]], size: int) -> None:
     holes = [(first, first + length) for first, length in spans]
     cut = coverage.split_ranges(holes, size, limit=10_000)
     assert [s for a, b in cut for s in range(a, b + 1)] == [
@@ -178,7 +180,7 @@ def test_pieces_are_the_ranges_cut_at_multiples(spans: list[tuple[int, int]], si
     assert coverage.split_ranges(holes, size, limit=2) == cut[:2]
 
 
-def test_the_sensor_has_a_hole_filled_piece_by_piece(
+def test_sensor_backfills_an_uncovered_range_by_partitions(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
@@ -189,32 +191,32 @@ def test_the_sensor_has_a_hole_filled_piece_by_piece(
         backfill(engine, rpc, life.settings, first_slot=0, last_slot=2)
         backfill(engine, rpc, life.settings, first_slot=20, last_slot=tip)
     assert ranges(backend) == [(0, 2), (20, tip)]
-    asked = tick(backend, instance)
-    assert isinstance(asked, dg.SensorResult)
-    (added,) = asked.dynamic_partitions_requests or []
+    requested = tick(backend, instance)
+    assert isinstance(requested, dg.SensorResult)
+    (added,) = requested.dynamic_partitions_requests or []
     assert list(added.partition_keys) == ["3-7", "8-15", "16-19"]
-    (request,) = asked.run_requests or []
-    assert isinstance(tick(backend, instance, asked.cursor), dg.SkipReason), "just asked for"
+    (request,) = requested.run_requests or []
+    assert isinstance(tick(backend, instance, requested.cursor), dg.SkipReason), "requested before"
     instance.add_dynamic_partitions(RANGES_NAME, list(added.partition_keys))
-    result, told = run(backend, instance, tags=request.tags)
+    result, reported = run(backend, instance, tags=request.tags)
     assert result.success
-    assert list(told) == ["3-7", "8-15", "16-19"]
-    assert [one["Slots covered by this run"].value for one in told.values()] == [5, 8, 4]
-    assert instance.get_materialized_partitions(ASSET) == set(told)
+    assert list(reported) == ["3-7", "8-15", "16-19"]
+    assert [one["Slots covered by this run"].value for one in reported.values()] == [5, 8, 4]
+    assert instance.get_materialized_partitions(ASSET) == set(reported)
     assert ranges(backend) == [(0, tip)]
-    assert isinstance(tick(backend, instance, asked.cursor), dg.SkipReason)
+    assert isinstance(tick(backend, instance, requested.cursor), dg.SkipReason)
 
 
-def test_one_partition_of_a_run_that_is_not_complete_does_not_hold_up_the_others(
+def test_incomplete_partition_does_not_hold_up_the_others(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     tip = life.rpc.slot("finalized")
     keys = [partition_key(0, 5), partition_key(6, tip + 3), partition_key(2, 9)]
     instance.add_dynamic_partitions(RANGES_NAME, keys)
     tags = partition_range_tags(keys[0], keys[-1])
-    result, told = run(backend, instance, tags=tags)
+    result, reported = run(backend, instance, tags=tags)
     assert not result.success
-    assert set(told) == set(keys)
+    assert set(reported) == set(keys)
     assert instance.get_materialized_partitions(ASSET) == {keys[0], keys[2]}
     assert ranges(backend) == [(0, tip)]
 
@@ -223,7 +225,7 @@ KEYS = [partition_key(first, first + 7) for first in range(0, 400, 8)]
 
 
 @given(st.permutations(KEYS[:6]), st.integers(0, 6), st.integers(0, 5))
-def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
+def test_run_takes_adjacent_partitions_in_their_order(
     known: list[str], number: int, start: int
 ) -> None:
     known, wanted = known[:number], KEYS[start:]
@@ -234,12 +236,12 @@ def test_a_run_takes_what_follows_in_the_order_of_the_partitions(
         return
     first = order.index(request.tags[RANGE_START])
     last = order.index(request.tags[RANGE_END])
-    taken = order[first : last + 1]
-    assert 2 <= len(taken) <= MAX_PARTITIONS
-    assert taken == wanted[: len(taken)]
+    selected = order[first : last + 1]
+    assert 2 <= len(selected) <= MAX_PARTITIONS
+    assert selected == wanted[: len(selected)]
 
 
-def test_a_fresh_hole_takes_as_few_runs_as_may_be() -> None:
+def test_new_uncovered_range_needs_the_fewest_runs() -> None:
     request = backfill_request(KEYS, [])
     assert request.tags[RANGE_START] == KEYS[0]
     assert request.tags[RANGE_END] == KEYS[MAX_PARTITIONS - 1]

@@ -1,4 +1,4 @@
-"""Each data check holds on sound data and is seen failing on data that was spoilt."""
+"""Each data check holds on sound data and is seen failing on damaged data."""
 
 import json
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ ONE = "(SELECT min(wallet) FROM voting.counted_ballots)"
 # It asks Helius, not the data; seen failing in test_webhook_check.
 ELSEWHERE = {"chain/deliveries:webhook_is_active"}
 
-# The check, its verdict, how to spoil the data and how to mend it.
-SPOILT = [
+# The check, its verdict, how to damage the data and how to repair it.
+DAMAGED = [
     (
         "chain/coverage:coverage_has_no_gaps",
         "fails",
@@ -202,23 +202,23 @@ def verdicts(rows: Sequence[CheckRow]) -> dict[str, str]:
     return {f"{row.asset}:{row.check}": row.verdict for row in rows}
 
 
-def test_all_hold_then_each_is_seen_failing(life: Life, owner: Engine) -> None:
+def test_every_check_holds_and_then_fails_on_damaged_data(life: Life, owner: Engine) -> None:
     backend = Backend(life.settings)
     sound = evaluate(backend)
     assert {row.verdict for row in sound} == {"holds"}, sound
     assert exit_code(sound) == 0
-    spoilt = {name for name, *_ in SPOILT}
-    assert spoilt | ELSEWHERE == set(verdicts(sound)), "each check is seen failing"
-    for name, verdict, spoil, mend in SPOILT:
-        execute(owner, spoil)
+    damaged = {name for name, *_ in DAMAGED}
+    assert damaged | ELSEWHERE == set(verdicts(sound)), "each check is seen failing"
+    for name, verdict, damage, repair in DAMAGED:
+        execute(owner, damage)
         found = evaluate(backend, [name])
-        assert verdicts(found) == {name: verdict}, f"{name} after {spoil}: {found}"
+        assert verdicts(found) == {name: verdict}, f"{name} after {damage}: {found}"
         assert exit_code(found) == (1 if verdict == "fails" else 0)
-        execute(owner, mend)
-        assert exit_code(evaluate(backend, [name])) == 0, f"{name} after {mend}"
+        execute(owner, repair)
+        assert exit_code(evaluate(backend, [name])) == 0, f"{name} after {repair}"
 
 
-def test_a_check_that_cannot_run_is_exit_code_2(
+def test_check_that_cannot_run_gives_exit_code_2(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
@@ -235,7 +235,7 @@ def test_a_check_that_cannot_run_is_exit_code_2(
     assert "127.0.0.1" in rows[-1].text
 
 
-def test_a_name_that_no_check_has() -> None:
+def test_unknown_check_name_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         evaluate(Backend(), ["nonsense"])
     done = CliRunner().invoke(run_checks.main, ["--select", "nonsense"])
@@ -243,17 +243,17 @@ def test_a_name_that_no_check_has() -> None:
     assert "nonsense" in done.output
 
 
-def test_the_output_is_a_table_or_json(
+def test_output_is_a_table_or_json(
     database: str, owner: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend = Backend(Settings(database_url=database))
     assert run_checks.run_checks(["coverage_has_no_gaps"], backend=backend) == 0
     assert capsys.readouterr().out.split()[:2] == ["chain/coverage:coverage_has_no_gaps", "holds"]
-    execute(owner, SPOILT[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])
+    execute(owner, DAMAGED[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])
     assert run_checks.run_checks(["coverage_has_no_gaps"], json=True, backend=backend) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "fails"
-    assert row["text"].startswith("1 holes")
+    assert row["text"].startswith("1 uncovered ranges")
 
 
 def test_exit_codes() -> None:

@@ -49,7 +49,7 @@ def graph() -> AssetGraph:
     return defs.resolve_asset_graph()
 
 
-def test_the_graph_is_this_one() -> None:
+def test_asset_graph() -> None:
     found = {
         key.to_user_string(): sorted(
             parent.to_user_string() for parent in graph().get(key).parent_keys
@@ -60,7 +60,7 @@ def test_the_graph_is_this_one() -> None:
 
 
 @pytest.mark.parametrize("name", GRAPH)
-def test_each_asset_says_what_it_is(name: str) -> None:
+def test_every_asset_is_described(name: str) -> None:
     key = dg.AssetKey(name.split("/"))
     node = graph().get(key)
     assert node.group_name == name.split("/")[0]
@@ -112,7 +112,7 @@ def test_jobs_run_in_one_process_and_nothing_retries() -> None:
             assert node.definition.retry_policy is None, node.name
 
 
-def test_submission_runs_end() -> None:
+def test_submission_runs_have_a_time_limit() -> None:
     limited = {
         job.name for job in defs.resolve_all_job_defs() if job.tags.get("dagster/max_runtime")
     }
@@ -144,7 +144,7 @@ def test_every_job_names_its_lane_of_the_run_queue() -> None:
     assert {name for name, lane in lanes.items() if lane is None} == {"clean_up"}
 
 
-def test_all_checks_run_every_ten_minutes_and_the_cheap_ones_with_their_table() -> None:
+def test_reconcile_runs_every_check_and_the_window_the_cheap_ones() -> None:
     """A fast run must not wait for the checks, nor a check fail what repairs its table."""
     checking = {
         job.name: job.asset_layer.asset_graph.asset_check_keys
@@ -161,7 +161,7 @@ def test_all_checks_run_every_ten_minutes_and_the_cheap_ones_with_their_table() 
     }
 
 
-def test_sensors_look_on_each_loop_of_the_daemon() -> None:
+def test_sensors_tick_on_each_loop_of_the_daemon() -> None:
     for sensor in build_defs().sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
@@ -170,7 +170,7 @@ def test_sensors_look_on_each_loop_of_the_daemon() -> None:
             assert 1 <= sensor.minimum_interval_seconds <= 4, sensor.name
 
 
-def test_what_must_be_right_has_a_check() -> None:
+def test_derived_tables_have_checks() -> None:
     checked = {key.asset_key.to_user_string() for key in graph().asset_check_keys}
     assert checked >= {
         "chain/event_ledger",
@@ -187,7 +187,7 @@ def test_what_must_be_right_has_a_check() -> None:
 
 
 @pytest.mark.process
-def test_a_secret_of_the_environment_is_in_no_definition() -> None:
+def test_no_definition_contains_a_secret() -> None:
     """Everything the UI can show of the code location, made with secrets in the environment."""
     code = (
         "from assets.definitions import defs;"
@@ -217,7 +217,7 @@ def test_a_secret_of_the_environment_is_in_no_definition() -> None:
 
 
 @pytest.mark.process
-def test_a_fresh_interpreter_loads_it_without_the_heavy_parts() -> None:
+def test_definitions_load_without_heavy_imports() -> None:
     """Each run is a new process: what it imports is paid for each time."""
     code = (
         "import json, sys; import assets.definitions;"

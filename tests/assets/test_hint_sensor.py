@@ -14,7 +14,7 @@ from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state
 
 
-def test_a_named_transaction_is_read(
+def test_hinted_transaction_is_read(
     start_localnet: StartLocalnet, database: str, owner: Engine
 ) -> None:
     life = Life.start(start_localnet(), database)
@@ -28,8 +28,8 @@ def test_a_named_transaction_is_read(
         store_hint_delivery(conn, b"[]", hints)
     with dg.instance_for_test() as instance:
         context = dg.build_sensor_context(instance=instance, resources={"backend": backend})
-        told = hint_sensor(context)
-        assert isinstance(told, dg.SkipReason)
-        assert (told.skip_message or "").startswith(f"{len(rows)} hints read")
+        reported = hint_sensor(context)
+        assert isinstance(reported, dg.SkipReason)
+        assert (reported.skip_message or "").startswith(f"{len(rows)} hints read")
     with owner.connect() as conn:
         assert counts_by_state(conn) == {0: 1}

@@ -84,9 +84,7 @@ def test_from_proposal_to_final_with_a_dispute(life: Life, backend: Backend, own
     assert services == {"event-indexer", "vote-aggregator", "market-monitor"}
 
 
-def test_a_projection_that_was_spoilt_is_folded_anew(
-    life: Life, backend: Backend, owner: Engine
-) -> None:
+def test_damaged_projection_is_rebuilt(life: Life, backend: Backend, owner: Engine) -> None:
     market = life.propose()
     life.chain.control.finalize()
     run("read_finalized_window", backend)
@@ -101,7 +99,7 @@ def test_a_projection_that_was_spoilt_is_folded_anew(
     assert stored == life.account(market).current_liquidity
 
 
-def test_reconciliation_finds_nothing_on_a_chain_that_moves(life: Life, backend: Backend) -> None:
+def test_reconciliation_finds_nothing_on_an_advancing_chain(life: Life, backend: Backend) -> None:
     life.propose()
     life.chain.control.finalize()
     with slots_pass(life.chain):

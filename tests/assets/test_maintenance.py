@@ -25,7 +25,7 @@ def run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> 
     return made.run_id
 
 
-def test_only_finished_runs_that_submitted_nothing_go() -> None:
+def test_only_finished_runs_that_submitted_nothing_are_deleted() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         gone = {
             run(instance, "read_finalized_window", dg.DagsterRunStatus.SUCCESS),

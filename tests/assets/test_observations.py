@@ -1,4 +1,4 @@
-"""The cursor of the observer: nothing is stepped over, nothing is told twice."""
+"""The cursor of external_writes_sensor: nothing is skipped, nothing is reported twice."""
 
 import time
 
@@ -31,7 +31,7 @@ def test_counts_by_name_and_market(owner: Engine) -> None:
     assert again.transactions == 0
 
 
-def test_a_writer_that_commits_late_is_not_stepped_over(owner: Engine) -> None:
+def test_late_commit_is_not_skipped(owner: Engine) -> None:
     """Fails with a cursor on the highest id seen: the late row has a lower one."""
     with owner.connect() as slow:
         add_transaction(slow, slot=1)  # takes its transaction id now, commits last
@@ -54,14 +54,14 @@ def test_an_empty_database(owner: Engine) -> None:
     assert seen.slot is None
 
 
-def test_lateness_is_of_what_was_told_or_polled_lately(owner: Engine) -> None:
+def test_latency_counts_recently_reported_or_polled_transactions(owner: Engine) -> None:
     now = int(time.time())
     with owner.begin() as conn:
         add_transaction(conn, block_time=now - 2, sources=1)
         add_transaction(conn, block_time=now - 5, sources=2 | 4)
         add_transaction(conn, block_time=now - 8, sources=1)
         add_transaction(conn, block_time=now - 900, sources=4)  # read with a finalized window
-        add_transaction(conn, block_time=now - 9000, sources=1)  # a history told late
+        add_transaction(conn, block_time=now - 9000, sources=1)  # a history reported late
         add_transaction(conn, block_time=None, sources=1)
         add_transaction(conn, block_time=now - 30, sources=1, commitment="orphaned")
     with owner.connect() as conn:

@@ -85,7 +85,7 @@ def table(value: Any) -> list[dict[str, Any]]:
     return [record.data for record in value.value.records]
 
 
-def test_a_resolution_from_the_launchpad(
+def test_resolution_from_the_launchpad(
     life: Life, api: Engine, backend: Backend, owner: Engine
 ) -> None:
     market = traded(life, api, backend)
@@ -119,7 +119,7 @@ def test_a_resolution_from_the_launchpad(
         assert len(conn.execute(select(attempts).where(attempts.c.run_id.isnot(None))).all()) == 3
 
 
-def test_a_resolution_whose_run_was_ended_goes_on(
+def test_resolution_is_resumed_after_its_run_ended(
     life: Life, api: Engine, backend: Backend, owner: Engine
 ) -> None:
     """Switched off it is only simulated; switched on the sensor asks for the run that sends."""

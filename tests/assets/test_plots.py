@@ -36,7 +36,7 @@ def picture(value: dg.MetadataValue) -> bytes:
         plots.bars("Bars", {"long " * 40: {"a": 1.0, "b": 2.0**70}}, "SOL", "bars"),
     ],
 )
-def test_it_is_a_small_picture(made: dg.MetadataValue) -> None:
+def test_chart_is_a_small_image(made: dg.MetadataValue) -> None:
     raw = picture(made)
     assert 1_000 < len(raw) < 30_000
     width, height = struct.unpack(">II", raw[16:24])
@@ -44,8 +44,8 @@ def test_it_is_a_small_picture(made: dg.MetadataValue) -> None:
     assert 100 < height < 600
 
 
-def test_what_is_drawn_is_what_was_given() -> None:
-    """A line at the top and one at the bottom, told apart by where their colour is."""
+def test_chart_draws_the_given_values() -> None:
+    """A line at the top and one at the bottom, distinguished by where their colour is."""
 
     def height_of(value: float) -> float:
         whole = {"0": [(START, 0.0)], "1": [(START, 1.0)], "2": [(START, 0.5)]}

@@ -140,12 +140,12 @@ def test_a_market_is_found_approved_and_finalized_by_the_daemon_alone(
 
 
 @pytest.fixture
-def holed(life: Life) -> tuple[Backend, int]:
-    """A ledger whose cursor is at the tip, with a hole below; the hole's first slot."""
+def uncovered(life: Life) -> tuple[Backend, int]:
+    """A ledger whose cursor is at the tip, and the first slot of an uncovered range."""
     for _ in range(5):
         life.propose()
         life.chain.control.advance(3)
-    # The finalized window reads its last 32 slots again; they must not be the hole.
+    # The finalized window reads its last 32 slots again; they must not be in that range.
     life.chain.control.advance(40)
     life.chain.control.finalize()
     # Several partitions, and a budget under which they take no time.
@@ -164,18 +164,18 @@ def holed(life: Life) -> tuple[Backend, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_hole_is_filled_by_the_daemon_alone(
-    life: Life, holed: tuple[Backend, int], dagster: Path
+def test_uncovered_range_is_backfilled_by_the_daemon_alone(
+    life: Life, uncovered: tuple[Backend, int], dagster: Path
 ) -> None:
     """Through the sensor, dynamic partitions, the run queue and the pool."""
-    backend, first = holed
+    backend, first = uncovered
 
     def whole() -> bool:
         with backend.engine(Role.READ).connect() as conn:
             return len(health.coverage(conn)) == 1
 
     assert not whole()
-    wait_for("the hole's end", whole, lambda: None)
+    wait_for("the end of the uncovered range", whole, lambda: None)
     with psycopg.connect(life.settings.database_url.get_secret_value(), autocommit=True) as conn:
 
         def statuses() -> list[Any]:
@@ -192,6 +192,6 @@ def test_a_hole_is_filled_by_the_daemon_alone(
             " 'ASSET_MATERIALIZATION' AND asset_key = '[\"chain\", \"backfill\"]' ORDER BY id"
         ).fetchall()
     assert partitions[0] == (f"{first}-31",), (dagster / "daemon.log").read_text()
-    # One run took them all, and told of each by itself.
+    # One run took them all and materialized each.
     assert len(partitions) >= 2
     assert done == partitions

@@ -50,7 +50,7 @@ def execute(
     return made, checks
 
 
-def test_what_can_be_read_is_mended_in_the_run_that_finds_it(
+def test_difference_is_repaired_in_the_run_that_finds_it(
     life: Life, backend: Backend, owner: Engine
 ) -> None:
     market = life.propose()
@@ -82,7 +82,9 @@ def test_what_can_be_read_is_mended_in_the_run_that_finds_it(
     assert "total_volume" in str(made["reconciliation/report"]["Resolved differences"].value)
 
 
-def test_what_reading_cannot_mend_stays_red(life: Life, backend: Backend, owner: Engine) -> None:
+def test_difference_that_reading_cannot_repair_keeps_failing(
+    life: Life, backend: Backend, owner: Engine
+) -> None:
     """An account that nothing in the ledger explains: here the ledger's event is false."""
     life.propose()
     life.chain.control.finalize()
@@ -103,7 +105,7 @@ def test_what_reading_cannot_mend_stays_red(life: Life, backend: Backend, owner:
         assert {one.class_ for one in health.differences(conn)} == {"drift"}
 
 
-def test_a_market_named_by_hand_is_read_again(life: Life, backend: Backend) -> None:
+def test_market_named_in_the_config_is_read_again(life: Life, backend: Backend) -> None:
     market = life.propose()
     life.chain.control.finalize()
     config = {"ops": {"reconciliation": {"config": {"markets": [market.hex()]}}}}
@@ -114,7 +116,7 @@ def test_a_market_named_by_hand_is_read_again(life: Life, backend: Backend) -> N
     assert repairs["Markets still different"].value == 0
 
 
-def test_the_diff_of_many_differences_is_short_and_serious_first() -> None:
+def test_summary_is_short_and_lists_actionable_differences_first() -> None:
     def drift(
         number: int, field: str, class_: DifferenceClass, user: bytes | None = None
     ) -> ClassifiedDifference:

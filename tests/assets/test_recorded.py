@@ -30,7 +30,7 @@ from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import market
 
-Spoil = Callable[[Recording], Recording]
+Damage = Callable[[Recording], Recording]
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +78,10 @@ def test_all_checks_hold_on_the_recorded_chain(
     assert states == {2: 1, 5: 2, 6: 1}
 
 
-def _account(kind: type[MarketAccount | UserPosition]) -> Spoil:
+def _account(kind: type[MarketAccount | UserPosition]) -> Damage:
     """One more of something in the first such account."""
 
-    def spoil(recording: Recording) -> Recording:
+    def damage(recording: Recording) -> Recording:
         accounts = list(recording.accounts)
         for number, one in enumerate(accounts):
             found = decode_account(one.data)
@@ -91,7 +91,7 @@ def _account(kind: type[MarketAccount | UserPosition]) -> Spoil:
                 return msgspec.structs.replace(recording, accounts=accounts)
         raise AssertionError(f"no {kind.__name__} is recorded")
 
-    return spoil
+    return damage
 
 
 def _unlisted(recording: Recording) -> Recording:
@@ -108,19 +108,19 @@ def _unlisted(recording: Recording) -> Recording:
 def _unreadable(recording: Recording) -> Recording:
     """The newest trade's event has a byte too few."""
     for row in recording.listed:
-        told = msgspec.json.decode(recording.transactions[row.signature])
-        logs = told["meta"]["logMessages"]
+        reported = msgspec.json.decode(recording.transactions[row.signature])
+        logs = reported["meta"]["logMessages"]
         if any("Instruction: BuyShares" in line for line in logs):
-            told["meta"]["logMessages"] = [
+            reported["meta"]["logMessages"] = [
                 line[:-8] if line.startswith("Program data: ") else line for line in logs
             ]
-            changed = {row.signature: msgspec.Raw(msgspec.json.encode(told))}
+            changed = {row.signature: msgspec.Raw(msgspec.json.encode(reported))}
             return msgspec.structs.replace(recording, transactions=recording.transactions | changed)
     raise AssertionError("no trade is recorded")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "fails"),
+    ("damage", "fails"),
     [
         (_account(MarketAccount), {"market/state:matches_onchain_accounts"}),
         (_account(UserPosition), {"market/positions:matches_onchain_accounts"}),
@@ -135,14 +135,14 @@ def _unreadable(recording: Recording) -> Recording:
     ],
     ids=["a market", "a position", "not listed", "not readable"],
 )
-def test_a_spoilt_recording_is_seen(
-    database: str, recording: Recording, spoil: Spoil, fails: set[str]
+def test_damaged_recording_fails_the_checks(
+    database: str, recording: Recording, damage: Damage, fails: set[str]
 ) -> None:
-    code, found = verdicts(Settings(database_url=database), spoil(recording))
+    code, found = verdicts(Settings(database_url=database), damage(recording))
     assert (code, set(found)) == (1, fails)
 
 
-def test_what_no_decoder_reads_stays_in_quarantine(database: str, recording: Recording) -> None:
+def test_undecodable_event_stays_in_quarantine(database: str, recording: Recording) -> None:
     with recorded(Settings(database_url=database), _unreadable(recording)) as backend:
         assert run("redecode_quarantined", backend) == {}
         seen = run("redecode_quarantined", backend, observed=True)["chain/quarantine"]
@@ -151,7 +151,7 @@ def test_what_no_decoder_reads_stays_in_quarantine(database: str, recording: Rec
     assert "quarantine_reason" in str(seen["Quarantined events"].value)
 
 
-def test_a_fixed_decoder_reads_what_is_in_quarantine(
+def test_fixed_decoder_decodes_quarantined_events(
     database: str, owner: Engine, recording: Recording
 ) -> None:
     """As left by a decoder that did not know a trade."""
@@ -175,8 +175,8 @@ def test_a_fixed_decoder_reads_what_is_in_quarantine(
 
 
 @pytest.mark.process
-def test_the_command_needs_nothing_that_runs(tmp_path: Path) -> None:
-    """``zmart check --recorded`` with an address where nobody listens."""
+def test_command_needs_no_running_service(tmp_path: Path) -> None:
+    """``zmart check --recorded`` with an address without a server."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "zmart_pipelines.cli"),
@@ -206,7 +206,7 @@ def test_a_recording_of_a_recorded_chain_is_the_same(recording: Recording, tmp_p
     assert (tmp_path / "again").read_bytes() == FILE.read_bytes()
 
 
-def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
+def test_file_that_is_not_a_recording_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other"
     file.write_bytes(b"{}")
     with pytest.raises(RecordingError, match="is not a recorded chain"):
@@ -222,7 +222,7 @@ def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
         ({"method": "getAccountInfo", "params": [{}]}, -32602),
     ],
 )
-def test_what_it_cannot_answer_is_an_error(
+def test_unsupported_request_is_an_error(
     recording: Recording, request_: dict[str, object], code: int | None
 ) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 3, **request_}).encode()

@@ -1,4 +1,4 @@
-"""Patience, pace and one run at a time, against real run records and a real database."""
+"""Outages, pauses and one run at a time, against real run records and a real database."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,7 +53,7 @@ def test_in_flight_by_status(status: dg.DagsterRunStatus, expected: bool) -> Non
         assert in_flight(instance, JOB) is expected
 
 
-def test_a_run_left_behind_does_not_block_for_ever() -> None:
+def test_abandoned_run_does_not_block_indefinitely() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.STARTED)
         assert in_flight(instance, JOB)
@@ -89,7 +89,7 @@ def test_one_run_serves_all_that_is_due(instance: dg.DagsterInstance) -> None:
     assert len(burst.cursor or "") < 200
 
 
-def test_the_same_is_asked_for_again_only_after_a_while(instance: dg.DagsterInstance) -> None:
+def test_same_work_is_requested_again_only_after_a_pause(instance: dg.DagsterInstance) -> None:
     first = tick(instance, None, WORK, 1000.0)
     assert isinstance(first, dg.SensorResult)
     reordered = WORK[::-1]
@@ -100,14 +100,14 @@ def test_the_same_is_asked_for_again_only_after_a_while(instance: dg.DagsterInst
 
 
 def test_pauses_double_up_to_the_last() -> None:
-    asked, now, pauses = RequestCursor(), 1000.0, []
+    requested, now, pauses = RequestCursor(), 1000.0, []
     for _ in range(8):
-        asked = asked.after_request("x", now)
-        pauses.append(asked.pause("x", now))
+        requested = requested.after_request("x", now)
+        pauses.append(requested.pause("x", now))
         now += pauses[-1]
-        assert asked.pause("x", now) == 0
+        assert requested.pause("x", now) == 0
     assert pauses == [5, 10, 20, 40, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE, LAST_PAUSE]
-    assert asked.after_request("y", now).pause("y", now) == FIRST_PAUSE
+    assert requested.after_request("y", now).pause("y", now) == FIRST_PAUSE
 
 
 @pytest.mark.parametrize("cursor", ["", "{", "[]", "null", "7", '{"requested_at": "x"}'])
@@ -152,7 +152,7 @@ def backend_of(database: str) -> Backend:
     return Backend(Settings(database_url=database))
 
 
-def test_success_beats_and_failure_is_told(database: str, owner: Engine) -> None:
+def test_success_records_a_heartbeat_and_failure_an_error(database: str, owner: Engine) -> None:
     backend = backend_of(database)
     context = dg.build_sensor_context()
     result = works(context, backend)
@@ -187,7 +187,7 @@ def test_an_outage_that_lasts_raises_one_alert_and_its_end_clears_it(
         assert conn.execute(select(alerts.c.cleared_at)).scalar_one() is not None
 
 
-def test_a_database_that_is_away_skips_the_tick_without_its_password() -> None:
+def test_unreachable_database_skips_the_tick_without_showing_its_password() -> None:
     port = free_port()
     backend = backend_of(f"postgresql://user:geheim@127.0.0.1:{port}/none")
     result = reads(dg.build_sensor_context(cursor="kept"), backend)
@@ -198,12 +198,12 @@ def test_a_database_that_is_away_skips_the_tick_without_its_password() -> None:
     assert isinstance(both, dg.SkipReason)
 
 
-def test_our_own_fault_fails_the_tick(database: str) -> None:
+def test_defect_fails_the_tick(database: str) -> None:
     with pytest.raises(KeyError):
         wrong(dg.build_sensor_context(), backend_of(database))
 
 
-def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> None:
+def test_broken_statement_is_a_defect_not_an_outage(database: str) -> None:
     @skip_on_outage()
     def broken(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
         with backend.engine(Role.READ).connect() as conn:
@@ -214,7 +214,7 @@ def test_a_broken_statement_is_our_fault_and_not_an_outage(database: str) -> Non
         broken(dg.build_sensor_context(), backend_of(database))
 
 
-def test_a_node_that_does_not_answer_costs_one_short_try(database: str) -> None:
+def test_unreachable_node_costs_one_short_attempt(database: str) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     backend = Backend(Settings(database_url=database, solana_rpc_url=nowhere))
     assert isinstance(backend.sensor_rpc, RpcClient)

@@ -84,7 +84,7 @@ def observations(result: Tick) -> dict[str, dg.AssetObservation]:
     }
 
 
-def test_the_poll_finds_what_no_webhook_told(
+def test_poll_finds_what_no_webhook_reported(
     life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     life.propose()
@@ -101,7 +101,7 @@ def test_the_poll_finds_what_no_webhook_told(
     assert "0 were missing" in (second.skip_message or "")
 
 
-def test_what_the_poll_cannot_read_starts_the_finalized_reader(
+def test_unread_transactions_start_the_finalized_reader(
     life: Life, backend: Backend, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life.propose()
@@ -111,7 +111,7 @@ def test_what_the_poll_cannot_read_starts_the_finalized_reader(
     assert requests(result) == 1
 
 
-def test_the_observer_reports_what_others_wrote_and_only_once(
+def test_external_writes_are_reported_once(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     empty = tick("external_writes_sensor", backend, instance)
@@ -140,7 +140,7 @@ def test_the_observer_reports_what_others_wrote_and_only_once(
     assert requests(again) == 0
 
 
-def test_tables_are_still_right_while_somebody_looks(
+def test_tables_are_observed_while_the_chain_is_polled(
     life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     """What keeps them fresh while nothing happens on the chain, unless the poll stands still."""
@@ -151,7 +151,7 @@ def test_tables_are_still_right_while_somebody_looks(
     first = tick("external_writes_sensor", backend, instance)
     assert isinstance(first, dg.SensorResult)
     assert events(tick("external_writes_sensor", backend, instance, first.cursor)) == {}, (
-        "told just now"
+        "reported just now"
     )
     last = ReportCursor.decode(first.cursor)
     assert last.until > 0
@@ -169,10 +169,10 @@ def test_tables_are_still_right_while_somebody_looks(
     assert set(later()) == folded | computed
     with owner.begin() as conn:
         conn.execute(text("UPDATE chain.cursors SET updated_at = now() - interval '2 min'"))
-    assert later() == {}, "nobody knows"
+    assert later() == {}, "the chain is not being polled"
 
 
-def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
+def test_tables_stay_fresh_when_their_source_is_read_again(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     """What the UI marks as unsynced, after a report of the observer and a window run."""
@@ -200,7 +200,7 @@ def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
     life.propose()
     life.chain.control.finalize()
     read()
-    assert status() is StaleStatus.STALE, "the ledger has events that nobody reported yet"
+    assert status() is StaleStatus.STALE, "the ledger has events that were not reported yet"
     report()
     assert status() is StaleStatus.FRESH
     # Statistics read rows that are reported only after them.
@@ -211,7 +211,7 @@ def test_tables_are_not_out_of_date_when_their_source_was_merely_read_again(
     assert status("market_statistics") is StaleStatus.FRESH
 
 
-def test_trades_and_claims_are_told_apart(
+def test_trades_and_claims_are_reported_separately(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     market = life.propose()
@@ -237,7 +237,7 @@ def test_trades_and_claims_are_told_apart(
     }
 
 
-def test_a_delivery_that_the_api_left_open_gets_a_run(
+def test_pending_delivery_gets_a_run(
     life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     assert requests(tick("delivery_sensor", backend, instance)) == 0
@@ -252,10 +252,10 @@ def test_a_delivery_that_the_api_left_open_gets_a_run(
     assert requests(tick("delivery_sensor", backend, instance)) == 0, "the API is at it"
     with owner.begin() as conn:
         conn.execute(text("UPDATE chain.deliveries SET received_at = now() - interval '1 min'"))
-    asked = tick("delivery_sensor", backend, instance)
-    assert requests(asked) == 1
-    assert isinstance(asked, dg.SensorResult)
-    assert requests(tick("delivery_sensor", backend, instance, asked.cursor)) == 0
+    requested = tick("delivery_sensor", backend, instance)
+    assert requests(requested) == 1
+    assert isinstance(requested, dg.SensorResult)
+    assert requests(tick("delivery_sensor", backend, instance, requested.cursor)) == 0
     done = run("process_deliveries", backend)["chain/deliveries"]
     assert done["Deliveries by result"].value == "- complete: 1"
     assert done["New events"].value == 1
@@ -264,7 +264,7 @@ def test_a_delivery_that_the_api_left_open_gets_a_run(
     assert requests(tick("delivery_sensor", backend, instance)) == 0
 
 
-def test_a_delivery_that_cannot_be_read_does_not_hold_up_the_next(
+def test_unreadable_delivery_does_not_hold_up_the_next(
     life: Life, backend: Backend, owner: Engine
 ) -> None:
     with backend.engine(Role.INGEST).begin() as conn:
@@ -279,7 +279,7 @@ def test_a_delivery_that_cannot_be_read_does_not_hold_up_the_next(
         assert list(found) == ["failed", "ingested"]
 
 
-def test_a_tally_over_the_threshold_gets_a_run_at_once(
+def test_tally_over_the_threshold_gets_a_run(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     market = life.propose()
@@ -289,15 +289,15 @@ def test_a_tally_over_the_threshold_gets_a_run_at_once(
     life.vote(api, market, likes=9)
     assert requests(tick("tally_sensor", backend, instance)) == 0
     life.vote(api, market, likes=3, skip=9)
-    asked = tick("tally_sensor", backend, instance)
-    assert requests(asked) == 1
+    requested = tick("tally_sensor", backend, instance)
+    assert requests(requested) == 1
     with slots_pass(life.chain):
         run("aggregate_votes", backend)
     tick("confirmed_poll_sensor", backend, instance)
     assert requests(tick("tally_sensor", backend, instance)) == 0
 
 
-def test_a_window_that_has_run_out_gets_a_run(
+def test_elapsed_dispute_window_gets_a_run(
     life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     market = life.propose()
@@ -324,7 +324,7 @@ def test_a_window_that_has_run_out_gets_a_run(
 
 
 @pytest.mark.parametrize("name", ["confirmed_poll_sensor", "tally_sensor", "window_sensor"])
-def test_a_chain_that_is_away_skips_the_tick_and_is_told(
+def test_unreachable_chain_skips_the_tick_and_is_recorded(
     name: str, database: str, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     settings = Settings(
@@ -350,7 +350,7 @@ def test_a_chain_that_is_away_skips_the_tick_and_is_told(
         "window_sensor",
     ],
 )
-def test_a_database_that_is_away_skips_the_tick(
+def test_unreachable_database_skips_the_tick(
     name: str, start_localnet: StartLocalnet, instance: dg.DagsterInstance
 ) -> None:
     settings = Settings(
@@ -363,7 +363,7 @@ def test_a_database_that_is_away_skips_the_tick(
     assert "geheim" not in (result.skip_message or "")
 
 
-def test_a_breaker_that_stays_open_is_told(
+def test_breaker_that_stays_open_raises_an_alert(
     backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     quiet = tick("breaker_sensor", backend, instance)

@@ -46,14 +46,14 @@ def proposed(life: Life, backend: Backend) -> bytes:
     return market
 
 
-def test_a_change_asks_for_one_run_which_makes_all_three(
+def test_change_requests_one_run_for_all_three_assets(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     assert isinstance(tick(backend, instance), dg.SkipReason)
     market = proposed(life, backend)
-    asked = tick(backend, instance)
-    assert isinstance(asked, dg.RunRequest)
-    assert asked.tags["zmart/due"] == "1"
+    requested = tick(backend, instance)
+    assert isinstance(requested, dg.RunRequest)
+    assert requested.tags["zmart/due"] == "1"
     made = run(JOB, backend)
     assert set(made) == ASSETS
     for name, rows in {"candles": 0, "market_statistics": 1, "wallet_statistics": 0}.items():
@@ -68,7 +68,7 @@ def test_a_change_asks_for_one_run_which_makes_all_three(
     assert run(JOB, backend) == {}, "nothing was due: observations only"
 
 
-def test_trades_become_candles_and_figures(life: Life, backend: Backend) -> None:
+def test_trades_become_candles_and_statistics(life: Life, backend: Backend) -> None:
     market = proposed(life, backend)
     life.vote(backend.engine(Role.API), market)
     with slots_pass(life.chain):
@@ -95,7 +95,7 @@ def test_trades_become_candles_and_figures(life: Life, backend: Backend) -> None
     )
 
 
-def test_everything_is_made_anew_on_request(life: Life, backend: Backend) -> None:
+def test_everything_recomputes_all_markets(life: Life, backend: Backend) -> None:
     proposed(life, backend)
     run(JOB, backend)
     definitions = build_defs(resource_overrides={"backend": backend})

@@ -64,7 +64,7 @@ def check(settings: Settings) -> dg.AssetCheckResult:
         ({"accountAddresses": ["11111111111111111111111111111111"]}, "no webhook watches"),
     ],
 )
-def test_each_fault_is_found(
+def test_every_webhook_problem_is_found(
     api: HeliusApi, settings: Settings, values: dict[str, object], words: str
 ) -> None:
     broken = hook(api, settings, **values)
@@ -77,9 +77,7 @@ def test_each_fault_is_found(
     assert broken in api.hooks
 
 
-def test_an_account_without_webhooks_and_one_that_cannot_be_asked(
-    api: HeliusApi, settings: Settings
-) -> None:
+def test_missing_webhook_and_unreachable_helius_fail(api: HeliusApi, settings: Settings) -> None:
     assert "no webhook watches" in (check(settings).description or "")
     hook(api, settings)
     assert check(settings).passed
@@ -89,14 +87,14 @@ def test_an_account_without_webhooks_and_one_that_cannot_be_asked(
     assert "HTTP 500" in (result.description or "")
 
 
-def test_without_a_key_nobody_is_asked(api: HeliusApi, settings: Settings) -> None:
+def test_check_passes_without_a_key(api: HeliusApi, settings: Settings) -> None:
     api.fail = 500
     without = settings.model_copy(update={"helius_api_key": None})
     assert check(without).passed
     assert check(settings.model_copy(update={"solana_cluster": "localnet"})).passed
 
 
-def test_it_becomes_an_alert_and_is_cleared(
+def test_inactive_webhook_raises_an_alert_and_clears_it(
     api: HeliusApi, settings: Settings, owner: Engine
 ) -> None:
     identity = hook(api, settings, active=False)
@@ -127,6 +125,6 @@ def test_it_becomes_an_alert_and_is_cleared(
         assert evaluate(instance) == {key: False}
 
 
-def test_the_reconcile_job_asks() -> None:
+def test_webhook_check_is_registered() -> None:
     names = {key.name for key in build_defs().resolve_asset_graph().asset_check_keys}
     assert "webhook_is_active" in names

@@ -207,7 +207,7 @@ def test_a_failed_run_reaches_people(
     }
     later = tick(refused.cursor)
     assert isinstance(later, dg.SkipReason)
-    assert "next try in" in str(later.skip_message)
+    assert "next attempt in" in str(later.skip_message)
     slack.status = 200
     told = tick(None)
     assert isinstance(told, dg.SensorResult)
