@@ -1,4 +1,4 @@
-"""Breakers in the database: shared by processes, atomic, alive after them, told to people."""
+"""Breakers in the database: shared by processes, atomic, persistent, reported by alerts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_times_are_the_databases(db: Engine) -> None:
     assert refusal.reason == "no answer"
 
 
-def test_asking_a_closed_one_waits_for_nobody_and_leaves_nothing(db: Engine) -> None:
+def test_entering_a_closed_breaker_takes_no_lock_and_writes_nothing(db: Engine) -> None:
     assert ask(db) == Permit(0)
     with db.connect() as conn:
         assert breaker_statuses(conn) == []
@@ -86,7 +86,7 @@ def test_failures_of_many_at_once_are_all_counted(db: Engine) -> None:
         assert breaker_statuses(conn)[0].state == "open"
 
 
-def test_of_many_who_ask_at_once_one_has_the_probe(db: Engine) -> None:
+def test_one_of_many_concurrent_callers_gets_the_probe(db: Engine) -> None:
     fail(db, 1, EAGER)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: ask(db, EAGER), range(40)))
@@ -101,7 +101,7 @@ def _ask_in_a_process(url: str) -> bool:
         pool.dispose()
 
 
-def test_other_processes_find_what_this_one_left(db: Engine, database: str) -> None:
+def test_state_is_shared_between_processes(db: Engine, database: str) -> None:
     fail(db, 1, EAGER)
     db.dispose()
     spawn = multiprocessing.get_context("spawn")
@@ -125,18 +125,18 @@ def test_an_alert_after_five_minutes_and_none_when_it_is_over(db: Engine) -> Non
     fail(db, 3)
     fail(db, 1, name="rpc:a.example")
 
-    def look(minutes: float) -> list[tuple[str, str]]:
+    def alerts_after(minutes: float) -> list[tuple[str, str]]:
         with db.begin() as conn:
             now = conn.execute(select(func.now())).scalar_one() + timedelta(minutes=minutes)
             update_breaker_alerts(conn, now=now)
             statement = select(alerts).where(alerts.c.cleared_at.is_(None))
             return [(f"{row.topic}:{row.subject}", row.message) for row in conn.execute(statement)]
 
-    assert look(4.9) == []
-    ((key, message),) = look(5.1)
+    assert alerts_after(4.9) == []
+    ((key, message),) = alerts_after(5.1)
     assert key == f"breaker:{NAME}"
     assert f"{NAME} has been stopped for 5 min" in message
-    assert len(look(30)) == 1
+    assert len(alerts_after(30)) == 1
     with db.begin() as conn:
         # Only the probe is under way: still not over.
         permit = breaker_rows.allow(
@@ -146,13 +146,13 @@ def test_an_alert_after_five_minutes_and_none_when_it_is_over(db: Engine) -> Non
             now=conn.execute(select(func.now())).scalar_one() + timedelta(hours=1),
         )
         assert isinstance(permit, Permit)
-    assert len(look(61)) == 1
+    assert len(alerts_after(61)) == 1
     with db.begin() as conn:
         breaker_rows.succeeded(conn, NAME, permit.generation)
-    assert look(62) == []
+    assert alerts_after(62) == []
 
 
-def test_who_may_write_them(database: str, db: Engine) -> None:
+def test_only_privileged_roles_may_write_breakers(database: str, db: Engine) -> None:
     for role in (Role.API, Role.READ, Role.INGEST):
         pool = engine(role, database, pool_size=1)
         try:

@@ -49,7 +49,7 @@ def test_it_opens_at_the_number_of_failures_in_a_row() -> None:
     assert machine.allow(breaker, NOW, POLICY)[1] == Refusal(NOW + 5 * MINUTE, "the third")
 
 
-def test_of_one_subject_only_the_first_failure_counts() -> None:
+def test_only_the_first_failure_of_a_subject_counts() -> None:
     breaker = Breaker()
     for _ in range(10):
         breaker = machine.failed(breaker, "poisoned", NOW, POLICY, subject="market 1")
@@ -71,7 +71,7 @@ def test_the_pause_grows_to_twenty_minutes(level: int, minutes: int) -> None:
     assert breaker.opened_at == NOW
 
 
-def test_one_probe_and_what_it_decides() -> None:
+def test_probe_closes_or_reopens_the_breaker() -> None:
     moment = NOW + 5 * MINUTE
     probing, permit = machine.allow(opened(), moment, POLICY)
     assert isinstance(permit, Permit)

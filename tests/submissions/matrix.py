@@ -2,7 +2,7 @@
 
 One case: an intent is stored; a submitter drives it and is killed at a point; the chain goes
 on in one of three ways; submitters are started, one after the other as a schedule does it,
-until the intent is closed. Nobody touches anything. Then the *chain* is asked how often the
+until the intent is closed. There is no intervention. Then the *chain* is read for how often the
 action took effect, and the table whether the case was what it is called.
 """
 
@@ -116,7 +116,7 @@ class Matrix:
         self._control.command("release-finality")
 
     def _befall(self, intent: int, fate: Fate, *, out: bool) -> None:
-        """What the chain does while nobody looks."""
+        """Advance the chain without any observer."""
         if fate == "is forked away" and out:
             self._drop_its_block(intent)
         elif fate != "lands":
@@ -149,7 +149,7 @@ class Matrix:
 
             def tick(current: Submitter = submitter, slots: Iterator[int] = slots) -> None:
                 # Finality waits until the new submitter has acted on what it sees without it.
-                if "stored" in current.passed or current.looks > 1:
+                if "stored" in current.passed or current.account_reads > 1:
                     self._control.command("release-finality")
                     if doomed and next(slots) % 20 == 0:
                         self._control.advance(slots=EXPIRY)
@@ -162,7 +162,7 @@ class Matrix:
                 submitter.close()
             if self.status(intent) not in ("planned", "live"):
                 return []
-        return ["nobody can close the intent"]
+        return ["the intent cannot be closed"]
 
     def faults(self, market: bytes, intent: int) -> list[str]:
         """What must never be, by the chain and by the tables."""
@@ -191,7 +191,7 @@ class Matrix:
         if left:
             faults.append(f"intents are left behind: {left}")
         if raised:
-            faults.append(f"people were called: {raised}")
+            faults.append(f"alerts were raised: {raised}")
         return faults
 
     def _untrue(

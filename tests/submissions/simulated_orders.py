@@ -1,6 +1,6 @@
 """In which order things are done: ours, and wrong ones as controls.
 
-Each wrong one has been somebody's production code. A simulation that does not catch them
+Each wrong one has been production code somewhere. A simulation that does not catch them
 proves nothing.
 """
 
@@ -17,7 +17,7 @@ Transition = Callable[[MachineState, messages.Event], machine.Transition]
 
 
 def by_the_clock(state: MachineState, event: messages.Event) -> machine.Transition:
-    """Signs anew after a while, whatever the old blockhash."""
+    """Sign again after a while, whatever the state of the old blockhash."""
     if state.phase is Phase.SENDING and isinstance(event, messages.Tick) and state.sends >= 4:
         return msgspec.structs.replace(state, phase=Phase.ENDED), (
             messages.MarkDead("timeout", 0.0, 0),
@@ -26,7 +26,7 @@ def by_the_clock(state: MachineState, event: messages.Event) -> machine.Transiti
 
 
 def any_node(state: MachineState, event: messages.Event) -> machine.Transition:
-    """Waits for expiry, then believes whichever node says that it does not know."""
+    """Wait for expiry, then trust any node that does not know the signature."""
     if state.phase is Phase.SENDING and state.expired_at is not None:
         match event:
             case messages.Tick():
@@ -41,7 +41,7 @@ class Order(msgspec.Struct, frozen=True):
     """How it is gone about.
 
     ``send_first``: bytes leave before they are stored. ``two_answers``: height and slot are
-    taken from two answers, which may be two nodes'. ``count_first``: the ballots are counted
+    read from two answers, which may be two nodes'. ``count_first``: the ballots are counted
     before the transaction that freezes them.
     """
 

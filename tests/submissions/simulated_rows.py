@@ -47,7 +47,7 @@ class Tables:
     counts: int = 0
 
     def cast(self) -> None:
-        """A voter is told at once whether the ballot counts."""
+        """Return to the voter at once whether the ballot counts."""
         if self.frozen is None:
             self.ballots += 1
         else:

@@ -4,7 +4,7 @@ Replay one seed with its schedule printed::
 
     python -m tests.submissions.simulation --seed 4711 [--order ours]
 
-Voters cast ballots all the time and are told whether they count. Two backends run in turns
+Voters cast ballots all the time and learn whether they count. Two backends run in turns
 and side by side: each counts, freezes and plans what is due, then drives it with the real
 machine. The chain forgets, forks and lands late; nodes lag and drop answers; the backends
 crash, stall past their lease and come back in the middle of a step. After the storm
@@ -49,7 +49,7 @@ class World:
 
     seed: int
     order: Order
-    told: list[str] | None = None
+    schedule: list[str] | None = None
     tables: Tables = field(default_factory=Tables)
 
     def __post_init__(self) -> None:
@@ -59,9 +59,9 @@ class World:
         self.lags = [0, 0, 0]
         self.names = 0
 
-    def tell(self, words: str) -> None:
-        if self.told is not None:
-            self.told.append(f"{self.now:4} h{len(self.chain.blocks) - 1} {words}")
+    def log(self, text: str) -> None:
+        if self.schedule is not None:
+            self.schedule.append(f"{self.now:4} h{len(self.chain.blocks) - 1} {text}")
 
     # --- what nodes answer ---
 
@@ -111,7 +111,7 @@ class World:
         self.chain.known[tx.name] = tx
         return tx
 
-    # --- a backend, suspended before every step it takes; True: until the next tick ---
+    # --- a backend, suspended before every step; True: until the next tick ---
 
     def backend(self, name: str) -> Generator[bool, None, None]:
         """One run: plan, then drive."""
@@ -130,11 +130,11 @@ class World:
             if counted < THRESHOLD:
                 return
             tables.freeze(counted if self.order.count_first else None)
-            self.tell(f"{name} froze {tables.frozen} ballots")
+            self.log(f"{name} froze {tables.frozen} ballots")
             yield False
         if tables.frozen is not None:
             tables.plan(tables.frozen)
-            self.tell(f"{name} planned {tables.counts}")
+            self.log(f"{name} planned {tables.counts}")
         yield False
 
     def drive(self, name: str) -> Generator[bool, None, None]:
@@ -143,7 +143,7 @@ class World:
         epoch = tables.acquire(name, self.now)
         if epoch is None:
             return
-        self.tell(f"{name} holds epoch {epoch}")
+        self.log(f"{name} holds epoch {epoch}")
         while tables.intent.status in ("planned", "live"):
             yield True
             tables.renew(epoch, self.now)
@@ -177,13 +177,13 @@ class World:
                             if tables.sign(epoch, self.now, tx):
                                 attempt = tables.attempts[-1]
                                 events.append(messages.Persisted(tx.last_valid, self.now))
-                                self.tell(f"{name} signed {tx.name}, valid to {tx.last_valid}")
+                                self.log(f"{name} signed {tx.name}, valid to {tx.last_valid}")
                             else:
                                 events.append(messages.Withheld("live"))
                         elif isinstance(effect, messages.Send):
                             if attempt is not None:
                                 self.chain.submit(attempt.tx, self.now)
-                                self.tell(f"{name} sent {attempt.tx.name}")
+                                self.log(f"{name} sent {attempt.tx.name}")
                             events.append(messages.Sent("lost" if self.lost() else None))
                         elif isinstance(
                             effect,
@@ -194,7 +194,7 @@ class World:
                         ):
                             events.append(self.ask(effect, attempt))
                         else:
-                            self.tell(f"{name} {effect}")
+                            self.log(f"{name} {effect}")
                             tables.write(epoch, self.now, attempt, effect)
                 if state.phase is not Phase.ENDED:
                     yield True
@@ -240,17 +240,17 @@ class World:
                     continue
                 fate = self.dice.random()
                 if fate < 0.02:
-                    self.tell(f"{name} crashed")
+                    self.log(f"{name} crashed")
                     del running[name]
                     return
                 if fate < 0.04:
                     stalled[name] = self.now + self.dice.randrange(1, 25)
-                    self.tell(f"{name} stalls until {stalled[name]}")
+                    self.log(f"{name} stalls until {stalled[name]}")
                     return
         except StopIteration:
             del running[name]
         except LeaseLost:
-            self.tell(f"{name} lost its lease")
+            self.log(f"{name} lost its lease")
             del running[name]
 
     def settled(self) -> bool:
@@ -274,11 +274,11 @@ class World:
 def simulate(
     seed: int,
     order: str = "ours",
-    told: list[str] | None = None,
+    schedule: list[str] | None = None,
     tables: Tables | None = None,
 ) -> str | None:
     """One seed; what went wrong, None for nothing."""
-    return World(seed, ORDERS[order], told, tables or Tables()).run()
+    return World(seed, ORDERS[order], schedule, tables or Tables()).run()
 
 
 # --- many seeds ---
@@ -299,7 +299,7 @@ def faults(order: str, seeds: range) -> list[str]:
 def by_all_processors(
     seeds: range, progress: Callable[[int], object] = lambda done: None
 ) -> Iterator[str]:
-    """Faults of our order as they are found; ``progress`` is told how many seeds are done."""
+    """Faults of our order as they are found; ``progress`` gets the number of completed seeds."""
     parts = [seeds[start : start + PART] for start in range(0, len(seeds), PART)]
     done = 0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -311,9 +311,9 @@ def by_all_processors(
 
 
 def _replay(seed: int, order: str) -> int:
-    told: list[str] = []
-    fault = simulate(seed, order, told)
-    print("\n".join(told))  # noqa: T201
+    schedule: list[str] = []
+    fault = simulate(seed, order, schedule)
+    print("\n".join(schedule))  # noqa: T201
     print(fault or "one landed with every ballot, all settled")  # noqa: T201
     return int(fault is not None)
 

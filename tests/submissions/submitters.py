@@ -1,7 +1,7 @@
 """Submitters as processes of their own, that die or stop at a given point.
 
 The production ``drive`` runs unchanged; what it is given is wired: the RPC client and the
-database's engine tell each point that they pass, and one of them can be fatal.
+database's engine report each point that they pass, and one of them can be fatal.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Point = Literal[
     "final",  # seen at finalized, that is not recorded
 ]
 
-# Said after each look at the markets' accounts.
-_LOOK = "look"
+# Reported after each read of the markets' accounts.
+_ACCOUNT_READ = "account read"
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["pytest", "psycopg", "httpcore", "tests.submissions.submitters"])
@@ -75,7 +75,7 @@ class Submitter:
 
     def __init__(self, orders: Orders) -> None:
         self.passed: list[Point] = []
-        self.looks = 0
+        self.account_reads = 0
         self.killed = False
         self.report: DriveReport | None = None
         self._pipe, theirs = _context.Pipe(duplex=False)
@@ -95,8 +95,8 @@ class Submitter:
                 said = self._pipe.recv()
                 if isinstance(said, DriveReport):
                     self.report = said
-                elif said == _LOOK:
-                    self.looks += 1
+                elif said == _ACCOUNT_READ:
+                    self.account_reads += 1
                 else:
                     self.passed.append(said)
         except EOFError:
@@ -155,7 +155,7 @@ class _Wire:
         if method == "send":
             self("sent")
         if method == "accounts":
-            self._pipe.send(_LOOK)
+            self._pipe.send(_ACCOUNT_READ)
 
     def engine(self, made: Engine) -> None:
         """Listens to what is written to the table of attempts."""
@@ -208,7 +208,7 @@ def _send_first(rpc: RpcClient) -> Callable[..., signing.SignedTransaction]:
 
 
 def _run(orders: Orders, pipe: Pipe) -> None:
-    # Time runs faster here, so that a case takes a second and not a minute.
+    # Times are shorter here, so that a case lasts a second and not a minute.
     machine.POLL_SECONDS = 0.02
     machine.RESEND_SECONDS = 0.1
     machine.FIRST_PAUSE = 0.05
@@ -241,7 +241,7 @@ def _run(orders: Orders, pipe: Pipe) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, meanwhile: Callable[[], Any]) -> bool:
-    """Whether the condition came true in time; ``meanwhile`` is done between two looks."""
+    """Return whether the condition became true in time; call ``meanwhile`` between two checks."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -127,7 +127,7 @@ def test_an_action_that_fails_stops_and_is_probed(world: World) -> None:
         assert "DisputePeriodNotEnded" in (by_id[intent.id].reason or "")
         assert by_id[intent.id].signatures == ()
 
-    # After five minutes people are told.
+    # After five minutes an alert is raised.
     with world.engine.begin() as conn:
         (stopped,) = update_breaker_alerts(conn)
         assert stopped.opened_at is not None
@@ -185,7 +185,7 @@ def effects(error: str | None) -> list[messages.Effect]:
 
 
 def test_what_counts_as_a_failure(world: World) -> None:
-    """The program's refusal counts; that somebody was faster, or that nothing answered, not."""
+    """The program's rejection counts; a faster transaction or an unreachable node does not."""
     (intent,) = plant(world, [bytes(32)])
     policy = Policy(failures=100)
     job = DrivenIntent(intent)
@@ -212,7 +212,7 @@ def test_what_counts_as_a_failure(world: World) -> None:
         assert failures(effect) == 0
 
 
-def test_a_probe_that_tried_nothing_is_given_back(world: World) -> None:
+def test_unused_probe_is_returned(world: World) -> None:
     (intent,) = plant(world, [bytes(32)])
     policy = Policy(failures=1)
     with world.engine.begin() as conn:

@@ -44,7 +44,7 @@ def test_instructions(action: Action, arguments: dict[str, int], data: tuple[Any
     assert tuple(getattr(call, name) for name in call.__struct_fields__) == data
 
 
-def test_the_dangerous_action_is_no_action() -> None:
+def test_aggregate_dispute_votes_is_not_an_action() -> None:
     assert "aggregate_dispute_votes" not in ACTIONS
     instruction = aggregate_dispute_votes(
         DEFAULT_PROGRAM_ID,
@@ -92,7 +92,7 @@ def test_price_is_the_75th_percentile_within_limits(recent: list[int], price: in
 
 
 @given(st.integers(20_000, 1_400_000), st.integers(5_000, 10_000_000))
-def test_a_transaction_costs_at_most_what_it_may(units: int, most: int) -> None:
+def test_transaction_fee_stays_within_the_limit(units: int, most: int) -> None:
     price = affordable_price(units, most)
     assert actions.fee(units, price) <= most < actions.fee(units, price + 1)
     assert actions.unit_price([10**12], price) == price

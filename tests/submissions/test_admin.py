@@ -1,4 +1,4 @@
-"""What is prepared for the admin: signed by their wallet it does what its words say."""
+"""What is prepared for the admin: signed by their wallet it does what its description says."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def test_approval_by_the_admin_alone(world: World) -> None:
     world.sync()
     assert world.plan() == []
     assert open_alerts(world) == {f"approval_needs_admin:{market.hex()}"}
-    told = command(world, "admin", "prepare", "approve", market.hex(), "--json")
-    assert told.exit_code == 0, told.output
-    prepared = json.loads(told.output)
+    result = command(world, "admin", "prepare", "approve", market.hex(), "--json")
+    assert result.exit_code == 0, result.output
+    prepared = json.loads(result.output)
     assert "10 likes and 0 dislikes on chain, 10000 bps" in prepared["description"][1]
     world.rpc.send(signed(prepared["transaction"], world.chain.keys["admin"]))
     assert world.market(market).state == MarketState.APPROVED
@@ -133,7 +133,7 @@ def test_approval_by_the_admin_alone(world: World) -> None:
         admin.cancel(world.reader, world.market(market))
 
 
-def test_an_expired_one_does_not_land(world: World) -> None:
+def test_expired_transaction_does_not_land(world: World) -> None:
     prepared = admin.pause(world.reader, paused=True)
     assert 0 < prepared.blocks_left <= 150
     world.chain.control.advance(slots=prepared.blocks_left + 2)
@@ -142,11 +142,11 @@ def test_an_expired_one_does_not_land(world: World) -> None:
 
 
 def test_the_command_speaks_plainly(world: World) -> None:
-    told = command(world, "admin", "prepare", "pause", "on")
-    assert told.exit_code == 0, told.output
-    *words, transaction = told.output.splitlines()
-    assert words[0] == "- toggles the pause: off -> on"
-    assert str(world.chain.keys["admin"].pubkey()) in told.output
+    result = command(world, "admin", "prepare", "pause", "on")
+    assert result.exit_code == 0, result.output
+    *description, transaction = result.output.splitlines()
+    assert description[0] == "- toggles the pause: off -> on"
+    assert str(world.chain.keys["admin"].pubkey()) in result.output
     assert VersionedTransaction.from_bytes(b64decode(transaction))
     assert command(world, "admin", "prepare", "pause", "off").exit_code == 1
     unknown = command(world, "admin", "prepare", "cancel", "0" * 64)
@@ -163,9 +163,9 @@ def test_switches_by_command(world: World) -> None:
     assert command(world, "switch", "finalize_market", "off").exit_code == 1
     assert "give the state" in command(world, "switch", "all").output
     assert "is not one of" in command(world, "switch", "everything", "on").output
-    thrown = command(world, "switch", "finalize_market", "off", "--reason", "wrong counts")
-    assert thrown.exit_code == 0
-    assert "finalize_market           OFF: wrong counts" in thrown.output.splitlines()
+    switched = command(world, "switch", "finalize_market", "off", "--reason", "wrong counts")
+    assert switched.exit_code == 0
+    assert "finalize_market           OFF: wrong counts" in switched.output.splitlines()
     assert open_alerts(world) == {"switch:finalize_market"}
     facts = json.loads(command(world, "switch", "--json").output)
     assert [one["action"] for one in facts if not one["enabled"]] == ["finalize_market"]

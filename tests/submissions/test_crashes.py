@@ -16,7 +16,7 @@ from zmart_pipelines.submissions.statuses import Action
 
 Cell = tuple[Point, Fate]
 CELLS: tuple[Cell, ...] = tuple(product(POINTS, FATES))
-# The chain itself would take it twice.
+# The chain itself would accept it twice.
 AGGREGATE: Action = "aggregate_proposal_votes"
 # The second one fails on chain.
 FINALIZE: Action = "finalize_market"

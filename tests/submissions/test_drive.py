@@ -1,4 +1,4 @@
-"""What a run does besides the good way: leases, switches, keys, rejections, dead nodes."""
+"""Runs that do not go as planned: leases, switches, keys, rejections, unreachable nodes."""
 
 import threading
 import typing
@@ -108,21 +108,21 @@ def test_a_takeover_waits_for_a_fenced_transaction(world: World) -> None:
     with world.engine.begin() as conn:
         first = leases.acquire(conn, "a", 0.2)
     assert first is not None
-    taken = threading.Event()
+    acquired = threading.Event()
 
-    def take() -> None:
+    def acquire_lease() -> None:
         while True:
             with world.engine.begin() as conn:
                 if leases.acquire(conn, "b", 30) is not None:
-                    taken.set()
+                    acquired.set()
                     return
 
     with world.engine.begin() as conn:
         leases.fence(conn, first)
-        thread = threading.Thread(target=take)
+        thread = threading.Thread(target=acquire_lease)
         thread.start()
-        assert not taken.wait(0.6), "the lease ran out, but its last transaction still holds it"
-    assert taken.wait(5)
+        assert not acquired.wait(0.6), "the lease ran out, but its last transaction still holds it"
+    assert acquired.wait(5)
     thread.join()
 
 
@@ -206,13 +206,13 @@ def test_switches_stop_signing(world: World) -> None:
 
 def test_a_wrong_key_signs_nothing(world: World) -> None:
     ready(world)
-    stranger = KeypairSigner(Keypair(), world.program)
-    report = world.drive(signers=Signers(backend=stranger))
+    other_key = KeypairSigner(Keypair(), world.program)
+    report = world.drive(signers=Signers(backend=other_key))
     assert report.refused is not None
     assert "is not the backend authority" in report.refused
     assert "submitter_key" in open_alerts(world)
     # With the right backend key and a wrong admin, the approval alone waits.
-    report = world.drive(signers=Signers(backend=world.signers.backend, admin=stranger))
+    report = world.drive(signers=Signers(backend=world.signers.backend, admin=other_key))
     assert [(one.action, one.status) for one in report.outcomes] == [
         ("aggregate_proposal_votes", "final")
     ]
@@ -246,7 +246,7 @@ def test_fees_and_balances_have_limits(world: World) -> None:
 
 
 class Greedy:
-    """A node by whose account everybody pays a fortune."""
+    """A node that reports very high recent fees."""
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client
@@ -258,7 +258,7 @@ class Greedy:
         return [PrioritizationFee(slot=1, fee=10**12)] * 4
 
 
-def test_one_transaction_has_a_limit_of_its_own(world: World) -> None:
+def test_fee_limit_per_transaction(world: World) -> None:
     ready(world)
     cap = {"max_fee_per_transaction_lamports": 6_000}
     world.settings = world.settings.model_copy(update=cap)
@@ -268,7 +268,7 @@ def test_one_transaction_has_a_limit_of_its_own(world: World) -> None:
     assert all(5_900 < (one.fee or 0) <= 6_000 for one in report.outcomes), "what it cost in fact"
 
 
-def test_without_the_admin_key_people_are_asked(world: World) -> None:
+def test_missing_admin_key_raises_an_alert(world: World) -> None:
     creator = wallet(1)
     world.fund(creator)
     market = world.propose(1, creator)
@@ -338,7 +338,7 @@ def test_an_intent_that_cannot_come_true_is_superseded(world: World) -> None:
         ("superseded", "the market is DISPUTED")
     ]
     assert open_alerts(world) == {f"submission:{planted.market_id.hex()}:{planted.id}"}
-    # A dispute nobody votes on is for people.
+    # A dispute without a ballot needs an operator.
     world.pass_time(60)
     assert world.plan() == []
     assert f"dispute_without_ballots:{market.hex()}" in open_alerts(world)

@@ -26,7 +26,7 @@ def run(state: MachineState, *events: messages.Event) -> tuple[MachineState, lis
     return state, effects
 
 
-def test_the_good_way() -> None:
+def test_intent_becomes_final() -> None:
     state, effects = run(
         resume(failures=0),
         messages.Tick(0.0),
@@ -62,7 +62,9 @@ def test_the_good_way() -> None:
         (Verdict.EARLY, messages.Postpone("because", 2.0, 0)),
     ],
 )
-def test_nothing_is_signed_for_what_is_decided(verdict: Verdict, effect: messages.Effect) -> None:
+def test_nothing_is_signed_when_the_account_is_decisive(
+    verdict: Verdict, effect: messages.Effect
+) -> None:
     assert run(MachineState(), account(1, verdict)) == (MachineState(phase=Phase.ENDED), [effect])
 
 
@@ -75,7 +77,7 @@ def test_the_same_bytes_are_sent_again_every_two_seconds() -> None:
     assert run(state, messages.Tick(7.0))[1] == [messages.Send(), *reads]
 
 
-def test_an_answer_to_a_send_is_no_verdict() -> None:
+def test_answer_to_a_send_is_not_a_verdict() -> None:
     for error in (None, "AlreadyProcessed", "InvalidStateForVoting", "BlockhashNotFound"):
         state, effects = run(SENDING, messages.Sent(error))
         assert state.phase is Phase.SENDING
@@ -100,7 +102,7 @@ def test_an_error_counts_when_it_is_final() -> None:
         [messages.HeightSeen(50, 101), messages.StatusSeen(slot=49), account(60, Verdict.READY)],
         # The account is older than the expiry.
         [messages.HeightSeen(50, 101), messages.StatusSeen(slot=50), account(49, Verdict.READY)],
-        # Nobody was asked about the signature.
+        # No node was asked for the signature.
         [messages.HeightSeen(50, 101), account(60, Verdict.READY)],
         [messages.HeightSeen(50, 101), messages.Unreachable("?"), account(60, Verdict.READY)],
     ],
@@ -181,7 +183,7 @@ def test_failures_back_off_and_end_in_quarantine() -> None:
     assert effect.status == "quarantined"
 
 
-def test_wrong_keys_are_not_tried_again() -> None:
+def test_wrong_keys_are_not_retried() -> None:
     for event, phase in (
         (messages.Simulated(0, "Unauthorized"), Phase.SIMULATING),
         (messages.Unsigned("refused"), Phase.SIGNING),
@@ -191,7 +193,7 @@ def test_wrong_keys_are_not_tried_again() -> None:
         assert effect.status == "failed"
 
 
-def test_an_unreachable_node_is_no_failure() -> None:
+def test_unreachable_node_does_not_count_as_failure() -> None:
     for phase in (Phase.SIMULATING, Phase.SIGNING):
         effect = run(MachineState(phase=phase, failures=3), messages.Unreachable("down"))[1][0]
         assert effect == messages.Postpone("down", 2.0, 3)
@@ -227,7 +229,7 @@ events = st.one_of(
 
 
 @given(st.lists(events, max_size=40))
-def test_whatever_is_seen_one_attempt_is_live_at_a_time(seen: list[messages.Event]) -> None:
+def test_at_most_one_attempt_is_live_for_any_events(seen: list[messages.Event]) -> None:
     """Any order of events: nothing is signed while an attempt lives, and an end is an end."""
     state, live = MachineState(), False
     for event in seen:

@@ -1,4 +1,4 @@
-"""A market's whole life without Dagster: ballots, plan and drive take it to FINALIZED."""
+"""A market's whole life without Dagster: ballots, plan and drive until it is FINALIZED."""
 
 from tests.submissions.world import World
 from tests.voting.world import wallet
@@ -47,8 +47,8 @@ def test_undisputed_market(world: World) -> None:
 
     cid = planned[0].bundle_cid
     assert cid is not None
-    told = recount(cid, world.pins.get)
-    assert (told.votes_for, told.votes_against, told.problems) == (9, 1, ())
+    result = recount(cid, world.pins.get)
+    assert (result.votes_for, result.votes_against, result.problems) == (9, 1, ())
     outcome = report.outcomes[0]
     assert len(outcome.signatures) == 1
     assert outcome.fee is not None
@@ -75,16 +75,16 @@ def test_undisputed_market(world: World) -> None:
 
 def test_disputed_market(world: World) -> None:
     creator, *holders = (wallet(number) for number in range(1, 6))
-    stranger = wallet(77)
-    world.fund(creator, *holders, stranger)
+    outsider = wallet(77)
+    world.fund(creator, *holders, outsider)
     market = world.approve(1, creator)
     world.trade(market, creator, *holders)
-    world.resolve(market, stranger)
-    world.dispute(market, stranger)
+    world.resolve(market, outsider)
+    world.dispute(market, outsider)
     world.sync()
     world.vote(market, [True, True, True], kind="dispute", first=2)
     # On chain anyone may vote on a dispute; only holders count, and the chain's record wins.
-    for voter in (holders[0], stranger):
+    for voter in (holders[0], outsider):
         world.send(
             voter,
             ix.submit_dispute_vote(
@@ -111,8 +111,8 @@ def test_disputed_market(world: World) -> None:
     assert (account.dispute_agree, account.dispute_disagree) == (2, 1)
     cid = planned[0].bundle_cid
     assert cid is not None
-    told = recount(cid, world.pins.get)
-    assert (told.from_chain, told.problems) == (1, ())
+    result = recount(cid, world.pins.get)
+    assert (result.from_chain, result.problems) == (1, ())
     assert world.effects(market, "MarketFinalized") == 1
     with world.engine.connect() as conn:
         assert tallies.find_mismatches(conn) == []

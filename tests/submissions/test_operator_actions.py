@@ -61,7 +61,7 @@ def status(world: World, intent: Intent) -> str:
 
 
 @pytest.mark.parametrize("ended", ["failed", "quarantined"])
-def test_tried_again_to_the_end_the_alert_is_over(world: World, ended: IntentStatus) -> None:
+def test_alert_clears_when_the_retry_becomes_final(world: World, ended: IntentStatus) -> None:
     market, aggregation, approval = ready(world)
     end(world, aggregation, ended)
     assert open_alerts(world) == {str(alert_key(aggregation))}
@@ -76,7 +76,7 @@ def test_tried_again_to_the_end_the_alert_is_over(world: World, ended: IntentSta
     assert open_alerts(world) == set()
 
 
-def test_done_by_others_the_alert_is_over(world: World) -> None:
+def test_alert_clears_when_another_transaction_did_it(world: World) -> None:
     market, aggregation, _ = ready(world)
     end(world, aggregation, "quarantined")
     backend = world.chain.keys["backend"]
@@ -90,14 +90,14 @@ def test_done_by_others_the_alert_is_over(world: World) -> None:
             dislikes=0,
         ),
     )
-    assert open_alerts(world) == {str(alert_key(aggregation))}, "nobody has looked yet"
+    assert open_alerts(world) == {str(alert_key(aggregation))}, "no run has checked yet"
     world.chain.control.finalize()
     world.drive()
     assert open_alerts(world) == set()
     assert status(world, aggregation) == "quarantined"
 
 
-def test_people_retry_and_close_by_command(
+def test_retry_and_close_by_command(
     world: World, database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database)

@@ -187,8 +187,8 @@ def test_end_of_a_dispute_vote(setting: int | None, period: int) -> None:
     # The share decides on chain, not here: any count is sent.
     for count in (Count(1, 0), Count(5999, 4001), Count(6000, 4000), Count(0, 1)):
         assert decide(disputed, CONFIG, due, count, rules) == Finalize(disputed=True)
-    nobody = decide(disputed, CONFIG, due, Count(0, 0), rules)
-    assert topic(nobody) == "dispute_without_ballots"
+    without_ballots = decide(disputed, CONFIG, due, Count(0, 0), rules)
+    assert topic(without_ballots) == "dispute_without_ballots"
     three = Rules(dispute_voting_seconds=setting, min_dispute_votes=3)
     assert topic(decide(disputed, CONFIG, due, Count(1, 1), three)) == "dispute_short_of_ballots"
     frozen = Count(1, 1, frozen=True)
@@ -200,7 +200,7 @@ def test_other_states_ask_nothing(state: MarketState) -> None:
     assert isinstance(decide(market(state), CONFIG, 2**40, Count(99, 0), RULES), Wait)
 
 
-def test_activation_only_where_it_is_asked_for() -> None:
+def test_activation_only_with_auto_activate() -> None:
     approved = market(MarketState.APPROVED)
     assert isinstance(decide(approved, CONFIG, CREATED, Count(0, 0), RULES), Wait)
     key = SecretStr("the admin's")
@@ -233,18 +233,18 @@ def test_who_may_resolve_without_an_alert() -> None:
         resolving = market(MarketState.RESOLVING, resolver=resolver, proposed_outcome=True)
         return decide(resolving, CONFIG, now, Count(0, 0), rules, facts)
 
-    stranger = bytes([8] * 32)
+    unlisted_key = bytes([8] * 32)
     assert isinstance(decision_on(RESOLVER, RULES), Wait)
-    flagged = decision_on(stranger, RULES)
+    flagged = decision_on(unlisted_key, RULES)
     assert topic(flagged) == "unexpected_resolution"
     assert isinstance(flagged, Alert)
     assert flagged.severity == "high"
-    assert str(Pubkey(stranger)) in flagged.reason
+    assert str(Pubkey(unlisted_key)) in flagged.reason
     assert "proposed outcome is YES" in flagged.reason
-    unlisted = decision_on(stranger, Rules())
+    unlisted = decision_on(unlisted_key, Rules())
     assert isinstance(unlisted, Alert)
     assert unlisted.severity == "medium"
-    assert isinstance(decision_on(stranger, RULES, OffChainFacts(resolved_by_us=True)), Wait)
+    assert isinstance(decision_on(unlisted_key, RULES, OffChainFacts(resolved_by_us=True)), Wait)
     assert isinstance(decision_on(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT)), Wait)
     early = decision_on(RESOLVER, RULES, OffChainFacts(ends_at=PROPOSED_AT + 60))
     assert isinstance(early, Alert)
@@ -266,7 +266,7 @@ def test_who_may_resolve_without_an_alert() -> None:
         (market(MarketState.ACTIVE, activated_at=50), 100, 100, False, None),
     ],
 )
-def test_what_operators_may_resolve(
+def test_resolution_obstacles(
     account: MarketAccount | None,
     now: int,
     ends_at: int | None,
@@ -365,9 +365,9 @@ def _word(decision: Decision) -> str:
 def test_each_row_of_the_documented_table(name: str) -> None:
     account, now, count, its_rules, known, expected = ROWS[name]
     assert _word(decide(account, CONFIG, now, count, its_rules, known)) == expected
-    states, told = documented()[name]
+    states, decision_text = documented()[name]
     assert MarketState(account.state).name in states
-    assert expected in told.replace("`", "")
+    assert expected in decision_text.replace("`", "")
 
 
 def test_the_documentation_has_no_row_without_a_test() -> None:
@@ -388,8 +388,8 @@ def documented() -> dict[str, tuple[list[str], str]]:
 
 
 @pytest.mark.parametrize("name", TOPIC_STATES)
-def test_people_find_what_to_do_about_each_alert(name: str) -> None:
+def test_operations_page_describes_each_alert(name: str) -> None:
     rows = [line.split("|") for line in TABLE.with_name("operations.md").read_text().splitlines()]
-    told = [cells for cells in rows if len(cells) == 5 and cells[1].strip() == f"`{name}`"]
-    assert len(told) == 1
-    assert len(told[0][3].strip()) > 20
+    matching = [cells for cells in rows if len(cells) == 5 and cells[1].strip() == f"`{name}`"]
+    assert len(matching) == 1
+    assert len(matching[0][3].strip()) > 20

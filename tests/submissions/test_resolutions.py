@@ -128,12 +128,12 @@ def test_a_resolution_lands_once_with_its_evidence(world: World) -> None:
     assert (final.repeated, final.intent.status) == (True, "final")
     assert ended(world.drive()) == []
     assert world.effects(market, "MarketResolved") == 1
-    # Ours is expected, although nobody is listed.
+    # Our resolver is expected, although no resolver is listed.
     assert world.plan() == []
     assert open_alerts(world) == set()
 
 
-def test_evidence_of_one_reading_has_one_document() -> None:
+def test_equal_evidence_has_one_document() -> None:
     settings = Settings()
     composed, decomposed = (
         resolutions.evidence_bytes(Resolution(bytes(32), True, text), settings)
@@ -143,7 +143,7 @@ def test_evidence_of_one_reading_has_one_document() -> None:
     assert parse_canonical(composed)["evidence"] == "By \u00c5sa."
 
 
-def test_what_cannot_be_resolved_says_why(world: World) -> None:
+def test_refused_resolution_states_the_reason(world: World) -> None:
     creator = wallet(1)
     world.fund(creator)
     proposal = world.propose(1, creator)
@@ -163,16 +163,16 @@ def test_what_cannot_be_resolved_says_why(world: World) -> None:
         assert conn.execute(text("SELECT count(*) FROM ops.intents")).scalar_one() == 0
 
 
-def test_somebody_else_was_first(world: World) -> None:
-    market, stranger = traded(world), wallet(2)
-    world.fund(stranger)
+def test_resolution_by_another_key_supersedes_ours(world: World) -> None:
+    market, outsider = traded(world), wallet(2)
+    world.fund(outsider)
     request(world, market)
-    world.resolve(market, stranger, outcome=False)
+    world.resolve(market, outsider, outcome=False)
     world.sync()
     report = world.drive()
     assert ended(report) == [("resolve_market", "superseded")]
     assert report.outcomes[0].reason is not None
-    assert f"{stranger.pubkey()} resolved it as NO" in report.outcomes[0].reason
+    assert f"{outsider.pubkey()} resolved it as NO" in report.outcomes[0].reason
     assert report.outcomes[0].signatures == ()
     # It is flagged, once, and no more once it is final.
     key = f"unexpected_resolution:{market.hex()}"
@@ -199,8 +199,8 @@ def test_a_listed_resolver_is_expected(world: World) -> None:
     with world.engine.connect() as conn:
         now = world.rpc.chain_clock("finalized").unix_timestamp
         assert due(conn, world.settings, now) == ()
-        nobody = world.settings.model_copy(update={"expected_resolvers": str(Keypair().pubkey())})
-        assert due(conn, nobody, now) == (market,)
+        another = world.settings.model_copy(update={"expected_resolvers": str(Keypair().pubkey())})
+        assert due(conn, another, now) == (market,)
 
 
 def test_end_of_a_market_raises_one_alert_and_permits_the_resolution(world: World) -> None:
@@ -241,7 +241,7 @@ def test_an_early_resolution_is_flagged_unless_it_is_ours(world: World) -> None:
     assert open_alerts(world) == set()
 
 
-def test_an_attempt_that_failed_for_good_may_be_asked_for_again(world: World) -> None:
+def test_failed_resolution_may_be_requested_again(world: World) -> None:
     market = traded(world)
     first = request(world, market)
     with world.engine.begin() as conn:

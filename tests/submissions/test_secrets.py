@@ -20,7 +20,7 @@ from zmart_pipelines.store.engine import Role, engine
 
 
 def forms(key: Keypair) -> Iterator[str]:
-    """What a secret looks like wherever somebody prints it."""
+    """Return the forms in which a secret could be printed."""
     for secret in (bytes(key), key.secret()):
         yield base58.encode(secret)
         yield secret.hex()
@@ -75,7 +75,7 @@ def test_keys_are_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     life = Life.start(start_localnet("--finality-depth", "4"), database)
-    backend, admin, stranger = life.chain.keys["backend"], life.chain.keys["admin"], Keypair()
+    backend, admin, other_key = life.chain.keys["backend"], life.chain.keys["admin"], Keypair()
 
     def settings(key: Keypair) -> Settings:
         # From the environment, where a secret is a string that one could print.
@@ -93,23 +93,23 @@ def test_keys_are_nowhere(
     run(life.settings, "read_finalized_window")
     life.vote(engine(Role.API, database), market, likes=11, dislikes=1)
     with slots_pass(life.chain):
-        kept = run(settings(stranger), "aggregate_votes")
+        kept = run(settings(other_key), "aggregate_votes")
         kept += run(settings(backend), "aggregate_votes")
-    told = capfd.readouterr()
+    captured = capfd.readouterr()
     texts = {
         "Dagster": kept,
         "the logs": caplog.text,
-        "stdout": told.out,
-        "stderr": told.err,
+        "stdout": captured.out,
+        "stderr": captured.err,
         "the tables": stored(owner),
         "the settings": repr(settings(backend)) + str(settings(backend).model_dump()),
     }
     # What is public of the keys is there: the places that are searched are the right ones.
-    assert f"{stranger.pubkey()} is not the backend authority" in kept
-    assert f"{stranger.pubkey()} is not the backend authority" in texts["the tables"]
+    assert f"{other_key.pubkey()} is not the backend authority" in kept
+    assert f"{other_key.pubkey()} is not the backend authority" in texts["the tables"]
     assert "aggregate_proposal_votes of market" in kept
     assert texts["the logs"]
-    for name, key in (("backend", backend), ("admin", admin), ("stranger", stranger)):
+    for name, key in (("backend", backend), ("admin", admin), ("other_key", other_key)):
         for form in forms(key):
             for place, written in texts.items():
                 assert form not in written, f"the {name} key is in {place}"

@@ -1,7 +1,7 @@
 """The simulation on the real tables: the same seeds, the same schedule, in Postgres.
 
 The simulation's own tables are a model of what ``lease``, ``intents``, ``attempts`` and
-``recording`` write. Here those modules take its place, and every seed must run through the
+``effect_records`` write. Here those modules replace it, and every seed must run through the
 very same schedule.
 """
 
@@ -159,12 +159,12 @@ def pipelines(database: str) -> Iterator[Engine]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seeds", PARTS, ids=str)
-def test_the_tables_keep_what_the_model_keeps(pipelines: Engine, seeds: range) -> None:
+def test_tables_agree_with_the_model(pipelines: Engine, seeds: range) -> None:
     for seed in seeds:
         modelled: list[str] = []
         stored: list[str] = []
-        assert simulate(seed, told=modelled) is None
-        assert simulate(seed, told=stored, tables=PostgresTables(pipelines, seed)) is None
+        assert simulate(seed, schedule=modelled) is None
+        assert simulate(seed, schedule=stored, tables=PostgresTables(pipelines, seed)) is None
         # Epochs go on from seed to seed in the database.
         assert [line for line in stored if "holds epoch" not in line] == [
             line for line in modelled if "holds epoch" not in line

@@ -50,10 +50,10 @@ def test_one_command_replays_a_seed() -> None:
 
 @pytest.mark.process
 def test_the_storm_reaches_every_branch() -> None:
-    told: list[str] = []
+    lines: list[str] = []
     for seed in range(3000):
-        simulate(seed, "ours", told)
-    schedule = "\n".join(told)
+        simulate(seed, "ours", lines)
+    schedule = "\n".join(lines)
     for event in (
         "froze",
         "planned",

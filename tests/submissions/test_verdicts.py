@@ -1,4 +1,4 @@
-"""What an account says about an intent."""
+"""Verdicts of accounts on intents."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A stranger with the bundle and an RPC endpoint; every lie about it has a message."""
+"""Verification with only a bundle and an RPC endpoint; every manipulation has a message."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def voted(world: World, number: int = 1) -> tuple[bytes, str]:
 
 
 def verify(world: World, tmp_path: Path, *arguments: str, rpc: str | None = None) -> Result:
-    """The command of a stranger: an empty folder, no database, no setting but the endpoint."""
+    """Run the command with an empty folder, no database and no setting but the endpoint."""
     environment = {
-        "ZMART_STATE": str(tmp_path / "stranger"),
+        "ZMART_STATE": str(tmp_path / "empty"),
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "SOLANA_RPC_URL": "http://127.0.0.1:1",
         "SOLANA_RPC_URLS": "http://127.0.0.1:1,http://127.0.0.1:2",
@@ -82,7 +82,7 @@ def test_a_stranger_verifies_and_every_lie_is_named(world: World, tmp_path: Path
     facts = json.loads(verify(world, tmp_path, cid, "--bundle", str(file), "--json").output)
     assert facts["problems"] == []
     assert (facts["ballots"], facts["submission"]["bundle_cid"]) == (10, cid)
-    assert not (tmp_path / "stranger").exists(), "verifying writes nothing"
+    assert not (tmp_path / "empty").exists(), "verifying writes nothing"
 
     # One flipped byte: under the right CID it is not found, by itself it is another bundle.
     data = bytearray(file.read_bytes())
@@ -129,9 +129,9 @@ def _drop_honestly(document: dict[str, Any]) -> None:
 
 
 def _forge(document: dict[str, Any]) -> None:
-    """A ballot of a wallet that never voted, with a signature of somebody else."""
-    stranger = Keypair.from_seed(bytes([99] * 32))
-    _wallets(document)[0]["wallet"] = str(stranger.pubkey())
+    """A ballot of a wallet that never voted, with a signature of another key."""
+    other = Keypair.from_seed(bytes([99] * 32))
+    _wallets(document)[0]["wallet"] = str(other.pubkey())
 
 
 def _drop_chain(document: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ def _drop_chain(document: dict[str, Any]) -> None:
 
 
 def _ballot_over_record(document: dict[str, Any]) -> None:
-    """The chain's vote replaced by the wallet's own ballot, which says something else."""
+    """The chain's vote replaced by the wallet's own ballot, with the other choice."""
     key = wallet(40)
     signed = ballot(bytes.fromhex(document["market"]), key, False)
     place = next(n for n, one in enumerate(document["ballots"]) if one["source"] == "chain")
@@ -244,7 +244,7 @@ def test_counts_written_behind_the_bundle(world: World, tmp_path: Path) -> None:
     assert f"holds the bytes of {QUESTION.decode()}" in result.output
 
 
-def test_a_dispute_and_who_may_vote_in_it(world: World, tmp_path: Path) -> None:
+def test_dispute_votes_of_holders_only(world: World, tmp_path: Path) -> None:
     creator, holders = wallet(1), [wallet(number) for number in range(1, 8)]
     world.fund(creator, *holders)
     market = world.approve(1, creator)
@@ -273,11 +273,11 @@ def test_a_dispute_and_who_may_vote_in_it(world: World, tmp_path: Path) -> None:
 
 
 def test_a_dispute_in_which_shares_weigh(world: World, tmp_path: Path) -> None:
-    """From holdings to ballots, votes on chain, counts, bundle and the stranger's own sums."""
+    """From holdings to ballots, votes on chain, counts, bundle and the recount."""
     unit = 10**9
     world.settings = world.settings.model_copy(update={"dispute_weight_unit": unit})
-    creator, *holders = people = [wallet(number) for number in range(1, 5)]
-    world.fund(*people)
+    creator, *holders = wallets = [wallet(number) for number in range(1, 5)]
+    world.fund(*wallets)
     market = world.approve(1, creator)
     world.trade(market, creator, creator, *holders, holders[0], holders[0], holders[1])
     world.resolve(market, creator)
@@ -296,7 +296,7 @@ def test_a_dispute_in_which_shares_weigh(world: World, tmp_path: Path) -> None:
         Pubkey(one.user): one.shares_yes + one.shares_no
         for one in world.reader.positions(market).value
     }
-    weights = [shares[one.pubkey()] // unit for one in people]
+    weights = [shares[one.pubkey()] // unit for one in wallets]
     assert weights[1] > weights[2] > weights[0] >= 1
     agree, disagree = weights[1], weights[0] + weights[2]
     assert planned.arguments == {"agree": agree, "disagree": disagree}
@@ -331,7 +331,7 @@ def _strange_holder(document: dict[str, Any]) -> None:
     }
 
 
-def test_what_cannot_be_found_says_so(tmp_path: Path) -> None:
+def test_missing_bundle_or_chain_is_reported(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "note.txt").write_text("no bundle")

@@ -78,14 +78,14 @@ def checked(ballot: SignedBallot, now: datetime = NOW, older: bool = True) -> Pr
     return check_ballot(ballot, program=PROGRAM, network="localnet", now=now, ttl=TTL, older=older)
 
 
-def test_example_is_what_is_written() -> None:
+def test_documented_example_is_the_composed_text() -> None:
     assert TEXT.compose() == EXAMPLE
     assert parse(EXAMPLE) == TEXT
     assert EXAMPLE.isascii()
 
 
 @given(texts)
-def test_reads_what_it_writes(text: BallotText) -> None:
+def test_composed_text_is_parsed_back(text: BallotText) -> None:
     assert parse(text.compose()) == text
 
 
@@ -162,7 +162,7 @@ def test_good_ballot() -> None:
         ({"choice": False}, "choice"),
     ],
 )
-def test_text_must_say_what_the_request_says(change: dict[str, object], line: str) -> None:
+def test_text_must_agree_with_the_request(change: dict[str, object], line: str) -> None:
     message = msgspec.structs.replace(TEXT, **change).compose()
     with pytest.raises(BallotRejected, match=f"'{line}' differs from the request"):
         checked(signed(message))
@@ -229,7 +229,7 @@ def test_older_texts_are_accepted_and_marked(form: str, scheme: Scheme, age: tim
     "message",
     ["I agree", "Sign this message to authenticate with ZMART", HEADER_TEXT.format("1") + "0" * 12],
 )
-def test_a_text_signed_for_something_else_is_no_ballot(message: str) -> None:
+def test_text_signed_for_another_purpose_is_rejected(message: str) -> None:
     with pytest.raises(BallotRejected) as caught:
         checked(signed(message))
     assert caught.value.field == "message"

@@ -1,4 +1,4 @@
-"""Bundles: the same tally gives the same bytes, and a stranger's recount finds every lie."""
+"""Bundles: the same tally gives the same bytes, and a recount finds every manipulation."""
 
 import copy
 import json
@@ -260,8 +260,8 @@ def test_five_hundred_ballots_fit_one_block() -> None:
 
 def test_a_bundle_over_one_block_has_parts_of_whole_blocks() -> None:
     """Beyond some 500 ballots, with the block size of IPFS itself."""
-    stranger = msgspec.structs.replace(CHAIN_VOTE, wallet=bytes(wallet(9000).pubkey()))
-    made = make(frozen(900, 301, stranger))
+    chain_vote = msgspec.structs.replace(CHAIN_VOTE, wallet=bytes(wallet(9000).pubkey()))
+    made = make(frozen(900, 301, chain_vote))
     root = json.loads(made.blocks[made.cid])
     assert len(root["parts"]) == 3
     assert "ballots" not in root

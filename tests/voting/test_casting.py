@@ -107,7 +107,7 @@ def test_a_second_ballot_conflicts_with_the_stored_one(
         vote(api, ballot(market, wallet(1), False, key="a"))
 
 
-def test_a_key_or_a_signature_is_good_for_one_vote(api: Engine, ingest: Engine) -> None:
+def test_key_or_signature_is_valid_for_one_vote(api: Engine, ingest: Engine) -> None:
     one, two = add_market(ingest, 1), add_market(ingest, 2)
     vote(api, ballot(one, wallet(1), key="k"))
     with pytest.raises(BallotRejected) as caught:
@@ -154,9 +154,9 @@ def test_disputes_are_for_holders(api: Engine, ingest: Engine) -> None:
     add_position(ingest, market, wallet(1))
     add_position(ingest, market, wallet(2), shares=0)
     assert vote(api, ballot(market, wallet(1), kind="dispute")).votes_for == 1
-    for stranger in (wallet(2), wallet(3)):
+    for outsider in (wallet(2), wallet(3)):
         with pytest.raises(BallotRejected, match="held no shares"):
-            vote(api, ballot(market, stranger, kind="dispute"))
+            vote(api, ballot(market, outsider, kind="dispute"))
 
 
 def test_the_chain_record_wins(api: Engine, ingest: Engine) -> None:
@@ -191,7 +191,7 @@ def test_round_expiry_and_key_are_checked(api: Engine, ingest: Engine) -> None:
 def test_nothing_stays_of_a_ballot_that_came_too_late(
     api: Engine, ingest: Engine, pipelines: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The freeze lands between the look at the vote and the write of the ballot."""
+    """The freeze lands between the read of the vote and the write of the ballot."""
     market = add_market(ingest, 1)
     real = validation.admit
 
@@ -208,7 +208,7 @@ def test_nothing_stays_of_a_ballot_that_came_too_late(
     assert count(api) == 0
 
 
-def test_each_ballot_of_a_batch_is_judged_by_itself(
+def test_each_ballot_of_a_batch_is_validated_by_itself(
     api: Engine, ingest: Engine, pipelines: Engine
 ) -> None:
     one, two, frozen = (add_market(ingest, number) for number in (1, 2, 3))
@@ -288,7 +288,7 @@ def test_batches_that_share_markets_and_wallets_do_not_block_each_other(
         assert tallies.find_mismatches(conn) == []
 
 
-def test_one_wallet_at_once_votes_once(api: Engine, ingest: Engine) -> None:
+def test_concurrent_ballots_of_one_wallet_count_once(api: Engine, ingest: Engine) -> None:
     market = add_market(ingest, 1)
 
     def attempt(number: int) -> str:

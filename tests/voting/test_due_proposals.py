@@ -1,4 +1,4 @@
-"""A look finds what changed, all of what changed, and costs nothing for the rest."""
+"""A scan finds exactly the changed proposals and reads no others."""
 
 from sqlalchemy import Engine, event, func, select, text
 
@@ -14,18 +14,18 @@ SETTINGS = Settings(min_proposal_votes=3)
 
 
 def scan(pipelines: Engine, settings: Settings = SETTINGS) -> tuple[list[bytes], list[bytes]]:
-    """The markets that are due, and those that are frozen; what is seen is settled."""
+    """Return the passing and the frozen markets; commit the scan."""
     with pipelines.begin() as conn:
         found = due_proposals.scan_proposals(conn, settings)
     return [one.market_id for one in found.passing], [one.market_id for one in found.frozen]
 
 
-def unsettled(pipelines: Engine) -> int:
+def queued(pipelines: Engine) -> int:
     with pipelines.connect() as conn:
         return conn.execute(select(func.count()).select_from(voting.change_queue)).scalar_one()
 
 
-def test_news_are_seen_once_and_what_is_due_until_it_is_done(
+def test_changes_are_dequeued_and_due_proposals_found_until_approved(
     api: Engine, ingest: Engine, pipelines: Engine
 ) -> None:
     configure(ingest, 7000)
@@ -33,7 +33,7 @@ def test_news_are_seen_once_and_what_is_due_until_it_is_done(
     vote(api, idle, range(1, 3))
     vote(api, due, range(1, 4))
     assert scan(pipelines) == ([due], [])
-    assert unsettled(pipelines) == 1
+    assert queued(pipelines) == 1
     for _ in range(2):
         assert scan(pipelines) == ([due], [])
     vote(api, idle, range(3, 4))
@@ -44,7 +44,7 @@ def test_news_are_seen_once_and_what_is_due_until_it_is_done(
     for market in (idle, due):
         move(ingest, market, MarketState.APPROVED)
     assert scan(pipelines) == ([], [])
-    assert unsettled(pipelines) == 2, "the moves are for those who look at states"
+    assert queued(pipelines) == 2, "state changes stay queued for the plan's alerts"
 
 
 def move(ingest: Engine, market: bytes, state: MarketState) -> None:
@@ -55,21 +55,19 @@ def move(ingest: Engine, market: bytes, state: MarketState) -> None:
         )
 
 
-def test_a_look_that_is_rolled_back_has_seen_nothing(
-    api: Engine, ingest: Engine, pipelines: Engine
-) -> None:
+def test_rolled_back_scan_dequeues_nothing(api: Engine, ingest: Engine, pipelines: Engine) -> None:
     configure(ingest, 7000)
     market = add_market(ingest, 1)
     vote(api, market, range(1, 3))
-    before = unsettled(pipelines)
+    before = queued(pipelines)
     with pipelines.connect() as conn:
         due_proposals.scan_proposals(conn, SETTINGS)
-    assert unsettled(pipelines) == before
+    assert queued(pipelines) == before
     scan(pipelines)
-    assert unsettled(pipelines) == 0
+    assert queued(pipelines) == 0
 
 
-def test_ballots_that_come_in_while_one_looks_are_news_for_the_next(
+def test_ballots_committed_during_a_scan_are_found_by_the_next(
     api: Engine, ingest: Engine, pipelines: Engine
 ) -> None:
     configure(ingest, 7000)
@@ -83,7 +81,7 @@ def test_ballots_that_come_in_while_one_looks_are_news_for_the_next(
     assert scan(pipelines) == ([market], [])
 
 
-def test_votes_on_chain_are_news(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+def test_votes_on_chain_are_enqueued(api: Engine, ingest: Engine, pipelines: Engine) -> None:
     configure(ingest, 7000)
     market = add_market(ingest, 1)
     scan(pipelines)
@@ -95,10 +93,12 @@ def test_votes_on_chain_are_news(api: Engine, ingest: Engine, pipelines: Engine)
     assert scan(pipelines) == ([], [])
     with ingest.begin() as conn:
         conn.execute(text("DELETE FROM market.chain_votes"))
-    assert unsettled(pipelines) == 1
+    assert queued(pipelines) == 1
 
 
-def test_other_rules_look_at_everything(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+def test_other_rules_scan_every_open_proposal(
+    api: Engine, ingest: Engine, pipelines: Engine
+) -> None:
     configure(ingest, 7000)
     market = add_market(ingest, 1)
     vote(api, market, range(1, 3))
@@ -112,7 +112,7 @@ def test_other_rules_look_at_everything(api: Engine, ingest: Engine, pipelines: 
     assert scan(pipelines) == ([market], [])
 
 
-def test_a_proposal_that_comes_back_is_looked_at(
+def test_proposal_that_is_proposed_again_is_scanned(
     api: Engine, ingest: Engine, pipelines: Engine
 ) -> None:
     """Its approval was on a fork that is gone."""
@@ -125,7 +125,7 @@ def test_a_proposal_that_comes_back_is_looked_at(
     assert scan(pipelines) == ([market], [])
 
 
-def test_a_reopened_vote_is_looked_at(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+def test_reopened_vote_is_scanned(api: Engine, ingest: Engine, pipelines: Engine) -> None:
     configure(ingest, 7000)
     market = add_market(ingest, 1)
     vote(api, market, range(1, 4))
@@ -140,9 +140,7 @@ def test_a_reopened_vote_is_looked_at(api: Engine, ingest: Engine, pipelines: En
     assert scan(pipelines) == ([market], [])
 
 
-def test_only_votes_with_news_are_counted_anew(
-    api: Engine, ingest: Engine, pipelines: Engine
-) -> None:
+def test_only_changed_votes_are_recounted(api: Engine, ingest: Engine, pipelines: Engine) -> None:
     configure(ingest, 7000)
     markets = [add_market(ingest, number) for number in range(1, 4)]
     vote(api, markets[0], range(1, 3))
@@ -157,7 +155,7 @@ def test_only_votes_with_news_are_counted_anew(
 
 
 def test_an_idle_market_is_not_read(api: Engine, ingest: Engine, pipelines: Engine) -> None:
-    """The rows that a look reads are those of markets with news."""
+    """A scan reads only rows of changed markets."""
     configure(ingest, 7000)
     for number in range(1, 31):
         vote(api, add_market(ingest, number), range(1, 2))

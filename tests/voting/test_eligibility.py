@@ -1,4 +1,4 @@
-"""Balance and age of a wallet, asked of a real chain."""
+"""Balance and age of a wallet, read from a real chain."""
 
 from solders.keypair import Keypair
 
@@ -16,7 +16,7 @@ SOL = 10**9
 
 
 class CountingRpc(RpcClient):
-    """Counts what the chain was asked."""
+    """Count the calls to the chain."""
 
     calls = 0
 
@@ -38,7 +38,7 @@ def key(wallet: Keypair) -> bytes:
     return bytes(wallet.pubkey())
 
 
-def test_nothing_is_asked_by_default(localnet: Localnet) -> None:
+def test_no_requirement_by_default(localnet: Localnet) -> None:
     with CountingRpc(localnet.rpc_url, 10) as rpc:
         standing = WalletEligibility(rpc, Settings())
         assert not standing.required
@@ -61,11 +61,11 @@ def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
             "has 1999999999 lamports; voting requires at least 2000000000, so fund it first"
         )
         # Remembered: the one who may for long, the one who may not for a moment.
-        asked = rpc.calls
+        calls = rpc.calls
         for _ in range(3):
             standing.rejection(key(rich))
             standing.rejection(key(poor))
-        assert rpc.calls == asked
+        assert rpc.calls == calls
         localnet.airdrop(poor.pubkey(), 1)
         assert standing.rejection(key(poor)) is not None
         clock.now += REJECTED_SECONDS
@@ -92,9 +92,9 @@ def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
         # What the ledger saw counts too, and spares the search.
         now = rpc.chain_clock("confirmed").unix_timestamp
         known = Keypair()
-        asked = rpc.calls
+        calls = rpc.calls
         assert standing.rejection(key(known), known_since=now - 90) is None
-        assert rpc.calls == asked + 1
+        assert rpc.calls == calls + 1
         assert standing.rejection(bytes(Keypair().pubkey()), known_since=now - 89) is not None
         # By the chain's clock one grows older.
         localnet.control.advance(seconds=90)

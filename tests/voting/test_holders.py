@@ -29,7 +29,7 @@ BIG, SMALL, TINY, STRANGER, LATE = (wallet(number) for number in range(1, 6))
 
 
 @pytest.fixture
-def told(ingest: Engine) -> tuple[Recorder, bytes]:
+def recorded(ingest: Engine) -> tuple[Recorder, bytes]:
     """A disputed market of three holders, ingested; the recorder and the market."""
     chain = Recorder()
     chain.users = [one.pubkey() for one in (BIG, SMALL, TINY, STRANGER, LATE)]
@@ -108,10 +108,10 @@ def trade_since(ingest: Engine, market: bytes, holder: Keypair, bought: int) -> 
         )
 
 
-def test_holders_at_the_dispute_may_vote_and_nobody_else(
-    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+def test_only_holders_at_the_dispute_may_vote(
+    api: Engine, ingest: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
-    _, market = told
+    _, market = recorded
     trade_since(ingest, market, LATE, 5 * SOL)
     with ingest.connect() as conn:
         held = conn.execute(
@@ -129,18 +129,18 @@ def test_holders_at_the_dispute_may_vote_and_nobody_else(
         assert (stored.votes_for, stored.ballot.weight) == (number, 1), "heads"
 
 
-def test_who_sold_out_since_may_vote(
-    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+def test_wallet_that_sold_its_shares_since_may_vote(
+    api: Engine, ingest: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
-    chain, market = told
+    chain, market = recorded
     trade_since(ingest, market, SMALL, -shares(chain, market, SMALL))
     assert vote(api, ballot(market, SMALL, kind="dispute")).votes_for == 1
 
 
 def test_weights_are_the_holdings_at_the_dispute(
-    api: Engine, ingest: Engine, pipelines: Engine, told: tuple[Recorder, bytes]
+    api: Engine, ingest: Engine, pipelines: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
-    chain, market = told
+    chain, market = recorded
     big, small, tiny = (shares(chain, market, one) for one in (BIG, SMALL, TINY))
     assert tiny < SOL < small < big
     trade_since(ingest, market, BIG, 1000 * SOL)
@@ -191,9 +191,9 @@ def test_weights_are_the_holdings_at_the_dispute(
 
 
 def test_proposals_are_never_weighed(
-    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+    api: Engine, ingest: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
-    chain, _ = told
+    chain, _ = recorded
     market = chain.create(2)
     sync(ingest, chain)
     assert vote(api, ballot(market, BIG), WEIGHED).ballot.weight == 1
@@ -202,10 +202,10 @@ def test_proposals_are_never_weighed(
     assert units == [None]
 
 
-def test_a_vote_on_chain_that_is_known_before_the_ballot_keeps_it_out(
-    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+def test_vote_on_chain_ingested_before_the_ballot_excludes_it(
+    api: Engine, ingest: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
-    chain, market = told
+    chain, market = recorded
     chain.send(
         ix.submit_dispute_vote(PROGRAM, user=SMALL.pubkey(), market=address(market), vote=True)
     )
@@ -218,11 +218,11 @@ def test_a_vote_on_chain_that_is_known_before_the_ballot_keeps_it_out(
     assert (tally.votes_for, tally.votes_against, tally.ballots) == (1, 0, 1)
 
 
-def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
-    api: Engine, ingest: Engine, pipelines: Engine, told: tuple[Recorder, bytes]
+def test_vote_on_chain_ingested_after_the_ballot_replaces_it(
+    api: Engine, ingest: Engine, pipelines: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
     """The ballot stays on record, and the chain's record counts, in tally, list and freeze."""
-    chain, market = told
+    chain, market = recorded
     vote(api, ballot(market, SMALL, True, kind="dispute"))
     vote(api, ballot(market, BIG, True, kind="dispute"))
     cast_on_chain = ix.submit_dispute_vote(
@@ -239,7 +239,9 @@ def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
     )
     with pipelines.connect() as conn:
         tally = tallies.current_tally(conn, market, "dispute")
-        assert (tally.votes_for, tally.votes_against, tally.ballots) == (2, 0, 2), "not told yet"
+        assert (tally.votes_for, tally.votes_against, tally.ballots) == (2, 0, 2), (
+            "not ingested yet"
+        )
         # A freeze reads the accounts, so it knows before the ledger does.
         frozen = tallies.freeze(
             conn, market, "dispute", 0, slot=9, chain_time=9, chain_votes=[record]
@@ -267,9 +269,9 @@ def test_a_vote_on_chain_that_is_known_after_the_ballot_replaces_it(
 
 
 def test_a_stranger_s_vote_on_chain_counts_nowhere(
-    api: Engine, ingest: Engine, told: tuple[Recorder, bytes]
+    api: Engine, ingest: Engine, recorded: tuple[Recorder, bytes]
 ) -> None:
-    chain, market = told
+    chain, market = recorded
     chain.send(
         ix.submit_dispute_vote(PROGRAM, user=STRANGER.pubkey(), market=address(market), vote=True)
     )

@@ -84,7 +84,7 @@ def test_effective_ballots(ballots: list[tallies.CountedBallot], votes: list[Vot
     assert tallies.effective(reversed(ballots), reversed(votes), "proposal") == result
 
 
-def test_freeze_fixes_what_counts(api: Engine, ingest: Engine, pipelines: Engine) -> None:
+def test_freeze_records_the_counted_ballots(api: Engine, ingest: Engine, pipelines: Engine) -> None:
     market = add_market(ingest, 1)
     vote(api, market, range(1, 6))
     vote(api, market, range(6, 8), choice=False)
@@ -100,7 +100,7 @@ def test_freeze_fixes_what_counts(api: Engine, ingest: Engine, pipelines: Engine
             assert is_signed_by(one.proof["message"], signature, one.wallet)
         else:
             assert one.proof == {"voted_at": 1_700_000_000}
-    # Later news changes nothing.
+    # Later changes have no effect.
     assert freeze(pipelines, market, record(8, True)) == frozen
     with pipelines.connect() as conn:
         assert tallies.read_frozen(conn, market, "proposal", 0) == frozen
@@ -110,7 +110,7 @@ def test_freeze_fixes_what_counts(api: Engine, ingest: Engine, pipelines: Engine
             tallies.read_frozen(conn, market, "dispute", 0)
 
 
-def test_freeze_of_a_vote_that_nobody_cast_here(
+def test_freeze_of_a_vote_without_stored_ballots(
     api: Engine, ingest: Engine, pipelines: Engine
 ) -> None:
     market = add_market(ingest, 1)
@@ -306,7 +306,7 @@ def test_a_ballot_is_counted_or_refused(
 @pytest.mark.parametrize("seed", range(3))
 def test_batches_race_freezes(api: Engine, ingest: Engine, pipelines: Engine, seed: int) -> None:
     """Batches over several markets race the freezes of these; no ballot of a frozen market is
-    lost or added, and those of the markets beside it go on being taken.
+    lost or added, and those of the markets beside it are still accepted.
     """
     markets = [add_market(ingest, number) for number in range(1, 5)]
     dice = random.Random(seed)

@@ -46,7 +46,7 @@ def test_the_rule(votes_for: int, votes_against: int, threshold: int, reached: b
     assert meets_threshold(votes_for, votes_for + votes_against, threshold) is reached
 
 
-def test_a_look_finds_exactly_those_that_reach_it(
+def test_scan_finds_exactly_the_proposals_that_reach_the_threshold(
     ingest: Engine, pipelines: Engine, database: str
 ) -> None:
     configure(ingest, 7000)
