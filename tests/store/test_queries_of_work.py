@@ -193,7 +193,7 @@ def test_the_ledgers_state(engines: Engines, conn: Connection, chain: Recorder) 
         )
     ranges = health.coverage(conn)
     assert [(one.first_slot, one.last_slot) for one in ranges] == [(0, 9), (20, 29)]
-    assert health.ledger_lag(conn).holes == 1
+    assert health.ledger_lag(conn).uncovered_ranges == 1
 
 
 def test_covered_ranges_grow_together(engines: Engines) -> None:

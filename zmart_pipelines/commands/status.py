@@ -89,7 +89,8 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
     click.echo(f"chain      slot {slot}, ledger behind by {behind}")
     click.echo(
         f"ledger     {ledger.transactions} transactions, {ledger.events} events; finalized to "
-        f"slot {ledger.finalized_slot}; {ledger.holes} uncovered ranges, {ledger.gaps} gaps, "
+        f"slot {ledger.finalized_slot}; "
+        f"{ledger.uncovered_ranges} uncovered ranges, {ledger.gaps} gaps, "
         f"{ledger.quarantined} quarantined, {ledger.deliveries_waiting} deliveries waiting"
     )
     counts = ", ".join(f"{count} {name}" for name, count in database.markets.items() if count)

@@ -1,8 +1,8 @@
-"""Telling people: severe alerts are posted to a webhook, each of them once.
+"""Post severe alerts to a webhook, each of them once.
 
-The body is what Slack's incoming webhooks take, ``{"text": "…"}``, and others understand
+The body is what Slack's incoming webhooks accept, ``{"text": "…"}``, as do others
 (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks). The address is a
-secret: whoever has it can post. It is in no log, no error and no row.
+secret that allows posting; it appears in no log, error or row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TIMEOUT_SECONDS: Final = 3.0
 _LONGEST: Final = 2_000
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 300.0
-# However long the other side asks for silence.
+# Longest pause that the receiver can ask for.
 _LONGEST_SILENCE: Final = 3_600.0
 
 _UNPOSTED = (
@@ -40,8 +40,12 @@ _UNPOSTED = (
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):
-    """What a round of posting did. ``fault`` says, without the address, why it ended early;
-    ``pause`` is what the other side asked for then, in seconds.
+    """What one call of ``post_alerts`` did.
+
+    Attributes:
+        posted: Keys of the alerts posted.
+        fault: Why it ended early, without the address; None if it did not.
+        pause: Seconds to wait that the receiver asked for (Retry-After).
     """
 
     posted: tuple[str, ...]
@@ -50,13 +54,13 @@ class DeliveryReport(msgspec.Struct, frozen=True):
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """How posting went lately: failures in a row, and when to try again (Unix seconds)."""
+    """Consecutive failures of posting, and when to try again (Unix seconds)."""
 
     failures: int = 0
     until: float = 0.0
 
     def after(self, round_: DeliveryReport, now: float) -> Backoff:
-        """The state after a round at ``now``."""
+        """Return the state after a report at ``now``."""
         if round_.fault is None:
             return Backoff()
         pause = min(_FIRST_PAUSE * 2 ** min(self.failures, 10), _LONGEST_PAUSE)
@@ -65,15 +69,15 @@ class Backoff(msgspec.Struct, frozen=True):
 
 
 def count_unposted(conn: Connection) -> int:
-    """How many open alerts ought to be posted and are not."""
+    """Return the number of open alerts that are still to be posted."""
     return conn.execute(select(func.count()).select_from(alerts).where(*_UNPOSTED)).scalar_one()
 
 
 def post_alerts(engine: Engine, address: SecretStr) -> DeliveryReport:
-    """Posts the open alerts that were not posted yet, the oldest first.
+    """Post the open alerts that were not posted yet, oldest first.
 
-    An alert counts as posted once the other side took it. Two that post at once take different
-    alerts. Whoever dies between the answer and its record posts that one alert again.
+    An alert counts as posted once the receiver accepted it. Concurrent callers lock different
+    alerts. A process that dies between the response and its record posts that alert again.
     """
     posted: list[str] = []
     with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
@@ -99,7 +103,7 @@ def post_alerts(engine: Engine, address: SecretStr) -> DeliveryReport:
 
 
 def _send(client: httpx.Client, address: SecretStr, text: str) -> DeliveryReport | None:
-    """None when it was taken."""
+    """Return None when the alert was accepted."""
     try:
         answer = client.post(address.get_secret_value(), json={"text": text})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -116,7 +120,7 @@ def _key(alert: Row[Any]) -> AlertKey:
 
 
 def message(alert: Row[Any]) -> str:
-    """The text of an alert, with Slack's three special characters escaped."""
+    """Return the text of an alert, with Slack's three special characters escaped."""
     since: datetime = alert.raised_at
     text = alert.message[:_LONGEST]
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):

@@ -1,4 +1,4 @@
-"""Alerts of breakers that have been open for long."""
+"""Alerts of breakers that stay open."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _TOPIC = "breaker"
 
 
 def update_breaker_alerts(conn: Connection, *, now: datetime | None = None) -> list[BreakerStatus]:
-    """Raise an alert of each breaker that left closed over five minutes ago; clear those of
-    breakers that are closed. Returns what is not closed. Committed by the caller.
+    """Raise an alert for each breaker open for over five minutes; clear those of closed ones.
+
+    The caller commits. Returns the breakers that are not closed.
     """
     if now is None:
         now = conn.execute(select(func.now())).scalar_one()
@@ -35,7 +36,7 @@ def _raise(conn: Connection, breaker: BreakerStatus, age: timedelta) -> None:
         AlertKey(_TOPIC, subject=breaker.name),
         "high",
         f"{breaker.name} has been stopped for {int(age.total_seconds() // 60)} min after failures; "
-        f"zmart breakers reset {breaker.name} lets it go on at once",
+        f"zmart breakers reset {breaker.name} allows calls at once",
         {"error": breaker.last_error, "failed probes": breaker.level},
     )
 

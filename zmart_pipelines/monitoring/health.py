@@ -1,4 +1,4 @@
-"""Is each service fresh? Judged by when it last succeeded, not by whether a process lives."""
+"""Health of each service, by when it last succeeded and not by whether a process is alive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = Literal["ok", "starting", "idle", "degraded", "down"]
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A service that beats, how long it may be silent, and the actions it submits."""
+    """A service that reports heartbeats, its deadline, and the actions it submits."""
 
     name: str
     deadline: timedelta
@@ -36,7 +36,7 @@ SERVICES: dict[str, Service] = {
 
 
 class ServiceHealth(msgspec.Struct, frozen=True):
-    """One service as seen now. ``silent_seconds`` is the time since its last success."""
+    """The current health of a service; ``silent_seconds`` is the time since its last success."""
 
     service: str
     state: State
@@ -50,7 +50,7 @@ class ServiceHealth(msgspec.Struct, frozen=True):
 
     @property
     def is_down(self) -> bool:
-        """Whether it is past its deadline."""
+        """Return whether it is past its deadline."""
         return self.state == "down"
 
 
@@ -63,10 +63,10 @@ def service_state(
     error_at: datetime | None,
     work_open: bool,
 ) -> State:
-    """The state of a service from its times. Pure.
+    """Return the state of a service from its times. Pure.
 
     The deadline runs from the last success, or from the system's own start where that is
-    later: what slept with the system is starting, not down.
+    later: a service that stopped together with the system is starting, not down.
     """
     fresh_since = up_since if success_at is None else max(success_at, up_since)
     if now - fresh_since > service.deadline:
@@ -79,10 +79,10 @@ def service_state(
 
 
 def health(conn: Connection, service: str | None = None) -> dict[str, ServiceHealth]:
-    """The state of one service, or of all, by name.
+    """Return the health of one service, or of all, by name.
 
     Raises:
-        KeyError: for a service that does not exist.
+        KeyError: The service does not exist.
     """
     wanted = list(SERVICES.values()) if service is None else [SERVICES[service]]
     names = [item.name for item in wanted]

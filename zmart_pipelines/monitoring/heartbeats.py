@@ -1,4 +1,4 @@
-"""One row per service: when it last did its work, what it saw, how it last failed."""
+"""Heartbeats: one row per service with its last success and its last error."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def record_heartbeat(
 ) -> None:
     """Record one piece of work of ``service``: a success, or a failure with its text.
 
-    ``detail`` (JSON values) replaces what was known; without it the last one stays. The
-    text of an error is stored and shown: it must hold no secret. Committed by the caller.
+    ``detail`` (JSON values) replaces the stored one; without it the stored one stays. The text
+    of an error is stored and shown, so it must not contain a secret. The caller commits.
     """
     now = func.now()
     values: dict[str, Any] = {"service": service, "last_attempt_at": now}

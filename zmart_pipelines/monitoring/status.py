@@ -1,4 +1,4 @@
-"""What ``zmart status`` tells: what runs, where the ledger is, what is open, what failed."""
+"""The report of ``zmart status``: services, ledger progress, open work, last error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zmart_pipelines.store.tables.ops import alerts, heartbeats
 
 
 class LastError(msgspec.Struct, frozen=True):
-    """The youngest error that a service recorded."""
+    """The most recent error that a service recorded."""
 
     service: str
     text: str
@@ -40,7 +40,7 @@ class OpenAlert(msgspec.Struct, frozen=True):
 
 
 class DatabaseStatus(msgspec.Struct, frozen=True):
-    """What the tables say. ``markets`` counts by the program's name of the state."""
+    """The status read from the tables. ``markets`` counts by state name."""
 
     ledger: LedgerLag
     markets: dict[str, int]
@@ -53,9 +53,10 @@ class DatabaseStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """The system as seen from outside its processes.
 
-    :ivar chain_slot: the confirmed slot of the cluster; ``None`` when it does not answer.
-    :ivar lag_slots: how far the ledger's newest look is behind it.
-    :ivar problems: what could not be asked, and why.
+    Attributes:
+        chain_slot: The confirmed slot of the cluster; ``None`` when it does not answer.
+        lag_slots: Slots from the newest slot the ledger has read to it.
+        problems: What could not be read, and why.
     """
 
     database: DatabaseStatus | None
@@ -65,7 +66,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def read_status(settings: Settings) -> Status:
-    """Ask database and chain. Neither being away is an error here: it is what is told."""
+    """Read the status from database and chain; a failure of either is reported, not raised."""
     problems: list[str] = []
     database: DatabaseStatus | None = None
     pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)

@@ -6,13 +6,16 @@ import pandas as pd
 
 
 def candles(trades: pd.DataFrame, seconds: int) -> pd.DataFrame:
-    """One row per market and interval in which it was traded.
+    """Return one row per market and interval in which it was traded.
 
     Intervals begin at multiples of ``seconds`` of chain time. Intervals without a trade have
     no row: their price is the close of the row before.
 
-    :param trades: as ``frames.trades`` gives them, of any number of markets.
-    :returns: ``market_id``, ``starts_at`` (chain seconds), ``open``, ``high``, ``low`` and
+    Args:
+        trades: As ``frames.trades`` gives them, of any number of markets.
+
+    Returns:
+        ``market_id``, ``starts_at`` (chain seconds), ``open``, ``high``, ``low`` and
         ``close`` (prices after trades, in the chain's order, 9 decimals), ``volume`` (sum of
         costs, lamports) and ``trades`` (their number), in the order of market and time.
     """

@@ -37,7 +37,7 @@ _ORDER = ["slot", "index_in_block", "signature", "log_index"]
 
 
 def frame(rows: Iterable[Sequence[Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """Rows of these columns, by name and dtype."""
+    """Return a DataFrame of rows with these columns, by name and dtype."""
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     return pd.DataFrame(
         {
@@ -48,16 +48,16 @@ def frame(rows: Iterable[Sequence[Any]], columns: Mapping[str, str]) -> pd.DataF
 
 
 def trades(rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """Trades in the columns of ``TRADES``, put into the chain's order."""
+    """Return trades in the columns of ``TRADES``, sorted in the chain's order."""
     return frame(rows, TRADES).sort_values(_ORDER, kind="stable", ignore_index=True)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as plain Python values."""
+    """Return the rows of a frame as plain Python values."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def per_market(values: pd.Series, market_ids: Collection[bytes], missing: Any) -> list[Any]:
-    """The values of these markets in their order; ``missing`` for those without one."""
+    """Return the values of these markets in their order; ``missing`` for those without one."""
     found = dict(zip(values.index, values.tolist(), strict=True))
     return [found.get(market_id, missing) for market_id in market_ids]

@@ -1,4 +1,4 @@
-"""A market's trading: volumes, traders, the last day. Pure."""
+"""Statistics of a market's trading: volumes, traders, the last 24 hours. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ OPENING_PRICE = PRECISION // 2
 
 
 def price_change_bps(before: int, now: int) -> int | None:
-    """The change in basis points of ``before``, rounded down; None where that was 0."""
+    """Return the change in basis points of ``before``, rounded down; None where that was 0."""
     return (now - before) * BASIS_POINTS // before if before else None
 
 
 def market_statistics(market_ids: Sequence[bytes], trades: pd.DataFrame, now: int) -> pd.DataFrame:
-    """One row per market of ``market_ids``, in their order, also for those without trades.
+    """Return one row per market of ``market_ids``, in their order, also for those without trades.
 
-    The last day is the 86,400 s that end with ``now``; the price a day ago is the one after
-    the last trade before it, the opening price where there is none.
+    The 24 hours end with ``now``; the price 24 hours ago is the one after the last trade before
+    them, the opening price without one.
 
-    :param trades: as ``frames.trades`` gives them, of these markets.
-    :param now: chain seconds, not before any trade.
-    :returns: the columns of ``market.market_statistics`` but ``market_updated_at``.
+    Args:
+        trades: As ``frames.trades`` gives them, of these markets.
+        now: Chain seconds, not before any trade.
+
+    Returns:
+        The columns of ``market.market_statistics`` but ``market_updated_at``.
     """
     recent = trades["traded_at"] > now - DAY
     whole = trades.groupby("market_id")

@@ -1,8 +1,8 @@
-"""Bringing the tables of statistics up to the trades and positions they are made of.
+"""Refresh the statistics tables from the trades and positions.
 
 A market is due when its row says that it changed, whatever the change was: new trades,
-orphaned ones, a rebuild. All of its rows are then made anew and only what differs is written,
-so nothing has to know what was corrected, and repeating a refresh changes nothing.
+orphaned ones, a rebuild. All of its rows are then recomputed and only those that differ
+are written, so nothing has to track what was corrected, and a repeated refresh changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TRADE_COLUMNS = [
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
-    """What a refresh did: markets and trades read, rows written (or deleted) by table."""
+    """Markets and trades read by a refresh, and rows written or deleted by table."""
 
     markets: int
     trades: int
@@ -49,14 +49,16 @@ class RefreshReport(msgspec.Struct, frozen=True):
 
 
 def refresh(engine: Engine, *, now: int | None = None, everything: bool = False) -> RefreshReport:
-    """Make the statistics of every market that is due anew.
+    """Recompute the statistics of every market that is due.
 
     Each chunk is read in one snapshot and written in one transaction, which holds only what
-    differs. What changes between the two leaves its market due. One refresh waits for another.
+    differs. A market that changes between the two stays due. Concurrent refreshes wait for each
+    other.
 
-    :param engine: of a role that may read trades and write the statistics.
-    :param now: chain seconds, the end of the last day; default ``chain_now``.
-    :param everything: all markets, due or not: how damaged tables are mended.
+    Args:
+        engine: Of a role that may read trades and write the statistics.
+        now: Chain seconds, the end of the 24 hours; default ``chain_now``.
+        everything: Recompute all markets, which repairs damaged tables.
     """
     with engine.connect() as conn:
         moment = chain_now(conn) if now is None else now
@@ -106,7 +108,7 @@ def _refresh(engine: Engine, chunk: Sequence[StaleMarket], now: int) -> RefreshR
 def _rows(
     versions: Mapping[bytes, object], traded: pd.DataFrame, held: pd.DataFrame, now: int
 ) -> dict[Table, list[Row]]:
-    """What the tables shall hold of these markets."""
+    """Return the rows that the tables must hold for these markets."""
     figures = market_statistics(list(versions), traded, now)
     figures["market_updated_at"] = pd.Series(list(versions.values()), dtype=object)
     return {
@@ -123,7 +125,7 @@ def _rows(
 def _changes(
     conn: Connection, table: Table, market_ids: Sequence[bytes], rows: Sequence[Row]
 ) -> tuple[list[tuple[Any, ...]], list[Row]]:
-    """Keys of stored rows that shall not be there, and the rows that are not stored so."""
+    """Return the keys of rows to delete, and the rows to insert or update."""
     key = [column.name for column in table.primary_key]
     stored = conn.execute(select(table).where(table.c.market_id.in_(market_ids))).mappings()
     there = {tuple(row[name] for name in key): dict(row) for row in stored}
@@ -133,7 +135,7 @@ def _changes(
 
 
 def _versions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, object]:
-    """When each of these markets was last changed; those that are gone are absent."""
+    """Return when each of these markets last changed; deleted ones are absent."""
     statement = select(markets.c.market_id, markets.c.updated_at)
     found = conn.execute(statement.where(markets.c.market_id.in_(market_ids)))
     return {row.market_id: row.updated_at for row in found}

@@ -1,4 +1,4 @@
-"""What wallets made of markets. Pure."""
+"""Results of wallets per market. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ _SUMS = ["trades", "volume", "proceeds"]
 
 
 def wallet_statistics(positions: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
-    """One row per position: what went in, what came out, what is left.
+    """Return one row per position: invested, paid out, and still open.
 
-    :param positions: in the columns of ``frames.POSITIONS``; ``open_value`` is what the
-        program would pay for what is not claimed, ``settled`` that nothing more can come.
-    :param trades: as ``frames.trades`` gives them, of the same markets.
-    :returns: the columns of ``market.wallet_statistics``. A settled position's profit is
+    Args:
+        positions: In the columns of ``frames.POSITIONS``; ``open_value`` is what the
+            program would pay for what is not claimed, ``settled`` that nothing more can come.
+        trades: As ``frames.trades`` gives them, of the same markets.
+
+    Returns:
+        The columns of ``market.wallet_statistics``. A settled position's profit is
         its proceeds and claim less all that was paid in; others have none yet.
     """
     cost = trades["cost"]

@@ -1,6 +1,6 @@
-"""Lists of values as Postgres' binary arrays.
+"""Pack lists of values as Postgres' binary arrays.
 
-The driver looks at every item to find the array's type and dumps each one by a call; with
+The driver inspects every item to find the array's type and dumps each one by a call; with
 the type known a whole array is packed at once, several times as fast.
 
 Layout: src/backend/utils/adt/arrayfuncs.c of Postgres, ``array_recv``: dimensions, a flag
@@ -51,7 +51,7 @@ def _text(values: Sequence[Any]) -> bytes:
 
 
 def _fixed(code: str, size: int) -> Callable[[Sequence[Any]], bytes]:
-    """Packs items that all take ``size`` bytes."""
+    """Return a packer of items of ``size`` bytes each."""
     one = struct.Struct(f">i{code}").pack
 
     def pack(values: Sequence[Any]) -> bytes:

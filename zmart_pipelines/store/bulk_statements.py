@@ -1,7 +1,7 @@
 """Many rows in one statement: arrays in binary, unnested by Postgres.
 
-Several times as fast as a statement per row, and unlike COPY it can skip what is there and
-say what was new.
+Several times as fast as a statement per row, and unlike COPY it can skip existing rows and
+return the new ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def _type(column: Column[Any]) -> str:
-    """The column's type in Postgres."""
+    """Return the column's type in Postgres."""
     return column.type.compile(dialect=_dialect).lower()
 
 
@@ -33,7 +33,7 @@ def _as_text(column: Column[Any]) -> bool:
 
 
 def _sent_as(column: Column[Any]) -> str:
-    """The type in which a column's values travel."""
+    """Return the type in which a column's values are sent."""
     if _as_text(column):
         return "text"
     if isinstance(column.type, LargeBinary):
@@ -42,7 +42,7 @@ def _sent_as(column: Column[Any]) -> str:
 
 
 def _stored_as(column: Column[Any]) -> Composed:
-    """How a value that travelled becomes the column's."""
+    """Return the expression that converts a sent value to the column's type."""
     if _as_text(column) and not isinstance(column.type, Text):
         return SQL("{}::{}").format(Identifier(column.name), SQL(_type(column)))
     return SQL("{}").format(Identifier(column.name))
@@ -98,7 +98,7 @@ def _upsert(table: Table, columns: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _packers(table: Table, columns: tuple[str, ...]) -> list[Callable[[Sequence[Any]], Any]]:
-    """What makes each column's values an array; the driver does for rare types."""
+    """Return the packer of each column's values; the driver packs rare types."""
     return [PACKERS.get(_sent_as(table.c[name]), list) for name in columns]
 
 
@@ -114,17 +114,18 @@ def _arrays(
 def insertion(
     table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], tail: str = ""
 ) -> Statement:
-    """The statement that inserts rows, at least one, given as values of ``columns``.
+    """Return the statement that inserts rows, at least one, given as values of ``columns``.
 
     JSONB values are given as JSON text.
 
-    :param tail: what follows the values: ``ON CONFLICT …``, ``RETURNING …``.
+    Args:
+        tail: Clause after the values: ``ON CONFLICT …``, ``RETURNING …``.
     """
     return Statement(_insert(table, columns, tail), _arrays(table, columns, rows))
 
 
 def upsertion(table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> Statement:
-    """The same, but rows that are there (by primary key) get the new values."""
+    """Return the same statement, but existing rows (by primary key) get the new values."""
     return Statement(_upsert(table, columns), _arrays(table, columns, rows))
 
 
@@ -139,7 +140,8 @@ def insert_rows(
 ) -> list[tuple[Any, ...]]:
     """Insert rows that all have the same columns, see ``insertion``.
 
-    :returns: the rows of ``RETURNING``, if any.
+    Returns:
+        The rows of ``RETURNING``, if any.
     """
     if not rows:
         return []
@@ -148,7 +150,7 @@ def insert_rows(
 
 
 def upsert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or give those that are there (by primary key) the new values."""
+    """Insert rows; existing ones (by primary key) get the new values."""
     if rows:
         run(conn, upsertion(table, *_values(rows)))
 

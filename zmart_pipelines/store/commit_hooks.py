@@ -39,7 +39,7 @@ class HookedConnection(psycopg.Connection[Any]):
             try:
                 hook()
             except Exception:
-                # The data is committed: the caller must not take this for a failed commit.
+                # The data is committed: a raised error would look like a failed commit.
                 _log.exception("an after-commit hook failed")
 
     def rollback(self) -> None:

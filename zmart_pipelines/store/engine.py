@@ -1,6 +1,6 @@
 """Connections to Postgres, one role each.
 
-The user of ``DATABASE_URL`` logs in; every connection then takes the role that its work
+The user of ``DATABASE_URL`` logs in; every connection then switches to the role that its work
 needs (``SET ROLE``), so that the API cannot write the ledger and a reader cannot write at
 all. Who may do what is in the migration ``sql/0001_privileges.sql``.
 """
@@ -42,9 +42,10 @@ class Role(StrEnum):
 
 
 def database_url(url: str | None = None) -> URL:
-    """``url`` (default: ``DATABASE_URL``) as SQLAlchemy takes it, with psycopg 3.
+    """``url`` (default: ``DATABASE_URL``) in SQLAlchemy's form, with psycopg 3.
 
-    :raises ValueError: when the URL is not one of Postgres.
+    Raises:
+        ValueError: The URL is not one of Postgres.
     """
     parsed = make_url(url or settings().database_url.get_secret_value())
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
@@ -71,8 +72,9 @@ def engine(
 ) -> Engine:
     """An engine whose connections act as ``role``. The caller keeps it and disposes of it.
 
-    :param url: default ``DATABASE_URL``; ``postgresql://`` and ``postgres://`` are taken.
-    :param statement_timeout: seconds after which Postgres cancels a statement.
+    Args:
+        url: Default ``DATABASE_URL``; ``postgresql://`` and ``postgres://`` are accepted.
+        statement_timeout: Seconds after which Postgres cancels a statement.
     """
     made = create_engine(
         database_url(url),

@@ -1,7 +1,7 @@
-"""The advisory locks of the system, in the order in which a transaction takes them.
+"""The advisory locks of the system, in the order in which a transaction acquires them.
 
 All are transaction-level (``pg_advisory_xact_lock``), except the migration's. A writer
-takes ``CONFIGURATION`` first (shared; exclusive when the configuration's history changes),
+acquires ``CONFIGURATION`` first (shared; exclusive when the configuration's history changes),
 then its markets' locks in the order of their keys, and ``STREAM`` last. Keeping to this
 order excludes deadlocks.
 """
@@ -26,17 +26,17 @@ STATISTICS = 0x7A6D_6172_7400_0005
 
 
 def market_key(address: bytes) -> int:
-    """The lock key of the market at ``address`` (a signed 64-bit number)."""
+    """Return the lock key of the market at ``address`` (a signed 64-bit number)."""
     return int.from_bytes(blake2b(address, digest_size=8).digest(), "big", signed=True)
 
 
 def locking(key: int) -> Statement:
-    """Holds ``key`` exclusively until the transaction ends."""
+    """Return the statement that holds ``key`` exclusively until the transaction ends."""
     return Statement("SELECT pg_advisory_xact_lock(%b::int8)", (key,))
 
 
 def locking_shared(key: int) -> Statement:
-    """Holds ``key`` together with other sharers until the transaction ends."""
+    """Return the statement that shares ``key`` until the transaction ends."""
     return Statement("SELECT pg_advisory_xact_lock_shared(%b::int8)", (key,))
 
 
@@ -46,7 +46,7 @@ SELECT count(pg_advisory_xact_lock(key)) FROM (SELECT unnest(%b::int8[]) AS key 
 
 
 def locking_markets(addresses: Iterable[bytes]) -> Statement:
-    """Holds the locks of these markets, taken in the order of their keys."""
+    """Return the statement that acquires these markets' locks in the order of their keys."""
     keys = sorted({market_key(address) for address in addresses})
     return Statement(_LOCK_ALL, (numbers(keys),))
 
@@ -57,11 +57,11 @@ def lock(conn: Connection, key: int) -> None:
 
 
 def lock_shared(conn: Connection, key: int) -> None:
-    """Hold ``key`` together with other sharers until the transaction ends."""
+    """Share ``key`` with other holders until the transaction ends."""
     run(conn, locking_shared(key))
 
 
 def lock_markets(conn: Connection, addresses: Iterable[bytes]) -> None:
-    """Hold the locks of these markets, taken in the order of their keys."""
+    """Acquire the locks of these markets, in the order of their keys."""
     if wanted := list(addresses):
         run(conn, locking_markets(wanted))

@@ -1,8 +1,8 @@
-"""The live stream: what clients are told, written in the transaction that causes it.
+"""The live stream (outbox): frames for clients, written in the transaction that causes them.
 
 Each frame gets the next position of one global sequence, under an advisory lock that the
 writing transaction takes last and keeps until it commits. So positions become visible in
-their order, and a reader that goes on from the last position it saw skips nothing.
+their order, and a reader that resumes from the last position it saw skips nothing.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ _stream = ops.stream
 
 
 def market_channel(market_id: bytes) -> str:
-    """The channel of one market."""
+    """Return the channel of one market."""
     return f"market:{market_id.hex()}"
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One message before it has a position.
 
-    :ivar channel: ``market:{id in hex}`` or ``markets``.
-    :ivar type: the WebSocket envelope's ``type``: trade, vote, market_state, discussion.
-    :ivar payload: the envelope's ``data``.
+    Attributes:
+        channel: ``market:{id in hex}`` or ``markets``.
+        type: The WebSocket envelope's ``type``: trade, vote, market_state, discussion.
+        payload: The envelope's ``data``.
     """
 
     channel: str
@@ -62,9 +63,8 @@ class StoredFrame(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-# ``before`` is the number of the frame before on the same channel, 0 where the stored ones
-# tell. Neighbours that say the same on several
-# channels share a payload.
+# ``before`` is the number of the frame before on the same channel, 0 if it is a
+# stored one. Consecutive frames with the same payload on several channels share it.
 _APPEND = """
 WITH payloads AS MATERIALIZED (
     SELECT number, payload::jsonb AS payload
@@ -124,7 +124,8 @@ def append(conn: Connection, frames: Iterable[Frame]) -> list[int]:
     from here until this transaction ends. The isolation must be READ COMMITTED (the
     default), so that the statement after the lock sees what the holder before committed.
 
-    :returns: the positions, ascending and without holes.
+    Returns:
+        The positions, ascending and contiguous.
     """
     statement = _append_statement(frames)
     if statement is None:
@@ -158,14 +159,14 @@ def _announce_on_commit(conn: Connection) -> None:
 
 
 def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:
-    """The frames after ``position``, oldest first."""
+    """Return the frames after ``position``, oldest first."""
     return _read(conn, _stream.c.position > position, limit)
 
 
 def read_channel_after(
     conn: Connection, channel: str, position: int, limit: int = 1000
 ) -> list[StoredFrame]:
-    """The frames of one channel after ``position``, oldest first."""
+    """Return the frames of one channel after ``position``, oldest first."""
     return _read(conn, (_stream.c.channel == channel) & (_stream.c.position > position), limit)
 
 
@@ -187,13 +188,13 @@ def _read(conn: Connection, where: Any, limit: int) -> list[StoredFrame]:
 
 
 def head(conn: Connection) -> int:
-    """The last position of all (0 when nothing was ever announced)."""
+    """Return the last position (0 for an empty stream)."""
     position: int | None = conn.execute(select(func.max(_stream.c.position))).scalar_one()
     return position or 0
 
 
 def channel_head(conn: Connection, channel: str) -> int:
-    """The last position of a channel (0: none)."""
+    """Return the last position of a channel (0: none)."""
     position: int | None = conn.execute(
         select(func.max(_stream.c.position)).where(_stream.c.channel == channel)
     ).scalar_one()
@@ -201,12 +202,14 @@ def channel_head(conn: Connection, channel: str) -> int:
 
 
 def prune(conn: Connection, keep: int) -> int:
-    """Delete all but the last ``keep`` (at least 1) frames; return how many went.
+    """Delete all but the last ``keep`` (at least 1) frames; return how many were deleted.
 
     A client whose last position is older resumes from REST.
     """
     if keep < 1:
-        raise ValueError("keep must be at least 1, the head carries the sequence on")
+        raise ValueError(
+            "keep must be at least 1, because the sequence continues from the last frame"
+        )
     result = conn.execute(
         delete(_stream).where(
             _stream.c.position <= select(func.max(_stream.c.position) - keep).scalar_subquery()

@@ -1,1 +1,1 @@
-"""Every statement that reads, by subject. Functions take a connection and return Structs."""
+"""Read statements, by subject. Functions accept a connection and return Structs."""

@@ -1,4 +1,4 @@
-"""What happened lately, over all markets."""
+"""Recent activity over all markets."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ ActivityType = Literal["trade", "resolution", "creation"]
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """One thing that somebody did.
+    """One trade, resolution or creation.
 
-    :ivar id: hex of the market, or of the transaction and ``-`` log index; unique in its type.
-    :ivar at: chain seconds.
-    :ivar trade_type: 'buy' or 'sell' of a trade; ``amount`` its lamports.
-    :ivar outcome: of a trade its side, of a resolution the proposed one.
+    Attributes:
+        id: Hex of the market, or of the transaction and ``-`` log index; unique in its type.
+        at: Chain seconds.
+        trade_type: 'buy' or 'sell' of a trade; ``amount`` its lamports.
+        outcome: Of a trade its side, of a resolution the proposed one.
     """
 
     id: str
@@ -109,7 +110,7 @@ _ROWS = {"trade": _trade_rows, "creation": _creation_rows, "resolution": _resolu
 def latest_activity(
     conn: Connection, *, type_: ActivityType | None = None, limit: int = 20
 ) -> list[Activity]:
-    """The latest trades, creations and resolutions by chain time, the newest first."""
+    """Return the latest trades, creations and resolutions by chain time, newest first."""
     kinds = [type_] if type_ is not None else list(_ROWS)
     found = [item for kind in kinds for item in many(Activity, conn.execute(_ROWS[kind](limit)))]
     return sorted(found, key=lambda item: (-item.at, item.type, item.id))[:limit]

@@ -1,4 +1,4 @@
-"""Circuit breakers as people are shown them."""
+"""Circuit breakers as shown to operators."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class BreakerStatus(msgspec.Struct, frozen=True):
 
     @property
     def is_closed(self) -> bool:
-        """Whether everything is let through."""
+        """Return whether all calls are allowed."""
         return self.state == "closed"
 
 
 def breaker_statuses(conn: Connection) -> list[BreakerStatus]:
-    """All that were ever needed, those that are not closed first."""
+    """Return all breakers that ever recorded a failure, those not closed first."""
     table = ops.breakers
     columns = [table.c[name] for name in BreakerStatus.__struct_fields__]
     statement = select(*columns).order_by(table.c.state == "closed", table.c.name)

@@ -41,7 +41,7 @@ def candles_of_market(
     end: int | None = None,
     limit: int = 100,
 ) -> list[Candle]:
-    """The last ``limit`` candles that begin in ``[start, end)``, the oldest first."""
+    """Return the last ``limit`` candles that begin in ``[start, end)``, oldest first."""
     statement = select(*(candles.c[name] for name in Candle.__struct_fields__)).where(
         candles.c.market_id == market_id, candles.c.interval == interval
     )
@@ -73,7 +73,7 @@ class MarketFigures(msgspec.Struct, frozen=True):
 
 
 def figures_of_market(conn: Connection, market_id: bytes) -> MarketFigures | None:
-    """The market's statistics; None before they were first made."""
+    """Return the market's statistics; None before the first refresh."""
     row = conn.execute(
         select(market_statistics).where(market_statistics.c.market_id == market_id)
     ).one_or_none()
@@ -81,7 +81,7 @@ def figures_of_market(conn: Connection, market_id: bytes) -> MarketFigures | Non
 
 
 def busiest_markets(conn: Connection, *, limit: int = 10) -> list[MarketFigures]:
-    """Statistics of the markets with the largest volume of the last day, then ever."""
+    """Return the statistics of the markets with the largest 24 h volume, then total volume."""
     table = market_statistics.c
     order = (table.volume_24h.desc(), table.total_volume.desc(), table.market_id)
     return many(
@@ -90,7 +90,7 @@ def busiest_markets(conn: Connection, *, limit: int = 10) -> list[MarketFigures]
 
 
 class WalletFigures(msgspec.Struct, frozen=True):
-    """What a wallet made of all its markets; amounts in lamports.
+    """A wallet's results over all its markets; amounts in lamports.
 
     ``realised_pnl`` is of the settled ones and may be negative, ``open_value`` of the others.
     """
@@ -117,19 +117,19 @@ _WALLETS = select(
 
 
 def figures_of_wallet(conn: Connection, wallet: bytes) -> WalletFigures | None:
-    """The wallet's totals; None where it holds and held nothing."""
+    """Return the wallet's totals; None for a wallet that never held a position."""
     row = conn.execute(_WALLETS.where(wallet_statistics.c.wallet == wallet)).one_or_none()
     return None if row is None else one(WalletFigures, row)
 
 
 def wallets_by_invested(conn: Connection, *, limit: int = 10) -> list[WalletFigures]:
-    """The wallets that paid in the most."""
+    """Return the wallets that invested the most."""
     order = (func.sum(wallet_statistics.c.invested).desc(), wallet_statistics.c.wallet)
     return many(WalletFigures, conn.execute(_WALLETS.order_by(*order).limit(limit)))
 
 
 class StaleMarket(msgspec.Struct, frozen=True):
-    """A market whose statistics are not those of its rows any more."""
+    """A market whose statistics are out of date."""
 
     market_id: bytes
     address: bytes
@@ -144,9 +144,10 @@ _BEHIND = or_(
 
 
 def markets_to_refresh(conn: Connection, now: int | None) -> list[StaleMarket]:
-    """Markets that changed since their statistics were made, or whose last day moved on.
+    """Return markets that changed since their last refresh, or whose 24 hours have moved.
 
-    :param now: chain seconds; None for all markets there are.
+    Args:
+        now: Chain seconds; None for all markets.
     """
     statement = (
         select(*(markets.c[name] for name in StaleMarket.__struct_fields__))
@@ -163,7 +164,7 @@ def markets_to_refresh(conn: Connection, now: int | None) -> list[StaleMarket]:
 
 
 class CandleMismatch(msgspec.Struct, frozen=True):
-    """Candles of a market that are not its trades, or that lag behind them for too long.
+    """Candles of a market that do not match its trades, or lag behind them for too long.
 
     ``volume`` and ``trades`` are the candles' sums, ``expected_*`` those of the trades.
     """
@@ -178,12 +179,12 @@ class CandleMismatch(msgspec.Struct, frozen=True):
 
 
 def candle_mismatches(conn: Connection, patience: timedelta) -> list[CandleMismatch]:
-    """Where candles do not add up to the trades; good: nowhere.
+    """Return where candles do not add up to the trades; empty when all match.
 
     Markets whose last change is younger than ``patience`` may be behind.
     """
     behind = case((_BEHIND, True), else_=False)
-    judged = (
+    checked = (
         select(markets.c.market_id, behind.label("behind"))
         .select_from(
             markets.outerjoin(
@@ -191,7 +192,7 @@ def candle_mismatches(conn: Connection, patience: timedelta) -> list[CandleMisma
             )
         )
         .where(or_(~behind, markets.c.updated_at < func.now() - patience))
-        .cte("judged")
+        .cte("checked")
     )
     intervals = values(column("interval", Text), name="intervals").data(
         [(name,) for name in INTERVALS]
@@ -219,27 +220,27 @@ def candle_mismatches(conn: Connection, patience: timedelta) -> list[CandleMisma
     }
     statement = (
         select(
-            judged.c.market_id,
+            checked.c.market_id,
             intervals.c.interval,
             *(column.label(name) for name, column in sums.items()),
-            judged.c.behind,
+            checked.c.behind,
         )
         .select_from(
-            judged.join(intervals, true())
-            .outerjoin(traded, traded.c.market_id == judged.c.market_id)
+            checked.join(intervals, true())
+            .outerjoin(traded, traded.c.market_id == checked.c.market_id)
             .outerjoin(
                 drawn,
-                (drawn.c.market_id == judged.c.market_id)
+                (drawn.c.market_id == checked.c.market_id)
                 & (drawn.c.interval == intervals.c.interval),
             )
         )
         .where(
             or_(
-                judged.c.behind,
+                checked.c.behind,
                 sums["volume"] != sums["expected_volume"],
                 sums["trades"] != sums["expected_trades"],
             )
         )
-        .order_by(judged.c.market_id, intervals.c.interval)
+        .order_by(checked.c.market_id, intervals.c.interval)
     )
     return many(CandleMismatch, conn.execute(statement))

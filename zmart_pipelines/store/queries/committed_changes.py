@@ -1,7 +1,7 @@
-"""What has been committed since the last look, whoever wrote it.
+"""What was committed since a cursor, by any writer.
 
 The cursor is a transaction id of Postgres. A row counts when its writer is older than every
-transaction that is still running, so that a row committed late is never stepped over.
+transaction that is still running, so that a row committed late is never skipped.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class PollStatus(msgspec.Struct, frozen=True):
 
 
 def poll_status(conn: Connection) -> PollStatus | None:
-    """Where the ledger stands; None before the first poll."""
+    """Return the progress of the confirmed poll; None before the first one."""
     row = conn.execute(
         select(cursors.c.slot, func.extract("epoch", func.now() - cursors.c.updated_at)).where(
             cursors.c.name == "confirmed"
@@ -89,8 +89,7 @@ class Latency(msgspec.Struct, frozen=True):
     worst: float
 
 
-# Transactions that nobody told or polled came with a finalized window or a backfill: late by
-# design.
+# Transactions of a finalized window or a backfill alone are excluded: they are late by design.
 _AT_ONCE = """
 SELECT floor(extract(epoch FROM first_seen_at) / :piece) * :piece AS begins,
     count(*) AS transactions,
@@ -108,8 +107,10 @@ ORDER BY 1
 
 
 def latencies(conn: Connection, *, seconds: int, piece: int) -> list[Latency]:
-    """How late transactions of the last ``seconds`` came in by webhook or the confirmed poll,
-    for each ``piece`` of seconds in which any did."""
+    """Return the delay of the last ``seconds``' transactions by webhook or confirmed poll.
+
+    One entry for each ``piece`` of seconds that has any.
+    """
     found = conn.execute(text(_AT_ONCE), {"seconds": seconds, "piece": piece})
     return [
         Latency(int(row.begins), row.transactions, float(row.median), float(row.worst))
@@ -127,7 +128,7 @@ class NewestTransaction(msgspec.Struct, frozen=True):
 
 
 def newest_transactions(conn: Connection, limit: int = NEWEST) -> list[NewestTransaction]:
-    """The newest transactions that count, in the chain's order backwards."""
+    """Return the newest transactions that are not orphaned, newest first."""
     columns = [transactions.c[name] for name in NewestTransaction.__struct_fields__]
     statement = (
         select(*columns)
@@ -139,9 +140,10 @@ def newest_transactions(conn: Connection, limit: int = NEWEST) -> list[NewestTra
 
 
 def ledger_version(conn: Connection, until: int | None = None) -> str:
-    """Names the state of the ledger: the youngest writer of an event, "0" without any.
+    """Return a name of the ledger's state: the newest writer of an event, "0" without any.
 
-    :param until: look at writers before this transaction id only.
+    Args:
+        until: Count only writers before this transaction id.
     """
     statement = select(func.coalesce(func.max(events.c.xid), 0))
     if until is not None:
@@ -150,7 +152,7 @@ def ledger_version(conn: Connection, until: int | None = None) -> str:
 
 
 def row_counts(conn: Connection, *names: str) -> dict[str, int]:
-    """Rows of each of these tables of ours (``schema.table``)."""
+    """Return the number of rows of each of these tables (``schema.table``)."""
     return {
         name: conn.execute(select(func.count()).select_from(metadata.tables[name])).scalar_one()
         for name in names
@@ -158,7 +160,7 @@ def row_counts(conn: Connection, *names: str) -> dict[str, int]:
 
 
 def overdue_deliveries(conn: Connection, older_than: timedelta) -> list[int]:
-    """Ids of deliveries that nobody has finished though they came so long ago."""
+    """Return the ids of deliveries received so long ago that are still not ingested."""
     return list(
         conn.execute(
             select(deliveries.c.id)
@@ -173,7 +175,7 @@ def overdue_deliveries(conn: Connection, older_than: timedelta) -> list[int]:
 
 
 def changes_since(conn: Connection, since: int) -> CommittedChanges:
-    """Everything new from transaction id ``since`` on (0: from the beginning)."""
+    """Return everything committed from transaction id ``since`` (0: from the beginning)."""
     snapshot = func.pg_snapshot_xmin(func.pg_current_snapshot())
     until: int = conn.execute(select(cast(cast(snapshot, Text), BigInteger))).scalar_one()
 

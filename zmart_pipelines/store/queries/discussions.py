@@ -37,7 +37,8 @@ def find_discussions(
 ) -> list[Discussion]:
     """Comments on a market or of a wallet, the newest first.
 
-    :param after: (created_at, id) of the last comment of the page before.
+    Args:
+        after: (created_at, id) of the last comment of the page before.
     """
     statement = select(_discussions).where(_discussions.c.deleted_at.is_(None))
     if market_id is not None:

@@ -14,11 +14,12 @@ from zmart_pipelines.store.tables import chain, ops
 class LedgerLag(msgspec.Struct, frozen=True):
     """Where the ledger stands. Slots are None before anything was read.
 
-    :ivar latest_slot: of any transaction that is not orphaned.
-    :ivar finalized_slot: end (inclusive) of the coverage that the finalized cursor stands on.
-    :ivar confirmed_slot: how far the confirmed poll has looked.
-    :ivar holes: ranges between the covered ones.
-    :ivar last_finalized_at: when coverage last grew.
+    Attributes:
+        latest_slot: Of any transaction that is not orphaned.
+        finalized_slot: End (inclusive) of the coverage that the finalized cursor stands on.
+        confirmed_slot: Last slot of the confirmed poll.
+        uncovered_ranges: Ranges between the covered ones.
+        last_finalized_at: When coverage last grew.
     """
 
     transactions: int
@@ -30,7 +31,7 @@ class LedgerLag(msgspec.Struct, frozen=True):
     last_finalized_at: datetime | None
     reported: int
     confirmed: int
-    holes: int
+    uncovered_ranges: int
     gaps: int
     oldest_gap_at: datetime | None
     quarantined: int
@@ -52,7 +53,7 @@ _LAG = text(
         (SELECT updated_at FROM chain.cursors WHERE name = 'finalized') AS last_finalized_at,
         (SELECT count(*) FROM chain.transactions WHERE commitment = 'reported') AS reported,
         (SELECT count(*) FROM chain.transactions WHERE commitment = 'confirmed') AS confirmed,
-        (SELECT greatest(count(*) - 1, 0) FROM chain.coverage) AS holes,
+        (SELECT greatest(count(*) - 1, 0) FROM chain.coverage) AS uncovered_ranges,
         (SELECT count(*) FROM chain.gaps WHERE closed_at IS NULL) AS gaps,
         (SELECT min(opened_at) FROM chain.gaps WHERE closed_at IS NULL) AS oldest_gap_at,
         (SELECT count(*) FROM chain.events

@@ -145,8 +145,9 @@ def find_markets(
 ) -> list[Market]:
     """Markets that match, newest first (by chain time, then id).
 
-    :param text: substring of question or description, case-insensitive.
-    :param after: the last market of the page before; steadier than ``offset``.
+    Args:
+        text: Substring of question or description, case-insensitive.
+        after: The last market of the page before; steadier than ``offset``.
     """
     statement = _select().where(*_filters(state, category, creator, text))
     if after is not None:
@@ -222,7 +223,8 @@ class Category(msgspec.Struct, frozen=True):
 def categories(conn: Connection, now: int) -> list[Category]:
     """Categories that have markets, the fullest first.
 
-    :param now: chain seconds; the end of the last day.
+    Args:
+        now: Chain seconds; the end of the last day.
     """
     day = 86_400
     created = _markets.c.created_at

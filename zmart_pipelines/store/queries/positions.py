@@ -23,7 +23,7 @@ class Position(msgspec.Struct, frozen=True):
     """What a wallet holds in a market, and the market's figures that value it.
 
     Shares have 9 decimals, ``total_invested`` and ``claimed_amount`` are lamports, times
-    chain seconds. ``market_shares_*`` include the b/1000 that nobody owns.
+    chain seconds. ``market_shares_*`` include the b/1000 shares without an owner.
     """
 
     market_id: bytes

@@ -1,4 +1,4 @@
-"""The history of comparing the ledger with the chain's accounts, and of repairs."""
+"""The history of reconciliations and of repairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zmart_pipelines.store.tables.reconciliation import reconciliations, repairs
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """One comparison; the counts are fields that differed, by class."""
+    """One reconciliation; the counts are fields that differed, by class."""
 
     reconciled_at: datetime
     market_slot: int
@@ -27,14 +27,14 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
 
 def recent_reconciliations(conn: Connection, within: timedelta) -> list[Reconciliation]:
-    """Comparisons of this last stretch of time, the oldest first."""
+    """Return the reconciliations within this time, oldest first."""
     columns = [reconciliations.c[name] for name in Reconciliation.__struct_fields__]
     statement = select(*columns).where(reconciliations.c.reconciled_at > func.now() - within)
     return many(Reconciliation, conn.execute(statement.order_by(reconciliations.c.id)))
 
 
 class ClearedDifference(msgspec.Struct, frozen=True):
-    """A difference that a comparison did not see any more; ``folded`` and ``chain`` its last."""
+    """A difference that no longer exists; ``folded`` and ``chain`` are its last values."""
 
     market_id: bytes
     user: bytes | None
@@ -48,7 +48,7 @@ class ClearedDifference(msgspec.Struct, frozen=True):
 
 
 def cleared_differences(conn: Connection, *, limit: int = 10) -> list[ClearedDifference]:
-    """The differences that ended last, the newest first."""
+    """Return the differences cleared last, newest first."""
     table = ops.differences
     statement = (
         select(table, table.c["class"].label("class_"))
@@ -74,6 +74,6 @@ class Repair(msgspec.Struct, frozen=True):
 
 
 def latest_repairs(conn: Connection, *, limit: int = 10) -> list[Repair]:
-    """The last repairs, the newest first."""
+    """Return the last repairs, newest first."""
     columns = [repairs.c[name] for name in Repair.__struct_fields__]
     return many(Repair, conn.execute(select(*columns).order_by(repairs.c.id.desc()).limit(limit)))

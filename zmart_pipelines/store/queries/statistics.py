@@ -1,6 +1,6 @@
 """Figures of markets and wallets: volumes, price history, what is trending.
 
-Markets' figures are taken from the table that the pipelines make each minute, as long as it is
+Markets' figures are read from the table that the pipelines refresh each minute, while it is
 right: until the market changes or a trade leaves the last day. Otherwise they are added up.
 """
 
@@ -49,7 +49,8 @@ class MarketStats(msgspec.Struct, frozen=True):
 def statistics_of_market(conn: Connection, market_id: bytes, now: int) -> MarketStats:
     """The market's figures (zeros where it has no trades), as stored where that is right.
 
-    :param now: chain seconds; the end of the last day.
+    Args:
+        now: Chain seconds; the end of the last day.
     """
     columns = [_stored.c[name] for name in MarketStats.__struct_fields__]
     statement = select(*columns).join_from(_markets, _stored, _right(now))
@@ -113,9 +114,10 @@ def price_history(conn: Connection, market_id: bytes, *, limit: int = 100) -> li
 class TrendingMarket(msgspec.Struct, frozen=True):
     """An active market by its last day of trading.
 
-    :ivar price_yes: now; ``price_24h_ago`` where it stood a day ago (the opening price
-        where it is younger), both with 9 decimals.
-    :ivar volume_24h: lamports.
+    Attributes:
+        price_yes: now; ``price_24h_ago`` where it stood a day ago (the opening price
+            where it is younger), both with 9 decimals.
+        volume_24h: lamports.
     """
 
     market_id: bytes
@@ -129,7 +131,8 @@ class TrendingMarket(msgspec.Struct, frozen=True):
 def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMarket]:
     """Active markets with the most volume in the last day, then the most traders.
 
-    :param now: chain seconds; the end of the last day.
+    Args:
+        now: Chain seconds; the end of the last day.
     """
     recent = (
         select(

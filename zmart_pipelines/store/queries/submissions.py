@@ -45,7 +45,7 @@ def intents(
     market_id: bytes | None = None,
     limit: int = 1000,
 ) -> list[Intent]:
-    """Intents, the oldest first."""
+    """Return intents, oldest first."""
     statement = select(_intents, QUESTION.label("question")).select_from(
         _intents.outerjoin(
             market.markets, market.markets.c.market_id == _intents.c.market_id
@@ -59,7 +59,7 @@ def intents(
 
 
 def open_intents(conn: Connection, *, limit: int = 1000) -> list[Intent]:
-    """Intents that are planned or live, the oldest first."""
+    """Return intents that are planned or live, oldest first."""
     return intents(conn, statuses=OPEN, limit=limit)
 
 
@@ -84,7 +84,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def attempts(conn: Connection, *, intent_id: int | None = None, limit: int = 1000) -> list[Attempt]:
-    """Attempts of an intent, or all; the newest first."""
+    """Return the attempts of an intent, or all; newest first."""
     columns = [_attempts.c[name] for name in Attempt.__struct_fields__]
     statement = select(*columns)
     if intent_id is not None:
@@ -93,6 +93,6 @@ def attempts(conn: Connection, *, intent_id: int | None = None, limit: int = 100
 
 
 def counts_by_status(conn: Connection) -> dict[str, int]:
-    """How many intents have each status."""
+    """Return the number of intents by status."""
     rows = conn.execute(select(_intents.c.status, func.count()).group_by(_intents.c.status))
     return {row[0]: row[1] for row in rows}

@@ -51,9 +51,10 @@ def find_trades(
     offset: int = 0,
     after: TradeKey | None = None,
 ) -> list[Trade]:
-    """Trades of a market or a wallet in the chain's order, the newest first by default.
+    """Return trades of a market or a wallet in the chain's order, newest first by default.
 
-    :param after: the last trade of the page before, in the same direction.
+    Args:
+        after: The last trade of the page before, in the same direction.
     """
     key = (_trades.c.slot, _trades.c.index_in_block, _trades.c.log_index)
     statement = select(_trades)
@@ -69,7 +70,7 @@ def find_trades(
 
 
 def count(conn: Connection, *, market_id: bytes | None = None, user: bytes | None = None) -> int:
-    """How many trades a market or a wallet has."""
+    """Return the number of trades of a market or a wallet."""
     statement = select(func.count()).select_from(_trades)
     if market_id is not None:
         statement = statement.where(_trades.c.market_id == market_id)
@@ -100,7 +101,7 @@ def claims(
     limit: int = 50,
     offset: int = 0,
 ) -> list[Claim]:
-    """Claims, the newest first."""
+    """Return claims, newest first."""
     statement = select(_claims)
     if market_id is not None:
         statement = statement.where(_claims.c.market_id == market_id)
@@ -111,7 +112,7 @@ def claims(
 
 
 class Withdrawal(msgspec.Struct, frozen=True):
-    """What a creator took out; ``amount`` in lamports."""
+    """A creator's withdrawal of liquidity; ``amount`` in lamports."""
 
     signature: bytes
     log_index: int
@@ -123,7 +124,7 @@ class Withdrawal(msgspec.Struct, frozen=True):
 
 
 def withdrawals(conn: Connection, market_id: bytes) -> list[Withdrawal]:
-    """A market's withdrawals, the oldest first."""
+    """Return a market's withdrawals, oldest first."""
     statement = (
         select(_withdrawals)
         .where(_withdrawals.c.market_id == market_id)

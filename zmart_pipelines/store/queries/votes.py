@@ -28,8 +28,8 @@ from zmart_pipelines.store.statement_pipeline import Statement, run
 from zmart_pipelines.store.tables import community, market, metadata, voting
 from zmart_pipelines.store.tables.base import TIME
 
-# A view is no table of ours to create, so it is kept out of the metadata that migrations
-# are compared with.
+# A view is not created from the metadata, so it is kept out of what migrations are compared
+# with.
 effective_ballots = Table(
     "effective_ballots",
     type(metadata)(),
@@ -53,10 +53,11 @@ _tallies = voting.tallies
 class Vote(msgspec.Struct, frozen=True):
     """One wallet's vote of one kind in one round.
 
-    :ivar source: 'chain' for a VoteRecord (``signature`` is its transaction), 'wallet' for
-        a signed ballot (``signature`` is the wallet's, ``ballot_id`` names the row).
-    :ivar choice: like, or agreement with the dispute, when true.
-    :ivar weight: votes that it counts; 1 but in a dispute that is weighed.
+    Attributes:
+        source: 'chain' for a VoteRecord (``signature`` is its transaction), 'wallet' for
+            a signed ballot (``signature`` is the wallet's, ``ballot_id`` names the row).
+        choice: like, or agreement with the dispute, when true.
+        weight: Votes that it counts; 1 except in a weighted dispute.
     """
 
     market_id: bytes
@@ -74,7 +75,8 @@ class Vote(msgspec.Struct, frozen=True):
 class VoteCounts(msgspec.Struct, frozen=True):
     """The effective votes of a market and kind in its latest round, by their weights.
 
-    :ivar status: the tally's: 'open', 'frozen' or 'reopened'; None before the first vote.
+    Attributes:
+        status: The tally's: 'open', 'frozen' or 'reopened'; None before the first vote.
     """
 
     kind: str
@@ -85,7 +87,7 @@ class VoteCounts(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """All votes."""
+        """Return the number of votes."""
         return self.votes_for + self.votes_against
 
 
@@ -98,7 +100,7 @@ def votes_of_market(
     limit: int = 100,
     offset: int = 0,
 ) -> list[Vote]:
-    """A market's effective votes, the newest first; of every kind and round unless named."""
+    """Return a market's effective votes, newest first; of every kind and round unless given."""
     statement = select(_votes).where(_votes.c.market_id == market_id)
     if kind is not None:
         statement = statement.where(_votes.c.kind == kind)
@@ -116,7 +118,7 @@ def votes_of_wallet(
     limit: int = 100,
     offset: int = 0,
 ) -> list[Vote]:
-    """A wallet's effective votes, the newest first."""
+    """Return a wallet's effective votes, newest first."""
     statement = select(_votes).where(_votes.c.wallet == wallet)
     if kind is not None:
         statement = statement.where(_votes.c.kind == kind)
@@ -125,7 +127,7 @@ def votes_of_wallet(
 
 
 def latest_round(conn: Connection, market_id: bytes, kind: str) -> int:
-    """The round that is going on (0 before the first reopening)."""
+    """Return the current round (0 before the first reopening)."""
     number: int | None = conn.execute(
         select(func.max(_tallies.c.round)).where(
             _tallies.c.market_id == market_id, _tallies.c.kind == kind
@@ -152,17 +154,17 @@ GROUP BY latest.round, latest.status
 
 
 def count_statement(market_id: bytes, kind: str) -> Statement:
-    """The statement behind ``counts``; its one row is for ``counts_of_row``."""
+    """Return the statement of ``counts``; pass its row to ``counts_of_row``."""
     return Statement(_COUNTS, (market_id, kind, market_id, kind))
 
 
 def counts_of_row(kind: str, row: Sequence[Any]) -> VoteCounts:
-    """The answer to ``count_statement``."""
+    """Return the counts from the row of ``count_statement``."""
     return VoteCounts(kind, row[0] or 0, row[1], row[2], row[3])
 
 
 def counts(conn: Connection, market_id: bytes, kind: str) -> VoteCounts:
-    """The effective votes of the latest round, counted now."""
+    """Return the effective votes of the latest round, counted now."""
     return counts_of_row(kind, run(conn, count_statement(market_id, kind)).one())
 
 
@@ -186,7 +188,7 @@ class Tally(msgspec.Struct, frozen=True):
 def tallies(
     conn: Connection, *, kind: str | None = None, status: str | None = None, limit: int = 1000
 ) -> list[Tally]:
-    """Tallies of known markets, the latest opened first."""
+    """Return tallies of known markets, latest opened first."""
     statement: Select[*tuple[Any, ...]] = select(
         _tallies, QUESTION.label("question"), market.markets.c.state
     ).select_from(
@@ -203,13 +205,13 @@ def tallies(
 
 
 def count_voters(conn: Connection) -> int:
-    """Wallets that ever voted, on chain or by ballot."""
+    """Return the number of wallets that ever voted, on chain or by ballot."""
     voters = select(voting.ballots.c.wallet).union(select(market.chain_votes.c.wallet))
     return conn.execute(select(func.count()).select_from(voters.subquery())).scalar_one()
 
 
 def counts_of_wallet(conn: Connection, wallet: bytes) -> dict[str, int]:
-    """How often the wallet voted, by kind (both kinds are always there)."""
+    """Return how often the wallet voted, by kind (always both kinds)."""
     rows = conn.execute(
         select(_votes.c.kind, func.count(func.distinct(_votes.c.market_id)))
         .where(_votes.c.wallet == literal(wallet))
@@ -219,8 +221,9 @@ def counts_of_wallet(conn: Connection, wallet: bytes) -> dict[str, int]:
 
 
 def first_activity_at(conn: Connection, wallet: bytes) -> int | None:
-    """The chain second at which the ledger first saw the wallet: a trade, a vote on chain, a
-    market of its own. None where it never did.
+    """Return the chain second of the wallet's first trade, on-chain vote or market creation.
+
+    None for a wallet without any.
     """
     seen = (
         select(func.min(market.positions.c.first_trade_at).label("at"))

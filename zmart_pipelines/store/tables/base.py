@@ -1,4 +1,4 @@
-"""What all tables share: the metadata, the schemas, the column types.
+"""The metadata, the schemas and the column types that all tables share.
 
 Keys, signatures and hashes are ``bytea``; the edge renders them. A u64 of the chain is
 ``NUMERIC(20, 0)`` (it does not fit BIGINT); slots and chain seconds are BIGINT.
@@ -31,14 +31,14 @@ class U64(TypeDecorator[int]):
     cache_ok = True
 
     def process_result_value(self, value: Decimal | None, dialect: Dialect) -> int | None:
-        """The driver's Decimal as ``int``."""
+        """Return the driver's Decimal as ``int``."""
         return None if value is None else int(value)
 
 
 BYTES = LargeBinary
 TIME = TIMESTAMP(timezone=True)
 
-# The ladder of a ledger row. The enum's order is the ladder's, so GREATEST() climbs it.
+# The commitment ladder. The enum has the ladder's order, so GREATEST() promotes.
 COMMITMENT = Enum(
     "orphaned",
     "reported",

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import INT8RANGE, JSONB, ExcludeConstraint
 
 from zmart_pipelines.store.tables.base import BYTES, COMMITMENT, TIME, metadata
 
-# One webhook request as received. Committed before anything is made of it.
+# One webhook request as received, committed before it is processed.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -71,7 +71,7 @@ deliveries = Table(
 # One reading of a transaction that names our program. Identity is the signature: at most one
 # reading of it is not orphaned. ``digest`` is the digest of what was read (slot, outcome,
 # logs, instructions), so that the same reading is one row however often it arrives, and a
-# transaction that reappears in another slot, or was first told falsely, is another.
+# transaction that reappears in another slot, or was first reported wrongly, is another.
 # ``logs`` are the lines as received, a JSON array in UTF-8 (text columns cannot hold NUL),
 # so that a decoder fix needs no RPC; ``instructions`` are those of our program, outer and
 # inner: [{"index", "inner_index", "accounts": [base58], "data": hex}].
@@ -117,7 +117,7 @@ transactions = Table(
         nullable=False,
         comment="Highest commitment of its readings; orphaned if no fork contains it",
     ),
-    # Bits of the doors it came through (``ledger.model.provenance.Source``).
+    # Bits of the sources that reported it (``ledger.model.provenance.Source``).
     Column(
         "sources",
         SmallInteger,
@@ -164,7 +164,7 @@ transactions = Table(
 
 # One event line of our program, decoded or quarantined. Identity is (signature, log_index),
 # order is (slot, index_in_block, log_index). ``raw`` is the line's payload, ``data`` the
-# same decoded for people and for search. ``instruction`` is the data of the instruction
+# same decoded for display and search. ``instruction`` is the data of the instruction
 # that emitted it, kept where the event alone is not enough to fold (MarketCreated,
 # MarketFinalized). ``market_id`` is null for events of the program as a whole, and for a
 # WinningsClaimed (which names the market's address) until the market is known.
@@ -271,9 +271,10 @@ coverage = Table(
     schema="chain",
 )
 
-# What is known to be missing. 'unread': a listed signature whose transaction is not there;
-# 'incomplete': a reading with a cut or broken log or a quarantined event; 'inapplicable': an event
-# that does not follow on the state before it (another one is missing, or lies).
+# What is known to be missing. 'unread': a listed signature whose transaction is not stored;
+# 'incomplete': a reading with a truncated or invalid log or a quarantined event;
+# 'inapplicable': an event that does not follow from the state before it (another one is
+# missing, or false).
 gaps = Table(
     "gaps",
     metadata,

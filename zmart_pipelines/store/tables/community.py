@@ -1,4 +1,4 @@
-"""Schema ``community``: users, market drafts, discussions. Born here, never rebuilt."""
+"""Schema ``community``: users, market drafts, discussions. These rows originate here."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ claims = Table(
     schema="market",
 )
 
-# VoteRecords: votes cast on chain. One per wallet, market and kind, for ever.
+# VoteRecords: votes cast on chain. One per wallet, market and kind, permanently.
 chain_votes = Table(
     "chain_votes",
     metadata,

@@ -29,7 +29,7 @@ ACTIONS = (
     "finalize_market",
 )
 
-# What must become true on chain. One per market, action and round, for ever.
+# What must become true on chain. One per market, action and round, permanently.
 intents = Table(
     "intents",
     metadata,
@@ -168,7 +168,7 @@ attempts = Table(
     Column("sent_at", TIME, comment="Database clock: when it was first sent"),
     Column("settled_at", TIME, comment="Database clock: when the status became final"),
     CheckConstraint("octet_length(signature) = 64", name="signature"),
-    # The rule that keeps effects single: at most one attempt per market may still land.
+    # Exactly-once effects: at most one attempt per market may still land.
     Index(
         "uq_attempts_live",
         "market_id",
@@ -194,8 +194,8 @@ leases = Table(
     schema="ops",
 )
 
-# What live clients are told, written in the transaction that causes it. ``position`` is the
-# one global sequence: given under an advisory lock taken last, so its order is the order of
+# The outbox of the live stream, written in the transaction that causes a frame. ``position`` is
+# the global sequence, assigned under an advisory lock acquired last, so its order is the order of
 # commits. ``previous`` is the position before it on the same channel (0: none).
 stream = Table(
     "stream",
@@ -228,7 +228,7 @@ stream = Table(
 )
 
 # Where the fold of the ledger and a decoded account differ, one row per field while it lasts.
-# Seen in two consecutive comparisons with the same values it is drift.
+# The same difference in two consecutive reconciliations is drift.
 differences = Table(
     "differences",
     metadata,
@@ -331,7 +331,7 @@ alerts = Table(
         comment="Database clock: when the row was inserted",
     ),
     Column("cleared_at", TIME, comment="Database clock: when the condition ended"),
-    # When people were told by the webhook; each alert is posted once.
+    # When the alert was posted to the webhook; each is posted once.
     Column("posted_at", TIME, comment="Database clock: when the alert webhook accepted it"),
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
     # A condition has one open alert, however often it is observed.
@@ -354,7 +354,7 @@ alerts = Table(
     schema="ops",
 )
 
-# Freshness of each service: when it last did its work and what it saw.
+# Freshness of each service: its last success, last attempt and last error.
 heartbeats = Table(
     "heartbeats",
     metadata,
@@ -388,7 +388,7 @@ run_claims = Table(
     schema="ops",
 )
 
-# Kill switches: a row per action, and one named 'all'. Absent means on.
+# Kill switches: a row per action, and one named 'all'. An absent row means enabled.
 switches = Table(
     "switches",
     metadata,

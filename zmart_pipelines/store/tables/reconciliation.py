@@ -1,6 +1,6 @@
-"""Schema ``ops``: the history of comparing with the chain's accounts, and of repairs.
+"""Schema ``ops``: the history of reconciliations with the chain's accounts, and of repairs.
 
-The differences of the moment are ``ops.differences``.
+The current differences are ``ops.differences``.
 """
 
 from __future__ import annotations

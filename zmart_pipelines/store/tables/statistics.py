@@ -1,8 +1,8 @@
-"""Schema ``market``: what pandas makes of trades and positions, refreshed every minute.
+"""Schema ``market``: statistics computed from trades and positions, refreshed every minute.
 
-Every row belongs to one market and is made anew from that market's rows, so a market whose
+Every row belongs to one market and is recomputed from that market's rows, so a market whose
 trades were orphaned is right again after its next refresh. Amounts are lamports, prices
-have 9 decimals, times are chain seconds. A column's comment says what it is made from, in
+have 9 decimals, times are chain seconds. A column's comment says what it is computed from, in
 the columns of ``trades``, ``positions`` and ``markets``.
 """
 
@@ -43,7 +43,7 @@ def _market(source: str) -> Column[bytes]:
 # The price of YES over the intervals in which the market was traded. ``starts_at`` is a
 # multiple of the interval; ``open`` is the price after the interval's first trade, ``volume``
 # the sum of its trades' costs. An interval without a trade has no row: its price is the
-# close of the row before, PRECISION / 2 where there is none.
+# close of the row before, PRECISION / 2 without one.
 candles = Table(
     "candles",
     metadata,
@@ -75,10 +75,10 @@ candles = Table(
     schema="market",
 )
 
-# A market's trading as of the chain second ``as_of``. The last day is the 86,400 s up to it;
-# its figures stay right until ``valid_until`` (None: for ever), when a trade leaves the day.
-# ``price_change_bps`` is None where the price a day ago was 0. ``market_updated_at`` is that
-# of the market's row it was made from: where the two differ, the figures are due.
+# A market's trading as of the chain second ``as_of``. The 24 hours end with it; their
+# figures stay valid until ``valid_until`` (None: indefinitely), when a trade leaves them.
+# ``price_change_bps`` is None where the price 24 hours ago was 0. ``market_updated_at`` is that
+# of the market's row it was computed from: where the two differ, the figures are due.
 market_statistics = Table(
     "market_statistics",
     metadata,
@@ -147,8 +147,8 @@ market_statistics = Table(
     schema="market",
 )
 
-# What a wallet made of a market; a wallet's totals are the sums of its rows. ``invested`` is
-# all it paid in, ``proceeds`` what its sales brought, ``claimed`` what was paid out to it,
+# A wallet's result in a market; a wallet's totals are the sums of its rows. ``invested`` is
+# all it paid in, ``proceeds`` what its sales brought, ``claimed`` its payout,
 # ``open_value`` what it still holds by the program's payout formula. A position is settled
 # once its market is finalized and there is nothing left to claim; only then has it a
 # realised profit. The profit may be negative.

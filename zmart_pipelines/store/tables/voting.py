@@ -1,4 +1,4 @@
-"""Schema ``voting``: ballots and tallies. Ballots are born here and exist nowhere else."""
+"""Schema ``voting``: ballots and tallies. Ballots originate here and exist nowhere else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _weight(origin: str) -> Column[int]:
     )
 
 
-# One wallet's vote with its proof: the exact text that the wallet signed. ``scheme`` tells
+# One wallet's vote with its proof: the exact text that the wallet signed. ``scheme`` is
 # the form of that text ('zmart-1' or one of the older clients' forms). A ballot is never
 # changed or deleted. ``source`` is 'wallet'; votes cast on chain are market.chain_votes.
 ballots = Table(
@@ -215,8 +215,8 @@ counted_ballots = Table(
     schema="voting",
 )
 
-# News that the aggregator has not settled yet, of votes and of markets' states: rows are
-# added with each change, and taken away by the look that saw them.
+# Changes of votes and of markets' states that the aggregator has not processed yet. Each change
+# enqueues a row; the scan that read it dequeues it.
 change_queue = Table(
     "change_queue",
     metadata,
@@ -243,8 +243,7 @@ change_queue = Table(
     schema="voting",
 )
 
-# The rules by which all open votes of a kind were last looked at. Under other rules all are
-# looked at again.
+# The rules of the last full scan of a kind's open votes. Other rules cause another full scan.
 scans = Table(
     "scans",
     metadata,
