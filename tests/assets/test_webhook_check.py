@@ -58,7 +58,7 @@ def check(settings: Settings) -> dg.AssetCheckResult:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"active": False}, "switched off"),
+        ({"active": False}, "inactive"),
         ({"webhookType": "enhancedDevnet"}, "not rawDevnet"),
         ({"authHeader": "another-secret"}, "another secret"),
         ({"accountAddresses": ["11111111111111111111111111111111"]}, "no webhook watches"),

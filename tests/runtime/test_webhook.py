@@ -93,7 +93,7 @@ def test_status_reports_inactive_webhooks_and_their_problems(api: HeliusApi) -> 
     off = zmart("status")
     assert off.exit_code == 1
     assert "active     NO" in off.output
-    assert "it is switched off" in off.output
+    assert "it is inactive" in off.output
     assert "another secret" in off.output
     assert "somebody" not in off.output
     reported = zmart("status", "--json")
