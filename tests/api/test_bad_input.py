@@ -125,7 +125,7 @@ _QUERIES = [
     ("/api/users/1111/positions", "wallet"),
     ("/api/positions/invalid-wallet", "wallet"),
 ]
-# Refused before any member is looked at.
+# Rejected before any field is validated.
 _HOSTILE = {
     "nothing": b"",
     "half": b'{"market_id": "',
@@ -155,7 +155,7 @@ def shared(module_settings: Settings) -> Any:
         yield client
 
 
-def refused(answer: Any, status: int, path: str) -> dict[str, Any]:
+def error_body(answer: Any, status: int, path: str) -> dict[str, Any]:
     """The error body, after a check of its fields."""
     assert answer.status_code == status, answer.text
     body: dict[str, Any] = answer.json()
@@ -170,7 +170,7 @@ def refused(answer: Any, status: int, path: str) -> dict[str, Any]:
     return body
 
 
-def names(body: dict[str, Any], field: str) -> bool:
+def names_field(body: dict[str, Any], field: str) -> bool:
     """Whether one of the details names this field, or a field in it."""
     return any(
         detail["field"] == field or detail["field"].startswith((f"{field}.", f"{field}["))
@@ -183,7 +183,7 @@ def test_invalid_field_is_named(shared: Client, route: str, field: str, value: A
     method, path = route.split(" ")
     body = _BODIES[route] | {field: value} | signed_in(Keypair())
     answer = shared.request(method, path, json=body)
-    assert names(refused(answer, 400, path), field), answer.text
+    assert names_field(error_body(answer, 400, path), field), answer.text
 
 
 @pytest.mark.parametrize("route", _BODIES)
@@ -191,16 +191,16 @@ def test_missing_and_unknown_fields_are_named(shared: Client, route: str) -> Non
     method, path = route.split(" ")
     for field in _BODIES[route]:
         body = {name: value for name, value in _BODIES[route].items() if name != field}
-        assert names(refused(shared.request(method, path, json=body), 400, path), field)
+        assert names_field(error_body(shared.request(method, path, json=body), 400, path), field)
     answer = shared.request(method, path, json=_BODIES[route] | {"is_admin": True})
-    assert names(refused(answer, 400, path), "is_admin"), answer.text
+    assert names_field(error_body(answer, 400, path), "is_admin"), answer.text
 
 
 @pytest.mark.parametrize(("url", "field"), _QUERIES)
 def test_invalid_path_or_query_parameter_is_named(shared: Client, url: str, field: str) -> None:
     answer = shared.get(url)
     assert answer.status_code == 400, answer.text
-    assert names(answer.json(), field), answer.text
+    assert names_field(answer.json(), field), answer.text
 
 
 def test_error_lists_the_allowed_values(shared: Client) -> None:
@@ -219,7 +219,7 @@ def test_hostile_bodies_are_rejected(shared: Client, route: str) -> None:
         answer = shared.request(
             method, path, content=body, headers={"Content-Type": "application/json"}
         )
-        assert refused(answer, 400, path)["details"], name
+        assert error_body(answer, 400, path)["details"], name
 
 
 @pytest.mark.parametrize("route", _BODIES)
@@ -231,21 +231,21 @@ def test_other_content_types_and_sizes_are_rejected(shared: Client, route: str) 
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ):
-        refused(shared.request(method, path, content=body, headers=headers), 415, path)
+        error_body(shared.request(method, path, content=body, headers=headers), 415, path)
     large = body + b" " * MAX_BODY
     answer = shared.request(
         method, path, content=large, headers={"Content-Type": "application/json"}
     )
-    refused(answer, 413, path)
+    error_body(answer, 413, path)
 
 
 def test_unknown_paths_and_methods_return_the_error_body(shared: Client) -> None:
-    refused(shared.get("/api/nothing"), 404, "/api/nothing")
-    refused(shared.get("/api/markets/a/b/c"), 404, "/api/markets/a/b/c")
+    error_body(shared.get("/api/nothing"), 404, "/api/nothing")
+    error_body(shared.get("/api/markets/a/b/c"), 404, "/api/markets/a/b/c")
     answer = shared.put("/api/markets", json={})
-    refused(answer, 405, "/api/markets")
+    error_body(answer, 405, "/api/markets")
     assert "GET" in answer.headers["allow"]
-    refused(shared.get(f"/api/markets/{MARKET}"), 404, f"/api/markets/{MARKET}")
+    error_body(shared.get(f"/api/markets/{MARKET}"), 404, f"/api/markets/{MARKET}")
 
 
 def test_every_response_has_the_security_headers(shared: Client) -> None:

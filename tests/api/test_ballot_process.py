@@ -78,7 +78,7 @@ def test_acknowledged_ballots_survive_a_kill_of_the_process(
             assert tallies.find_mismatches(conn) == []
         assert {bytes(wallet(number + 1).pubkey()) for number in acknowledged} <= stored
 
-        # The clients try again: who was stored is told so, and nobody counts twice.
+        # The clients retry: stored ballots are answered as repeats, and none counts twice.
         api.start()
         with ThreadPoolExecutor(12) as pool:
             answers = list(pool.map(cast_ballot, range(BALLOTS)))

@@ -29,15 +29,15 @@ def test_breakers_of_pipelines_and_process_are_listed(api_settings: Settings) ->
             assert answer.status_code == 503, answer.text
         answer = client.get("/health/breakers")
         assert answer.status_code == 200
-        told = answer.json()
+        body = answer.json()
         assert client.get("/health").status_code == 200
-    assert told["status"] == "degraded"
-    seen = [(one["scope"], one["name"], one["state"], one["failures"]) for one in told["breakers"]]
+    assert body["status"] == "degraded"
+    seen = [(one["scope"], one["name"], one["state"], one["failures"]) for one in body["breakers"]]
     assert seen == [
         ("pipelines", "action:finalize_market", "open", 1),
         ("pipelines", "action:approve_proposal", "closed", 1),
         ("api", f"rpc:{endpoint}", "open", api_settings.breaker_endpoint_failures),
     ]
-    assert told["breakers"][0]["opened_at"] < told["breakers"][0]["wait_until"]
-    assert told["breakers"][1]["opened_at"] is None
+    assert body["breakers"][0]["opened_at"] < body["breakers"][0]["wait_until"]
+    assert body["breakers"][1]["opened_at"] is None
     assert "secret?" not in answer.text

@@ -80,8 +80,8 @@ class World:
             "/api/webhooks/helius", content=raw, headers={"Authorization": SECRET}
         )
         assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        answered: dict[str, Any] = answer.json()
+        return answered
 
     def open(self, market_id: bytes) -> None:
         """From Proposed to Active."""
@@ -145,11 +145,11 @@ def test_draft_is_pinned_and_its_transaction_creates_the_market(world: World) ->
         market_id, 100 * SOL, SOL // 10, draft["ipfs_question_hash"].encode()
     )
 
-    # Nobody lists a draft; the chain does.
+    # Drafts are not listed; the market is, once it is on chain.
     assert world.client.get("/api/markets").json()["count"] == 0
     assert world.client.get(f"/api/markets/{draft['id']}").status_code == 404
-    told = world.deliver(world.sign_and_send(body["transaction"]))
-    assert told["newEvents"] == 1
+    answered = world.deliver(world.sign_and_send(body["transaction"]))
+    assert answered["newEvents"] == 1
     row = world.client.get(f"/api/markets/{draft['on_chain_address']}").json()
     assert (row["state"], row["question"]) == ("PROPOSED", MARKET["question"])
     assert row["tags"] == ["rain", "ghent"]

@@ -45,9 +45,9 @@ def test_kill_switches_are_listed_with_their_reasons(client: Client, database: s
 def test_submissions_setting_is_returned(api_settings: Settings) -> None:
     stopped = api_settings.model_copy(update={"submissions_enabled": False})
     with TestClient(create_app(stopped)) as client:
-        told = shown(client)
-    assert (told["status"], told["submissions_enabled"]) == ("stopped", False)
-    assert {(row["enabled"], row["sends"]) for row in told["switches"]} == {(True, False)}
+        body = shown(client)
+    assert (body["status"], body["submissions_enabled"]) == ("stopped", False)
+    assert {(row["enabled"], row["sends"]) for row in body["switches"]} == {(True, False)}
 
 
 def test_pinned_files_are_served_by_cid(client: Client, api_settings: Settings) -> None:

@@ -89,11 +89,11 @@ def test_delivery_is_ingested_before_the_answer(
         socket.receive_json()
         answer = deliver(client, body(history))
         assert answer.status_code == 200, answer.text
-        told = answer.json()
-        assert told["received"] is True
-        assert told["transactions"] == len(history)
-        assert told["newEvents"] == counts(ledger)["chain.events"] > 5
-        assert told["pending"] is False
+        shown = answer.json()
+        assert shown["received"] is True
+        assert shown["transactions"] == len(history)
+        assert shown["newEvents"] == counts(ledger)["chain.events"] > 5
+        assert shown["pending"] is False
         (row,) = client.get("/api/markets").json()["markets"]
         assert (row["state"], row["trades_count"], row["commitment"]) == ("ACTIVE", 3, "reported")
         assert socket.receive_json(timeout=30)["type"] == "market_state"
@@ -140,8 +140,8 @@ def test_large_delivery_is_completed_after_the_answer(
 ) -> None:
     settings = Settings(**api_settings.model_dump() | {"webhook_inline_transactions": 2})
     with TestClient(create_app(settings)) as client:
-        told = deliver(client, body(history)).json()
-        assert told["pending"] is True
+        shown = deliver(client, body(history)).json()
+        assert shown["pending"] is True
         deadline = time.monotonic() + 60
         while counts(ledger)["chain.transactions"] < len(history):
             assert time.monotonic() < deadline
@@ -183,7 +183,7 @@ def test_sender_gets_retry_after_while_postgres_is_down(
         assert client.get("/health").status_code == 503
         assert client.get("/api/webhooks/health").status_code == 503
         assert client.get("/api/markets").status_code == 503
-        # Forgeries are told apart all the same.
+        # Forged deliveries are still rejected as such.
         assert deliver(client, body(history), {"Authorization": "x"}).status_code == 401
 
 
@@ -220,9 +220,9 @@ def test_answer_does_not_wait_for_a_slow_ledger(
     with TestClient(create_app(settings)) as client:
         with held(database, "chain.transactions"):
             begun = time.monotonic()
-            told = deliver(client, body(history)).json()
+            shown = deliver(client, body(history)).json()
             assert time.monotonic() - begun < PATIENCE
-            assert (told["pending"], told["newEvents"]) == (True, 0)
+            assert (shown["pending"], shown["newEvents"]) == (True, 0)
             assert counts(ledger)["chain.deliveries"] == 1
         # Ingestion was in progress and completes without another request.
         deadline = time.monotonic() + 60
@@ -320,16 +320,16 @@ def test_large_delivery_does_not_delay_others(api_settings: Settings, ledger: En
     recorder.open(market_id)
     for number in range(120):
         recorder.buy(market_id, recorder.users[number % 3])
-    told = recorder.transactions
+    shown = recorder.transactions
     settings = Settings(**api_settings.model_dump() | {"webhook_inline_transactions": 5})
     with TestClient(create_app(settings)) as client:
-        large = deliver(client, body(told[:-1])).json()
-        small = deliver(client, body(told[-1:])).json()
-        left = len(told) - counts(ledger)["chain.transactions"]
+        large = deliver(client, body(shown[:-1])).json()
+        small = deliver(client, body(shown[-1:])).json()
+        left = len(shown) - counts(ledger)["chain.transactions"]
         assert (large["pending"], small["pending"]) == (True, False)
         assert left > 5, "the small delivery did not wait for the rest of the large one"
         deadline = time.monotonic() + 60
-        while counts(ledger)["chain.transactions"] < len(told):
+        while counts(ledger)["chain.transactions"] < len(shown):
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
@@ -362,10 +362,10 @@ def _malformed(history: list[RawTransaction], number: int) -> list[bytes]:
     """Bodies that are not a payload, neither raw nor enhanced."""
     dice = random.Random(5)
     good = body(history)
-    told: list[dict[str, Any]] = json.loads(enhanced(*(one.signature for one in history)))
+    shown: list[dict[str, Any]] = json.loads(enhanced(*(one.signature for one in history)))
     found: list[bytes] = [b"", b"{", b"null", b"5", b'"x"', b"[null]", b"[[]]", b"[" * 100_000]
     while len(found) < number:
-        kind = told if len(found) % 5 == 0 else good
+        kind = shown if len(found) % 5 == 0 else good
         broken = mutated(dice.sample(kind, 2), dice)
         if not _acceptable(broken):
             found.append(broken)
@@ -418,6 +418,7 @@ def _forged(history: list[RawTransaction], number: int) -> list[list[tuple[bytes
     return fixed
 
 
+@pytest.mark.timeout(900)
 def test_twenty_thousand_invalid_deliveries_change_nothing(
     api_settings: Settings, ledger: Engine, history: list[RawTransaction]
 ) -> None:
@@ -466,8 +467,8 @@ def test_body_without_logs_is_stored_as_hints(
 ) -> None:
     names = [one.signature for one in history]
     content = enhanced(*names)
-    told = deliver(client, content).json()
-    assert (told["transactions"], told["newEvents"], told["pending"]) == (len(names), 0, True)
+    shown = deliver(client, content).json()
+    assert (shown["transactions"], shown["newEvents"], shown["pending"]) == (len(names), 0, True)
     with ledger.connect() as conn:
         assert {row.signature for row in hints.due_hints(conn)} == set(names)
         assert deliveries.pending_deliveries(conn) == []
