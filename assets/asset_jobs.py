@@ -17,17 +17,9 @@ from assets.resources import Backend, BackendResource
 from assets.run_lanes import Lane, lane_of_assets, lane_tags
 from assets.runs_in_flight import in_flight
 
-RETENTION_TAG = "zmart/retention"
-"""Of a run: the nightly clean-up deletes those whose value is ``EXPIRES``."""
-
-EXPIRES = "expires"
-KEPT = "kept"
-
 SUBMISSION_TAGS: Mapping[str, str] = {
     # A submission run drives its attempts for 90 s at most; after twice that it hangs.
     "dagster/max_runtime": "180",
-    # They record what was sent.
-    RETENTION_TAG: KEPT,
 }
 
 WorkDue: TypeAlias = Callable[[Backend], int]
@@ -60,7 +52,7 @@ def asset_job(
         name,
         selection=selection if checks is None else selection | checks,
         description=description,
-        tags={RETENTION_TAG: EXPIRES, **lane_tags(lane), **(tags or {})},
+        tags={**lane_tags(lane), **(tags or {})},
     )
 
 

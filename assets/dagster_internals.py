@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import dagster as dg
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -42,6 +43,7 @@ __all__ = [
     "partition_range_tags",
     "pg_url_from_config",
     "remember_schema",
+    "storage_engine",
     "use_engine",
     "version_tags",
 ]
@@ -81,6 +83,13 @@ def use_engine(storage: DagsterPostgresStorage, engine: Engine) -> None:
     """Make the three storages of Dagster use ``engine``; there is no setting for a pool."""
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
         part._engine = engine  # type: ignore[union-attr]
+
+
+def storage_engine(instance: dg.DagsterInstance) -> Engine:
+    """Return the engine of Dagster's own tables, for which Dagster has no retention."""
+    storage: Any = instance.event_log_storage
+    engine: Engine = storage._engine
+    return engine
 
 
 def remember_schema(storage: DagsterPostgresStorage, built: set[str]) -> None:

@@ -317,15 +317,45 @@ class Settings(BaseSettings):
         description="Maximum seconds between two reads of the stream by the WebSocket hub.",
     )
 
+    # Retention: days for which rows are kept that nothing needs any more
+    stream_keep_days: int = Field(
+        7, gt=0, description="Days for which a socket can resume from frames it missed."
+    )
+    deliveries_keep_days: int = Field(
+        14, gt=0, description="Days for which ingested webhook deliveries and hints are kept."
+    )
+    failures_keep_days: int = Field(
+        90,
+        gt=0,
+        description="Days for which failures are kept: failed deliveries and runs, closed gaps,"
+        " cleared alerts and differences, repairs.",
+    )
+    reports_keep_days: int = Field(
+        90, gt=0, description="Days for which results of reconciliations are kept."
+    )
+    expired_drafts_keep_days: int = Field(
+        1, gt=0, description="Days after its expiry for which an unused market draft is kept."
+    )
+    runs_keep_days: int = Field(
+        3,
+        gt=0,
+        description="Days for which Dagster runs that submitted nothing, check results and"
+        " reported events are kept.",
+    )
+    submission_runs_keep_days: int = Field(
+        365,
+        gt=0,
+        description="Days for which Dagster runs are kept that signed a transaction or that an"
+        " operator launched.",
+    )
+    idle_ticks_keep_days: int = Field(
+        1, gt=0, description="Days for which sensor ticks that did nothing are kept."
+    )
+
     # Dagster
     dagster_host: str = Field("127.0.0.1", description="Address of the Dagster webserver.")
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster webserver.")
     code_server_port: int = Field(4266, gt=0, lt=65536, description="Port of the code server.")
-    dagster_keep_days: int = Field(
-        14,
-        gt=0,
-        description="Age in days at which finished runs that submitted nothing are deleted.",
-    )
     poll_page_size: int = Field(
         1000, gt=0, le=1000, description="Signatures per page of getSignaturesForAddress."
     )

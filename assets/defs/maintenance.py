@@ -1,80 +1,74 @@
-"""The nightly clean-up of what would grow indefinitely: old runs and expired drafts.
+"""The nightly clean-up of what would otherwise grow without bound.
 
-Ticks are purged by ``deploy/dagster.yaml``; everything else that Dagster keeps per run is deleted
-only with the run. Runs of jobs that submit transactions are kept: they record what was sent.
+``zmart_pipelines.store.retention`` says what of our own tables expires, and
+``assets.dagster_retention`` what of Dagster's.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
-from sqlalchemy import delete, func
+from pydantic import Field
 
-from assets.asset_jobs import EXPIRES, RETENTION_TAG, job_schedule
+from assets.asset_jobs import job_schedule
+from assets.dagster_retention import delete_rows, delete_runs
 from assets.resources import BackendResource
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.tables.community import market_drafts
-
-# Runs deleted in one night, so that the job ends in time even after a long pause.
-MAX_RUNS = 5000
-_PAGE = 200
-
-_FINISHED = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
+from zmart_pipelines.store.retention import prune
 
 
-def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete finished runs of jobs whose runs expire; return how many.
+class AsOf(dg.Config):
+    """As of when rows are judged."""
 
-    Args:
-        instance: Holds the runs.
-        before: Runs that were updated later are kept.
-    """
-    old = dg.RunsFilter(tags={RETENTION_TAG: EXPIRES}, statuses=_FINISHED, updated_before=before)
-    deleted = 0
-    while deleted < MAX_RUNS:
-        page = instance.get_runs(old, limit=_PAGE)
-        for run in page:
-            instance.delete_run(run.run_id)
-        deleted += len(page)
-        if len(page) < _PAGE:
-            break
-    return deleted
+    as_of: str = Field("", description="UTC time in ISO 8601; empty: now.")
 
+    @property
+    def moment(self) -> datetime:
+        """The time in UTC.
 
-@dg.op(description="Deletes old finished runs that submitted nothing, with their events.")
-def delete_old_runs(context: dg.OpExecutionContext, backend: BackendResource) -> None:
-    """Delete runs older than ``dagster_keep_days`` days."""
-    before = datetime.now(UTC) - timedelta(days=backend.settings.dagster_keep_days)
-    deleted = delete_runs(context.instance, before)
-    context.add_output_metadata({"Runs deleted": deleted})
+        Raises:
+            ValueError: ``as_of`` is not a time.
+        """
+        if not self.as_of:
+            return datetime.now(UTC)
+        given = datetime.fromisoformat(self.as_of)
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
 
 
-@dg.op(description="Deletes market drafts that expired without their market being created.")
-def delete_expired_drafts(context: dg.OpExecutionContext, backend: BackendResource) -> None:
-    """Delete expired drafts; drafts are never listed, so no one needs them."""
-    expired = delete(market_drafts).where(
-        market_drafts.c.matched_at.is_(None), market_drafts.c.expires_at < func.now()
+@dg.op(description="Deletes rows of the product's tables that are past their retention.")
+def prune_tables(context: dg.OpExecutionContext, config: AsOf, backend: BackendResource) -> None:
+    """Apply every retention rule and say what each freed."""
+    pruned = prune(backend.engine(Role.PIPELINES), backend.settings, config.moment)
+    freed: dict[str, int] = {}
+    for result in pruned:
+        freed[result.table] = freed.get(result.table, 0) + result.rows
+    context.add_output_metadata({f"Rows deleted from {table}": n for table, n in freed.items()})
+
+
+@dg.op(description="Deletes Dagster runs, ticks, check results and events past their retention.")
+def prune_dagster(context: dg.OpExecutionContext, config: AsOf, backend: BackendResource) -> None:
+    """Delete by what happened: runs that signed a transaction are kept longest."""
+    settings, now = backend.settings, config.moment
+    runs = delete_runs(context.instance, backend.engine(Role.READ), settings, now)
+    rows = delete_rows(context.instance, settings, now)
+    context.add_output_metadata(
+        {
+            "Runs deleted": runs,
+            **{f"Rows deleted from dagster.{table}": n for table, n in rows.items()},
+        }
     )
-    with backend.engine(Role.PIPELINES).begin() as conn:
-        deleted = conn.execute(expired).rowcount
-    context.add_output_metadata({"Drafts deleted": deleted})
 
 
 @dg.job(
     name="clean_up",
-    description="Deletes old runs and expired market drafts.",
+    description="Deletes what is past its retention, of our tables and of Dagster's.",
     executor_def=dg.in_process_executor,
-    tags={RETENTION_TAG: EXPIRES},
 )
 def clean_up() -> None:
     """Do both, in any order."""
-    delete_old_runs()
-    delete_expired_drafts()
+    prune_tables()
+    prune_dagster()
 
 
 clean_up_schedule = job_schedule(
-    clean_up.name, "17 3 * * *", "Every night: deletes old runs and expired market drafts."
+    clean_up.name, "17 3 * * *", "Every night: deletes what is past its retention."
 )

@@ -1,85 +1,153 @@
-"""The clean-up deletes what is old and nothing else."""
+"""The nightly clean-up on Dagster's own tables in real Postgres, and as a job."""
 
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, text
 
-from assets.definitions import build_defs
-from assets.defs.maintenance import clean_up, delete_runs
+from assets.dagster_retention import delete_rows, delete_runs, keep_days
+from assets.defs.maintenance import clean_up
 from assets.resources import Backend
+from assets.run_lanes import LANE_TAG, Lane
 from tests.assets.dagster_internals import create_run_for_test
-from tests.assets.rows import market_id
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.tables.community import market_drafts
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
-LATER = NOW + timedelta(days=1)
+CHECK = dg.AssetCheckKey(dg.AssetKey("state"), "holds")
 
 
-def run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> str:
-    """A run as the code location's job makes it, with the job's tags."""
-    tags = build_defs().resolve_job_def(job).tags
-    made: dg.DagsterRun = create_run_for_test(instance, job_name=job, status=status, tags=tags)
-    return made.run_id
+@pytest.fixture
+def instance(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    url = urlsplit(database)
+    for name, value in {
+        "DAGSTER_PG_HOST": url.hostname,
+        "DAGSTER_PG_PORT": url.port,
+        "DAGSTER_PG_USERNAME": url.username,
+        "DAGSTER_PG_PASSWORD": url.password,
+        "DAGSTER_PG_DB": url.path.removeprefix("/"),
+        "DAGSTER_COMPUTE_LOGS": tmp_path / "logs",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    shutil.copy(ROOT / "deploy" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as loaded:
+        yield loaded
 
 
-def test_only_finished_runs_that_submitted_nothing_are_deleted() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        gone = {
-            run(instance, "read_finalized_window", dg.DagsterRunStatus.SUCCESS),
-            run(instance, "reconcile", dg.DagsterRunStatus.FAILURE),
-            run(instance, "clean_up", dg.DagsterRunStatus.CANCELED),
-        }
-        kept = {
-            run(instance, "read_finalized_window", dg.DagsterRunStatus.STARTED),
-            run(instance, "aggregate_votes", dg.DagsterRunStatus.SUCCESS),
-            run(instance, "finalize_markets", dg.DagsterRunStatus.FAILURE),
-            run(instance, "resolve_market", dg.DagsterRunStatus.SUCCESS),
-        }
-        assert delete_runs(instance, NOW - timedelta(days=1)) == 0
-        assert delete_runs(instance, LATER) == len(gone)
-        assert {found.run_id for found in instance.get_runs()} == kept
+def add_run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, lane: Lane = Lane.BACKGROUND
+) -> str:
+    run: dg.DagsterRun = create_run_for_test(
+        instance, job_name="__ASSET_JOB", status=status, tags={LANE_TAG: lane.value}
+    )
+    return run.run_id
 
 
-def test_many_pages_are_deleted_in_one_night(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.defs.maintenance._PAGE", 2)
-    with dg.DagsterInstance.ephemeral() as instance:
-        for _ in range(7):
-            run(instance, "reconcile", dg.DagsterRunStatus.SUCCESS)
-        assert delete_runs(instance, LATER) == 7
+def runs(instance: dg.DagsterInstance) -> set[str]:
+    return {run.run_id for run in instance.get_runs()}
 
 
-def test_the_job_deletes_expired_drafts_that_never_became_markets(
-    database: str, owner: Engine
+def delete_as_of(instance: dg.DagsterInstance, engine: Engine, days: int) -> int:
+    return delete_runs(instance, engine, Settings(), NOW + timedelta(days=days))
+
+
+def test_runs_are_kept_by_what_happened_in_them(
+    instance: dg.DagsterInstance, owner: Engine, tmp_path: Path
 ) -> None:
-    def draft(expires: timedelta, matched: bool) -> bytes:
-        market = market_id()
-        row = {
-            "market_id": market,
-            "creator": bytes(32),
-            "nonce": market,
-            "question_hash": "Qm",
-            "document": b"{}",
-            "question": "Will it rain tomorrow?",
-            "category": "other",
-            "ends_at": NOW,
-            "expires_at": NOW + expires,
-            "matched_at": NOW if matched else None,
-        }
-        with owner.begin() as conn:
-            conn.execute(insert(market_drafts).values(row))
-        return market
+    success, failure = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+    idle = add_run(instance, success)
+    failed = add_run(instance, failure)
+    ordered = add_run(instance, success, Lane.OPERATORS)
+    running = add_run(instance, dg.DagsterRunStatus.STARTED)
+    log = tmp_path / "logs" / idle / "compute_logs"
+    log.mkdir(parents=True)
+    assert delete_as_of(instance, owner, 2) == 0
+    assert delete_as_of(instance, owner, 4) == 1
+    assert runs(instance) == {failed, ordered, running}
+    assert not log.parent.exists(), "the compute logs go with their run"
+    assert delete_as_of(instance, owner, 91) == 1
+    assert delete_as_of(instance, owner, 366) == 1
+    assert runs(instance) == {running}
 
-    draft(timedelta(hours=-1), matched=False)
-    kept = {
-        draft(timedelta(hours=-1), matched=True),
-        draft(timedelta(hours=1), matched=False),
-    }
-    backend = Backend(Settings(database_url=database))
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = clean_up.execute_in_process(instance=instance, resources={"backend": backend})
-    assert result.success
-    with owner.connect() as conn:
-        assert set(conn.execute(select(market_drafts.c.market_id)).scalars()) == kept
+
+def test_run_that_signed_a_transaction_is_kept_longest() -> None:
+    settings = Settings()
+    run = dg.DagsterRun(job_name="finalize_markets", status=dg.DagsterRunStatus.SUCCESS)
+    assert keep_days(run, [run.run_id], settings) == settings.submission_runs_keep_days
+    assert keep_days(run, [], settings) == settings.runs_keep_days
+
+
+def test_kept_runs_do_not_hide_older_ones_behind_them(
+    instance: dg.DagsterInstance, owner: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.dagster_retention.PAGE", 2)
+    for _ in range(3):
+        add_run(instance, dg.DagsterRunStatus.FAILURE)
+    for _ in range(5):
+        add_run(instance, dg.DagsterRunStatus.SUCCESS)
+    assert delete_as_of(instance, owner, 4) == 5
+
+
+def test_events_without_a_run_keep_the_last_of_each_asset(instance: dg.DagsterInstance) -> None:
+    for key in ("state", "state", "trades"):
+        event = dg.AssetMaterialization(key, tags={"dagster/data_version": "1"})
+        instance.report_runless_asset_event(event)
+    deleted = delete_rows(instance, Settings(), NOW + timedelta(days=4))
+    assert deleted["event_logs"] == 1
+    assert deleted["asset_event_tags"] == 1
+    for key in ("state", "trades"):
+        assert instance.get_latest_materialization_event(dg.AssetKey(key)) is not None
+
+
+def test_check_results_keep_the_last_of_each_check(instance: dg.DagsterInstance) -> None:
+    for passed in (True, False):
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=CHECK.asset_key, check_name=CHECK.name, passed=passed, metadata={}
+        )
+        instance.report_runless_asset_event(evaluation)
+    assert delete_rows(instance, Settings(), NOW + timedelta(days=4))["asset_check_executions"] == 1
+
+
+def test_ticks_that_did_nothing_go_first(instance: dg.DagsterInstance, database: str) -> None:
+    from assets.dagster_internals import storage_engine
+
+    engine = storage_engine(instance)
+    with engine.connect() as conn:
+        for status in ("SKIPPED", "FAILURE"):
+            conn.execute(
+                text(
+                    "INSERT INTO job_ticks (job_origin_id, selector_id, status, type, timestamp,"
+                    " tick_body) VALUES ('a', 'a', :status, 'SENSOR', now(), '{}')"
+                ),
+                {"status": status},
+            )
+    assert delete_rows(instance, Settings(), NOW + timedelta(days=2))["job_ticks"] == 1
+    assert delete_rows(instance, Settings(), NOW + timedelta(days=91))["job_ticks"] == 1
+
+
+def test_job_reports_what_it_freed(instance: dg.DagsterInstance, database: str) -> None:
+    add_run(instance, dg.DagsterRunStatus.SUCCESS)
+    later = (NOW + timedelta(days=4)).isoformat()
+    config = {"ops": {name: {"config": {"as_of": later}} for name in OPS}}
+    backend = Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    result = clean_up.execute_in_process(
+        instance=instance, resources={"backend": backend}, run_config=config
+    )
+    (metadata,) = [
+        event.step_output_data.metadata
+        for event in result.get_step_success_events() + result.all_events
+        if event.event_type_value == "STEP_OUTPUT" and event.step_key == "prune_dagster"
+    ]
+    assert metadata["Runs deleted"].value == 1
+
+
+OPS = ("prune_tables", "prune_dagster")

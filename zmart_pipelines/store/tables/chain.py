@@ -124,12 +124,8 @@ transactions = Table(
         nullable=False,
         comment="Ingest: bits of the sources that reported it",
     ),
-    Column(
-        "delivery_id",
-        BigInteger,
-        ForeignKey(deliveries.c.id),
-        comment="Webhook request that reported it first",
-    ),
+    # No foreign key: deliveries are deleted after their retention.
+    Column("delivery_id", BigInteger, comment="Webhook request that reported it first"),
     Column(
         "first_seen_at",
         TIME,

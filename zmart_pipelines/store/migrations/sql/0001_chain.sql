@@ -122,9 +122,7 @@ CREATE TABLE chain.transactions (
     first_seen_at timestamptz DEFAULT now() NOT NULL,
     finalized_at timestamptz,
     xid BIGINT DEFAULT (pg_current_xact_id()::text)::bigint NOT NULL,
-    CONSTRAINT pk_transactions PRIMARY KEY (signature, digest),
-    CONSTRAINT fk_transactions_delivery_id_deliveries FOREIGN KEY(delivery_id)
-        REFERENCES chain.deliveries (id)
+    CONSTRAINT pk_transactions PRIMARY KEY (signature, digest)
 );
 CREATE INDEX ix_transactions_slot_index_in_block ON chain.transactions (slot, index_in_block);
 CREATE INDEX ix_transactions_unfinalized

@@ -1,0 +1,135 @@
+"""What is past its retention goes; what a client, a gap or a hint still needs stays."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.store.conftest import Engines
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import retention, stream
+from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.retention import RULES, prune
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def owner(engines: Engines) -> Engine:
+    return engines[Role.OWNER]
+
+
+def settings(**days: int) -> Settings:
+    return Settings(**days)  # type: ignore[arg-type]
+
+
+def rows(owner: Engine, table: str) -> int:
+    with owner.connect() as conn:
+        return int(conn.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def prune_as_pipelines(engines: Engines, in_days: int) -> dict[str, int]:
+    freed: dict[str, int] = {}
+    for result in prune(engines[Role.PIPELINES], settings(), NOW + timedelta(days=in_days)):
+        freed[result.table] = freed.get(result.table, 0) + result.rows
+    return freed
+
+
+def frame(channel: str) -> stream.Frame:
+    return stream.Frame(channel, "market_state", {})
+
+
+def test_last_frame_of_every_channel_stays(engines: Engines, owner: Engine) -> None:
+    with engines[Role.PIPELINES].begin() as conn:
+        stream.append(conn, [frame("market:a"), frame("market:a"), frame("market:b")])
+    assert prune_as_pipelines(engines, 6)["ops.stream"] == 0
+    assert prune_as_pipelines(engines, 8)["ops.stream"] == 1
+    with owner.connect() as conn:
+        (left,) = stream.read_channel_after(conn, "market:a", 0)
+        head = stream.head(conn)
+    # A client that asks for what followed the first frame sees that frames are gone.
+    assert left.previous > 0
+    with engines[Role.PIPELINES].begin() as conn:
+        stream.append(conn, [frame("market:a")])
+    with owner.connect() as conn:
+        following = stream.read_channel_after(conn, "market:a", left.position)
+        assert [later.previous for later in following] == [left.position]
+        assert stream.head(conn) == head + 1
+
+
+DELIVERY = text(
+    "INSERT INTO chain.deliveries (source, body, body_sha256, transaction_count, status)"
+    " VALUES ('helius', ''::bytea, :digest, 0, :status) RETURNING id"
+)
+
+
+def add_delivery(owner: Engine, status: str, number: int) -> int:
+    with owner.begin() as conn:
+        digest = number.to_bytes(32, "big")
+        return int(conn.execute(DELIVERY, {"digest": digest, "status": status}).scalar_one())
+
+
+def test_deliveries_go_by_what_became_of_them(engines: Engines, owner: Engine) -> None:
+    add_delivery(owner, "ingested", 1)
+    add_delivery(owner, "failed", 2)
+    add_delivery(owner, "received", 3)
+    explains_a_hint = add_delivery(owner, "ingested", 4)
+    with owner.begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO chain.hints (signature, delivery_id, status)"
+                " VALUES (:signature, :delivery, 'pending')"
+            ),
+            {"signature": bytes(64), "delivery": explains_a_hint},
+        )
+    assert prune_as_pipelines(engines, 13)["chain.deliveries"] == 0
+    assert prune_as_pipelines(engines, 15)["chain.deliveries"] == 1
+    assert prune_as_pipelines(engines, 91)["chain.deliveries"] == 1
+    with owner.begin() as conn:
+        statuses = conn.execute(text("SELECT status FROM chain.deliveries ORDER BY id")).scalars()
+        assert list(statuses) == ["received", "ingested"], "unprocessed, and behind an open hint"
+        conn.execute(text("UPDATE chain.hints SET status = 'read', settled_at = now()"))
+    freed = prune_as_pipelines(engines, 15)
+    assert (freed["chain.hints"], freed["chain.deliveries"]) == (1, 1)
+
+
+def test_open_gaps_and_alerts_stay(engines: Engines, owner: Engine) -> None:
+    with owner.begin() as conn:
+        for closed in ("NULL", "now()"):
+            conn.execute(
+                text(
+                    "INSERT INTO chain.gaps (signature, kind, reason, closed_at)"
+                    f" VALUES ('\\x00', 'unread', '-', {closed})"
+                )
+            )
+            conn.execute(
+                text(
+                    "INSERT INTO ops.alerts (topic, severity, message, cleared_at)"
+                    f" VALUES ('test', 'medium', '-', {closed})"
+                )
+            )
+    freed = prune_as_pipelines(engines, 91)
+    assert (freed["chain.gaps"], freed["ops.alerts"]) == (1, 1)
+    assert (rows(owner, "chain.gaps"), rows(owner, "ops.alerts")) == (1, 1)
+
+
+def test_more_rows_than_one_batch(
+    engines: Engines, owner: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for number in range(5):
+        add_delivery(owner, "ingested", number)
+    assert prune_as_pipelines(engines, 15)["chain.deliveries"] == 5
+
+
+def test_every_rule_names_a_setting_and_a_table_that_the_record_is_not_in() -> None:
+    forbidden = {
+        *("chain.transactions", "chain.events", "voting.ballots", "voting.tallies"),
+        *("voting.counted_ballots", "community.users", "community.discussions"),
+        *("ops.intents", "ops.attempts"),
+    }
+    for rule in RULES:
+        assert rule.table not in forbidden
+        assert isinstance(getattr(settings(), rule.days), int)
