@@ -138,13 +138,13 @@ def test_job_reports_what_it_freed(instance: dg.DagsterInstance, database: str) 
     add_run(instance, dg.DagsterRunStatus.SUCCESS)
     later = (NOW + timedelta(days=4)).isoformat()
     config = {"ops": {name: {"config": {"as_of": later}} for name in OPS}}
-    backend = Backend(Settings(database_url=database))  # type: ignore[arg-type]
+    backend = Backend(Settings(database_url=database))
     result = clean_up.execute_in_process(
         instance=instance, resources={"backend": backend}, run_config=config
     )
     (metadata,) = [
         event.step_output_data.metadata
-        for event in result.get_step_success_events() + result.all_events
+        for event in result.all_events
         if event.event_type_value == "STEP_OUTPUT" and event.step_key == "prune_dagster"
     ]
     assert metadata["Runs deleted"].value == 1
