@@ -113,14 +113,14 @@ def test_severe_alerts_are_posted_once(pool: Engine, slack: Slack) -> None:
     assert len(slack.taken) == 2
 
 
-def test_a_medium_alert_that_becomes_severe_is_posted(pool: Engine, slack: Slack) -> None:
+def test_medium_alert_raised_to_critical_is_posted(pool: Engine, slack: Slack) -> None:
     raised(pool, "a", "medium")
     assert post_alerts(pool, slack.address).posted == ()
     raised(pool, "a", "critical")
     assert post_alerts(pool, slack.address).posted == ("a",)
 
 
-def test_two_that_post_at_once_do_not_post_twice(pool: Engine, slack: Slack) -> None:
+def test_concurrent_posters_post_each_alert_once(pool: Engine, slack: Slack) -> None:
     for number in range(8):
         raised(pool, f"a{number}")
     threads = [threading.Thread(target=post_alerts, args=(pool, slack.address)) for _ in range(4)]
@@ -131,7 +131,7 @@ def test_two_that_post_at_once_do_not_post_twice(pool: Engine, slack: Slack) -> 
     assert sorted(text.splitlines()[1][:2] for text in slack.texts) == [f"a{n}" for n in range(8)]
 
 
-def test_what_was_not_taken_is_posted_later(
+def test_rejected_alert_is_posted_later(
     pool: Engine, slack: Slack, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -152,7 +152,7 @@ def test_what_was_not_taken_is_posted_later(
     assert SECRET not in caplog.text
 
 
-def test_pauses_grow_and_end() -> None:
+def test_backoff_grows_to_its_limit() -> None:
     failed = DeliveryReport((), "x")
     state, waits = Backoff(), []
     for _ in range(9):
@@ -164,7 +164,7 @@ def test_pauses_grow_and_end() -> None:
     assert state.after(DeliveryReport(("a",)), 2000.0) == Backoff()
 
 
-def test_a_failed_run_reaches_people(
+def test_failed_run_is_posted_to_the_alert_webhook(
     pool: Engine, database: str, slack: Slack, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Run failure, alert row, webhook; with the webhook away the tick waits and tells."""

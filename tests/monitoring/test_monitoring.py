@@ -45,7 +45,7 @@ def ago(seconds: float | None) -> datetime | None:
         (10, 3600, 3500, True, "starting"),
     ],
 )
-def test_state_by_times(
+def test_service_state_by_times(
     up: float, success: float | None, error: float | None, work: bool, expected: str
 ) -> None:
     up_since = ago(up)
@@ -62,7 +62,7 @@ def test_state_by_times(
 
 
 @given(up=st.floats(0, 1e6), success=st.floats(0, 1e6), error=st.none() | st.floats(0, 1e6))
-def test_what_succeeded_inside_its_deadline_is_never_down(
+def test_service_within_its_deadline_is_never_down(
     up: float, success: float, error: float | None
 ) -> None:
     up_since = ago(up)
@@ -78,7 +78,7 @@ def test_what_succeeded_inside_its_deadline_is_never_down(
     assert (state == "down") == (min(success, up) > 60)
 
 
-def test_a_beat_keeps_the_last_error_and_an_error_keeps_the_last_success(
+def test_heartbeat_keeps_the_last_error_and_error_keeps_the_last_success(
     conn: Connection,
 ) -> None:
     record_heartbeat(conn, "event-indexer", {"slot": 7})
@@ -93,7 +93,7 @@ def test_a_beat_keeps_the_last_error_and_an_error_keeps_the_last_success(
     assert row.last_error == "x" * MAX_ERROR
 
 
-def test_health_of_services_that_ran_and_that_did_not(conn: Connection) -> None:
+def test_health_of_services_with_and_without_heartbeats(conn: Connection) -> None:
     record_heartbeat(conn, "vote-aggregator")
     found = health(conn)
     assert set(found) == set(SERVICES)

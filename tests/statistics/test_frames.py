@@ -67,7 +67,7 @@ def only_python(rows: list[dict[str, Any]]) -> None:
 
 @settings(max_examples=60)
 @given(trades, st.sampled_from([1, 60, 300, 3_600, DAY]))
-def test_candles_are_those_of_a_plain_loop(made: list[Trade], seconds: int) -> None:
+def test_candles_equal_a_plain_loop(made: list[Trade], seconds: int) -> None:
     expected: dict[tuple[bytes, int], list[Trade]] = defaultdict(list)
     for one in in_order(made):
         expected[one.market_id, one.traded_at - one.traded_at % seconds].append(one)
@@ -90,7 +90,7 @@ def test_candles_are_those_of_a_plain_loop(made: list[Trade], seconds: int) -> N
 
 @settings(max_examples=60)
 @given(trades, st.integers(0, 2 * DAY))
-def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: int) -> None:
+def test_market_statistics_equal_a_plain_loop(made: list[Trade], later: int) -> None:
     now = max((one.traded_at for one in made), default=0) + later
     rows = frames.records(market_statistics(MARKETS, frames.trades(made), now))
     only_python(rows)
@@ -121,7 +121,7 @@ def test_market_statistics_are_those_of_a_plain_loop(made: list[Trade], later: i
 
 @settings(max_examples=60)
 @given(trades, st.integers(1, 3 * DAY))
-def test_figures_hold_until_they_say_and_no_longer(made: list[Trade], wait: int) -> None:
+def test_figures_are_valid_exactly_until_valid_until(made: list[Trade], wait: int) -> None:
     def figures(now: int) -> list[dict[str, Any]]:
         changing = ("as_of", "valid_until")
         rows = frames.records(market_statistics(MARKETS, frames.trades(made), now))
@@ -156,7 +156,7 @@ def test_price_changes_are_rounded_down() -> None:
         st.tuples(amounts, amounts, amounts, st.booleans()),
     ),
 )
-def test_wallets_get_what_their_trades_and_positions_say(
+def test_wallet_statistics_match_trades_and_positions(
     made: list[Trade], held: dict[tuple[bytes, bytes], tuple[int, int, int, bool]]
 ) -> None:
     positions = frames.frame([(*key, *row) for key, row in held.items()], frames.POSITIONS)

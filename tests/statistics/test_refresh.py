@@ -88,7 +88,7 @@ def everything(db: Engine) -> list[list[dict[str, Any]]]:
         return [contents(conn, table) for table in TABLES]
 
 
-def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Engine) -> None:
+def test_statistics_match_the_rows_of_a_random_history(pipelines: Engine, ledger: Engine) -> None:
     chain = history(7, 250)
     take(ledger, chain.transactions)
     report = refresh(pipelines)
@@ -125,7 +125,7 @@ def test_a_history_has_the_statistics_of_its_rows(pipelines: Engine, ledger: Eng
     assert report.trades > 30
 
 
-def test_what_is_served_is_right_before_and_after_each_refresh(
+def test_served_statistics_are_correct_before_and_after_refresh(
     pipelines: Engine, ledger: Engine
 ) -> None:
     """From the table while it is right; added up when a market changed or its last day moved."""
@@ -164,7 +164,7 @@ def test_what_is_served_is_right_before_and_after_each_refresh(
         assert statistics.trending(conn, chain.now)[0].market_id == ids[2]
 
 
-def test_the_table_is_what_is_served(pipelines: Engine, ledger: Engine) -> None:
+def test_stored_statistics_are_served(pipelines: Engine, ledger: Engine) -> None:
     """Seen by a figure that no trades give."""
     chain = Recorder()
     market_id = chain.create(1)
@@ -182,7 +182,7 @@ def test_the_table_is_what_is_served(pipelines: Engine, ledger: Engine) -> None:
         assert (first.volume_24h, first.price_24h_ago) == (5, 3)
 
 
-def test_a_claim_settles_a_position_and_realises_its_profit(
+def test_claim_settles_the_position_and_realises_its_profit(
     pipelines: Engine, ledger: Engine
 ) -> None:
     chain = Recorder()
@@ -233,7 +233,7 @@ def test_a_claim_settles_a_position_and_realises_its_profit(
     assert paid.realised_pnl == account.claimed_amount - account.total_invested
 
 
-def test_repeating_writes_nothing(pipelines: Engine, ledger: Engine) -> None:
+def test_repeated_refresh_writes_nothing(pipelines: Engine, ledger: Engine) -> None:
     chain = history(3, 120)
     take(ledger, chain.transactions)
     now = chain.now
@@ -247,7 +247,7 @@ def test_repeating_writes_nothing(pipelines: Engine, ledger: Engine) -> None:
     assert everything(pipelines) == before
 
 
-def test_bit_by_bit_is_the_same_as_at_once(
+def test_incremental_refresh_equals_full_refresh(
     pipelines: Engine, ledger: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = history(5, 120)
@@ -293,9 +293,7 @@ def test_orphaned_trades_leave_the_candles(pipelines: Engine, ledger: Engine) ->
     assert after == before
 
 
-def test_a_market_that_never_was_takes_its_statistics_along(
-    pipelines: Engine, ledger: Engine
-) -> None:
+def test_orphaned_market_deletes_its_statistics(pipelines: Engine, ledger: Engine) -> None:
     chain = Recorder()
     start = len(chain.transactions)
     market_id = chain.create(1)
@@ -308,7 +306,7 @@ def test_a_market_that_never_was_takes_its_statistics_along(
     assert everything(pipelines) == [[], [], []]
 
 
-def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine) -> None:
+def test_the_24_hours_advance_without_a_trade(pipelines: Engine, ledger: Engine) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
@@ -327,7 +325,7 @@ def test_the_last_day_moves_on_without_a_trade(pipelines: Engine, ledger: Engine
     assert refresh(pipelines, now=end + 10**6) == NOTHING
 
 
-def test_damage_is_seen_and_mended(pipelines: Engine, ledger: Engine) -> None:
+def test_damaged_statistics_are_detected_and_repaired(pipelines: Engine, ledger: Engine) -> None:
     chain = history(11, 100)
     take(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
@@ -352,7 +350,9 @@ def test_damage_is_seen_and_mended(pipelines: Engine, ledger: Engine) -> None:
             assert candles.candle_mismatches(conn, timedelta(0)) == []
 
 
-def test_being_behind_is_a_fault_only_when_it_lasts(pipelines: Engine, ledger: Engine) -> None:
+def test_stale_candles_are_a_mismatch_only_after_the_grace_period(
+    pipelines: Engine, ledger: Engine
+) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     chain.open(market_id)
@@ -376,7 +376,7 @@ def test_being_behind_is_a_fault_only_when_it_lasts(pipelines: Engine, ledger: E
         "UPDATE market.wallet_statistics SET realised_pnl = 7",
     ],
 )
-def test_the_database_refuses_what_cannot_be(
+def test_constraints_reject_impossible_statistics(
     pipelines: Engine, ledger: Engine, damage: str
 ) -> None:
     chain = Recorder()

@@ -57,7 +57,7 @@ def test_every_type_has_its_items() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PACKERS))
-def test_postgres_reads_what_is_packed(conn: Connection, name: str) -> None:
+def test_postgres_reads_packed_arrays(conn: Connection, name: str) -> None:
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.none() | ITEMS[name], max_size=20))
     def check(values: list[object]) -> None:
@@ -67,12 +67,12 @@ def test_postgres_reads_what_is_packed(conn: Connection, name: str) -> None:
     check()
 
 
-def test_a_number_that_does_not_fit_is_refused_before_it_is_sent() -> None:
+def test_out_of_range_number_is_rejected_before_sending() -> None:
     with pytest.raises(struct.error, match=r"format requires|out of range"):
         PACKERS["smallint"]([2**15])
 
 
-def test_answers_come_in_order_and_before_the_block_ends(conn: Connection) -> None:
+def test_pipelined_results_arrive_in_order_within_the_block(conn: Connection) -> None:
     with pipelined(conn) as send:
         cursors = [send(Statement("SELECT %b::int8", (number,))) for number in range(20)]
         assert cursors[7].fetchall() == [(7,)]
@@ -80,7 +80,7 @@ def test_answers_come_in_order_and_before_the_block_ends(conn: Connection) -> No
     assert conn.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_what_is_sent_belongs_to_the_connection_s_transaction(db: Engine) -> None:
+def test_pipelined_statements_belong_to_the_connections_transaction(db: Engine) -> None:
     insert = Statement("INSERT INTO chain.cursors (name) VALUES (%b)", ("pipelined",))
     names = select(chain.cursors.c.name)
     with db.connect() as conn:
@@ -97,7 +97,7 @@ def test_what_is_sent_belongs_to_the_connection_s_transaction(db: Engine) -> Non
         assert conn.execute(names).scalars().all() == ["pipelined"]
 
 
-def test_the_first_failure_is_told_and_the_connection_lives_on(conn: Connection) -> None:
+def test_first_pipelined_error_is_raised_and_connection_stays_usable(conn: Connection) -> None:
     insert = Statement("INSERT INTO chain.cursors (name) VALUES (%b)", ("twice",))
 
     def send_all() -> None:
@@ -113,9 +113,7 @@ def test_the_first_failure_is_told_and_the_connection_lives_on(conn: Connection)
     assert conn.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_a_lost_connection_is_not_given_out_again(
-    db: Engine, postgres_server: PostgresServer
-) -> None:
+def test_broken_connection_is_not_reused(db: Engine, postgres_server: PostgresServer) -> None:
     with db.connect() as conn:
         lock(conn, 1)
         number = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()

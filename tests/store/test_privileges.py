@@ -104,7 +104,7 @@ _RIGHTS = text(
 
 
 @pytest.mark.parametrize("role", [Role.READ, Role.INGEST, Role.API, Role.PIPELINES])
-def test_rights_are_these_and_no_others(engines: Engines, role: Role) -> None:
+def test_roles_have_exactly_the_documented_rights(engines: Engines, role: Role) -> None:
     with engines[role].connect() as conn:
         rows = conn.execute(_RIGHTS, {"role": role.value, "schemas": list(SCHEMAS)}).all()
     assert len(rows) > 20
@@ -114,7 +114,7 @@ def test_rights_are_these_and_no_others(engines: Engines, role: Role) -> None:
     assert {name: letters for name, letters in found.items() if letters} == WRITES[role]
 
 
-def test_no_role_is_more_than_it_says(engines: Engines) -> None:
+def test_no_role_has_superuser_or_inherited_rights(engines: Engines) -> None:
     with engines[Role.READ].connect() as conn:
         rows = conn.execute(
             text(
@@ -135,7 +135,7 @@ def test_no_role_is_more_than_it_says(engines: Engines) -> None:
     assert not any(any(row[1:]) for row in rows)
 
 
-def test_wallets_rows_are_under_forced_policies_and_views_ask_as_their_caller(
+def test_wallet_tables_force_row_security_and_views_use_the_callers_rights(
     engines: Engines,
 ) -> None:
     with engines[Role.READ].connect() as conn:
@@ -185,7 +185,7 @@ OWN_ROWS = [USER, SAY, BALLOT, DRAFT]
 
 @pytest.mark.parametrize("statement", OWN_ROWS, ids=["user", "discussion", "ballot", "draft"])
 @pytest.mark.parametrize("identity", [None, B], ids=["nobody", "another"])
-def test_the_api_writes_rows_of_the_wallet_it_acts_for_only(
+def test_api_writes_only_rows_of_its_current_wallet(
     engines: Engines, statement: str, identity: bytes | None
 ) -> None:
     values = {"wallet": A, "market": A, "signature": bytes(64)}
@@ -195,7 +195,7 @@ def test_the_api_writes_rows_of_the_wallet_it_acts_for_only(
     assert as_wallet(engines[Role.API], A, statement, **values) == 1
 
 
-def test_others_rows_are_read_and_not_changed(engines: Engines) -> None:
+def test_other_wallets_rows_are_readable_but_immutable(engines: Engines) -> None:
     api = engines[Role.API]
     as_wallet(api, A, USER, wallet=A)
     as_wallet(api, A, SAY, wallet=A, market=A)
@@ -208,7 +208,7 @@ def test_others_rows_are_read_and_not_changed(engines: Engines) -> None:
     assert as_wallet(api, A, delete) == 1
 
 
-def test_a_draft_is_its_creators_until_it_is_matched(engines: Engines) -> None:
+def test_draft_is_visible_only_to_its_creator_until_matched(engines: Engines) -> None:
     api = engines[Role.API]
     as_wallet(api, A, DRAFT, wallet=A, market=A)
     seen = "SELECT FROM community.market_drafts"
@@ -218,7 +218,7 @@ def test_a_draft_is_its_creators_until_it_is_matched(engines: Engines) -> None:
     assert [as_wallet(api, one, seen) for one in (A, B, None)] == [1, 1, 1]
 
 
-def test_the_identity_ends_with_its_transaction(engines: Engines) -> None:
+def test_wallet_identity_ends_with_its_transaction(engines: Engines) -> None:
     api = engines[Role.API]
     with api.connect() as conn:
         with conn.begin():
@@ -228,7 +228,7 @@ def test_the_identity_ends_with_its_transaction(engines: Engines) -> None:
             conn.execute(text(USER), {"wallet": A})
 
 
-def test_policies_are_what_keeps_wallets_apart(engines: Engines) -> None:
+def test_row_level_policies_isolate_wallets(engines: Engines) -> None:
     """The control: without row-level security the same statement goes through."""
     with engines[Role.OWNER].begin() as conn:
         conn.execute(text("ALTER TABLE community.users DISABLE ROW LEVEL SECURITY"))
@@ -261,7 +261,7 @@ def recorded(engines: Engines) -> Engines:
         "TRUNCATE chain.events",
     ],
 )
-def test_the_ingesting_role_may_not_change_the_record(recorded: Engines, statement: str) -> None:
+def test_ingest_role_cannot_change_the_ledger(recorded: Engines, statement: str) -> None:
     with recorded[Role.INGEST].connect() as conn, pytest.raises(ProgrammingError, match="denied"):
         conn.execute(text(statement))
 
@@ -281,13 +281,13 @@ def test_the_ingesting_role_may_not_change_the_record(recorded: Engines, stateme
         "TRUNCATE chain.events",
     ],
 )
-def test_not_even_the_owner_changes_the_record(recorded: Engines, statement: str) -> None:
+def test_owner_cannot_change_the_ledger(recorded: Engines, statement: str) -> None:
     with recorded[Role.OWNER].connect() as conn, pytest.raises(DBAPIError) as caught:
         conn.execute(text(statement))
     assert isinstance(caught.value, IntegrityError)
 
 
-def test_finalized_is_final(recorded: Engines) -> None:
+def test_finalized_rows_cannot_be_changed(recorded: Engines) -> None:
     def move(conn: Connection, level: str) -> None:
         conn.execute(text(f"UPDATE chain.events SET commitment = '{level}'"))
 
@@ -299,7 +299,7 @@ def test_finalized_is_final(recorded: Engines) -> None:
         move(conn, "orphaned")
 
 
-def test_ballots_are_for_ever(engines: Engines) -> None:
+def test_ballots_cannot_be_changed_or_deleted(engines: Engines) -> None:
     values = {"wallet": A, "market": A, "signature": bytes(64)}
     as_wallet(engines[Role.API], A, BALLOT, **values)
     for statement in ("UPDATE voting.ballots SET choice = false", "DELETE FROM voting.ballots"):

@@ -70,7 +70,7 @@ def test_a_market_is_found_by_id_and_by_address(conn: Connection, lively: Record
     assert found.commitment == "finalized"
 
 
-def test_text_is_searched_as_text(conn: Connection, lively: Recorder) -> None:
+def test_search_text_is_matched_literally(conn: Connection, lively: Recorder) -> None:
     def ids(wanted: str) -> list[bytes]:
         return [one.market_id for one in markets.find_markets(conn, text=wanted)]
 
@@ -121,7 +121,7 @@ def test_trades_claims_and_withdrawals(conn: Connection, lively: Recorder) -> No
     assert withdrawal.creator == bytes(lively.users[0])
 
 
-def test_positions_are_worth_what_the_program_would_pay(conn: Connection, lively: Recorder) -> None:
+def test_position_value_equals_the_programs_payout(conn: Connection, lively: Recorder) -> None:
     winner, loser, other = (bytes(user) for user in lively.users[1:4])
     held = {one.user: one for one in positions.positions_of_market(conn, identity(0))}
     assert held[winner].current_value == held[winner].claimed_amount > 0
@@ -168,9 +168,7 @@ def test_statistics_are_sums_of_the_trades(conn: Connection, lively: Recorder) -
     )
 
 
-def test_activity_is_newest_first_and_of_the_kinds_asked_for(
-    conn: Connection, lively: Recorder
-) -> None:
+def test_activity_is_newest_first_and_filtered_by_kind(conn: Connection, lively: Recorder) -> None:
     everything = activity.latest_activity(conn, limit=100)
     assert [one.at for one in everything] == sorted((one.at for one in everything), reverse=True)
     assert Counter(one.type for one in everything) == {

@@ -22,7 +22,7 @@ from zmart_pipelines.store.tables import community, ops, voting
 CATEGORIES = ("crypto", "sports", "crypto", "other")
 
 
-def test_the_chains_record_of_a_vote_comes_first(
+def test_on_chain_vote_takes_precedence_over_ballot(
     engines: Engines, conn: Connection, lively: Recorder
 ) -> None:
     voter, other = lively.users[1], bytes(lively.users[2])
@@ -102,7 +102,7 @@ def test_a_dispute_is_decided_by_holders(
     assert votes.counts(conn, market_id, "dispute").total == 1
 
 
-def test_discussions_hide_the_deleted(engines: Engines, conn: Connection) -> None:
+def test_deleted_discussions_are_hidden(engines: Engines, conn: Connection) -> None:
     wallet, market_id = bytes(key("talker")), identity(1)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     with engines[Role.API].begin() as writer:
@@ -176,7 +176,7 @@ def test_intents_and_attempts(engines: Engines, conn: Connection, lively: Record
     assert lively.market_ids
 
 
-def test_the_ledgers_state(engines: Engines, conn: Connection, chain: Recorder) -> None:
+def test_ledger_lag_and_gaps(engines: Engines, conn: Connection, chain: Recorder) -> None:
     lag = health.ledger_lag(conn)
     assert lag.transactions == len(chain.transactions)
     assert lag.latest_slot == chain.transactions[-1].slot
@@ -196,7 +196,7 @@ def test_the_ledgers_state(engines: Engines, conn: Connection, chain: Recorder) 
     assert health.ledger_lag(conn).uncovered_ranges == 1
 
 
-def test_covered_ranges_grow_together(engines: Engines) -> None:
+def test_touching_covered_ranges_are_merged(engines: Engines) -> None:
     with engines[Role.INGEST].begin() as writer:
         for first, last in ((10, 19), (30, 39), (20, 25), (15, 22), (50, 50), (26, 29)):
             coverage.record_coverage(writer, first, last)

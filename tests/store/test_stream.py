@@ -63,7 +63,7 @@ def test_positions_are_dense_and_channels_are_linked(engines: Engines) -> None:
         assert stream.channel_head(conn, "nobody") == 0
 
 
-def test_a_rolled_back_frame_leaves_no_hole(engines: Engines) -> None:
+def test_rolled_back_frame_leaves_no_gap_in_positions(engines: Engines) -> None:
     api = engines[Role.API]
     with api.connect() as conn:
         stream.append(conn, [Frame("a", "t", {})])
@@ -126,7 +126,7 @@ def race(engine: Engine, append: Append) -> tuple[list[int], list[int]]:
     return sorted(written), seen
 
 
-def test_eight_writers_at_once_and_no_frame_is_skipped(engines: Engines) -> None:
+def test_eight_concurrent_writers_skip_no_frame(engines: Engines) -> None:
     engine = engines[Role.PIPELINES]
     written, seen = race(engine, stream.append)
     assert len(written) > 100
@@ -139,7 +139,7 @@ def test_eight_writers_at_once_and_no_frame_is_skipped(engines: Engines) -> None
             heads[frame.channel] = frame.position
 
 
-def test_without_the_lock_writers_collide(
+def test_concurrent_writers_collide_without_the_lock(
     engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: the key of the table refuses what the lock prevents."""
@@ -148,7 +148,7 @@ def test_without_the_lock_writers_collide(
         race(engines[Role.PIPELINES], stream.append)
 
 
-def test_with_a_sequence_and_no_lock_the_same_race_loses_frames(engines: Engines) -> None:
+def test_sequence_without_lock_loses_frames_in_the_same_race(engines: Engines) -> None:
     """The other control, the usual way to do it: positions are seen with holes."""
     with engines[Role.OWNER].begin() as conn:
         conn.execute(text("CREATE SEQUENCE ops.trap"))
