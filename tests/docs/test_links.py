@@ -186,6 +186,16 @@ def test_readme_answers_each_question_in_one_hop() -> None:
     }
 
 
+@pytest.mark.parametrize("index", ["README.md", "docs/decisions/README.md"])
+def test_index_links_every_page_of_its_folder(index: str) -> None:
+    folder = "docs/" if index == "README.md" else "docs/decisions/"
+    pages = {page for page in PAGES if page.rpartition("/")[0] == folder.rstrip("/")} - {index}
+    linked = _LINK.findall((project.ROOT / index).read_text())
+    base = (project.ROOT / index).parent
+    found = {(base / link.partition("#")[0]).resolve() for link in linked}
+    assert {page for page in pages if project.ROOT / page not in found} == set()
+
+
 def test_each_addition_has_a_recipe() -> None:
     assert anchors("CONTRIBUTING.md") >= {
         "an-event",
