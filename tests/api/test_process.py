@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from api.realtime import protocol
+from api.realtime.session import STALLED_SECONDS
 from tests.api.running_api import RunningApi, running
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.child_process import start
@@ -321,13 +322,15 @@ def flood(api: RunningApi, ledger: Engine) -> None:
 
 def test_slow_client_is_closed_and_does_not_delay_others(api: RunningApi, ledger: Engine) -> None:
     stalled = stalled_client(api.settings.ws_port)
+    began = time.monotonic()
     flood(api, ledger)
+    # After STALLED_SECONDS without reading the connection ends without a close frame.
+    may_be_cut = time.monotonic() - began > STALLED_SECONDS
     received, tail = 0, b""
-    code = protocol.CLOSE_SLOW.to_bytes(2, "big")
-    while code + b"Client reads" not in tail:
-        data = stalled.recv(1 << 20)
-        assert data
+    closing = protocol.CLOSE_SLOW.to_bytes(2, "big") + b"Client reads"
+    while closing not in tail and (data := stalled.recv(1 << 20)):
         received, tail = received + len(data), tail[-100:] + data[-100:]
+    assert closing in tail or may_be_cut
     assert received < FRAMES * len(FILLER) / 2
     stalled.close()
 
