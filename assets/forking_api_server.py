@@ -46,7 +46,7 @@ class ForkingApiServer(dagster_server.DagsterApiServer):
     ) -> dagster_api_pb2.StartRunReply:
         """Start a run's worker, unless this or another code server has started it before.
 
-        The caller of a repeated delivery is told that the run was started: reporting a failure
+        A repeated delivery answers that the run was started: reporting a failure
         would mark the run that is being executed as failed.
         """
         arguments = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
