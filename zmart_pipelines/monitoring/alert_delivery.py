@@ -82,24 +82,33 @@ def post_alerts(engine: Engine, address: SecretStr) -> DeliveryReport:
     posted: list[str] = []
     with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
         for _ in range(MAX_POSTS):
-            with engine.begin() as conn:
-                row = conn.execute(
-                    select(alerts)
-                    .where(*_UNPOSTED)
-                    .order_by(alerts.c.id)
-                    .limit(1)
-                    .with_for_update(skip_locked=True)
-                ).one_or_none()
-                if row is None:
-                    break
-                failed = _send(client, address, message(row))
-                if failed is not None:
-                    return msgspec.structs.replace(failed, posted=tuple(posted))
-                conn.execute(
-                    update(alerts).where(alerts.c.id == row.id).values(posted_at=func.now())
-                )
-            posted.append(str(_key(row)))
+            key, failed = _post_oldest(engine, client, address)
+            if failed is not None:
+                return msgspec.structs.replace(failed, posted=tuple(posted))
+            if key is None:
+                break
+            posted.append(key)
     return DeliveryReport(tuple(posted))
+
+
+def _post_oldest(
+    engine: Engine, client: httpx.Client, address: SecretStr
+) -> tuple[str | None, DeliveryReport | None]:
+    """Post the oldest unposted alert; return its key if there is one, or the failure."""
+    with engine.begin() as conn:
+        row = conn.execute(
+            select(alerts)
+            .where(*_UNPOSTED)
+            .order_by(alerts.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        if row is None:
+            return None, None
+        failed = _send(client, address, message(row))
+        if failed is None:
+            conn.execute(update(alerts).where(alerts.c.id == row.id).values(posted_at=func.now()))
+    return str(_key(row)), failed
 
 
 def _send(client: httpx.Client, address: SecretStr, text: str) -> DeliveryReport | None:

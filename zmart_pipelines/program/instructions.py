@@ -228,8 +228,10 @@ def submit_dispute_vote(
 def aggregate_dispute_votes(
     program: Pubkey, *, backend_authority: Pubkey, market: Pubkey, agrees: int, disagrees: int
 ) -> Instruction:
-    """End a dispute without flipping the outcome. For tests and simulation: the signer
-    refuses it, disputes are ended with ``finalize_market``."""
+    """End a dispute without reversing the outcome, for tests and simulation.
+
+    The signer refuses it; disputes are ended with ``finalize_market``.
+    """
     return _instruction(
         program,
         calls.AggregateDisputeVotes(agrees, disagrees),

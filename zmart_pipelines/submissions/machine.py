@@ -189,12 +189,7 @@ def _signing(state: MachineState, event: Event) -> Transition:
 def _sending(state: MachineState, event: Event) -> Transition:
     match event:
         case Tick(now=now):
-            if state.expired_at is not None:
-                return state, (ReadStatus(history=True), ReadAccount())
-            reads = (ReadStatus(history=False), ReadHeight())
-            if now < state.send_at:
-                return state, reads
-            return _replace(state, send_at=now + RESEND_SECONDS), (Send(), *reads)
+            return _send_tick(state, now)
         case Sent():
             return _replace(state, sends=state.sends + 1), (MarkSent(),)
         case HeightSeen(slot=slot, height=height) if height > state.last_valid:
@@ -210,6 +205,16 @@ def _sending(state: MachineState, event: Event) -> Transition:
         case AccountSeen() if state.expired_at is not None and state.unknown:
             return _expired(state, event, state.expired_at)
     return state, ()
+
+
+def _send_tick(state: MachineState, now: float) -> Transition:
+    """Read the attempt's status at a tick, and send its bytes again when it is time."""
+    if state.expired_at is not None:
+        return state, (ReadStatus(history=True), ReadAccount())
+    reads = (ReadStatus(history=False), ReadHeight())
+    if now < state.send_at:
+        return state, reads
+    return _replace(state, send_at=now + RESEND_SECONDS), (Send(), *reads)
 
 
 def _status(state: MachineState, event: StatusSeen, slot: int) -> Transition:

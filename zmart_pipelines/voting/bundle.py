@@ -399,10 +399,13 @@ def _problem(root: _Root, ballot: _Ballot) -> str | None:
         return "its wallet or signature is not base58"
     if not is_signed_by(ballot.message, signature, wallet):
         return "the signature is not the wallet's for this message"
-    if ballot.scheme != SCHEME:
-        return None
+    return _text_problem(root, ballot, ballot.message) if ballot.scheme == SCHEME else None
+
+
+def _text_problem(root: _Root, ballot: _Ballot, message: str) -> str | None:
+    """Return what is wrong with the signed text of a ballot, None when it is the ballot's."""
     try:
-        text = parse(ballot.message)
+        text = parse(message)
     except BallotRejected as rejection:
         return f"the message {rejection.reason}"
     signed = (str(Pubkey(text.program)), text.network, text.market_id.hex(), text.kind, text.round)

@@ -28,7 +28,7 @@ from zmart_pipelines.program.calls import (
 from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.ids import MEMO_PROGRAM
 from zmart_pipelines.voting.ballot import Kind
-from zmart_pipelines.voting.bundle import MEMO_PREFIX, Recount
+from zmart_pipelines.voting.bundle import MEMO_PREFIX, BundleBallot, Recount
 from zmart_pipelines.voting.tallies import VOTE_KIND
 
 # First characters of the genesis hashes, as CAIP-2 names the clusters by them:
@@ -245,19 +245,23 @@ def _chain_vote_problems(
                 " not its ballot"
             )
         if shares is not None:
-            held = shares.get(ballot.wallet, 0)
-            if held == 0:
-                yield f"the wallet {ballot.wallet} held no shares of the market"
-            elif recount.weight_unit and ballot.weight != max(1, held // recount.weight_unit):
-                yield (
-                    f"the ballot of {ballot.wallet} has weight {ballot.weight}; {held} shares give"
-                    f" {max(1, held // recount.weight_unit)}"
-                )
+            yield from _weight_problems(recount, ballot, shares.get(ballot.wallet, 0))
     for wallet, record in sorted(records.items()):
         # A vote in the second of the cut-off may be before or after it.
         holder = shares is None or shares.get(wallet, 0) > 0
         if record.voted_at < recount.chain_time and holder:
             yield f"the vote of {wallet} on chain, cast before the cut-off, is not counted"
+
+
+def _weight_problems(recount: Recount, ballot: BundleBallot, held: int) -> Iterator[str]:
+    """Compare the weight of a ballot with the shares that its wallet held (9 decimals)."""
+    if held == 0:
+        yield f"the wallet {ballot.wallet} held no shares of the market"
+    elif recount.weight_unit and ballot.weight != max(1, held // recount.weight_unit):
+        yield (
+            f"the ballot of {ballot.wallet} has weight {ballot.weight}; {held} shares give"
+            f" {max(1, held // recount.weight_unit)}"
+        )
 
 
 def _shares(position: UserPosition) -> int:
