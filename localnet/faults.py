@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """Kinds of faults."""
 
     RATE_LIMIT = "rate-limit"
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """One armed fault; ``times`` counts down, null: until cleared."""
 
-    kind: Kind
+    kind: FaultKind
     times: int | None = 1
     methods: tuple[str, ...] = ()
     status: int = 500
@@ -72,11 +72,19 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError("seconds: must be between 0 and 600")
 
 
-BEFORE_EXECUTION = frozenset({Kind.RATE_LIMIT, Kind.SERVER_ERROR, Kind.HTML, Kind.UNHEALTHY})
-AFTER_EXECUTION = frozenset(
-    {Kind.LOST_ANSWER, Kind.TRUNCATED, Kind.SLOW, Kind.WRONG_ID, Kind.NULL_RESULT}
+BEFORE_EXECUTION = frozenset(
+    {FaultKind.RATE_LIMIT, FaultKind.SERVER_ERROR, FaultKind.HTML, FaultKind.UNHEALTHY}
 )
-WEBHOOK = frozenset(kind for kind in Kind if kind.startswith("webhook-"))
+AFTER_EXECUTION = frozenset(
+    {
+        FaultKind.LOST_ANSWER,
+        FaultKind.TRUNCATED,
+        FaultKind.SLOW,
+        FaultKind.WRONG_ID,
+        FaultKind.NULL_RESULT,
+    }
+)
+WEBHOOK = frozenset(kind for kind in FaultKind if kind.startswith("webhook-"))
 
 
 class Faults:
@@ -93,7 +101,7 @@ class Faults:
         """Disarm all faults."""
         self.armed.clear()
 
-    def consume(self, kinds: Collection[Kind], methods: Collection[str] = ()) -> Fault | None:
+    def consume(self, kinds: Collection[FaultKind], methods: Collection[str] = ()) -> Fault | None:
         """Return the first armed fault of these kinds for one of the methods; count it down."""
         for fault in self.armed:
             if fault.kind not in kinds:

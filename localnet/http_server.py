@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable
 
-from localnet.faults import AFTER_EXECUTION, BEFORE_EXECUTION, Fault, Kind
+from localnet.faults import AFTER_EXECUTION, BEFORE_EXECUTION, Fault, FaultKind
 from localnet.node import Node
 from localnet.rpc import dispatch
 from localnet.rpc.errors import NODE_UNHEALTHY, RpcError
@@ -113,15 +113,15 @@ async def _call(node: Node, path: str, content: bytes, send: ASGISendCallable) -
 
 async def _refuse(fault: Fault, request: Any, send: ASGISendCallable) -> None:
     """Respond with a fault without executing anything."""
-    if fault.kind is Kind.RATE_LIMIT:
+    if fault.kind is FaultKind.RATE_LIMIT:
         headers = list(_JSON)
         if fault.retry_after is not None:
             headers.append((b"retry-after", str(fault.retry_after).encode()))
         error = RpcError(429, "Too many requests for a specific RPC call")
         await respond(send, 429, dispatch.encode(dispatch.failure(None, error)), headers)
-    elif fault.kind is Kind.SERVER_ERROR:
+    elif fault.kind is FaultKind.SERVER_ERROR:
         await respond(send, fault.status, b"upstream connect error", [])
-    elif fault.kind is Kind.HTML:
+    elif fault.kind is FaultKind.HTML:
         await respond(send, 200, _PAGE, [(b"content-type", b"text/html")])
     else:
         error = RpcError(
@@ -134,12 +134,12 @@ async def _refuse(fault: Fault, request: Any, send: ASGISendCallable) -> None:
 
 async def _corrupt(fault: Fault, result: bytes, send: ASGISendCallable) -> None:
     """Respond to an executed request wrongly, late or not at all."""
-    if fault.kind is Kind.LOST_ANSWER:
+    if fault.kind is FaultKind.LOST_ANSWER:
         # The server closes a connection whose response is not completed.
         await _start(send, 200, len(result), _JSON)
-    elif fault.kind is Kind.TRUNCATED:
+    elif fault.kind is FaultKind.TRUNCATED:
         await respond(send, 200, result[: len(result) // 2], _JSON)
-    elif fault.kind is Kind.SLOW:
+    elif fault.kind is FaultKind.SLOW:
         await _start(send, 200, len(result), _JSON)
         step = -(-len(result) // _DRIPS)
         for at in range(0, len(result), step):
@@ -151,10 +151,10 @@ async def _corrupt(fault: Fault, result: bytes, send: ASGISendCallable) -> None:
         await respond(send, 200, _altered(fault.kind, result), _JSON)
 
 
-def _altered(kind: Kind, result: bytes) -> bytes:
+def _altered(kind: FaultKind, result: bytes) -> bytes:
     decoded = msgspec.json.decode(result)
     for response in decoded if isinstance(decoded, list) else [decoded]:
-        if kind is Kind.WRONG_ID:
+        if kind is FaultKind.WRONG_ID:
             identity = response["id"]
             response["id"] = identity + 1 if isinstance(identity, int) else f"{identity}-other"
         else:

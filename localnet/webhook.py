@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from localnet.blocks import Block, Commitment, Record
-from localnet.faults import WEBHOOK, Fault, Kind
+from localnet.faults import WEBHOOK, Fault, FaultKind
 from localnet.node import Listener, Node
 from localnet.rpc.encoding import signature_text, transaction
 from localnet.wire_transaction import WireTransaction
@@ -94,7 +94,9 @@ class Webhooks(Listener):
             self._post(found)
         else:
             self._post_faulty(fault, found)
-        if self._held is not None and (fault is None or fault.kind is not Kind.WEBHOOK_REORDER):
+        if self._held is not None and (
+            fault is None or fault.kind is not FaultKind.WEBHOOK_REORDER
+        ):
             held, self._held = self._held, None
             self._post(held, pause=_AFTER)
 
@@ -111,17 +113,17 @@ class Webhooks(Listener):
 
     def _post_faulty(self, fault: Fault, found: list[dict[str, Any]]) -> None:
         match fault.kind:
-            case Kind.WEBHOOK_DUPLICATE:
+            case FaultKind.WEBHOOK_DUPLICATE:
                 self._post(found)
                 self._post(found)
-            case Kind.WEBHOOK_DELAY:
+            case FaultKind.WEBHOOK_DELAY:
                 self._post(found, pause=fault.seconds)
-            case Kind.WEBHOOK_REORDER:
+            case FaultKind.WEBHOOK_REORDER:
                 self._held = (self._held or []) + found
-            case Kind.WEBHOOK_SPLIT:
+            case FaultKind.WEBHOOK_SPLIT:
                 for position, row in enumerate(reversed(found)):
                     self._post([row], pause=position * _AFTER)
-            case Kind.WEBHOOK_FORGE:
+            case FaultKind.WEBHOOK_FORGE:
                 self._post(
                     [forged(row) for row in found],
                     secret=None if fault.authorized else _WRONG_SECRET,

@@ -8,7 +8,7 @@ import msgspec
 
 from localnet.bank import TransactionRefused, returned_data
 from localnet.blocks import Commitment
-from localnet.faults import Kind
+from localnet.faults import FaultKind
 from localnet.rpc import encoding
 from localnet.rpc.encoding import AccountEncoding, signature_text
 from localnet.rpc.errors import PREFLIGHT_FAILURE, SIGNATURE_FAILURE, RpcError, invalid
@@ -63,7 +63,7 @@ def send_transaction(params: Params) -> Any:
     tip = None
     faults = params.node.faults
     dropped = bool(faults.armed) and (
-        faults.consume({Kind.DROPPED_SEND}, ["sendTransaction"]) is not None
+        faults.consume({FaultKind.DROPPED_SEND}, ["sendTransaction"]) is not None
     )
     if not options.skip_preflight:
         tip = params.tip(Options(commitment=level, min_context_slot=options.min_context_slot))

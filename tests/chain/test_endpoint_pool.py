@@ -99,9 +99,9 @@ def test_next_endpoint_is_used_until_the_preferred_one_recovers(
 def test_endpoint_that_times_out_is_skipped(
     endpoint: Endpoint, other: Endpoint, client: Client
 ) -> None:
-    endpoint.answer(reply(body=b"{}", delay=2))
+    endpoint.answer(reply(body=b"{}", delay=4))
     other.answer(result(7))
-    assert client(timeout=1).slot("confirmed") == 7
+    assert client(timeout=3).slot("confirmed") == 7
     assert len(endpoint.requests) == 1
 
 

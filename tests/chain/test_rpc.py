@@ -290,7 +290,7 @@ def test_too_many_items_for_one_call(rpc: RpcClient) -> None:
 @pytest.mark.parametrize(
     ("call", "answer"),
     [
-        (lambda r: r.account(A, "finalized"), at({**account(b""), "owner": "nobody"})),
+        (lambda r: r.account(A, "finalized"), at({**account(b""), "owner": "invalid"})),
         (lambda r: r.account(A, "finalized"), at({**account(b""), "data": ["%%", "base64"]})),
         (lambda r: r.send(b"x"), "no signature"),
         (lambda r: r.latest_blockhash("finalized"), at({"blockhash": "0"})),

@@ -66,11 +66,11 @@ try {
   seen.refused = [error.name, error.transactionMessage, error.logs.at(-1)]
 }
 
-// Anchor with the project's IDL: a market, read back, with its event heard and parsed.
+// Anchor with the project's IDL: a market, read back, with its event received and parsed.
 const idl = JSON.parse(fs.readFileSync(idlFile, 'utf8'))
 const provider = new anchor.AnchorProvider(connection, new anchor.Wallet(payer), { commitment: 'confirmed' })
 const program = new anchor.Program(idl, provider)
-const heard = new Promise((resolve) => program.addEventListener('marketCreated', (event) => resolve(event)))
+const received = new Promise((resolve) => program.addEventListener('marketCreated', (event) => resolve(event)))
 await new Promise((resolve) => setTimeout(resolve, 200))
 const marketId = Keypair.generate().publicKey.toBytes()
 const [market] = PublicKey.findProgramAddressSync([Buffer.from('market'), marketId], programId)
@@ -82,7 +82,7 @@ const create = await program.methods
   .rpc()
 const account = await program.account.marketAccount.fetch(market)
 seen.market = [account.state, account.creator.equals(payer.publicKey), account.bParameter.toString()]
-seen.event = Buffer.from((await heard).marketId).equals(Buffer.from(marketId))
+seen.event = Buffer.from((await received).marketId).equals(Buffer.from(marketId))
 seen.markets = (await program.account.marketAccount.all()).length
 const key = (role) => Keypair.fromSecretKey(Uint8Array.from(JSON.parse(fs.readFileSync(`${keyFolder}/${role}.json`))))
 const [admin, backend, fee] = ['admin', 'backend', 'fee'].map(key)

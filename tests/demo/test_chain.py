@@ -40,8 +40,8 @@ def test_a_market_from_creation_to_payout(node: Localnet, chain: Chain) -> None:
     creator, winner, loser, resolver = (Keypair() for _ in range(4))
     config = chain.reader.config("confirmed").value
     fee_wallet = Pubkey.from_bytes(config.protocol_fee_wallet)
-    people = [key.pubkey() for key in (creator, winner, loser, resolver)]
-    chain.fund([fee_wallet, *people], 10 * SOL, 20 * SOL)
+    wallets = [key.pubkey() for key in (creator, winner, loser, resolver)]
+    chain.fund([fee_wallet, *wallets], 10 * SOL, 20 * SOL)
     market, _ = market_address(node.program, MARKET_ID)
     create = program.create_market(
         node.program,

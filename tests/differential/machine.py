@@ -44,8 +44,8 @@ PERIOD = st.sampled_from([None, 1, 30, 120, 259_200, 0, -1])
 RICH = 3_000 * SOL
 SECONDS = st.sampled_from([0, 0, 1, 1, 1, 29, 30, 31, 119, 120, 121, 259_200, 315_360_001])
 
-# How an instruction is spoilt: (what, which place, with what). Mostly not at all.
-SPOIL = st.one_of(
+# How an instruction is tampered: (what, which place, with what). Mostly not at all.
+TAMPERINGS = st.one_of(
     st.none(),
     st.none(),
     st.none(),
@@ -55,7 +55,7 @@ SPOIL = st.one_of(
         st.integers(0, 255),
     ),
 )
-Spoil = tuple[str, int, int] | None
+Tampering = tuple[str, int, int] | None
 
 
 class Lives(RuleBasedStateMachine):
@@ -110,10 +110,10 @@ class Lives(RuleBasedStateMachine):
             Pubkey(bytes([77]) * 32),
         ]
 
-    def spoilt(self, instruction: Instruction, spoil: Spoil) -> Instruction:
-        if spoil is None:
+    def tampered(self, instruction: Instruction, tampering: Tampering) -> Instruction:
+        if tampering is None:
             return instruction
-        what, place, value = spoil
+        what, place, value = tampering
         metas, data = list(instruction.accounts), bytearray(instruction.data)
         place %= len(metas)
         old = metas[place]
@@ -135,11 +135,15 @@ class Lives(RuleBasedStateMachine):
             data += bytes([value])
         return Instruction(PROGRAM, bytes(data), metas)
 
-    def send(self, instruction: Instruction, payer: int, spoil: Spoil, seconds: int) -> None:
-        self.pair.step(self.spoilt(instruction, spoil), self.wallet(payer), seconds)
+    def send(
+        self, instruction: Instruction, payer: int, tampering: Tampering, seconds: int
+    ) -> None:
+        self.pair.step(self.tampered(instruction, tampering), self.wallet(payer), seconds)
 
-    @rule(n=MARKET, by=WALLET, b=B, liquidity=LIQUIDITY, spoil=SPOIL, seconds=SECONDS)
-    def create(self, n: int, by: int, b: int, liquidity: int, spoil: Spoil, seconds: int) -> None:
+    @rule(n=MARKET, by=WALLET, b=B, liquidity=LIQUIDITY, tampering=TAMPERINGS, seconds=SECONDS)
+    def create(
+        self, n: int, by: int, b: int, liquidity: int, tampering: Tampering, seconds: int
+    ) -> None:
         made = ix.create_market(
             PROGRAM,
             creator=self.wallet(by),
@@ -148,14 +152,14 @@ class Lives(RuleBasedStateMachine):
             initial_liquidity=liquidity,
             question_hash=b"Qm" + b"q" * 44,
         )
-        self.send(made, by, spoil, seconds)
+        self.send(made, by, tampering, seconds)
 
     @rule(
         fees=st.tuples(FEE, FEE, FEE),
         thresholds=st.tuples(THRESHOLD, THRESHOLD),
         periods=st.tuples(PERIOD, PERIOD),
         by=st.sampled_from([ADMIN, ADMIN, ADMIN, BACKEND]),
-        spoil=SPOIL,
+        tampering=TAMPERINGS,
     )
     def configure(
         self,
@@ -163,7 +167,7 @@ class Lives(RuleBasedStateMachine):
         thresholds: tuple[int, int],
         periods: tuple[int | None, int | None],
         by: int,
-        spoil: Spoil,
+        tampering: Tampering,
     ) -> None:
         update = ix.update_global_config(
             PROGRAM,
@@ -176,24 +180,26 @@ class Lives(RuleBasedStateMachine):
             min_resolution_delay=periods[0],
             dispute_period=periods[1],
         )
-        self.send(update, by, spoil, 1)
+        self.send(update, by, tampering, 1)
 
-    @rule(by=st.sampled_from([ADMIN, BACKEND]), spoil=SPOIL)
-    def pause_and_maybe_resume(self, by: int, spoil: Spoil) -> None:
+    @rule(by=st.sampled_from([ADMIN, BACKEND]), tampering=TAMPERINGS)
+    def pause_and_maybe_resume(self, by: int, tampering: Tampering) -> None:
         pause = ix.emergency_pause(PROGRAM, admin=self.wallet(by))
-        self.send(pause, by, spoil, 1)
+        self.send(pause, by, tampering, 1)
         config = decode_as(GlobalConfig, self.pair.model.cells[config_address(PROGRAM)[0]].data)
         if config.is_paused and self.pair.now % 4:
             self.send(ix.emergency_pause(PROGRAM, admin=self.wallet(ADMIN)), ADMIN, None, 1)
 
-    @rule(n=MARKET, by=WALLET, vote=st.booleans(), kind=st.booleans(), spoil=SPOIL)
-    def vote(self, n: int, by: int, vote: bool, kind: bool, spoil: Spoil) -> None:
+    @rule(n=MARKET, by=WALLET, vote=st.booleans(), kind=st.booleans(), tampering=TAMPERINGS)
+    def vote(self, n: int, by: int, vote: bool, kind: bool, tampering: Tampering) -> None:
         build = ix.submit_proposal_vote if kind else ix.submit_dispute_vote
         user = self.wallet(by)
-        self.send(build(PROGRAM, user=user, market=self.address(n), vote=vote), by, spoil, 1)
+        self.send(build(PROGRAM, user=user, market=self.address(n), vote=vote), by, tampering, 1)
 
-    @rule(n=MARKET, counts=st.tuples(VOTES, VOTES), dispute=st.booleans(), spoil=SPOIL)
-    def aggregate(self, n: int, counts: tuple[int, int], dispute: bool, spoil: Spoil) -> None:
+    @rule(n=MARKET, counts=st.tuples(VOTES, VOTES), dispute=st.booleans(), tampering=TAMPERINGS)
+    def aggregate(
+        self, n: int, counts: tuple[int, int], dispute: bool, tampering: Tampering
+    ) -> None:
         market, backend = self.address(n), self.wallet(BACKEND)
         if dispute:
             call = ix.aggregate_dispute_votes(
@@ -211,17 +217,17 @@ class Lives(RuleBasedStateMachine):
                 likes=counts[0],
                 dislikes=counts[1],
             )
-        self.send(call, BACKEND, spoil, 1)
+        self.send(call, BACKEND, tampering, 1)
 
-    @rule(n=MARKET, by=WALLET, what=st.integers(0, 2), spoil=SPOIL)
-    def admin_acts(self, n: int, by: int, what: int, spoil: Spoil) -> None:
+    @rule(n=MARKET, by=WALLET, what=st.integers(0, 2), tampering=TAMPERINGS)
+    def admin_acts(self, n: int, by: int, what: int, tampering: Tampering) -> None:
         market, wallet = self.address(n), self.wallet(by)
         call = (
             ix.approve_proposal(PROGRAM, admin=wallet, market=market),
             ix.activate_market(PROGRAM, authority=wallet, market=market),
             ix.cancel_market(PROGRAM, admin=wallet, market=market),
         )[what]
-        self.send(call, by, spoil, 1)
+        self.send(call, by, tampering, 1)
 
     @rule(
         n=MARKET,
@@ -229,9 +235,11 @@ class Lives(RuleBasedStateMachine):
         outcome=st.booleans(),
         money=MONEY,
         sell=st.integers(0, 3),
-        spoil=SPOIL,
+        tampering=TAMPERINGS,
     )
-    def trade(self, n: int, by: int, outcome: bool, money: int, sell: int, spoil: Spoil) -> None:
+    def trade(
+        self, n: int, by: int, outcome: bool, money: int, sell: int, tampering: Tampering
+    ) -> None:
         user, market, fees = self.wallet(by), self.address(n), self.wallet(FEES)
         if sell == 3:
             call = ix.sell_shares(
@@ -252,10 +260,10 @@ class Lives(RuleBasedStateMachine):
                 outcome=outcome,
                 target_cost=money,
             )
-        self.send(call, by, spoil, 1)
+        self.send(call, by, tampering, 1)
 
-    @rule(n=MARKET, by=WALLET, outcome=st.booleans(), spoil=SPOIL, seconds=SECONDS)
-    def resolve(self, n: int, by: int, outcome: bool, spoil: Spoil, seconds: int) -> None:
+    @rule(n=MARKET, by=WALLET, outcome=st.booleans(), tampering=TAMPERINGS, seconds=SECONDS)
+    def resolve(self, n: int, by: int, outcome: bool, tampering: Tampering, seconds: int) -> None:
         call = ix.resolve_market(
             PROGRAM,
             resolver=self.wallet(by),
@@ -263,21 +271,21 @@ class Lives(RuleBasedStateMachine):
             outcome=outcome,
             evidence_hash=b"Qm" + b"e" * 44,
         )
-        self.send(call, by, spoil, seconds)
+        self.send(call, by, tampering, seconds)
 
-    @rule(n=MARKET, by=WALLET, spoil=SPOIL, seconds=SECONDS)
-    def dispute(self, n: int, by: int, spoil: Spoil, seconds: int) -> None:
+    @rule(n=MARKET, by=WALLET, tampering=TAMPERINGS, seconds=SECONDS)
+    def dispute(self, n: int, by: int, tampering: Tampering, seconds: int) -> None:
         call = ix.initiate_dispute(PROGRAM, initiator=self.wallet(by), market=self.address(n))
-        self.send(call, by, spoil, seconds)
+        self.send(call, by, tampering, seconds)
 
     @rule(
         n=MARKET,
         counts=st.tuples(st.none() | VOTES, st.none() | VOTES),
-        spoil=SPOIL,
+        tampering=TAMPERINGS,
         seconds=SECONDS,
     )
     def finalize(
-        self, n: int, counts: tuple[int | None, int | None], spoil: Spoil, seconds: int
+        self, n: int, counts: tuple[int | None, int | None], tampering: Tampering, seconds: int
     ) -> None:
         call = ix.finalize_market(
             PROGRAM,
@@ -286,21 +294,21 @@ class Lives(RuleBasedStateMachine):
             dispute_agree=counts[0],
             dispute_disagree=counts[1],
         )
-        self.send(call, BACKEND, spoil, seconds)
+        self.send(call, BACKEND, tampering, seconds)
 
-    @rule(n=MARKET, by=WALLET, spoil=SPOIL)
-    def claim(self, n: int, by: int, spoil: Spoil) -> None:
+    @rule(n=MARKET, by=WALLET, tampering=TAMPERINGS)
+    def claim(self, n: int, by: int, tampering: Tampering) -> None:
         market = self.market(n)
         resolver = Pubkey(market.resolver) if market else self.wallet(by)
         call = ix.claim_winnings(
             PROGRAM, user=self.wallet(by), market=self.address(n), resolver=resolver
         )
-        self.send(call, by, spoil, 1)
+        self.send(call, by, tampering, 1)
 
-    @rule(n=MARKET, by=st.sampled_from([CREATOR, CREATOR, 5]), spoil=SPOIL)
-    def withdraw(self, n: int, by: int, spoil: Spoil) -> None:
+    @rule(n=MARKET, by=st.sampled_from([CREATOR, CREATOR, 5]), tampering=TAMPERINGS)
+    def withdraw(self, n: int, by: int, tampering: Tampering) -> None:
         call = ix.withdraw_liquidity(PROGRAM, creator=self.wallet(by), market=self.address(n))
-        self.send(call, by, spoil, 1)
+        self.send(call, by, tampering, 1)
 
     @rule(n=MARKET, yes=st.booleans(), disputed=st.booleans(), steps=st.integers(1, 5))
     def advance(self, n: int, yes: bool, disputed: bool, steps: int) -> None:

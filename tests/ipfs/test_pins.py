@@ -31,7 +31,7 @@ def test_local_store_returns_what_was_pinned(tmp_path: Path) -> None:
 def test_local_store_reports_missing_blocks_and_tampering(tmp_path: Path) -> None:
     store = LocalPinStore(tmp_path)
     with pytest.raises(PinNotFound):
-        store.get(cid_v0(b"nobody pinned this"))
+        store.get(cid_v0(b"never pinned"))
     cid = store.pin(b"right")
     (tmp_path / cid).write_bytes(b"wrong")
     with pytest.raises(PinError, match="other bytes"):
@@ -117,11 +117,11 @@ def pinata() -> Iterator[Pinata]:
     server.server_close()
 
 
-def _store(pinata: Pinata, folder: Path) -> PinataPinStore:
+def _store(pinata: Pinata, folder: Path, timeout: float = 30) -> PinataPinStore:
     return PinataPinStore(
         SecretStr(TOKEN),
         LocalPinStore(folder),
-        timeout=0.5,
+        timeout=timeout,
         base_url=pinata.url,
         gateway=f"{pinata.url}ipfs/",
     )
@@ -152,7 +152,7 @@ def test_pinata_failures_are_reported(
 ) -> None:
     pinata.mode = mode
     with pytest.raises(PinError, match=message) as caught:
-        _store(pinata, tmp_path).pin(b"data")
+        _store(pinata, tmp_path, timeout=0.5 if mode == "hang" else 30).pin(b"data")
     assert TOKEN not in str(caught.value)
 
 

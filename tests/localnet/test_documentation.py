@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localnet.faults import Kind
+from localnet.faults import FaultKind
 from tests.fixtures.clients import FOLDER, NODE, RunClient
 from tests.fixtures.localnet import Localnet
 
@@ -50,4 +50,4 @@ def test_every_command_is_documented(localnet: Localnet) -> None:
     with pytest.raises(ValueError, match="unknown command") as refused:
         localnet.control.command("unknown")
     commands = str(refused.value).split("known commands: ")[1].split(", ")
-    assert [name for name in [*commands, *Kind] if f"`{name}`" not in text] == []
+    assert [name for name in [*commands, *FaultKind] if f"`{name}`" not in text] == []

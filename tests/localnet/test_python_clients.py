@@ -179,7 +179,7 @@ def test_subscriptions_notify_of_slots_logs_signatures_and_accounts(localnet: Lo
     tx = signed([pay(wallet, to.pubkey(), SOL)], wallet, blockhash(localnet))
     signature = tx.signatures[0]
 
-    async def hear() -> list[object]:
+    async def receive() -> list[object]:
         async with connect(localnet.ws_url) as socket:
             await socket.slot_subscribe()
             await socket.signature_subscribe(signature, Confirmed)
@@ -192,24 +192,24 @@ def test_subscriptions_notify_of_slots_logs_signatures_and_accounts(localnet: Lo
                 assert isinstance((await socket.recv())[0], SubscriptionResult)
             assert "result" in send(localnet, tx)
             localnet.control.finalize()
-            heard: list[object] = []
-            while not any(isinstance(message, AccountNotification) for message in heard):
-                heard += await asyncio.wait_for(socket.recv(), 5)
+            messages: list[object] = []
+            while not any(isinstance(message, AccountNotification) for message in messages):
+                messages += await asyncio.wait_for(socket.recv(), 30)
             await socket.slot_unsubscribe(0)
             answer = (await socket.recv())[0]
             assert answer.result is True
-            return heard
+            return messages
 
-    heard = asyncio.run(hear())
-    logs = [m for m in heard if isinstance(m, LogsNotification)]
+    messages = asyncio.run(receive())
+    logs = [m for m in messages if isinstance(m, LogsNotification)]
     assert [m.result.value.signature for m in logs] == [signature]
     assert logs[0].result.value.logs[-1].endswith("success")
-    done = [m for m in heard if isinstance(m, SignatureNotification)]
+    done = [m for m in messages if isinstance(m, SignatureNotification)]
     assert [m.result.value.err for m in done] == [None]
-    accounts = [m for m in heard if isinstance(m, AccountNotification)]
+    accounts = [m for m in messages if isinstance(m, AccountNotification)]
     assert [m.result.value.lamports for m in accounts] == [SOL]
-    programs = [m for m in heard if isinstance(m, ProgramNotification)]
+    programs = [m for m in messages if isinstance(m, ProgramNotification)]
     assert {m.result.value.pubkey for m in programs} == {wallet.pubkey(), to.pubkey()}
-    slots = [m.result.slot for m in heard if isinstance(m, SlotNotification)]
+    slots = [m.result.slot for m in messages if isinstance(m, SlotNotification)]
     assert slots == list(range(slots[0], slots[0] + len(slots)))
     assert len(slots) == 8
