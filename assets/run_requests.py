@@ -9,7 +9,7 @@ from hashlib import sha256
 import dagster as dg
 import msgspec
 
-from assets.runs_in_flight import ABANDONED_AFTER, in_flight
+from assets.runs_in_flight import ABANDONED_AFTER, in_flight, pause_after_failed_start
 from assets.sensor_ticks import Tick
 
 # Seconds between two requests for the same work: they double from the first to the last.
@@ -76,6 +76,9 @@ def request_run(
         return dg.SkipReason("Nothing is due.")
     if in_flight(context.instance, job, abandoned_after):
         return dg.SkipReason(f"A run of {job} is already in flight.")
+    pause = pause_after_failed_start(context.instance, job)
+    if pause > 0:
+        return dg.SkipReason(f"The last run of {job} could not be started; next in {pause:.0f} s.")
     last = RequestCursor.decode(context.cursor)
     digest = sha256(b"".join(sorted(work))).hexdigest()
     pause = last.pause(digest, now)

@@ -23,8 +23,12 @@ from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import heartbeats
 
-# Seconds between two ticks; see above.
-INTERVAL = 2
+# Seconds between two ticks of a sensor that users wait for: polls and due submissions. The
+# daemon's own pause of five seconds is added.
+PROMPT_INTERVAL = 2
+# Of a sensor that reports or repairs. Every tick costs some ten statements and a call between
+# two processes, whether or not there is work.
+ROUTINE_INTERVAL = 15
 
 # Seconds without a success after which a service raises an alert.
 ALERT_AFTER = 60.0

@@ -60,6 +60,26 @@ def test_abandoned_run_does_not_block_indefinitely() -> None:
         assert not in_flight(instance, JOB, abandoned_after=timedelta(seconds=-5))
 
 
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING])
+def test_waiting_run_blocks_for_as_long_as_it_waits(status: dg.DagsterRunStatus) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        create_run_for_test(instance, job_name=JOB, status=status, remote_job_origin=_ORIGIN)
+        assert in_flight(instance, JOB, abandoned_after=timedelta(seconds=-5))
+
+
+def test_run_that_failed_to_start_is_not_repeated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.STARTING)
+        instance.report_run_failed(run, "timed out while starting")
+        result = tick(instance, None, WORK, 100.0)
+        assert isinstance(result, dg.SkipReason)
+        assert "could not be started" in (result.skip_message or "")
+        monkeypatch.setattr("assets.runs_in_flight.PAUSE_AFTER_FAILED_START", timedelta())
+        assert isinstance(tick(instance, None, WORK, 100.0), dg.SensorResult)
+
+
 def tick(
     instance: dg.DagsterInstance, cursor: str | None, work: Sequence[bytes], now: float
 ) -> Tick:

@@ -8,7 +8,7 @@ import dagster as dg
 import msgspec
 
 from assets.resources import BackendResource
-from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring import alert_delivery
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
@@ -19,7 +19,7 @@ _WEBHOOK_KEY = AlertKey("alert_webhook")
 
 @dg.sensor(
     name="alert_webhook_sensor",
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Posts open alerts of severity critical and high to ALERT_WEBHOOK_URL, each once.",
 )

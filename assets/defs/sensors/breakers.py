@@ -3,14 +3,14 @@
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.store.engine import Role
 
 
 @dg.sensor(
     name="breaker_sensor",
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Raises an alert when the circuit breaker of an RPC endpoint or of an action has "
     "been open for more than five minutes, and clears it when the breaker closes. Starts no run.",

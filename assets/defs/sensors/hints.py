@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.resources import BackendResource
-from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.hints import read_due_hints
 from zmart_pipelines.store.engine import Role
 
@@ -16,7 +16,7 @@ READ_SECONDS = 1.2
 @dg.sensor(
     name="hint_sensor",
     asset_selection=[dg.AssetKey(["chain", "deliveries"])],
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reads by RPC the transactions that enhanced webhooks named without their logs, "
     "within about a second and without a run.",

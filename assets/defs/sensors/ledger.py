@@ -11,7 +11,7 @@ from assets.defs.deliveries import process_deliveries_job
 from assets.defs.finalized_window import finalized_window_job
 from assets.resources import BackendResource
 from assets.run_requests import request_run
-from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import PROMPT_INTERVAL, ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
 from zmart_pipelines.monitoring.heartbeats import record_heartbeat
@@ -29,7 +29,7 @@ POLL_SECONDS = 1.2
 @dg.sensor(
     name="delivery_sensor",
     job=process_deliveries_job,
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts process_deliveries when the API has stored a webhook delivery but not "
     "ingested it.",
@@ -47,7 +47,7 @@ def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
 @dg.sensor(
     name="confirmed_poll_sensor",
     job=finalized_window_job,
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=PROMPT_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reads what was confirmed since its last tick and ingests what webhooks missed, "
     "within about a second and without a run. Starts read_finalized_window when something "

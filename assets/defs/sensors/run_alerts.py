@@ -9,18 +9,17 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from assets.resources import BackendResource
+from assets.sensor_ticks import ROUTINE_INTERVAL
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
 
-# Seconds between two ticks.
-_INTERVAL = 10
 # Characters of a message or a description that an alert keeps.
 _MAX_TEXT = 500
 
 
 @dg.run_failure_sensor(
     name="run_failure_sensor",
-    minimum_interval_seconds=_INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Raises an alert for the job of each run that failed.",
 )
@@ -41,7 +40,7 @@ def run_failure_sensor(context: dg.RunFailureSensorContext, backend: BackendReso
 @dg.run_status_sensor(
     name="run_success_sensor",
     run_status=dg.DagsterRunStatus.SUCCESS,
-    minimum_interval_seconds=_INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Clears the alert of a job that succeeds again, and raises and clears the alerts "
     "of the checks that the run evaluated.",

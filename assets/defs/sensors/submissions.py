@@ -16,7 +16,7 @@ from assets.defs.submissions import aggregate_votes_job, finalize_markets_job
 from assets.resources import Backend, BackendResource
 from assets.run_requests import request_run
 from assets.runs_in_flight import SUBMISSION_ABANDONED_AFTER
-from assets.sensor_ticks import INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import PROMPT_INTERVAL, ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions.due_markets import pending_markets, scan_due_markets
 from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS, Action
@@ -34,7 +34,7 @@ def _due_markets(backend: Backend, actions: Collection[Action]) -> tuple[bytes, 
 @dg.sensor(
     name="tally_sensor",
     job=aggregate_votes_job,
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=PROMPT_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts aggregate_votes as soon as a proposal's ballots reach the threshold, or "
     "when an aggregated proposal is waiting for its approval.",
@@ -51,7 +51,7 @@ def tally_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
 @dg.sensor(
     name="window_sensor",
     job=finalize_markets_job,
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=PROMPT_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts finalize_markets when a dispute window or a dispute vote has ended.",
 )
@@ -67,7 +67,7 @@ def window_sensor(context: dg.SensorEvaluationContext, backend: BackendResource)
 @dg.sensor(
     name="resolution_sensor",
     job=resolve_market_job,
-    minimum_interval_seconds=INTERVAL,
+    minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts resolve_market when an operator's resolution is still open because the "
     "run that was driving it has ended.",
