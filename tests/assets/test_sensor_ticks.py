@@ -201,7 +201,9 @@ def test_an_outage_that_lasts_raises_one_alert_and_its_end_clears_it(
     chain_away(context, backend)
     with owner.connect() as conn:
         raised = conn.execute(select(alerts)).all()
-    assert [(row.key, row.cleared_at) for row in raised] == [("event-indexer:stalled", None)]
+    assert [(row.topic, row.subject, row.cleared_at) for row in raised] == [
+        ("stalled", "event-indexer", None)
+    ]
     works(context, backend)
     with owner.connect() as conn:
         assert conn.execute(select(alerts.c.cleared_at)).scalar_one() is not None
