@@ -27,23 +27,35 @@ def kill(pid: int) -> None:
     psutil.Process(pid).kill()
 
 
+def fork_server(system: RunningSystem) -> psutil.Process:
+    """The process that run workers are forked from."""
+    (found,) = [
+        child
+        for child in psutil.Process(system.pid("code-server")).children()
+        if any("forkserver" in word for word in child.cmdline())
+    ]
+    return found
+
+
+def await_run_worker(system: RunningSystem) -> psutil.Process:
+    """The process of the next Dagster run; short runs end within half a second."""
+    deadline = time.monotonic() + 60
+    parent = fork_server(system)
+    while time.monotonic() < deadline:
+        workers = parent.children()
+        if workers:
+            return workers[0]
+        time.sleep(0.02)
+    raise AssertionError("no run started within 60 s")
+
+
 def kill_run_worker(system: RunningSystem) -> None:
-    """Kill the process of the next Dagster run."""
+    await_run_worker(system).kill()
 
-    def worker() -> psutil.Process | None:
-        for process in system.processes():
-            try:
-                spawned = "spawn_main" in " ".join(process.cmdline())
-                if spawned and process.ppid() == system.pid("code-server"):
-                    return process
-            except psutil.Error:
-                continue
-        return None
 
-    system.wait_for(lambda: worker() is not None, 60, "running a worker")
-    found = worker()
-    if found is not None:
-        found.kill()
+def kill_fork_server_during_a_run(system: RunningSystem) -> None:
+    await_run_worker(system)
+    fork_server(system).kill()
 
 
 def kill_all_of_postgres(system: RunningSystem) -> None:
@@ -57,6 +69,7 @@ def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
     strikes: list[Callable[[], None]] = [
         lambda: kill(system.pid("api")),
         lambda: kill_run_worker(system),
+        lambda: kill_fork_server_during_a_run(system),
         lambda: kill(system.pid("daemon")),
         lambda: kill(system.pid("redis")),
         lambda: kill_all_of_postgres(system),
