@@ -126,7 +126,7 @@ def test_interrupted_backfill_is_resumed(
     left = calls
 
     class Dying(RpcClient):
-        def answers(self, method: str, params: Any, result: Any) -> Any:
+        def responses(self, method: str, params: Any, result: Any) -> Any:
             nonlocal left
             left -= 1
             if left < 0:

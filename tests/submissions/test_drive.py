@@ -96,9 +96,9 @@ def test_rows_are_their_epochs(world: World) -> None:
         assert new is not None
         intent_rows.claim_for_epoch(conn, new)
         attempt_rows.claim_for_epoch(conn, new)
-        with pytest.raises(LeaseLost, match="is not of epoch"):
+        with pytest.raises(LeaseLost, match="no longer belongs to epoch"):
             intent_rows.update_open(conn, old, intent, "final")
-        with pytest.raises(LeaseLost, match="is not of epoch"):
+        with pytest.raises(LeaseLost, match="no longer belongs to epoch"):
             attempt_rows.mark_sent(conn, old, attempt)
         attempt_rows.mark_sent(conn, new, attempt)
         intent_rows.update_open(conn, new, intent, "live")
