@@ -71,6 +71,7 @@ def known_to_clients(engine: Engine) -> dict[str, dict[str, Any]]:
                         name: payload[name] for name in payload if not name.startswith("votes_")
                     }
                     payload.pop("total")
+                    payload.pop("exact")
                 case _:
                     key, payload = payload["market_id"], payload["market"]
             payload.pop("commitment", None)
