@@ -54,7 +54,7 @@ def database_url(url: str | None = None) -> URL:
 
 
 def login_engine(url: str | None = None) -> Engine:
-    """An engine without a pool that keeps the login user's own role: for migrations."""
+    """Return an engine without a pool that keeps the login user's own role: for migrations."""
     return create_engine(
         database_url(url),
         poolclass=NullPool,
@@ -70,7 +70,7 @@ def engine(
     max_overflow: int = 5,
     statement_timeout: float = 30.0,
 ) -> Engine:
-    """An engine whose connections act as ``role``. The caller keeps it and disposes of it.
+    """Return an engine whose connections act as ``role``. The caller keeps it and disposes of it.
 
     Args:
         url: Default ``DATABASE_URL``; ``postgresql://`` and ``postgres://`` are accepted.
@@ -104,8 +104,9 @@ def engine(
 
 
 def execute(conn: Connection, query: str, *parameters: Any) -> CursorResult[*tuple[Any, ...]]:
-    """Run SQL in psycopg's own style: ``%b`` sends a parameter in binary, which is what makes
-    arrays fast and which SQLAlchemy does not offer. Errors are SQLAlchemy's.
+    """Run SQL in psycopg's own style; errors are SQLAlchemy's.
+
+    ``%b`` sends a parameter in binary, which makes arrays fast and which SQLAlchemy does not offer.
     """
     return conn.exec_driver_sql(query, parameters)
 

@@ -67,6 +67,6 @@ def count(conn: Connection, *, market_id: bytes | None = None, wallet: bytes | N
 
 
 def get(conn: Connection, discussion_id: UUID) -> Discussion | None:
-    """The comment with this id, deleted or not."""
+    """Return the comment with this id, deleted or not."""
     row = conn.execute(select(_discussions).where(_discussions.c.id == discussion_id)).one_or_none()
     return None if row is None else one(Discussion, row)

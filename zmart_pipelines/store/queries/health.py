@@ -85,7 +85,7 @@ class Coverage(msgspec.Struct, frozen=True):
 
 
 def coverage(conn: Connection) -> list[Coverage]:
-    """The covered ranges in order; more than one means a hole between them."""
+    """Return the covered ranges in order; slots between two of them are not covered."""
     statement = select(
         func.lower(chain.coverage.c.slots).label("first_slot"),
         (func.upper(chain.coverage.c.slots) - 1).label("last_slot"),

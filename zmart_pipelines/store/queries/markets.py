@@ -177,19 +177,19 @@ def count(
 
 
 def get(conn: Connection, market_id: bytes) -> Market | None:
-    """The market with this id."""
+    """Return the market with this id."""
     row = conn.execute(_select().where(_markets.c.market_id == market_id)).one_or_none()
     return None if row is None else one(Market, row)
 
 
 def get_by_address(conn: Connection, address: bytes) -> Market | None:
-    """The market whose account has this address."""
+    """Return the market whose account has this address."""
     row = conn.execute(_select().where(_markets.c.address == address)).one_or_none()
     return None if row is None else one(Market, row)
 
 
 def ids_of(conn: Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The id of each known market by its key, which is its id or its address."""
+    """Return the id of each known market by its key, which is its id or its address."""
     rows = conn.execute(
         select(_markets.c.market_id, _markets.c.address).where(
             or_(_markets.c.market_id.in_(keys), _markets.c.address.in_(keys))
@@ -200,7 +200,7 @@ def ids_of(conn: Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
 
 
 def resolve(conn: Connection, key: bytes) -> Market | None:
-    """The market with this id or, where none has it, at this address (both are 32 bytes)."""
+    """Return the market with this id or, where none has it, at this address (both are 32 bytes)."""
     return get(conn, key) or get_by_address(conn, key)
 
 
@@ -285,7 +285,7 @@ def related(conn: Connection, market_id: bytes, *, limit: int = 3) -> list[Relat
 
 
 def questions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]:
-    """The questions of these markets, by id."""
+    """Return the questions of these markets, by id."""
     rows = conn.execute(
         select(_markets.c.market_id, QUESTION)
         .select_from(_markets.outerjoin(_drafts, MATCHED))
@@ -295,7 +295,7 @@ def questions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]
 
 
 def last_chain_time(conn: Connection) -> int:
-    """The latest chain second that a creation or a trade names (0: none)."""
+    """Return the latest chain second that a creation or a trade names (0: none)."""
     trades = market.trades
     created: int | None = conn.execute(select(func.max(_markets.c.created_at))).scalar_one()
     traded: int | None = conn.execute(
@@ -307,5 +307,5 @@ def last_chain_time(conn: Connection) -> int:
 
 
 def chain_now(conn: Connection) -> int:
-    """The end of the last day in chain seconds: now, or the chain's time where it is ahead."""
+    """Return the chain second at which the last 24 hours end: now, or the chain's time if later."""
     return max(int(time.time()), last_chain_time(conn))

@@ -110,7 +110,7 @@ def _select() -> Select[Any]:
 
 
 def of_user(conn: Connection, user: bytes, *, limit: int = 100, offset: int = 0) -> list[Position]:
-    """A wallet's positions, the last traded first."""
+    """Return a wallet's positions, the last traded first."""
     statement = (
         _select()
         .where(_positions.c.user == user)
@@ -122,7 +122,7 @@ def of_user(conn: Connection, user: bytes, *, limit: int = 100, offset: int = 0)
 def positions_of_market(
     conn: Connection, market_id: bytes, *, limit: int = 100, offset: int = 0
 ) -> list[Position]:
-    """A market's positions, the largest investment first."""
+    """Return a market's positions, the largest investment first."""
     statement = (
         _select()
         .where(_positions.c.market_id == market_id)
@@ -138,7 +138,7 @@ def positions_of_markets(conn: Connection, market_ids: Collection[bytes]) -> lis
 
 
 def get(conn: Connection, market_id: bytes, user: bytes) -> Position | None:
-    """A wallet's position in a market."""
+    """Return a wallet's position in a market."""
     row = conn.execute(
         _select().where(_positions.c.market_id == market_id, _positions.c.user == user)
     ).one_or_none()

@@ -13,7 +13,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def one(cls: type[T], row: Row[*tuple[Any, ...]]) -> T:
-    """The row as ``cls``, field by column name; sums of integers become ``int``."""
+    """Return the row as ``cls``, field by column name; sums of integers become ``int``."""
     values = row._mapping
     return cls(
         **{
@@ -24,5 +24,5 @@ def one(cls: type[T], row: Row[*tuple[Any, ...]]) -> T:
 
 
 def many(cls: type[T], rows: Iterable[Row[*tuple[Any, ...]]]) -> list[T]:
-    """The rows as ``cls``."""
+    """Return the rows as ``cls``."""
     return [one(cls, row) for row in rows]

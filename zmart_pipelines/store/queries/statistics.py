@@ -47,7 +47,7 @@ class MarketStats(msgspec.Struct, frozen=True):
 
 
 def statistics_of_market(conn: Connection, market_id: bytes, now: int) -> MarketStats:
-    """The market's figures (zeros where it has no trades), as stored where that is right.
+    """Return the market's figures (zeros where it has no trades), as stored where that is right.
 
     Args:
         now: Chain seconds; the end of the last day.
@@ -59,7 +59,7 @@ def statistics_of_market(conn: Connection, market_id: bytes, now: int) -> Market
 
 
 def added_up(conn: Connection, market_id: bytes, now: int) -> MarketStats:
-    """The market's figures, from all its trades."""
+    """Return the market's figures, from all its trades."""
     cost = _trades.c.cost
     row = conn.execute(
         select(
@@ -89,7 +89,7 @@ class PricePoint(msgspec.Struct, frozen=True):
 
 
 def price_history(conn: Connection, market_id: bytes, *, limit: int = 100) -> list[PricePoint]:
-    """The last ``limit`` prices of a market, the oldest first."""
+    """Return the last ``limit`` prices of a market, the oldest first."""
     latest = (
         select(
             _trades.c.traded_at,
@@ -199,7 +199,7 @@ class UserStats(msgspec.Struct, frozen=True):
 
 
 def statistics_of_user(conn: Connection, wallet: bytes) -> UserStats:
-    """The wallet's figures (zeros for an unknown one)."""
+    """Return the wallet's figures (zeros for an unknown one)."""
     trades = conn.execute(
         select(
             func.count().label("number"),

@@ -14,8 +14,10 @@ _withdrawals = market.withdrawals
 
 
 class Trade(msgspec.Struct, frozen=True):
-    """One trade. ``cost`` is a buy's total with fees or a sell's net proceeds, in lamports;
-    shares and ``price_yes`` (after the trade) have 9 decimals; ``traded_at`` chain seconds.
+    """One trade.
+
+    ``cost`` is a buy's total with fees or a sell's net proceeds, in lamports; shares and
+    ``price_yes`` (after the trade) have 9 decimals; ``traded_at`` is in chain seconds.
     """
 
     signature: bytes
