@@ -22,7 +22,8 @@ from tests.assets import slow_definitions
 from tests.fixtures.code_server import CodeServer, code_server
 
 # Seconds; generous, because other tests run beside these.
-PATIENCE = 60.0
+PATIENCE = 120.0
+pytestmark = pytest.mark.timeout(600)
 COMMAND = ("assets.code_server",)
 DEFINITIONS = "tests.assets.slow_definitions"
 
