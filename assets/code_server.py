@@ -7,10 +7,15 @@ servers at the same moment, is executed once.
 
 from __future__ import annotations
 
+import signal
+
 from assets.run_workers import start_fork_server
 
 if __name__ == "__main__":
-    # First of all, so that the fork server is warm when the definitions are loaded.
+    # A shell may have ignored SIGINT for a background job. Dagster gives SIGTERM the handler of
+    # SIGINT, so that the server could not be stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Before the definitions are loaded, so that the fork server is warm by then.
     run_workers = start_fork_server()
 
     from assets.forking_api_server import serve

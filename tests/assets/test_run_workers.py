@@ -120,6 +120,18 @@ def test_terminated_run_is_canceled(server: CodeServer, traces: Path) -> None:
     wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.CANCELED)
 
 
+def test_server_stops_although_its_parent_ignored_sigint(module_database: str) -> None:
+    """As a shell does for a job in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with code_server(module_database, COMMAND, DEFINITIONS) as running:
+            process = psutil.Process(running.pid)
+            process.terminate()
+            wait_until(lambda: not is_running(running.pid))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_run_delivered_twice_at_once_is_executed_once(
     module_database: str, server: CodeServer, traces: Path
 ) -> None:
