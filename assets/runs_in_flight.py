@@ -35,7 +35,7 @@ def in_flight(
 ) -> bool:
     """Return whether a run of ``job`` is queued or in progress.
 
-    A run that waits counts for as long as it waits: a second one would wait behind it.
+    A queued run always counts: a second one would only queue behind it.
     """
     now = datetime.now(UTC)
     unfinished = dg.RunsFilter(job_name=job, statuses=_UNFINISHED)

@@ -133,7 +133,7 @@ async def _refuse(fault: Fault, request: Any, send: ASGISendCallable) -> None:
 
 
 async def _corrupt(fault: Fault, result: bytes, send: ASGISendCallable) -> None:
-    """Respond to an executed request wrongly, late or not at all."""
+    """Apply a response fault to an executed request: alter, delay or drop the response."""
     if fault.kind is FaultKind.LOST_ANSWER:
         # The server closes a connection whose response is not completed.
         await _start(send, 200, len(result), _JSON)

@@ -374,8 +374,8 @@ def test_breaker_that_stays_open_raises_an_alert(
             "INSERT INTO ops.breakers (name, state, opened_at, wait_until, last_error) VALUES"
             " ('rpc:a.example', 'open', now() - interval '6 min', now(), 'HTTP 500')"
         )
-    told = tick("breaker_sensor", backend, instance)
-    assert isinstance(told, dg.SkipReason)
-    assert told.skip_message == "Not closed: rpc:a.example is open: HTTP 500"
+    opened = tick("breaker_sensor", backend, instance)
+    assert isinstance(opened, dg.SkipReason)
+    assert opened.skip_message == "Not closed: rpc:a.example is open: HTTP 500"
     with owner.connect() as conn:
         assert open_alerts(conn) == [AlertKey("breaker", subject="rpc:a.example")]

@@ -44,7 +44,7 @@ PERIOD = st.sampled_from([None, 1, 30, 120, 259_200, 0, -1])
 RICH = 3_000 * SOL
 SECONDS = st.sampled_from([0, 0, 1, 1, 1, 29, 30, 31, 119, 120, 121, 259_200, 315_360_001])
 
-# How an instruction is tampered: (what, which place, with what). Mostly not at all.
+# How an instruction is tampered with: (part, index, value). Most are left intact.
 TAMPERINGS = st.one_of(
     st.none(),
     st.none(),

@@ -51,19 +51,19 @@ def ledger(database: str) -> Iterator[Engine]:
     made.dispose()
 
 
-def take(ledger: Engine, told: Sequence[RawTransaction]) -> None:
+def ingest_finalized(ledger: Engine, delivered: Sequence[RawTransaction]) -> None:
     ingest_committed(
         ledger,
-        told,
+        delivered,
         source=Source.CONFIRMED_POLL,
         commitment="confirmed",
         program=PROGRAM,
     )
 
 
-def never_were(ledger: Engine, told: Sequence[RawTransaction]) -> None:
+def drop_from_chain(ledger: Engine, delivered: Sequence[RawTransaction]) -> None:
     """The chain turned out not to hold these."""
-    wanted = transactions.c.signature.in_([one.signature for one in told])
+    wanted = transactions.c.signature.in_([one.signature for one in delivered])
 
     def work(conn: Connection) -> None:
         keys = [
@@ -72,7 +72,7 @@ def never_were(ledger: Engine, told: Sequence[RawTransaction]) -> None:
                 select(transactions.c.signature, transactions.c.digest).where(wanted)
             )
         ]
-        assert len(keys) == len(told)
+        assert len(keys) == len(delivered)
         orphan_readings(conn, keys, PROGRAM)
 
     run_in_transaction(ledger, work)
@@ -90,7 +90,7 @@ def everything(db: Engine) -> list[list[dict[str, Any]]]:
 
 def test_statistics_match_the_rows_of_a_random_history(pipelines: Engine, ledger: Engine) -> None:
     chain = history(7, 250)
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     report = refresh(pipelines)
     with pipelines.connect() as conn:
         now = chain_now(conn)
@@ -149,16 +149,16 @@ def test_served_statistics_are_correct_before_and_after_refresh(
             conn.rollback()
         assert {one.market_id for one in served} == set(ids)
 
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     agree(chain.now)
     refresh(pipelines, now=chain.now)
     agree(chain.now)
     # The first trade leaves the last day, and the table is not right any more.
     agree(chain.now + DAY - 20)
     agree(chain.now + 2 * DAY)
-    told = len(chain.transactions)
+    already_ingested = len(chain.transactions)
     chain.buy(ids[2], chain.users[0], cost=50 * SOL)
-    take(ledger, chain.transactions[told:])
+    ingest_finalized(ledger, chain.transactions[already_ingested:])
     agree(chain.now)
     with pipelines.connect() as conn:
         assert statistics.trending(conn, chain.now)[0].market_id == ids[2]
@@ -170,7 +170,7 @@ def test_stored_statistics_are_served(pipelines: Engine, ledger: Engine) -> None
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[0])
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     with pipelines.begin() as conn:
         conn.execute(
@@ -207,7 +207,7 @@ def test_claim_settles_the_position_and_realises_its_profit(
         ix.finalize_market(PROGRAM, backend_authority=chain.backend, market=address(market_id))
     )
     chain.advance()
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines)
     with pipelines.connect() as conn:
         due = candles.figures_of_wallet(conn, bytes(winner))
@@ -221,7 +221,7 @@ def test_claim_settles_the_position_and_realises_its_profit(
     chain.send(
         ix.claim_winnings(PROGRAM, user=winner, market=address(market_id), resolver=chain.users[5])
     )
-    take(ledger, chain.transactions[-1:])
+    ingest_finalized(ledger, chain.transactions[-1:])
     refresh(pipelines)
     with pipelines.connect() as conn:
         paid = candles.figures_of_wallet(conn, bytes(winner))
@@ -235,7 +235,7 @@ def test_claim_settles_the_position_and_realises_its_profit(
 
 def test_repeated_refresh_writes_nothing(pipelines: Engine, ledger: Engine) -> None:
     chain = history(3, 120)
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     now = chain.now
     first = refresh(pipelines, now=now)
     assert first.candles > 0
@@ -253,7 +253,7 @@ def test_incremental_refresh_equals_full_refresh(
     chain = history(5, 120)
     monkeypatch.setattr(module, "CHUNK_MARKETS", 2)
     for start in range(0, len(chain.transactions), 40):
-        take(ledger, chain.transactions[start : start + 40])
+        ingest_finalized(ledger, chain.transactions[start : start + 40])
         refresh(pipelines, now=chain.now)
     step_by_step = everything(pipelines)
     monkeypatch.undo()
@@ -271,18 +271,18 @@ def test_orphaned_trades_leave_the_candles(pipelines: Engine, ledger: Engine) ->
         chain.open(market_id)
     chain.buy(kept, chain.users[1])
     chain.advance(120)
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     before = everything(pipelines)
     orphans = len(chain.transactions)
     chain.buy(kept, chain.users[2], False, 2 * SOL)
     chain.buy(gone, chain.users[3])
-    take(ledger, chain.transactions[orphans:])
+    ingest_finalized(ledger, chain.transactions[orphans:])
     refresh(pipelines, now=chain.now)
     with pipelines.connect() as conn:
         assert len(candles.candles_of_market(conn, gone, "1m")) == 1
         assert candles.figures_of_wallet(conn, bytes(chain.users[3])) is not None
-    never_were(ledger, chain.transactions[orphans:])
+    drop_from_chain(ledger, chain.transactions[orphans:])
     with pipelines.connect() as conn:
         assert trade_rows.count(conn, market_id=gone) == 0
     refresh(pipelines, now=chain.now)
@@ -299,10 +299,10 @@ def test_orphaned_market_deletes_its_statistics(pipelines: Engine, ledger: Engin
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines)
     assert all(everything(pipelines))
-    never_were(ledger, chain.transactions[start:])
+    drop_from_chain(ledger, chain.transactions[start:])
     assert everything(pipelines) == [[], [], []]
 
 
@@ -311,7 +311,7 @@ def test_the_24_hours_advance_without_a_trade(pipelines: Engine, ledger: Engine)
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     end = chain.now + 86_400
     assert refresh(pipelines, now=end - 1) == NOTHING
@@ -327,7 +327,7 @@ def test_the_24_hours_advance_without_a_trade(pipelines: Engine, ledger: Engine)
 
 def test_damaged_statistics_are_detected_and_repaired(pipelines: Engine, ledger: Engine) -> None:
     chain = history(11, 100)
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines, now=chain.now)
     before = everything(pipelines)
     damages = [
@@ -357,7 +357,7 @@ def test_stale_candles_are_a_mismatch_only_after_the_grace_period(
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     with pipelines.connect() as conn:
         assert candles.candle_mismatches(conn, timedelta(minutes=10)) == []
         late = candles.candle_mismatches(conn, timedelta(0))
@@ -383,7 +383,7 @@ def test_constraints_reject_impossible_statistics(
     market_id = chain.create(1)
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
-    take(ledger, chain.transactions)
+    ingest_finalized(ledger, chain.transactions)
     refresh(pipelines)
     with pipelines.connect() as conn, pytest.raises(IntegrityError):
         conn.execute(text(damage))
