@@ -9,7 +9,8 @@ code server, ``assets/forking_api_server.py``, replaces a part of Dagster's and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -32,6 +33,9 @@ from dagster_postgres.utils import pg_url_from_config
 from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import Engine
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
 CHECKED_WITH = "1.13.27"
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "partition_range_tags",
     "pg_url_from_config",
     "remember_schema",
+    "run_webserver",
     "storage_engine",
     "use_engine",
     "version_tags",
@@ -122,3 +127,20 @@ def _remembered(is_built: Callable[[str], bool], built: set[str]) -> Callable[[s
         return name in built
 
     return answer
+
+
+def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
+    """Run ``dagster-webserver`` with its command line, its application wrapped by ``guard``.
+
+    The command has no option for a middleware. It looks up the function that makes the
+    application in its own module, which is where it is replaced.
+    """
+    # Imported here, because only the webserver needs it.
+    cli: Any = import_module("dagster_webserver.cli")
+    create: Callable[..., ASGIApp] = cli.create_app_from_workspace_process_context
+
+    def create_guarded(*args: Any, **options: Any) -> ASGIApp:
+        return guard(create(*args, **options))
+
+    cli.create_app_from_workspace_process_context = create_guarded
+    cli.main()

@@ -14,6 +14,7 @@ Secrets are ``SecretStr``: they never appear in ``repr``, logs or error messages
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -355,6 +356,15 @@ class Settings(BaseSettings):
     # Dagster
     dagster_host: str = Field("127.0.0.1", description="Address of the Dagster webserver.")
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster webserver.")
+    dagster_origins: str = Field(
+        "",
+        description="Origins under which browsers reach the Dagster webserver besides loopback and"
+        " DAGSTER_HOST, such as https://dagster.example.com, separated by commas.",
+    )
+    dagster_read_only: bool = Field(
+        False,
+        description="Start the Dagster webserver so that it shows everything and changes nothing.",
+    )
     code_server_port: int = Field(4266, gt=0, lt=65536, description="Port of the code server.")
     poll_page_size: int = Field(
         1000, gt=0, le=1000, description="Signatures per page of getSignaturesForAddress."
@@ -379,6 +389,14 @@ class Settings(BaseSettings):
         Pubkey.from_string(value)
         return value
 
+    @field_validator("dagster_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for item in _split(value):
+            if not re.fullmatch(r"https?://[^/?#@*\s]+", item):
+                raise ValueError(f"{item} is no origin such as https://dagster.example.com")
+        return value
+
     @field_validator("solana_rpc_urls")
     @classmethod
     def _names_endpoints(cls, value: SecretStr | None) -> SecretStr | None:
@@ -401,6 +419,11 @@ class Settings(BaseSettings):
         """The entries of ``expected_resolvers``."""
         listed = (item.strip() for item in self.expected_resolvers.split(","))
         return tuple(Pubkey.from_string(item) for item in listed if item)
+
+    @property
+    def dagster_origin_list(self) -> tuple[str, ...]:
+        """The entries of ``dagster_origins``."""
+        return _split(self.dagster_origins)
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ ALLOWED = {
 }
 # Modules and attributes with a leading underscore, and the packages behind Dagster's public ones.
 PRIVATE = re.compile(
-    r"\b(from|import)\s+(dagster\._|dagster_shared|dagster_postgres\.)"
+    r"\b(from|import)\s+(dagster\._|dagster_shared|dagster_postgres\.|dagster_webserver)"
+    r"|import_module\(\"dagster_"
     r"|\bdagster\._\w+|\b(instance|storage)\._[a-z]\w*"
 )
 
@@ -46,6 +47,8 @@ def test_private_names_are_used_in_these_files_only() -> None:
         "import dagster._core",
         "from dagster_shared.error import X",
         "from dagster_postgres.utils import X",
+        "from dagster_webserver.app import X",
+        'import_module("dagster_webserver.cli")',
         "instance._report_runless_asset_event(x)",
         "storage._engine = x",
     ],

@@ -270,8 +270,9 @@ def _dagster(
     webserver = Process(
         name="webserver",
         command=[
-            *(str(scripts / "dagster-webserver"), *workspace),
+            *(sys.executable, "-m", "assets.webserver", *workspace),
             *("-h", settings.dagster_host, "-p", str(settings.dagster_port)),
+            *(("--read-only",) if settings.dagster_read_only else ()),
         ],
         environment=environment,
         folder=PROJECT,
