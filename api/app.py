@@ -15,11 +15,11 @@ from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.eligibility_cache import EligibilityCache
+from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.request_decoding import MAX_BODY, StrictRequest
 from api.routes import HANDLERS, webhooks
-from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.settings import Settings
 
 
@@ -36,6 +36,7 @@ def create_app(settings: Settings) -> Litestar:
     database.announce_commits(hub.announce)
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
+    pins = Pins(settings)
     eligibility = EligibilityCache(chain, database, settings)
 
     @contextlib.asynccontextmanager
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             database.close()
             chain.close()
+            pins.close()
 
     def shared(value: object) -> Provide:
         return Provide(lambda: value, sync_to_thread=False, use_cache=True)
@@ -67,7 +69,7 @@ def create_app(settings: Settings) -> Litestar:
             "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),
             "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
-            "pin_store": shared(configured_pin_store(settings)),
+            "pins": shared(pins),
         },
         exception_handlers=errors.HANDLERS,
         before_send=[security.add_headers],

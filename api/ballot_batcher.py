@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from api.database import Database
+from api.database import Database, DatabaseBusy
 from api.eligibility_cache import EligibilityCache
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
@@ -24,6 +24,8 @@ from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
 from zmart_pipelines.voting.cast_results import CastReceipt, CastResult
 
 MAX_BATCH = 128
+# Ballots that may wait for their batch; more are answered 503.
+MAX_PENDING = 4000
 # Market keys (id or address) whose id is cached. A key never changes its market.
 MAX_CACHED_MARKETS = 10_000
 
@@ -56,13 +58,22 @@ class BallotBatcher:
         Raises:
             BallotRejected, BallotConflict, VotingClosed: As ``casting.cast``.
             ApiError: 503 when the chain cannot be asked for the wallet's eligibility.
+            DatabaseBusy: Too many ballots wait, or there is no answer in time. The ballot may
+                be stored or not; the same ballot sent again gets the answer.
         """
+        if len(self._pending) >= MAX_PENDING:
+            raise DatabaseBusy("too many ballots wait")
         rejection = await self._eligibility.rejection(ballot)
         answer: asyncio.Future[CastReceipt] = asyncio.get_running_loop().create_future()
         self._pending.append(_PendingBallot(ballot, rejection, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._cast_pending())
-        return await answer
+        try:
+            # A ballot that is not in a batch by then is dropped with its answer.
+            async with asyncio.timeout(self._settings.api_database_seconds):
+                return await answer
+        except TimeoutError:
+            raise DatabaseBusy("the ballot was not stored in time") from None
 
     async def _cast_pending(self) -> None:
         """Cast batch after batch until the queue is empty."""

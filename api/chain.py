@@ -7,12 +7,14 @@ the user's wallet.
 from __future__ import annotations
 
 import base64
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from api.bulkhead import Bulkhead
 from api.errors import ApiError, FieldError, not_found, unavailable
 from zmart_pipelines.breakers import policies
 from zmart_pipelines.breakers.endpoint_breakers import MemoryGuard
@@ -27,6 +29,9 @@ from zmart_pipelines.voting.eligibility import WalletEligibility
 
 T = TypeVar("T")
 
+# Rounds over the endpoints for one read: a user waits for it.
+ATTEMPTS: Final = 2
+
 
 class UnsignedTransaction(msgspec.Struct, frozen=True):
     """An unsigned version-0 transaction (base64), valid up to ``last_valid_block_height``."""
@@ -38,16 +43,42 @@ class UnsignedTransaction(msgspec.Struct, frozen=True):
 
 
 class Chain:
-    """The chain through its RPC nodes. Methods block and raise ApiError 503, 404 or 409."""
+    """The chain through its RPC nodes. Methods block and raise ApiError 503, 404 or 409.
+
+    Handlers call them inside ``run``, in the chain's own threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.program = settings.program
         self.guard = MemoryGuard(policies.endpoint_policy(settings))
-        self._rpc = connect(settings, guard=self.guard)
+        seconds = settings.api_chain_seconds
+        self._rpc = connect(
+            settings,
+            guard=self.guard,
+            timeout=min(settings.rpc_timeout, seconds),
+            attempts=ATTEMPTS,
+            patience=seconds,
+        )
+        self._bulkhead = Bulkhead(
+            "chain",
+            threads=settings.api_chain_threads,
+            queue=settings.api_queue,
+            seconds=seconds,
+            refusal=lambda: unavailable("The chain"),
+        )
         self._reader = AccountReader(self._rpc, settings.program)
 
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which calls the methods below, in one of the chain's threads.
+
+        Raises:
+            ApiError: 503 when there is no result in time, or as ``work`` raises it.
+        """
+        return await self._bulkhead.run(work)
+
     def close(self) -> None:
-        """Close the connections."""
+        """Wait for running calls and close the connections."""
+        self._bulkhead.close()
         self._rpc.close()
 
     def wallet_eligibility(self, settings: Settings) -> WalletEligibility:
@@ -56,6 +87,7 @@ class Chain:
 
     def config(self) -> GlobalConfig:
         """Return the program's confirmed configuration."""
+        self._bulkhead.continue_only_if_awaited()
         try:
             return self._reader.config("confirmed").value
         except (RpcError, RpcUnavailable, AccountMissing) as error:
@@ -63,6 +95,7 @@ class Chain:
 
     def market(self, market_id: bytes) -> MarketAccount:
         """Return the market's confirmed account; raise ApiError 404 where it does not exist."""
+        self._bulkhead.continue_only_if_awaited()
         try:
             found = self._reader.market(market_id, "confirmed").value
         except (RpcError, RpcUnavailable) as error:
@@ -83,9 +116,11 @@ class Chain:
                 program's reason where it would fail now.
         """
         key = Pubkey.from_bytes(payer)
+        self._bulkhead.continue_only_if_awaited()
         try:
             recent = self._rpc.latest_blockhash("confirmed")
             data = unsigned_transaction(key, [instruction], recent.hash)
+            self._bulkhead.continue_only_if_awaited()
             failure = self._rpc.simulate(data).error if simulate else None
         except (RpcError, RpcUnavailable) as error:
             raise unavailable("The chain") from error

@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api.bulkhead import Bulkhead
 from api.errors import unavailable
 from api.realtime.hub import Hub
 from zmart_pipelines.chain.helius_enhanced import parse_hints
@@ -32,9 +33,9 @@ from zmart_pipelines.store.stream import announce_commits
 
 log = logging.getLogger("api.delivery_intake")
 
-T = TypeVar("T")
-
 RECEIVING_THREADS: Final = 2
+# Deliveries in memory that are not stored yet; more are answered 503 and sent again.
+MAX_RECEIVING: Final = 64
 # Transactions ingested in one batch, of one delivery or several.
 MAX_BATCH: Final = 100
 # Transactions queued in memory; deliveries beyond it stay pending in the table.
@@ -97,7 +98,13 @@ class DeliveryIntake:
             Role.INGEST, settings.database_url.get_secret_value(), pool_size=RECEIVING_THREADS + 1
         )
         announce_commits(self._engine, hub.announce)
-        self._receiving = ThreadPoolExecutor(RECEIVING_THREADS, thread_name_prefix="receive")
+        self._receiving = Bulkhead(
+            "receive",
+            threads=RECEIVING_THREADS,
+            queue=MAX_RECEIVING,
+            seconds=settings.webhook_answer_seconds,
+            refusal=lambda: unavailable("The database"),
+        )
         self._ingesting = ThreadPoolExecutor(1, thread_name_prefix="ingest")
         self._queue: asyncio.Queue[_QueuedDelivery] = asyncio.Queue()
         self._queued_transactions = 0
@@ -111,8 +118,8 @@ class DeliveryIntake:
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
-            for threads in (self._receiving, self._ingesting):
-                threads.shutdown(wait=True, cancel_futures=True)
+            self._receiving.close()
+            self._ingesting.shutdown(wait=True, cancel_futures=True)
             self._engine.dispose()
 
     async def accept(self, body: bytes) -> AcceptedDelivery:
@@ -124,13 +131,9 @@ class DeliveryIntake:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._answer_seconds
-        try:
-            # After a timeout the thread continues; a delivery sent again is a further delivery
-            # of the same transactions.
-            async with asyncio.timeout_at(deadline):
-                stored = await self._run(self._receiving, lambda: self._store(body))
-        except TimeoutError:
-            raise unavailable("The database") from None
+        # After a timeout the thread continues; a delivery sent again is a further delivery of
+        # the same transactions.
+        stored = await self._receiving.run(lambda: self._store(body))
         accepted = AcceptedDelivery(stored.delivery, stored.number, 0, True)
         if stored.hints_pending is not None:
             return msgspec.structs.replace(accepted, pending=stored.hints_pending)
@@ -201,7 +204,7 @@ class DeliveryIntake:
             for queued in batch
         ]
         try:
-            _, events = await self._run(
+            _, events = await asyncio.get_running_loop().run_in_executor(
                 self._ingesting,
                 lambda: deliveries.ingest_parts(self._engine, parts, program=self._program),
             )
@@ -215,6 +218,3 @@ class DeliveryIntake:
         for queued in batch:
             queued.events = events[queued.delivery]
         return True
-
-    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(threads, work)

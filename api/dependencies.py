@@ -13,9 +13,9 @@ from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
+from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
-from zmart_pipelines.ipfs.pin_store import PinStore
 from zmart_pipelines.settings import Settings
 
 DatabaseDep: TypeAlias = NamedDependency[Database]
@@ -25,7 +25,7 @@ HubDep: TypeAlias = NamedDependency[Hub]
 DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]
-PinStoreDep: TypeAlias = NamedDependency[PinStore]
+PinsDep: TypeAlias = NamedDependency[Pins]
 
 MAX_PAGE = 200
 

@@ -22,6 +22,7 @@ class EligibilityCache:
     """The eligibility of wallets in one process; see ``zmart_pipelines.voting.eligibility``."""
 
     def __init__(self, chain: Chain, database: Database, settings: Settings) -> None:
+        self._chain = chain
         self._eligibility = chain.wallet_eligibility(settings)
         self._database = database
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
@@ -50,7 +51,7 @@ class EligibilityCache:
                 since = await self._database.read(
                     lambda conn: votes.first_activity_at(conn, ballot.wallet)
                 )
-                return await asyncio.to_thread(eligibility.rejection, ballot.wallet, since)
+                return await self._chain.run(lambda: eligibility.rejection(ballot.wallet, since))
         except (RpcError, RpcUnavailable, RateLimited) as error:
             raise unavailable("The chain") from error
         finally:

@@ -20,11 +20,15 @@ from assets.dagster_internals import (
     remember_schema,
     use_engine,
 )
+from zmart_pipelines.settings import settings
+from zmart_pipelines.store.engine import liveness_options
 from zmart_pipelines.store.idle_connections import replace_closed_connections
 
 # Connections kept open per process, and the most that are open while many threads need one.
 POOL_SIZE = 3
 MAX_CONNECTIONS = 20
+# Dagster deletes the events of many runs in one statement.
+STATEMENT_SECONDS = 600
 
 
 @cache
@@ -33,9 +37,12 @@ def pool(url: str) -> Engine:
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
+        connect_args=liveness_options(settings())
+        | {"options": f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)}"},
         pool_size=POOL_SIZE,
         max_overflow=MAX_CONNECTIONS - POOL_SIZE,
         pool_recycle=600,
+        pool_timeout=30,
     )
     replace_closed_connections(engine)
     return engine

@@ -44,6 +44,21 @@ class Settings(BaseSettings):
         description="Postgres, as postgresql://user:password@host:port/database; where not set,"
         " zmart up runs an embedded one.",
     )
+    database_connect_seconds: int = Field(
+        3, ge=2, description="Seconds after which connecting to Postgres fails."
+    )
+    database_statement_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds after which Postgres cancels a statement of a pipeline or command;"
+        " the API has API_DATABASE_SECONDS.",
+    )
+    database_silence_seconds: int = Field(
+        10,
+        gt=0,
+        description="Seconds without any sign of life from Postgres's machine after which a"
+        " connection counts as dead (TCP keepalive and user timeout).",
+    )
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6399/0"),
         description="Redis, as redis://host:port/db; where not set, zmart up runs an embedded one.",
@@ -300,7 +315,40 @@ class Settings(BaseSettings):
     draft_ttl_hours: int = Field(
         24, gt=0, description="Age in hours at which an unused draft expires."
     )
-    api_threads: int = Field(8, gt=0, description="Database threads per API process.")
+    api_threads: int = Field(8, gt=0, description="Threads per API process that read Postgres.")
+    api_write_threads: int = Field(
+        4,
+        gt=0,
+        description="Threads per API process that write comments and drafts; ballots have their"
+        " own.",
+    )
+    api_chain_threads: int = Field(
+        8, gt=0, description="Threads per API process that wait for the chain's RPC nodes."
+    )
+    api_pin_threads: int = Field(
+        4, gt=0, description="Threads per API process that pin files or read pinned ones."
+    )
+    api_queue: int = Field(
+        200,
+        gt=0,
+        description="Requests that may wait for each of these groups of threads; more are"
+        " answered 503.",
+    )
+    api_database_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds after which a request that waits for Postgres is answered 503.",
+    )
+    api_chain_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds after which a request that waits for the chain is answered 503.",
+    )
+    api_pin_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds after which a request that waits for the pin store is answered 503.",
+    )
     auth_window_seconds: int = Field(
         300,
         gt=0,

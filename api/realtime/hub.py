@@ -178,7 +178,9 @@ class Hub:
         if position is None:
             await self._find_start()
             return True
-        frames = await self._database.read(lambda conn: stream.read_after(conn, position, PAGE))
+        frames = await self._database.read_stream(
+            lambda conn: stream.read_after(conn, position, PAGE)
+        )
         for frame in frames:
             self._position = frame.position
             members = self._subscribers.get(frame.channel)

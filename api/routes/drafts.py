@@ -12,12 +12,9 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
 from api import auth, drafts
-from api.chain import UnsignedTransaction
-from api.dependencies import ChainDep, DatabaseDep, PinStoreDep, SettingsDep, error_responses
-from api.errors import unavailable
+from api.dependencies import ChainDep, DatabaseDep, PinsDep, SettingsDep, error_responses
 from api.request_bodies import NewMarket
 from zmart_pipelines.client_schemas import formats
-from zmart_pipelines.ipfs.pin_store import PinError
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.instructions import create_market
 from zmart_pipelines.program.lmsr import b_for_loss
@@ -73,7 +70,7 @@ async def create_market_draft(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
-    pin_store: PinStoreDep,
+    pins: PinsDep,
     data: JSONBody[NewMarket],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
@@ -101,18 +98,11 @@ async def create_market_draft(
         question_hash=draft.question_hash.encode(),
     )
 
-    def publish() -> UnsignedTransaction:
-        prepared = chain.prepare(creator, instruction, simulate=False)
-        try:
-            pin_store.pin(draft.document)
-        except PinError as error:
-            raise unavailable("The pin store") from error
-        return prepared
-
     def write(conn: Connection) -> bool:
         return drafts.store_draft(conn, draft)
 
-    prepared = await database.in_thread(publish)
+    prepared = await chain.run(lambda: chain.prepare(creator, instruction, simulate=False))
+    await pins.pin(draft.document)
     added = await database.write(creator, write)
     address = str(market_address(chain.program, draft.market_id)[0])
     shown = Draft(

@@ -7,10 +7,9 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import PathParameter
 
-from api.dependencies import SettingsDep, error_responses
-from api.errors import invalid, not_found, unavailable
+from api.dependencies import PinsDep, error_responses
+from api.errors import invalid
 from zmart_pipelines.ipfs.cid import is_cid_v0
-from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 
 
 @get(
@@ -18,10 +17,9 @@ from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
     tags=["submissions"],
     responses=error_responses(400, 404),
     media_type="application/json",
-    sync_to_thread=True,
 )
-def get_pinned_file(
-    settings: SettingsDep,
+async def get_pinned_file(
+    pins: PinsDep,
     cid: Annotated[str, PathParameter(description="A CIDv0: Qm and 44 more characters.")],
 ) -> Response[bytes]:
     """Get a file that was pinned here: a ballot bundle or a part of one, evidence, a question.
@@ -30,13 +28,7 @@ def get_pinned_file(
     """
     if not is_cid_v0(cid):
         raise invalid("cid", "must be a CIDv0 (Qm and 44 more base58 characters)")
-    try:
-        # Only local files: this server does not fetch arbitrary CIDs from other gateways.
-        data = LocalPinStore(settings.zmart_state / "ipfs").get(cid)
-    except PinNotFound as error:
-        raise not_found("File") from error
-    except PinError as error:
-        raise unavailable("The file") from error
+    data = await pins.read(cid)
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{cid}"'}
     return Response(data, media_type="application/json", headers=headers)
 

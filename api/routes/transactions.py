@@ -127,7 +127,7 @@ async def prepare_buy(
         prepared = chain.prepare(user, instruction, simulate=True)
         return _prepared_trade(prepared, market_id, "buy", data.outcome, quote)
 
-    return await database.in_thread(prepare)
+    return await chain.run(prepare)
 
 
 @post(
@@ -173,7 +173,7 @@ async def prepare_sell(
         prepared = chain.prepare(user, instruction, simulate=True)
         return _prepared_trade(prepared, market_id, "sell", data.outcome, quote)
 
-    return await database.in_thread(prepare)
+    return await chain.run(prepare)
 
 
 def _resolve_instruction(
@@ -209,7 +209,7 @@ async def prepare_resolution(
         raise invalid("ipfs_evidence_hash", "must be a CIDv0 (Qm and 44 more base58 characters)")
     user = auth.authenticate(request, data, settings.auth_window_seconds)
     market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
-    prepared = await database.in_thread(
+    prepared = await chain.run(
         lambda: chain.prepare(
             user, _resolve_instruction(chain, user, market_id, data), simulate=True
         )

@@ -34,6 +34,8 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         ws_port=free_port(),
         api_threads=4,
         rpc_timeout=1,
+        api_database_seconds=30,
+        api_chain_seconds=30,
         ws_connections_per_ip=50,
         webhook_answer_seconds=30,
     )

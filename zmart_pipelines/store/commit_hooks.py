@@ -1,4 +1,6 @@
-"""Callbacks that run once, right after the transaction in which they were registered commits.
+"""The driver's connection: callbacks after a commit, and a deadline for every answer.
+
+Callbacks run once, right after the transaction in which they were registered commits.
 
 SQLAlchemy's own ``commit`` event runs before the commit, so the callbacks belong to the driver's
 connection: it runs them when its ``commit`` has succeeded and drops them on a rollback. A
@@ -12,6 +14,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg.abc import RV, PQGen
+from psycopg.connection import _WAIT_INTERVAL
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -22,7 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 class HookedConnection(psycopg.Connection[Any]):
-    """A driver connection that runs its hooks after the commit."""
+    """A driver connection that runs its hooks after the commit.
+
+    Attributes:
+        answer_seconds: Seconds for which the server may leave a statement or a commit without
+            an answer; then the connection is closed and OperationalError raised. None: for ever.
+    """
+
+    answer_seconds: float | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Start without hooks."""
@@ -30,6 +41,26 @@ class HookedConnection(psycopg.Connection[Any]):
         # Insertion order is kept, and each hook runs once however often it was registered.
         self.hooks: dict[Hook, None] = {}
         self.savepoints: dict[str, dict[Hook, None]] = {}
+
+    def wait(
+        self, gen: PQGen[RV], interval: float = _WAIT_INTERVAL, timeout: float | None = None
+    ) -> RV:
+        """Wait for an answer of the server, at most ``answer_seconds``.
+
+        Raises:
+            psycopg.OperationalError: The server did not answer. What it was told may still take
+                effect, so nothing may be claimed about it.
+        """
+        if timeout is not None or self.answer_seconds is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_seconds)
+        except psycopg.errors._WaitTimeout:
+            # Not close(), whose goodbye could block as well.
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server did not answer within {self.answer_seconds:g} s"
+            ) from None
 
     def commit(self) -> None:
         """Commit, then run the hooks."""
@@ -63,9 +94,20 @@ def after_commit(conn: Connection, hook: Hook) -> None:
     _hooked(conn).hooks[hook] = None
 
 
-def install_commit_hooks(engine: Engine) -> None:
-    """Make the connections of ``engine`` support ``after_commit``."""
-    event.listen(engine, "do_connect", _connect)
+def install_commit_hooks(engine: Engine, *, answer_seconds: float | None = None) -> None:
+    """Make the connections of ``engine`` support ``after_commit`` and the deadline for answers."""
+
+    def connect(
+        _dialect: Dialect,
+        _record: ConnectionPoolEntry,
+        arguments: list[Any],
+        options: dict[str, Any],
+    ) -> HookedConnection:
+        connection = HookedConnection.connect(*arguments, **options)
+        connection.answer_seconds = answer_seconds
+        return connection
+
+    event.listen(engine, "do_connect", connect)
     event.listen(engine, "savepoint", _save)
     event.listen(engine, "rollback_savepoint", _restore)
 
@@ -75,12 +117,6 @@ def _hooked(conn: Connection) -> HookedConnection:
     if not isinstance(raw, HookedConnection):
         raise TypeError("the engine was not made by zmart_pipelines.store.engine.engine")
     return raw
-
-
-def _connect(
-    _dialect: Dialect, _record: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]
-) -> HookedConnection:
-    return HookedConnection.connect(*arguments, **options)
 
 
 def _save(conn: Connection, name: str) -> None:

@@ -24,11 +24,17 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from zmart_pipelines.settings import settings
+from zmart_pipelines.settings import Settings, settings
 from zmart_pipelines.store.commit_hooks import install_commit_hooks
 from zmart_pipelines.store.idle_connections import replace_closed_connections
 
 DRIVER = "postgresql+psycopg"
+
+# Postgres cancels a statement that takes too long and says so; a server that says nothing for
+# this many seconds more is frozen, and the connection is given up.
+ANSWER_GRACE_SECONDS = 1.0
+# An open transaction that does nothing holds its locks; Postgres ends it after so many seconds.
+IDLE_IN_TRANSACTION_SECONDS = 120
 
 
 class Role(StrEnum):
@@ -53,12 +59,31 @@ def database_url(url: str | None = None) -> URL:
     return parsed.set(drivername=DRIVER)
 
 
+def liveness_options(configuration: Settings) -> dict[str, int]:
+    """Return libpq's options that end a connection to a machine that is gone.
+
+    Keepalives test an idle connection, the user timeout one with unacknowledged data. Neither
+    notices a server process that hangs on a machine that lives; for that see ``answer_seconds``
+    of ``zmart_pipelines.store.commit_hooks.HookedConnection``.
+    """
+    silence = configuration.database_silence_seconds
+    interval = max(1, silence // 4)
+    return {
+        "connect_timeout": configuration.database_connect_seconds,
+        "keepalives": 1,
+        "keepalives_idle": interval,
+        "keepalives_interval": interval,
+        "keepalives_count": 3,
+        "tcp_user_timeout": silence * 1000,
+    }
+
+
 def login_engine(url: str | None = None) -> Engine:
     """Return an engine without a pool that keeps the login user's own role: for migrations."""
     return create_engine(
         database_url(url),
         poolclass=NullPool,
-        connect_args={"connect_timeout": 5, "application_name": "zmart-migrate"},
+        connect_args=liveness_options(settings()) | {"application_name": "zmart-migrate"},
     )
 
 
@@ -68,30 +93,39 @@ def engine(
     *,
     pool_size: int = 5,
     max_overflow: int = 5,
-    statement_timeout: float = 30.0,
+    pool_timeout: float = 5.0,
+    statement_timeout: float | None = None,
 ) -> Engine:
     """Return an engine whose connections act as ``role``. The caller keeps it and disposes of it.
 
+    A server that does not answer at all (stopped, swapped out, its disk hanging) raises
+    OperationalError ``ANSWER_GRACE_SECONDS`` after the statement's timeout.
+
     Args:
         url: Default ``DATABASE_URL``; ``postgresql://`` and ``postgres://`` are accepted.
-        statement_timeout: Seconds after which Postgres cancels a statement.
+        pool_timeout: Seconds to wait for a connection of the pool.
+        statement_timeout: Seconds after which Postgres cancels a statement; default
+            ``DATABASE_STATEMENT_SECONDS``.
     """
+    configuration = settings()
+    if statement_timeout is None:
+        statement_timeout = configuration.database_statement_seconds
     made = create_engine(
         database_url(url),
         pool_size=pool_size,
         max_overflow=max_overflow,
-        pool_timeout=5,
+        pool_timeout=pool_timeout,
         hide_parameters=True,
-        connect_args={
-            "connect_timeout": 5,
+        connect_args=liveness_options(configuration)
+        | {
             "application_name": role.value,
-            "options": f"-c statement_timeout={int(statement_timeout * 1000)}"
-            " -c timezone=UTC -c idle_in_transaction_session_timeout=120000",
+            "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=UTC"
+            f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS * 1000}",
         },
     )
 
     replace_closed_connections(made)
-    install_commit_hooks(made)
+    install_commit_hooks(made, answer_seconds=statement_timeout + ANSWER_GRACE_SECONDS)
 
     @event.listens_for(made, "connect")
     def set_role(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

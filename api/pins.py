@@ -1,0 +1,45 @@
+"""Pinned files: pinning a draft's question, and reading what was pinned here."""
+
+from __future__ import annotations
+
+from api.bulkhead import Bulkhead
+from api.errors import not_found, unavailable
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
+from zmart_pipelines.settings import Settings
+
+
+class Pins:
+    """The pin store of one process, in threads of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = configured_pin_store(settings)
+        # Only local files are served: this server does not fetch arbitrary CIDs from gateways.
+        self._local = LocalPinStore(settings.zmart_state / "ipfs")
+        self._bulkhead = Bulkhead(
+            "pins",
+            threads=settings.api_pin_threads,
+            queue=settings.api_queue,
+            seconds=settings.api_pin_seconds,
+            refusal=lambda: unavailable("The pin store"),
+        )
+
+    async def pin(self, data: bytes) -> None:
+        """Pin ``data``; raise ApiError 503 where the store fails or does not answer in time."""
+        try:
+            await self._bulkhead.run(lambda: self._store.pin(data))
+        except PinError as error:
+            raise unavailable("The pin store") from error
+
+    async def read(self, cid: str) -> bytes:
+        """Return a file of the local store; raise ApiError 404 or 503 where it cannot be read."""
+        try:
+            return await self._bulkhead.run(lambda: self._local.get(cid))
+        except PinNotFound as error:
+            raise not_found("File") from error
+        except PinError as error:
+            raise unavailable("The file") from error
+
+    def close(self) -> None:
+        """Wait for running work."""
+        self._bulkhead.close()
