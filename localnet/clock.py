@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from localnet.options import SEEDED_GENESIS_TIME, Options
+
+LAST_TIME: Final = 4_102_444_800
+"""The latest chain time that a jump may reach, so that times stay valid for every reader."""
 
 
 class ChainTime:
@@ -46,9 +50,15 @@ class ChainTime:
         return self.unix_time
 
     def jump(self, seconds: int) -> None:
-        """Advance chain time by ``seconds`` before the next slot."""
+        """Advance chain time by ``seconds`` before the next slot.
+
+        Raises:
+            ValueError: it would go back, or beyond ``LAST_TIME``.
+        """
         if seconds < 0:
             raise ValueError("seconds: must not be negative, chain time never goes back")
+        if self.unix_time + seconds > LAST_TIME:
+            raise ValueError(f"seconds: chain time would pass {LAST_TIME} (the year 2100)")
         self._offset_ms += seconds * 1000
         self._last_ms += seconds * 1000
 

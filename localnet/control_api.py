@@ -21,6 +21,7 @@ from zmart_pipelines import base58
 
 _encode = msgspec.json.Encoder().encode
 MAX_SLOTS = 100_000
+MAX_SECONDS = 366 * 24 * 3600
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,6 +29,14 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True):
 
     slots: int = 1
     seconds: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.slots <= MAX_SLOTS:
+            raise ValueError(f"slots: must be between 0 and {MAX_SLOTS}")
+        if not 0 <= self.seconds <= MAX_SECONDS:
+            raise ValueError(
+                f"seconds: must be between 0 and {MAX_SECONDS} (a year), chain time never goes back"
+            )
 
 
 class Fork(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,8 +118,6 @@ class Control:
         }
 
     def _advance(self, command: Advance) -> None:
-        if not 0 <= command.slots <= MAX_SLOTS:
-            raise ValueError(f"slots: must be between 0 and {MAX_SLOTS}")
         self._node.advance(command.slots, command.seconds)
 
     def _finalize(self, _: Empty) -> None:

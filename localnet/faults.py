@@ -70,6 +70,10 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError("status: must be between 500 and 599")
         if not 0 <= self.seconds <= 600:
             raise ValueError("seconds: must be between 0 and 600")
+        if self.retry_after is not None and not 0 <= self.retry_after <= 3600:
+            raise ValueError("retry_after: must be between 0 and 3600 seconds, or null for none")
+        if not 0 <= self.slots <= 1_000_000:
+            raise ValueError("slots: must be between 0 and 1000000")
 
 
 BEFORE_EXECUTION = frozenset(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from litestar import get
 from sqlalchemy import Connection
@@ -10,13 +12,14 @@ from api.dependencies import DatabaseDep, SettingsDep, error_responses
 from zmart_pipelines.client_schemas.formats import iso8601
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import switches
+from zmart_pipelines.submissions.statuses import ACTIONS
 
 
 class KillSwitch(msgspec.Struct, frozen=True):
     """The kill switch of one action.
 
     `sends` is whether transactions of this action are signed and sent now, all switches and
-    the setting considered.
+    the setting considered; of the switch for all actions, whether those of any action are.
     """
 
     action: str
@@ -29,11 +32,11 @@ class KillSwitch(msgspec.Struct, frozen=True):
 class KillSwitchList(msgspec.Struct, frozen=True):
     """Every kill switch, first the one for all actions.
 
-    `status` is `ok`, or `stopped` where any action is not sent. `submissions_enabled` is the
-    setting.
+    `status` is `ok` if every action is sent, `partly_stopped` if some are and `stopped` if none
+    is. `submissions_enabled` is the setting.
     """
 
-    status: str
+    status: Literal["ok", "partly_stopped", "stopped"]
     submissions_enabled: bool
     switches: list[KillSwitch]
 
@@ -46,14 +49,15 @@ async def list_kill_switches(database: DatabaseDep, settings: SettingsDep) -> Ki
 
 def _kill_switches(conn: Connection, settings: Settings) -> KillSwitchList:
     disabled = switches.disabled_actions(conn, settings)
+    any_sent = disabled != set(ACTIONS)
     return KillSwitchList(
-        status="stopped" if disabled else "ok",
+        status="stopped" if not any_sent else "partly_stopped" if disabled else "ok",
         submissions_enabled=settings.submissions_enabled,
         switches=[
             KillSwitch(
                 action=row.action,
                 enabled=row.enabled,
-                sends=not disabled if row.action == "all" else row.action not in disabled,
+                sends=any_sent if row.action == "all" else row.action not in disabled,
                 reason=row.reason,
                 changed_at=None if row.changed_at is None else iso8601(row.changed_at),
             )

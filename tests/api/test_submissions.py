@@ -33,12 +33,15 @@ def test_kill_switches_are_listed_with_their_reasons(client: Client, database: s
         switches.set_switch(conn, "finalize_market", enabled=False, reason="wrong counts")
     after = shown(client)
     off = {row["action"]: row for row in after["switches"] if not row["sends"]}
-    assert off.keys() == {"all", "finalize_market"}
+    assert off.keys() == {"finalize_market"}
+    assert after["status"] == "partly_stopped", "the other actions are sent"
     assert off["finalize_market"]["reason"] == "wrong counts"
     assert off["finalize_market"]["changed_at"].endswith("Z")
     with pipelines.begin() as conn:
         switches.set_switch(conn, "all", enabled=False, reason="row_counts")
-    assert not [row for row in shown(client)["switches"] if row["sends"]]
+    stopped = shown(client)
+    assert not [row for row in stopped["switches"] if row["sends"]]
+    assert stopped["status"] == "stopped"
     pipelines.dispose()
 
 

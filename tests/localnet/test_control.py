@@ -151,15 +151,42 @@ def test_file_that_is_not_a_snapshot_is_refused(localnet: Localnet, tmp_path: Pa
         ("nonsense", {}, "unknown command"),
         ("advance", {"slots": -1}, "slots"),
         ("advance", {"slot": 1}, "slot"),
+        ("advance", {"slots": 10**9}, "slots"),
         ("advance", {"seconds": -5}, "never goes back"),
+        ("advance", {"seconds": 10**14}, "seconds: must be between 0 and"),
+        ("advance", {"seconds": 10**30}, "seconds"),
+        ("advance", {"slots": True}, "slots"),
+        ("fork", {"depth": 10**18}, "depth"),
+        ("fork", {"depth": -1}, "depth"),
+        ("fault", {"kind": "rate-limit", "retry_after": 10**14}, "retry_after"),
+        ("fault", {"kind": "rate-limit", "retry_after": -1}, "retry_after"),
+        ("fault", {"kind": "unhealthy", "slots": 10**14}, "slots"),
+        ("fault", {"kind": "slow", "seconds": 10**14}, "seconds"),
+        ("fault", {"kind": "server-error", "status": 10**14}, "status"),
+        ("fault", {"kind": "slow", "times": 0}, "times"),
+        ("snapshot", {"path": ""}, "exists"),
+        ("snapshot", {"path": "/nowhere/at/all.sqlite"}, "No such file"),
+        ("snapshot", {"path": "/\0"}, "null"),
+        ("restore", {"path": ""}, "snapshot"),
         ("fork", {"depth": 1, "keep": ["x"]}, "Invalid"),
     ],
 )
 def test_invalid_commands_are_refused_with_the_reason(
     localnet: Localnet, name: str, arguments: dict[str, object], complaint: str
 ) -> None:
+    before = localnet.control.status()
     with pytest.raises(ValueError, match=complaint):
         localnet.control.command(name, **arguments)
+    assert localnet.control.status() == before
+
+
+def test_jumps_end_before_the_year_2100(localnet: Localnet) -> None:
+    year = 366 * 24 * 3600
+    with pytest.raises(ValueError, match="2100"):
+        for _ in range(200):
+            localnet.control.advance(slots=1, seconds=year)
+    assert localnet.control.status()["processed"]["unix_time"] < 4_102_444_800
+    localnet.control.advance(slots=1, seconds=1)
 
 
 def test_get_executes_no_command(localnet: Localnet) -> None:
