@@ -15,7 +15,7 @@ if __name__ == "__main__":
     # A shell may have ignored SIGINT for a background job. Dagster gives SIGTERM the handler of
     # SIGINT, so that the server could not be stopped.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Before the definitions are loaded, so that the fork server is warm by then.
+    # First of all: it has to fork while there is one thread.
     run_workers = start_fork_server()
 
     from assets.forking_api_server import serve

@@ -1,4 +1,4 @@
-"""What the fork server imports once, so that no run worker has to import it.
+"""What is imported once before the fork, so that no run worker has to import it.
 
 Besides the definitions these are the modules that Dagster loads only when a run starts. A
 module that Dagster renames is reported by ``tests/assets/test_run_workers.py``.

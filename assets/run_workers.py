@@ -1,27 +1,33 @@
 """Run workers forked from a warm process.
 
 A run worker that starts with a fresh interpreter spends seconds of CPU on imports before the
-run's first step. Here one *fork server* imports the definitions once and forks a worker for
-each run, so that a run still has a process of its own and Dagster's cancellation, crash
+run's first step. Here one *fork server* forks a worker for each run from the imported
+definitions, so that a run still has a process of its own and Dagster's cancellation, crash
 detection and compute logs work as usual.
 
-The fork server must have one thread and no open connection: nothing below may touch an engine,
-an RPC client or a gRPC channel before the fork.
+The code server imports the definitions and forks the fork server before it starts any thread, so
+that both share one import and its memory. The fork server must have one thread and no open
+connection: nothing below may touch an engine, an RPC client or a gRPC channel before the fork.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import multiprocessing.context
-import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import random
 import signal
+import socket
 import sys
+from multiprocessing import connection, forkserver
+from typing import Any
 
 PRELOADED = "assets.run_worker_preload"
+FORK_SERVER_NAME = "fork-server"  # as ps and top show it, at most 15 characters
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # <linux/prctl.h>
 
 
 class RunWorker(multiprocessing.context.ForkServerProcess):
@@ -58,11 +64,50 @@ def end_with_parent() -> None:
 
 
 def start_fork_server() -> RunWorkerContext:
-    """Start the fork server and return the context whose workers it forks.
+    """Import the definitions, fork the fork server and return the context of its workers.
 
-    Call it before the process starts any thread: the fork server inherits this process.
+    Call it before the process starts any thread. A fork server that dies later is replaced by
+    multiprocessing itself, which starts a new interpreter with the same imports.
     """
     context = RunWorkerContext()
     context.set_forkserver_preload([PRELOADED])
-    multiprocessing.forkserver.ensure_running()
+    importlib.import_module(PRELOADED)
+    _fork_fork_server()
     return context
+
+
+def _fork_fork_server() -> None:
+    """Do what ``ForkServer.ensure_running`` does, without a new interpreter.
+
+    The attributes are private; ``tests/assets/test_run_workers.py`` notices when they move.
+    """
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    multiprocessing.resource_tracker.ensure_running()
+    # Workers get the tracker's and the pipe's descriptors from their client.
+    address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        # The code server holds the writing end; its death ends the fork server.
+        alive_r, alive_w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _serve_forks(listener.detach(), alive_r, alive_w)
+        os.close(alive_r)
+    server._forkserver_address = address
+    server._forkserver_alive_fd = alive_w
+    server._forkserver_pid = pid
+
+
+def _serve_forks(listener: int, alive_r: int, alive_w: int) -> None:
+    """Be the fork server until its code server is gone."""
+    code = 1
+    try:
+        os.close(alive_w)
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).prctl(_PR_SET_NAME, FORK_SERVER_NAME.encode())
+        forkserver.main(listener, alive_r, [])
+    except SystemExit:
+        code = 0
+    finally:
+        os._exit(code)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +19,7 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.server import DagsterApiServer
 
 from assets.run_worker_preload import LAZY_MODULES
+from assets.run_workers import FORK_SERVER_NAME
 from tests.assets import slow_definitions
 from tests.fixtures.code_server import CodeServer, code_server
 
@@ -69,7 +71,7 @@ def fork_server_of(server: CodeServer) -> psutil.Process:
     (found,) = [
         child
         for child in psutil.Process(server.pid).children()
-        if any("forkserver" in word for word in child.cmdline())
+        if child.name() == FORK_SERVER_NAME or "forkserver" in " ".join(child.cmdline())
     ]
     return found
 
@@ -77,6 +79,18 @@ def fork_server_of(server: CodeServer) -> psutil.Process:
 def test_dagster_still_starts_workers_through_the_replaced_attribute() -> None:
     assert "_mp_ctx" in DagsterApiServer.__init__.__code__.co_names
     assert "_mp_ctx" in DagsterApiServer.StartRun.__code__.co_names
+
+
+def test_multiprocessing_still_keeps_the_fork_server_in_the_replaced_attributes() -> None:
+    names = {"_forkserver_address", "_forkserver_alive_fd", "_forkserver_pid"}
+    assert names <= set(forkserver.ForkServer.ensure_running.__code__.co_names)
+    assert names <= set(vars(forkserver._forkserver))  # type: ignore[attr-defined]
+
+
+def test_fork_server_shares_the_memory_of_the_code_server(server: CodeServer) -> None:
+    """The definitions are imported once; two imports would be two copies."""
+    memory = fork_server_of(server).memory_full_info()
+    assert memory.uss < memory.rss / 2
 
 
 @pytest.mark.parametrize("name", LAZY_MODULES)

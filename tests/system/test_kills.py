@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from assets.run_workers import FORK_SERVER_NAME
 from tests.fixtures.running_system import RunningSystem
 from tests.system.market_lives import check_finished_markets, two_markets_finished
 
@@ -32,7 +33,7 @@ def fork_server(system: RunningSystem) -> psutil.Process:
     (found,) = [
         child
         for child in psutil.Process(system.pid("code-server")).children()
-        if any("forkserver" in word for word in child.cmdline())
+        if child.name() == FORK_SERVER_NAME or "forkserver" in " ".join(child.cmdline())
     ]
     return found
 
