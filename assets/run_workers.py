@@ -81,7 +81,7 @@ def _fork_fork_server() -> None:
 
     The attributes are private; ``tests/assets/test_run_workers.py`` notices when they move.
     """
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     multiprocessing.resource_tracker.ensure_running()
     # Workers get the tracker's and the pipe's descriptors from their client.
     address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]

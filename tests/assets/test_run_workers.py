@@ -84,7 +84,7 @@ def test_dagster_still_starts_workers_through_the_replaced_attribute() -> None:
 def test_multiprocessing_still_keeps_the_fork_server_in_the_replaced_attributes() -> None:
     names = {"_forkserver_address", "_forkserver_alive_fd", "_forkserver_pid"}
     assert names <= set(forkserver.ForkServer.ensure_running.__code__.co_names)
-    assert names <= set(vars(forkserver._forkserver))  # type: ignore[attr-defined]
+    assert names <= set(vars(forkserver._forkserver))
 
 
 def test_fork_server_shares_the_memory_of_the_code_server(server: CodeServer) -> None:

@@ -182,9 +182,11 @@ def test_invalid_commands_are_refused_with_the_reason(
 
 def test_jumps_end_before_the_year_2100(localnet: Localnet) -> None:
     year = 366 * 24 * 3600
+    left = 4_102_444_800 - localnet.control.status()["processed"]["unix_time"]
+    for _ in range(left // year):
+        localnet.control.advance(seconds=year)
     with pytest.raises(ValueError, match="2100"):
-        for _ in range(200):
-            localnet.control.advance(slots=1, seconds=year)
+        localnet.control.advance(seconds=year)
     assert localnet.control.status()["processed"]["unix_time"] < 4_102_444_800
     localnet.control.advance(slots=1, seconds=1)
 
