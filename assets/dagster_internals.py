@@ -21,16 +21,24 @@ from dagster._core.definitions.data_version import (
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorTick,
+    TickData,
+    TickStatus,
+)
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
 from dagster_postgres.utils import pg_url_from_config
 from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.serdes import serialize_value
 from sqlalchemy import Engine
 
 if TYPE_CHECKING:
@@ -41,15 +49,22 @@ CHECKED_WITH = "1.13.27"
 __all__ = [
     "CHECKED_WITH",
     "ConfigurableClassData",
+    "InstigatorState",
+    "InstigatorTick",
     "SerializableErrorInfo",
     "SubmitRunContext",
+    "TickData",
+    "TickStatus",
     "UnresolvedAssetJobDefinition",
+    "is_sensor_tick",
     "partition_range_tags",
     "pg_url_from_config",
     "remember_schema",
     "run_webserver",
+    "serialize_value",
     "storage_engine",
     "use_engine",
+    "use_schedule_storage",
     "version_tags",
 ]
 
@@ -88,6 +103,21 @@ def use_engine(storage: DagsterPostgresStorage, engine: Engine) -> None:
     """Make the three storages of Dagster use ``engine``; there is no setting for a pool."""
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
         part._engine = engine  # type: ignore[union-attr]
+
+
+def use_schedule_storage(
+    storage: DagsterPostgresStorage, kind: type[PostgresScheduleStorage]
+) -> None:
+    """Make the storage of schedules and sensors a subclass of what it is.
+
+    A second storage would open connections and look for its tables, with each run.
+    """
+    storage.schedule_storage.__class__ = kind
+
+
+def is_sensor_tick(tick: TickData) -> bool:
+    """Return whether a tick is a sensor's."""
+    return tick.instigator_type is InstigatorType.SENSOR
 
 
 def storage_engine(instance: dg.DagsterInstance) -> Engine:

@@ -19,7 +19,9 @@ from assets.dagster_internals import (
     pg_url_from_config,
     remember_schema,
     use_engine,
+    use_schedule_storage,
 )
+from assets.dagster_ticks import QuietScheduleStorage
 from zmart_pipelines.settings import settings
 from zmart_pipelines.store.engine import liveness_options
 from zmart_pipelines.store.idle_connections import replace_closed_connections
@@ -66,6 +68,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         create = should_autocreate_tables and postgres_url not in _built
         super().__init__(postgres_url, create, inst_data)
         use_engine(self, pool(postgres_url))
+        use_schedule_storage(self, QuietScheduleStorage)
         remember_schema(self, _built.setdefault(postgres_url, set()))
 
     @classmethod

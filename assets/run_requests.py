@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from hashlib import sha256
 
@@ -67,24 +67,69 @@ def request_run(
 
     Args:
         context: Of the sensor's tick.
-        job: Name of the job.
+        job: Name of the job, the only one of the sensor.
         work: Names of what the run has to do.
         now: Seconds of the clock that paces repeated requests.
         abandoned_after: Age from which a run in flight counts as dead.
     """
-    if not work:
-        return dg.SkipReason("Nothing is due.")
-    if in_flight(context.instance, job, abandoned_after):
-        return dg.SkipReason(f"A run of {job} is already in flight.")
-    pause = pause_after_failed_start(context.instance, job)
-    if pause > 0:
-        return dg.SkipReason(f"The last run of {job} could not be started; next in {pause:.0f} s.")
     last = RequestCursor.decode(context.cursor)
+    found = _request(context.instance, job, work, now, abandoned_after, last)
+    if isinstance(found, str):
+        return dg.SkipReason(found)
+    request, cursor = found
+    return dg.SensorResult(run_requests=[request], cursor=cursor.encode())
+
+
+def request_runs(
+    context: dg.SensorEvaluationContext,
+    work: Mapping[str, Collection[bytes]],
+    now: float,
+    abandoned_after: timedelta = ABANDONED_AFTER,
+) -> Tick:
+    """Do the same for each of the sensor's jobs; ``work`` is by the job's name."""
+    cursors = decode_cursors(context.cursor)
+    requests: list[dg.RunRequest] = []
+    reasons: list[str] = []
+    for job, due in work.items():
+        last = cursors.get(job, RequestCursor())
+        found = _request(context.instance, job, due, now, abandoned_after, last)
+        if isinstance(found, str):
+            reasons.append(found)
+        else:
+            requests.append(found[0])
+            cursors[job] = found[1]
+    if not requests:
+        return dg.SkipReason(" ".join(dict.fromkeys(reasons)))
+    return dg.SensorResult(run_requests=requests, cursor=msgspec.json.encode(cursors).decode())
+
+
+def decode_cursors(cursor: str | None) -> dict[str, RequestCursor]:
+    """Read back the cursors of a sensor with several jobs; malformed ones count as none."""
+    try:
+        return msgspec.json.decode(cursor or "", type=dict[str, RequestCursor])
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _request(
+    instance: dg.DagsterInstance,
+    job: str,
+    work: Collection[bytes],
+    now: float,
+    abandoned_after: timedelta,
+    last: RequestCursor,
+) -> tuple[dg.RunRequest, RequestCursor] | str:
+    """Return the request and the cursor after it, or why none is made."""
+    if not work:
+        return "Nothing is due."
+    if in_flight(instance, job, abandoned_after):
+        return f"A run of {job} is already in flight."
+    pause = pause_after_failed_start(instance, job)
+    if pause > 0:
+        return f"The last run of {job} could not be started; next in {pause:.0f} s."
     digest = sha256(b"".join(sorted(work))).hexdigest()
     pause = last.pause(digest, now)
     if pause > 0:
-        return dg.SkipReason(f"The same work was requested just now; next in {pause:.0f} s.")
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(tags={"zmart/due": str(len(work))})],
-        cursor=last.after_request(digest, now).encode(),
-    )
+        return f"The same work was requested of {job} just now; next in {pause:.0f} s."
+    request = dg.RunRequest(job_name=job, tags={"zmart/due": str(len(work))})
+    return request, last.after_request(digest, now)

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import TypeAlias
 
 import dagster as dg
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from assets.error_text import explain
@@ -29,6 +29,8 @@ PROMPT_INTERVAL = 2
 # Of a sensor that reports or repairs. Every tick costs some ten statements and a call between
 # two processes, whether or not there is work.
 ROUTINE_INTERVAL = 15
+# Of one for which nobody waits, because another reader does the same work sooner.
+LATER_INTERVAL = 30
 
 # Seconds without a success after which a service raises an alert.
 ALERT_AFTER = 60.0
@@ -37,14 +39,14 @@ Tick: TypeAlias = dg.SensorResult | dg.SkipReason
 Body: TypeAlias = Callable[[dg.SensorEvaluationContext, Backend], Tick]
 
 
-def skip_on_outage(service: str | None = None) -> Callable[[Body], Body]:
+def skip_on_outage(*services: str) -> Callable[[Body], Body]:
     """Decorate a sensor's body so that an outage of the chain or of Postgres skips the tick.
 
     A tick that succeeds records a heartbeat. A skipped tick keeps the cursor and says why. Any
     other exception is a defect: it is recorded and fails the tick.
 
     Args:
-        service: The service whose heartbeat the tick records, if any.
+        services: The services whose heartbeats the tick records, if any.
     """
 
     def decorate(body: Body) -> Body:
@@ -52,18 +54,18 @@ def skip_on_outage(service: str | None = None) -> Callable[[Body], Body]:
         def tick(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
             try:
                 result = body(context, backend)
-                _record(backend, service, None)
+                _record(backend, services, None)
             except (RpcUnavailable, RateLimited, RpcError) as error:
                 reason = f"The chain cannot be read. {explain(error)}"
                 context.log.warning(reason)
-                return _after_failure(backend, service, reason)
+                return _after_failure(backend, services, reason)
             except DBAPIError as error:
                 if not _is_outage(error):
-                    _after_failure(backend, service, explain(error))
+                    _after_failure(backend, services, explain(error))
                     raise
                 return dg.SkipReason(f"Postgres is unreachable. {explain(error)}")
             except Exception as error:
-                _after_failure(backend, service, explain(error))
+                _after_failure(backend, services, explain(error))
                 raise
             return result
 
@@ -72,34 +74,39 @@ def skip_on_outage(service: str | None = None) -> Callable[[Body], Body]:
     return decorate
 
 
-def _record(backend: Backend, service: str | None, error: str | None) -> None:
-    """Record a success or a failure of ``service``, and raise or clear its alert."""
-    if service is None:
+def _record(backend: Backend, services: tuple[str, ...], error: str | None) -> None:
+    """Record a success or a failure of each service, and raise or clear its alert."""
+    if not services:
         return
-    key = AlertKey("stalled", subject=service)
     with backend.engine(Role.PIPELINES).begin() as conn:
-        record_heartbeat(conn, service, error=error)
-        if error is None:
-            clear_alert(conn, key)
-            return
-        silent = conn.execute(
-            select(func.extract("epoch", func.now() - heartbeats.c.last_success_at)).where(
-                heartbeats.c.service == service
-            )
-        ).scalar()
-        if silent is not None and silent > ALERT_AFTER:
-            raise_alert(
-                conn,
-                key,
-                "high",
-                f"{service} has had no success for {int(silent)} s",
-                {"error": error},
-            )
+        for service in services:
+            _record_service(conn, service, error)
 
 
-def _after_failure(backend: Backend, service: str | None, reason: str) -> dg.SkipReason:
+def _record_service(conn: Connection, service: str, error: str | None) -> None:
+    key = AlertKey("stalled", subject=service)
+    record_heartbeat(conn, service, error=error)
+    if error is None:
+        clear_alert(conn, key)
+        return
+    silent = conn.execute(
+        select(func.extract("epoch", func.now() - heartbeats.c.last_success_at)).where(
+            heartbeats.c.service == service
+        )
+    ).scalar()
+    if silent is not None and silent > ALERT_AFTER:
+        raise_alert(
+            conn,
+            key,
+            "high",
+            f"{service} has had no success for {int(silent)} s",
+            {"error": error},
+        )
+
+
+def _after_failure(backend: Backend, services: tuple[str, ...], reason: str) -> dg.SkipReason:
     try:
-        _record(backend, service, reason)
+        _record(backend, services, reason)
     except DBAPIError as error:
         return dg.SkipReason(f"{reason} And Postgres is unreachable. {explain(error)}")
     return dg.SkipReason(reason)

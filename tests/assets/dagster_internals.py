@@ -2,6 +2,7 @@
 
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.remote_origin import (
     GrpcServerCodeLocationOrigin,
@@ -17,6 +18,7 @@ __all__ = [
     "AssetGraph",
     "CachingStaleStatusResolver",
     "GrpcServerCodeLocationOrigin",
+    "InstigatorType",
     "LoadingContextForTest",
     "QueuedRunCoordinator",
     "RemoteJobOrigin",

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,12 @@ import psycopg
 import pytest
 
 from assets.run_lanes import Lane
-from tests.assets.dagster_internals import QueuedRunCoordinator, location_origins_from_yaml_paths
+from assets.dagster_internals import TickData, TickStatus
+from tests.assets.dagster_internals import (
+    InstigatorType,
+    QueuedRunCoordinator,
+    location_origins_from_yaml_paths,
+)
 
 ROOT = Path(__file__).parents[2]
 PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
@@ -126,3 +132,62 @@ def test_workspace_names_one_code_server(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [(o.location_name, o.get_display_metadata()["port"]) for o in origins] == [
         ("zmart_pipelines", "4266")
     ]
+
+
+def sensor_tick(instance: dg.DagsterInstance, status: TickStatus) -> int:
+    """Let a sensor tick once as the daemon does; return the tick's id."""
+    tick = instance.create_tick(
+        TickData(
+            instigator_origin_id="origin",
+            instigator_name="quiet_sensor",
+            instigator_type=InstigatorType.SENSOR,
+            status=TickStatus.STARTED,
+            timestamp=time.time(),
+            selector_id="selector",
+        )
+    )
+    instance.update_tick(tick.with_status(status))
+    return tick.tick_id
+
+
+def tick_rows(instance: dg.DagsterInstance) -> list[TickStatus]:
+    """Statuses of the stored ticks, the newest first."""
+    return [tick.status for tick in instance.get_ticks("origin", "selector")]
+
+
+def test_ticks_that_did_nothing_share_a_row(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        sensor_tick(instance, TickStatus.SKIPPED)
+    assert tick_rows(instance) == [TickStatus.SKIPPED]
+    (row,) = instance.get_ticks("origin", "selector")
+    assert time.time() - row.timestamp < 60, "the newest"
+    sensor_tick(instance, TickStatus.FAILURE)
+    sensor_tick(instance, TickStatus.SKIPPED)
+    assert tick_rows(instance) == [TickStatus.SKIPPED, TickStatus.FAILURE, TickStatus.SKIPPED]
+    monkeypatch.setattr("assets.dagster_ticks.SHARED_ROW_SECONDS", 0.0)
+    sensor_tick(instance, TickStatus.SKIPPED)
+    assert len(tick_rows(instance)) == 4
+
+
+def test_requests_are_stored_before_they_are_submitted(instance: dg.DagsterInstance) -> None:
+    """What a daemon needs that was killed in between: it resumes such a tick."""
+    tick = instance.create_tick(
+        TickData(
+            instigator_origin_id="origin",
+            instigator_name="quiet_sensor",
+            instigator_type=InstigatorType.SENSOR,
+            status=TickStatus.STARTED,
+            timestamp=time.time(),
+            selector_id="selector",
+        )
+    )
+    assert tick_rows(instance) == []
+    instance.update_tick(
+        tick.with_run_requests([dg.RunRequest()], reserved_run_ids=["a"], cursor="c")
+    )
+    (stored,) = instance.get_ticks("origin", "selector")
+    assert stored.tick_id == tick.tick_id
+    assert stored.status is TickStatus.STARTED
+    assert stored.tick_data.reserved_run_ids == ["a"]

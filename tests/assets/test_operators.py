@@ -11,7 +11,7 @@ from solders.transaction import VersionedTransaction
 from sqlalchemy import Engine, select, text
 
 from assets.definitions import build_defs
-from assets.defs.sensors.submissions import resolution_sensor
+from assets.defs.sensors.submissions import submission_sensor
 from assets.resources import Backend
 from tests.assets.life import Life, Metadata, run, slots_pass
 from tests.fixtures.localnet import Localnet
@@ -142,17 +142,17 @@ def test_resolution_is_resumed_after_its_run_ended(
     with owner.begin() as conn:
         conn.execute(text("UPDATE ops.intents SET retry_at = now() WHERE status = 'planned'"))
     with dg.DagsterInstance.ephemeral() as instance:
-        tick = resolution_sensor(
+        tick = submission_sensor(
             dg.build_sensor_context(instance=instance, resources={"backend": backend})
         )
     assert isinstance(tick, dg.SensorResult)
-    assert len(tick.run_requests or []) == 1
+    assert [request.job_name for request in tick.run_requests or []] == ["resolve_market"]
     with slots_pass(life.chain):
         launch("resolve_market", backend, {}, "market_resolutions")
     assert life.account(market).proposed_outcome is False
     with dg.DagsterInstance.ephemeral() as instance:
         assert isinstance(
-            resolution_sensor(
+            submission_sensor(
                 dg.build_sensor_context(instance=instance, resources={"backend": backend})
             ),
             dg.SkipReason,

@@ -62,6 +62,11 @@ def requests(result: Tick) -> int:
     return len(result.run_requests or []) if isinstance(result, dg.SensorResult) else 0
 
 
+def requested(result: Tick) -> list[str | None]:
+    found = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
+    return [request.job_name for request in found]
+
+
 def events(result: Tick) -> dict[str, dg.AssetMaterialization]:
     if not isinstance(result, dg.SensorResult):
         return {}
@@ -287,14 +292,16 @@ def test_tally_over_the_threshold_gets_a_run(
     tick("confirmed_poll_sensor", backend, instance)
     api = backend.engine(Role.API)
     life.vote(api, market, likes=9)
-    assert requests(tick("tally_sensor", backend, instance)) == 0
+    assert requested(tick("submission_sensor", backend, instance)) == []
     life.vote(api, market, likes=3, skip=9)
-    requested = tick("tally_sensor", backend, instance)
-    assert requests(requested) == 1
+    due = tick("submission_sensor", backend, instance)
+    assert requested(due) == ["aggregate_votes"]
+    assert isinstance(due, dg.SensorResult)
+    assert requested(tick("submission_sensor", backend, instance, due.cursor)) == [], "just now"
     with slots_pass(life.chain):
         run("aggregate_votes", backend)
     tick("confirmed_poll_sensor", backend, instance)
-    assert requests(tick("tally_sensor", backend, instance)) == 0
+    assert requested(tick("submission_sensor", backend, instance)) == []
 
 
 def test_elapsed_dispute_window_gets_a_run(
@@ -309,23 +316,29 @@ def test_elapsed_dispute_window_gets_a_run(
     life.activate(market)
     life.resolve(market, outcome=True)
     tick("confirmed_poll_sensor", backend, instance)
-    assert requests(tick("window_sensor", backend, instance)) == 0
+    assert requested(tick("submission_sensor", backend, instance)) == []
     life.chain.control.advance(seconds=70)
     life.chain.control.finalize()
-    assert requests(tick("window_sensor", backend, instance)) == 1
+    assert requested(tick("submission_sensor", backend, instance)) == ["finalize_markets"]
     with slots_pass(life.chain):
         run("finalize_markets", backend)
     tick("confirmed_poll_sensor", backend, instance)
-    assert requests(tick("window_sensor", backend, instance)) == 0
+    assert requested(tick("submission_sensor", backend, instance)) == []
     with owner.connect() as conn:
         assert counts_by_state(conn) == {5: 1}
         services = set(conn.execute(select(ops.heartbeats.c.service)).scalars())
     assert services == {"event-indexer", "vote-aggregator", "market-monitor"}
 
 
-@pytest.mark.parametrize("name", ["confirmed_poll_sensor", "tally_sensor", "window_sensor"])
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [
+        ("confirmed_poll_sensor", {"event-indexer"}),
+        ("submission_sensor", {"vote-aggregator", "market-monitor"}),
+    ],
+)
 def test_unreachable_chain_skips_the_tick_and_is_recorded(
-    name: str, database: str, instance: dg.DagsterInstance, owner: Engine
+    name: str, services: set[str], database: str, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     settings = Settings(
         database_url=database,
@@ -335,9 +348,11 @@ def test_unreachable_chain_skips_the_tick_and_is_recorded(
     assert isinstance(result, dg.SkipReason)
     assert "The chain cannot be read" in (result.skip_message or "")
     with owner.connect() as conn:
-        row = conn.execute(select(ops.heartbeats)).one()
-    assert row.last_success_at is None
-    assert "RpcUnavailable" in row.last_error
+        rows = conn.execute(select(ops.heartbeats)).all()
+    assert {row.service for row in rows} == services
+    for row in rows:
+        assert row.last_success_at is None
+        assert "RpcUnavailable" in row.last_error
 
 
 @pytest.mark.parametrize(
@@ -346,8 +361,8 @@ def test_unreachable_chain_skips_the_tick_and_is_recorded(
         "delivery_sensor",
         "external_writes_sensor",
         "confirmed_poll_sensor",
-        "tally_sensor",
-        "window_sensor",
+        "submission_sensor",
+        "alert_sensor",
     ],
 )
 def test_unreachable_database_skips_the_tick(
@@ -366,16 +381,14 @@ def test_unreachable_database_skips_the_tick(
 def test_breaker_that_stays_open_raises_an_alert(
     backend: Backend, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
-    quiet = tick("breaker_sensor", backend, instance)
-    assert isinstance(quiet, dg.SkipReason)
-    assert quiet.skip_message == "All breakers are closed."
+    tick("alert_sensor", backend, instance)
+    with owner.connect() as conn:
+        assert open_alerts(conn) == []
     with owner.begin() as conn:
         conn.exec_driver_sql(
             "INSERT INTO ops.breakers (name, state, opened_at, wait_until, last_error) VALUES"
             " ('rpc:a.example', 'open', now() - interval '6 min', now(), 'HTTP 500')"
         )
-    opened = tick("breaker_sensor", backend, instance)
-    assert isinstance(opened, dg.SkipReason)
-    assert opened.skip_message == "Not closed: rpc:a.example is open: HTTP 500"
+    tick("alert_sensor", backend, instance)
     with owner.connect() as conn:
         assert open_alerts(conn) == [AlertKey("breaker", subject="rpc:a.example")]

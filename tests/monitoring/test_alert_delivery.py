@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
-from assets.defs.sensors.alert_webhook import alert_webhook_sensor
+from assets.defs.sensors.alert_webhook import alert_sensor
 from assets.defs.sensors.run_alerts import run_failure_sensor
 from assets.resources import Backend
 from tests.fixtures.ports import free_port
@@ -180,9 +180,7 @@ def test_failed_run_is_posted_to_the_alert_webhook(
         breaks()
 
     def tick(cursor: str | None) -> Any:
-        return alert_webhook_sensor(
-            dg.build_sensor_context(cursor=cursor, resources={"backend": backend})
-        )
+        return alert_sensor(dg.build_sensor_context(cursor=cursor, resources={"backend": backend}))
 
     with dg.DagsterInstance.ephemeral() as instance:
         failed = job.execute_in_process(instance=instance, raise_on_error=False)
@@ -226,5 +224,5 @@ def test_failed_run_is_posted_to_the_alert_webhook(
 def test_without_an_address_nothing_is_posted(pool: Engine, database: str) -> None:
     raised(pool, "a")
     backend = Backend(Settings(database_url=database))
-    tick = alert_webhook_sensor(dg.build_sensor_context(resources={"backend": backend}))
+    tick = alert_sensor(dg.build_sensor_context(resources={"backend": backend}))
     assert isinstance(tick, dg.SkipReason)

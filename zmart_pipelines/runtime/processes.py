@@ -226,6 +226,8 @@ def _dagster(
         # Seconds a call to the code server may take. A launch that is given up continues unseen,
         # so this is longer than a loaded machine needs and shorter than start_timeout_seconds.
         "DAGSTER_GRPC_TIMEOUT_SECONDS": "150",
+        # Many threads that allocate now and then would each keep an arena of free memory.
+        "MALLOC_ARENA_MAX": "2",
         # numpy would start a thread in the process that run workers are forked from.
         "OPENBLAS_NUM_THREADS": "1",
         "CODE_SERVER_HOST": LOOPBACK,
@@ -259,7 +261,8 @@ def _dagster(
     )
     daemon = Process(
         name="daemon",
-        command=(str(scripts / "dagster-daemon"), "run", *workspace),
+        # What a tick found is on the sensor's page; the log has what needs attention.
+        command=(str(scripts / "dagster-daemon"), "run", "--log-level", "warning", *workspace),
         environment=environment,
         folder=PROJECT,
         needs=("code-server",),

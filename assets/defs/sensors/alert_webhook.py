@@ -1,4 +1,4 @@
-"""The sensor that posts open alerts to the configured webhook."""
+"""The sensor of alerts: it watches circuit breakers and posts open alerts to the webhook."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from assets.resources import BackendResource
 from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring import alert_delivery
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
+from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.store.engine import Role
 
 # Of medium severity, which is not posted: the webhook cannot report its own failure.
@@ -18,14 +19,20 @@ _WEBHOOK_KEY = AlertKey("alert_webhook")
 
 
 @dg.sensor(
-    name="alert_webhook_sensor",
+    name="alert_sensor",
     minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Posts open alerts of severity critical and high to ALERT_WEBHOOK_URL, each once.",
+    description="Raises an alert when the circuit breaker of an RPC endpoint or of an action has "
+    "been open for more than five minutes, clears it when the breaker closes, and posts open "
+    "alerts of severity critical and high to ALERT_WEBHOOK_URL, each once. Starts no run.",
 )
 @skip_on_outage()
-def alert_webhook_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
+def alert_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
     """Post open alerts; retry a webhook that fails after 5 s, 10 s, … 5 min."""
+    with backend.engine(Role.PIPELINES).begin() as conn:
+        not_closed = update_breaker_alerts(conn)
+    breakers = "; ".join(f"{row.name} is {row.state}: {row.last_error}" for row in not_closed)
+    context.log.info("%s", f"Not closed: {breakers}" if breakers else "All breakers are closed.")
     address = backend.settings.alert_webhook_url
     if address is None:
         return dg.SkipReason("ALERT_WEBHOOK_URL is not set.")

@@ -22,7 +22,7 @@ from assets.asset_specs import inputs_of
 from assets.dagster_internals import version_tags
 from assets.defs import markets, statistics
 from assets.resources import BackendResource
-from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import LATER_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, committed_changes
@@ -166,7 +166,7 @@ def unchanged_tables(conn: Connection, reported_ledger: str) -> tuple[list[Asset
 
 @dg.sensor(
     name="external_writes_sensor",
-    minimum_interval_seconds=ROUTINE_INTERVAL,
+    minimum_interval_seconds=LATER_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports rows that webhooks, the poll and the API have written since its last "
     "tick as materializations of their assets, and every five minutes without any an observation "

@@ -1,4 +1,4 @@
-"""Sensors that keep the ledger complete when webhooks fail: pending deliveries, and the poll."""
+"""Sensors that keep the ledger complete: what deliveries left to be read, and the poll."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from assets.defs.deliveries import process_deliveries_job
 from assets.defs.finalized_window import finalized_window_job
 from assets.resources import BackendResource
 from assets.run_requests import request_run
-from assets.sensor_ticks import PROMPT_INTERVAL, ROUTINE_INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import LATER_INTERVAL, PROMPT_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries
+from zmart_pipelines.ledger.readers.hints import read_due_hints
 from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.committed_changes import overdue_deliveries
@@ -22,26 +23,36 @@ from zmart_pipelines.store.queries.committed_changes import overdue_deliveries
 OVERDUE_AFTER = timedelta(seconds=3)
 _MAX_DELIVERIES = 100
 
-# Seconds that a poll may take; the rest of the tick needs time too.
+# Seconds that a poll, or reading hints, may take; the rest of the tick needs time too.
 POLL_SECONDS = 1.2
 
 
 @dg.sensor(
     name="delivery_sensor",
     job=process_deliveries_job,
-    minimum_interval_seconds=ROUTINE_INTERVAL,
+    minimum_interval_seconds=LATER_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts process_deliveries when the API has stored a webhook delivery but not "
-    "ingested it.",
+    "ingested it, and reads by RPC, without a run, the transactions that enhanced webhooks named "
+    "without their logs.",
 )
 @skip_on_outage()
 def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
-    """Request a run when there are overdue deliveries that may still be retried."""
+    """Request a run for overdue deliveries that may still be retried; read the hints due."""
     with backend.engine(Role.READ).connect() as conn:
         retryable = set(pending_deliveries(conn, _MAX_DELIVERIES))
         overdue = overdue_deliveries(conn, OVERDUE_AFTER) if retryable else []
     work = [str(delivery).encode() for delivery in overdue if delivery in retryable]
-    return request_run(context, process_deliveries_job.name, work, time.time())
+    if work:
+        # Their bodies need no node; hints wait for the next tick.
+        return request_run(context, process_deliveries_job.name, work, time.time())
+    report = read_due_hints(
+        backend.engine(Role.INGEST), backend.sensor_rpc, backend.settings, seconds=POLL_SECONDS
+    )
+    return dg.SkipReason(
+        f"No delivery is overdue. {report.read} hints read, {report.foreign} of other programs, "
+        f"{report.postponed} to be retried, {report.unknown} expired."
+    )
 
 
 @dg.sensor(

@@ -21,7 +21,7 @@ from assets.defs.backfill import (
 from assets.resources import BackendResource
 from assets.run_requests import RequestCursor
 from assets.runs_in_flight import in_flight
-from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
+from assets.sensor_ticks import LATER_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.ledger.readers.coverage import split_ranges, uncovered_ranges
 from zmart_pipelines.store.engine import Role
 
@@ -32,7 +32,7 @@ _MAX_ADDED = 100
 @dg.sensor(
     name="uncovered_ranges_sensor",
     job=backfill_slots_job,
-    minimum_interval_seconds=ROUTINE_INTERVAL,
+    minimum_interval_seconds=LATER_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds the slot ranges between covered ones as partitions of chain/backfill and "
     "starts a run for the first of them.",
