@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, make_url
 
 from assets.dagster_internals import (
     ConfigurableClassData,
@@ -36,11 +36,13 @@ STATEMENT_SECONDS = 600
 @cache
 def pool(url: str) -> Engine:
     """Return the engine of this process; Dagster makes a new instance for every tick."""
+    # The URL's own options name the schema; an argument of the same name would replace them.
+    given = make_url(url).query.get("options", "")
+    limit = f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)}"
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
-        connect_args=liveness_options(settings())
-        | {"options": f"-c statement_timeout={int(STATEMENT_SECONDS * 1000)}"},
+        connect_args=liveness_options(settings()) | {"options": f"{given} {limit}".strip()},
         pool_size=POOL_SIZE,
         max_overflow=MAX_CONNECTIONS - POOL_SIZE,
         pool_recycle=600,
