@@ -163,14 +163,18 @@ def test_reconcile_runs_every_check_and_the_window_the_cheap_ones() -> None:
 
 def test_sensors_tick_as_promptly_as_their_work_needs() -> None:
     """A prompt sensor ticks on each loop of the daemon, which is five seconds long."""
-    prompt = {"confirmed_poll_sensor", "tally_sensor", "window_sensor"}
+    prompt = {"confirmed_poll_sensor", "submission_sensor"}
+    later = {"delivery_sensor", "uncovered_ranges_sensor", "external_writes_sensor"}
     for sensor in build_defs().sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
         if not isinstance(sensor, dg.RunStatusSensorDefinition):
             interval = sensor.minimum_interval_seconds
             assert interval is not None
-            assert (1 <= interval <= 4) if sensor.name in prompt else interval == 15, sensor.name
+            if sensor.name in prompt:
+                assert 1 <= interval <= 4, sensor.name
+            else:
+                assert interval == (30 if sensor.name in later else 15), sensor.name
 
 
 def test_derived_tables_have_checks() -> None:

@@ -247,7 +247,7 @@ def test_name_that_does_not_exist_is_reported(text: str) -> None:
         "`zmart_pipelines/settings.py`, `settings.py`, `docs/`, `/api/markets`, `GET /health`",
         "`zmart_pipelines.voting.ballot`, `policies.decide`, `market.markets`, `chain/coverage`",
         "`make up`, `API_PORT=4100 make up`, `zmart status --json`, `zmart ballots <CID>`",
-        "`DATABASE_URL`, `alert_sensor`, `reconcile_schedule`, `python -m assets.run_checks --json`",
+        "`DATABASE_URL`, `alert_sensor`, `clean_up_schedule`, `python -m assets.run_checks --json`",
     ],
 )
 def test_name_that_exists_passes(text: str) -> None:
