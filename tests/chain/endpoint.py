@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +16,10 @@ import httpx
 
 
 class Reply:
-    """One HTTP response; ``drop`` closes the connection instead."""
+    """One HTTP response; ``drop`` closes the connection instead.
+
+    ``drip``: seconds before each byte of the body.
+    """
 
     def __init__(
         self,
@@ -22,12 +28,14 @@ class Reply:
         headers: dict[str, str] | None = None,
         *,
         delay: float = 0,
+        drip: float = 0,
         drop: bool = False,
     ) -> None:
         self.body = body
         self.status = status
         self.headers = headers or {}
         self.delay = delay
+        self.drip = drip
         self.drop = drop
 
 
@@ -61,12 +69,24 @@ def reply(**arguments: Any) -> Script:
 
 def forward(url: str) -> Script:
     """Return a script that forwards requests to a real node."""
+    # Without certificates, whose loading takes longer than many calls.
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    node = httpx.Client(trust_env=False, timeout=30, verify=plain)
 
     def script(request: dict[str, Any]) -> Reply:
-        response = httpx.post(url, json=request, trust_env=False, timeout=30)
+        response = node.post(url, json=request)
         return Reply(response.content, response.status_code)
 
     return script
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report errors, except that a client left."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Endpoint:
@@ -80,6 +100,8 @@ class Endpoint:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body in one packet; two packets would wait for an acknowledgement.
+            wbufsize = 2**16
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -96,13 +118,19 @@ class Endpoint:
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(reply.body)))
                 self.end_headers()
-                self.wfile.write(reply.body)
+                if not reply.drip:
+                    self.wfile.write(reply.body)
+                    return
+                with contextlib.suppress(OSError):
+                    for byte in reply.body:
+                        time.sleep(reply.drip)
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

@@ -268,7 +268,7 @@ def test_failing_endpoint_is_skipped_then_probed_once(
         reply(status=503, headers={"Retry-After": "0"}),
         fault(-32016, "Minimum context slot has not been reached"),
         fault(-32602, "Invalid params"),
-        fault(-32002, "simulation failed"),
+        fault(-32601, "Method not found"),
     ],
 )
 def test_errors_that_open_no_breaker(

@@ -1,4 +1,4 @@
-"""One endpoint with its rate limit: calls wait for their turn, a 429 pauses the endpoint."""
+"""One endpoint with its rate limit: calls wait for their turn, a Retry-After pauses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Final, TypeVar
 
-from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited
+from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited, RpcUnavailable
 from zmart_pipelines.chain.rate_limiter import RateLimiter
 
 T = TypeVar("T")
@@ -54,9 +54,10 @@ class Endpoint:
             self.calls += 1
         try:
             return self.rpc.call(method, params, result)
-        except RateLimited as error:
-            with self._lock:
-                self.rate_limited += 1
+        except RpcUnavailable as error:
+            if isinstance(error, RateLimited):
+                with self._lock:
+                    self.rate_limited += 1
             if error.retry_after is not None:
                 self.limiter.pause(min(error.retry_after, LONGEST_PAUSE_SECONDS))
             raise

@@ -24,11 +24,11 @@ class EndpointGuard(Protocol):
         ...
 
     def failed(self, endpoint: str, ticket: int, error: str) -> None:
-        """Record that there was no usable response. ``error`` holds no secret."""
+        """Record a failure of the endpoint. ``error`` holds no secret."""
         ...
 
     def returned(self, endpoint: str, ticket: int) -> None:
-        """Return an inconclusive ticket: the call was not made, or was rate limited."""
+        """Return an inconclusive ticket: not called, rate limited, behind, or not offered."""
         ...
 
 

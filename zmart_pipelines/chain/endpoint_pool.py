@@ -1,10 +1,12 @@
 """A pool of endpoints of one cluster: the preferred one first, the others when it fails.
 
 A read goes to the first endpoint that the guard and the rate limit allow, then to the next.
-When none responds, the round is repeated after a growing, jittered pause. A 429, or a 503 with
-a Retry-After, pauses the endpoint for that time and never counts as a failure. Nodes differ in
-the slot they have reached: each response carries its own slot, and a read that must not see
-older state passes minContextSlot, so that a lagging node refuses and the next one is called.
+``zmart_pipelines.chain.faults`` decides whose fault an error is: the request's and the program's
+end the call, all others pass it on to the next endpoint, and those of the node or the provider
+count in the endpoint's breaker. When no endpoint has a result, the round is repeated after a
+growing, jittered pause. A Retry-After pauses its endpoint for that time. Nodes differ in the slot
+they have reached: each response carries its own slot, and a read that must not see older state
+passes minContextSlot, so that a lagging node refuses and the next one is called.
 
 When the guard skips every endpoint, each is still tried once, at most once a second, so that
 an outage of all endpoints ends with the first one that recovers.
@@ -24,13 +26,7 @@ from typing import Any, Final, Self, TypeVar
 
 from zmart_pipelines.chain.endpoint import Endpoint
 from zmart_pipelines.chain.endpoint_guard import EndpointGuard, Unguarded
-from zmart_pipelines.chain.jsonrpc import (
-    BLOCKHASH_NOT_FOUND,
-    JsonRpc,
-    RateLimited,
-    RpcError,
-    RpcUnavailable,
-)
+from zmart_pipelines.chain.jsonrpc import JsonRpc, RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.chain.rate_limiter import RateLimiter
 
 T = TypeVar("T")
@@ -46,6 +42,8 @@ LAST_RESORT_PAUSE: Final = 1.0
 _REMEMBERED_SENDS: Final = 1000
 
 Failure = RpcError | RpcUnavailable
+# Raises RpcUnavailable for a result that cannot answer the call.
+Check = Callable[[T], None]
 
 
 @dataclass
@@ -152,19 +150,27 @@ class EndpointPool:
         pinned._is_pinned = True
         return pinned
 
-    def read(self, method: str, params: Sequence[Any], result: type[T]) -> T:
+    def read(
+        self, method: str, params: Sequence[Any], result: type[T], check: Check[T] | None = None
+    ) -> T:
         """Return the result of a read-only call by the first endpoint that responds.
 
-        ``result`` is the type of the result.
+        Args:
+            method: of the call.
+            params: of the call.
+            result: type of the result.
+            check: raises RpcUnavailable for a result that cannot answer the call.
 
         Raises:
-            RpcError: a node refused the call.
+            RpcError: the call is refused wherever it goes, or every endpoint failed in it.
             RpcUnavailable: no endpoint responded in the last round.
             RateLimited: rate limits delayed the call for longer than ``patience``.
         """
-        return next(self.responses(method, params, result))
+        return next(self.responses(method, params, result, check))
 
-    def responses(self, method: str, params: Sequence[Any], result: type[T]) -> Iterator[T]:
+    def responses(
+        self, method: str, params: Sequence[Any], result: type[T], check: Check[T] | None = None
+    ) -> Iterator[T]:
         """Yield the endpoints' own results of a read-only call, at least one.
 
         Each endpoint is called when its result is requested. Raises what :meth:`read` raises.
@@ -172,7 +178,7 @@ class EndpointPool:
         pause, waited, rounds = FIRST_PAUSE, 0.0, 0
         while True:
             attempted = _Round()
-            yield from self._round(attempted, method, params, result)
+            yield from self._round(attempted, method, params, result, check)
             if attempted.responded:
                 return
             failure = self._combined(method, attempted.failures)
@@ -183,25 +189,28 @@ class EndpointPool:
                 is_last = waited > self._patience
             else:
                 rounds += 1
-                is_last = rounds >= self._attempts
+                is_last = rounds >= self._attempts or not failure.fault.may_pass
             if is_last or attempted.forced or not attempted.failures:
                 raise failure
             self._sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _round(
-        self, attempted: _Round, method: str, params: Sequence[Any], result: type[T]
+        self,
+        attempted: _Round,
+        method: str,
+        params: Sequence[Any],
+        result: type[T],
+        check: Check[T] | None,
     ) -> Iterator[T]:
         """Call each admitted endpoint once and note in ``attempted`` what happened."""
         for endpoint, ticket, forced in self._admitted(self._endpoints):
             attempted.forced = forced
             try:
-                response = self._call(endpoint, ticket, method, params, result)
-            except RpcError as error:
-                if not (error.transient or attempted.responded):
+                response = self._call(endpoint, ticket, method, params, result, check)
+            except (RpcError, RpcUnavailable) as error:
+                if error.fault.ends_call and not attempted.responded:
                     raise
-                attempted.failures.append(error)
-            except RpcUnavailable as error:
                 attempted.failures.append(error)
             else:
                 attempted.responded = True
@@ -235,12 +244,10 @@ class EndpointPool:
         for endpoint, ticket, _ in self._admitted(rotated):
             try:
                 return self._call(endpoint, ticket, method, params, result)
-            except RpcError as error:
+            except (RpcError, RpcUnavailable) as error:
                 failures.append(error)
-                if not (error.transient or _is_behind(error)):
+                if error.fault.ends_call:
                     break
-            except RpcUnavailable as error:
-                failures.append(error)
         raise self._combined(method, failures)
 
     def _admitted(self, endpoints: Sequence[Endpoint]) -> Iterator[tuple[Endpoint, int, bool]]:
@@ -268,23 +275,27 @@ class EndpointPool:
                 yield endpoint, ticket, True
 
     def _call(
-        self, endpoint: Endpoint, ticket: int, method: str, params: Sequence[Any], result: type[T]
+        self,
+        endpoint: Endpoint,
+        ticket: int,
+        method: str,
+        params: Sequence[Any],
+        result: type[T],
+        check: Check[T] | None = None,
     ) -> T:
         """Call one endpoint and report the outcome to the guard."""
         guard, name = self._guard, endpoint.name
         try:
             response = endpoint.call(method, params, result, self._patience)
-        except RateLimited:
-            guard.returned(name, ticket)
-            raise
-        except RpcUnavailable as error:
-            guard.failed(name, ticket, str(error))
-            raise
-        except RpcError as error:
-            if error.unhealthy:
+            if check is not None:
+                check(response)
+        except (RpcError, RpcUnavailable) as error:
+            if error.fault.opens_breaker:
                 guard.failed(name, ticket, str(error))
-            else:
+            elif error.fault.ends_call:
                 guard.succeeded(name, ticket)
+            else:
+                guard.returned(name, ticket)
             raise
         guard.succeeded(name, ticket)
         if self._is_pinned:
@@ -305,9 +316,10 @@ class EndpointPool:
             known = [time for time in times if time is not None]
             soonest = min(known) if len(known) == len(times) else None
             return RateLimited(f"{method}: {texts}", soonest)
-        last = failures[-1]
-        if isinstance(last, RpcError) and all(isinstance(error, RpcError) for error in failures):
-            return last
+        refusals = [failure for failure in failures if isinstance(failure, RpcError)]
+        if len(refusals) == len(failures):
+            # One endpoint may not offer what another could not do now: that one may recover.
+            return next((error for error in refusals if error.fault.may_pass), refusals[-1])
         return RpcUnavailable(f"{method}: {texts}")
 
 
@@ -315,9 +327,3 @@ def _delay(endpoint: Endpoint) -> float:
     """Return the sort key for the order of endpoints: seconds of wait, small ones ignored."""
     wait = endpoint.limiter.wait()
     return wait if wait > _TOLERATED_WAIT else 0.0
-
-
-def _is_behind(error: RpcError) -> bool:
-    """Return whether a preflight failed because the node does not know the blockhash yet."""
-    data = error.data
-    return isinstance(data, dict) and data.get("err") == BLOCKHASH_NOT_FOUND

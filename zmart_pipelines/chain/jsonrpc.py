@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 import msgspec
@@ -24,33 +24,46 @@ from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from zmart_pipelines.chain.faults import Fault, code_fault, status_fault
+
 T = TypeVar("T")
 
-# Errors of a node that may succeed later: behind, unhealthy, block not available yet, long-term
-# storage down, or below the requested minContextSlot. agave rpc-client-api, custom_error.rs.
 NODE_UNHEALTHY: Final = -32005
-_TRANSIENT: Final = frozenset({-32004, NODE_UNHEALTHY, -32014, -32016, -32019})
 
-# The preflight error for a blockhash that the node does not know yet, or no longer.
-BLOCKHASH_NOT_FOUND: Final = "BlockhashNotFound"
+# A node may send its response in small pieces, each of them in time. The whole response must
+# arrive within so many times the timeout, and must not be larger (bytes, decompressed).
+_WHOLE_RESPONSE_TIMEOUTS: Final = 3
+MAX_RESPONSE_BYTES: Final = 512 * 1024 * 1024
+# Characters of an error text of the endpoint that are kept.
+_MAX_MESSAGE: Final = 500
+# Shorter parts of a URL are words, not keys.
+_MIN_SECRET: Final = 8
 
 # httpx logs each request with its whole URL, whose query may hold an API key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class RpcError(Exception):
-    """The node responded with an error. ``data`` is the error's own data, if any."""
+    """The node responded with an error.
+
+    Attributes:
+        code: of JSON-RPC.
+        message: without the parts of the URL that may be keys.
+        data: the error's own data, if any.
+        fault: whose fault it is.
+    """
 
     def __init__(self, code: int, message: str, data: Any = None, method: str = "") -> None:
         super().__init__(f"{method}: {message} ({code})" if method else f"{message} ({code})")
         self.code = code
         self.message = message
         self.data = data
+        self.fault = code_fault(code, method, data)
 
     @property
     def transient(self) -> bool:
-        """Whether the same call may succeed later, or at another node."""
-        return self.code in _TRANSIENT
+        """Whether the node's state is the cause, so that the same call may succeed later."""
+        return self.fault.stops_reader
 
     @property
     def unhealthy(self) -> bool:
@@ -59,26 +72,46 @@ class RpcError(Exception):
 
 
 class RpcUnavailable(Exception):
-    """No usable response: no connection, a timeout, an HTTP error, or not JSON-RPC."""
+    """No usable response: no connection, a timeout, an HTTP error, or not JSON-RPC.
 
+    Attributes:
+        retry_after: seconds that the endpoint asks to wait; None where not given.
+        fault: whose fault it is.
+    """
 
-class RateLimited(RpcUnavailable):
-    """The endpoint asks for a pause. ``retry_after`` is in seconds, None where not given."""
+    fault = Fault.PROVIDER
 
-    def __init__(self, message: str, retry_after: float | None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
+class RateLimited(RpcUnavailable):
+    """The endpoint asks for a pause."""
+
+    fault = Fault.RATE_LIMIT
+
+
+class NodeBehind(RpcUnavailable):
+    """The node responded with older state than was asked for."""
+
+    fault = Fault.BEHIND
+
+
+class _TooLarge(Exception):
+    """The response is larger than MAX_RESPONSE_BYTES."""
+
+
 class _ErrorObject(msgspec.Struct):
     code: int
-    message: str
+    message: str = ""
     data: Any = None
 
 
 class _Response(msgspec.Struct):
     id: int | str | None = None
-    result: msgspec.Raw = msgspec.Raw(b"null")
+    # A response without a result is not one whose result is null.
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: _ErrorObject | None = None
 
 
@@ -96,10 +129,18 @@ class JsonRpc:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        """Create the client; ``timeout`` in seconds for each call."""
+        """Create the client.
+
+        Args:
+            url: of the endpoint.
+            timeout: seconds to connect, and between two pieces of a response; a whole response
+                may take three times as long.
+        """
         self.label = label(url)
         self.name = self.label.partition("://")[2]
         self._url = url
+        self._timeout = timeout
+        self._secrets = _secrets(url)
         self._client = httpx.Client(
             timeout=timeout,
             headers={"content-type": "application/json"},
@@ -138,43 +179,93 @@ class JsonRpc:
         """
         number = next(self._ids)
         body = _encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        status, headers, content = self._exchange(method, body)
+        response = self._checked(method, number, status, headers, content)
         try:
-            http_response = self._client.post(self._url, content=body)
+            return msgspec.json.decode(response, type=result, dec_hook=_from_base58)
+        except _DECODE_ERRORS as error:
+            raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
+
+    def _exchange(self, method: str, body: bytes) -> tuple[int, httpx.Headers, bytes]:
+        """Send a request; return the response's status, headers and whole content."""
+        try:
+            with self._client.stream("POST", self._url, content=body) as response:
+                return response.status_code, response.headers, self._content(response)
         except httpx.TimeoutException:
             raise RpcUnavailable(f"{method}: no response in time from {self.label}") from None
         except httpx.HTTPError as error:
             raise RpcUnavailable(f"{method}: {type(error).__name__} at {self.label}") from None
-        response = self._checked(method, http_response)
-        if response is None or response.id != number:
-            raise RpcUnavailable(f"{method}: {self.label} did not respond in JSON-RPC")
-        try:
-            return msgspec.json.decode(response.result, type=result, dec_hook=_from_base58)
-        except _DECODE_ERRORS as error:
-            raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
+        except _TooLarge:
+            raise RpcUnavailable(f"{method}: too large a response from {self.label}") from None
 
-    def _checked(self, method: str, http_response: httpx.Response) -> _Response | None:
-        """Return the JSON-RPC response without error, or None where the body holds none.
+    def _content(self, response: httpx.Response) -> bytes:
+        deadline = time.monotonic() + _WHOLE_RESPONSE_TIMEOUTS * self._timeout
+        content = bytearray()
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > MAX_RESPONSE_BYTES:
+                raise _TooLarge
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("the whole response")
+        return bytes(content)
 
-        Raises what :meth:`call` raises for errors in the status or the body.
-        """
-        status = http_response.status_code
-        if status == httpx.codes.TOO_MANY_REQUESTS:
-            message = f"{method}: rate limited by {self.label}"
-            raise RateLimited(message, _retry_after(http_response))
-        try:
-            response = _response_decoder.decode(http_response.content)
-        except _DECODE_ERRORS:
-            response = None
-        if response is not None and response.error is not None:
-            error = response.error
-            if error.code == httpx.codes.TOO_MANY_REQUESTS:
-                raise RateLimited(f"{method}: {error.message}", _retry_after(http_response))
-            raise RpcError(error.code, error.message, error.data, method)
-        if status == httpx.codes.SERVICE_UNAVAILABLE and "retry-after" in http_response.headers:
-            raise RateLimited(f"{method}: {self.label} is busy", _retry_after(http_response))
-        if status != httpx.codes.OK:
-            raise RpcUnavailable(f"{method}: HTTP {status} from {self.label}")
-        return response
+    def _checked(
+        self, method: str, number: int, status: int, headers: httpx.Headers, content: bytes
+    ) -> msgspec.Raw:
+        """Return the result; raise what :meth:`call` raises for errors in status or body."""
+        response = _decoded(content)
+        error = None if response is None else response.error
+        text = "" if error is None else f": {self._without_secrets(error.message)} ({error.code})"
+        pause = _retry_after(headers)
+        fault = status_fault(status)
+        if fault is None and error is not None:
+            fault = code_fault(error.code, method, error.data)
+        if fault is Fault.RATE_LIMIT or (fault is Fault.PROVIDER and _is_busy(status, pause)):
+            raise RateLimited(f"{method}: rate limited by {self.label}{text}", pause)
+        if fault is Fault.PROVIDER:
+            raise RpcUnavailable(f"{method}: HTTP {status} from {self.label}{text}", pause)
+        if response is None or not _belongs(response, number):
+            detail = "" if status == httpx.codes.OK else f" (HTTP {status})"
+            raise RpcUnavailable(f"{method}: {self.label} did not respond in JSON-RPC{detail}")
+        if error is not None:
+            message = self._without_secrets(error.message)
+            raise RpcError(error.code, message, error.data, method)
+        if status != httpx.codes.OK or response.result is msgspec.UNSET:
+            raise RpcUnavailable(f"{method}: HTTP {status} without a result from {self.label}")
+        return response.result
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:_MAX_MESSAGE]
+
+
+def _decoded(content: bytes) -> _Response | None:
+    """Return the JSON-RPC response, or None where the content is none."""
+    try:
+        return _response_decoder.decode(content)
+    except _DECODE_ERRORS:
+        return None
+
+
+def _belongs(response: _Response, number: int) -> bool:
+    """Return whether a response is that of the request; errors may lack the id."""
+    if response.error is not None and response.id is None:
+        return True
+    return response.id == number
+
+
+def _is_busy(status: int, retry_after: float | None) -> bool:
+    return status == httpx.codes.SERVICE_UNAVAILABLE and retry_after is not None
+
+
+def _secrets(url: str) -> tuple[str, ...]:
+    """Return the parts of a URL that may be keys, the longest first."""
+    parts = urlsplit(url)
+    texts = [parts.username or "", parts.password or "", *parts.path.split("/")]
+    texts += [text for pair in parts.query.split("&") for text in pair.split("=")[1:]]
+    found = {form for text in texts for form in (text, unquote(text)) if len(form) >= _MIN_SECRET}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def label(url: str) -> str:
@@ -226,14 +317,14 @@ def is_local(url: str) -> bool:
         return False
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(headers: httpx.Headers) -> float | None:
     """Return the seconds of a Retry-After header, which holds seconds or a date."""
-    value = response.headers.get("retry-after")
+    value = headers.get("retry-after")
     if value is None:
         return None
     if value.isdecimal():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

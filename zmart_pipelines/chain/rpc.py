@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -20,7 +21,8 @@ from solders.signature import Signature
 
 from zmart_pipelines import base58
 from zmart_pipelines.chain.endpoint_pool import EndpointPool
-from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
+from zmart_pipelines.chain.faults import Fault, transaction_fault
+from zmart_pipelines.chain.jsonrpc import NodeBehind, RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc_types import (
     AccountData,
     AccountRow,
@@ -38,7 +40,9 @@ from zmart_pipelines.chain.rpc_types import (
     SimulationRow,
     Status,
     StatusRow,
+    TransactionHead,
     TransactionPage,
+    Unsigned,
 )
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
@@ -54,6 +58,36 @@ def _options(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _expected(
+    *, min_slot: int | None = None, count: int | None = None
+) -> Callable[[Contextual[Any]], None]:
+    """Return a check of a contextual result: not older than asked for, and complete."""
+
+    def check(answer: Contextual[Any]) -> None:
+        if count is not None and len(answer.value) != count:
+            raise RpcUnavailable(f"unexpected result: {len(answer.value)} values of {count}")
+        if min_slot is not None and answer.context.slot < min_slot:
+            raise NodeBehind(
+                f"unexpected result: of slot {answer.context.slot}, before the minimum {min_slot}"
+            )
+
+    return check
+
+
+def _check_transaction(result: msgspec.Raw) -> None:
+    if bytes(result) != b"null" and not bytes(result).startswith(b"{"):
+        raise RpcUnavailable("getTransaction: unexpected result: neither an object nor null")
+
+
+def _names_transaction(result: bytes, signature: str) -> bool:
+    """Return whether a result is an executed transaction with this signature."""
+    try:
+        found = msgspec.json.decode(result, type=TransactionHead)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return found.transaction.signatures[0] == signature
+
+
 def _account(row: AccountRow) -> AccountData:
     return AccountData(row.owner, row.lamports, row.data[0], row.executable)
 
@@ -63,11 +97,11 @@ class RpcClient(EndpointPool):
 
     def slot(self, commitment: Commitment) -> int:
         """Return the slot that the node has reached."""
-        return self.read("getSlot", [{"commitment": commitment}], int)
+        return self.read("getSlot", [{"commitment": commitment}], Unsigned)
 
     def block_height(self, commitment: Commitment) -> int:
         """Return the number of blocks below the node's newest; skipped slots do not count."""
-        return self.read("getBlockHeight", [{"commitment": commitment}], int)
+        return self.read("getBlockHeight", [{"commitment": commitment}], Unsigned)
 
     def blocks(
         self,
@@ -80,13 +114,19 @@ class RpcClient(EndpointPool):
         Slots before the last one returned that are not listed were skipped, according to this
         node at that commitment. A node that is behind returns a shorter list.
         """
-        return self.read(
-            "getBlocks", [first_slot, last_slot, {"commitment": commitment}], list[int]
-        )
+
+        def check(slots: list[int]) -> None:
+            if slots and not (first_slot <= slots[0] and slots[-1] <= last_slot):
+                raise RpcUnavailable("getBlocks: unexpected result: slots outside the range")
+            if any(later <= slot for slot, later in pairwise(slots)):
+                raise RpcUnavailable("getBlocks: unexpected result: slots in no order")
+
+        params = [first_slot, last_slot, {"commitment": commitment}]
+        return self.read("getBlocks", params, list[Unsigned], check)
 
     def first_available_block(self) -> int:
         """Return the lowest slot from which the node has the history."""
-        return self.read("getFirstAvailableBlock", [], int)
+        return self.read("getFirstAvailableBlock", [], Unsigned)
 
     def latest_blockhash(self, commitment: Commitment) -> Blockhash:
         """Return a blockhash to sign with."""
@@ -103,7 +143,12 @@ class RpcClient(EndpointPool):
         options = _options(
             encoding="base64", commitment=commitment, minContextSlot=min_context_slot
         )
-        answer = self.read("getAccountInfo", [str(address), options], Contextual[AccountRow | None])
+        answer = self.read(
+            "getAccountInfo",
+            [str(address), options],
+            Contextual[AccountRow | None],
+            _expected(min_slot=min_context_slot),
+        )
         row = answer.value
         return AtSlot(answer.context.slot, None if row is None else _account(row))
 
@@ -127,6 +172,7 @@ class RpcClient(EndpointPool):
             "getMultipleAccounts",
             [[str(address) for address in addresses], options],
             Contextual[list[AccountRow | None]],
+            _expected(min_slot=min_context_slot, count=len(addresses)),
         )
         rows = [None if row is None else _account(row) for row in answer.value]
         return AtSlot(answer.context.slot, rows)
@@ -159,7 +205,10 @@ class RpcClient(EndpointPool):
             minContextSlot=min_context_slot,
         )
         answer = self.read(
-            "getProgramAccounts", [str(program), options], Contextual[list[KeyedRow]]
+            "getProgramAccounts",
+            [str(program), options],
+            Contextual[list[KeyedRow]],
+            _expected(min_slot=min_context_slot),
         )
         rows = [(row.pubkey, row.account.data[0]) for row in answer.value]
         return AtSlot(answer.context.slot, rows)
@@ -202,7 +251,8 @@ class RpcClient(EndpointPool):
     def transaction(self, signature: bytes, commitment: Commitment) -> bytes | None:
         """Return a transaction as raw JSON for ``transactions.from_rpc``.
 
-        Return None where no node knows it.
+        Return None where no node knows it. A result that is not this transaction passes the
+        call on to the next endpoint; it is returned only if no endpoint has a better one.
 
         Raises:
             RpcError: also where its version is newer than 0.
@@ -212,11 +262,15 @@ class RpcClient(EndpointPool):
             "commitment": commitment,
             "maxSupportedTransactionVersion": 0,
         }
-        params = [str(Signature(signature)), options]
-        for answer in self.responses("getTransaction", params, msgspec.Raw):
-            if bytes(answer) != b"null":
-                return bytes(answer)
-        return None
+        params: list[Any] = [str(Signature(signature)), options]
+        unusable: bytes | None = None
+        for answer in self.responses("getTransaction", params, msgspec.Raw, _check_transaction):
+            body = bytes(answer)
+            if _names_transaction(body, params[0]):
+                return body
+            if body != b"null":
+                unusable = body
+        return unusable
 
     def transactions_for_address(
         self,
@@ -273,7 +327,10 @@ class RpcClient(EndpointPool):
         slot = 0
         statuses: list[Status | None] = [None] * len(signatures)
         for answer in self.responses(
-            "getSignatureStatuses", params, Contextual[list[StatusRow | None]]
+            "getSignatureStatuses",
+            params,
+            Contextual[list[StatusRow | None]],
+            _expected(count=len(signatures)),
         ):
             slot = max(slot, answer.context.slot)
             seen = [
@@ -296,7 +353,11 @@ class RpcClient(EndpointPool):
         replace_blockhash: bool = False,
         min_context_slot: int | None = None,
     ) -> Simulation:
-        """Simulate a serialized transaction."""
+        """Simulate a serialized transaction.
+
+        An error by which the state of a node or the cluster prevented the execution passes the
+        call on to the next endpoint; it is returned only if no endpoint has another result.
+        """
         options = _options(
             encoding="base64",
             commitment=commitment,
@@ -304,13 +365,17 @@ class RpcClient(EndpointPool):
             replaceRecentBlockhash=replace_blockhash,
             minContextSlot=min_context_slot,
         )
-        answer = self.read(
+        for answer in self.responses(
             "simulateTransaction",
             [b64encode(transaction).decode(), options],
             Contextual[SimulationRow],
-        )
-        row = answer.value
-        return Simulation(row.err, row.logs or [], row.units_consumed, answer.context.slot)
+            _expected(min_slot=min_context_slot),
+        ):
+            row = answer.value
+            done = Simulation(row.err, row.logs or [], row.units_consumed, answer.context.slot)
+            if row.err is None or transaction_fault(row.err) is not Fault.BEHIND:
+                break
+        return done
 
     def send(
         self,
@@ -346,7 +411,7 @@ class RpcClient(EndpointPool):
     def balance(self, address: Pubkey, commitment: Commitment) -> AtSlot[int]:
         """Return the balance of an address in lamports; 0 where there is no account."""
         answer = self.read(
-            "getBalance", [str(address), {"commitment": commitment}], Contextual[int]
+            "getBalance", [str(address), {"commitment": commitment}], Contextual[Unsigned]
         )
         return AtSlot(answer.context.slot, answer.value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from solders.hash import Hash
@@ -11,6 +11,8 @@ from solders.signature import Signature
 
 T = TypeVar("T")
 Commitment = Literal["processed", "confirmed", "finalized"]
+# A slot, height, count or amount that the database can hold.
+Unsigned = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class AtSlot(msgspec.Struct, Generic[T], frozen=True):
@@ -92,7 +94,7 @@ class PrioritizationFee(msgspec.Struct, frozen=True, rename={"fee": "prioritizat
 class Context(msgspec.Struct):
     """The slot of the state that a response describes."""
 
-    slot: int
+    slot: Unsigned
 
 
 class Contextual(msgspec.Struct, Generic[T]):
@@ -103,11 +105,11 @@ class Contextual(msgspec.Struct, Generic[T]):
 
 
 class AccountRow(msgspec.Struct):
-    """An account; ``data`` is its bytes and their encoding in the response."""
+    """An account; ``data`` is its bytes and their encoding in the response, as requested."""
 
     owner: Pubkey
-    lamports: int
-    data: tuple[bytes, str]
+    lamports: Annotated[int, msgspec.Meta(ge=0)]
+    data: tuple[bytes, Literal["base64"]]
     executable: bool = False
 
 
@@ -122,18 +124,30 @@ class BlockhashRow(msgspec.Struct, rename="camel"):
     """The value of getLatestBlockhash."""
 
     blockhash: Hash
-    last_valid_block_height: int
+    last_valid_block_height: Unsigned
 
 
 class SignatureRow(msgspec.Struct, rename="camel"):
     """A row of getSignaturesForAddress."""
 
     signature: Signature
-    slot: int
+    slot: Unsigned
     err: Any = None
     block_time: int | None = None
     confirmation_status: str | None = None
-    transaction_index: int | None = None
+    transaction_index: Unsigned | None = None
+
+
+class _Signed(msgspec.Struct):
+    signatures: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class TransactionHead(msgspec.Struct):
+    """The fields of getTransaction that tell which executed transaction it is."""
+
+    slot: Unsigned
+    transaction: _Signed
+    meta: dict[str, msgspec.Raw]
 
 
 class TransactionPage(msgspec.Struct, rename="camel"):
@@ -146,8 +160,8 @@ class TransactionPage(msgspec.Struct, rename="camel"):
 class StatusRow(msgspec.Struct, rename="camel"):
     """A row of getSignatureStatuses."""
 
-    slot: int
-    confirmations: int | None = None
+    slot: Unsigned
+    confirmations: Unsigned | None = None
     err: Any = None
     confirmation_status: str | None = None
 
@@ -157,4 +171,4 @@ class SimulationRow(msgspec.Struct, rename="camel"):
 
     err: Any = None
     logs: list[str] | None = None
-    units_consumed: int | None = None
+    units_consumed: Unsigned | None = None
