@@ -2,17 +2,18 @@
 
 Dagster may move these in any release. ``tests/assets/test_dagster_internals.py`` fails when a
 name is gone, when the installed release is not the one they were checked with, or when a private
-name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_internals.py``; the
-code server, ``assets/forking_api_server.py``, replaces a part of Dagster's and needs more of it.
+name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_internals.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._cli.api import api_cli
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -34,11 +35,15 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
+from dagster._grpc import server as api_server_module
+from dagster._grpc.__generated__.dagster_api_pb2 import StartRunReply, StartRunRequest
+from dagster._grpc.server import DagsterApiServer
+from dagster._grpc.types import ExecuteExternalJobArgs, StartRunResult
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
 from dagster_postgres.utils import pg_url_from_config
 from dagster_shared.error import SerializableErrorInfo
-from dagster_shared.serdes import serialize_value
+from dagster_shared.serdes import deserialize_value, serialize_value
 from sqlalchemy import Engine
 
 if TYPE_CHECKING:
@@ -48,25 +53,47 @@ CHECKED_WITH = "1.13.27"
 
 __all__ = [
     "CHECKED_WITH",
+    "RUN_WORKER_MODULES",
     "ConfigurableClassData",
+    "DagsterApiServer",
     "InstigatorState",
     "InstigatorTick",
     "SerializableErrorInfo",
+    "StartRunReply",
+    "StartRunRequest",
     "SubmitRunContext",
     "TickData",
     "TickStatus",
     "UnresolvedAssetJobDefinition",
+    "coordinator_instance",
     "is_sensor_tick",
     "partition_range_tags",
     "pg_url_from_config",
     "remember_schema",
+    "run_started_before",
     "run_webserver",
     "serialize_value",
+    "serve_with",
+    "started_run_id",
     "storage_engine",
     "use_engine",
+    "use_run_workers",
     "use_schedule_storage",
     "version_tags",
 ]
+
+# Modules that Dagster imports only when a run starts.
+RUN_WORKER_MODULES = (
+    "dagster._cli.api",
+    "dagster._core.execution.api",
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster._grpc.impl",
+    "dagster._grpc.server",
+)
 
 
 def version_tags(version: str, inputs: Mapping[str, str]) -> dict[str, str]:
@@ -174,3 +201,49 @@ def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
 
     cli.create_app_from_workspace_process_context = create_guarded
     cli.main()
+
+
+def coordinator_instance(coordinator: dg.QueuedRunCoordinator) -> dg.DagsterInstance:
+    """Return the instance of a run coordinator, which has no public name there."""
+    return coordinator._instance
+
+
+def use_run_workers(server: DagsterApiServer, run_workers: BaseContext) -> None:
+    """Make a servicer start the processes of runs with ``run_workers``; there is no setting.
+
+    Raises:
+        RuntimeError: This release of Dagster starts them in another way.
+    """
+    if not hasattr(server, "_mp_ctx"):
+        raise RuntimeError(
+            "this release of Dagster starts run workers in another way than"
+            " DagsterApiServer._mp_ctx; adapt assets/dagster_internals.py"
+        )
+    server._mp_ctx = run_workers  # type: ignore[assignment]
+
+
+def started_run_id(request: StartRunRequest) -> str:
+    """Return the ID of the run that a request to start a run is about."""
+    run_id: str = deserialize_value(
+        request.serialized_execute_run_args, ExecuteExternalJobArgs
+    ).run_id
+    return run_id
+
+
+def run_started_before() -> StartRunReply:
+    """Return the successful answer to a request for a run that is already being executed."""
+    result = StartRunResult(success=True, message="already started", serializable_error_info=None)
+    return StartRunReply(serialized_start_run_result=serialize_value(result))
+
+
+def serve_with(servicer: type[DagsterApiServer], arguments: list[str], program: str) -> None:
+    """Run ``dagster api grpc`` with another servicer until it is stopped.
+
+    Args:
+        servicer: Class that the command creates in place of ``DagsterApiServer``.
+        arguments: Options of the command.
+        program: Name of the command in its help and errors.
+    """
+    # The command looks the class up when it runs.
+    api_server_module.DagsterApiServer = servicer  # type: ignore[misc]
+    api_cli(["grpc", *arguments], prog_name=program)

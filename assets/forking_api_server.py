@@ -1,31 +1,34 @@
-"""Dagster's code server, changed where it starts a run.
-
-Dagster fixes how run workers start and offers no setting for it, so this module replaces a
-private attribute of the servicer; ``tests/assets/test_run_workers.py`` notices when it moves.
-"""
+"""Dagster's code server, changed where it starts a run."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import grpc
-from dagster._cli.api import api_cli
-from dagster._grpc import server as dagster_server
-from dagster._grpc.__generated__ import dagster_api_pb2
-from dagster._grpc.types import ExecuteExternalJobArgs, StartRunResult
-from dagster_shared.serdes import deserialize_value, serialize_value
 
+from assets.dagster_internals import (
+    DagsterApiServer,
+    StartRunReply,
+    StartRunRequest,
+    run_started_before,
+    serve_with,
+    started_run_id,
+    use_run_workers,
+)
 from assets.resources import Backend
 from assets.run_workers import RunWorkerContext
 from zmart_pipelines.monitoring.run_claims import claim_run
 from zmart_pipelines.store.engine import Role
 
+log = logging.getLogger(__name__)
+
 Claim = Callable[[str], bool]
 
 
-class ForkingApiServer(dagster_server.DagsterApiServer):
+class ForkingApiServer(DagsterApiServer):
     """A servicer that forks run workers and executes each run once."""
 
     run_workers: RunWorkerContext
@@ -34,30 +37,20 @@ class ForkingApiServer(dagster_server.DagsterApiServer):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take the options of ``DagsterApiServer``."""
         super().__init__(*args, **options)
-        if not hasattr(self, "_mp_ctx"):
-            raise RuntimeError(
-                "this version of Dagster starts run workers in another way than"
-                " DagsterApiServer._mp_ctx; adapt assets/forking_api_server.py"
-            )
-        self._mp_ctx = self.run_workers  # type: ignore[assignment]
+        use_run_workers(self, self.run_workers)
 
     def StartRun(  # noqa: N802 - the name of the gRPC method
-        self, request: dagster_api_pb2.StartRunRequest, context: grpc.ServicerContext
-    ) -> dagster_api_pb2.StartRunReply:
+        self, request: StartRunRequest, context: grpc.ServicerContext
+    ) -> StartRunReply:
         """Start a run's worker, unless this or another code server has started it before.
 
         A repeated delivery answers that the run was started: reporting a failure
         would mark the run that is being executed as failed.
         """
-        arguments = deserialize_value(request.serialized_execute_run_args, ExecuteExternalJobArgs)
-        if not self.claim(arguments.run_id):
-            self._logger.warning("run %s was started before; not again", arguments.run_id)
-            result = StartRunResult(
-                success=True, message="already started", serializable_error_info=None
-            )
-            return dagster_api_pb2.StartRunReply(
-                serialized_start_run_result=serialize_value(result)
-            )
+        run_id = started_run_id(request)
+        if not self.claim(run_id):
+            log.warning("run %s was started before; not again", run_id)
+            return run_started_before()
         return super().StartRun(request, context)
 
 
@@ -71,6 +64,4 @@ def serve(run_workers: RunWorkerContext) -> None:
 
     ForkingApiServer.run_workers = run_workers
     ForkingApiServer.claim = staticmethod(claim)
-    # The command looks the class up when it runs.
-    dagster_server.DagsterApiServer = ForkingApiServer  # type: ignore[misc]
-    api_cli(["grpc", *sys.argv[1:]], prog_name="python -m assets.code_server")
+    serve_with(ForkingApiServer, sys.argv[1:], "python -m assets.code_server")

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from dagster import AssetKey, DagsterRun, QueuedRunCoordinator
 
-if TYPE_CHECKING:
-    from assets.dagster_internals import SubmitRunContext
+from assets.dagster_internals import SubmitRunContext, coordinator_instance
 
 LANE_TAG = "zmart/lane"
 PRIORITY_TAG = "dagster/priority"
@@ -56,7 +54,7 @@ class LaneRunCoordinator(QueuedRunCoordinator):
             key: value for key, value in lane_tags(lane_of(run)).items() if key not in run.tags
         }
         if missing:
-            self._instance.add_run_tags(run.run_id, missing)
+            coordinator_instance(self).add_run_tags(run.run_id, missing)
         return super().submit_run(context)
 
 

@@ -7,18 +7,11 @@ module that Dagster renames is reported by ``tests/assets/test_run_workers.py``.
 import gc
 import importlib
 
+from assets.dagster_internals import RUN_WORKER_MODULES
 from assets.definitions import defs
 
 LAZY_MODULES = (
-    "dagster._cli.api",
-    "dagster._core.execution.api",
-    "dagster._core.execution.plan.active",
-    "dagster._core.executor.in_process",
-    "dagster._core.instance.factory",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster._core.storage.root",
-    "dagster._grpc.impl",
-    "dagster._grpc.server",
+    *RUN_WORKER_MODULES,
     "dagster_postgres",
     "psycopg2.extras",
     "upath.implementations.local",

@@ -51,13 +51,11 @@ class RunningApi:
                 return
         raise RuntimeError(self.log.read_text())
 
-    def stop(self, signal_number: int) -> float:
-        """Send the signal, wait for the end; the seconds it took."""
+    def stop(self, signal_number: int) -> None:
+        """Send the signal and wait for the process to end."""
         assert self.process is not None
-        started = time.monotonic()
         self.process.send_signal(signal_number)
-        self.process.wait(60)
-        return time.monotonic() - started
+        self.process.wait(90)
 
 
 @contextmanager
@@ -70,4 +68,4 @@ def running(settings: Settings, folder: Path) -> Iterator[RunningApi]:
     finally:
         if api.process is not None and api.process.poll() is None:
             api.process.kill()
-            api.process.wait(10)
+            api.process.wait(60)

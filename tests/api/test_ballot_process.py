@@ -52,7 +52,7 @@ def test_acknowledged_ballots_survive_a_kill_of_the_process(
 
         def cast_ballot(number: int) -> httpx.Response:
             if not hasattr(local, "client"):
-                local.client = httpx.Client(base_url=api.url, timeout=20, trust_env=False)
+                local.client = httpx.Client(base_url=api.url, timeout=60, trust_env=False)
             answer: httpx.Response = local.client.post("/api/votes/proposal", json=bodies[number])
             return answer
 

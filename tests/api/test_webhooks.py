@@ -199,10 +199,6 @@ def test_size_content_type_and_encoding_are_checked(
     assert counts(ledger)["chain.deliveries"] == 0
 
 
-# Of a loaded machine; without the limit an answer would take as long as the table is held.
-PATIENCE = 30
-
-
 @contextmanager
 def held(database: str, table: str) -> Iterator[None]:
     """Lock the table against other writers."""
@@ -216,12 +212,11 @@ def held(database: str, table: str) -> Iterator[None]:
 def test_answer_does_not_wait_for_a_slow_ledger(
     api_settings: Settings, database: str, ledger: Engine, history: list[RawTransaction]
 ) -> None:
+    """An answer that waited for the table would never come: this thread holds it meanwhile."""
     settings = Settings(**api_settings.model_dump() | {"webhook_answer_seconds": 0.3})
     with TestClient(create_app(settings)) as client:
         with held(database, "chain.transactions"):
-            begun = time.monotonic()
             shown = deliver(client, body(history)).json()
-            assert time.monotonic() - begun < PATIENCE
             assert (shown["pending"], shown["newEvents"]) == (True, 0)
             assert counts(ledger)["chain.deliveries"] == 1
         # Ingestion was in progress and completes without another request.
@@ -237,9 +232,7 @@ def test_delivery_not_stored_in_time_is_503(
     settings = Settings(**api_settings.model_dump() | {"webhook_answer_seconds": 0.3})
     with TestClient(create_app(settings)) as client, held(database, "chain.deliveries"):
         for _ in range(4):
-            begun = time.monotonic()
             answer = deliver(client, body(history))
-            assert time.monotonic() - begun < PATIENCE
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) > 0
     with TestClient(create_app(api_settings)) as client:

@@ -15,18 +15,12 @@ ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "assets/dagster_internals.py",
     "tests/assets/dagster_internals.py",
-    # Dagster's own server with another way to start runs: it is private through and through, and
-    # other processes must not import its parts. tests/assets/test_run_workers.py exercises it.
-    "assets/forking_api_server.py",
-    "assets/run_worker_preload.py",
-    "tests/assets/test_run_workers.py",
-    "tests/fixtures/code_server.py",
 }
 # Modules and attributes with a leading underscore, and the packages behind Dagster's public ones.
 PRIVATE = re.compile(
     r"\b(from|import)\s+(dagster\._|dagster_shared|dagster_postgres\.|dagster_webserver)"
     r"|import_module\(\"dagster_"
-    r"|\bdagster\._\w+|\b(instance|storage)\._[a-z]\w*"
+    r"|\bdagster\._\w+|\b(instance|storage)\._[a-z]\w*|\b_(mp_ctx|instance)\b"
 )
 
 
@@ -51,6 +45,8 @@ def test_private_names_are_used_in_these_files_only() -> None:
         'import_module("dagster_webserver.cli")',
         "instance._report_runless_asset_event(x)",
         "storage._engine = x",
+        "server._mp_ctx = x",
+        "self._instance.add_run_tags(x)",
     ],
 )
 def test_the_search_finds_private_names(line: str) -> None:
@@ -95,3 +91,8 @@ def test_reported_tags_are_read_back_as_a_data_version() -> None:
     assert stored.tags is not None
     assert stored.tags["dagster/data_version"] == "7"
     assert stored.tags["dagster/input_data_version/chain/event_ledger"] == "6"
+
+
+def test_dagster_still_starts_workers_through_the_replaced_attribute() -> None:
+    assert "_mp_ctx" in dagster_internals.DagsterApiServer.__init__.__code__.co_names
+    assert "_mp_ctx" in dagster_internals.DagsterApiServer.StartRun.__code__.co_names

@@ -78,7 +78,7 @@ def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
         for process in reversed(started):
             process.terminate()
         for process in started:
-            process.wait(20)
+            process.wait(90)
 
 
 def wait_for(what: str, condition: Callable[[], bool], chain_step: Callable[[], object]) -> None:

@@ -15,12 +15,11 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.server import DagsterApiServer
 
 from assets.run_worker_preload import LAZY_MODULES
 from assets.run_workers import FORK_SERVER_NAME
 from tests.assets import slow_definitions
+from tests.assets.dagster_internals import DagsterGrpcClient
 from tests.fixtures.code_server import CodeServer, code_server
 
 # Seconds; generous, because other tests run beside these.
@@ -74,11 +73,6 @@ def fork_server_of(server: CodeServer) -> psutil.Process:
         if child.name() == FORK_SERVER_NAME or "forkserver" in " ".join(child.cmdline())
     ]
     return found
-
-
-def test_dagster_still_starts_workers_through_the_replaced_attribute() -> None:
-    assert "_mp_ctx" in DagsterApiServer.__init__.__code__.co_names
-    assert "_mp_ctx" in DagsterApiServer.StartRun.__code__.co_names
 
 
 def test_multiprocessing_still_keeps_the_fork_server_in_the_replaced_attributes() -> None:

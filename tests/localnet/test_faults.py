@@ -25,7 +25,7 @@ SLOT = {"jsonrpc": "2.0", "id": 5, "method": "getSlot", "params": []}
 
 @pytest.fixture
 def client(localnet: Localnet) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=localnet.rpc_url, timeout=10) as made:
+    with httpx.Client(base_url=localnet.rpc_url, timeout=60) as made:
         yield made
 
 

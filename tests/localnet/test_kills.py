@@ -16,7 +16,7 @@ CONFIRMED = {"commitment": "confirmed"}
 def send_until_it_dies(chain: Localnet, wallet: Keypair, sent: list[str]) -> None:
     to = Keypair().pubkey()
     options = {"encoding": "base64", "skipPreflight": True}
-    with httpx.Client(timeout=10) as client:
+    with httpx.Client(timeout=60) as client:
         try:
             recent = blockhash(chain)
             for number in range(100_000):
@@ -49,7 +49,7 @@ def test_kill_under_load_keeps_confirmed_slots(ticking_localnet: Localnet) -> No
         ]
         slot = chain.result("getSlot", CONFIRMED)
         chain.restart(kill=True)
-        sender.join(20)
+        sender.join(60)
         assert confirmed
         assert chain.result("getSlot", CONFIRMED) >= slot
         again = chain.result("getSignatureStatuses", confirmed)["value"]

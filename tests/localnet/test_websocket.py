@@ -21,7 +21,7 @@ def socket(localnet: Localnet) -> Iterator[Connection]:
 
 def ask(socket: Connection, method: str, *params: Any) -> Any:
     socket.send(json.dumps({"jsonrpc": "2.0", "id": 3, "method": method, "params": params}))
-    return json.loads(socket.recv(10))
+    return json.loads(socket.recv(60))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def ask(socket: Connection, method: str, *params: Any) -> Any:
 )
 def test_invalid_messages_get_an_error(socket: Connection, text: str, code: int) -> None:
     socket.send(text)
-    assert json.loads(socket.recv(10))["error"]["code"] == code
+    assert json.loads(socket.recv(60))["error"]["code"] == code
     assert "result" in ask(socket, "slotSubscribe")
 
 
@@ -51,7 +51,7 @@ def test_signature_that_already_landed_is_notified_at_once_and_only_once(
     send(localnet, tx)
     text = str(tx.signatures[0])
     number = ask(socket, "signatureSubscribe", text, {"commitment": "processed"})["result"]
-    told = json.loads(socket.recv(10))
+    told = json.loads(socket.recv(60))
     assert told["method"] == "signatureNotification"
     assert told["params"]["subscription"] == number
     assert told["params"]["result"]["value"] == {"err": None}
@@ -68,7 +68,7 @@ def test_failed_transaction_is_notified_with_its_error(
     ask(socket, "logsSubscribe", "all", {"commitment": "finalized"})
     send(localnet, tx, skipPreflight=True)
     localnet.control.finalize()
-    told = [json.loads(socket.recv(10)) for _ in range(2)]
+    told = [json.loads(socket.recv(60)) for _ in range(2)]
     error = {"InstructionError": [0, {"Custom": 1}]}
     assert [one["method"] for one in told] == ["signatureNotification", "logsNotification"]
     assert [one["params"]["result"]["value"]["err"] for one in told] == [error, error]

@@ -194,7 +194,7 @@ def supervisor_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     if process.poll() is None:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
     process.stdout.close()
 
 
@@ -213,7 +213,7 @@ def test_sigint_stops_children_and_grandchildren(
     wait_until(lambda: len(pids(diary, "grandchild")) == 1)
     everyone = [pids(diary, name)[0] for name in ("first", "second", "grandchild")]
     supervisor_process.send_signal(signal.SIGINT)
-    assert supervisor_process.wait(20) == 0
+    assert supervisor_process.wait(90) == 0
     assert [pid for pid in everyone if alive(pid)] == []
     assert lock_holder(state.lock) is None
 

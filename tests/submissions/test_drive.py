@@ -122,7 +122,7 @@ def test_a_takeover_waits_for_a_fenced_transaction(world: World) -> None:
         thread = threading.Thread(target=acquire_lease)
         thread.start()
         assert not acquired.wait(0.6), "the lease ran out, but its last transaction still holds it"
-    assert acquired.wait(5)
+    assert acquired.wait(60)
     thread.join()
 
 
@@ -185,19 +185,18 @@ def test_switches_stop_signing(world: World) -> None:
     ready(world)
     with world.engine.begin() as conn:
         conn.execute(insert(switches).values(action="aggregate_proposal_votes", enabled=False))
-    report = world.drive(seconds=20)
-    assert report.seconds < 10
+    report = world.drive()
     assert [(one.status, one.reason) for one in report.outcomes] == [
         ("planned", "submissions are switched off; simulated only")
     ]
     with world.engine.begin() as conn:
         assert conn.execute(select(attempts.c.id)).all() == []
         conn.execute(text("UPDATE ops.switches SET action = 'all'"))
-    world.drive(seconds=20)
+    world.drive()
     world.settings = world.settings.model_copy(update={"submissions_enabled": False})
     with world.engine.begin() as conn:
         conn.execute(text("DELETE FROM ops.switches"))
-    world.drive(seconds=20)
+    world.drive()
     with world.engine.begin() as conn:
         assert conn.execute(select(attempts.c.id)).all() == []
     world.settings = world.settings.model_copy(update={"submissions_enabled": True})

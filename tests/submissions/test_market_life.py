@@ -40,7 +40,6 @@ def test_undisputed_market(world: World) -> None:
     ]
     report = world.drive()
     assert ended(report) == [("aggregate_proposal_votes", "final"), ("approve_proposal", "final")]
-    assert report.seconds < 20
     account = world.market(market)
     assert account.state == MarketState.APPROVED
     assert (account.proposal_likes, account.proposal_dislikes) == (9, 1)
@@ -130,4 +129,3 @@ def test_many_markets_in_one_run(world: World) -> None:
     assert {one.status for one in report.outcomes} == {"final"}
     assert len(report.outcomes) == 16
     assert {world.market(market).state for market in markets} == {MarketState.APPROVED}
-    assert report.seconds < 20

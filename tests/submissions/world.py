@@ -220,9 +220,10 @@ class World:
     def drive(
         self,
         *,
-        seconds: float = 30.0,
+        seconds: float = 3600.0,
         signers: Signers | None = None,
     ) -> DriveReport:
+        """Drive until nothing is left to do; a drive that lingers runs into the test's timeout."""
         with self.ticking():
             return driver.drive(
                 self.engine,
