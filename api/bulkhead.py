@@ -77,7 +77,7 @@ class Bulkhead:
         return result.result()  # type: ignore[return-value]  # not abandoned
 
     def continue_only_if_awaited(self) -> None:
-        """Raise the refusal if nobody waits any more for the work of the calling thread.
+        """Raise the refusal if no request waits any more for the work of the calling thread.
 
         Work that asks its dependency several times calls this before each time.
         """
@@ -91,6 +91,6 @@ class Bulkhead:
 
 
 def _discard(result: asyncio.Future[T | None]) -> None:
-    """Take an exception that nobody waits for, which asyncio would report."""
+    """Take an exception that no request waits for, which asyncio would report."""
     if not result.cancelled():
         result.exception()

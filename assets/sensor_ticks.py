@@ -29,7 +29,7 @@ PROMPT_INTERVAL = 2
 # Of a sensor that reports or repairs. Every tick costs some ten statements and a call between
 # two processes, whether or not there is work.
 ROUTINE_INTERVAL = 15
-# Of one for which nobody waits, because another reader does the same work sooner.
+# Of a sensor whose work no user waits for, because another reader does the same work sooner.
 LATER_INTERVAL = 30
 
 # Seconds without a success after which a service raises an alert.

@@ -80,7 +80,7 @@ class History:
                 self._lives.append(self._life())
             life = self._dice.choice(self._lives)
             element = self._execute(life.next)
-            if element is not None or not life.patient:
+            if element is not None or not life.repeated:
                 life.proceed()
             if life.ended:
                 self._lives.remove(life)
@@ -187,7 +187,7 @@ class History:
                 for user in traders[:3]
             ]
             counts = {"dispute_agree": 1, "dispute_disagree": 2}
-        patient = len(steps)
+        repeated = len(steps)
         steps.append(
             ix.finalize_market(PROGRAM, backend_authority=self._backend, market=market, **counts)
         )
@@ -196,24 +196,24 @@ class History:
             for user in traders
         ]
         steps.append(ix.withdraw_liquidity(PROGRAM, creator=creator, market=market))
-        return _Life(steps, patient)
+        return _Life(steps, repeated)
 
 
 class _Life:
-    """The steps of one market; a ``patient`` step is repeated until the program accepts it."""
+    """The steps of one market; a ``repeated`` step is repeated until the program accepts it."""
 
-    def __init__(self, steps: Sequence[Instruction], patient: int) -> None:
+    def __init__(self, steps: Sequence[Instruction], repeated: int) -> None:
         self._steps = steps
         self._at = 0
-        self._patient = patient
+        self._repeated = repeated
 
     @property
     def next(self) -> Instruction:
         return self._steps[self._at]
 
     @property
-    def patient(self) -> bool:
-        return self._at == self._patient
+    def repeated(self) -> bool:
+        return self._at == self._repeated
 
     @property
     def ended(self) -> bool:

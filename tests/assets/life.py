@@ -34,15 +34,15 @@ HASH = b"Qm" + b"1" * 44
 
 @dataclass
 class Life:
-    """``people`` are funded wallets; ``settings`` those of the system under test."""
+    """``wallets`` are funded wallets; ``settings`` those of the system under test."""
 
     chain: Localnet
     settings: Settings
     rpc: RpcClient
-    people: list[Keypair] = field(default_factory=list)
+    wallets: list[Keypair] = field(default_factory=list)
 
     @classmethod
-    def start(cls, chain: Localnet, database: str, people: int = 12) -> "Life":
+    def start(cls, chain: Localnet, database: str, wallets: int = 12) -> "Life":
         settings = Settings(
             database_url=database,
             solana_rpc_url=chain.rpc_url,
@@ -51,12 +51,12 @@ class Life:
             zmart_state=chain.state.with_name("zmart"),
         )
         life = cls(chain, settings, RpcClient(chain.rpc_url, 30))
-        for _ in range(people):
+        for _ in range(wallets):
             person = Keypair()
             life.rpc.airdrop(person.pubkey(), 100 * SOL)
-            life.people.append(person)
-        if people > 1:  # the second is the one who resolves
-            listed = {"expected_resolvers": str(life.people[1].pubkey())}
+            life.wallets.append(person)
+        if wallets > 1:  # the second is the one who resolves
+            listed = {"expected_resolvers": str(life.wallets[1].pubkey())}
             life.settings = settings.model_copy(update=listed)
         chain.control.advance()
         return life
@@ -82,10 +82,10 @@ class Life:
         """A new market of the first person; its id."""
         market_id = secrets.token_bytes(32)
         self.send(
-            self.people[0],
+            self.wallets[0],
             program_instructions.create_market(
                 self.program,
-                creator=self.people[0].pubkey(),
+                creator=self.wallets[0].pubkey(),
                 market_id=market_id,
                 b_parameter=100 * SOL,
                 initial_liquidity=SOL // 10,
@@ -107,7 +107,7 @@ class Life:
         skip: int = 0,
     ) -> None:
         """Cast wallet ballots through the domain."""
-        for number, person in enumerate(self.people[skip : skip + likes + dislikes]):
+        for number, person in enumerate(self.wallets[skip : skip + likes + dislikes]):
             text = BallotText(
                 program=bytes(self.program),
                 network=self.settings.solana_cluster,
@@ -131,9 +131,9 @@ class Life:
 
     def activate(self, market_id: bytes) -> None:
         self.send(
-            self.people[0],
+            self.wallets[0],
             program_instructions.activate_market(
-                self.program, authority=self.people[0].pubkey(), market=self.address(market_id)
+                self.program, authority=self.wallets[0].pubkey(), market=self.address(market_id)
             ),
         )
 
@@ -153,10 +153,10 @@ class Life:
     def resolve(self, market_id: bytes, outcome: bool) -> None:
         self.chain.control.advance(2, seconds=5)
         self.send(
-            self.people[1],
+            self.wallets[1],
             program_instructions.resolve_market(
                 self.program,
-                resolver=self.people[1].pubkey(),
+                resolver=self.wallets[1].pubkey(),
                 market=self.address(market_id),
                 outcome=outcome,
                 evidence_hash=HASH,
@@ -166,9 +166,9 @@ class Life:
     def dispute(self, market_id: bytes) -> None:
         self.chain.control.advance(2, seconds=2)
         self.send(
-            self.people[2],
+            self.wallets[2],
             program_instructions.initiate_dispute(
-                self.program, initiator=self.people[2].pubkey(), market=self.address(market_id)
+                self.program, initiator=self.wallets[2].pubkey(), market=self.address(market_id)
             ),
         )
 

@@ -28,7 +28,7 @@ RANGE_START, RANGE_END = partition_range_tags("", "")
 
 @pytest.fixture
 def life(start_localnet: StartLocalnet, database: str) -> Life:
-    life = Life.start(start_localnet("--finality-depth", "4"), database, people=2)
+    life = Life.start(start_localnet("--finality-depth", "4"), database, wallets=2)
     update = {"backfill_calls_per_second": 5000.0, "backfill_partition_slots": SIZE}
     life.settings = life.settings.model_copy(update=update)
     for _ in range(6):

@@ -185,7 +185,7 @@ def life(start_localnet: StartLocalnet, database: str) -> Life:
     with slots_pass(made.chain):
         run("aggregate_votes", backend)
     made.activate(active)
-    made.buy(active, made.people[3], outcome=True)
+    made.buy(active, made.wallets[3], outcome=True)
     made.chain.control.finalize()
     run("read_finalized_window", backend)
     run("refresh_statistics", backend)

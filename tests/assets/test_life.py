@@ -52,7 +52,7 @@ def test_from_proposal_to_final_with_a_dispute(life: Life, backend: Backend, own
     assert (account.proposal_likes, account.proposal_dislikes) == (11, 1)
 
     life.activate(market)
-    for number, person in enumerate(life.people[:6]):
+    for number, person in enumerate(life.wallets[:6]):
         life.buy(market, person, outcome=number % 2 == 0)
     life.resolve(market, outcome=True)
     life.dispute(market)

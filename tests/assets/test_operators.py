@@ -26,7 +26,7 @@ EVIDENCE = "Three exchanges closed above 200."
 
 @pytest.fixture
 def life(localnet: Localnet, database: str) -> Life:
-    made = Life.start(localnet, database, people=13)
+    made = Life.start(localnet, database, wallets=13)
     keys = localnet.state / "keys"
     made.settings = made.settings.model_copy(update={"resolver_keypair": keys / "admin.json"})
     return made

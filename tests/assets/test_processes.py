@@ -113,7 +113,7 @@ def test_a_market_is_found_approved_and_finalized_by_the_daemon_alone(
     life.vote(backend.engine(Role.API), market)
     wait_for("the approval", lambda: state() == MarketState.APPROVED, step)
     life.activate(market)
-    life.buy(market, life.people[0], outcome=True)
+    life.buy(market, life.wallets[0], outcome=True)
     life.resolve(market, outcome=True)
     wait_for("the resolution", lambda: state() == MarketState.RESOLVING, step)
     life.chain.control.advance(2, seconds=30)

@@ -229,7 +229,7 @@ def test_trades_and_claims_are_reported_separately(
     tick("confirmed_poll_sensor", backend, instance)
     before = tick("external_writes_sensor", backend, instance)
     assert isinstance(before, dg.SensorResult)
-    for person in life.people[:3]:
+    for person in life.wallets[:3]:
         life.buy(market, person, outcome=True)
     tick("confirmed_poll_sensor", backend, instance)
     found = events(tick("external_writes_sensor", backend, instance, cursor=before.cursor))

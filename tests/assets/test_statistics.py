@@ -74,7 +74,7 @@ def test_trades_become_candles_and_statistics(life: Life, backend: Backend) -> N
     with slots_pass(life.chain):
         run("aggregate_votes", backend)
     life.activate(market)
-    for number, person in enumerate(life.people[:3]):
+    for number, person in enumerate(life.wallets[:3]):
         life.buy(market, person, outcome=number != 1)
     life.chain.control.finalize()
     run("read_finalized_window", backend)
@@ -85,12 +85,12 @@ def test_trades_become_candles_and_statistics(life: Life, backend: Backend) -> N
         wallets = candles.wallets_by_invested(conn)
     assert (day.trades, day.volume) == (3, sum(one.cost for one in rows))
     assert day.close == rows[0].price_yes
-    assert {one.wallet for one in wallets} == {bytes(one.pubkey()) for one in life.people[:3]}
+    assert {one.wallet for one in wallets} == {bytes(one.pubkey()) for one in life.wallets[:3]}
     assert all(one.open_value > 0 for one in wallets)
     shown = made["market/candles"]["Busiest market, 5-minute candles"].value
     assert str(day.close) in str(shown)
     assert made["market/wallet_statistics"]["dagster/row_count"].value == 3
-    assert str(life.people[0].pubkey()) in str(
+    assert str(life.wallets[0].pubkey()) in str(
         made["market/wallet_statistics"]["Largest wallets"].value
     )
 

@@ -51,10 +51,10 @@ def test_signature_that_already_landed_is_notified_at_once_and_only_once(
     send(localnet, tx)
     text = str(tx.signatures[0])
     number = ask(socket, "signatureSubscribe", text, {"commitment": "processed"})["result"]
-    told = json.loads(socket.recv(60))
-    assert told["method"] == "signatureNotification"
-    assert told["params"]["subscription"] == number
-    assert told["params"]["result"]["value"] == {"err": None}
+    notification = json.loads(socket.recv(60))
+    assert notification["method"] == "signatureNotification"
+    assert notification["params"]["subscription"] == number
+    assert notification["params"]["result"]["value"] == {"err": None}
     assert ask(socket, "signatureUnsubscribe", number)["error"]["code"] == -32602
 
 
@@ -68,10 +68,10 @@ def test_failed_transaction_is_notified_with_its_error(
     ask(socket, "logsSubscribe", "all", {"commitment": "finalized"})
     send(localnet, tx, skipPreflight=True)
     localnet.control.finalize()
-    told = [json.loads(socket.recv(60)) for _ in range(2)]
+    notifications = [json.loads(socket.recv(60)) for _ in range(2)]
     error = {"InstructionError": [0, {"Custom": 1}]}
-    assert [one["method"] for one in told] == ["signatureNotification", "logsNotification"]
-    assert [one["params"]["result"]["value"]["err"] for one in told] == [error, error]
+    assert [one["method"] for one in notifications] == ["signatureNotification", "logsNotification"]
+    assert [one["params"]["result"]["value"]["err"] for one in notifications] == [error, error]
 
 
 def test_disconnected_client_is_removed(localnet: Localnet) -> None:

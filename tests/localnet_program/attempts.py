@@ -82,8 +82,8 @@ class Attempt:
     def _prepare(self) -> None:
         world = self.world
         world.set_time(self.now)
-        people = [world.admin, world.backend, world.creator, world.resolver, world.users[0]]
-        for person in people:
+        wallets = [world.admin, world.backend, world.creator, world.resolver, world.users[0]]
+        for person in wallets:
             world.put(person.pubkey(), b"", wire.SYSTEM, self.user_lamports)
         for where in (STRANGER.pubkey(), PAYER.pubkey()):
             world.put(where, b"", wire.SYSTEM, 100 * SOL)
@@ -111,11 +111,11 @@ class Attempt:
     def send(self) -> Outcome:
         self._prepare()
         world = self.world
-        people = [
+        wallets = [
             *(world.admin, world.backend, world.creator, world.resolver, world.users[0]),
             STRANGER,
         ]
-        keypairs = {person.pubkey(): person for person in people}
+        keypairs = {person.pubkey(): person for person in wallets}
         metas = [account(self.key_of(slot.name), slot.flags) for slot in self.slots]
         metas = metas[: self.cut_accounts]
         ix = instruction(self.name, metas, *self.arguments)
@@ -315,11 +315,11 @@ def creating(slot: str, payer: str) -> list[Fault]:
     def occupy(attempt: Attempt) -> None:
         attempt.absent -= {what}
 
-    taken = fault("the account exists", 0, "", "creation", occupy)
+    occupied = fault("the account exists", 0, "", "creation", occupy)
     return [
         other_account(slot, 2006),
         readonly(slot, ESCALATION),
-        *([] if slot == "position" else [taken]),
+        *([] if slot == "position" else [occupied]),
         readonly(payer, ESCALATION, also="creation"),
         fault(
             f"{payer} cannot pay the rent",

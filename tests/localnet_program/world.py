@@ -78,8 +78,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.svm.add_program(wire.PROGRAM, self.program)
-        people = [self.admin, self.backend, self.creator, self.resolver, *self.users]
-        for person in people:
+        wallets = [self.admin, self.backend, self.creator, self.resolver, *self.users]
+        for person in wallets:
             self.svm.airdrop(person.pubkey(), 1_000 * SOL)
         self.svm.airdrop(self.fee_wallet, SOL)
         self.set_time(self.now)

@@ -36,7 +36,7 @@ class Slack:
     """Takes messages; answers with ``status`` and ``headers`` as they are set."""
 
     def __init__(self) -> None:
-        self.taken: list[Any] = []
+        self.received: list[Any] = []
         self.status = 200
         self.headers: dict[str, str] = {}
         outer = self
@@ -47,7 +47,7 @@ class Slack:
                 assert self.headers["Content-Type"] == "application/json"
                 assert self.path == f"/services/{SECRET}"
                 if outer.status < 300:
-                    outer.taken.append(json.loads(body))
+                    outer.received.append(json.loads(body))
                 self.send_response(outer.status)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
@@ -68,8 +68,8 @@ class Slack:
 
     @property
     def texts(self) -> list[str]:
-        assert all(set(one) == {"text"} for one in self.taken)
-        return [one["text"] for one in self.taken]
+        assert all(set(one) == {"text"} for one in self.received)
+        return [one["text"] for one in self.received]
 
 
 @pytest.fixture
@@ -103,14 +103,14 @@ def test_severe_alerts_are_posted_once(pool: Engine, slack: Slack) -> None:
     assert first[0] == "*critical*: &lt;script&gt; &amp; more"
     assert first[1].startswith("a, since 20")
     assert first[1].endswith(" UTC")
-    # Seen again it is the same alert; cleared and raised anew it is another.
+    # Seen again it is the same alert; cleared and raised again it is another.
     raised(pool, "a", "critical", "still")
     assert post_alerts(pool, slack.address) == DeliveryReport(())
     with pool.begin() as conn:
         clear_alert(conn, AlertKey("a"))
     raised(pool, "a", "critical", "again")
     assert post_alerts(pool, slack.address) == DeliveryReport(("a",))
-    assert len(slack.taken) == 2
+    assert len(slack.received) == 2
 
 
 def test_medium_alert_raised_to_critical_is_posted(pool: Engine, slack: Slack) -> None:
@@ -207,11 +207,11 @@ def test_failed_run_is_posted_to_the_alert_webhook(
     assert isinstance(later, dg.SkipReason)
     assert "next attempt in" in str(later.skip_message)
     slack.status = 200
-    told = tick(None)
-    assert isinstance(told, dg.SensorResult)
+    result = tick(None)
+    assert isinstance(result, dg.SensorResult)
     assert slack.texts[0].startswith("*high*: A run of reconcile failed\nrun:reconcile, since ")
-    assert isinstance(tick(told.cursor), dg.SkipReason)
-    assert len(slack.taken) == 1
+    assert isinstance(tick(result.cursor), dg.SkipReason)
+    assert len(slack.received) == 1
     with pool.connect() as conn:
         cleared = conn.execute(
             select(alerts.c.cleared_at).where(alerts.c.topic == "alert_webhook")

@@ -162,10 +162,10 @@ def test_process_that_does_not_stop_is_killed(state: StateFolder) -> None:
 
 def test_port_in_use_is_reported_before_anything_starts(state: StateFolder) -> None:
     diary = state.root / "diary"
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        number = taken.getsockname()[1]
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        number = occupied.getsockname()[1]
         process = toy("server", diary, ports=(Port(number, "API_PORT", "the API"),))
         with pytest.raises(PortsInUse) as caught:
             supervise([process], state, lambda: None)

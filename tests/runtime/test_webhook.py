@@ -89,18 +89,18 @@ def test_status_reports_inactive_webhooks_and_their_problems(api: HeliusApi) -> 
     assert zmart("status").exit_code == 0
     (hook,) = api.hooks.values()
     hook["active"] = False
-    hook["authHeader"] = "of somebody else"
+    hook["authHeader"] = "another-secret"
     off = zmart("status")
     assert off.exit_code == 1
     assert "active     NO" in off.output
     assert "it is inactive" in off.output
     assert "another secret" in off.output
-    assert "somebody" not in off.output
+    assert "another-secret" not in off.output
     reported = zmart("status", "--json")
     facts = json.loads(reported.output)
     assert facts["webhooks"][0]["active"] is False
     assert len(facts["problems"][hook["webhookID"]]) == 2
-    assert "somebody" not in reported.output
+    assert "another-secret" not in reported.output
 
 
 def test_rotation_from_end_to_end(

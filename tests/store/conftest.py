@@ -32,7 +32,7 @@ def engines(database: str) -> Iterator[Engines]:
 CATEGORIES = ("crypto", "sports", "crypto", "other")
 
 
-def take(engines: Engines, chain: Recorder) -> None:
+def ingest_all(engines: Engines, chain: Recorder) -> None:
     for start in range(0, len(chain.transactions), 200):
         ingest_committed(
             engines[Role.INGEST],
@@ -47,7 +47,7 @@ def take(engines: Engines, chain: Recorder) -> None:
 def chain(engines: Engines) -> Recorder:
     """A random history in the database."""
     chain = history(31, 400)
-    take(engines, chain)
+    ingest_all(engines, chain)
     return chain
 
 
@@ -108,5 +108,5 @@ def lively(engines: Engines) -> Recorder:
     chain.advance()
     chain.send(ix.withdraw_liquidity(PROGRAM, creator=chain.users[0], market=market))
     assert [one.error for one in chain.transactions if one.error is not None] == []
-    take(engines, chain)
+    ingest_all(engines, chain)
     return chain

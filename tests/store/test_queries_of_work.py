@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, insert, text
 
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, address, identity, key
-from tests.store.conftest import Engines, take
+from tests.store.conftest import Engines, ingest_all
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.store.engine import Role, act_as
@@ -28,7 +28,7 @@ def test_on_chain_vote_takes_precedence_over_ballot(
     voter, other = lively.users[1], bytes(lively.users[2])
     market_id = identity(3)
     lively.send(ix.submit_proposal_vote(PROGRAM, user=voter, market=address(market_id), vote=False))
-    take(engines, lively)
+    ingest_all(engines, lively)
     assert votes.counts(conn, market_id, "proposal") == votes.VoteCounts("proposal", 0, 0, 1, None)
     conn.rollback()
     for wallet in (bytes(voter), other):
@@ -97,7 +97,7 @@ def test_a_dispute_is_decided_by_holders(
     holder, other = lively.users[1], lively.users[2]
     for user in (holder, other):
         lively.send(ix.submit_dispute_vote(PROGRAM, user=user, market=market, vote=True))
-    take(engines, lively)
+    ingest_all(engines, lively)
     assert [one.wallet for one in votes.votes_of_market(conn, market_id)] == [bytes(holder)]
     assert votes.counts(conn, market_id, "dispute").total == 1
 

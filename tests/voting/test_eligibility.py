@@ -40,9 +40,9 @@ def key(wallet: Keypair) -> bytes:
 
 def test_no_requirement_by_default(localnet: Localnet) -> None:
     with CountingRpc(localnet.rpc_url, 10) as rpc:
-        standing = WalletEligibility(rpc, Settings())
-        assert not standing.required
-        assert standing.rejection(bytes(32)) is None
+        eligibility = WalletEligibility(rpc, Settings())
+        assert not eligibility.required
+        assert eligibility.rejection(bytes(32)) is None
         assert rpc.calls == 0
 
 
@@ -52,9 +52,9 @@ def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
     localnet.airdrop(poor.pubkey(), 2 * SOL - 1)
     clock = Hands()
     with CountingRpc(localnet.rpc_url, 10) as rpc:
-        standing = WalletEligibility(rpc, Settings(ballot_min_lamports=2 * SOL), clock)
-        assert standing.rejection(key(rich)) is None
-        rejection = standing.rejection(key(poor))
+        eligibility = WalletEligibility(rpc, Settings(ballot_min_lamports=2 * SOL), clock)
+        assert eligibility.rejection(key(rich)) is None
+        rejection = eligibility.rejection(key(poor))
         assert rejection is not None
         assert rejection.field == "wallet"
         assert rejection.reason == (
@@ -63,16 +63,16 @@ def test_a_wallet_needs_the_balance(localnet: Localnet) -> None:
         # Remembered: the one who may for long, the one who may not for a moment.
         calls = rpc.calls
         for _ in range(3):
-            standing.rejection(key(rich))
-            standing.rejection(key(poor))
+            eligibility.rejection(key(rich))
+            eligibility.rejection(key(poor))
         assert rpc.calls == calls
         localnet.airdrop(poor.pubkey(), 1)
-        assert standing.rejection(key(poor)) is not None
+        assert eligibility.rejection(key(poor)) is not None
         clock.now += REJECTED_SECONDS
-        assert standing.rejection(key(poor)) is None
-        assert standing.is_cached(key(rich))
+        assert eligibility.rejection(key(poor)) is None
+        assert eligibility.is_cached(key(rich))
         clock.now += ELIGIBLE_SECONDS
-        assert not standing.is_cached(key(rich))
+        assert not eligibility.is_cached(key(rich))
 
 
 def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
@@ -83,30 +83,30 @@ def test_a_wallet_needs_the_age(localnet: Localnet) -> None:
     localnet.airdrop(old.pubkey(), 1)
     clock = Hands()
     with CountingRpc(localnet.rpc_url, 10) as rpc:
-        standing = WalletEligibility(rpc, Settings(ballot_min_age_seconds=90), clock)
-        assert standing.rejection(key(old)) is None
-        rejection = standing.rejection(key(young))
+        eligibility = WalletEligibility(rpc, Settings(ballot_min_age_seconds=90), clock)
+        assert eligibility.rejection(key(old)) is None
+        rejection = eligibility.rejection(key(young))
         assert rejection is not None
         assert rejection.reason.startswith("has no transaction that is 90 s old; vote with")
-        assert standing.rejection(bytes(Keypair().pubkey())) is not None
+        assert eligibility.rejection(bytes(Keypair().pubkey())) is not None
         # What the ledger saw counts too, and spares the search.
         now = rpc.chain_clock("confirmed").unix_timestamp
         known = Keypair()
         calls = rpc.calls
-        assert standing.rejection(key(known), known_since=now - 90) is None
+        assert eligibility.rejection(key(known), known_since=now - 90) is None
         assert rpc.calls == calls + 1
-        assert standing.rejection(bytes(Keypair().pubkey()), known_since=now - 89) is not None
+        assert eligibility.rejection(bytes(Keypair().pubkey()), known_since=now - 89) is not None
         # By the chain's clock one grows older.
         localnet.control.advance(seconds=90)
         localnet.control.finalize()
         clock.now += REJECTED_SECONDS
-        assert standing.rejection(key(young)) is None
+        assert eligibility.rejection(key(young)) is None
 
 
 def test_memory_is_bounded(localnet: Localnet) -> None:
     with RpcClient(localnet.rpc_url, 10) as rpc:
-        standing = WalletEligibility(rpc, Settings())
+        eligibility = WalletEligibility(rpc, Settings())
         for number in range(MAX_WALLETS + 10):
-            standing.rejection(number.to_bytes(32))
-        assert not standing.is_cached((0).to_bytes(32))
-        assert standing.is_cached((MAX_WALLETS + 9).to_bytes(32))
+            eligibility.rejection(number.to_bytes(32))
+        assert not eligibility.is_cached((0).to_bytes(32))
+        assert eligibility.is_cached((MAX_WALLETS + 9).to_bytes(32))

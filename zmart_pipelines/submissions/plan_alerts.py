@@ -15,7 +15,7 @@ from zmart_pipelines.voting import change_queue
 
 # Raised once: these alerts stay open while their market is in the state, and the market is not
 # read again until it leaves that state. All other topics are raised again by each plan.
-_STANDING: Final = {
+_LASTING: Final = {
     "proposal_review": MarketState.PROPOSED,
     "resolution_due": MarketState.ACTIVE,
     "unexpected_resolution": MarketState.RESOLVING,
@@ -29,24 +29,24 @@ LEFT JOIN market.markets AS m ON m.market_id = a.market_id
 WHERE a.cleared_at IS NULL AND a.topic = ANY(:topics)
 """
 ).bindparams(
-    bindparam("topics", [topic for topic in TOPIC_STATES if topic not in _STANDING], ARRAY(Text))
+    bindparam("topics", [topic for topic in TOPIC_STATES if topic not in _LASTING], ARRAY(Text))
 )
 
-# Open standing alerts whose market has left the state: of all markets, or of the given ones.
+# Open lasting alerts whose market has left the state: of all markets, or of the given ones.
 _OUTLIVED = """
 SELECT a.topic, a.market_id, a.subject
-FROM unnest(cast(:topics AS text[]), cast(:states AS int[])) AS standing (topic, state)
-JOIN ops.alerts AS a ON a.topic = standing.topic AND a.cleared_at IS NULL
-LEFT JOIN market.markets AS m ON m.state = standing.state AND m.market_id = a.market_id
+FROM unnest(cast(:topics AS text[]), cast(:states AS int[])) AS lasting (topic, state)
+JOIN ops.alerts AS a ON a.topic = lasting.topic AND a.cleared_at IS NULL
+LEFT JOIN market.markets AS m ON m.state = lasting.state AND m.market_id = a.market_id
 WHERE m.market_id IS NULL
 """
-_STANDING_STATES = (
-    bindparam("topics", list(_STANDING), ARRAY(Text)),
-    bindparam("states", [int(state) for state in _STANDING.values()], ARRAY(Integer)),
+_LASTING_STATES = (
+    bindparam("topics", list(_LASTING), ARRAY(Text)),
+    bindparam("states", [int(state) for state in _LASTING.values()], ARRAY(Integer)),
 )
-_ALL_OUTLIVED = text(_OUTLIVED).bindparams(*_STANDING_STATES)
+_ALL_OUTLIVED = text(_OUTLIVED).bindparams(*_LASTING_STATES)
 _OUTLIVED_OF_MARKETS = text(f"{_OUTLIVED} AND a.market_id = ANY(:markets)").bindparams(
-    *_STANDING_STATES, bindparam("markets", type_=ARRAY(LargeBinary))
+    *_LASTING_STATES, bindparam("markets", type_=ARRAY(LargeBinary))
 )
 
 
@@ -56,7 +56,7 @@ def alerts_to_recheck(
     """Return the keys of open alerts that a plan must raise again or clear.
 
     These are the alerts that each plan raises, of markets that this plan covers or whose state no
-    longer fits the topic; and standing alerts that their market has outlived. Of the latter, only
+    longer fits the topic; and lasting alerts that their market has outlived. Of the latter, only
     markets that changed their state since the last call are read, and all every ten minutes; the
     changes are dequeued once the caller commits.
 
