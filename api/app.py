@@ -11,6 +11,7 @@ from litestar.response import Redirect
 
 from api import errors, openapi, security
 from api.ballot_batcher import BallotBatcher
+from api.ballot_limit import BallotLimit
 from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> Litestar:
             "hub": shared(hub),
             "delivery_intake": shared(delivery_intake),
             "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),
+            "ballot_limit": shared(BallotLimit(settings.ballots_per_address_hour)),
             "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
             "pins": shared(pins),

@@ -1,15 +1,17 @@
-"""Authentication: a wallet signs a fresh message.
+"""Who sent a request, and whether its wallet permits it.
 
-Two carriers are accepted: the body's ``message``, ``signature``, ``wallet`` and the header
-``Authorization: Signature message=<urlencoded>&signature=<base58>&wallet=<base58>``. Two
-texts are accepted: one that contains ``Sign this message to authenticate with ZMART`` and a
-time in milliseconds, and the two lines ``Sign in to ZMART``, ``Timestamp: <ms>``. The time
-may differ from the server's by ``auth_window_seconds`` in either direction.
+A request carries ``message``, ``signature`` and ``wallet`` in its body or in the header
+``Authorization: Signature message=<urlencoded>&signature=<base58>&wallet=<base58>``.
+
+- Reads are identified by a fresh sign-in text of older clients, in either carrier.
+- Writes need a text that names this write (``zmart_pipelines.proofs.request_text``), in either
+  carrier, or the sign-in text that older clients send in the body; each serves one write.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,22 +21,61 @@ from litestar import Request
 from api import identifiers
 from api.errors import ApiError, FieldError, invalid
 from api.request_bodies import SignedBody
-from zmart_pipelines.voting.ballot import is_signed_by, parse_login_text
+from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes
+from zmart_pipelines.proofs import request_text
+from zmart_pipelines.proofs.request_text import Action, Operation, Service
+from zmart_pipelines.proofs.sign_in_text import SignInScheme, parse_sign_in
+from zmart_pipelines.proofs.signatures import is_signed_by
+from zmart_pipelines.settings import Settings
 
 MAX_MESSAGE = 2048
+MAX_HEADER_FIELDS = 8
+HEADER = "Authorization"
+WHERE_TO_SIGN: dict[Action, str] = {
+    "comment": "POST /api/discussions/message",
+    "delete-comment": "GET /api/discussions/{discussion}/message",
+    "draft": "POST /api/markets/message",
+}
 
 
 class SignedMessage(msgspec.Struct, frozen=True):
-    """A message, its signature (64 bytes) and the wallet (32 bytes) that claims to have signed."""
+    """A message, its signature (64 bytes) and the wallet (32 bytes) that claims to have signed.
+
+    Attributes:
+        in_header: They came in the header, not in the body.
+    """
 
     message: str
     signature: bytes
     wallet: bytes
+    in_header: bool
+
+
+class SignedRequest(msgspec.Struct, frozen=True):
+    """A write that its wallet (32 bytes) signed.
+
+    Attributes:
+        digest: What is done, 32 bytes; the same signature may only repeat it.
+        address: The client's address.
+        expired: The error to answer with unless this is a repeat; None while the text is valid.
+    """
+
+    signature: bytes
+    wallet: bytes
+    action: Action
+    digest: bytes
+    address: str
+    expired: ApiError | None
 
 
 def unauthorized(message: str, *fields: FieldError) -> ApiError:
     """Return a 401 that names the accepted scheme."""
     return ApiError(401, message, *fields, headers={"WWW-Authenticate": "Signature"})
+
+
+def _rejected(reason: str) -> ApiError:
+    """Return the 401 of a text that is not accepted."""
+    return unauthorized(f"message: {reason}", FieldError("message", reason))
 
 
 def read_signed_message(request: Request[Any, Any, Any], body: SignedBody) -> SignedMessage:
@@ -44,8 +85,9 @@ def read_signed_message(request: Request[Any, Any, Any], body: SignedBody) -> Si
         ApiError: 401 where there is none, 400 where a part is malformed.
     """
     message, signature, wallet = body.message, body.signature, body.wallet
-    if message is None and signature is None and wallet is None:
-        message, signature, wallet = _read_header(request.headers.get("authorization"))
+    in_header = message is None and signature is None and wallet is None
+    if in_header:
+        message, signature, wallet = _read_header(request)
     if message is None or signature is None or wallet is None:
         parts = {"message": message, "signature": signature, "wallet": wallet}
         absent = [name for name, value in parts.items() if value is None]
@@ -56,54 +98,155 @@ def read_signed_message(request: Request[Any, Any, Any], body: SignedBody) -> Si
         )
     if len(message) > MAX_MESSAGE:
         raise invalid("message", f"must not exceed {MAX_MESSAGE} characters")
-    return SignedMessage(message, identifiers.signature(signature), identifiers.wallet(wallet))
+    return SignedMessage(
+        message, identifiers.signature(signature), identifiers.wallet(wallet), in_header
+    )
 
 
-def _read_header(header: str | None) -> tuple[str | None, str | None, str | None]:
-    if header is None:
+def _read_header(request: Request[Any, Any, Any]) -> tuple[str | None, str | None, str | None]:
+    headers = request.headers.getall("authorization", [])
+    if not headers:
         return None, None, None
-    scheme, _, rest = header.partition(" ")
+    if len(headers) > 1:
+        raise invalid(HEADER, "must be sent once")
+    scheme, _, rest = headers[0].partition(" ")
     if scheme.lower() != "signature":
         raise unauthorized("Authorization must use the scheme Signature")
-    parts = dict(parse_qsl(rest, keep_blank_values=True, max_num_fields=8))
+    try:
+        fields = parse_qsl(rest, keep_blank_values=True, max_num_fields=MAX_HEADER_FIELDS)
+    except ValueError as error:
+        raise invalid(HEADER, f"must have at most {MAX_HEADER_FIELDS} fields") from error
+    parts = dict(fields)
+    if len(parts) < len(fields):
+        raise invalid(HEADER, "must have each field once")
     if any("\x00" in value for value in parts.values()):
-        raise invalid("Authorization", "must not contain NUL characters")
+        raise invalid(HEADER, "must not contain NUL characters")
     return parts.get("message"), parts.get("signature"), parts.get("wallet")
 
 
-def verify_signature(signed: SignedMessage) -> None:
+def _verify_signature(signed: SignedMessage, settings: Settings) -> None:
     """Raise ApiError 401 unless the wallet signed exactly this message."""
-    if not is_signed_by(signed.message, signed.signature, signed.wallet):
+    if not is_signed_by(signed.message, signed.signature, signed.wallet, bytes(settings.program)):
         raise unauthorized(
             "The signature does not match the message and the wallet",
             FieldError("signature", "does not match the message and the wallet"),
         )
 
 
-def check_freshness(message: str, window_seconds: int) -> None:
-    """Raise ApiError 401 unless ``message`` is a sign-in text whose time is near the server's."""
-    login = parse_login_text(message)
-    if login is None:
-        raise unauthorized(
-            "message is not a ZMART sign-in text with a time in milliseconds",
-            FieldError("message", "must be a ZMART sign-in text with a time in milliseconds"),
-        )
-    if abs(datetime.now(UTC) - login.signed_at) > timedelta(seconds=window_seconds):
-        raise unauthorized(
-            "message has expired",
-            FieldError(
-                "message", f"must have a time within {window_seconds} s of the server's time"
-            ),
-        )
+def _expiry_of_sign_in(message: str, settings: Settings) -> tuple[SignInScheme, ApiError | None]:
+    """Return a sign-in text's scheme and, unless its time is near the server's, the 401.
+
+    Raises:
+        ApiError: 401 where it is not a sign-in text.
+    """
+    text = parse_sign_in(message)
+    if text is None:
+        raise _rejected("must be a ZMART sign-in text with a time in milliseconds")
+    window = settings.auth_window_seconds
+    if abs(datetime.now(UTC) - text.signed_at) > timedelta(seconds=window):
+        return text.scheme, _rejected(f"must have a time within {window} s of the server's time")
+    return text.scheme, None
 
 
-def authenticate(request: Request[Any, Any, Any], body: SignedBody, window_seconds: int) -> bytes:
-    """Return the wallet (32 bytes) that signed this request.
+def identify(
+    request: Request[Any, Any, Any], body: SignedBody, settings: Settings
+) -> SignedMessage:
+    """Return the sign-in of a request that writes nothing.
+
+    The caller also refuses signatures that have served a write (``api.signed_requests``).
 
     Raises:
         ApiError: 401 where the proof is absent, expired or wrong, 400 where it is malformed.
     """
     signed = read_signed_message(request, body)
-    check_freshness(signed.message, window_seconds)
-    verify_signature(signed)
-    return signed.wallet
+    _, expired = _expiry_of_sign_in(signed.message, settings)
+    if expired is not None:
+        raise expired
+    _verify_signature(signed, settings)
+    return signed
+
+
+async def prove(
+    request: Request[Any, Any, Any],
+    body: SignedBody,
+    settings: Settings,
+    action: Action,
+    subject: str,
+) -> SignedRequest:
+    """Return the proof that the wallet permits this write.
+
+    Raises:
+        ApiError: 401 where the proof is absent, wrong or of another request, 400 where it is
+            malformed.
+    """
+    signed = read_signed_message(request, body)
+    operation = await operation_of(request, action, subject)
+    if request_text.is_request_text(signed.message):
+        expired = _check_request_text(signed.message, operation, settings)
+    else:
+        expired = _check_older_text(signed, action, settings)
+    _verify_signature(signed, settings)
+    content = {
+        "action": action,
+        "subject": subject,
+        "body": operation.body,
+        "key": request.headers.get("idempotency-key"),
+    }
+    return SignedRequest(
+        signature=signed.signature,
+        wallet=signed.wallet,
+        action=action,
+        digest=sha256(canonical_bytes(content)).digest(),
+        address=client_address(request),
+        expired=expired,
+    )
+
+
+async def operation_of(request: Request[Any, Any, Any], action: Action, subject: str) -> Operation:
+    """Return what the request does, with the digest of its body as it was sent.
+
+    Raises:
+        ApiError: 400 where an integer of the body is not exact as a JSON number.
+    """
+    sent = await request.json() if await request.body() else None
+    try:
+        return Operation(action, subject, request_text.body_digest(sent or {}))
+    except NotCanonical as error:
+        raise invalid("body", "must not contain integers beyond 2^53 - 1") from error
+
+
+def _check_request_text(message: str, operation: Operation, settings: Settings) -> ApiError | None:
+    try:
+        request_text.check(
+            message,
+            service=service_of(settings),
+            operation=operation,
+            now=datetime.now(UTC),
+            ttl=timedelta(seconds=settings.auth_window_seconds),
+        )
+    except request_text.RequestExpired as error:
+        return _rejected(str(error))
+    except request_text.RequestRejected as error:
+        raise _rejected(f"{error}; {WHERE_TO_SIGN[operation.action]} returns it") from error
+    return None
+
+
+def _check_older_text(signed: SignedMessage, action: Action, settings: Settings) -> ApiError | None:
+    """Check the sign-in text that older clients send with a write."""
+    scheme, expired = _expiry_of_sign_in(signed.message, settings)
+    if signed.in_header or scheme == "login-header":
+        raise _rejected(
+            "identifies the sender of a read only; sign the text that "
+            f"{WHERE_TO_SIGN[action]} returns"
+        )
+    return expired
+
+
+def service_of(settings: Settings) -> Service:
+    """Return what the texts to sign name as this service."""
+    return Service(settings.public_domain, bytes(settings.program), settings.solana_cluster)
+
+
+def client_address(request: Request[Any, Any, Any]) -> str:
+    """Return the client's IP address, by a trusted proxy's account where there is one."""
+    return request.client.host if request.client else "unknown"

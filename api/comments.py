@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from api.errors import ApiError, not_found
 from api.users import upsert_user
@@ -19,14 +19,26 @@ from zmart_pipelines.store.tables import community
 _discussions = community.discussions
 
 
+def find_comment(conn: Connection, signature: bytes) -> discussions.Discussion:
+    """Return the comment that this signature created, deleted or not.
+
+    Raises:
+        ApiError: 404 where there is none.
+    """
+    row = conn.execute(select(_discussions).where(_discussions.c.signature == signature)).first()
+    if row is None:
+        raise not_found("Discussion")
+    return one(discussions.Discussion, row)
+
+
 def create_comment(
-    conn: Connection, market_id: bytes, wallet: bytes, content: str
+    conn: Connection, market_id: bytes, wallet: bytes, content: str, signature: bytes
 ) -> discussions.Discussion:
     """Store a comment and append its frame, in the caller's transaction."""
     upsert_user(conn, wallet)
     row = conn.execute(
         insert(_discussions)
-        .values(market_id=market_id, wallet=wallet, content=content)
+        .values(market_id=market_id, wallet=wallet, content=content, signature=signature)
         .returning(_discussions)
     ).one()
     comment = one(discussions.Discussion, row)

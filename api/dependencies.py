@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
 from api.ballot_batcher import BallotBatcher
+from api.ballot_limit import BallotLimit
 from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
@@ -21,6 +22,7 @@ from zmart_pipelines.settings import Settings
 DatabaseDep: TypeAlias = NamedDependency[Database]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
+BallotLimitDep: TypeAlias = NamedDependency[BallotLimit]
 HubDep: TypeAlias = NamedDependency[Hub]
 DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
@@ -51,6 +53,7 @@ _DESCRIPTIONS = {
     409: "Conflict with the stored state; `error` names the reason.",
     413: "The body is too large.",
     415: "The body is not uncompressed JSON.",
+    429: "A limit on writes is reached; `limit` names it. Retry after `Retry-After` seconds.",
     503: "The database or the chain is unavailable; retry after `Retry-After` seconds.",
 }
 

@@ -8,8 +8,6 @@ market with this id and another question unnoticed.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import unicodedata
 from datetime import datetime, timedelta
 
 import msgspec
@@ -18,9 +16,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from api.errors import ApiError, invalid
 from api.request_bodies import NewMarket
+from api.user_text import clean_text
 from api.users import upsert_user
 from zmart_pipelines.client_schemas import formats
-from zmart_pipelines.ipfs.canonical_json import canonical_bytes, normalized_text
+from zmart_pipelines.ipfs.canonical_json import canonical_bytes
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.store.tables.community import market_drafts
 
@@ -50,23 +49,23 @@ def market_id(creator: bytes, question_hash: str, nonce: bytes) -> bytes:
 
 
 def compose_draft(
-    body: NewMarket, creator: bytes, now: datetime, ttl: timedelta, idempotency_key: str | None
+    body: NewMarket, creator: bytes, now: datetime, ttl: timedelta, request_key: bytes
 ) -> Draft:
     """Return the draft that ``body`` describes.
 
-    The same idempotency key gives the same nonce and so, for the same question, the same
-    market.
+    The same ``request_key`` (Idempotency-Key, or the request's signature) gives the same nonce
+    and so, for the same question, the same market.
 
     Raises:
         ApiError: 400 naming an invalid field.
     """
-    question = _normalize("question", body.question)
+    question = clean_text("question", body.question)
     if not 10 <= len(question) <= 200:
         raise invalid("question", "must have 10 to 200 characters after trimming")
-    description = _normalize("description", body.description)
+    description = clean_text("description", body.description, lines=True)
     if len(description) > 2000:
         raise invalid("description", "must have at most 2000 characters")
-    tags = tuple(dict.fromkeys(_normalize("tags", tag) for tag in body.tags))
+    tags = tuple(dict.fromkeys(clean_text("tags", tag) for tag in body.tags))
     if "" in tags:
         raise invalid("tags", "must not be blank")
     ends_at = body.ends_at(now).replace(microsecond=0)
@@ -81,11 +80,7 @@ def compose_draft(
         }
     )
     question_hash = cid_v0(document)
-    nonce = (
-        hashlib.sha256(idempotency_key.encode()).digest()[:16]
-        if idempotency_key is not None
-        else secrets.token_bytes(16)
-    )
+    nonce = hashlib.sha256(request_key).digest()[:16]
     return Draft(
         market_id=market_id(creator, question_hash, nonce),
         creator=creator,
@@ -100,14 +95,6 @@ def compose_draft(
         created_at=now,
         expires_at=now + ttl,
     )
-
-
-def _normalize(field: str, text: str) -> str:
-    """Return ``text`` trimmed and in normal form C; raise ApiError 400 on control characters."""
-    normalized = normalized_text(text)
-    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in normalized):
-        raise invalid(field, "must not contain control characters")
-    return normalized
 
 
 def store_draft(conn: Connection, draft: Draft) -> bool:

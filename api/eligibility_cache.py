@@ -9,9 +9,10 @@ from api.chain import Chain
 from api.database import Database
 from api.errors import unavailable
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.proofs.signatures import is_signed_by
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import votes
-from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot, is_signed_by
+from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
 
 # Concurrent requests to the chain, and ballots that wait for one.
 MAX_CONCURRENT: Final = 4
@@ -25,6 +26,7 @@ class EligibilityCache:
         self._chain = chain
         self._eligibility = chain.wallet_eligibility(settings)
         self._database = database
+        self._program = bytes(settings.program)
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._waiting = 0
 
@@ -41,7 +43,7 @@ class EligibilityCache:
             return None
         if eligibility.is_cached(ballot.wallet):
             return eligibility.rejection(ballot.wallet)
-        if not is_signed_by(ballot.message, ballot.signature, ballot.wallet):
+        if not is_signed_by(ballot.message, ballot.signature, ballot.wallet, self._program):
             return None  # casting rejects it for its signature
         if self._waiting >= MAX_WAITING:
             raise unavailable("The chain")

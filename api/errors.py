@@ -96,6 +96,17 @@ def unavailable(service: str) -> ApiError:
     )
 
 
+def limit_exceeded(setting: str, allowed: int, seconds: int) -> ApiError:
+    """Return a 429 with Retry-After that names the limit by its setting."""
+    return ApiError(
+        429,
+        f"The limit {setting} ({allowed}) is reached; retry after {seconds} s",
+        error="limit_exceeded",
+        headers={"Retry-After": str(seconds)},
+        extra={"limit": {"name": setting, "value": allowed}},
+    )
+
+
 def _respond(request: Request[Any, Any, Any], error: ApiError) -> Response[dict[str, Any]]:
     body = ErrorBody(
         error=error.error,

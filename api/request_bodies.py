@@ -15,11 +15,27 @@ from zmart_pipelines.program.lmsr import MIN_B
 MAX_LAMPORTS = 10**15
 MAX_YEARS = 10
 
+_TIME_RULE = "must be an ISO 8601 time with a UTC offset, for example 2031-12-31T23:59:59Z"
+
 Category = Literal["politics", "sports", "crypto", "science", "entertainment", "other"]
 Text = Annotated[str, Meta(max_length=2048)]
 Key = Annotated[str, Meta(max_length=100)]
 Lamports = Annotated[int, Meta(ge=1, le=MAX_LAMPORTS)]
 Shares = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
+def parse_time(field: str, text: str) -> datetime:
+    """Return a time in UTC; raise ApiError 400 naming ``field`` unless date, time and zone say it.
+
+    A date alone or a time without a zone means another moment to each reader.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise invalid(field, _TIME_RULE)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise invalid(field, _TIME_RULE) from error
 
 
 class SignedBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -33,9 +49,9 @@ class SignedBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class NewMarket(SignedBody, kw_only=True):
     """A market's question and its parameters.
 
-    `end_date` is ISO 8601. `liquidity` (lamports) and `b_parameter` (9 decimals) are passed
-    to the create transaction unchanged. Without `b_parameter` it is computed so that the
-    market's maximum loss is `liquidity`.
+    `end_date` is ISO 8601 with a time and a UTC offset. `liquidity` (lamports) and `b_parameter`
+    (9 decimals) are passed to the create transaction unchanged. Without `b_parameter` it is
+    computed so that the market's maximum loss is `liquidity`.
     """
 
     question: Annotated[str, Meta(min_length=10, max_length=200)]
@@ -54,16 +70,7 @@ class NewMarket(SignedBody, kw_only=True):
         Raises:
             ApiError: 400 unless it is between ``now`` and ten years later.
         """
-        try:
-            moment = datetime.fromisoformat(self.end_date)
-        except ValueError as error:
-            raise invalid("end_date", "must be an ISO 8601 time") from error
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        try:
-            moment = moment.astimezone(UTC)
-        except OverflowError as error:
-            raise invalid("end_date", "must be an ISO 8601 time") from error
+        moment = parse_time("end_date", self.end_date)
         if moment <= now:
             raise invalid("end_date", "must be in the future")
         if moment.year > now.year + MAX_YEARS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +13,6 @@ from solders.pubkey import Pubkey
 
 from zmart_pipelines.voting.ballot import BallotText, Kind
 
-SIGN_IN = "Sign this message to authenticate with ZMART"
 BALLOT_LIFE = timedelta(minutes=5)
 
 
@@ -36,7 +34,7 @@ class ApiClient:
 
     def draft(self, creator: Keypair, market: dict[str, Any]) -> tuple[bytes, bytes]:
         """Submit a market's question; return its id and the unsigned create transaction."""
-        response = self._send("POST", "/api/markets", market | signed_in(creator))
+        response = self._write(creator, "/api/markets", market)
         return bytes.fromhex(response["market"]["id"]), b64decode(response["transaction"])
 
     def market(self, market_id: bytes) -> dict[str, Any] | None:
@@ -80,8 +78,12 @@ class ApiClient:
 
     def comment(self, wallet: Keypair, market_id: bytes, content: str) -> None:
         """Post a comment."""
-        body = {"market_id": market_id.hex(), "content": content}
-        self._send("POST", "/api/discussions", body | signed_in(wallet))
+        self._write(wallet, "/api/discussions", {"market_id": market_id.hex(), "content": content})
+
+    def _write(self, wallet: Keypair, path: str, body: dict[str, Any]) -> Any:
+        """Get the text to sign for this body, sign it and send both."""
+        text = self._send("POST", f"{path}/message", body)["message"]
+        return self._send("POST", path, body | sign(wallet, text))
 
     def _get(self, path: str, **query: Any) -> Any:
         return self._read(self._http.get(path, params=query))
@@ -98,11 +100,6 @@ class ApiClient:
         except ValueError:
             message = response.text
         raise ApiRefused(response.status_code, message[:300])
-
-
-def signed_in(wallet: Keypair) -> dict[str, str]:
-    """Return the three members of a body that prove who sends it."""
-    return sign(wallet, f"{SIGN_IN}\nTimestamp: {int(time.time() * 1000)}")
 
 
 def sign(wallet: Keypair, message: str) -> dict[str, str]:

@@ -235,7 +235,8 @@ class Settings(BaseSettings):
         600, gt=0, description="Maximum seconds until a ballot's expiry."
     )
     accept_older_ballots: bool = Field(
-        True, description="Accept ballots signed with older clients' login texts."
+        False,
+        description="Accept ballots signed with older clients' sign-in texts, which name no vote.",
     )
 
     # Submissions
@@ -352,7 +353,31 @@ class Settings(BaseSettings):
     auth_window_seconds: int = Field(
         300,
         gt=0,
-        description="Maximum difference in seconds between a sign-in text's time and the server's.",
+        description="Maximum difference in seconds between a sign-in text's time and the server's,"
+        " and the longest validity of the text that a wallet signs for a write.",
+    )
+    public_domain: str = Field(
+        "localhost",
+        pattern=r"^[A-Za-z0-9.:-]{1,253}$",
+        description="Domain name of this service in the texts that wallets sign for a write.",
+    )
+    comments_per_wallet_hour: int = Field(
+        30, gt=0, description="Maximum comments of a wallet in an hour; deletions count apart."
+    )
+    comments_per_address_hour: int = Field(
+        120, gt=0, description="Maximum comments from a client address in an hour, likewise."
+    )
+    drafts_per_wallet_hour: int = Field(
+        10, gt=0, description="Maximum market drafts of a wallet in an hour."
+    )
+    drafts_per_address_hour: int = Field(
+        40, gt=0, description="Maximum market drafts from a client address in an hour."
+    )
+    ballots_per_address_hour: int = Field(
+        100_000,
+        gt=0,
+        description="Maximum ballots from a client address in an hour, per API process. Many"
+        " voters may share an address.",
     )
     trusted_proxies: str = Field(
         "", description="Addresses whose X-Forwarded-For header is trusted, separated by commas."
@@ -381,6 +406,12 @@ class Settings(BaseSettings):
     )
     reports_keep_days: int = Field(
         90, gt=0, description="Days for which results of reconciliations are kept."
+    )
+    signed_requests_keep_days: int = Field(
+        7,
+        gt=0,
+        description="Days for which the signatures of comments, deletions and drafts are kept with"
+        " the client's address; a repeated request gets the same answer for as long.",
     )
     expired_drafts_keep_days: int = Field(
         1, gt=0, description="Days after its expiry for which an unused market draft is kept."

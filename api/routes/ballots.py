@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from api import auth, ballot_schema, identifiers
 from api.dependencies import (
     BallotBatcherDep,
+    BallotLimitDep,
     DatabaseDep,
     MarketPath,
     SettingsDep,
@@ -28,7 +29,13 @@ from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting import cast_results
-from zmart_pipelines.voting.ballot import BallotRejected, BallotText, Kind, SignedBallot
+from zmart_pipelines.voting.ballot import (
+    BallotRejected,
+    BallotText,
+    Kind,
+    OlderBallot,
+    SignedBallot,
+)
 
 # A ballot may expire at most BALLOT_TTL_SECONDS ahead of the server's clock. The text expires
 # after half of that, so that the signer's clock need not be exact.
@@ -133,12 +140,13 @@ async def get_ballot_text(
 @post(
     "/api/votes/{kind:str}",
     tags=["votes"],
-    responses=error_responses(400, 401, 404, 409, 413, 415),
+    responses=error_responses(400, 401, 404, 409, 413, 415, 429),
     security=[{"wallet": []}],
 )
 async def cast_vote(
     request: Request[Any, Any, Any],
     ballot_batcher: BallotBatcherDep,
+    ballot_limit: BallotLimitDep,
     kind: VoteKindPath,
     data: JSONBody[NewVote],
     idempotency_key: Annotated[
@@ -151,10 +159,14 @@ async def cast_vote(
     Idempotency-Key returns the stored answer again.
     """
     ballot = _signed_ballot(request, kind, data, idempotency_key)
+    address = auth.client_address(request)
+    ballot_limit.require_below(address)
     try:
         receipt = await ballot_batcher.cast(ballot)
     except (BallotRejected, cast_results.BallotConflict, cast_results.VotingClosed) as error:
         raise _refusal(kind, error) from error
+    if not receipt.repeated:
+        ballot_limit.count(address)
     row = ballot_schema.ballot(receipt.ballot)
     return CastVote(
         data=[row],
@@ -200,11 +212,13 @@ def _refusal(
         )
     if isinstance(error, cast_results.VotingClosed):
         return ApiError(409, f"The {kind} vote of this market is closed", error="voting_closed")
-    rejected = invalid(error.field, error.reason)
-    # A wrong proof is 401, any other rejection 400.
-    if error.field in ("message", "signature"):
-        return auth.unauthorized(rejected.message, *rejected.fields)
-    return rejected
+    if error.field not in ("message", "signature"):
+        return invalid(error.field, error.reason)
+    reason = f"{error.reason}; GET /api/votes/{kind}/{{market}}/message returns it"
+    if isinstance(error, OlderBallot):
+        return invalid("message", reason)
+    rejected = invalid(error.field, reason if error.field == "message" else error.reason)
+    return auth.unauthorized(rejected.message, *rejected.fields)
 
 
 HANDLERS = [get_ballot_text, cast_vote]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ from litestar import Request, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import auth, comments, identifiers
+from api import auth, comments, identifiers, signed_requests, text_to_sign
 from api.dependencies import (
     READ_ERRORS,
     DatabaseDep,
@@ -23,8 +23,14 @@ from api.dependencies import (
 from api.errors import invalid
 from api.market_lookup import require_market, resolve_market_id
 from api.request_bodies import DeleteRequest, NewComment
+from api.text_to_sign import TextToSign
+from api.user_text import clean_text
 from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
+
+MAX_CONTENT = 1000
+
+CommentPath: TypeAlias = Annotated[str, PathParameter(description="The comment's id (UUID).")]
 
 
 class CommentList(msgspec.Struct, frozen=True):
@@ -70,10 +76,44 @@ async def list_discussions(
     return await database.read(read)
 
 
+def _content(body: NewComment) -> str:
+    """Return the comment's text; raise ApiError 400 where it is blank or invisible."""
+    content = clean_text("content", body.content, lines=True)
+    if not content:
+        raise invalid("content", "must not be blank")
+    if len(content) > MAX_CONTENT:
+        raise invalid("content", f"must have at most {MAX_CONTENT} characters")
+    return content
+
+
+def _comment_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise invalid("discussion", "must be a UUID") from error
+
+
+@post(
+    "/api/discussions/message",
+    status_code=200,
+    tags=["discussions"],
+    responses=error_responses(400, 413, 415),
+)
+async def get_comment_text(
+    request: Request[Any, Any, Any], settings: SettingsDep, data: JSONBody[NewComment]
+) -> TextToSign:
+    """Get the exact text to sign for a comment: send the body that will be posted."""
+    identifiers.market_key(data.market_id)
+    _content(data)
+    return text_to_sign.compose(
+        await auth.operation_of(request, "comment", data.market_id), settings
+    )
+
+
 @post(
     "/api/discussions",
     tags=["discussions"],
-    responses=error_responses(400, 401, 404, 413, 415),
+    responses=error_responses(400, 401, 404, 413, 415, 429),
     security=[{"wallet": []}],
 )
 async def create_discussion(
@@ -82,42 +122,71 @@ async def create_discussion(
     settings: SettingsDep,
     data: JSONBody[NewComment],
 ) -> CreatedComment:
-    """Create a comment on a market."""
+    """Create a comment on a market.
+
+    The same signed request returns the stored comment again.
+    """
     key = identifiers.market_key(data.market_id)
-    content = data.content.strip()
-    if not content:
-        raise invalid("content", "must not be blank")
-    wallet = auth.authenticate(request, data, settings.auth_window_seconds)
+    content = _content(data)
+    signed = await auth.prove(request, data, settings, "comment", data.market_id)
 
     def write(conn: Connection) -> discussions.Discussion:
-        return comments.create_comment(conn, require_market(conn, key).market_id, wallet, content)
+        if not signed_requests.record(conn, signed, settings):
+            return comments.find_comment(conn, signed.signature)
+        market_id = require_market(conn, key).market_id
+        return comments.create_comment(conn, market_id, signed.wallet, content, signed.signature)
 
-    comment = await database.write(wallet, write)
+    comment = await database.write(signed.wallet, write)
     return CreatedComment("Discussion created", community.comment(comment))
+
+
+@get(
+    "/api/discussions/{discussion:str}/message",
+    tags=["discussions"],
+    responses=READ_ERRORS,
+)
+async def get_deletion_text(
+    request: Request[Any, Any, Any], settings: SettingsDep, discussion: CommentPath
+) -> TextToSign:
+    """Get the exact text to sign for the deletion of a comment."""
+    subject = str(_comment_id(discussion))
+    return text_to_sign.compose(
+        await auth.operation_of(request, "delete-comment", subject), settings
+    )
 
 
 @delete(
     "/api/discussions/{discussion:str}",
     status_code=200,
     tags=["discussions"],
-    responses=error_responses(400, 401, 403, 404, 413, 415),
+    responses=error_responses(400, 401, 403, 404, 413, 415, 429),
     security=[{"wallet": []}],
 )
 async def delete_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
-    discussion: Annotated[str, PathParameter(description="The comment's id (UUID).")],
+    discussion: CommentPath,
     data: JSONBody[DeleteRequest | None] = None,
 ) -> DeletedComment:
     """Delete a comment; only its author may."""
-    try:
-        comment_id = UUID(discussion)
-    except ValueError as error:
-        raise invalid("discussion", "must be a UUID") from error
-    wallet = auth.authenticate(request, data or DeleteRequest(), settings.auth_window_seconds)
-    await database.write(wallet, lambda conn: comments.delete_comment(conn, comment_id, wallet))
+    comment_id = _comment_id(discussion)
+    signed = await auth.prove(
+        request, data or DeleteRequest(), settings, "delete-comment", str(comment_id)
+    )
+
+    def write(conn: Connection) -> None:
+        if signed_requests.record(conn, signed, settings):
+            comments.delete_comment(conn, comment_id, signed.wallet)
+
+    await database.write(signed.wallet, write)
     return DeletedComment("Discussion deleted")
 
 
-HANDLERS = [list_discussions, create_discussion, delete_discussion]
+HANDLERS = [
+    list_discussions,
+    get_comment_text,
+    create_discussion,
+    get_deletion_text,
+    delete_discussion,
+]

@@ -11,9 +11,10 @@ from litestar.params import HeaderParameter, JSONBody
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from api import auth, drafts
+from api import auth, drafts, signed_requests, text_to_sign
 from api.dependencies import ChainDep, DatabaseDep, PinsDep, SettingsDep, error_responses
 from api.request_bodies import NewMarket
+from api.text_to_sign import TextToSign
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.instructions import create_market
@@ -59,10 +60,28 @@ class CreatedDraft(msgspec.Struct, frozen=True):
     repeated: bool
 
 
+# A draft acts on a market that has no id before its request is signed.
+_SUBJECT = "new market"
+
+
+@post(
+    "/api/markets/message",
+    status_code=200,
+    tags=["drafts"],
+    responses=error_responses(400, 413, 415),
+)
+async def get_draft_text(
+    request: Request[Any, Any, Any], settings: SettingsDep, data: JSONBody[NewMarket]
+) -> TextToSign:
+    """Get the exact text to sign for a market draft: send the body that will be posted."""
+    drafts.compose_draft(data, bytes(32), datetime.now(UTC), timedelta(hours=1), b"")
+    return text_to_sign.compose(await auth.operation_of(request, "draft", _SUBJECT), settings)
+
+
 @post(
     "/api/markets",
     tags=["drafts"],
-    responses=error_responses(400, 401, 409, 413, 415),
+    responses=error_responses(400, 401, 409, 413, 415, 429),
     security=[{"wallet": []}],
 )
 async def create_market_draft(
@@ -79,16 +98,17 @@ async def create_market_draft(
     """Store and pin a question, and return the transaction that creates its market.
 
     The draft expires after `DRAFT_TTL_HOURS` unless its market appears on chain; drafts are
-    not listed. The same Idempotency-Key with the same question returns the same market with a
-    new transaction.
+    not listed. The same signed request, or the same Idempotency-Key with the same question,
+    returns the same market with a new transaction.
     """
     now = datetime.now(UTC)
+    ttl = timedelta(hours=settings.draft_ttl_hours)
     b_parameter = data.b_parameter or b_for_loss(data.liquidity)
-    data.ends_at(now)  # validated before the signature
-    creator = auth.authenticate(request, data, settings.auth_window_seconds)
-    draft = drafts.compose_draft(
-        data, creator, now, timedelta(hours=settings.draft_ttl_hours), idempotency_key
-    )
+    drafts.compose_draft(data, bytes(32), now, ttl, b"")  # validated before the signature
+    signed = await auth.prove(request, data, settings, "draft", _SUBJECT)
+    creator = signed.wallet
+    request_key = idempotency_key.encode() if idempotency_key else signed.signature
+    draft = drafts.compose_draft(data, creator, now, ttl, request_key)
     instruction = create_market(
         chain.program,
         creator=Pubkey.from_bytes(creator),
@@ -98,12 +118,20 @@ async def create_market_draft(
         question_hash=draft.question_hash.encode(),
     )
 
+    def check(conn: Connection) -> None:
+        if not signed_requests.is_repeat(conn, signed):
+            signed_requests.require_below_limits(conn, signed, settings)
+
     def write(conn: Connection) -> bool:
+        signed_requests.record(conn, signed, settings)
         return drafts.store_draft(conn, draft)
 
+    # The chain is asked only for a request that may be served, and only stored drafts are pinned:
+    # a request that fails in between is completed by repeating it.
+    await database.read(check)
     prepared = await chain.run(lambda: chain.prepare(creator, instruction, simulate=False))
-    await pins.pin(draft.document)
     added = await database.write(creator, write)
+    await pins.pin(draft.document)
     address = str(market_address(chain.program, draft.market_id)[0])
     shown = Draft(
         id=draft.market_id.hex(),
@@ -136,4 +164,4 @@ async def create_market_draft(
     )
 
 
-HANDLERS = [create_market_draft]
+HANDLERS = [get_draft_text, create_market_draft]

@@ -13,17 +13,20 @@ from litestar import Request, post
 from litestar.params import JSONBody
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
+from sqlalchemy import Connection
 
-from api import auth, identifiers
+from api import auth, identifiers, signed_requests
 from api.chain import Chain, UnsignedTransaction
+from api.database import Database
 from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
 from api.errors import ApiError, invalid
 from api.market_lookup import require_market
-from api.request_bodies import BuyRequest, ResolveRequest, SellRequest
+from api.request_bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program import instructions, lmsr
 from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.settings import Settings
 
 _ERRORS = error_responses(400, 401, 403, 404, 409, 413, 415)
 _SECURITY: list[dict[str, list[str]]] = [{"wallet": []}]
@@ -84,6 +87,27 @@ def _prepared_trade(
     )
 
 
+async def _sender_and_market(
+    request: Request[Any, Any, Any],
+    database: Database,
+    settings: Settings,
+    body: SignedBody,
+    key: bytes,
+) -> tuple[bytes, bytes]:
+    """Return the wallet that asks and the id of the market that it names.
+
+    Nothing is written here, so a sign-in text is enough: the transaction itself needs the
+    wallet's signature.
+    """
+    signed = auth.identify(request, body, settings)
+
+    def read(conn: Connection) -> bytes:
+        signed_requests.require_unused(conn, signed.signature)
+        return require_market(conn, key).market_id
+
+    return signed.wallet, await database.read(read)
+
+
 @post(
     "/api/trades/buy",
     tags=["trades"],
@@ -99,8 +123,7 @@ async def prepare_buy(
 ) -> PreparedTrade:
     """Prepare a transaction that buys shares of one side for at most `max_cost` lamports."""
     key = identifiers.market_key(data.market_id)
-    user = auth.authenticate(request, data, settings.auth_window_seconds)
-    market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
+    user, market_id = await _sender_and_market(request, database, settings, data, key)
 
     def prepare() -> PreparedTrade:
         config, pool = chain.config(), lmsr.Pool.of(chain.market(market_id))
@@ -148,8 +171,7 @@ async def prepare_sell(
     It is simulated first. The deployed program rejects every sale at the payout.
     """
     key = identifiers.market_key(data.market_id)
-    user = auth.authenticate(request, data, settings.auth_window_seconds)
-    market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
+    user, market_id = await _sender_and_market(request, database, settings, data, key)
 
     def prepare() -> PreparedTrade:
         config, pool = chain.config(), lmsr.Pool.of(chain.market(market_id))
@@ -207,8 +229,7 @@ async def prepare_resolution(
     key = identifiers.market_key(market, "market")
     if not is_cid_v0(data.ipfs_evidence_hash):
         raise invalid("ipfs_evidence_hash", "must be a CIDv0 (Qm and 44 more base58 characters)")
-    user = auth.authenticate(request, data, settings.auth_window_seconds)
-    market_id = (await database.read(lambda conn: require_market(conn, key))).market_id
+    user, market_id = await _sender_and_market(request, database, settings, data, key)
     prepared = await chain.run(
         lambda: chain.prepare(
             user, _resolve_instruction(chain, user, market_id, data), simulate=True

@@ -36,7 +36,9 @@ _BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /api/votes/proposal": {"market_id": MARKET, "vote": True},
     "POST /api/votes/dispute": {"market_id": MARKET, "vote": False},
+    "POST /api/markets/message": _NEW,
     "POST /api/discussions": {"market_id": MARKET, "content": "hello"},
+    "POST /api/discussions/message": {"market_id": MARKET, "content": "hello"},
     "DELETE /api/discussions/00000000-0000-0000-0000-000000000000": {},
 }
 _WRONG: list[tuple[str, str, Any]] = [
@@ -50,6 +52,16 @@ _WRONG: list[tuple[str, str, Any]] = [
     ("POST /api/markets", "tags", ["x"] * 11),
     ("POST /api/markets", "tags", [" "]),
     ("POST /api/markets", "tags", "x"),
+    ("POST /api/markets", "question", "Will it\u202e rain tomorrow?"),
+    ("POST /api/markets", "question", "\u3164" * 12),
+    ("POST /api/markets", "question", "\u200b" * 12),
+    ("POST /api/markets", "question", "Will it rain\ntomorrow?"),
+    ("POST /api/markets", "description", "By the station\u2066 at Melle"),
+    ("POST /api/markets", "tags", ["rain", "gh\u200bent"]),
+    ("POST /api/markets", "end_date", "2031-12-31"),
+    ("POST /api/markets", "end_date", "2031-12-31T12:00"),
+    ("POST /api/markets", "end_date", "20311231"),
+    ("POST /api/markets", "end_date", "2031-W52-3"),
     ("POST /api/markets", "end_date", "tomorrow"),
     ("POST /api/markets", "end_date", "2001-01-01T00:00:00Z"),
     ("POST /api/markets", "end_date", "9999-12-31T23:59:59-23:59"),
@@ -79,6 +91,9 @@ _WRONG: list[tuple[str, str, Any]] = [
     ("POST /api/discussions", "content", "   "),
     ("POST /api/discussions", "content", "x" * 1001),
     ("POST /api/discussions", "content", "a\u0000b"),
+    ("POST /api/discussions", "content", "\u200b\u200b"),
+    ("POST /api/discussions", "content", "I agree \u202esey\u202c"),
+    ("POST /api/discussions", "content", "\u2800" * 9),
     ("POST /api/discussions", "market_id", None),
 ]
 _QUERIES = [
@@ -124,6 +139,7 @@ _QUERIES = [
     (f"/api/users/{WALLET}/votes?type=x", "type"),
     ("/api/users/1111/positions", "wallet"),
     ("/api/positions/invalid-wallet", "wallet"),
+    ("/api/discussions/xyz/message", "discussion"),
 ]
 # Rejected before any field is validated.
 _HOSTILE = {
@@ -184,6 +200,13 @@ def test_invalid_field_is_named(shared: Client, route: str, field: str, value: A
     body = _BODIES[route] | {field: value} | signed_in(Keypair())
     answer = shared.request(method, path, json=body)
     assert names_field(error_body(answer, 400, path), field), answer.text
+
+
+def test_time_error_names_the_remedy(shared: Client) -> None:
+    answer = shared.post("/api/markets", json=_NEW | {"end_date": "2031-12-31"})
+    (detail,) = answer.json()["details"]
+    assert detail["field"] == "end_date"
+    assert "with a UTC offset, for example 2031-12-31T23:59:59Z" in detail["message"]
 
 
 @pytest.mark.parametrize("route", _BODIES)

@@ -7,7 +7,7 @@ from solders.keypair import Keypair
 
 from api.app import create_app
 from tests.api.test_chain import MARKET
-from tests.api.wallets import signed_in
+from tests.api.wallets import signed
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.settings import Settings
@@ -25,7 +25,9 @@ def test_breakers_of_pipelines_and_process_are_listed(api_settings: Settings) ->
             breaker_rows.failed(conn, "action:approve_proposal", "secret?", Policy(failures=2))
         pool.dispose()
         for _ in range(2):
-            answer = client.post("/api/markets", json=MARKET | signed_in(Keypair()))
+            answer = client.post(
+                "/api/markets", json=signed(client, Keypair(), "/api/markets", MARKET)
+            )
             assert answer.status_code == 503, answer.text
         answer = client.get("/health/breakers")
         assert answer.status_code == 200

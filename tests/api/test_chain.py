@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from api.app import create_app
 from tests.api.conftest import SECRET
 from tests.api.seed import SOL, address_of, market
-from tests.api.wallets import signed_in
+from tests.api.wallets import signed, signed_in
 from tests.fixtures.localnet import Localnet
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transaction_builder import build_transaction
@@ -53,7 +53,7 @@ class World:
 
     def draft(self, headers: dict[str, str] | None = None, **over: Any) -> Any:
         """POST /api/markets."""
-        body = MARKET | over | signed_in(self.wallet)
+        body = signed(self.client, self.wallet, "/api/markets", MARKET | over)
         return self.client.post("/api/markets", json=body, headers=headers)
 
     def sign_and_send(self, unsigned: str) -> bytes:
@@ -168,11 +168,44 @@ def test_same_idempotency_key_returns_the_same_market(world: World) -> None:
     assert world.draft().json()["market_id"] != world.draft().json()["market_id"]
 
 
+def test_same_signed_request_returns_the_same_market(world: World, ledger: Engine) -> None:
+    body = signed(world.client, world.wallet, "/api/markets", MARKET)
+    first, again = (world.client.post("/api/markets", json=body) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201), again.text
+    assert again.json()["market_id"] == first.json()["market_id"]
+    assert (first.json()["repeated"], again.json()["repeated"]) == (False, True)
+    changed = body | {"liquidity": MARKET["liquidity"] + 1}
+    for other, headers in ((changed, {}), (body, {"Idempotency-Key": "another"})):
+        answer = world.client.post("/api/markets", json=other, headers=headers)
+        assert answer.status_code == 401, answer.text
+    with ledger.connect() as conn:
+        rows = conn.execute(text("SELECT count(*) FROM community.market_drafts")).scalar()
+    assert rows == 1
+
+
+def test_refused_drafts_are_not_pinned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred drafts of an empty wallet, with one signature: one is stored and pinned."""
+    pinned = []
+    store = configured_pin_store(world.settings)
+    monkeypatch.setattr(type(store), "pin", lambda _, data: pinned.append(data))
+    body = MARKET | signed_in(Keypair())
+    answers = [
+        world.client.post("/api/markets", json=body | {"question": f"Will it rain {n} times?"})
+        for n in range(20)
+    ]
+    assert [answer.status_code for answer in answers] == [201] + [401] * 19
+    limit = world.settings.drafts_per_wallet_hour
+    drafted = [world.draft(question=f"Will it snow {n} times?") for n in range(limit + 1)]
+    assert [answer.status_code for answer in drafted] == [201] * limit + [429]
+    assert drafted[-1].json()["limit"]["name"] == "drafts_per_wallet_hour"
+    assert len(pinned) == 1 + limit
+
+
 def test_draft_requires_the_chain_and_a_signature(
     client: Client, ledger: Engine, api_settings: Settings
 ) -> None:
     assert client.post("/api/markets", json=MARKET).status_code == 401
-    answer = client.post("/api/markets", json=MARKET | signed_in(Keypair()))
+    answer = client.post("/api/markets", json=signed(client, Keypair(), "/api/markets", MARKET))
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert "127.0.0.1" not in answer.text

@@ -1,4 +1,4 @@
-"""Authentication by both carriers and texts; comments and their authors."""
+"""Comments and their authors; which proofs permit a write, in which carrier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
 from tests.api.seed import address_of, market
-from tests.api.wallets import SIGN_IN, header, milliseconds, proof, signed_in
+from tests.api.wallets import SIGN_IN, header, in_header, milliseconds, proof, signed, signed_in
 
 Client = TestClient[Litestar]
 MARKET = b"\xcd" * 32
@@ -39,7 +39,7 @@ def test_comment_is_listed_published_and_deleted_by_its_author_only(
         socket.send_json({"action": "subscribe", "market_id": market_id})
         socket.receive_json()
         body = {"market_id": address_of(MARKET), "content": "  Hört, hört! 🗳️  "}
-        answer = post(client, body | signed_in(author))
+        answer = post(client, signed(client, author, "/api/discussions", body))
         assert answer.status_code == 201
         comment = answer.json()["discussion"]
         assert comment["content"] == "Hört, hört! 🗳️"
@@ -51,28 +51,49 @@ def test_comment_is_listed_published_and_deleted_by_its_author_only(
         assert frame["data"]["postId"] == comment["id"]
 
         path = f"/api/discussions/{comment['id']}"
-        assert client.request("DELETE", path, json=signed_in(other)).status_code == 403
+        refused = client.request("DELETE", path, json=signed(client, other, path))
+        assert refused.status_code == 403
         listed = client.get(f"/api/discussions/{market_id}").json()
         assert [row["id"] for row in listed["discussions"]] == [comment["id"]]
-        assert client.delete(path, headers=header(author)).json()["message"]
+        text = client.get(f"{path}/message").json()["message"]
+        deleted = client.delete(path, headers=in_header(proof(author, text)))
+        assert deleted.json()["message"]
         assert socket.receive_json(timeout=30)["data"]["action"] == "deleted"
     assert client.get(f"/api/discussions/{market_id}").json()["discussions"] == []
-    assert client.request("DELETE", path, json=signed_in(author)).status_code == 404
+    again = client.request("DELETE", path, json=signed(client, author, path))
+    assert again.status_code == 404
 
 
-def test_both_carriers_and_both_texts_are_accepted(client: Client, market_id: str) -> None:
+def test_own_text_permits_a_write_in_both_carriers(client: Client, market_id: str) -> None:
+    body = {"market_id": market_id, "content": "hello"}
+    assert post(client, signed(client, Keypair(), "/api/discussions", body)).status_code == 201
+    by_header = signed(client, Keypair(), "/api/discussions", body)
+    assert post(client, body, in_header(by_header)).status_code == 201
+    assert client.get(f"/api/discussions/{market_id}").json()["total"] == 2
+
+
+def test_of_the_older_texts_only_that_in_the_body_permits_a_write(
+    client: Client, market_id: str
+) -> None:
     wallet = Keypair()
     body = {"market_id": market_id, "content": "hello"}
-    assert post(client, body | signed_in(wallet)).status_code == 201
-    assert post(client, body, header(wallet)).status_code == 201
     frontend = proof(wallet, f"Sign in to ZMART\nTimestamp: {milliseconds()}")
-    assert post(client, body | frontend).status_code == 201
-    assert client.get(f"/api/discussions/{market_id}").json()["total"] == 3
+    for answer in (
+        post(client, body, header(wallet)),
+        post(client, body | frontend),
+        post(client, body, in_header(signed_in(wallet))),
+    ):
+        assert answer.status_code == 401, answer.text
+        assert "a read only" in answer.text
+        assert "POST /api/discussions/message" in answer.text
+    assert post(client, body | signed_in(wallet)).status_code == 201
+    one_line_less = proof(wallet, f"{SIGN_IN}\nTimestamp: {milliseconds()}")
+    assert post(client, body | one_line_less).status_code == 201
 
 
 def _cases() -> dict[str, tuple[dict[str, Any], dict[str, str], int, str]]:
     wallet, other = Keypair(), Keypair()
-    good = signed_in(wallet)
+    good, earlier = signed_in(wallet), signed_in(wallet, 1)
     return {
         "nothing": ({}, {}, 401, "message"),
         "no signature": ({"message": good["message"], "wallet": good["wallet"]}, {}, 401, "sig"),
@@ -81,10 +102,22 @@ def _cases() -> dict[str, tuple[dict[str, Any], dict[str, str], int, str]]:
         "too old": (signed_in(wallet, 301), {}, 401, "message"),
         "from the future": (signed_in(wallet, -301), {}, 401, "message"),
         "old header": ({}, header(wallet, 301), 401, "message"),
+        "text around it": (
+            proof(wallet, f"Claim!\n{SIGN_IN}\nTimestamp: {milliseconds()}"),
+            {},
+            401,
+            "message",
+        ),
+        "text behind it": (
+            proof(wallet, f"{SIGN_IN}\nTimestamp: {milliseconds()} "),
+            {},
+            401,
+            "message",
+        ),
         "other text": (proof(wallet, f"Hello {milliseconds()}"), {}, 401, "message"),
         "no time": (proof(wallet, SIGN_IN), {}, 401, "message"),
         "other wallet": (good | {"wallet": str(other.pubkey())}, {}, 401, "signature"),
-        "other message": (good | {"message": good["message"] + "."}, {}, 401, "signature"),
+        "other message": (good | {"message": earlier["message"]}, {}, 401, "signature"),
         "bad wallet": (good | {"wallet": "0OIl"}, {}, 400, "wallet"),
         "short wallet": (good | {"wallet": "1111"}, {}, 400, "wallet"),
         "bad signature": (good | {"signature": "zzz"}, {}, 400, "signature"),

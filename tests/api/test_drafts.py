@@ -27,7 +27,7 @@ def draft(question: str) -> Draft:
         },
         NewMarket,
     )
-    return compose_draft(body, bytes(32), NOW, timedelta(hours=24), "key")
+    return compose_draft(body, bytes(32), NOW, timedelta(hours=24), b"key")
 
 
 def test_decomposed_and_composed_texts_have_the_same_document() -> None:

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from sqlalchemy import Engine
 
 from tests.api.seed import market, wallet
-from tests.api.wallets import proof, signed_in
+from tests.api.wallets import proof, signed
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, address
 from zmart_pipelines.client_schemas.markets import Market, ProjectedMarket
 from zmart_pipelines.client_schemas.voting import Vote, VoteIdentity
@@ -104,7 +104,8 @@ def test_ballot_is_equal_by_rest_and_by_socket(client: Client, ledger: Engine) -
 def test_comment_is_equal_by_rest_and_by_socket(client: Client, ledger: Engine) -> None:
     with ledger.begin() as conn:
         market(conn, OFF_CHAIN)
-    body = {"market_id": OFF_CHAIN.hex(), "content": "It will rain."} | signed_in(wallet(1))
+    body = {"market_id": OFF_CHAIN.hex(), "content": "It will rain."}
+    body = signed(client, wallet(1), "/api/discussions", body)
     stored = client.post("/api/discussions", json=body).json()["discussion"]
     sent = frames(client, OFF_CHAIN, 1)["discussion"]
     (listed,) = client.get(f"/api/discussions/{OFF_CHAIN.hex()}").json()["discussions"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine, text
 
+from api.app import create_app
 from tests.api.seed import address_of, market, position, wallet
 from tests.api.wallets import header, proof, signed_in
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.voting import tallies
 from zmart_pipelines.voting.ballot import parse
@@ -25,6 +28,14 @@ def _markets(ledger: Engine) -> None:
         market(conn, PROPOSED, state=0)
         market(conn, DISPUTED, state=4)
         position(conn, DISPUTED, wallet(1))
+
+
+@pytest.fixture
+def accepting(api_settings: Settings) -> Iterator[Client]:
+    """An API that accepts older clients' ballots."""
+    settings = api_settings.model_copy(update={"accept_older_ballots": True})
+    with TestClient(create_app(settings), raise_server_exceptions=False) as made:
+        yield made
 
 
 def message(client: Client, kind: str, market_id: bytes, vote: str) -> str:
@@ -125,10 +136,21 @@ def test_idempotency_key_repeats_across_signatures(client: Client) -> None:
     assert cast(client, 2, True, headers={"Idempotency-Key": "x" * 101}).status_code == 400
 
 
-def test_older_clients_vote_with_sign_in_texts(client: Client) -> None:
+def test_sign_in_texts_are_no_ballots_unless_accepted(client: Client) -> None:
     body = {"market_id": PROPOSED.hex(), "vote": True}
     by_body = client.post("/api/votes/proposal", json=body | signed_in(wallet(1)))
     by_header = client.post("/api/votes/proposal", json=body, headers=header(wallet(2)))
+    for answer in (by_body, by_header):
+        assert answer.status_code == 400, answer.text
+        (detail,) = answer.json()["details"]
+        assert detail["field"] == "message"
+        assert "GET /api/votes/proposal/{market}/message" in detail["message"]
+
+
+def test_older_clients_vote_where_sign_in_texts_are_accepted(accepting: Client) -> None:
+    body = {"market_id": PROPOSED.hex(), "vote": True}
+    by_body = accepting.post("/api/votes/proposal", json=body | signed_in(wallet(1)))
+    by_header = accepting.post("/api/votes/proposal", json=body, headers=header(wallet(2)))
     assert (by_body.status_code, by_header.status_code) == (201, 201), by_header.text
     assert by_body.json()["data"][0]["scheme"] == "login-body"
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 from solders.keypair import Keypair
 
 SIGN_IN = "Sign this message to authenticate with ZMART"
@@ -32,9 +33,25 @@ def signed_in(wallet: Keypair, seconds_ago: float = 0) -> dict[str, Any]:
 
 def header(wallet: Keypair, seconds_ago: float = 0) -> dict[str, str]:
     """The header as the frontend sends it."""
-    parts = proof(wallet, f"Sign in to ZMART\nTimestamp: {milliseconds(seconds_ago)}")
+    return in_header(proof(wallet, f"Sign in to ZMART\nTimestamp: {milliseconds(seconds_ago)}"))
+
+
+def in_header(parts: dict[str, Any]) -> dict[str, str]:
+    """The three fields in the header."""
     message = quote(parts["message"], safe="")
     return {
         "Authorization": f"Signature message={message}&signature={parts['signature']}"
         f"&wallet={parts['wallet']}"
     }
+
+
+def signed(
+    client: httpx.Client, wallet: Keypair, path: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A body with the wallet's proof of exactly this write; without a body, of a deletion."""
+    if body is None:
+        answer = client.get(f"{path}/message")
+    else:
+        answer = client.post(f"{path}/message", json=body)
+    assert answer.status_code == 200, answer.text
+    return (body or {}) | proof(wallet, answer.json()["message"])

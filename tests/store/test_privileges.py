@@ -20,6 +20,7 @@ USER_BORN = {
     "community.users",
     "community.market_drafts",
     "community.discussions",
+    "community.signed_requests",
     "voting.ballots",
 }
 
@@ -54,6 +55,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "community.users": "iu",
         "community.market_drafts": "i",
         "community.discussions": "iu",
+        "community.signed_requests": "i",
         "voting.ballots": "i",
         "voting.tallies": "iu",
         "voting.change_queue": "i",
@@ -86,6 +88,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "market.market_statistics": "iud",
         "market.wallet_statistics": "iud",
         "community.market_drafts": "d",
+        "community.signed_requests": "d",
     },
 }
 
@@ -180,10 +183,14 @@ DRAFT = (
     " question, category, ends_at, expires_at)"
     " VALUES (:market, :wallet, 'n', 'Qm', '', 'Is this a question?', 'crypto', now(), now())"
 )
-OWN_ROWS = [USER, SAY, BALLOT, DRAFT]
+REQUEST = (
+    "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
+    " VALUES (:signature, :wallet, 'comment', :wallet)"
+)
+OWN_ROWS = {"user": USER, "discussion": SAY, "ballot": BALLOT, "draft": DRAFT, "request": REQUEST}
 
 
-@pytest.mark.parametrize("statement", OWN_ROWS, ids=["user", "discussion", "ballot", "draft"])
+@pytest.mark.parametrize("statement", OWN_ROWS.values(), ids=OWN_ROWS)
 @pytest.mark.parametrize("identity", [None, B], ids=["nobody", "another"])
 def test_api_writes_only_rows_of_its_current_wallet(
     engines: Engines, statement: str, identity: bytes | None

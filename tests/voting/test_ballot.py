@@ -11,14 +11,15 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.proofs.signatures import is_signed_by
 from zmart_pipelines.voting.ballot import (
     BallotRejected,
     BallotText,
+    OlderBallot,
     Proof,
     Scheme,
     SignedBallot,
     check_ballot,
-    is_signed_by,
     parse,
 )
 
@@ -200,6 +201,7 @@ def test_damaged_ballots_name_the_field(change: dict[str, object], field: str) -
 
 
 BODY_TEXT = "Sign this message to authenticate with ZMART\n\nTimestamp: {}"
+STAMP = str(int(NOW.timestamp() * 1000))
 HEADER_TEXT = "Sign in to ZMART\nTimestamp: {}"
 
 
@@ -218,18 +220,32 @@ def test_older_texts_are_accepted_and_marked(form: str, scheme: Scheme, age: tim
     for moment in (NOW + age + timedelta(seconds=1), NOW - timedelta(seconds=301)):
         with pytest.raises(BallotRejected, match="sign again"):
             checked(ballot, moment)
-    with pytest.raises(BallotRejected) as caught:
+    with pytest.raises(OlderBallot):
         checked(ballot, older=False)
-    assert caught.value.field == "message"
     with pytest.raises(BallotRejected, match="not this wallet's signature"):
         checked(msgspec.structs.replace(ballot, signature=bytes(64)))
 
 
 @pytest.mark.parametrize(
     "message",
-    ["I agree", "Sign this message to authenticate with ZMART", HEADER_TEXT.format("1") + "0" * 12],
+    [
+        "I agree",
+        "Sign this message to authenticate with ZMART",
+        HEADER_TEXT.format("1") + "0" * 12,
+        # The sign-in texts are matched as a whole, not searched for.
+        f"Claim your airdrop!\n{BODY_TEXT.format(STAMP)}",
+        f"Claim!\nSign this message to authenticate with ZMART\nblah 5 {STAMP} I hate this market",
+        f"{BODY_TEXT.format(STAMP)}\n",
+        f"{BODY_TEXT.format(STAMP)}\nI hate this market",
+        f"{BODY_TEXT.format(STAMP)}0",
+        BODY_TEXT.format(STAMP).replace("Timestamp", "Time"),
+        BODY_TEXT.format(STAMP).replace("\n\n", "\n\n\n"),
+        BODY_TEXT.format(STAMP).replace("\n", "\r\n"),
+        f"{HEADER_TEXT.format(STAMP)}\n",
+        f" {HEADER_TEXT.format(STAMP)}",
+    ],
 )
 def test_text_signed_for_another_purpose_is_rejected(message: str) -> None:
     with pytest.raises(BallotRejected) as caught:
-        checked(signed(message))
-    assert caught.value.field == "message"
+        checked(signed(message), older=True)
+    assert (type(caught.value), caught.value.field) == (BallotRejected, "message")

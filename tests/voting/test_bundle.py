@@ -243,7 +243,31 @@ def test_signed_message_keeps_its_bytes_whatever_its_normal_form() -> None:
     )
     made = make(frozen(1, 0, counted(signed, "login-header")))
     assert message.encode() in made.blocks[made.cid]
-    assert recounted(made).problems == ()
+    # Its signature is right, but no text of ours contains such a message.
+    (problem,) = recounted(made).problems
+    assert "is not a text of the scheme 'login-header'" in problem
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Claim your airdrop!\nSign this message to authenticate with ZMART\n1790000000000",
+        "Sign this message to authenticate with ZMART\n\nTimestamp: 1790000000000\nI hate this",
+        "Sign in to ZMART\nTimestamp: 1790000000000",
+    ],
+)
+def test_text_of_another_scheme_is_no_proof(message: str) -> None:
+    key: Keypair = wallet(602)
+    signed = SignedBallot(
+        market_id=MARKET,
+        kind="proposal",
+        wallet=bytes(key.pubkey()),
+        choice=True,
+        message=message,
+        signature=bytes(key.sign_message(message.encode())),
+    )
+    (problem,) = recounted(make(frozen(1, 0, counted(signed, "login-body")))).problems
+    assert "is not a text of the scheme 'login-body'" in problem
 
 
 def test_integers_beyond_those_of_json_are_refused() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from sqlalchemy import Engine, Row, func, select, text
+from sqlalchemy import Engine, Row, func, insert, select, text
 
 from tests.voting.world import (
     SETTINGS,
@@ -22,9 +23,11 @@ from tests.voting.world import (
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
+from zmart_pipelines.store.engine import act_as
 from zmart_pipelines.store.tables import community, voting
+from zmart_pipelines.store.tables.community import signed_requests
 from zmart_pipelines.voting import casting, tallies, validation
-from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
+from zmart_pipelines.voting.ballot import BallotRejected, OlderBallot, SignedBallot
 from zmart_pipelines.voting.cast_results import (
     BallotConflict,
     CastReceipt,
@@ -115,27 +118,70 @@ def test_key_or_signature_is_valid_for_one_vote(api: Engine, ingest: Engine) -> 
     assert caught.value.field == "idempotency_key"
     assert vote(api, ballot(two, wallet(2), key="k")).votes_for == 1
 
+
+def older_ballot(market: bytes, voter: Keypair) -> SignedBallot:
+    """A ballot signed with a sign-in text."""
     message = f"Sign in to ZMART\nTimestamp: {int(time.time() * 1000)}"
-    older = SignedBallot(
-        market_id=one,
+    return SignedBallot(
+        market_id=market,
         kind="proposal",
-        wallet=bytes(wallet(3).pubkey()),
+        wallet=bytes(voter.pubkey()),
         choice=True,
         message=message,
-        signature=bytes(wallet(3).sign_message(message.encode())),
+        signature=bytes(voter.sign_message(message.encode())),
     )
-    assert vote(api, older).ballot.scheme == "login-header"
-    assert vote(api, older).repeated
+
+
+def test_sign_in_text_is_good_for_one_ballot_where_it_is_accepted(
+    api: Engine, ingest: Engine
+) -> None:
+    one, two = add_market(ingest, 1), add_market(ingest, 2)
+    accepting = SETTINGS.model_copy(update={"accept_older_ballots": True})
+    older = older_ballot(one, wallet(3))
+    with pytest.raises(OlderBallot, match="sign the text of this vote"):
+        vote(api, older)
+    assert vote(api, older, accepting).ballot.scheme == "login-header"
+    assert vote(api, older, accepting).repeated
     for other in ({"market_id": two}, {"choice": False}):
         with pytest.raises(BallotRejected) as caught:
-            vote(api, msgspec.structs.replace(older, **other))
+            vote(api, msgspec.structs.replace(older, **other), accepting)
         assert caught.value.field == "signature"
-    with pytest.raises(BallotRejected, match="does not begin with"):
-        vote(
-            api,
-            msgspec.structs.replace(older, market_id=two, signature=bytes(64)),
-            Settings(accept_older_ballots=False),
+
+
+def test_sign_in_text_that_served_another_request_is_no_ballot(api: Engine, ingest: Engine) -> None:
+    market = add_market(ingest, 1)
+    accepting = SETTINGS.model_copy(update={"accept_older_ballots": True})
+    older = older_ballot(market, wallet(3))
+    with api.begin() as conn:
+        act_as(conn, older.wallet)
+        conn.execute(
+            insert(signed_requests).values(
+                signature=older.signature,
+                wallet=older.wallet,
+                action="comment",
+                digest=bytes(32),
+            )
         )
+    with pytest.raises(BallotRejected) as caught:
+        vote(api, older, accepting)
+    assert (caught.value.field, count(api)) == ("signature", 0)
+    # A ballot of the vote's own text is not affected.
+    assert vote(api, ballot(market, wallet(3)), accepting).votes_for == 1
+
+
+def test_stored_ballot_is_shown_only_for_a_valid_proof(api: Engine, ingest: Engine) -> None:
+    """A forged signature, or a published one of another vote, gets nothing that is stored."""
+    one, two = add_market(ingest, 1), add_market(ingest, 2)
+    vote(api, ballot(one, wallet(1), key="k"))
+    published = ballot(two, wallet(1))
+    vote(api, published)
+    forged = msgspec.structs.replace(ballot(one, wallet(1), key="k"), signature=bytes(64))
+    moved = msgspec.structs.replace(published, market_id=one, idempotency_key="k")
+    expired = ballot(one, wallet(1), key="k", seconds=0)
+    for tried, field in ((forged, "signature"), (moved, "signature"), (expired, "message")):
+        with pytest.raises(BallotRejected) as caught:
+            vote(api, tried)
+        assert caught.value.field == field
 
 
 def test_unknown_market_and_wrong_state(api: Engine, ingest: Engine) -> None:

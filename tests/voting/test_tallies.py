@@ -19,12 +19,13 @@ from tests.voting.world import (
     wallet,
 )
 from zmart_pipelines.program.accounts import MarketState, VoteKind, VoteRecord
+from zmart_pipelines.proofs.signatures import is_signed_by
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables import market as market_tables
 from zmart_pipelines.store.tables import voting
 from zmart_pipelines.voting import due_proposals, tallies
-from zmart_pipelines.voting.ballot import SignedBallot, is_signed_by
+from zmart_pipelines.voting.ballot import SignedBallot
 from zmart_pipelines.voting.cast_results import BallotConflict, CastReceipt, VotingClosed
 from zmart_pipelines.voting.casting import cast, cast_batch
 

@@ -2,8 +2,9 @@
 
 All are transaction-level (``pg_advisory_xact_lock``), except the migration's. A writer
 acquires ``CONFIGURATION`` first (shared; exclusive when the configuration's history changes),
-then its markets' locks in the order of their keys, and ``STREAM`` last. Keeping to this
-order excludes deadlocks.
+then its markets' locks in the order of their keys, and ``STREAM`` last. A user's request
+acquires its sender's locks first and ``STREAM`` last. Keeping to this order excludes
+deadlocks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ STATISTICS = 0x7A6D_6172_7400_0005
 
 def market_key(address: bytes) -> int:
     """Return the lock key of the market at ``address`` (a signed 64-bit number)."""
-    return int.from_bytes(blake2b(address, digest_size=8).digest(), "big", signed=True)
+    return _key(address)
+
+
+def _key(name: bytes, purpose: bytes = b"") -> int:
+    return int.from_bytes(blake2b(name, digest_size=8, person=purpose).digest(), signed=True)
 
 
 def locking(key: int) -> Statement:
@@ -65,3 +70,9 @@ def lock_markets(conn: Connection, addresses: Iterable[bytes]) -> None:
     """Acquire the locks of these markets, in the order of their keys."""
     if wanted := list(addresses):
         run(conn, locking_markets(wanted))
+
+
+def lock_request_senders(conn: Connection, *senders: bytes) -> None:
+    """Serialize the writes of each sender (a wallet, a client's address) until the commit."""
+    keys = sorted({_key(sender, b"request sender") for sender in senders})
+    run(conn, Statement(_LOCK_ALL, (numbers(keys),)))

@@ -82,6 +82,13 @@ RULES: Final[Sequence[Rule]] = (
     Rule("ops.repairs", ("id",), "t.repaired_at < :before", "failures_keep_days"),
     Rule("ops.run_claims", ("run_id",), "t.claimed_at < :before", "deliveries_keep_days"),
     Rule(
+        "community.signed_requests",
+        ("signature",),
+        # The signed texts have long expired, so none of these signatures can be used again.
+        "t.accepted_at < :before",
+        "signed_requests_keep_days",
+    ),
+    Rule(
         "community.market_drafts",
         ("market_id",),
         "t.matched_at IS NULL AND t.expires_at < :before",

@@ -14,49 +14,39 @@ expiry::
     nonce: 5b1c0c8f9a7e4d21
     expires: 2026-11-20T12:00:00Z
 
-Two older texts are accepted while ``accept_older_ballots`` is set. They contain a time and
-nothing else, so the ballot's market and choice are those of the request; such ballots keep the
-older scheme's name permanently.
+Two sign-in texts of older clients are accepted while ``accept_older_ballots`` is set. They
+contain a time and nothing else, so the ballot's market and choice are those of the request; such
+ballots keep the older scheme's name permanently.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 from solders.pubkey import Pubkey
-from solders.signature import Signature
 
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
+from zmart_pipelines.proofs.labelled_text import (
+    NONCE,
+    MalformedText,
+    compose,
+    read_lines,
+    read_time,
+    written_time,
+)
+from zmart_pipelines.proofs.sign_in_text import SignInScheme, SignInText, parse_sign_in
+from zmart_pipelines.proofs.signatures import is_signed_by
 
 Kind = Literal["proposal", "dispute"]
-Scheme = Literal["zmart-1", "login-body", "login-header"]
+Scheme = Literal["zmart-1"] | SignInScheme
 
 SCHEME: Scheme = "zmart-1"
 TITLE = f"ZMART ballot {SCHEME}"
 MAX_MESSAGE = 1000
 _LABELS = ("program", "network", "market", "vote", "round", "choice", "nonce", "expires")
-_NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-_TIME_PATTERN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-
-# Texts of older clients: scheme, pattern, and how long after its time one is valid.
-_OLDER_SCHEMES: tuple[tuple[Scheme, re.Pattern[str], timedelta], ...] = (
-    (
-        "login-body",
-        re.compile(
-            r"Sign this message to authenticate with ZMART\b.*?(?<!\d)(\d{13})(?!\d)", re.DOTALL
-        ),
-        timedelta(minutes=5),
-    ),
-    (
-        "login-header",
-        re.compile(r"\ASign in to ZMART\nTimestamp: (\d{13})\Z"),
-        timedelta(minutes=60),
-    ),
-)
 _MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -67,6 +57,15 @@ class BallotRejected(ValueError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class OlderBallot(BallotRejected):
+    """The ballot is signed with a sign-in text, and such ballots are not accepted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "message", "is a sign-in text, which names no vote; sign the text of this vote"
+        )
 
 
 class BallotText(msgspec.Struct, frozen=True):
@@ -92,10 +91,9 @@ class BallotText(msgspec.Struct, frozen=True):
             str(self.round),
             yes if self.choice else no,
             self.nonce,
-            self.expires.astimezone(UTC).strftime(_TIME_FORMAT),
+            written_time(self.expires),
         )
-        lines = (f"{label}: {value}" for label, value in zip(_LABELS, values, strict=True))
-        return "\n".join((TITLE, *lines))
+        return compose(TITLE, _LABELS, values)
 
 
 class SignedBallot(msgspec.Struct, frozen=True):
@@ -129,18 +127,10 @@ def parse(message: str) -> BallotText:
     """
     if len(message) > MAX_MESSAGE:
         raise BallotRejected("message", f"is longer than {MAX_MESSAGE} characters")
-    lines = message.split("\n")
-    if lines[0] != TITLE:
-        raise BallotRejected("message", f"does not begin with the line {TITLE!r}")
-    if len(lines) != 1 + len(_LABELS):
-        raise BallotRejected("message", f"has {len(lines)} lines instead of {1 + len(_LABELS)}")
-    values: dict[str, str] = {}
-    for label, line in zip(_LABELS, lines[1:], strict=True):
-        prefix = f"{label}: "
-        if not line.startswith(prefix):
-            raise BallotRejected("message", f"does not have its line {prefix!r} in place")
-        values[label] = line[len(prefix) :]
-    text = _parse_values(values)
+    try:
+        text = _parse_values(read_lines(message, TITLE, _LABELS))
+    except MalformedText as error:
+        raise BallotRejected("message", str(error)) from None
     if text.compose() != message:
         raise BallotRejected("message", "is not in the exact form of this scheme")
     return text
@@ -149,29 +139,21 @@ def parse(message: str) -> BallotText:
 def _parse_values(values: dict[str, str]) -> BallotText:
     kind = next((kind for kind in VOTE_CHOICES if kind == values["vote"]), None)
     if kind is None:
-        raise BallotRejected("message", "its vote is neither proposal nor dispute")
+        raise MalformedText("its vote is neither proposal nor dispute")
     if values["choice"] not in VOTE_CHOICES[kind]:
-        raise BallotRejected("message", f"its choice is not one of {', '.join(VOTE_CHOICES[kind])}")
+        raise MalformedText(f"its choice is not one of {', '.join(VOTE_CHOICES[kind])}")
     if not re.fullmatch(r"[0-9]{1,9}", values["round"]):
-        raise BallotRejected("message", "its round is not a number of 1 to 9 digits")
+        raise MalformedText("its round is not a number of 1 to 9 digits")
     if not re.fullmatch(r"[0-9a-f]{64}", values["market"]):
-        raise BallotRejected("message", "its market is not 64 hexadecimal digits")
+        raise MalformedText("its market is not 64 hexadecimal digits")
     if not re.fullmatch(r"[a-z]{1,20}", values["network"]):
-        raise BallotRejected("message", "its network is not a name of 1 to 20 lower-case letters")
-    if not _NONCE.fullmatch(values["nonce"]):
-        raise BallotRejected("message", "its nonce is not 8 to 64 letters, digits, - or _")
+        raise MalformedText("its network is not a name of 1 to 20 lower-case letters")
+    if not NONCE.fullmatch(values["nonce"]):
+        raise MalformedText("its nonce is not 8 to 64 letters, digits, - or _")
     try:
         program = bytes(Pubkey.from_string(values["program"]))
     except ValueError:
-        raise BallotRejected("message", "its program is not an address") from None
-    try:
-        if not _TIME_PATTERN.fullmatch(values["expires"]):
-            raise ValueError
-        expires = datetime.fromisoformat(values["expires"])
-    except ValueError:
-        raise BallotRejected(
-            "message", "its expiry is not a UTC time like 2026-11-20T12:00:00Z"
-        ) from None
+        raise MalformedText("its program is not an address") from None
     return BallotText(
         program=program,
         network=values["network"],
@@ -180,15 +162,8 @@ def _parse_values(values: dict[str, str]) -> BallotText:
         round=int(values["round"]),
         choice=values["choice"] == VOTE_CHOICES[kind][0],
         nonce=values["nonce"],
-        expires=expires,
+        expires=read_time(values["expires"], "expiry"),
     )
-
-
-def is_signed_by(message: str, signature: bytes, wallet: bytes) -> bool:
-    """Return whether ``signature`` is the wallet's ed25519 signature of the text in UTF-8."""
-    if len(signature) != 64 or len(wallet) != 32:
-        return False
-    return Signature(signature).verify(Pubkey(wallet), message.encode())
 
 
 def check_ballot(
@@ -198,7 +173,7 @@ def check_ballot(
     network: str,
     now: datetime,
     ttl: timedelta,
-    older: bool = True,
+    older: bool = False,
 ) -> Proof:
     """Check everything of a ballot that needs no database, and return its proof.
 
@@ -219,12 +194,14 @@ def check_ballot(
         raise BallotRejected("message", f"is not 1 to {MAX_MESSAGE} ASCII characters")
     if "\x00" in ballot.message:
         raise BallotRejected("message", "contains a NUL character")
-    proof = None
-    if older and not ballot.message.startswith("ZMART ballot "):
-        proof = _check_older_scheme(ballot.message, now)
-    if proof is None:
+    sign_in = parse_sign_in(ballot.message)
+    if sign_in is None:
         proof = _check_own_scheme(ballot, program, network, now, ttl)
-    if not is_signed_by(ballot.message, ballot.signature, ballot.wallet):
+    elif older:
+        proof = _check_sign_in(sign_in, now)
+    else:
+        raise OlderBallot
+    if not is_signed_by(ballot.message, ballot.signature, ballot.wallet, program):
         raise BallotRejected("signature", "is not this wallet's signature of this message")
     return proof
 
@@ -255,41 +232,10 @@ def _check_own_scheme(
     return Proof(scheme=SCHEME, nonce=text.nonce, round=text.round)
 
 
-class LoginText(msgspec.Struct, frozen=True):
-    """A login text of the older clients.
-
-    Attributes:
-        scheme: Which of the two texts it is.
-        milliseconds: Its time as written, Unix milliseconds.
-        age: How long a ballot signed with it is valid.
-    """
-
-    scheme: Scheme
-    milliseconds: str
-    age: timedelta
-
-    @property
-    def signed_at(self) -> datetime:
-        """The time of signing, by the signer's clock."""
-        return datetime.fromtimestamp(int(self.milliseconds) / 1000, UTC)
-
-
-def parse_login_text(message: str) -> LoginText | None:
-    """Return the login text in ``message``, None when it is not one of the two known texts."""
-    for scheme, pattern, age in _OLDER_SCHEMES:
-        match = pattern.search(message)
-        if match is not None:
-            return LoginText(scheme, match[1], age)
-    return None
-
-
-def _check_older_scheme(message: str, now: datetime) -> Proof | None:
-    login = parse_login_text(message)
-    if login is None:
-        return None
-    if not now - login.age <= login.signed_at <= now + _MAX_CLOCK_SKEW:
+def _check_sign_in(text: SignInText, now: datetime) -> Proof:
+    if not now - text.ballot_age <= text.signed_at <= now + _MAX_CLOCK_SKEW:
         raise BallotRejected(
             "message",
-            f"was not signed within the last {int(login.age.total_seconds())} s; sign again",
+            f"was not signed within the last {int(text.ballot_age.total_seconds())} s; sign again",
         )
-    return Proof(scheme=login.scheme, nonce=login.milliseconds, round=None)
+    return Proof(scheme=text.scheme, nonce=text.milliseconds, round=None)

@@ -19,13 +19,9 @@ from solders.signature import Signature
 from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes, parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.program.lifecycle import share_bps
-from zmart_pipelines.voting.ballot import (
-    SCHEME,
-    BallotRejected,
-    Kind,
-    is_signed_by,
-    parse,
-)
+from zmart_pipelines.proofs.sign_in_text import parse_sign_in
+from zmart_pipelines.proofs.signatures import is_signed_by
+from zmart_pipelines.voting.ballot import SCHEME, BallotRejected, Kind, parse
 from zmart_pipelines.voting.tallies import CountedBallot, FrozenTally
 
 FORMAT = "zmart-ballots"
@@ -393,13 +389,19 @@ def _problem(root: _Root, ballot: _Ballot) -> str | None:
     if ballot.scheme is None or ballot.message is None or ballot.signature is None:
         return "its scheme, message or signature is missing"
     try:
+        program = bytes(Pubkey.from_string(root.program))
         wallet = bytes(Pubkey.from_string(ballot.wallet))
         signature = bytes(Signature.from_string(ballot.signature))
     except ValueError:
-        return "its wallet or signature is not base58"
-    if not is_signed_by(ballot.message, signature, wallet):
+        return "the program, its wallet or its signature is not base58"
+    if not is_signed_by(ballot.message, signature, wallet, program):
         return "the signature is not the wallet's for this message"
-    return _text_problem(root, ballot, ballot.message) if ballot.scheme == SCHEME else None
+    if ballot.scheme == SCHEME:
+        return _text_problem(root, ballot, ballot.message)
+    sign_in = parse_sign_in(ballot.message)
+    if sign_in is None or sign_in.scheme != ballot.scheme:
+        return f"the message is not a text of the scheme {ballot.scheme!r}"
+    return None
 
 
 def _text_problem(root: _Root, ballot: _Ballot, message: str) -> str | None:

@@ -107,7 +107,7 @@ def cast_batch(
     for number, rows in situations.items():
         entry = checked[number]
         try:
-            repeat = validation.find_repeat(entry.ballot, rows)
+            repeat = validation.find_repeat(entry, rows)
             if repeat is not None:
                 results[number] = repeat
                 continue
@@ -260,9 +260,10 @@ def _insert(conn: Connection, ballots: list[AdmittedBallot]) -> list[Row[Any]]:
 def _concurrent_results(
     conn: Connection, ballots: dict[int, AdmittedBallot], settings: Settings
 ) -> dict[int, CastResult]:
-    """Return the results of ballots that a concurrent transaction got ahead of.
+    """Return the results of ballots that were not stored.
 
-    It has just stored a ballot of the same wallet, signature or idempotency key.
+    A concurrent transaction has just stored a ballot of the same wallet, signature or idempotency
+    key, or the signature of a sign-in text has served another request.
     """
     results: dict[int, CastResult] = {}
     situations = _read_situations(
@@ -271,8 +272,9 @@ def _concurrent_results(
     for number, rows in situations.items():
         entry = ballots[number]
         try:
-            results[number] = validation.find_repeat(entry.ballot, rows) or VotingClosed(
-                *_vote(entry)
+            checked = CheckedBallot(entry.ballot, entry.proof)
+            results[number] = validation.find_repeat(checked, rows) or BallotRejected(
+                "signature", "was already used for another request; sign a new one"
             )
         except (BallotRejected, BallotConflict) as refusal:
             results[number] = refusal

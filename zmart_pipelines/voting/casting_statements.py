@@ -102,15 +102,29 @@ FOR UPDATE OF t
 SET_VOTERS: Final = "SELECT set_config('app.voters', %b::text, true)"
 
 # Ballots (in the order of wallets, as everywhere), counts, queued changes and users. A ballot
-# without a row in the result was not stored: one of its wallet, signature or key exists.
+# without a row in the result was not stored: one of its wallet, signature or key exists, or its
+# text is a sign-in text whose signature has served another request. Such a signature is recorded,
+# so that it serves no other request later; the own text is of no use but for its vote.
 # Arrays: market, kind, round, wallet, choice, weight, scheme, message, signature, nonce, key.
 INSERT_BALLOTS: Final = """
-WITH ballot AS (
-    INSERT INTO voting.ballots (market_id, kind, round, wallet, choice, weight, scheme, message,
-        signature, nonce, idempotency_key)
+WITH signed AS MATERIALIZED (
     SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int[], %b::bytea[], %b::bool[],
         %b::bigint[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[])
-    ORDER BY 4
+        AS a (market_id, kind, round, wallet, choice, weight, scheme, message, signature, nonce,
+            idempotency_key)
+), sign_in AS (
+    INSERT INTO community.signed_requests (signature, wallet, action, digest)
+    SELECT signature, wallet, 'ballot',
+        sha256(market_id || convert_to(kind || choice::text, 'UTF8'))
+    FROM signed WHERE scheme <> 'zmart-1' ORDER BY wallet
+    ON CONFLICT DO NOTHING
+    RETURNING signature
+), ballot AS (
+    INSERT INTO voting.ballots (market_id, kind, round, wallet, choice, weight, scheme, message,
+        signature, nonce, idempotency_key)
+    SELECT * FROM signed
+    WHERE scheme = 'zmart-1' OR signature IN (SELECT signature FROM sign_in)
+    ORDER BY wallet
     ON CONFLICT DO NOTHING
     RETURNING id, market_id, kind, round, wallet, choice, weight, accepted_at
 ), counts AS (

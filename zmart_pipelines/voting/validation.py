@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Row
 
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.proofs.signatures import is_signed_by
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check_ballot
 from zmart_pipelines.voting.cast_results import (
@@ -32,9 +33,9 @@ VOTING_STATE: dict[Kind, MarketState] = {
 
 
 class CheckedBallot(msgspec.Struct, frozen=True):
-    """A ballot with its proof, or why the proof is invalid.
+    """A ballot that its wallet signed, with its proof, or why the text is not accepted.
 
-    A repeated ballot gets the stored answer even if its proof is no longer valid.
+    A repeated ballot gets the stored answer even if its text has expired.
     """
 
     ballot: SignedBallot
@@ -77,7 +78,8 @@ def check_proof(ballot: SignedBallot, settings: Settings, now: datetime) -> Chec
         now: The time that expiries are compared with.
 
     Raises:
-        BallotRejected: It is too malformed to be compared with stored ballots.
+        BallotRejected: It is malformed, or the wallet did not sign it. Nothing stored may be
+            shown to its sender.
     """
     for name, value, size in (
         ("market_id", ballot.market_id, 32),
@@ -91,48 +93,57 @@ def check_proof(ballot: SignedBallot, settings: Settings, now: datetime) -> Chec
         raise BallotRejected(
             "idempotency_key", f"is not 1 to {MAX_IDEMPOTENCY_KEY} printable characters"
         )
+    program = bytes(settings.program)
     try:
         proof = check_ballot(
             ballot,
-            program=bytes(settings.program),
+            program=program,
             network=settings.solana_cluster,
             now=now,
             ttl=timedelta(seconds=settings.ballot_ttl_seconds),
             older=settings.accept_older_ballots,
         )
     except BallotRejected as rejection:
+        if not is_signed_by(ballot.message, ballot.signature, ballot.wallet, program):
+            raise
         return CheckedBallot(ballot, rejection)
     return CheckedBallot(ballot, proof)
 
 
-def find_repeat(ballot: SignedBallot, rows: list[Row[Any]]) -> CastReceipt | None:
+def find_repeat(checked: CheckedBallot, rows: list[Row[Any]]) -> CastReceipt | None:
     """Return the stored answer when the ballot is a repeat, None when it is new.
+
+    Another ballot than the one with this signature is shown only to a sender whose proof is
+    valid for this vote now.
 
     Raises:
         BallotConflict: The wallet has another ballot in this round.
         BallotRejected: The signature or the idempotency key was used for another vote.
     """
-    conflict = None
-    for row in rows:
-        if row.id is None:
-            continue
-        stored = StoredBallot(
-            **{name: getattr(row, name) for name in StoredBallot.__struct_fields__}
-        )
-        same_vote = (stored.market_id, stored.kind, stored.wallet, stored.choice) == (
-            ballot.market_id,
-            ballot.kind,
-            ballot.wallet,
-            ballot.choice,
-        )
+    ballot = checked.ballot
+    earlier = [
+        (row, StoredBallot(**{name: getattr(row, name) for name in StoredBallot.__struct_fields__}))
+        for row in rows
+        if row.id is not None
+    ]
+    for row, stored in earlier:
         if stored.signature == ballot.signature:
-            if same_vote and stored.message == ballot.message:
+            if _is_same_vote(stored, ballot) and stored.message == ballot.message:
                 return _answer(stored, row)
             raise BallotRejected("signature", "was already used for another ballot; sign a new one")
-        if ballot.idempotency_key is not None and (
-            (stored.wallet, stored.idempotency_key) == (ballot.wallet, ballot.idempotency_key)
-        ):
-            if same_vote:
+    if isinstance(checked.proof, BallotRejected):
+        return None
+    return _find_repeated_vote(ballot, earlier)
+
+
+def _find_repeated_vote(
+    ballot: SignedBallot, earlier: list[tuple[Row[Any], StoredBallot]]
+) -> CastReceipt | None:
+    """Return the stored answer when a new signature repeats a vote by its idempotency key."""
+    conflict = None
+    for row, stored in earlier:
+        if _has_same_key(stored, ballot):
+            if _is_same_vote(stored, ballot):
                 return _answer(stored, row)
             if (stored.market_id, stored.kind) != (ballot.market_id, ballot.kind):
                 raise BallotRejected(
@@ -144,6 +155,22 @@ def find_repeat(ballot: SignedBallot, rows: list[Row[Any]]) -> CastReceipt | Non
     if conflict is not None:
         raise BallotConflict(conflict)
     return None
+
+
+def _has_same_key(stored: StoredBallot, ballot: SignedBallot) -> bool:
+    return ballot.idempotency_key is not None and (stored.wallet, stored.idempotency_key) == (
+        ballot.wallet,
+        ballot.idempotency_key,
+    )
+
+
+def _is_same_vote(stored: StoredBallot, ballot: SignedBallot) -> bool:
+    return (stored.market_id, stored.kind, stored.wallet, stored.choice) == (
+        ballot.market_id,
+        ballot.kind,
+        ballot.wallet,
+        ballot.choice,
+    )
 
 
 def _answer(stored: StoredBallot, row: Row[Any]) -> CastReceipt:

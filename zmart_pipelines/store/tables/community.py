@@ -97,6 +97,59 @@ market_drafts = Table(
     schema="community",
 )
 
+# Which signatures have served a write, so that each serves one write once. The ballots of the
+# own scheme are not here: their text is of no use but for its vote, and is unique there.
+signed_requests = Table(
+    "signed_requests",
+    metadata,
+    Column(
+        "signature",
+        BYTES,
+        CheckConstraint("octet_length(signature) = 64", name="signature"),
+        primary_key=True,
+        comment="Request: the wallet's signature of message",
+    ),
+    Column(
+        "wallet",
+        BYTES,
+        CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+        nullable=False,
+        comment="Request: wallet whose signature was verified",
+    ),
+    Column(
+        "address",
+        Text,
+        comment="Connection: client's IP address (IPv6: its /64 network); null for ballots",
+    ),
+    Column(
+        "action",
+        Text,
+        CheckConstraint(
+            "action IN ('comment', 'delete-comment', 'draft', 'ballot')", name="action"
+        ),
+        nullable=False,
+        comment="API: what the request did",
+    ),
+    Column(
+        "digest",
+        BYTES,
+        CheckConstraint("octet_length(digest) = 32", name="digest"),
+        nullable=False,
+        comment="Computed: SHA-256 of action, subject, body and Idempotency-Key",
+    ),
+    Column(
+        "accepted_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
+    Index(None, "wallet", "action", "accepted_at"),
+    Index(None, "address", "action", "accepted_at"),
+    Index(None, "accepted_at"),
+    schema="community",
+)
+
 discussions = Table(
     "discussions",
     metadata,
@@ -116,7 +169,7 @@ discussions = Table(
         comment="Request: wallet whose signature was verified",
     ),
     Column("content", Text, nullable=False, comment="Request: text of the comment"),
-    Column("signature", BYTES, comment="Not written yet: signature of the comment itself"),
+    Column("signature", BYTES, comment="Request: the wallet's signature of the comment"),
     Column(
         "created_at",
         TIME,

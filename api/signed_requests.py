@@ -1,0 +1,120 @@
+"""Signatures that have served a write: each serves one, and a wallet and an address only so many.
+
+Called in the transaction of the write, so that both are committed or neither.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, func, insert, select
+
+from api.address_group import address_group
+from api.auth import SignedRequest, unauthorized
+from api.errors import ApiError, FieldError, limit_exceeded
+from zmart_pipelines.proofs.request_text import Action
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.locks import lock_request_senders
+from zmart_pipelines.store.tables.community import signed_requests
+
+_requests = signed_requests
+_WINDOW: Final = timedelta(hours=1)
+_LIMITS: Final[dict[Action, str]] = {
+    "comment": "comments",
+    "delete-comment": "comments",
+    "draft": "drafts",
+}
+
+
+def _used() -> ApiError:
+    return unauthorized(
+        "This signature has already served another request; sign a new text",
+        FieldError("signature", "has already served another request"),
+    )
+
+
+def require_unused(conn: Connection, signature: bytes) -> None:
+    """Raise ApiError 401 where the signature has served a write: it identifies nobody any more."""
+    found = select(_requests.c.signature).where(_requests.c.signature == signature)
+    if conn.execute(found).first() is not None:
+        raise _used()
+
+
+def is_repeat(conn: Connection, signed: SignedRequest) -> bool:
+    """Return whether the same request has been served; False where the signature is unused.
+
+    Raises:
+        ApiError: 401 where the signature has served another request, or is unused and its text has
+            expired.
+    """
+    found = conn.execute(
+        select(_requests.c.wallet, _requests.c.digest).where(
+            _requests.c.signature == signed.signature
+        )
+    ).first()
+    if found is None:
+        if signed.expired is not None:
+            raise signed.expired
+        return False
+    if tuple(found) != (signed.wallet, signed.digest):
+        raise _used()
+    return True
+
+
+def record(conn: Connection, signed: SignedRequest, settings: Settings) -> bool:
+    """Record the signature and return whether it is new; a repeated request is not recorded again.
+
+    From here to the commit other writes of the wallet and from the address wait, so that the
+    limits hold for concurrent ones too.
+
+    Raises:
+        ApiError: As :func:`is_repeat` and :func:`require_below_limits`.
+    """
+    network = address_group(signed.address)
+    lock_request_senders(conn, signed.wallet, network.encode())
+    if is_repeat(conn, signed):
+        return False
+    require_below_limits(conn, signed, settings)
+    conn.execute(
+        insert(_requests).values(
+            signature=signed.signature,
+            wallet=signed.wallet,
+            address=network,
+            action=signed.action,
+            digest=signed.digest,
+        )
+    )
+    return True
+
+
+def require_below_limits(conn: Connection, signed: SignedRequest, settings: Settings) -> None:
+    """Raise ApiError 429 where the wallet or the address has written enough in the last hour."""
+    subject = _LIMITS[signed.action]
+    for setting, sender in (
+        (f"{subject}_per_wallet_hour", _requests.c.wallet == signed.wallet),
+        (f"{subject}_per_address_hour", _requests.c.address == address_group(signed.address)),
+    ):
+        allowed = getattr(settings, setting)
+        wait = _seconds_to_wait(conn, sender, signed.action, allowed)
+        if wait is not None:
+            raise limit_exceeded(setting, allowed, wait)
+
+
+def _seconds_to_wait(
+    conn: Connection, sender: ColumnElement[bool], action: Action, allowed: int
+) -> int | None:
+    """Return the seconds until the sender may write again, None where it may now."""
+    decisive: datetime | None = conn.execute(
+        select(_requests.c.accepted_at)
+        .where(sender, _requests.c.action == action)
+        .where(_requests.c.accepted_at > func.now() - _WINDOW)
+        .order_by(_requests.c.accepted_at.desc())
+        .offset(allowed - 1)
+        .limit(1)
+    ).scalar()
+    if decisive is None:
+        return None
+    now: datetime = conn.execute(select(func.now())).scalar_one()
+    return max(1, math.ceil((decisive + _WINDOW - now).total_seconds()))

@@ -1,0 +1,157 @@
+"""Limits on the writes of a wallet and of an address, which hold for concurrent requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from solders.keypair import Keypair
+from sqlalchemy import Engine, text
+
+from api.address_group import address_group
+from api.app import create_app
+from api.auth import SignedRequest
+from api.errors import ApiError
+from api.signed_requests import record
+from tests.api.seed import market, wallet
+from tests.api.wallets import proof, signed
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, act_as, engine
+
+Client = TestClient[Litestar]
+MARKET = b"\xcd" * 32
+LIMITS = {
+    "comments_per_wallet_hour": 3,
+    "comments_per_address_hour": 5,
+    "drafts_per_wallet_hour": 2,
+    "ballots_per_address_hour": 2,
+}
+
+
+@pytest.fixture
+def limited(api_settings: Settings, ledger: Engine) -> Iterator[Client]:
+    """An API with low limits."""
+    with ledger.begin() as conn:
+        market(conn, MARKET, state=0)
+    settings = api_settings.model_copy(update=LIMITS)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as made:
+        yield made
+
+
+def comment(client: Client, author: Keypair, words: str) -> Any:
+    body = {"market_id": MARKET.hex(), "content": words}
+    return client.post("/api/discussions", json=signed(client, author, "/api/discussions", body))
+
+
+def assert_limited(answer: Any, name: str) -> None:
+    """A 429 that names the limit and says when to come back."""
+    assert answer.status_code == 429, answer.text
+    assert answer.json()["error"] == "limit_exceeded"
+    assert answer.json()["limit"] == {"name": name, "value": LIMITS[name]}
+    assert name in answer.json()["message"]
+    assert 0 < int(answer.headers["retry-after"]) <= 3600
+
+
+def test_wallet_and_address_have_limits_of_their_own(limited: Client, ledger: Engine) -> None:
+    for number in range(3):
+        assert comment(limited, wallet(1), f"number {number}").status_code == 201
+    assert_limited(comment(limited, wallet(1), "too many"), "comments_per_wallet_hour")
+    for number in (2, 3):
+        assert comment(limited, wallet(number), "hello").status_code == 201
+    assert_limited(comment(limited, wallet(4), "hello"), "comments_per_address_hour")
+    with ledger.connect() as conn:
+        stored = conn.execute(text("SELECT count(*) FROM community.discussions")).scalar_one()
+    assert stored == 5
+
+
+def test_repeat_is_answered_at_the_limit(limited: Client) -> None:
+    body = {"market_id": MARKET.hex(), "content": "first"}
+    sent = signed(limited, wallet(1), "/api/discussions", body)
+    first = limited.post("/api/discussions", json=sent)
+    for number in range(2):
+        assert comment(limited, wallet(1), f"number {number}").status_code == 201
+    assert limited.post("/api/discussions", json=sent).json() == first.json()
+
+
+def test_concurrent_writes_keep_the_limit(limited: Client) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: comment(limited, wallet(1), f"number {n}"), range(12)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [429] * 9
+
+
+def test_ballots_have_a_generous_limit_that_repeats_do_not_use_up(limited: Client) -> None:
+    def vote(number: int) -> dict[str, Any]:
+        url = f"/api/votes/proposal/{MARKET.hex()}/message?vote=like"
+        message = limited.get(url).json()["message"]
+        return {"market_id": MARKET.hex(), "vote": True} | proof(wallet(number), message)
+
+    first = vote(1)
+    for _ in range(3):
+        assert limited.post("/api/votes/proposal", json=first).status_code == 201
+    assert limited.post("/api/votes/proposal", json=vote(2)).status_code == 201
+    assert_limited(limited.post("/api/votes/proposal", json=vote(3)), "ballots_per_address_hour")
+    assert Settings().ballots_per_address_hour >= 100_000
+
+
+@pytest.fixture
+def engines(database: str) -> Iterator[dict[Role, Engine]]:
+    """Engines of the API and of the owner."""
+    made = {role: engine(role, database) for role in (Role.API, Role.OWNER)}
+    yield made
+    for one in made.values():
+        one.dispose()
+
+
+def test_limit_ends_when_the_hour_has_passed(engines: dict[Role, Engine]) -> None:
+    settings = Settings(drafts_per_wallet_hour=1)
+
+    def request(number: int) -> SignedRequest:
+        return SignedRequest(
+            signature=bytes([number]) * 64,
+            wallet=bytes([1]) * 32,
+            action="draft",
+            digest=bytes([number]) * 32,
+            address="192.0.2.1",
+            expired=None,
+        )
+
+    def add(number: int) -> bool:
+        with engines[Role.API].begin() as conn:
+            act_as(conn, request(number).wallet)
+            return record(conn, request(number), settings)
+
+    assert add(1)
+    with pytest.raises(ApiError) as caught:
+        add(2)
+    assert caught.value.headers["Retry-After"] == "3600"
+    with engines[Role.OWNER].begin() as conn:
+        conn.execute(
+            text("UPDATE community.signed_requests SET accepted_at = now() - interval '59 minutes'")
+        )
+    with pytest.raises(ApiError) as caught:
+        add(2)
+    assert 59 <= int(caught.value.headers["Retry-After"]) <= 60
+    with engines[Role.OWNER].begin() as conn:
+        conn.execute(
+            text("UPDATE community.signed_requests SET accepted_at = now() - interval '1 hour'")
+        )
+    assert add(2)
+    assert not add(1)
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_clients_address_is_a_v4_address_or_a_v6_network(address: str, group: str) -> None:
+    assert address_group(address) == group

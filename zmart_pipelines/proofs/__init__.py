@@ -1,0 +1,1 @@
+"""The texts that wallets sign, and the verification of their signatures. Pure."""
