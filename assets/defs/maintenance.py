@@ -19,19 +19,21 @@ from zmart_pipelines.store.retention import prune
 class AsOf(dg.Config):
     """As of when rows are judged."""
 
-    as_of: str = Field("", description="UTC time in ISO 8601; empty: now.")
+    as_of: str = Field("", description="ISO 8601 time with a UTC offset; empty: now.")
 
     @property
     def moment(self) -> datetime:
         """The time in UTC.
 
         Raises:
-            ValueError: ``as_of`` is not a time.
+            ValueError: ``as_of`` is not a time with a UTC offset.
         """
         if not self.as_of:
             return datetime.now(UTC)
         given = datetime.fromisoformat(self.as_of)
-        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        if given.tzinfo is None:
+            raise ValueError(f"as_of {self.as_of!r} has no UTC offset, for example +00:00 or Z")
+        return given.astimezone(UTC)
 
 
 @dg.op(description="Deletes rows of the product's tables that are past their retention.")

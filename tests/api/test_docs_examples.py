@@ -72,6 +72,11 @@ def test_ballot(client: Client) -> None:
         assert_like("vote_frame", socket.receive_json(timeout=30))
 
 
+def test_text_to_sign(client: Client) -> None:
+    body = {"market_id": MARKET.hex(), "content": "hello"}
+    assert_like("text_to_sign", client.post("/api/discussions/message", json=body).json())
+
+
 def test_webhook(client: Client) -> None:
     recorder = Recorder()
     recorder.create(1)
@@ -82,5 +87,5 @@ def test_webhook(client: Client) -> None:
 
 def test_every_example_is_checked() -> None:
     source = Path(__file__).read_text()
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     assert all(f'assert_like("{name}"' in source for name in EXAMPLES)

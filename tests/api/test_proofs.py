@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
+from pydantic import SecretStr
 from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
+from api import webhook_auth
 from api.app import create_app
 from tests.api.running_api import running
 from tests.api.seed import market, wallet
@@ -266,6 +268,19 @@ def test_any_header_gets_a_client_error(
     headers = [(b"Authorization", authorization)] * times + [(b"Idempotency-Key", key)]
     answer = shared.request(method, path, json=body, headers=headers)
     assert answer.status_code in (400, 401), answer.text
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(authorization=header_bytes, signature=header_bytes)
+@example(authorization=b"", signature=b"\xff" * 64)
+@example(authorization=b"", signature=b"a" * 63)
+def test_any_webhook_header_is_unauthorized(
+    module_settings: Settings, authorization: bytes, signature: bytes
+) -> None:
+    headers = [(b"authorization", authorization), (b"x-helius-signature", signature)]
+    signing = module_settings.model_copy(update={"webhook_hmac_secret": SecretStr("k" * 40)})
+    if not webhook_auth.has_valid_secret(headers, signing):
+        assert not webhook_auth.has_valid_signature(headers, b"[]", signing)
 
 
 def test_known_idempotency_key_needs_the_proof_too(client: Client) -> None:

@@ -75,6 +75,27 @@ def test_other_envelopes_and_texts_are_refused(layout: str) -> None:
     assert not is_signed_by(TEXT, signature, KEY, PROGRAM)
 
 
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def test_signature_has_one_form() -> None:
+    """Otherwise a recorded signature could be sent again in another form."""
+    signature = bytes(WALLET.sign_message(TEXT.encode()))
+    scalar = int.from_bytes(signature[32:], "little")
+    other = signature[:32] + (scalar + ORDER).to_bytes(32, "little")
+    assert is_signed_by(TEXT, signature, KEY)
+    assert not is_signed_by(TEXT, other, KEY)
+
+
+IDENTITY, ORDER_2 = b"\x01" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"
+
+
+@pytest.mark.parametrize("point", [IDENTITY, bytes(32), ORDER_2])
+def test_keys_that_anyone_can_sign_for_are_no_wallets(point: bytes) -> None:
+    for start in (IDENTITY, point, bytes(32)):
+        assert not is_signed_by(TEXT, start + bytes(32), point)
+
+
 def test_text_that_no_device_takes_has_no_envelope() -> None:
     long = "x" * 1213
     assert is_signed_by(long, bytes(WALLET.sign_message(long.encode())), KEY)
