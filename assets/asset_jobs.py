@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.dagster_internals import UnresolvedAssetJobDefinition
 from assets.resources import Backend, BackendResource
-from assets.run_lanes import Lane, lane_of_assets, lane_tags
+from assets.run_lanes import LANES_BY_JOB, Lane, lane_of_assets, lane_tags
 from assets.runs_in_flight import in_flight
 
 SUBMISSION_TAGS: Mapping[str, str] = {
@@ -47,6 +47,7 @@ def asset_job(
     """
     paths = [key.split("/") for key in keys]
     lane = lane or lane_of_assets([dg.AssetKey(path) for path in paths])
+    LANES_BY_JOB[name] = lane
     selection = dg.AssetSelection.assets(*paths).without_checks()
     return dg.define_asset_job(
         name,

@@ -7,7 +7,7 @@ name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,7 @@ __all__ = [
     "UnresolvedAssetJobDefinition",
     "coordinator_instance",
     "is_sensor_tick",
+    "job_of_worker",
     "partition_range_tags",
     "pg_url_from_config",
     "remember_schema",
@@ -228,6 +229,16 @@ def started_run_id(request: StartRunRequest) -> str:
         request.serialized_execute_run_args, ExecuteExternalJobArgs
     ).run_id
     return run_id
+
+
+def job_of_worker(arguments: Sequence[Any]) -> str:
+    """Return the name of the job whose run a worker executes.
+
+    Args:
+        arguments: Those of the function that the worker's process executes.
+    """
+    name: str = arguments[1].job_name
+    return name
 
 
 def run_started_before() -> StartRunReply:

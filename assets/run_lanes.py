@@ -38,6 +38,12 @@ PRIORITIES: Mapping[Lane, int] = {
     Lane.BULK: -10,
 }
 
+# Added to the niceness of a run's process: a third of the CPU share of what others wait for.
+NICENESS: Mapping[Lane, int] = {Lane.BACKGROUND: 5, Lane.BULK: 5}
+
+# The lane of each job, by name; every job enters its own where it is defined.
+LANES_BY_JOB: dict[str, Lane] = {}
+
 
 def lane_tags(lane: Lane) -> dict[str, str]:
     """Return the tags that put a job's runs into a lane."""

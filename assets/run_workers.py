@@ -21,6 +21,7 @@ import random
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from multiprocessing import connection, forkserver
 from typing import Any
 
@@ -36,6 +37,7 @@ class RunWorker(multiprocessing.context.ForkServerProcess):
     def run(self) -> None:
         """Execute the run, after unsharing what the fork copied from the fork server."""
         end_with_parent()
+        lower_priority(self._args)  # type: ignore[attr-defined]
         random.seed()
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
@@ -46,6 +48,20 @@ class RunWorkerContext(multiprocessing.context.ForkServerContext):
     """The multiprocessing context whose processes are :class:`RunWorker`."""
 
     Process = RunWorker
+
+
+def lower_priority(arguments: Sequence[Any]) -> None:
+    """Let a run of the background give way to the runs that submit.
+
+    Args:
+        arguments: Those of the function that the worker's process executes.
+    """
+    from assets.dagster_internals import job_of_worker
+    from assets.run_lanes import LANES_BY_JOB, NICENESS
+
+    lane = LANES_BY_JOB.get(job_of_worker(arguments))
+    if lane is not None and lane in NICENESS:
+        os.nice(NICENESS[lane])
 
 
 def end_with_parent() -> None:

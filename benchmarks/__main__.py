@@ -31,6 +31,8 @@ from benchmarks.run_start import GOAL as GOAL_START
 from benchmarks.run_start import run_start
 from benchmarks.scale import GOAL_GROWTH as GOAL_COST
 from benchmarks.scale import GOAL_SECONDS, one_event_cost, rebuilding
+from benchmarks.under_load import GOAL as GOAL_LOAD
+from benchmarks.under_load import under_load
 from benchmarks.vote_cycle import GOAL as GOAL_CYCLE
 from benchmarks.vote_cycle import vote_cycle
 
@@ -45,6 +47,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "vote_cycle": (GOAL_CYCLE, vote_cycle),
     "run_start": (GOAL_START, run_start),
     "at_rest": (GOAL_REST, at_rest),
+    "under_load": (GOAL_LOAD, under_load),
     "localnet_trades": (GOAL_TRADES, localnet_trades),
     "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }

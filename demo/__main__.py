@@ -1,4 +1,7 @@
-"""``python -m demo``: let the cast act on a running system until stopped."""
+"""``python -m demo [--busy]``: let the cast act on a running system until stopped.
+
+``--busy`` plays many fast markets at once, for benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from demo.api import ApiClient
 from demo.chain import Chain
 from demo.environment import Environment
 from demo.progress import Progress
-from demo.runner import Runner
+from demo.runner import BUSY, GENTLE, Runner
 from demo.script import CAST
 from demo.wallets import load_wallets
 from zmart_pipelines.chain.rpc import RpcClient
@@ -30,7 +33,9 @@ def main() -> None:
     with RpcClient(url, settings.rpc_timeout) as rpc:
         chain = Chain(rpc, url, settings.program)
         api = ApiClient(api_url, settings.program, settings.solana_cluster)
-        show = Runner(Environment(api, chain, wallets), Progress(folder / "markets.json"), _say)
+        progress = Progress(folder / "markets.json")
+        pace = BUSY if "--busy" in sys.argv[1:] else GENTLE
+        show = Runner(Environment(api, chain, wallets), progress, _say, pace)
         try:
             show.run()
         except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from demo.environment import Environment
 from demo.progress import MarketEntry, Progress
 from demo.questions import TOPICS
 from demo.script import (
+    FAST_MARKETS,
     SOL,
     Act,
     Activate,
@@ -37,8 +38,6 @@ TICK = 0.2
 VISIBLE_WITHIN = 20.0  # seconds until an act must be visible; then it is repeated
 REFRESH, FAST_REFRESH = 15.0, 2.0  # seconds between full reads; fast while acts are not visible
 CHAIN_SECOND = 1.2  # the program requires a later second for resolving and for disputing
-LIVE_AT_ONCE = 3
-NEXT_MARKET_AFTER = 240.0
 EXPECTED_ERRORS = (
     ApiRefused,
     TransactionRefused,
@@ -47,6 +46,28 @@ EXPECTED_ERRORS = (
     RateLimited,
     httpx.HTTPError,
 )
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many markets the cast plays at once, and how fast.
+
+    Attributes:
+        fast_markets: How many of the first markets are played without long pauses.
+        first_alone: Whether the first two markets end before a third is opened.
+        live_at_once: Most markets that are open at a time.
+        next_market_after: Seconds between two new markets, after the first two.
+    """
+
+    fast_markets: int
+    first_alone: bool
+    live_at_once: int
+    next_market_after: float
+
+
+GENTLE = Pace(FAST_MARKETS, first_alone=True, live_at_once=3, next_market_after=240.0)
+# For benchmarks: every market is fast, so that something is due all the time.
+BUSY = Pace(10**9, first_alone=False, live_at_once=6, next_market_after=3.0)
 
 
 @dataclass
@@ -77,15 +98,20 @@ class Runner:
     """Runs the demo."""
 
     def __init__(
-        self, environment: Environment, progress: Progress, print_line: Callable[[str], None]
+        self,
+        environment: Environment,
+        progress: Progress,
+        print_line: Callable[[str], None],
+        pace: Pace = GENTLE,
     ) -> None:
         self._environment = environment
         self._progress = progress
         self._print = print_line
+        self._pace = pace
         self._started = time.monotonic()
         self._next_market_at = 0.0
         self._live_markets = [
-            LiveMarket(entry, plan(entry.number))
+            LiveMarket(entry, self._plan(entry.number))
             for entry in progress.entries
             if not entry.is_closed
         ]
@@ -116,11 +142,15 @@ class Runner:
             return False
         if len(entries) < 2:
             return True
-        return all(e.is_closed for e in entries[:2]) and len(self._live_markets) < LIVE_AT_ONCE
+        alone = self._pace.first_alone and not all(entry.is_closed for entry in entries[:2])
+        return not alone and len(self._live_markets) < self._pace.live_at_once
+
+    def _plan(self, number: int) -> Plan:
+        return plan(number, fast=self._pace.fast_markets)
 
     def _open(self) -> None:
         number = len(self._progress.entries)
-        script = plan(number)
+        script = self._plan(number)
         topic = TOPICS[number % len(TOPICS)]
         try:
             market_id, question = self._environment.propose(script.creator, topic)
@@ -131,7 +161,9 @@ class Runner:
         entry = self._progress.add(market_id)
         live = LiveMarket(entry, script)
         self._live_markets.append(live)
-        self._next_market_at = time.monotonic() + (0 if number == 0 else NEXT_MARKET_AFTER)
+        self._next_market_at = time.monotonic() + (
+            0 if number == 0 else self._pace.next_market_after
+        )
         self._report(live, f"{script.creator} proposes: {question}")
 
     def _attempt(self, live: LiveMarket) -> None:

@@ -20,6 +20,7 @@ B_PARAMETER = 100 * SOL  # the smallest b with which the program trades
 # Payouts are shares of this number and the fees, not of the pool; a large one cannot be paid.
 VIRTUAL_LIQUIDITY = SOL // 10
 ON_CHAIN_VOTERS = 2
+FAST_MARKETS = 2
 
 
 @dataclass(frozen=True)
@@ -134,17 +135,17 @@ class MarketView:
     withdrawn: bool = False
 
 
-def plan(number: int, seed: int = 3) -> Plan:
+def plan(number: int, seed: int = 3, fast: int = FAST_MARKETS) -> Plan:
     """Return the plan of the cast's market ``number`` (from 0).
 
-    The first two are fast, one without and one with a dispute. Later ones are slow; every third
-    of them is disputed.
+    The first ``fast`` markets are fast, later ones slow. The second market and every third after
+    it are disputed.
     """
     dice = random.Random(f"{seed}:{number}")
     people = list(CAST)
     dice.shuffle(people)
     creator, resolver, disputer = people[:3]
-    is_fast = number < 2
+    is_fast = number < fast
     disputed = number % 3 == 1
     truth = dice.random() < 0.5
     voters = people[:]

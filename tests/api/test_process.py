@@ -16,6 +16,7 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from redis import Redis
 from sqlalchemy import Engine
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -156,7 +157,7 @@ class Listener(threading.Thread):
         return 0 < self.wanted <= len(self.frames)
 
 
-def test_no_frame_is_lost_or_duplicated_when_redis_and_the_api_are_killed(
+def test_no_frame_is_lost_or_duplicated_when_redis_and_the_api_fail(
     api_settings: Settings,
     ledger: Engine,
     tmp_path: Path,
@@ -178,6 +179,14 @@ def test_no_frame_is_lost_or_duplicated_when_redis_and_the_api_are_killed(
         listeners = [Listener(api.socket_url()) for _ in range(3)]
         for listener in listeners:
             listener.start()
+        write(50)
+        with Redis.from_url(server.url()) as client:
+            client.flushall()
+            client.client_kill_filter(_type="pubsub")
+        write(50)
+        redis.send_signal(signal.SIGSTOP)
+        write(3)
+        redis.send_signal(signal.SIGCONT)
         write(50)
         redis.kill()
         redis.wait(60)

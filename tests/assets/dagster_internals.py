@@ -3,6 +3,7 @@
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.remote_origin import (
     GrpcServerCodeLocationOrigin,
@@ -30,6 +31,7 @@ __all__ = [
     "AssetGraph",
     "CachingStaleStatusResolver",
     "DagsterGrpcClient",
+    "DagsterUserCodeUnreachableError",
     "ExecuteExternalJobArgs",
     "GrpcServerCodeLocationOrigin",
     "InstigatorType",

@@ -1,4 +1,4 @@
-"""Definitions with one job whose body leaves a trace of each second that it runs."""
+"""Definitions of jobs whose body leaves a trace of each tenth of a second that it runs."""
 
 import os
 import time
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.run_lanes import LANES_BY_JOB, Lane
+
 TRACES = "SLOW_JOB_TRACES"
-SECONDS = 8
+STEPS = 80  # of a tenth of a second
 
 
 @dg.op
@@ -16,7 +18,7 @@ def leave_traces(context: dg.OpExecutionContext) -> None:
     folder = Path(os.environ[TRACES]) / context.run_id
     folder.mkdir(exist_ok=True)
     trace = folder / str(os.getpid())
-    for _ in range(10 * SECONDS):
+    for _ in range(STEPS):
         with trace.open("a") as file:
             file.write(f"{time.monotonic()}\n")
         time.sleep(0.1)
@@ -24,8 +26,15 @@ def leave_traces(context: dg.OpExecutionContext) -> None:
 
 @dg.job(executor_def=dg.in_process_executor)
 def slow_job() -> None:
-    """Run for ``SECONDS``."""
+    """Run for eight seconds."""
     leave_traces()
 
 
-defs = dg.Definitions(jobs=[slow_job])
+@dg.job(executor_def=dg.in_process_executor)
+def background_job() -> None:
+    """Do the same in the background."""
+    leave_traces()
+
+
+LANES_BY_JOB["background_job"] = Lane.BACKGROUND
+defs = dg.Definitions(jobs=[slow_job, background_job])

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
+import psycopg
 import pytest
 
+from assets.run_lanes import NICENESS, Lane
 from assets.run_worker_preload import LAZY_MODULES
 from assets.run_workers import FORK_SERVER_NAME
 from tests.assets import slow_definitions
-from tests.assets.dagster_internals import DagsterGrpcClient
+from tests.assets.dagster_internals import DagsterGrpcClient, DagsterUserCodeUnreachableError
 from tests.fixtures.code_server import CodeServer, code_server
 
 # Seconds; generous, because other tests run beside these.
@@ -102,6 +104,19 @@ def test_fork_server_has_one_thread_and_no_connection(server: CodeServer, traces
     assert psutil.Process(worker).ppid() == fork_server.pid
 
 
+def test_background_runs_give_way_to_others(server: CodeServer, traces: Path) -> None:
+    niceness = {}
+    for job in ("slow_job", "background_job"):
+        run_id = server.launch_in_background(job)
+        wait_until(partial(bodies, traces, run_id))
+        niceness[job] = psutil.Process(bodies(traces, run_id)[0]).nice()
+    own = psutil.Process(server.pid).nice()
+    assert niceness == {
+        "slow_job": own,
+        "background_job": min(19, own + NICENESS[Lane.BACKGROUND]),
+    }
+
+
 def test_body_ends_with_a_killed_fork_server(server: CodeServer, traces: Path) -> None:
     """Dagster reports FAILURE at once; then nothing of the run may continue."""
     run_id = server.launch_in_background("slow_job")
@@ -112,6 +127,82 @@ def test_body_ends_with_a_killed_fork_server(server: CodeServer, traces: Path) -
     wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.FAILURE)
     next_run = server.launch_in_background("slow_job")
     wait_until(lambda: bodies(traces, next_run))
+
+
+def test_failure_does_not_mean_that_the_body_has_stopped(server: CodeServer, traces: Path) -> None:
+    """A worker that stands still past its time is given up; it continues when it may.
+
+    Nothing may read FAILURE as "stopped". What must not happen is a second body of the run.
+    """
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    (worker,) = bodies(traces, run_id)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        run = server.instance.get_run_by_id(run_id)
+        assert run
+        server.instance.report_run_failed(run, "no sign of life")  # as run monitoring does
+        client = DagsterGrpcClient(port=server.port, host="127.0.0.1")
+        assert '"success": true' in client.start_run(server.start_request(run_id))
+        traced = lines(traces, run_id)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    wait_until(lambda: lines(traces, run_id) > traced)
+    wait_until(lambda: not is_running(worker))
+    assert bodies(traces, run_id) == [worker]
+    assert lines(traces, run_id) == slow_definitions.STEPS
+
+
+def test_worker_that_stands_still_can_be_killed(server: CodeServer, traces: Path) -> None:
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    (worker,) = bodies(traces, run_id)
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.FAILURE)
+    assert bodies(traces, run_id) == [worker]
+
+
+@pytest.mark.parametrize("fate", [signal.SIGCONT, signal.SIGKILL])
+def test_fork_server_that_stands_still_starts_each_run_at_most_once(
+    server: CodeServer, traces: Path, fate: signal.Signals
+) -> None:
+    """A run is delivered to it again while its first delivery waits."""
+    fork_server = fork_server_of(server)
+    run_id = server.create_run("slow_job")
+    request = server.start_request(run_id)
+    fork_server.suspend()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(
+            DagsterGrpcClient(port=server.port, host="127.0.0.1").start_run, request
+        )
+        # The second delivery is answered only once the first has claimed the run.
+        wait_until(lambda: is_claimed(server, run_id))
+        again = DagsterGrpcClient(port=server.port, host="127.0.0.1").start_run(request)
+        assert '"success": true' in again
+        assert bodies(traces, run_id) == []
+        os.kill(fork_server.pid, fate)
+        failure = first.exception(PATIENCE)
+    if fate is signal.SIGCONT:
+        assert failure is None
+        wait_until(lambda: succeeded(server, run_id))
+    else:
+        assert isinstance(failure, DagsterUserCodeUnreachableError)
+    assert len(bodies(traces, run_id)) == (fate is signal.SIGCONT)
+    next_run = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, next_run))
+
+
+def is_claimed(server: CodeServer, run_id: str) -> bool:
+    with psycopg.connect(server.database_url) as conn:
+        conn.execute("SET ROLE zmart_read")
+        found = conn.execute("SELECT 1 FROM ops.run_claims WHERE run_id = %s", (run_id,))
+        return found.fetchone() is not None
+
+
+def lines(traces: Path, run_id: str) -> int:
+    """Steps of a run's body so far, in all processes."""
+    return sum(len(file.read_text().splitlines()) for file in (traces / run_id).glob("*"))
 
 
 def is_running(pid: int) -> bool:

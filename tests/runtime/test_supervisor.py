@@ -15,7 +15,6 @@ import pytest
 
 from tests.fixtures.ports import free_port
 from tests.runtime.toy_processes import toy
-from zmart_pipelines.runtime.child_process import NICENESS
 from zmart_pipelines.runtime.ports import Port, PortsInUse
 from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import (
@@ -233,27 +232,3 @@ def test_start_after_sigkill_stops_leftover_processes(
     said = supervise([], state, lambda: None)
     assert str(grandchild) in said[0]
     assert not alive(grandchild)
-
-
-def test_low_priority_process_has_a_higher_niceness(state: StateFolder) -> None:
-    diary = state.root / "diary"
-    seen: dict[str, tuple[int, str]] = {}
-
-    def read_priorities() -> None:
-        for name in ("eager", "modest"):
-            pid = pids(diary, name)[0]
-            group = Path(f"/proc/{pid}/autogroup")
-            try:
-                share = group.read_text().split()[-1]
-            except OSError:  # a kernel without autogroups
-                share = ""
-            seen[name] = (os.getpriority(os.PRIO_PROCESS, pid), share)
-
-    supervise(
-        [toy("eager", diary), toy("modest", diary, low_priority=True)], state, read_priorities
-    )
-    own = os.nice(0)
-    assert seen["eager"][0] == own
-    assert seen["modest"][0] == min(19, own + NICENESS)
-    assert seen["modest"][1] in ("", str(NICENESS))
-    assert seen["eager"][1] in ("", "0")

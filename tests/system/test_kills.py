@@ -5,12 +5,17 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-import psutil
 import pytest
 
-from assets.run_workers import FORK_SERVER_NAME
 from tests.fixtures.running_system import RunningSystem
 from tests.system.market_lives import check_finished_markets, two_markets_finished
+from tests.system.parts import (
+    flush_redis,
+    kill,
+    kill_all_of_postgres,
+    kill_fork_server_during_a_run,
+    kill_run_worker,
+)
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -24,47 +29,6 @@ def system() -> Iterator[RunningSystem]:
         running.discard()
 
 
-def kill(pid: int) -> None:
-    psutil.Process(pid).kill()
-
-
-def fork_server(system: RunningSystem) -> psutil.Process:
-    """The process that run workers are forked from."""
-    (found,) = [
-        child
-        for child in psutil.Process(system.pid("code-server")).children()
-        if child.name() == FORK_SERVER_NAME or "forkserver" in " ".join(child.cmdline())
-    ]
-    return found
-
-
-def await_run_worker(system: RunningSystem) -> psutil.Process:
-    """The process of the next Dagster run; short runs end within half a second."""
-    deadline = time.monotonic() + 60
-    parent = fork_server(system)
-    while time.monotonic() < deadline:
-        workers = parent.children()
-        if workers:
-            return workers[0]
-        time.sleep(0.02)
-    raise AssertionError("no run started within 60 s")
-
-
-def kill_run_worker(system: RunningSystem) -> None:
-    await_run_worker(system).kill()
-
-
-def kill_fork_server_during_a_run(system: RunningSystem) -> None:
-    await_run_worker(system)
-    fork_server(system).kill()
-
-
-def kill_all_of_postgres(system: RunningSystem) -> None:
-    for process in system.processes():
-        if process.name() == "postgres":
-            process.kill()
-
-
 def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
     system.start()
     strikes: list[Callable[[], None]] = [
@@ -73,6 +37,7 @@ def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
         lambda: kill_fork_server_during_a_run(system),
         lambda: kill(system.pid("daemon")),
         lambda: kill(system.pid("redis")),
+        lambda: flush_redis(system),
         lambda: kill_all_of_postgres(system),
         lambda: kill(system.pid("code-server")),
         lambda: kill(system.pid("localnet")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -15,8 +14,6 @@ from typing import IO
 from zmart_pipelines.runtime.os_accounts import Account
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# Added to the niceness: about a third of the CPU share of processes with normal priority.
-NICENESS = 5
 
 
 def _before_exec(death_signal: signal.Signals) -> Callable[[], None]:
@@ -67,15 +64,3 @@ def start(
         preexec_fn=_before_exec(death_signal),
         **(account.identity() if account else {}),
     )
-
-
-def lower_priority(pid: int) -> None:
-    """Lower the CPU priority of a started child and of the processes that it starts.
-
-    Without effect where the operating system forbids it.
-    """
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PGRP, pid, os.getpriority(os.PRIO_PGRP, pid) + NICENESS)
-    # With autogroups Linux divides the CPU among sessions first; then this value applies.
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS))

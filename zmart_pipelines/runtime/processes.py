@@ -238,8 +238,6 @@ def _dagster(
         logs.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(DEPLOY / "dagster.yaml", home / "dagster.yaml")
 
-    # The pipelines have seconds where the API has milliseconds, and each of their runs starts
-    # with seconds of CPU time: they run with lower priority.
     workspace = ("-w", str(DEPLOY / "workspace.yaml"))
     scripts = Path(sys.executable).parent
     started = time.time()
@@ -256,7 +254,6 @@ def _dagster(
         prepare=prepare,
         ready=readiness.listening(LOOPBACK, settings.code_server_port),
         stop_within=7,
-        low_priority=True,
         ports=process_ports(settings)["code-server"],
     )
     daemon = Process(
@@ -268,7 +265,6 @@ def _dagster(
         needs=("code-server",),
         ready=readiness.call(lambda: _daemon_beats(settings, since=started)),
         stop_within=8,
-        low_priority=True,
     )
     webserver = Process(
         name="webserver",

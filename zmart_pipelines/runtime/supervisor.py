@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from zmart_pipelines.runtime import leftover_processes
-from zmart_pipelines.runtime.child_process import lower_priority, start
+from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.log_files import LogFile
 from zmart_pipelines.runtime.os_accounts import Account
 from zmart_pipelines.runtime.ports import Port, require_free
@@ -44,7 +44,6 @@ class Process:
         needs: names of the processes that must be ready before it starts.
         once: the process runs once and is ready when it has ended with code 0.
         echo: its output lines are printed to the user.
-        low_priority: it gets less CPU time than the others once it is ready.
         fatal_codes: exit codes after which a restart would not help.
         prepare: runs before each start.
         when_ready: runs when it is ready for the first time.
@@ -59,7 +58,6 @@ class Process:
     ready_within: float = 60.0
     once: bool = False
     echo: bool = False
-    low_priority: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     fatal_codes: frozenset[int] = frozenset()
@@ -290,8 +288,6 @@ class Supervisor:
                     process.when_ready()
                 ready = child.been_ready = True
                 child.ready.set()
-                if process.low_priority:
-                    lower_priority(running.pid)
             elif not ready and time.monotonic() > deadline:
                 self._say(f"{process.name} was not ready within {process.ready_within:.0f} s")
                 await self._stop_child(child)

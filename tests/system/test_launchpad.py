@@ -1,0 +1,148 @@
+"""Operators' runs from the launchpad, launched as the UI does, while twenty runs are queued."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from tests.fixtures.control_plane import Observer
+from tests.fixtures.running_system import RunningSystem
+from zmart_pipelines.program.accounts import MarketState
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+# Seconds; generous, because other work may run beside this. The goal is 10, see docs/operations.md.
+PATIENCE = 120.0
+# Jobs of the lanes that submit and of the background, which are launched without configuration.
+OTHERS = ("aggregate_votes", "reconcile", "finalize_markets", "refresh_statistics") * 5
+LAUNCH = """
+mutation LaunchpadExecution($executionParams: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $executionParams) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+
+
+@pytest.fixture
+def system() -> Iterator[RunningSystem]:
+    running = RunningSystem()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.discard()
+
+
+def launch(system: RunningSystem, job: str, config: dict[str, Any] | None = None) -> str:
+    """Launch a job as the launchpad does; the run's id."""
+    parameters = {
+        "selector": {
+            "repositoryLocationName": "zmart_pipelines",
+            "repositoryName": "__repository__",
+            "pipelineName": job,
+        },
+        "mode": "default",
+        "runConfigData": config or {},
+        "executionMetadata": {"tags": []},
+    }
+    answer = httpx.post(
+        f"{system.dagster}/graphql",
+        json={"query": LAUNCH, "variables": {"executionParams": parameters}},
+        timeout=60,
+        trust_env=False,
+    ).json()
+    launched = answer["data"]["launchPipelineExecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])
+
+
+def runs(system: RunningSystem, run_ids: list[str]) -> list[tuple[str, float | None]]:
+    """Status and start (Unix seconds) of runs."""
+    with psycopg.connect(system.database_url) as conn:
+        return conn.execute(
+            "SELECT status, start_time FROM dagster.runs WHERE run_id = ANY(%s)", (run_ids,)
+        ).fetchall()
+
+
+def seconds_until(condition: Callable[[], bool], since: float) -> float:
+    while not condition():
+        assert time.monotonic() - since < PATIENCE
+        time.sleep(0.05)
+    return time.monotonic() - since
+
+
+def operate(
+    system: RunningSystem, job: str, asset: str, config: dict[str, Any], effect: Callable[[], bool]
+) -> float:
+    """Launch an operators' job behind twenty others; return the seconds until its effect."""
+    others = [launch(system, other) for other in OTHERS]
+    assert not effect()
+    start = time.monotonic()
+    run_id = launch(system, job, {"ops": {asset: {"config": config}}})
+    seconds = seconds_until(effect, start)
+    waiting = [status for status, started in runs(system, others) if started is None]
+    ((_, started),) = runs(system, [run_id])
+    assert started is not None
+    assert waiting, "it overtook none of those before it"
+    return seconds
+
+
+def test_operators_runs_start_before_twenty_that_were_queued_before(
+    system: RunningSystem, record_property: Callable[[str, object], None]
+) -> None:
+    system.wait_for(lambda: system.states().get("ACTIVE", 0) > 0, 240, "one market active")
+    psutil.Process(system.pid("demo")).suspend()  # or the cast would resolve it
+    observer = Observer(system)
+    chain = observer.reader
+    market = next(
+        market
+        for market in chain.markets(commitment="confirmed").value
+        if market.state == MarketState.ACTIVE
+    )
+
+    def is_resolved() -> bool:
+        found = chain.market(market.market_id, "confirmed").value
+        return found is not None and found.state == MarketState.RESOLVING
+
+    def is_off() -> bool:
+        rows = system.query("SELECT enabled FROM ops.switches WHERE action = 'approve_proposal'")
+        return rows == [(False,)]
+
+    def is_prepared() -> bool:
+        with psycopg.connect(system.database_url) as conn:
+            return bool(
+                conn.execute(
+                    "SELECT 1 FROM dagster.event_logs WHERE event LIKE '%1 pause transaction%'"
+                ).fetchone()
+            )
+
+    switch = {"action": "approve_proposal", "enabled": False, "reason": "drill"}
+    resolution = {
+        "market": market.market_id.hex(),
+        "outcome": "YES",
+        "evidence": "Three exchanges closed above 200.",
+        "before_end": True,
+    }
+    figures = {
+        "switch": operate(system, "switch_submissions", "switches", switch, is_off),
+        "resolution": operate(
+            system, "resolve_market", "market_resolutions", resolution, is_resolved
+        ),
+        "admin": operate(
+            system,
+            "prepare_admin_transaction",
+            "admin_transactions",
+            {"transaction": "pause"},
+            is_prepared,
+        ),
+    }
+    for name, seconds in figures.items():
+        record_property(f"seconds until the effect: {name}", round(seconds, 1))

@@ -1,0 +1,115 @@
+"""Each part stands still (SIGSTOP) during the demo, and then continues or is killed.
+
+Nothing may be done twice, everything owed is done once the part is back, and health never says
+that all is well while something is overdue.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import psycopg
+import pytest
+
+from tests.fixtures.control_plane import Observer, busy_cast
+from tests.fixtures.running_system import RunningSystem
+from tests.system.market_lives import STEPS
+from tests.system.parts import flush_redis, parts, send
+
+pytestmark = pytest.mark.system
+
+PARTS = (
+    *("run-worker", "fork-server", "code-server", "daemon", "api", "redis"),
+    *("postgres-backends", "postmaster", "postgres", "localnet"),
+)
+# Longer than the deadline of anything that is owed, and of every heartbeat.
+LONG = 100.0
+# Until everything owed must be done after the last stop; a run that died with its code server is
+# replaced after 150 s.
+RECOVERY = 400.0
+
+_STARTED_TWICE = """
+SELECT run_id, dagster_event_type, step_key, count(*) FROM dagster.event_logs
+WHERE dagster_event_type IN ('PIPELINE_START', 'STEP_START')
+GROUP BY 1, 2, 3 HAVING count(*) > 1
+"""
+_EVENTS_TWICE = f"""
+SELECT encode(market_id, 'hex'), name, count(*) FROM chain.events
+WHERE commitment <> 'orphaned' AND name IN {tuple(sorted(STEPS))!r}
+GROUP BY 1, 2 HAVING count(*) > 1
+"""
+_SENT_TWICE = """
+SELECT intent_id, count(*) FROM ops.attempts WHERE status = 'final' AND error IS NULL
+GROUP BY 1 HAVING count(*) > 1
+"""
+
+
+@pytest.fixture
+def system() -> Iterator[RunningSystem]:
+    running = RunningSystem("--no-demo")
+    try:
+        yield running
+    finally:
+        running.discard()
+
+
+@contextlib.contextmanager
+def stopped(processes: list[psutil.Process], fate: signal.Signals) -> Iterator[None]:
+    """Let processes stand still for the block, and then continue or be killed."""
+    send(processes, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        send(processes, fate)
+
+
+def observe(observer: Observer, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        observer.sample()
+        time.sleep(0.5)
+
+
+def check_nothing_twice(system: RunningSystem) -> None:
+    with psycopg.connect(system.database_url) as conn:
+        assert conn.execute(_STARTED_TWICE).fetchall() == []
+    assert system.query(_EVENTS_TWICE) == []
+    assert system.query(_SENT_TWICE) == []
+
+
+def drill(system: RunningSystem, seconds: float, fate: signal.Signals) -> None:
+    """Stop each part for so long while the cast acts in several markets."""
+    system.start()
+    observer = Observer(system)
+    with busy_cast(system):
+        observe(observer, 15)
+        for name in PARTS:
+            with stopped(parts(system, name), fate):
+                observe(observer, seconds)
+            observe(observer, 5)
+        flush_redis(system)
+        observe(observer, 15)
+    system.wait_for(observer.is_idle, RECOVERY, "idle")
+    done = {action for action, _ in observer.owed.done}
+    assert done == {"aggregate", "approve", "finalize"}
+    check_nothing_twice(system)
+    answer = system.run("check", "--json")
+    assert answer.returncode == 0, answer.stdout
+    assert observer.samples.falsely_green == 0
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("fate", [signal.SIGCONT, signal.SIGKILL])
+def test_parts_that_stand_still_for_a_moment(system: RunningSystem, fate: signal.Signals) -> None:
+    drill(system, 8, fate)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("fate", [signal.SIGCONT, signal.SIGKILL])
+def test_parts_that_stand_still_past_their_deadline(
+    system: RunningSystem, fate: signal.Signals
+) -> None:
+    drill(system, LONG, fate)
