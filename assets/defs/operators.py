@@ -94,7 +94,8 @@ def market_resolutions(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Resolve the market of the config, and drive the open resolutions."""
     requested = _requested(backend, config)
-    report = drive(context, backend, {"resolve_market"})
+    created = [] if requested is None or requested.repeated else [requested.intent]
+    report = drive(context, backend, {"resolve_market"}, created)
     more: dict[str, dg.MetadataValue | str] = {}
     if requested is not None:
         more = {
@@ -103,7 +104,6 @@ def market_resolutions(
             "Evidence CID": requested.evidence_cid,
             "Requested before": "yes" if requested.repeated else "no",
         }
-    created = [] if requested is None or requested.repeated else [requested.intent]
     key = dg.AssetKey(["submissions", "market_resolutions"])
     yield from action_result(context, backend, key, "resolve_market", created, report, more)
 

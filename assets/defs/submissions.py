@@ -1,9 +1,9 @@
 """Group ``submissions``: the transactions that the backend sends, one asset per action.
 
-Materializing an asset plans its own action only (``plan``) and drives its open intents, and every
-live attempt, to a verdict (``drive``). Doing so twice, or in two runs at once, is harmless: the
-intent is unique, the lease lets one submitter write, and the database allows one live attempt per
-market.
+Materializing an asset plans its own action only (``plan``) and drives its open intents, those of
+operators, and every live attempt, to a verdict (``drive``). Doing so twice, or in two runs at
+once, is harmless: the intent is unique, the lease lets one submitter write, and the database
+allows one live attempt per market.
 
 These assets must never have a RetryPolicy: with one, Terminate re-enters the body.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import dagster as dg
+import msgspec
 
 from assets import metadata
 from assets.asset_checks import breaker_result, is_selected, older_than
@@ -29,10 +30,14 @@ from zmart_pipelines.store.queries import breakers
 from zmart_pipelines.store.queries import submissions as stored
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import driver, planner, switches
+from zmart_pipelines.submissions.due_markets import pending_markets
 from zmart_pipelines.submissions.intents import Intent
-from zmart_pipelines.submissions.reports import DriveReport, IntentOutcome
+from zmart_pipelines.submissions.reports import DriveReport, IntentOutcome, intent_outcomes
 from zmart_pipelines.submissions.signers import load_signers
 from zmart_pipelines.submissions.statuses import Action
+
+# What a person has ordered and waits for.
+OPERATORS_ACTIONS: frozenset[Action] = frozenset({"resolve_market"})
 
 # Seconds: between two attempts to acquire the lease, and how much longer than a lease to try.
 LEASE_PAUSE = 1.0
@@ -111,31 +116,36 @@ def plan_and_drive(
     created = planner.plan(
         backend.engine(Role.PIPELINES), backend.reader, backend.settings, actions=actions
     )
-    return created, drive(context, backend, actions)
+    return created, drive(context, backend, actions, created)
 
 
-def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]) -> DriveReport:
-    """Drive the open intents of these actions; wait while another run holds the lease.
+def drive(
+    context: dg.AssetExecutionContext,
+    backend: Backend,
+    actions: set[Action],
+    created: Sequence[Intent] = (),
+) -> DriveReport:
+    """Drive the open intents of ``actions`` and of operators; wait while another run does.
 
-    The lease of a worker that was killed stays until it expires.
+    One run holds the lease. Whichever it is, it drives the resolutions that operators request
+    meanwhile, so that these do not wait for its end. The lease of a worker that was killed stays
+    until it expires.
+
+    Args:
+        context: Of the asset.
+        backend: Database and chain.
+        actions: Those that the run is for.
+        created: The intents that the run has planned; they are reported, whoever drove them.
     """
-    settings = backend.settings
-    engine = backend.engine(Role.PIPELINES)
-    signers = load_signers(settings)
-    deadline = time.monotonic() + settings.submission_lease_seconds + LEASE_MARGIN
-    while True:
-        report = driver.drive(
-            engine,
-            backend.rpc,
-            backend.reader,
-            signers,
-            settings,
-            actions=actions,
-            run_id=context.run.run_id,
-        )
-        if report.epoch is not None or time.monotonic() > deadline:
+    deadline = time.monotonic() + backend.settings.submission_lease_seconds + LEASE_MARGIN
+    report = _drive_once(context, backend, actions)
+    while report.epoch is None and time.monotonic() < deadline:
+        if not _any_pending(backend, actions):
+            report = msgspec.structs.replace(report, refused=None)
             break
         time.sleep(LEASE_PAUSE)
+        report = _drive_once(context, backend, actions)
+    report = _with_created(backend, report, created)
     if report.refused:
         context.log.warning("Not every intent was driven: %s", report.refused)
     for outcome in report.outcomes:
@@ -147,6 +157,36 @@ def drive(context: dg.AssetExecutionContext, backend: Backend, actions: set[Acti
             f": {outcome.reason}" if outcome.reason else "",
         )
     return report
+
+
+def _drive_once(
+    context: dg.AssetExecutionContext, backend: Backend, actions: set[Action]
+) -> DriveReport:
+    return driver.drive(
+        backend.engine(Role.PIPELINES),
+        backend.rpc,
+        backend.reader,
+        load_signers(backend.settings),
+        backend.settings,
+        actions=actions | OPERATORS_ACTIONS,
+        run_id=context.run.run_id,
+    )
+
+
+def _any_pending(backend: Backend, actions: set[Action]) -> bool:
+    with backend.engine(Role.READ).connect() as conn:
+        return any(pending_markets(conn, action) for action in actions)
+
+
+def _with_created(backend: Backend, report: DriveReport, created: Sequence[Intent]) -> DriveReport:
+    """Return the report with the outcomes of intents that another run has driven."""
+    driven = {outcome.intent_id for outcome in report.outcomes}
+    others = [intent.id for intent in created if intent.id not in driven]
+    if not others:
+        return report
+    with backend.engine(Role.READ).connect() as conn:
+        outcomes = intent_outcomes(conn, others)
+    return msgspec.structs.replace(report, outcomes=(*report.outcomes, *outcomes))
 
 
 def _beat(backend: Backend, service: str, report: DriveReport) -> None:

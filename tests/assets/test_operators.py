@@ -1,7 +1,9 @@
 """Operators at the launchpad: resolve a market, throw a switch, prepare for the admin."""
 
+import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
@@ -21,6 +23,8 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.tables.ops import attempts
 
+# Seconds; the lease of a run that holds it is waited for no longer than 45.
+PATIENCE = 40.0
 EVIDENCE = "Three exchanges closed above 200."
 
 
@@ -117,6 +121,50 @@ def test_resolution_from_the_launchpad(
             launch("resolve_market", backend, wanted | change, "market_resolutions")
     with owner.connect() as conn:
         assert len(conn.execute(select(attempts).where(attempts.c.run_id.isnot(None))).all()) == 3
+
+
+def test_resolution_does_not_wait_for_a_run_that_drives_something_else(
+    life: Life, api: Engine, backend: Backend, owner: Engine
+) -> None:
+    """The run that holds the lease sends it; the operator's run reports it."""
+    market = traded(life, api, backend)
+    proposal = life.propose()
+    life.chain.control.finalize()
+    run("read_finalized_window", backend)
+    life.vote(api, proposal)
+    wanted = {"market": market.hex(), "outcome": "YES", "evidence": EVIDENCE}
+
+    def senders(market_id: bytes) -> set[str]:
+        with owner.connect() as conn:
+            query = select(attempts.c.run_id).where(
+                attempts.c.market_id == market_id, attempts.c.status.in_(("sent", "landed"))
+            )
+            return set(conn.execute(query).scalars())
+
+    with ThreadPoolExecutor(2) as pool:
+        # The chain stands still, so that this run cannot end.
+        other = pool.submit(run, "aggregate_votes", backend)
+        wait_until(lambda: senders(proposal))
+        resolution = pool.submit(
+            launch, "resolve_market", Backend(life.settings), wanted, "market_resolutions"
+        )
+        wait_until(lambda: senders(market))
+        assert senders(market) == senders(proposal)
+        with slots_pass(life.chain):
+            shown = resolution.result(PATIENCE)
+            other.result(PATIENCE)
+    (row,) = table(shown["Outcomes"])
+    assert (row["action"], row["status"]) == ("resolve_market", "final")
+    assert row["signature"] in str(shown["Signatures"].value)
+    assert shown["Refused"].value == "no"
+    assert life.account(market).state == MarketState.RESOLVING
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_resolution_is_resumed_after_its_run_ended(
