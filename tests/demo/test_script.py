@@ -168,3 +168,4 @@ def test_first_market_is_undisputed_and_second_disputed_both_fast() -> None:
     assert (first.dispute, second.dispute is not None) == (None, True)
     assert max(first.pause, second.pause) < 1
     assert plan(2).pause > 1
+    assert plan(2, fast=3).pause < 1
