@@ -24,6 +24,7 @@ PARTS = (
     *("run-worker", "fork-server", "code-server", "daemon", "api", "redis"),
     *("postgres-backends", "postmaster", "postgres", "localnet"),
 )
+FATES = (signal.SIGCONT, signal.SIGKILL)
 # Longer than the deadline of anything that is owed, and of every heartbeat.
 LONG = 100.0
 # Until everything owed must be done after the last stop; a run that died with its code server is
@@ -101,14 +102,14 @@ def drill(system: RunningSystem, seconds: float, fate: signal.Signals) -> None:
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("fate", [signal.SIGCONT, signal.SIGKILL])
+@pytest.mark.parametrize("fate", FATES, ids=["continues", "is killed"])
 def test_parts_that_stand_still_for_a_moment(system: RunningSystem, fate: signal.Signals) -> None:
     drill(system, 8, fate)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("fate", [signal.SIGCONT, signal.SIGKILL])
+@pytest.mark.parametrize("fate", FATES, ids=["continues", "is killed"])
 def test_parts_that_stand_still_past_their_deadline(
     system: RunningSystem, fate: signal.Signals
 ) -> None:
