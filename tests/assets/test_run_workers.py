@@ -106,14 +106,14 @@ def test_fork_server_has_one_thread_and_no_connection(server: CodeServer, traces
 
 def test_background_runs_give_way_to_others(server: CodeServer, traces: Path) -> None:
     niceness = {}
-    for job in ("slow_job", "background_job"):
+    for job in ("slow_job", "reconcile"):
         run_id = server.launch_in_background(job)
         wait_until(partial(bodies, traces, run_id))
         niceness[job] = psutil.Process(bodies(traces, run_id)[0]).nice()
     own = psutil.Process(server.pid).nice()
     assert niceness == {
         "slow_job": own,
-        "background_job": min(19, own + NICENESS[Lane.BACKGROUND]),
+        "reconcile": min(19, own + NICENESS[Lane.BACKGROUND]),
     }
 
 
