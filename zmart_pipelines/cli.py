@@ -15,12 +15,14 @@ from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.check import check, migrate, record
+from zmart_pipelines.commands.deliveries import deliveries
 from zmart_pipelines.commands.doctor import doctor
 from zmart_pipelines.commands.rebuild import rebuild, redecode
 from zmart_pipelines.commands.reset import reset
 from zmart_pipelines.commands.settings import show_settings
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.submissions import submissions
+from zmart_pipelines.commands.tx import tx
 from zmart_pipelines.commands.up import localnet, up
 from zmart_pipelines.commands.verify_tally import verify_tally
 from zmart_pipelines.commands.webhook import webhook
@@ -66,6 +68,8 @@ for command in (
     admin,
     switch,
     submissions,
+    deliveries,
+    tx,
     breakers,
     webhook,
     localnet,

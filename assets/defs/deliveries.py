@@ -21,6 +21,7 @@ from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.readers.deliveries import pending_deliveries, process_delivery
 from zmart_pipelines.monitoring.webhook_status import RAW_TYPES, delivery_problems, program_webhooks
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries.failed_deliveries import failed_deliveries
 from zmart_pipelines.store.tables import chain as tables
 
 # Deliveries of one run; the sensor requests another run for the rest.
@@ -66,6 +67,8 @@ def deliveries(
             continue
         statuses["complete" if processed.complete else "unreadable"] += 1
         result = result.merge(processed.result)
+    with backend.engine(Role.READ).connect() as conn:
+        failed = failed_deliveries(conn)
     if errors:
         raise dg.Failure(
             f"{len(errors)} of {len(pending)} deliveries could not be ingested",
@@ -78,6 +81,11 @@ def deliveries(
             metadata={
                 "Deliveries": len(pending),
                 "Deliveries by result": metadata.counts(statuses),
+                "Failed deliveries": metadata.table(
+                    metadata.rows(
+                        failed, "id", "received_at", "transaction_count", "attempts", "error"
+                    )
+                ),
                 **metadata.ingest_counts(result),
             },
         ),

@@ -33,6 +33,8 @@ def test_complete_list_of_commands() -> None:
         "admin",
         "switch",
         "submissions",
+        "deliveries",
+        "tx",
         "breakers",
         "webhook",
         "settings",
