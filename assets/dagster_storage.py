@@ -27,7 +27,7 @@ from zmart_pipelines.store.engine import liveness_options
 from zmart_pipelines.store.idle_connections import replace_closed_connections
 
 # Connections kept open per process, and the most that are open while many threads need one.
-POOL_SIZE = 3
+POOL_SIZE = 2
 MAX_CONNECTIONS = 20
 # Dagster deletes the events of many runs in one statement.
 STATEMENT_SECONDS = 600

@@ -100,21 +100,30 @@ def test_gaps_hints_and_quarantine_of_a_transaction_are_shown(life: Life, owner:
     assert "gap         unread, open, 0 attempts: no node has it" in shown.output
     assert f"hint        pending, named by delivery {delivery}" in shown.output
 
-    life.propose()
-    life.chain.control.finalize()
-    run("read_finalized_window", Backend(life.settings))
-    (created,) = signatures(owner, "name = 'MarketCreated'")
     with owner.begin() as conn:
         conn.execute(
             text(
-                "UPDATE chain.events SET data = NULL, quarantine_reason = 'unknown layout'"
-                " WHERE name = 'MarketCreated'"
-            )
+                "INSERT INTO chain.transactions (signature, digest, slot, failed, logs,"
+                " logs_truncated, instructions, commitment, sources)"
+                " VALUES (:signature, :digest, 7, false, '[]', false, '[]', 'confirmed', 3)"
+            ),
+            {**values, "digest": bytes(16)},
         )
-    assert "unknown layout" in zmart("tx", created).output
+        conn.execute(
+            text(
+                "INSERT INTO chain.events (signature, log_index, digest, slot, raw,"
+                " quarantine_reason, commitment)"
+                " VALUES (:signature, 4, :digest, 7, '', 'unknown layout', 'confirmed')"
+            ),
+            {**values, "digest": bytes(16)},
+        )
+    shown = zmart("tx", UNKNOWN)
+    assert "confirmed   slot 7, index unknown, succeeded" in shown.output
+    assert "reported by webhook, confirmed poll" in shown.output
+    assert "quarantined line 4: unknown layout" in shown.output
 
 
-@pytest.mark.parametrize("name", ["", "x", "0OIl", UNKNOWN + "1", "1" * 5000])
+@pytest.mark.parametrize("name", ["", "x", "0OIl", UNKNOWN * 2, "1" * 5000])
 def test_what_is_no_signature_is_refused(name: str, life: Life) -> None:
     refused = zmart("tx", name)
     assert refused.exit_code == 2

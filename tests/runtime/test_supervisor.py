@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.fixtures.ports import free_port
-from tests.runtime.toy_processes import toy
+from tests.runtime.toy_processes import TOY, toy
 from zmart_pipelines.runtime.ports import Port, PortsInUse
 from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import (
@@ -76,18 +76,61 @@ def pids(diary: Path, name: str) -> list[int]:
     return [int(line.split()[2]) for line in lines if line.startswith(f"started {name} ")]
 
 
-def test_starts_in_dependency_order_and_stops_in_reverse(state: StateFolder) -> None:
+def test_starts_in_dependency_order_and_stops_servers_last(state: StateFolder) -> None:
     diary = state.root / "diary"
     needy = toy("third", diary, needs=("second",))
-    supervise(
-        [needy, toy("second", diary, needs=("first",)), toy("first", diary)], state, lambda: None
-    )
+    server = toy("first", diary, stops_last=True)
+    supervise([needy, toy("second", diary, needs=("first",)), server], state, lambda: None)
     events = [line.rsplit(" ", 1)[0] for line in diary.read_text().splitlines()]
-    assert events == [
-        *("started first", "started second", "started third"),
-        *("stopped third", "stopped second", "stopped first"),
-    ]
+    assert events[:3] == ["started first", "started second", "started third"]
+    assert set(events[3:5]) == {"stopped second", "stopped third"}
+    assert events[5:] == ["stopped first"]
     assert list(state.run.iterdir()) == []
+
+
+def test_processes_are_asked_to_stop_at_once(state: StateFolder) -> None:
+    """Each of these ends only after the other was asked, so that one after the other fails."""
+    diary = state.root / "diary"
+    code = TOY.replace(
+        "    raise SystemExit(0)",
+        "    while open(diary).read().count('stopped') < 2:\n        time.sleep(0.05)\n"
+        "    raise SystemExit(0)",
+    )
+    processes = [
+        toy("user", diary, needs=("used",), code=code, stop_within=30),
+        toy("used", diary, code=code, stop_within=30),
+    ]
+    said = supervise(processes, state, lambda: None)
+    assert [line for line in said if "did not stop in time" in line] == []
+
+
+def test_files_are_readable_by_their_owner_alone(state: StateFolder) -> None:
+    diary = state.root / "diary"
+    code = "import os; os.makedirs(os.path.dirname(__import__('sys').argv[2]) + '/made/by')" + TOY
+    open_to_others: list[str] = []
+
+    def look() -> None:
+        open_to_others.extend(
+            str(path)
+            for path in state.root.rglob("*")
+            if not path.is_symlink() and path.stat().st_mode & 0o077
+        )
+
+    supervise([toy("writer", diary, code=code)], state, look)
+    assert open_to_others == []
+
+
+def test_files_of_an_earlier_version_are_closed_to_others(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    for folder in (state.logs, state.run, state.root / "dagster"):
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+    for path in (state.logs / "api.log", state.run / "api.json", state.lock):
+        path.write_text("{}")
+        path.chmod(0o644)
+    state.prepare()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in state.root.rglob("*")}
+    assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_killed_process_is_restarted_and_reported(state: StateFolder) -> None:

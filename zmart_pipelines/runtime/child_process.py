@@ -50,6 +50,8 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in its own session, with its output in ``output``.
 
+    Only its owner may read the files that it creates.
+
     Its own session keeps the terminal's Ctrl-C from it, so that the supervisor alone decides
     the order in which processes stop.
     """
@@ -61,6 +63,7 @@ def start(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        umask=0o077,
         preexec_fn=_before_exec(death_signal),
         **(account.identity() if account else {}),
     )

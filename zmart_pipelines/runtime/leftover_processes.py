@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from zmart_pipelines.runtime.state_folder import write_private
+
 MARK = "ZMART_SUPERVISED"  # environment variable; its value is the state folder
 SERVERS = ("postgres", "redis-server")
 
@@ -33,7 +35,7 @@ class PidFile:
         """Record a process that was just started."""
         with suppress(psutil.NoSuchProcess):
             record = {"pid": pid, "started": psutil.Process(pid).create_time()}
-            self.path.write_text(json.dumps(record))
+            write_private(self.path, json.dumps(record))
 
     def process(self) -> psutil.Process | None:
         """Return the recorded process if it still runs."""

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from zmart_pipelines.runtime.state_folder import private_opener
+
 MAX_BYTES = 20 * 1024 * 1024
 
 
@@ -21,13 +23,13 @@ class LogFile:
     def open(self) -> IO[bytes]:
         """Open the file for a process's output; appending, so that it can be truncated in use."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.path.open("ab", buffering=0)
+        return open(self.path, "ab", buffering=0, opener=private_opener)
 
     def rotate(self) -> None:
         """Truncate the file when it exceeds its bound; the process keeps writing to it."""
         if not self.path.exists() or self.path.stat().st_size <= self._max_bytes:
             return
-        shutil.copyfile(self.path, self.path.with_name(f"{self.path.name}.1"))
+        shutil.copy(self.path, self.path.with_name(f"{self.path.name}.1"))  # with its mode
         with self.path.open("r+b") as file:
             file.truncate(0)
         self._read = 0

@@ -140,6 +140,7 @@ def _postgres(server: PostgresServer, ports: tuple[Port, ...]) -> Process:
         account=server.account,
         stop_signal=STOP_SIGNAL,
         stop_within=6,
+        stops_last=True,
         ports=ports,
     )
 
@@ -153,6 +154,7 @@ def _redis(server: RedisServer, ports: tuple[Port, ...]) -> Process:
         prepare=server.prepare,
         ready=readiness.call(server.answers),
         stop_within=3,
+        stops_last=True,
         ports=ports,
     )
 
@@ -235,7 +237,8 @@ def _dagster(
     }
 
     def prepare() -> None:
-        logs.mkdir(parents=True, exist_ok=True)
+        for folder in (home, logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
         shutil.copyfile(DEPLOY / "dagster.yaml", home / "dagster.yaml")
 
     workspace = ("-w", str(DEPLOY / "workspace.yaml"))
@@ -253,7 +256,6 @@ def _dagster(
         needs=after,
         prepare=prepare,
         ready=readiness.listening(LOOPBACK, settings.code_server_port),
-        stop_within=7,
         ports=process_ports(settings)["code-server"],
     )
     daemon = Process(
@@ -264,7 +266,6 @@ def _dagster(
         folder=PROJECT,
         needs=("code-server",),
         ready=readiness.call(lambda: _daemon_beats(settings, since=started)),
-        stop_within=8,
     )
     webserver = Process(
         name="webserver",
@@ -277,7 +278,6 @@ def _dagster(
         folder=PROJECT,
         needs=("code-server",),
         ready=readiness.http(f"{dagster_url(settings)}/server_info"),
-        stop_within=8,
         ports=process_ports(settings)["webserver"],
     )
     return [code_server, daemon, webserver]

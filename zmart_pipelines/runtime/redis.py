@@ -56,7 +56,7 @@ class RedisServer:
 
     def prepare(self) -> None:
         """Write the configuration, with mode 0600 because it contains the password."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = {
             "bind": "127.0.0.1",
             "port": str(self.port),

@@ -4,11 +4,14 @@
 
     .zmart/
       up.lock            locked by the running supervisor; contains its pid and addresses
-      environment        0600; the settings (with passwords) that other commands use
-      secrets/           0700; one random value per file, generated once
+      environment        the settings (with passwords) that other commands use
+      secrets/           one random value per file, generated once
       run/NAME.json      pid and start time of each child
       logs/NAME.log
       postgres/ redis/ localnet/ dagster/ demo/ pins/
+
+Only the owner reads any of it: folders have mode 0700 and files 0600. ``postgres/`` belongs to
+the account of the server, which under root has to pass through the state folder itself (0711).
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ ENTRIES = (
     *("postgres", "redis", "localnet", "dagster", "demo", "pins"),
 )
 
+# All but that of Postgres, which may belong to another account.
+PRIVATE_FOLDERS = ("secrets", "run", "logs", "redis", "localnet", "dagster", "demo", "pins", "ipfs")
+
 
 @dataclass(frozen=True)
 class StateFolder:
@@ -41,11 +47,22 @@ class StateFolder:
         return cls(settings.zmart_state.absolute())
 
     def prepare(self) -> None:
-        """Create the folders; only the secrets are private, servers may need to enter the root."""
-        for folder in (self.root, self.logs, self.run):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
-        self.secrets.chmod(0o700)
+        """Create the folders, and take away what others may do in those from an earlier version.
+
+        The mode of a state folder that exists is kept; its owner may have chosen it.
+        """
+        if not self.root.exists():
+            self.root.mkdir(parents=True)
+            self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for folder in (self.logs, self.run, self.secrets):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for name in PRIVATE_FOLDERS:
+            folder = self.root / name
+            if folder.is_dir():
+                folder.chmod(0o700)
+        for path in (*self.logs.iterdir(), *self.run.iterdir(), self.lock):
+            if path.is_file():
+                path.chmod(0o600)
 
     @property
     def logs(self) -> Path:
@@ -92,6 +109,11 @@ class StateFolder:
         if not self.addresses.exists():
             return {}
         return dict[str, str](json.loads(self.addresses.read_text()))
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file as ``open`` does; one that is created is readable by its owner alone."""
+    return os.open(path, flags, 0o600)
 
 
 def write_private(path: Path, text: str) -> None:

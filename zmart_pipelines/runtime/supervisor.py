@@ -1,8 +1,8 @@
 """The supervisor behind ``zmart up``.
 
 It starts each process when its dependencies are ready, restarts it with increasing delay when
-it ends, and stops all processes in reverse order. No process is left behind, not even after a
-SIGKILL: see ``zmart_pipelines.runtime.leftover_processes``.
+it ends, and stops all processes at once, but the servers that they use last. No process is left
+behind, not even after a SIGKILL: see ``zmart_pipelines.runtime.leftover_processes``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from zmart_pipelines.runtime.log_files import LogFile
 from zmart_pipelines.runtime.os_accounts import Account
 from zmart_pipelines.runtime.ports import Port, require_free
 from zmart_pipelines.runtime.readiness import Probe
-from zmart_pipelines.runtime.state_folder import StateFolder
+from zmart_pipelines.runtime.state_folder import StateFolder, private_opener
 
 TICK = 0.1  # seconds between two checks of the processes
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0  # seconds before a restart
@@ -44,6 +44,7 @@ class Process:
         needs: names of the processes that must be ready before it starts.
         once: the process runs once and is ready when it has ended with code 0.
         echo: its output lines are printed to the user.
+        stops_last: the others use it until they have ended.
         fatal_codes: exit codes after which a restart would not help.
         prepare: runs before each start.
         when_ready: runs when it is ready for the first time.
@@ -58,6 +59,7 @@ class Process:
     ready_within: float = 60.0
     once: bool = False
     echo: bool = False
+    stops_last: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 5.0
     fatal_codes: frozenset[int] = frozenset()
@@ -94,7 +96,7 @@ class Lock:
         Raises:
             AlreadyRunning: another process holds it.
         """
-        file = self._path.open("a+")
+        file = open(self._path, "a+", opener=private_opener)  # noqa: SIM115 - closed by release
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -321,18 +323,18 @@ class Supervisor:
                 self._say(line)
 
     async def _stop_all(self) -> None:
-        """Stop in reverse order of dependencies, independent processes at the same time."""
-        left = dict(self._children)
-        while left:
-            needed = {name for child in left.values() for name in child.process.needs}
-            last = [child for name, child in left.items() if name not in needed]
-            await asyncio.gather(*(self._stop_child(child) for child in last))
-            for child in last:
-                del left[child.process.name]
-            # Processes that the stopped ones started must end while the database still runs.
-            self._stop_leftovers(
-                "still running", keep={c.running.pid for c in left.values() if c.running}
-            )
+        """Ask all processes to stop at once, and the servers that they use once they have ended.
+
+        One after the other would add up: each may need seconds on a busy machine.
+        """
+        children = list(self._children.values())
+        servers = [child for child in children if child.process.stops_last]
+        users = [child for child in children if not child.process.stops_last]
+        await asyncio.gather(*(self._stop_child(child) for child in users))
+        # Processes that the stopped ones started must end while the database still runs.
+        self._stop_leftovers("still running", keep={c.running.pid for c in servers if c.running})
+        await asyncio.gather(*(self._stop_child(child) for child in servers))
+        self._stop_leftovers("still running")
 
     async def _stop_child(self, child: _Child) -> None:
         running = child.running
