@@ -49,6 +49,14 @@ class Rule(msgspec.Struct, frozen=True):
 
 RULES: Final[Sequence[Rule]] = (
     Rule(
+        "asset_check_executions",
+        "t.create_timestamp < :before AND EXISTS ("
+        " SELECT FROM asset_check_executions AS later"
+        " WHERE later.asset_key = t.asset_key AND later.check_name = t.check_name"
+        " AND later.id > t.id)",
+        "runs_keep_days",
+    ),
+    Rule(
         "event_logs",
         # What was reported without a run. The last event of each asset, type and partition stays:
         # the UI and freshness policies read it.
@@ -59,11 +67,11 @@ RULES: Final[Sequence[Rule]] = (
         "runs_keep_days",
     ),
     Rule(
-        "asset_check_executions",
-        "t.create_timestamp < :before AND EXISTS ("
-        " SELECT FROM asset_check_executions AS later"
-        " WHERE later.asset_key = t.asset_key AND later.check_name = t.check_name"
-        " AND later.id > t.id)",
+        "event_logs",
+        # The result of a check that was reported without a run has no asset in this table. The
+        # last one of each check is still named by its execution, deleted before.
+        "t.run_id = '' AND t.asset_key IS NULL AND t.timestamp < :before AND NOT EXISTS ("
+        " SELECT FROM asset_check_executions AS e WHERE e.evaluation_event_storage_id = t.id)",
         "runs_keep_days",
     ),
     Rule(

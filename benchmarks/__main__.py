@@ -18,6 +18,8 @@ from benchmarks.at_rest import GOAL as GOAL_REST
 from benchmarks.at_rest import at_rest
 from benchmarks.ballots import GOAL as GOAL_BALLOTS
 from benchmarks.ballots import ballots
+from benchmarks.compressed_week import GOAL as GOAL_WEEK
+from benchmarks.compressed_week import compressed_week
 from benchmarks.decoding import logs_to_events, payload_to_events
 from benchmarks.intake import GOAL_INTAKE, GOAL_REPLAY, replay, webhook_to_ledger
 from benchmarks.localnet import (
@@ -48,6 +50,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "run_start": (GOAL_START, run_start),
     "at_rest": (GOAL_REST, at_rest),
     "under_load": (GOAL_LOAD, under_load),
+    "compressed_week": (GOAL_WEEK, compressed_week),
     "localnet_trades": (GOAL_TRADES, localnet_trades),
     "localnet_memory": (GOAL_GROWTH, localnet_memory),
 }

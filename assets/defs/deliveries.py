@@ -34,6 +34,10 @@ HELIUS_TIMEOUT = 5.0
 
 _DELIVERIES = dg.AssetKey(["chain", "deliveries"])
 
+# The one data version of chain/deliveries. A delivery is ingested with its events, so that the
+# ledger is never behind what was recorded here; a version for each delivery would mark it so.
+DELIVERIES_VERSION = "ingested"
+
 
 @dg.multi_asset(
     name="deliveries",
@@ -78,6 +82,7 @@ def deliveries(
         context,
         dg.MaterializeResult(
             asset_key=_DELIVERIES,
+            data_version=dg.DataVersion(DELIVERIES_VERSION),
             metadata={
                 "Deliveries": len(pending),
                 "Deliveries by result": metadata.counts(statuses),

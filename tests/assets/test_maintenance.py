@@ -16,6 +16,7 @@ from assets.dagster_retention import delete_rows, delete_runs, keep_days
 from assets.defs.maintenance import clean_up
 from assets.resources import Backend
 from assets.run_lanes import LANE_TAG, Lane
+from benchmarks.compressed_week import DAYS, GOAL, Size, fastest_growth
 from tests.assets.dagster_internals import create_run_for_test
 from zmart_pipelines.settings import Settings
 
@@ -114,7 +115,11 @@ def test_check_results_keep_the_last_of_each_check(instance: dg.DagsterInstance)
             asset_key=CHECK.asset_key, check_name=CHECK.name, passed=passed, metadata={}
         )
         instance.report_runless_asset_event(evaluation)
-    assert delete_rows(instance, Settings(), NOW + timedelta(days=4))["asset_check_executions"] == 1
+    deleted = delete_rows(instance, Settings(), NOW + timedelta(days=4))
+    assert deleted["asset_check_executions"] == 1
+    assert deleted["event_logs"] == 1, "the event of the older result goes with it"
+    (last,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([CHECK]).values()
+    assert last.event is not None
 
 
 def test_ticks_that_did_nothing_go_first(instance: dg.DagsterInstance, database: str) -> None:
@@ -151,3 +156,15 @@ def test_job_reports_what_it_freed(instance: dg.DagsterInstance, database: str) 
 
 
 OPS = ("prune_tables", "prune_dagster")
+
+
+def test_benchmark_of_a_week_names_the_table_that_keeps_growing() -> None:
+    level = {"ops.stream": Size(4_000, 10**6)}
+    week = [{**level, "ops.alerts": Size(100 * day, 10**5)} for day in range(1, DAYS + 1)]
+    table, growth = fastest_growth(week)
+    assert table == "ops.alerts"
+    assert growth > GOAL
+    assert fastest_growth([level] * DAYS) == (None, 0.0)
+    bloated = [{"ops.stream": Size(4_000, day * 10**6)} for day in range(1, DAYS + 1)]
+    assert fastest_growth(bloated)[0] == "ops.stream (bytes)"
+    assert fastest_growth(bloated)[1] > GOAL

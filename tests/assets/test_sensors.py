@@ -216,6 +216,51 @@ def test_tables_stay_fresh_when_their_source_is_read_again(
     assert status("market_statistics") is StaleStatus.FRESH
 
 
+def test_ledger_is_not_out_of_date_by_a_delivery(
+    life: Life, backend: Backend, instance: dg.DagsterInstance, owner: Engine
+) -> None:
+    """Neither before the first delivery, nor by one that it already includes."""
+    definitions = build_defs(resource_overrides={"backend": backend})
+    ledger = dg.AssetKey(["chain", "event_ledger"])
+
+    def causes() -> list[str]:
+        graph = definitions.resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        assert resolver.get_status(ledger) is not StaleStatus.MISSING
+        return [cause.reason for cause in resolver.get_stale_root_causes(ledger)]
+
+    cursor: str | None = None
+
+    def report() -> None:
+        nonlocal cursor
+        result = tick("external_writes_sensor", backend, instance, cursor)
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+        for event in events(result).values():
+            instance.report_runless_asset_event(event)
+
+    def deliver() -> None:
+        (row,) = life.rpc.signatures_for_address(life.program, limit=1, commitment="confirmed")
+        body = life.rpc.transaction(row.signature, "confirmed")
+        assert body is not None
+        with backend.engine(Role.INGEST).begin() as conn:
+            store_delivery(conn, b"[" + body + b"]", transaction_count=1)
+        job = definitions.resolve_job_def("process_deliveries")
+        assert job.execute_in_process(instance=instance).success
+
+    life.propose()
+    tick("confirmed_poll_sensor", backend, instance)
+    report()
+    assert causes() == [], "no webhook ever"
+    life.propose()
+    deliver()
+    report()
+    assert causes() == []
+    definitions.resolve_job_def("read_finalized_window").execute_in_process(instance=instance)
+    deliver()
+    assert causes() == [], "delivered once more"
+
+
 def test_trades_and_claims_are_reported_separately(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:

@@ -21,6 +21,7 @@ from assets import metadata
 from assets.asset_specs import inputs_of
 from assets.dagster_internals import version_tags
 from assets.defs import markets, statistics
+from assets.defs.deliveries import DELIVERIES_VERSION
 from assets.resources import BackendResource
 from assets.sensor_ticks import LATER_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.settings import Settings
@@ -29,7 +30,10 @@ from zmart_pipelines.store.queries import candles, committed_changes
 from zmart_pipelines.store.queries.committed_changes import CommittedChanges
 from zmart_pipelines.store.queries.markets import chain_now
 
+_DELIVERIES = "chain/deliveries"
 _LEDGER = "chain/event_ledger"
+# The version of an input that may never have been materialized; Dagster's name for that.
+_NEVER = "INITIAL"
 
 # Which events add rows to which table. Any event of a market changes the market's state.
 TRADES = {"SharesBought", "SharesSold"}
@@ -70,22 +74,28 @@ class ReportCursor(msgspec.Struct, frozen=True):
 
 
 def materializations(
-    changes: CommittedChanges, settings: Settings
+    changes: CommittedChanges, settings: Settings, deliveries: str = DELIVERIES_VERSION
 ) -> Iterator[dg.AssetMaterialization]:
-    """Yield a materialization of each asset that the changes belong to, with its counts."""
+    """Yield a materialization of each asset that the changes belong to, with its counts.
+
+    Args:
+        changes: What was committed.
+        settings: Name the cluster of the links.
+        deliveries: Data version of chain/deliveries, the ledger's input.
+    """
     chain = _chain_metadata(changes, settings)
     events = sum(changes.events.values())
 
     def of(key: str, rows: int, **extra: Any) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             asset_key=key.split("/"),
-            tags=_version_tags(key, changes.ledger),
+            tags=_version_tags(key, changes.ledger, deliveries),
             metadata={"Reported by": "external_writes_sensor", "New rows": rows, **extra},
         )
 
     if changes.deliveries:
         transactions = {"New transactions": changes.transactions}
-        yield of("chain/deliveries", changes.deliveries, **transactions, **chain)
+        yield of(_DELIVERIES, changes.deliveries, **transactions, **chain)
     if changes.transactions:
         counts = {
             "New transactions": changes.transactions,
@@ -123,9 +133,11 @@ def _chain_metadata(changes: CommittedChanges, settings: Settings) -> dict[str, 
     return values
 
 
-def _version_tags(key: str, ledger: str) -> dict[str, str] | None:
+def _version_tags(key: str, ledger: str, deliveries: str) -> dict[str, str] | None:
+    if key == _DELIVERIES:
+        return version_tags(DELIVERIES_VERSION, {})
     if key == _LEDGER:
-        return version_tags(ledger, {})
+        return version_tags(ledger, {_DELIVERIES: deliveries})
     if key.startswith("market/"):
         return version_tags(ledger, {_LEDGER: ledger})
     return None
@@ -164,6 +176,14 @@ def unchanged_tables(conn: Connection, reported_ledger: str) -> tuple[list[Asset
     return found, polled.ledger
 
 
+def _deliveries_version(instance: dg.DagsterInstance, changes: CommittedChanges) -> str:
+    """Return the version of chain/deliveries once the changes are reported."""
+    if changes.deliveries:
+        return DELIVERIES_VERSION
+    key = dg.AssetKey(_DELIVERIES.split("/"))
+    return DELIVERIES_VERSION if instance.get_latest_materialization_event(key) else _NEVER
+
+
 @dg.sensor(
     name="external_writes_sensor",
     minimum_interval_seconds=LATER_INTERVAL,
@@ -182,7 +202,8 @@ def external_writes_sensor(context: dg.SensorEvaluationContext, backend: Backend
         changes = committed_changes.changes_since(conn, last.until)
         found: list[AssetEvent] = []
         if changes:
-            found.extend(materializations(changes, backend.settings))
+            deliveries = _deliveries_version(context.instance, changes)
+            found.extend(materializations(changes, backend.settings, deliveries))
         if changes.markets:
             reported_at, ledger = now, changes.ledger
         elif now - last.reported_at >= UNCHANGED_INTERVAL:
