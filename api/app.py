@@ -16,6 +16,7 @@ from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.eligibility_cache import EligibilityCache
+from api.health_watch import HealthWatch
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
@@ -39,13 +40,15 @@ def create_app(settings: Settings) -> Litestar:
     chain = Chain(settings)
     pins = Pins(settings)
     eligibility = EligibilityCache(chain, database, settings)
+    health_watch = HealthWatch(settings)
 
     @contextlib.asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         try:
-            async with hub.running(), delivery_intake.running():
+            async with hub.running(), delivery_intake.running(), health_watch.running():
                 yield
         finally:
+            health_watch.close()
             database.close()
             chain.close()
             pins.close()
@@ -66,6 +69,7 @@ def create_app(settings: Settings) -> Litestar:
             "settings": shared(settings),
             "database": shared(database),
             "hub": shared(hub),
+            "health_watch": shared(health_watch),
             "delivery_intake": shared(delivery_intake),
             "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),
             "ballot_limit": shared(BallotLimit(settings.ballots_per_address_hour)),

@@ -14,6 +14,7 @@ from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
+from api.health_watch import HealthWatch
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
@@ -28,6 +29,7 @@ DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]
 PinsDep: TypeAlias = NamedDependency[Pins]
+HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 
 MAX_PAGE = 200
 

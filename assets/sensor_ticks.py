@@ -1,4 +1,4 @@
-"""What all sensors share: their interval, outages that skip a tick, and heartbeats.
+"""What all sensors share: their interval, outages that skip a tick, and the record of errors.
 
 The daemon evaluates sensors every 5 s. An interval of exactly 5 s would miss every other loop, so
 sensors declare less. Each body ends in well under two seconds; when the chain or the database is
@@ -12,16 +12,13 @@ from functools import wraps
 from typing import TypeAlias
 
 import dagster as dg
-from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from assets.error_text import explain
 from assets.resources import Backend
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.tables.ops import heartbeats
 
 # Seconds between two ticks of a sensor that users wait for: polls and due submissions. The
 # daemon's own pause of five seconds is added.
@@ -32,9 +29,6 @@ ROUTINE_INTERVAL = 15
 # Of a sensor whose work no user waits for, because another reader does the same work sooner.
 LATER_INTERVAL = 30
 
-# Seconds without a success after which a service raises an alert.
-ALERT_AFTER = 60.0
-
 Tick: TypeAlias = dg.SensorResult | dg.SkipReason
 Body: TypeAlias = Callable[[dg.SensorEvaluationContext, Backend], Tick]
 
@@ -42,19 +36,19 @@ Body: TypeAlias = Callable[[dg.SensorEvaluationContext, Backend], Tick]
 def skip_on_outage(*services: str) -> Callable[[Body], Body]:
     """Decorate a sensor's body so that an outage of the chain or of Postgres skips the tick.
 
-    A tick that succeeds records a heartbeat. A skipped tick keeps the cursor and says why. Any
-    other exception is a defect: it is recorded and fails the tick.
+    A skipped tick keeps the cursor and says why. Any other exception is a defect and fails the
+    tick. Both are recorded as the last error of each of the services. A tick that succeeds
+    records nothing: only finished work is a heartbeat.
 
     Args:
-        services: The services whose heartbeats the tick records, if any.
+        services: The services whose errors the tick records, if any.
     """
 
     def decorate(body: Body) -> Body:
         @wraps(body)
         def tick(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
             try:
-                result = body(context, backend)
-                _record(backend, services, None)
+                return body(context, backend)
             except (RpcUnavailable, RateLimited, RpcError) as error:
                 reason = f"The chain cannot be read. {explain(error)}"
                 context.log.warning(reason)
@@ -67,46 +61,19 @@ def skip_on_outage(*services: str) -> Callable[[Body], Body]:
             except Exception as error:
                 _after_failure(backend, services, explain(error))
                 raise
-            return result
 
         return tick
 
     return decorate
 
 
-def _record(backend: Backend, services: tuple[str, ...], error: str | None) -> None:
-    """Record a success or a failure of each service, and raise or clear its alert."""
-    if not services:
-        return
-    with backend.engine(Role.PIPELINES).begin() as conn:
-        for service in services:
-            _record_service(conn, service, error)
-
-
-def _record_service(conn: Connection, service: str, error: str | None) -> None:
-    key = AlertKey("stalled", subject=service)
-    record_heartbeat(conn, service, error=error)
-    if error is None:
-        clear_alert(conn, key)
-        return
-    silent = conn.execute(
-        select(func.extract("epoch", func.now() - heartbeats.c.last_success_at)).where(
-            heartbeats.c.service == service
-        )
-    ).scalar()
-    if silent is not None and silent > ALERT_AFTER:
-        raise_alert(
-            conn,
-            key,
-            "high",
-            f"{service} has had no success for {int(silent)} s",
-            {"error": error},
-        )
-
-
 def _after_failure(backend: Backend, services: tuple[str, ...], reason: str) -> dg.SkipReason:
+    if not services:
+        return dg.SkipReason(reason)
     try:
-        _record(backend, services, reason)
+        with backend.engine(Role.PIPELINES).begin() as conn:
+            for service in services:
+                record_heartbeat(conn, service, error=reason)
     except DBAPIError as error:
         return dg.SkipReason(f"{reason} And Postgres is unreachable. {explain(error)}")
     return dg.SkipReason(reason)

@@ -15,12 +15,76 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from solders.pubkey import Pubkey
+
+
+class Threshold:
+    """From which value on a measured quantity is degraded, and from which it is down.
+
+    Written as ``60/180``. Both are integers in the quantity's unit.
+    """
+
+    __slots__ = ("degraded", "down")
+
+    def __init__(self, degraded: int, down: int) -> None:
+        """Take both steps.
+
+        Raises:
+            ValueError: They are not 0 < degraded < down.
+        """
+        if not 0 < degraded < down:
+            raise ValueError(f"{degraded}/{down}: must be two numbers with 0 < degraded < down")
+        self.degraded = degraded
+        self.down = down
+
+    @classmethod
+    def parse(cls, value: object) -> Threshold:
+        """Read ``degraded/down``.
+
+        Raises:
+            ValueError: It is not of this form.
+        """
+        if isinstance(value, Threshold):
+            return value
+        steps = re.fullmatch(r"(\d{1,9})\s*/\s*(\d{1,9})", str(value))
+        if steps is None:
+            raise ValueError("must be degraded/down, two numbers such as 60/180")
+        return cls(int(steps[1]), int(steps[2]))
+
+    def __str__(self) -> str:
+        return f"{self.degraded}/{self.down}"
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Threshold) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash((self.degraded, self.down))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+
+def _threshold(degraded: int, down: int, subject: str) -> Any:
+    return Field(
+        Threshold(degraded, down),
+        description=f"{subject}: from which value it is degraded and from which it is down.",
+    )
+
+
+HEALTH_PREFIX = "health_"
 
 
 class Settings(BaseSettings):
@@ -300,6 +364,36 @@ class Settings(BaseSettings):
         ' {"text": "..."}. The URL is a secret.',
     )
 
+    # Health: for each measured quantity, where it is degraded and where it is down
+    health_due_decision_seconds: Threshold = _threshold(
+        60, 180, "Age of the oldest market that is due for a decision of the backend"
+    )
+    health_open_intent_seconds: Threshold = _threshold(
+        60, 300, "Age of the oldest intent that is not true on chain yet"
+    )
+    health_confirmed_lag_seconds: Threshold = _threshold(
+        60, 180, "Time since the confirmed poll had read everything up to the chain's tip"
+    )
+    health_confirmed_lag_slots: Threshold = _threshold(
+        150, 450, "Slots from the confirmed poll's last slot to the chain's tip"
+    )
+    health_finalized_lag_seconds: Threshold = _threshold(
+        120, 300, "Time since the finalized window had covered everything up to the chain's tip"
+    )
+    health_finalized_lag_slots: Threshold = _threshold(
+        300, 750, "Slots from the finalized window's last slot to the chain's tip"
+    )
+    health_delivery_seconds: Threshold = _threshold(
+        60, 600, "Age of the oldest webhook delivery that is stored and not ingested"
+    )
+    health_job_overdue_seconds: Threshold = _threshold(
+        300, 1800, "Time by which a scheduled job's last success is older than its interval"
+    )
+    health_failed_runs: Threshold = _threshold(2, 5, "Runs of one job that failed in a row")
+    health_failing_checks: Threshold = _threshold(1, 10, "Data checks of severity ERROR that fail")
+    health_stale_assets: Threshold = _threshold(1, 10, "Assets past their limit of age")
+    health_open_breakers: Threshold = _threshold(1, 3, "Circuit breakers that are not closed")
+
     # API
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(4000, gt=0, lt=65536, description="Port of the API.")
@@ -508,6 +602,15 @@ class Settings(BaseSettings):
     def origins(self) -> tuple[str, ...]:
         """The entries of ``cors_origins``."""
         return _split(self.cors_origins)
+
+    @property
+    def health_thresholds(self) -> Mapping[str, Threshold]:
+        """The thresholds of health by quantity; each is the setting ``health_<quantity>``."""
+        return {
+            name.removeprefix(HEALTH_PREFIX): value
+            for name in type(self).model_fields
+            if isinstance(value := getattr(self, name), Threshold)
+        }
 
     def environment(self) -> dict[str, str]:
         """Return the settings as environment variables for a child process, secrets in clear."""

@@ -1,4 +1,4 @@
-"""Health: of this process, and the freshness of every service."""
+"""Health: of this process, and of every service by the work that it does."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, get
 from litestar.params import PathParameter
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import webhook_auth
-from api.database import Database
-from api.dependencies import DatabaseDep, SettingsDep, error_responses
-from api.errors import not_found
+from api.dependencies import HealthWatchDep, SettingsDep, error_responses
+from api.errors import not_found, unavailable
+from api.health_watch import HealthWatch
 from zmart_pipelines.client_schemas import formats
-from zmart_pipelines.monitoring import health
-from zmart_pipelines.store import migrate
+from zmart_pipelines.health import measure
+from zmart_pipelines.monitoring.work_health import SERVICES, QuantityHealth, worst
 
 _STARTED = time.monotonic()
 
@@ -35,8 +32,38 @@ class ProcessHealth(msgspec.Struct, frozen=True):
     migrations: str
 
 
+class Liveness(msgspec.Struct, frozen=True):
+    """This process alone: nothing else was asked. `uptime` is in seconds."""
+
+    status: str
+    timestamp: str
+    uptime: float
+
+
+class Quantity(msgspec.Struct, frozen=True):
+    """What was measured, and its `status` by the values from which it is degraded and down.
+
+    `value` is null where it cannot be measured. `since` is when the oldest of it began, `cause`
+    says what it was measured on.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    degraded: int
+    down: int
+    status: str
+    since: str | None
+    cause: str | None
+    detail: dict[str, Any]
+
+
 class ServiceHealth(msgspec.Struct, frozen=True):
-    """The freshness of one service; `down` when it is past its deadline."""
+    """The health of one service: the worst status of its quantities.
+
+    `last_success_at` is when it last finished something; it does not decide the status.
+    `deadline_seconds` is the age of its main quantity at which it is `down`.
+    """
 
     status: str
     service: str
@@ -46,11 +73,12 @@ class ServiceHealth(msgspec.Struct, frozen=True):
     last_attempt_at: str | None
     last_error_at: str | None
     detail: dict[str, Any]
+    quantities: list[Quantity]
     timestamp: str
 
 
 class ServiceHealthList(msgspec.Struct, frozen=True):
-    """The freshness of every service; `status` is the worst of them."""
+    """The health of every service; `status` is the worst of them."""
 
     status: str
     services: list[ServiceHealth]
@@ -71,16 +99,10 @@ def _now() -> str:
     return formats.iso8601(datetime.now(UTC))
 
 
-async def _migration_status(database: Database) -> str:
-    """Return `ok` or `behind`; `unknown` where Postgres does not answer."""
-
-    def read(conn: Connection) -> str:
-        return "ok" if migrate.has_current_schema(conn) else "behind"
-
-    try:
-        return await database.read(read)
-    except (DBAPIError, PoolTimeout):
-        return "unknown"
+@get("/health/live", tags=["health"], responses=error_responses(), sync_to_thread=False)
+def get_liveness() -> Liveness:
+    """Check that this process answers requests, whatever else is down; for orchestrators."""
+    return Liveness("alive", _now(), round(time.monotonic() - _STARTED, 3))
 
 
 @get(
@@ -88,9 +110,11 @@ async def _migration_status(database: Database) -> str:
     tags=["health"],
     responses=error_responses(),
 )
-async def get_health(settings: SettingsDep, database: DatabaseDep) -> Response[ProcessHealth]:
+async def get_health(
+    settings: SettingsDep, health_watch: HealthWatchDep
+) -> Response[ProcessHealth]:
     """Check that this process answers and that Postgres is up and migrated; 503 otherwise."""
-    migrations = await _migration_status(database)
+    migrations = await health_watch.migration_status()
     healthy = migrations == "ok"
     return Response(
         ProcessHealth(
@@ -109,7 +133,7 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else formats.iso8601(moment)
 
 
-def _service_health(row: health.ServiceHealth) -> ServiceHealth:
+def _service_health(row: measure.ServiceHealth) -> ServiceHealth:
     return ServiceHealth(
         status=row.state,
         service=row.service,
@@ -119,8 +143,30 @@ def _service_health(row: health.ServiceHealth) -> ServiceHealth:
         last_attempt_at=_time(row.last_attempt_at),
         last_error_at=_time(row.last_error_at),
         detail=row.detail,
+        quantities=[_quantity(one) for one in row.quantities],
         timestamp=_now(),
     )
+
+
+def _quantity(one: QuantityHealth) -> Quantity:
+    return Quantity(
+        name=one.name,
+        value=one.value,
+        unit=one.unit,
+        degraded=one.degraded,
+        down=one.down,
+        status=one.state,
+        since=_time(one.since),
+        cause=one.cause,
+        detail=dict(one.detail),
+    )
+
+
+async def _services(health_watch: HealthWatch) -> dict[str, measure.ServiceHealth]:
+    try:
+        return await health_watch.services.get()
+    except TimeoutError:
+        raise unavailable("The database") from None
 
 
 @get(
@@ -129,17 +175,14 @@ def _service_health(row: health.ServiceHealth) -> ServiceHealth:
     responses=error_responses(400, 404),
 )
 async def get_service_health(
-    database: DatabaseDep,
-    service: Annotated[str, PathParameter(description=f"One of {', '.join(health.SERVICES)}.")],
+    health_watch: HealthWatchDep,
+    service: Annotated[str, PathParameter(description=f"One of {', '.join(SERVICES)}.")],
 ) -> Response[ServiceHealth]:
-    """Get the freshness of one service: ok, starting, idle or degraded; 503 when down."""
-    if service not in health.SERVICES:
+    """Get the health of one service: ok, starting, idle or degraded; 503 when down."""
+    if service not in SERVICES:
         raise not_found("Service")
-    row = (await database.read(lambda conn: health.health(conn, service)))[service]
+    row = (await _services(health_watch))[service]
     return Response(_service_health(row), status_code=503 if row.is_down else 200)
-
-
-_WORST_FIRST = ("down", "degraded", "starting", "ok", "idle")
 
 
 @get(
@@ -147,13 +190,13 @@ _WORST_FIRST = ("down", "degraded", "starting", "ok", "idle")
     tags=["health"],
     responses=error_responses(),
 )
-async def list_service_health(database: DatabaseDep) -> Response[ServiceHealthList]:
-    """List the freshness of every service; 503 when one is down."""
-    rows = list((await database.read(lambda conn: health.health(conn))).values())
-    worst = min((row.state for row in rows), key=_WORST_FIRST.index)
+async def list_service_health(health_watch: HealthWatchDep) -> Response[ServiceHealthList]:
+    """List the health of every service; 503 when one is down."""
+    rows = list((await _services(health_watch)).values())
+    overall = worst(tuple(row.state for row in rows))
     return Response(
-        ServiceHealthList(worst, [_service_health(row) for row in rows], _now()),
-        status_code=503 if worst == "down" else 200,
+        ServiceHealthList(overall, [_service_health(row) for row in rows], _now()),
+        status_code=503 if overall == "down" else 200,
     )
 
 
@@ -163,10 +206,10 @@ async def list_service_health(database: DatabaseDep) -> Response[ServiceHealthLi
     responses=error_responses(),
 )
 async def get_webhook_health(
-    settings: SettingsDep, database: DatabaseDep
+    settings: SettingsDep, health_watch: HealthWatchDep
 ) -> Response[WebhookHealth]:
     """Check that webhook deliveries can be received; 503 otherwise."""
-    ready = await _migration_status(database) == "ok"
+    ready = await health_watch.migration_status() == "ok"
     return Response(
         WebhookHealth(
             status="ok" if ready else "error",
@@ -179,4 +222,4 @@ async def get_webhook_health(
     )
 
 
-HANDLERS = [get_health, get_service_health, list_service_health, get_webhook_health]
+HANDLERS = [get_health, get_liveness, get_service_health, list_service_health, get_webhook_health]

@@ -5,10 +5,11 @@ Reading and ingesting are in ``zmart_pipelines.ledger``; the confirmed poll runs
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import dagster as dg
+from sqlalchemy import Connection
 
 from assets import metadata
 from assets.asset_checks import LATENCY_LIMIT, breaker_result, older_than
@@ -17,11 +18,21 @@ from assets.asset_results import record_result
 from assets.asset_specs import asset_spec, materialized_within
 from assets.freshness import VerifiedWithin
 from assets.resources import BackendResource
+from zmart_pipelines.health.chain_tips import ChainTips, read_tips
+from zmart_pipelines.health.measure import health as health_of_services
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
-from zmart_pipelines.monitoring.heartbeats import record_heartbeat
+from zmart_pipelines.monitoring.heartbeats import START, record_heartbeat
+from zmart_pipelines.monitoring.work_health import (
+    CONFIRMED_LAG,
+    CONFIRMED_SLOTS,
+    FINALIZED_LAG,
+    FINALIZED_SLOTS,
+    judge,
+)
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import breakers, health
+from zmart_pipelines.store.queries import breakers, health, work_health
 from zmart_pipelines.store.queries.committed_changes import (
     latencies,
     ledger_version,
@@ -32,6 +43,9 @@ from zmart_pipelines.store.tables import chain as tables
 # A gap is retried within seconds; one that stays open this long is not being closed.
 GAP_LIMIT = timedelta(minutes=5)
 QUARANTINE_LIMIT = timedelta(minutes=15)
+# How far back a pause between two windows is still reported: to the last run of the check.
+LAG_HISTORY = timedelta(minutes=10)
+LAGS = {one.name for one in (CONFIRMED_LAG, CONFIRMED_SLOTS, FINALIZED_LAG, FINALIZED_SLOTS)}
 _HOUR = 3600
 # Seconds, longer than any period: the latency is of the whole hour, not of pieces of it.
 _WHOLE_PERIOD = 2**40
@@ -225,6 +239,45 @@ def rpc_breakers_closed(backend: BackendResource) -> dg.AssetCheckResult:
     with backend.engine(Role.READ).connect() as conn:
         found = breakers.breaker_statuses(conn)
     return breaker_result([row for row in found if row.name.startswith("rpc:")])
+
+
+@dg.asset_check(
+    asset=_COVERAGE,
+    name="lag_within_limit",
+    description="The ledger is not behind the chain, at confirmed or at finalized, by more than "
+    "the thresholds of health, and was not within the last ten minutes.",
+)
+def lag_within_limit(backend: BackendResource) -> dg.AssetCheckResult:
+    """Compare with the chain, and with the pauses between windows: this run may have caught up."""
+    tips = read_tips(backend.rpc)
+    with backend.engine(Role.READ).connect() as conn:
+        return lag_result(conn, backend.settings, tips)
+
+
+def lag_result(
+    conn: Connection, settings: Settings, tips: ChainTips, now: datetime | None = None
+) -> dg.AssetCheckResult:
+    """Return a warning for what is degraded, and an error for what is down, as of ``now``."""
+    pause = work_health.longest_pause(
+        conn, finalized_window_job.name, start=START, seconds=LAG_HISTORY.total_seconds(), now=now
+    )
+    limit = settings.health_finalized_lag_seconds
+    found = health_of_services(conn, settings, tips=tips, now=now)["event-indexer"].quantities
+    # A reader that never ran has no lag; that its job is overdue is another quantity.
+    lags = [
+        one for one in found if one.name in LAGS and (one.since is not None or one.unit == "slots")
+    ]
+    states = [one.state for one in lags] + [judge(pause.total_seconds(), limit)]
+    return dg.AssetCheckResult(
+        passed="down" not in states and "degraded" not in states,
+        severity=dg.AssetCheckSeverity.ERROR if "down" in states else dg.AssetCheckSeverity.WARN,
+        description="; ".join(f"{one.name} {one.value}: {one.cause}" for one in lags)
+        + f"; longest pause between two windows: {pause.total_seconds():.0f} s",
+        metadata={
+            **{one.name: one.value for one in lags if one.value is not None},
+            "longest pause (seconds)": round(pause.total_seconds(), 3),
+        },
+    )
 
 
 finalized_window_job = asset_job(

@@ -14,6 +14,7 @@ from assets.run_checks import CheckRow, evaluate, exit_code
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
+from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 
@@ -42,6 +43,18 @@ DAMAGED = [
             )
         ],
         ["DELETE FROM chain.gaps"],
+    ),
+    (
+        "chain/coverage:lag_within_limit",
+        "fails",
+        [
+            (
+                "INSERT INTO ops.job_runs (run_id, job, succeeded, ended_at) VALUES"
+                " ('1', 'read_finalized_window', true, now() - interval '8 min'),"
+                " ('2', 'read_finalized_window', true, now() - interval '1 min')"
+            )
+        ],
+        ["DELETE FROM ops.job_runs"],
     ),
     (
         "chain/event_ledger:quarantine_within_deadline",
@@ -216,6 +229,21 @@ def test_every_check_holds_and_then_fails_on_damaged_data(life: Life, owner: Eng
         assert exit_code(found) == (1 if verdict == "fails" else 0)
         execute(owner, repair)
         assert exit_code(evaluate(backend, [name])) == 0, f"{name} after {repair}"
+
+
+def test_ledger_behind_at_finalized_fails_its_check_until_it_has_caught_up(life: Life) -> None:
+    """The confirmed poll goes on meanwhile, which must not hide it."""
+    backend, check = Backend(life.settings), ["lag_within_limit"]
+    assert exit_code(evaluate(backend, check)) == 0
+    life.chain.control.advance(slots=4_700)
+    assert poll_confirmed(
+        backend.engine(Role.INGEST), backend.rpc, life.settings, seconds=30
+    ).complete
+    (behind,) = evaluate(backend, check)
+    assert behind.verdict == "fails"
+    assert "finalized_lag_slots 4" in behind.text
+    run("read_finalized_window", backend)
+    assert exit_code(evaluate(backend, check)) == 0
 
 
 def test_check_that_cannot_run_gives_exit_code_2(

@@ -1,12 +1,14 @@
 """The command line without a running system."""
 
 import json
+import time
 from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.cli import main
 
@@ -98,6 +100,36 @@ def test_migrate_of_an_empty_database(
     status = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
     assert status["database"]["markets"]["FINALIZED"] == 0
     assert status["database"]["last_error"] is None
+
+
+def test_status_follows_the_health_of_the_services(
+    start_localnet: StartLocalnet, database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing runs: what is allowed after a start is used up at once or never."""
+    monkeypatch.setenv("ZMART_STATE", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("SOLANA_RPC_URL", start_localnet().rpc_url)
+    assert CliRunner().invoke(main, ["migrate"]).exit_code == 0
+
+    def status(lag: str) -> Result:
+        monkeypatch.setenv("HEALTH_CONFIRMED_LAG_SECONDS", lag)
+        monkeypatch.setenv("HEALTH_FINALIZED_LAG_SECONDS", "99990/99999")
+        return CliRunner().invoke(main, ["status"])
+
+    fresh = status("99990/99999")
+    assert fresh.exit_code == 0, fresh.output
+    assert "ok       confirmed_lag_seconds" in fresh.output
+    deadline = time.monotonic() + 60
+    while (down := status("1/2")).exit_code == 0:
+        assert time.monotonic() < deadline
+    assert "down     confirmed_lag_seconds" in down.output
+    assert "down from 2): nothing was read yet" in down.output
+    degraded = status("1/99999")
+    assert degraded.exit_code == 0, "degraded is not down"
+    assert "event-indexer   degraded" in degraded.output
+    facts = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
+    indexer = facts["database"]["services"]["event-indexer"]
+    assert {one["name"] for one in indexer["quantities"]} >= {"finalized_lag_seconds"}
 
 
 def test_migrate_of_an_unknown_schema_names_the_remedy(

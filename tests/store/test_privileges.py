@@ -78,6 +78,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.breakers": "iud",
         "ops.differences": "iud",
         "ops.run_claims": "iud",
+        "ops.job_runs": "iud",
         "ops.reconciliations": "d",
         "ops.repairs": "d",
         "chain.deliveries": "d",

@@ -29,14 +29,17 @@ def migrate() -> None:
       zmart migrate
       DATABASE_URL=postgresql://user:password@host/zmart zmart migrate
     """
+    from zmart_pipelines.health.start import record_start
     from zmart_pipelines.store.migrate import UnknownRevision
     from zmart_pipelines.store.migrate import migrate as migrate_database
 
+    url = with_running_system(Settings()).database_url.get_secret_value()
     try:
-        migrate_database(with_running_system(Settings()).database_url.get_secret_value())
+        migrate_database(url)
     except UnknownRevision as error:
         click.echo(str(error), err=True)
         raise SystemExit(EXIT_UNKNOWN_SCHEMA) from error
+    record_start(url)
     click.echo("the database has the current schema")
 
 

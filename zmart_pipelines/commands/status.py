@@ -7,7 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from zmart_pipelines.monitoring.status import DatabaseStatus, Status, read_status
+from zmart_pipelines.health.measure import ServiceHealth
+from zmart_pipelines.health.status import DatabaseStatus, Status, read_status
+from zmart_pipelines.monitoring.work_health import QuantityHealth
 from zmart_pipelines.runtime.leftover_processes import PidFile
 from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system
 from zmart_pipelines.runtime.supervisor import lock_holder
@@ -19,10 +21,11 @@ EXIT_UNHEALTHY = 1
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def status(as_json: bool) -> None:
-    """Show processes, ledger lag, markets by state, open intents and the last error.
+    """Show processes, ledger lag, markets by state, health, open intents and the last error.
 
     \b
-    Exit codes: 0 database and chain answer and no service is down, 1 otherwise.
+    Exit codes: 0 database and chain answer and no service is down (it may be degraded or
+    starting), 1 otherwise.
 
     \b
     Example:
@@ -85,8 +88,9 @@ def _print(up: tuple[int, dict[str, str]] | None, processes: dict[str, int], see
 def _print_database(seen: Status, database: DatabaseStatus) -> None:
     ledger = database.ledger
     slot = "unknown" if seen.chain_slot is None else str(seen.chain_slot)
-    behind = "unknown" if seen.lag_slots is None else f"{seen.lag_slots} slots"
-    click.echo(f"chain      slot {slot}, ledger behind by {behind}")
+    behind = _behind(seen.lag_slots)
+    finalized = _behind(seen.finalized_lag_slots)
+    click.echo(f"chain      slot {slot}, ledger behind by {behind}, at finalized by {finalized}")
     click.echo(
         f"ledger     {ledger.transactions} transactions, {ledger.events} events; finalized to "
         f"slot {ledger.finalized_slot}; "
@@ -96,8 +100,7 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in database.markets.items() if count)
     click.echo(f"markets    {counts or 'none'}")
     for service in database.services.values():
-        silent = "never ran" if service.silent_seconds is None else f"{service.silent_seconds} s"
-        click.echo(f"service    {service.service:<16}{service.state:<9}last success: {silent}")
+        _print_service(service)
     if not database.open_intents:
         click.echo("intents    none open")
     for intent in database.open_intents:
@@ -113,3 +116,20 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
         if error is not None
         else "last error none"
     )
+
+
+def _behind(slots: int | None) -> str:
+    return "an unknown number of slots" if slots is None else f"{slots} slots"
+
+
+def _print_service(service: ServiceHealth) -> None:
+    silent = "never" if service.silent_seconds is None else f"{service.silent_seconds} s ago"
+    click.echo(f"service    {service.service:<16}{service.state:<9}last finished work: {silent}")
+    for one in service.quantities:
+        click.echo(f"  {one.state:<9}{one.name:<24}{_value(one)}")
+
+
+def _value(one: QuantityHealth) -> str:
+    value = "unknown" if one.value is None else f"{one.value:.0f} {one.unit}"
+    cause = "" if one.cause is None else f": {one.cause}"
+    return f"{value} (degraded from {one.degraded}, down from {one.down}){cause}"

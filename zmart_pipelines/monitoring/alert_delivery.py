@@ -16,7 +16,7 @@ import msgspec
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, Row, func, select, update
 
-from zmart_pipelines.monitoring.alerts import AlertKey
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.store.tables.ops import alerts
 
 # httpx logs each request with its whole address.
@@ -66,6 +66,44 @@ class Backoff(msgspec.Struct, frozen=True):
         pause = min(_FIRST_PAUSE * 2 ** min(self.failures, 10), _LONGEST_PAUSE)
         asked = min(round_.pause, _LONGEST_SILENCE)
         return Backoff(self.failures + 1, now + max(pause, asked))
+
+
+# Of medium severity, which is not posted: the webhook cannot report its own failure.
+WEBHOOK_ALERT: Final = AlertKey("alert_webhook")
+
+
+class PostingRound(msgspec.Struct, frozen=True):
+    """What one call of ``post_when_due`` did.
+
+    Attributes:
+        backoff: To be given to the next call.
+        posted: Keys of the alerts posted.
+        waiting: Alerts that were to be posted.
+        fault: Why it ended early, without the address.
+    """
+
+    backoff: Backoff
+    posted: tuple[str, ...] = ()
+    waiting: int = 0
+    fault: str | None = None
+
+
+def post_when_due(engine: Engine, address: SecretStr, backoff: Backoff, now: float) -> PostingRound:
+    """Post what is unposted unless the webhook failed just now, and keep the webhook's own alert.
+
+    Any number of processes may call this: each alert is posted by one of them.
+    """
+    with engine.connect() as conn:
+        waiting = count_unposted(conn)
+    if not waiting or now < backoff.until:
+        return PostingRound(backoff, waiting=waiting)
+    done = post_alerts(engine, address)
+    with engine.begin() as conn:
+        if done.fault is None:
+            clear_alert(conn, WEBHOOK_ALERT)
+        else:
+            raise_alert(conn, WEBHOOK_ALERT, "medium", done.fault, {"waiting": waiting})
+    return PostingRound(backoff.after(done, now), done.posted, waiting, done.fault)
 
 
 def count_unposted(conn: Connection) -> int:

@@ -1,4 +1,7 @@
-"""Heartbeats: one row per service with its last success and its last error."""
+"""Heartbeats: one row per service with what it last finished and its last error.
+
+They are shown; the health of a service is measured by its work (``monitoring.work_health``).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from zmart_pipelines.store.tables.ops import heartbeats
 
 MAX_ERROR = 2000
 
+# Its last success is the start of the system: ``zmart migrate`` runs before all processes.
+START = "migrate"
+
 
 def record_heartbeat(
     conn: Connection,
@@ -19,7 +25,7 @@ def record_heartbeat(
     detail: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
-    """Record one piece of work of ``service``: a success, or a failure with its text.
+    """Record one finished piece of work of ``service``, or a failure with its text.
 
     ``detail`` (JSON values) replaces the stored one; without it the stored one stays. The text
     of an error is stored and shown, so it must not contain a secret. The caller commits.

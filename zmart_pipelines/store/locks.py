@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.store.binary_arrays import numbers
 from zmart_pipelines.store.statement_pipeline import Statement, run
@@ -24,6 +24,9 @@ COVERAGE = 0x7A6D_6172_7400_0003
 STREAM = 0x7A6D_6172_7400_0004
 # Held by a connection of its own around the other locks: one refresh of statistics at a time.
 STATISTICS = 0x7A6D_6172_7400_0005
+
+# Held for a transaction by the process that updates the alerts of health.
+HEALTH_WATCH = 0x7A6D_6172_7400_0006
 
 
 def market_key(address: bytes) -> int:
@@ -59,6 +62,11 @@ def locking_markets(addresses: Iterable[bytes]) -> Statement:
 def lock(conn: Connection, key: int) -> None:
     """Hold ``key`` exclusively until the transaction ends."""
     run(conn, locking(key))
+
+
+def try_lock(conn: Connection, key: int) -> bool:
+    """Hold ``key`` exclusively until the transaction ends, or return False if another does."""
+    return bool(conn.execute(select(func.pg_try_advisory_xact_lock(key))).scalar_one())
 
 
 def lock_shared(conn: Connection, key: int) -> None:

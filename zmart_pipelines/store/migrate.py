@@ -6,6 +6,7 @@ work while the others wait and then find nothing to do.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from zmart_pipelines.program.accounts import MarketState
@@ -24,6 +25,7 @@ VERSION_SCHEMA = "public"
 VERSION_TABLE = "schema_version"
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_APPLIED: Final = text(f"SELECT version_num FROM {VERSION_SCHEMA}.{VERSION_TABLE}")  # noqa: S608
 
 
 class UnknownRevision(Exception):
@@ -107,11 +109,16 @@ def is_current(url: str | None = None) -> bool:
         return has_current_schema(conn)
 
 
+@cache
+def _heads() -> frozenset[str]:
+    """Return the newest revisions of this version's migrations; reading the files costs 10 ms."""
+    return frozenset(ScriptDirectory.from_config(_config()).get_heads())
+
+
 def has_current_schema(conn: Connection) -> bool:
-    """Return the same for an open connection, whatever its role."""
-    heads = set(ScriptDirectory.from_config(_config()).get_heads())
+    """Return the same for an open connection, whatever its role. One statement."""
     try:
-        return _applied(conn) == heads
+        return frozenset(conn.execute(_APPLIED).scalars()) == _heads()
     except ProgrammingError:  # the role may not read the version table yet
         conn.rollback()
         return False

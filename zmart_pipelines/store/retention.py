@@ -89,6 +89,14 @@ RULES: Final[Sequence[Rule]] = (
         "signed_requests_keep_days",
     ),
     Rule(
+        "ops.job_runs",
+        ("run_id",),
+        # The last success of a job stays: health is measured from it.
+        "t.ended_at < :before AND EXISTS (SELECT FROM ops.job_runs AS later"
+        " WHERE later.job = t.job AND later.succeeded AND later.ended_at > t.ended_at)",
+        "runs_keep_days",
+    ),
+    Rule(
         "community.market_drafts",
         ("market_id",),
         "t.matched_at IS NULL AND t.expires_at < :before",

@@ -9,6 +9,7 @@ here, the planner decides from the accounts at finalized.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -28,11 +29,11 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables.chain import cursors
 from zmart_pipelines.store.tables.market import config_history
-from zmart_pipelines.submissions import intents
+from zmart_pipelines.submissions import intents, policies
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.voting import tallies
-from zmart_pipelines.voting.due_proposals import ProposalScan, scan_proposals
+from zmart_pipelines.voting.due_proposals import ProposalScan, due_proposals_since, scan_proposals
 from zmart_pipelines.voting.tallies import Tally
 
 Scanner = Literal["sensor", "plan"]
@@ -44,10 +45,10 @@ VOTE_ACTIONS: Final[frozenset[Action]] = frozenset({"aggregate_proposal_votes", 
 # these states.
 _ELAPSED_WINDOWS = text(
     f"""
-SELECT market_id, state FROM market.markets
+SELECT market_id, state, resolution_proposed_at + :window AS due_at FROM market.markets
 WHERE state = {MarketState.RESOLVING} AND resolution_proposed_at <= :now - :window
 UNION ALL
-SELECT market_id, state FROM market.markets
+SELECT market_id, state, dispute_initiated_at + :vote AS due_at FROM market.markets
 WHERE state = {MarketState.DISPUTED} AND dispute_initiated_at <= :now - :vote
 ORDER BY market_id
 """  # noqa: S608
@@ -120,7 +121,7 @@ WHERE m.state = {MarketState.RESOLVING} AND m.resolution_proposed_at > :since
 # Approved markets that have no intent to activate them.
 _ACTIVATIONS = text(
     """
-SELECT market_id FROM market.markets AS m
+SELECT market_id, approved_at FROM market.markets AS m
 WHERE state = :approved AND NOT EXISTS (
     SELECT FROM ops.intents AS i
     WHERE i.market_id = m.market_id AND i.action = 'activate_market'
@@ -234,6 +235,60 @@ def scan_due_markets(
     )
 
 
+class DueDecision(msgspec.Struct, frozen=True):
+    """A market that is due for a decision which no run has made yet.
+
+    Attributes:
+        market_id: The market.
+        action: The action that the decision leads to.
+        since: When it became due, by the database's clock.
+    """
+
+    market_id: bytes
+    action: Action
+    since: datetime
+
+
+def due_decisions(
+    conn: Connection, settings: Settings, *, chain_time: int, now: datetime
+) -> list[DueDecision]:
+    """Return the markets for which :func:`scan_due_markets` asks for a decision, and since when.
+
+    Nothing is written and no scan has to have been made before, so that the answer is right also
+    where nothing scans any more. Markets whose intent is open are not among them.
+
+    Args:
+        conn: The transaction.
+        settings: As for :func:`scan_due_markets`.
+        chain_time: The chain's clock, Unix seconds.
+        now: The database's clock at that moment.
+    """
+    scan, queued_at = due_proposals_since(conn, settings)
+    aggregated = _aggregated(conn, scan.frozen)
+    due = [
+        DueDecision(tally.market_id, "aggregate_proposal_votes", queued_at[tally.market_id])
+        for tally in (*scan.passing, *scan.frozen)
+        if tally.market_id not in aggregated
+    ]
+
+    def wall_clock(chain_second: int) -> datetime:
+        return now - timedelta(seconds=chain_time - chain_second)
+
+    if policies.rules(settings).activates:
+        due += [
+            DueDecision(row.market_id, "activate_market", wall_clock(row.approved_at))
+            for row in conn.execute(_ACTIVATIONS)
+        ]
+    elapsed = _elapsed(conn, chain_time, ledger_periods(conn, settings))
+    unplanned = _unplanned(conn, {row.market_id: row.state for row in elapsed})
+    due += [
+        DueDecision(row.market_id, "finalize_market", wall_clock(row.due_at))
+        for row in elapsed
+        if row.market_id in unplanned
+    ]
+    return due
+
+
 def pending_markets(conn: Connection, action: Action) -> tuple[bytes, ...]:
     """Return the markets of the action's open intents that may be driven now."""
     open_intents = intents.open_intents(conn)
@@ -264,8 +319,22 @@ def elapsed_windows(
     conn: Connection, chain_time: int, periods: VotingPeriods | None
 ) -> dict[bytes, MarketState]:
     """Return RESOLVING and DISPUTED markets whose window or vote, and the margin, have ended."""
+    return {row.market_id: row.state for row in _elapsed(conn, chain_time, periods)}
+
+
+class _ElapsedWindow(msgspec.Struct, frozen=True):
+    """A market whose window or vote has ended; ``due_at`` in chain seconds, margin included."""
+
+    market_id: bytes
+    state: MarketState
+    due_at: int
+
+
+def _elapsed(
+    conn: Connection, chain_time: int, periods: VotingPeriods | None
+) -> list[_ElapsedWindow]:
     if periods is None:
-        return {}
+        return []
     rows = conn.execute(
         _ELAPSED_WINDOWS,
         {
@@ -273,8 +342,8 @@ def elapsed_windows(
             "vote": periods.dispute_vote + periods.margin,
             "now": chain_time,
         },
-    ).all()
-    return {row.market_id: MarketState(row.state) for row in rows}
+    )
+    return [_ElapsedWindow(row.market_id, MarketState(row.state), row.due_at) for row in rows]
 
 
 def finalize_round(tally_round: int) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import TypeAlias
+
 import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -13,6 +17,8 @@ from zmart_pipelines.store.tables import voting as tables
 from zmart_pipelines.voting import change_queue, tallies, tally_statements
 from zmart_pipelines.voting.tallies import Tally
 from zmart_pipelines.voting.validation import VOTING_STATE
+
+Since: TypeAlias = Mapping[bytes, datetime]
 
 
 class ProposalScan(msgspec.Struct, frozen=True):
@@ -43,9 +49,33 @@ def scan_proposals(conn: Connection, settings: Settings) -> ProposalScan:
     _enqueue_under_new_rules(conn, threshold, settings.min_proposal_votes)
     # The tallies are read in a statement after the queue, so that they include every change of it.
     queued = change_queue.pending(conn, "proposal")
+    due = _due_among(conn, settings, threshold, queued)
+    for tally in (*due.passing, *due.frozen):
+        # One entry is enough to find the market again: the oldest, which says since when it is due.
+        queued[tally.market_id].pop()
+    change_queue.dequeue(conn, [number for numbers in queued.values() for number in numbers])
+    return due
+
+
+def due_proposals_since(conn: Connection, settings: Settings) -> tuple[ProposalScan, Since]:
+    """Return the due proposals, and for each market in the change queue its oldest change.
+
+    Nothing is written. While scans are made, that change is the one by which the proposal became
+    due, because they dequeue all others; without scans it is the first that none has read.
+    """
+    threshold = _latest_threshold(conn)
+    if threshold is None:
+        return ProposalScan(), {}
+    since = change_queue.oldest(conn, "proposal")
+    return _due_among(conn, settings, threshold, since), since
+
+
+def _due_among(
+    conn: Connection, settings: Settings, threshold: int, market_ids: Collection[bytes]
+) -> ProposalScan:
     passing, frozen = [], []
     rows = conn.execute(
-        tally_statements.CURRENT, {"market_ids": list(queued), "kind": "proposal"}
+        tally_statements.CURRENT, {"market_ids": list(market_ids), "kind": "proposal"}
     ).all()
     for row in rows:
         tally = tallies.tally_of(row)
@@ -57,11 +87,6 @@ def scan_proposals(conn: Connection, settings: Settings) -> ProposalScan:
             tally.votes_for, tally.total, threshold
         ):
             passing.append(tally)
-        else:
-            continue
-        # One entry is enough to find the market again.
-        queued[tally.market_id].pop()
-    change_queue.dequeue(conn, [number for numbers in queued.values() for number in numbers])
     return ProposalScan(tuple(passing), tuple(frozen))
 
 

@@ -10,12 +10,8 @@ import msgspec
 from assets.resources import BackendResource
 from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring import alert_delivery
-from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.store.engine import Role
-
-# Of medium severity, which is not posted: the webhook cannot report its own failure.
-_WEBHOOK_KEY = AlertKey("alert_webhook")
 
 
 @dg.sensor(
@@ -37,24 +33,16 @@ def alert_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) 
     if address is None:
         return dg.SkipReason("ALERT_WEBHOOK_URL is not set.")
     now, before = time.time(), _backoff(context.cursor)
-    pipelines = backend.engine(Role.PIPELINES)
-    with pipelines.connect() as conn:
-        number = alert_delivery.count_unposted(conn)
-    if not number:
+    done = alert_delivery.post_when_due(backend.engine(Role.PIPELINES), address, before, now)
+    if not done.waiting:
         return dg.SkipReason("There is no alert to post.")
     if now < before.until:
         return dg.SkipReason(f"The webhook failed; next attempt in {before.until - now:.0f} s.")
-    done = alert_delivery.post_alerts(pipelines, address)
-    with pipelines.begin() as conn:
-        if done.fault is None:
-            clear_alert(conn, _WEBHOOK_KEY)
-        else:
-            raise_alert(conn, _WEBHOOK_KEY, "medium", done.fault, {"waiting": number})
     if done.fault is not None:
         context.log.warning("%s", done.fault)
     for key in done.posted:
         context.log.info("Posted %s", key)
-    return dg.SensorResult(cursor=msgspec.json.encode(before.after(done, now)).decode())
+    return dg.SensorResult(cursor=msgspec.json.encode(done.backoff).decode())
 
 
 def _backoff(cursor: str | None) -> alert_delivery.Backoff:

@@ -5,6 +5,7 @@ It proves nothing. The proof of completeness is ``finalized_window``.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import msgspec
@@ -61,6 +62,7 @@ def poll_confirmed(
     The cursor advances only if everything listed was read. Raises what RpcClient raises.
     """
     program = settings.program
+    started = time.monotonic()
     tip = rpc.slot("confirmed")
     with engine.connect() as conn:
         cursors = [
@@ -90,7 +92,10 @@ def poll_confirmed(
     # A window too long to close is left to the finalized reader, which pages to its end.
     if ingested.postponed == 0:
         with engine.begin() as conn:
-            coverage.advance_cursor(conn, "confirmed", tip)
+            # Otherwise the lag goes on growing.
+            read = closed and not ingested.unread
+            tip_age = time.monotonic() - started if read else None
+            coverage.advance_cursor(conn, "confirmed", tip, tip_age=tip_age)
     return ConfirmedPollReport(
         first_slot=first,
         last_slot=tip,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from itertools import pairwise
 from typing import Literal
 
@@ -29,15 +30,28 @@ def read_cursor(conn: Connection, reader: Reader) -> int | None:
     ).scalar_one_or_none()
 
 
-def advance_cursor(conn: Connection, reader: Reader, slot: int) -> None:
-    """Advance a reader's cursor, never backwards, and set the time of its last read to now."""
-    statement = upsert(_cursors).values(name=reader, slot=slot)
+def advance_cursor(
+    conn: Connection, reader: Reader, slot: int, *, tip_age: float | None = None
+) -> None:
+    """Advance a reader's cursor, never backwards, and set the time of its last read to now.
+
+    Args:
+        conn: The transaction.
+        reader: Whose cursor.
+        slot: The last slot read.
+        tip_age: Seconds since the cluster's tip stood at ``slot``, from which the lag is measured;
+            None where the tip was further, so that the lag goes on growing.
+    """
+    reached = None if tip_age is None else func.clock_timestamp() - timedelta(seconds=tip_age)
+    statement = upsert(_cursors).values(name=reader, slot=slot, reached_at=reached)
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=[_cursors.c.name],
             set_={
                 "slot": func.greatest(_cursors.c.slot, statement.excluded.slot),
                 "updated_at": func.now(),
+                # Greatest ignores nulls.
+                "reached_at": func.greatest(_cursors.c.reached_at, statement.excluded.reached_at),
             },
         )
     )

@@ -6,6 +6,7 @@ A window is recorded as covered in the transaction after which everything in it 
 from __future__ import annotations
 
 import itertools
+import time
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
@@ -67,6 +68,7 @@ def read_finalized_window(
     """
     gaps_closed = retry_gaps(engine, rpc, settings)
     verified, reported_verified = finality.verify_reported(engine, rpc, settings)
+    started = time.monotonic()
     tip = rpc.slot("finalized")
     with engine.connect() as conn:
         cursor = coverage.read_cursor(conn, "finalized")
@@ -80,7 +82,7 @@ def read_finalized_window(
         tip=tip,
         page_size=settings.poll_page_size,
     ):
-        done.append(_read_window(engine, rpc, settings, window))
+        done.append(_read_window(engine, rpc, settings, window, tip, started))
         if len(done) == 1:
             first = window.first_slot
     with engine.connect() as conn:
@@ -113,9 +115,17 @@ class _WindowResult(msgspec.Struct, frozen=True):
 
 
 def _read_window(
-    engine: Engine, rpc: RpcClient, settings: Settings, window: ListingWindow
+    engine: Engine,
+    rpc: RpcClient,
+    settings: Settings,
+    window: ListingWindow,
+    tip: int,
+    tip_seen: float,
 ) -> _WindowResult:
-    """Read what is missing of a window, then cover it and advance the cursor past it."""
+    """Read what is missing of a window, then cover it and advance the cursor past it.
+
+    ``tip`` is the finalized slot that the node named at ``tip_seen``, in monotonic seconds.
+    """
     reused = load_confirmed(engine, window.rows)
     reused_signatures = {transaction.signature for transaction in reused}
     refs = [
@@ -136,7 +146,8 @@ def _read_window(
     def close_window(conn: Connection) -> IngestResult:
         event_rows.open_gaps(conn, ingested.gaps)
         coverage.record_coverage(conn, window.first_slot, window.last_slot)
-        coverage.advance_cursor(conn, "finalized", window.last_slot)
+        tip_age = time.monotonic() - tip_seen if window.last_slot >= tip else None
+        coverage.advance_cursor(conn, "finalized", window.last_slot, tip_age=tip_age)
         return finality.orphan_unlisted(
             conn, window.first_slot, window.last_slot, listed, settings.program
         )

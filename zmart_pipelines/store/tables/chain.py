@@ -403,5 +403,11 @@ cursors = Table(
         server_default=func.now(),
         comment="Database clock: when the cursor moved",
     ),
+    Column(
+        "reached_at",
+        TIME,
+        comment="Reader, on the database clock: when everything up to the cluster's tip had been"
+        " read",
+    ),
     schema="chain",
 )

@@ -354,7 +354,7 @@ alerts = Table(
     schema="ops",
 )
 
-# Freshness of each service: its last success, last attempt and last error.
+# What each service last finished, and its last error. Shown only: health is measured by the work.
 heartbeats = Table(
     "heartbeats",
     metadata,
@@ -385,6 +385,24 @@ run_claims = Table(
         server_default=func.now(),
         comment="Clock of Postgres when a code server claimed the run",
     ),
+    schema="ops",
+)
+
+# How Dagster's runs ended. Health reads when a job last succeeded and how often it failed since.
+job_runs = Table(
+    "job_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True, comment="Dagster's id of the run"),
+    Column("job", Text, nullable=False, comment="Dagster: name of the job"),
+    Column(
+        "succeeded",
+        Boolean,
+        nullable=False,
+        comment="Dagster: whether the run succeeded or failed",
+    ),
+    Column("ended_at", TIME, nullable=False, comment="Dagster: when the run ended"),
+    Column("error", Text, comment="Dagster: message of the failure"),
+    Index(None, "job", "ended_at"),
     schema="ops",
 )
 

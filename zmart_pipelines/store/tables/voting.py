@@ -240,6 +240,13 @@ change_queue = Table(
         nullable=False,
         comment="What changed: the votes of a kind, or the market's state",
     ),
+    Column(
+        "enqueued_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
     schema="voting",
 )
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from zmart_pipelines.chain.connect import connect
-from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
-from zmart_pipelines.monitoring.health import ServiceHealth, health
+from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault
+from zmart_pipelines.health.measure import ServiceHealth, health
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -56,47 +56,60 @@ class Status(msgspec.Struct, frozen=True):
     Attributes:
         chain_slot: The confirmed slot of the cluster; ``None`` when it does not answer.
         lag_slots: Slots from the newest slot the ledger has read to it.
+        finalized_lag_slots: Slots from the end of the finalized window to the finalized slot.
         problems: What could not be read, and why.
     """
 
     database: DatabaseStatus | None
     chain_slot: int | None
     lag_slots: int | None
+    finalized_lag_slots: int | None
     problems: list[str]
 
 
 def read_status(settings: Settings) -> Status:
     """Read the status from database and chain; a failure of either is reported, not raised."""
     problems: list[str] = []
+    with connect(settings, timeout=3.0) as rpc:
+        tips, fault = read_tips_or_fault(rpc)
     database: DatabaseStatus | None = None
     pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)
     try:
         with pool.connect() as conn:
-            database = _read_database(conn)
+            database = _read_database(conn, settings, tips)
     except (OperationalError, ProgrammingError) as error:
         reason = str(error.orig or error).strip().splitlines()[0]
         problems.append(f"Postgres: {reason}")
     finally:
         pool.dispose()
-    slot: int | None = None
-    try:
-        with connect(settings, timeout=3.0) as rpc:
-            slot = rpc.slot("confirmed")
-    except (RpcUnavailable, RpcError, RateLimited) as error:
-        problems.append(f"chain: {error}")
-    seen = _seen_slot(database)
-    lag = None if slot is None or seen is None else max(0, slot - seen)
-    return Status(database, slot, lag, problems)
+    if fault is not None:
+        problems.append(f"chain: {fault}")
+    if tips is None:
+        return Status(database, None, None, None, problems)
+    ledger = None if database is None else database.ledger
+    finalized = None if ledger is None else ledger.finalized_slot
+    return Status(
+        database=database,
+        chain_slot=tips.confirmed,
+        lag_slots=_behind(tips.confirmed, _newest_slot(ledger)),
+        finalized_lag_slots=_behind(tips.finalized, finalized),
+        problems=problems,
+    )
 
 
-def _seen_slot(database: DatabaseStatus | None) -> int | None:
-    if database is None:
+def _behind(tip: int, read: int | None) -> int | None:
+    return None if read is None else max(0, tip - read)
+
+
+def _newest_slot(ledger: LedgerLag | None) -> int | None:
+    """Return the newest slot that the ledger has read."""
+    if ledger is None:
         return None
-    slots = (database.ledger.confirmed_slot, database.ledger.finalized_slot)
+    slots = (ledger.confirmed_slot, ledger.finalized_slot)
     return max((slot for slot in slots if slot is not None), default=None)
 
 
-def _read_database(conn: Connection) -> DatabaseStatus:
+def _read_database(conn: Connection, settings: Settings, tips: ChainTips | None) -> DatabaseStatus:
     counts = dict.fromkeys((state.name for state in MarketState), 0)
     for state, count in counts_by_state(conn).items():
         counts[MarketState(state).name] = count
@@ -104,7 +117,7 @@ def _read_database(conn: Connection) -> DatabaseStatus:
         ledger=ledger_lag(conn),
         markets=counts,
         open_intents=open_intents(conn),
-        services=health(conn),
+        services=health(conn, settings, tips=tips),
         alerts=_open_alerts(conn),
         last_error=_last_error(conn),
     )

@@ -1,0 +1,124 @@
+"""The API's view of health: what routes answer, and the alerts that are raised outside Dagster.
+
+Dagster cannot report that it is dead. Each API process measures health every fifteen seconds;
+the one that takes the advisory lock raises and clears the alerts, and posts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from api.shared_reading import SharedReading
+from zmart_pipelines.chain.connect import connect
+from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault
+from zmart_pipelines.health.health_alerts import update_health_alerts
+from zmart_pipelines.health.measure import ServiceHealth, health
+from zmart_pipelines.monitoring.alert_delivery import Backoff, post_when_due
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import migrate
+from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.locks import HEALTH_WATCH, try_lock
+
+log = logging.getLogger("api.health")
+
+WATCH_SECONDS = 15.0
+# Longer than any single step of a round may take; only a frozen part exceeds it.
+ROUND_SECONDS = 60.0
+RPC_SECONDS = 2.0
+STATEMENT_SECONDS = 5.0
+
+
+class HealthWatch:
+    """Reads health for this process's routes and watches it; release with ``close``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        url = settings.database_url.get_secret_value()
+        self._reader = engine(Role.READ, url, pool_size=3, statement_timeout=STATEMENT_SECONDS)
+        self._writer = engine(Role.API, url, pool_size=1, statement_timeout=STATEMENT_SECONDS)
+        self._rpc = connect(
+            settings,
+            timeout=min(settings.rpc_timeout, RPC_SECONDS),
+            attempts=1,
+            patience=0.5,
+        )
+        self._tips: ChainTips | None = None
+        self._backoff = Backoff()
+        self.schema = SharedReading(self._read_schema)
+        self.services = SharedReading(self._read_services)
+        self._round = SharedReading(self._watch, fresh=0.0, deadline=ROUND_SECONDS)
+
+    async def migration_status(self) -> str:
+        """Return `ok` or `behind`; `unknown` where Postgres does not answer within its deadline."""
+        try:
+            return "ok" if await self.schema.get() else "behind"
+        except (DBAPIError, PoolTimeout, TimeoutError):
+            return "unknown"
+
+    def _read_schema(self) -> bool:
+        with self._reader.connect() as conn:
+            # No transaction: one round trip instead of three.
+            return migrate.has_current_schema(conn.execution_options(isolation_level="AUTOCOMMIT"))
+
+    def _read_services(self) -> dict[str, ServiceHealth]:
+        with self._reader.connect() as conn:
+            return self._health(
+                conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            )
+
+    def _health(self, conn: Connection) -> dict[str, ServiceHealth]:
+        return health(conn, self._settings, tips=self._tips)
+
+    def _watch(self) -> None:
+        """Ask the chain, update the alerts of health and post what is to be posted."""
+        self._tips, fault = read_tips_or_fault(self._rpc)
+        if fault is not None:
+            log.warning("health is measured without the chain: %s", fault)
+        with self._writer.begin() as conn:
+            if not try_lock(conn, HEALTH_WATCH):
+                return
+            update_health_alerts(conn, self._health(conn).values())
+        address = self._settings.alert_webhook_url
+        if address is not None:
+            done = post_when_due(self._writer, address, self._backoff, time.time())
+            self._backoff = done.backoff
+
+    async def watch_once(self) -> None:
+        """Run one round; a failure is logged, and the next round tries again."""
+        try:
+            await self._round.get()
+        except (DBAPIError, PoolTimeout, TimeoutError) as error:
+            log.warning("health could not be watched: %s", type(error).__name__)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch until the context ends."""
+        task = asyncio.create_task(self._run(), name="health watch")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.watch_once()
+            except Exception:
+                log.exception("a round of the health watch failed")
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._rpc.close()
+        for pool in (self._reader, self._writer):
+            pool.dispose()
