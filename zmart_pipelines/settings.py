@@ -447,6 +447,7 @@ class Settings(BaseSettings):
     auth_window_seconds: int = Field(
         300,
         gt=0,
+        le=3600,
         description="Maximum difference in seconds between a sign-in text's time and the server's,"
         " and the longest validity of the text that a wallet signs for a write.",
     )
@@ -459,13 +460,13 @@ class Settings(BaseSettings):
         30, gt=0, description="Maximum comments of a wallet in an hour; deletions count apart."
     )
     comments_per_address_hour: int = Field(
-        120, gt=0, description="Maximum comments from a client address in an hour, likewise."
+        300, gt=0, description="Maximum comments from a client address in an hour, likewise."
     )
     drafts_per_wallet_hour: int = Field(
         10, gt=0, description="Maximum market drafts of a wallet in an hour."
     )
     drafts_per_address_hour: int = Field(
-        40, gt=0, description="Maximum market drafts from a client address in an hour."
+        60, gt=0, description="Maximum market drafts from a client address in an hour."
     )
     ballots_per_address_hour: int = Field(
         100_000,

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from tests.store.conftest import Engines
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.store import migrate as migration
 from zmart_pipelines.store.engine import Role, database_url, engine, login_engine
 from zmart_pipelines.store.migrate import (
     UnknownRevision,
@@ -104,6 +106,32 @@ def test_concurrent_and_repeated_migrations_apply_once(empty: str) -> None:
     before = catalogue(empty)
     migrate(empty)
     assert catalogue(empty) == before
+
+
+def test_signatures_of_older_ballots_are_recorded_as_used(empty: str) -> None:
+    with login_engine(empty).connect() as conn:
+        command.upgrade(migration._config(conn), "0001_baseline")
+        conn.execute(text("SET ROLE zmart_owner"))
+        for number, scheme in ((1, "zmart-1"), (2, "login-body")):
+            conn.execute(
+                text(
+                    "INSERT INTO voting.ballots (market_id, kind, wallet, choice, scheme, message,"
+                    " signature, nonce) VALUES (:key, 'proposal', :key, true, :scheme, 'm',"
+                    " :signature, 'n')"
+                ),
+                {
+                    "key": bytes([number]) * 32,
+                    "scheme": scheme,
+                    "signature": bytes([number]) * 64,
+                },
+            )
+        conn.execute(text("RESET ROLE"))
+        conn.commit()
+    migrate(empty)
+    with psycopg.connect(empty) as conn:
+        conn.execute("SET ROLE zmart_read")
+        found = conn.execute("SELECT signature, action FROM community.signed_requests").fetchall()
+    assert found == [(bytes([2]) * 64, "ballot")]
 
 
 @pytest.mark.parametrize("revision", ["0001", "0009", "ffff"])

@@ -115,6 +115,24 @@ def test_open_gaps_and_alerts_stay(engines: Engines, owner: Engine) -> None:
     assert (rows(owner, "chain.gaps"), rows(owner, "ops.alerts")) == (1, 1)
 
 
+def test_signatures_of_writes_go_after_their_texts_have_long_expired(
+    engines: Engines, owner: Engine
+) -> None:
+    with owner.begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
+                " VALUES (:signature, :wallet, 'comment', :wallet)"
+            ),
+            {"signature": bytes(64), "wallet": bytes(32)},
+        )
+    assert prune_as_pipelines(engines, 6)["community.signed_requests"] == 0
+    assert prune_as_pipelines(engines, 8)["community.signed_requests"] == 1
+    # The shortest retention, a day, is far beyond every text's validity.
+    with pytest.raises(ValueError, match="auth_window_seconds"):
+        settings(auth_window_seconds=3601)
+
+
 def test_more_rows_than_one_batch(
     engines: Engines, owner: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
