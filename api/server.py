@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import socket
 import sys
+from collections.abc import Container
 from typing import Any
 
 import uvicorn
 from litestar import Litestar
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.app import create_app
+from api.client_limit import ClientLimit
+from api.connection_guard import ConnectionGuard, Limits
+from api.file_limit import allowed_connections
+from api.guarded_protocols import GuardedConfig
 from zmart_pipelines.settings import Settings
 
-GRACEFUL_SECONDS = 8
+GRACEFUL_SECONDS = 7
+# Seconds for which idle connections are kept at the end, so that a client that is about to send
+# its next request gets an answer, which announces the end.
+DRAIN_SECONDS = 1.0
+DRAIN_STEPS = 20
 PING_SECONDS = 30.0
 MAX_MESSAGE = 16 * 1024
 
@@ -54,17 +65,62 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server, which also enforces deadlines and announces the end of connections."""
+
+    def __init__(self, config: GuardedConfig) -> None:
+        super().__init__(config)
+        self._guard = config.guard
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and look at the connections' deadlines each second."""
+        await super().startup(sockets)
+        self._expiry = asyncio.create_task(self._expire())
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._guard.expire()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what arrives on open connections for a moment, then stop as uvicorn does."""
+        self._guard.is_draining = True
+        for server in self.servers:
+            server.close()
+        for _ in range(DRAIN_STEPS):
+            if not self._guard.has_idle:
+                break
+            await asyncio.sleep(DRAIN_SECONDS / DRAIN_STEPS)
+        await super().shutdown(sockets)
+        self._expiry.cancel()
+
+
+def trusted_proxies(settings: Settings) -> Container[str]:
+    """Return the addresses whose X-Forwarded-For is trusted."""
+    if not settings.trusted_proxies:
+        return ()
+    # The same class decides in uvicorn whose header is read.
+    return ProxyHeadersMiddleware(_no_app, settings.trusted_proxies).trusted_hosts  # type: ignore[return-value]
+
+
+async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
+    raise NotImplementedError
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
+    connections = allowed_connections(settings)
     sockets = [listen(settings.api_host, port) for port in (settings.api_port, settings.ws_port)]
     app = AnySocketPath(create_app(settings), settings.ws_port)
+    guard = ConnectionGuard(Limits.of(settings, connections), trusted_proxies(settings))
     # Everything allocated so far stays. A full collection that traverses it would pause every
     # response for a tenth of a second; frozen objects are skipped.
     gc.collect()
     gc.freeze()
-    config = uvicorn.Config(
-        app,
-        ws="websockets-sansio",
+    config = GuardedConfig(
+        ClientLimit(app, settings.api_connections_per_ip) if settings.trusted_proxies else app,
+        guard,
+        timeout_keep_alive=settings.api_keep_alive_seconds,
         ws_max_size=MAX_MESSAGE,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,
@@ -76,7 +132,7 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_level="info",
     )
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
     # After its shutdown uvicorn raises the signal again.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=sockets)

@@ -403,6 +403,44 @@ class Settings(BaseSettings):
         lt=65536,
         description="Second port of the API, on which older clients open WebSockets.",
     )
+    api_connections: int = Field(
+        4000,
+        ge=64,
+        description="Maximum open connections of the API process on both ports; fewer where the"
+        " limit of open files (ulimit -Hn) allows fewer.",
+    )
+    api_connections_per_ip: int = Field(
+        256,
+        gt=0,
+        description="Maximum open connections per client address (IPv6: per /64 network), and"
+        " concurrent requests of a client behind a trusted proxy.",
+    )
+    api_head_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds in which the head of a request or the handshake of a WebSocket must"
+        " arrive.",
+    )
+    api_body_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds in which the body of a request must arrive, besides those earned by"
+        " API_BODY_BYTES_PER_SECOND.",
+    )
+    api_body_bytes_per_second: int = Field(
+        4096, gt=0, description="Minimum rate of a request's body after API_BODY_SECONDS."
+    )
+    api_keep_alive_seconds: int = Field(
+        75,
+        ge=11,
+        description="Seconds for which an idle connection is kept; responses announce 10 less.",
+    )
+    api_stalled_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds after which a client that does not read what was sent to it is"
+        " disconnected.",
+    )
     cors_origins: str = Field(
         "http://localhost:3001,http://localhost:3000,http://localhost:3004",
         description="Origins that may call the API from a browser, separated by commas.",

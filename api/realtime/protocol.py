@@ -23,6 +23,7 @@ MAX_MESSAGES_PER_MINUTE = 120
 
 # Close codes that tell the client what to do.
 CLOSE_SLOW = 4002  # reconnect with ``since``
+SLOW_REASON = "Client reads too slowly; reconnect and subscribe with since"
 CLOSE_POLICY = 4008  # fix the client
 CLOSE_TOO_MANY = 4029  # open fewer sockets from this address
 

@@ -60,7 +60,7 @@ class Session:
     async def _send(self) -> tuple[int, str]:
         while (text := await self._subscriber.next()) is not None:
             await self._socket.send_data(text)
-        return protocol.CLOSE_SLOW, "Client reads too slowly; reconnect and subscribe with since"
+        return protocol.CLOSE_SLOW, protocol.SLOW_REASON
 
     async def _expire(self) -> None:
         """End a session whose client is too slow and does not read the close frame either."""

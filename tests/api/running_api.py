@@ -16,12 +16,13 @@ from zmart_pipelines.settings import Settings
 
 
 class RunningApi:
-    """One ``python -m api``."""
+    """One ``python -m api``, which may open ``files`` files."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, files: int | None = None) -> None:
         self.settings = settings
         self.url = f"http://127.0.0.1:{settings.api_port}"
         self.log = log
+        self.limit = ("bash", "-c", f'ulimit -n {files} && exec "$@"', "-") if files else ()
         self.process: subprocess.Popen[bytes] | None = None
 
     def socket_url(self, path: str = "/") -> str:
@@ -33,7 +34,7 @@ class RunningApi:
         environment = {**os.environ, **self.settings.environment()}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "api"],
+                [*self.limit, sys.executable, "-m", "api"],
                 env=environment,
                 stdout=output,
                 stderr=output,
@@ -59,9 +60,9 @@ class RunningApi:
 
 
 @contextmanager
-def running(settings: Settings, folder: Path) -> Iterator[RunningApi]:
+def running(settings: Settings, folder: Path, *, files: int | None = None) -> Iterator[RunningApi]:
     """A running API, killed at the end."""
-    api = RunningApi(settings, folder / "api.log")
+    api = RunningApi(settings, folder / "api.log", files)
     try:
         api.start()
         yield api

@@ -1,0 +1,312 @@
+"""uvicorn's protocols for HTTP and WebSocket, under the limits of ``api.connection_guard``.
+
+uvicorn itself limits neither the number of connections nor the time that a client takes for the
+head or the body of a request, for reading a response or for a handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import httptools
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from api.connection_guard import ConnectionGuard, Phase, Place
+from api.errors import RETRY_SECONDS, ErrorBody
+from api.realtime import protocol
+from zmart_pipelines.client_schemas.formats import iso8601
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+# The announced time is shorter than the real one, so that a client that keeps to it never sends a
+# request on a connection that is being closed.
+KEEP_ALIVE_MARGIN_SECONDS: Final = 10
+# Served when every place is busy: the checks of operators, and events of the chain.
+ESSENTIAL_PATHS: Final = ("/health", "/api/health", "/api/webhooks/")
+MAX_PINGS_PER_MINUTE: Final = 120
+MAX_FRAGMENTS: Final = 1000
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+_REASONS: Final = {
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+class GuardedConfig(uvicorn.Config):
+    """uvicorn's configuration with the guard that the protocols share."""
+
+    def __init__(self, app: Any, guard: ConnectionGuard, **options: Any) -> None:
+        """Use the guarded protocols for both ports."""
+        super().__init__(app, http=GuardedHttp, ws=GuardedWebSocket, **options)
+        self.guard = guard
+        announced = max(1, self.timeout_keep_alive - KEEP_ALIVE_MARGIN_SECONDS)
+        self.keep_alive_header = (b"keep-alive", b"timeout=%d" % announced)
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One HTTP connection."""
+
+    config: GuardedConfig
+    _place: Place | None = None
+    _head_bytes = 0
+    _is_message_complete = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a place, or refuse the connection."""
+        super().connection_made(transport)
+        self._guard = self.config.guard
+        self._place = self._guard.admit(self, self.client[0] if self.client else "unknown")
+        if self._place is None:
+            self._end(503, "Too many connections; try again later")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        if self._place is not None:
+            self._guard.release(self._place)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Limit the head's size; data after an idle time begins the next request's head."""
+        place = self._place
+        if place is None or place.phase is Phase.CLOSING:
+            return
+        if place.phase is Phase.IDLE:
+            self._guard.enter(place, Phase.HEAD)
+            self._head_bytes = 0
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if place.phase is Phase.HEAD and self._head_bytes > MAX_HEAD_BYTES:
+            self._end(431, f"The head of a request may have at most {MAX_HEAD_BYTES} bytes")
+
+    def on_headers_complete(self) -> None:
+        """Let the request in; announce how long the connection is kept, or that it ends."""
+        place = cast(Place, self._place)
+        self._guard.enter(place, Phase.BODY)
+        self._is_message_complete = False
+        self.app = self.config.loaded_app
+        if place.is_extra and not _is_essential(self.url):
+            self.app = refuse
+        previous = self.cycle
+        super().on_headers_complete()
+        cycle = self.cycle
+        if cycle is None or cycle is previous:  # an upgrade
+            return
+        if place.is_extra or self._guard.ends_connections:
+            cycle.keep_alive = False
+        if cycle.keep_alive:
+            cycle.default_headers = [*cycle.default_headers, self.config.keep_alive_header]
+
+    def on_body(self, body: bytes) -> None:
+        """Extend the deadline of the body by what arrived."""
+        self._guard.received_body(cast(Place, self._place), len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Leave the rest of the time to the app."""
+        self._is_message_complete = True
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        self._guard.enter(cast(Place, self._place), Phase.IDLE if is_answered else Phase.RESPONSE)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request; a body that is still arriving keeps its deadline."""
+        place = cast(Place, self._place)
+        if self._is_message_complete and place.phase is Phase.RESPONSE and not self.pipeline:
+            self._guard.enter(place, Phase.IDLE)
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the place over to the WebSocket, or refuse where sockets have taken their part."""
+        if not self._guard.can_open_socket(cast(Place, self._place)):
+            self._end(503, "Too many sockets; try again later")
+            return
+        super().handle_websocket_upgrade()
+
+    def shutdown(self) -> None:
+        """End the connection after the response that is being made."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.default_headers = self.server_state.default_headers
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        """Start the deadline of a client that does not read."""
+        super().pause_writing()
+        if self._place is not None:
+            self._guard.stalls(self._place)
+
+    def resume_writing(self) -> None:
+        """Stop that deadline."""
+        super().resume_writing()
+        if self._place is not None:
+            self._place.stalled_until = None
+
+    def expire(self, phase: Phase) -> None:
+        """End a connection whose client is too slow."""
+        if phase is Phase.CLOSING:
+            self.abort()
+        elif phase is Phase.BODY and self.flow.read_paused:
+            self._guard.postpone(cast(Place, self._place))
+        elif phase is Phase.IDLE or (phase is Phase.HEAD and self._head_bytes == 0):
+            self._close()
+        else:
+            self._end(408, "The request did not arrive in time")
+
+    def expire_stalled(self) -> None:
+        """Drop a client that does not read its response."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        _reset(self.transport)
+
+    def _end(self, status: int, message: str) -> None:
+        """Send an error unless the current request has a response, and close."""
+        is_between = self._place is None or self._place.phase is Phase.HEAD
+        if is_between or self.cycle is None or not self.cycle.response_started:
+            path = bytes(getattr(self, "url", b"") or b"/").decode("latin-1")
+            self.transport.write(_response(status, message, path.partition("?")[0]))
+        self._close()
+
+    def _close(self) -> None:
+        if self._place is not None:
+            self._guard.enter(self._place, Phase.CLOSING)
+        self.transport.close()
+
+
+class GuardedWebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket, on the place of the HTTP connection that it was."""
+
+    config: GuardedConfig
+    _place: Place | None = None
+    _pings = 0
+    _pings_since = float("-inf")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the place."""
+        super().connection_made(transport)
+        self._guard = self.config.guard
+        http = cast(asyncio.Transport, transport).get_protocol()
+        self._place = cast(GuardedHttp, http)._place
+        if self._place is not None:
+            self._place.connection = self
+            self._guard.enter(self._place, Phase.SOCKET)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        if self._place is not None:
+            self._guard.release(self._place)
+        super().connection_lost(exc)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, within a limit: pings never reach the app, which limits messages."""
+        now = self.loop.time()
+        if now - self._pings_since > 60:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        if self._pings > MAX_PINGS_PER_MINUTE:
+            reason = f"More than {MAX_PINGS_PER_MINUTE} pings a minute"
+            self._end(protocol.CLOSE_POLICY, reason)
+            return
+        super().handle_ping()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Limit the fragments of a message; their size is limited, but they may be empty."""
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._end(protocol.CLOSE_POLICY, f"More than {MAX_FRAGMENTS} fragments")
+            return
+        super().handle_cont(event)
+
+    def pause_writing(self) -> None:
+        """Start the deadline of a client that does not read."""
+        super().pause_writing()
+        if self._place is not None and self._place.phase is Phase.SOCKET:
+            self._guard.stalls(self._place)
+
+    def resume_writing(self) -> None:
+        """Stop that deadline."""
+        super().resume_writing()
+        if self._place is not None:
+            self._place.stalled_until = None
+
+    def expire(self, phase: Phase) -> None:
+        """End a handshake that takes too long, or a client that does not take the close frame."""
+        if phase is Phase.CLOSING:
+            self.abort()
+        elif not self.handshake_complete:
+            self._close()
+
+    def expire_stalled(self) -> None:
+        """Close a socket whose client does not read, with what it should do."""
+        self._end(protocol.CLOSE_SLOW, protocol.SLOW_REASON)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        _reset(self.transport)
+
+    def _end(self, code: int, reason: str) -> None:
+        """Send a close frame behind what the client has not read, and wait a little for it."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            self.abort()
+            return
+        self.stop_keepalive()
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.disconnected = True  # whatever the app sends from now on raises ClientDisconnected
+        self.writable.set()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._close()
+
+    def _close(self) -> None:
+        if self._place is not None:
+            self._guard.enter(self._place, Phase.CLOSING)
+        self.transport.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Reset the connection, so that the kernel does not keep what the client leaves unread."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+def _is_essential(url: bytes) -> bool:
+    path = httptools.parse_url(url).path.decode("latin-1")
+    return path.startswith(ESSENTIAL_PATHS)
+
+
+def _body(status: int, message: str, path: str) -> bytes:
+    now = iso8601(datetime.now(UTC))
+    return msgspec.json.encode(ErrorBody(_REASONS[status], message, status, now, path))
+
+
+def _response(status: int, message: str, path: str) -> bytes:
+    """Return a whole response that ends its connection."""
+    body = _body(status, message, path)
+    retry = f"retry-after: {RETRY_SECONDS}\r\n" if status == 503 else ""
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n{retry}connection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def refuse(scope: Any, _receive: Any, send: Any) -> None:
+    """Answer 503: there are too many connections, or too many requests of this client."""
+    body = _body(503, "Too many connections or requests; try again later", scope["path"])
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"retry-after", b"%d" % RETRY_SECONDS),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
