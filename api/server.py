@@ -28,6 +28,8 @@ DRAIN_SECONDS = 1.0
 DRAIN_STEPS = 20
 PING_SECONDS = 30.0
 MAX_MESSAGE = 16 * 1024
+# Bytes of a connection that the kernel takes before they can be sent.
+MAX_UNSENT = 64 * 1024
 
 
 class AnySocketPath:
@@ -52,6 +54,10 @@ def listen(host: str, port: int) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # The kernel drops a client that neither reads nor acknowledges for this long.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PING_SECONDS * 1000))
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Otherwise the kernel takes megabytes for a client that reads nothing, which then is not
+        # seen to stall.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
     try:
         listener.bind((host, port))
         listener.listen(2048)

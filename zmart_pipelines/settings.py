@@ -518,6 +518,24 @@ class Settings(BaseSettings):
     ws_connections_per_ip: int = Field(
         10, gt=0, description="Maximum open WebSockets per client address."
     )
+    ws_subscriptions: int = Field(100, gt=0, description="Maximum subscriptions of a WebSocket.")
+    ws_messages_per_minute: int = Field(
+        120,
+        gt=0,
+        description="Maximum messages of a WebSocket in a minute; an address may send"
+        " WS_CONNECTIONS_PER_IP times as many over all its sockets.",
+    )
+    ws_queue_bytes: int = Field(
+        1024 * 1024,
+        gt=0,
+        description="Bytes that may wait for a WebSocket before it is closed as too slow.",
+    )
+    ws_replay_bytes_per_minute: int = Field(
+        16 * 1024 * 1024,
+        gt=0,
+        description="Bytes of missed frames sent to the WebSockets of one address in a minute;"
+        " beyond it they are told to read the tables again.",
+    )
     stream_poll_seconds: float = Field(
         0.25,
         gt=0,

@@ -9,7 +9,9 @@ from typing import Any
 
 from litestar import WebSocket
 
+from api.connection_guard import address_key
 from api.realtime import protocol
+from api.realtime.address_budget import AddressBudget, AddressBudgets
 from zmart_pipelines.settings import Settings
 
 
@@ -24,7 +26,15 @@ class ConnectionPolicy:
             for port in ports
         }
         self._limit = settings.ws_connections_per_ip
+        self._budgets = AddressBudgets(
+            messages=settings.ws_messages_per_minute * settings.ws_connections_per_ip,
+            replayed_bytes=settings.ws_replay_bytes_per_minute,
+        )
         self._open: Counter[str] = Counter()
+
+    def budget(self, socket: WebSocket[Any, Any, Any]) -> AddressBudget:
+        """Return what the socket's address may still cause."""
+        return self._budgets.of(_address(socket))
 
     def rejection(self, socket: WebSocket[Any, Any, Any]) -> tuple[int, str] | None:
         """Return the close code and reason for a socket that is rejected; None accepts it.
@@ -39,6 +49,8 @@ class ConnectionPolicy:
                 protocol.CLOSE_TOO_MANY,
                 f"Too many sockets from this address (limit {self._limit})",
             )
+        if not self.budget(socket).messages.take(1):
+            return protocol.CLOSE_POLICY, protocol.BUSY_ADDRESS_REASON
         return None
 
     @contextlib.contextmanager
@@ -55,4 +67,4 @@ class ConnectionPolicy:
 
 
 def _address(socket: WebSocket[Any, Any, Any]) -> str:
-    return socket.client.host if socket.client else "unknown"
+    return address_key(socket.client.host) if socket.client else "unknown"

@@ -14,6 +14,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -31,7 +32,14 @@ from zmart_pipelines.store import stream
 
 log = logging.getLogger("api.realtime")
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 PAGE = 500
+# Missed frames read at a time: the next are read once the client has taken these.
+REPLAY_PAGE = 100
+# After so many bytes of frames the sockets get a chance to send what is queued.
+BYTES_AT_ONCE = 64 * 1024
 # A client that missed more frames than this is reset and reads the tables again.
 MAX_REPLAY = 500
 LISTEN_SECONDS = 1.0
@@ -44,11 +52,19 @@ class Replay(msgspec.Struct, frozen=True):
 
     Attributes:
         head: The channel's newest position.
-        missed: The frames after ``since``; None when the stream no longer holds all of them.
+        is_complete: Whether the stream holds all frames after ``since``, and not too many.
     """
 
     head: int
-    missed: list[stream.StoredFrame] | None
+    is_complete: bool
+
+
+class MissedFrame(msgspec.Struct, frozen=True):
+    """A frame of the past, encoded for the client."""
+
+    position: int
+    previous: int
+    message: str
 
 
 def encode(frame: stream.StoredFrame) -> str:
@@ -74,6 +90,8 @@ class Hub:
         self._redis_url = settings.redis_url.get_secret_value()
         self._poll_seconds = settings.stream_poll_seconds
         self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
+        # A subscriber that overflowed has forgotten its own.
+        self._channels: dict[Subscriber, set[str]] = defaultdict(set)
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False
@@ -121,6 +139,7 @@ class Hub:
         """
         subscriber.subscribe(channel)
         self._subscribers[channel].add(subscriber)
+        self._channels[subscriber].add(channel)
         try:
             # Delivery must not start after what is read here.
             await self._find_start()
@@ -129,20 +148,37 @@ class Hub:
             self.unsubscribe(subscriber, channel)
             raise
 
+    async def missed(self, channel: str, since: int, head: int) -> list[MissedFrame] | None:
+        """Return the next frames of ``channel`` after ``since``, at most up to ``head``.
+
+        None: some of them are no longer stored.
+        """
+
+        def read(conn: Connection) -> list[MissedFrame]:
+            # Encoded here, in the thread, so that other sockets do not wait for it.
+            return [
+                MissedFrame(frame.position, frame.previous, encode(frame))
+                for frame in stream.read_channel_after(conn, channel, since, REPLAY_PAGE)
+                if frame.position <= head
+            ]
+
+        frames = await self._database.read(read)
+        # The first frame names its predecessor: if that is above ``since``, rows in between
+        # have been deleted.
+        return frames if frames and frames[0].previous <= since else None
+
     def unsubscribe(self, subscriber: Subscriber, channel: str) -> None:
         """End one subscription."""
         subscriber.unsubscribe(channel)
-        members = self._subscribers.get(channel)
-        if members is not None:
-            members.discard(subscriber)
-            if not members:
-                del self._subscribers[channel]
+        self._forget(subscriber, channel)
+
+    def _forget(self, subscriber: Subscriber, channel: str) -> None:
+        _discard(self._subscribers, channel, subscriber)
+        _discard(self._channels, subscriber, channel)
 
     def unsubscribe_all(self, subscriber: Subscriber) -> None:
         """End all subscriptions of a closed socket."""
-        for channel in [
-            name for name, members in self._subscribers.items() if subscriber in members
-        ]:
+        for channel in tuple(self._channels.get(subscriber, ())):
             self.unsubscribe(subscriber, channel)
 
     async def _deliver_stream(self) -> None:
@@ -181,6 +217,7 @@ class Hub:
         frames = await self._database.read_stream(
             lambda conn: stream.read_after(conn, position, PAGE)
         )
+        size = 0
         for frame in frames:
             self._position = frame.position
             members = self._subscribers.get(frame.channel)
@@ -188,6 +225,10 @@ class Hub:
                 message = encode(frame)
                 for subscriber in tuple(members):
                     subscriber.deliver(frame.channel, frame.position, message)
+                size += len(message)
+            if size >= BYTES_AT_ONCE:
+                size = 0
+                await asyncio.sleep(0)
         return len(frames) == PAGE
 
     async def _publish_to_redis(self) -> None:
@@ -224,10 +265,15 @@ async def _back_off(pause: float) -> float:
 def _replay(conn: Connection, channel: str, since: int | None) -> Replay:
     head = stream.channel_head(conn, channel)
     if since is None or since >= head:
-        return Replay(head, [])
-    missed = stream.read_channel_after(conn, channel, since, MAX_REPLAY + 1)
-    # The first frame names its predecessor: if that is above ``since``, rows in between
-    # have been deleted.
-    if len(missed) > MAX_REPLAY or (missed and missed[0].previous > since):
-        return Replay(head, None)
-    return Replay(head, missed)
+        return Replay(head, True)
+    missed = stream.count_channel_after(conn, channel, since, MAX_REPLAY + 1)
+    return Replay(head, missed <= MAX_REPLAY)
+
+
+def _discard(sets: dict[K, set[V]], key: K, value: V) -> None:
+    """Remove ``value`` from the set of ``key``, and the set once it is empty."""
+    members = sets.get(key)
+    if members is not None:
+        members.discard(value)
+        if not members:
+            del sets[key]

@@ -18,11 +18,9 @@ from api import request_decoding
 from api.errors import ApiError
 from zmart_pipelines.client_schemas.formats import iso8601
 
-# Enough for a client that reconnects to renew all its subscriptions at once.
-MAX_MESSAGES_PER_MINUTE = 120
-
 # Close codes that tell the client what to do.
 CLOSE_SLOW = 4002  # reconnect with ``since``
+BUSY_ADDRESS_REASON = "Too many connections and messages from this address in a minute"
 SLOW_REASON = "Client reads too slowly; reconnect and subscribe with since"
 CLOSE_POLICY = 4008  # fix the client
 CLOSE_TOO_MANY = 4029  # open fewer sockets from this address

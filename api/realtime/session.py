@@ -17,13 +17,18 @@ from api import identifiers
 from api.database import Database
 from api.errors import ApiError, invalid, unavailable
 from api.realtime import protocol
-from api.realtime.hub import Hub, encode
+from api.realtime.address_budget import AddressBudget
+from api.realtime.hub import Hub
 from api.realtime.rate_limit import RateLimit
-from api.realtime.subscriber import MAX_SUBSCRIPTIONS, Subscriber
+from api.realtime.subscriber import Subscriber
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.store.stream import MARKETS_CHANNEL, market_channel
 
 GREETING = "Connected to ZMART WebSocket server"
+# Why missed frames are not sent: a code for programs, and a text.
+_NOT_STORED = ("too_old", "Missed frames are no longer stored, or too many")
+_TOO_MUCH = ("too_much", "This address was sent too many missed frames in a minute")
 CLOSE_SECONDS = 1.0
 STALLED_SECONDS = 5.0
 
@@ -31,12 +36,22 @@ STALLED_SECONDS = 5.0
 class Session:
     """One socket from greeting to close."""
 
-    def __init__(self, socket: WebSocket[Any, Any, Any], hub: Hub, database: Database) -> None:
+    def __init__(
+        self,
+        socket: WebSocket[Any, Any, Any],
+        hub: Hub,
+        database: Database,
+        budget: AddressBudget,
+        settings: Settings,
+    ) -> None:
         self._socket = socket
         self._hub = hub
         self._database = database
-        self._subscriber = Subscriber()
-        self._rate_limit = RateLimit(protocol.MAX_MESSAGES_PER_MINUTE)
+        self._budget = budget
+        self._max_subscriptions = settings.ws_subscriptions
+        self._max_messages = settings.ws_messages_per_minute
+        self._subscriber = Subscriber(settings.ws_queue_bytes)
+        self._rate_limit = RateLimit(self._max_messages)
 
     async def run(self) -> None:
         """Serve the socket until either side closes it."""
@@ -71,10 +86,9 @@ class Session:
         while True:
             text = await self._socket.receive_data("text")
             if not self._rate_limit.allow():
-                return (
-                    protocol.CLOSE_POLICY,
-                    f"More than {protocol.MAX_MESSAGES_PER_MINUTE} messages a minute",
-                )
+                return protocol.CLOSE_POLICY, f"More than {self._max_messages} messages a minute"
+            if not self._budget.messages.take(1):
+                return protocol.CLOSE_POLICY, protocol.BUSY_ADDRESS_REASON
             try:
                 await self._execute(protocol.parse_command(text))
             except protocol.InvalidMessage as error:
@@ -123,28 +137,53 @@ class Session:
 
     async def _subscribe(self, channel: str, since: int | None) -> None:
         subscriber = self._subscriber
-        if channel not in subscriber.channels and len(subscriber.channels) >= MAX_SUBSCRIPTIONS:
+        if (
+            channel not in subscriber.channels
+            and len(subscriber.channels) >= self._max_subscriptions
+        ):
             raise ApiError(
                 400,
-                f"A socket may have at most {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe first",
+                f"A socket may have at most {self._max_subscriptions} subscriptions;"
+                " unsubscribe first",
             )
         replay = await self._hub.subscribe(subscriber, channel, since)
         self._acknowledge("Subscribed to", channel, replay.head)
-        if replay.missed is None:
-            subscriber.push(
-                protocol.reply(
-                    "reset",
-                    {
-                        "reason": "too_old",
-                        "message": "Missed frames are no longer stored; read the market again",
-                    },
-                    channel=channel,
-                    seq=replay.head,
-                )
+        try:
+            missing = (
+                await self._send_missed(channel, since, replay.head)
+                if replay.is_complete
+                else _NOT_STORED
             )
-        for frame in replay.missed or ():
-            subscriber.push(encode(frame))
+        except BaseException:
+            self._hub.unsubscribe(subscriber, channel)
+            raise
+        if missing is not None:
+            reason, message = missing
+            data = {"reason": reason, "message": f"{message}; read the market again"}
+            subscriber.push(protocol.reply("reset", data, channel=channel, seq=replay.head))
         subscriber.resume(channel, replay.head)
+
+    async def _send_missed(
+        self, channel: str, since: int | None, head: int
+    ) -> tuple[str, str] | None:
+        """Send the frames from ``since`` to ``head``, as fast as the client takes them.
+
+        Returns:
+            Why some of them are not sent; None where all are.
+        """
+        position = head if since is None else since
+        while position < head and not self._subscriber.overflowed.is_set():
+            if not self._budget.replayed_bytes.take(0):
+                return _TOO_MUCH
+            frames = await self._hub.missed(channel, position, head)
+            if frames is None:
+                return _NOT_STORED
+            for frame in frames:
+                self._budget.replayed_bytes.take(len(frame.message))
+                self._subscriber.push(frame.message)
+            position = frames[-1].position
+            await self._subscriber.drained()
+        return None
 
     def _unsubscribe(self, channel: str) -> None:
         self._hub.unsubscribe(self._subscriber, channel)

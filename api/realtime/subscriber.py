@@ -8,7 +8,6 @@ from collections import deque
 import msgspec
 
 MAX_QUEUE = 1000
-MAX_SUBSCRIPTIONS = 100
 
 
 class Subscription(msgspec.Struct):
@@ -27,13 +26,16 @@ class Subscription(msgspec.Struct):
 class Subscriber:
     """A bounded queue of messages in front of one socket.
 
-    Enqueuing never waits. A client that leaves ``MAX_QUEUE`` messages unread overflows:
-    nothing more is queued for it and its socket is closed with 4002; the client reconnects
-    with ``since``.
+    Enqueuing never waits. A client that leaves ``MAX_QUEUE`` messages or ``max_bytes`` unread
+    overflows: nothing more is queued for it and its socket is closed with 4002; the client
+    reconnects with ``since``. Live frames are the same objects in all queues.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.channels: dict[str, Subscription] = {}
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._drained = asyncio.Event()
         self.overflowed = asyncio.Event()
         self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
@@ -42,11 +44,18 @@ class Subscriber:
         """Enqueue ``message``, or mark the client as overflowed."""
         if self.overflowed.is_set():
             return
-        if len(self._queue) >= MAX_QUEUE:
+        if not self._has_room(message):
             self._overflow()
         else:
+            self._bytes += len(message)
             self._queue.append(message)
             self._wake.set()
+
+    def _has_room(self, message: str) -> bool:
+        """Return whether ``message`` may wait; a single one may have any size."""
+        if not self._bytes:
+            return True
+        return len(self._queue) < MAX_QUEUE and self._bytes + len(message) <= self._max_bytes
 
     def subscribe(self, channel: str) -> None:
         """Hold the channel's frames from now on, until ``resume`` is called."""
@@ -59,11 +68,14 @@ class Subscriber:
             return
         held, subscription.held, subscription.last = subscription.held, None, last
         for position, message in held:
+            self._bytes -= len(message)
             self.deliver(channel, position, message)
 
     def unsubscribe(self, channel: str) -> None:
         """Stop sending frames of ``channel``."""
-        self.channels.pop(channel, None)
+        subscription = self.channels.pop(channel, None)
+        if subscription is not None and subscription.held:
+            self._bytes -= sum(len(message) for _, message in subscription.held)
 
     def deliver(self, channel: str, position: int, message: str) -> None:
         """Send a frame of ``channel``, hold it, or drop it if the client already has it."""
@@ -74,7 +86,9 @@ class Subscriber:
             if position > subscription.last:
                 subscription.last = position
                 self.push(message)
-        elif len(subscription.held) < MAX_QUEUE:
+        elif len(subscription.held) < MAX_QUEUE and self._has_room(message):
+            # Counted until it is sent: ``resume`` takes it out again.
+            self._bytes += len(message)
             subscription.held.append((position, message))
         else:
             self._overflow()
@@ -86,10 +100,22 @@ class Subscriber:
                 return None
             self._wake.clear()
             await self._wake.wait()
-        return self._queue.popleft()
+        message = self._queue.popleft()
+        self._bytes -= len(message)
+        if not self._queue:
+            self._drained.set()
+        return message
+
+    async def drained(self) -> None:
+        """Wait until the client has taken everything that was enqueued, or has overflowed."""
+        while self._queue:
+            self._drained.clear()
+            await self._drained.wait()
 
     def _overflow(self) -> None:
         self.overflowed.set()
         self.channels.clear()
         self._queue.clear()
+        self._bytes = 0
+        self._drained.set()
         self._wake.set()

@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import WebSocket, websocket
 
-from api.dependencies import ConnectionPolicyDep, DatabaseDep, HubDep
+from api.dependencies import ConnectionPolicyDep, DatabaseDep, HubDep, SettingsDep
 from api.realtime.session import Session
 
 
@@ -16,6 +16,7 @@ async def live_updates(
     hub: HubDep,
     database: DatabaseDep,
     connection_policy: ConnectionPolicyDep,
+    settings: SettingsDep,
 ) -> None:
     """Send live updates of markets; docs/api.md describes the protocol."""
     rejection = connection_policy.rejection(socket)
@@ -25,4 +26,5 @@ async def live_updates(
         await socket.close(*rejection)
         return
     with connection_policy.counted(socket):
-        await Session(socket, hub, database).run()
+        budget = connection_policy.budget(socket)
+        await Session(socket, hub, database, budget, settings).run()

@@ -16,8 +16,9 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from api.database import Database
-from api.realtime import hub, protocol
-from api.realtime.subscriber import MAX_QUEUE, MAX_SUBSCRIPTIONS, Subscriber
+from api.realtime import address_budget, hub, protocol
+from api.realtime.address_budget import AddressBudgets, TokenBucket
+from api.realtime.subscriber import MAX_QUEUE, Subscriber
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, engine
@@ -155,10 +156,11 @@ def test_market_may_be_subscribed_to_by_address(client: Client, ledger: Engine) 
         assert ack["channel"] == CHANNEL
 
 
-def test_subscriptions_and_messages_are_limited(client: Client) -> None:
+def test_subscriptions_and_messages_are_limited(client: Client, api_settings: Settings) -> None:
+    subscriptions = api_settings.ws_subscriptions
     with client.websocket_connect("/") as socket:
         socket.receive_json()
-        for number in range(protocol.MAX_MESSAGES_PER_MINUTE):
+        for number in range(api_settings.ws_messages_per_minute):
             socket.send_json({"action": "ping", "number": number})
             socket.receive_json(timeout=30)
         socket.send_json({"action": "ping"})
@@ -168,12 +170,12 @@ def test_subscriptions_and_messages_are_limited(client: Client) -> None:
 
     with client.websocket_connect("/") as socket:
         socket.receive_json()
-        for number in range(MAX_SUBSCRIPTIONS):
+        for number in range(subscriptions):
             answer = subscribe(socket, market_id=number.to_bytes(32, "big").hex())
-        assert len(answer["data"]["subscriptions"]) == MAX_SUBSCRIPTIONS
+        assert len(answer["data"]["subscriptions"]) == subscriptions
         answer = subscribe(socket, market_id="ff" * 32)
         assert answer["type"] == "error"
-        assert str(MAX_SUBSCRIPTIONS) in answer["data"]["error"]
+        assert str(subscriptions) in answer["data"]["error"]
 
 
 def test_origin_and_number_of_sockets_are_limited(api_settings: Settings) -> None:
@@ -202,7 +204,7 @@ def test_origin_and_number_of_sockets_are_limited(api_settings: Settings) -> Non
 
 
 def test_subscriber_holds_frames_until_missed_ones_are_sent() -> None:
-    subscriber = Subscriber()
+    subscriber = Subscriber(1 << 20)
     subscriber.subscribe("c")
     for position in (5, 6, 7):
         subscriber.deliver("c", position, str(position))
@@ -213,7 +215,7 @@ def test_subscriber_holds_frames_until_missed_ones_are_sent() -> None:
 
 
 def test_a_subscriber_that_does_not_read_is_overflowed() -> None:
-    subscriber = Subscriber()
+    subscriber = Subscriber(1 << 20)
     subscriber.subscribe("c")
     subscriber.resume("c", 0)
     for position in range(1, MAX_QUEUE + 2):
@@ -223,13 +225,145 @@ def test_a_subscriber_that_does_not_read_is_overflowed() -> None:
     assert not subscriber._queue
 
 
+def test_a_subscriber_with_too_many_unread_bytes_is_overflowed() -> None:
+    async def scenario() -> None:
+        subscriber = Subscriber(10)
+        subscriber.push("a message larger than all that may wait")
+        assert not subscriber.overflowed.is_set()
+        assert await subscriber.next()
+        await subscriber.drained()
+        subscriber.subscribe("c")
+        subscriber.deliver("c", 1, "12345")
+        subscriber.resume("c", 0)
+        subscriber.deliver("c", 2, "67890")
+        assert not subscriber.overflowed.is_set()
+        subscriber.subscribe("d")
+        subscriber.deliver("d", 3, "x")
+        assert subscriber.overflowed.is_set()
+        await subscriber.drained()
+
+    asyncio.run(scenario())
+
+
+def test_replay_over_several_pages_is_gapless(
+    client: Client, ledger: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with frames that arrive between the pages and frames of another channel."""
+    monkeypatch.setattr(hub, "REPLAY_PAGE", 4)
+    positions = append_frames(ledger, *range(20))
+    append_frames(ledger, *range(5), channel="markets")
+    missed = hub.Hub.missed
+
+    async def slow(self: hub.Hub, channel: str, since: int, head: int) -> Any:
+        positions.extend(await asyncio.to_thread(append_frames, ledger, len(positions)))
+        return await missed(self, channel, since, head)
+
+    monkeypatch.setattr(hub.Hub, "missed", slow)
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        subscribe(socket, market_id=MARKET.hex(), since=positions[0])
+        frames = [socket.receive_json(timeout=30) for _ in range(24)]
+    assert [frame["type"] for frame in frames] == ["trade"] * 24
+    assert [frame["data"]["n"] for frame in frames] == list(range(1, 25))
+    assert [frame["prev"] for frame in frames] == positions[:24]
+
+
+def test_missed_frames_of_an_address_are_limited(api_settings: Settings, ledger: Engine) -> None:
+    """Beyond the budget the client is told to read the tables, and goes on without a gap."""
+    positions = append_frames(ledger, *range(20))
+    settings = api_settings.model_copy(update={"ws_replay_bytes_per_minute": 2000})
+    with TestClient(create_app(settings)) as client:
+        for expected in ("trade", "reset"):  # another socket has the same budget
+            with client.websocket_connect("/") as socket:
+                socket.receive_json()
+                subscribe(socket, market_id=MARKET.hex(), since=0)
+                assert socket.receive_json(timeout=30)["type"] == expected
+        with client.websocket_connect("/") as socket:
+            socket.receive_json()
+            subscribe(socket, market_id=MARKET.hex(), since=0)
+            reset = socket.receive_json(timeout=30)
+            assert (reset["data"]["reason"], reset["seq"]) == ("too_much", positions[-1])
+            (new,) = append_frames(ledger, 99)
+            frame = socket.receive_json(timeout=30)
+            assert (frame["seq"], frame["prev"]) == (new, positions[-1])
+
+
+def test_messages_of_an_address_are_limited_over_all_its_sockets(api_settings: Settings) -> None:
+    settings = api_settings.model_copy(
+        update={"ws_messages_per_minute": 4, "ws_connections_per_ip": 2}
+    )
+    with TestClient(create_app(settings)) as client:
+        codes = []
+        for _ in range(3):
+            with client.websocket_connect("/") as socket:
+                try:
+                    socket.receive_json(timeout=30)
+                    for _ in range(3):
+                        socket.send_json({"action": "ping"})
+                        socket.receive_json(timeout=30)
+                    codes.append(0)
+                except WebSocketDisconnect as closed:
+                    codes.append(closed.code)
+    assert codes == [0, 0, protocol.CLOSE_POLICY]
+
+
+def test_budget_refills_within_a_minute_and_bears_a_debt() -> None:
+    now = [0.0]
+    bucket = TokenBucket(60, lambda: now[0])
+    assert bucket.take(90)
+    assert not bucket.take(1)
+    now[0] += 30
+    assert not bucket.take(0)
+    now[0] += 2
+    assert bucket.take(1)
+    now[0] += 1000
+    assert bucket.take(60)
+    assert not bucket.take(1)
+
+
+def test_budgets_of_addresses_not_seen_lately_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(address_budget, "MAX_ADDRESSES", 2)
+    budgets = AddressBudgets(10, 10)
+    first, second = budgets.of("a"), budgets.of("b")
+    assert budgets.of("a") is first
+    budgets.of("c")
+    assert budgets.of("a") is first
+    assert budgets.of("b") is not second
+
+
+def test_closing_a_socket_forgets_its_subscriptions_and_no_others(api_settings: Settings) -> None:
+    async def scenario() -> None:
+        database = Database(api_settings)
+        idle = hub.Hub(database, api_settings)
+        one, other = Subscriber(10), Subscriber(10)
+        for subscriber in (one, other):
+            await idle.subscribe(subscriber, CHANNEL, None)
+            await idle.subscribe(subscriber, "markets", None)
+        one.push("1234567890")
+        one.push("1")
+        assert not one.channels, "an overflowed subscriber has forgotten them itself"
+        idle.unsubscribe_all(one)
+        assert {name: set(who) for name, who in idle._subscribers.items()} == {
+            CHANNEL: {other},
+            "markets": {other},
+        }
+        idle.unsubscribe_all(other)
+        assert not idle._subscribers
+        assert not idle._channels
+        database.close()
+
+    asyncio.run(scenario())
+
+
 def test_socket_subscribed_before_the_first_poll_misses_nothing(
     api_settings: Settings, ledger: Engine
 ) -> None:
     async def scenario() -> str | None:
         database = Database(api_settings)
         idle = hub.Hub(database, api_settings)
-        subscriber = Subscriber()
+        subscriber = Subscriber(1 << 20)
         replay = await idle.subscribe(subscriber, CHANNEL, None)
         subscriber.resume(CHANNEL, replay.head)
         await asyncio.to_thread(append_frames, ledger, 1)

@@ -170,6 +170,17 @@ def read_channel_after(
     return _read(conn, (_stream.c.channel == channel) & (_stream.c.position > position), limit)
 
 
+def count_channel_after(conn: Connection, channel: str, position: int, limit: int) -> int:
+    """Return how many frames of one channel come after ``position``, at most ``limit``."""
+    after = (
+        select(_stream.c.position)
+        .where(_stream.c.channel == channel, _stream.c.position > position)
+        .limit(limit)
+        .subquery()
+    )
+    return int(conn.execute(select(func.count()).select_from(after)).scalar_one())
+
+
 def _read(conn: Connection, where: Any, limit: int) -> list[StoredFrame]:
     rows = conn.execute(
         select(_stream).where(where).order_by(_stream.c.position).limit(limit)

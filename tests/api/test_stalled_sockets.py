@@ -1,0 +1,105 @@
+"""Sockets that ask for missed frames and do not read them: bounded memory, and they are dropped."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+from sqlalchemy import Engine
+
+from api.realtime import protocol
+from tests.api.running_api import RunningApi, running
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
+from zmart_pipelines.store.stream import Frame, market_channel
+
+MARKET = b"\xab" * 32
+HANG = 60.0
+SOCKETS = 100
+FRAMES = 300
+FILLER = "x" * 1200
+MEGABYTE = 1 << 20
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def command() -> bytes:
+    """Subscribe to everything missed, as a masked frame."""
+    text = json.dumps({"action": "subscribe", "market_id": MARKET.hex(), "since": 0}).encode()
+    assert len(text) < 126
+    return bytes([0x81, 0x80 | len(text)]) + bytes(4) + text
+
+
+def stalled_reader(api: RunningApi) -> socket.socket:
+    """A client with a small buffer that asks for three replays and reads nothing."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.settimeout(HANG)
+    made.connect(("127.0.0.1", api.settings.ws_port))
+    made.sendall(UPGRADE)
+    while b"welcome" not in made.recv(4096):
+        pass
+    made.sendall(command() * 3)
+    return made
+
+
+def rest(made: socket.socket, after: float) -> bytes:
+    """What a client gets that starts to read after so many seconds."""
+    time.sleep(after)
+    made.settimeout(5)
+    received = b""
+    try:
+        while data := made.recv(1 << 20):
+            received = received[-200:] + data
+    except TimeoutError:  # it began to read before it was seen to stall
+        made.close()
+    except ConnectionError:
+        pass
+    return received
+
+
+def test_stalled_readers_hold_little_memory_and_are_dropped_with_a_remedy(
+    api_settings: Settings, ledger: Engine, tmp_path: Path
+) -> None:
+    for _ in range(FRAMES // 100):
+        with ledger.begin() as conn:
+            channel = market_channel(MARKET)
+            stream.append(conn, [Frame(channel, "trade", {"x": FILLER}) for _ in range(100)])
+    settings = Settings(
+        **api_settings.model_dump()
+        | {
+            "ws_connections_per_ip": 2 * SOCKETS,
+            "api_stalled_seconds": 3,
+            "ws_replay_bytes_per_minute": 1000 * MEGABYTE,  # the queues alone must hold
+        }
+    )
+    with running(settings, tmp_path) as api, ExitStack() as opened:
+        assert api.process is not None
+        server = psutil.Process(api.process.pid)
+        before = server.memory_info().rss
+
+        def sockets() -> int:
+            ports = [one.laddr.port for one in server.net_connections("tcp") if one.raddr]
+            return ports.count(settings.ws_port)
+
+        made = [opened.enter_context(stalled_reader(api)) for _ in range(SOCKETS)]
+        late = ThreadPoolExecutor(8)
+        answers = [late.submit(rest, one, 3.0 + number) for number, one in enumerate(made[:8])]
+        peak, deadline = before, time.monotonic() + HANG
+        while sockets() > 0:
+            assert time.monotonic() < deadline
+            assert httpx.get(f"{api.url}/health", timeout=HANG).status_code == 200
+            peak = max(peak, server.memory_info().rss)
+            time.sleep(0.1)
+        assert peak - before < 50 * MEGABYTE
+        close = protocol.CLOSE_SLOW.to_bytes(2, "big") + protocol.SLOW_REASON.encode()
+        assert any(close in answer.result() for answer in answers)
+        assert "Traceback" not in api.log.read_text()
