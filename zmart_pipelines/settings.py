@@ -526,9 +526,10 @@ class Settings(BaseSettings):
         " WS_CONNECTIONS_PER_IP times as many over all its sockets.",
     )
     ws_queue_bytes: int = Field(
-        1024 * 1024,
+        4 * 1024 * 1024,
         gt=0,
-        description="Bytes that may wait for a WebSocket before it is closed as too slow.",
+        description="Bytes that may wait for a WebSocket before it is closed as too slow; live"
+        " frames that wait for several sockets are kept once.",
     )
     ws_replay_bytes_per_minute: int = Field(
         16 * 1024 * 1024,

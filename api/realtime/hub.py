@@ -37,7 +37,7 @@ V = TypeVar("V")
 
 PAGE = 500
 # Missed frames read at a time: the next are read once the client has taken these.
-REPLAY_PAGE = 100
+REPLAY_PAGE = 50
 # After so many bytes of frames the sockets get a chance to send what is queued.
 BYTES_AT_ONCE = 64 * 1024
 # A client that missed more frames than this is reset and reads the tables again.

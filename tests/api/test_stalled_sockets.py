@@ -23,7 +23,7 @@ MARKET = b"\xab" * 32
 HANG = 60.0
 SOCKETS = 100
 FRAMES = 300
-FILLER = "x" * 1200
+FILLER = "x" * 4000
 MEGABYTE = 1 << 20
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
