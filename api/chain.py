@@ -20,6 +20,7 @@ from zmart_pipelines.breakers import policies
 from zmart_pipelines.breakers.endpoint_breakers import MemoryGuard
 from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.connect import connect
+from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
@@ -122,6 +123,8 @@ class Chain:
             data = unsigned_transaction(key, [instruction], recent.hash)
             self._bulkhead.continue_only_if_awaited()
             failure = self._rpc.simulate(data).error if simulate else None
+            if failure is not None and transaction_fault(failure) is Fault.BEHIND:
+                raise unavailable("The chain")
         except (RpcError, RpcUnavailable) as error:
             raise unavailable("The chain") from error
         if failure is not None:

@@ -1,5 +1,6 @@
 """Runs that do not go as planned: leases, switches, keys, rejections, unreachable nodes."""
 
+import json
 import threading
 import typing
 from typing import Any
@@ -9,14 +10,17 @@ from pydantic import SecretStr
 from solders.keypair import Keypair
 from sqlalchemy import insert, select, text
 
+from tests.chain.endpoint import Endpoint, Reply, forward
 from tests.submissions.world import World
 from tests.voting.world import ballot, wallet
+from zmart_pipelines.chain.faults import TRANSACTION_ERRORS
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import PrioritizationFee
 from zmart_pipelines.chain.signer import KeyFileError, KeypairSigner
 from zmart_pipelines.monitoring import alerts
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries.breakers import breaker_statuses
 from zmart_pipelines.store.tables import ops
 from zmart_pipelines.store.tables.ops import attempts, intents, switches
 from zmart_pipelines.submissions import attempts as attempt_rows
@@ -316,6 +320,62 @@ def test_one_poisoned_market_does_not_hold_up_the_others(world: World) -> None:
     with world.engine.begin() as conn:
         conn.execute(text("UPDATE ops.intents SET retry_at = now()"))
     assert [one.status for one in world.drive().outcomes] == ["final"]
+
+
+def test_intent_that_cannot_be_judged_does_not_hold_up_the_others(world: World) -> None:
+    """Its stored arguments are not those of its action."""
+    creator = wallet(1)
+    world.fund(creator)
+    broken = world.propose(1, creator)
+    with world.engine.begin() as conn:
+        planted = intent_rows.create(
+            conn, market_id=broken, action="aggregate_proposal_votes", round_number=0, arguments={}
+        )
+    assert planted is not None
+    good = ready(world, 2)
+    for _ in range(2):
+        by_market = {(one.market_id, one.action): one for one in world.drive().outcomes}
+        assert by_market[broken, "aggregate_proposal_votes"].status == "planned"
+        assert open_alerts(world) == {str(intent_rows.alert_key(planted))}
+    assert world.effects(good, "ProposalAggregated") == 1
+    assert world.effects(good, "ProposalApproved") == 1
+
+
+def test_simulation_that_reached_no_program_is_repeated_and_never_counted(world: World) -> None:
+    market = ready(world)
+    node, failing = forward(world.chain.rpc_url), sorted(TRANSACTION_ERRORS)
+    failing.remove("InstructionError")
+    standin = Endpoint()
+
+    def script(request: dict[str, Any]) -> Reply:
+        answer = node(request)
+        if request["method"] != "simulateTransaction" or not failing:
+            return answer
+        body = json.loads(answer.body)
+        body["result"]["value"] |= {"err": failing.pop(), "logs": []}
+        return Reply(json.dumps(body).encode())
+
+    standin.answer(script)
+    direct, world.rpc = world.rpc, RpcClient(standin.url, 10)
+    try:
+        while failing:
+            left = len(failing)
+            outcomes = world.drive().outcomes
+            assert {one.status for one in outcomes} == {"planned"}
+            assert len(failing) == left - 1
+            with world.engine.begin() as conn:
+                rows = conn.execute(select(intents.c.failures)).scalars().all()
+                assert set(rows) == {0}
+                conn.execute(text("UPDATE ops.intents SET retry_at = now()"))
+        with world.engine.connect() as conn:
+            assert {row.state for row in breaker_statuses(conn)} <= {"closed"}
+        assert {one.status for one in world.drive().outcomes} == {"final"}
+        assert open_alerts(world) == set()
+    finally:
+        world.rpc.close()
+        world.rpc = direct
+        standin.close()
+    assert world.effects(market, "ProposalAggregated") == 1
 
 
 def test_an_intent_that_cannot_come_true_is_superseded(world: World) -> None:

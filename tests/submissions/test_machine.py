@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zmart_pipelines.chain.faults import TRANSACTION_ERRORS, Fault
 from zmart_pipelines.submissions import machine, messages
 from zmart_pipelines.submissions.machine import MachineState, Phase, resume, step
 from zmart_pipelines.submissions.messages import Verdict
@@ -181,6 +182,24 @@ def test_failures_back_off_and_end_in_quarantine() -> None:
     effect = run(last, messages.Simulated(0, "DisputePeriodNotEnded"))[1][0]
     assert isinstance(effect, messages.Settle)
     assert effect.status == "quarantined"
+
+
+@pytest.mark.parametrize("name", sorted(TRANSACTION_ERRORS.keys() - {"InstructionError"}))
+def test_simulation_that_reached_no_program_is_not_counted(name: str) -> None:
+    fault = TRANSACTION_ERRORS[name]
+    for failures in (0, machine.MAX_FAILURES - 1):
+        state = MachineState(phase=Phase.SIMULATING, failures=failures)
+        effect = run(state, messages.Simulated(0, name, fault))[1][0]
+        assert isinstance(effect, messages.Postpone)
+        assert (effect.failures, effect.error) == (failures, None)
+        assert name in effect.reason
+        assert effect.needs_operator == (fault is Fault.REQUEST)
+
+
+def test_missing_key_is_not_counted() -> None:
+    state = MachineState(phase=Phase.SIMULATING, failures=3)
+    effect = run(state, messages.Withheld("the key is missing"))[1][0]
+    assert effect == messages.Postpone("the key is missing", 2.0, 3)
 
 
 def test_wrong_keys_are_not_retried() -> None:

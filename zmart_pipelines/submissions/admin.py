@@ -17,6 +17,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
@@ -203,7 +204,9 @@ def _prepare(
     )
     error = signing.error_name(simulation)
     if error is not None:
-        raise PrepareRefused(f"the program would reject it: {error}")
+        if transaction_fault(simulation.error) is Fault.PROGRAM:
+            raise PrepareRefused(f"the program would reject it: {error}")
+        raise PrepareRefused(f"it could not be simulated: {error}; try again later")
     recent = [row.fee for row in rpc.prioritization_fees([config_address(reader.program)[0]])]
     used = simulation.units or 0
     body = actions.with_budget(

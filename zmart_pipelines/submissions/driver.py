@@ -6,17 +6,22 @@ passes the events to the machine and performs the effects that it returns.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 
+import msgspec
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from zmart_pipelines.breakers.machine import Permit
 from zmart_pipelines.breakers.policies import action_policy
 from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.faults import transaction_fault
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signer import SigningRefused
 from zmart_pipelines.chain.transaction_builder import BuildError
@@ -39,6 +44,7 @@ from zmart_pipelines.submissions.driven_intent import DrivenIntent
 from zmart_pipelines.submissions.effect_records import (
     RecordEffect,
     TransactionCost,
+    alert_about,
     record,
     transaction_cost,
 )
@@ -50,6 +56,14 @@ from zmart_pipelines.submissions.statuses import ACTIONS, Action
 
 # When all open intents are due later, the run waits up to so many seconds for the next one.
 MAX_IDLE_SECONDS = 5.0
+
+_READS = (messages.ReadAccount, messages.ReadStatus, messages.ReadHeight)
+# Errors that concern all intents of the run.
+_SHARED_ERRORS = (LeaseLost, OperationalError, InterfaceError, PoolTimeout)
+# Characters of an unexpected error in an alert.
+_MAX_REASON = 300
+
+_log = logging.getLogger(__name__)
 
 _FEES_ALERT = AlertKey("submission_fees")
 
@@ -120,6 +134,8 @@ class _Submitter:
         self._driven: list[DrivenIntent] = []
         self._disabled: set[Action] = set()
         self._withheld: set[int] = set()
+        # Intents that failed in this run in a way that nobody expected.
+        self._set_aside: set[int] = set()
         self._renewed = time.monotonic()
         # The intents driven or refused so far, in order.
         self.touched: dict[int, None] = {}
@@ -166,6 +182,9 @@ class _Submitter:
         due: list[Intent] = []
         for intent in sorted(open_intents, key=lambda one: (one.status != "live", one.id)):
             if intent.market_id in busy:
+                continue
+            if intent.id in self._set_aside:
+                busy.add(intent.market_id)
                 continue
             busy.add(intent.market_id)
             if intent.status == "live":
@@ -224,38 +243,82 @@ class _Submitter:
         events: chain_reads.Observations = []
         reads: dict[messages.Effect, list[DrivenIntent]] = {}
         for driven, effect in effects:
+            if isinstance(effect, _READS):
+                reads.setdefault(effect, []).append(driven)
+            elif driven.intent.id not in self._set_aside:
+                events += self._perform_one(driven, effect)
+        for read, batch in reads.items():
+            events += self._read(read, batch)
+        return events
+
+    def _perform_one(
+        self, driven: DrivenIntent, effect: messages.Effect
+    ) -> chain_reads.Observations:
+        """Perform one effect that is not a read. An intent that fails in it is set aside."""
+        try:
             match effect:
                 case messages.Simulate():
-                    events.append((driven, self._simulate(driven)))
+                    return [(driven, self._simulate(driven))]
                 case messages.Sign(units=units):
-                    events.append((driven, self._sign(driven, units)))
+                    return [(driven, self._sign(driven, units))]
                 case messages.Send():
-                    events += self._send(driven)
+                    return self._send(driven)
                 case messages.ReadAccount() | messages.ReadStatus() | messages.ReadHeight():
-                    reads.setdefault(effect, []).append(driven)
+                    return self._read(effect, [driven])
                 case _:
                     self._record(driven, effect)
-        for read, batch in reads.items():
+        except _SHARED_ERRORS:
+            raise
+        except Exception as error:
+            self._put_aside(driven, error)
+        return []
+
+    def _read(self, read: messages.Effect, batch: list[DrivenIntent]) -> chain_reads.Observations:
+        """Read for all intents at once. One whose result cannot be judged is set aside."""
+        try:
             match read:
                 case messages.ReadStatus(history=history):
-                    events += chain_reads.read_statuses(self._rpc, batch, history=history)
+                    return chain_reads.read_statuses(self._rpc, batch, history=history)
                 case messages.ReadHeight():
-                    events += chain_reads.read_heights(self._rpc, batch)
+                    return chain_reads.read_heights(self._rpc, batch)
                 case _:
-                    events += chain_reads.read_accounts(self._rpc, self._settings.program, batch)
-        return events
+                    return chain_reads.read_accounts(self._rpc, self._settings.program, batch)
+        except _SHARED_ERRORS:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                self._put_aside(batch[0], error)
+                return []
+        return [event for driven in batch for event in self._read(read, [driven])]
+
+    def _put_aside(self, driven: DrivenIntent, error: Exception) -> None:
+        """Drive the intent no further in this run, so that the others can go on; raise an alert.
+
+        Its rows stay as they are: the next run starts where it stopped.
+        """
+        intent = driven.intent
+        _log.error("intent %d cannot be driven", intent.id, exc_info=error)
+        self._set_aside.add(intent.id)
+        driven.state = msgspec.structs.replace(driven.state, phase=machine.Phase.ENDED)
+        reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
+        with self._engine.begin() as conn:
+            alert_about(conn, intent, "high", "cannot be driven", reason)
 
     def _simulate(self, driven: DrivenIntent) -> messages.Event:
         signer = self._signers.of(driven.intent.action)
         if signer is None:
-            return messages.Simulated(units=0, error="KeyMissing")
+            return messages.Withheld("the key is missing")
         try:
             simulation = signing.simulate(
                 self._rpc, driven.intent, self._settings.program, signer.pubkey()
             )
         except chain_reads.NODE_ERRORS as error:
             return messages.Unreachable(str(error))
-        return messages.Simulated(units=simulation.units or 0, error=signing.error_name(simulation))
+        return messages.Simulated(
+            units=simulation.units or 0,
+            error=signing.error_name(simulation),
+            fault=transaction_fault(simulation.error),
+        )
 
     def _sign(self, driven: DrivenIntent, units: int) -> messages.Event:
         if self._is_disabled(driven.intent.action):

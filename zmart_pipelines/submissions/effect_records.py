@@ -102,6 +102,8 @@ def _write(
             intents.update_open(
                 conn, lease, driven.intent, "planned", reason=reason, failures=failures, delay=delay
             )
+            if effect.needs_operator:
+                alert_about(conn, driven.intent, "high", "waits", reason)
         case messages.Settle():
             _settle(conn, lease, driven, effect, cost)
 
@@ -132,10 +134,18 @@ def _settle(
         return
     if intent.action == "aggregate_proposal_votes":
         intents.supersede_approval(conn, intent, "its aggregation did not become final")
+    alert_about(conn, intent, _SEVERITY[effect.status], f"is {effect.status}", effect.reason)
+
+
+def alert_about(
+    conn: Connection, intent: intents.Intent, severity: Severity, state: str, reason: str
+) -> None:
+    """Raise the alert of an intent that did not become final or cannot go on."""
+    market = intent.market_id.hex()
     raise_alert(
         conn,
         intents.alert_key(intent),
-        _SEVERITY[effect.status],
-        f"{intent.action} of market {intent.market_id.hex()} is {effect.status}: {effect.reason}",
-        {"intent": intent.id, "market_id": intent.market_id.hex(), "action": intent.action},
+        severity,
+        f"{intent.action} of market {market} {state}: {reason}",
+        {"intent": intent.id, "market_id": market, "action": intent.action},
     )

@@ -9,7 +9,9 @@ they perform its effects and return the observations as events. Its rules:
 - an attempt is dead when it failed at finalized, or when the *finalized* block height has
   passed its last valid height at slot S, a node at S or later does not know its signature,
   history included, and the finalized account at S or later shows no effect;
-- success is read from the finalized account, never from an answer to a send.
+- success is read from the finalized account, never from an answer to a send;
+- only a program's rejection counts as a failure; a simulation that reached no program is
+  repeated later.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from enum import StrEnum
 
 import msgspec
 
+from zmart_pipelines.chain.faults import Fault
 from zmart_pipelines.submissions.messages import (
     AccountSeen,
     Effect,
@@ -50,6 +53,8 @@ POLL_SECONDS = 0.4
 RESEND_SECONDS = 2.0
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
+# After a simulation that the state of the nodes or the cluster prevented.
+NOT_EXECUTED_PAUSE = 10.0
 MAX_FAILURES = 8
 
 # The program or our keys are not as configured; a retry cannot succeed.
@@ -162,11 +167,25 @@ def _simulating(state: MachineState, event: Event) -> Transition:
     match event:
         case Simulated(error=None, units=units):
             return _replace(state, phase=Phase.SIGNING), (Sign(units),)
+        case Simulated(error=str(error), fault=fault) if fault is not Fault.PROGRAM:
+            return _end(state, _not_executed(state, error, fault))
         case Simulated(error=str(error)):
             return _failed(state, f"simulation: {error}", error)
-        case Unreachable(reason=reason):
+        case Withheld(reason=reason) | Unreachable(reason=reason):
             return _end(state, Postpone(reason, FIRST_PAUSE, state.failures))
     return state, ()
+
+
+def _not_executed(state: MachineState, error: str, fault: Fault) -> Postpone:
+    """Return the postponement of an intent whose simulation reached no program.
+
+    It is not counted. The state of a node or the cluster passes by itself; the transaction as
+    it was made, or its payer's balance, does not.
+    """
+    reason = f"simulation: not executed: {error}"
+    if fault is Fault.REQUEST:
+        return Postpone(reason, LONGEST_PAUSE, state.failures, needs_operator=True)
+    return Postpone(reason, NOT_EXECUTED_PAUSE, state.failures)
 
 
 def _signing(state: MachineState, event: Event) -> Transition:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from zmart_pipelines.chain.faults import Fault
 from zmart_pipelines.submissions.statuses import AttemptStatus, IntentStatus
 
 
@@ -40,10 +41,14 @@ class AccountSeen(msgspec.Struct, frozen=True):
 
 
 class Simulated(msgspec.Struct, frozen=True):
-    """The simulation used ``units``, or failed with the error of this name."""
+    """The simulation used ``units``, or failed with the error of this name.
+
+    ``fault``: whose fault the error is. Only a program's is a verdict on the submission.
+    """
 
     units: int
     error: str | None = None
+    fault: Fault = Fault.PROGRAM
 
 
 class Persisted(msgspec.Struct, frozen=True):
@@ -54,7 +59,7 @@ class Persisted(msgspec.Struct, frozen=True):
 
 
 class Withheld(msgspec.Struct, frozen=True):
-    """Nothing was signed: a switch is off, or the market has another live attempt."""
+    """Nothing was signed: no key, a switch is off, or the market has another live attempt."""
 
     reason: str
 
@@ -171,13 +176,19 @@ class MarkDead(msgspec.Struct, frozen=True):
 class Postpone(msgspec.Struct, frozen=True):
     """Record that the intent, which has no live attempt, waits ``delay`` seconds.
 
-    ``error``: the program's error, if the simulation failed with one.
+    Attributes:
+        reason: Why.
+        delay: Seconds until the intent is due again.
+        failures: The intent's count of rejections by the program.
+        error: The program's error, if the simulation failed with one.
+        needs_operator: Nothing changes by itself: an alert is raised.
     """
 
     reason: str
     delay: float
     failures: int
     error: str | None = None
+    needs_operator: bool = False
 
 
 class Settle(msgspec.Struct, frozen=True):

@@ -51,9 +51,12 @@ def clear_resolved_alerts(engine: Engine, rpc: RpcClient, program: Pubkey) -> No
     except NODE_ERRORS:
         return
     for intent in failed:
-        verdict, _ = account_verdict(
-            intent.action, intent.arguments, markets[intent.market_id].account
-        )
+        account = markets[intent.market_id].account
+        try:
+            verdict, _ = account_verdict(intent.action, intent.arguments, account)
+        except (KeyError, TypeError, AttributeError):
+            # Arguments that are not the action's: the alert stays open, the others are judged.
+            continue
         if verdict is Verdict.DONE:
             with engine.begin() as conn:
                 clear_alert(conn, intents.alert_key(intent))
