@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from api.bulkhead import Bulkhead
 from api.errors import not_found, unavailable
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 from zmart_pipelines.settings import Settings
+
+log = logging.getLogger("api.pins")
 
 
 class Pins:
@@ -29,6 +33,8 @@ class Pins:
         try:
             await self._bulkhead.run(lambda: self._store.pin(data))
         except PinError as error:
+            # The sender of the request cannot mend it; operators find the remedy here.
+            log.error("the pin store failed: %s", error)
             raise unavailable("The pin store") from error
 
     async def read(self, cid: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -155,6 +156,24 @@ def test_draft_is_pinned_and_its_transaction_creates_the_market(world: World) ->
     assert row["tags"] == ["rain", "ghent"]
     assert row["ipfs_question_hash"] == draft["ipfs_question_hash"]
     assert row["creator_wallet"] == str(world.wallet.pubkey())
+
+
+def test_draft_is_kept_where_it_cannot_be_pinned(world: World) -> None:
+    folder = world.settings.zmart_state / "ipfs"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_bytes(b"")
+    key = {"Idempotency-Key": "the same"}
+    answer = world.draft(key)
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["retry-after"]) > 0
+    assert "ipfs" not in answer.text
+    folder.unlink()
+    again = world.draft(key)
+    assert again.status_code == 201, again.text
+    assert again.json()["repeated"] is True, "the first request stored it"
+    cid = again.json()["draft"]["ipfs_question_hash"]
+    assert configured_pin_store(world.settings).get(cid)
 
 
 def test_same_idempotency_key_returns_the_same_market(world: World) -> None:

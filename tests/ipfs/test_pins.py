@@ -1,15 +1,20 @@
 """The pin stores: what goes in comes out, and nothing else does."""
 
+import base64
+import email
+import errno
 import json
+import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from zmart_pipelines import base58
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
@@ -45,10 +50,30 @@ def test_local_store_reports_missing_blocks_and_tampering(tmp_path: Path) -> Non
 def test_settings_choose_the_store(tmp_path: Path) -> None:
     local = configured_pin_store(Settings(zmart_state=tmp_path, pinata_jwt=None))
     assert isinstance(local, LocalPinStore)
-    assert (tmp_path / "ipfs").is_dir()
     remote = configured_pin_store(Settings(zmart_state=tmp_path, pinata_jwt=SecretStr(TOKEN)))
     assert isinstance(remote, PinataPinStore)
     assert TOKEN not in repr(remote) + str(vars(remote))
+
+
+def _v1(cid: str, codec: bytes = b"\x70") -> str:
+    """Return the CIDv1, in base32, with the multihash of a CIDv0."""
+    data = b"\x01" + codec + base58.decode(cid)
+    return "b" + base64.b32encode(data).decode().rstrip("=").lower()
+
+
+# How Pinata names the block that it pinned, by mode.
+_NAMES: dict[str, Callable[[str], object]] = {
+    "good": str,
+    "wrong": str,
+    "v1": _v1,
+    "v1 base58": lambda cid: "z" + base58.encode(b"\x01\x70" + base58.decode(cid)),
+    "v1 base16": lambda cid: "f0170" + base58.decode(cid).hex(),
+    "raw": lambda cid: _v1(cid, b"\x55"),
+    "v1 of others": lambda cid: _v1(cid_v0(b"other")),
+    "cut": lambda cid: _v1(cid)[:-2],
+    "nothing": lambda _: None,
+    "number": lambda _: 7,
+}
 
 
 class Pinata(ThreadingHTTPServer):
@@ -60,6 +85,7 @@ class Pinata(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.blocks: dict[str, bytes] = {}
         self.mode = "good"
+        self.options: dict[str, object] = {}
         self.tokens: set[str | None] = set()
         self.release = threading.Event()
 
@@ -92,10 +118,24 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.mode == "garbage":
             self._answer(200, b"<html>")
             return
-        content = body.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
-        cid = cid_v0(content if self.server.mode == "good" else content + b"!")
+        parts = self._parts(body)
+        content = parts["file"]
+        self.server.options = json.loads(parts.get("pinataOptions", b"{}"))
+        cid = cid_v0(content if self.server.mode != "wrong" else content + b"!")
         self.server.blocks[cid] = content
-        self._answer(200, json.dumps({"IpfsHash": cid, "PinSize": len(content)}).encode())
+        named = _NAMES[self.server.mode](cid)
+        self._answer(200, json.dumps({"IpfsHash": named, "PinSize": len(content)}).encode())
+
+    def _parts(self, body: bytes) -> dict[str, bytes]:
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        message = email.message_from_bytes(head + body)
+        assert message.is_multipart()
+        contents: dict[str, bytes] = {}
+        for part in message.walk():
+            content = part.get_payload(decode=True)
+            if isinstance(content, bytes):
+                contents[str(part.get_param("name", header="content-disposition"))] = content
+        return contents
 
     def do_GET(self) -> None:
         self.server.tokens.add(self.headers["Authorization"])
@@ -138,10 +178,26 @@ def test_pinata_pins_and_another_machine_reads(pinata: Pinata, tmp_path: Path) -
     assert LocalPinStore(tmp_path / "there").get(cid) == data
 
 
+@pytest.mark.parametrize("mode", ["good", "v1", "v1 base58", "v1 base16"])
+def test_pinata_is_asked_for_cid_v0_and_may_name_the_same_block_as_v1(
+    pinata: Pinata, tmp_path: Path, mode: str
+) -> None:
+    pinata.mode = mode
+    data = b'{"votes":[1,2,3]}'
+    assert _store(pinata, tmp_path).pin(data) == cid_v0(data)
+    assert pinata.options == {"cidVersion": 0}
+    assert pinata.blocks[cid_v0(data)] == data
+
+
 @pytest.mark.parametrize(
     ("mode", "message"),
     [
         ("wrong", "instead of Qm"),
+        ("raw", "instead of Qm"),
+        ("v1 of others", "instead of Qm"),
+        ("cut", "instead of Qm"),
+        ("nothing", "instead of Qm"),
+        ("number", "instead of Qm"),
         ("refuse", "responded with 401"),
         ("garbage", "could not be reached"),
         ("hang", "could not be reached: ReadTimeout"),
@@ -154,6 +210,53 @@ def test_pinata_failures_are_reported(
     with pytest.raises(PinError, match=message) as caught:
         _store(pinata, tmp_path, timeout=0.5 if mode == "hang" else 30).pin(b"data")
     assert TOKEN not in str(caught.value)
+
+
+def _planted(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free space"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "mount its disk for writing"),
+        (errno.EACCES, "account that runs zmart"),
+        (errno.EIO, "disk is failing"),
+        (errno.EBUSY, "can be written"),
+    ],
+)
+def test_folder_that_cannot_be_written_is_a_pin_error_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    store = LocalPinStore(tmp_path / "pins")
+    with monkeypatch.context() as patch:
+        _planted(patch, number)
+        with pytest.raises(PinError, match=remedy) as error:
+            store.pin(b"data")
+        assert str(tmp_path / "pins") in str(error.value)
+    assert list((tmp_path / "pins").iterdir()) == [], "no part of a block is left behind"
+    assert store.get(store.pin(b"data")) == b"data"
+
+
+def test_file_in_the_place_of_the_folder_is_a_pin_error(pinata: Pinata, tmp_path: Path) -> None:
+    place = tmp_path / "pins"
+    place.write_bytes(b"")
+    for store in (LocalPinStore(place), _store(pinata, place)):
+        with pytest.raises(PinError, match="remove the file"):
+            store.pin(b"data")
+    with pytest.raises(PinError, match="remove the file"):
+        LocalPinStore(place).get(cid_v0(b"data"))
+    # What the gateway has is read although it cannot be kept.
+    pinata.blocks[cid_v0(b"data")] = b"data"
+    there = _store(pinata, Path("/proc/zmart-pins"))
+    assert there.get(cid_v0(b"data")) == b"data"
+    place.unlink()
+    assert LocalPinStore(place).pin(b"data") == cid_v0(b"data")
 
 
 def test_gateway_is_not_trusted(pinata: Pinata, tmp_path: Path) -> None:

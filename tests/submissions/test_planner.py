@@ -9,9 +9,12 @@ from tests.submissions.test_drive import open_alerts
 from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.chain.account_reader import AccountReader
-from zmart_pipelines.ipfs.pin_store import PinError
+from zmart_pipelines.chain.jsonrpc import RpcUnavailable
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.program.codec import DecodeError
+from zmart_pipelines.store.tables import ops
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import planner
 from zmart_pipelines.submissions.intents import Intent
@@ -85,6 +88,78 @@ def test_nothing_is_planned_before_its_bundle_is_pinned(world: World) -> None:
     assert world.pins.get(created[0].bundle_cid)
     assert open_alerts(world) == set()
     assert world.plan() == []
+
+
+def several(world: World, number: int) -> list[bytes]:
+    """Proposals with enough likes, in the order in which they are planned."""
+    creator = wallet(1)
+    world.fund(creator)
+    markets = [world.propose(one, creator) for one in range(1, number + 1)]
+    world.sync()
+    for market in markets:
+        world.vote(market, [True] * 10)
+    return markets
+
+
+def test_folder_that_cannot_be_written_is_an_alert_for_each_market(world: World) -> None:
+    markets = several(world, 2)
+    place = world.settings.zmart_state / "no-folder"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"")
+    pins = LocalPinStore(place)
+    assert planner.plan(world.engine, world.reader, world.settings, pins=pins) == []
+    assert open_alerts(world) == {f"bundle_not_pinned:{market.hex()}" for market in markets}
+    with world.engine.connect() as conn:
+        messages = conn.execute(select(ops.alerts.c.message)).scalars().all()
+    assert all("remove the file" in message for message in messages)
+    place.unlink()
+    assert len(planner.plan(world.engine, world.reader, world.settings, pins=pins)) == 4
+    assert open_alerts(world) == set()
+
+
+@pytest.mark.parametrize(
+    ("error", "alerts"),
+    [(DecodeError("a vote record of another layout"), 1), (RpcUnavailable("timed out"), 0)],
+)
+def test_failure_of_one_market_does_not_end_the_plan(
+    world: World, error: Exception, alerts: int
+) -> None:
+    first, second = several(world, 2)
+
+    class Broken(AccountReader):
+        def vote_records(self, market_id: bytes, *rest: Any, **more: Any) -> Any:
+            if market_id == first:
+                raise error
+            return super().vote_records(market_id, *rest, **more)
+
+    reader = Broken(world.rpc, world.program)
+    caught: list[Exception] = []
+    try:
+        planner.plan(world.engine, reader, world.settings, pins=world.pins)
+    except RpcUnavailable as raised:
+        caught.append(raised)
+    assert caught == ([] if alerts else [error])
+    with world.engine.connect() as conn:
+        planned = set(conn.execute(select(ops.intents.c.market_id)).scalars())
+    assert planned == {second}
+    assert open_alerts(world) == ({f"planning_failed:{first.hex()}"} if alerts else set())
+    assert {one.market_id for one in world.plan()} == {first}
+    assert open_alerts(world) == set()
+
+
+def test_plan_stops_trying_when_the_chain_cannot_be_read(world: World) -> None:
+    markets = several(world, 5)
+    asked: list[bytes] = []
+
+    class Away(AccountReader):
+        def vote_records(self, market_id: bytes, *rest: Any, **more: Any) -> Any:
+            asked.append(market_id)
+            raise RpcUnavailable("timed out")
+
+    with pytest.raises(RpcUnavailable):
+        planner.plan(world.engine, Away(world.rpc, world.program), world.settings, pins=world.pins)
+    assert len(asked) == 3
+    assert {one.market_id for one in world.plan()} == set(markets)
 
 
 def test_only_the_requested_action_is_planned(world: World) -> None:

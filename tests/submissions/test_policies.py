@@ -374,7 +374,7 @@ def test_the_documentation_has_no_row_without_a_test() -> None:
     assert documented().keys() == ROWS.keys()
     said = {row[-1].removeprefix("alert ") for row in ROWS.values() if row[-1].startswith("alert ")}
     # These come of the reading and the pinning, not of a decision.
-    assert said | {"bundle_not_pinned", "market_unreadable"} == set(TOPIC_STATES)
+    assert said | {"bundle_not_pinned", "market_unreadable", "planning_failed"} == set(TOPIC_STATES)
 
 
 def documented() -> dict[str, tuple[list[str], str]]:

@@ -7,6 +7,8 @@ text of its sha2-256 multihash (specs.ipfs.tech, "UnixFS" and "DAG-PB"). This is
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 
 from zmart_pipelines import base58
@@ -16,6 +18,8 @@ MAX_BLOCK = 262_144
 
 _MULTIHASH_SHA256 = b"\x12\x20"
 _LENGTH = 46
+# The first bytes of a CIDv1 of a dag-pb node: version, codec.
+_V1_DAG_PB = b"\x01\x70"
 
 
 def cid_v0(data: bytes) -> str:
@@ -40,6 +44,30 @@ def is_cid_v0(text: str) -> bool:
     except base58.Base58Error:
         return False
     return len(multihash) == 34 and multihash.startswith(_MULTIHASH_SHA256)
+
+
+def names_block(text: str, cid: str) -> bool:
+    """Return whether ``text`` is the CIDv0 ``cid``, or its form as a CIDv1.
+
+    Both name the same dag-pb block. A CIDv1 with another codec names another one.
+    """
+    return text == cid or _decoded_multibase(text) == _V1_DAG_PB + base58.decode(cid)
+
+
+def _decoded_multibase(text: str) -> bytes | None:
+    """Return the bytes of a text with a multibase prefix; None where it is none."""
+    prefix, digits = text[:1], text[1:]
+    try:
+        match prefix:
+            case "b":  # base32
+                return base64.b32decode(digits.upper() + "=" * (-len(digits) % 8))
+            case "z":  # base58
+                return base58.decode(digits)
+            case "f":  # base16
+                return bytes.fromhex(digits)
+    except (ValueError, binascii.Error):
+        return None
+    return None
 
 
 def _file_node(data: bytes) -> bytes:

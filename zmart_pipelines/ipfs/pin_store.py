@@ -6,6 +6,7 @@ idempotent and wrong bytes are never returned.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -20,6 +21,25 @@ class PinError(Exception):
 
 class PinNotFound(PinError):
     """The store does not hold this CID."""
+
+
+def folder_error(folder: Path, error: OSError) -> PinError:
+    """Return the PinError for a folder that cannot be used; it names the remedy."""
+    remedy = _REMEDIES.get(error.errno or 0, "see that the folder is there and can be written")
+    return PinError(f"{folder}: {error.strerror or error}; {remedy}")
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "raise the quota of its owner, or free space",
+    errno.EROFS: "mount its disk for writing",
+    errno.EACCES: "give it to the account that runs zmart, mode 0700",
+    errno.EPERM: "give it to the account that runs zmart, mode 0700",
+    errno.ENOTDIR: "remove the file that is in its place",
+    errno.EEXIST: "remove the file that is in its place",
+    errno.EMFILE: "raise the limit of open files",
+    errno.EIO: "its disk is failing: restore the state folder on another one",
+}
 
 
 @runtime_checkable
@@ -39,16 +59,28 @@ class LocalPinStore:
     """Blocks as files of a 0700 folder, each named by its CID, each written atomically."""
 
     def __init__(self, folder: Path) -> None:
+        """Choose the folder; it is created when the first block is pinned."""
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
 
     def pin(self, data: bytes) -> str:
-        """Write the block unless it exists; it is on disk when this returns."""
+        """Write the block unless it exists; it is on disk when this returns.
+
+        Raises:
+            PinError: the folder cannot be written; the text names the remedy.
+        """
         cid = cid_v0(data)
+        try:
+            self._write(cid, data)
+        except OSError as error:
+            raise folder_error(self._folder, error) from error
+        return cid
+
+    def _write(self, cid: str, data: bytes) -> None:
         target = self._folder / cid
         if target.exists() and target.read_bytes() == data:
-            return cid
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
         # A reader sees the whole block or none, also after a power failure.
         descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".pin-")
         temporary = Path(name)
@@ -62,16 +94,17 @@ class LocalPinStore:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(self._folder)
-        return cid
 
     def get(self, cid: str) -> bytes:
-        """Return the block's bytes; :class:`PinError` when the file was tampered with."""
+        """Return the block's bytes; :class:`PinError` when its file is unreadable or changed."""
         if not is_cid_v0(cid):
             raise PinError(f"{cid[:64]!r} is not a CIDv0")
         try:
             data = (self._folder / cid).read_bytes()
         except FileNotFoundError:
             raise PinNotFound(f"{cid} is not in the local store") from None
+        except OSError as error:
+            raise folder_error(self._folder, error) from error
         if cid_v0(data) != cid:
             raise PinError(f"the local store's file for {cid} holds other bytes; remove it")
         return data

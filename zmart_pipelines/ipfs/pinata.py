@@ -1,14 +1,17 @@
 """Pinata as a pin store, through the pinata-python package.
 
 The package posts without a timeout, returns errors as dictionaries, accepts only paths and
-offers no CID version. The adapter adds a timeout, turns errors into :class:`PinError` without
-the token, passes a temporary file, and accepts a response only when it names the CID that was
-computed here. Reading bypasses the package: its gateway call would send the token to the
-gateway and buffer a response of any size.
+offers no CID version. The adapter adds a timeout, asks for CIDv0, turns errors into
+:class:`PinError` without the token, passes a temporary file, and accepts a response only when it
+names the block whose CID was computed here, as CIDv0 or as the CIDv1 of the same multihash.
+Reading bypasses the package: its gateway call would send the token to the gateway and buffer a
+response of any size.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +22,11 @@ from pinata_python import pinning
 from pydantic import SecretStr
 
 from zmart_pipelines.ipfs.blocks import fetch
-from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
+from zmart_pipelines.ipfs.cid import names_block
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound, folder_error
+
+# Without it Pinata chooses the version.
+_OPTIONS = {"pinataOptions": json.dumps({"cidVersion": 0})}
 
 GATEWAY = "https://gateway.pinata.cloud/ipfs/"
 
@@ -47,17 +54,20 @@ class PinataPinStore:
         self._base_url = base_url
 
     def pin(self, data: bytes) -> str:
-        """Pin locally and at Pinata; :class:`PinError` unless Pinata names the same CID."""
+        """Pin locally and at Pinata; :class:`PinError` unless Pinata names the same block."""
         cid = self._local.pin(data)
-        with tempfile.TemporaryDirectory(prefix="zmart-pin-") as folder:
-            path = Path(folder) / cid
-            path.write_bytes(data)
-            response = self._call(path)
+        try:
+            with tempfile.TemporaryDirectory(prefix="zmart-pin-") as folder:
+                path = Path(folder) / cid
+                path.write_bytes(data)
+                response = self._call(path)
+        except OSError as error:
+            raise folder_error(Path(tempfile.gettempdir()), error) from None
         if "error" in response:
             reason = response.get("reason", "")
             raise PinError(f"Pinata responded with {response['error']} {reason}".strip())
         pinned = response.get("IpfsHash")
-        if pinned != cid:
+        if not isinstance(pinned, str) or not names_block(pinned, cid):
             raise PinError(f"Pinata pinned {pinned!r} instead of {cid}; its pin is not used")
         return cid
 
@@ -67,7 +77,9 @@ class PinataPinStore:
             return self._local.get(cid)
         except PinNotFound:
             data = fetch(self._gateway, cid, self._timeout)
-        self._local.pin(data)
+        with contextlib.suppress(PinError):
+            # Kept so that the next read needs no gateway; checked already, so it can be returned.
+            self._local.pin(data)
         return data
 
     def _call(self, path: Path) -> dict[str, Any]:
@@ -86,4 +98,4 @@ class PinataPinStore:
         return response
 
     def _post(self, url: str, **arguments: Any) -> requests.Response:
-        return requests.post(url, timeout=self._timeout, **arguments)
+        return requests.post(url, timeout=self._timeout, data=_OPTIONS, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Collection, Iterable
 from functools import cached_property
@@ -11,8 +12,11 @@ import msgspec
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc_types import AtSlot
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
@@ -62,11 +66,19 @@ def plan(
     twice at once: an intent is unique per market, action and round.
 
     Raises:
-        RpcError, RpcUnavailable, RateLimited: The chain cannot be read. What was planned before
-            stays, and the next call continues.
+        RpcError, RpcUnavailable, RateLimited: The chain cannot be read, for some markets or all.
+            What was planned for the others stays, and the next call continues.
     """
     planner = _Planner(engine, reader, settings, actions, pins or configured_pin_store(settings))
     return planner.run()
+
+
+# After so many markets for which the chain could not be read, no further one is tried.
+_MAX_UNREACHABLE: Final = 3
+# Characters of an unexpected error in an alert.
+_MAX_REASON: Final = 300
+
+_log = logging.getLogger(__name__)
 
 
 class _DecisionChanged(Exception):
@@ -97,6 +109,8 @@ class _Planner:
         self._alerts: dict[AlertKey, policies.Alert] = {}
         # Markets whose decision is another action's to plan: their alerts stay as they are.
         self._skipped: set[bytes] = set()
+        # Markets in this plan for which the chain could not be read, and why.
+        self._unreachable: list[RpcError | RpcUnavailable] = []
 
     def run(self) -> list[Intent]:
         """Plan, update the alerts and return the intents created."""
@@ -107,9 +121,31 @@ class _Planner:
             facts = off_chain_facts(conn, list(markets.values()))
         created: list[Intent] = []
         for market_id, market in markets.items():
-            created += self._plan_market(market, counts.get(market_id), facts[market_id])
+            if len(self._unreachable) >= _MAX_UNREACHABLE:
+                self._skipped.add(market_id)
+                continue
+            created += self._plan_apart(market, counts.get(market_id), facts[market_id])
         self._update_alerts()
+        if self._unreachable:
+            raise self._unreachable[-1]
         return created
+
+    def _plan_apart(
+        self, market: MarketAccount, tally: Tally | None, facts: OffChainFacts
+    ) -> list[Intent]:
+        """Plan one market so that its failure does not keep the others from being planned."""
+        try:
+            return self._plan_market(market, tally, facts)
+        except (OperationalError, InterfaceError, PoolTimeout):
+            raise
+        except (RpcError, RpcUnavailable) as error:
+            self._unreachable.append(error)
+            self._skipped.add(market.market_id)
+        except Exception as error:
+            _log.exception("market %s cannot be planned", market.market_id.hex())
+            reason = f"it cannot be planned: {type(error).__name__}: {error}"[:_MAX_REASON]
+            self._alert(market.market_id, policies.Alert("planning_failed", "high", reason))
+        return []
 
     def _read_due_markets(self) -> dict[bytes, MarketRead]:
         """Read the due markets at finalized; one whose bytes cannot be decoded gets an alert."""

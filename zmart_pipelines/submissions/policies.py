@@ -128,6 +128,7 @@ TOPIC_STATES: Final[dict[str, frozenset[MarketState]]] = {
     "dispute_short_of_ballots": frozenset({MarketState.DISPUTED}),
     "dispute_without_ballots": frozenset({MarketState.DISPUTED}),
     "market_unreadable": frozenset(MarketState) - {MarketState.FINALIZED, MarketState.CANCELLED},
+    "planning_failed": frozenset(MarketState) - {MarketState.FINALIZED, MarketState.CANCELLED},
     "proposal_review": frozenset({MarketState.PROPOSED}),
     "resolution_due": frozenset({MarketState.ACTIVE}),
     "resolving_after_dispute": frozenset({MarketState.RESOLVING}),
