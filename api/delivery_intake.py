@@ -24,9 +24,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.bulkhead import Bulkhead
 from api.errors import unavailable
 from api.realtime.hub import Hub
-from zmart_pipelines.chain.helius_enhanced import parse_hints
-from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
-from zmart_pipelines.ledger.readers import deliveries
+from zmart_pipelines.chain.delivery_entries import parse_delivery
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger.readers import deliveries, hints
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.stream import announce_commits
@@ -48,12 +48,14 @@ class AcceptedDelivery(msgspec.Struct, frozen=True):
     Attributes:
         new_events: Events ingested so far.
         pending: Whether a part of the delivery is not ingested yet.
+        unreadable: Entries that were stored, but could not be read.
     """
 
     delivery: int
     transactions: int
     new_events: int
     pending: bool
+    unreadable: int = 0
 
 
 class _StoredDelivery(msgspec.Struct, frozen=True):
@@ -63,12 +65,14 @@ class _StoredDelivery(msgspec.Struct, frozen=True):
         number: Transactions or hints in the delivery.
         transactions: With logs, to be ingested.
         hints_pending: None for a delivery with logs; otherwise whether any hint is new.
+        unreadable: Entries that could not be read.
     """
 
     delivery: int
     number: int
     transactions: Sequence[RawTransaction] = ()
     hints_pending: bool | None = None
+    unreadable: int = 0
 
 
 @dataclass
@@ -134,7 +138,7 @@ class DeliveryIntake:
         # After a timeout the thread continues; a delivery sent again is a further delivery of
         # the same transactions.
         stored = await self._receiving.run(lambda: self._store(body))
-        accepted = AcceptedDelivery(stored.delivery, stored.number, 0, True)
+        accepted = AcceptedDelivery(stored.delivery, stored.number, 0, True, stored.unreadable)
         if stored.hints_pending is not None:
             return msgspec.structs.replace(accepted, pending=stored.hints_pending)
         if self._queued_transactions + stored.number > MAX_QUEUED:
@@ -144,21 +148,34 @@ class DeliveryIntake:
         part = stored.transactions[: self._part_size]
         self._queue.put_nowait(_QueuedDelivery(stored.delivery, stored.transactions, part, first))
         done, _ = await asyncio.wait([first], timeout=max(0.0, deadline - loop.time()))
-        return first.result() if done else accepted
+        if not done:
+            return accepted
+        return msgspec.structs.replace(first.result(), unreadable=stored.unreadable)
 
     def _store(self, body: bytes) -> _StoredDelivery:
-        try:
-            transactions = from_helius(body, self._program)
-        except PayloadError:
-            hints = parse_hints(body)
-            if hints is None:
-                raise
-            with self._engine.begin() as conn:
-                delivery, fresh = deliveries.store_hint_delivery(conn, body, hints)
-            return _StoredDelivery(delivery, len(hints), hints_pending=fresh > 0)
+        content = parse_delivery(body, self._program)
+        transactions, unreadable = content.transactions, content.unreadable
+        if unreadable:
+            log.warning("%d entries of a delivery cannot be read", len(unreadable))
         with self._engine.begin() as conn:
-            delivery = deliveries.store_delivery(conn, body, transaction_count=len(transactions))
-        return _StoredDelivery(delivery, len(transactions), transactions)
+            if not transactions and (content.hints or unreadable):
+                delivery, fresh = deliveries.store_hint_delivery(
+                    conn, body, content.hints, unreadable=unreadable
+                )
+                return _StoredDelivery(
+                    delivery,
+                    len(content.hints),
+                    hints_pending=fresh > 0,
+                    unreadable=len(unreadable),
+                )
+            delivery = deliveries.store_delivery(
+                conn, body, transaction_count=len(transactions), unreadable=unreadable
+            )
+            if content.hints:
+                hints.enqueue_hints(conn, content.hints, delivery)
+        return _StoredDelivery(
+            delivery, len(transactions), transactions, unreadable=len(unreadable)
+        )
 
     async def _ingest_queue(self) -> None:
         while True:

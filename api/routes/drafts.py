@@ -130,8 +130,6 @@ async def create_market_draft(
     # a request that fails in between is completed by repeating it.
     await database.read(check)
     prepared = await chain.run(lambda: chain.prepare(creator, instruction, simulate=False))
-    # Stored before it is pinned, so that nothing is lost where the pin store fails: the same
-    # request with the same Idempotency-Key pins it.
     added = await database.write(creator, write)
     await pins.pin(draft.document)
     address = str(market_address(chain.program, draft.market_id)[0])

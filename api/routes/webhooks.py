@@ -28,6 +28,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, rename="camel"):
     """The acknowledgement that a delivery is stored.
 
     `newEvents` are those ingested before this answer; with `pending` the rest follows.
+    `unreadable` entries are stored, and read by RPC where they name a signature.
     """
 
     received: bool
@@ -35,6 +36,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, rename="camel"):
     transactions: int
     new_events: int
     pending: bool
+    unreadable: int
 
 
 @dataclass
@@ -72,7 +74,8 @@ async def receive_helius_webhook(
 ) -> Acknowledgement:
     """Receive a raw Helius payload: one transaction or an array of transactions.
 
-    Enhanced transactions have no logs: their signatures are queued and read by RPC.
+    Enhanced transactions have no logs: their signatures are queued and read by RPC. An entry that
+    cannot be read is stored and counted; the others are ingested.
     """
     headers = list(request.scope["headers"])
     authenticated = webhook_auth.has_valid_secret(headers, settings)
@@ -93,6 +96,7 @@ async def receive_helius_webhook(
         transactions=accepted.transactions,
         new_events=accepted.new_events,
         pending=accepted.pending,
+        unreadable=accepted.unreadable,
     )
 
 

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from solders.signature import Signature
 from sqlalchemy import Engine, func, select, text
 
 from api.app import create_app
@@ -22,13 +24,13 @@ from tests.api.conftest import SECRET
 from tests.api.payloads import enhanced, mutated, raw
 from tests.fixtures.ports import free_port
 from tests.ledger.recorded_rpc import Recorder
-from zmart_pipelines.chain.helius_enhanced import parse_hints
-from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
+from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.readers import deliveries, hints
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import metadata
 
 Client = TestClient[Litestar]
@@ -352,25 +354,29 @@ async def storm(
 
 
 def _malformed(history: list[RawTransaction], number: int) -> list[bytes]:
-    """Bodies that are not a payload, neither raw nor enhanced."""
+    """Bodies that are neither a JSON array nor a JSON object."""
     dice = random.Random(5)
-    good = body(history)
-    shown: list[dict[str, Any]] = json.loads(enhanced(*(one.signature for one in history)))
-    found: list[bytes] = [b"", b"{", b"null", b"5", b'"x"', b"[null]", b"[[]]", b"[" * 100_000]
+    good = json.dumps(body(history)[:2]).encode()
+    shown = enhanced(*(one.signature for one in history[:2]))
+    found: list[bytes] = [b"", b"{", b"null", b"5", b'"x"', b"true", b"[" * 100_000, b"[1] 2"]
+    found += [b"[5,]", b"{5: 1}", b"[NaN]", b"\xff\xfe", b"[" + good]
     while len(found) < number:
-        kind = shown if len(found) % 5 == 0 else good
-        broken = mutated(dice.sample(kind, 2), dice)
-        if not _acceptable(broken):
-            found.append(broken)
+        broken = bytearray(shown if len(found) % 5 == 0 else good)
+        place = dice.randrange(len(broken))
+        if dice.random() < 0.5:
+            del broken[place:]
+        else:
+            broken[place] = dice.choice(b'\x00\x1f"\\{}[]:,x')
+        if not _is_delivery(bytes(broken)):
+            found.append(bytes(broken))
     return found
 
 
-def _acceptable(content: bytes) -> bool:
+def _is_delivery(content: bytes) -> bool:
     try:
-        from_helius(content, DEFAULT_PROGRAM_ID)
-    except PayloadError:
-        return parse_hints(content) is not None
-    return True
+        return isinstance(msgspec.json.decode(content), dict | list)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
 
 
 def _forged(history: list[RawTransaction], number: int) -> list[list[tuple[bytes, bytes]]]:
@@ -473,7 +479,151 @@ def test_body_without_logs_is_stored_as_hints(
     assert (found["chain.deliveries"], found["chain.hints"]) == (3, len(names))
     fresh = deliver(client, enhanced(bytes(64), names[0])).json()
     assert (fresh["pending"], row_counts(ledger)["chain.hints"]) == (True, len(names) + 1)
-    assert deliver(client, enhanced(bytes(64), slot=-1)).status_code == 400
+    odd = deliver(client, enhanced(bytes([9]) * 64, slot=-1)).json()
+    assert (odd["unreadable"], odd["pending"]) == (1, True)
+
+
+def read_rows(db: Engine) -> list[Any]:
+    with db.connect() as conn:
+        return list(
+            conn.execute(
+                text(
+                    "SELECT transaction_count, unreadable_count, unreadable, body, status"
+                    " FROM chain.deliveries ORDER BY id"
+                )
+            )
+        )
+
+
+ODD: dict[str, Any] = {
+    "no transaction": {"slot": 1, "meta": {"err": None}},
+    "null": None,
+    "number": 7,
+    "text": "x",
+    "list": [],
+    "empty": {},
+    "huge": {"slot": 1, "meta": {"logMessages": ["x"] * 30_000}},
+    "beyond 64 bits": {"slot": 2**70},
+    "nested": json.loads("[" * 200 + "]" * 200),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("place", [0, 2, -1])
+def test_one_odd_entry_costs_only_itself(
+    client: Client, ledger: Engine, history: list[RawTransaction], odd: str, place: int
+) -> None:
+    entries: list[Any] = body(history)
+    entries.insert(place % (len(entries) + 1), ODD[odd])
+    answer = deliver(client, entries)
+    assert answer.status_code == 200, answer.text
+    shown = answer.json()
+    assert (shown["transactions"], shown["unreadable"]) == (len(history), 1)
+    assert shown["pending"] is False
+    assert counts(ledger)["chain.transactions"] == len(history)
+    (row,) = read_rows(ledger)
+    assert (row.transaction_count, row.unreadable_count, row.status) == (
+        len(history),
+        1,
+        "ingested",
+    )
+    assert row.unreadable[0]["position"] == entries.index(ODD[odd])
+    assert row.unreadable[0]["reason"]
+    assert json.loads(row.body) == entries, "the entry is kept as received"
+    with ledger.connect() as conn:
+        assert health.ledger_lag(conn).unreadable_entries == 1
+
+
+def test_odd_entry_that_names_its_transaction_is_read_by_rpc(
+    client: Client, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    entries = body(history)
+    del entries[1]["meta"]["logMessages"]
+    entries[2]["slot"] = "soon"
+    del entries[3]["transaction"]["message"]
+    entries.append({"signature": str(Signature(bytes([7]) * 64)), "type": "UNKNOWN"})
+    shown = deliver(client, entries).json()
+    assert (shown["transactions"], shown["unreadable"]) == (len(history) - 3, 4)
+    with ledger.connect() as conn:
+        named = {row.signature: row.slot for row in hints.due_hints(conn)}
+    assert named == {
+        history[1].signature: history[1].slot,
+        history[2].signature: None,
+        history[3].signature: history[3].slot,
+        bytes([7]) * 64: None,
+    }
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_delivery_of_odd_entries_only_is_kept(client: Client, ledger: Engine, odd: str) -> None:
+    for content in (
+        [ODD[odd]],
+        [ODD[odd]] * 3,
+        *([ODD[odd]] if isinstance(ODD[odd], dict) else []),
+    ):
+        answer = deliver(client, content)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["unreadable"] == (len(content) if isinstance(content, list) else 1)
+        assert answer.json()["pending"] is False
+    with ledger.connect() as conn:
+        assert deliveries.pending_deliveries(conn) == []
+
+
+def test_raw_and_enhanced_entries_in_one_delivery(
+    client: Client, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    mixed = body(history)[:2] + json.loads(enhanced(bytes([3]) * 64, bytes([4]) * 64)) + [None]
+    shown = deliver(client, mixed).json()
+    assert (shown["transactions"], shown["unreadable"]) == (2, 1)
+    with ledger.connect() as conn:
+        assert {row.signature[0] for row in hints.due_hints(conn)} == {3, 4}
+
+
+def test_more_entries_than_one_array_may_hold_are_read(
+    client: Client, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    """Duplicates, too: each transaction is one row."""
+    shown = deliver(client, enhanced(*(number.to_bytes(64) for number in range(1, 1202)))).json()
+    assert (shown["transactions"], shown["unreadable"]) == (1201, 0)
+    assert row_counts(ledger)["chain.hints"] == 1201
+    twice = deliver(client, [*body(history), None, *body(history)]).json()
+    assert (twice["transactions"], twice["unreadable"]) == (2 * len(history), 1)
+    assert counts(ledger)["chain.transactions"] == len(history)
+
+
+def test_pipelines_ingest_what_can_be_read(
+    client: Client, ledger: Engine, history: list[RawTransaction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliveries, "ingest", broken)
+        assert deliver(client, [None, *body(history)]).json()["pending"] is True
+    with ledger.connect() as conn:
+        (delivery,) = deliveries.pending_deliveries(conn)
+    assert deliveries.process_delivery(ledger, delivery, program=DEFAULT_PROGRAM_ID).complete
+    assert counts(ledger)["chain.transactions"] == len(history)
+
+
+def test_mutated_entries_never_fail_a_delivery(
+    api_settings: Settings, ledger: Engine, history: list[RawTransaction]
+) -> None:
+    """A mutated entry may still be readable; the good one beside it always is."""
+    dice = random.Random(8)
+    good = body(history)
+    shown: list[dict[str, Any]] = json.loads(enhanced(*(one.signature for one in history)))
+    known = [(b"authorization", SECRET.encode())]
+    requests: list[tuple[bytes, list[tuple[bytes, bytes]]]] = []
+    while len(requests) < 300:
+        broken = mutated(dice.sample(shown if len(requests) % 5 == 0 else good, 2), dice)
+        if _is_delivery(broken):
+            requests.append((broken, known))
+    assert set(asyncio.run(storm(create_app(api_settings), requests))) == {200}
+    found = read_rows(ledger)
+    assert len(found) == 300
+    assert sum(row.unreadable_count for row in found) > 50
+    assert {row.status for row in found} == {"ingested"}
 
 
 def test_webhook_alone_never_finalizes_a_transaction(

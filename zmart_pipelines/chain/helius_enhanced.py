@@ -17,10 +17,10 @@ MAX_HINTS: Final = 1000
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """A transaction to read by RPC. ``slot`` is its slot according to the sender."""
+    """A transaction to read by RPC. ``slot`` is its slot according to the sender, if named."""
 
     signature: bytes
-    slot: int
+    slot: int | None
 
 
 class _Enhanced(msgspec.Struct):

@@ -95,7 +95,8 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
         f"ledger     {ledger.transactions} transactions, {ledger.events} events; finalized to "
         f"slot {ledger.finalized_slot}; "
         f"{ledger.uncovered_ranges} uncovered ranges, {ledger.gaps} gaps, "
-        f"{ledger.quarantined} quarantined, {ledger.deliveries_waiting} deliveries waiting"
+        f"{ledger.quarantined} quarantined, {ledger.deliveries_waiting} deliveries waiting, "
+        f"{ledger.unreadable_entries} webhook entries of the last day unreadable"
     )
     counts = ", ".join(f"{count} {name}" for name, count in database.markets.items() if count)
     click.echo(f"markets    {counts or 'none'}")

@@ -64,14 +64,15 @@ RULES: Final[Sequence[Rule]] = (
         "chain.deliveries",
         ("id",),
         # A hint's delivery is what explains a gap, so it stays while the hint does.
-        "t.status = 'ingested' AND t.received_at < :before"
+        "t.status = 'ingested' AND t.unreadable_count = 0 AND t.received_at < :before"
         " AND NOT EXISTS (SELECT FROM chain.hints AS h WHERE h.delivery_id = t.id)",
         "deliveries_keep_days",
     ),
     Rule(
         "chain.deliveries",
         ("id",),
-        "t.status = 'failed' AND t.received_at < :before"
+        "(t.status = 'failed' OR t.status = 'ingested' AND t.unreadable_count > 0)"
+        " AND t.received_at < :before"
         " AND NOT EXISTS (SELECT FROM chain.hints AS h WHERE h.delivery_id = t.id)",
         "failures_keep_days",
     ),

@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, null, select, update
 
+from zmart_pipelines.chain.delivery_entries import UnreadableEntry, parse_delivery
 from zmart_pipelines.chain.helius_enhanced import Hint
-from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_helius
+from zmart_pipelines.chain.transactions import PayloadError, RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.ingest.writer import ingest
@@ -24,6 +25,8 @@ from zmart_pipelines.store.tables import chain
 CHUNK_SIZE: Final = 100
 # A delivery that fails this often is left to operators; the poll reads its transactions.
 MAX_ATTEMPTS: Final = 20
+# Unreadable entries of a delivery whose reasons are kept; the body holds all of them.
+MAX_REASONS: Final = 100
 
 _deliveries = chain.deliveries
 
@@ -66,13 +69,20 @@ GROUP BY t.delivery_id
 
 
 def store_delivery(
-    conn: Connection, body: bytes, *, transaction_count: int, source: str = "helius"
+    conn: Connection,
+    body: bytes,
+    *,
+    transaction_count: int,
+    source: str = "helius",
+    unreadable: Sequence[UnreadableEntry] = (),
 ) -> int:
     """Store a request's body; return the delivery's id. Commit before doing anything else.
 
     Args:
         transaction_count: transactions in the body, counted when it was accepted.
+        unreadable: entries that are in the body, but cannot be read.
     """
+    first = [msgspec.to_builtins(entry) for entry in unreadable[:MAX_REASONS]]
     delivery_id: int = conn.execute(
         insert(_deliveries)
         .values(
@@ -80,19 +90,37 @@ def store_delivery(
             body=body,
             body_sha256=sha256(body).digest(),
             transaction_count=transaction_count,
+            unreadable_count=len(unreadable),
+            unreadable=first or null(),
         )
         .returning(_deliveries.c.id)
     ).scalar_one()
     return delivery_id
 
 
-def store_hint_delivery(conn: Connection, body: bytes, named: Sequence[Hint]) -> tuple[int, int]:
+def store_hint_delivery(
+    conn: Connection,
+    body: bytes,
+    named: Sequence[Hint],
+    *,
+    unreadable: Sequence[UnreadableEntry] = (),
+) -> tuple[int, int]:
     """Store a body without logs and enqueue the hints in it, in the caller's transaction.
+
+    Args:
+        named: transactions to read by RPC.
+        unreadable: entries that are in the body, but cannot be read.
 
     Returns:
         The delivery's id, and how many of the signatures were not known yet.
     """
-    delivery_id = store_delivery(conn, body, transaction_count=len(named), source="helius-enhanced")
+    delivery_id = store_delivery(
+        conn,
+        body,
+        transaction_count=len(named),
+        source="helius-enhanced",
+        unreadable=unreadable,
+    )
     enqueued = hints.enqueue_hints(conn, named, delivery_id)
     conn.execute(
         update(_deliveries)
@@ -202,7 +230,7 @@ def _read_transactions(engine: Engine, delivery_id: int, program: Pubkey) -> lis
         ).scalar_one_or_none()
     if body is None:
         raise KeyError(delivery_id)
-    return from_helius(body, program)
+    return list(parse_delivery(body, program).transactions)
 
 
 def _record_failure(engine: Engine, delivery_id: int, reason: str) -> None:

@@ -38,6 +38,7 @@ class LedgerLag(msgspec.Struct, frozen=True):
     oldest_quarantined_at: datetime | None
     deliveries_waiting: int
     oldest_delivery_at: datetime | None
+    unreadable_entries: int
     differences: int
 
 
@@ -64,6 +65,9 @@ _LAG = text(
         (SELECT count(*) FROM chain.deliveries WHERE status <> 'ingested') AS deliveries_waiting,
         (SELECT min(received_at) FROM chain.deliveries WHERE status <> 'ingested')
             AS oldest_delivery_at,
+        (SELECT coalesce(sum(unreadable_count), 0) FROM chain.deliveries
+            WHERE unreadable_count > 0 AND received_at > now() - interval '1 day')
+            AS unreadable_entries,
         (SELECT count(*) FROM ops.differences
             WHERE cleared_at IS NULL AND class IN ('missing_event', 'decode_error', 'drift'))
             AS differences

@@ -64,7 +64,20 @@ deliveries = Table(
         comment="Database clock: when the row was inserted",
     ),
     Column("ingested_at", TIME, comment="Database clock: when its transactions were ingested"),
+    Column(
+        "unreadable_count",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="Computed: entries of body that could not be read",
+    ),
+    Column(
+        "unreadable",
+        JSONB,
+        comment="Computed: position in body and reason of the first of these entries",
+    ),
     Index(None, "id", postgresql_where=text("status <> 'ingested'")),
+    Index(None, "received_at", postgresql_where=text("unreadable_count > 0")),
     schema="chain",
 )
 
