@@ -9,7 +9,8 @@ import math
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from api.address_group import address_group
 from api.auth import SignedRequest, unauthorized
@@ -77,16 +78,20 @@ def record(conn: Connection, signed: SignedRequest, settings: Settings) -> bool:
     if is_repeat(conn, signed):
         return False
     require_below_limits(conn, signed, settings)
-    conn.execute(
-        insert(_requests).values(
+    recorded = conn.execute(
+        insert(_requests)
+        .values(
             signature=signed.signature,
             wallet=signed.wallet,
             address=network,
             action=signed.action,
             digest=signed.digest,
         )
-    )
-    return True
+        .on_conflict_do_nothing()
+        .returning(_requests.c.signature)
+    ).first()
+    # A ballot with this signature, which does not wait for the sender's lock, may have been first.
+    return recorded is not None or not is_repeat(conn, signed)
 
 
 def require_below_limits(conn: Connection, signed: SignedRequest, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
+from api import signed_requests
 from api.address_group import address_group
 from api.app import create_app
 from api.auth import SignedRequest
@@ -141,6 +142,34 @@ def test_limit_ends_when_the_hour_has_passed(engines: dict[Role, Engine]) -> Non
         )
     assert add(2)
     assert not add(1)
+
+
+def test_signature_that_a_ballot_uses_at_the_same_time_is_used(
+    engines: dict[Role, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ballot is stored between the request's look for the signature and its own record."""
+    signature, sender = bytes([1]) * 64, bytes([1]) * 32
+    request = SignedRequest(signature, sender, "comment", bytes(32), "192.0.2.1", None)
+    real = signed_requests.require_below_limits
+
+    def ballot_comes_first(*arguments: Any) -> None:
+        real(*arguments)
+        with engines[Role.API].begin() as other:
+            act_as(other, sender)
+            other.execute(
+                text(
+                    "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
+                    " VALUES (:signature, :wallet, 'ballot', :digest)"
+                ),
+                {"signature": signature, "wallet": sender, "digest": bytes([9]) * 32},
+            )
+
+    monkeypatch.setattr(signed_requests, "require_below_limits", ballot_comes_first)
+    with engines[Role.API].begin() as conn:
+        act_as(conn, sender)
+        with pytest.raises(ApiError) as caught:
+            record(conn, request, Settings())
+    assert (caught.value.status, caught.value.fields[0].field) == (401, "signature")
 
 
 @pytest.mark.parametrize(
