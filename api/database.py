@@ -38,13 +38,12 @@ class Database:
     """The engines and threads of one process; release them with ``close``."""
 
     def __init__(self, settings: Settings) -> None:
-        url = settings.database_url.get_secret_value()
         seconds = settings.api_database_seconds
 
         def made(role: Role, threads: int) -> Engine:
             return engine(
                 role,
-                url,
+                settings,
                 pool_size=threads,
                 max_overflow=0,
                 pool_timeout=seconds,

@@ -98,9 +98,7 @@ class DeliveryIntake:
         self._program = settings.program
         self._part_size = settings.webhook_inline_transactions
         self._answer_seconds = settings.webhook_answer_seconds
-        self._engine = engine(
-            Role.INGEST, settings.database_url.get_secret_value(), pool_size=RECEIVING_THREADS + 1
-        )
+        self._engine = engine(Role.INGEST, settings, pool_size=RECEIVING_THREADS + 1)
         announce_commits(self._engine, hub.announce)
         self._receiving = Bulkhead(
             "receive",

@@ -41,9 +41,8 @@ class HealthWatch:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        url = settings.database_url.get_secret_value()
-        self._reader = engine(Role.READ, url, pool_size=3, statement_timeout=STATEMENT_SECONDS)
-        self._writer = engine(Role.API, url, pool_size=1, statement_timeout=STATEMENT_SECONDS)
+        self._reader = engine(Role.READ, settings, pool_size=3, statement_timeout=STATEMENT_SECONDS)
+        self._writer = engine(Role.API, settings, pool_size=1, statement_timeout=STATEMENT_SECONDS)
         self._rpc = connect(
             settings,
             timeout=min(settings.rpc_timeout, RPC_SECONDS),

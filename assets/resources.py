@@ -50,7 +50,7 @@ class Backend:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the environment, completed by those of the running system.
+        """The settings of the environment; where it has no logins, those of the running system.
 
         Raises:
             SystemNotRunning: the environment names no database, and no system runs.
@@ -62,13 +62,13 @@ class Backend:
         return self._settings
 
     def engine(self, role: Role) -> Engine:
-        """Return the pool of connections that act as ``role``."""
+        """Return the pool of connections with the login of ``role``."""
         from zmart_pipelines.store.engine import engine
         from zmart_pipelines.store.stream import announce_commits, publisher
 
         with self._lock:
             if role not in self._engines:
-                made = engine(role, self.settings.database_url.get_secret_value())
+                made = engine(role, self.settings)
                 announce_commits(made, publisher(self.settings.redis_url.get_secret_value()))
                 self._engines[role] = made
             return self._engines[role]

@@ -17,6 +17,7 @@ import psycopg
 from benchmarks.rows import Row
 from tests.fixtures.running_system import RunningSystem
 from tests.system.market_lives import two_markets_finished
+from zmart_pipelines.store.engine import Role
 
 GOAL: Final = 15.0
 GOAL_MEGABYTES: Final = 800.0
@@ -69,7 +70,7 @@ def at_rest(quick: bool) -> Row:
 
 
 def _totals(system: RunningSystem) -> Totals:
-    with psycopg.connect(system.database_url) as conn:
+    with psycopg.connect(system.login(Role.DAGSTER)) as conn:
         row = conn.execute(
             "SELECT (SELECT sum(xact_commit) FROM pg_stat_database),"
             " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0'),"

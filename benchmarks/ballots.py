@@ -29,8 +29,9 @@ from tests.api.running_api import RunningApi, running
 from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
 from tests.voting.world import add_market, ballot, wallet
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.voting import tallies
 
 GOAL: Final = 1000.0
@@ -76,14 +77,14 @@ def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
         running_redis(Path(folder)) as redis,
     ):
         settings = Settings(
-            database_url=url,
+            **login_settings(url),
             redis_url=redis.url(),
             zmart_state=Path(folder) / "state",
             api_port=free_port(),
             ws_port=free_port(),
             ballot_ttl_seconds=3600,
         )
-        writer = engine(Role.INGEST, url)
+        writer = role_engine(Role.INGEST, url)
         try:
             postmaster = parent_of(backend_of(writer))
             with running(settings, Path(folder)) as api:

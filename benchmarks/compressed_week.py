@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 import dagster as dg
 import psycopg
@@ -40,9 +39,11 @@ from zmart_pipelines.ledger.readers.deliveries import (
 )
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.monitoring.run_claims import claim_run
+from zmart_pipelines.runtime.process_environment import dagster_database
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 GOAL: Final = 5.0
 DAYS: Final = 7
@@ -137,7 +138,7 @@ def compressed_week(quick: bool) -> Row:
         cluster = stack.enter_context(databases(durable=False))
         url = stack.enter_context(cluster.fresh())
         instance = stack.enter_context(_instance(url))
-        settings = Settings(database_url=url, **SETTINGS)  # type: ignore[arg-type]
+        settings = Settings.model_validate(login_settings(url) | SETTINGS)
         backend = Backend(settings)
         sizes = [
             _day(number, rates, backend, instance, cluster.superuser(url))
@@ -229,7 +230,7 @@ def _write_ledger_side(number: int, rates: Rates, backend: Backend) -> None:
 
 def _write_as_owner(rates: Rates, settings: Settings) -> None:
     """Write what has no function that could be called without a chain."""
-    owner: Engine = engine(Role.OWNER, settings.database_url.get_secret_value(), pool_size=1)
+    owner: Engine = role_engine(Role.OWNER, settings.database_url.get_secret_value(), pool_size=1)
     number = {"number": rates.runs}
     with owner.begin() as conn:
         conn.execute(
@@ -331,13 +332,9 @@ def _sizes(superuser: str, logs: Path) -> dict[str, Size]:
 @contextmanager
 def _instance(url: str) -> Iterator[dg.DagsterInstance]:
     """Yield the instance of ``deploy/dagster.yaml`` on the database."""
-    database, home = urlsplit(url), Path(tempfile.mkdtemp(prefix="zmart-week-"))
+    home = Path(tempfile.mkdtemp(prefix="zmart-week-"))
     values = {
-        "DAGSTER_PG_HOST": str(database.hostname),
-        "DAGSTER_PG_PORT": str(database.port),
-        "DAGSTER_PG_USERNAME": str(database.username),
-        "DAGSTER_PG_PASSWORD": str(database.password),
-        "DAGSTER_PG_DB": database.path.removeprefix("/"),
+        **dagster_database(Settings.model_validate(login_settings(url))),
         "DAGSTER_COMPUTE_LOGS": str(home / "logs"),
     }
     before = dict(os.environ)

@@ -13,8 +13,8 @@ import psycopg
 from sqlalchemy import Engine, text
 
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
-from zmart_pipelines.runtime.temporary_postgres import running_postgres
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine, running_postgres
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.migrate import migrate
 
 _TEMPLATE: Final = "migrated"
@@ -60,7 +60,7 @@ def databases(*, durable: bool = True) -> Iterator[Databases]:
 @contextmanager
 def writer(url: str) -> Iterator[Engine]:
     """Yield an engine of the ingest role with one open connection."""
-    made = engine(Role.INGEST, url, pool_size=1, max_overflow=0, statement_timeout=600)
+    made = role_engine(Role.INGEST, url, pool_size=1, max_overflow=0, statement_timeout=600)
     try:
         with made.connect() as conn:
             conn.execute(text("SELECT 1"))

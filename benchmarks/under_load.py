@@ -22,6 +22,7 @@ from tests.fixtures.control_plane import (
 )
 from tests.fixtures.owed_actions import ACTIONS
 from tests.fixtures.running_system import RunningSystem
+from zmart_pipelines.store.engine import Role
 
 GOAL: Final = MOST_SECONDS
 BUSY: Final = 8
@@ -44,7 +45,7 @@ def under_load(quick: bool) -> Row:
                 observer.sample()
                 time.sleep(_PAUSE)
         recovery = _seconds_until_idle(observer)
-        return _row(observer, read_runs(system.database_url), recovery, _endings(system))
+        return _row(observer, read_runs(system.login(Role.DAGSTER)), recovery, _endings(system))
     finally:
         system.discard()
 

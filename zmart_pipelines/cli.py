@@ -26,12 +26,13 @@ from zmart_pipelines.commands.tx import tx
 from zmart_pipelines.commands.up import localnet, up
 from zmart_pipelines.commands.verify_tally import verify_tally
 from zmart_pipelines.commands.webhook import webhook
+from zmart_pipelines.store.engine import MissingLogin
 
 EXIT_UNREACHABLE = 2
 
 
 class Commands(click.Group):
-    """The group of commands; each ends with one line when the database does not answer."""
+    """The group of commands; each ends with one line when it cannot log in to the database."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -40,6 +41,9 @@ class Commands(click.Group):
         except OperationalError as error:
             reason = " ".join(str(error.orig or error).split())
             click.echo(f"Postgres does not answer: {reason}", err=True)
+            raise SystemExit(EXIT_UNREACHABLE) from error
+        except MissingLogin as error:
+            click.echo(str(error), err=True)
             raise SystemExit(EXIT_UNREACHABLE) from error
 
 

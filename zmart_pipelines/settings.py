@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import CoreSchema, core_schema
@@ -105,8 +105,28 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(
         SecretStr("postgresql://zmart@127.0.0.1:5544/zmart"),
-        description="Postgres, as postgresql://user:password@host:port/database; where not set,"
-        " zmart up runs an embedded one.",
+        description="Postgres, as postgresql://user:password@host:port/database, for the login that"
+        " owns the database and migrates it; where not set, zmart up runs an embedded one.",
+    )
+    database_url_api: SecretStr | None = Field(
+        None,
+        description="Postgres for the login of users' requests, usually zmart_api. Empty, here and"
+        " below: zmart migrate creates the login and keeps its password in the state folder.",
+    )
+    database_url_ingest: SecretStr | None = Field(
+        None, description="Postgres for the login that writes the ledger, usually zmart_ingest."
+    )
+    database_url_pipelines: SecretStr | None = Field(
+        None, description="Postgres for the login of the pipelines, usually zmart_pipelines."
+    )
+    database_url_read: SecretStr | None = Field(
+        None, description="Postgres for the login that only reads, usually zmart_read."
+    )
+    database_url_dagster: SecretStr | None = Field(
+        None, description="Postgres for the login of Dagster's own tables, usually zmart_dagster."
+    )
+    database_url_backup: SecretStr | None = Field(
+        None, description="Postgres for the login that backups read with, usually zmart_backup."
     )
     database_connect_seconds: int = Field(
         3, ge=2, description="Seconds after which connecting to Postgres fails."
@@ -670,12 +690,27 @@ class Settings(BaseSettings):
             if isinstance(value := getattr(self, name), Threshold)
         }
 
-    def environment(self) -> dict[str, str]:
-        """Return the settings as environment variables for a child process, secrets in clear."""
+    @classmethod
+    def secret_fields(cls) -> frozenset[str]:
+        """Return the names of the settings that are secrets, or files that hold one."""
+        return frozenset(
+            name
+            for name, field in cls.model_fields.items()
+            if SecretStr in (field.annotation, *get_args(field.annotation))
+            or name.endswith("_keypair")
+        )
+
+    def environment(self, secrets: Collection[str] | None = None) -> dict[str, str]:
+        """Return the settings as environment variables for a child process, secrets in clear.
+
+        Args:
+            secrets: Names of the secrets to include; None: all of them.
+        """
+        withheld = self.secret_fields() - set(secrets) if secrets is not None else frozenset()
         values: dict[str, str] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if value is None:
+            if value is None or name in withheld:
                 continue
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()

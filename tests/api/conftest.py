@@ -16,8 +16,9 @@ from sqlalchemy import Engine
 from api.app import create_app
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 SECRET = "hook-" + "s" * 40
 
@@ -25,7 +26,7 @@ SECRET = "hook-" + "s" * 40
 def settings_for(database: str, redis_url: str, state: Path) -> Settings:
     """Settings of an API on this database; no chain answers at its RPC address."""
     return Settings(
-        database_url=database,
+        **login_settings(database),
         redis_url=redis_url,
         zmart_state=state,
         solana_rpc_url=f"http://127.0.0.1:{free_port()}",
@@ -74,6 +75,6 @@ def client(api_settings: Settings) -> Iterator[TestClient[Litestar]]:
 @pytest.fixture
 def ledger(database: str) -> Iterator[Engine]:
     """An engine of the ingesting role."""
-    made = engine(Role.INGEST, database)
+    made = role_engine(Role.INGEST, database)
     yield made
     made.dispose()

@@ -10,8 +10,9 @@ from tests.api.test_chain import MARKET
 from tests.api.wallets import signed
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Policy
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 
 def test_breakers_of_pipelines_and_process_are_listed(api_settings: Settings) -> None:
@@ -19,7 +20,7 @@ def test_breakers_of_pipelines_and_process_are_listed(api_settings: Settings) ->
     with TestClient(create_app(api_settings), raise_server_exceptions=False) as client:
         sound = client.get("/health/breakers").json()
         assert (sound["status"], sound["breakers"]) == ("ok", [])
-        pool = engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
+        pool = role_engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
         with pool.begin() as conn:
             breaker_rows.failed(conn, "action:finalize_market", "secret?", Policy(failures=1))
             breaker_rows.failed(conn, "action:approve_proposal", "secret?", Policy(failures=2))

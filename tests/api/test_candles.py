@@ -11,8 +11,9 @@ from litestar.testing import TestClient
 from sqlalchemy import Engine
 
 from tests.api.seed import CREATED, address_of, market, trade, wallet
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.statistics.refresh import refresh
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 Client = TestClient[Litestar]
 ONE, EMPTY = b"\x01" * 32, b"\x02" * 32
@@ -30,7 +31,7 @@ TRADES = [
 
 @pytest.fixture
 def pipelines(database: str) -> Iterator[Engine]:
-    made = engine(Role.PIPELINES, database)
+    made = role_engine(Role.PIPELINES, database)
     yield made
     made.dispose()
 

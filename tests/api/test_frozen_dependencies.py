@@ -23,9 +23,9 @@ from tests.api.seed import market
 from tests.api.test_ballot_process import MARKETS, body
 from tests.api.wallets import signed_in
 from zmart_pipelines.runtime.postgres import PostgresServer
-from zmart_pipelines.runtime.temporary_postgres import running_postgres
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine, running_postgres
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.migrate import migrate
 from zmart_pipelines.store.tables import voting
 
@@ -106,13 +106,14 @@ def test_frozen_postgres_is_a_503_in_time_and_nothing_is_claimed(
     own_postgres: PostgresServer, api_settings: Settings, tmp_path: Path
 ) -> None:
     url = own_postgres.url()
-    ledger = engine(Role.INGEST, url)
+    ledger = role_engine(Role.INGEST, url)
     with ledger.begin() as conn:
         for market_id in MARKETS:
             market(conn, market_id, state=0)
     settings = Settings(
         **api_settings.model_dump()
-        | {"database_url": url, "api_database_seconds": 2, "webhook_answer_seconds": 1}
+        | login_settings(url)
+        | {"api_database_seconds": 2, "webhook_answer_seconds": 1}
     )
     bodies = [body(number) for number in range(11)]
     with running(settings, tmp_path) as api, client(api) as http:
@@ -176,7 +177,7 @@ def test_frozen_postgres_is_a_503_in_time_and_nothing_is_claimed(
 
 @pytest.mark.process
 def test_every_engine_gives_up_a_server_that_does_not_answer(own_postgres: PostgresServer) -> None:
-    pool = engine(Role.PIPELINES, own_postgres.url(), pool_size=1, statement_timeout=1)
+    pool = role_engine(Role.PIPELINES, own_postgres.url(), pool_size=1, statement_timeout=1)
     statement = select(func.now())
 
     def hangs() -> bool:

@@ -11,8 +11,9 @@ from litestar.testing import TestClient
 from sqlalchemy import Engine
 
 from tests.api.seed import CREATED, SOL, address_of, market, position, question, trade, wallet
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.statistics.refresh import refresh
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 Client = TestClient[Litestar]
 ONE, TWO, BIG = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
@@ -54,7 +55,7 @@ def rows(ledger: Engine, database: str) -> None:
             )
         position(conn, ONE, ALICE)
         position(conn, BIG, ALICE, shares_yes=U64, total_invested=U64, last_trade_at=CREATED)
-    owner = engine(Role.OWNER, database)
+    owner = role_engine(Role.OWNER, database)
     with owner.begin() as conn:
         question(conn, ONE, "Will it rain in Ghent tomorrow?")
         question(conn, TWO, "Will it snow in Ghent tomorrow?")
@@ -233,7 +234,7 @@ def test_wallet_results_are_computed_by_the_pipelines(client: Client, database: 
     alice = str(ALICE.pubkey())
     before = read(client, f"/api/users/{alice}")["stats"]
     assert [before[name] for name in ("invested", "open_value", "realised_pnl")] == [0, 0, 0]
-    pipelines = engine(Role.PIPELINES, database)
+    pipelines = role_engine(Role.PIPELINES, database)
     refresh(pipelines)
     pipelines.dispose()
     after = read(client, f"/api/users/{alice}")["stats"]

@@ -19,9 +19,10 @@ from api.database import Database
 from api.realtime import address_budget, hub, protocol
 from api.realtime.address_budget import AddressBudgets, TokenBucket
 from api.realtime.subscriber import MAX_QUEUE, Subscriber
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.stream import Frame, market_channel
 
 MARKET = b"\xab" * 32
@@ -95,7 +96,7 @@ def test_since_replays_missed_frames_or_resets(
         assert missed[0]["prev"] == positions[3]
 
         # Rows between what the client has and the oldest kept are gone.
-        keeper = engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
+        keeper = role_engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
         with keeper.begin() as conn:
             stream.prune(conn, 2)
         keeper.dispose()

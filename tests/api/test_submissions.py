@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from api.app import create_app
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.ipfs.pin_store import LocalPinStore
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions import switches
 
 Client = TestClient[Litestar]
@@ -28,7 +29,7 @@ def test_kill_switches_are_listed_with_their_reasons(client: Client, database: s
     assert (before["status"], before["submissions_enabled"]) == ("ok", True)
     assert {(row["enabled"], row["sends"]) for row in before["switches"]} == {(True, True)}
     assert before["switches"][0]["action"] == "all"
-    pipelines: Engine = engine(Role.PIPELINES, database)
+    pipelines: Engine = role_engine(Role.PIPELINES, database)
     with pipelines.begin() as conn:
         switches.set_switch(conn, "finalize_market", enabled=False, reason="wrong counts")
     after = shown(client)

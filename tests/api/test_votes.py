@@ -13,8 +13,9 @@ from sqlalchemy import Engine, text
 from api.app import create_app
 from tests.api.seed import address_of, market, position, wallet
 from tests.api.wallets import header, proof, signed_in
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.voting import tallies
 from zmart_pipelines.voting.ballot import parse
 
@@ -191,7 +192,7 @@ def test_invalid_ballots_are_rejected(client: Client) -> None:
 
 def test_voting_is_closed_after_the_freeze(client: Client, database: str, ledger: Engine) -> None:
     assert cast(client, 1).status_code == 201
-    pipelines = engine(Role.PIPELINES, database)
+    pipelines = role_engine(Role.PIPELINES, database)
     with pipelines.begin() as conn:
         tallies.freeze(
             conn, PROPOSED, "proposal", 0, slot=9, chain_time=1_790_000_100, chain_votes=[]

@@ -28,8 +28,9 @@ from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.readers import deliveries, hints
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import metadata
 
@@ -176,7 +177,7 @@ def test_sender_gets_retry_after_while_postgres_is_down(
     api_settings: Settings, history: list[RawTransaction]
 ) -> None:
     away = f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/none"
-    settings = Settings(**api_settings.model_dump() | {"database_url": away})
+    settings = Settings(**api_settings.model_dump() | login_settings(away))
     with TestClient(create_app(settings)) as client:
         answer = deliver(client, body(history))
         assert answer.status_code == 503
@@ -204,7 +205,7 @@ def test_size_content_type_and_encoding_are_checked(
 @contextmanager
 def held(database: str, table: str) -> Iterator[None]:
     """Lock the table against other writers."""
-    owner = engine(Role.OWNER, database)
+    owner = role_engine(Role.OWNER, database)
     with owner.begin() as conn:
         conn.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
         yield

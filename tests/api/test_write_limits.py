@@ -20,8 +20,9 @@ from api.errors import ApiError
 from api.signed_requests import record
 from tests.api.seed import market, wallet
 from tests.api.wallets import proof, signed
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, act_as, engine
+from zmart_pipelines.store.engine import Role, act_as
 
 Client = TestClient[Litestar]
 MARKET = b"\xcd" * 32
@@ -101,7 +102,7 @@ def test_ballots_have_a_generous_limit_that_repeats_do_not_use_up(limited: Clien
 @pytest.fixture
 def engines(database: str) -> Iterator[dict[Role, Engine]]:
     """Engines of the API and of the owner."""
-    made = {role: engine(role, database) for role in (Role.API, Role.OWNER)}
+    made = {role: role_engine(role, database) for role in (Role.API, Role.OWNER)}
     yield made
     for one in made.values():
         one.dispose()

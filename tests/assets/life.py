@@ -22,6 +22,7 @@ from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.program import instructions as program_instructions
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import BallotText, Kind, SignedBallot
 from zmart_pipelines.voting.casting import cast
@@ -44,7 +45,7 @@ class Life:
     @classmethod
     def start(cls, chain: Localnet, database: str, wallets: int = 12) -> "Life":
         settings = Settings(
-            database_url=database,
+            **login_settings(database),
             solana_rpc_url=chain.rpc_url,
             backend_authority_keypair=chain.state / "keys" / "backend.json",
             admin_keypair=chain.state / "keys" / "admin.json",

@@ -202,11 +202,11 @@ def test_no_definition_contains_a_secret() -> None:
         "from dagster import serialize_value;"
         "from assets.resources import Backend;"
         "backend = defs.resources['backend']; assert isinstance(backend, Backend);"
-        "assert 'geheim' in backend.settings.database_url.get_secret_value();"
+        "assert 'geheim' in backend.settings.database_url_read.get_secret_value();"
         "print(serialize_value(RepositorySnap.from_def(defs.get_repository_def())))"
     )
     secrets = {
-        "DATABASE_URL": "postgresql://user:geheim@127.0.0.1/x",
+        "DATABASE_URL_READ": "postgresql://user:geheim@127.0.0.1/x",
         "BACKEND_AUTHORITY_PRIVATE_KEY": "geheim",
         "PINATA_JWT": "geheim",
         "SOLANA_RPC_URL": "https://rpc.example.com/?api-key=geheim",

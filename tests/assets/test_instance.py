@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import dagster as dg
 import psycopg
@@ -18,6 +17,8 @@ from tests.assets.dagster_internals import (
     QueuedRunCoordinator,
     location_origins_from_yaml_paths,
 )
+from tests.fixtures.postgres import dagster_variables
+from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 
 ROOT = Path(__file__).parents[2]
 PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
@@ -27,13 +28,8 @@ PASSWORD_NAME = "DAGSTER_PG_PASSWORD"
 def instance(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    url = urlsplit(database)
     for name, value in {
-        "DAGSTER_PG_HOST": url.hostname,
-        "DAGSTER_PG_PORT": url.port,
-        "DAGSTER_PG_USERNAME": url.username,
-        PASSWORD_NAME: url.password,
-        "DAGSTER_PG_DB": url.path.removeprefix("/"),
+        **dagster_variables(database),
         "DAGSTER_COMPUTE_LOGS": tmp_path / "logs",
     }.items():
         monkeypatch.setenv(name, str(value))
@@ -81,9 +77,12 @@ def test_connections_are_kept(instance: dg.DagsterInstance, database: str, tmp_p
     assert sessions() - before < 10
 
 
-def test_a_restart_of_postgres_is_survived(instance: dg.DagsterInstance, database: str) -> None:
+def test_a_restart_of_postgres_is_survived(
+    instance: dg.DagsterInstance, database: str, postgres_server: PostgresServer
+) -> None:
     assert instance.get_runs_count() == 0
-    with psycopg.connect(database, autocommit=True) as conn:
+    name = database.rpartition("/")[2]
+    with psycopg.connect(postgres_server.url(name, SUPERUSER), autocommit=True) as conn:
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"

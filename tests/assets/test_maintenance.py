@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -18,6 +17,8 @@ from assets.resources import Backend
 from assets.run_lanes import LANE_TAG, Lane
 from benchmarks.compressed_week import DAYS, GOAL, Size, fastest_growth
 from tests.assets.dagster_internals import create_run_for_test
+from tests.fixtures.postgres import dagster_variables
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -29,13 +30,8 @@ CHECK = dg.AssetCheckKey(dg.AssetKey("state"), "holds")
 def instance(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    url = urlsplit(database)
     for name, value in {
-        "DAGSTER_PG_HOST": url.hostname,
-        "DAGSTER_PG_PORT": url.port,
-        "DAGSTER_PG_USERNAME": url.username,
-        "DAGSTER_PG_PASSWORD": url.password,
-        "DAGSTER_PG_DB": url.path.removeprefix("/"),
+        **dagster_variables(database),
         "DAGSTER_COMPUTE_LOGS": tmp_path / "logs",
     }.items():
         monkeypatch.setenv(name, str(value))
@@ -143,7 +139,7 @@ def test_job_reports_what_it_freed(instance: dg.DagsterInstance, database: str) 
     add_run(instance, dg.DagsterRunStatus.SUCCESS)
     later = (NOW + timedelta(days=4)).isoformat()
     config = {"ops": {name: {"config": {"as_of": later}} for name in OPS}}
-    backend = Backend(Settings(database_url=database))
+    backend = Backend(Settings(**login_settings(database)))
     result = clean_up.execute_in_process(
         instance=instance, resources={"backend": backend}, run_config=config
     )

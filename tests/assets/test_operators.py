@@ -20,7 +20,8 @@ from tests.fixtures.localnet import Localnet
 from zmart_pipelines.ipfs.pin_store import LocalPinStore
 from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import attempts
 
 # Seconds; the lease of a run that holds it is waited for no longer than 45.
@@ -43,7 +44,7 @@ def backend(life: Life) -> Backend:
 
 @pytest.fixture
 def api(database: str) -> Iterator[Engine]:
-    made = engine(Role.API, database)
+    made = role_engine(Role.API, database)
     yield made
     made.dispose()
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -20,7 +19,8 @@ from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.store.engine import Role
+from zmart_pipelines.runtime.process_environment import dagster_database
+from zmart_pipelines.store.engine import Role, login_url
 from zmart_pipelines.store.queries import health
 
 ROOT = Path(__file__).parents[2]
@@ -39,17 +39,12 @@ def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copy(ROOT / "deploy" / "dagster.yaml", home)
-    url = urlsplit(life.settings.database_url.get_secret_value())
     port = str(free_port())
     environment = {
         **os.environ,
         **life.settings.environment(),
         "DAGSTER_HOME": str(home),
-        "DAGSTER_PG_HOST": str(url.hostname),
-        "DAGSTER_PG_PORT": str(url.port),
-        "DAGSTER_PG_USERNAME": str(url.username),
-        "DAGSTER_PG_PASSWORD": str(url.password),
-        "DAGSTER_PG_DB": url.path.removeprefix("/"),
+        **dagster_database(life.settings),
         "DAGSTER_COMPUTE_LOGS": str(home / "logs"),
         "CODE_SERVER_HOST": "127.0.0.1",
         "CODE_SERVER_PORT": port,
@@ -119,7 +114,7 @@ def test_a_market_is_found_approved_and_finalized_by_the_daemon_alone(
     life.chain.control.advance(2, seconds=30)
     wait_for("the end", lambda: state() == MarketState.FINALIZED, step)
 
-    with psycopg.connect(life.settings.database_url.get_secret_value()) as conn:
+    with psycopg.connect(login_url(Role.DAGSTER, life.settings)) as conn:
         runs: dict[str, int] = dict(
             conn.execute(
                 "SELECT pipeline_name, count(*) FROM dagster.runs WHERE status = 'SUCCESS'"
@@ -176,7 +171,7 @@ def test_uncovered_range_is_backfilled_by_the_daemon_alone(
 
     assert not whole()
     wait_for("the end of the uncovered range", whole, lambda: None)
-    with psycopg.connect(life.settings.database_url.get_secret_value(), autocommit=True) as conn:
+    with psycopg.connect(login_url(Role.DAGSTER, life.settings), autocommit=True) as conn:
 
         def statuses() -> list[Any]:
             return conn.execute(

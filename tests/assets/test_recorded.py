@@ -25,6 +25,7 @@ from zmart_pipelines.program.accounts import (
     decode_account,
     encode_account,
 )
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
@@ -51,7 +52,7 @@ def test_all_checks_hold_on_the_recorded_chain(
     database: str, owner: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "CHUNK_SIZE", 3)  # more than one, and the last not full
-    settings = Settings(database_url=database)
+    settings = Settings(**login_settings(database))
     with recorded(settings, recording) as backend:
         rows = evaluate(backend)
         assert {row.verdict for row in rows} == {"holds"}, rows
@@ -138,12 +139,12 @@ def _unreadable(recording: Recording) -> Recording:
 def test_damaged_recording_fails_the_checks(
     database: str, recording: Recording, damage: Damage, fails: set[str]
 ) -> None:
-    code, found = verdicts(Settings(database_url=database), damage(recording))
+    code, found = verdicts(Settings(**login_settings(database)), damage(recording))
     assert (code, set(found)) == (1, fails)
 
 
 def test_undecodable_event_stays_in_quarantine(database: str, recording: Recording) -> None:
-    with recorded(Settings(database_url=database), _unreadable(recording)) as backend:
+    with recorded(Settings(**login_settings(database)), _unreadable(recording)) as backend:
         assert run("redecode_quarantined", backend) == {}
         seen = run("redecode_quarantined", backend, observed=True)["chain/quarantine"]
     assert (seen["Quarantined before"].value, seen["Decoded events"].value) == (1, 0)
@@ -155,7 +156,7 @@ def test_fixed_decoder_decodes_quarantined_events(
     database: str, owner: Engine, recording: Recording
 ) -> None:
     """As left by a decoder that did not know a trade."""
-    with recorded(Settings(database_url=database), recording) as backend:
+    with recorded(Settings(**login_settings(database)), recording) as backend:
         with owner.begin() as conn:
             conn.exec_driver_sql("ALTER TABLE chain.events DISABLE TRIGGER USER")
             conn.exec_driver_sql(

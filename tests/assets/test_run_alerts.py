@@ -15,6 +15,7 @@ from assets.resources import Backend
 from zmart_pipelines.health.measure import AGE_CHECK, health
 from zmart_pipelines.monitoring.heartbeats import START, record_heartbeat
 from zmart_pipelines.monitoring.work_health import SERVICES, START_SECONDS, QuantityHealth
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries.work_health import job_runs
 from zmart_pipelines.store.tables.ops import alerts
@@ -22,7 +23,7 @@ from zmart_pipelines.store.tables.ops import alerts
 
 @pytest.fixture
 def backend(database: str) -> Backend:
-    return Backend(Settings(database_url=database))
+    return Backend(Settings(**login_settings(database)))
 
 
 @pytest.fixture

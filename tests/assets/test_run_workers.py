@@ -23,6 +23,8 @@ from assets.run_workers import FORK_SERVER_NAME
 from tests.assets import slow_definitions
 from tests.assets.dagster_internals import DagsterGrpcClient, DagsterUserCodeUnreachableError
 from tests.fixtures.code_server import CodeServer, code_server
+from zmart_pipelines.runtime.temporary_postgres import login_settings
+from zmart_pipelines.store.engine import Role
 
 # Seconds; generous, because other tests run beside these.
 PATIENCE = 120.0
@@ -194,8 +196,7 @@ def test_fork_server_that_stands_still_starts_each_run_at_most_once(
 
 
 def is_claimed(server: CodeServer, run_id: str) -> bool:
-    with psycopg.connect(server.database_url) as conn:
-        conn.execute("SET ROLE zmart_read")
+    with psycopg.connect(login_settings(server.database_url)[Role.READ.setting]) as conn:
         found = conn.execute("SELECT 1 FROM ops.run_claims WHERE run_id = %s", (run_id,))
         return found.fetchone() is not None
 

@@ -21,6 +21,7 @@ from tests.assets.dagster_internals import (
 from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import heartbeats
@@ -169,7 +170,7 @@ def wrong(context: dg.SensorEvaluationContext, backend: Backend) -> Tick:
 
 
 def backend_of(database: str) -> Backend:
-    return Backend(Settings(database_url=database))
+    return Backend(Settings(**login_settings(database)))
 
 
 def test_tick_records_its_errors_and_no_success(database: str, owner: Engine) -> None:
@@ -217,7 +218,7 @@ def test_broken_statement_is_a_defect_not_an_outage(database: str) -> None:
 
 def test_unreachable_node_costs_one_short_attempt(database: str) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
-    backend = Backend(Settings(database_url=database, solana_rpc_url=nowhere))
+    backend = Backend(Settings(**login_settings(database), solana_rpc_url=nowhere))
     assert isinstance(backend.sensor_rpc, RpcClient)
     with pytest.raises(RpcUnavailable):
         backend.sensor_rpc.slot("confirmed")

@@ -22,6 +22,7 @@ from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers.deliveries import store_delivery
 from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.markets import counts_by_state
@@ -386,7 +387,7 @@ def test_unreachable_chain_skips_the_tick_and_is_recorded(
     name: str, services: set[str], database: str, instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     settings = Settings(
-        database_url=database,
+        **login_settings(database),
         solana_rpc_url=f"http://127.0.0.1:{free_port()}",
     )
     result = tick(name, Backend(settings), instance, cursor="kept")
@@ -414,7 +415,7 @@ def test_unreachable_database_skips_the_tick(
     name: str, start_localnet: StartLocalnet, instance: dg.DagsterInstance
 ) -> None:
     settings = Settings(
-        database_url=f"postgresql://u:geheim@127.0.0.1:{free_port()}/x",
+        **login_settings(f"postgresql://u:geheim@127.0.0.1:{free_port()}/x"),
         solana_rpc_url=start_localnet().rpc_url,
     )
     result = tick(name, Backend(settings), instance, cursor="kept")

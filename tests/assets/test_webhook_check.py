@@ -11,6 +11,7 @@ from assets.defs.deliveries import webhook_is_active
 from assets.defs.sensors.run_alerts import run_success_sensor
 from assets.resources import Backend
 from tests.chain.helius_api import KEY, HeliusApi
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import ops
 
@@ -27,7 +28,7 @@ def api() -> Iterator[HeliusApi]:
 @pytest.fixture
 def settings(api: HeliusApi, database: str) -> Settings:
     return Settings(
-        database_url=database,
+        **login_settings(database),
         helius_api_key=KEY,
         helius_api_url=api.url,
         helius_webhook_secret=SECRET,

@@ -12,11 +12,13 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import ProgrammingError
 
+from tests.fixtures.postgres import name_database
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Permit, Policy, Refusal, State
 from zmart_pipelines.cli import main
 from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.breakers import breaker_statuses
 from zmart_pipelines.store.tables.ops import alerts
 
@@ -94,7 +96,7 @@ def test_one_of_many_concurrent_callers_gets_the_probe(db: Engine) -> None:
 
 
 def _ask_in_a_process(url: str) -> bool:
-    pool = engine(Role.PIPELINES, url, pool_size=1)
+    pool = role_engine(Role.PIPELINES, url, pool_size=1)
     try:
         return isinstance(ask(pool, EAGER), Permit)
     finally:
@@ -154,7 +156,7 @@ def test_an_alert_after_five_minutes_and_none_when_it_is_over(db: Engine) -> Non
 
 def test_only_privileged_roles_may_write_breakers(database: str, db: Engine) -> None:
     for role in (Role.API, Role.READ, Role.INGEST):
-        pool = engine(role, database, pool_size=1)
+        pool = role_engine(role, database, pool_size=1)
         try:
             with pytest.raises(ProgrammingError, match="permission denied"):
                 fail(pool, 1)
@@ -169,7 +171,7 @@ def command(
     database: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> CliRunner:
     monkeypatch.setenv("ZMART_STATE", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setenv("DATABASE_URL", database)
+    name_database(monkeypatch, database)
     return CliRunner()
 
 

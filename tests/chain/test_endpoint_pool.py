@@ -24,8 +24,9 @@ from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transaction_builder import build_transaction, signature_of
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.breakers import breaker_statuses
 
 SECRET = "sentinel-api-key"
@@ -300,7 +301,7 @@ def test_rate_limited_probe_is_returned(
 
 @pytest.fixture
 def db(database: str) -> Iterator[Engine]:
-    pool = engine(Role.PIPELINES, database, pool_size=10)
+    pool = role_engine(Role.PIPELINES, database, pool_size=10)
     yield pool
     pool.dispose()
 

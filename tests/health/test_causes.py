@@ -22,8 +22,9 @@ from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.deliveries import process_delivery, store_delivery
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.monitoring.work_health import START_SECONDS, QuantityHealth
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions import driver
 from zmart_pipelines.submissions.due_markets import scan_due_markets
 from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS
@@ -40,7 +41,7 @@ def measure(
     settings: Settings | None = None,
 ) -> dict[str, ServiceHealth]:
     """Measure so many seconds from now, read only."""
-    reader = engine(Role.READ, world.engine.url.render_as_string(hide_password=False))
+    reader = role_engine(Role.READ, world.engine.url.render_as_string(hide_password=False))
     tips = read_tips(world.rpc) if on_chain else None
     try:
         with reader.connect() as conn:
@@ -254,7 +255,7 @@ def test_endpoint_that_fails_opens_its_breaker_and_degrades(world: World) -> Non
 def test_health_is_never_green_when_nothing_runs_any_more(world: World) -> None:
     world.chain.control.finalize()
     read_ledger(world)
-    record_start(world.engine.url.render_as_string(hide_password=False))
+    record_start(Settings(**login_settings(world.engine.url.render_as_string(hide_password=False))))
     assert measure(world)["event-indexer"].state == "ok"
     for after in range(61, 7_200, 60):
         states_then = {one.state for one in measure(world, after=after).values()}
@@ -269,7 +270,7 @@ def test_after_a_start_everything_is_starting_until_its_deadline(world: World) -
     read_ledger(world)
     world.chain.control.advance(slots=5_000)  # the machine was off for long
     assert measure(world, after=50_000)["event-indexer"].state == "down"
-    record_start(world.engine.url.render_as_string(hide_password=False))
+    record_start(Settings(**login_settings(world.engine.url.render_as_string(hide_password=False))))
     with world.engine.begin() as conn:  # and the ledger was read long before that
         conn.exec_driver_sql("UPDATE chain.cursors SET reached_at = reached_at - interval '1 day'")
     assert measure(world)["event-indexer"].state == "starting"

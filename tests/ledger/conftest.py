@@ -18,8 +18,9 @@ from zmart_pipelines.ledger.model.account_comparison import FieldDifference
 from zmart_pipelines.ledger.model.projection import state_hash
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.rows import market_rows
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 Feed = Callable[..., IngestResult]
 
@@ -27,7 +28,7 @@ Feed = Callable[..., IngestResult]
 @pytest.fixture
 def db(database: str) -> Iterator[Engine]:
     """The database as the ingesting role sees it."""
-    made = engine(Role.INGEST, database, pool_size=10)
+    made = role_engine(Role.INGEST, database, pool_size=10)
     yield made
     made.dispose()
 

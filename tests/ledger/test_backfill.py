@@ -19,7 +19,7 @@ from solders.signature import Signature
 from sqlalchemy import Engine, select
 
 from tests.chain.endpoint import Endpoint, Reply, fault, reply
-from tests.fixtures.postgres import TEMPLATE
+from tests.fixtures.postgres import TEMPLATE, name_database
 from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcUnavailable
@@ -33,8 +33,9 @@ from zmart_pipelines.ledger.readers.backfill import BackfillProgress, backfill
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 
 
@@ -78,7 +79,7 @@ def other(postgres_server: PostgresServer, database: str) -> Iterator[Engine]:
     name = f"{urlsplit(database).path[1:]}_other"
     with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
         postgres_server.create_database(admin, name, template=TEMPLATE)
-        made = engine(Role.INGEST, postgres_server.url(name), pool_size=4)
+        made = role_engine(Role.INGEST, postgres_server.url(name), pool_size=4)
         yield made
         made.dispose()
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -436,7 +437,7 @@ def test_backfill_command(
     tmp_path: Any,
 ) -> None:
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", database)
+    name_database(monkeypatch, database)
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("SOLANA_RPC_URL", traded.chain.rpc_url)
     monkeypatch.setenv("BACKFILL_CALLS_PER_SECOND", "5000")

@@ -19,7 +19,8 @@ from zmart_pipelines.ledger.ingest import fast_path
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 from zmart_pipelines.store.tables import market, ops
 
@@ -45,7 +46,7 @@ def other(postgres_server: PostgresServer, migrated_template: str) -> Iterator[E
     """A second ledger."""
     with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
         postgres_server.create_database(admin, "other_ledger", template=migrated_template)
-        made = engine(Role.INGEST, postgres_server.url("other_ledger"))
+        made = role_engine(Role.INGEST, postgres_server.url("other_ledger"))
         yield made
         made.dispose()
         admin.execute(

@@ -26,8 +26,9 @@ from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.ingest.writer import MAX_BATCH
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.program import instructions as ix
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role, act_as, engine, execute
+from zmart_pipelines.store.engine import Role, act_as, execute
 from zmart_pipelines.store.queries import health, markets, trades
 from zmart_pipelines.store.tables import chain as tables
 from zmart_pipelines.store.tables import community, market
@@ -231,7 +232,7 @@ def test_index_in_block_may_arrive_later(db: Engine, feed: Feed) -> None:
 def test_draft_is_matched_with_its_own_market_only(db: Engine, feed: Feed, database: str) -> None:
     chain = Recorder()
     question = b"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
-    api = engine(Role.API, database)
+    api = role_engine(Role.API, database)
 
     def draft(number: int, creator: bytes, question_hash: str) -> None:
         with api.begin() as conn:

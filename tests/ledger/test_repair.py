@@ -16,8 +16,9 @@ from zmart_pipelines.chain.rpc_types import SignatureInfo
 from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.ledger.audit.repair import due_repairs, repair_market, repairable_markets
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
 
 _AGES = timedelta(days=1)
@@ -84,7 +85,7 @@ def test_unrepaired_difference_becomes_drift_and_is_read_in_full(
     stage.buy(market_id)
     stage.chain.control.finalize()
     read_finalized_window(db, stage.rpc, settings)
-    owner = engine(Role.OWNER, database)
+    owner = role_engine(Role.OWNER, database)
     with owner.begin() as conn:
         conn.execute(text("UPDATE market.markets SET total_volume = total_volume + 1"))
     reader = AccountReader(stage.rpc, PROGRAM)

@@ -25,8 +25,9 @@ from zmart_pipelines.monitoring.alert_delivery import (
     post_alerts,
 )
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
+from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import alerts
 
 SECRET = "T0000-B0000-geheim"
@@ -81,7 +82,7 @@ def slack() -> Iterator[Slack]:
 
 @pytest.fixture
 def pool(database: str) -> Iterator[Engine]:
-    made = engine(Role.PIPELINES, database)
+    made = role_engine(Role.PIPELINES, database)
     yield made
     made.dispose()
 
@@ -169,7 +170,7 @@ def test_failed_run_is_posted_to_the_alert_webhook(
 ) -> None:
     """Run failure, alert row, webhook; with the webhook away the tick waits and tells."""
     caplog.set_level(logging.DEBUG)
-    backend = Backend(Settings(database_url=database, alert_webhook_url=slack.address))
+    backend = Backend(Settings(**login_settings(database), alert_webhook_url=slack.address))
 
     @dg.op
     def breaks() -> None:
@@ -223,6 +224,6 @@ def test_failed_run_is_posted_to_the_alert_webhook(
 
 def test_without_an_address_nothing_is_posted(pool: Engine, database: str) -> None:
     raised(pool, "a")
-    backend = Backend(Settings(database_url=database))
+    backend = Backend(Settings(**login_settings(database)))
     tick = alert_sensor(dg.build_sensor_context(resources={"backend": backend}))
     assert isinstance(tick, dg.SkipReason)

@@ -7,13 +7,14 @@ from sqlalchemy import Connection, select
 
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
 from zmart_pipelines.monitoring.heartbeats import MAX_ERROR, record_heartbeat
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import alerts, heartbeats
 
 
 @pytest.fixture
 def conn(database: str) -> Iterator[Connection]:
-    pool = engine(Role.PIPELINES, database)
+    pool = role_engine(Role.PIPELINES, database)
     with pool.begin() as connection:
         yield connection
     pool.dispose()

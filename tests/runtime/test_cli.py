@@ -10,7 +10,10 @@ from click.testing import CliRunner, Result
 
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.ports import free_port
+from tests.fixtures.postgres import name_database
 from zmart_pipelines.cli import main
+from zmart_pipelines.runtime.temporary_postgres import running_postgres
+from zmart_pipelines.store.engine import LOGINS
 
 NAMES = sorted(main.commands)
 
@@ -19,7 +22,7 @@ NAMES = sorted(main.commands)
 def no_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings whose servers do not run."""
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", f"postgresql://u:hush@127.0.0.1:{free_port()}/none")
+    name_database(monkeypatch, f"postgresql://u:hush@127.0.0.1:{free_port()}/none")
     monkeypatch.setenv("SOLANA_RPC_URL", f"http://127.0.0.1:{free_port()}/?api-key=hush")
 
 
@@ -89,15 +92,32 @@ def test_status_without_a_system_as_json() -> None:
     assert "hush" not in answer.output
 
 
-def test_migrate_of_an_empty_database(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.process
+def test_migrate_of_an_empty_database_creates_the_logins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", postgres_url)
-    for _ in range(2):
-        answer = CliRunner().invoke(main, ["migrate"])
-        assert answer.exit_code == 0, answer.output
-    status = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
+    with running_postgres(logins=False) as server:
+        monkeypatch.setenv("DATABASE_URL", server.url())
+        early = CliRunner().invoke(main, ["rebuild"])
+        assert (early.exit_code, "zmart migrate" in early.output) == (2, True)
+        for _ in range(2):
+            answer = CliRunner().invoke(main, ["migrate"])
+            assert answer.exit_code == 0, answer.output
+        status = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
+        kept = {role: tmp_path / "secrets" / f"postgres-{role.value}" for role in LOGINS}
+        passwords = {role: file.read_text() for role, file in kept.items()}
+        assert {file.stat().st_mode & 0o777 for file in kept.values()} == {0o600}
+        assert len(set(passwords.values())) == len(LOGINS)
+        # Lost passwords, as on another machine: the roles have logins that are not ours.
+        for file in kept.values():
+            file.unlink()
+        refused = CliRunner().invoke(main, ["migrate"])
+        assert refused.exit_code == 6
+        assert all(role.setting.upper() in refused.output for role in LOGINS)
+        assert not any(password in refused.output for password in passwords.values())
+        again = CliRunner().invoke(main, ["migrate", "--reset-logins"])
+        assert again.exit_code == 0, again.output
     assert status["database"]["markets"]["FINALIZED"] == 0
     assert status["database"]["last_error"] is None
 

@@ -14,14 +14,17 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 from solders.keypair import Keypair
+from sqlalchemy import make_url
 
 from tests.chain.helius_api import KEY, HeliusApi
 from tests.fixtures.localnet import Localnet
 from tests.fixtures.ports import free_port
+from tests.fixtures.postgres import name_database
 from tests.fixtures.running_system import PORTS, free_pair
 from zmart_pipelines.cli import main
 from zmart_pipelines.runtime.doctor.findings import Finding
 from zmart_pipelines.runtime.doctor.services import check_pinata
+from zmart_pipelines.store.engine import LOGINS
 
 pytestmark = pytest.mark.process
 
@@ -42,7 +45,7 @@ def real_parts(
     database: str, redis_url: str, localnet: Localnet, monkeypatch: pytest.MonkeyPatch
 ) -> Localnet:
     """Settings that name a migrated database, a Redis and a local chain with its keys."""
-    monkeypatch.setenv("DATABASE_URL", database)
+    name_database(monkeypatch, database)
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("SOLANA_RPC_URL", localnet.rpc_url)
     keys = localnet.state / "keys"
@@ -86,7 +89,14 @@ def test_real_parts_pass(real_parts: Localnet) -> None:
     assert code == 0, found
     assert {f.status for f in found.values()} == {"ok"}
     assert str(real_parts.keys["backend"].pubkey()) in found["backend authority key"].detail
-    assert {"schema", "roles", "Redis", "admin key", "resolver key"} <= set(found)
+    assert {
+        "schema",
+        "login of zmart_api",
+        "login of zmart_backup",
+        "Redis",
+        "admin key",
+        "resolver key",
+    } <= set(found)
 
 
 def test_each_finding_is_one_line(real_parts: Localnet) -> None:
@@ -100,6 +110,24 @@ def test_wrong_database_password(monkeypatch: pytest.MonkeyPatch, database: str)
     user, address = database.split("@")
     monkeypatch.setenv("DATABASE_URL", f"{user.rpartition(':')[0]}:{SECRET}@{address}")
     assert "password authentication failed" in failure("Postgres").detail
+
+
+@pytest.mark.usefixtures("real_parts")
+def test_each_login_is_tried(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
+    for role in LOGINS:
+        name = role.setting.upper()
+        with monkeypatch.context() as patch:
+            patch.delenv(name)
+            found = failure(f"login of {role.value}")
+            assert name in found.detail
+            assert "zmart migrate" in found.remedy
+            wrong = make_url(database).set(username=role.value, password=SECRET)
+            patch.setenv(name, wrong.render_as_string(hide_password=False))
+            found = failure(f"login of {role.value}")
+            assert "password authentication failed" in found.detail
+            assert name in found.remedy
+            patch.setenv(name, database)  # the owner's, who has more rights
+            assert failure(f"login of {role.value}").remedy
 
 
 @pytest.mark.usefixtures("real_parts")

@@ -12,14 +12,15 @@ from sqlalchemy import Engine
 
 from tests.fixtures.postgres import TEMPLATE
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 
 @pytest.fixture
 def db(database: str) -> Iterator[Engine]:
     """The database as the ingesting role sees it."""
-    made = engine(Role.INGEST, database, pool_size=12)
+    made = role_engine(Role.INGEST, database, pool_size=12)
     yield made
     made.dispose()
 
@@ -30,7 +31,7 @@ def reference(postgres_server: PostgresServer, database: str) -> Iterator[Engine
     name = f"{urlsplit(database).path[1:]}_reference"
     with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
         postgres_server.create_database(admin, name, template=TEMPLATE)
-        made = engine(Role.INGEST, postgres_server.url(name), pool_size=2)
+        made = role_engine(Role.INGEST, postgres_server.url(name), pool_size=2)
         yield made
         made.dispose()
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -18,10 +18,11 @@ from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.statistics import refresh as module
 from zmart_pipelines.statistics.markets import DAY
 from zmart_pipelines.statistics.refresh import RefreshReport, refresh
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, positions, statistics
 from zmart_pipelines.store.queries import trades as trade_rows
 from zmart_pipelines.store.queries.markets import chain_now
@@ -39,14 +40,14 @@ NOTHING = RefreshReport(0, 0, 0, 0, 0)
 
 @pytest.fixture
 def pipelines(database: str) -> Iterator[Engine]:
-    made = engine(Role.PIPELINES, database)
+    made = role_engine(Role.PIPELINES, database)
     yield made
     made.dispose()
 
 
 @pytest.fixture
 def ledger(database: str) -> Iterator[Engine]:
-    made = engine(Role.INGEST, database)
+    made = role_engine(Role.INGEST, database)
     yield made
     made.dispose()
 

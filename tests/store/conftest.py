@@ -13,7 +13,8 @@ from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address, history, identity
 from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
-from zmart_pipelines.store.engine import Role, act_as, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role, act_as
 from zmart_pipelines.store.tables import community
 
 Engines = dict[Role, Engine]
@@ -23,7 +24,7 @@ Engines = dict[Role, Engine]
 def engines(database: str) -> Iterator[Engines]:
     """One engine per role; a connection's statements are that role's."""
     with ExitStack() as stack:
-        made = {role: engine(role, database, pool_size=10) for role in Role}
+        made = {role: role_engine(role, database, pool_size=10) for role in Role}
         for one in made.values():
             stack.callback(one.dispose)
         yield made

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store.binary_arrays import PACKERS
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.locks import lock
 from zmart_pipelines.store.statement_pipeline import Statement, pipelined, run
 from zmart_pipelines.store.tables import chain
@@ -41,7 +42,7 @@ ITEMS: dict[str, st.SearchStrategy[object]] = {
 
 @pytest.fixture
 def db(database: str) -> Iterator[Engine]:
-    made = engine(Role.INGEST, database)
+    made = role_engine(Role.INGEST, database)
     yield made
     made.dispose()
 

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 
 
 @pytest.fixture
 def one_connection(database: str) -> Engine:
-    return engine(Role.READ, database, pool_size=1, max_overflow=0)
+    return role_engine(Role.READ, database, pool_size=1, max_overflow=0)
 
 
 def backend_pid(pool: Engine) -> int:

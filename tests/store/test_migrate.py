@@ -14,8 +14,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from tests.store.conftest import Engines
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store import migrate as migration
-from zmart_pipelines.store.engine import Role, database_url, engine, login_engine
+from zmart_pipelines.store.engine import Role, database_url, login_engine
 from zmart_pipelines.store.migrate import (
     UnknownRevision,
     has_current_schema,
@@ -146,16 +147,16 @@ def test_migrate_rejects_a_database_of_another_version(empty: str, revision: str
 
 
 def test_every_role_can_check_whether_the_schema_is_current(engines: Engines, empty: str) -> None:
-    for one in engines.values():
+    for role, one in engines.items():
         with one.connect() as conn:
-            assert has_current_schema(conn)
+            assert has_current_schema(conn) is (role is not Role.DAGSTER)
     with login_engine(empty).connect() as conn:
         assert not has_current_schema(conn)
         assert conn.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_login_user_can_create_tables_in_the_dagster_schema(database: str) -> None:
-    with login_engine(database).begin() as conn:
+def test_dagsters_login_can_create_tables_in_its_schema(engines: Engines) -> None:
+    with engines[Role.DAGSTER].begin() as conn:
         conn.execute(text("CREATE TABLE dagster.runs (id int)"))
 
 
@@ -168,7 +169,7 @@ def test_connections_set_utc_statement_timeout_and_application_name(engines: Eng
     for role, one in engines.items():
         with one.connect() as conn:
             row = _settings(conn)
-        assert row == (role.value, "UTC", "30s", role.value)
+        assert row == (role.value, "UTC", "30s", role.value), role
 
 
 def _settings(conn: Connection) -> tuple[str, ...]:
@@ -185,7 +186,7 @@ def _settings(conn: Connection) -> tuple[str, ...]:
 @pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_common_url_prefixes_are_accepted(database: str, prefix: str) -> None:
     url = database.replace("postgresql", prefix, 1)
-    with engine(Role.READ, url).connect() as conn:
+    with role_engine(Role.READ, url).connect() as conn:
         assert conn.execute(text("SELECT 1")).scalar_one() == 1
 
 

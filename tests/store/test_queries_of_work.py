@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, text, update
 
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, address, identity, key
 from tests.store.conftest import Engines, ingest_all
@@ -64,6 +64,8 @@ def test_on_chain_vote_takes_precedence_over_ballot(
     assert votes.counts(conn, market_id, "proposal").total == 2
     # Reopened: the chain's record counts again, the ballots of the round before do not.
     with engines[Role.PIPELINES].begin() as writer:
+        for status in ("frozen", "reopened"):
+            writer.execute(update(voting.tallies).values(status=status, frozen_slot=1))
         writer.execute(insert(voting.tallies).values(market_id=market_id, kind="proposal", round=1))
     assert votes.latest_round(conn, market_id, "proposal") == 1
     assert votes.counts(conn, market_id, "proposal").total == 1

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.store.conftest import Engines
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.statement_pipeline import pipelined
 from zmart_pipelines.store.stream import Frame
 
@@ -195,7 +196,7 @@ def notifications(redis_url: str) -> Iterator[Notifications]:
 @pytest.fixture
 def writer(database: str, redis_url: str) -> Iterator[Engine]:
     """An engine with one connection that announces its commits."""
-    made = engine(Role.API, database, pool_size=1, max_overflow=0)
+    made = role_engine(Role.API, database, pool_size=1, max_overflow=0)
     stream.announce_commits(made, stream.publisher(redis_url))
     yield made
     made.dispose()

@@ -21,8 +21,9 @@ from sqlalchemy import Engine, event
 
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions import driver, machine, signing
 from zmart_pipelines.submissions import lease as leases
 from zmart_pipelines.submissions.reports import DriveReport
@@ -223,7 +224,7 @@ def _run(orders: Orders, pipe: Pipe) -> None:
     rpc = wire.rpc(client)
     if orders.send_first:
         signing.sign = _send_first(client)
-    pool = engine(Role.PIPELINES, orders.database)
+    pool = role_engine(Role.PIPELINES, orders.database)
     wire.engine(pool)
     report = driver.drive(
         pool,

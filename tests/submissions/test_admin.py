@@ -18,6 +18,7 @@ from tests.voting.world import wallet
 from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.cli import main
 from zmart_pipelines.program.accounts import GlobalConfig, MarketState
+from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.submissions import admin
 from zmart_pipelines.submissions.admin import PreparedTransaction, PrepareRefused
 from zmart_pipelines.voting import tallies
@@ -43,11 +44,11 @@ def config(world: World) -> GlobalConfig:
 def command(world: World, *arguments: str) -> Result:
     """The command as a person runs it, without database where none is named."""
     settings = world.settings.model_copy(
-        update={"database_url": "postgresql://nobody@127.0.0.1:1/none"}
+        update=login_settings("postgresql://nobody@127.0.0.1:1/none")
     )
     if arguments[0] == "switch" or "reopen" in arguments:
         url = world.engine.url.render_as_string(hide_password=False)
-        settings = world.settings.model_copy(update={"database_url": url})
+        settings = world.settings.model_copy(update=login_settings(url))
     return CliRunner().invoke(main, list(arguments), env=settings.environment())
 
 

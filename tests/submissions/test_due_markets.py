@@ -11,8 +11,9 @@ from tests.api.seed import question
 from tests.voting.world import add_market
 from zmart_pipelines.monitoring.alerts import AlertKey, raise_alert
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions import due_markets, plan_alerts
 from zmart_pipelines.submissions.due_markets import DueMarkets, Scanner
 from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS
@@ -24,14 +25,14 @@ ALL_STATES = frozenset(MarketState)
 
 @pytest.fixture
 def owner(database: str) -> Iterator[Engine]:
-    made = engine(Role.OWNER, database)
+    made = role_engine(Role.OWNER, database)
     yield made
     made.dispose()
 
 
 @pytest.fixture
 def pipelines(database: str) -> Iterator[Engine]:
-    made = engine(Role.PIPELINES, database)
+    made = role_engine(Role.PIPELINES, database)
     yield made
     made.dispose()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.fixtures.postgres import name_database
 from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.breakers.machine import Policy
@@ -100,7 +101,7 @@ def test_alert_clears_when_another_transaction_did_it(world: World) -> None:
 def test_retry_and_close_by_command(
     world: World, database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", database)
+    name_database(monkeypatch, database)
     monkeypatch.setenv("ZMART_STATE", str(tmp_path / "no-state"))
     _, aggregation, approval = ready(world)
 

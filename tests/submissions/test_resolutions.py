@@ -16,8 +16,9 @@ from zmart_pipelines.chain.signer import KeypairSigner
 from zmart_pipelines.ipfs.canonical_json import parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.community import market_drafts
 from zmart_pipelines.submissions import due_markets, resolutions
 from zmart_pipelines.submissions.reports import DriveReport
@@ -82,7 +83,7 @@ def ended(report: DriveReport) -> Sequence[tuple[str, str]]:
 
 def draft(world: World, market: bytes, ends_at: int) -> None:
     """The market's question, decided at chain second ``ends_at``."""
-    owner = engine(Role.OWNER, world.engine.url.render_as_string(hide_password=False))
+    owner = role_engine(Role.OWNER, world.engine.url.render_as_string(hide_password=False))
     with owner.begin() as conn:
         conn.execute(
             insert(market_drafts).values(

@@ -15,8 +15,10 @@ from assets.resources import Backend
 from tests.assets.life import Life, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from zmart_pipelines import base58
+from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role, login_engine
 
 
 def forms(key: Keypair) -> Iterator[str]:
@@ -31,8 +33,9 @@ def forms(key: Keypair) -> Iterator[str]:
 
 
 @pytest.fixture
-def owner(database: str) -> Iterator[Engine]:
-    made = engine(Role.OWNER, database)
+def owner(database: str, postgres_server: PostgresServer) -> Iterator[Engine]:
+    """The superuser, who reads every table."""
+    made = login_engine(postgres_server.url(database.rpartition("/")[2], SUPERUSER))
     yield made
     made.dispose()
 
@@ -91,7 +94,7 @@ def test_keys_are_nowhere(
     market = life.propose()
     life.chain.control.finalize()
     run(life.settings, "read_finalized_window")
-    life.vote(engine(Role.API, database), market, likes=11, dislikes=1)
+    life.vote(role_engine(Role.API, database), market, likes=11, dislikes=1)
     with slots_pass(life.chain):
         kept = run(settings(other_key), "aggregate_votes")
         kept += run(settings(backend), "aggregate_votes")

@@ -15,7 +15,8 @@ from tests.submissions.simulated_chain import Transaction
 from tests.submissions.simulated_rows import Attempt, Intent
 from tests.submissions.simulation import simulate
 from zmart_pipelines.breakers.machine import Policy
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import ops
 from zmart_pipelines.submissions import attempts, effect_records, intents, lease, messages
 from zmart_pipelines.submissions.driven_intent import DrivenIntent
@@ -152,7 +153,7 @@ class PostgresTables(simulated_rows.Tables):
 
 @pytest.fixture
 def pipelines(database: str) -> Iterator[Engine]:
-    made = engine(Role.PIPELINES, database)
+    made = role_engine(Role.PIPELINES, database)
     yield made
     made.dispose()
 

@@ -25,8 +25,9 @@ from zmart_pipelines.ledger.model.provenance import Source
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.chain import events
 from zmart_pipelines.submissions import driver, planner
 from zmart_pipelines.submissions.intents import Intent
@@ -56,9 +57,9 @@ class World:
         )
         self.rpc = RpcClient(chain.rpc_url, 10)
         self.reader = AccountReader(self.rpc, self.program)
-        self.engine: Engine = engine(Role.PIPELINES, database)
-        self.api: Engine = engine(Role.API, database)
-        self.ingest: Engine = engine(Role.INGEST, database)
+        self.engine: Engine = role_engine(Role.PIPELINES, database)
+        self.api: Engine = role_engine(Role.API, database)
+        self.ingest: Engine = role_engine(Role.INGEST, database)
         self.pins = LocalPinStore(folder / "ipfs")
         self.signers = Signers(
             backend=KeypairSigner(chain.keys["backend"], self.program),

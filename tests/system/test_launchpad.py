@@ -12,6 +12,7 @@ import pytest
 from tests.fixtures.control_plane import Observer
 from tests.fixtures.running_system import RunningSystem
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.engine import Role
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -66,7 +67,7 @@ def launch(system: RunningSystem, job: str, config: dict[str, Any] | None = None
 
 def runs(system: RunningSystem, run_ids: list[str]) -> list[tuple[str, float | None]]:
     """Status and start (Unix seconds) of runs."""
-    with psycopg.connect(system.database_url) as conn:
+    with psycopg.connect(system.login(Role.DAGSTER)) as conn:
         return conn.execute(
             "SELECT status, start_time FROM dagster.runs WHERE run_id = ANY(%s)", (run_ids,)
         ).fetchall()
@@ -117,7 +118,7 @@ def test_operators_runs_start_before_twenty_that_were_queued_before(
         return rows == [(False,)]
 
     def is_prepared() -> bool:
-        with psycopg.connect(system.database_url) as conn:
+        with psycopg.connect(system.login(Role.DAGSTER)) as conn:
             return bool(
                 conn.execute(
                     "SELECT 1 FROM dagster.event_logs WHERE event LIKE '%1 pause transaction%'"

@@ -17,6 +17,7 @@ from tests.fixtures.control_plane import Observer, busy_cast
 from tests.fixtures.running_system import RunningSystem
 from tests.system.market_lives import STEPS
 from tests.system.parts import flush_redis, parts, send
+from zmart_pipelines.store.engine import Role
 
 pytestmark = pytest.mark.system
 
@@ -74,7 +75,7 @@ def observe(observer: Observer, seconds: float) -> None:
 
 
 def check_nothing_twice(system: RunningSystem) -> None:
-    with psycopg.connect(system.database_url) as conn:
+    with psycopg.connect(system.login(Role.DAGSTER)) as conn:
         assert conn.execute(_STARTED_TWICE).fetchall() == []
     assert system.query(_EVENTS_TWICE) == []
     assert system.query(_SENT_TWICE) == []

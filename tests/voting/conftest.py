@@ -5,20 +5,21 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 
 
 @pytest.fixture
 def api(database: str) -> Iterator[Engine]:
     """The API's rights: row-level security holds."""
-    made = engine(Role.API, database, pool_size=16)
+    made = role_engine(Role.API, database, pool_size=16)
     yield made
     made.dispose()
 
 
 @pytest.fixture
 def pipelines(database: str) -> Iterator[Engine]:
-    made = engine(Role.PIPELINES, database)
+    made = role_engine(Role.PIPELINES, database)
     yield made
     made.dispose()
 
@@ -26,6 +27,6 @@ def pipelines(database: str) -> Iterator[Engine]:
 @pytest.fixture
 def ingest(database: str) -> Iterator[Engine]:
     """The projection's writer."""
-    made = engine(Role.INGEST, database)
+    made = role_engine(Role.INGEST, database)
     yield made
     made.dispose()

@@ -12,8 +12,9 @@ from tests.voting.world import add_market
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lifecycle import meets_threshold
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.submissions import due_markets
 from zmart_pipelines.voting import due_proposals
 
@@ -50,7 +51,7 @@ def test_scan_finds_exactly_the_proposals_that_reach_the_threshold(
     ingest: Engine, pipelines: Engine, database: str
 ) -> None:
     configure(ingest, 7000)
-    owner = engine(Role.OWNER, database)
+    owner = role_engine(Role.OWNER, database)
     reached = set()
     for number, (votes_for, votes_against, _, enough) in enumerate(PROPOSALS, 1):
         market = add_market(ingest, number)

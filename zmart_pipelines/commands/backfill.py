@@ -49,7 +49,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
 
     pool = engine(
         Role.INGEST,
-        settings.database_url.get_secret_value(),
+        settings,
         pool_size=1,
         statement_timeout=600,
     )

@@ -37,7 +37,7 @@ def breakers(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     settings = with_running_system(Settings())
-    pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)
+    pool = engine(Role.READ, settings, pool_size=1)
     try:
         with pool.connect() as conn:
             found = read_breakers(conn)
@@ -69,7 +69,7 @@ def reset(name: str) -> None:
     from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 
     settings = with_running_system(Settings())
-    pool = engine(Role.PIPELINES, settings.database_url.get_secret_value(), pool_size=1)
+    pool = engine(Role.PIPELINES, settings, pool_size=1)
     try:
         with pool.begin() as conn:
             known = breaker_rows.reset(conn, name)

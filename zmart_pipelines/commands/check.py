@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,18 +10,30 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from zmart_pipelines.runtime.processes import EXIT_UNKNOWN_SCHEMA
-from zmart_pipelines.runtime.state_folder import with_running_system
+from zmart_pipelines.runtime.process_environment import process_environment
+from zmart_pipelines.runtime.processes import EXIT_LOGINS_MISSING, EXIT_UNKNOWN_SCHEMA
+from zmart_pipelines.runtime.state_folder import StateFolder, with_logins, with_running_system
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import LOGINS, Role, login_url
 
 
 @click.command()
-def migrate() -> None:
-    """Create or upgrade the database's schemas, tables and roles.
+@click.option(
+    "--reset-logins",
+    is_flag=True,
+    help="Also set the passwords of roles that have a login already.",
+)
+def migrate(reset_logins: bool) -> None:
+    """Create or upgrade the database's schemas, tables and roles, and the roles' logins.
+
+    Each role logs in with a password of its own, which the state folder keeps (mode 0600), unless
+    DATABASE_URL_API and so on name logins. Logins are created if the user of DATABASE_URL may do
+    so (CREATEROLE).
 
     \b
-    Exit codes: 0 the schema is current, 2 Postgres does not answer, 5 the database was created
-    by a version with other migrations (see zmart reset).
+    Exit codes: 0 the schema is current and every role can log in, 2 Postgres does not answer,
+    5 the database was created by a version with other migrations (see zmart reset), 6 a role
+    cannot log in.
 
     \b
     Example:
@@ -30,17 +41,27 @@ def migrate() -> None:
       DATABASE_URL=postgresql://user:password@host/zmart zmart migrate
     """
     from zmart_pipelines.health.start import record_start
+    from zmart_pipelines.store.logins import LoginsMissing, ensure_logins
     from zmart_pipelines.store.migrate import UnknownRevision
     from zmart_pipelines.store.migrate import migrate as migrate_database
 
-    url = with_running_system(Settings()).database_url.get_secret_value()
+    settings = with_running_system(Settings())
+    state = StateFolder.of(settings)
+    state.prepare()
+    settings = with_logins(settings, state, create=True)
+    owner = settings.database_url.get_secret_value()
     try:
-        migrate_database(url)
+        migrate_database(owner)
+        urls = {Role(role): login_url(role, settings) for role in LOGINS}
+        ensure_logins(owner, urls, reset=reset_logins)
     except UnknownRevision as error:
         click.echo(str(error), err=True)
         raise SystemExit(EXIT_UNKNOWN_SCHEMA) from error
-    record_start(url)
-    click.echo("the database has the current schema")
+    except LoginsMissing as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(EXIT_LOGINS_MISSING) from error
+    record_start(settings)
+    click.echo("the database has the current schema, and every role its login")
 
 
 @click.command()
@@ -68,17 +89,18 @@ def check(as_json: bool, recorded: Path | None) -> None:
     command = [sys.executable, "-m", "assets.run_checks", *(["--json"] if as_json else [])]
     if recorded is None:
         raise SystemExit(_run(command, settings))
-    from zmart_pipelines.runtime.temporary_postgres import running_postgres
+    from zmart_pipelines.runtime.temporary_postgres import login_settings, running_postgres
     from zmart_pipelines.store.migrate import migrate as migrate_database
 
     with running_postgres() as server:
         migrate_database(server.url())
-        own = settings.model_copy(update={"database_url": SecretStr(server.url())})
+        logins = {name: SecretStr(url) for name, url in login_settings(server.url()).items()}
+        own = settings.model_copy(update=logins)
         raise SystemExit(_run([*command, "--recorded", str(recorded)], own))
 
 
 def _run(command: Sequence[str], settings: Settings) -> int:
-    environment = dict(os.environ) | settings.environment()
+    environment = process_environment("checks", settings)
     return subprocess.run(command, env=environment, check=False).returncode
 
 

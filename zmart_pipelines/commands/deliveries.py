@@ -65,7 +65,7 @@ def retry(delivery: int) -> None:
     from zmart_pipelines.store.queries.failed_deliveries import delivery_error
 
     settings = with_running_system(Settings())
-    pool = engine(Role.INGEST, settings.database_url.get_secret_value(), pool_size=1)
+    pool = engine(Role.INGEST, settings, pool_size=1)
     try:
         done = process_delivery(pool, delivery, program=settings.program)
         with pool.connect() as conn:

@@ -92,7 +92,7 @@ def _engine(settings: Settings) -> Engine:
 
     return engine(
         Role.INGEST,
-        settings.database_url.get_secret_value(),
+        settings,
         pool_size=1,
         statement_timeout=600,
     )

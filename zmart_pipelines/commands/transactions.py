@@ -15,7 +15,7 @@ from zmart_pipelines.store.engine import Role, engine
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """Run one transaction as the pipelines' role; rolled back after an exception."""
-    pool = engine(Role.PIPELINES, with_running_system(Settings()).database_url.get_secret_value())
+    pool = engine(Role.PIPELINES, with_running_system(Settings()))
     try:
         with pool.begin() as conn:
             yield conn

@@ -13,7 +13,7 @@ from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault
 from zmart_pipelines.health.measure import ServiceHealth, health
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import MissingLogin, Role, engine
 from zmart_pipelines.store.queries.health import LedgerLag, ledger_lag
 from zmart_pipelines.store.queries.markets import counts_by_state
 from zmart_pipelines.store.queries.submissions import Intent, open_intents
@@ -73,15 +73,13 @@ def read_status(settings: Settings) -> Status:
     with connect(settings, timeout=3.0) as rpc:
         tips, fault = read_tips_or_fault(rpc)
     database: DatabaseStatus | None = None
-    pool = engine(Role.READ, settings.database_url.get_secret_value(), pool_size=1)
     try:
-        with pool.connect() as conn:
-            database = _read_database(conn, settings, tips)
+        database = _connect_and_read(settings, tips)
+    except MissingLogin as error:
+        problems.append(f"Postgres: {error}")
     except (OperationalError, ProgrammingError) as error:
         reason = str(error.orig or error).strip().splitlines()[0]
         problems.append(f"Postgres: {reason}")
-    finally:
-        pool.dispose()
     if fault is not None:
         problems.append(f"chain: {fault}")
     if tips is None:
@@ -107,6 +105,15 @@ def _newest_slot(ledger: LedgerLag | None) -> int | None:
         return None
     slots = (ledger.confirmed_slot, ledger.finalized_slot)
     return max((slot for slot in slots if slot is not None), default=None)
+
+
+def _connect_and_read(settings: Settings, tips: ChainTips | None) -> DatabaseStatus:
+    pool = engine(Role.READ, settings, pool_size=1)
+    try:
+        with pool.connect() as conn:
+            return _read_database(conn, settings, tips)
+    finally:
+        pool.dispose()
 
 
 def _read_database(conn: Connection, settings: Settings, tips: ChainTips | None) -> DatabaseStatus:

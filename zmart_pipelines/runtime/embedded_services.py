@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.postgres import PostgresServer, cluster_home, find_binaries
 from zmart_pipelines.runtime.redis import RedisServer, find_server
-from zmart_pipelines.runtime.state_folder import StateFolder
+from zmart_pipelines.runtime.state_folder import StateFolder, with_logins
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import LOGINS
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Embedded:
         localnet = state.root / "localnet" if parts.localnet else None
         update: dict[str, Any] = {"zmart_state": state.root}
         if postgres is not None:
+            update |= {role.setting: None for role in LOGINS}
             update["database_url"] = SecretStr(postgres.url())
         if redis is not None:
             update["redis_url"] = SecretStr(redis.url())
@@ -78,7 +80,8 @@ class Embedded:
             }
         if settings.helius_webhook_secret is None:
             update["helius_webhook_secret"] = SecretStr(state.secret("webhook"))
-        return cls(settings.model_copy(update=update), postgres, redis, localnet)
+        completed = with_logins(settings.model_copy(update=update), state, create=True)
+        return cls(completed, postgres, redis, localnet)
 
 
 def _postgres(settings: Settings, state: StateFolder) -> PostgresServer:

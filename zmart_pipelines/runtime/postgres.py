@@ -24,6 +24,7 @@ from psycopg import sql
 
 from zmart_pipelines.runtime.os_accounts import Account
 from zmart_pipelines.runtime.state_folder import write_private
+from zmart_pipelines.store.logins import scram_verifier
 
 OLDEST_MAJOR = 17  # the built-in C.UTF-8 locale came with 17
 SUPERUSER = "postgres"
@@ -230,7 +231,7 @@ class PostgresServer:
             if roles.fetchone() is None:
                 connection.execute(
                     sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(
-                        role, sql.Literal(self.owner_password)
+                        role, scram_verifier(connection, OWNER, self.owner_password)
                     )
                 )
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (OWNER,))

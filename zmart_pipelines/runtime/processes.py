@@ -11,22 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import make_url
 
 from zmart_pipelines.chain.jsonrpc import label
 from zmart_pipelines.runtime import readiness
 from zmart_pipelines.runtime.embedded_services import Embedded
 from zmart_pipelines.runtime.ports import Port
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer
+from zmart_pipelines.runtime.process_environment import dagster_database, process_environment
 from zmart_pipelines.runtime.redis import RedisServer
 from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import Process
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, libpq_url, login_url
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy"  # the configuration of Dagster in a running system
 LOOPBACK = "127.0.0.1"
-EXIT_UNKNOWN_SCHEMA = 5  # of zmart migrate
+EXIT_UNKNOWN_SCHEMA, EXIT_LOGINS_MISSING = 5, 6  # of zmart migrate
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,15 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
         processes.append(_postgres(embedded.postgres, process_ports(settings)["postgres"]))
     if embedded.redis is not None:
         processes.append(_redis(embedded.redis, process_ports(settings)["redis"]))
-    environment = base_environment() | settings.environment()
-    processes.append(_migrate(environment, after=_names(processes, "postgres")))
+    after = _names(processes, "postgres")
+    processes.append(_migrate(settings, after, owns_cluster=embedded.postgres is not None))
     if embedded.localnet is not None:
-        processes.append(_localnet(settings, embedded.localnet, environment))
+        processes.append(_localnet(settings, embedded.localnet))
     base = _names(processes, "migrate", "redis", "localnet")
-    processes.append(_api(settings, environment, after=base))
-    processes += _dagster(settings, state, environment, after=base)
+    processes.append(_api(settings, after=base))
+    processes += _dagster(settings, state, after=base)
     if embedded.localnet is not None and demo:
-        processes.append(_demo(environment))
+        processes.append(_demo(settings))
     addresses = {
         "API": f"{api_url(settings)}/docs",
         "Dagster": dagster_url(settings),
@@ -93,20 +94,6 @@ def process_ports(settings: Settings) -> dict[str, tuple[Port, ...]]:
             Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
         ),
     }
-
-
-def base_environment() -> dict[str, str]:
-    """Return our own environment as child processes inherit it.
-
-    Our Python's folder comes first in PATH, and bytecode is cached: a Dagster run is a new
-    interpreter, which starts twice as slowly when it has to compile its imports.
-    """
-    environment = dict(os.environ)
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    scripts = str(Path(sys.executable).parent)
-    environment["PATH"] = f"{scripts}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
 
 
 def api_url(settings: Settings) -> str:
@@ -159,19 +146,21 @@ def _redis(server: RedisServer, ports: tuple[Port, ...]) -> Process:
     )
 
 
-def _migrate(environment: Mapping[str, str], after: tuple[str, ...]) -> Process:
+def _migrate(settings: Settings, after: tuple[str, ...], *, owns_cluster: bool) -> Process:
+    # The roles of an embedded cluster are ours alone: their passwords are those of our secrets.
+    options = ("--reset-logins",) if owns_cluster else ()
     return Process(
         name="migrate",
-        command=(sys.executable, "-m", "zmart_pipelines.cli", "migrate"),
-        environment=environment,
+        command=(sys.executable, "-m", "zmart_pipelines.cli", "migrate", *options),
+        environment=process_environment("migrate", settings),
         folder=PROJECT,
         needs=after,
         once=True,
-        fatal_codes=frozenset({EXIT_UNKNOWN_SCHEMA}),
+        fatal_codes=frozenset({EXIT_UNKNOWN_SCHEMA, EXIT_LOGINS_MISSING}),
     )
 
 
-def _localnet(settings: Settings, folder: Path, environment: Mapping[str, str]) -> Process:
+def _localnet(settings: Settings, folder: Path) -> Process:
     port = settings.localnet_port
     command = [sys.executable, "-m", "localnet", "--port", str(port), "--state", str(folder)]
     command += ["--slot-ms", str(settings.localnet_slot_ms)]
@@ -186,18 +175,18 @@ def _localnet(settings: Settings, folder: Path, environment: Mapping[str, str]) 
     return Process(
         name="localnet",
         command=command,
-        environment=environment,
+        environment=process_environment("localnet", settings),
         folder=PROJECT,
         ready=readiness.json_rpc(f"http://{LOOPBACK}:{port}"),
         ports=process_ports(settings)["localnet"],
     )
 
 
-def _api(settings: Settings, environment: Mapping[str, str], after: tuple[str, ...]) -> Process:
+def _api(settings: Settings, after: tuple[str, ...]) -> Process:
     return Process(
         name="api",
         command=(sys.executable, "-m", "api"),
-        environment=environment,
+        environment=process_environment("api", settings),
         folder=PROJECT,
         needs=after,
         ready=readiness.http(f"{api_url(settings)}/health"),
@@ -205,23 +194,12 @@ def _api(settings: Settings, environment: Mapping[str, str], after: tuple[str, .
     )
 
 
-def _dagster(
-    settings: Settings,
-    state: StateFolder,
-    environment: Mapping[str, str],
-    after: tuple[str, ...],
-) -> list[Process]:
+def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> list[Process]:
     home = state.root / "dagster"
     logs = home / "compute-logs"
-    database = make_url(settings.database_url.get_secret_value())
-    environment = {
-        **environment,
+    common = {
+        **dagster_database(settings),
         "DAGSTER_HOME": str(home),
-        "DAGSTER_PG_HOST": database.host or LOOPBACK,
-        "DAGSTER_PG_PORT": str(database.port or 5432),
-        "DAGSTER_PG_USERNAME": database.username or "",
-        "DAGSTER_PG_PASSWORD": str(database.password or ""),
-        "DAGSTER_PG_DB": database.database or "",
         "DAGSTER_COMPUTE_LOGS": str(logs),
         # The folder of matplotlib's font cache, which is otherwise in the user's home.
         "MPLCONFIGDIR": str(home / "matplotlib"),
@@ -235,6 +213,9 @@ def _dagster(
         "CODE_SERVER_HOST": LOOPBACK,
         "CODE_SERVER_PORT": str(settings.code_server_port),
     }
+
+    def environment(name: str) -> dict[str, str]:
+        return process_environment(name, settings) | common
 
     def prepare() -> None:
         for folder in (home, logs):
@@ -251,7 +232,7 @@ def _dagster(
             *("-h", LOOPBACK, "-p", str(settings.code_server_port)),
             *("--location-name", "zmart_pipelines", "--use-python-environment-entry-point"),
         ],
-        environment=environment,
+        environment=environment("code-server"),
         folder=PROJECT,
         needs=after,
         prepare=prepare,
@@ -262,7 +243,7 @@ def _dagster(
         name="daemon",
         # What a tick found is on the sensor's page; the log has what needs attention.
         command=(str(scripts / "dagster-daemon"), "run", "--log-level", "warning", *workspace),
-        environment=environment,
+        environment=environment("daemon"),
         folder=PROJECT,
         needs=("code-server",),
         ready=readiness.call(lambda: _daemon_beats(settings, since=started)),
@@ -274,7 +255,7 @@ def _dagster(
             *("-h", settings.dagster_host, "-p", str(settings.dagster_port)),
             *(("--read-only",) if settings.dagster_read_only else ()),
         ],
-        environment=environment,
+        environment=environment("webserver"),
         folder=PROJECT,
         needs=("code-server",),
         ready=readiness.http(f"{dagster_url(settings)}/server_info"),
@@ -286,24 +267,23 @@ def _dagster(
 def _daemon_beats(settings: Settings, since: float) -> bool:
     """Return whether the daemon wrote a heartbeat since that time (Unix seconds)."""
     try:
-        with psycopg.connect(
-            settings.database_url.get_secret_value(), connect_timeout=2
-        ) as connection:
+        url = libpq_url(login_url(Role.DAGSTER, settings))
+        with psycopg.connect(url, connect_timeout=2) as connection:
             row = connection.execute(
                 "SELECT 1 FROM dagster.daemon_heartbeats "
                 "WHERE timestamp >= to_timestamp(%s) AT TIME ZONE 'UTC'",
                 (since,),
             ).fetchone()
     except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
-        return False
+        return False  # not yet, or not any more
     return row is not None
 
 
-def _demo(environment: Mapping[str, str]) -> Process:
+def _demo(settings: Settings) -> Process:
     return Process(
         name="demo",
         command=(sys.executable, "-m", "demo"),
-        environment=environment,
+        environment=process_environment("demo", settings),
         folder=PROJECT,
         needs=("api", "localnet", "daemon", "webserver"),
         ready=readiness.call(lambda: True),

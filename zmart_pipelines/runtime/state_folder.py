@@ -24,7 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import LOGINS, Role
+from zmart_pipelines.store.logins import url_for
 
 ENTRIES = (
     *("environment", "postgres.place", "secrets", "run", "logs"),
@@ -100,6 +104,10 @@ class StateFolder:
             write_private(path, secrets.token_urlsafe(32))
         return path.read_text().strip()
 
+    def has_secret(self, name: str) -> bool:
+        """Return whether the secret of that name was generated."""
+        return (self.secrets / name).exists()
+
     def save_environment(self, values: Mapping[str, str]) -> None:
         """Save the settings by which other commands find the running system."""
         write_private(self.addresses, json.dumps(dict(values), indent=1, sort_keys=True))
@@ -132,8 +140,37 @@ def with_running_system(settings: Settings) -> Settings:
     Settings given by the environment or ``.env`` take precedence.
     """
     found: dict[str, Any] = {name: getattr(settings, name) for name in settings.model_fields_set}
-    for name, value in StateFolder.of(settings).load_environment().items():
+    state = StateFolder.of(settings)
+    other_database = "database_url" in settings.model_fields_set
+    for name, value in state.load_environment().items():
         field = name.lower()
-        if field in Settings.model_fields and field not in settings.model_fields_set:
-            found[field] = value
-    return Settings.model_validate(found)
+        if field not in Settings.model_fields or field in settings.model_fields_set:
+            continue
+        if other_database and field.startswith("database_url"):
+            continue  # the logins of the running system's database
+        found[field] = value
+    completed = Settings.model_validate(found)
+    return with_logins(completed, state, create=False) if other_database else completed
+
+
+def with_logins(settings: Settings, state: StateFolder, *, create: bool) -> Settings:
+    """Return the settings completed by the roles' logins whose passwords the state folder keeps.
+
+    Args:
+        settings: Logins that they name take precedence.
+        state: Where the passwords are.
+        create: Make a password for a login that has none yet.
+    """
+    owner = settings.database_url.get_secret_value()
+    logins = {
+        role.setting: SecretStr(url_for(role, owner, state.secret(login_secret(role))))
+        for role in LOGINS
+        if getattr(settings, role.setting) is None
+        and (create or state.has_secret(login_secret(role)))
+    }
+    return settings.model_copy(update=logins)
+
+
+def login_secret(role: Role) -> str:
+    """Return the name of the secret that is the password of a role's login."""
+    return f"postgres-{role.value}"

@@ -11,10 +11,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, make_url
 
 from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.os_accounts import server_account
-from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer, find_binaries
+from zmart_pipelines.runtime.postgres import (
+    OWNER,
+    STOP_SIGNAL,
+    PostgresServer,
+    find_binaries,
+)
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import LOGINS, Role, engine
+from zmart_pipelines.store.logins import ensure_logins, url_for
 
 START_SECONDS = 60
 
@@ -27,11 +38,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
+def running_postgres(*, durable: bool = False, logins: bool = True) -> Iterator[PostgresServer]:
     """Run a temporary cluster on a free port; delete it with its files at the end.
 
     Args:
         durable: sync the log to disk, as a database does whose data matters.
+        logins: create the login of every role; all have the same password.
 
     Raises:
         PostgresError: the cluster cannot be created.
@@ -63,6 +75,8 @@ def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
         try:
             _wait_until_ready(server, process, home / "log")
             server.ensure_role_and_database()
+            if logins:
+                ensure_logins(server.url(), _urls(server.url()))
             yield server
         finally:
             process.send_signal(STOP_SIGNAL)
@@ -72,6 +86,33 @@ def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
                 process.kill()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def login_settings(url: str) -> dict[str, Any]:
+    """Return the settings of a temporary cluster's database, with the login of every role.
+
+    Args:
+        url: The URL of the database for any of its logins; all have the same password.
+    """
+    urls = {role.setting: login for role, login in _urls(url).items()}
+    owner = make_url(url).set(username=OWNER)
+    return {**urls, "database_url": owner.render_as_string(hide_password=False)}
+
+
+def role_engine(role: Role, url: str, **options: Any) -> Engine:
+    """Return an engine with the login of a role to a temporary cluster's database.
+
+    Args:
+        role: The role.
+        url: The URL of the database for any of its logins.
+        options: Those of :func:`zmart_pipelines.store.engine.engine`.
+    """
+    return engine(role, Settings.model_validate(login_settings(url)), **options)
+
+
+def _urls(url: str) -> dict[Role, str]:
+    password = str(make_url(url).password)
+    return {role: url_for(role, url, password) for role in LOGINS}
 
 
 def _wait_until_ready(server: PostgresServer, process: subprocess.Popen[bytes], log: Path) -> None:

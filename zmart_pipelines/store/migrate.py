@@ -66,10 +66,12 @@ def reject_unknown(conn: Connection) -> None:
         raise UnknownRevision(unknown)
 
 
-def migrate(url: str | None = None) -> None:
+def migrate(url: str, revision: str = "head") -> None:
     """Create or upgrade schemas, tables, roles and policies. Idempotent.
 
-    The login user needs the right to create roles and schemas in the database.
+    Args:
+        url: The login that owns the database; it needs the right to create roles and schemas.
+        revision: Up to which revision.
 
     Raises:
         UnknownRevision: The database was migrated by a version with other migrations.
@@ -79,7 +81,7 @@ def migrate(url: str | None = None) -> None:
         conn.commit()
         try:
             reject_unknown(conn)
-            command.upgrade(_config(conn), "head")
+            command.upgrade(_config(conn), revision)
             conn.commit()
         finally:
             conn.rollback()
@@ -103,7 +105,7 @@ def run_scripts(*names: str) -> None:
         connection.execute(script)
 
 
-def is_current(url: str | None = None) -> bool:
+def is_current(url: str) -> bool:
     """Return whether the database has every migration that this code has, and no other."""
     with login_engine(url).connect() as conn:
         return has_current_schema(conn)

@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 from zmart_pipelines.chain.helius_webhooks import HeliusClient, HeliusError
 from zmart_pipelines.runtime.doctor.findings import Finding, fail, ok, warn
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, login_engine
+from zmart_pipelines.store.engine import LOGINS, MissingLogin, login_engine, login_url
+from zmart_pipelines.store.logins import login_problem
 from zmart_pipelines.store.migrate import UnknownRevision, has_current_schema, reject_unknown
 
 PINATA_TEST = "https://api.pinata.cloud/data/testAuthentication"
@@ -27,7 +28,7 @@ def not_running(subject: str) -> Finding:
 
 
 def check_postgres(settings: Settings) -> Iterator[Finding]:
-    """Check login, roles and schema of the database."""
+    """Check the owner's login, the schema of the database, and the logins of the roles."""
     pool = login_engine(settings.database_url.get_secret_value())
     try:
         with pool.connect() as conn:
@@ -35,13 +36,14 @@ def check_postgres(settings: Settings) -> Iterator[Finding]:
             yield ok("Postgres", f"version {version} accepts the login")
             schema = _check_schema(conn)
             yield schema
-            if schema.status == "ok":
-                yield _check_roles(conn)
     except OperationalError as error:
         reason = " ".join(str(error.orig or error).split())
         yield fail("Postgres", reason, "start the server, or correct DATABASE_URL")
     except ValueError as error:
         yield fail("Postgres", str(error), "correct DATABASE_URL")
+    else:
+        if schema.status == "ok":
+            yield from check_logins(settings)
     finally:
         pool.dispose()
 
@@ -56,20 +58,19 @@ def _check_schema(conn: Connection) -> Finding:
     return fail("schema", "the database does not have the current migrations", "zmart migrate")
 
 
-def _check_roles(conn: Connection) -> Finding:
-    roles = [role.value for role in Role]
-    query = text(
-        "SELECT name FROM unnest(CAST(:roles AS text[])) name LEFT JOIN pg_roles ON rolname = name "
-        "WHERE oid IS NULL OR NOT pg_has_role(current_user, oid, 'MEMBER')"
-    )
-    missing = list(conn.execute(query, {"roles": roles}).scalars())
-    if missing:
-        return fail(
-            "roles",
-            f"the login may not act as {', '.join(missing)}",
-            f"GRANT {', '.join(missing)} TO the user of DATABASE_URL",
-        )
-    return ok("roles", f"the login may act as {', '.join(roles)}")
+def check_logins(settings: Settings) -> Iterator[Finding]:
+    """Check that every role can log in, and as no other role."""
+    for role in LOGINS:
+        subject, name = f"login of {role.value}", role.setting.upper()
+        try:
+            problem = login_problem(role, login_url(role, settings))
+        except (MissingLogin, ValueError) as error:
+            yield fail(subject, str(error), f"zmart migrate, or set {name}")
+            continue
+        if problem is None:
+            yield ok(subject, "accepted, with the rights of this role alone")
+        else:
+            yield fail(subject, problem, f"zmart migrate, or correct {name}")
 
 
 def check_redis(settings: Settings) -> Finding:
