@@ -7,6 +7,7 @@ unknown name.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -72,6 +73,8 @@ def measure(name: str, quick: bool) -> Row:
 @click.option("--markdown", is_flag=True, help="Write the rows into docs/performance.md too.")
 def main(names: tuple[str, ...], quick: bool, as_json: bool, markdown: bool) -> None:
     """Measure the named benchmarks, or all. Example: python -m benchmarks --quick"""
+    # Ended by SIGTERM, a benchmark stops what it has started, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows = []
     for name in names or BENCHMARKS:
         row = measure(name, quick)
