@@ -24,15 +24,26 @@ class TokenBucket:
         self._level = self._capacity
         self._filled_at = clock()
 
-    def take(self, amount: int) -> bool:
-        """Take ``amount`` if anything is there, and return whether it was taken."""
+    def is_empty(self) -> bool:
+        """Return whether nothing is there at the moment."""
+        return self._refilled() <= 0
+
+    def _refilled(self) -> float:
         now = self._clock()
         refilled = (now - self._filled_at) * self._capacity / 60
         self._level = min(self._capacity, self._level + refilled)
         self._filled_at = now
-        if self._level <= 0:
+        return self._level
+
+    def spend(self, amount: int) -> None:
+        """Take ``amount``, whether it is there or not."""
+        self._level = self._refilled() - amount
+
+    def take(self, amount: int) -> bool:
+        """Take ``amount`` if anything is there, and return whether it was taken."""
+        if self.is_empty():
             return False
-        self._level -= amount
+        self.spend(amount)
         return True
 
 

@@ -173,13 +173,13 @@ class Session:
         """
         position = head if since is None else since
         while position < head and not self._subscriber.overflowed.is_set():
-            if not self._budget.replayed_bytes.take(0):
+            if self._budget.replayed_bytes.is_empty():
                 return _TOO_MUCH
             frames = await self._hub.missed(channel, position, head)
             if frames is None:
                 return _NOT_STORED
             for frame in frames:
-                self._budget.replayed_bytes.take(len(frame.message))
+                self._budget.replayed_bytes.spend(len(frame.message))
                 self._subscriber.push(frame.message)
             position = frames[-1].position
             await self._subscriber.drained()
