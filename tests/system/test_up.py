@@ -105,17 +105,15 @@ def test_secrets_stay_in_private_files(finished: RunningSystem) -> None:
 
 def test_state_folder_is_closed_to_others(running_system: RunningSystem) -> None:
     """Under root the server's account passes through the folder itself and owns its own part."""
-    allowed = {running_system.state, running_system.output}
     server = running_system.state / "postgres"
     found = [
         path
         for path in running_system.state.rglob("*")
-        if path not in allowed
-        and server not in path.parents
+        # Files of the server may disappear meanwhile; its folder is closed as a whole.
+        if server not in path.parents
+        and path != running_system.output
         and not path.is_symlink()
         and path.exists()
         and path.stat().st_mode & 0o077
     ]
-    assert [path for path in found if path != server] == []
-    data = server / "data"
-    assert not data.exists() or data.stat().st_mode & 0o077 == 0
+    assert found == []

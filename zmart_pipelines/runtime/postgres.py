@@ -110,7 +110,7 @@ class PostgresServer:
         Raises:
             PostgresError: ``initdb`` fails, or the data is of another major version.
         """
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.account is not None:
             os.chown(self.home, self.account.uid, self.account.gid)
             if not self.account.can_enter(self.home):

@@ -220,7 +220,8 @@ def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> 
     def prepare() -> None:
         for folder in (home, logs):
             folder.mkdir(mode=0o700, exist_ok=True)
-        shutil.copyfile(DEPLOY / "dagster.yaml", home / "dagster.yaml")
+        copy = Path(shutil.copyfile(DEPLOY / "dagster.yaml", home / "dagster.yaml"))
+        copy.chmod(0o600)
 
     workspace = ("-w", str(DEPLOY / "workspace.yaml"))
     scripts = Path(sys.executable).parent
@@ -247,6 +248,8 @@ def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> 
         folder=PROJECT,
         needs=("code-server",),
         ready=readiness.call(lambda: _daemon_beats(settings, since=started)),
+        # On a busy machine it is killed sooner than it has left its threads; it resumes its ticks.
+        stop_within=3,
     )
     webserver = Process(
         name="webserver",
@@ -259,6 +262,7 @@ def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> 
         folder=PROJECT,
         needs=("code-server",),
         ready=readiness.http(f"{dagster_url(settings)}/server_info"),
+        stop_within=3,
         ports=process_ports(settings)["webserver"],
     )
     return [code_server, daemon, webserver]
