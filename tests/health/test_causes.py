@@ -254,8 +254,9 @@ def test_endpoint_that_fails_opens_its_breaker_and_degrades(world: World) -> Non
 
 def test_health_is_never_green_when_nothing_runs_any_more(world: World) -> None:
     world.chain.control.finalize()
-    read_ledger(world)
     record_start(Settings(**login_settings(world.engine.url.render_as_string(hide_password=False))))
+    assert measure(world)["event-indexer"].state == "starting", "nothing was read yet"
+    read_ledger(world)
     assert measure(world)["event-indexer"].state == "ok"
     for after in range(61, 7_200, 60):
         states_then = {one.state for one in measure(world, after=after).values()}

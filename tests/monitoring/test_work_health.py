@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zmart_pipelines.monitoring.work_health import (
+    CONFIRMED_LAG,
     CONFIRMED_SLOTS,
     DUE_DECISION,
     FAILED_RUNS,
@@ -58,6 +59,17 @@ def test_age_by_its_thresholds_and_the_start(
 ) -> None:
     since = None if owed is None else ago(owed)
     assert state(age("event-indexer", DUE_DECISION, since), uptime) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "uptime", "expected"),
+    [(5, 1e6, "ok"), (5, 3, "starting"), (None, 3, "starting"), (None, 60, "degraded")],
+)
+def test_reader_is_starting_until_it_has_finished_once(
+    read: float | None, uptime: float, expected: State
+) -> None:
+    since = None if read is None else ago(read)
+    assert state(age("event-indexer", CONFIRMED_LAG, since), uptime) == expected
 
 
 @given(SECONDS, SECONDS, st.integers(1, 10_000), st.integers(1, 10_000))

@@ -5,7 +5,8 @@ is that should be finished, how far the ledger is behind, and what failed. Each 
 a service, and a service is as healthy as its worst quantity.
 
 After a start nothing is degraded or down before the system has had the time that its thresholds
-allow. Until then a quantity that is past a threshold is ``starting``.
+allow. Until then a quantity that is past a threshold is ``starting``, and so is a reader that has
+not finished once.
 """
 
 from __future__ import annotations
@@ -35,18 +36,21 @@ class Quantity(msgspec.Struct, frozen=True):
         unit: Of its values.
         alerts: Whether passing a threshold raises an alert of its own. The others count things
             that have one each.
+        continuous: Whether it is the time since a reader last finished, so that the system is
+            ``starting`` until the reader has finished once.
     """
 
     name: str
     unit: Unit
     alerts: bool = True
+    continuous: bool = False
 
 
 DUE_DECISION: Final = Quantity("due_decision_seconds", "seconds")
 OPEN_INTENT: Final = Quantity("open_intent_seconds", "seconds")
-CONFIRMED_LAG: Final = Quantity("confirmed_lag_seconds", "seconds")
+CONFIRMED_LAG: Final = Quantity("confirmed_lag_seconds", "seconds", continuous=True)
 CONFIRMED_SLOTS: Final = Quantity("confirmed_lag_slots", "slots")
-FINALIZED_LAG: Final = Quantity("finalized_lag_seconds", "seconds")
+FINALIZED_LAG: Final = Quantity("finalized_lag_seconds", "seconds", continuous=True)
 FINALIZED_SLOTS: Final = Quantity("finalized_lag_slots", "slots")
 DELIVERY: Final = Quantity("delivery_seconds", "seconds")
 JOB_OVERDUE: Final = Quantity("job_overdue_seconds", "seconds")
@@ -196,6 +200,9 @@ def evaluate(
         passed = max(0.0, (now - since).total_seconds())
         value = max(0.0, passed - measured.allowed)
         state = _state(value, max(0.0, min(passed, uptime) - measured.allowed), threshold)
+        unfinished = measured.since is None or measured.since < started_at
+        if state == "ok" and measured.quantity.continuous and unfinished:
+            state = "starting"
     elif value is None:
         state = "ok"
     else:
