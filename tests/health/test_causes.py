@@ -290,7 +290,7 @@ def test_alert_follows_the_state_and_is_cleared_with_its_cause(world: World) -> 
             update_health_alerts(conn, [found["event-indexer"]])
             rows = conn.exec_driver_sql(
                 "SELECT subject, severity FROM ops.alerts"
-                " WHERE topic = 'health' AND cleared_at IS NULL AND subject LIKE '%lag_seconds'"
+                " WHERE topic = 'health' AND cleared_at IS NULL AND subject LIKE '%%lag_seconds'"
             )
             return {row.subject.removeprefix("event-indexer:"): row.severity for row in rows}
 
