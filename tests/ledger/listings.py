@@ -49,8 +49,10 @@ class Paged:
             start = 1 + known.index(before)
         return self.rows[start : start + limit]
 
-    def pinned(self) -> Paged:
-        return self
+    endpoints = ("node",)
+
+    def pinned_in_turn(self) -> list[Paged]:
+        return [self]
 
     def first_available_block(self) -> int:
         return self.begins

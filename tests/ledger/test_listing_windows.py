@@ -16,6 +16,7 @@ from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, sto
 from tests.ledger.recorded_rpc import PROGRAM, SOL
 from zmart_pipelines.chain.jsonrpc import RpcError
 from zmart_pipelines.chain.rpc_types import SignatureInfo
+from zmart_pipelines.chain.signature_listing import ContradictoryListing, ListingAnchor
 from zmart_pipelines.chain.transactions import from_rpc
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import finalized_window
@@ -23,11 +24,7 @@ from zmart_pipelines.ledger.readers import listing_windows as module
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
-from zmart_pipelines.ledger.readers.rpc_reader import (
-    ContradictoryListing,
-    ListingAnchor,
-    list_window,
-)
+from zmart_pipelines.ledger.readers.rpc_reader import list_window
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain as tables
 
@@ -37,7 +34,7 @@ def test_listing_is_complete_at_every_page_size(page_size: int) -> None:
     dice = random.Random(page_size)
     rows = some_rows(dice)
     node: Any = Paged(rows)
-    found, closed = list_window(
+    found, closed, _ = list_window(
         node,
         PROGRAM,
         first_slot=20,
@@ -48,10 +45,10 @@ def test_listing_is_complete_at_every_page_size(page_size: int) -> None:
     assert closed
     assert {row.signature for row in found} == {row.signature for row in rows if row.slot >= 20}
     assert [row.slot for row in found] == sorted(row.slot for row in found)
-    _, closed = list_window(
+    _, closed, _ = list_window(
         node,
         PROGRAM,
-        first_slot=1,
+        first_slot=20,
         commitment="finalized",
         min_context_slot=60,
         page_size=page_size,
@@ -66,7 +63,7 @@ def test_listing_is_complete_if_order_inside_slots_changes(page_size: int) -> No
     rows = some_rows(dice)
     for seed in range(50):
         node: Any = Paged(rows, random.Random(seed))
-        found, closed = list_window(
+        found, closed, _ = list_window(
             node,
             PROGRAM,
             first_slot=1,
@@ -113,7 +110,8 @@ def test_short_listing_needs_one_page() -> None:
     rows = some_rows(random.Random(1))
     node = Paged(rows)
     (only,) = cut(node, len(rows) + 1)
-    assert (node.calls, len(only.rows)) == (1, len(rows))
+    # The second and the third page show that nothing follows.
+    assert (node.calls, len(only.rows)) == (3, len(rows))
 
 
 def test_pruned_history_is_not_covered() -> None:
@@ -196,13 +194,13 @@ def test_long_history_is_covered_window_by_window(
 def counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """The signatures that were read from the node."""
     asked: list[bytes] = []
-    original = stage.rpc.transaction
+    original = stage.rpc.transaction_answers
 
-    def spy(signature: bytes, commitment: Any) -> bytes | None:
+    def spy(signature: bytes, commitment: Any) -> Iterator[bytes]:
         asked.append(signature)
         return original(signature, commitment)
 
-    monkeypatch.setattr(stage.rpc, "transaction", spy)
+    monkeypatch.setattr(stage.rpc, "transaction_answers", spy)
     yield asked
     asked.clear()
 

@@ -54,6 +54,10 @@ class Forgetful:
         return Reply(json.dumps(body).encode())
 
 
+def methods(endpoint: Endpoint) -> set[str]:
+    return {request["method"] for request in endpoint.requests}
+
+
 def test_listing_and_history_start_come_from_one_node(
     db: Engine, traded: Stage, settings: Settings, endpoints: list[Endpoint]
 ) -> None:
@@ -62,14 +66,16 @@ def test_listing_and_history_start_come_from_one_node(
     tip = traded.rpc.slot("finalized")
     first.answer(Forgetful(url, keeps=tip // 2))
     second.answer(forward(url))
-    with RpcClient([first.url, second.url], 10, sleep=lambda _: None) as rpc:
+    with RpcClient(first.url, 10, sleep=lambda _: None) as rpc:
         with pytest.raises(RpcUnavailable):
             read_finalized_window(db, rpc, settings)
         with db.connect() as conn:
             assert health.coverage(conn) == []
-        # Without the pruned node the other proves everything.
-        first.answer(lambda _: Reply(b"oops", 500))
+    with RpcClient([first.url, second.url], 10, sleep=lambda _: None) as rpc:
+        # What the first cannot prove is listed by the second, all of it.
         report = read_finalized_window(db, rpc, settings)
+    assert methods(first) >= {"getFirstAvailableBlock", "getSignaturesForAddress"}
+    assert methods(second) == {"getFirstAvailableBlock", "getSignaturesForAddress"}
     assert (report.first_slot, report.uncovered_ranges, report.gaps) == (0, 0, 0)
     assert stored(db, "finalized") == listed(traded.chain)
     assert_ledger_matches_chain(db, traded)

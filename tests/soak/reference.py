@@ -37,5 +37,5 @@ def finalized(rpc: RpcClient) -> list[bytes]:
         before = signatures[-1] if signatures else None
         page = rpc.signatures_for_address(PROGRAM, before=before)
         signatures += [row.signature for row in page]
-        if len(page) < 1000:
+        if not page:
             return signatures[::-1]

@@ -40,7 +40,7 @@ SELECT 'constraint', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid
 FROM pg_constraint AS k
 JOIN pg_class AS c ON c.oid = k.conrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY(%s)
+WHERE n.nspname = ANY(%s) AND k.contype <> 't'  -- triggers are not described in tables
 UNION ALL
 SELECT 'index', n.nspname, c.relname, i.relname, pg_get_indexdef(x.indexrelid)
 FROM pg_index AS x

@@ -150,6 +150,22 @@ class EndpointPool:
         pinned._is_pinned = True
         return pinned
 
+    def pinned_in_turn(self) -> Iterator[Self]:
+        """Yield pinned pools, each without the endpoints that the ones before were pinned to.
+
+        For a read that must come from one node's history, and that is repeated at another node
+        where a node contradicts itself or fails half-way. There is at least one.
+        """
+        remaining = self._endpoints
+        while remaining:
+            pinned = self.pinned()
+            pinned._endpoints = remaining
+            yield pinned
+            used = pinned._endpoints
+            if used is remaining:
+                return
+            remaining = [endpoint for endpoint in remaining if endpoint not in used]
+
     def read(
         self, method: str, params: Sequence[Any], result: type[T], check: Check[T] | None = None
     ) -> T:

@@ -29,11 +29,13 @@ class ParsedLogs(msgspec.Struct, frozen=True, gc=False):
         truncated: the runtime cut the log; later payloads are unknown.
         faults: lines that contradict the structure. A broken frame voids its outermost frame
             and everything after that.
+        failures: lines on which a program fails, which fails the whole transaction.
     """
 
     payloads: list[tuple[int, bytes]]
     truncated: bool
     faults: list[str]
+    failures: list[str] = []
 
     @property
     def complete(self) -> bool:
@@ -51,7 +53,7 @@ class _Frame(NamedTuple):
 
 # The bottom of the stack is not a program; no line ends it.
 _OUTSIDE: Final = _Frame(0, "", None)
-_START: Final = (0, (_OUTSIDE,))
+_START: Final[tuple[int, tuple[_Frame, ...], tuple[str, ...]]] = (0, (_OUTSIDE,), ())
 # Why parsing stopped before the last line.
 _TRUNCATED: Final = "truncated"
 _BROKEN: Final = "broken"
@@ -81,32 +83,40 @@ def parse_logs(logs: Sequence[str], program_id: str) -> ParsedLogs:
     text = "\0".join(logs)
     length = text.find("\0" + _DATA)
     if 0 < length <= _LONGEST_OPENING:
-        start, frames = _parsed_opening(text[:length])
+        start, frames, failed = _parsed_opening(text[:length])
     else:
-        start, frames = _START
+        start, frames, failed = _START
     stack = [*frames]
     payloads: list[tuple[int, bytes]] = []
     faults: list[str] = []
-    settled, stop = _parse(logs, start, stack, "Program " + program_id, payloads, faults)
+    failures = [*failed]
+    settled, stop = _parse(logs, start, stack, "Program " + program_id, payloads, faults, failures)
     if stop is None:
         if len(stack) == 1:
-            return ParsedLogs(payloads, False, faults)
+            return ParsedLogs(payloads, False, faults, failures)
         faults.append(f"the log ends inside {stack[-1].prefix}")
     elif stop is _TRUNCATED:
-        return ParsedLogs(payloads, True, faults)
-    return ParsedLogs(payloads[:settled], False, faults)
+        return ParsedLogs(payloads, True, faults, failures)
+    return ParsedLogs(payloads[:settled], False, faults, failures)
+
+
+def successful_frames(logs: Sequence[str], program_id: str) -> int:
+    """Return how often the program ran to its end, by the log of a successful transaction."""
+    return logs.count(f"Program {program_id} success")
 
 
 @lru_cache(maxsize=1024)
-def _parsed_opening(text: str) -> tuple[int, tuple[_Frame, ...]]:
-    """Return where to continue after these lines: their number, and the open frames.
+def _parsed_opening(text: str) -> tuple[int, tuple[_Frame, ...], tuple[str, ...]]:
+    """Return where to continue after these lines: their number, the open frames, the failures.
 
     The lines hold no payload of a program. Where they are malformed, parsing starts at the
     first line.
     """
-    lines, stack, faults = text.split("\0"), [_OUTSIDE], list[str]()
-    _, stop = _parse(lines, 0, stack, "", [], faults)
-    return (len(lines), tuple(stack)) if stop is None and not faults else _START
+    lines, stack, faults, failures = text.split("\0"), [_OUTSIDE], list[str](), list[str]()
+    _, stop = _parse(lines, 0, stack, "", [], faults, failures)
+    if stop is not None or faults:
+        return _START
+    return len(lines), tuple(stack), tuple(failures)
 
 
 def _parse(
@@ -116,8 +126,9 @@ def _parse(
     our_prefix: str,
     payloads: list[tuple[int, bytes]],
     faults: list[str],
+    failures: list[str],
 ) -> tuple[int, str | None]:
-    """Parse from line ``start``, updating ``stack``, ``payloads`` and ``faults``.
+    """Parse from line ``start``, updating the stack and the lists.
 
     Return how many payloads lie in outermost frames that ended properly, and why parsing
     stopped, None at the end. ``our_prefix`` is the prefix of our program's lines.
@@ -140,7 +151,7 @@ def _parse(
         elif line[-14:] == " compute units" and " failed: " not in line:
             continue
         else:
-            stop = _parse_frame_line(index, line, stack, faults)
+            stop = _parse_frame_line(index, line, stack, faults, failures)
             if stop is not None:
                 return settled, stop
         depth, prefix, end = stack[-1]
@@ -164,7 +175,9 @@ def _add_payload(
         faults.append(f"line {index}: payload is empty")
 
 
-def _parse_frame_line(index: int, line: str, stack: list[_Frame], faults: list[str]) -> str | None:
+def _parse_frame_line(
+    index: int, line: str, stack: list[_Frame], faults: list[str], failures: list[str]
+) -> str | None:
     """Update ``stack`` by a line that may enter or leave a program.
 
     Return why parsing stops at this line, or None.
@@ -185,4 +198,6 @@ def _parse_frame_line(index: int, line: str, stack: list[_Frame], faults: list[s
             faults.append(f"line {index}: leaves {program} inside {prefix or 'no program'}")
             return _BROKEN
         stack.pop()
+        if rest != "success":
+            failures.append(f"line {index}: {program} fails")
     return None

@@ -137,7 +137,10 @@ class RecordedNode:
     def _signatures(self, params: list[Any], options: dict[str, Any]) -> list[ListedTransaction]:
         rows = [row for row in self._recording.listed if params[0] in self._named[row.signature]]
         names = [row.signature for row in rows]
-        start = names.index(options["before"]) + 1 if options.get("before") in names else 0
+        before = options.get("before")
+        if before is not None and before not in names:
+            return []
+        start = 0 if before is None else names.index(before) + 1
         return rows[start : start + int(options.get("limit") or PAGE)]
 
     def _transaction(self, params: list[Any], _options: dict[str, Any]) -> msgspec.Raw | None:

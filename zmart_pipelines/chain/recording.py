@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 from zmart_pipelines import base58
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
+from zmart_pipelines.chain.signature_listing import from_one_node, iter_pages
 from zmart_pipelines.program.accounts import DISCRIMINATOR
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
@@ -134,11 +135,18 @@ def _accounts(rpc: RpcClient, program: Pubkey) -> tuple[int, bytes, list[Account
 
 def _listed(rpc: RpcClient, program: Pubkey, slot: int) -> list[SignatureInfo]:
     """Return every transaction up to ``slot``, newest first."""
-    found: list[SignatureInfo] = []
-    before: bytes | None = None
-    while True:
-        page = rpc.signatures_for_address(program, before=before, limit=PAGE, min_context_slot=slot)
-        found += [row for row in page if row.slot <= slot]
-        if len(page) < PAGE:
-            return found
-        before = page[-1].signature
+
+    def read(node: RpcClient) -> list[SignatureInfo]:
+        pages = iter_pages(
+            node,
+            program,
+            first_slot=0,
+            commitment="finalized",
+            page_size=PAGE,
+            min_context_slot=slot,
+        )
+        # A page repeats rows of the one before it.
+        found = {row.signature: row for page in pages for row in page.rows if row.slot <= slot}
+        return list(found.values())
+
+    return from_one_node(rpc, read)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -44,10 +44,13 @@ from zmart_pipelines.chain.rpc_types import (
     TransactionPage,
     Unsigned,
 )
+from zmart_pipelines.chain.transactions import MAX_TRANSACTION_VERSION
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
 
 MAX_ACCOUNTS = 100
 MAX_STATUSES = 256
+# The error of getTransaction for a version above ``maxSupportedTransactionVersion``.
+UNSUPPORTED_TRANSACTION_VERSION = -32015
 # Clock: slot u64, epoch_start_timestamp i64, epoch u64, leader_schedule_epoch u64,
 # unix_timestamp i64.
 _CLOCK = struct.Struct("<QqQQq")
@@ -255,22 +258,31 @@ class RpcClient(EndpointPool):
         call on to the next endpoint; it is returned only if no endpoint has a better one.
 
         Raises:
-            RpcError: also where its version is newer than 0.
+            RpcError: also where its version is newer than can be decoded
+                (``UNSUPPORTED_TRANSACTION_VERSION``).
+        """
+        unusable: bytes | None = None
+        for answer in self.transaction_answers(signature, commitment):
+            if _names_transaction(answer, str(Signature(signature))):
+                return answer
+            unusable = answer
+        return unusable
+
+    def transaction_answers(self, signature: bytes, commitment: Commitment) -> Iterator[bytes]:
+        """Yield the nodes' own answers for a transaction, without those of nodes that lack it.
+
+        Each node is called when its answer is requested, so that the next one can be asked where
+        an answer is not usable. Answers and errors as for :meth:`transaction`.
         """
         options = {
             "encoding": "json",
             "commitment": commitment,
-            "maxSupportedTransactionVersion": 0,
+            "maxSupportedTransactionVersion": MAX_TRANSACTION_VERSION,
         }
-        params: list[Any] = [str(Signature(signature)), options]
-        unusable: bytes | None = None
+        params = [str(Signature(signature)), options]
         for answer in self.responses("getTransaction", params, msgspec.Raw, _check_transaction):
-            body = bytes(answer)
-            if _names_transaction(body, params[0]):
-                return body
-            if body != b"null":
-                unusable = body
-        return unusable
+            if bytes(answer) != b"null":
+                yield bytes(answer)
 
     def transactions_for_address(
         self,
@@ -299,7 +311,7 @@ class RpcClient(EndpointPool):
             limit=limit,
             commitment=commitment,
             encoding="json",
-            maxSupportedTransactionVersion=0,
+            maxSupportedTransactionVersion=MAX_TRANSACTION_VERSION,
             filters={"slot": {"gte": first_slot, "lte": last_slot}},
             paginationToken=token,
         )

@@ -4,13 +4,16 @@ Helius' raw webhook sends an array of transactions, RPC's ``getTransaction`` ret
 use the ``json`` encoding with the same fields, except that the index in the block is called
 ``indexWithinBlock`` by Helius and ``transactionIndex`` by RPC (Agave 4.0 and later). Only what
 the ledger needs is decoded and checked; an invalid field raises PayloadError with its path.
+
+Version 1 (SIMD-0385) names every address in the message and moves the compute budget there; its
+other fields are those of version 0, so that one decoder reads all versions.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -20,10 +23,25 @@ from solders.signature import Signature
 from zmart_pipelines import base58
 
 MAX_TRANSACTIONS: Final = 10_000
+# The newest version that is decoded, and requested from nodes.
+MAX_TRANSACTION_VERSION: Final = 1
+# Programs that write no line when they run: the precompiles, and the compute budget in old blocks.
+_SILENT_PROGRAMS: Final = frozenset(
+    {
+        "Ed25519SigVerify111111111111111111111111111",
+        "KeccakSecp256k11111111111111111111111111111",
+        "Secp256r1SigVerify1111111111111111111111111",
+        "ComputeBudget111111111111111111111111111111",
+    }
+)
 
 
 class PayloadError(ValueError):
     """A payload that differs from its sender's documentation; the text starts with the field."""
+
+
+class UnsupportedVersion(PayloadError):
+    """A transaction of a version that is newer than ``MAX_TRANSACTION_VERSION``."""
 
 
 class ProgramInstruction(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +67,10 @@ class RawTransaction(msgspec.Struct, frozen=True, gc=False):
         block_time: Unix seconds as estimated by the cluster.
         error: None for success, else the cluster's error as in JSON.
         fee: lamports.
+        logs: empty where the sender has none.
         instructions: only those of our program, in execution order.
+        names_program: whether our program is among the transaction's addresses.
+        log_is_missing: whether there is no log although programs ran that write one.
     """
 
     signature_text: str
@@ -60,6 +81,8 @@ class RawTransaction(msgspec.Struct, frozen=True, gc=False):
     fee: int | None
     logs: list[str]
     instructions: list[ProgramInstruction]
+    names_program: bool = True
+    log_is_missing: bool = False
 
     @property
     def signature(self) -> bytes:
@@ -102,7 +125,7 @@ class _SignedMessage(msgspec.Struct, gc=False):
 
 class _Meta(msgspec.Struct, gc=False, rename="camel"):
     err: Any
-    log_messages: Annotated[list[str], Meta(max_length=20_000)]
+    log_messages: Annotated[list[str], Meta(max_length=20_000)] | None = None
     fee: _Unsigned | None = None
     inner_instructions: Annotated[list[_Inner], Meta(max_length=256)] | None = None
     loaded_addresses: _Loaded | None = None
@@ -112,6 +135,7 @@ class _Transaction(msgspec.Struct, gc=False, rename="camel"):
     slot: _Unsigned
     transaction: _SignedMessage
     meta: _Meta
+    version: int | Literal["legacy"] | None = None
     block_time: _Seconds | None = None
     index_within_block: _Unsigned | None = None
     transaction_index: _Unsigned | None = None
@@ -200,7 +224,18 @@ def _raw_transaction(source: _Transaction, program: str, known: _KnownAddresses)
     meta, signature = source.meta, source.transaction.signatures[0]
     if not base58.is_signature(signature):
         raise PayloadError("transaction.signatures[0]: not a base58 signature")
+    version = source.version
+    if version is not None and version != "legacy" and not 0 <= version <= MAX_TRANSACTION_VERSION:
+        raise UnsupportedVersion(
+            f"version: {version} cannot be decoded, the newest that can be is "
+            f"{MAX_TRANSACTION_VERSION}"
+        )
     index = source.index_within_block
+    addresses = _all_addresses(source.transaction.message, meta)
+    try:
+        program_index = addresses.index(program)
+    except ValueError:
+        program_index = None
     return RawTransaction(
         signature,
         source.slot,
@@ -208,20 +243,26 @@ def _raw_transaction(source: _Transaction, program: str, known: _KnownAddresses)
         source.block_time,
         meta.err,
         meta.fee,
-        meta.log_messages,
-        _instructions(source, program, known),
+        meta.log_messages or [],
+        [] if program_index is None else _instructions(source, program_index, addresses, known),
+        program_index is not None,
+        not meta.log_messages and _writes_log(source.transaction.message),
+    )
+
+
+def _writes_log(message: _Message) -> bool:
+    """Return whether an instruction of the message is of a program that writes a log."""
+    keys = message.account_keys
+    return any(
+        outer.program_id_index >= len(keys) or keys[outer.program_id_index] not in _SILENT_PROGRAMS
+        for outer in message.instructions
     )
 
 
 def _instructions(
-    source: _Transaction, program: str, known: _KnownAddresses
+    source: _Transaction, program_index: int, addresses: list[str], known: _KnownAddresses
 ) -> list[ProgramInstruction]:
     message, meta = source.transaction.message, source.meta
-    addresses = _all_addresses(message, meta)
-    try:
-        program_index = addresses.index(program)
-    except ValueError:
-        return []
     found = _outer_instructions(message.instructions, program_index, addresses, known)
     groups = meta.inner_instructions or []
     if _has_inner_instruction(groups, program_index, len(message.instructions)):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from threading import Lock
 from typing import Final, NamedTuple
 
 from solders.pubkey import Pubkey
 
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.signature_listing import from_one_node, iter_pages
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import BallotRejected
 
@@ -112,14 +114,19 @@ class WalletEligibility:
 
     def _has_transaction_before(self, wallet: bytes, latest: int) -> bool:
         """Return whether the wallet has a transaction of chain second ``latest`` or earlier."""
-        last: bytes | None = None
-        for _ in range(_MAX_PAGES):
-            page = self._rpc.signatures_for_address(
-                Pubkey(wallet), before=last, limit=_PAGE_SIZE, commitment="confirmed"
+
+        def has(node: RpcClient) -> bool:
+            pages = iter_pages(
+                node,
+                Pubkey(wallet),
+                first_slot=0,
+                commitment="confirmed",
+                page_size=_PAGE_SIZE,
             )
-            if any(row.block_time is not None and row.block_time <= latest for row in page):
-                return True
-            if len(page) < _PAGE_SIZE:
-                return False
-            last = page[-1].signature
-        return False
+            return any(
+                row.block_time is not None and row.block_time <= latest
+                for page in islice(pages, _MAX_PAGES)
+                for row in page.rows
+            )
+
+        return from_one_node(self._rpc, has)

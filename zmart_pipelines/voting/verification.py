@@ -16,7 +16,9 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
+from zmart_pipelines.chain.signature_listing import from_one_node, iter_pages
 from zmart_pipelines.chain.transactions import RawTransaction, from_rpc
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.program.addresses import market_address
@@ -123,17 +125,17 @@ def find_submissions(reader: AccountReader, market: MarketAccount, kind: Kind) -
     return submissions[::-1]
 
 
-def _signatures(reader: AccountReader, address: Pubkey) -> Iterator[SignatureInfo]:
-    """Yield every transaction that names the address, newest first."""
-    before = None
-    while True:
-        page = reader.rpc.signatures_for_address(
-            address, before=before, limit=_PAGE_SIZE, commitment="confirmed"
+def _signatures(reader: AccountReader, address: Pubkey) -> list[SignatureInfo]:
+    """Return every transaction that names the address, newest first."""
+
+    def read(node: RpcClient) -> list[SignatureInfo]:
+        pages = iter_pages(
+            node, address, first_slot=0, commitment="confirmed", page_size=_PAGE_SIZE
         )
-        yield from page
-        if len(page) < _PAGE_SIZE:
-            return
-        before = page[-1].signature
+        # A page repeats rows of the one before it.
+        return list({row.signature: row for page in pages for row in page.rows}.values())
+
+    return from_one_node(reader.rpc, read)
 
 
 def _writing_period(market: MarketAccount, kind: Kind) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from zmart_pipelines.ledger.model.decode import (
     market_address_bytes,
 )
 from zmart_pipelines.ledger.model.provenance import Commitment
-from zmart_pipelines.ledger.readers.confirmed_cache import raw_transaction_from_row
 from zmart_pipelines.ledger.rows import event_rows, market_rows
+from zmart_pipelines.ledger.rows.stored_readings import raw_transaction_from_row
 from zmart_pipelines.program.events import Event, event_name
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets
 from zmart_pipelines.store.tables import chain

@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.signature_listing import from_one_node
 from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
 from zmart_pipelines.ledger.audit.reconcile import ReconciliationReport
 from zmart_pipelines.ledger.model.decode import market_address_bytes
@@ -102,19 +103,22 @@ def repair_market(
     """
     address = market_address_bytes(settings.program, market_id)
     tip = rpc.slot("finalized")
-    rows, _ = list_window(
+    rows = from_one_node(
         rpc,
-        Pubkey(address),
-        first_slot=0,
-        last_slot=tip,
-        commitment="finalized",
-        min_context_slot=tip,
-        page_size=settings.poll_page_size,
-    )
+        lambda node: list_window(
+            node,
+            Pubkey(address),
+            first_slot=0,
+            last_slot=tip,
+            commitment="finalized",
+            min_context_slot=tip,
+            page_size=settings.poll_page_size,
+        ),
+    ).rows
     refs = (
-        transactions_to_read(engine, rows, Commitment.FINALIZED)
+        transactions_to_read(engine, rows, Commitment.FINALIZED, is_of_program=False)
         if scope == "missing"
-        else [TransactionRef(row.signature, row.slot, row.index_in_block) for row in rows]
+        else [TransactionRef.of_listing(row, is_of_program=False) for row in rows]
     )
     answers = fetch_transactions(rpc, settings.program, refs, "finalized")
     ingested = ingest_in_chunks(

@@ -11,9 +11,15 @@ from zmart_pipelines.ledger.rows.event_rows import DeliveryIds
 
 
 class IngestContext(NamedTuple):
-    """What all readings of one ingest have in common."""
+    """What all readings of one ingest have in common.
+
+    Attributes:
+        superseding: why complete finalized readings supersede complete finalized ones that
+            differ; None: they do not.
+    """
 
     program: Pubkey
     source: Source
     commitment: Commitment
     delivery_ids: DeliveryIds
+    superseding: str | None = None

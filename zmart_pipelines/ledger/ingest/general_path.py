@@ -1,7 +1,8 @@
 """Ingest of readings of which anything may be stored already, in any order.
 
-A stored reading is promoted, or replaced if a better settled one contradicts it. Markets whose
-events arrive out of order are refolded from the ledger.
+A stored reading is promoted, or replaced if one that is as well settled and as complete
+contradicts it. A finalized one is superseded only by a finalized one that is complete. Markets
+whose events arrive out of order are refolded from the ledger.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from zmart_pipelines.ledger.ingest.event_grouping import group_by_market, placed
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.orphaning import lock_affected
 from zmart_pipelines.ledger.model.config_timeline import CONFIG_EVENTS
-from zmart_pipelines.ledger.model.decode import Reading
+from zmart_pipelines.ledger.model.decode import Reading, decode
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.rows import commitment_updates, event_rows, market_rows
+from zmart_pipelines.ledger.rows import (
+    commitment_updates,
+    event_rows,
+    market_rows,
+    stored_readings,
+)
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
 from zmart_pipelines.store.statement_pipeline import run
@@ -35,10 +41,10 @@ class _StoredReadings(msgspec.Struct):
         new: stored for the first time.
         promoted: the stored row gained commitment, a source or an index in the block.
         revived: signatures of orphans that count again.
-        orphaned: signatures of stored readings that were contradicted.
+        orphaned: signatures of stored readings that were contradicted or superseded.
         orphan_change: what the orphaned readings' events touched.
         risen: how many of ``promoted`` rose in commitment.
-        ignored: readings that contradict a better settled one.
+        ignored: readings that contradict a better settled or more complete one.
     """
 
     new: list[Reading] = []
@@ -47,7 +53,23 @@ class _StoredReadings(msgspec.Struct):
     orphaned: set[bytes] = set()
     orphan_change: commitment_updates.CommitmentChange = commitment_updates.NO_CHANGE
     risen: int = 0
-    ignored: int = 0
+    ignored: list[Reading] = []
+
+
+class _Classified(msgspec.Struct):
+    """Readings by what is stored of their transactions.
+
+    Attributes:
+        promotable: equal to the stored reading.
+        contradicted: keys of stored readings that are replaced.
+        superseded: keys of finalized ones that are, with the reason.
+        fresh: to be inserted.
+    """
+
+    promotable: list[Reading] = []
+    contradicted: list[event_rows.ReadingKey] = []
+    superseded: list[commitment_updates.Supersession] = []
+    fresh: list[Reading] = []
 
 
 class GeneralIngest:
@@ -68,7 +90,7 @@ class GeneralIngest:
         promoted = commitment_updates.propagate_commitments(
             conn, {reading.signature for reading in stored.promoted} | stored.revived
         )
-        self._record_gaps(stored.new + stored.promoted)
+        self._record_gaps(readings, stored)
         refold = (
             stored.orphan_change.reordered | promoted.reordered | self._assign_claims(stored.new)
         )
@@ -97,7 +119,7 @@ class GeneralIngest:
             ),
             promoted=stored.risen + len(stored.revived),
             orphaned=len(stored.orphaned),
-            ignored=stored.ignored,
+            ignored=len(stored.ignored),
             markets=projector.changed_market_ids(changes),
         )
 
@@ -113,63 +135,74 @@ class GeneralIngest:
         done = _StoredReadings()
         # What another writer inserts during the first pass is promoted in the second.
         for _ in range(2):
-            promotable, contradicted, fresh = self._classify(readings, done)
-            if contradicted:
-                lock_affected(self._conn, [key[0] for key in contradicted], self._context.program)
-            orphaned, change = commitment_updates.orphan_transactions(self._conn, contradicted)
+            found = self._classify(readings, done)
+            replaced = [*found.contradicted, *(one.key for one in found.superseded)]
+            if replaced:
+                lock_affected(self._conn, [key[0] for key in replaced], self._context.program)
+            for orphaned, change in (
+                commitment_updates.orphan_transactions(self._conn, found.contradicted),
+                commitment_updates.supersede_transactions(self._conn, found.superseded),
+            ):
+                done.orphaned |= orphaned
+                done.orphan_change = done.orphan_change.merge(change)
             inserted = event_rows.insert_transactions(
                 self._conn,
-                fresh,
+                found.fresh,
                 source=self._context.source,
                 commitment=self._commitment,
                 delivery_ids=self._context.delivery_ids,
             )
-            if promotable:
+            if found.promotable:
                 commitment_updates.promote_transactions(
                     self._conn,
-                    promotable,
+                    found.promotable,
                     source=self._context.source,
                     commitment=self._commitment,
                 )
-            done.promoted += promotable
-            done.orphaned |= orphaned
-            done.orphan_change = done.orphan_change.merge(change)
-            done.new += [reading for reading in fresh if inserted.get(reading.signature)]
+            done.promoted += found.promotable
+            done.new += [reading for reading in found.fresh if inserted.get(reading.signature)]
             done.revived |= {signature for signature, is_new in inserted.items() if not is_new}
-            readings = [reading for reading in fresh if reading.signature not in inserted]
+            readings = [reading for reading in found.fresh if reading.signature not in inserted]
             if not readings:
                 break
-        done.ignored += len(readings)
+        done.ignored += readings
         return done
 
-    def _classify(
-        self, readings: Sequence[Reading], done: _StoredReadings
-    ) -> tuple[list[Reading], list[event_rows.ReadingKey], list[Reading]]:
-        """Split readings by what is stored of them.
-
-        Returns:
-            The readings to promote, the keys of stored readings that are contradicted, and
-            the readings to insert.
-        """
+    def _classify(self, readings: Sequence[Reading], done: _StoredReadings) -> _Classified:
+        """Split readings by what is stored of them."""
         current = event_rows.lock_current_readings(
             self._conn, [reading.signature for reading in readings]
         )
-        promotable: list[Reading] = []
-        contradicted: list[event_rows.ReadingKey] = []
-        fresh: list[Reading] = []
+        found = _Classified()
+        different: list[Reading] = []
         for reading in readings:
             known = current.get(reading.signature)
             if known is None:
-                fresh.append(reading)
-            elif known.digest == reading.digest:
-                if self._adds_information(reading, known):
-                    promotable.append(reading)
-                    done.risen += self._commitment.rank > known.commitment.rank
-            elif self._outranks(known):
-                contradicted.append((reading.signature, known.digest))
-                fresh.append(reading)
+                found.fresh.append(reading)
+            elif known.digest != reading.digest:
+                different.append(reading)
+            elif self._adds_information(reading, known):
+                found.promotable.append(reading)
+                done.risen += self._commitment.rank > known.commitment.rank
+        stored = stored_readings.load_raw_transactions(
+            self._conn,
+            [(reading.signature, current[reading.signature].digest) for reading in different],
+        )
+        for reading in different:
+            known = current[reading.signature]
+            key = (reading.signature, known.digest)
+            known_reading = decode(stored[key], self._context.program)
+            reason = self._supersedes(reading, known, known_reading)
+            if reason is not None:
+                found.superseded.append(
+                    commitment_updates.Supersession(key, reading.digest, reason)
+                )
+                found.fresh.append(reading)
+            elif self._outranks(reading, known, known_reading):
+                found.contradicted.append(key)
+                found.fresh.append(reading)
             else:
-                done.ignored += 1
+                done.ignored.append(reading)
                 _log.warning(
                     "ignored a %s reading of slot %d that contradicts the %s one of slot %d",
                     self._commitment,
@@ -177,7 +210,7 @@ class GeneralIngest:
                     known.commitment,
                     known.slot,
                 )
-        return promotable, contradicted, fresh
+        return found
 
     def _adds_information(self, reading: Reading, known: event_rows.CurrentReading) -> bool:
         """Whether the reading says anything that the stored, equal one does not."""
@@ -196,11 +229,37 @@ class GeneralIngest:
             and known.commitment is not Commitment.FINALIZED
         )
 
-    def _outranks(self, known: event_rows.CurrentReading) -> bool:
-        """Whether a different reading replaces the stored one."""
+    def _outranks(
+        self, reading: Reading, known: event_rows.CurrentReading, known_reading: Reading
+    ) -> bool:
+        """Whether a different reading replaces the stored one, which is not finalized.
+
+        One that says less never does, however well settled it is: it may only have been cut.
+        """
         if known.commitment is Commitment.FINALIZED or self._context.source is Source.WEBHOOK:
             return False
-        return self._commitment.rank >= known.commitment.rank
+        moved = reading.slot != known.slot
+        says_less = (
+            reading.completeness[:1] < known_reading.completeness[:1]
+            if moved
+            else reading.completeness < known_reading.completeness
+        )
+        return not says_less and self._commitment.rank >= known.commitment.rank
+
+    def _supersedes(
+        self, reading: Reading, known: event_rows.CurrentReading, known_reading: Reading
+    ) -> str | None:
+        """Return why a different finalized reading supersedes a finalized one; None: it does not.
+
+        A complete one supersedes one that is not. Of two complete ones the accounts decide.
+        """
+        if (
+            known.commitment is not Commitment.FINALIZED
+            or self._commitment is not Commitment.FINALIZED
+            or reading.gap is not None
+        ):
+            return None
+        return known_reading.gap or self._context.superseding
 
     def _market_ids(self, new: Sequence[Reading]) -> dict[bytes, bytes]:
         """Return market ids by address; claims name only their market's address."""
@@ -236,17 +295,47 @@ class GeneralIngest:
             self._conn, {market_id: named[market_id] for market_id in unknown}
         )
 
-    def _record_gaps(self, readings: Sequence[Reading]) -> None:
-        """Open gaps for incomplete readings and close those that the readings fill."""
-        gaps = [
-            event_rows.Gap(reading.signature, "incomplete", reading.slot, reading.gap)
-            for reading in readings
-            if reading.gap is not None
+    def _record_gaps(self, readings: Sequence[Reading], stored: _StoredReadings) -> None:
+        """Open gaps for what is incomplete or contradicted, and close those that are filled.
+
+        A webhook's word fills none: whether its transaction is on chain is not known yet.
+        """
+        conn = self._conn
+        is_webhook = self._context.source is Source.WEBHOOK
+        ignored = {reading.signature for reading in stored.ignored}
+        kept = [
+            reading
+            for reading in (*stored.new, *stored.promoted, *self._revived(readings, stored))
+            if reading.signature not in ignored
         ]
-        event_rows.open_gaps(self._conn, gaps)
-        complete = [reading.signature for reading in readings if reading.gap is None]
-        event_rows.close_gaps(self._conn, complete, ["unread", "incomplete"])
-        event_rows.close_gaps(self._conn, [gap.signature for gap in gaps], ["unread"])
+        gaps = [_gap(reading) for reading in kept if reading.gap is not None]
+        if not is_webhook:
+            gaps += [
+                _gap(reading)
+                for reading in stored.ignored
+                if reading.gap is not None or self._commitment is Commitment.FINALIZED
+            ]
+        event_rows.open_gaps(conn, gaps)
+        if is_webhook:
+            return
+        complete = [reading.signature for reading in kept if reading.gap is None]
+        event_rows.close_gaps(
+            conn, complete, ["unread", "unsupported", "contradictory", "incomplete"]
+        )
+        read = [reading.signature for reading in kept if reading.gap is not None]
+        event_rows.close_gaps(conn, read, ["unread", "unsupported"])
+
+    @staticmethod
+    def _revived(readings: Sequence[Reading], stored: _StoredReadings) -> list[Reading]:
+        return [reading for reading in readings if reading.signature in stored.revived]
+
+
+def _gap(reading: Reading) -> event_rows.Gap:
+    """Return the gap of a reading that is incomplete or differs from a finalized one."""
+    if reading.gap is None:
+        reason = f"another finalized reading, of slot {reading.slot}, differs from the stored one"
+        return event_rows.Gap(reading.signature, "contradictory", reading.slot, reason)
+    return event_rows.Gap(reading.signature, reading.gap_kind, reading.slot, reading.gap)
 
 
 def _change_configuration(readings: Iterable[Reading]) -> bool:

@@ -29,6 +29,8 @@ def orphan_readings(
     lock_shared(conn, CONFIGURATION)
     lock_affected(conn, [key[0] for key in keys], program)
     orphaned, change = commitment_updates.orphan_transactions(conn, keys)
+    # What was missing of a transaction that the chain does not hold is not missing.
+    event_rows.close_gaps(conn, orphaned, ["contradictory", "incomplete"])
     refold = set(change.reordered)
     if change.configuration:
         refold |= projector.refold_configuration(conn)

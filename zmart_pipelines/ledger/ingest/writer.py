@@ -29,6 +29,7 @@ def ingest(
     commitment: Commitment | str,
     program: Pubkey,
     delivery_ids: DeliveryIds = None,
+    superseding: str | None = None,
 ) -> IngestResult:
     """Store readings of these transactions and project what is new.
 
@@ -37,8 +38,9 @@ def ingest(
 
     A reading is stored exactly once by its key: a stored one is only promoted. A reading that
     contradicts the stored one of the same transaction (the transaction landed in another slot,
-    or the first report was false) replaces it if it is at least as well settled; the other is
-    orphaned.
+    or the first report was false) replaces it if it is at least as well settled and at least as
+    complete; the other is orphaned. A finalized reading gives way only to a finalized one, and
+    only if it is incomplete and the other is not, or where ``superseding`` says so.
 
     Args:
         conn: acts as INGEST.
@@ -46,13 +48,15 @@ def ingest(
         commitment: how settled the source says they are: reported for a webhook, confirmed
             or finalized for a reading by RPC.
         delivery_ids: the webhook deliveries that reported them.
+        superseding: why these finalized readings supersede finalized ones that differ, although
+            those are complete: the accounts agree with these only.
 
     Raises:
         ConcurrentWriteError: the transaction must be rolled back and retried.
     """
     if len(transactions) > MAX_BATCH:
         raise ValueError(f"at most {MAX_BATCH} transactions at once, not {len(transactions)}")
-    context = IngestContext(program, source, Commitment(commitment), delivery_ids)
+    context = IngestContext(program, source, Commitment(commitment), delivery_ids, superseding)
     decoded = (decode(transaction, program) for transaction in transactions)
     by_signature = {reading.signature: reading for reading in decoded}
     accepted = [reading for reading in by_signature.values() if _is_acceptable(reading, source)]

@@ -2,18 +2,22 @@
 
 Nothing is dropped: an event line that cannot be decoded, or whose instruction is missing,
 becomes a quarantined event with the reason. What makes a reading incomplete becomes its gap.
+
+A reading can also contradict itself. In a transaction that succeeded, each instruction of the
+program wrote one frame into the log, and no program failed. A log without them was lost or cut
+by the node, and says nothing about what the transaction did.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 from solders.pubkey import Pubkey
 
-from zmart_pipelines.chain.program_logs import parse_logs
+from zmart_pipelines.chain.program_logs import parse_logs, successful_frames
 from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.calls import CreateMarket, FinalizeMarket, decode_instruction
@@ -65,6 +69,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         logs: the log lines as a JSON array.
         instructions: JSON text.
         gap: why the reading is incomplete; None if it is complete.
+        gap_kind: the kind of that gap.
     """
 
     signature: bytes
@@ -80,6 +85,12 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     instructions: str
     events: tuple[LedgerEvent, ...]
     gap: str | None
+    gap_kind: Literal["incomplete", "contradictory"] = "incomplete"
+
+    @property
+    def completeness(self) -> tuple[bool, int]:
+        """Orders readings of one transaction by how much they say."""
+        return (True, 0) if self.gap is None else (False, len(self.events))
 
     @property
     def concerns_program(self) -> bool:
@@ -101,7 +112,9 @@ def decode(transaction: RawTransaction, program: Pubkey) -> Reading:
     events: tuple[LedgerEvent, ...] = ()
     gap = None
     truncated = False
-    if not failed:
+    if failed:
+        contradiction = _contradiction_of_failure(transaction, program)
+    else:
         found = parse_logs(transaction.logs, str(program))
         truncated = found.truncated
         events = tuple(
@@ -109,6 +122,11 @@ def decode(transaction: RawTransaction, program: Pubkey) -> Reading:
             for index, payload in found.payloads
         )
         gap = _gap(found.faults, truncated, events)
+        contradiction = found.failures[0] if found.failures else None
+        if contradiction is None and not truncated and not found.faults:
+            contradiction = _contradiction_of_frames(transaction, program)
+    if contradiction is not None:
+        gap = f"the reading contradicts itself: {contradiction}"
     return Reading(
         signature=transaction.signature,
         digest=_digest(transaction.slot, failed, logs, instructions),
@@ -123,7 +141,42 @@ def decode(transaction: RawTransaction, program: Pubkey) -> Reading:
         instructions=instructions.decode(),
         events=events,
         gap=gap,
+        gap_kind="incomplete" if contradiction is None else "contradictory",
     )
+
+
+def _contradiction_of_frames(transaction: RawTransaction, program: Pubkey) -> str | None:
+    """Return how the log of a successful transaction differs from its instructions."""
+    frames, expected = successful_frames(transaction.logs, str(program)), transaction.instructions
+    if frames != len(expected):
+        return f"{len(expected)} instructions of the program, and {frames} frames of it in the log"
+    return "programs ran, and the log is empty" if transaction.log_is_missing else None
+
+
+def _contradiction_of_failure(transaction: RawTransaction, program: Pubkey) -> str | None:
+    """Return how the log of a failed transaction differs from its error.
+
+    Only where an instruction of the program is said to have failed: other programs and the
+    runtime itself may fail a transaction without a line.
+    """
+    logs = transaction.logs
+    if not logs or not any(
+        instruction.inner_index is None and instruction.index == _failed_index(transaction.error)
+        for instruction in transaction.instructions
+    ):
+        return None
+    prefix = f"Program {program} failed: "
+    if any(line.startswith(prefix) or line == "Log truncated" for line in logs):
+        return None
+    return "an instruction of the program failed, and no frame of it did in the log"
+
+
+def _failed_index(error: Any) -> int | None:
+    """Return the index of the instruction that an error names, if any."""
+    named = error.get("InstructionError") if isinstance(error, dict) else None
+    if isinstance(named, list) and named and isinstance(named[0], int):
+        return named[0]
+    return None
 
 
 def _digest(slot: int, failed: bool, logs: bytes, instructions: bytes) -> bytes:

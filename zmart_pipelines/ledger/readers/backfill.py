@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,23 +20,25 @@ from zmart_pipelines.chain.endpoint_guard import EndpointGuard
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
+from zmart_pipelines.chain.signature_listing import ContradictoryListing, ListingAnchor
 from zmart_pipelines.chain.transactions import PayloadError, RawTransaction, from_rpc
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.ingest.writer import ingest
+from zmart_pipelines.ledger.model.decode import decode
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import coverage, finality
 from zmart_pipelines.ledger.readers.listed_transactions import (
     CHUNK_SIZE,
     gaps_of_unread,
+    refuse_incomplete_window,
     transactions_to_read,
 )
 from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
 from zmart_pipelines.ledger.readers.rpc_reader import (
-    ContradictoryListing,
-    ListingAnchor,
     TransactionRef,
     UnreadTransaction,
+    checked_answer,
     fetch_transactions,
 )
 from zmart_pipelines.ledger.rows import event_rows
@@ -193,7 +196,7 @@ def _count_open_gaps(conn: Connection, first_slot: int, last_slot: int) -> int:
     return conn.execute(
         select(func.count()).where(
             chain.gaps.c.closed_at.is_(None),
-            chain.gaps.c.kind == "unread",
+            chain.gaps.c.kind.in_(("unread", "unsupported", "contradictory")),
             chain.gaps.c.slot.between(first_slot, last_slot),
         )
     ).scalar_one()
@@ -248,6 +251,7 @@ class _BackfillRun:
                 tip=self.tip,
                 page_size=self.settings.poll_page_size,
                 anchor=anchor,
+                check=partial(refuse_incomplete_window, self.engine),
             )
 
         found = windows_from(self._anchor_above(last_slot))
@@ -344,21 +348,25 @@ class _BackfillRun:
         """
         if not refs or not self._offers_bulk:
             return []
-        listed = {(ref.signature, ref.slot) for ref in refs}
+        program = self.settings.program
+        listed = {ref.signature: ref for ref in refs}
         found = []
         for body in self._fetch_page_bodies([ref.slot for ref in refs if ref.slot is not None]):
             try:
-                transaction = from_rpc(body, self.settings.program)
+                ref = listed.get(from_rpc(body, program).signature)
             except PayloadError as error:
                 _log.warning("a transaction of a page will be read by itself: %s", error)
                 continue
-            if (transaction.signature, transaction.slot) in listed:
-                found.append(transaction)
+            answer = None if ref is None else checked_answer(body, program, ref, "finalized")
+            # What is not a complete reading is read by itself, and of other nodes as well.
+            if isinstance(answer, RawTransaction) and decode(answer, program).gap is None:
+                found.append(answer)
         return found
 
     def _fetch_page_bodies(self, slots: Sequence[int]) -> list[bytes]:
         bodies: list[bytes] = []
         token: str | None = None
+        tokens: set[str] = set()
         try:
             while True:
                 page, token = self.rpc.transactions_for_address(
@@ -368,8 +376,10 @@ class _BackfillRun:
                     token=token,
                 )
                 bodies += page
-                if token is None:
+                if token is None or token in tokens:
+                    # A token that comes again would be paged for ever.
                     break
+                tokens.add(token)
         except RateLimited:
             raise
         except (RpcError, RpcUnavailable) as error:

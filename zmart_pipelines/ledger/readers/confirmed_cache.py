@@ -9,51 +9,28 @@ not reused, since it may be invented.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
+from solders.pubkey import Pubkey
 from sqlalchemy import Engine, select
 
-from zmart_pipelines import base58
 from zmart_pipelines.chain.rpc_types import SignatureInfo
-from zmart_pipelines.chain.transactions import ProgramInstruction, RawTransaction
+from zmart_pipelines.chain.transactions import RawTransaction
+from zmart_pipelines.ledger.model.decode import decode
 from zmart_pipelines.ledger.model.provenance import Commitment
+from zmart_pipelines.ledger.rows.stored_readings import raw_transaction_from_row
 from zmart_pipelines.store.tables import chain
 
 _transactions = chain.transactions
 
 
-class _StoredInstruction(msgspec.Struct):
-    index: int
-    inner_index: int | None
-    accounts: list[str]
-    data: str
+def load_confirmed(
+    engine: Engine, listed: Sequence[SignatureInfo], program: Pubkey
+) -> list[RawTransaction]:
+    """Load what of a finalized listing was read by RPC at confirmed and is listed unchanged.
 
-
-def raw_transaction_from_row(row: Any) -> RawTransaction:
-    """Restore a transaction from its row of ``chain.transactions``."""
-    return RawTransaction(
-        signature_text=base58.encode(row.signature),
-        slot=row.slot,
-        index_in_block=row.index_in_block,
-        block_time=row.block_time,
-        error=row.error,
-        fee=row.fee,
-        logs=msgspec.json.decode(row.logs, type=list[str]),
-        instructions=[
-            ProgramInstruction(
-                instruction.index,
-                instruction.inner_index,
-                instruction.accounts,
-                bytes.fromhex(instruction.data),
-            )
-            for instruction in msgspec.convert(row.instructions, list[_StoredInstruction])
-        ],
-    )
-
-
-def load_confirmed(engine: Engine, listed: Sequence[SignatureInfo]) -> list[RawTransaction]:
-    """Load what of a finalized listing was read by RPC at confirmed and is listed unchanged."""
+    Incomplete readings are left out: another node may have the rest.
+    """
     by_signature = {row.signature: row for row in listed}
     with engine.connect() as conn:
         stored = conn.execute(
@@ -72,5 +49,6 @@ def load_confirmed(engine: Engine, listed: Sequence[SignatureInfo]) -> list[RawT
                 transaction = msgspec.structs.replace(
                     transaction, index_in_block=listing.index_in_block
                 )
-            found.append(transaction)
+            if decode(transaction, program).gap is None:
+                found.append(transaction)
     return found

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.chain.signature_listing import from_one_node
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import coverage, finality
@@ -72,15 +73,19 @@ def poll_confirmed(
     known = [slot for slot in cursors if slot is not None]
     cursor = max(known, default=tip - INITIAL_LOOKBACK_SLOTS)
     first = max(0, min(cursor, tip) - OVERLAP_SLOTS)
-    listed, closed = list_window(
+    window = from_one_node(
         rpc,
-        program,
-        first_slot=first,
-        commitment="confirmed",
-        min_context_slot=tip,
-        page_size=settings.poll_page_size,
-        max_pages=MAX_PAGES,
+        lambda node: list_window(
+            node,
+            program,
+            first_slot=first,
+            commitment="confirmed",
+            min_context_slot=tip,
+            page_size=settings.poll_page_size,
+            max_pages=MAX_PAGES,
+        ),
     )
+    listed, closed = window.rows, window.closed
     refs = transactions_to_read(engine, listed, Commitment.CONFIRMED)
     answers = fetch_transactions(rpc, program, refs, "confirmed", seconds=seconds)
     ingested = ingest_in_chunks(

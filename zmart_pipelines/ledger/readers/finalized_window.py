@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
@@ -19,6 +21,7 @@ from zmart_pipelines.ledger.readers import coverage, finality
 from zmart_pipelines.ledger.readers.confirmed_cache import load_confirmed
 from zmart_pipelines.ledger.readers.listed_transactions import (
     ingest_in_chunks,
+    refuse_incomplete_window,
     transactions_to_read,
 )
 from zmart_pipelines.ledger.readers.listing_windows import ListingWindow, iter_windows
@@ -81,6 +84,7 @@ def read_finalized_window(
         last_slot=tip,
         tip=tip,
         page_size=settings.poll_page_size,
+        check=partial(refuse_incomplete_window, engine),
     ):
         done.append(_read_window(engine, rpc, settings, window, tip, started))
         if len(done) == 1:
@@ -126,7 +130,7 @@ def _read_window(
 
     ``tip`` is the finalized slot that the node named at ``tip_seen``, in monotonic seconds.
     """
-    reused = load_confirmed(engine, window.rows)
+    reused = load_confirmed(engine, window.rows, settings.program)
     reused_signatures = {transaction.signature for transaction in reused}
     refs = [
         ref
@@ -162,26 +166,41 @@ def _read_window(
     )
 
 
+# Kinds of gaps that reading again may close.
+_RETRIED: Final = ("unread", "unsupported", "contradictory", "incomplete")
+
+
 def retry_gaps(engine: Engine, rpc: RpcClient, settings: Settings, *, limit: int = 50) -> int:
-    """Retry listed transactions that could not be read; return how many gaps that closed."""
+    """Read again what could not be read completely; return how many gaps that closed."""
     gaps = chain.gaps
     with engine.connect() as conn:
         due = conn.execute(
-            select(gaps.c.signature, gaps.c.slot)
+            select(gaps.c.id, gaps.c.signature, gaps.c.slot, gaps.c.kind)
             .where(
                 gaps.c.closed_at.is_(None),
-                gaps.c.kind == "unread",
+                gaps.c.kind.in_(_RETRIED),
                 gaps.c.retry_at <= func.now(),
             )
             .order_by(gaps.c.retry_at)
             .limit(limit)
         ).all()
-    refs = [TransactionRef(row.signature, row.slot) for row in due]
-    answers = fetch_transactions(rpc, settings.program, refs, "finalized")
+    if not due:
+        return 0
+    refs: dict[bytes, TransactionRef] = {}
+    for row in due:
+        # Another answer that contradicts the listing does not close the gap either.
+        contradictory = row.kind == "contradictory"
+        refs[row.signature] = TransactionRef(
+            row.signature, row.slot, is_listed=contradictory, is_of_program=contradictory
+        )
+    answers = fetch_transactions(rpc, settings.program, refs.values(), "finalized")
     ingested = ingest_in_chunks(
         engine, answers, Source.FINALIZED_WINDOW, Commitment.FINALIZED, settings.program
     )
-    if ingested.gaps:
-        with engine.begin() as conn:
-            event_rows.open_gaps(conn, ingested.gaps)
-    return ingested.read
+    ids = [row.id for row in due]
+    with engine.begin() as conn:
+        event_rows.open_gaps(conn, ingested.gaps)
+        event_rows.postpone_gaps(conn, ids)
+        return conn.execute(
+            select(func.count()).where(gaps.c.id.in_(ids), gaps.c.closed_at.isnot(None))
+        ).scalar_one()

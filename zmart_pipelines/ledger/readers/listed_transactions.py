@@ -7,14 +7,17 @@ from typing import Final
 
 import msgspec
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
+from zmart_pipelines import base58
 from zmart_pipelines.chain.rpc_types import SignatureInfo
+from zmart_pipelines.chain.signature_listing import ContradictoryListing
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers.listing_windows import ListingWindow
 from zmart_pipelines.ledger.readers.rpc_reader import TransactionRef, UnreadTransaction
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.store.tables import chain
@@ -24,12 +27,19 @@ CHUNK_SIZE: Final = 200
 
 
 def transactions_to_read(
-    engine: Engine, listed: Sequence[SignatureInfo], commitment: Commitment
+    engine: Engine,
+    listed: Sequence[SignatureInfo],
+    commitment: Commitment,
+    *,
+    is_of_program: bool = True,
 ) -> list[TransactionRef]:
     """Return what of a listing is not stored at this commitment and in the listed slot.
 
     What was read before it was finalized has to be read again at finalized: until then it may
     have moved.
+
+    Args:
+        is_of_program: whether it is the listing of the program's own address.
     """
     if not listed:
         return []
@@ -47,10 +57,37 @@ def transactions_to_read(
         if Commitment(row.commitment).rank >= commitment.rank
     }
     return [
-        TransactionRef(row.signature, row.slot, row.index_in_block)
+        TransactionRef.of_listing(row, is_of_program=is_of_program)
         for row in listed
         if stored_slots.get(row.signature) != row.slot
     ]
+
+
+def refuse_incomplete_window(engine: Engine, window: ListingWindow) -> None:
+    """Refuse a window that lacks a transaction which the ledger read at finalized.
+
+    Such a listing proves nothing about the window's other slots either.
+
+    Raises:
+        ContradictoryListing: a transaction is missing.
+    """
+    table = chain.transactions
+    with engine.connect() as conn:
+        rows = conn.execute(
+            select(table.c.signature, table.c.slot).where(
+                table.c.slot.between(window.first_slot, window.last_slot),
+                table.c.commitment == Commitment.FINALIZED.value,
+                # Those that only a market's address listed need not name the program.
+                func.jsonb_array_length(table.c.instructions) > 0,
+            )
+        ).all()
+    listed = {row.signature for row in window.rows}
+    for row in rows:
+        if row.signature not in listed:
+            raise ContradictoryListing(
+                f"getSignaturesForAddress: {base58.encode(row.signature)} of slot {row.slot} is "
+                f"missing from the listing of slots {window.first_slot} to {window.last_slot}"
+            )
 
 
 class ChunkedIngest(msgspec.Struct):
@@ -76,7 +113,9 @@ class ChunkedIngest(msgspec.Struct):
 def gaps_of_unread(unread: Iterable[UnreadTransaction]) -> list[event_rows.Gap]:
     """Return a gap for each listed transaction that could not be read."""
     return [
-        event_rows.Gap(transaction.signature, "unread", transaction.slot, transaction.reason)
+        event_rows.Gap(
+            transaction.signature, transaction.kind, transaction.slot, transaction.reason
+        )
         for transaction in unread
     ]
 

@@ -7,21 +7,22 @@ by itself. Memory use does not grow with the length of the history.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
 
+from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import SignatureInfo
-from zmart_pipelines.ledger.readers.rpc_reader import (
+from zmart_pipelines.chain.signature_listing import (
+    ContradictoryListing,
     ListingAnchor,
-    in_chain_order,
-    list_page,
-    list_window,
-    next_anchor,
+    combined,
+    iter_pages,
 )
+from zmart_pipelines.ledger.readers.rpc_reader import in_chain_order, list_window
 
 # A page has up to a thousand signatures.
 PAGES_PER_WINDOW: Final = 5
@@ -44,6 +45,7 @@ def iter_windows(
     tip: int,
     page_size: int,
     anchor: ListingAnchor | None = None,
+    check: Callable[[ListingWindow], None] = lambda _: None,
 ) -> Iterator[ListingWindow]:
     """Yield adjacent windows of a range of finalized slots, from the oldest to the newest.
 
@@ -54,9 +56,44 @@ def iter_windows(
     Args:
         tip: the node's finalized slot; a node that is behind it is refused.
         anchor: where to begin, above ``last_slot``, instead of at the tip.
+        check: raises ContradictoryListing for a window that cannot be complete; the next node
+            is asked then.
+
+    Raises:
+        RpcUnavailable: no node could list all of it; what was yielded before is proved.
     """
-    # Pages and the start of the history are a proof only if the same node returned them.
-    rpc = rpc.pinned()
+    failures: list[RpcUnavailable] = []
+    for pinned in rpc.pinned_in_turn():
+        try:
+            for window in _windows_of_one_node(
+                pinned, program, first_slot, last_slot, tip, page_size, anchor
+            ):
+                check(window)
+                first_slot = window.last_slot + 1
+                yield window
+        except RpcUnavailable as error:
+            # The next node continues after the last window; each window is of one node.
+            failures.append(error)
+        else:
+            return
+    raise combined(failures)
+
+
+def _windows_of_one_node(
+    rpc: RpcClient,
+    program: Pubkey,
+    first_slot: int,
+    last_slot: int,
+    tip: int,
+    page_size: int,
+    anchor: ListingAnchor | None,
+) -> Iterator[ListingWindow]:
+    """Yield the windows as one node lists them.
+
+    Pages and the start of the history are a proof only if the same node returned them.
+    """
+    if first_slot > last_slot:
+        return
     oldest, newer = _walk_listing(
         rpc, program, first_slot, last_slot, tip=tip, page_size=page_size, anchor=anchor
     )
@@ -68,7 +105,7 @@ def iter_windows(
         first = max(place.first_slot, history_start)
         if first > place.last_slot:
             continue
-        rows, _ = list_window(
+        listed = list_window(
             rpc,
             program,
             first_slot=first,
@@ -78,7 +115,13 @@ def iter_windows(
             page_size=page_size,
             anchor=place.anchor,
         )
-        yield ListingWindow(first, place.last_slot, rows)
+        if not listed.reached and first == place.first_slot:
+            names = ", ".join(rpc.endpoints)
+            raise ContradictoryListing(
+                f"getSignaturesForAddress: {names}: the history ends above slot {first}, below "
+                "which it was listed before"
+            )
+        yield ListingWindow(first, place.last_slot, listed.rows)
 
 
 class _WindowPlace(NamedTuple):
@@ -108,27 +151,30 @@ def _walk_listing(
     found: dict[bytes, SignatureInfo] = {}
     newer: list[_WindowPlace] = []
     start, top, pages = anchor, last_slot, 0
-    while True:
-        page = list_page(
-            rpc,
-            program,
-            anchor,
-            commitment="finalized",
-            min_context_slot=tip,
-            page_size=page_size,
-        )
-        found |= {row.signature: row for row in page if first_slot <= row.slot <= top}
-        if len(page) < page_size or page[-1].slot < first_slot:
+    listing = iter_pages(
+        rpc,
+        program,
+        first_slot=first_slot,
+        commitment="finalized",
+        page_size=page_size,
+        min_context_slot=tip,
+        anchor=anchor,
+    )
+    reached = False
+    for page in listing:
+        found |= {row.signature: row for row in page.rows if first_slot <= row.slot <= top}
+        reached = page.is_last
+        if reached:
             break
-        anchor, pages = next_anchor(page), pages + 1
-        edge = anchor.slot
+        pages += 1
+        edge = page.next.slot
         if edge is not None and edge > top:
-            start, pages = anchor, 0
+            start, pages = page.next, 0
         elif edge is not None and pages >= PAGES_PER_WINDOW and edge < top:
             newer.append(_WindowPlace(start, edge + 1, top))
-            start, top, pages = anchor, edge, 0
+            start, top, pages = page.next, edge, 0
             found = {signature: row for signature, row in found.items() if row.slot <= edge}
-    if not page or page[-1].slot >= first_slot:
+    if not reached:
         first_slot = max(first_slot, rpc.first_available_block())
     rows = in_chain_order(row for row in found.values() if row.slot >= first_slot)
     return ListingWindow(first_slot, top, rows), newer

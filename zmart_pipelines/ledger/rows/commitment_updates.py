@@ -45,11 +45,15 @@ UPDATE chain.transactions AS t SET
     commitment = greatest(t.commitment, %b::text::chain.commitment),
     sources = t.sources | %b::int2,
     index_in_block = coalesce(sent.index_in_block, t.index_in_block),
-    block_time = coalesce(t.block_time, sent.block_time),
+    block_time = CASE WHEN t.commitment = 'reported' AND %b::text <> 'reported'
+        THEN coalesce(sent.block_time, t.block_time)
+        ELSE coalesce(t.block_time, sent.block_time) END,
+    fee = CASE WHEN t.commitment = 'reported' AND %b::text <> 'reported'
+        THEN coalesce(sent.fee, t.fee) ELSE coalesce(t.fee, sent.fee) END,
     finalized_at = CASE WHEN %b::text = 'finalized' THEN coalesce(t.finalized_at, now())
         ELSE t.finalized_at END
-FROM unnest(%b::bytea[], %b::bytea[], %b::int4[], %b::int8[])
-    AS sent (signature, digest, index_in_block, block_time)
+FROM unnest(%b::bytea[], %b::bytea[], %b::int4[], %b::int8[], %b::int8[])
+    AS sent (signature, digest, index_in_block, block_time, fee)
 WHERE t.signature = sent.signature AND t.digest = sent.digest
 """
 
@@ -78,17 +82,23 @@ _CONFIG_EVENTS = frozenset(event.__name__ for event in CONFIG_EVENTS)
 def promote_transactions(
     conn: Connection, readings: Sequence[Reading], *, source: Source, commitment: Commitment
 ) -> None:
-    """Promote stored readings to ``commitment`` and fill in what they did not say before."""
+    """Promote stored readings to ``commitment`` and fill in what they did not say before.
+
+    What is not part of the digest (block time, fee) a node says better than a webhook.
+    """
     execute(
         conn,
         _PROMOTE,
         commitment.value,
         int(source),
         commitment.value,
+        commitment.value,
+        commitment.value,
         [reading.signature for reading in readings],
         [reading.digest for reading in readings],
         [reading.index_in_block for reading in readings],
         [reading.block_time for reading in readings],
+        [reading.fee for reading in readings],
     )
 
 
@@ -142,8 +152,63 @@ def orphan_transactions(
     """
     if not keys:
         return set(), NO_CHANGE
-    sent = [[key[0] for key in keys], [key[1] for key in keys]]
-    orphaned = execute(conn, _ORPHAN, *sent).all()
+    orphaned = execute(conn, _ORPHAN, [key[0] for key in keys], [key[1] for key in keys]).all()
+    return _orphan_events(conn, orphaned)
+
+
+class Supersession(NamedTuple):
+    """A finalized reading that gives way to another one.
+
+    Attributes:
+        key: the reading that is orphaned.
+        superseding: digest of the finalized reading of the same transaction that the caller
+            stores before it commits.
+        reason: what is wrong with the orphaned one.
+    """
+
+    key: ReadingKey
+    superseding: bytes
+    reason: str
+
+
+_SUPERSEDE = """
+UPDATE chain.transactions AS t SET commitment = 'orphaned',
+    superseded_by = dropped.superseding, superseded_reason = dropped.reason
+FROM unnest(%b::bytea[], %b::bytea[], %b::bytea[], %b::text[])
+    AS dropped (signature, digest, superseding, reason)
+WHERE t.signature = dropped.signature AND t.digest = dropped.digest
+    AND t.commitment = 'finalized'
+RETURNING t.signature, t.digest
+"""
+
+
+def supersede_transactions(
+    conn: Connection, superseded: Collection[Supersession]
+) -> tuple[set[bytes], CommitmentChange]:
+    """Orphan finalized readings, with their events, in favour of others.
+
+    The database refuses the commit if the superseding reading is not stored then, and opens the
+    alert.
+
+    Returns:
+        As ``orphan_transactions``.
+    """
+    if not superseded:
+        return set(), NO_CHANGE
+    orphaned = execute(
+        conn,
+        _SUPERSEDE,
+        [one.key[0] for one in superseded],
+        [one.key[1] for one in superseded],
+        [one.superseding for one in superseded],
+        [one.reason for one in superseded],
+    ).all()
+    return _orphan_events(conn, orphaned)
+
+
+def _orphan_events(
+    conn: Connection, orphaned: Sequence[Row[*tuple[Any, ...]]]
+) -> tuple[set[bytes], CommitmentChange]:
     sent = [[row[0] for row in orphaned], [row[1] for row in orphaned]]
     rows = execute(conn, _ORPHAN_EVENTS, *sent).all()
     return {row[0] for row in orphaned}, _change_from_rows(rows)

@@ -31,10 +31,11 @@ class CurrentReading(NamedTuple):
     sources: Source
     slot: int
     index_in_block: int | None
+    block_time: int | None
 
 
 _LOCK_CURRENT = """
-SELECT signature, digest, commitment::text, sources, slot, index_in_block
+SELECT signature, digest, commitment::text, sources, slot, index_in_block, block_time
 FROM chain.transactions
 WHERE signature = ANY(%b) AND commitment <> 'orphaned'
 ORDER BY signature
@@ -48,8 +49,7 @@ def lock_current_readings(
     """Return the current readings by signature; their rows are locked until the commit."""
     rows = execute(conn, _LOCK_CURRENT, list(signatures))
     return {
-        row[0]: CurrentReading(row[1], Commitment(row[2]), Source(row[3]), row[4], row[5])
-        for row in rows
+        row[0]: CurrentReading(row[1], Commitment(row[2]), Source(row[3]), *row[4:]) for row in rows
     }
 
 
@@ -58,7 +58,9 @@ _REVIVE_ORPHANS = """
 ON CONFLICT (signature, digest) DO UPDATE SET
     commitment = excluded.commitment,
     sources = transactions.sources | excluded.sources,
-    finalized_at = excluded.finalized_at
+    finalized_at = excluded.finalized_at,
+    superseded_by = NULL,
+    superseded_reason = NULL
 WHERE transactions.commitment = 'orphaned' AND excluded.commitment >= 'confirmed'
 RETURNING signature, xmax = 0
 """
@@ -203,8 +205,16 @@ _OPEN_GAPS = """
 INSERT INTO chain.gaps (signature, kind, slot, reason)
 SELECT * FROM unnest(%b::bytea[], %b::text[], %b::int8[], %b::text[])
 ON CONFLICT (signature, kind) WHERE closed_at IS NULL
-DO UPDATE SET reason = excluded.reason, attempts = gaps.attempts + 1,
-    retry_at = now() + least(interval '1 hour', interval '5 seconds' * 2 ^ least(gaps.attempts, 12))
+DO UPDATE SET reason = excluded.reason,
+    attempts = gaps.attempts + (gaps.retry_at <= now())::int,
+    retry_at = CASE WHEN gaps.retry_at > now() THEN gaps.retry_at ELSE now()
+        + least(interval '1 hour', interval '5 seconds' * 2 ^ least(gaps.attempts, 12)) END
+"""
+
+_POSTPONE_GAPS = """
+UPDATE chain.gaps AS g SET attempts = g.attempts + 1,
+    retry_at = now() + least(interval '1 hour', interval '5 seconds' * 2 ^ least(g.attempts, 12))
+WHERE id = ANY(%b::int8[]) AND closed_at IS NULL AND retry_at <= now()
 """
 
 _CLOSE_GAPS = """
@@ -225,7 +235,7 @@ class Gap(msgspec.Struct, frozen=True):
 def open_gaps_statement(gaps: Iterable[Gap]) -> Statement | None:
     """Build the statement that records gaps; None if there are none.
 
-    A gap that is open already counts another attempt, and its next retry is later.
+    A gap that is open already and due counts another attempt, and its next retry is later.
     """
     rows = sorted(
         {(gap.signature, gap.kind): gap for gap in gaps}.values(),
@@ -249,6 +259,11 @@ def open_gaps(conn: Connection, gaps: Iterable[Gap]) -> None:
     statement = open_gaps_statement(gaps)
     if statement is not None:
         run(conn, statement)
+
+
+def postpone_gaps(conn: Connection, ids: Collection[int]) -> None:
+    """Count an attempt for those of these gaps that are still open and due."""
+    execute(conn, _POSTPONE_GAPS, list(ids))
 
 
 def close_gaps(conn: Connection, signatures: Collection[bytes], kinds: Collection[str]) -> None:

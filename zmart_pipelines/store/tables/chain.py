@@ -155,6 +155,18 @@ transactions = Table(
         server_default=text("(pg_current_xact_id()::text)::bigint"),
         comment="Database: id of the inserting transaction",
     ),
+    # A finalized reading that turned out to be false names the one that it gave way to.
+    Column(
+        "superseded_by",
+        BYTES,
+        comment="Ingest: digest of the finalized reading that this finalized one gave way to",
+    ),
+    Column("superseded_reason", Text, comment="Ingest: what is wrong with this finalized reading"),
+    CheckConstraint(
+        "(superseded_by IS NULL) = (superseded_reason IS NULL) AND (superseded_by IS NULL OR "
+        "commitment = 'orphaned' AND superseded_by <> digest)",
+        name="superseded",
+    ),
     Index(
         "uq_transactions_live",
         "signature",
@@ -281,7 +293,9 @@ coverage = Table(
 )
 
 # What is known to be missing. 'unread': a listed signature whose transaction is not stored;
-# 'incomplete': a reading with a truncated or invalid log or a quarantined event;
+# 'unsupported': one of a version that cannot be decoded; 'contradictory': a reading that
+# contradicts itself, its listing, or a finalized one; 'incomplete': a reading with a truncated
+# or invalid log or a quarantined event;
 # 'inapplicable': an event that does not follow from the state before it (another one is
 # missing, or false).
 gaps = Table(
@@ -298,7 +312,10 @@ gaps = Table(
     Column(
         "kind",
         Text,
-        CheckConstraint("kind IN ('unread', 'incomplete', 'inapplicable')", name="kind"),
+        CheckConstraint(
+            "kind IN ('unread', 'unsupported', 'contradictory', 'incomplete', 'inapplicable')",
+            name="kind",
+        ),
         nullable=False,
         comment="Reader, decoder or fold that found the gap",
     ),
