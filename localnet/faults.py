@@ -36,6 +36,21 @@ class FaultKind(StrEnum):
     """Executed; the result is null."""
     DROPPED_SEND = "dropped-send"
     """sendTransaction returns the signature, but no leader receives the transaction."""
+    EMPTY_LOGS = "empty-logs"
+    """getTransaction returns an empty log."""
+    NULL_LOGS = "null-logs"
+    """getTransaction returns null for the log."""
+    NO_INNER_INSTRUCTIONS = "no-inner-instructions"
+    """getTransaction returns null for the inner instructions."""
+    SHORT_PAGE = "short-page"
+    """getSignaturesForAddress returns at most ``rows``, whatever the limit."""
+    CIRCULAR_LISTING = "circular-listing"
+    """getSignaturesForAddress begins at the tip, whatever ``before`` says."""
+    LOCAL_STORAGE = "local-storage"
+    """Only the last ``slots`` slots are found: listings, transactions and the first block."""
+    TRANSACTION_VERSION = "transaction-version"
+    """getTransaction returns the transaction as one of ``version``, or error -32015 where the
+    client does not support that."""
     WEBHOOK_DROP = "webhook-drop"
     """The delivery is never posted."""
     WEBHOOK_DUPLICATE = "webhook-duplicate"
@@ -51,17 +66,38 @@ class FaultKind(StrEnum):
     Authorization header unless ``authorized``."""
 
 
+_READING: tuple[str, ...] = ("getTransaction",)
+_LISTING: tuple[str, ...] = ("getSignaturesForAddress",)
+ANSWERS: dict[FaultKind, tuple[str, ...]] = {
+    FaultKind.EMPTY_LOGS: _READING,
+    FaultKind.NULL_LOGS: _READING,
+    FaultKind.NO_INNER_INSTRUCTIONS: _READING,
+    FaultKind.SHORT_PAGE: _LISTING,
+    FaultKind.CIRCULAR_LISTING: _LISTING,
+    FaultKind.LOCAL_STORAGE: (*_READING, *_LISTING, "getFirstAvailableBlock"),
+    FaultKind.TRANSACTION_VERSION: _READING,
+}
+"""Faults of an answer's content, with the methods whose answers they alter."""
+
+
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """One armed fault; ``times`` counts down, null: until cleared."""
+    """One armed fault; ``times`` counts down, null: until cleared.
+
+    ``path`` limits a fault of the RPC to requests with this path, so that of two paths of one
+    node one misbehaves.
+    """
 
     kind: FaultKind
     times: int | None = 1
     methods: tuple[str, ...] = ()
+    path: str | None = None
     status: int = 500
     retry_after: int | None = None
     seconds: float = 1.0
     slots: int = 100
     authorized: bool = False
+    rows: int = 7
+    version: int = 1
 
     def __post_init__(self) -> None:
         if self.times is not None and self.times < 1:
@@ -74,6 +110,13 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError("retry_after: must be between 0 and 3600 seconds, or null for none")
         if not 0 <= self.slots <= 1_000_000:
             raise ValueError("slots: must be between 0 and 1000000")
+        if not 0 <= self.rows <= 1000:
+            raise ValueError("rows: must be between 0 and 1000")
+        if not 1 <= self.version <= 127:
+            raise ValueError("version: must be between 1 and 127")
+        altered = ANSWERS.get(self.kind)
+        if altered is not None:
+            self.methods = tuple(set(self.methods) & set(altered)) or altered
 
 
 BEFORE_EXECUTION = frozenset(
@@ -105,10 +148,12 @@ class Faults:
         """Disarm all faults."""
         self.armed.clear()
 
-    def consume(self, kinds: Collection[FaultKind], methods: Collection[str] = ()) -> Fault | None:
+    def consume(
+        self, kinds: Collection[FaultKind], methods: Collection[str] = (), path: str | None = None
+    ) -> Fault | None:
         """Return the first armed fault of these kinds for one of the methods; count it down."""
         for fault in self.armed:
-            if fault.kind not in kinds:
+            if fault.kind not in kinds or fault.path not in (None, path):
                 continue
             if fault.methods and not any(method in fault.methods for method in methods):
                 continue

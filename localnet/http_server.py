@@ -8,7 +8,9 @@ from typing import Any, Final
 import msgspec
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable
 
-from localnet.faults import AFTER_EXECUTION, BEFORE_EXECUTION, Fault, FaultKind
+from localnet.answer_faults import alter_answer, altered_request
+from localnet.blocks import Commitment
+from localnet.faults import AFTER_EXECUTION, ANSWERS, BEFORE_EXECUTION, Fault, FaultKind
 from localnet.node import Node
 from localnet.rpc import dispatch
 from localnet.rpc.errors import NODE_UNHEALTHY, RpcError
@@ -99,16 +101,27 @@ async def _call(node: Node, path: str, content: bytes, send: ASGISendCallable) -
         await respond(send, 200, dispatch.handle(node, request, view), _JSON)
         return
     methods = dispatch.methods(request)
-    fault = node.faults.consume(BEFORE_EXECUTION, methods)
+    fault = node.faults.consume(BEFORE_EXECUTION, methods, path)
     if fault is not None:
         await _refuse(fault, request, send)
         return
-    result = dispatch.handle(node, request, view)
-    fault = node.faults.consume(AFTER_EXECUTION, methods)
+    result = _executed(node, path, request, view)
+    fault = node.faults.consume(AFTER_EXECUTION, methods, path)
     if fault is None:
         await respond(send, 200, result, _JSON)
     else:
         await _corrupt(fault, result, send)
+
+
+def _executed(node: Node, path: str, request: Any, view: ChainView) -> bytes:
+    """Execute a request, with a fault of the answer's content if one is armed."""
+    fault = node.faults.consume(ANSWERS, dispatch.methods(request), path)
+    if fault is None:
+        return dispatch.handle(node, request, view)
+    result = dispatch.handle(node, altered_request(fault, request), view)
+    answer = msgspec.json.decode(result)
+    alter_answer(fault, request, answer, view.tip(Commitment.PROCESSED).slot - fault.slots)
+    return dispatch.encode(answer)
 
 
 async def _refuse(fault: Fault, request: Any, send: ASGISendCallable) -> None:

@@ -28,6 +28,7 @@ from zmart_pipelines.ledger.audit.repair import (
 )
 from zmart_pipelines.ledger.readers.backfill import backfill_client
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
 from zmart_pipelines.store.tables import reconciliation as tables
@@ -37,6 +38,10 @@ _STATE = dg.AssetKey(["market", "state"])
 _POSITIONS = dg.AssetKey(["market", "positions"])
 _REPORT = dg.AssetKey(["reconciliation", "report"])
 _REPAIRS = dg.AssetKey(["reconciliation", "repairs"])
+
+
+# Raised by the database with the supersession itself; ended by a comparison without differences.
+SUPERSEDED_READING = AlertKey("superseded_reading")
 
 
 class RepairConfig(dg.Config):
@@ -88,6 +93,9 @@ def reconciliation(
     """
     if _REPORT in context.selected_asset_keys:
         report = comparisons(backend, context.run.run_id)[-1]
+        if not report.actionable:
+            with backend.engine(Role.PIPELINES).begin() as conn:
+                clear_alert(conn, SUPERSEDED_READING)
         with backend.engine(Role.READ).connect() as conn:
             yield dg.MaterializeResult(asset_key=_REPORT, metadata=report_metadata(conn, report))
     if _REPAIRS in context.selected_asset_keys:

@@ -36,6 +36,7 @@ from zmart_pipelines.ledger.model.projection import PositionRow, Projection
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
+from zmart_pipelines.program.idl import discriminator
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import market
 from zmart_pipelines.store.tables.reconciliation import reconciliations
@@ -95,7 +96,7 @@ def compare_accounts(
         covered = coverage.read_cursor(conn, "finalized")
         known = set(conn.execute(select(market.markets.c.market_id)).scalars())
         market_ids = known | set(accounts)
-        found = _find_differences(
+        found = find_differences(
             conn,
             reader.program,
             market_ids,
@@ -107,10 +108,9 @@ def compare_accounts(
     with engine.begin() as conn:
         classified = record_differences(conn, found, context)
         if covered is not None:
-            differing = {
-                market_address_bytes(reader.program, difference.market_id) for difference in found
-            }
-            _close_explained_gaps(conn, min(covered, markets.slot), differing)
+            differing = {difference.market_id for difference in found}
+            slot = min(covered, markets.slot)
+            _close_explained_gaps(conn, slot, reader.program, differing)
         report = ReconciliationReport(
             market_slot=markets.slot,
             position_slot=positions.slot,
@@ -137,7 +137,7 @@ def _record_comparison(conn: Connection, report: ReconciliationReport) -> None:
     )
 
 
-def _find_differences(
+def find_differences(
     conn: Connection,
     program: Pubkey,
     market_ids: Iterable[bytes],
@@ -206,15 +206,42 @@ def fold_as_of(
     }
 
 
+# Discriminators, in hex, of instructions whose effect no market or position shows.
+_NOT_SHOWN: Final = [
+    discriminator("global", name).hex()
+    for name in (
+        "submit_proposal_vote",
+        "submit_dispute_vote",
+        "initialize_global_config",
+        "update_global_config",
+        "emergency_pause",
+    )
+]
+
 _CLOSE_EXPLAINED = """
 UPDATE chain.gaps AS g SET closed_at = now()
 FROM chain.transactions AS t
-WHERE g.kind = 'incomplete' AND g.closed_at IS NULL
+WHERE g.kind IN ('incomplete', 'contradictory') AND g.closed_at IS NULL
     AND t.signature = g.signature AND t.commitment = 'finalized' AND t.slot <= %b
     AND NOT EXISTS (
         SELECT FROM chain.events AS e
         WHERE e.signature = t.signature AND e.quarantine_reason IS NOT NULL
             AND e.commitment <> 'orphaned'
+    )
+    AND (
+        jsonb_array_length(t.instructions) > 0
+        OR EXISTS (
+            SELECT FROM chain.events AS e
+            WHERE e.signature = t.signature AND e.digest = t.digest AND e.market_id IS NOT NULL
+        )
+    )
+    AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(t.instructions) AS i
+        WHERE left(i ->> 'data', 16) = ANY(%b)
+    )
+    AND NOT EXISTS (
+        SELECT FROM chain.events AS e
+        WHERE e.signature = t.signature AND e.digest = t.digest AND e.market_id = ANY(%b)
     )
     AND NOT EXISTS (
         SELECT FROM jsonb_array_elements(t.instructions) AS i
@@ -224,12 +251,17 @@ WHERE g.kind = 'incomplete' AND g.closed_at IS NULL
 """
 
 
-def _close_explained_gaps(conn: Connection, slot: int, differing: set[bytes]) -> None:
-    """Close gaps of truncated or malformed logs whose markets' accounts agree with the fold.
+def _close_explained_gaps(
+    conn: Connection, slot: int, program: Pubkey, differing: Collection[bytes]
+) -> None:
+    """Close gaps of incomplete readings whose markets' accounts agree with the fold.
 
     What such a log contained is unknown, but the accounts show that nothing of it is missing.
+    They show nothing of votes and of the configuration, and nothing at all where it is not known
+    which market the transaction concerns; such gaps stay open.
 
     Args:
-        differing: addresses of the markets that do not agree.
+        differing: ids of the markets that do not agree.
     """
-    execute(conn, _CLOSE_EXPLAINED, slot, [str(Pubkey(address)) for address in differing])
+    addresses = [str(Pubkey(market_address_bytes(program, one))) for one in differing]
+    execute(conn, _CLOSE_EXPLAINED, slot, _NOT_SHOWN, list(differing), addresses)

@@ -2,11 +2,17 @@
 
 What the chain lists for a market's account is read and ingested like everything else, and the
 market is rebuilt from the ledger. If it still differs then, the next comparison reports it.
+
+A finalized reading may be false although nothing in it says so: a node invented or altered it.
+Where a node returns another one, the accounts decide: it supersedes the stored one if the market
+agrees with its accounts then, and only then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Final, Literal
 
@@ -14,12 +20,18 @@ import msgspec
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, func, insert, select
 
+from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signature_listing import from_one_node
+from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
-from zmart_pipelines.ledger.audit.reconcile import ReconciliationReport
+from zmart_pipelines.ledger.audit.reconcile import ReconciliationReport, find_differences
+from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
+from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
+from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
+from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.ledger.readers.listed_transactions import (
     ingest_in_chunks,
     transactions_to_read,
@@ -31,6 +43,7 @@ from zmart_pipelines.ledger.readers.rpc_reader import (
 )
 from zmart_pipelines.ledger.rows import event_rows
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.tables import chain
 from zmart_pipelines.store.tables.reconciliation import repairs
 
 # What to read of a market's transactions.
@@ -127,6 +140,10 @@ def repair_market(
     if ingested.gaps:
         with engine.begin() as conn:
             event_rows.open_gaps(conn, ingested.gaps)
+    superseding = IngestResult()
+    if ingested.result.ignored and scope == "everything":
+        superseding = _supersede_false_readings(engine, rpc, settings, market_id, refs)
+    result = ingested.result.merge(superseding)
     rebuilt = rebuild_projection(engine, settings.program, [market_id])
     record = RepairRecord(
         market_id=market_id,
@@ -134,11 +151,79 @@ def repair_market(
         listed=len(rows),
         read=ingested.read,
         unread=len(ingested.unread),
-        contradicted=ingested.result.ignored,
-        new_transactions=ingested.result.new_transactions,
-        new_events=ingested.result.new_events,
+        contradicted=result.ignored,
+        new_transactions=result.new_transactions,
+        new_events=result.new_events,
         refolded=bool(rebuilt.changed),
     )
     with engine.begin() as conn:
         conn.execute(insert(repairs).values(msgspec.structs.asdict(record)))
     return record
+
+
+class _AccountsDisagree(Exception):
+    """The market differs from its accounts with the other readings as well."""
+
+
+def _supersede_false_readings(
+    engine: Engine,
+    rpc: RpcClient,
+    settings: Settings,
+    market_id: bytes,
+    refs: Sequence[TransactionRef],
+) -> IngestResult:
+    """Replace finalized readings that a node contradicts, if the accounts agree with it."""
+    with engine.connect() as conn:
+        contradicted = _contradicted_signatures(conn, [ref.signature for ref in refs])
+    answers = fetch_transactions(
+        rpc, settings.program, [ref for ref in refs if ref.signature in contradicted], "finalized"
+    )
+    others = [answer for answer in answers if isinstance(answer, RawTransaction)]
+    reader = AccountReader(rpc, settings.program)
+    market = reader.market(market_id)
+    positions = reader.positions(market_id, min_context_slot=market.slot)
+    if market.value is None or not others:
+        return IngestResult()
+    accounts = {market_id: market.value}
+    holders = {position.user: position for position in positions.value}
+    address = market_address_bytes(settings.program, market_id)
+    # The ledger must know everything up to the accounts' slot.
+    read_finalized_window(engine, rpc, settings)
+
+    def try_out(conn: Connection, readings: Sequence[RawTransaction]) -> IngestResult:
+        result = ingest(
+            conn,
+            readings,
+            source=Source.BACKFILL,
+            commitment=Commitment.FINALIZED,
+            program=settings.program,
+            superseding="its market's accounts agree with another finalized reading only",
+        )
+        slots = (market.slot, positions.slot)
+        if find_differences(
+            conn, settings.program, [market_id], accounts, {address: holders}, slots
+        ):
+            raise _AccountsDisagree
+        return result
+
+    # All of them together; or else one may be right and another one false.
+    for readings in (others, *([one] for one in others if len(others) > 1)):
+        try:
+            return run_in_transaction(engine, partial(try_out, readings=readings))
+        except _AccountsDisagree:
+            continue
+    return IngestResult()
+
+
+def _contradicted_signatures(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
+    """Return those of which a node returned another reading than the stored one."""
+    gaps = chain.gaps
+    return set(
+        conn.execute(
+            select(gaps.c.signature).where(
+                gaps.c.signature.in_(signatures),
+                gaps.c.kind == "contradictory",
+                gaps.c.closed_at.is_(None),
+            )
+        ).scalars()
+    )

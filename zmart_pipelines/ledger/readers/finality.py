@@ -124,12 +124,20 @@ def verify_reported(
     Returns:
         What changed, and how many were looked up.
     """
+    gaps = chain.gaps
+    # What could not be read completely is retried with its gap.
+    waiting = select(gaps.c.id).where(
+        gaps.c.signature == _transactions.c.signature,
+        gaps.c.closed_at.is_(None),
+        gaps.c.retry_at > func.now(),
+    )
     with engine.connect() as conn:
         rows = conn.execute(
             select(_transactions.c.signature, _transactions.c.digest, _transactions.c.slot)
             .where(
                 _transactions.c.commitment == Commitment.REPORTED.value,
                 _transactions.c.first_seen_at < func.now() - min_age,
+                ~waiting.exists(),
             )
             .order_by(_transactions.c.first_seen_at)
             .limit(MAX_REPORTED)

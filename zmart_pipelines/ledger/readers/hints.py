@@ -163,13 +163,17 @@ def read_due_hints(
 
 
 def _stored_signatures(conn: Connection, signatures: Sequence[bytes]) -> set[bytes]:
-    """Return those that the ledger holds, from whatever source."""
-    table = chain.transactions
+    """Return those that the ledger holds completely, from whatever source."""
+    table, gaps = chain.transactions, chain.gaps
+    incomplete = select(gaps.c.signature).where(
+        gaps.c.signature == table.c.signature, gaps.c.closed_at.is_(None)
+    )
     return set(
         conn.execute(
             select(table.c.signature).where(
                 table.c.signature.in_(signatures),
                 table.c.commitment != Commitment.ORPHANED.value,
+                ~incomplete.exists(),
             )
         ).scalars()
     )
