@@ -138,7 +138,7 @@ def finalized_window(
                 metadata.rows(ranges, "first_slot", "last_slot", "covered_at")
             ),
             "Open gaps": metadata.table(
-                metadata.rows(gaps, "signature", "slot", "reason", "attempts", "opened_at")
+                metadata.rows(gaps, "signature", "kind", "slot", "reason", "attempts", "opened_at")
             ),
             "Duration (seconds)": round(time.monotonic() - started, 3),
         },
@@ -173,7 +173,7 @@ def coverage_has_no_gaps(backend: BackendResource) -> dg.AssetCheckResult:
         metadata={
             "Uncovered ranges": metadata.table(uncovered),
             "Open gaps": metadata.table(
-                metadata.rows(gaps, "signature", "slot", "reason", "attempts")
+                metadata.rows(gaps, "signature", "kind", "slot", "reason", "attempts")
             ),
         },
     )

@@ -271,7 +271,7 @@ def test_a_transaction_is_raw_json(endpoint: Endpoint, rpc: RpcClient) -> None:
     assert rpc.transaction(signature(1), "finalized") is None
     assert endpoint.requests[0]["params"] == [
         TEXT,
-        {"encoding": "json", "commitment": "finalized", "maxSupportedTransactionVersion": 0},
+        {"encoding": "json", "commitment": "finalized", "maxSupportedTransactionVersion": 1},
     ]
 
 

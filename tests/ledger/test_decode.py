@@ -47,9 +47,9 @@ def test_event_has_its_market_and_raw_bytes() -> None:
 
 
 def test_failed_transactions_are_kept_without_events() -> None:
-    reading = a_reading(error={"InstructionError": [0, {"Custom": 6007}]})
+    reading = a_reading(error={"InsufficientFundsForRent": {"account_index": 1}})
     assert reading.failed
-    assert reading.error == '{"InstructionError":[0,{"Custom":6007}]}'
+    assert reading.error == '{"InsufficientFundsForRent":{"account_index":1}}'
     assert reading.events == ()
     assert msgspec.json.decode(reading.logs)
 
@@ -145,3 +145,65 @@ def test_hash_fields_round_trip_as_text(raw: bytes) -> None:
     text = hash_text(raw)
     assert hash_bytes(text) == raw
     assert "\0" not in text
+
+
+def _lines(*lines: str) -> list[str]:
+    return [line.replace("OURS", str(PROGRAM)) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"logs": []}, "1 instructions of the program, and 0 frames"),
+        (
+            {"logs": _lines("Program Other1 invoke [1]", "Program Other1 success")},
+            "1 instructions of the program, and 0 frames",
+        ),
+        ({"logs": logs_of([bought(), bought()])}, "and 2 frames"),
+        ({"instructions": []}, "0 instructions of the program, and 1 frames"),
+        ({"instructions": [], "logs": [], "log_is_missing": True}, "the log is empty"),
+        (
+            {
+                "logs": _lines(
+                    "Program OURS invoke [1]",
+                    "Program OURS failed: custom program error: 0x1",
+                )
+            },
+            "line 1",
+        ),
+        (
+            {
+                "logs": [
+                    *logs_of([bought()]),
+                    *_lines("Program Other1 invoke [1]", "Program Other1 failed: no"),
+                ]
+            },
+            "line 6: Other1 fails",
+        ),
+        (
+            {"error": {"InstructionError": [0, {"Custom": 6007}]}},
+            "an instruction of the program failed, and no frame of it did",
+        ),
+    ],
+)
+def test_reading_that_contradicts_itself_is_a_gap_of_that_kind(
+    changes: dict[str, object], reason: str
+) -> None:
+    reading = a_reading(**changes)
+    assert reading.gap_kind == "contradictory"
+    assert reading.gap is not None
+    assert reason in reading.gap
+    assert not reading.completeness[0]
+
+
+def test_failure_elsewhere_does_not_contradict_the_log() -> None:
+    logs = _lines("Program OURS invoke [1]", "Program OURS failed: custom program error: 0x1")
+    for error, lines in (
+        ({"InstructionError": [0, {"Custom": 1}]}, logs),
+        ({"InstructionError": [0, {"Custom": 1}]}, []),
+        ({"InstructionError": [0, {"Custom": 1}]}, ["Log truncated"]),
+        ({"InstructionError": [1, {"Custom": 1}]}, logs_of([bought()])),
+        ({"InsufficientFundsForRent": {"account_index": 1}}, logs_of([bought()])),
+        ("AccountNotFound", []),
+    ):
+        assert a_reading(error=error, logs=lines).gap is None

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, select
 
@@ -25,6 +26,7 @@ from zmart_pipelines.ledger.readers.finalized_window import read_finalized_windo
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables
+from zmart_pipelines.store.tables.ops import alerts
 
 
 @pytest.fixture
@@ -137,6 +139,50 @@ def test_reading_without_its_log_does_not_displace_what_a_webhook_reported(
     read_finalized_window(db, traded.rpc, settings)
     assert_ledger_matches_chain(db, traded)
     assert open_gaps(db) == set()
+
+
+def test_false_finalized_reading_gives_way_to_the_one_that_agrees_with_the_accounts(
+    db: Engine, traded: Stage, settings: Settings
+) -> None:
+    """The false one is complete and consistent: only the accounts tell."""
+    real = traded.rpc.signatures_for_address(PROGRAM, limit=2)
+    answers = [traded.rpc.transaction(row.signature, "finalized") for row in real]
+    one, other = (from_rpc(answer, PROGRAM) for answer in answers if answer is not None)
+    false = msgspec.structs.replace(one, logs=other.logs)
+    ingest_committed(
+        db,
+        [false],
+        source=Source.FINALIZED_WINDOW,
+        commitment=Commitment.FINALIZED,
+        program=PROGRAM,
+    )
+    read_finalized_window(db, traded.rpc, settings)
+    reader = AccountReader(traded.rpc, PROGRAM)
+    assert compare_accounts(db, reader).actionable != ()
+    (market_id,) = traded.market_ids
+    done = repair_market(db, traded.rpc, settings, market_id, "everything")
+    assert (done.contradicted, done.new_transactions, done.new_events) == (1, 1, 1)
+    assert_ledger_matches_chain(db, traded)
+    with db.connect() as conn:
+        reason = conn.execute(
+            select(tables.transactions.c.superseded_reason).where(
+                tables.transactions.c.commitment == "orphaned"
+            )
+        ).scalar_one()
+        topics = conn.execute(select(alerts.c.topic)).scalars().all()
+    assert "accounts agree" in str(reason)
+    assert topics == ["superseded_reading"]
+    assert open_gaps(db) == set()
+    # The false one again changes nothing: the accounts do not agree with it.
+    ingest_committed(
+        db,
+        [false],
+        source=Source.FINALIZED_WINDOW,
+        commitment=Commitment.FINALIZED,
+        program=PROGRAM,
+    )
+    repair_market(db, traded.rpc, settings, market_id, "everything")
+    assert_ledger_matches_chain(db, traded)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])

@@ -347,6 +347,53 @@ def test_finalized_rows_cannot_be_changed(recorded: Engines) -> None:
         move(conn, "orphaned")
 
 
+def test_finalized_reading_ends_only_with_the_one_that_supersedes_it(recorded: Engines) -> None:
+    ingest = recorded[Role.INGEST]
+    supersede = text(
+        "UPDATE chain.transactions SET commitment = 'orphaned', superseded_by = :other,"
+        " superseded_reason = 'the log was lost'"
+    )
+    insert_other = text(
+        "INSERT INTO chain.transactions (signature, digest, slot, failed, logs, logs_truncated,"
+        " instructions, commitment, sources) SELECT signature, :other, slot, failed, logs,"
+        " logs_truncated, instructions, CAST(:level AS chain.commitment), sources"
+        " FROM chain.transactions"
+    )
+    other = {"other": b"o" * 16}
+    with ingest.begin() as conn:
+        conn.execute(text("UPDATE chain.transactions SET commitment = 'finalized'"))
+        conn.execute(text("UPDATE chain.events SET commitment = 'finalized'"))
+    with ingest.connect() as conn, pytest.raises(IntegrityError, match="unless another"):
+        conn.execute(text("UPDATE chain.transactions SET commitment = 'orphaned'"))
+    with ingest.connect() as conn, pytest.raises(IntegrityError, match="unless another"):
+        conn.execute(text("UPDATE chain.events SET commitment = 'orphaned'"))
+    with ingest.connect() as conn, pytest.raises(IntegrityError, match="superseded"):
+        conn.execute(text("UPDATE chain.transactions SET superseded_by = :other"), other)
+    for level in (None, "confirmed"):
+        with ingest.connect() as conn:
+            conn.execute(supersede, other)
+            if level is not None:
+                conn.execute(insert_other, {**other, "level": level})
+            with pytest.raises(IntegrityError, match="is not stored as finalized"):
+                conn.commit()
+    with ingest.begin() as conn:
+        conn.execute(supersede, other)
+        conn.execute(text("UPDATE chain.events SET commitment = 'orphaned'"))
+        conn.execute(insert_other, {**other, "level": "finalized"})
+    with ingest.connect() as conn:
+        alert = conn.execute(text("SELECT topic, message FROM ops.alerts")).one()
+    assert alert.topic == "superseded_reading"
+    assert "the log was lost" in alert.message
+    # What was superseded cannot be presented as something else.
+    with ingest.connect() as conn, pytest.raises(IntegrityError, match="superseded"):
+        conn.execute(
+            text(
+                "UPDATE chain.transactions SET superseded_reason = 'nothing'"
+                " WHERE commitment = 'orphaned'"
+            )
+        )
+
+
 def test_ballots_cannot_be_changed_or_deleted(engines: Engines) -> None:
     values = {"wallet": A, "market": A, "signature": bytes(64)}
     as_wallet(engines[Role.API], A, BALLOT, **values)

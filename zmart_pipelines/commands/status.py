@@ -85,6 +85,12 @@ def _print(up: tuple[int, dict[str, str]] | None, processes: dict[str, int], see
         _print_database(seen, seen.database)
 
 
+def _by_kind(gaps: dict[str, int]) -> str:
+    """Return how many gaps there are of each kind, in brackets; nothing without gaps."""
+    text = ", ".join(f"{count} {kind}" for kind, count in sorted(gaps.items()))
+    return f" ({text})" if text else ""
+
+
 def _print_database(seen: Status, database: DatabaseStatus) -> None:
     ledger = database.ledger
     slot = "unknown" if seen.chain_slot is None else str(seen.chain_slot)
@@ -94,7 +100,7 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
     click.echo(
         f"ledger     {ledger.transactions} transactions, {ledger.events} events; finalized to "
         f"slot {ledger.finalized_slot}; "
-        f"{ledger.uncovered_ranges} uncovered ranges, {ledger.gaps} gaps, "
+        f"{ledger.uncovered_ranges} uncovered ranges, {ledger.gaps} gaps{_by_kind(ledger.gaps_by_kind)}, "
         f"{ledger.quarantined} quarantined, {ledger.deliveries_waiting} deliveries waiting, "
         f"{ledger.unreadable_entries} webhook entries of the last day unreadable"
     )

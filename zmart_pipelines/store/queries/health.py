@@ -19,6 +19,7 @@ class LedgerLag(msgspec.Struct, frozen=True):
         finalized_slot: End (inclusive) of the coverage that the finalized cursor stands on.
         confirmed_slot: Last slot of the confirmed poll.
         uncovered_ranges: Ranges between the covered ones.
+        gaps_by_kind: Open gaps, by their kind.
         last_finalized_at: When coverage last grew.
     """
 
@@ -33,6 +34,7 @@ class LedgerLag(msgspec.Struct, frozen=True):
     confirmed: int
     uncovered_ranges: int
     gaps: int
+    gaps_by_kind: dict[str, int]
     oldest_gap_at: datetime | None
     quarantined: int
     oldest_quarantined_at: datetime | None
@@ -56,6 +58,9 @@ _LAG = text(
         (SELECT count(*) FROM chain.transactions WHERE commitment = 'confirmed') AS confirmed,
         (SELECT greatest(count(*) - 1, 0) FROM chain.coverage) AS uncovered_ranges,
         (SELECT count(*) FROM chain.gaps WHERE closed_at IS NULL) AS gaps,
+        (SELECT coalesce(jsonb_object_agg(kind, number), '{}') FROM (
+            SELECT kind, count(*) AS number FROM chain.gaps
+            WHERE closed_at IS NULL GROUP BY kind) AS open) AS gaps_by_kind,
         (SELECT min(opened_at) FROM chain.gaps WHERE closed_at IS NULL) AS oldest_gap_at,
         (SELECT count(*) FROM chain.events
             WHERE quarantine_reason IS NOT NULL AND commitment <> 'orphaned') AS quarantined,
