@@ -100,7 +100,8 @@ def _print_database(seen: Status, database: DatabaseStatus) -> None:
     click.echo(
         f"ledger     {ledger.transactions} transactions, {ledger.events} events; finalized to "
         f"slot {ledger.finalized_slot}; "
-        f"{ledger.uncovered_ranges} uncovered ranges, {ledger.gaps} gaps{_by_kind(ledger.gaps_by_kind)}, "
+        f"{ledger.uncovered_ranges} uncovered ranges, "
+        f"{ledger.gaps} gaps{_by_kind(ledger.gaps_by_kind)}, "
         f"{ledger.quarantined} quarantined, {ledger.deliveries_waiting} deliveries waiting, "
         f"{ledger.unreadable_entries} webhook entries of the last day unreadable"
     )
