@@ -1,16 +1,16 @@
 """Finalized readings that others supersede, and the kinds of gaps that name why.
 
-Revision ID: 0005_superseded_readings
+Revision ID: 0006_superseded_readings
 """
 
 from __future__ import annotations
 
 from zmart_pipelines.store.migrate import run_scripts
 
-revision = "0005_superseded_readings"
-down_revision = "0004_unreadable_entries"
+revision = "0006_superseded_readings"
+down_revision = "0005_guards"
 
 
 def upgrade() -> None:
-    """Run ``sql/0005_superseded_readings.sql``."""
+    """Run ``sql/0006_superseded_readings.sql``."""
     run_scripts(revision)
