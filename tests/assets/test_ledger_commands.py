@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from assets.resources import Backend
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
+from tests.fixtures.postgres import name_database
 from zmart_pipelines import base58
 from zmart_pipelines.cli import main
 from zmart_pipelines.ledger.readers.deliveries import store_delivery
@@ -26,7 +27,7 @@ def life(
     start_localnet: StartLocalnet, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Life:
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", database)
+    name_database(monkeypatch, database)
     chain = start_localnet("--finality-depth", "4", "--dispute-period", "60")
     return Life.start(chain, database)
 

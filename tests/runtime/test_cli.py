@@ -127,7 +127,7 @@ def test_status_follows_the_health_of_the_services(
 ) -> None:
     """Nothing runs: what is allowed after a start is used up at once or never."""
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", database)
+    name_database(monkeypatch, database)
     monkeypatch.setenv("SOLANA_RPC_URL", start_localnet().rpc_url)
     assert CliRunner().invoke(main, ["migrate"]).exit_code == 0
 
