@@ -97,7 +97,16 @@ WRITES: dict[Role, dict[str, str]] = {
 COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     (Role.INGEST, "chain.deliveries", "u"): {"status", "error", "attempts", "ingested_at"},
     (Role.INGEST, "chain.transactions", "u"): {
-        *("commitment", "sources", "index_in_block", "block_time", "fee", "finalized_at"),
+        *(
+            "commitment",
+            "sources",
+            "index_in_block",
+            "block_time",
+            "fee",
+            "finalized_at",
+            "superseded_by",
+            "superseded_reason",
+        ),
     },
     (Role.INGEST, "chain.events", "u"): {
         *("commitment", "index_in_block", "market_id", "name", "data", "instruction"),
