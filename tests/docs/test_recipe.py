@@ -46,7 +46,8 @@ HANDLER = f"""
 def _add_liquidity(
     _p: Projection, market: MarketRow, _e: PlacedEvent, event: ev.{NAME}, _t: Timeline
 ) -> None:
-    market.current_liquidity += event.amount
+    total = market.current_liquidity + event.amount
+    market.current_liquidity = trading.check_u64(total, "current_liquidity")
 
 
 """

@@ -33,7 +33,12 @@ from zmart_pipelines.program.lmsr import (
 _NO_FEE: Final = FeeSplit(0, 0, 0)
 
 
-def _check_u64(value: int, name: str) -> int:
+def check_u64(value: int, name: str) -> int:
+    """Return a value that the program would store in 64 bits.
+
+    Raises:
+        InapplicableEvent: It is negative or larger; the event cannot be of this market's history.
+    """
     if not 0 <= value <= U64_MAX:
         raise InapplicableEvent(f"{name} would be {value}")
     return value
@@ -142,13 +147,13 @@ def _apply_trade(
     invested: int,
 ) -> None:
     side = "shares_yes" if event.outcome else "shares_no"
-    pool_shares = _check_u64(getattr(market, side) + shares, f"the market's {side}")
-    held = _check_u64(getattr(position, side) + shares, f"the position's {side}")
-    total_volume = _check_u64(market.total_volume + volume, "total_volume")
-    current_liquidity = _check_u64(market.current_liquidity + liquidity, "current_liquidity")
-    resolver_fees = _check_u64(market.accumulated_resolver_fees + split.resolver, "resolver fees")
-    lp_fees = _check_u64(market.accumulated_lp_fees + split.lp, "LP fees")
-    total_invested = _check_u64(position.total_invested + invested, "total_invested")
+    pool_shares = check_u64(getattr(market, side) + shares, f"the market's {side}")
+    held = check_u64(getattr(position, side) + shares, f"the position's {side}")
+    total_volume = check_u64(market.total_volume + volume, "total_volume")
+    current_liquidity = check_u64(market.current_liquidity + liquidity, "current_liquidity")
+    resolver_fees = check_u64(market.accumulated_resolver_fees + split.resolver, "resolver fees")
+    lp_fees = check_u64(market.accumulated_lp_fees + split.lp, "LP fees")
+    total_invested = check_u64(position.total_invested + invested, "total_invested")
     price = _check_price(event.new_price_yes)
 
     setattr(market, side, pool_shares)
