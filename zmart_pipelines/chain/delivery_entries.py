@@ -56,24 +56,27 @@ def parse_delivery(body: bytes, program: Pubkey) -> DeliveryContent:
     """
     try:
         return DeliveryContent(transactions=from_helius(body, program))
-    except PayloadError as error:
+    except PayloadError:
         hints = parse_hints(body)
         if hints is not None:
             return DeliveryContent(hints=hints)
-        entries = _entries(body, error)
-    return _read_each(entries, program)
+    return _read_each(_entries(body), program)
 
 
-def _entries(body: bytes, fault: PayloadError) -> list[bytes]:
-    """Return the entries of the body, or raise ``fault`` where it has none."""
+def _entries(body: bytes) -> list[bytes]:
+    """Return the entries of the body as they are.
+
+    Raises:
+        PayloadError: The body is neither an array nor an object.
+    """
     is_object = body.lstrip()[:1] == b"{"
     try:
         if is_object:
             msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             return [body]
         return [bytes(entry) for entry in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise fault from None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise PayloadError(str(error)) from None
 
 
 def _read_each(entries: Sequence[bytes], program: Pubkey) -> DeliveryContent:
