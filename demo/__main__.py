@@ -1,13 +1,12 @@
-"""``python -m demo [--busy]``: let the cast act on a running system until stopped.
-
-``--busy`` plays many fast markets at once, for benchmarks.
-"""
+"""``python -m demo``: let the cast act on a running system until stopped."""
 
 from __future__ import annotations
 
 import signal
 import sys
 from types import FrameType
+
+import click
 
 from demo.api import ApiClient
 from demo.chain import Chain
@@ -20,8 +19,10 @@ from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
 
 
-def main() -> None:
-    """Run the demo against the API and the chain of the settings until stopped."""
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--busy", is_flag=True, help="Play many fast markets at once, for benchmarks.")
+def main(*, busy: bool) -> None:
+    """Let the demo's cast act on the API and the chain of the settings until stopped."""
     settings = Settings()
     if settings.solana_cluster != "localnet":
         sys.exit("the demo runs on the local chain only; unset SOLANA_CLUSTER")
@@ -34,8 +35,7 @@ def main() -> None:
         chain = Chain(rpc, url, settings.program)
         api = ApiClient(api_url, settings.program, settings.solana_cluster)
         progress = Progress(folder / "markets.json")
-        pace = BUSY if "--busy" in sys.argv[1:] else GENTLE
-        show = Runner(Environment(api, chain, wallets), progress, _say, pace)
+        show = Runner(Environment(api, chain, wallets), progress, _say, BUSY if busy else GENTLE)
         try:
             show.run()
         except KeyboardInterrupt:

@@ -35,10 +35,11 @@ BOUNDED = {
         "trades_count", "round", "id", "count", "total", "total_trades", "unique_traders",
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
-        "failures",
+        "failures", "unreadable",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",
+        "degraded", "down",
     },
     "a duration in seconds": {"silent_seconds"},
 }  # fmt: skip
