@@ -17,10 +17,11 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from zmart_pipelines.client_schemas.formats import iso8601
+from zmart_pipelines.store.outages import concerns_database
 
 log = logging.getLogger("api")
 
@@ -205,7 +206,7 @@ def _from_database(request: Request[Any, Any, Any], exc: Exception) -> Response[
 
 def _unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[dict[str, Any]]:
     """Answer 500: the traceback is logged, not returned."""
-    if isinstance(exc, DBAPIError) and exc.connection_invalidated:
+    if concerns_database(exc):
         return _from_database(request, exc)
     log.error(
         "unhandled %s in %s %s",

@@ -12,13 +12,14 @@ from functools import wraps
 from typing import TypeAlias
 
 import dagster as dg
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from assets.error_text import explain
 from assets.resources import Backend
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.monitoring.heartbeats import record_heartbeat
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.outages import is_outage
 
 # Seconds between two ticks of a sensor that users wait for: polls and due submissions. The
 # daemon's own pause of five seconds is added.
@@ -54,7 +55,7 @@ def skip_on_outage(*services: str) -> Callable[[Body], Body]:
                 context.log.warning(reason)
                 return _after_failure(backend, services, reason)
             except DBAPIError as error:
-                if not _is_outage(error):
+                if not is_outage(error):
                     _after_failure(backend, services, explain(error))
                     raise
                 return dg.SkipReason(f"Postgres is unreachable. {explain(error)}")
@@ -77,17 +78,3 @@ def _after_failure(backend: Backend, services: tuple[str, ...], reason: str) -> 
     except DBAPIError as error:
         return dg.SkipReason(f"{reason} And Postgres is unreachable. {explain(error)}")
     return dg.SkipReason(reason)
-
-
-def _is_outage(error: DBAPIError) -> bool:
-    """Return whether Postgres could not be reached, was full or was shutting down.
-
-    Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html; an error that
-    never reached the server has no code.
-    """
-    if error.connection_invalidated:
-        return True
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return isinstance(error, OperationalError)
-    return str(state).startswith(("08", "53", "57"))

@@ -65,8 +65,14 @@ def wallet(number: int) -> Keypair:
     return Keypair.from_seed(number.to_bytes(32, "big"))
 
 
-def question(conn: Connection, market_id: bytes, text: str, category: str = "science") -> None:
-    """The matched draft that gives a market its question."""
+def question(
+    conn: Connection,
+    market_id: bytes,
+    text: str,
+    category: str = "science",
+    ends_at: int = 1_924_992_000,
+) -> None:
+    """The matched draft that gives a market its question; ``ends_at`` in Unix seconds."""
     conn.execute(
         insert(community.market_drafts).values(
             market_id=market_id,
@@ -78,7 +84,7 @@ def question(conn: Connection, market_id: bytes, text: str, category: str = "sci
             description="More about it.",
             category=category,
             tags=["one", "two"],
-            ends_at=datetime(2031, 1, 1, tzinfo=UTC),
+            ends_at=datetime.fromtimestamp(ends_at, UTC),
             expires_at=datetime(2030, 1, 1, tzinfo=UTC),
             matched_at=datetime(2026, 1, 1, tzinfo=UTC),
         )

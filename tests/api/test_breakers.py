@@ -25,7 +25,7 @@ def test_breakers_of_pipelines_and_process_are_listed(api_settings: Settings) ->
             breaker_rows.failed(conn, "action:finalize_market", "secret?", Policy(failures=1))
             breaker_rows.failed(conn, "action:approve_proposal", "secret?", Policy(failures=2))
         pool.dispose()
-        for _ in range(2):
+        for _ in range(3):
             answer = client.post(
                 "/api/markets", json=signed(client, Keypair(), "/api/markets", MARKET)
             )

@@ -41,14 +41,7 @@ def ended_market(owner: Engine, number: int, ends_at: int) -> bytes:
     """Add an active market with this end time."""
     market = add_market(owner, number << 240, MarketState.ACTIVE)  # ids that begin differently
     with owner.begin() as conn:
-        question(conn, market, "Will this market end one day?")
-        conn.execute(
-            text(
-                "UPDATE community.market_drafts SET ends_at = to_timestamp(:at)"
-                " WHERE market_id = :market"
-            ),
-            {"at": ends_at, "market": market},
-        )
+        question(conn, market, "Will this market end one day?", ends_at=ends_at)
     return market
 
 

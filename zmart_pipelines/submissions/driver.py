@@ -15,8 +15,6 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from zmart_pipelines.breakers.machine import Permit
 from zmart_pipelines.breakers.policies import action_policy
@@ -27,6 +25,7 @@ from zmart_pipelines.chain.signer import SigningRefused
 from zmart_pipelines.chain.transaction_builder import BuildError
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.outages import concerns_database
 from zmart_pipelines.submissions import (
     action_breakers,
     attempts,
@@ -58,8 +57,6 @@ from zmart_pipelines.submissions.statuses import ACTIONS, Action
 MAX_IDLE_SECONDS = 5.0
 
 _READS = (messages.ReadAccount, messages.ReadStatus, messages.ReadHeight)
-# Errors that concern all intents of the run.
-_SHARED_ERRORS = (LeaseLost, OperationalError, InterfaceError, PoolTimeout)
 # Characters of an unexpected error in an alert.
 _MAX_REASON = 300
 
@@ -267,9 +264,9 @@ class _Submitter:
                     return self._read(effect, [driven])
                 case _:
                     self._record(driven, effect)
-        except _SHARED_ERRORS:
-            raise
         except Exception as error:
+            if _concerns_all(error):
+                raise
             self._put_aside(driven, error)
         return []
 
@@ -283,9 +280,9 @@ class _Submitter:
                     return chain_reads.read_heights(self._rpc, batch)
                 case _:
                     return chain_reads.read_accounts(self._rpc, self._settings.program, batch)
-        except _SHARED_ERRORS:
-            raise
         except Exception as error:
+            if _concerns_all(error):
+                raise
             if len(batch) == 1:
                 self._put_aside(batch[0], error)
                 return []
@@ -371,3 +368,8 @@ class _Submitter:
 
     def _is_disabled(self, action: Action) -> bool:
         return action in self._disabled
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Return whether an error ends the run, because it would meet every other intent too."""
+    return isinstance(error, LeaseLost) or concerns_database(error)

@@ -12,8 +12,6 @@ import msgspec
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
@@ -24,6 +22,7 @@ from zmart_pipelines.ipfs.pin_store import PinError, PinStore
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, VoteRecord
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.outages import concerns_database
 from zmart_pipelines.submissions import actions as transactions
 from zmart_pipelines.submissions import due_markets, intents, plan_alerts, policies
 from zmart_pipelines.submissions.intents import Intent
@@ -136,12 +135,12 @@ class _Planner:
         """Plan one market so that its failure does not keep the others from being planned."""
         try:
             return self._plan_market(market, tally, facts)
-        except (OperationalError, InterfaceError, PoolTimeout):
-            raise
         except (RpcError, RpcUnavailable) as error:
             self._unreachable.append(error)
             self._skipped.add(market.market_id)
         except Exception as error:
+            if concerns_database(error):
+                raise
             _log.exception("market %s cannot be planned", market.market_id.hex())
             reason = f"it cannot be planned: {type(error).__name__}: {error}"[:_MAX_REASON]
             self._alert(market.market_id, policies.Alert("planning_failed", "high", reason))
