@@ -88,8 +88,9 @@ async def receive_helius_webhook(
     try:
         accepted = await delivery_intake.accept(body)
     except PayloadError as error:
-        field, _, message = str(error).partition(": ")
-        raise ApiError(400, str(error), FieldError(field, message)) from error
+        # Whatever is wrong with one entry is recorded with the delivery: this is no JSON.
+        reason = f"is neither a JSON array nor an object: {error}"
+        raise ApiError(400, f"the body {reason}", FieldError("body", reason)) from error
     return Acknowledgement(
         received=True,
         delivery=accepted.delivery,

@@ -570,6 +570,14 @@ def test_delivery_of_odd_entries_only_is_kept(client: Client, ledger: Engine, od
         assert deliveries.pending_deliveries(conn) == []
 
 
+def test_body_that_is_no_json_is_named(client: Client) -> None:
+    answer = client.post(URL, content=b'[{"slot": 1', headers=GOOD)
+    assert answer.status_code == 400
+    (detail,) = answer.json()["details"]
+    assert detail["field"] == "body"
+    assert "truncated" in detail["message"]
+
+
 def test_raw_and_enhanced_entries_in_one_delivery(
     client: Client, ledger: Engine, history: list[RawTransaction]
 ) -> None:
