@@ -75,6 +75,8 @@ def main(names: tuple[str, ...], quick: bool, as_json: bool, markdown: bool) -> 
     """Measure the named benchmarks, or all. Example: python -m benchmarks --quick"""
     # Ended by SIGTERM, a benchmark stops what it has started, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell ignores SIGINT for a background job, and so would every process started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = []
     for name in names or BENCHMARKS:
         row = measure(name, quick)
