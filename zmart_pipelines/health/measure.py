@@ -193,7 +193,10 @@ def _ledger(facts: WorkFacts, tips: ChainTips | None) -> Iterator[Measurement]:
     ):
         where = "nothing was read yet" if cursor is None else f"read up to slot {cursor}"
         yield age(name, lag, read_at, cause=where)
-        behind = None if cursor is None or tip is None else float(max(0, tip - cursor))
+        if cursor is not None and tip is not None:
+            # The tip may have been read before the cursor moved on.
+            tip = max(tip, cursor)
+        behind = None if cursor is None or tip is None else float(tip - cursor)
         unknown = "nothing was read yet" if cursor is None else "the chain's tip is not known"
         yield Measurement(
             name,
