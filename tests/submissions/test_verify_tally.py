@@ -93,7 +93,7 @@ def test_a_stranger_verifies_and_every_lie_is_named(world: World, tmp_path: Path
     assert (flipped.exit_code, "holds the bytes of " + cid in flipped.output) == (2, True)
     flipped = verify(world, tmp_path, "--bundle", str(file))
     assert flipped.exit_code == 1
-    assert "its wallet or signature is not base58" in flipped.output or (
+    assert "its wallet or its signature is not base58" in flipped.output or (
         "the signature is not the wallet's" in flipped.output
     )
 
