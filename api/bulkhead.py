@@ -12,7 +12,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -74,7 +74,8 @@ class Bulkhead:
                 result.add_done_callback(_discard)
         if not done:
             raise self._refusal()
-        return result.result()  # type: ignore[return-value]  # not abandoned
+        # None is the result of abandoned work alone.
+        return cast(T, result.result())
 
     def continue_only_if_awaited(self) -> None:
         """Raise the refusal if no request waits any more for the work of the calling thread.

@@ -3,7 +3,7 @@
 Where every place is taken, the connection that has waited longest without a request gives its
 place to the newcomer: first one that never completed the head of a request, then one that is idle
 between two requests. Where all are busy, a newcomer gets one of a few extra places, in which only
-health checks and webhooks are served; the others are told to come back.
+health checks and webhooks are served; all other requests get a 503 with `Retry-After`.
 
 ``api.guarded_protocols`` tells the guard what happens on each connection and closes what it names.
 """

@@ -32,7 +32,7 @@ def allowed_connections(settings: Settings) -> int:
     """Raise the process's limit as far as needed and return how many connections it allows.
 
     Raises:
-        SystemExit: The limit is too low to serve at all.
+        SystemExit: The limit leaves no file descriptor for clients' connections.
     """
     reserved = reserved_files(settings)
     wanted = settings.api_connections + reserved

@@ -59,9 +59,9 @@ class GuardedHttp(HttpToolsProtocol):
     _head_bytes = 0
     _is_message_complete = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or refuse the connection."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, transport))
         self._guard = self.config.guard
         self._place = self._guard.admit(self, self.client[0] if self.client else "unknown")
         if self._place is None:

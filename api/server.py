@@ -8,7 +8,7 @@ import gc
 import socket
 import sys
 from collections.abc import Container
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
@@ -105,12 +105,9 @@ def trusted_proxies(settings: Settings) -> Container[str]:
     """Return the addresses whose X-Forwarded-For is trusted."""
     if not settings.trusted_proxies:
         return ()
-    # The same class decides in uvicorn whose header is read.
-    return ProxyHeadersMiddleware(_no_app, settings.trusted_proxies).trusted_hosts  # type: ignore[return-value]
-
-
-async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
-    raise NotImplementedError
+    # The same class decides in uvicorn whose header is read; here it only parses the setting.
+    middleware = ProxyHeadersMiddleware(cast(Any, None), settings.trusted_proxies)
+    return cast(Container[str], middleware.trusted_hosts)
 
 
 def serve(settings: Settings) -> None:

@@ -71,7 +71,7 @@ def _in_daemon_thread(work: Callable[[], T]) -> asyncio.Future[T]:
             _settle(loop, future.set_result, value)
 
     threading.Thread(target=run, name="health", daemon=True).start()
-    # A failed reading that nobody awaits any more is not worth a warning.
+    # Retrieve the exception of a reading that no request awaits, which asyncio would log.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
 

@@ -37,7 +37,7 @@ def _used() -> ApiError:
 
 
 def require_unused(conn: Connection, signature: bytes) -> None:
-    """Raise ApiError 401 where the signature has served a write: it identifies nobody any more."""
+    """Raise ApiError 401 if the signature was used for a write: it is not valid for sign-in."""
     found = select(_requests.c.signature).where(_requests.c.signature == signature)
     if conn.execute(found).first() is not None:
         raise _used()

@@ -37,6 +37,7 @@ class RunWorker(multiprocessing.context.ForkServerProcess):
     def run(self) -> None:
         """Execute the run, after unsharing what the fork copied from the fork server."""
         end_with_parent()
+        # The arguments of multiprocessing's BaseProcess, which its type stubs leave out.
         lower_priority(self._args)  # type: ignore[attr-defined]
         random.seed()
         if "numpy" in sys.modules:

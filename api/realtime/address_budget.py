@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-# Addresses that are remembered; beyond it those seen longest ago start anew.
+# Most addresses that are tracked; beyond it the least recently used get a fresh budget.
 MAX_ADDRESSES: Final = 10_000
 
 

@@ -108,7 +108,7 @@ def _cases() -> dict[str, tuple[dict[str, Any], dict[str, str], int, str]]:
             401,
             "message",
         ),
-        "text behind it": (
+        "text after it": (
             proof(wallet, f"{SIGN_IN}\nTimestamp: {milliseconds()} "),
             {},
             401,

@@ -126,7 +126,7 @@ def test_with_every_place_busy_only_essential_requests_are_served(
             time.sleep(0.1)
         assert is_answered(api, "/health", "127.9.9.9") == 200
         assert is_answered(api, "/api/webhooks/health", "127.9.9.9") == 200
-        # Those beyond all places were told so, and closed.
+        # Connections over the limit got a 503 and were closed.
         refused = 0
         for one in made:
             one.settimeout(0.01)

@@ -59,7 +59,7 @@ def strict(settings: Settings, **more: object) -> Settings:
 
 
 def test_liveness_needs_nothing_else(api_settings: Settings) -> None:
-    away = f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/none"
+    away = f"postgresql://absent:absent@127.0.0.1:{free_port()}/none"
     settings = Settings(**api_settings.model_dump() | dict.fromkeys(login_settings(away), away))
     with TestClient(create_app(settings)) as client:
         answer = client.get("/health/live")

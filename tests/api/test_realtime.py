@@ -271,7 +271,7 @@ def test_replay_over_several_pages_is_gapless(
 
 
 def test_missed_frames_of_an_address_are_limited(api_settings: Settings, ledger: Engine) -> None:
-    """Beyond the budget the client is told to read the tables, and goes on without a gap."""
+    """Over the budget the client gets a reset, rereads the tables and continues without a gap."""
     positions = append_frames(ledger, *range(20))
     settings = api_settings.model_copy(update={"ws_replay_bytes_per_minute": 2000})
     with TestClient(create_app(settings)) as client:

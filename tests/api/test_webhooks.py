@@ -176,7 +176,7 @@ def test_delivery_that_fails_after_the_commit_stays_pending(
 def test_sender_gets_retry_after_while_postgres_is_down(
     api_settings: Settings, history: list[RawTransaction]
 ) -> None:
-    away = f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/none"
+    away = f"postgresql://absent:absent@127.0.0.1:{free_port()}/none"
     settings = Settings(**api_settings.model_dump() | login_settings(away))
     with TestClient(create_app(settings)) as client:
         answer = deliver(client, body(history))

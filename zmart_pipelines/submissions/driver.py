@@ -131,7 +131,7 @@ class _Submitter:
         self._driven: list[DrivenIntent] = []
         self._disabled: set[Action] = set()
         self._withheld: set[int] = set()
-        # Intents that failed in this run in a way that nobody expected.
+        # Intents that raised an unexpected error in this run.
         self._set_aside: set[int] = set()
         self._renewed = time.monotonic()
         # The intents driven or refused so far, in order.
