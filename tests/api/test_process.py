@@ -286,7 +286,7 @@ def test_process_recovers_when_postgres_terminates_its_connections(
         name = str(ledger.url.database)
         with psycopg.connect(postgres_server.url("postgres", SUPERUSER), autocommit=True) as admin:
             cut = admin.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity"
                 " WHERE datname = %s AND application_name LIKE 'zmart_%%'",
                 (name,),
             ).fetchone()

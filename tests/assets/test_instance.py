@@ -84,7 +84,7 @@ def test_a_restart_of_postgres_is_survived(
     name = database.rpartition("/")[2]
     with psycopg.connect(postgres_server.url(name, SUPERUSER), autocommit=True) as conn:
         conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     assert instance.get_runs_count() == 0
