@@ -9,7 +9,7 @@ from litestar import Litestar, Response, get
 from litestar.di import Provide
 from litestar.response import Redirect
 
-from api import errors, openapi, security
+from api import errors, openapi, openapi_completion, security
 from api.ballot_batcher import BallotBatcher
 from api.ballot_limit import BallotLimit
 from api.chain import Chain
@@ -85,5 +85,5 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
         response_class=Response,
     )
-    openapi.complete(app)
+    openapi_completion.complete(app)
     return app

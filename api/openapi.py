@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
 
-import msgspec
-from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Components,
-    OpenAPIResponse,
-    Operation,
-    Schema,
     SecurityScheme,
     Tag,
 )
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 from litestar.types.internal_types import PathParameterDefinition
-
-from api.realtime.protocol import Message
-from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
 VERSION = "1.0.0"
 _ASSETS = "/docs/assets"
@@ -55,40 +45,6 @@ def swagger_files() -> Router:
     return create_static_files_router(
         path=_ASSETS, directories=[_swagger_folder()], include_in_schema=False, name="swagger-ui"
     )
-
-
-def complete(app: Litestar) -> None:
-    """Add to the generated document: summaries, the frames' schemas, required ``exact``."""
-    document = app.openapi_schema
-    for item in (document.paths or {}).values():
-        for operation in (item.get, item.post, item.delete):
-            if operation is not None:
-                _complete_operation(operation)
-    schemas = document.components.schemas
-    for schema in schemas.values():
-        if isinstance(schema, Schema) and schema.properties and "exact" in schema.properties:
-            schema.required = sorted({*(schema.required or ()), "exact"})
-    for name, frame_schema in _frame_schemas().items():
-        schemas.setdefault(name, cast(Schema, frame_schema))
-
-
-def _complete_operation(operation: Operation) -> None:
-    """Use the first sentence of the description as the summary."""
-    if operation.description:
-        operation.description = operation.description.replace("``", "`")
-        first = re.split(r"(?<=[.;:])\s", " ".join(operation.description.split()))[0]
-        operation.summary = first.rstrip(".;:").replace("`", "")
-    for status, response in (operation.responses or {}).items():
-        if status < "300" and isinstance(response, OpenAPIResponse):
-            response.description = "Success."
-
-
-def _frame_schemas() -> dict[str, Any]:
-    """Return the JSON schemas of the WebSocket messages' ``data`` and envelope, by name."""
-    _, schemas = msgspec.json.schema_components(
-        (*FRAME_SCHEMAS, Message), ref_template="#/components/schemas/{name}"
-    )
-    return schemas
 
 
 class _OperationIds:

@@ -1,0 +1,97 @@
+"""What the texts in requests and responses look like, for the OpenAPI document.
+
+A member means the same wherever it appears, so its format is stated once, by its name. Requests are
+validated by ``api.identifiers`` and the routes, whose messages say more than a pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from zmart_pipelines.program.accounts import MarketState
+
+_BASE58: Final = "[1-9A-HJ-NP-Za-km-z]"
+
+
+class FieldFormat(NamedTuple):
+    """The format of a text.
+
+    Attributes:
+        example: A value that is accepted, or as it is returned.
+        pattern: Regular expression of all values.
+        format: Name of a format of JSON Schema, or one of ours, which generators ignore.
+        choices: All values, where there are few.
+    """
+
+    example: str
+    pattern: str | None = None
+    format: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+_WALLET = FieldFormat(
+    "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin", f"^{_BASE58}{{32,44}}$", "solana-address"
+)
+_MARKET = FieldFormat(
+    "0101010101010101010101010101010101010101010101010101010101010101",
+    f"^([0-9a-fA-F]{{64}}|{_BASE58}{{32,44}})$",
+    "zmart-market",
+)
+_SIGNATURE = FieldFormat(
+    "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW",
+    f"^{_BASE58}{{64,88}}$",
+    "solana-signature",
+)
+_CID = FieldFormat("QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", f"^Qm{_BASE58}{{44}}$", "cid")
+_TIME = FieldFormat("2026-11-20T08:00:00.000Z", format="date-time")
+
+# Members that are also rows or texts elsewhere; as parameters they are these.
+_PARAMETERS: Final[Mapping[str, FieldFormat]] = {
+    "market": _MARKET,
+    "discussion": FieldFormat("2f1b7c1e-7b0c-4f0e-9a53-0d6f9c1b2a10", format="uuid"),
+}
+
+_MEMBERS: Final[Mapping[str, FieldFormat]] = {
+    "market_id": _MARKET,
+    "marketId": _MARKET,
+    "cid": _CID,
+    "ipfs_question_hash": _CID,
+    "ipfs_evidence_hash": _CID,
+    "commitment": FieldFormat("finalized", choices=("reported", "confirmed", "finalized")),
+    "vote_type": FieldFormat("proposal", choices=("proposal", "dispute")),
+    "trade_type": FieldFormat("buy", choices=("buy", "sell")),
+    "outcome_label": FieldFormat("YES", choices=("YES", "NO")),
+    "choice": FieldFormat("like", choices=("like", "dislike", "agree", "disagree")),
+    "old_state": FieldFormat("ACTIVE", choices=tuple(MarketState.__members__)),
+    "new_state": FieldFormat("RESOLVING", choices=tuple(MarketState.__members__)),
+    **dict.fromkeys(("tx_signature", "signature"), _SIGNATURE),
+    **dict.fromkeys(
+        (
+            "wallet",
+            "creator",
+            "creator_wallet",
+            "dispute_initiator",
+            "fee_payer",
+            "on_chain_address",
+            "resolver",
+            "resolver_wallet",
+            "trader",
+            "user_wallet",
+        ),
+        _WALLET,
+    ),
+    **dict.fromkeys(
+        ("as_of", "block_time", "end_date", "silenced_until", "timestamp", "wait_until"), _TIME
+    ),
+}
+
+
+def member_format(name: str) -> FieldFormat | None:
+    """Return the format of a body's text member with this name; None where any text may stand."""
+    return _MEMBERS.get(name) or (_TIME if name.endswith("_at") else None)
+
+
+def parameter_format(name: str) -> FieldFormat | None:
+    """Return the format of a parameter with this name; None where any text may stand."""
+    return _PARAMETERS.get(name) or member_format(name)

@@ -1,0 +1,82 @@
+"""What the generated OpenAPI document lacks: formats, security, summaries, the frames' schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+from litestar import Litestar
+from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from api import field_formats
+from api.field_formats import FieldFormat
+from api.realtime.protocol import Message
+from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
+
+
+def complete(app: Litestar) -> None:
+    """Complete the app's document in place."""
+    document = app.openapi_schema
+    for item in (document.paths or {}).values():
+        for operation in (item.get, item.post, item.delete):
+            if operation is not None:
+                _complete_operation(operation)
+    schemas = document.components.schemas
+    for schema in schemas.values():
+        if isinstance(schema, Schema) and schema.properties:
+            if "exact" in schema.properties:
+                schema.required = sorted({*(schema.required or ()), "exact"})
+            for name, member in schema.properties.items():
+                _state_format(member, field_formats.member_format(name))
+    for name, frame_schema in _frame_schemas().items():
+        schemas.setdefault(name, cast(Schema, frame_schema))
+
+
+def _complete_operation(operation: Operation) -> None:
+    """Use the first sentence of the description as the summary; say where no proof is needed."""
+    if operation.description:
+        operation.description = operation.description.replace("``", "`")
+        first = re.split(r"(?<=[.;:])\s", " ".join(operation.description.split()))[0]
+        operation.summary = first.rstrip(".;:").replace("`", "")
+    if operation.security is None:
+        operation.security = []
+    for status, response in (operation.responses or {}).items():
+        if status < "300" and isinstance(response, OpenAPIResponse):
+            response.description = "Success."
+    for parameter in operation.parameters or ():
+        if isinstance(parameter, Parameter):
+            _state_format(parameter.schema, field_formats.parameter_format(parameter.name))
+
+
+def _state_format(schema: object, stated: FieldFormat | None) -> None:
+    """Write the format into the schema's texts that do not have one."""
+    if stated is None:
+        return
+    for text in _texts(schema):
+        if text.enum or text.format or text.pattern:
+            continue
+        text.examples = text.examples or [stated.example]
+        text.pattern = stated.pattern
+        text.format = cast(Any, stated.format)
+        text.enum = list(stated.choices) or None
+
+
+def _texts(schema: object) -> Iterator[Schema]:
+    """Yield the schema if it describes a text, or the texts among its alternatives and items."""
+    if not isinstance(schema, Schema):
+        return
+    if schema.type == OpenAPIType.STRING:
+        yield schema
+    for alternative in (*(schema.one_of or ()), *(schema.any_of or ()), schema.items):
+        yield from _texts(alternative)
+
+
+def _frame_schemas() -> dict[str, Any]:
+    """Return the JSON schemas of the WebSocket messages' ``data`` and envelope, by name."""
+    _, schemas = msgspec.json.schema_components(
+        (*FRAME_SCHEMAS, Message), ref_template="#/components/schemas/{name}"
+    )
+    return schemas
