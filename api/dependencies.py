@@ -44,7 +44,10 @@ Limit: TypeAlias = Annotated[
     int, QueryParameter(ge=0, le=MAX_PAGE, description="Maximum number of rows.")
 ]
 Offset: TypeAlias = Annotated[
-    int, QueryParameter(ge=0, le=1_000_000, description="Number of rows to skip.")
+    int,
+    QueryParameter(
+        ge=0, le=1_000_000, description="Number of rows to skip; not together with a cursor."
+    ),
 ]
 
 _DESCRIPTIONS = {
