@@ -19,6 +19,7 @@ import msgspec
 from litestar import Request
 
 from api import identifiers
+from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
 from api.request_bodies import SignedBody
 from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes
@@ -68,14 +69,19 @@ class SignedRequest(msgspec.Struct, frozen=True):
     expired: ApiError | None
 
 
-def unauthorized(message: str, *fields: FieldError) -> ApiError:
+def unauthorized(message: str, *fields: FieldError, code: ErrorCode | None = None) -> ApiError:
     """Return a 401 that names the accepted scheme."""
-    return ApiError(401, message, *fields, headers={"WWW-Authenticate": "Signature"})
+    headers = {"WWW-Authenticate": "Signature"}
+    return ApiError(401, message, *fields, code=code, headers=headers)
 
 
-def _rejected(reason: str) -> ApiError:
+def _rejected(reason: str, code: ErrorCode = ErrorCode.SIGNATURE_INVALID) -> ApiError:
     """Return the 401 of a text that is not accepted."""
-    return unauthorized(f"message: {reason}", FieldError("message", reason))
+    return unauthorized(f"message: {reason}", FieldError("message", reason), code=code)
+
+
+def _expired(reason: str) -> ApiError:
+    return _rejected(reason, ErrorCode.SIGNATURE_EXPIRED)
 
 
 def read_signed_message(request: Request[Any, Any, Any], body: SignedBody) -> SignedMessage:
@@ -130,6 +136,7 @@ def _verify_signature(signed: SignedMessage, settings: Settings) -> None:
         raise unauthorized(
             "The signature does not match the message and the wallet",
             FieldError("signature", "does not match the message and the wallet"),
+            code=ErrorCode.SIGNATURE_INVALID,
         )
 
 
@@ -144,7 +151,7 @@ def _expiry_of_sign_in(message: str, settings: Settings) -> tuple[SignInScheme, 
         raise _rejected("must be a ZMART sign-in text with a time in milliseconds")
     window = settings.auth_window_seconds
     if abs(datetime.now(UTC) - text.signed_at) > timedelta(seconds=window):
-        return text.scheme, _rejected(f"must have a time within {window} s of the server's time")
+        return text.scheme, _expired(f"must have a time within {window} s of the server's time")
     return text.scheme, None
 
 
@@ -225,7 +232,7 @@ def _check_request_text(message: str, operation: Operation, settings: Settings) 
             ttl=timedelta(seconds=settings.auth_window_seconds),
         )
     except request_text.RequestExpired as error:
-        return _rejected(str(error))
+        return _expired(str(error))
     except request_text.RequestRejected as error:
         raise _rejected(f"{error}; {WHERE_TO_SIGN[operation.action]} returns it") from error
     return None

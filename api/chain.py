@@ -15,7 +15,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from api.bulkhead import Bulkhead
-from api.errors import ApiError, FieldError, not_found, unavailable
+from api.errors import FieldError, not_found, program_refusal, unavailable
 from zmart_pipelines.breakers import policies
 from zmart_pipelines.breakers.endpoint_breakers import MemoryGuard
 from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
@@ -129,11 +129,10 @@ class Chain:
             raise unavailable("The chain") from error
         if failure is not None:
             reason = describe(failure)
-            raise ApiError(
-                409,
+            raise program_refusal(
+                reason,
                 f"The program would reject this transaction now: {reason}",
                 FieldError("transaction", reason),
-                error="simulation_failed",
             )
         return UnsignedTransaction(
             transaction=base64.b64encode(data).decode(),

@@ -55,7 +55,7 @@ _DESCRIPTIONS = {
     401: "The signature is missing, expired or wrong.",
     403: "Another wallet owns the resource.",
     404: "Not found.",
-    409: "Conflict with the stored state; `error` names the reason.",
+    409: "Conflict with the stored state; `code` names the reason.",
     413: "The body is too large.",
     415: "The body is not uncompressed JSON.",
     429: "A limit on writes is reached; `limit` names it. Retry after `Retry-After` seconds.",

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
+from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
 from api.request_bodies import NewMarket
 from api.user_text import clean_text
@@ -117,5 +118,9 @@ def store_draft(conn: Connection, draft: Draft) -> bool:
         select(market_drafts.c.market_id).where(market_drafts.c.market_id == draft.market_id)
     ).scalar()
     if existing is None:
-        raise ApiError(409, "Idempotency-Key was already used for another market; send a new key")
+        raise ApiError(
+            409,
+            "Idempotency-Key was already used for another market; send a new key",
+            code=ErrorCode.IDEMPOTENCY_KEY_USED,
+        )
     return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httptools
@@ -20,9 +20,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from api.connection_guard import ConnectionGuard, Phase, Place
-from api.errors import RETRY_SECONDS, ErrorBody
+from api.error_codes import ErrorCode
+from api.errors import RETRY_SECONDS, error_body
 from api.realtime import protocol
-from zmart_pipelines.client_schemas.formats import iso8601
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 # The announced time is shorter than the real one, so that a client that keeps to it never sends a
@@ -33,11 +33,6 @@ ESSENTIAL_PATHS: Final = ("/health", "/api/health", "/api/webhooks/")
 MAX_PINGS_PER_MINUTE: Final = 120
 MAX_FRAGMENTS: Final = 1000
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
-_REASONS: Final = {
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-}
 
 
 class GuardedConfig(uvicorn.Config):
@@ -285,8 +280,8 @@ def _is_essential(url: bytes) -> bool:
 
 
 def _body(status: int, message: str, path: str) -> bytes:
-    now = iso8601(datetime.now(UTC))
-    return msgspec.json.encode(ErrorBody(_REASONS[status], message, status, now, path))
+    code = ErrorCode.TOO_MANY_CONNECTIONS if status == 503 else None
+    return msgspec.json.encode(error_body(status, message, path, code=code))
 
 
 def _response(status: int, message: str, path: str) -> bytes:
@@ -294,7 +289,7 @@ def _response(status: int, message: str, path: str) -> bytes:
     body = _body(status, message, path)
     retry = f"retry-after: {RETRY_SECONDS}\r\n" if status == 503 else ""
     head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n{retry}connection: close\r\n\r\n"
     )
     return head.encode() + body

@@ -15,6 +15,7 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 
+from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
 
 MAX_BODY = 64 * 1024
@@ -29,13 +30,18 @@ def decode(body: bytes) -> Any:
     try:
         value = msgspec.json.decode(body)
     except UnicodeDecodeError as error:
-        raise invalid("body", "is not valid UTF-8") from error
+        raise invalid("body", "is not valid UTF-8", code=ErrorCode.INVALID_JSON) from error
     except RecursionError as error:
-        raise invalid("body", f"must not be nested deeper than {MAX_DEPTH} levels") from error
+        raise _too_deep("body") from error
     except msgspec.DecodeError as error:
-        raise invalid("body", f"is not valid JSON: {error}") from error
+        raise invalid("body", f"is not valid JSON: {error}", code=ErrorCode.INVALID_JSON) from error
     _check(value, "", MAX_DEPTH)
     return value
+
+
+def _too_deep(name: str) -> ApiError:
+    reason = f"must not be nested deeper than {MAX_DEPTH} levels"
+    return invalid(name, reason, code=ErrorCode.INVALID_JSON)
 
 
 def _check(value: object, name: str, depth: int) -> None:
@@ -48,7 +54,7 @@ def _check(value: object, name: str, depth: int) -> None:
             raise invalid(name or "body", "must be an integer within 64 bits")
     elif isinstance(value, list | dict):
         if depth == 0:
-            raise invalid(name or "body", f"must not be nested deeper than {MAX_DEPTH} levels")
+            raise _too_deep(name or "body")
         for item_name, item in _items(value, name):
             _check(item, item_name, depth - 1)
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from api.address_group import address_group
 from api.auth import SignedRequest, unauthorized
+from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, limit_exceeded
 from zmart_pipelines.proofs.request_text import Action
 from zmart_pipelines.settings import Settings
@@ -33,6 +34,7 @@ def _used() -> ApiError:
     return unauthorized(
         "This signature has already served another request; sign a new text",
         FieldError("signature", "has already served another request"),
+        code=ErrorCode.SIGNATURE_USED,
     )
 
 

@@ -21,6 +21,7 @@ from api.dependencies import (
     VoteKindPath,
     error_responses,
 )
+from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid, not_found
 from api.market_lookup import require_market
 from api.request_bodies import NewVote
@@ -30,11 +31,14 @@ from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.voting import cast_results
 from zmart_pipelines.voting.ballot import (
+    BallotExpired,
     BallotRejected,
     BallotText,
     Kind,
     OlderBallot,
+    SignatureUsed,
     SignedBallot,
+    WalletNotEligible,
 )
 
 # A ballot may expire at most BALLOT_TTL_SECONDS ahead of the server's clock. The text expires
@@ -207,18 +211,32 @@ def _refusal(
         return ApiError(
             409,
             "This wallet has already voted in this market",
-            error="already_voted",
-            extra={"stored": msgspec.to_builtins(ballot_schema.ballot(error.stored))},
+            code=ErrorCode.ALREADY_VOTED,
+            extra={"stored": ballot_schema.ballot(error.stored)},
         )
     if isinstance(error, cast_results.VotingClosed):
-        return ApiError(409, f"The {kind} vote of this market is closed", error="voting_closed")
+        return ApiError(
+            409, f"The {kind} vote of this market is closed", code=ErrorCode.VOTING_CLOSED
+        )
+    if isinstance(error, WalletNotEligible):
+        return invalid(error.field, error.reason, code=ErrorCode.NOT_ELIGIBLE)
     if error.field not in ("message", "signature"):
         return invalid(error.field, error.reason)
     reason = f"{error.reason}; GET /api/votes/{kind}/{{market}}/message returns it"
     if isinstance(error, OlderBallot):
         return invalid("message", reason)
     rejected = invalid(error.field, reason if error.field == "message" else error.reason)
-    return auth.unauthorized(rejected.message, *rejected.fields)
+    return auth.unauthorized(rejected.message, *rejected.fields, code=_code_of_proof(error))
+
+
+def _code_of_proof(error: BallotRejected) -> ErrorCode:
+    if isinstance(error, BallotExpired):
+        return ErrorCode.SIGNATURE_EXPIRED
+    return (
+        ErrorCode.SIGNATURE_USED
+        if isinstance(error, SignatureUsed)
+        else ErrorCode.SIGNATURE_INVALID
+    )
 
 
 HANDLERS = [get_ballot_text, cast_vote]

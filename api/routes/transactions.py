@@ -19,7 +19,8 @@ from api import auth, identifiers, signed_requests
 from api.chain import Chain, UnsignedTransaction
 from api.database import Database
 from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
-from api.errors import ApiError, invalid
+from api.error_codes import ErrorCode
+from api.errors import invalid, program_refusal
 from api.market_lookup import require_market
 from api.request_bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from zmart_pipelines.client_schemas import formats
@@ -69,8 +70,8 @@ def _quote(fill: Callable[[], Quote]) -> Quote:
     try:
         return fill()
     except lmsr.LmsrError as error:
-        raise ApiError(
-            409, f"The program would reject this trade: {error}", error=error.code.name
+        raise program_refusal(
+            error.code.name, f"The program would reject this trade: {error}"
         ) from error
 
 
@@ -138,6 +139,7 @@ async def prepare_buy(
                 "max_cost",
                 f"buys only {quote.shares} shares at the current price; raise it or lower shares",
                 409,
+                ErrorCode.SLIPPAGE_EXCEEDED,
             )
         instruction = instructions.buy_shares(
             chain.program,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from litestar.testing import TestClient
 from solders.keypair import Keypair
 
 from api.app import create_app
+from api.error_codes import ErrorCode
+from api.errors import ErrorBody
 from api.request_decoding import MAX_BODY
 from tests.api.seed import wallet
 from tests.api.wallets import signed_in
@@ -175,11 +178,13 @@ def error_body(answer: Any, status: int, path: str) -> dict[str, Any]:
     """The error body, after a check of its fields."""
     assert answer.status_code == status, answer.text
     body: dict[str, Any] = answer.json()
-    assert set(body) <= {"error", "message", "status", "timestamp", "path", "details"}
+    assert set(body) <= set(ErrorBody.__struct_fields__)
+    assert body["error"] == HTTPStatus(status).phrase
+    assert body["code"] in set(ErrorCode)
+    assert body["detail"] == body["message"]
     assert body["status"] == status
     assert body["path"] == path
     assert body["timestamp"].endswith("Z")
-    assert body["error"]
     assert body["message"]
     for word in ("Traceback", "SELECT", "sqlalchemy", "psycopg", "msgspec", "/work"):
         assert word not in answer.text

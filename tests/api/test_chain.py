@@ -243,7 +243,7 @@ def test_trades_and_resolutions_are_prepared_quoted_and_rejected(world: World) -
 
     buy = {"market_id": market_id.hex(), "outcome": True, "max_cost": 2 * SOL}
     refused = ask("/api/trades/buy", **buy)
-    assert (refused.status_code, refused.json()["error"]) == (409, "simulation_failed")
+    assert (refused.status_code, refused.json()["code"]) == (409, "invalid_market_state")
     world.open(market_id)
 
     answer = ask("/api/trades/buy", **buy)
@@ -259,7 +259,7 @@ def test_trades_and_resolutions_are_prepared_quoted_and_rejected(world: World) -
     greedy = ask("/api/trades/buy", **buy | {"shares": 10**12})
     assert (greedy.status_code, greedy.json()["details"][0]["field"]) == (409, "max_cost")
     small = ask("/api/trades/buy", **buy | {"max_cost": 9_999})
-    assert (small.status_code, small.json()["error"]) == (409, "TradeTooSmall")
+    assert (small.status_code, small.json()["code"]) == (409, "trade_too_small")
     sale = {"market_id": market_id.hex(), "outcome": True, "shares": quote["shares"]}
     assert ask("/api/trades/sell", **sale).status_code == 409
 

@@ -124,7 +124,7 @@ def test_repeat_returns_the_stored_answer_and_change_is_a_conflict(client: Clien
 
     other = cast(client, 1, False)
     assert other.status_code == 409
-    assert other.json()["error"] == "already_voted"
+    assert other.json()["code"] == "already_voted"
     assert other.json()["stored"] == first.json()["data"][0]
 
 
@@ -199,7 +199,7 @@ def test_voting_is_closed_after_the_freeze(client: Client, database: str, ledger
         )
     pipelines.dispose()
     answer = cast(client, 2)
-    assert (answer.status_code, answer.json()["error"]) == (409, "voting_closed")
+    assert (answer.status_code, answer.json()["code"]) == (409, "voting_closed")
     counts = client.get(f"/api/votes/{PROPOSED.hex()}").json()["proposal_votes"]
     assert (counts["likes"], counts["status"]) == (1, "frozen")
     with ledger.connect() as conn:

@@ -52,7 +52,7 @@ def comment(client: Client, author: Keypair, words: str) -> Any:
 def assert_limited(answer: Any, name: str) -> None:
     """A 429 that names the limit and says when to come back."""
     assert answer.status_code == 429, answer.text
-    assert answer.json()["error"] == "limit_exceeded"
+    assert answer.json()["code"] == "limit_exceeded"
     assert answer.json()["limit"] == {"name": name, "value": LIMITS[name]}
     assert name in answer.json()["message"]
     assert 0 < int(answer.headers["retry-after"]) <= 3600

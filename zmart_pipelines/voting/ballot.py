@@ -59,6 +59,18 @@ class BallotRejected(ValueError):
         self.reason = reason
 
 
+class BallotExpired(BallotRejected):
+    """The signed text is no longer valid."""
+
+
+class SignatureUsed(BallotRejected):
+    """The signature has served another ballot or request."""
+
+
+class WalletNotEligible(BallotRejected):
+    """The wallet may not vote."""
+
+
 class OlderBallot(BallotRejected):
     """The ballot is signed with a sign-in text, and such ballots are not accepted."""
 
@@ -223,7 +235,7 @@ def _check_own_scheme(
                 "message", f"its line {label!r} differs from the request; sign a new ballot"
             )
     if text.expires <= now:
-        raise BallotRejected("message", "has expired; sign a new ballot")
+        raise BallotExpired("message", "has expired; sign a new ballot")
     if text.expires > now + ttl:
         raise BallotRejected(
             "message",
@@ -234,7 +246,7 @@ def _check_own_scheme(
 
 def _check_sign_in(text: SignInText, now: datetime) -> Proof:
     if not now - text.ballot_age <= text.signed_at <= now + _MAX_CLOCK_SKEW:
-        raise BallotRejected(
+        raise BallotExpired(
             "message",
             f"was not signed within the last {int(text.ballot_age.total_seconds())} s; sign again",
         )

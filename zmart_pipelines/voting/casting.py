@@ -18,7 +18,7 @@ from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.voting import casting_statements as statements
 from zmart_pipelines.voting import validation
-from zmart_pipelines.voting.ballot import BallotRejected, Kind, SignedBallot
+from zmart_pipelines.voting.ballot import BallotRejected, Kind, SignatureUsed, SignedBallot
 from zmart_pipelines.voting.cast_results import (
     BallotConflict,
     CastReceipt,
@@ -273,7 +273,7 @@ def _concurrent_results(
         entry = ballots[number]
         try:
             checked = CheckedBallot(entry.ballot, entry.proof)
-            results[number] = validation.find_repeat(checked, rows) or BallotRejected(
+            results[number] = validation.find_repeat(checked, rows) or SignatureUsed(
                 "signature", "was already used for another request; sign a new one"
             )
         except (BallotRejected, BallotConflict) as refusal:

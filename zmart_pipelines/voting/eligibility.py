@@ -18,7 +18,7 @@ from solders.pubkey import Pubkey
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.signature_listing import from_one_node, iter_pages
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.voting.ballot import BallotRejected
+from zmart_pipelines.voting.ballot import BallotRejected, WalletNotEligible
 
 # Cached wallets, and for how many seconds: eligible ones, and rejected ones, which may be about to
 # become eligible.
@@ -94,7 +94,7 @@ class WalletEligibility:
         balance = self._rpc.balance(Pubkey(wallet), "confirmed").value
         if balance >= self._lamports:
             return None
-        return BallotRejected(
+        return WalletNotEligible(
             "wallet",
             f"has {balance} lamports; voting requires at least {self._lamports}, so fund it first",
         )
@@ -107,7 +107,7 @@ class WalletEligibility:
             return None
         if self._has_transaction_before(wallet, latest):
             return None
-        return BallotRejected(
+        return WalletNotEligible(
             "wallet",
             f"has no transaction that is {self._age} s old; vote with an older wallet, or later",
         )

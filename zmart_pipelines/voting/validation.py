@@ -14,7 +14,15 @@ from sqlalchemy import Row
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.proofs.signatures import is_signed_by
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.voting.ballot import BallotRejected, Kind, Proof, SignedBallot, check_ballot
+from zmart_pipelines.voting.ballot import (
+    BallotRejected,
+    Kind,
+    Proof,
+    SignatureUsed,
+    SignedBallot,
+    WalletNotEligible,
+    check_ballot,
+)
 from zmart_pipelines.voting.cast_results import (
     BallotConflict,
     CastReceipt,
@@ -130,7 +138,7 @@ def find_repeat(checked: CheckedBallot, rows: list[Row[Any]]) -> CastReceipt | N
         if stored.signature == ballot.signature:
             if _is_same_vote(stored, ballot) and stored.message == ballot.message:
                 return _answer(stored, row)
-            raise BallotRejected("signature", "was already used for another ballot; sign a new one")
+            raise SignatureUsed("signature", "was already used for another ballot; sign a new one")
     if isinstance(checked.proof, BallotRejected):
         return None
     return _find_repeated_vote(ballot, earlier)
@@ -208,7 +216,7 @@ def admit(checked: CheckedBallot, now: Row[Any]) -> AdmittedBallot:
             "wallet", "has already voted on chain; that vote counts and cannot be changed"
         )
     if ballot.kind == "dispute" and not now.shares > 0:
-        raise BallotRejected(
+        raise WalletNotEligible(
             "wallet",
             "held no shares of this market when it was disputed; vote with a wallet that did",
         )
