@@ -38,7 +38,16 @@ TABLES = (
     ops.stream,
 )
 # Columns that hold a time or a database transaction, which always differ.
-MOMENTS = {"id", "first_seen_at", "finalized_at", "xid", "opened_at", "retry_at", "updated_at"}
+MOMENTS = {
+    "id",
+    "first_seen_at",
+    "confirmed_at",
+    "finalized_at",
+    "xid",
+    "opened_at",
+    "retry_at",
+    "updated_at",
+}
 
 
 @pytest.fixture

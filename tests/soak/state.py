@@ -11,7 +11,16 @@ from zmart_pipelines.store.tables import metadata, ops
 
 # Columns that say how and when a row arrived, which may differ.
 _CIRCUMSTANCES: Final = frozenset(
-    {"sources", "delivery_id", "first_seen_at", "finalized_at", "xid", "updated_at", "id"}
+    {
+        "sources",
+        "delivery_id",
+        "first_seen_at",
+        "confirmed_at",
+        "finalized_at",
+        "xid",
+        "updated_at",
+        "id",
+    }
 )
 _LEDGER: Final = ("chain.transactions", "chain.events")
 _TIMES_OF_THE_CHAIN: Final = "market."

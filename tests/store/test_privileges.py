@@ -103,6 +103,7 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
             "index_in_block",
             "block_time",
             "fee",
+            "confirmed_at",
             "finalized_at",
             "superseded_by",
             "superseded_reason",

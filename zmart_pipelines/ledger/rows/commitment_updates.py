@@ -51,7 +51,9 @@ UPDATE chain.transactions AS t SET
     fee = CASE WHEN t.commitment = 'reported' AND %b::text <> 'reported'
         THEN coalesce(sent.fee, t.fee) ELSE coalesce(t.fee, sent.fee) END,
     finalized_at = CASE WHEN %b::text = 'finalized' THEN coalesce(t.finalized_at, now())
-        ELSE t.finalized_at END
+        ELSE t.finalized_at END,
+    confirmed_at = CASE WHEN %b::text <> 'reported' THEN coalesce(t.confirmed_at, now())
+        ELSE t.confirmed_at END
 FROM unnest(%b::bytea[], %b::bytea[], %b::int4[], %b::int8[], %b::int8[])
     AS sent (signature, digest, index_in_block, block_time, fee)
 WHERE t.signature = sent.signature AND t.digest = sent.digest
@@ -91,6 +93,7 @@ def promote_transactions(
         _PROMOTE,
         commitment.value,
         int(source),
+        commitment.value,
         commitment.value,
         commitment.value,
         commitment.value,

@@ -59,6 +59,7 @@ ON CONFLICT (signature, digest) DO UPDATE SET
     commitment = excluded.commitment,
     sources = transactions.sources | excluded.sources,
     finalized_at = excluded.finalized_at,
+    confirmed_at = coalesce(transactions.confirmed_at, excluded.confirmed_at),
     superseded_by = NULL,
     superseded_reason = NULL
 WHERE transactions.commitment = 'orphaned' AND excluded.commitment >= 'confirmed'
@@ -82,6 +83,7 @@ _TRANSACTION_COLUMNS = (
     "sources",
     "delivery_id",
     "finalized_at",
+    "confirmed_at",
 )
 
 
@@ -98,7 +100,9 @@ def insert_transactions_statement(
     (otherwise: revived). Readings absent from the answer were stored by another writer in the
     meantime, or are orphans that only a webhook reports.
     """
-    finalized_at = datetime.now(UTC) if commitment is Commitment.FINALIZED else None
+    now = datetime.now(UTC)
+    finalized_at = now if commitment is Commitment.FINALIZED else None
+    confirmed_at = now if commitment.rank >= Commitment.CONFIRMED.rank else None
     by_signature = delivery_ids if isinstance(delivery_ids, Mapping) else None
     rows = [
         (
@@ -117,6 +121,7 @@ def insert_transactions_statement(
             int(source),
             delivery_ids if by_signature is None else by_signature[reading.signature],
             finalized_at,
+            confirmed_at,
         )
         for reading in sorted(readings, key=lambda reading: reading.signature)
     ]

@@ -147,6 +147,12 @@ transactions = Table(
         comment="Database clock: when the row was inserted",
     ),
     Column("finalized_at", TIME, comment="Database clock: when it was promoted to finalized"),
+    Column(
+        "confirmed_at",
+        TIME,
+        comment="Database clock: when it was first known as confirmed or finalized; null in older"
+        " rows",
+    ),
     # The writing transaction, for cursors that must not skip rows committed late.
     Column(
         "xid",
@@ -174,6 +180,7 @@ transactions = Table(
         postgresql_where=text("commitment <> 'orphaned'"),
     ),
     Index(None, "slot", "index_in_block"),
+    Index(None, "block_time", "slot"),
     Index(None, "xid"),
     Index(
         "ix_transactions_unfinalized",
@@ -181,6 +188,13 @@ transactions = Table(
         postgresql_where=text("commitment IN ('reported', 'confirmed')"),
     ),
     schema="chain",
+)
+
+# The wallet that an event names first, as SQL over ``data``: the one that sent the transaction.
+# Events of the backend authority name none.
+EVENT_WALLET = (
+    "coalesce(data ->> 'user', data ->> 'creator', data ->> 'resolver', data ->> 'initiator',"
+    " data ->> 'approved_by', data ->> 'cancelled_by', data ->> 'paused_by', data ->> 'admin')"
 )
 
 # One event line of our program, decoded or quarantined. Identity is (signature, log_index),
@@ -238,6 +252,13 @@ events = Table(
     ),
     Index(None, "market_id", "slot", "index_in_block", "log_index"),
     Index(None, "slot"),
+    Index(None, "name", "slot"),
+    Index(
+        "ix_events_wallet",
+        text(EVENT_WALLET),
+        "slot",
+        postgresql_where=text("name IS NOT NULL"),
+    ),
     Index(None, "xid"),
     Index(
         "ix_events_unfinalized",
