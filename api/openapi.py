@@ -26,6 +26,7 @@ _TAGS = {
     "trades": "Trades, and unsigned transactions that make them.",
     "votes": "Votes on proposals and disputes: the text to sign, ballots, counts.",
     "submissions": "Kill switches of submissions to the chain, and pinned files.",
+    "ledger": "The program's events and transactions, and the proof that none is missing.",
     "wallets": "Positions and history of a wallet.",
     "discussions": "Comments under a market.",
     "webhooks": "Receiver of Helius webhooks.",

@@ -12,6 +12,7 @@ from api.routes import (
     discussions,
     drafts,
     error_page,
+    events,
     health,
     kill_switches,
     live_updates,
@@ -38,6 +39,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *ballots.HANDLERS,
     *kill_switches.HANDLERS,
     *pinned_files.HANDLERS,
+    *events.HANDLERS,
     *wallets.HANDLERS,
     *discussions.HANDLERS,
 ]
