@@ -1,0 +1,34 @@
+"""The program's configuration as the ledger knows it."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from zmart_pipelines.store.queries.row_mapping import one
+from zmart_pipelines.store.tables.market import config_history
+
+
+class TradingConfiguration(msgspec.Struct, frozen=True):
+    """What decides over trades: the parts of the fee in basis points, and the pause."""
+
+    protocol_fee_bps: int
+    resolver_reward_bps: int
+    liquidity_provider_fee_bps: int
+    is_paused: bool
+
+
+def trading_configuration(conn: Connection) -> TradingConfiguration | None:
+    """Return the newest configuration; None where the ledger holds no event of it."""
+    history = config_history.c
+    row = conn.execute(
+        select(*(history[name] for name in TradingConfiguration.__struct_fields__))
+        .order_by(
+            history.slot.desc(),
+            history.index_in_block.desc(),
+            history.signature.desc(),
+            history.log_index.desc(),
+        )
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else one(TradingConfiguration, row)
