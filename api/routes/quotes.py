@@ -1,0 +1,153 @@
+"""Quotes of trades and the depth of a market, without a signature."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import identifiers
+from api.dependencies import DatabaseDep, MarketPath, error_responses
+from api.errors import invalid
+from api.market_lookup import require_market
+from api.market_terms import market_terms
+from api.trade_quotes import RefusedTrade, TradeQuote, refused_trade, trade_quote
+from zmart_pipelines.client_schemas import formats
+from zmart_pipelines.program import quotes
+from zmart_pipelines.program.lmsr import U64_MAX, Fees
+from zmart_pipelines.store.queries.markets import Market, chain_now
+
+Side: TypeAlias = Literal["yes", "no"]
+
+
+class FeeRates(msgspec.Struct, frozen=True):
+    """The parts of the fee in basis points."""
+
+    protocol: int
+    resolver: int
+    liquidity_provider: int
+    total: int
+
+
+class SmallestTrade(msgspec.Struct, frozen=True):
+    """The smallest trade of this action and side that the program carries out.
+
+    `cost` is a buy's `max_cost` in lamports, `shares` a sale's number of shares (9 decimals);
+    the other one is null, and both are where nothing can be traded.
+    """
+
+    cost: int | None
+    shares: int | None
+
+
+class MarketQuote(msgspec.Struct, frozen=True):
+    """What a trade would cost or bring, and why it would be refused.
+
+    `quote` is null where the program's arithmetic has no result; `refused` is null where the
+    program would carry the trade out. Both are set where only the state stands against it: the
+    market is not ACTIVE, the protocol is paused, or the shares cannot be paid for.
+    """
+
+    market_id: str
+    action: quotes.Action
+    side: Side
+    outcome: bool
+    state: str
+    quote: TradeQuote | None
+    refused: RefusedTrade | None
+    smallest_trade: SmallestTrade
+    fee_rates: FeeRates
+    as_of: str
+    as_of_slot: int
+    commitment: str
+
+
+def fee_rates(fees: Fees) -> FeeRates:
+    """Return the parts of the fee as clients read them."""
+    return FeeRates(fees.protocol_bps, fees.resolver_bps, fees.lp_bps, fees.total_bps)
+
+
+def _quote(
+    terms: quotes.Terms,
+    action: quotes.Action,
+    outcome: bool,
+    shares: int | None,
+    cost: int | None,
+) -> quotes.Quote:
+    """Quote one of ``shares`` and ``cost``; the other one is None."""
+    if shares is not None:
+        by_shares = quotes.quote_shares if action == "buy" else quotes.quote_sale
+        return by_shares(terms, outcome, shares)
+    if cost is None:
+        raise invalid("shares", "is required, or cost")
+    by_cost = quotes.quote_budget if action == "buy" else quotes.quote_proceeds
+    return by_cost(terms, outcome, cost)
+
+
+def _market_quote(
+    row: Market, terms: quotes.Terms, action: quotes.Action, side: Side, quote: quotes.Quote, now: int
+) -> MarketQuote:
+    return MarketQuote(
+        market_id=row.market_id.hex(),
+        action=action,
+        side=side,
+        outcome=side == "yes",
+        state=terms.state.name,
+        quote=None if quote.figures is None else trade_quote(quote.figures),
+        refused=None if quote.refusal is None else refused_trade(quote.refusal),
+        smallest_trade=SmallestTrade(
+            cost=quote.smallest if action == "buy" else None,
+            shares=quote.smallest if action == "sell" else None,
+        ),
+        fee_rates=fee_rates(terms.fees),
+        as_of=formats.iso8601(formats.clamped_chain_time(now)),
+        as_of_slot=row.as_of_slot,
+        commitment=row.commitment,
+    )
+
+
+@get("/api/markets/{market:str}/quote", tags=["trades"], responses=error_responses(400, 404))
+async def get_quote(
+    database: DatabaseDep,
+    market: MarketPath,
+    side: Annotated[Side, QueryParameter(description="The side to trade.")],
+    action: Annotated[quotes.Action, QueryParameter(description="Buy or sell.")] = "buy",
+    shares: Annotated[
+        int | None,
+        QueryParameter(
+            ge=1,
+            le=U64_MAX,
+            description="Shares (9 decimals): a buy gets at least, a sale gives exactly these.",
+        ),
+    ] = None,
+    cost: Annotated[
+        int | None,
+        QueryParameter(
+            ge=0,
+            le=U64_MAX,
+            description="Lamports with fees: a buy pays at most, a sale brings at least these.",
+        ),
+    ] = None,
+) -> MarketQuote:
+    """Quote a trade at the market's state in the tables: exactly one of `shares` and `cost`.
+
+    A trade that the program would refuse is a 200 with the reason in `refused`. Nothing is
+    reserved: another trade may move the price before yours.
+    """
+    key = identifiers.market_key(market, "market")
+    if shares is not None and cost is not None:
+        raise invalid("cost", "must not be given together with shares")
+
+    def read(conn: Connection) -> MarketQuote:
+        row = require_market(conn, key)
+        terms = market_terms(conn, row)
+        quote = _quote(terms, action, side == "yes", shares, cost)
+        return _market_quote(row, terms, action, side, quote, chain_now(conn))
+
+    return await database.read(read)
+
+
+HANDLERS = [get_quote]
