@@ -49,6 +49,7 @@ class ErrorCode(StrEnum):
     SLIPPAGE_EXCEEDED = "slippage_exceeded"
     TRADE_TOO_SMALL = "trade_too_small"
     TRADE_TOO_LARGE = "trade_too_large"
+    SALE_UNSUPPORTED = "sale_unsupported"
     INVALID_MARKET_STATE = "invalid_market_state"
     PROTOCOL_PAUSED = "protocol_paused"
     PERIOD_NOT_ENDED = "period_not_ended"
@@ -117,6 +118,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.SLIPPAGE_EXCEEDED: "The price has passed the limit of the trade",
         ErrorCode.TRADE_TOO_SMALL: "The trade is too small",
         ErrorCode.TRADE_TOO_LARGE: "The trade is too large for the program's arithmetic",
+        ErrorCode.SALE_UNSUPPORTED: "The deployed program cannot pay for sold shares",
         ErrorCode.INVALID_MARKET_STATE: "The market's state does not permit this",
         ErrorCode.PROTOCOL_PAUSED: "The program or the market is paused",
         ErrorCode.PERIOD_NOT_ENDED: "The period before this has not ended",

@@ -11,7 +11,6 @@ from api.error_codes import ErrorCode, code_of_program_error
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program import quotes
 
-
 _CODES: Final = MappingProxyType(
     {
         quotes.Cause.PROGRAM: ErrorCode.SIMULATION_FAILED,
@@ -64,7 +63,7 @@ class RefusedTrade(msgspec.Struct, frozen=True):
     program's own, null where it is not the program that refuses.
     """
 
-    code: str
+    code: ErrorCode
     message: str
     program_error: str | None
     program_error_number: int | None

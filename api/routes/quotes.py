@@ -17,10 +17,12 @@ from api.market_terms import market_terms
 from api.trade_quotes import RefusedTrade, TradeQuote, refused_trade, trade_quote
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program import quotes
-from zmart_pipelines.program.lmsr import U64_MAX, Fees
+from zmart_pipelines.program.lmsr import Fees
 from zmart_pipelines.store.queries.markets import Market, chain_now
 
 Side: TypeAlias = Literal["yes", "no"]
+# The largest bound that the validation of parameters knows; no trade comes near it.
+MAX_AMOUNT = 2**63 - 1
 
 
 class FeeRates(msgspec.Struct, frozen=True):
@@ -88,7 +90,12 @@ def _quote(
 
 
 def _market_quote(
-    row: Market, terms: quotes.Terms, action: quotes.Action, side: Side, quote: quotes.Quote, now: int
+    row: Market,
+    terms: quotes.Terms,
+    action: quotes.Action,
+    side: Side,
+    quote: quotes.Quote,
+    now: int,
 ) -> MarketQuote:
     return MarketQuote(
         market_id=row.market_id.hex(),
@@ -119,7 +126,7 @@ async def get_quote(
         int | None,
         QueryParameter(
             ge=1,
-            le=U64_MAX,
+            le=MAX_AMOUNT,
             description="Shares (9 decimals): a buy gets at least, a sale gives exactly these.",
         ),
     ] = None,
@@ -127,7 +134,7 @@ async def get_quote(
         int | None,
         QueryParameter(
             ge=0,
-            le=U64_MAX,
+            le=MAX_AMOUNT,
             description="Lamports with fees: a buy pays at most, a sale brings at least these.",
         ),
     ] = None,

@@ -5,7 +5,6 @@ The user's wallet signs and sends them; their effects appear once the ledger has
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,24 +19,17 @@ from api.chain import Chain, UnsignedTransaction
 from api.database import Database
 from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
 from api.error_codes import ErrorCode
-from api.errors import invalid, program_refusal
+from api.errors import ApiError, invalid
 from api.market_lookup import require_market
 from api.request_bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
-from zmart_pipelines.client_schemas import formats
+from api.trade_quotes import TradeQuote, refused_trade, trade_quote
 from zmart_pipelines.ipfs.cid import is_cid_v0
-from zmart_pipelines.program import instructions, lmsr
+from zmart_pipelines.program import instructions, quotes
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.settings import Settings
 
 _ERRORS = error_responses(400, 401, 403, 404, 409, 413, 415)
 _SECURITY: list[dict[str, list[str]]] = [{"wallet": []}]
-
-
-class Quote(formats.ExactIntegers, frozen=True, kw_only=True):
-    """The trade if it were executed now: shares (9 decimals), total (lamports, with fees)."""
-
-    shares: formats.LargeInt
-    total: formats.LargeInt
 
 
 class PreparedTrade(msgspec.Struct, frozen=True):
@@ -47,7 +39,7 @@ class PreparedTrade(msgspec.Struct, frozen=True):
     market_id: str
     trade_type: str
     outcome: bool
-    quote: Quote
+    quote: TradeQuote
     transaction: str
     blockhash: str
     last_valid_block_height: int
@@ -66,24 +58,38 @@ class PreparedResolution(msgspec.Struct, frozen=True):
     fee_payer: str
 
 
-def _quote(fill: Callable[[], Quote]) -> Quote:
-    try:
-        return fill()
-    except lmsr.LmsrError as error:
-        raise program_refusal(
-            error.code.name, f"The program would reject this trade: {error}"
-        ) from error
+def _figures(quote: quotes.Quote) -> quotes.Figures:
+    """Return the quote's figures; raise ApiError 409 with the reason where it is refused.
+
+    Whether a sale can be paid for is left to the simulation, which asks the program itself.
+    """
+    refusal = quote.refusal
+    if refusal is not None and refusal.cause is not quotes.Cause.SALES_FAIL:
+        refused = refused_trade(refusal)
+        raise ApiError(
+            409,
+            f"The program would reject this trade: {refused.message}",
+            code=refused.code,
+            extra={} if refused.program_error is None else {"program_error": refused.program_error},
+        )
+    if quote.figures is None:
+        raise AssertionError("a quote without figures is refused")
+    return quote.figures
 
 
 def _prepared_trade(
-    prepared: UnsignedTransaction, market_id: bytes, trade_type: str, outcome: bool, quote: Quote
+    prepared: UnsignedTransaction,
+    market_id: bytes,
+    trade_type: str,
+    outcome: bool,
+    figures: quotes.Figures,
 ) -> PreparedTrade:
     return PreparedTrade(
         message="Sign and send the transaction",
         market_id=market_id.hex(),
         trade_type=trade_type,
         outcome=outcome,
-        quote=quote,
+        quote=trade_quote(figures),
         **msgspec.structs.asdict(prepared),
     )
 
@@ -127,17 +133,13 @@ async def prepare_buy(
     user, market_id = await _sender_and_market(request, database, settings, data, key)
 
     def prepare() -> PreparedTrade:
-        config, pool = chain.config(), lmsr.Pool.of(chain.market(market_id))
-
-        def fill() -> Quote:
-            trade = lmsr.buy(pool, data.outcome, data.max_cost, lmsr.Fees.of(config))
-            return Quote(shares=trade.shares, total=trade.total)
-
-        quote = _quote(fill)
-        if data.shares is not None and quote.shares < data.shares:
+        config = chain.config()
+        terms = quotes.Terms.of(chain.market(market_id), config)
+        figures = _figures(quotes.quote_budget(terms, data.outcome, data.max_cost))
+        if data.shares is not None and figures.shares < data.shares:
             raise invalid(
                 "max_cost",
-                f"buys only {quote.shares} shares at the current price; raise it or lower shares",
+                f"buys only {figures.shares} shares at the current price; raise it or lower shares",
                 409,
                 ErrorCode.SLIPPAGE_EXCEEDED,
             )
@@ -150,7 +152,7 @@ async def prepare_buy(
             target_cost=data.max_cost,
         )
         prepared = chain.prepare(user, instruction, simulate=True)
-        return _prepared_trade(prepared, market_id, "buy", data.outcome, quote)
+        return _prepared_trade(prepared, market_id, "buy", data.outcome, figures)
 
     return await chain.run(prepare)
 
@@ -176,15 +178,9 @@ async def prepare_sell(
     user, market_id = await _sender_and_market(request, database, settings, data, key)
 
     def prepare() -> PreparedTrade:
-        config, pool = chain.config(), lmsr.Pool.of(chain.market(market_id))
-
-        def fill() -> Quote:
-            trade = lmsr.sell(
-                pool, data.outcome, data.shares, data.min_proceeds, lmsr.Fees.of(config)
-            )
-            return Quote(shares=data.shares, total=trade.net)
-
-        quote = _quote(fill)
+        config = chain.config()
+        terms = quotes.Terms.of(chain.market(market_id), config)
+        figures = _figures(quotes.quote_sale(terms, data.outcome, data.shares, data.min_proceeds))
         instruction = instructions.sell_shares(
             chain.program,
             user=Pubkey.from_bytes(user),
@@ -195,7 +191,7 @@ async def prepare_sell(
             min_proceeds=data.min_proceeds,
         )
         prepared = chain.prepare(user, instruction, simulate=True)
-        return _prepared_trade(prepared, market_id, "sell", data.outcome, quote)
+        return _prepared_trade(prepared, market_id, "sell", data.outcome, figures)
 
     return await chain.run(prepare)
 

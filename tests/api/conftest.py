@@ -14,6 +14,8 @@ from psycopg import sql
 from sqlalchemy import Engine
 
 from api.app import create_app
+from tests.api.chain_world import World
+from tests.fixtures.localnet import Localnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
@@ -78,3 +80,13 @@ def ledger(database: str) -> Iterator[Engine]:
     made = role_engine(Role.INGEST, database)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def world(api_settings: Settings, localnet: Localnet) -> Iterator[World]:
+    """The API on a fresh chain."""
+    settings = Settings(**api_settings.model_dump() | {"solana_rpc_url": localnet.rpc_url})
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        made = World(settings, localnet, client)
+        yield made
+        made.rpc.close()

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from zmart_pipelines.program import lmsr
-from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.program.errors import ProgramError
 from zmart_pipelines.program.lifecycle import BASIS_POINTS
 from zmart_pipelines.program.lmsr import PRECISION, Fees, FeeSplit, LmsrError, Pool
@@ -45,6 +45,17 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     current_liquidity: int
     fees: Fees
     is_paused: bool
+
+    @classmethod
+    def of(cls, market: MarketAccount, config: GlobalConfig) -> Terms:
+        """Return the terms in a market's account and the configuration's."""
+        return cls(
+            market.state,
+            Pool.of(market),
+            market.current_liquidity,
+            Fees.of(config),
+            config.is_paused,
+        )
 
 
 class Cause(Enum):
