@@ -6,7 +6,7 @@ from litestar.testing import TestClient
 from solders.keypair import Keypair
 
 from api.app import create_app
-from tests.api.test_chain import MARKET
+from tests.api.chain_world import MARKET
 from tests.api.wallets import signed
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Policy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from zmart_pipelines.program import lmsr, quotes
@@ -26,15 +26,15 @@ pools = st.builds(
 )
 
 
-def terms(pool: Pool = FRESH, **over: object) -> quotes.Terms:
-    values: dict[str, object] = {
-        "state": MarketState.ACTIVE,
-        "pool": pool,
-        "current_liquidity": 10 * SOL,
-        "fees": FEES,
-        "is_paused": False,
-    }
-    return quotes.Terms(**values | over)  # type: ignore[arg-type]  # values of mixed types
+def terms(
+    pool: Pool = FRESH,
+    *,
+    state: MarketState = MarketState.ACTIVE,
+    current_liquidity: int = 10 * SOL,
+    fees: Fees = FEES,
+    is_paused: bool = False,
+) -> quotes.Terms:
+    return quotes.Terms(state, pool, current_liquidity, fees, is_paused)
 
 
 def figures(quote: quotes.Quote) -> quotes.Figures:
@@ -113,26 +113,31 @@ def test_budget_that_the_program_takes_for_nothing_is_refused() -> None:
     assert quote.smallest == smallest
 
 
+ACTIVE, FINALIZED = MarketState.ACTIVE, MarketState.FINALIZED
+
+
 @pytest.mark.parametrize(
-    ("over", "error"),
+    ("state", "is_paused", "error"),
     [
         *(
-            ({"state": state}, ProgramError.InvalidMarketState)
+            (state, False, ProgramError.InvalidMarketState)
             for state in MarketState
-            if state is not MarketState.ACTIVE
+            if state is not ACTIVE
         ),
-        ({"is_paused": True}, ProgramError.ProtocolPaused),
-        ({"is_paused": True, "state": MarketState.FINALIZED}, ProgramError.InvalidMarketState),
+        (ACTIVE, True, ProgramError.ProtocolPaused),
+        (FINALIZED, True, ProgramError.InvalidMarketState),
     ],
 )
 def test_closed_market_and_pause_refuse_although_there_are_figures(
-    over: dict[str, object], error: ProgramError
+    state: MarketState, is_paused: bool, error: ProgramError
 ) -> None:
+    fresh = terms(state=state, is_paused=is_paused)
+    traded = terms(FRESH.moved(YES, SOL), state=state, is_paused=is_paused)
     for quote in (
-        quotes.quote_budget(terms(**over), YES, SOL),
-        quotes.quote_shares(terms(**over), NO, SOL),
-        quotes.quote_sale(terms(FRESH.moved(YES, SOL), **over), YES, SOL),
-        quotes.quote_proceeds(terms(FRESH.moved(YES, SOL), **over), YES, SOL // 10),
+        quotes.quote_budget(fresh, YES, SOL),
+        quotes.quote_shares(fresh, NO, SOL),
+        quotes.quote_sale(traded, YES, SOL),
+        quotes.quote_proceeds(traded, YES, SOL // 10),
     ):
         assert error_of(quote) is error
         assert figures(quote).total > 0
@@ -197,8 +202,7 @@ def test_budget_for_shares_is_the_smallest(pool: Pool, outcome: bool, shares: in
     try:
         budget = quotes.budget_for(pool, outcome, shares, FEES)
     except (LmsrError, quotes.OutOfReach):
-        assume(False)
-        return
+        reject()
     fill = lmsr.buy(pool, outcome, budget, FEES)
     assert fill.shares >= shares
     assert fill.total <= budget
@@ -232,8 +236,7 @@ def test_sale_for_proceeds_is_the_smallest(pool: Pool, outcome: bool, proceeds: 
     try:
         shares = quotes.shares_for_proceeds(pool, outcome, proceeds, FEES)
     except LmsrError:
-        assume(False)
-        return
+        reject()
     assert lmsr.sell(pool, outcome, shares, proceeds, FEES).net >= proceeds
     if shares > 1:
         with pytest.raises(LmsrError):
