@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -21,6 +22,15 @@ def is_outage(error: DBAPIError) -> bool:
     if state is None:
         return isinstance(error, OperationalError)
     return str(state).startswith(_CLASSES)
+
+
+def is_outage_of_asyncpg(error: BaseException) -> bool:
+    """Return the same for an error of asyncpg, which raises the system's errors as they are."""
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate or "").startswith(_CLASSES)
+    if isinstance(error, asyncpg.InterfaceError):  # the connection was lost, or is closed
+        return not isinstance(error, ValueError)  # an argument of the wrong type
+    return isinstance(error, OSError)
 
 
 def concerns_database(error: BaseException) -> bool:
