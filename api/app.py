@@ -17,7 +17,9 @@ from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.eligibility_cache import EligibilityCache
 from api.health_watch import HealthWatch
+from api.market_answers import MarketAnswers
 from api.pins import Pins
+from api.read_pool import ReadPool
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.request_decoding import MAX_BODY, StrictRequest
@@ -36,6 +38,7 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings)
     hub = Hub(database, settings)
     database.announce_commits(hub.announce)
+    read_pool = ReadPool(settings, size=settings.api_read_connections)
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
     pins = Pins(settings)
@@ -50,6 +53,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             health_watch.close()
             database.close()
+            read_pool.close()
             chain.close()
             pins.close()
 
@@ -68,6 +72,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "settings": shared(settings),
             "database": shared(database),
+            "market_answers": shared(MarketAnswers(read_pool, settings)),
             "hub": shared(hub),
             "health_watch": shared(health_watch),
             "delivery_intake": shared(delivery_intake),

@@ -15,12 +15,14 @@ from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
 from api.health_watch import HealthWatch
+from api.market_answers import MarketAnswers
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from zmart_pipelines.settings import Settings
 
 DatabaseDep: TypeAlias = NamedDependency[Database]
+MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 BallotLimitDep: TypeAlias = NamedDependency[BallotLimit]

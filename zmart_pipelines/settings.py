@@ -487,6 +487,30 @@ class Settings(BaseSettings):
         description="Requests that may wait for each of these groups of threads; more are"
         " answered 503.",
     )
+    api_read_connections: int = Field(
+        8,
+        gt=0,
+        description="Connections per API process for the reads that need no thread: the list of"
+        " markets and single markets. API_QUEUE limits what waits for them.",
+    )
+    api_row_cache_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of encoded markets that an API process keeps. They are never stale:"
+        " Postgres names the version of each row that a request needs.",
+    )
+    api_body_cache_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=0,
+        description="Bytes of encoded bodies, for lists and for single markets each, that an API"
+        " process keeps for requests to which the tables give the same answer.",
+    )
+    list_shared_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="Age in seconds up to which requests for the same page of the list of markets"
+        " share an answer; 0: each answer is at least as recent as its request.",
+    )
     api_database_seconds: float = Field(
         2.0,
         gt=0,

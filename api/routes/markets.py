@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import get
+from litestar import MediaType, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
@@ -14,11 +14,14 @@ from api.dependencies import (
     READ_ERRORS,
     DatabaseDep,
     Limit,
+    MarketAnswersDep,
     MarketPath,
     Offset,
     error_responses,
 )
+from api.encoded_bodies import EncodedBody
 from api.errors import invalid
+from api.market_answers import ListRequest
 from api.market_lookup import require_market, resolve_market_id
 from api.request_bodies import Category
 from zmart_pipelines.client_schemas import formats
@@ -107,7 +110,7 @@ def parse_state(text: str | None) -> int | None:
 
 @get("/api/markets", tags=["markets"], responses=READ_ERRORS)
 async def list_markets(
-    database: DatabaseDep,
+    market_answers: MarketAnswersDep,
     state_: Annotated[
         str | None, QueryParameter(name="state", description="Name or number of a state.")
     ] = None,
@@ -117,19 +120,11 @@ async def list_markets(
     ] = None,
     limit: Limit = 20,
     offset: Offset = 0,
-) -> MarketList:
+) -> Response[MarketList]:
     """List the markets that are on chain, newest first."""
-    number = parse_state(state_)
     wallet = identifiers.wallet(creator, "creator") if creator else None
-
-    def read(conn: Connection) -> MarketList:
-        rows = markets.find_markets(
-            conn, state=number, category=category, creator=wallet, limit=limit, offset=offset
-        )
-        total = markets.count(conn, state=number, category=category, creator=wallet)
-        return MarketList([market_schemas.market(row) for row in rows], total, offset, limit)
-
-    return await database.read(read)
+    asked = ListRequest(parse_state(state_), category, wallet, limit, offset)
+    return _encoded(await market_answers.list(asked))
 
 
 @get(
@@ -137,10 +132,15 @@ async def list_markets(
     tags=["markets"],
     responses=error_responses(400, 404),
 )
-async def get_market(database: DatabaseDep, market: MarketPath) -> market_schemas.Market:
+async def get_market(
+    market_answers: MarketAnswersDep, market: MarketPath
+) -> Response[market_schemas.Market]:
     """Get a market by id or address."""
-    key = identifiers.market_key(market, "market")
-    return await database.read(lambda conn: market_schemas.market(require_market(conn, key)))
+    return _encoded(await market_answers.one(identifiers.market_key(market, "market")))
+
+
+def _encoded(body: EncodedBody) -> Response[Any]:
+    return Response(body.content, media_type=MediaType.JSON)
 
 
 @get(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
     case,
+    cast,
     func,
     literal,
     or_,
@@ -98,15 +100,26 @@ class MarketKey(msgspec.Struct, frozen=True):
     market_id: bytes
 
 
+# What every statement about markets reads from.
+MARKETS: Final = _markets.outerjoin(_drafts, MATCHED)
+
+
+def _column(field: str) -> ColumnElement[Any]:
+    """Return the expression of a field of ``Market``."""
+    if field == "question":
+        return QUESTION
+    if field == "commitment":
+        return cast(_markets.c.commitment, Text)
+    return _markets.c[field] if field in _markets.c else _drafts.c[field]
+
+
+def columns(prefix: str = "") -> list[ColumnElement[Any]]:
+    """Return the columns of ``Market`` in the order of its fields, from ``MARKETS``."""
+    return [_column(field).label(prefix + field) for field in Market.__struct_fields__]
+
+
 def _select() -> Select[Any]:
-    return select(
-        _markets,
-        QUESTION.label("question"),
-        _drafts.c.description,
-        _drafts.c.category,
-        _drafts.c.tags,
-        _drafts.c.ends_at,
-    ).select_from(_markets.outerjoin(_drafts, MATCHED))
+    return select(*columns()).select_from(MARKETS)
 
 
 def _filters(
@@ -169,9 +182,7 @@ def count(
 ) -> int:
     """How many markets match (all pages)."""
     statement = (
-        select(func.count())
-        .select_from(_markets.outerjoin(_drafts, MATCHED))
-        .where(*_filters(state, category, creator, text))
+        select(func.count()).select_from(MARKETS).where(*_filters(state, category, creator, text))
     )
     return conn.execute(statement).scalar_one()
 
@@ -273,7 +284,7 @@ def related(conn: Connection, market_id: bytes, *, limit: int = 3) -> list[Relat
             _markets.c.price_yes,
             match.label("category_match"),
         )
-        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .select_from(MARKETS)
         .where(_markets.c.market_id != market_id, _markets.c.state < MarketState.FINALIZED.value)
         .order_by(case((match, 0), else_=1), _markets.c.total_volume.desc(), _markets.c.market_id)
         .limit(limit)
@@ -288,7 +299,7 @@ def questions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, str]
     """Return the questions of these markets, by id."""
     rows = conn.execute(
         select(_markets.c.market_id, QUESTION)
-        .select_from(_markets.outerjoin(_drafts, MATCHED))
+        .select_from(MARKETS)
         .where(_markets.c.market_id.in_(market_ids))
     )
     return {row[0]: row[1] for row in rows}

@@ -1,0 +1,175 @@
+"""Pages of markets for readers that keep the rows they have read before.
+
+A page is asked in one statement, and so in one snapshot: which markets, and in which version each
+is. The version is equal only where the whole row is: it names the transactions that wrote what the
+row is made of (``xmin`` of the market and of its matched draft). One transaction leaves one version
+of a row, and its number comes again after four thousand million others at the earliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    SmallInteger,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
+
+from zmart_pipelines.store.prepared_statements import PreparedStatement
+from zmart_pipelines.store.queries import markets
+from zmart_pipelines.store.tables import community, market
+from zmart_pipelines.store.tables.base import BYTES
+
+_markets = market.markets
+_drafts = community.market_drafts
+
+
+def _xmin(table: str) -> ColumnElement[int]:
+    return literal_column(f"{table}.xmin")
+
+
+_VERSION: Final = (
+    _xmin(_markets.fullname).label("version_market"),
+    _xmin(_drafts.fullname).label("version_draft"),
+)
+
+
+class MarketPage:
+    """The statements of pages that differ only in the values of their parameters.
+
+    Their rows are ``count``, ``place``, the keys, the version and, in ``rows``, the market. There
+    is one row at least; its ``place`` is null where the page has no market.
+
+    Attributes:
+        versions: Asks which markets are on the page.
+        rows: Asks the same, and for the markets.
+    """
+
+    __slots__ = ("_keys", "_version", "rows", "versions")
+
+    def __init__(self, keys: Select[Any], count: Select[Any] | None = None) -> None:
+        """Prepare the statements.
+
+        Args:
+            keys: The markets of the page in order: ``market_id``, then any further columns; from
+                ``markets.MARKETS``, joined with more or not.
+            count: One number that belongs to the page; without it ``count`` is null.
+        """
+        known = keys.add_columns(*_VERSION)
+        self.versions = PreparedStatement(_numbered(known, count))
+        self.rows = PreparedStatement(_numbered(known.add_columns(*markets.columns("row_")), count))
+        end = 2 + len(keys.selected_columns)
+        self._keys = slice(2, end)
+        self._version = slice(end, end + len(_VERSION))
+
+    def key_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the columns of ``keys`` in a row of either statement."""
+        key: tuple[Any, ...] = row[self._keys]  # type: ignore[assignment]  # of asyncpg's Record
+        return key
+
+    def version_of(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the version of the market in a row of either statement."""
+        version: tuple[Any, ...] = row[self._version]  # type: ignore[assignment]  # likewise
+        return version
+
+    def market_of(self, row: Sequence[Any]) -> markets.Market:
+        """Return the market in a row of ``rows``."""
+        values: list[Any] = [
+            int(value) if isinstance(value, Decimal) else value
+            for value in row[self._version.stop :]
+        ]
+        return markets.Market(*values)
+
+
+def _numbered(keys: Select[Any], count: Select[Any] | None) -> Select[Any]:
+    """Return the statement of a page with its count."""
+    page = keys.subquery("page")
+    numbered = select(func.row_number().over().label("place"), page).subquery("numbered")
+    total = (
+        select(literal_column("NULL::bigint").label("total")) if count is None else count
+    ).subquery("total")
+    (number,) = total.c
+    return (
+        select(number.label("count"), numbered)
+        .select_from(total.outerjoin(numbered, true()))
+        .order_by(numbered.c.place)
+    )
+
+
+class ListShape(NamedTuple):
+    """What distinguishes the statements of the list.
+
+    ``limit`` is a constant, which the planner needs to know. The others say whether there is a
+    parameter of this name; ``after`` stands for ``after_created_at`` and ``after_market_id``.
+    """
+
+    limit: int
+    offset: bool = False
+    state: bool = False
+    category: bool = False
+    creator: bool = False
+    after: bool = False
+
+
+@lru_cache(maxsize=512)
+def list_page(shape: ListShape) -> MarketPage:
+    """Return the pages of this shape: markets newest first, by ``created_at`` and ``market_id``."""
+    where: list[ColumnElement[bool]] = []
+    if shape.state:
+        where.append(_markets.c.state == bindparam("state", type_=SmallInteger))
+    if shape.category:
+        where.append(_drafts.c.category == bindparam("category", type_=Text))
+    if shape.creator:
+        where.append(_markets.c.creator == bindparam("creator", type_=BYTES))
+    count = select(func.count()).select_from(markets.MARKETS).where(*where)
+    order = (_markets.c.created_at, _markets.c.market_id)
+    if shape.after:
+        last = (
+            bindparam("after_created_at", type_=BigInteger),
+            bindparam("after_market_id", type_=BYTES),
+        )
+        where.append(tuple_(*order) < tuple_(*last))
+    keys = (
+        select(_markets.c.market_id, _markets.c.created_at)
+        .select_from(markets.MARKETS)
+        .where(*where)
+        .order_by(*(column.desc() for column in order))
+        .limit(shape.limit)
+    )
+    if shape.offset:
+        keys = keys.offset(bindparam("offset", type_=BigInteger))
+    return MarketPage(keys, count)
+
+
+def _only(*where: ColumnElement[bool]) -> MarketPage:
+    return MarketPage(select(_markets.c.market_id).select_from(markets.MARKETS).where(*where))
+
+
+def _id_where(name: str) -> ScalarSelect[Any]:
+    """Return the id of the market whose column ``name`` is the parameter ``key``."""
+    found = _markets.alias(f"by_{name}")
+    key = bindparam("key", type_=BYTES)
+    return select(found.c.market_id).where(found.c[name] == key).scalar_subquery()
+
+
+# The market whose id or, where none has it, whose address is the parameter ``key``.
+BY_KEY: Final = _only(
+    _markets.c.market_id == func.coalesce(_id_where("market_id"), _id_where("address"))
+)
+# The markets with the ids of the parameter ``ids``, in no order.
+BY_IDS: Final = _only(_markets.c.market_id == any_(bindparam("ids", type_=ARRAY(BYTES))))
