@@ -29,6 +29,7 @@ from benchmarks.localnet import (
     localnet_memory,
     localnet_trades,
 )
+from benchmarks.mixed_users import GOAL_100, GOAL_500, users_100, users_500
 from benchmarks.read_rows import (
     GOAL_COALESCED,
     GOAL_DETAIL,
@@ -66,6 +67,8 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "api_detail": (GOAL_DETAIL, on_many_markets(api_detail)),
     "api_coalesced": (GOAL_COALESCED, on_many_markets(api_coalesced)),
     "health": (GOAL_HEALTH, on_many_markets(health)),
+    "users_100": (GOAL_100, users_100),
+    "users_500": (GOAL_500, users_500),
     "run_start": (GOAL_START, run_start),
     "at_rest": (GOAL_REST, at_rest),
     "under_load": (GOAL_LOAD, under_load),
