@@ -9,7 +9,7 @@ from litestar import Litestar, Response, get
 from litestar.di import Provide
 from litestar.response import Redirect
 
-from api import errors, openapi, openapi_completion, security
+from api import errors, openapi, openapi_completion
 from api.ballot_batcher import BallotBatcher
 from api.ballot_limit import BallotLimit
 from api.chain import Chain
@@ -18,6 +18,7 @@ from api.delivery_intake import DeliveryIntake
 from api.eligibility_cache import EligibilityCache
 from api.health_watch import HealthWatch
 from api.market_answers import MarketAnswers
+from api.middleware.assembly import Middleware
 from api.pins import Pins
 from api.read_pool import ReadPool
 from api.realtime.connection_policy import ConnectionPolicy
@@ -44,14 +45,21 @@ def create_app(settings: Settings) -> Litestar:
     pins = Pins(settings)
     eligibility = EligibilityCache(chain, database, settings)
     health_watch = HealthWatch(settings)
+    middleware = Middleware(settings)
 
     @contextlib.asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         try:
-            async with hub.running(), delivery_intake.running(), health_watch.running():
+            async with (
+                hub.running(),
+                delivery_intake.running(),
+                health_watch.running(),
+                middleware.running(),
+            ):
                 yield
         finally:
             health_watch.close()
+            middleware.close()
             database.close()
             read_pool.close()
             chain.close()
@@ -83,12 +91,11 @@ def create_app(settings: Settings) -> Litestar:
             "pins": shared(pins),
         },
         exception_handlers=errors.HANDLERS,
-        before_send=[security.add_headers],
-        cors_config=security.cors(settings),
         openapi_config=openapi.config(),
         lifespan=[running],
         logging_config=None,
         response_class=Response,
     )
     openapi_completion.complete(app)
+    middleware.wrap(app)
     return app

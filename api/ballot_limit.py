@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Final
 
-from api.address_group import address_group
+from api.client_address import address_key
 from api.errors import limit_exceeded
 
 _WINDOW_SECONDS: Final = 3600.0
@@ -31,10 +31,10 @@ class BallotLimit:
         if now >= self._ends:
             self._stored.clear()
             self._ends = now + _WINDOW_SECONDS
-        if self._stored[address_group(address)] >= self._allowed:
+        if self._stored[address_key(address)] >= self._allowed:
             wait = max(1, math.ceil(self._ends - now))
             raise limit_exceeded("ballots_per_address_hour", self._allowed, wait)
 
     def count(self, address: str) -> None:
         """Count a ballot that was stored."""
-        self._stored[address_group(address)] += 1
+        self._stored[address_key(address)] += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from api.connection_guard import address_key
+from api.client_address import client_key
 from api.guarded_protocols import refuse
 
 
@@ -26,7 +26,7 @@ class ClientLimit:
         if scope["type"] != "http" or not scope["client"]:
             await self._app(scope, receive, send)
             return
-        client = address_key(scope["client"][0])
+        client = client_key(scope)
         if self._running[client] >= self._limit:
             await refuse(scope, receive, send)
             return

@@ -15,11 +15,11 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Container, Iterable
 from enum import Enum
-from ipaddress import IPv6Address, IPv6Network
 from typing import Final, Protocol
 
 import msgspec
 
+from api.client_address import address_key
 from zmart_pipelines.settings import Settings
 
 log = logging.getLogger("api.connections")
@@ -277,19 +277,6 @@ class ConnectionGuard:
         if now - self._logged >= _LOG_SECONDS:
             self._logged = now
             log.warning("connections are refused or replaced: %s", reason)
-
-
-def address_key(host: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
-    if ":" not in host:
-        return host
-    try:
-        address = IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(IPv6Network((address, 64), strict=False))
 
 
 def _longest_waiting(places: Iterable[Place]) -> Place | None:

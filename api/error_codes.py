@@ -16,12 +16,14 @@ class ErrorCode(StrEnum):
 
     # 400
     BAD_REQUEST = "bad_request"
+    CORS_REFUSED = "cors_refused"
     INVALID_JSON = "invalid_json"
     INVALID_FIELD = "invalid_field"
     NOT_ELIGIBLE = "not_eligible"
     UNKNOWN_PARAMETER = "unknown_parameter"
     # 401, 403
     UNAUTHORIZED = "unauthorized"
+    INVALID_API_KEY = "invalid_api_key"
     SIGNATURE_INVALID = "signature_invalid"
     SIGNATURE_EXPIRED = "signature_expired"
     SIGNATURE_USED = "signature_used"
@@ -89,11 +91,13 @@ TYPES_PATH: Final = "/docs/errors"
 _MEANINGS: Final = MappingProxyType(
     {
         ErrorCode.BAD_REQUEST: "The request is invalid",
+        ErrorCode.CORS_REFUSED: "The page may not send this request",
         ErrorCode.INVALID_JSON: "The body is not acceptable JSON",
         ErrorCode.INVALID_FIELD: "Fields or parameters are missing, unknown or invalid",
         ErrorCode.NOT_ELIGIBLE: "The wallet may not vote",
         ErrorCode.UNKNOWN_PARAMETER: "The query has parameters that this route does not have",
         ErrorCode.UNAUTHORIZED: "The request is not authenticated",
+        ErrorCode.INVALID_API_KEY: "The service key is unknown or revoked",
         ErrorCode.SIGNATURE_INVALID: "The signature does not prove this request",
         ErrorCode.SIGNATURE_EXPIRED: "The signed text has expired",
         ErrorCode.SIGNATURE_USED: "The signature has served another request",

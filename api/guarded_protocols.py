@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httptools
-import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -21,7 +21,10 @@ from websockets.frames import Frame
 
 from api.connection_guard import ConnectionGuard, Phase, Place
 from api.error_codes import ErrorCode
-from api.errors import RETRY_SECONDS, error_body
+from api.errors import RETRY_SECONDS
+from api.middleware import request_ids
+from api.middleware.error_response import error_response
+from api.middleware.fixed_headers import server_error_headers
 from api.realtime import protocol
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -167,7 +170,9 @@ class GuardedHttp(HttpToolsProtocol):
         is_between = self._place is None or self._place.phase is Phase.HEAD
         if is_between or self.cycle is None or not self.cycle.response_started:
             path = bytes(getattr(self, "url", b"") or b"/").decode("latin-1")
-            self.transport.write(_response(status, message, path.partition("?")[0]))
+            offered = _offered(self.headers) if hasattr(self, "headers") else None
+            request_id = request_ids.choose_id(offered)
+            self.transport.write(_response(status, message, path.partition("?")[0], request_id))
         self._close()
 
     def _close(self) -> None:
@@ -279,29 +284,41 @@ def _is_essential(url: bytes) -> bool:
     return path.startswith(ESSENTIAL_PATHS)
 
 
-def _body(status: int, message: str, path: str) -> bytes:
+def _error(
+    status: int, message: str, path: str, request_id: bytes
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return headers and body of an error of the server."""
     code = ErrorCode.TOO_MANY_CONNECTIONS if status == 503 else None
-    return msgspec.json.encode(error_body(status, message, path, code=code))
-
-
-def _response(status: int, message: str, path: str) -> bytes:
-    """Return a whole response that ends its connection."""
-    body = _body(status, message, path)
-    retry = f"retry-after: {RETRY_SECONDS}\r\n" if status == 503 else ""
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n{retry}connection: close\r\n\r\n"
+    headers, body = error_response(
+        status, message, path, code=code, request_id=request_id.decode("ascii")
     )
-    return head.encode() + body
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
+    return headers, body
+
+
+def _response(status: int, message: str, path: str, request_id: bytes) -> bytes:
+    """Return a whole response that ends its connection."""
+    headers, body = _error(status, message, path, request_id)
+    headers += server_error_headers(request_id)
+    head = b"".join(b"%s: %s\r\n" % item for item in headers)
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+    return b"%s%sconnection: close\r\n\r\n%s" % (line, head, body)
 
 
 async def refuse(scope: Any, _receive: Any, send: Any) -> None:
     """Answer 503: there are too many connections, or too many requests of this client."""
-    body = _body(503, "Too many connections or requests; try again later", scope["path"])
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"%d" % RETRY_SECONDS),
-    ]
+    known = request_ids.request_id(scope)
+    request_id = known.encode() if known else request_ids.choose_id(_offered(scope["headers"]))
+    headers, body = _error(
+        503, "Too many connections or requests; try again later", scope["path"], request_id
+    )
+    if known is None:  # outside the layer that adds them
+        headers += server_error_headers(request_id)
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _offered(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the request id that the client offers, if any."""
+    return next((value for name, value in headers if name == request_ids.HEADER), None)

@@ -15,7 +15,6 @@ from litestar import Litestar
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.app import create_app
-from api.client_limit import ClientLimit
 from api.connection_guard import ConnectionGuard, Limits
 from api.file_limit import allowed_connections
 from api.guarded_protocols import GuardedConfig
@@ -121,7 +120,7 @@ def serve(settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     config = GuardedConfig(
-        ClientLimit(app, settings.api_connections_per_ip) if settings.trusted_proxies else app,
+        app,
         guard,
         timeout_keep_alive=settings.api_keep_alive_seconds,
         ws_max_size=MAX_MESSAGE,

@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from api.address_group import address_group
 from api.auth import SignedRequest, unauthorized
+from api.client_address import address_key
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, limit_exceeded
 from zmart_pipelines.proofs.request_text import Action
@@ -75,7 +75,7 @@ def record(conn: Connection, signed: SignedRequest, settings: Settings) -> bool:
     Raises:
         ApiError: As :func:`is_repeat` and :func:`require_below_limits`.
     """
-    network = address_group(signed.address)
+    network = address_key(signed.address)
     lock_request_senders(conn, signed.wallet, network.encode())
     if is_repeat(conn, signed):
         return False
@@ -101,7 +101,7 @@ def require_below_limits(conn: Connection, signed: SignedRequest, settings: Sett
     subject = _LIMITS[signed.action]
     for setting, sender in (
         (f"{subject}_per_wallet_hour", _requests.c.wallet == signed.wallet),
-        (f"{subject}_per_address_hour", _requests.c.address == address_group(signed.address)),
+        (f"{subject}_per_address_hour", _requests.c.address == address_key(signed.address)),
     ):
         allowed = getattr(settings, setting)
         wait = _seconds_to_wait(conn, sender, signed.action, allowed)

@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, get_args
 
@@ -85,6 +86,7 @@ def _threshold(degraded: int, down: int, subject: str) -> Any:
 
 
 HEALTH_PREFIX = "health_"
+DEFAULT_RATE_LIMIT = 100
 
 
 class Settings(BaseSettings):
@@ -556,8 +558,18 @@ class Settings(BaseSettings):
         description="Maximum ballots from a client address in an hour, per API process. Many"
         " voters may share an address.",
     )
+    rate_limit_anonymous: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Requests per minute from a client address without a service key, all of which"
+        " may come at once; health checks and webhooks do not count. 0: no limit. Empty: 100, and"
+        " no limit on localnet, where everything shares the loopback address.",
+    )
     trusted_proxies: str = Field(
-        "", description="Addresses whose X-Forwarded-For header is trusted, separated by commas."
+        "",
+        description="Networks or addresses of the proxies whose X-Forwarded-For header is trusted,"
+        " separated by commas.",
     )
     ws_connections_per_ip: int = Field(
         10, gt=0, description="Maximum open WebSockets per client address."
@@ -664,6 +676,19 @@ class Settings(BaseSettings):
         Pubkey.from_string(value)
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for item in _split(value):
+            try:
+                ip_network(item)
+            except ValueError as error:
+                raise ValueError(
+                    f"{item} is no address or network such as 10.0.0.0/8; whoever is not a proxy of"
+                    " yours could pretend to have any address"
+                ) from error
+        return value
+
     @field_validator("dagster_origins")
     @classmethod
     def _are_origins(cls, value: str) -> str:
@@ -702,8 +727,16 @@ class Settings(BaseSettings):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The entries of ``cors_origins``."""
-        return _split(self.cors_origins)
+        """The entries of ``cors_origins``, those of localhost also with its address."""
+        named = _split(self.cors_origins)
+        return tuple(dict.fromkeys((*named, *(_loopback_twin(origin) for origin in named))))
+
+    @property
+    def anonymous_limit(self) -> int:
+        """Requests per minute from an address without a service key; 0: no limit."""
+        if self.rate_limit_anonymous is not None:
+            return self.rate_limit_anonymous
+        return 0 if self.solana_cluster == "localnet" else DEFAULT_RATE_LIMIT
 
     @property
     def health_thresholds(self) -> Mapping[str, Threshold]:
@@ -740,6 +773,15 @@ class Settings(BaseSettings):
                 value = value.get_secret_value()
             values[name.upper()] = str(value)
         return values
+
+
+def _loopback_twin(origin: str) -> str:
+    """Return the origin with ``127.0.0.1`` for ``localhost`` and vice versa; others unchanged."""
+    found = re.fullmatch(r"(https?://)(localhost|127\.0\.0\.1)(:\d+)?", origin)
+    if found is None:
+        return origin
+    other = "127.0.0.1" if found[2] == "localhost" else "localhost"
+    return f"{found[1]}{other}{found[3] or ''}"
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import WebSocket
 
-from api.connection_guard import address_key
+from api.client_address import client_key
 from api.realtime import protocol
 from api.realtime.address_budget import AddressBudget, AddressBudgets
 from zmart_pipelines.settings import Settings
@@ -67,4 +67,4 @@ class ConnectionPolicy:
 
 
 def _address(socket: WebSocket[Any, Any, Any]) -> str:
-    return address_key(socket.client.host) if socket.client else "unknown"
+    return client_key(socket.scope)

@@ -6,6 +6,7 @@ from collections.abc import Container
 
 import pytest
 
+from api.client_address import address_key
 from api.connection_guard import (
     EXTRA_HEAD_SECONDS,
     EXTRA_PLACES,
@@ -13,7 +14,6 @@ from api.connection_guard import (
     Limits,
     Phase,
     Place,
-    address_key,
 )
 
 LIMITS = Limits(

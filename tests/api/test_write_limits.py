@@ -13,9 +13,9 @@ from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
 from api import signed_requests
-from api.address_group import address_group
 from api.app import create_app
 from api.auth import SignedRequest
+from api.client_address import address_key
 from api.errors import ApiError
 from api.signed_requests import record
 from tests.api.seed import market, wallet
@@ -191,4 +191,4 @@ def test_signature_that_a_ballot_uses_at_the_same_time_is_used(
     ],
 )
 def test_clients_address_is_a_v4_address_or_a_v6_network(address: str, group: str) -> None:
-    assert address_group(address) == group
+    assert address_key(address) == group

@@ -85,6 +85,14 @@ def ledger_lag(conn: Connection) -> LedgerLag:
     return one(LedgerLag, conn.execute(_LAG).one())
 
 
+def confirmed_slot(conn: Connection) -> int | None:
+    """Return the last slot of the confirmed poll; None before the first. One statement."""
+    cursors = chain.cursors
+    return conn.execute(
+        select(cursors.c.slot).where(cursors.c.name == "confirmed")
+    ).scalar_one_or_none()
+
+
 class Coverage(msgspec.Struct, frozen=True):
     """A slot range read completely at finalized; both ends inclusive."""
 

@@ -1,0 +1,1 @@
+"""What every request passes outside the routes, also those that match none."""

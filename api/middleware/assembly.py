@@ -1,0 +1,58 @@
+"""The parts of the outermost layer, made from the settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from litestar import Litestar
+
+from api.client_limit import ClientLimit
+from api.middleware.admission import Admission
+from api.middleware.cors import Cors
+from api.middleware.edge import App, Edge
+from api.middleware.freshness import Freshness
+from api.middleware.metrics import RequestMetrics
+from api.rate_limit.limiter import Limiter
+from api.rate_limit.redis_buckets import RedisBuckets
+from zmart_pipelines.settings import Settings
+
+
+class Middleware:
+    """What every request of one process passes; release it with ``close``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.freshness = Freshness(settings)
+        self.limiter = Limiter(RedisBuckets(settings.redis_url.get_secret_value()))
+        self.metrics = RequestMetrics()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what works in the background until the block ends."""
+        async with self.limiter.running(), self.freshness.running():
+            yield
+
+    def wrap(self, app: Litestar) -> None:
+        """Put the layer around the app.
+
+        It is no middleware of Litestar's, which paths without a route would pass by.
+        """
+        inner: App = app.asgi_handler  # type: ignore[assignment] # the same, more loosely typed
+        if self._settings.trusted_proxies:
+            inner = ClientLimit(inner, self._settings.api_connections_per_ip)
+        app.asgi_handler = self.around(inner)  # type: ignore[assignment] # likewise
+
+    def around(self, app: App) -> Edge:
+        """Return the layer around any ASGI app."""
+        return Edge(
+            app,
+            cors=Cors(self._settings.origins),
+            admission=Admission(self.limiter, self._settings.anonymous_limit),
+            freshness=self.freshness,
+            metrics=self.metrics,
+        )
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self.freshness.close()

@@ -1,0 +1,282 @@
+"""The outermost layer of the app: one pass over each HTTP request and its response.
+
+In this order: request id and trace, CORS preflight, limits, HEAD as GET; then the routes; then
+entity tag and 304, compression, and the headers that every response carries. It also covers what
+Litestar's middleware does not see: paths without a route and errors before routing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+from api.error_codes import ErrorCode
+from api.middleware import entity_tags, request_ids
+from api.middleware.admission import Admission, Refusal
+from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
+from api.middleware.cors import Cors, PreflightRefused, is_preflight
+from api.middleware.error_response import error_response
+from api.middleware.fixed_headers import DATA_HEADERS, NO_STORE, PAGE_HEADERS
+from api.middleware.freshness import Freshness
+from api.middleware.metrics import UNMATCHED, RequestMetrics
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+HeaderList: TypeAlias = list[tuple[bytes, bytes]]
+
+# Larger bodies are sent as they come: without entity tag and compression of our own.
+MAX_BUFFERED: Final = 8 * 1024 * 1024
+
+_REVALIDATE: Final = (b"cache-control", b"no-cache")
+_VARY_READ: Final = (b"vary", b"Accept-Encoding, Origin")
+_VARY_OTHER: Final = (b"vary", b"Origin")
+_VARY_PREFLIGHT: Final = (
+    b"vary",
+    b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+)
+# What a 304 does not repeat, and what is computed here.
+_CONTENT: Final = frozenset({b"content-length", b"content-type"})
+_NO_HEADERS: Final[HeaderList] = []
+
+
+class Edge:
+    """Wraps the app of the routes."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        cors: Cors,
+        admission: Admission,
+        freshness: Freshness,
+        metrics: RequestMetrics,
+    ) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self.cors = cors
+        self.admission = admission
+        self.freshness = freshness
+        self.metrics = metrics
+        self.bodies = CompressedBodies()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an HTTP request; WebSockets have rules of their own."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(self, scope, send)
+        try:
+            await self._serve(exchange, scope, receive)
+        finally:
+            self.metrics.observe(
+                scope.get("path_template", UNMATCHED),
+                exchange.method,
+                exchange.status,
+                time.perf_counter() - exchange.started,
+                _announced_size(exchange.headers),
+            )
+
+    async def _serve(self, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
+        if is_preflight(exchange.method, exchange.headers):
+            await exchange.answer_preflight()
+            return
+        admitted = await self.admission.admit(scope["path"], scope["client"], exchange.headers)
+        exchange.limit_headers = admitted.headers
+        if isinstance(admitted, Refusal):
+            await exchange.answer_error(admitted)
+            return
+        if exchange.method == "HEAD":
+            scope["method"] = "GET"
+        await self._app(scope, receive, exchange.send)
+
+
+class _Exchange:
+    """One request, and the ``send`` through which its response goes."""
+
+    __slots__ = (
+        "_chunks",
+        "_edge",
+        "_is_read",
+        "_path",
+        "_send",
+        "_size",
+        "_start",
+        "_streams",
+        "headers",
+        "limit_headers",
+        "method",
+        "request_id",
+        "started",
+        "status",
+        "trace",
+    )
+
+    def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
+        self.started = time.perf_counter()
+        self._edge = edge
+        self._send = send
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._is_read = self.method in ("GET", "HEAD")
+        self.status = 500
+        self.request_id = request_ids.choose_id(self.headers.get(request_ids.HEADER))
+        self.trace = request_ids.child_trace(self.headers.get(request_ids.TRACE_HEADER))
+        request_ids.bind(scope, self.request_id, self.trace)
+        self.limit_headers = _NO_HEADERS
+        self._start: Message | None = None
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._streams = False
+
+    async def send(self, message: Message) -> None:
+        """Take what the app sends; a response leaves when its body is complete."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._start = message
+            self.status = message["status"]
+        elif kind != "http.response.body" or self._start is None:
+            await self._send(message)
+        elif self._streams:
+            await self._send_part(message)
+        elif not message.get("more_body", False):
+            body = message.get("body", b"")
+            if self._chunks:
+                body = b"".join((*self._chunks, body))
+            await self._finish(self._start, body)
+        else:
+            await self._keep(self._start, message)
+
+    async def _keep(self, start: Message, message: Message) -> None:
+        """Keep a part of a body; one that becomes too large is sent in parts from here on."""
+        self._chunks.append(message["body"])
+        self._size += len(message["body"])
+        if self._size <= MAX_BUFFERED:
+            return
+        self._streams = True
+        headers = [*start["headers"], *self._common(start["headers"])]
+        await self._send({**start, "headers": headers})
+        body = b"".join(self._chunks)
+        self._chunks = []
+        await self._send_part({**message, "body": body})
+
+    async def _send_part(self, message: Message) -> None:
+        if self.method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    async def answer_preflight(self) -> None:
+        """Answer a browser that asks whether it may send a request."""
+        try:
+            headers = self._edge.cors.preflight_headers(self.headers)
+        except PreflightRefused as refusal:
+            await self.answer_error(Refusal(status=400, code=ErrorCode.CORS_REFUSED, message=str(refusal)))
+            return
+        self._start = {"type": "http.response.start", "status": 204, "headers": headers}
+        self.status = 204
+        await self._finish(self._start, b"", vary=_VARY_PREFLIGHT)
+
+    async def answer_error(self, refusal: Refusal) -> None:
+        """Answer without asking the app."""
+        headers, body = error_response(
+            refusal.status,
+            refusal.message,
+            self._path,
+            code=refusal.code,
+            request_id=self.request_id.decode(),
+            extra=refusal.extra,
+        )
+        self.status = refusal.status
+        start = {
+            "type": "http.response.start",
+            "status": refusal.status,
+            "headers": headers,
+        }
+        self.limit_headers = refusal.headers
+        await self._finish(start, body)
+
+    async def _finish(
+        self, start: Message, body: bytes, vary: tuple[bytes, bytes] | None = None
+    ) -> None:
+        headers: HeaderList = list(start["headers"])
+        if self._is_read and self.status == 200:
+            headers, body = await self._represent(start, headers, body)
+        elif self.status >= 400 or self.method == "OPTIONS":
+            headers = [_corrected(name, value) for name, value in headers]
+        headers += self._common(headers, vary)
+        if self.method == "HEAD":
+            body = b""
+        await self._send({**start, "status": self.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _represent(
+        self, start: Message, headers: HeaderList, body: bytes
+    ) -> tuple[HeaderList, bytes]:
+        """Return headers and body of a GET's answer: tagged, compressed, or a 304."""
+        present = dict(headers)
+        computed = entity_tags.of_body(body)
+        tag = present.get(b"etag", computed)
+        is_plain = b"content-encoding" not in present
+        coding = None
+        if (
+            is_plain
+            and len(body) >= MIN_BYTES
+            and is_compressible(present.get(b"content-type", b""))
+        ):
+            coding = choose(self.headers.get(b"accept-encoding", b""))
+        sent_tag = tag if coding is None else entity_tags.of_coding(tag, coding)
+        if entity_tags.matches(self.headers.get(b"if-none-match"), tag):
+            self.status = 304
+            kept = [item for item in headers if item[0] not in _CONTENT and item[0] != b"etag"]
+            return [*kept, (b"etag", sent_tag)], b""
+        if coding is not None:
+            body = await self._edge.bodies.get(computed, coding, body)
+        kept = [item for item in headers if item[0] != b"content-length" and item[0] != b"etag"]
+        kept += ((b"etag", sent_tag), (b"content-length", b"%d" % len(body)))
+        if coding is not None:
+            kept.append((b"content-encoding", coding))
+        return kept, body
+
+    def _common(self, headers: HeaderList, vary: tuple[bytes, bytes] | None = None) -> HeaderList:
+        """Return the headers that every response carries, besides those it has."""
+        made: HeaderList = [
+            (request_ids.HEADER, self.request_id),
+            *(PAGE_HEADERS if self._path.startswith("/docs") else DATA_HEADERS),
+            *self.limit_headers,
+        ]
+        present = {name for name, _ in headers}
+        is_shown = self._is_read and self.status < 400
+        if b"cache-control" not in present:
+            is_kept = is_shown and self._path.startswith("/api/")
+            made.append(_REVALIDATE if is_kept else NO_STORE)
+        made.append(vary or (_VARY_READ if self._is_read else _VARY_OTHER))
+        if self.trace is not None:
+            made.append((request_ids.TRACE_HEADER, self.trace))
+        if is_shown and self._path.startswith("/api/"):
+            made += self._edge.freshness.headers
+        origin = self.headers.get(b"origin")
+        if origin is not None:
+            made += self._edge.cors.response_headers(origin)
+        return made
+
+
+def _corrected(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a header of an error or of OPTIONS as it is sent.
+
+    HEAD is allowed wherever GET is. What an error says of caching was meant for other answers.
+    """
+    if name == b"allow" and b"GET" in value and b"HEAD" not in value:
+        methods = {b"HEAD", *(method.strip() for method in value.split(b","))}
+        return name, b", ".join(sorted(methods))
+    if name == b"cache-control":
+        return NO_STORE
+    return name, value
+
+
+def _announced_size(headers: dict[bytes, bytes]) -> int:
+    announced = headers.get(b"content-length", b"0")
+    return int(announced) if announced.isdigit() else 0

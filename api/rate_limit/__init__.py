@@ -1,0 +1,1 @@
+"""Token buckets that are exact across processes."""

@@ -1,0 +1,233 @@
+"""Buckets in Redis: one script call for all requests of a turn of the event loop.
+
+Requests that ask in the same turn are sent in one call on one connection, and calls are pipelined:
+the next is sent without waiting for the answer of the one before. The script reads Redis's own
+clock, so that processes on several machines agree.
+
+Where Redis does not answer, a batch has no result and the caller decides in the process; the
+connection is made again in the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, cast
+
+import hiredis
+import msgspec
+from redis.connection import SSLConnection, parse_url
+
+from api.rate_limit.token_bucket import Quota, Taken
+
+log = logging.getLogger("api.rate_limit")
+
+ANSWER_SECONDS: Final = 0.25
+CONNECT_SECONDS: Final = 2.0
+_MIN_PAUSE: Final = 0.1
+_MAX_PAUSE: Final = 2.0
+
+# For each key: limit, window in ms, tokens wanted. Returns for each: tokens granted, debt after.
+# The arithmetic of api.rate_limit.token_bucket; '%.0f' keeps integers exact below 2^53.
+SCRIPT: Final = b"""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local results = {}
+for index, key in ipairs(KEYS) do
+    local limit = tonumber(ARGV[3 * index - 2])
+    local window = tonumber(ARGV[3 * index - 1])
+    local wanted = tonumber(ARGV[3 * index])
+    local debt = 0
+    local stored = redis.call('GET', key)
+    if stored then
+        local before, at = string.match(stored, '^(%d+):(%d+)$')
+        if before then
+            debt = math.max(0, tonumber(before) - math.max(0, now - tonumber(at)) * limit)
+        end
+    end
+    local granted = math.min(wanted, math.floor(math.max(0, limit * window - debt) / window))
+    if granted > 0 then
+        debt = debt + granted * window
+        redis.call('SET', key, string.format('%.0f:%.0f', debt, now),
+            'PX', string.format('%.0f', math.ceil(debt / limit) + 1))
+    end
+    results[2 * index - 1] = granted
+    results[2 * index] = debt
+end
+return results
+"""
+_SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
+
+# Receives the results in the order of the entries; None where Redis gave none.
+Answer = Callable[[Sequence[Taken] | None], None]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One bucket in a call: its key, its quota and the tokens that are asked for."""
+
+    key: str
+    quota: Quota
+    wanted: int
+
+
+class _Connection(asyncio.Protocol):
+    """A connection to Redis on which replies come in the order of the commands."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._waiting: deque[Callable[[Any], None]] = deque()
+        self._transport: asyncio.Transport | None = None
+        self.closed = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for reply in waiting:
+            reply(ConnectionError("the connection was lost"))
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                self._waiting.popleft()(reply)
+        except (hiredis.ProtocolError, IndexError):
+            self.abort()
+
+    def send(self, reply: Callable[[Any], None], *words: bytes | str | int) -> None:
+        """Send a command; ``reply`` is called with its reply or with an exception."""
+        if self._transport is None or self._transport.is_closing():
+            reply(ConnectionError("the connection is closed"))
+            return
+        self._waiting.append(reply)
+        # The annotation of pack_command means tuples of a single word.
+        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
+
+    async def ask(self, *words: bytes | str | int) -> Any:
+        """Send a command and return its reply; raise where it is an error."""
+        answered: asyncio.Future[Any] = self._loop.create_future()
+
+        def reply(value: Any) -> None:
+            if answered.done():
+                return
+            if isinstance(value, Exception):
+                answered.set_exception(value)
+            else:
+                answered.set_result(value)
+
+        self.send(reply, *words)
+        return await answered
+
+    def abort(self) -> None:
+        """Drop the connection; what waits is answered with an exception."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class RedisBuckets:
+    """The buckets of all processes. Run with ``async with buckets.running()``."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: _Connection | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether calls are sent to Redis at the moment."""
+        return self._connection is not None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep a connection until the block ends."""
+        task = asyncio.create_task(self._keep_connected(), name="rate limit connection")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def take(self, entries: Sequence[Entry], answer: Answer) -> None:
+        """Ask for the tokens of all entries in one call.
+
+        ``answer`` is called within ``ANSWER_SECONDS``, at once where there is no connection.
+        """
+        connection = self._connection
+        if connection is None:
+            answer(None)
+            return
+        deadline = asyncio.get_running_loop().call_later(ANSWER_SECONDS, connection.abort)
+
+        def reply(value: Any) -> None:
+            deadline.cancel()
+            if isinstance(value, list) and len(value) == 2 * len(entries):
+                answer([Taken(*value[at : at + 2]) for at in range(0, len(value), 2)])
+                return
+            # NOSCRIPT, READONLY, LOADING and the like: connecting again loads the script.
+            answer(None)
+            connection.abort()
+
+        arguments: list[str | int] = []
+        for entry in entries:
+            arguments += (entry.quota.limit, entry.quota.window_ms, entry.wanted)
+        keys = [entry.key for entry in entries]
+        connection.send(reply, "EVALSHA", _SHA, len(keys), *keys, *arguments)
+
+    async def _keep_connected(self) -> None:
+        pause, was_away = _MIN_PAUSE, False
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    connection = await self._connect()
+            except (OSError, TimeoutError, hiredis.HiredisError) as error:
+                if not was_away:
+                    log.warning("limits are counted per process: %s", type(error).__name__)
+                was_away = True
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, _MAX_PAUSE)
+                continue
+            if was_away:
+                log.warning("limits are counted in Redis again")
+            pause, was_away = _MIN_PAUSE, False
+            self._connection = connection
+            try:
+                await connection.closed
+            finally:
+                self._connection = None
+                connection.abort()
+
+    async def _connect(self) -> _Connection:
+        """Return a connection that is logged in and has the script."""
+        options = parse_url(self._url)  # type: ignore[no-untyped-call]
+        loop = asyncio.get_running_loop()
+        if "path" in options:
+            _, connection = await loop.create_unix_connection(_Connection, options["path"])
+        else:
+            secure = options.get("connection_class") is SSLConnection
+            _, connection = await loop.create_connection(
+                _Connection,
+                options.get("host", "localhost"),
+                options.get("port", 6379),
+                ssl=ssl.create_default_context() if secure else None,
+            )
+        try:
+            if password := options.get("password"):
+                user = options.get("username")
+                await connection.ask("AUTH", *((user, password) if user else (password,)))
+            if database := options.get("db"):
+                await connection.ask("SELECT", database)
+            await connection.ask("SCRIPT", "LOAD", SCRIPT)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection

@@ -1,0 +1,72 @@
+"""The arithmetic of a token bucket: integers only, without a clock of its own.
+
+A bucket holds ``limit`` tokens and gains ``limit`` per window, so that its burst is its limit. What
+is stored is the debt: how much is missing from a full bucket, in units of which a token has
+``window_ms`` and a millisecond restores ``limit``. No rounding can therefore add up. The script of
+``api.rate_limit.redis_buckets`` computes the same in Redis.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+# The script's numbers are doubles: products must stay exact.
+MAX_LIMIT: Final = 1_000_000
+MINUTE_MS: Final = 60_000
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """So many requests per window, all of which may come at once.
+
+    Attributes:
+        name: Names the bucket in response headers and errors.
+        limit: Tokens of a full bucket, from 1 to ``MAX_LIMIT``.
+        window_ms: Milliseconds in which an empty bucket fills.
+    """
+
+    name: str
+    limit: int
+    window_ms: int = MINUTE_MS
+
+    @property
+    def capacity(self) -> int:
+        """The debt of an empty bucket."""
+        return self.limit * self.window_ms
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The result of asking for tokens: how many were granted, and the debt after them."""
+
+    granted: int
+    debt: int
+
+
+def take(quota: Quota, debt: int, elapsed_ms: int, wanted: int = 1) -> Taken:
+    """Take up to ``wanted`` tokens; a refused one costs nothing.
+
+    Args:
+        quota: The bucket's quota.
+        debt: The bucket's debt when it was last written.
+        elapsed_ms: Milliseconds since; a clock that went back counts as none.
+        wanted: Tokens that are asked for.
+    """
+    left = max(0, debt - max(0, elapsed_ms) * quota.limit)
+    granted = min(wanted, max(0, quota.capacity - left) // quota.window_ms)
+    return Taken(granted, left + granted * quota.window_ms)
+
+
+def remaining(quota: Quota, debt: int) -> int:
+    """Return the whole tokens in the bucket."""
+    return max(0, quota.capacity - debt) // quota.window_ms
+
+
+def wait_ms(quota: Quota, debt: int) -> int:
+    """Return the milliseconds until there is a token; 0 where there is one."""
+    return max(0, -(-(debt + quota.window_ms - quota.capacity) // quota.limit))
+
+
+def full_ms(quota: Quota, debt: int) -> int:
+    """Return the milliseconds until the bucket is full."""
+    return -(-debt // quota.limit)
