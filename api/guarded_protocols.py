@@ -170,8 +170,7 @@ class GuardedHttp(HttpToolsProtocol):
         is_between = self._place is None or self._place.phase is Phase.HEAD
         if is_between or self.cycle is None or not self.cycle.response_started:
             path = bytes(getattr(self, "url", b"") or b"/").decode("latin-1")
-            offered = _offered(self.headers) if hasattr(self, "headers") else None
-            request_id = request_ids.choose_id(offered)
+            request_id = request_ids.choose_id(_offered(self.headers or ()))
             self.transport.write(_response(status, message, path.partition("?")[0], request_id))
         self._close()
 

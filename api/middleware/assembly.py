@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from litestar import Litestar
+from litestar.routes import HTTPRoute
 
 from api.client_limit import ClientLimit
 from api.middleware.admission import Admission
+from api.middleware.allowed_methods import allowed_methods
 from api.middleware.cors import Cors
 from api.middleware.edge import App, Edge
 from api.middleware.freshness import Freshness
@@ -41,17 +43,16 @@ class Middleware:
         inner: App = app.asgi_handler  # type: ignore[assignment] # the same, more loosely typed
         if self._settings.trusted_proxies:
             inner = ClientLimit(inner, self._settings.api_connections_per_ip)
-        app.asgi_handler = self.around(inner)  # type: ignore[assignment] # likewise
-
-    def around(self, app: App) -> Edge:
-        """Return the layer around any ASGI app."""
-        return Edge(
-            app,
+        routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+        edge = Edge(
+            inner,
             cors=Cors(self._settings.origins),
             admission=Admission(self.limiter, self._settings.anonymous_limit),
             freshness=self.freshness,
             metrics=self.metrics,
+            allowed=allowed_methods(routes),
         )
+        app.asgi_handler = edge  # type: ignore[assignment] # likewise
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -8,12 +8,13 @@ Litestar's middleware does not see: paths without a route and errors before rout
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from api.error_codes import ErrorCode
 from api.middleware import entity_tags, request_ids
 from api.middleware.admission import Admission, Refusal
+from api.middleware.allowed_methods import path_shape
 from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
 from api.middleware.cors import Cors, PreflightRefused, is_preflight
 from api.middleware.error_response import error_response
@@ -54,13 +55,15 @@ class Edge:
         admission: Admission,
         freshness: Freshness,
         metrics: RequestMetrics,
+        allowed: Mapping[str, bytes],
     ) -> None:
-        """Wrap ``app``."""
+        """Wrap ``app``; ``allowed`` has the methods of its paths by their shape."""
         self._app = app
         self.cors = cors
         self.admission = admission
         self.freshness = freshness
         self.metrics = metrics
+        self.allowed = allowed
         self.bodies = CompressedBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,6 +105,7 @@ class _Exchange:
         "_edge",
         "_is_read",
         "_path",
+        "_scope",
         "_send",
         "_size",
         "_start",
@@ -118,6 +122,7 @@ class _Exchange:
     def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
         self.started = time.perf_counter()
         self._edge = edge
+        self._scope = scope
         self._send = send
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
@@ -174,7 +179,9 @@ class _Exchange:
         try:
             headers = self._edge.cors.preflight_headers(self.headers)
         except PreflightRefused as refusal:
-            await self.answer_error(Refusal(status=400, code=ErrorCode.CORS_REFUSED, message=str(refusal)))
+            await self.answer_error(
+                Refusal(status=400, code=ErrorCode.CORS_REFUSED, message=str(refusal))
+            )
             return
         self._start = {"type": "http.response.start", "status": 204, "headers": headers}
         self.status = 204
@@ -205,8 +212,10 @@ class _Exchange:
         headers: HeaderList = list(start["headers"])
         if self._is_read and self.status == 200:
             headers, body = await self._represent(start, headers, body)
-        elif self.status >= 400 or self.method == "OPTIONS":
-            headers = [_corrected(name, value) for name, value in headers]
+        elif self.status >= 400:
+            headers = [_of_error(name, value) for name, value in headers]
+        elif self.method == "OPTIONS":
+            headers = [self._of_options(name, value) for name, value in headers]
         headers += self._common(headers, vary)
         if self.method == "HEAD":
             body = b""
@@ -241,6 +250,12 @@ class _Exchange:
             kept.append((b"content-encoding", coding))
         return kept, body
 
+    def _of_options(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        if name != b"allow":
+            return name, value
+        shape = path_shape(self._scope.get("path_template", ""))
+        return name, self._edge.allowed.get(shape, value)
+
     def _common(self, headers: HeaderList, vary: tuple[bytes, bytes] | None = None) -> HeaderList:
         """Return the headers that every response carries, besides those it has."""
         made: HeaderList = [
@@ -264,8 +279,8 @@ class _Exchange:
         return made
 
 
-def _corrected(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a header of an error or of OPTIONS as it is sent.
+def _of_error(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a header of an error as it is sent.
 
     HEAD is allowed wherever GET is. What an error says of caching was meant for other answers.
     """

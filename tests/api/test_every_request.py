@@ -70,7 +70,7 @@ def test_every_response_has_the_headers_of_every_response(
 
 def test_response_before_the_routes_has_them_too(api: RunningApi) -> None:
     with socket.create_connection(("127.0.0.1", api.settings.api_port), timeout=60) as raw:
-        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"x" * 70_000 + b"\r\n\r\n")
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"x" * 70_000)
         answer = b""
         while part := raw.recv(65536):
             answer += part
@@ -117,7 +117,9 @@ def test_read_is_revalidated_for_a_304(http: httpx.Client) -> None:
     assert http.get("/api/markets", headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-@pytest.mark.parametrize(("coding", "unpack"), [("br", brotli.decompress), ("gzip", gzip.decompress)])
+@pytest.mark.parametrize(
+    ("coding", "unpack"), [("br", brotli.decompress), ("gzip", gzip.decompress)]
+)
 def test_large_answers_are_compressed_and_small_ones_not(
     http: httpx.Client, coding: str, unpack: Any
 ) -> None:
@@ -159,6 +161,9 @@ def test_allow_names_head_where_get_is(http: httpx.Client) -> None:
     assert refused.status_code == 405
     assert "HEAD" in refused.headers["allow"]
     assert http.head("/api/discussions").status_code == 405
+    # Two handlers on one path, which name its parameter differently.
+    both = http.options("/api/discussions/00").headers["allow"].split(", ")
+    assert set(both) == {"DELETE", "GET", "HEAD", "OPTIONS"}
 
 
 @pytest.mark.parametrize("origin", [PAGE, PAGE.replace("localhost", "127.0.0.1")])

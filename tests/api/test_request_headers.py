@@ -148,4 +148,3 @@ def test_compressed_bodies_hold_the_body(body: bytes) -> None:
     assert gzip.decompress(content_coding.compress(b"gzip", body)) == body
     assert brotli.decompress(content_coding.compress(b"br", body)) == body
     assert content_coding.compress(b"gzip", body) == content_coding.compress(b"gzip", body)
-
