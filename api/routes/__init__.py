@@ -20,6 +20,7 @@ from api.routes import (
     pinned_files,
     quotes,
     trades,
+    transaction_records,
     transactions,
     votes,
     wallets,
@@ -42,6 +43,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *kill_switches.HANDLERS,
     *pinned_files.HANDLERS,
     *events.HANDLERS,
+    *transaction_records.HANDLERS,
     *wallets.HANDLERS,
     *discussions.HANDLERS,
 ]

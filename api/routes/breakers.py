@@ -9,7 +9,7 @@ from litestar import get
 
 from api.dependencies import ChainDep, DatabaseDep, error_responses
 from zmart_pipelines.breakers.machine import Breaker
-from zmart_pipelines.client_schemas.formats import iso8601
+from zmart_pipelines.client_schemas.formats import iso8601, iso8601_or_none
 from zmart_pipelines.store.queries.breakers import BreakerStatus as StoredBreaker
 from zmart_pipelines.store.queries.breakers import breaker_statuses as stored_breakers
 
@@ -53,13 +53,9 @@ def _breaker_state(scope: str, name: str, row: StoredBreaker | Breaker) -> Break
         scope=scope,
         state=row.state,
         failures=row.failures,
-        opened_at=_time(row.opened_at),
-        wait_until=_time(row.wait_until),
+        opened_at=iso8601_or_none(row.opened_at),
+        wait_until=iso8601_or_none(row.wait_until),
     )
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else iso8601(moment)
 
 
 HANDLERS = [list_breakers]

@@ -9,7 +9,7 @@ from litestar import get
 from sqlalchemy import Connection
 
 from api.dependencies import DatabaseDep, SettingsDep, error_responses
-from zmart_pipelines.client_schemas.formats import iso8601
+from zmart_pipelines.client_schemas.formats import iso8601_or_none
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions import switches
 from zmart_pipelines.submissions.statuses import ACTIONS
@@ -59,7 +59,7 @@ def _kill_switches(conn: Connection, settings: Settings) -> KillSwitchList:
                 enabled=row.enabled,
                 sends=any_sent if row.action == "all" else row.action not in disabled,
                 reason=row.reason,
-                changed_at=None if row.changed_at is None else iso8601(row.changed_at),
+                changed_at=iso8601_or_none(row.changed_at),
             )
             for row in switches.read_switches(conn)
         ],

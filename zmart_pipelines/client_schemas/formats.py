@@ -25,6 +25,11 @@ def iso8601(moment: datetime) -> str:
     return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def iso8601_or_none(moment: datetime | None) -> str | None:
+    """Return ``moment`` as ISO 8601; None where there is none."""
+    return None if moment is None else iso8601(moment)
+
+
 # Seconds and wallets recur, within a batch above all.
 @lru_cache(maxsize=4096)
 def chain_time(seconds: int | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from zmart_pipelines.store.queries.events import Event, events_of_transaction
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import chain, ops
 
@@ -18,6 +19,9 @@ class Reading(msgspec.Struct, frozen=True):
     Attributes:
         sources: Bits of ``zmart_pipelines.ledger.model.provenance.Source``.
         delivery_id: The webhook request that reported it first.
+        delivered_at: When that request arrived; None once it is no longer kept.
+        confirmed_at: When it was first known as confirmed; None also in rows of older versions.
+        superseded_reason: What is wrong with this finalized reading, which gave way to another.
     """
 
     digest: bytes
@@ -31,19 +35,10 @@ class Reading(msgspec.Struct, frozen=True):
     sources: int
     delivery_id: int | None
     first_seen_at: datetime
+    confirmed_at: datetime | None
     finalized_at: datetime | None
-
-
-class EventLine(msgspec.Struct, frozen=True):
-    """An event of a reading; ``quarantine_reason`` is set where it could not be decoded."""
-
-    digest: bytes
-    log_index: int
-    name: str | None
-    market_id: bytes | None
-    data: Any
-    quarantine_reason: str | None
-    commitment: str
+    superseded_reason: str | None
+    delivered_at: datetime | None
 
 
 class NamedGap(msgspec.Struct, frozen=True):
@@ -79,6 +74,10 @@ class Submission(msgspec.Struct, frozen=True):
     error: str | None
     run_id: str | None
     signed_at: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+    landed_slot: int | None
+    round: int
     intent_status: str
 
 
@@ -87,7 +86,7 @@ class TransactionRecord(msgspec.Struct, frozen=True):
 
     signature: bytes
     readings: list[Reading]
-    events: list[EventLine]
+    events: list[Event]
     gaps: list[NamedGap]
     hints: list[NamedHint]
     submissions: list[Submission]
@@ -100,12 +99,23 @@ def transaction_record(conn: Connection, signature: bytes) -> TransactionRecord:
     """Read everything that names the transaction."""
     return TransactionRecord(
         signature=signature,
-        readings=_rows(conn, Reading, chain.transactions, signature, "first_seen_at"),
-        events=_rows(conn, EventLine, chain.events, signature, "log_index"),
+        readings=_readings(conn, signature),
+        events=events_of_transaction(conn, signature),
         gaps=_rows(conn, NamedGap, chain.gaps, signature, "id"),
         hints=_rows(conn, NamedHint, chain.hints, signature, "received_at"),
         submissions=_submissions(conn, signature),
     )
+
+
+def _readings(conn: Connection, signature: bytes) -> list[Reading]:
+    transactions, deliveries = chain.transactions, chain.deliveries
+    statement = (
+        select(transactions, deliveries.c.received_at.label("delivered_at"))
+        .outerjoin(deliveries, deliveries.c.id == transactions.c.delivery_id)
+        .where(transactions.c.signature == signature)
+        .order_by(transactions.c.first_seen_at, transactions.c.digest)
+    )
+    return many(Reading, conn.execute(statement))
 
 
 def _rows(conn: Connection, kind: Any, table: Any, signature: bytes, order: str) -> list[Any]:
@@ -126,6 +136,10 @@ def _submissions(conn: Connection, signature: bytes) -> list[Submission]:
             attempts.c.error,
             attempts.c.run_id,
             attempts.c.signed_at,
+            attempts.c.sent_at,
+            attempts.c.settled_at,
+            attempts.c.landed_slot,
+            intents.c.round,
             intents.c.status.label("intent_status"),
         )
         .join(intents, intents.c.id == attempts.c.intent_id)
