@@ -19,6 +19,7 @@ from api.eligibility_cache import EligibilityCache
 from api.health_watch import HealthWatch
 from api.market_answers import MarketAnswers
 from api.middleware.assembly import Middleware
+from api.past_states import PastStates
 from api.pins import Pins
 from api.read_pool import ReadPool
 from api.realtime.connection_policy import ConnectionPolicy
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> Litestar:
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
     pins = Pins(settings)
+    past_states = PastStates(settings)
     eligibility = EligibilityCache(chain, database, settings)
     health_watch = HealthWatch(settings)
     middleware = Middleware(settings)
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> Litestar:
             read_pool.close()
             chain.close()
             pins.close()
+            past_states.close()
 
     def shared(value: object) -> Provide:
         return Provide(lambda: value, sync_to_thread=False, use_cache=True)
@@ -89,6 +92,7 @@ def create_app(settings: Settings) -> Litestar:
             "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
             "pins": shared(pins),
+            "past_states": shared(past_states),
         },
         exception_handlers=errors.HANDLERS,
         openapi_config=openapi.config(),

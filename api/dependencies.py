@@ -16,6 +16,7 @@ from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
 from api.health_watch import HealthWatch
 from api.market_answers import MarketAnswers
+from api.past_states import PastStates
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
@@ -30,6 +31,7 @@ HubDep: TypeAlias = NamedDependency[Hub]
 DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]
+PastStatesDep: TypeAlias = NamedDependency[PastStates]
 PinsDep: TypeAlias = NamedDependency[Pins]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 
@@ -60,6 +62,7 @@ _DESCRIPTIONS = {
     409: "Conflict with the stored state; `code` names the reason.",
     413: "The body is too large.",
     415: "The body is not uncompressed JSON.",
+    422: "The answer would cost more than one request may.",
     429: "A limit on writes is reached; `limit` names it. Retry after `Retry-After` seconds.",
     503: "The database or the chain is unavailable; retry after `Retry-After` seconds.",
 }

@@ -483,6 +483,21 @@ class Settings(BaseSettings):
     api_pin_threads: int = Field(
         4, gt=0, description="Threads per API process that pin files or read pinned ones."
     )
+    api_past_threads: int = Field(
+        2,
+        gt=0,
+        description="Threads per API process that fold states of the past (?at=) from the ledger.",
+    )
+    api_past_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds after which a request for a state of the past is answered 503.",
+    )
+    api_past_events: int = Field(
+        20_000,
+        gt=0,
+        description="Maximum events that are folded for one request; more are answered 422.",
+    )
     api_queue: int = Field(
         200,
         gt=0,

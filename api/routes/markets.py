@@ -17,12 +17,15 @@ from api.dependencies import (
     MarketAnswersDep,
     MarketPath,
     Offset,
+    PastStatesDep,
     error_responses,
 )
 from api.encoded_bodies import EncodedBody
 from api.errors import invalid
 from api.market_answers import ListRequest
+from api.market_details import MarketDetail, market_at
 from api.market_lookup import require_market, resolve_market_id
+from api.past_states import At
 from api.request_bodies import Category
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
@@ -130,13 +133,19 @@ async def list_markets(
 @get(
     "/api/markets/{market:str}",
     tags=["markets"],
-    responses=error_responses(400, 404),
+    responses=error_responses(400, 404, 422),
 )
 async def get_market(
-    market_answers: MarketAnswersDep, market: MarketPath
-) -> Response[market_schemas.Market]:
-    """Get a market by id or address."""
-    return _encoded(await market_answers.one(identifiers.market_key(market, "market")))
+    market_answers: MarketAnswersDep,
+    past_states: PastStatesDep,
+    market: MarketPath,
+    at: At = None,
+) -> Response[MarketDetail]:
+    """Get a market by id or address, as it is now or as it was after a slot or at a time."""
+    key = identifiers.market_key(market, "market")
+    if at is not None:
+        return Response(await market_at(past_states, key, at))
+    return _encoded(await market_answers.one(key))
 
 
 def _encoded(body: EncodedBody) -> Response[Any]:

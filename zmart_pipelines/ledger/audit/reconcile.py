@@ -24,7 +24,6 @@ from zmart_pipelines.ledger.audit.difference_records import (
     load_context,
     record_differences,
 )
-from zmart_pipelines.ledger.model import fold
 from zmart_pipelines.ledger.model.account_comparison import (
     FieldDifference,
     compare_market,
@@ -32,9 +31,9 @@ from zmart_pipelines.ledger.model.account_comparison import (
 )
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.decode import market_address_bytes
-from zmart_pipelines.ledger.model.projection import PositionRow, Projection
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.rows import market_rows
+from zmart_pipelines.ledger.rows.past_projections import fold_as_of
 from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.program.idl import discriminator
 from zmart_pipelines.store.engine import execute
@@ -175,35 +174,6 @@ def find_differences(
         found,
         key=lambda difference: (difference.market_id, difference.user or b"", difference.field),
     )
-
-
-def fold_as_of(
-    conn: Connection,
-    market_ids: Collection[bytes],
-    program: Pubkey,
-    slot: int,
-    timeline: Timeline,
-) -> dict[bytes, Projection]:
-    """Return the markets and positions as they were after ``slot``, by market id.
-
-    Stored rows are used for markets without later events; the others are folded.
-    """
-    current = {
-        market_id: Projection(market=row)
-        for market_id, row in market_rows.load_markets(conn, market_ids).items()
-        if row.as_of_slot <= slot
-    }
-    table = market.positions
-    columns = [table.c[name] for name in PositionRow.__struct_fields__]
-    for values in conn.execute(select(*columns).where(table.c.market_id.in_(list(current)))):
-        position = PositionRow(*values)
-        current[position.market_id].positions[position.user] = position
-    past = [market_id for market_id in market_ids if market_id not in current]
-    stored = market_rows.load_market_events(conn, past, program, until_slot=slot)
-    return current | {
-        market_id: fold.fold((event.placed for event in events), timeline)
-        for market_id, events in stored.items()
-    }
 
 
 # Discriminators, in hex, of instructions whose effect no market or position shows.

@@ -55,8 +55,12 @@ SELECT signature, log_index, slot, index_in_block, raw, instruction, market_id, 
 FROM chain.events
 WHERE {where} AND commitment <> 'orphaned' AND quarantine_reason IS NULL AND slot <= %b
 """
-_EVENTS_OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)")
+_EVENTS_OF_MARKETS = _EVENTS.format(where="market_id = ANY(%b)") + "LIMIT %b"
 _EVENTS_OF_CONFIGURATION = _EVENTS.format(where="name = ANY(%b)")
+
+
+class TooManyEvents(Exception):
+    """More events than the caller permits would have to be read."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
@@ -79,16 +83,27 @@ def load_market_events(
     program: Pubkey,
     *,
     until_slot: int = _ANY_SLOT,
+    max_events: int | None = None,
 ) -> dict[bytes, list[StoredEvent]]:
     """Load the events of these markets up to a slot, by market id, in no order.
 
     Orphaned and quarantined events are left out. Every requested market is in the answer.
+
+    Raises:
+        TooManyEvents: There are more than ``max_events``.
     """
     found: dict[bytes, list[StoredEvent]] = {market_id: [] for market_id in market_ids}
     if not found:
         return found
     with pipelined(conn) as send:
-        stored = send(Statement(_EVENTS_OF_MARKETS, (keys(list(found)), until_slot))).fetchall()
+        stored = send(
+            Statement(
+                _EVENTS_OF_MARKETS,
+                (keys(list(found)), until_slot, None if max_events is None else max_events + 1),
+            )
+        ).fetchall()
+    if max_events is not None and len(stored) > max_events:
+        raise TooManyEvents
     addresses = {market_id: market_address_bytes(program, market_id) for market_id in found}
     levels = {level.value: level for level in Commitment}
     for signature, log_index, slot, index, raw, instruction, market_id, commitment in stored:
@@ -272,16 +287,16 @@ def load_projections(conn: Connection, market_ids: Collection[bytes]) -> dict[by
 
 _LOWEST_COMMITMENTS = """
 SELECT market_id, min(commitment)::text FROM chain.events
-WHERE market_id = ANY(%b) AND commitment IN ('reported', 'confirmed')
+WHERE market_id = ANY(%b) AND commitment IN ('reported', 'confirmed') AND slot <= %b
 GROUP BY market_id
 """
 
 
 def load_market_commitments(
-    conn: Connection, market_ids: Collection[bytes]
+    conn: Connection, market_ids: Collection[bytes], *, until_slot: int = _ANY_SLOT
 ) -> dict[bytes, Commitment]:
-    """Load the lowest commitment among each market's events."""
-    lowest = execute(conn, _LOWEST_COMMITMENTS, list(market_ids))
+    """Load the lowest commitment among each market's events up to a slot."""
+    lowest = execute(conn, _LOWEST_COMMITMENTS, list(market_ids), until_slot)
     return dict.fromkeys(market_ids, Commitment.FINALIZED) | {
         market_id: Commitment(commitment) for market_id, commitment in lowest
     }

@@ -218,3 +218,18 @@ def _slot(
         .limit(1)
     )
     return conn.execute(statement).scalar_one_or_none()
+
+
+def block_time_until(conn: Connection, slot: int) -> int | None:
+    """Return the block time of the last transaction that has one up to ``slot``."""
+    statement = (
+        select(_transactions.c.block_time)
+        .where(
+            _transactions.c.slot <= slot,
+            _transactions.c.commitment != "orphaned",
+            _transactions.c.block_time.isnot(None),
+        )
+        .order_by(_transactions.c.slot.desc())
+        .limit(1)
+    )
+    return conn.execute(statement).scalar_one_or_none()

@@ -93,6 +93,21 @@ def confirmed_slot(conn: Connection) -> int | None:
     ).scalar_one_or_none()
 
 
+def newest_slot(conn: Connection) -> int:
+    """Return the newest slot that any reader or webhook has reached (0: none)."""
+    cursors, transactions = chain.cursors, chain.transactions
+    read = conn.execute(
+        select(func.max(cursors.c.slot)).where(cursors.c.name.in_(("confirmed", "finalized")))
+    ).scalar_one()
+    stored = conn.execute(
+        select(transactions.c.slot)
+        .where(transactions.c.commitment != "orphaned")
+        .order_by(transactions.c.slot.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return max(read or 0, stored or 0)
+
+
 class Coverage(msgspec.Struct, frozen=True):
     """A slot range read completely at finalized; both ends inclusive."""
 

@@ -1,0 +1,43 @@
+"""A market with what only a single one has: the point of the past that it was read at."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from sqlalchemy import Connection
+
+from api.market_lookup import require_market
+from api.past_states import PastStates, PointInTime, parse_at
+from zmart_pipelines.client_schemas import markets as schemas
+
+
+class MarketDetail(schemas.Market, frozen=True, kw_only=True):
+    """A market.
+
+    `at` is present where the request asks for a state of the past: the market's state, amounts,
+    times and commitment are then those after that slot, `as_of_slot` is the slot of the last event
+    before it, and `updated_at` that event's block time. The question is that of now.
+    """
+
+    at: PointInTime | UnsetType = UNSET
+
+
+def detail(market: schemas.Market, *, at: PointInTime | UnsetType = UNSET) -> MarketDetail:
+    """Return ``market`` with what belongs to this answer alone."""
+    fields = msgspec.structs.asdict(market)
+    del fields["exact"]
+    return MarketDetail(**fields, at=at)
+
+
+async def market_at(past_states: PastStates, key: bytes, at: str) -> MarketDetail:
+    """Return the market with this id or address as it was at ``at``.
+
+    Raises:
+        ApiError: 400, 404 or 422; see ``PastStates``.
+    """
+
+    def read(conn: Connection, point: PointInTime) -> MarketDetail:
+        row = past_states.market(conn, require_market(conn, key), point)
+        return detail(schemas.market(row), at=point)
+
+    return await past_states.read(parse_at(at), read)
