@@ -109,6 +109,14 @@ def read_signed_message(request: Request[Any, Any, Any], body: SignedBody) -> Si
     )
 
 
+def require_well_formed(body: SignedBody) -> None:
+    """Raise ApiError 400 where a part of a proof that is not needed yet is malformed."""
+    if body.signature is not None:
+        identifiers.signature(body.signature)
+    if body.wallet is not None:
+        identifiers.wallet(body.wallet)
+
+
 def _read_header(request: Request[Any, Any, Any]) -> tuple[str | None, str | None, str | None]:
     headers = request.headers.getall("authorization", [])
     if not headers:

@@ -17,6 +17,9 @@ _BASE58: Final = "[1-9A-HJ-NP-Za-km-z]"
 class FieldFormat(NamedTuple):
     """The format of a text.
 
+    ``zmart-text`` is text without invisible characters (``api.user_text``), ``zmart-market`` an
+    id or an address, ``future-date-time`` a time of the next ten years.
+
     Attributes:
         example: A value that is accepted, or as it is returned.
         pattern: Regular expression of all values.
@@ -45,6 +48,18 @@ _SIGNATURE = FieldFormat(
 )
 _CID = FieldFormat("QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", f"^Qm{_BASE58}{{44}}$", "cid")
 _TIME = FieldFormat("2026-11-20T08:00:00.000Z", format="date-time")
+
+_TEXT = FieldFormat("Will it rain in Ghent tomorrow?", format="zmart-text")
+
+# Members of bodies that users write; in answers any text may stand there.
+_REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
+    "content": _TEXT,
+    "message": FieldFormat("ZMART request zmart-request-1\ndomain: …", format="signed-text"),
+    "description": _TEXT,
+    "question": _TEXT,
+    "tags": FieldFormat("rain", format="zmart-text"),
+    "end_date": FieldFormat("2031-12-31T23:59:59Z", format="future-date-time"),
+}
 
 # Members that are also rows or texts elsewhere; as parameters they are these.
 _PARAMETERS: Final[Mapping[str, FieldFormat]] = {
@@ -90,6 +105,11 @@ _MEMBERS: Final[Mapping[str, FieldFormat]] = {
 def member_format(name: str) -> FieldFormat | None:
     """Return the format of a body's text member with this name; None where any text may stand."""
     return _MEMBERS.get(name) or (_TIME if name.endswith("_at") else None)
+
+
+def request_format(name: str) -> FieldFormat | None:
+    """Return the format of a text member that a user writes; None where any text may stand."""
+    return _REQUEST_MEMBERS.get(name) or member_format(name)
 
 
 def parameter_format(name: str) -> FieldFormat | None:

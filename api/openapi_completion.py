@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 from litestar import Litestar
-from litestar.openapi.spec import OpenAPIResponse, Operation, Parameter, Schema
+from litestar.openapi.spec import (
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
 from litestar.openapi.spec.enums import OpenAPIType
 
 from api import field_formats
@@ -16,23 +23,46 @@ from api.field_formats import FieldFormat
 from api.realtime.protocol import Message
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
+# Litestar states limits as floats, which round this one up.
+_MAX_INTEGER: Final = 2**63 - 1
+
 
 def complete(app: Litestar) -> None:
     """Complete the app's document in place."""
     document = app.openapi_schema
+    requests: set[str] = set()
     for item in (document.paths or {}).values():
         for operation in (item.get, item.post, item.delete):
             if operation is not None:
                 _complete_operation(operation)
+                requests |= set(_request_schemas(operation))
     schemas = document.components.schemas
-    for schema in schemas.values():
+    for name, schema in schemas.items():
         if isinstance(schema, Schema) and schema.properties:
-            if "exact" in schema.properties:
-                schema.required = sorted({*(schema.required or ()), "exact"})
-            for name, member in schema.properties.items():
-                _state_format(member, field_formats.member_format(name))
+            _complete_schema(schema, is_request=name in requests)
     for name, frame_schema in _frame_schemas().items():
         schemas.setdefault(name, cast(Schema, frame_schema))
+
+
+def _request_schemas(operation: Operation) -> Iterator[str]:
+    """Yield the names of the schemas of the operation's body."""
+    body = operation.request_body
+    for media in body.content.values() if isinstance(body, RequestBody) else ():
+        if isinstance(media.schema, Reference):
+            yield media.schema.ref.rpartition("/")[2]
+
+
+def _complete_schema(schema: Schema, *, is_request: bool) -> None:
+    properties = schema.properties or {}
+    if "exact" in properties:
+        schema.required = sorted({*(schema.required or ()), "exact"})
+    if is_request:
+        schema.additional_properties = False
+    for name, member in properties.items():
+        stated = field_formats.request_format if is_request else field_formats.member_format
+        _state_format(member, stated(name))
+        if isinstance(member, Schema) and (member.maximum or 0) > _MAX_INTEGER:
+            member.maximum = _MAX_INTEGER
 
 
 def _complete_operation(operation: Operation) -> None:
@@ -43,6 +73,9 @@ def _complete_operation(operation: Operation) -> None:
         operation.summary = first.rstrip(".;:").replace("`", "")
     if operation.security is None:
         operation.security = []
+    elif operation.request_body is not None and {"wallet": []} in operation.security:
+        # The proof may stand in the body instead of the header.
+        operation.security = [*operation.security, {}]
     for status, response in (operation.responses or {}).items():
         if status < "300" and isinstance(response, OpenAPIResponse):
             response.description = "Success."

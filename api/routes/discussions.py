@@ -105,6 +105,7 @@ async def get_comment_text(
     """Get the exact text to sign for a comment: send the body that will be posted."""
     identifiers.market_key(data.market_id)
     _content(data)
+    auth.require_well_formed(data)
     return text_to_sign.compose(
         await auth.operation_of(request, "comment", data.market_id), settings
     )

@@ -75,6 +75,7 @@ async def get_draft_text(
 ) -> TextToSign:
     """Get the exact text to sign for a market draft: send the body that will be posted."""
     drafts.compose_draft(data, bytes(32), datetime.now(UTC), timedelta(hours=1), b"")
+    auth.require_well_formed(data)
     return text_to_sign.compose(await auth.operation_of(request, "draft", _SUBJECT), settings)
 
 

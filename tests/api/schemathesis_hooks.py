@@ -1,0 +1,37 @@
+"""How Schemathesis makes values of the formats that the OpenAPI document names.
+
+Loaded by the ``schemathesis`` command (``SCHEMATHESIS_HOOKS``), which does not know them.
+"""
+
+from __future__ import annotations
+
+import string
+from datetime import UTC, datetime, timedelta
+
+import schemathesis
+from hypothesis import strategies as st
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from zmart_pipelines.ipfs.cid import cid_v0
+
+# Markets with rows, by ``tests/api/test_schemathesis.py``, so that not every answer is a 404.
+KNOWN_MARKETS = tuple(bytes([number]) * 32 for number in range(1, 5))
+
+_keys = st.binary(min_size=32, max_size=32)
+_markets = st.sampled_from(KNOWN_MARKETS) | _keys
+
+schemathesis.openapi.format("solana-address", _keys.map(lambda key: str(Pubkey(key))))
+schemathesis.openapi.format("zmart-market", _markets.map(bytes.hex))
+schemathesis.openapi.format(
+    "solana-signature",
+    st.binary(min_size=64, max_size=64).map(lambda data: str(Signature.from_bytes(data))),
+)
+_text = st.text(string.ascii_letters + string.digits + "äé?! ", min_size=1)
+schemathesis.openapi.format("zmart-text", _text)
+schemathesis.openapi.format("signed-text", _text)
+schemathesis.openapi.format(
+    "future-date-time",
+    st.integers(1, 3_000).map(lambda days: (datetime.now(UTC) + timedelta(days)).isoformat()),
+)
+schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))

@@ -1,0 +1,69 @@
+"""Generated requests against every described operation, judged by all checks of Schemathesis.
+
+Valid requests must be accepted, invalid ones rejected, and every answer must be as the OpenAPI
+document says. The seed is printed with the report; ``schemathesis run --seed`` repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.api import seed
+from tests.api.running_api import running
+from tests.api.schemathesis_hooks import KNOWN_MARKETS
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
+
+FOLDER = Path(__file__).parent
+COMMAND = Path(sys.executable).parent / "schemathesis"
+
+
+@pytest.mark.parametrize("examples", [pytest.param(50), pytest.param(1000, marks=pytest.mark.slow)])
+def test_generated_requests_find_no_fault(
+    api_settings: Settings, ledger: Engine, database: str, tmp_path: Path, examples: int
+) -> None:
+    _fill(ledger, database)
+    with running(api_settings, tmp_path) as api:
+        done = subprocess.run(
+            [
+                COMMAND,
+                "--config-file",
+                FOLDER / "schemathesis.toml",
+                "run",
+                f"{api.url}/docs/openapi.json",
+                "--phases=examples,coverage,fuzzing",
+                "--checks=all",
+                "--workers=2",
+                f"--max-examples={examples}",
+                "--continue-on-failure",
+                "--no-color",
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+        assert "Traceback" not in api.log.read_text()
+
+
+def _fill(ledger: Engine, database: str) -> None:
+    with ledger.begin() as conn:
+        for number, (market_id, state) in enumerate(
+            zip(KNOWN_MARKETS, (0, 2, 4, 5), strict=True), 1
+        ):
+            seed.market(conn, market_id, state=state)
+            seed.trade(conn, market_id, seed.wallet(number), number)
+            seed.position(conn, market_id, seed.wallet(number))
+    owner = role_engine(Role.OWNER, database)
+    with owner.begin() as conn:
+        for market_id in KNOWN_MARKETS[:2]:
+            seed.question(conn, market_id, "Will it rain in Ghent tomorrow?")
+    owner.dispose()
