@@ -35,3 +35,26 @@ def test_api_documentation_lists_the_routes(browser: Chrome, running_system: Run
     routes = {"/api/markets", "/api/markets/{market}", "/api/trades/buy"}
     wait_for_lines(browser, f"{running_system.api}/docs", routes)
     assert browser.title == "ZMART API"
+
+
+def test_an_operation_can_be_tried_on_the_documentation_page(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    browser.get(f"{running_system.api}/docs")
+    wait = WebDriverWait(browser, PAGE_SECONDS)
+
+    def click(selector: str) -> None:
+        operation = "#operations-markets-list_markets"
+        button = wait.until(lambda b: b.find_element(By.CSS_SELECTOR, f"{operation} {selector}"))
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+        wait.until(lambda _: button.is_displayed() and button.is_enabled())
+        browser.execute_script("arguments[0].click()", button)
+
+    click(".opblock-summary-control")
+    click(".try-out__btn")
+    click(".execute")
+    answer = wait.until(
+        lambda b: b.find_element(By.CSS_SELECTOR, ".live-responses-table tbody .response")
+    )
+    assert answer.find_element(By.CSS_SELECTOR, ".response-col_status").text.startswith("200")
+    assert '"markets"' in answer.text
