@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from zmart_pipelines.program.accounts import MarketState
-
 _BASE58: Final = "[1-9A-HJ-NP-Za-km-z]"
 
 
@@ -78,8 +76,6 @@ _MEMBERS: Final[Mapping[str, FieldFormat]] = {
     "trade_type": FieldFormat("buy", choices=("buy", "sell")),
     "outcome_label": FieldFormat("YES", choices=("YES", "NO")),
     "choice": FieldFormat("like", choices=("like", "dislike", "agree", "disagree")),
-    "old_state": FieldFormat("ACTIVE", choices=tuple(MarketState.__members__)),
-    "new_state": FieldFormat("RESOLVING", choices=tuple(MarketState.__members__)),
     **dict.fromkeys(("tx_signature", "signature"), _SIGNATURE),
     **dict.fromkeys(
         (

@@ -57,7 +57,7 @@ class MarketQuote(msgspec.Struct, frozen=True):
     action: quotes.Action
     side: Side
     outcome: bool
-    state: str
+    state: formats.StateName
     quote: TradeQuote | None
     refused: RefusedTrade | None
     smallest_trade: SmallestTrade
@@ -102,7 +102,7 @@ def _market_quote(
         action=action,
         side=side,
         outcome=side == "yes",
-        state=terms.state.name,
+        state=formats.state_name(terms.state),
         quote=None if quote.figures is None else trade_quote(quote.figures),
         refused=None if quote.refusal is None else refused_trade(quote.refusal),
         smallest_trade=SmallestTrade(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Annotated, Any, Final, TypeAlias, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast, get_type_hints
 
 import msgspec
 from msgspec import Meta
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+
+from zmart_pipelines.program.accounts import MarketState
 
 PRICE_SCALE: Final = 1_000_000_000
 # The first second that Python's calendar does not hold: 10000-01-01.
@@ -18,6 +20,16 @@ _LARGE: Final = "may exceed 2^53"
 
 LargeInt: TypeAlias = Annotated[int, Meta(extra={_LARGE: True})]
 """An integer that may exceed 2^53, which JavaScript's numbers round."""
+
+StateName: TypeAlias = Literal[
+    "PROPOSED", "APPROVED", "ACTIVE", "RESOLVING", "DISPUTED", "FINALIZED", "CANCELLED"
+]
+"""The program's words for a market's states."""
+
+
+def state_name(code: int) -> StateName:
+    """Return the program's word for the number of a market's state."""
+    return cast(StateName, MarketState(code).name)
 
 
 def iso8601(moment: datetime) -> str:

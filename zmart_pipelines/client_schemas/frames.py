@@ -18,14 +18,15 @@ from zmart_pipelines.client_schemas.formats import (
     PRICE_SCALE,
     ExactIntegers,
     LargeInt,
+    StateName,
     base58_key,
     base58_signature,
     price_fraction,
+    state_name,
 )
 from zmart_pipelines.client_schemas.markets import ProjectedMarket, projected_market
 from zmart_pipelines.client_schemas.trading import Trade, trade_fields
 from zmart_pipelines.client_schemas.voting import VoteIdentity, vote_identity_fields
-from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import discussions, markets, trades
 from zmart_pipelines.store.stream import MARKETS_CHANNEL, Frame, market_channel
 
@@ -72,9 +73,9 @@ class MarketStateFrame(ExactIntegers, frozen=True, kw_only=True):
 
     action: Literal["created", "updated", "deleted"]
     market_id: str
-    old_state: str | None
-    new_state: str | None
-    state: str
+    old_state: StateName | None
+    new_state: StateName | None
+    state: StateName
     display_price_yes: float = msgspec.field(name="priceYes")
     display_price_no: float = msgspec.field(name="priceNo")
     total_shares: LargeInt = msgspec.field(name="totalShares")
@@ -170,7 +171,7 @@ def market_state_frames(
     data = MarketStateFrame(
         action=action,
         market_id=market.id,
-        old_state=MarketState(old_state).name if changed and old_state is not None else None,
+        old_state=state_name(old_state) if changed and old_state is not None else None,
         new_state=market.state if changed or action == "created" else None,
         state=market.state,
         display_price_yes=market.current_price_yes,

@@ -8,11 +8,13 @@ from zmart_pipelines.client_schemas.formats import (
     PRICE_SCALE,
     ExactIntegers,
     LargeInt,
+    StateName,
     base58_key,
     base58_key_or_none,
     chain_time,
     iso8601,
     price_fraction,
+    state_name,
 )
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import markets
@@ -28,8 +30,8 @@ class ProjectedMarket(ExactIntegers, frozen=True, kw_only=True):
 
     id: str
     on_chain_address: str
-    state: str
-    status: str
+    state: StateName
+    status: StateName
     state_code: int
     creator_wallet: str
     creator: str
@@ -109,7 +111,7 @@ def market(row: markets.Market) -> Market:
 
 
 def _projected_fields(row: markets.ProjectedMarket) -> dict[str, Any]:
-    state = MarketState(row.state).name
+    state = state_name(row.state)
     creator = base58_key(row.creator)
     price_no = PRICE_SCALE - row.price_yes
     return {

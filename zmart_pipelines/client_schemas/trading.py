@@ -9,12 +9,13 @@ import msgspec
 from zmart_pipelines.client_schemas.formats import (
     ExactIntegers,
     LargeInt,
+    StateName,
     base58_key,
     base58_signature,
     chain_time,
     price_fraction,
+    state_name,
 )
-from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import positions, trades
 
 
@@ -99,7 +100,7 @@ class Position(ExactIntegers, frozen=True, kw_only=True):
     trades_count: int
     has_claimed: bool
     claimed_amount: LargeInt
-    state: str
+    state: StateName
     created_at: str | None
     updated_at: str | None
     commitment: str
@@ -125,7 +126,7 @@ def position(row: positions.Position) -> Position:
         trades_count=row.trades_count,
         has_claimed=row.has_claimed,
         claimed_amount=row.claimed_amount,
-        state=MarketState(row.state).name,
+        state=state_name(row.state),
         created_at=chain_time(row.first_trade_at),
         updated_at=chain_time(row.last_trade_at),
         commitment=row.commitment,
