@@ -26,6 +26,7 @@ from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.request_decoding import MAX_BODY, StrictRequest
 from api.routes import HANDLERS, webhooks
+from api.verifications import Verifications
 from zmart_pipelines.settings import Settings
 
 
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
     eligibility = EligibilityCache(chain, database, settings)
     health_watch = HealthWatch(settings)
     middleware = Middleware(settings)
+    verifications = Verifications(chain, past_states, middleware.limiter, settings)
 
     @contextlib.asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> Litestar:
             middleware.close()
             database.close()
             read_pool.close()
+            verifications.close()
             chain.close()
             pins.close()
             past_states.close()
@@ -93,6 +96,7 @@ def create_app(settings: Settings) -> Litestar:
             "chain": shared(chain),
             "pins": shared(pins),
             "past_states": shared(past_states),
+            "verifications": shared(verifications),
         },
         exception_handlers=errors.HANDLERS,
         openapi_config=openapi.config(),

@@ -22,8 +22,10 @@ from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
+from zmart_pipelines.chain.rpc_types import AtSlot
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
-from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount
+from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, UserPosition
+from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.eligibility import WalletEligibility
@@ -104,6 +106,21 @@ class Chain:
         if found is None:
             raise not_found("Market")
         return found
+
+    def market_account(self, market_id: bytes) -> AtSlot[MarketAccount | None]:
+        """Return the market's confirmed account with the slot it was read at."""
+        return self._account(lambda: self._reader.market(market_id, "confirmed"))
+
+    def position_account(self, market_id: bytes, user: bytes) -> AtSlot[UserPosition | None]:
+        """Return a wallet's confirmed position account with the slot it was read at."""
+        key = Pubkey.from_bytes(user)
+        return self._account(lambda: self._reader.position(market_id, key, "confirmed"))
+
+    def _account(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except (RpcError, RpcUnavailable, DecodeError) as error:
+            raise unavailable("The chain") from error
 
     def prepare(
         self, payer: bytes, instruction: Instruction, *, simulate: bool

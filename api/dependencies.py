@@ -20,6 +20,7 @@ from api.past_states import PastStates
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.verifications import Verifications
 from zmart_pipelines.settings import Settings
 
 DatabaseDep: TypeAlias = NamedDependency[Database]
@@ -32,6 +33,7 @@ DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]
 PastStatesDep: TypeAlias = NamedDependency[PastStates]
+VerificationsDep: TypeAlias = NamedDependency[Verifications]
 PinsDep: TypeAlias = NamedDependency[Pins]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 

@@ -96,13 +96,22 @@ class PastStates:
             ApiError: 400 where the point lies in the future, or as ``work`` raises it.
             DatabaseBusy: There is no result in time.
         """
+        return await self.read_now(lambda conn: work(conn, _resolve(conn, at)))
+
+    async def read_now(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` on a read-only snapshot, in these threads.
+
+        Raises:
+            DatabaseBusy: There is no result in time.
+        """
 
         def run() -> T:
             with self._engine.connect() as conn:
-                conn = conn.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                return work(
+                    conn.execution_options(
+                        isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    )
                 )
-                return work(conn, _resolve(conn, at))
 
         return await self._bulkhead.run(run)
 

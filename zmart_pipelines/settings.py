@@ -498,6 +498,27 @@ class Settings(BaseSettings):
         gt=0,
         description="Maximum events that are folded for one request; more are answered 422.",
     )
+    api_verify_threads: int = Field(
+        2,
+        gt=0,
+        description="Threads per API process that read accounts for ?verify=true; each waits"
+        " API_CHAIN_SECONDS at most.",
+    )
+    api_verify_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="Seconds for which the reading of an account serves further requests for its"
+        " verification.",
+    )
+    verifications_per_minute: int = Field(
+        120,
+        gt=0,
+        le=1_000_000,
+        description="Maximum accounts that all API processes read in a minute for ?verify=true.",
+    )
+    verifications_per_address_minute: int = Field(
+        20, gt=0, le=1_000_000, description="The same for the requests of one client address."
+    )
     api_queue: int = Field(
         200,
         gt=0,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
+from api.auth import client_address
 from api.dependencies import (
     READ_ERRORS,
     DatabaseDep,
@@ -18,15 +19,17 @@ from api.dependencies import (
     MarketPath,
     Offset,
     PastStatesDep,
+    VerificationsDep,
     error_responses,
 )
 from api.encoded_bodies import EncodedBody
 from api.errors import invalid
 from api.market_answers import ListRequest
-from api.market_details import MarketDetail, market_at
+from api.market_details import MarketDetail, market_at, verified_market
 from api.market_lookup import require_market, resolve_market_id
 from api.past_states import At
 from api.request_bodies import Category
+from api.verifications import Verify, require_no_verification
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.program.accounts import MarketState
@@ -133,18 +136,26 @@ async def list_markets(
 @get(
     "/api/markets/{market:str}",
     tags=["markets"],
-    responses=error_responses(400, 404, 422),
+    responses=error_responses(400, 404, 422, 429),
 )
 async def get_market(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
     market_answers: MarketAnswersDep,
     past_states: PastStatesDep,
+    verifications: VerificationsDep,
     market: MarketPath,
     at: At = None,
+    verify: Verify = False,
 ) -> Response[MarketDetail]:
     """Get a market by id or address, as it is now or as it was after a slot or at a time."""
     key = identifiers.market_key(market, "market")
     if at is not None:
+        require_no_verification(verify)
         return Response(await market_at(past_states, key, at))
+    if verify:
+        client = client_address(request)
+        return Response(await verified_market(database, verifications, key, client))
     return _encoded(await market_answers.one(key))
 
 

@@ -33,6 +33,20 @@ class FieldDifference(msgspec.Struct, frozen=True):
     chain: str | None
 
 
+class ComparedField(msgspec.Struct, frozen=True):
+    """One field of an account beside the folded one.
+
+    Attributes:
+        folded: the row's value as text; None if there is no row.
+        chain: the account's value as text; None if there is no account.
+    """
+
+    field: str
+    folded: str | None
+    chain: str | None
+    agrees: bool
+
+
 def market_fields(row: MarketRow) -> dict[str, object]:
     """Return the account's fields as folded, by the program's names."""
     return {
@@ -130,6 +144,38 @@ def _presence_difference(
         return []
     sides = ("present" if folded else None, "present" if chain else None)
     return [FieldDifference(market_id, user, "account", *sides)]
+
+
+def compared_market(row: MarketRow | None, account: MarketAccount | None) -> list[ComparedField]:
+    """Return every field of a market on both sides, by the program's names."""
+    return _compared(None if row is None else market_fields(row), account)
+
+
+def compared_position(
+    row: PositionRow | None, account: UserPosition | None, market: bytes
+) -> list[ComparedField]:
+    """Return every field of a position on both sides, by the program's names.
+
+    Args:
+        market: the market's address.
+    """
+    return _compared(None if row is None else position_fields(row, market), account)
+
+
+def _compared(
+    folded: Mapping[str, object] | None, account: MarketAccount | UserPosition | None
+) -> list[ComparedField]:
+    chain = None if account is None else msgspec.structs.asdict(account)
+    return [
+        ComparedField(
+            field=name,
+            folded=None if folded is None else _text(folded.get(name)),
+            chain=None if chain is None else _text(chain[name]),
+            agrees=folded is not None and chain is not None and folded.get(name) == chain[name],
+        )
+        for name in (chain or folded or ())
+        if name not in _UNCOMPARED
+    ]
 
 
 def _field_differences(
