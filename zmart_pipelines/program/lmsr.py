@@ -98,6 +98,9 @@ class FeeSplit(msgspec.Struct, frozen=True, gc=False):
         return self.protocol + self.resolver + self.lp
 
 
+NO_FEE: Final = FeeSplit(0, 0, 0)
+
+
 class Fill(msgspec.Struct, frozen=True, gc=False):
     """The result of a buy; ``total`` is the base and all fees, in lamports."""
 
@@ -231,6 +234,22 @@ def base_from_total(total: int, fee_bps: int) -> int | None:
     scale = BASIS_POINTS + fee_bps
     base = -(-total * BASIS_POINTS // scale)
     return base if base * scale // BASIS_POINTS == total else None
+
+
+def split_total(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
+    """Return base cost and fees behind a buy's total, and whether they add up to it exactly.
+
+    Where no base has this total, because the fees are not those that were in force, the nearest
+    base below is assumed.
+
+    Raises:
+        LmsrError: The program would refuse these fees.
+    """
+    if fees.total_bps == 0:
+        return total, NO_FEE, True
+    exact = base_from_total(total, fees.total_bps)
+    base = total * BASIS_POINTS // (BASIS_POINTS + fees.total_bps) if exact is None else exact
+    return base, split_fees(base, fees), exact is not None
 
 
 def shares_for(pool: Pool, outcome: bool, max_base: int) -> tuple[int, int]:

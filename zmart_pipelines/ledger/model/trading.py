@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.projection import (
     ClaimRow,
@@ -17,7 +15,6 @@ from zmart_pipelines.ledger.model.projection import (
     WithdrawalRow,
 )
 from zmart_pipelines.program import events as ev
-from zmart_pipelines.program.lifecycle import BASIS_POINTS
 from zmart_pipelines.program.lmsr import (
     PRECISION,
     U64_MAX,
@@ -25,12 +22,9 @@ from zmart_pipelines.program.lmsr import (
     FeeSplit,
     LmsrError,
     Pool,
-    base_from_total,
     sell,
-    split_fees,
+    split_total,
 )
-
-_NO_FEE: Final = FeeSplit(0, 0, 0)
 
 
 def check_u64(value: int, name: str) -> int:
@@ -87,15 +81,10 @@ def apply_buy(
 
 
 def _split_total_cost(total: int, fees: Fees) -> tuple[int, FeeSplit, bool]:
-    """Return base cost and fees behind a buy's total, and whether they add up to it exactly."""
-    if fees.total_bps == 0:
-        return total, _NO_FEE, True
-    exact = base_from_total(total, fees.total_bps)
     # If the fees in force are not known correctly, the nearest base below keeps pool and
     # positions right; only the fee accumulators are off.
-    base = total * BASIS_POINTS // (BASIS_POINTS + fees.total_bps) if exact is None else exact
     try:
-        return base, split_fees(base, fees), exact is not None
+        return split_total(total, fees)
     except LmsrError as error:
         raise InapplicableEvent(f"the program would refuse it: {error}") from error
 
