@@ -138,7 +138,6 @@ def test_position_value_equals_the_programs_payout(conn: Connection, lively: Rec
     assert active.payout(False) == 0
     assert active.payout(None) == active.total_invested
     assert active.current_value == share * active.price_yes // 10**9
-    assert active.unrealized_pnl == active.current_value - active.total_invested
     assert positions.get(conn, identity(1), winner) == active
     assert positions.get(conn, identity(1), loser) is None
     assert positions.holds(conn, identity(1), winner)

@@ -92,7 +92,7 @@ def busiest_markets(conn: Connection, *, limit: int = 10) -> list[MarketFigures]
 class WalletFigures(msgspec.Struct, frozen=True):
     """A wallet's results over all its markets; amounts in lamports.
 
-    ``realised_pnl`` is of the settled ones and may be negative, ``open_value`` of the others.
+    ``realised_pnl`` may be negative; ``open_value`` and ``open_cost`` are of what is not settled.
     """
 
     wallet: bytes
@@ -104,21 +104,43 @@ class WalletFigures(msgspec.Struct, frozen=True):
     proceeds: int
     claimed: int
     open_value: int
+    open_cost: int
     realised_pnl: int
 
 
-_SUMS = ("trades", "volume", "invested", "proceeds", "claimed", "open_value", "realised_pnl")
+WALLET_SUMS = (
+    "trades",
+    "volume",
+    "invested",
+    "proceeds",
+    "claimed",
+    "open_value",
+    "open_cost",
+    "realised_pnl",
+)
 _WALLETS = select(
     wallet_statistics.c.wallet,
     func.count().label("markets"),
     func.count().filter(wallet_statistics.c.settled).label("settled_markets"),
-    *(func.sum(wallet_statistics.c[name]).label(name) for name in _SUMS),
+    *(func.sum(wallet_statistics.c[name]).label(name) for name in WALLET_SUMS),
 ).group_by(wallet_statistics.c.wallet)
 
 
 def figures_of_wallet(conn: Connection, wallet: bytes) -> WalletFigures | None:
-    """Return the wallet's totals; None for a wallet that never held a position."""
-    row = conn.execute(_WALLETS.where(wallet_statistics.c.wallet == wallet)).one_or_none()
+    """Return the wallet's stored totals over the markets that have not changed since.
+
+    None for a wallet without any.
+    """
+    fresh = (
+        wallet_statistics.join(markets, markets.c.market_id == wallet_statistics.c.market_id)
+    ).join(
+        market_statistics,
+        (market_statistics.c.market_id == markets.c.market_id)
+        & (market_statistics.c.market_updated_at == markets.c.updated_at),
+    )
+    row = conn.execute(
+        _WALLETS.select_from(fresh).where(wallet_statistics.c.wallet == wallet)
+    ).one_or_none()
     return None if row is None else one(WalletFigures, row)
 
 
@@ -137,7 +159,8 @@ class StaleMarket(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-_BEHIND = or_(
+# A market whose statistics are not those of its rows.
+STALE = or_(
     market_statistics.c.market_id.is_(None),
     market_statistics.c.market_updated_at != markets.c.updated_at,
 )
@@ -159,7 +182,7 @@ def markets_to_refresh(conn: Connection, now: int | None) -> list[StaleMarket]:
         .order_by(markets.c.market_id)
     )
     if now is not None:
-        statement = statement.where(or_(_BEHIND, market_statistics.c.valid_until <= now))
+        statement = statement.where(or_(STALE, market_statistics.c.valid_until <= now))
     return many(StaleMarket, conn.execute(statement))
 
 
@@ -183,7 +206,7 @@ def candle_mismatches(conn: Connection, patience: timedelta) -> list[CandleMisma
 
     Markets whose last change is younger than ``patience`` may be behind.
     """
-    behind = case((_BEHIND, True), else_=False)
+    behind = case((STALE, True), else_=False)
     checked = (
         select(markets.c.market_id, behind.label("behind"))
         .select_from(

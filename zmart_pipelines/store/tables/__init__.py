@@ -3,6 +3,7 @@
 from zmart_pipelines.store.tables import (
     chain,
     community,
+    leaderboards,
     market,
     ops,
     reconciliation,
@@ -15,6 +16,7 @@ __all__ = [
     "SCHEMAS",
     "chain",
     "community",
+    "leaderboards",
     "market",
     "metadata",
     "ops",

@@ -152,6 +152,8 @@ markets = Table(
     ),
     Index(None, "created_at", "market_id"),
     Index(None, "creator"),
+    Index(None, "resolver", postgresql_where=text("resolver IS NOT NULL")),
+    Index(None, "dispute_initiator", postgresql_where=text("dispute_initiator IS NOT NULL")),
     schema="market",
 )
 
@@ -227,6 +229,7 @@ trades = Table(
     Column("commitment", COMMITMENT, nullable=False, comment="Transaction"),
     Index(None, "market_id", "slot", "index_in_block", "log_index"),
     Index(None, "user", "slot"),
+    Index(None, "user", "market_id"),
     Index(None, "slot", "index_in_block", "log_index"),
     schema="market",
 )

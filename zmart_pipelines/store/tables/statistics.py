@@ -25,6 +25,9 @@ from sqlalchemy import (
 from zmart_pipelines.store.tables.base import BYTES, TIME, U64, metadata
 from zmart_pipelines.store.tables.market import markets
 
+# The length of the rows of pool_history and wallet_hours, in seconds.
+HOUR: Final = 3_600
+
 # The lengths of candles in seconds, by name.
 INTERVALS: Final = {"1m": 60, "5m": 300, "1h": 3_600, "1d": 86_400}
 
@@ -147,11 +150,52 @@ market_statistics = Table(
     schema="market",
 )
 
+# A market's pool after the last trade of each hour in which it was traded: what positions were
+# worth then, and what its account holds. An hour without a trade has no row.
+pool_history = Table(
+    "pool_history",
+    metadata,
+    _market("Trades"),
+    Column(
+        "starts_at",
+        BigInteger,
+        primary_key=True,
+        comment="trades.traded_at, rounded down to the hour",
+    ),
+    Column("shares_yes", U64, nullable=False, comment="Replayed: b_parameter / 1000 and trades"),
+    Column("shares_no", U64, nullable=False, comment="Replayed: b_parameter / 1000 and trades"),
+    Column(
+        "liquidity",
+        U64,
+        nullable=False,
+        comment="Replayed: markets.initial_liquidity and the fees that trades left in it",
+    ),
+    Column(
+        "resolver_fees",
+        U64,
+        nullable=False,
+        comment="Replayed: what trades earned the resolver",
+    ),
+    Column(
+        "balance",
+        U64,
+        nullable=False,
+        comment="Replayed: lamports of the account, if only trades had moved any",
+    ),
+    Column(
+        "price_yes", BigInteger, nullable=False, comment="trades.price_yes of the hour's last trade"
+    ),
+    Column("trades", Integer, nullable=False, comment="Number of trades up to the hour's end"),
+    CheckConstraint("starts_at % 3600 = 0", name="starts_at"),
+    CheckConstraint("trades > 0 AND price_yes BETWEEN 0 AND 1000000000", name="trades"),
+    schema="market",
+)
+
 # A wallet's result in a market; a wallet's totals are the sums of its rows. ``invested`` is
 # all it paid in, ``proceeds`` what its sales brought, ``claimed`` its payout,
-# ``open_value`` what it still holds by the program's payout formula. A position is settled
-# once its market is finalized and there is nothing left to claim; only then has it a
-# realised profit. The profit may be negative.
+# ``open_value`` what it still holds by the program's payout formula and ``open_cost`` the
+# average cost of that. A position is settled once its market is finalized and there is nothing
+# left to claim. A sale, a claim and the settlement realise a profit, which may be negative.
 wallet_statistics = Table(
     "wallet_statistics",
     metadata,
@@ -169,25 +213,70 @@ wallet_statistics = Table(
         comment="Computed: the program's payout formula on positions and markets",
     ),
     Column(
+        "open_cost",
+        U64,
+        nullable=False,
+        comment="Computed: average cost of the shares held; 0 once claimed or settled",
+    ),
+    Column(
         "settled", Boolean, nullable=False, comment="Computed: market finalized and open_value 0"
     ),
     Column(
         "realised_pnl",
         U64,
         nullable=False,
-        comment="Computed: proceeds + claimed - invested once settled",
+        comment="Computed: proceeds + claimed - invested + open_cost",
     ),
     CheckConstraint("octet_length(wallet) = 32", name="wallet"),
     CheckConstraint(
         "trades >= 0 AND volume >= 0 AND invested >= 0 AND proceeds >= 0 AND claimed >= 0"
-        " AND open_value >= 0",
+        " AND open_value >= 0 AND open_cost BETWEEN 0 AND invested",
         name="amounts",
     ),
-    CheckConstraint("NOT settled OR open_value = 0", name="settled"),
+    CheckConstraint("NOT settled OR open_value = 0 AND open_cost = 0", name="settled"),
     CheckConstraint(
-        "realised_pnl = CASE WHEN settled THEN proceeds + claimed - invested ELSE 0 END",
-        name="realised_pnl",
+        "realised_pnl = proceeds + claimed - invested + open_cost", name="realised_pnl"
     ),
     Index(None, "market_id"),
+    schema="market",
+)
+
+# What a wallet traded and realised in a market, by the hour of chain time. A wallet's profit is
+# the sum of its hours; ``resolved`` is 1 in the hour in which the market was finalized with an
+# outcome while the wallet held more shares of one side, ``resolved_right`` if that side won.
+wallet_hours = Table(
+    "wallet_hours",
+    metadata,
+    Column("wallet", BYTES, primary_key=True, comment="positions.user"),
+    _market("Positions"),
+    Column(
+        "starts_at",
+        BigInteger,
+        primary_key=True,
+        comment="Hour of the trade, the claim or the finalization, in chain seconds",
+    ),
+    Column("trades", Integer, nullable=False, comment="Number of trades"),
+    Column("volume", U64, nullable=False, comment="Sum of trades.cost"),
+    Column(
+        "realised_pnl",
+        U64,
+        nullable=False,
+        comment="Computed: profits of sales, of the claim and of the settlement",
+    ),
+    Column(
+        "resolved",
+        Integer,
+        nullable=False,
+        comment="markets.final_outcome and positions: 1 where a larger side won or lost",
+    ),
+    Column("resolved_right", Integer, nullable=False, comment="The same: 1 where it won"),
+    CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+    CheckConstraint("starts_at % 3600 = 0", name="starts_at"),
+    CheckConstraint("trades >= 0 AND volume >= 0", name="trades"),
+    CheckConstraint(
+        "resolved BETWEEN 0 AND 1 AND resolved_right BETWEEN 0 AND resolved", name="resolved"
+    ),
+    Index(None, "market_id"),
+    Index(None, "starts_at"),
     schema="market",
 )
