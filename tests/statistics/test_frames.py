@@ -12,7 +12,6 @@ from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.statistics import frames
 from zmart_pipelines.statistics.candles import candles
 from zmart_pipelines.statistics.markets import DAY, market_statistics, price_change_bps
-from zmart_pipelines.statistics.wallets import wallet_statistics
 
 MARKETS = [bytes([number]) * 32 for number in range(3)]
 USERS = [bytes([number]) * 32 for number in range(100, 104)]
@@ -146,37 +145,3 @@ def test_price_changes_are_rounded_down() -> None:
     assert price_change_bps(PRECISION // 2, PRECISION * 3 // 4) == 5000
     assert price_change_bps(3, 2) == -3334
     assert price_change_bps(0, 5) is None
-
-
-@settings(max_examples=60)
-@given(
-    trades,
-    st.dictionaries(
-        st.tuples(st.sampled_from(MARKETS), st.sampled_from(USERS)),
-        st.tuples(amounts, amounts, amounts, st.booleans()),
-    ),
-)
-def test_wallet_statistics_match_trades_and_positions(
-    made: list[Trade], held: dict[tuple[bytes, bytes], tuple[int, int, int, bool]]
-) -> None:
-    positions = frames.frame([(*key, *row) for key, row in held.items()], frames.POSITIONS)
-    rows = frames.records(wallet_statistics(positions, frames.trades(made)))
-    only_python(rows)
-    assert [(row["market_id"], row["wallet"]) for row in rows] == list(held)
-    for row in rows:
-        key = row["market_id"], row["wallet"]
-        mine = [one for one in made if (one.market_id, one.user) == key]
-        invested, claimed, open_value, settled = held[key]
-        proceeds = sum(one.cost for one in mine if not one.buys)
-        assert row == {
-            "market_id": key[0],
-            "wallet": key[1],
-            "trades": len(mine),
-            "volume": sum(one.cost for one in mine),
-            "invested": invested,
-            "proceeds": proceeds,
-            "claimed": claimed,
-            "open_value": open_value,
-            "settled": settled,
-            "realised_pnl": proceeds + claimed - invested if settled else 0,
-        }

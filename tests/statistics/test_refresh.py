@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, Table, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
@@ -21,21 +22,30 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.statistics import refresh as module
 from zmart_pipelines.statistics.markets import DAY
-from zmart_pipelines.statistics.refresh import RefreshReport, refresh
+from zmart_pipelines.statistics.refresh import NOTHING, refresh
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, positions, statistics
 from zmart_pipelines.store.queries import trades as trade_rows
 from zmart_pipelines.store.queries.markets import chain_now
 from zmart_pipelines.store.tables.chain import transactions
+from zmart_pipelines.store.tables.leaderboards import PERIODS, leaderboard_entries
 from zmart_pipelines.store.tables.statistics import (
     INTERVALS,
     market_statistics,
+    pool_history,
+    wallet_hours,
     wallet_statistics,
 )
 from zmart_pipelines.store.tables.statistics import candles as candle_table
 
-TABLES = (candle_table, market_statistics, wallet_statistics)
-NOTHING = RefreshReport(0, 0, 0, 0, 0)
+TABLES = (
+    candle_table,
+    market_statistics,
+    wallet_statistics,
+    pool_history,
+    wallet_hours,
+    leaderboard_entries,
+)
 
 
 @pytest.fixture
@@ -301,10 +311,12 @@ def test_orphaned_market_deletes_its_statistics(pipelines: Engine, ledger: Engin
     chain.open(market_id)
     chain.buy(market_id, chain.users[1])
     ingest_finalized(ledger, chain.transactions)
-    refresh(pipelines)
+    refresh(pipelines, now=chain.now)
     assert all(everything(pipelines))
     drop_from_chain(ledger, chain.transactions[start:])
-    assert everything(pipelines) == [[], [], []]
+    assert everything(pipelines)[:-1] == [[]] * (len(TABLES) - 1)
+    assert refresh(pipelines, now=chain.now).leaderboard_entries == len(PERIODS)
+    assert everything(pipelines) == [[]] * len(TABLES)
 
 
 def test_the_24_hours_advance_without_a_trade(pipelines: Engine, ledger: Engine) -> None:
@@ -323,6 +335,9 @@ def test_the_24_hours_advance_without_a_trade(pipelines: Engine, ledger: Engine)
     assert (figures.volume_24h, figures.valid_until) == (0, None)
     assert figures.price_change_bps == 0
     assert figures.total_volume == chain.market(market_id).total_volume > 0
+    # The trade's hour leaves the leaderboards of the day and of the week.
+    later = refresh(pipelines, now=end + 10**6)
+    assert later == replace(NOTHING, leaderboard_entries=2)
     assert refresh(pipelines, now=end + 10**6) == NOTHING
 
 

@@ -23,14 +23,6 @@ TRADES: Mapping[str, str] = {
     "signature": "object",
     "log_index": "int64",
 }
-POSITIONS: Mapping[str, str] = {
-    "market_id": "object",
-    "user": "object",
-    "invested": "object",
-    "claimed": "object",
-    "open_value": "object",
-    "settled": "bool",
-}
 
 # The order of the fold: an unknown index in the block leaves it to the signature.
 _ORDER = ["slot", "index_in_block", "signature", "log_index"]

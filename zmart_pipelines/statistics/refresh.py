@@ -17,12 +17,14 @@ from sqlalchemy import Connection, Engine, Table, select
 from zmart_pipelines.statistics import frames
 from zmart_pipelines.statistics.candles import candles
 from zmart_pipelines.statistics.markets import market_statistics
-from zmart_pipelines.statistics.wallets import wallet_statistics
+from zmart_pipelines.statistics.wallet_reads import result_of
+from zmart_pipelines.statistics.wallets import WalletResult
 from zmart_pipelines.store.bulk_statements import delete_rows, upsert_rows
 from zmart_pipelines.store.locks import STATISTICS, lock, lock_markets
-from zmart_pipelines.store.queries import positions
+from zmart_pipelines.store.queries import leaderboards, pool_history, positions
 from zmart_pipelines.store.queries.candles import StaleMarket, markets_to_refresh
 from zmart_pipelines.store.queries.markets import chain_now
+from zmart_pipelines.store.queries.wallet_entries import entries_of_markets
 from zmart_pipelines.store.tables import statistics as tables
 from zmart_pipelines.store.tables.market import markets, trades
 
@@ -45,7 +47,13 @@ class RefreshReport(msgspec.Struct, frozen=True):
     trades: int
     candles: int
     market_statistics: int
+    pool_history: int
     wallet_statistics: int
+    wallet_hours: int
+    leaderboard_entries: int = 0
+
+
+NOTHING: Final = RefreshReport(0, 0, 0, 0, 0, 0, 0)
 
 
 def refresh(engine: Engine, *, now: int | None = None, everything: bool = False) -> RefreshReport:
@@ -63,9 +71,20 @@ def refresh(engine: Engine, *, now: int | None = None, everything: bool = False)
     with engine.connect() as conn:
         moment = chain_now(conn) if now is None else now
         wanted = markets_to_refresh(conn, None if everything else moment)
-    nothing = RefreshReport(0, 0, 0, 0, 0)
-    reports = [nothing, *(_refresh(engine, chunk, moment) for chunk in _chunks(wanted))]
-    return RefreshReport(*map(sum, zip(*map(msgspec.structs.astuple, reports), strict=True)))
+    reports = [NOTHING, *(_refresh(engine, chunk, moment) for chunk in _chunks(wanted))]
+    report = RefreshReport(*map(sum, zip(*map(msgspec.structs.astuple, reports), strict=True)))
+    return msgspec.structs.replace(
+        report, leaderboard_entries=_refresh_leaderboards(engine, moment, everything)
+    )
+
+
+def _refresh_leaderboards(engine: Engine, now: int, everything: bool) -> int:
+    """Add up what is due, and return the rows written."""
+    with engine.begin() as conn:
+        lock(conn, STATISTICS)
+        if not everything and not leaderboards.are_due(conn, now):
+            return 0
+        return leaderboards.refresh_leaderboards(conn, now, everything=everything)
 
 
 def _chunks(wanted: Sequence[StaleMarket]) -> Iterator[list[StaleMarket]]:
@@ -89,7 +108,7 @@ def _refresh(engine: Engine, chunk: Sequence[StaleMarket], now: int) -> RefreshR
             snapshot = conn.execution_options(isolation_level="REPEATABLE READ")
             versions = _versions(snapshot, wanted)
             traded = _trades(snapshot, wanted)
-            made = _rows(versions, traded, _positions(snapshot, wanted), now)
+            made = _rows(versions, traded, now) | _wallet_rows(snapshot, wanted)
             changes = {
                 table: _changes(snapshot, table, wanted, rows) for table, rows in made.items()
             }
@@ -106,9 +125,9 @@ def _refresh(engine: Engine, chunk: Sequence[StaleMarket], now: int) -> RefreshR
 
 
 def _rows(
-    versions: Mapping[bytes, object], traded: pd.DataFrame, held: pd.DataFrame, now: int
+    versions: Mapping[bytes, object], traded: pd.DataFrame, now: int
 ) -> dict[Table, list[Row]]:
-    """Return the rows that the tables must hold for these markets."""
+    """Return the rows of markets that the tables must hold for these."""
     figures = market_statistics(list(versions), traded, now)
     figures["market_updated_at"] = pd.Series(list(versions.values()), dtype=object)
     return {
@@ -118,7 +137,25 @@ def _rows(
             for row in frames.records(candles(traded, seconds))
         ],
         tables.market_statistics: frames.records(figures),
-        tables.wallet_statistics: frames.records(wallet_statistics(held, traded)),
+    }
+
+
+def _wallet_rows(conn: Connection, market_ids: Sequence[bytes]) -> dict[Table, list[Row]]:
+    """Return the rows of pools and wallets that the tables must hold for these markets."""
+    pools = pool_history.replayed_hours(conn, market_ids)
+    entries = entries_of_markets(conn, market_ids)
+    results: list[WalletResult] = [
+        result_of(held, entries[held.market_id, held.user], pools[held.market_id])
+        for held in positions.positions_of_markets(conn, market_ids)
+    ]
+    return {
+        tables.pool_history: [
+            {"market_id": market_id, "starts_at": starts_at, **msgspec.structs.asdict(pool)}
+            for market_id, hours in pools.items()
+            for starts_at, pool in hours
+        ],
+        tables.wallet_statistics: [result.statistics for result in results],
+        tables.wallet_hours: [hour for result in results for hour in result.hours],
     }
 
 
@@ -144,21 +181,3 @@ def _versions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, obje
 def _trades(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:
     statement = select(*_TRADE_COLUMNS).where(trades.c.market_id.in_(market_ids))
     return frames.trades(conn.execute(statement))
-
-
-def _positions(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:
-    held = positions.positions_of_markets(conn, market_ids)
-    return frames.frame(
-        (
-            (
-                one.market_id,
-                one.user,
-                one.total_invested,
-                one.claimed_amount,
-                one.open_value,
-                one.settled,
-            )
-            for one in held
-        ),
-        frames.POSITIONS,
-    )
