@@ -1,6 +1,6 @@
 """Group ``market``: candles and statistics, computed by pandas from trades and positions.
 
-One run computes all three, for the markets that changed since the last time. Materializing them
+One run computes all of them, for the markets that changed since the last time. Materializing them
 with ``everything`` recomputes those of all markets: that is how they are repaired.
 """
 
@@ -23,10 +23,11 @@ from assets.freshness import VerifiedWithin
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import candles, statistics
+from zmart_pipelines.store.queries import candles, leaderboards, statistics
 from zmart_pipelines.store.queries.committed_changes import ledger_version, row_counts
 from zmart_pipelines.store.queries.markets import chain_now, questions
 from zmart_pipelines.store.tables import statistics as tables
+from zmart_pipelines.store.tables.leaderboards import leaderboard_entries
 
 SPECS = (
     asset_spec(
@@ -56,6 +57,33 @@ SPECS = (
         deps=["market/positions", "market/state", "market/trades"],
         description="What each wallet put into each market, took out of it and still holds, by "
         "the program's own payout formula; profits of settled positions.",
+        freshness=VerifiedWithin(warn=10, fail=20),
+        skippable=True,
+    ),
+    asset_spec(
+        "market/pool_history",
+        table=tables.pool_history,
+        deps=["market/state", "market/trades"],
+        description="Each market's pool after the last trade of every hour, replayed with the "
+        "program's arithmetic: what positions were worth then, and what the account holds.",
+        freshness=VerifiedWithin(warn=10, fail=20),
+        skippable=True,
+    ),
+    asset_spec(
+        "market/wallet_hours",
+        table=tables.wallet_hours,
+        deps=["market/claims", "market/positions", "market/state", "market/trades"],
+        description="What each wallet traded and realised in each market, by the hour, and "
+        "whether its larger side won.",
+        freshness=VerifiedWithin(warn=10, fail=20),
+        skippable=True,
+    ),
+    asset_spec(
+        "market/leaderboards",
+        table=leaderboard_entries,
+        deps=["market/wallet_hours"],
+        description="Volume, realised profit and markets resolved right of each wallet over the "
+        "last day, the last week and all time. Adds up the wallets whose hours changed.",
         freshness=VerifiedWithin(warn=10, fail=20),
         skippable=True,
     ),
@@ -102,10 +130,11 @@ def statistics_tables(
                 "Markets recomputed": report.markets,
                 "Trades read": report.trades,
                 "Rows written": getattr(report, name.partition(".")[2]),
-                **previews[spec.key.to_user_string()],
+                **previews.get(spec.key.to_user_string(), {}),
             },
         )
-        yield from record_result(context, result, changed=report.markets > 0)
+        changed = report.markets > 0 or report.leaderboard_entries > 0
+        yield from record_result(context, result, changed=changed)
 
 
 def _previews(conn: Connection) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
@@ -149,6 +178,21 @@ def _previews(conn: Connection) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
                     "claimed",
                     "open_value",
                     "realised_pnl",
+                )
+            ),
+        },
+        "market/leaderboards": {
+            "Largest volumes of the week": metadata.table(
+                metadata.rows(
+                    leaderboards.find_entries(
+                        conn, "volume", "week", after=None, limit=metadata.PREVIEW_ROWS
+                    ),
+                    "wallet",
+                    "trades",
+                    "volume",
+                    "profit",
+                    "resolved",
+                    "resolved_right",
                 )
             ),
         },
@@ -274,19 +318,50 @@ def candles_match_trades(backend: BackendResource) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(
+    asset=dg.AssetKey(["market", "leaderboards"]),
+    name="leaderboards_match_trades",
+    description="For every wallet and period, trades and volume are those of its trades in the "
+    "window, and the profit of all time is the sum of its results; leaderboards are added up "
+    "within ten minutes of a change.",
+)
+def leaderboards_match_trades(backend: BackendResource) -> dg.AssetCheckResult:
+    """Add up the trades themselves, independently of the wallets' hours."""
+    with backend.engine(Role.READ).connect() as conn:
+        wrong = leaderboards.mismatches(conn, STATISTICS_LIMIT)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(wrong)} entries of {len({one.wallet for one in wrong})} wallets "
+        "differ from their trades and results",
+        metadata={
+            "Entries": metadata.table(
+                metadata.rows(wrong, *leaderboards.LeaderboardMismatch.__struct_fields__)
+            )
+        },
+    )
+
+
 refresh_statistics_job = asset_job(
     "refresh_statistics",
     "market/candles",
     "market/market_statistics",
     "market/wallet_statistics",
+    "market/pool_history",
+    "market/wallet_hours",
+    "market/leaderboards",
     description="Computes candles and statistics of the markets that changed since the last time.",
 )
 
 
 def markets_due(backend: Backend) -> int:
-    """Return how many markets changed since their statistics were computed."""
+    """Return how many markets changed since their statistics were computed.
+
+    Leaderboards whose window has moved count as one more.
+    """
     with backend.engine(Role.READ).connect() as conn:
-        return len(candles.markets_to_refresh(conn, chain_now(conn)))
+        now = chain_now(conn)
+        return len(candles.markets_to_refresh(conn, now)) + leaderboards.are_due(conn, now)
 
 
 refresh_statistics_schedule = job_schedule(

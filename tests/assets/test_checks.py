@@ -120,6 +120,12 @@ DAMAGED = [
         ["UPDATE market.markets SET updated_at = updated_at + interval '11 min'"],
     ),
     (
+        "market/leaderboards:leaderboards_match_trades",
+        "fails",
+        ["UPDATE market.leaderboard_entries SET volume = volume + 1 WHERE period = 'all'"],
+        ["UPDATE market.leaderboard_entries SET volume = volume - 1 WHERE period = 'all'"],
+    ),
+    (
         "voting/proposal_tallies:tally_matches_ballots",
         "fails",
         ["UPDATE voting.tallies SET votes_for = votes_for + 1 WHERE status = 'open'"],

@@ -151,7 +151,14 @@ def test_tables_are_observed_while_the_chain_is_polled(
 ) -> None:
     """What keeps them fresh while nothing happens on the chain, unless the poll stands still."""
     folded = {"market/state", "market/trades", "market/positions", "market/claims"}
-    computed = {"market/candles", "market/market_statistics", "market/wallet_statistics"}
+    computed = {
+        "market/candles",
+        "market/market_statistics",
+        "market/wallet_statistics",
+        "market/pool_history",
+        "market/wallet_hours",
+        "market/leaderboards",
+    }
     life.propose()
     tick("confirmed_poll_sensor", backend, instance)
     first = tick("external_writes_sensor", backend, instance)

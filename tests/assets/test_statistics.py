@@ -1,4 +1,4 @@
-"""Candles and statistics through Dagster: one run for the three, when something changed."""
+"""Candles and statistics through Dagster: one run for all of them, when something changed."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,14 @@ from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import candles, trades
 
 JOB = "refresh_statistics"
-ASSETS = {"market/candles", "market/market_statistics", "market/wallet_statistics"}
+ASSETS = {
+    "market/candles",
+    "market/market_statistics",
+    "market/wallet_statistics",
+    "market/pool_history",
+    "market/wallet_hours",
+    "market/leaderboards",
+}
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def proposed(life: Life, backend: Backend) -> bytes:
     return market
 
 
-def test_change_requests_one_run_for_all_three_assets(
+def test_change_requests_one_run_for_all_assets(
     life: Life, backend: Backend, instance: dg.DagsterInstance
 ) -> None:
     assert isinstance(tick(backend, instance), dg.SkipReason)
@@ -56,7 +63,7 @@ def test_change_requests_one_run_for_all_three_assets(
     assert requested.tags["zmart/due"] == "1"
     made = run(JOB, backend)
     assert set(made) == ASSETS
-    for name, rows in {"candles": 0, "market_statistics": 1, "wallet_statistics": 0}.items():
+    for name, rows in {"candles": 0, "market_statistics": 1, "wallet_hours": 0}.items():
         values = made[f"market/{name}"]
         assert values["dagster/row_count"].value == rows
         assert values["Rows written"].value == rows
