@@ -18,6 +18,7 @@ from api.routes import (
     live_updates,
     markets,
     pinned_files,
+    positions,
     quotes,
     trades,
     transaction_records,
@@ -45,5 +46,6 @@ HANDLERS: list[ControllerRouterHandler] = [
     *events.HANDLERS,
     *transaction_records.HANDLERS,
     *wallets.HANDLERS,
+    *positions.HANDLERS,
     *discussions.HANDLERS,
 ]

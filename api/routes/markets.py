@@ -23,16 +23,15 @@ from api.dependencies import (
     error_responses,
 )
 from api.encoded_bodies import EncodedBody
-from api.errors import invalid
 from api.market_answers import ListRequest
 from api.market_details import MarketDetail, market_at, verified_market
 from api.market_lookup import require_market, resolve_market_id
+from api.market_states import StateQuery, parse_state
 from api.past_states import At
 from api.request_bodies import Category
 from api.verifications import Verify, require_no_verification
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
-from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import markets, statistics
 
 
@@ -98,28 +97,10 @@ class PriceHistory(msgspec.Struct, frozen=True):
     count: int
 
 
-def parse_state(text: str | None) -> int | None:
-    """Return the number of a state given by name or number; None where no state is given.
-
-    Raises:
-        ApiError: 400 naming ``state``.
-    """
-    if text is None or text == "":
-        return None
-    if text.upper() in MarketState.__members__:
-        return int(MarketState[text.upper()])
-    if text.isascii() and text.isdigit() and len(text) == 1 and int(text) < len(MarketState):
-        return int(text)
-    names = ", ".join(MarketState.__members__)
-    raise invalid("state", f"must be one of {names} or a number from 0 to {len(MarketState) - 1}")
-
-
 @get("/api/markets", tags=["markets"], responses=READ_ERRORS)
 async def list_markets(
     market_answers: MarketAnswersDep,
-    state_: Annotated[
-        str | None, QueryParameter(name="state", description="Name or number of a state.")
-    ] = None,
+    state_: StateQuery = None,
     category: Annotated[Category | None, QueryParameter()] = None,
     creator: Annotated[
         str | None, QueryParameter(description="Address of the creator's wallet.")

@@ -1,4 +1,4 @@
-"""Wallets: statistics, trades, votes and positions."""
+"""Wallets: statistics, trades and votes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
+from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath, error_responses
 from zmart_pipelines.client_schemas import formats, trading, voting
-from zmart_pipelines.store.queries import candles, positions, statistics, trades, votes
+from zmart_pipelines.statistics import wallet_reads
+from zmart_pipelines.store.queries import markets, statistics, trades, votes
 
 
 class WalletStats(formats.ExactIntegers, frozen=True, kw_only=True):
     """A wallet's activity and results; amounts are in lamports.
 
-    `invested` is the total paid in, `proceeds` the total of its sales, `open_value` the value
-    of its open positions by the program's payout formula. `realised_pnl` covers the
-    `settled_markets`: those that are finalized with nothing left to claim. These five fields
-    are refreshed every minute.
+    `invested` is the total paid in, `proceeds` the total of its sales, `claimed` that of its
+    payouts. `open_value` is the value of what it still holds by the program's payout formula,
+    `open_cost` the average cost of that, `unrealised_pnl` their difference. `realised_pnl` is what
+    sales, claims and settlements brought above their cost. So
+    `realised_pnl + unrealised_pnl = proceeds + claimed + open_value - invested`, exactly.
+    `settled_markets` are those that are finalized with nothing left to claim.
     """
 
     total_trades: int
@@ -36,22 +39,36 @@ class WalletStats(formats.ExactIntegers, frozen=True, kw_only=True):
     invested: formats.LargeInt
     proceeds: formats.LargeInt
     open_value: formats.LargeInt
+    open_cost: formats.LargeInt
     realised_pnl: formats.LargeInt
+    unrealised_pnl: formats.LargeInt
     settled_markets: int
 
 
-_RESULT_FIELDS = ("invested", "proceeds", "open_value", "realised_pnl", "settled_markets")
-
-
-def _result_fields(row: candles.WalletFigures | None) -> dict[str, Any]:
-    return {name: getattr(row, name) if row else 0 for name in _RESULT_FIELDS}
+_RESULT_FIELDS = (
+    "invested",
+    "proceeds",
+    "claimed",
+    "open_value",
+    "open_cost",
+    "realised_pnl",
+    "settled_markets",
+)
 
 
 class WalletProfile(msgspec.Struct, frozen=True):
-    """A wallet's statistics."""
+    """A wallet's statistics. `as_of` is the chain's time at which they are those of its rows."""
 
     wallet: str
     stats: WalletStats
+    as_of: str
+
+
+class FlatWalletStats(WalletStats, frozen=True, kw_only=True):
+    """A wallet's statistics, without a member around them."""
+
+    wallet: str
+    as_of: str
 
 
 class WalletTrades(msgspec.Struct, frozen=True):
@@ -72,31 +89,33 @@ class WalletVotes(msgspec.Struct, frozen=True):
     wallet: str
 
 
-@get("/api/users/{wallet:str}", tags=["wallets"], responses=READ_ERRORS)
+def _statistics(conn: Connection, key: bytes) -> tuple[dict[str, Any], str]:
+    """Return the values of ``WalletStats``, and when they were read."""
+    row = statistics.statistics_of_user(conn, key)
+    results = wallet_reads.figures(conn, key)
+    values = {name: getattr(row, name) for name in statistics.UserStats.__struct_fields__}
+    values |= {name: getattr(results, name) for name in _RESULT_FIELDS}
+    return {
+        **values,
+        "total_votes": row.total_votes,
+        "unrealised_pnl": results.open_value - results.open_cost,
+    }, formats.iso8601(formats.clamped_chain_time(markets.chain_now(conn)))
+
+
+@get("/api/users/{wallet:str}", tags=["wallets"], responses=error_responses(400, 404))
 async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
     """Get a wallet's statistics; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
-    row, results = await database.read(
-        lambda conn: (
-            statistics.statistics_of_user(conn, key),
-            candles.figures_of_wallet(conn, key),
-        )
-    )
-    return WalletProfile(
-        wallet,
-        WalletStats(
-            total_trades=row.total_trades,
-            total_volume=row.total_volume,
-            markets_traded=row.markets_traded,
-            markets_created=row.markets_created,
-            total_votes=row.total_votes,
-            proposal_votes=row.proposal_votes,
-            dispute_votes=row.dispute_votes,
-            discussions=row.discussions,
-            claimed=row.claimed,
-            **_result_fields(results),
-        ),
-    )
+    values, as_of = await database.read(lambda conn: _statistics(conn, key))
+    return WalletProfile(wallet, WalletStats(**values), as_of)
+
+
+@get("/api/users/{wallet:str}/stats", tags=["wallets"], responses=error_responses(400, 404))
+async def get_user_stats(database: DatabaseDep, wallet: WalletPath) -> FlatWalletStats:
+    """Get a wallet's statistics as one flat object; zeros for a wallet without activity."""
+    key = identifiers.wallet(wallet)
+    values, as_of = await database.read(lambda conn: _statistics(conn, key))
+    return FlatWalletStats(**values, wallet=wallet, as_of=as_of)
 
 
 @get(
@@ -145,42 +164,4 @@ async def list_user_votes(
     )
 
 
-@get(
-    "/api/positions/{wallet:str}",
-    tags=["wallets"],
-    responses=READ_ERRORS,
-)
-async def list_positions(
-    database: DatabaseDep, wallet: WalletPath, limit: Limit = 100, offset: Offset = 0
-) -> list[trading.Position]:
-    """List a wallet's positions with amounts as numbers, last traded first.
-
-    The response is a bare array.
-    """
-    key = identifiers.wallet(wallet)
-    rows = await database.read(
-        lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
-    )
-    return [trading.position(row) for row in rows]
-
-
-@get(
-    "/api/users/{wallet:str}/positions",
-    tags=["wallets"],
-    responses=READ_ERRORS,
-)
-async def list_portfolio(
-    database: DatabaseDep, wallet: WalletPath, limit: Limit = 100, offset: Offset = 0
-) -> list[trading.PortfolioPosition]:
-    """List a wallet's positions with amounts as text, as the portfolio page reads them.
-
-    The response is a bare array.
-    """
-    key = identifiers.wallet(wallet)
-    rows = await database.read(
-        lambda conn: positions.of_user(conn, key, limit=limit, offset=offset)
-    )
-    return [trading.portfolio_position(row) for row in rows]
-
-
-HANDLERS = [get_user, list_user_trades, list_user_votes, list_positions, list_portfolio]
+HANDLERS = [get_user, get_user_stats, list_user_trades, list_user_votes]

@@ -17,7 +17,8 @@ from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas.formats import ExactIntegers, large_integer_fields
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 from zmart_pipelines.client_schemas.markets import Market
-from zmart_pipelines.client_schemas.trading import PortfolioPosition, Position, Trade
+from zmart_pipelines.client_schemas.positions import PortfolioPosition, Position
+from zmart_pipelines.client_schemas.trading import Trade
 from zmart_pipelines.client_schemas.voting import Vote
 
 # Integers that stay below 2^53, and why.

@@ -1,22 +1,18 @@
-"""Trades and positions as clients read them."""
+"""Trades as clients read them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from zmart_pipelines.client_schemas.formats import (
     ExactIntegers,
     LargeInt,
-    StateName,
     base58_key,
     base58_signature,
     chain_time,
     price_fraction,
-    state_name,
 )
-from zmart_pipelines.store.queries import positions, trades
+from zmart_pipelines.store.queries import trades
 
 
 class Trade(ExactIntegers, frozen=True, kw_only=True):
@@ -75,103 +71,3 @@ def trade_fields(row: trades.Trade) -> dict[str, Any]:
         "slot": row.slot,
         "commitment": row.commitment,
     }
-
-
-class Position(ExactIntegers, frozen=True, kw_only=True):
-    """A wallet's position in one market.
-
-    Shares have 9 decimals, amounts are lamports. `yes_shares` and `no_shares` are older
-    names of `shares_yes` and `shares_no`.
-    """
-
-    id: str
-    market_id: str
-    on_chain_address: str
-    question: str
-    user: str
-    user_wallet: str
-    yes_shares: LargeInt
-    no_shares: LargeInt
-    shares_yes: LargeInt
-    shares_no: LargeInt
-    total_invested: LargeInt
-    current_value: LargeInt
-    unrealized_pnl: LargeInt
-    trades_count: int
-    has_claimed: bool
-    claimed_amount: LargeInt
-    state: StateName
-    created_at: str | None
-    updated_at: str | None
-    commitment: str
-
-
-def position(row: positions.Position) -> Position:
-    """Return a position with its amounts as numbers."""
-    user = base58_key(row.user)
-    return Position(
-        id=f"{row.market_id.hex()}:{user}",
-        market_id=row.market_id.hex(),
-        on_chain_address=base58_key(row.market_address),
-        question=row.question,
-        user=user,
-        user_wallet=user,
-        yes_shares=row.shares_yes,
-        no_shares=row.shares_no,
-        shares_yes=row.shares_yes,
-        shares_no=row.shares_no,
-        total_invested=row.total_invested,
-        current_value=row.current_value,
-        unrealized_pnl=row.unrealized_pnl,
-        trades_count=row.trades_count,
-        has_claimed=row.has_claimed,
-        claimed_amount=row.claimed_amount,
-        state=state_name(row.state),
-        created_at=chain_time(row.first_trade_at),
-        updated_at=chain_time(row.last_trade_at),
-        commitment=row.commitment,
-    )
-
-
-class PortfolioPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet's position as the frontend's portfolio page reads it.
-
-    Amounts (lamports) and shares (9 decimals) are integers written as text, `state` is the
-    program's number, `roi` is in percent.
-    """
-
-    market_id: str
-    question: str
-    category: str | None
-    on_chain_address: str
-    shares_yes: str
-    shares_no: str
-    total_invested: str
-    current_value: str
-    unrealized_pnl: str
-    roi: float
-    state: int
-    has_claimed: bool
-    claimed_amount: str
-    final_outcome: bool | None
-
-
-def portfolio_position(row: positions.Position) -> PortfolioPosition:
-    """Return a position with its amounts as text."""
-    invested = row.total_invested
-    return PortfolioPosition(
-        market_id=row.market_id.hex(),
-        question=row.question,
-        category=row.category,
-        on_chain_address=base58_key(row.market_address),
-        shares_yes=str(row.shares_yes),
-        shares_no=str(row.shares_no),
-        total_invested=str(invested),
-        current_value=str(row.current_value),
-        unrealized_pnl=str(row.unrealized_pnl),
-        roi=round(100 * row.unrealized_pnl / invested, 4) if invested else 0.0,
-        state=row.state,
-        has_claimed=row.has_claimed,
-        claimed_amount=str(row.claimed_amount),
-        final_outcome=row.final_outcome,
-    )

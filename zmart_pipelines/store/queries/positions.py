@@ -18,6 +18,7 @@ from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.statistics import market_statistics
 
+Status: TypeAlias = Literal["open", "claimable", "closed"]
 SelectT = TypeVar("SelectT", bound=Select[Any])
 
 _positions = market.positions
@@ -99,7 +100,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.state == MarketState.FINALIZED and self.open_value == 0
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """Open, claimable or closed; ``status_is`` says the same in SQL."""
         if self.state == MarketState.FINALIZED:
             return "claimable" if self.open_value > 0 else "closed"
@@ -188,8 +189,6 @@ def _select() -> Select[Any]:
         )
     )
 
-
-Status: TypeAlias = Literal["open", "claimable", "closed"]
 
 BY_LAST_TRADE = Order(
     "last_trade",
