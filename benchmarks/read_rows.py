@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from benchmarks.equal_answers import differences
-from benchmarks.express_server import Reads
 from benchmarks.http_load import generator
 from benchmarks.read_server import ReadServer, Side, ratio
 from benchmarks.read_world import CONNECTIONS, WRITES, Markets, ReadWorld, in_turns, read_world
@@ -48,7 +47,8 @@ def require_equal(ours: ReadServer, theirs: ReadServer, paths: Sequence[str]) ->
 
 def api_list(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure always fresh pages of 20 markets against a plain Express."""
-    ours, plain = _against(world, markets, ["plain"], _PAGES, much)
+    servers = [world.api(markets), world.express("plain", markets)]
+    ours, plain = _compared(world, markets, servers, _PAGES, much)
     value = ratio(ours, plain)
     ok = value >= GOAL_LIST and ours.p99 < plain.p99
     return _row("api_list", value, GOAL_LIST, [ours, plain], ok)
@@ -56,7 +56,8 @@ def api_list(world: ReadWorld, markets: Markets, much: Effort) -> Row:
 
 def api_list_equal(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure the same against an Express with the same ideas."""
-    ours, memoised = _against(world, markets, ["memoised"], _PAGES, much)
+    servers = [world.api(markets), world.express("memoised", markets)]
+    ours, memoised = _compared(world, markets, servers, _PAGES, much)
     value = ratio(ours, memoised)
     return _row("api_list_equal", value, GOAL_EQUAL, [ours, memoised], value >= GOAL_EQUAL)
 
@@ -64,14 +65,17 @@ def api_list_equal(world: ReadWorld, markets: Markets, much: Effort) -> Row:
 def api_detail(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure single markets against a plain Express."""
     paths = [f"/api/markets/{one}" for one in markets.ids(_DETAILS)]
-    ours, plain = _against(world, markets, ["plain"], paths, much)
+    servers = [world.api(markets), world.express("plain", markets)]
+    ours, plain = _compared(world, markets, servers, paths, much)
     value = ratio(ours, plain)
     return _row("api_detail", value, GOAL_DETAIL, [ours, plain], value >= GOAL_DETAIL)
 
 
 def api_coalesced(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure one page that a second's requests share, against Express without and with that."""
-    ours, plain, cached = _against(world, markets, ["plain", "cached"], _PAGES[:1], much)
+    rivals = [world.express("plain", markets), world.express("cached", markets)]
+    servers = [world.api(markets, shared_seconds=1), *rivals]
+    ours, plain, cached = _compared(world, markets, servers, _PAGES[:1], much)
     value, equal = ratio(ours, plain), ratio(ours, cached)
     ok = value >= GOAL_COALESCED and equal >= GOAL_COALESCED_EQUAL
     note = f"{equal:.2f} times Express with the same cache (goal {GOAL_COALESCED_EQUAL:g})"
@@ -80,7 +84,7 @@ def api_coalesced(world: ReadWorld, markets: Markets, much: Effort) -> Row:
 
 def health(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure the health of a process and its database against ``SELECT 1``."""
-    servers = [markets.api, world.express("plain", markets)]
+    servers = [world.api(markets), world.express("plain", markets)]
     ours, plain = _turns(world, servers, ["/health"], much)
     value = ratio(ours, plain)
     return _row("health", value, GOAL_HEALTH, [ours, plain], value >= GOAL_HEALTH)
@@ -99,13 +103,16 @@ def on_many_markets(
     return benchmark
 
 
-def _against(
-    world: ReadWorld, markets: Markets, rivals: Sequence[Reads], paths: Sequence[str], much: Effort
+def _compared(
+    world: ReadWorld,
+    markets: Markets,
+    servers: Sequence[ReadServer],
+    paths: Sequence[str],
+    much: Effort,
 ) -> list[Side]:
-    """Return the sides, ours first, after a comparison of the answers."""
-    servers = [markets.api, *(world.express(reads, markets) for reads in rivals)]
+    """Return the servers' sides, after a comparison of the first one's answers with the others'."""
     for rival in servers[1:]:
-        require_equal(markets.api, rival, paths[:_COMPARED])
+        require_equal(servers[0], rival, paths[:_COMPARED])
     with markets.changing():
         return _turns(world, servers, paths, much)
 

@@ -11,10 +11,10 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from redis import Redis
@@ -37,12 +37,11 @@ _HOT: Final = 1000  # markets that change
 
 
 class Markets:
-    """A database with many markets, and an API on it."""
+    """A database with many markets."""
 
-    def __init__(self, owner: str, logins: dict[str, str], api: ReadServer) -> None:
+    def __init__(self, owner: str, logins: dict[str, Any]) -> None:
         self.owner = owner
-        self.login = logins[Role.READ.setting]
-        self.api = api
+        self.logins = logins
 
     def ids(self, limit: int) -> list[str]:
         """Return the ids of the newest markets in hexadecimal."""
@@ -83,38 +82,59 @@ class ReadWorld:
         self._redis = redis
         self._folder = folder
         self._stack = ExitStack()
-        self._rivals: dict[tuple[Reads, str], ReadServer] = {}
+        self._servers: dict[tuple[str, str], ReadServer] = {}
         self.stores = stores
 
     def markets(self, count: int) -> Markets:
-        """Return a database of ``count`` markets with an API as ``zmart up`` runs it."""
+        """Return a database of ``count`` markets."""
         url = self._stack.enter_context(self._cluster.fresh())
         owner = self._cluster.superuser(url)
         many_markets.fill(owner, count)
-        logins = login_settings(url)
-        folder = self._folder / f"api-{count}"
-        folder.mkdir()
-        settings = Settings(
-            **logins,
-            redis_url=self._redis,
-            zmart_state=folder / "state",
-            # Reads of tables need no chain.
-            solana_rpc_url=f"http://127.0.0.1:{free_port()}",
-            api_port=free_port(),
-            ws_port=free_port(),
-        )
-        api = self._stack.enter_context(running(settings, folder))
-        assert api.process is not None  # noqa: S101 - it is running
-        return Markets(owner, logins, ReadServer("API", api.url, api.process.pid))
+        return Markets(owner, login_settings(url))
+
+    def api(self, markets: Markets, shared_seconds: float = 0) -> ReadServer:
+        """Return an API as ``zmart up`` runs it.
+
+        Args:
+            markets: What it reads.
+            shared_seconds: Age up to which requests share a page of the list.
+        """
+        name = f"API sharing {shared_seconds:g} s" if shared_seconds else "API"
+
+        def start() -> ReadServer:
+            folder = self._folder / f"api-{len(self._servers)}"
+            folder.mkdir()
+            settings = Settings(
+                **markets.logins,
+                redis_url=self._redis,
+                zmart_state=folder / "state",
+                # Reads of tables need no chain.
+                solana_rpc_url=f"http://127.0.0.1:{free_port()}",
+                api_port=free_port(),
+                ws_port=free_port(),
+                list_shared_seconds=shared_seconds,
+            )
+            running_api = self._stack.enter_context(running(settings, folder))
+            assert running_api.process is not None  # noqa: S101 - it is running
+            return ReadServer(name, running_api.url, running_api.process.pid)
+
+        return self._once(name, markets, start)
 
     def express(self, reads: Reads, markets: Markets) -> ReadServer:
         """Return a rival on the same rows and the same Redis."""
-        key = (reads, markets.login)
-        if key not in self._rivals:
-            log = self._folder / f"express-{reads}.log"
-            server = running_express(reads, markets.login, self._redis, log)
-            self._rivals[key] = self._stack.enter_context(server)
-        return self._rivals[key]
+        login = markets.logins[Role.READ.setting]
+        log = self._folder / f"express-{reads}.log"
+
+        def start() -> ReadServer:
+            return self._stack.enter_context(running_express(reads, login, self._redis, log))
+
+        return self._once(reads, markets, start)
+
+    def _once(self, name: str, markets: Markets, start: Callable[[], ReadServer]) -> ReadServer:
+        key = (name, markets.owner)
+        if key not in self._servers:
+            self._servers[key] = start()
+        return self._servers[key]
 
     def close(self) -> None:
         """Stop the servers."""

@@ -1,5 +1,6 @@
-// Reads with the API's ideas: prepared statements, a counter instead of a count, and JSON that is
-// kept per row for as long as Postgres says that the row's version is the same.
+// Reads with the API's ideas: prepared statements, a counter instead of a count, JSON that is kept
+// per row for as long as Postgres says that the row's version is the same, pages that are kept
+// while their rows are the same, and one reading for equal requests that wait together.
 
 import { COLUMNS, market, NEWEST, TABLES } from "./market_rows.mjs";
 
@@ -21,34 +22,71 @@ const ROWS = {
   text: `SELECT ${COLUMNS}, ${VERSION} AS version FROM ${TABLES} WHERE m.market_id = ANY($1)`,
 };
 const MOST_ROWS = 20_000;
+const MOST_PAGES = 1000;
+
+function keep(map, most, key, value) {
+  if (map.size >= most && !map.has(key)) map.delete(map.keys().next().value);
+  map.set(key, value);
+}
+
+// Requests that come while a reading runs share the next one: it begins after they came.
+function sharing() {
+  const running = new Map();
+  return function share(key, read) {
+    const flight = running.get(key);
+    if (flight) return (flight.next ??= flight.ended.then(() => share(key, read)));
+    const mine = { next: null };
+    running.set(key, mine);
+    const result = read();
+    mine.ended = result.then(
+      () => running.delete(key),
+      () => running.delete(key),
+    );
+    return result;
+  };
+}
 
 export function memoisedReads(pool) {
-  const kept = new Map();
+  const rows = new Map();
+  const pages = new Map();
+  const share = sharing();
 
   async function fetch(ids) {
-    const { rows } = await pool.query({ ...ROWS, values: [ids.map((id) => Buffer.from(id, "hex"))] });
-    for (const row of rows) {
-      if (kept.size >= MOST_ROWS) kept.delete(kept.keys().next().value);
-      kept.set(row.market_id.toString("hex"), [row.version, JSON.stringify(market(row))]);
+    const values = [ids.map((id) => Buffer.from(id, "hex"))];
+    for (const row of (await pool.query({ ...ROWS, values })).rows) {
+      const text = JSON.stringify(market(row));
+      keep(rows, MOST_ROWS, row.market_id.toString("hex"), [row.version, text]);
     }
   }
 
   async function texts(keys) {
-    const missing = keys.filter(([id, version]) => kept.get(id)?.[0] !== version);
+    const missing = keys.filter(([id, version]) => rows.get(id)?.[0] !== version);
     if (missing.length) await fetch(missing.map(([id]) => id));
-    return keys.map(([id]) => kept.get(id)[1]);
+    return keys.map(([id]) => rows.get(id)[1]);
+  }
+
+  async function page(limit, offset) {
+    const found = (await pool.query({ ...PAGE, values: [limit, offset] })).rows;
+    const place = `${limit} ${offset}`;
+    const version = found.map((row) => row.join(" ")).join();
+    const kept = pages.get(place);
+    if (kept?.[0] === version) return kept[1];
+    const markets = (await texts(found)).join(",");
+    const count = found.length ? found[0][2] : 0;
+    const text = `{"markets":[${markets}],"count":${count},"offset":${offset},"limit":${limit}}`;
+    const body = Buffer.from(text);
+    keep(pages, MOST_PAGES, place, [version, body]);
+    return body;
+  }
+
+  async function one(id) {
+    const values = [Buffer.from(id, "hex")];
+    const found = (await pool.query({ ...VERSION_OF_ONE, values })).rows;
+    return found.length ? (await texts(found))[0] : null;
   }
 
   return {
-    async list(limit, offset) {
-      const { rows } = await pool.query({ ...PAGE, values: [limit, offset] });
-      const markets = (await texts(rows)).join(",");
-      const count = rows.length ? rows[0][2] : 0;
-      return `{"markets":[${markets}],"count":${count},"offset":${offset},"limit":${limit}}`;
-    },
-    async one(id) {
-      const { rows } = await pool.query({ ...VERSION_OF_ONE, values: [Buffer.from(id, "hex")] });
-      return rows.length ? (await texts(rows))[0] : null;
-    },
+    list: (limit, offset) => share(`${limit} ${offset}`, () => page(limit, offset)),
+    one: (id) => share(id, () => one(id)),
   };
 }

@@ -47,11 +47,11 @@ def test_rival_that_answers_differently_fails_the_comparison(
     world: ReadWorld, markets: Markets
 ) -> None:
     newest = markets.ids(1)[0]
-    plain = world.express("plain", markets)
-    require_equal(markets.api, plain, [f"/api/markets/{newest}"])
+    api, plain = world.api(markets), world.express("plain", markets)
+    require_equal(api, plain, [f"/api/markets/{newest}"])
     # The rival alone reads this column.
     change = "UPDATE market.markets SET creator_text = %s WHERE market_id = decode(%s, 'hex')"
     with psycopg.connect(markets.owner) as connection:
         connection.execute(change, ["another", newest])
     with pytest.raises(AssertionError, match="'another'"):
-        require_equal(markets.api, plain, [f"/api/markets/{newest}"])
+        require_equal(api, plain, [f"/api/markets/{newest}"])
