@@ -43,6 +43,13 @@ from benchmarks.read_rows import (
     health,
     on_many_markets,
 )
+from benchmarks.read_scale import (
+    GOAL_LIST_COST,
+    GOAL_P99,
+    api_list_cost,
+    api_search,
+    api_sorted,
+)
 from benchmarks.rows import RivalMissing, Row
 from benchmarks.run_start import GOAL as GOAL_START
 from benchmarks.run_start import run_start
@@ -66,6 +73,9 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "api_list_equal": (GOAL_EQUAL, on_many_markets(api_list_equal)),
     "api_detail": (GOAL_DETAIL, on_many_markets(api_detail)),
     "api_coalesced": (GOAL_COALESCED, on_many_markets(api_coalesced)),
+    "api_list_cost": (GOAL_LIST_COST, api_list_cost),
+    "api_search": (GOAL_P99, api_search),
+    "api_sorted": (GOAL_P99, api_sorted),
     "health": (GOAL_HEALTH, on_many_markets(health)),
     "users_100": (GOAL_100, users_100),
     "users_500": (GOAL_500, users_500),

@@ -19,7 +19,7 @@ GOAL_COALESCED: Final = 10.0
 GOAL_COALESCED_EQUAL: Final = 2.0
 GOAL_HEALTH: Final = 1.0
 MARKETS: Final = 10_000
-_PAGES: Final = [f"/api/markets?limit=20&offset={offset}" for offset in range(0, 200, 20)]
+PAGES: Final = [f"/api/markets?limit=20&offset={offset}" for offset in range(0, 200, 20)]
 _DETAILS: Final = 1000
 _COMPARED: Final = 20  # answers, before the load
 
@@ -48,7 +48,7 @@ def require_equal(ours: ReadServer, theirs: ReadServer, paths: Sequence[str]) ->
 def api_list(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure always fresh pages of 20 markets against a plain Express."""
     servers = [world.api(markets), world.express("plain", markets)]
-    ours, plain = _compared(world, markets, servers, _PAGES, much)
+    ours, plain = _compared(world, markets, servers, PAGES, much)
     value = ratio(ours, plain)
     ok = value >= GOAL_LIST and ours.p99 < plain.p99
     return _row("api_list", value, GOAL_LIST, [ours, plain], ok)
@@ -57,7 +57,7 @@ def api_list(world: ReadWorld, markets: Markets, much: Effort) -> Row:
 def api_list_equal(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure the same against an Express with the same ideas."""
     servers = [world.api(markets), world.express("memoised", markets)]
-    ours, memoised = _compared(world, markets, servers, _PAGES, much)
+    ours, memoised = _compared(world, markets, servers, PAGES, much)
     value = ratio(ours, memoised)
     return _row("api_list_equal", value, GOAL_EQUAL, [ours, memoised], value >= GOAL_EQUAL)
 
@@ -75,7 +75,7 @@ def api_coalesced(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     """Measure one page that a second's requests share, against Express without and with that."""
     rivals = [world.express("plain", markets), world.express("cached", markets)]
     servers = [world.api(markets, shared_seconds=1), *rivals]
-    ours, plain, cached = _compared(world, markets, servers, _PAGES[:1], much)
+    ours, plain, cached = _compared(world, markets, servers, PAGES[:1], much)
     value, equal = ratio(ours, plain), ratio(ours, cached)
     ok = value >= GOAL_COALESCED and equal >= GOAL_COALESCED_EQUAL
     note = f"{equal:.2f} times Express with the same cache (goal {GOAL_COALESCED_EQUAL:g})"

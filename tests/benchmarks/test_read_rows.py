@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import read_rows
 from benchmarks.read_rows import QUICK, require_equal
+from benchmarks.read_scale import Two, costs
 from benchmarks.read_world import Markets, ReadWorld, read_world
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
@@ -55,3 +56,8 @@ def test_rival_that_answers_differently_fails_the_comparison(
         connection.execute(change, ["another", newest])
     with pytest.raises(AssertionError, match="'another'"):
         require_equal(api, plain, [f"/api/markets/{newest}"])
+
+
+def test_cost_of_few_and_many_markets_is_compared(world: ReadWorld, markets: Markets) -> None:
+    two = Two(world, world.api(world.markets(30)), world.api(markets))
+    assert costs(two, read_rows.PAGES, QUICK).growth > 0
