@@ -33,7 +33,9 @@ def main(*, busy: bool) -> None:
     signal.signal(signal.SIGTERM, _stop)
     with RpcClient(url, settings.rpc_timeout) as rpc:
         chain = Chain(rpc, url, settings.program)
-        api = ApiClient(api_url, settings.program, settings.solana_cluster)
+        api = ApiClient(
+            api_url, settings.program, settings.solana_cluster, settings.service_api_key
+        )
         progress = Progress(folder / "markets.json")
         show = Runner(Environment(api, chain, wallets), progress, _say, BUSY if busy else GENTLE)
         try:

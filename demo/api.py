@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -27,8 +28,12 @@ class ApiRefused(Exception):
 class ApiClient:
     """A client of the running API."""
 
-    def __init__(self, url: str, program: Pubkey, network: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+    def __init__(
+        self, url: str, program: Pubkey, network: str, key: SecretStr | None = None
+    ) -> None:
+        """Call the API at ``url``, with a service key where its limits must not hold."""
+        headers = {"X-Api-Key": key.get_secret_value()} if key is not None else {}
+        self._http = httpx.Client(base_url=url, timeout=10, trust_env=False, headers=headers)
         self._program = program
         self._network = network
 

@@ -17,6 +17,7 @@ from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.check import check, migrate, record
 from zmart_pipelines.commands.deliveries import deliveries
 from zmart_pipelines.commands.doctor import doctor
+from zmart_pipelines.commands.keys import keys
 from zmart_pipelines.commands.rebuild import rebuild, redecode
 from zmart_pipelines.commands.reset import reset
 from zmart_pipelines.commands.settings import show_settings
@@ -76,6 +77,7 @@ for command in (
     tx,
     breakers,
     webhook,
+    keys,
     localnet,
 ):
     main.add_command(command)

@@ -594,6 +594,13 @@ class Settings(BaseSettings):
         description="Maximum ballots from a client address in an hour, per API process. Many"
         " voters may share an address.",
     )
+    service_api_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key with which the demo and other tools of this system call the API, which"
+        " accepts it besides those of zmart keys. Empty: zmart up makes one and keeps it in the"
+        " state folder.",
+    )
     rate_limit_anonymous: int | None = Field(
         None,
         ge=0,

@@ -1,21 +1,24 @@
 """Which requests are let in: limits per client.
 
-An address without a key has the bucket ``anonymous``. Health checks and webhooks, which have an
+Requests with the key of a service are not limited; an address without one has the bucket
+``anonymous``. Health checks and webhooks, which have an
 authentication of their own, are never refused here; requests that end in a 401 or a 404 count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import msgspec
 
-from api.client_address import UNKNOWN, address_key
+from api.client_address import client_key
 from api.error_codes import ErrorCode
-from api.errors import ReachedLimit
+from api.errors import ApiError, ReachedLimit
 from api.rate_limit.limiter import Decision, Limiter
 from api.rate_limit.token_bucket import Quota
+from api.service_keys import ServiceKeys
+from zmart_pipelines.proofs.service_keys import PREFIX
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -23,6 +26,9 @@ ANONYMOUS: Final = "anonymous"
 LIMIT_SETTING: Final = "rate_limit_anonymous"
 _EXEMPT: Final = frozenset({"/health", "/api/health", "/helius/webhook", "/webhooks/events"})
 _EXEMPT_PREFIXES: Final = ("/health/", "/api/webhooks/")
+# The key of ``scope["state"]`` with the Service that sent the request, if any.
+STATE_SERVICE: Final = "service"
+_KEY_PREFIX: Final = PREFIX.encode()
 _NO_HEADERS: Final[HeaderList] = []
 
 
@@ -48,23 +54,71 @@ _FREE: Final = Admitted(_NO_HEADERS)
 class Admission:
     """The limits of one process."""
 
-    def __init__(self, limiter: Limiter, anonymous: int) -> None:
+    def __init__(self, limiter: Limiter, anonymous: int, keys: ServiceKeys) -> None:
         """Limit clients without a key to so many requests a minute; 0: no limit."""
         self._limiter = limiter
         self._anonymous = Quota(ANONYMOUS, anonymous) if anonymous else None
+        self._keys = keys
 
     async def admit(
-        self, path: str, client: tuple[str, int] | None, headers: Mapping[bytes, bytes]
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]
     ) -> Admitted | Refusal:
-        """Return whether the request may go on, and the headers that say how much is left."""
-        quota = self._anonymous
-        if quota is None or path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES):
+        """Return whether the request may go on, and the headers that say how much is left.
+
+        ``scope["state"]`` then has the service whose key the request carries.
+        """
+        path = scope["path"]
+        if path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES):
             return _FREE
-        address = address_key(client[0]) if client else UNKNOWN
-        decision = await self._limiter.take(quota, address)
+        key = _offered_key(headers)
+        service = None
+        if key is not None:
+            try:
+                service = await self._keys.find(key)
+            except ApiError as error:
+                return _unavailable(error)
+            scope["state"][STATE_SERVICE] = service
+            if service is not None and service.is_unlimited:
+                return _FREE
+        admitted = await self._limit(scope)
+        if isinstance(admitted, Refusal) or key is None or service is not None:
+            return admitted
+        return Refusal(
+            status=401,
+            code=ErrorCode.INVALID_API_KEY,
+            message="The service key is unknown or revoked; send a valid one, or none",
+            headers=[*admitted.headers, (b"www-authenticate", b"Bearer")],
+        )
+
+    async def _limit(self, scope: Mapping[str, Any]) -> Admitted | Refusal:
+        if self._anonymous is None:
+            return _FREE
+        decision = await self._limiter.take(self._anonymous, client_key(scope))
         if decision.is_allowed:
             return Admitted(_limit_headers(decision))
         return _limited(decision)
+
+
+def _offered_key(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the service key of the request; other schemes of Authorization are not ours."""
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        return key.strip()
+    authorization = headers.get(b"authorization")
+    if authorization is None or authorization[:7].lower() != b"bearer ":
+        return None
+    token = authorization[7:].strip()
+    return token if token.startswith(_KEY_PREFIX) else None
+
+
+def _unavailable(error: ApiError) -> Refusal:
+    retry = error.headers.get("Retry-After", "1").encode()
+    return Refusal(
+        status=error.status,
+        code=error.code,
+        message=error.message,
+        headers=[(b"retry-after", retry)],
+    )
 
 
 def _limit_headers(decision: Decision) -> HeaderList:

@@ -17,6 +17,7 @@ from api.middleware.freshness import Freshness
 from api.middleware.metrics import RequestMetrics
 from api.rate_limit.limiter import Limiter
 from api.rate_limit.redis_buckets import RedisBuckets
+from api.service_keys import ServiceKeys
 from zmart_pipelines.settings import Settings
 
 
@@ -27,6 +28,7 @@ class Middleware:
         self._settings = settings
         self.freshness = Freshness(settings)
         self.limiter = Limiter(RedisBuckets(settings.redis_url.get_secret_value()))
+        self.keys = ServiceKeys(settings)
         self.metrics = RequestMetrics()
 
     @contextlib.asynccontextmanager
@@ -47,7 +49,7 @@ class Middleware:
         edge = Edge(
             inner,
             cors=Cors(self._settings.origins),
-            admission=Admission(self.limiter, self._settings.anonymous_limit),
+            admission=Admission(self.limiter, self._settings.anonymous_limit, self.keys),
             freshness=self.freshness,
             metrics=self.metrics,
             allowed=allowed_methods(routes),
@@ -57,3 +59,4 @@ class Middleware:
     def close(self) -> None:
         """Close the connections that are not in use."""
         self.freshness.close()
+        self.keys.close()

@@ -87,7 +87,7 @@ class Edge:
         if is_preflight(exchange.method, exchange.headers):
             await exchange.answer_preflight()
             return
-        admitted = await self.admission.admit(scope["path"], scope["client"], exchange.headers)
+        admitted = await self.admission.admit(scope, exchange.headers)
         exchange.limit_headers = admitted.headers
         if isinstance(admitted, Refusal):
             await exchange.answer_error(admitted)

@@ -166,7 +166,7 @@ class RedisBuckets:
         if connection is None:
             answer(None)
             return
-        deadline = asyncio.get_running_loop().call_later(ANSWER_SECONDS, connection.abort)
+        deadline = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._drop, connection)
 
         def reply(value: Any) -> None:
             deadline.cancel()
@@ -175,13 +175,19 @@ class RedisBuckets:
                 return
             # NOSCRIPT, READONLY, LOADING and the like: connecting again loads the script.
             answer(None)
-            connection.abort()
+            self._drop(connection)
 
         arguments: list[str | int] = []
         for entry in entries:
             arguments += (entry.quota.limit, entry.quota.window_ms, entry.wanted)
         keys = [entry.key for entry in entries]
         connection.send(reply, "EVALSHA", _SHA, len(keys), *keys, *arguments)
+
+    def _drop(self, connection: _Connection) -> None:
+        """Use the connection no more; what waits on it is decided in the process."""
+        if self._connection is connection:
+            self._connection = None
+        connection.abort()
 
     async def _keep_connected(self) -> None:
         pause, was_away = _MIN_PAUSE, False

@@ -42,6 +42,7 @@ def test_complete_list_of_commands() -> None:
         "tx",
         "breakers",
         "webhook",
+        "keys",
         "settings",
         "doctor",
         "reset",

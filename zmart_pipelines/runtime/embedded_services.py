@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from zmart_pipelines.proofs.service_keys import PREFIX
 from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.postgres import PostgresServer, cluster_home, find_binaries
 from zmart_pipelines.runtime.redis import RedisServer, find_server
@@ -80,6 +81,9 @@ class Embedded:
             }
         if settings.helius_webhook_secret is None:
             update["helius_webhook_secret"] = SecretStr(state.secret("webhook"))
+        if settings.service_api_key is None:
+            # The secret has the 43 characters that a key ends with.
+            update["service_api_key"] = SecretStr(PREFIX + state.secret("service-api-key"))
         completed = with_logins(settings.model_copy(update=update), state, create=True)
         return cls(completed, postgres, redis, localnet)
 

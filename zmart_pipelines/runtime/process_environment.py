@@ -55,6 +55,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
             *(role.setting for role in (Role.API, Role.INGEST, Role.READ)),
             *("redis_url", "pinata_jwt"),
             *("helius_webhook_secret", "helius_webhook_secret_previous", "webhook_hmac_secret"),
+            "service_api_key",
         }
     )
     | _CHAIN,
@@ -64,7 +65,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     # These two use Dagster's own tables, whose login is in the variables of deploy/dagster.yaml.
     "daemon": frozenset(),
     "webserver": frozenset(),
-    "demo": _CHAIN,
+    "demo": _CHAIN | {"service_api_key"},
 }
 
 

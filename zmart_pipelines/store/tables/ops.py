@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -485,5 +486,34 @@ breakers = Table(
         "(state = 'closed') = (opened_at IS NULL) AND (state = 'closed') = (wait_until IS NULL)",
         name="times",
     ),
+    schema="ops",
+)
+
+# Keys of services that call the API. The key itself is shown once, when it is created.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column(
+        "id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Database: identity sequence",
+    ),
+    Column("name", Text, nullable=False, comment="Operator: the service that has the key"),
+    Column("prefix", Text, nullable=False, comment="Key: its first characters, to recognise it"),
+    Column("hash", BYTES, nullable=False, unique=True, comment="Key: its SHA-256"),
+    Column("scopes", ARRAY(Text), nullable=False, comment="Operator: what the key permits"),
+    Column(
+        "created_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
+    Column("revoked_at", TIME, comment="Database clock: since when it is not accepted any more"),
+    Column("last_used_on", Date, comment="API: the last day (UTC) with a request that used it"),
+    CheckConstraint("octet_length(hash) = 32", name="hash"),
+    Index("uq_api_keys_name", "name", unique=True, postgresql_where=text("revoked_at IS NULL")),
     schema="ops",
 )

@@ -1,0 +1,33 @@
+"""A process that takes tokens as fast as it can: ``python -m tests.api.limiter_process``.
+
+Arguments: Redis's URL, the quota's limit and window (ms), how often to ask. Prints ``ready`` once
+it is connected, starts at the first line of input, then prints how many requests were allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from api.rate_limit.limiter import Limiter
+from api.rate_limit.redis_buckets import RedisBuckets
+from api.rate_limit.token_bucket import Quota
+
+
+async def main(url: str, limit: int, window_ms: int, asked: int) -> None:
+    buckets = RedisBuckets(url)
+    limiter, quota = Limiter(buckets), Quota("shared", limit, window_ms)
+    async with limiter.running():
+        while not buckets.is_connected:  # noqa: ASYNC110 - it sets no event
+            await asyncio.sleep(0.01)
+        print("ready", flush=True)  # noqa: T201
+        await asyncio.to_thread(sys.stdin.readline)
+        allowed = 0
+        for _ in range(asked // 10):
+            decisions = await asyncio.gather(*(limiter.take(quota, "one") for _ in range(10)))
+            allowed += sum(decision.is_allowed for decision in decisions)
+    print(allowed, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], *(int(value) for value in sys.argv[2:])))

@@ -1,0 +1,41 @@
+"""Keys of services that call the API: their form, and what of them is stored.
+
+A key is ``zmart_`` and 43 URL-safe characters, which hold 256 random bits. Only its SHA-256 is
+stored: a value that cannot be guessed needs no slower hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from typing import Final
+
+PREFIX: Final = "zmart_"
+# Characters that are stored and shown, so that people recognise a key.
+SHOWN: Final = len(PREFIX) + 6
+# The scope of keys whose requests are not limited.
+UNLIMITED: Final = "unlimited"
+
+_FORM: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+_SCOPE: Final = re.compile(r"[a-z][a-z0-9:-]{0,31}")
+
+
+def new_key() -> str:
+    """Return a new key."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def is_key(text: str) -> bool:
+    """Return whether the text has the form of a key."""
+    return _FORM.fullmatch(text) is not None
+
+
+def is_scope(text: str) -> bool:
+    """Return whether the text may be the name of a scope."""
+    return _SCOPE.fullmatch(text) is not None
+
+
+def key_hash(key: str) -> bytes:
+    """Return what is stored of a key: 32 bytes."""
+    return hashlib.sha256(key.encode()).digest()
