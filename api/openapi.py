@@ -25,7 +25,7 @@ _TAGS = {
     "drafts": "Questions of markets that are not on chain yet.",
     "trades": "Trades, and unsigned transactions that make them.",
     "votes": "Votes on proposals and disputes: the text to sign, ballots, counts.",
-    "submissions": "Kill switches of submissions to the chain, and pinned files.",
+    "submissions": "What is submitted to the chain, kill switches, and pinned files.",
     "ledger": "The program's events and transactions, and the proof that none is missing.",
     "wallets": "Positions and history of a wallet.",
     "discussions": "Comments under a market.",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from api.routes import (
+    alerts,
     ballots,
     breakers,
     candles,
+    coverage,
     discovery,
     discussions,
     drafts,
@@ -20,6 +22,9 @@ from api.routes import (
     pinned_files,
     positions,
     quotes,
+    reconciliation,
+    submissions,
+    tallies,
     trades,
     transaction_records,
     transactions,
@@ -45,6 +50,11 @@ HANDLERS: list[ControllerRouterHandler] = [
     *pinned_files.HANDLERS,
     *events.HANDLERS,
     *transaction_records.HANDLERS,
+    *coverage.HANDLERS,
+    *reconciliation.HANDLERS,
+    *alerts.HANDLERS,
+    *submissions.HANDLERS,
+    *tallies.HANDLERS,
     *wallets.HANDLERS,
     *positions.HANDLERS,
     *discussions.HANDLERS,

@@ -29,6 +29,10 @@ BOUNDED = {
     "slots and block heights": {
         "slot", "as_of_slot", "first_slot", "last_slot", "last_valid_block_height",
     },
+    "slots of the chain's accounts, of readers and of transactions, and numbers of slots": {
+        "confirmed_slot", "covered_slot", "covered_slots", "landed_slot", "frozen_slot", "slots",
+        "market_slot", "position_slot",
+    },
     "Unix seconds": {"time", "begins", "ends"},
     "places in a block and a log": {"index_in_block", "log_index"},
     "basis points": {"protocol", "resolver", "liquidity_provider"},
@@ -46,6 +50,14 @@ BOUNDED = {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",
         "degraded", "down",
     },
+    "counts of rows about the ledger and about submissions": {
+        "intent_id", "attempt_id", "attempts", "sends", "gaps", "open_gaps", "intervals",
+        "occurrences", "markets", "ballots", "minimum_ballots", "in_flight", "lag",
+        "missing_event", "decode_error", "drift",
+    },
+    "shares of all votes, in basis points": {"share_bps", "threshold_bps"},
+    "a setting below 2^53": {"weight_unit"},
+    "numbers of the program's errors": {"code"},
     "a duration in seconds": {"silent_seconds"},
 }  # fmt: skip
 # Limited by the request in a draft alone: a market's are the chain's u64.
@@ -53,8 +65,16 @@ DRAFT_FIELDS = BOUNDED["what the request or a setting limits"] & {
     "b_parameter",
     "initial_liquidity",
 }
-# Where a name is large elsewhere: the smallest trade is far below a market's parameter b.
-BOUNDED_IN = {"SmallestTrade": {"cost", "shares"}}
+# Where a name is large elsewhere: the smallest trade is far below a market's parameter b; fees of
+# transactions are limited by a setting, and compute units by the chain.
+BOUNDED_IN = {
+    "SmallestTrade": {"cost", "shares"},
+    "Reconciliation": {"positions"},
+    "Submission": {"fees"},
+    "SubmissionAttempt": {"fee", "compute_units"},
+    "SubmissionDetail": {"fees"},
+    "TransactionReading": {"fee"},
+}
 
 
 def answers(cls: type[msgspec.Struct] = msgspec.Struct) -> Iterator[type[msgspec.Struct]]:

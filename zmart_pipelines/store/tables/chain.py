@@ -360,6 +360,7 @@ gaps = Table(
         "retry_at", TIME, nullable=False, server_default=func.now(), comment="Reader: when to retry"
     ),
     Column("closed_at", TIME, comment="Database clock: when the gap was closed"),
+    Index(None, "signature"),
     Index(
         "uq_gaps_open",
         "signature",

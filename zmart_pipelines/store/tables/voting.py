@@ -185,6 +185,15 @@ tallies = Table(
         "(status = 'open') = (frozen_slot IS NULL)",
         name="frozen",
     ),
+    Index(None, "bundle_cid", postgresql_where=text("bundle_cid IS NOT NULL")),
+    Index(
+        "ix_tallies_bundles",
+        "frozen_at",
+        "market_id",
+        "kind",
+        "round",
+        postgresql_where=text("bundle_cid IS NOT NULL"),
+    ),
     schema="voting",
 )
 

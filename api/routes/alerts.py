@@ -1,0 +1,80 @@
+"""Conditions that the operators are alerted of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import pages
+from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset
+from zmart_pipelines.client_schemas.formats import iso8601, iso8601_or_none
+from zmart_pipelines.store.queries import alerts
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """A condition that the operators were alerted of; it lasts while `cleared_at` is null."""
+
+    id: int
+    topic: str
+    severity: Literal["critical", "high", "medium"]
+    market_id: str | None
+    raised_at: str
+    cleared_at: str | None
+
+
+class AlertList(msgspec.Struct, frozen=True):
+    """A page of alerts, newest first. `count` is the page's."""
+
+    alerts: list[Alert]
+    count: int
+    limit: int
+    offset: int
+    next: str | None
+
+
+@get("/api/alerts", tags=["ledger"], responses=READ_ERRORS, response_headers=[pages.LINK])
+async def list_alerts(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    open_: Annotated[
+        bool | None,
+        QueryParameter(name="open", description="Only open alerts, or only cleared ones."),
+    ] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[AlertList]:
+    """List the conditions that operators were alerted of: what, how severe, since when.
+
+    The texts of alerts are for operators and are not published.
+    """
+    page = pages.requested(alerts.NEWEST, limit, offset, cursor)
+
+    def read(conn: Connection) -> AlertList:
+        rows = alerts.find_alerts(
+            conn, is_open=open_, after=page.after, limit=page.fetch, offset=page.offset
+        )
+        shown, following = page.cut(rows)
+        items = [_alert(row) for row in shown]
+        return AlertList(items, len(items), page.limit, page.offset, following)
+
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
+
+
+def _alert(row: alerts.Alert) -> Alert:
+    return Alert(
+        id=row.id,
+        topic=row.topic,
+        severity=msgspec.convert(row.severity, Literal["critical", "high", "medium"]),
+        market_id=None if row.market_id is None else row.market_id.hex(),
+        raised_at=iso8601(row.raised_at),
+        cleared_at=iso8601_or_none(row.cleared_at),
+    )
+
+
+HANDLERS = [list_alerts]
