@@ -23,7 +23,7 @@ from zmart_pipelines.ledger.audit.rebuild import rebuild_projection, verify_proj
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import markets, trades
+from zmart_pipelines.store.queries import market_counts, markets, trades
 from zmart_pipelines.store.queries.committed_changes import ledger_version, row_counts
 from zmart_pipelines.store.tables import market as tables
 
@@ -155,6 +155,24 @@ def matches_ledger_fold(backend: BackendResource) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{len(wrong)} markets differ from the fold of their events",
         metadata={"Markets": metadata.table(metadata.rows(wrong, "market_id", "folded", "stored"))},
+    )
+
+
+@dg.asset_check(
+    asset=dg.AssetKey(["market", "state"]),
+    name="counts_match_markets",
+    description="The maintained counts of markets by state and category are those of the rows.",
+)
+def counts_match_markets(backend: BackendResource) -> dg.AssetCheckResult:
+    """Count the rows of every state and category in one statement with the counts."""
+    with backend.engine(Role.READ).connect() as conn:
+        wrong = market_counts.differences(conn)
+    fields = ("state", "category", "counted", "markets")
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(wrong)} counts differ from the markets; zmart rebuild counts again",
+        metadata={"Counts": metadata.table(metadata.rows(wrong, *fields))},
     )
 
 

@@ -108,6 +108,12 @@ DAMAGED = [
         ["UPDATE market.markets SET accumulated_lp_fees = accumulated_lp_fees - 1"],
     ),
     (
+        "market/state:counts_match_markets",
+        "fails",
+        ["UPDATE market.market_counts SET markets = markets + 1"],
+        ["UPDATE market.market_counts SET markets = markets - 1"],
+    ),
+    (
         "market/candles:candles_match_trades",
         "fails",
         ["UPDATE market.candles SET volume = volume + 1 WHERE interval = '1h'"],

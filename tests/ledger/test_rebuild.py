@@ -15,7 +15,7 @@ from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
 from zmart_pipelines.ledger.model import decode as decoder
 from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.events import decode_event
-from zmart_pipelines.store.queries import health
+from zmart_pipelines.store.queries import health, market_counts
 
 PROJECTION = (
     "positions",
@@ -44,6 +44,8 @@ def test_deleted_projection_is_rebuilt(db: Engine, feed: Feed) -> None:
     assert steps[-1] == (len(before), len(before))
     assert hashes(db, chain) == before
     assert differences(db, chain) == []
+    with db.connect() as conn:
+        assert market_counts.differences(conn) == []
     again = rebuild.rebuild_projection(db, PROGRAM)
     assert again.changed == ()
     assert again.events == report.events

@@ -22,6 +22,7 @@ from zmart_pipelines.ledger.model.decode import market_address_bytes
 from zmart_pipelines.ledger.model.projection import state_hash
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.store.locks import CONFIGURATION, lock, lock_markets, lock_shared
+from zmart_pipelines.store.queries import market_counts
 from zmart_pipelines.store.tables import chain, market
 
 # Markets folded in one transaction. Ingest into them waits for it; other markets continue.
@@ -90,6 +91,7 @@ def rebuild_projection(
         events += done.events
         if progress is not None:
             progress(min(number * CHUNK_SIZE, len(chosen)), len(chosen))
+    run_in_transaction(engine, _recount_if_wrong)
     return RebuildReport(len(chosen), events, tuple(changed), hashes)
 
 
@@ -154,6 +156,11 @@ def all_market_ids(conn: Connection) -> list[bytes]:
     events = chain.events
     named = select(events.c.market_id).where(events.c.market_id.isnot(None))
     return sorted(conn.execute(named.union(select(market.markets.c.market_id))).scalars())
+
+
+def _recount_if_wrong(conn: Connection) -> None:
+    if market_counts.differences(conn):
+        market_counts.recount(conn)
 
 
 def _rebuild_configuration(conn: Connection) -> None:

@@ -2,8 +2,9 @@
 
 A page is asked in one statement, and so in one snapshot: which markets, and in which version each
 is. The version is equal only where the whole row is: it names the transactions that wrote what the
-row is made of (``xmin`` of the market and of its matched draft). One transaction leaves one version
-of a row, and its number comes again after four thousand million others at the earliest.
+row is made of (``xmin`` of the market, of its matched draft and of the tally of its open vote). One
+transaction leaves one version of a row, and its number comes again after four thousand million
+others at the earliest.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from sqlalchemy import (
 )
 
 from zmart_pipelines.store.prepared_statements import PreparedStatement
-from zmart_pipelines.store.queries import markets
+from zmart_pipelines.store.queries import market_counts, markets, open_votes
 from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.base import BYTES
 
 _markets = market.markets
+_counts = market.market_counts
 _drafts = community.market_drafts
 
 
@@ -46,6 +48,7 @@ def _xmin(table: str) -> ColumnElement[int]:
 _VERSION: Final = (
     _xmin(_markets.fullname).label("version_market"),
     _xmin(_drafts.fullname).label("version_draft"),
+    open_votes.version().label("version_tally"),
 )
 
 
@@ -129,14 +132,21 @@ class ListShape(NamedTuple):
 @lru_cache(maxsize=512)
 def list_page(shape: ListShape) -> MarketPage:
     """Return the pages of this shape: markets newest first, by ``created_at`` and ``market_id``."""
+    state = bindparam("state", type_=SmallInteger)
+    category = bindparam("category", type_=Text)
     where: list[ColumnElement[bool]] = []
+    counted: list[ColumnElement[bool]] = []
     if shape.state:
-        where.append(_markets.c.state == bindparam("state", type_=SmallInteger))
+        where.append(_markets.c.state == state)
+        counted.append(_counts.c.state == state)
     if shape.category:
-        where.append(_drafts.c.category == bindparam("category", type_=Text))
+        where.append(_drafts.c.category == category)
+        counted.append(_counts.c.category == category)
     if shape.creator:
         where.append(_markets.c.creator == bindparam("creator", type_=BYTES))
-    count = select(func.count()).select_from(markets.MARKETS).where(*where)
+        count: Select[Any] = select(func.count()).select_from(markets.MARKETS).where(*where)
+    else:
+        count = market_counts.total(*counted)
     order = (_markets.c.created_at, _markets.c.market_id)
     if shape.after:
         last = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.queries import open_votes
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 
@@ -39,7 +41,10 @@ QUESTION: ColumnElement[str] = func.coalesce(
 
 
 class ProjectedMarket(msgspec.Struct, frozen=True):
-    """One market's projection (``store.tables.market``): what the chain says of it."""
+    """One market's projection (``store.tables.market``): what the chain says of it.
+
+    The counts of the vote that is open, if one is, are those of ``store.queries.open_votes``.
+    """
 
     market_id: bytes
     address: bytes
@@ -104,12 +109,17 @@ class MarketKey(msgspec.Struct, frozen=True):
 MARKETS: Final = _markets.outerjoin(_drafts, MATCHED)
 
 
+_COUNTS_OF_VOTES: Final = frozenset(chain.from_iterable(open_votes.COLUMNS.values()))
+
+
 def _column(field: str) -> ColumnElement[Any]:
     """Return the expression of a field of ``Market``."""
     if field == "question":
         return QUESTION
     if field == "commitment":
         return cast(_markets.c.commitment, Text)
+    if field in _COUNTS_OF_VOTES:
+        return open_votes.column_of(field)
     return _markets.c[field] if field in _markets.c else _drafts.c[field]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
+from zmart_pipelines.store.queries.open_votes import COLUMNS
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.statement_pipeline import Statement, run
 from zmart_pipelines.store.tables import community, market, metadata, voting
@@ -73,7 +74,9 @@ class Vote(msgspec.Struct, frozen=True):
 
 
 class VoteCounts(msgspec.Struct, frozen=True):
-    """The effective votes of a market and kind in its latest round, by their weights.
+    """The votes of a market and kind in its latest round, by their weights.
+
+    Those of an open round are counted now, those of a frozen one when it was frozen.
 
     Attributes:
         status: The tally's: 'open', 'frozen' or 'reopened'; None before the first vote.
@@ -136,36 +139,30 @@ def latest_round(conn: Connection, market_id: bytes, kind: str) -> int:
     return number or 0
 
 
-_COUNTS = """
-SELECT latest.round,
-    coalesce(sum(v.weight) FILTER (WHERE v.choice), 0)::bigint AS votes_for,
-    coalesce(sum(v.weight) FILTER (WHERE NOT v.choice), 0)::bigint AS votes_against,
-    latest.status
-FROM (SELECT %b::bytea AS market_id, %b::text AS kind) AS asked
-LEFT JOIN LATERAL (
-    SELECT t.round, t.status FROM voting.tallies AS t
-    WHERE t.market_id = asked.market_id AND t.kind = asked.kind
-    ORDER BY t.round DESC LIMIT 1
-) AS latest ON true
-LEFT JOIN voting.effective_ballots AS v
-    ON v.market_id = %b AND v.kind = %b AND v.round = coalesce(latest.round, 0)
-GROUP BY latest.round, latest.status
+_COUNTS: Final = """
+SELECT round, votes_for, votes_against, status FROM voting.counts(%b::bytea, %b::text)
 """
 
 
 def count_statement(market_id: bytes, kind: str) -> Statement:
     """Return the statement of ``counts``; pass its row to ``counts_of_row``."""
-    return Statement(_COUNTS, (market_id, kind, market_id, kind))
+    return Statement(_COUNTS, (market_id, kind))
 
 
 def counts_of_row(kind: str, row: Sequence[Any]) -> VoteCounts:
     """Return the counts from the row of ``count_statement``."""
-    return VoteCounts(kind, row[0] or 0, row[1], row[2], row[3])
+    return VoteCounts(kind, *row)
 
 
 def counts(conn: Connection, market_id: bytes, kind: str) -> VoteCounts:
-    """Return the effective votes of the latest round, counted now."""
+    """Return the counts of the latest round."""
     return counts_of_row(kind, run(conn, count_statement(market_id, kind)).one())
+
+
+def running_counts(open_vote: VoteCounts) -> dict[str, int]:
+    """Return the columns of a market's row that show the counts of its open vote."""
+    counts = (open_vote.votes_for, open_vote.votes_against)
+    return dict(zip(COLUMNS[open_vote.kind], counts, strict=True))
 
 
 class Tally(msgspec.Struct, frozen=True):

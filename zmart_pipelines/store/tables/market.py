@@ -15,6 +15,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     SmallInteger,
@@ -154,6 +155,36 @@ markets = Table(
     Index(None, "creator"),
     Index(None, "resolver", postgresql_where=text("resolver IS NOT NULL")),
     Index(None, "dispute_initiator", postgresql_where=text("dispute_initiator IS NOT NULL")),
+    schema="market",
+)
+
+# How many markets there are by state and category. Triggers on ``markets`` and on the drafts keep
+# it; ``markets`` is the sum over the rows of a state and category, of which there are several
+# because concurrent transactions do not wait for each other's.
+market_counts = Table(
+    "market_counts",
+    metadata,
+    Column(
+        "id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Database: identity sequence",
+    ),
+    Column("state", SmallInteger, nullable=False, comment="markets.state"),
+    Column(
+        "category",
+        Text,
+        nullable=False,
+        comment="Category of the matched draft; empty where the market has none",
+    ),
+    Column(
+        "markets",
+        BigInteger,
+        nullable=False,
+        comment="Computed: markets that came, less those that went; one of several rows with a sum",
+    ),
+    Index(None, "state", "category"),
     schema="market",
 )
 
