@@ -26,6 +26,9 @@ class ProjectedMarket(ExactIntegers, frozen=True, kw_only=True):
     Amounts are lamports; shares, `b_parameter` and prices have 9 decimals. `state` and
     `status` are the program's word, `state_code` its number. `liquidity_parameter`,
     `total_yes_shares`, `total_no_shares` and `creator` are older names of the same values.
+    `proposal_likes` and `proposal_dislikes` while the state is PROPOSED, `dispute_agree` and
+    `dispute_disagree` while it is DISPUTED are the running counts of the open vote, signed ballots
+    included; otherwise they are what the program recorded.
     """
 
     id: str

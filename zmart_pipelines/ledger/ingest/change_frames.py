@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from zmart_pipelines.client_schemas.formats import clamped_chain_time
 from zmart_pipelines.client_schemas.frames import market_state_frames, trade_frame, vote_frame
 from zmart_pipelines.ledger.ingest.projector import MarketChange
-from zmart_pipelines.ledger.model.projection import VoteRow
+from zmart_pipelines.ledger.model.projection import MarketRow, VoteRow
 from zmart_pipelines.ledger.model.provenance import Commitment
 from zmart_pipelines.store.queries import votes
 from zmart_pipelines.store.queries.markets import ProjectedMarket
+from zmart_pipelines.store.queries.open_votes import OPEN_VOTES
 from zmart_pipelines.store.queries.trades import Trade
-from zmart_pipelines.store.queries.votes import VoteCounts
+from zmart_pipelines.store.queries.votes import VoteCounts, running_counts
 from zmart_pipelines.store.stream import Frame
 
 Counts = Mapping[tuple[bytes, str], VoteCounts]
@@ -27,9 +28,19 @@ _COPIED: Final = tuple(name for name in ProjectedMarket.__struct_fields__ if nam
 
 def changed_votes(changes: Iterable[MarketChange]) -> list[tuple[bytes, str]]:
     """Return the votes, as market and kind, whose counts the frames of ``changes`` contain."""
-    return sorted(
-        {(row.market_id, row.kind) for change in changes for row in change.new.votes.values()}
-    )
+    return sorted({vote for change in changes for vote in _votes_of(change)})
+
+
+def _votes_of(change: MarketChange) -> Iterator[tuple[bytes, str]]:
+    for row in change.new.votes.values():
+        yield row.market_id, row.kind
+    kind = _open_vote(change.after or change.before)
+    if kind is not None:
+        yield change.market_id, kind
+
+
+def _open_vote(market: MarketRow | None) -> str | None:
+    return None if market is None else OPEN_VOTES.get(market.state)
 
 
 def load_counts_and_build_frames(
@@ -68,7 +79,12 @@ def build_frames(
         for row in trades:
             yield trade_frame(Trade(**msgspec.structs.asdict(row), commitment=commitment.value))
         yield from _vote_frames(change.new.votes.values(), counts)
-        yield from _market_frames(change, orphaned if change.market_id in corrected else ())
+        kind = _open_vote(change.after or change.before)
+        yield from _market_frames(
+            change,
+            orphaned if change.market_id in corrected else (),
+            None if kind is None else counts[change.market_id, kind],
+        )
 
 
 def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> Iterator[Frame]:
@@ -88,7 +104,9 @@ def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> Iterator[Frame]:
         )
 
 
-def _market_frames(change: MarketChange, orphaned: Collection[bytes]) -> list[Frame]:
+def _market_frames(
+    change: MarketChange, orphaned: Collection[bytes], open_vote: VoteCounts | None
+) -> list[Frame]:
     shown = change.after or change.before
     if shown is None:
         return []
@@ -97,11 +115,11 @@ def _market_frames(change: MarketChange, orphaned: Collection[bytes]) -> list[Fr
         action = "deleted"
     elif change.before is None:
         action = "created"
+    fields = {name: getattr(shown, name) for name in _COPIED}
+    if open_vote is not None:
+        fields |= running_counts(open_vote)
     return market_state_frames(
-        ProjectedMarket(
-            **{name: getattr(shown, name) for name in _COPIED},
-            commitment=change.commitment.value,
-        ),
+        ProjectedMarket(**fields, commitment=change.commitment.value),
         action=action,
         old_state=change.before.state if change.before is not None else None,
         orphaned=sorted(orphaned),

@@ -1,16 +1,16 @@
 """Counts of markets by state and category, and the counts of a vote as a function.
 
-Revision ID: 0010_market_counts
+Revision ID: 0012_market_counts
 """
 
 from __future__ import annotations
 
 from zmart_pipelines.store.migrate import run_scripts
 
-revision = "0010_market_counts"
-down_revision = "0009_leaderboards"
+revision = "0012_market_counts"
+down_revision = "0011_ledger_summaries"
 
 
 def upgrade() -> None:
-    """Run ``sql/0010_market_counts.sql``."""
+    """Run ``sql/0012_market_counts.sql``."""
     run_scripts(revision)
