@@ -9,7 +9,7 @@ from litestar import Litestar, Response, get
 from litestar.di import Provide
 from litestar.response import Redirect
 
-from api import errors, openapi, openapi_completion
+from api import exception_handlers, openapi, openapi_completion
 from api.ballot_batcher import BallotBatcher
 from api.ballot_limit import BallotLimit
 from api.chain import Chain
@@ -25,6 +25,7 @@ from api.read_pool import ReadPool
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.request_decoding import MAX_BODY, StrictRequest
+from api.request_validation import check_request
 from api.routes import HANDLERS, webhooks
 from api.verifications import Verifications
 from zmart_pipelines.settings import Settings
@@ -98,7 +99,8 @@ def create_app(settings: Settings) -> Litestar:
             "past_states": shared(past_states),
             "verifications": shared(verifications),
         },
-        exception_handlers=errors.HANDLERS,
+        exception_handlers=exception_handlers.HANDLERS,
+        before_request=check_request,
         openapi_config=openapi.config(),
         lifespan=[running],
         logging_config=None,

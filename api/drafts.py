@@ -14,10 +14,10 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
+from api import user_text
 from api.error_codes import ErrorCode
-from api.errors import ApiError, invalid
-from api.request_bodies import NewMarket
-from api.user_text import clean_text
+from api.errors import ApiError
+from api.request_bodies import NewMarket, market_end
 from api.users import upsert_user
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.canonical_json import canonical_bytes
@@ -60,16 +60,10 @@ def compose_draft(
     Raises:
         ApiError: 400 naming an invalid field.
     """
-    question = clean_text("question", body.question)
-    if not 10 <= len(question) <= 200:
-        raise invalid("question", "must have 10 to 200 characters after trimming")
-    description = clean_text("description", body.description, lines=True)
-    if len(description) > 2000:
-        raise invalid("description", "must have at most 2000 characters")
-    tags = tuple(dict.fromkeys(clean_text("tags", tag) for tag in body.tags))
-    if "" in tags:
-        raise invalid("tags", "must not be blank")
-    ends_at = body.ends_at(now).replace(microsecond=0)
+    question = user_text.question(body.question)
+    description = user_text.description(body.description)
+    tags = user_text.tags(body.tags)
+    ends_at = market_end(body.end_date, now).replace(microsecond=0)
     document = canonical_bytes(
         {
             "category": body.category,

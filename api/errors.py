@@ -1,4 +1,4 @@
-"""The body of every error response, and how exceptions map to it.
+"""The body of every error response, and the exception that stands for one.
 
 The members of RFC 9457 stand beside those that older clients read: ``error`` and ``message``. The
 texts never contain SQL, a stack trace, an internal address or a secret.
@@ -6,33 +6,19 @@ texts never contain SQL, a stack trace, an internal address or a secret.
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final
 
 import msgspec
-from litestar import Request, Response
-from litestar.exceptions import HTTPException
-from litestar.types import ExceptionHandlersMap
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.ballot_schema import Ballot
 from api.error_codes import ErrorCode, code_of_program_error, code_of_status
 from zmart_pipelines.client_schemas.formats import iso8601
-from zmart_pipelines.store.outages import concerns_database
-
-log = logging.getLogger("api")
 
 RETRY_SECONDS = 2
-# Names and texts of the request are echoed up to these lengths.
-MAX_NAME = 100
-MAX_TEXT = 300
-_MISSING_PARAMETER = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -205,129 +191,3 @@ def program_refusal(
         code=code or code_of_program_error(name),
         extra={"program_error": name},
     )
-
-
-def _respond(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorBody]:
-    request_id = request.scope.get("state", {}).get("request_id")
-    return Response(
-        content=error_body(
-            error.status,
-            error.message,
-            request.scope["path"],
-            code=error.code,
-            fields=error.fields,
-            request_id=request_id,
-            extra=error.extra,
-        ),
-        status_code=error.status,
-        headers=error.headers,
-        media_type="application/json",
-    )
-
-
-def _invalid_fields(request: Request[Any, Any, Any], exc: HTTPException) -> Sequence[FieldError]:
-    """Return the invalid fields that Litestar lists."""
-    missing = _MISSING_PARAMETER.match(exc.detail)
-    if missing is not None:
-        return [FieldError(missing[1].rstrip("_"), "is required")]
-    if not isinstance(exc.extra, list):
-        return ()
-    found = []
-    for item in exc.extra:
-        message = str(item.get("message", "is invalid"))
-        field = str(item.get("key", "body"))
-        # msgspec names a missing or unknown field inside its message.
-        if field == "data":
-            field = _quoted_field(message) or "body"
-        allowed = _allowed_values(request, field) if "enum value" in message else ()
-        if allowed:
-            message = f"must be one of {', '.join(allowed)}"
-        found.append(FieldError(field.rstrip("_")[:MAX_NAME], message[:MAX_TEXT]))
-    return found
-
-
-def _quoted_field(message: str) -> str | None:
-    parts = message.split("`")
-    return parts[1] if "field" in message and len(parts) >= 3 else None
-
-
-def _allowed_values(request: Request[Any, Any, Any], field: str) -> tuple[str, ...]:
-    """Return the allowed values of a parameter or of a field of the body."""
-    parameters = request.route_handler.parsed_fn_signature.parameters
-    if field in parameters:
-        return _literals(parameters[field].annotation)
-    for body in _parts(parameters["data"].annotation) if "data" in parameters else ():
-        if isinstance(body, type) and issubclass(body, msgspec.Struct):
-            types = {member.name: member.type for member in msgspec.structs.fields(body)}
-            if field in types:
-                return _literals(types[field])
-    return ()
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    """Yield an annotation and all annotations nested in it."""
-    yield annotation
-    for part in get_args(annotation):
-        yield from _parts(part)
-
-
-def _literals(annotation: Any) -> tuple[str, ...]:
-    for part in _parts(annotation):
-        if get_origin(part) is Literal:
-            return tuple(str(value) for value in get_args(part))
-    return ()
-
-
-def _from_litestar(request: Request[Any, Any, Any], exc: HTTPException) -> Response[ErrorBody]:
-    if exc.status_code >= 500:
-        return _unexpected(request, exc)
-    code = None
-    fields = _invalid_fields(request, exc)
-    if fields:
-        code = ErrorCode.INVALID_FIELD
-        message = "; ".join(f"{item.field}: {item.message}" for item in fields)
-    elif exc.status_code == 404:
-        code = ErrorCode.ROUTE_NOT_FOUND
-        message = f"No route {request.method} {request.scope['path']}"
-    elif exc.status_code == 405:
-        message = f"{request.method} is not allowed on this path"
-    else:
-        message = exc.detail
-    headers = {key: value for key, value in (exc.headers or {}).items() if key.lower() == "allow"}
-    return _respond(
-        request, ApiError(exc.status_code, message, *fields, code=code, headers=headers)
-    )
-
-
-def _from_api(request: Request[Any, Any, Any], exc: ApiError) -> Response[ErrorBody]:
-    return _respond(request, exc)
-
-
-def _from_database(request: Request[Any, Any, Any], exc: Exception) -> Response[ErrorBody]:
-    """Answer 503: a database that is stopped, starting, full or in a conflict recovers soon."""
-    log.warning("database unavailable: %s", type(getattr(exc, "orig", exc)).__name__)
-    return _respond(request, unavailable("The database"))
-
-
-def _unexpected(request: Request[Any, Any, Any], exc: Exception) -> Response[ErrorBody]:
-    """Answer 500: the traceback is logged, not returned."""
-    if concerns_database(exc):
-        return _from_database(request, exc)
-    log.error(
-        "unhandled %s in %s %s",
-        type(exc).__name__,
-        request.method,
-        request.scope.get("path_template", "?"),
-        exc_info=exc,
-    )
-    return _respond(request, ApiError(500, "Internal server error; it has been logged"))
-
-
-HANDLERS: ExceptionHandlersMap = {
-    ApiError: _from_api,
-    HTTPException: _from_litestar,
-    OperationalError: _from_database,
-    InterfaceError: _from_database,
-    PoolTimeout: _from_database,
-    Exception: _unexpected,
-}

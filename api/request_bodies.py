@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
+from api import identifiers, user_text
 from api.errors import invalid
+from api.request_validation import FieldRules, require_field_rules
 from zmart_pipelines.program.lmsr import MIN_B
+from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 
 # A million SOL, the largest amount that the program accepts.
 MAX_LAMPORTS = 10**15
@@ -38,12 +41,49 @@ def parse_time(field: str, text: str) -> datetime:
         raise invalid(field, _TIME_RULE) from error
 
 
+def market_end(text: str, now: datetime) -> datetime:
+    """Return a market's ``end_date`` in UTC.
+
+    Raises:
+        ApiError: 400 unless it is between ``now`` and ten years later.
+    """
+    moment = parse_time("end_date", text)
+    if moment <= now:
+        raise invalid("end_date", "must be in the future")
+    if moment.year > now.year + MAX_YEARS:
+        raise invalid("end_date", f"must be within {MAX_YEARS} years")
+    return moment
+
+
+def vote_choice(value: bool | str, field: str = "vote") -> bool:
+    """Return a choice given in any of the words of either kind; raise ApiError 400 otherwise."""
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    for yes, no in VOTE_CHOICES.values():
+        words |= {yes: True, no: False}
+    choice = value if isinstance(value, bool) else words.get(value.lower())
+    if choice is None:
+        raise invalid(field, f"must be one of {', '.join(words)}")
+    return choice
+
+
 class SignedBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The sender's proof of its wallet; the Authorization header may carry it instead."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        "signature": identifiers.signature,
+        "wallet": identifiers.wallet,
+    }
 
     message: Text | None = None
     signature: Key | None = None
     wallet: Key | None = None
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)
+
+
+_WITH_MARKET: FieldRules = {**SignedBody.FIELD_RULES, "market_id": identifiers.market_key}
 
 
 class NewMarket(SignedBody, kw_only=True):
@@ -53,6 +93,14 @@ class NewMarket(SignedBody, kw_only=True):
     (9 decimals) are passed to the create transaction unchanged. Without `b_parameter` it is
     computed so that the market's maximum loss is `liquidity`.
     """
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **SignedBody.FIELD_RULES,
+        "question": user_text.question,
+        "description": user_text.description,
+        "tags": user_text.tags,
+        "end_date": lambda text: market_end(text, datetime.now(UTC)),
+    }
 
     question: Annotated[str, Meta(min_length=10, max_length=200)]
     category: Category
@@ -64,19 +112,6 @@ class NewMarket(SignedBody, kw_only=True):
     ] = []
     b_parameter: Annotated[int, Meta(ge=MIN_B, le=MAX_LAMPORTS)] | None = None
 
-    def ends_at(self, now: datetime) -> datetime:
-        """Return ``end_date`` in UTC.
-
-        Raises:
-            ApiError: 400 unless it is between ``now`` and ten years later.
-        """
-        moment = parse_time("end_date", self.end_date)
-        if moment <= now:
-            raise invalid("end_date", "must be in the future")
-        if moment.year > now.year + MAX_YEARS:
-            raise invalid("end_date", f"must be within {MAX_YEARS} years")
-        return moment
-
 
 class BuyRequest(SignedBody, kw_only=True):
     """Buy shares of one side for at most `max_cost` lamports, fees included.
@@ -84,6 +119,8 @@ class BuyRequest(SignedBody, kw_only=True):
     The program buys for an amount, not for a number of shares: `shares` (9 decimals) is the
     minimum that the amount must buy now.
     """
+
+    FIELD_RULES: ClassVar[FieldRules] = _WITH_MARKET
 
     market_id: Key
     outcome: bool
@@ -94,6 +131,8 @@ class BuyRequest(SignedBody, kw_only=True):
 class SellRequest(SignedBody, kw_only=True):
     """Sell shares (9 decimals) of one side for at least `min_proceeds` lamports."""
 
+    FIELD_RULES: ClassVar[FieldRules] = _WITH_MARKET
+
     market_id: Key
     outcome: bool
     shares: Shares
@@ -102,6 +141,11 @@ class SellRequest(SignedBody, kw_only=True):
 
 class ResolveRequest(SignedBody, kw_only=True):
     """Propose an outcome (true for YES), with the CIDv0 of the evidence."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **SignedBody.FIELD_RULES,
+        "ipfs_evidence_hash": lambda text: identifiers.cid(text, "ipfs_evidence_hash"),
+    }
 
     outcome: bool
     ipfs_evidence_hash: Annotated[str, Meta(min_length=46, max_length=46)]
@@ -115,6 +159,12 @@ class NewVote(SignedBody, kw_only=True):
     the wallet's signature of exactly that text.
     """
 
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **_WITH_MARKET,
+        "vote": vote_choice,
+        "choice": lambda value: vote_choice(value, "choice"),
+    }
+
     market_id: Key
     vote: bool | Key | None = None
     choice: bool | Key | None = None
@@ -122,6 +172,8 @@ class NewVote(SignedBody, kw_only=True):
 
 class NewComment(SignedBody, kw_only=True):
     """A comment under a market."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {**_WITH_MARKET, "content": user_text.comment}
 
     market_id: Key
     content: Annotated[str, Meta(min_length=1, max_length=1000)]

@@ -78,7 +78,7 @@ def require_uncompressed(request: Request[Any, Any, Any]) -> None:
 
 
 class StrictRequest(Request[Any, Any, State]):
-    """A request whose JSON body is decoded by the rules of this module."""
+    """A request whose JSON body is decoded by the rules of this module, once."""
 
     async def body(self) -> bytes:
         """Return the body; raise ApiError 400 where the client leaves before its end.
@@ -97,4 +97,7 @@ class StrictRequest(Request[Any, Any, State]):
         require_uncompressed(self)
         if self.content_type[0] != "application/json":
             raise ApiError(415, "Content-Type must be application/json")
-        return decode(await self.body())
+        state = self.scope["state"]
+        if "json" not in state:
+            state["json"] = decode(await self.body())
+        return state["json"]

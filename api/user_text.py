@@ -83,6 +83,40 @@ def clean_text(field: str, text: str, *, lines: bool = False) -> str:
     return cleaned
 
 
+def question(text: str) -> str:
+    """Return a market's question as it is stored; raise ApiError 400 where it is unusable."""
+    cleaned = clean_text("question", text)
+    if not 10 <= len(cleaned) <= 200:
+        raise invalid("question", "must have 10 to 200 characters after trimming")
+    return cleaned
+
+
+def description(text: str) -> str:
+    """Return a market's description as it is stored; raise ApiError 400 where it is unusable."""
+    cleaned = clean_text("description", text, lines=True)
+    if len(cleaned) > 2000:
+        raise invalid("description", "must have at most 2000 characters")
+    return cleaned
+
+
+def tags(texts: list[str]) -> tuple[str, ...]:
+    """Return a market's tags without repetitions; raise ApiError 400 where one is unusable."""
+    cleaned = tuple(dict.fromkeys(clean_text("tags", text) for text in texts))
+    if "" in cleaned:
+        raise invalid("tags", "must not be blank")
+    return cleaned
+
+
+def comment(text: str) -> str:
+    """Return a comment as it is stored; raise ApiError 400 where it is blank or too long."""
+    cleaned = clean_text("content", text, lines=True)
+    if not cleaned:
+        raise invalid("content", "must not be blank")
+    if len(cleaned) > 1000:
+        raise invalid("content", "must have at most 1000 characters")
+    return cleaned
+
+
 def _reason(character: str, place: int) -> str:
     name = unicodedata.name(character, "control character")
     return (

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
-from uuid import UUID
 
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import auth, comments, identifiers, signed_requests, text_to_sign
+from api import auth, comments, identifiers, signed_requests, text_to_sign, user_text
 from api.dependencies import (
     READ_ERRORS,
     DatabaseDep,
@@ -20,15 +19,11 @@ from api.dependencies import (
     SettingsDep,
     error_responses,
 )
-from api.errors import invalid
 from api.market_lookup import require_market, resolve_market_id
 from api.request_bodies import DeleteRequest, NewComment
 from api.text_to_sign import TextToSign
-from api.user_text import clean_text
 from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
-
-MAX_CONTENT = 1000
 
 CommentPath: TypeAlias = Annotated[str, PathParameter(description="The comment's id (UUID).")]
 
@@ -76,23 +71,6 @@ async def list_discussions(
     return await database.read(read)
 
 
-def _content(body: NewComment) -> str:
-    """Return the comment's text; raise ApiError 400 where it is blank or invisible."""
-    content = clean_text("content", body.content, lines=True)
-    if not content:
-        raise invalid("content", "must not be blank")
-    if len(content) > MAX_CONTENT:
-        raise invalid("content", f"must have at most {MAX_CONTENT} characters")
-    return content
-
-
-def _comment_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise invalid("discussion", "must be a UUID") from error
-
-
 @post(
     "/api/discussions/message",
     status_code=200,
@@ -104,7 +82,7 @@ async def get_comment_text(
 ) -> TextToSign:
     """Get the exact text to sign for a comment: send the body that will be posted."""
     identifiers.market_key(data.market_id)
-    _content(data)
+    user_text.comment(data.content)
     auth.require_well_formed(data)
     return text_to_sign.compose(
         await auth.operation_of(request, "comment", data.market_id), settings
@@ -128,7 +106,7 @@ async def create_discussion(
     The same signed request returns the stored comment again.
     """
     key = identifiers.market_key(data.market_id)
-    content = _content(data)
+    content = user_text.comment(data.content)
     signed = await auth.prove(request, data, settings, "comment", data.market_id)
 
     def write(conn: Connection) -> discussions.Discussion:
@@ -150,7 +128,7 @@ async def get_deletion_text(
     request: Request[Any, Any, Any], settings: SettingsDep, discussion: CommentPath
 ) -> TextToSign:
     """Get the exact text to sign for the deletion of a comment."""
-    subject = str(_comment_id(discussion))
+    subject = str(identifiers.comment_id(discussion))
     return text_to_sign.compose(
         await auth.operation_of(request, "delete-comment", subject), settings
     )
@@ -171,7 +149,7 @@ async def delete_discussion(
     data: JSONBody[DeleteRequest | None] = None,
 ) -> DeletedComment:
     """Delete a comment; only its author may."""
-    comment_id = _comment_id(discussion)
+    comment_id = identifiers.comment_id(discussion)
     signed = await auth.prove(
         request, data or DeleteRequest(), settings, "delete-comment", str(comment_id)
     )

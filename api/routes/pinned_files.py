@@ -7,9 +7,8 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import PathParameter
 
+from api import identifiers
 from api.dependencies import PinsDep, error_responses
-from api.errors import invalid
-from zmart_pipelines.ipfs.cid import is_cid_v0
 
 
 @get(
@@ -26,9 +25,7 @@ async def get_pinned_file(
 
     The path serves as a gateway for `zmart verify-tally --gateway`.
     """
-    if not is_cid_v0(cid):
-        raise invalid("cid", "must be a CIDv0 (Qm and 44 more base58 characters)")
-    data = await pins.read(cid)
+    data = await pins.read(identifiers.cid(cid))
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{cid}"'}
     return Response(data, media_type="application/json", headers=headers)
 

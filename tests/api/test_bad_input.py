@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from litestar import Litestar
@@ -116,33 +117,36 @@ _QUERIES = [
     ("/api/markets/activity?type=vote", "type"),
     ("/api/markets/activity?limit=x", "limit"),
     ("/api/markets/trending?limit=x", "limit"),
-    ("/api/markets/xyz", "market"),
-    (f"/api/markets/{MARKET[:-1]}", "market"),
-    (f"/api/markets/{MARKET}0", "market"),
-    ("/api/markets/%00", "market"),
-    ("/api/markets/1%2C2/related", "market"),
     (f"/api/markets/{MARKET}/related?limit=-1", "limit"),
-    ("/api/markets/xyz/stats", "market"),
-    ("/api/markets/xyz/price-history", "market"),
     (f"/api/markets/{MARKET}/price-history?limit=x", "limit"),
-    ("/api/markets/xyz/trades", "market"),
     (f"/api/markets/{MARKET}/trades?order=up", "order"),
-    ("/api/markets/xyz/votes", "market"),
     (f"/api/markets/{MARKET}/votes?type=all", "type"),
-    ("/api/votes/xyz", "market"),
-    (f"/api/votes/opinion/{MARKET}", "kind"),
-    ("/api/votes/proposal/xyz", "market"),
     (f"/api/votes/proposal/{MARKET}/message", "vote"),
     (f"/api/votes/proposal/{MARKET}/message?vote=maybe", "vote"),
-    ("/api/discussions/xyz", "market"),
-    ("/api/users/0x1", "wallet"),
-    ("/api/users/1111/trades", "wallet"),
     (f"/api/users/{WALLET}/trades?limit=x", "limit"),
-    ("/api/users/1111/votes", "wallet"),
     (f"/api/users/{WALLET}/votes?type=x", "type"),
-    ("/api/users/1111/positions", "wallet"),
-    ("/api/positions/invalid-wallet", "wallet"),
-    ("/api/discussions/xyz/message", "discussion"),
+]
+_PATHS = [
+    ("/api/markets/xyz", "market", "market_not_found"),
+    (f"/api/markets/{MARKET[:-1]}", "market", "market_not_found"),
+    (f"/api/markets/{MARKET}0", "market", "market_not_found"),
+    ("/api/markets/%00", "market", "market_not_found"),
+    ("/api/markets/1%2C2/related", "market", "market_not_found"),
+    ("/api/markets/xyz/stats", "market", "market_not_found"),
+    ("/api/markets/xyz/price-history", "market", "market_not_found"),
+    ("/api/markets/xyz/trades", "market", "market_not_found"),
+    ("/api/markets/xyz/votes", "market", "market_not_found"),
+    ("/api/votes/xyz", "market", "market_not_found"),
+    (f"/api/votes/opinion/{MARKET}", "kind", "not_found"),
+    ("/api/votes/proposal/xyz", "market", "market_not_found"),
+    ("/api/discussions/xyz", "market", "market_not_found"),
+    ("/api/users/0x1", "wallet", "wallet_not_found"),
+    ("/api/users/1111/trades", "wallet", "wallet_not_found"),
+    ("/api/users/1111/votes", "wallet", "wallet_not_found"),
+    ("/api/users/1111/positions", "wallet", "wallet_not_found"),
+    ("/api/positions/invalid-wallet", "wallet", "wallet_not_found"),
+    ("/api/discussions/xyz/message", "discussion", "comment_not_found"),
+    ("/ipfs/Qm1", "cid", "file_not_found"),
 ]
 # Rejected before any field is validated.
 _HOSTILE = {
@@ -224,8 +228,17 @@ def test_missing_and_unknown_fields_are_named(shared: Client, route: str) -> Non
     assert names_field(error_body(answer, 400, path), "is_admin"), answer.text
 
 
+@pytest.mark.parametrize(("url", "field", "code"), _PATHS)
+def test_malformed_name_in_path_is_not_found(
+    shared: Client, url: str, field: str, code: str
+) -> None:
+    answer = shared.get(url)
+    body = error_body(answer, 404, unquote(url))
+    assert (body["code"], names_field(body, field)) == (code, True), answer.text
+
+
 @pytest.mark.parametrize(("url", "field"), _QUERIES)
-def test_invalid_path_or_query_parameter_is_named(shared: Client, url: str, field: str) -> None:
+def test_invalid_query_parameter_is_named(shared: Client, url: str, field: str) -> None:
     answer = shared.get(url)
     assert answer.status_code == 400, answer.text
     assert names_field(answer.json(), field), answer.text

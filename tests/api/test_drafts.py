@@ -20,7 +20,7 @@ def draft(question: str) -> Draft:
         {
             "question": question,
             "category": "sports",
-            "end_date": "2026-03-01T12:00:00Z",
+            "end_date": "2031-03-01T12:00:00Z",
             "liquidity": 10**9,
             "description": question,
             "tags": [question],
