@@ -71,7 +71,7 @@ _DESCRIPTIONS = {
 
 
 def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
-    """Return a route's error responses for OpenAPI; every route may return 503."""
+    """Return a route's error responses for OpenAPI; each may return 400 and 503."""
     return {
         status: ResponseSpec(
             data_container=ErrorBody,
@@ -79,8 +79,10 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
             description=_DESCRIPTIONS[status],
             media_type="application/json",
         )
-        for status in (*statuses, 503)
+        for status in sorted({400, *statuses, 503})
     }
 
 
 READ_ERRORS = error_responses(400)
+# Of routes with a name in their path.
+NAMED_READ_ERRORS = error_responses(400, 404)

@@ -14,9 +14,3 @@ def require_market(conn: Connection, key: bytes) -> markets.Market:
     if market is None:
         raise not_found("Market")
     return market
-
-
-def resolve_market_id(conn: Connection, key: bytes) -> bytes:
-    """Return the id of the market with this id or address; ``key`` where there is none."""
-    market = markets.resolve(conn, key)
-    return key if market is None else market.market_id

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api import auth, comments, identifiers, signed_requests, text_to_sign, user_text
 from api.dependencies import (
-    READ_ERRORS,
+    NAMED_READ_ERRORS,
     DatabaseDep,
     Limit,
     MarketPath,
@@ -19,7 +19,7 @@ from api.dependencies import (
     SettingsDep,
     error_responses,
 )
-from api.market_lookup import require_market, resolve_market_id
+from api.market_lookup import require_market
 from api.request_bodies import DeleteRequest, NewComment
 from api.text_to_sign import TextToSign
 from zmart_pipelines.client_schemas import community
@@ -51,9 +51,9 @@ class DeletedComment(msgspec.Struct, frozen=True):
 
 
 @get(
-    "/api/discussions/{market:str}",
+    ["/api/discussions/{market:str}", "/api/markets/{market:str}/discussions"],
     tags=["discussions"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def list_discussions(
     database: DatabaseDep, market: MarketPath, limit: Limit = 50, offset: Offset = 0
@@ -62,7 +62,7 @@ async def list_discussions(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> CommentList:
-        market_id = resolve_market_id(conn, key)
+        market_id = require_market(conn, key).market_id
         rows = discussions.find_discussions(conn, market_id=market_id, limit=limit, offset=offset)
         total = discussions.count(conn, market_id=market_id)
         items = [community.comment(row) for row in rows]
@@ -122,7 +122,7 @@ async def create_discussion(
 @get(
     "/api/discussions/{discussion:str}/message",
     tags=["discussions"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def get_deletion_text(
     request: Request[Any, Any, Any], settings: SettingsDep, discussion: CommentPath

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from api import identifiers
 from api.auth import client_address
 from api.dependencies import (
+    NAMED_READ_ERRORS,
     READ_ERRORS,
     DatabaseDep,
     Limit,
@@ -25,7 +26,7 @@ from api.dependencies import (
 from api.encoded_bodies import EncodedBody
 from api.market_answers import ListRequest
 from api.market_details import MarketDetail, market_at, verified_market
-from api.market_lookup import require_market, resolve_market_id
+from api.market_lookup import require_market
 from api.market_states import StateQuery, parse_state
 from api.past_states import At
 from api.request_bodies import Category
@@ -147,7 +148,7 @@ def _encoded(body: EncodedBody) -> Response[Any]:
 @get(
     "/api/markets/{market:str}/related",
     tags=["markets"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def list_related_markets(
     database: DatabaseDep, market: MarketPath, limit: Limit = 3
@@ -155,7 +156,7 @@ async def list_related_markets(
     """List other open markets: those of the same category first, then by volume."""
     key = identifiers.market_key(market, "market")
     rows = await database.read(
-        lambda conn: markets.related(conn, resolve_market_id(conn, key), limit=limit)
+        lambda conn: markets.related(conn, require_market(conn, key).market_id, limit=limit)
     )
     items = [
         RelatedMarket(
@@ -173,14 +174,14 @@ async def list_related_markets(
 @get(
     "/api/markets/{market:str}/stats",
     tags=["markets"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketStats:
     """Get a market's volumes and numbers of trades and traders; zeros where there is no trade."""
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> MarketStats:
-        market_id = resolve_market_id(conn, key)
+        market_id = require_market(conn, key).market_id
         row = statistics.statistics_of_market(conn, market_id, markets.chain_now(conn))
         return MarketStats(
             market_id.hex(),

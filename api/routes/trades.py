@@ -10,8 +10,8 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
-from api.market_lookup import resolve_market_id
+from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
+from api.market_lookup import require_market
 from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
 
@@ -30,7 +30,7 @@ class TradeList(msgspec.Struct, frozen=True):
 @get(
     "/api/markets/{market:str}/trades",
     tags=["trades"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def list_market_trades(
     database: DatabaseDep,
@@ -39,11 +39,11 @@ async def list_market_trades(
     offset: Offset = 0,
     order: Annotated[Literal["asc", "desc"], QueryParameter(description="Order by time.")] = "desc",
 ) -> TradeList:
-    """List a market's trades in the chain's order, newest first; empty for an unknown market."""
+    """List a market's trades in the chain's order, newest first."""
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> TradeList:
-        market_id = resolve_market_id(conn, key)
+        market_id = require_market(conn, key).market_id
         rows = trades.find_trades(
             conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
         )

@@ -10,8 +10,15 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset, VoteKindPath
-from api.market_lookup import resolve_market_id
+from api.dependencies import (
+    NAMED_READ_ERRORS,
+    DatabaseDep,
+    Limit,
+    MarketPath,
+    Offset,
+    VoteKindPath,
+)
+from api.market_lookup import require_market
 from api.vote_counts import VoteCount, load_vote_count
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.store.queries import votes
@@ -51,7 +58,7 @@ class KindVoteCount(msgspec.Struct, frozen=True, rename="camel"):
     counts: VoteCount
 
 
-@get("/api/markets/{market:str}/votes", tags=["votes"], responses=READ_ERRORS)
+@get("/api/markets/{market:str}/votes", tags=["votes"], responses=NAMED_READ_ERRORS)
 async def list_market_votes(
     database: DatabaseDep,
     market: MarketPath,
@@ -63,7 +70,7 @@ async def list_market_votes(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> VoteList:
-        market_id = resolve_market_id(conn, key)
+        market_id = require_market(conn, key).market_id
         rows = votes.votes_of_market(conn, market_id, kind=type_, limit=limit, offset=offset)
         count = load_vote_count(conn, market_id, type_)
         rate = 100 * count.likes / count.total if count.total else 0
@@ -82,13 +89,13 @@ async def list_market_votes(
     return await database.read(read)
 
 
-@get("/api/votes/{market:str}", tags=["votes"], responses=READ_ERRORS)
+@get("/api/votes/{market:str}", tags=["votes"], responses=NAMED_READ_ERRORS)
 async def get_market_vote_counts(database: DatabaseDep, market: MarketPath) -> MarketVoteCounts:
     """Get the running counts of both kinds of vote."""
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> MarketVoteCounts:
-        market_id = resolve_market_id(conn, key)
+        market_id = require_market(conn, key).market_id
         return MarketVoteCounts(
             market_id.hex(),
             load_vote_count(conn, market_id, "proposal"),
@@ -98,7 +105,7 @@ async def get_market_vote_counts(database: DatabaseDep, market: MarketPath) -> M
     return await database.read(read)
 
 
-@get("/api/votes/{kind:str}/{market:str}", tags=["votes"], responses=READ_ERRORS)
+@get("/api/votes/{kind:str}/{market:str}", tags=["votes"], responses=NAMED_READ_ERRORS)
 async def get_vote_count(
     database: DatabaseDep, kind: VoteKindPath, market: MarketPath
 ) -> KindVoteCount:
@@ -106,7 +113,7 @@ async def get_vote_count(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> KindVoteCount:
-        market_id = resolve_market_id(conn, key)
+        market_id = require_market(conn, key).market_id
         return KindVoteCount(True, market_id.hex(), load_vote_count(conn, market_id, kind))
 
     return await database.read(read)

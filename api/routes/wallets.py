@@ -10,7 +10,14 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import identifiers
-from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath, error_responses
+from api.dependencies import (
+    NAMED_READ_ERRORS,
+    DatabaseDep,
+    Limit,
+    Offset,
+    WalletPath,
+    error_responses,
+)
 from zmart_pipelines.client_schemas import formats, trading, voting
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.store.queries import markets, statistics, trades, votes
@@ -121,7 +128,7 @@ async def get_user_stats(database: DatabaseDep, wallet: WalletPath) -> FlatWalle
 @get(
     "/api/users/{wallet:str}/trades",
     tags=["wallets"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def list_user_trades(
     database: DatabaseDep, wallet: WalletPath, limit: Limit = 50, offset: Offset = 0
@@ -140,7 +147,7 @@ async def list_user_trades(
 @get(
     "/api/users/{wallet:str}/votes",
     tags=["wallets"],
-    responses=READ_ERRORS,
+    responses=NAMED_READ_ERRORS,
 )
 async def list_user_votes(
     database: DatabaseDep,

@@ -102,6 +102,27 @@ def test_malformed_names_in_paths_are_not_found_by_every_route(shared: Client) -
     assert {"market", "wallet", "discussion", "cid", "service", "kind"} <= seen
 
 
+def test_unknown_markets_are_not_found_by_every_route(shared: Client) -> None:
+    required = {"/quote": {"side": "yes", "shares": "1000000000"}, "/message": {"vote": "like"}}
+    seen = 0
+    for method, template in routes(shared):
+        if method != "GET" or "{market:" not in template:
+            continue
+        query = required.get(template[template.rindex("/") :], {})
+        answer = shared.get(named(template), params=query)
+        body = answer.json()
+        assert (answer.status_code, body["code"]) == (404, "market_not_found"), (template, body)
+        seen += 1
+    assert seen >= 12
+
+
+def test_unknown_wallets_have_empty_answers(shared: Client) -> None:
+    for method, template in routes(shared):
+        if method == "GET" and "{wallet:" in template and "{market:" not in template:
+            answer = shared.get(named(template))
+            assert answer.status_code == 200, (template, answer.text)
+
+
 def test_all_invalid_fields_of_a_body_are_named(shared: Client) -> None:
     body = {
         "question": "short",
