@@ -15,6 +15,7 @@ import pytest
 
 from tests.fixtures.ports import free_port
 from tests.runtime.toy_processes import TOY, toy
+from zmart_pipelines.runtime import readiness
 from zmart_pipelines.runtime.ports import Port, PortsInUse
 from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import (
@@ -275,3 +276,44 @@ def test_start_after_sigkill_stops_leftover_processes(
     said = supervise([], state, lambda: None)
     assert str(grandchild) in said[0]
     assert not alive(grandchild)
+
+
+# Not ready the first time, and deaf, with a backend in a group of its own, as Postgres has them;
+# the second time it writes whether that backend has ended.
+WITH_BACKEND = """
+import os, signal, sys, time
+name, path = sys.argv[1:3]
+def note(what):
+    with open(path, "a") as diary:
+        diary.write(f"{what}\\n")
+lines = open(path).read().split() if os.path.exists(path) else []
+if lines:
+    note("left" if os.path.exists(f"/proc/{lines[-1]}") else "gone")
+    time.sleep(600)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    time.sleep(600)
+os.setsid()
+note(f"started backend {os.getpid()}")
+time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_started_has_ended_before_the_next_start(state: StateFolder) -> None:
+    diary = state.root / "diary"
+
+    def is_second() -> bool:
+        return diary.exists() and not diary.read_text().split()[-1].isdigit()
+
+    process = Process(
+        name="server",
+        command=[sys.executable, "-c", WITH_BACKEND, "server", str(diary)],
+        environment=dict(os.environ),
+        folder=state.root,
+        ready=readiness.call(is_second),
+        ready_within=5,
+        stop_within=0.5,
+    )
+    said = supervise([process], state, lambda: None)
+    assert "server did not stop in time and was killed" in said
+    assert diary.read_text().split()[-1] == "gone"

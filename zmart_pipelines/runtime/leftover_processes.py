@@ -90,6 +90,27 @@ def _is_server_in(process: psutil.Process, folders: Sequence[Path]) -> bool:
     return any(folder == home or home in folder.parents for home in folders)
 
 
+def servers_in(folder: Path) -> list[psutil.Process]:
+    """Return the database servers and their backends that run in a folder."""
+    return [process for process in psutil.process_iter() if _is_server_in(process, [folder])]
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return what a process has started, and what that has started."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill(processes: Sequence[psutil.Process], patience: float = 10) -> None:
+    """Kill the processes and wait up to ``patience`` seconds for their end."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, PermissionError):
+            process.kill()
+    psutil.wait_procs(processes, timeout=patience)
+
+
 def lineage(process: psutil.Process) -> set[int]:
     """Return the pids of a process and of all its living ancestors."""
     try:
@@ -105,10 +126,7 @@ def end(processes: Sequence[psutil.Process], patience: float) -> None:
         with suppress(psutil.NoSuchProcess, PermissionError):
             process.send_signal(polite)
     _, stubborn = psutil.wait_procs(processes, timeout=patience)
-    for process in stubborn:
-        with suppress(psutil.NoSuchProcess, PermissionError):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=5)
+    kill(stubborn, 5)
 
 
 def name(process: psutil.Process) -> str:

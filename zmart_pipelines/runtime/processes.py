@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psycopg
 
 from zmart_pipelines.chain.jsonrpc import label
-from zmart_pipelines.runtime import readiness
+from zmart_pipelines.runtime import leftover_processes, readiness
 from zmart_pipelines.runtime.embedded_services import Embedded
 from zmart_pipelines.runtime.ports import Port
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer
@@ -115,14 +116,25 @@ def _names(processes: list[Process], *wanted: str) -> tuple[str, ...]:
     return tuple(name for name in wanted if name in planned)
 
 
+# Recovery after a crash replays the write-ahead log and syncs every file.
+_RECOVERY_SECONDS: Final = 900.0
+
+
 def _postgres(server: PostgresServer, ports: tuple[Port, ...]) -> Process:
+    def prepare() -> None:
+        # The backends of a server that was killed keep its shared memory until they have ended,
+        # and without it no server starts.
+        leftover_processes.kill(leftover_processes.servers_in(server.home))
+        server.prepare()
+
     return Process(
         name="postgres",
         command=server.command(),
         environment=server.environment(),
         folder=server.home,
-        prepare=server.prepare,
+        prepare=prepare,
         ready=readiness.call(server.answers),
+        ready_within=_RECOVERY_SECONDS,
         when_ready=server.ensure_role_and_database,
         account=server.account,
         stop_signal=STOP_SIGNAL,

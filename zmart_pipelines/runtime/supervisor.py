@@ -33,6 +33,8 @@ TICK = 0.1  # seconds between two checks of the processes
 FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0  # seconds before a restart
 HEALTHY_AFTER = 30.0  # seconds of running that reset the restart delay
 ROTATION_TICKS = 600  # ticks between two checks of the logs' sizes
+REPORT_SECONDS = 30.0  # seconds between two lines about a process that is not ready yet
+KILL_PATIENCE = 60.0  # seconds that a killed process may take to end
 START_ATTEMPTS = 3  # failed starts of a process that was never ready; then startup fails
 
 
@@ -282,7 +284,8 @@ class Supervisor:
             )
         child.running = running
         child.pid_file.write(running.pid)
-        deadline = time.monotonic() + process.ready_within
+        began = time.monotonic()
+        deadline, next_report = began + process.ready_within, began + REPORT_SECONDS
         ready = False
         while running.poll() is None:
             if not ready and process.ready is not None and await process.ready():
@@ -294,6 +297,10 @@ class Supervisor:
                 self._say(f"{process.name} was not ready within {process.ready_within:.0f} s")
                 await self._stop_child(child)
                 break
+            elif not ready and process.ready is not None and time.monotonic() > next_report:
+                next_report += REPORT_SECONDS
+                waited = time.monotonic() - began
+                self._say(f"waiting for {process.name} since {waited:.0f} s; log: {child.log.path}")
             await asyncio.sleep(TICK)
         child.pid_file.remove()
         if process.once and running.returncode == 0:
@@ -349,9 +356,12 @@ class Supervisor:
             await asyncio.sleep(TICK)
         if running.poll() is None:
             self._say(f"{child.process.name} did not stop in time and was killed")
-            with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.wait(5)
+            # What it started may be in groups of its own, as the backends of Postgres are.
+            started = leftover_processes.descendants(running.pid)
+            running.kill()
+            await asyncio.to_thread(leftover_processes.kill, started)
+            # A process that waits for a disk ends when that has answered.
+            await asyncio.to_thread(running.wait, KILL_PATIENCE)
         child.pid_file.remove()
 
     def _stop_leftovers(self, why: str, keep: Collection[int] = ()) -> None:
