@@ -102,7 +102,10 @@ def drill(system: RunningSystem, seconds: float, fate: signal.Signals) -> None:
         system.wait_for(
             lambda: each_kind_is_done(observer), RECOVERY, "something of each kind done"
         )
-    system.wait_for(observer.is_idle, RECOVERY, "idle")
+    try:
+        system.wait_for(observer.is_idle, RECOVERY, "idle")
+    except AssertionError as error:
+        raise AssertionError(observer.unfinished()) from error
     check_nothing_twice(system)
     answer = system.run("check", "--json")
     assert answer.returncode == 0, answer.stdout
