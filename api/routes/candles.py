@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
+from api import identifiers, pages
 from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.errors import invalid
 from api.market_lookup import require_market
 from zmart_pipelines.client_schemas import formats
+from zmart_pipelines.statistics import candle_pages, candle_series
 from zmart_pipelines.store.queries import candles
+from zmart_pipelines.store.queries.keyset import KeyColumn, Order
+from zmart_pipelines.store.queries.markets import Market, chain_now
+from zmart_pipelines.store.tables.statistics import candles as candles_table
 
-Interval = Literal["1m", "5m", "1h", "1d"]
+IntervalName: TypeAlias = Literal["1m", "5m", "15m", "1h", "4h", "1d", "1w"]
+Side: TypeAlias = Literal["yes", "no"]
 # Chain seconds that fit the tables' BIGINT with room for arithmetic.
 _END = 2**53
 # A day of minutes.
 MAX_CANDLES = 1440
 
+# Pages go backwards in time; each is itself oldest first.
+_ORDERS: Final = {
+    name: Order(
+        f"candles-{name}",
+        (KeyColumn("starts_at", candles_table.c.starts_at, descending=True),),
+    )
+    for name in candle_series.SCALES
+}
+
 
 class Candle(formats.ExactIntegers, frozen=True, kw_only=True):
-    """The prices of YES and the trading in one interval.
+    """The prices of one side and the trading in one interval.
 
     `time` is the start in Unix seconds of the chain, `starts_at` the same as text. Prices
     (9 decimals) are those after trades; `volume` is in lamports.
@@ -41,18 +55,23 @@ class Candle(formats.ExactIntegers, frozen=True, kw_only=True):
 
 
 class CandleList(msgspec.Struct, frozen=True):
-    """Candles, oldest first.
+    """Candles of one side, oldest first, up to the chain's time `as_of`.
 
-    An interval without trades has no candle: its price is the close of the candle before.
-    `previous_close` is the price (9 decimals) before the first candle on the page.
+    An interval without trades has no candle unless `fill` is true: its price is the close of the
+    candle before. `previous_close` is the price (9 decimals) before the first candle on the page.
+    `next` continues with older candles.
     """
 
     market_id: str
     interval: str
+    side: str
     candles: list[Candle]
     count: int
     limit: int
+    next: str | None
     previous_close: int
+    as_of: str
+    as_of_slot: int
 
 
 def _candle(row: candles.Candle) -> Candle:
@@ -68,15 +87,84 @@ def _candle(row: candles.Candle) -> Candle:
     )
 
 
+class _Wanted(msgspec.Struct, frozen=True):
+    """What a request asks for."""
+
+    interval: IntervalName
+    side: Side
+    fill: bool
+    page: pages.Page
+    window: candle_pages.Window
+
+
+def _wanted(
+    interval: IntervalName,
+    side: Side,
+    fill: bool,
+    page: pages.Page,
+    from_: int | None,
+    to: int | None,
+) -> _Wanted:
+    if from_ is not None and to is not None and from_ >= to:
+        raise invalid("from", "must be less than to")
+    end = to
+    if page.after is not None:
+        # The key of an order of one integer column.
+        (before,) = page.after
+        end = min(_END if to is None else to, int(str(before)))
+    return _Wanted(interval, side, fill, page, candle_pages.Window(from_, end, page.limit))
+
+
+def _read(conn: Connection, row: Market, wanted: _Wanted) -> CandleList:
+    scale = candle_series.SCALES[wanted.interval]
+    now = chain_now(conn)
+    if wanted.fill:
+        found = candle_pages.all_candles(
+            conn, row.market_id, scale, wanted.window, since=row.created_at, now=now
+        )
+    else:
+        found = candle_pages.traded_candles(conn, row.market_id, scale, wanted.window)
+    page = wanted.page
+    next_ = None
+    if found.more:
+        next_ = pages.encode_cursor(page.order, page.order.key_of(found.candles[0]))
+    shown = found.candles
+    previous = found.previous_close
+    if wanted.side == "no":
+        shown = [candle_series.mirrored(candle) for candle in shown]
+        previous = formats.PRICE_SCALE - previous
+    return CandleList(
+        market_id=row.market_id.hex(),
+        interval=wanted.interval,
+        side=wanted.side,
+        candles=[_candle(candle) for candle in shown],
+        count=len(shown),
+        limit=page.limit,
+        next=next_,
+        previous_close=previous,
+        as_of=formats.iso8601(formats.clamped_chain_time(now)),
+        as_of_slot=row.as_of_slot,
+    )
+
+
 @get(
     "/api/markets/{market:str}/candles",
     tags=["markets"],
     responses=error_responses(400, 404),
+    response_headers=[pages.LINK],
 )
 async def list_candles(
+    request: Request[Any, Any, Any],
     database: DatabaseDep,
     market: MarketPath,
-    interval: Annotated[Interval, QueryParameter(description="Length of a candle.")] = "1h",
+    interval: Annotated[
+        IntervalName,
+        QueryParameter(description="Length of a candle; weeks begin on Monday, 00:00 UTC."),
+    ] = "1h",
+    side: Annotated[Side, QueryParameter(description="Whose prices.")] = "yes",
+    fill: Annotated[
+        bool, QueryParameter(description="Also return intervals without trades, as flat candles.")
+    ] = False,
     from_: Annotated[
         int | None,
         QueryParameter(name="from", ge=0, le=_END, description="Earliest start, Unix seconds."),
@@ -88,29 +176,17 @@ async def list_candles(
     limit: Annotated[
         int, QueryParameter(ge=0, le=MAX_CANDLES, description="Maximum number of candles.")
     ] = 100,
-) -> CandleList:
-    """List the last candles in a time range, oldest first. Candles are refreshed every minute."""
+    cursor: pages.Cursor = None,
+) -> Response[CandleList]:
+    """List the last candles in a time range, oldest first.
+
+    They agree with the trades at the moment of the request.
+    """
     key = identifiers.market_key(market, "market")
-    if from_ is not None and to is not None and from_ >= to:
-        raise invalid("from", "must be less than to")
-
-    def read(conn: Connection) -> CandleList:
-        market_id = require_market(conn, key).market_id
-        rows = candles.candles_of_market(
-            conn, market_id, interval, start=from_, end=to, limit=limit
-        )
-        start = rows[0].starts_at if rows else from_ if from_ is not None else to
-        before = candles.candles_of_market(conn, market_id, interval, end=start, limit=1)
-        return CandleList(
-            market_id=market_id.hex(),
-            interval=interval,
-            candles=[_candle(row) for row in rows],
-            count=len(rows),
-            limit=limit,
-            previous_close=before[0].close if before else formats.PRICE_SCALE // 2,
-        )
-
-    return await database.read(read)
+    page = pages.requested(_ORDERS[interval], limit, cursor=cursor)
+    wanted = _wanted(interval, side, fill, page, from_, to)
+    body = await database.read(lambda conn: _read(conn, require_market(conn, key), wanted))
+    return pages.response(request, body, body.next)
 
 
 HANDLERS = [list_candles]

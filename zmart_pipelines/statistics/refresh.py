@@ -8,7 +8,8 @@ are written, so nothing has to track what was corrected, and a repeated refresh 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import pandas as pd
@@ -38,6 +39,13 @@ _TRADE_COLUMNS = [
     (trades.c.trade_type == "buy").label(name) if name == "buys" else trades.c[name]
     for name in frames.TRADES
 ]
+
+
+class MarketVersion(NamedTuple):
+    """When a market last changed, and when it was last folded from its first event."""
+
+    updated_at: datetime
+    refolded_at: datetime
 
 
 class RefreshReport(msgspec.Struct, frozen=True):
@@ -125,11 +133,13 @@ def _refresh(engine: Engine, chunk: Sequence[StaleMarket], now: int) -> RefreshR
 
 
 def _rows(
-    versions: Mapping[bytes, object], traded: pd.DataFrame, now: int
+    versions: Mapping[bytes, MarketVersion], traded: pd.DataFrame, now: int
 ) -> dict[Table, list[Row]]:
     """Return the rows of markets that the tables must hold for these."""
     figures = market_statistics(list(versions), traded, now)
-    figures["market_updated_at"] = pd.Series(list(versions.values()), dtype=object)
+    for name in MarketVersion._fields:
+        moments = [getattr(version, name) for version in versions.values()]
+        figures[f"market_{name}"] = pd.Series(moments, dtype=object)
     return {
         tables.candles: [
             {"interval": name, **row}
@@ -171,11 +181,11 @@ def _changes(
     return gone, [row for one, row in wanted.items() if there.get(one) != row]
 
 
-def _versions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, object]:
+def _versions(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, MarketVersion]:
     """Return when each of these markets last changed; deleted ones are absent."""
-    statement = select(markets.c.market_id, markets.c.updated_at)
+    statement = select(markets.c.market_id, markets.c.updated_at, markets.c.refolded_at)
     found = conn.execute(statement.where(markets.c.market_id.in_(market_ids)))
-    return {row.market_id: row.updated_at for row in found}
+    return {row.market_id: MarketVersion(row.updated_at, row.refolded_at) for row in found}
 
 
 def _trades(conn: Connection, market_ids: Sequence[bytes]) -> pd.DataFrame:

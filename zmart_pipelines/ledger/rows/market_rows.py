@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec.structs import astuple
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, delete, func, select, update
 
 from zmart_pipelines.ledger.model.config_timeline import (
     CONFIG_EVENTS,
@@ -344,6 +344,13 @@ def write_projections(
             folded, commitments=commitments, transaction_commitments=transaction_commitments
         ):
             send(statement)
+    if replaced:
+        table = tables.markets
+        conn.execute(
+            update(table)
+            .where(table.c.market_id.in_(list(replaced)))
+            .values(refolded_at=func.clock_timestamp())
+        )
 
 
 def write_statements(

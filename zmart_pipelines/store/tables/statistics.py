@@ -81,7 +81,9 @@ candles = Table(
 # A market's trading as of the chain second ``as_of``. The 24 hours end with it; their
 # figures stay valid until ``valid_until`` (None: indefinitely), when a trade leaves them.
 # ``price_change_bps`` is None where the price 24 hours ago was 0. ``market_updated_at`` is that
-# of the market's row it was computed from: where the two differ, the figures are due.
+# of the market's row it was computed from: where the two differ, the figures are due. While
+# ``market_refolded_at`` is the market's own, they and its candles are those of its first
+# ``total_trades`` trades, and only newer ones are missing from them.
 market_statistics = Table(
     "market_statistics",
     metadata,
@@ -134,6 +136,11 @@ market_statistics = Table(
         TIME,
         nullable=False,
         comment="markets.updated_at of the row that the statistics were computed from",
+    ),
+    Column(
+        "market_refolded_at",
+        TIME,
+        comment="markets.refolded_at of the row that the statistics were computed from",
     ),
     CheckConstraint("total_volume = buy_volume + sell_volume", name="volume"),
     CheckConstraint(

@@ -1,0 +1,16 @@
+"""When a market's trades were last refolded, and trades by time.
+
+Revision ID: 0009_refolded_markets
+"""
+
+from __future__ import annotations
+
+from zmart_pipelines.store.migrate import run_scripts
+
+revision = "0009_refolded_markets"
+down_revision = "0008_ledger_reads"
+
+
+def upgrade() -> None:
+    """Run ``sql/0009_refolded_markets.sql``."""
+    run_scripts(revision)
