@@ -1,4 +1,4 @@
-"""Markets: the list, single markets, their statistics and price history."""
+"""Markets: the list, single markets and their statistics."""
 
 from __future__ import annotations
 
@@ -75,27 +75,11 @@ class TradingStats(formats.ExactIntegers, frozen=True, kw_only=True):
 
 
 class MarketStats(msgspec.Struct, frozen=True):
-    """A market's trading statistics."""
+    """A market's trading statistics; the 24 hours of `volume_24h` end with `as_of`."""
 
     market_id: str
     stats: TradingStats
-
-
-class PricePoint(msgspec.Struct, frozen=True):
-    """The price after a trade. `yes` and `no` are in percent, `price_yes` has 9 decimals."""
-
-    timestamp: str | None
-    yes: float
-    no: float
-    price_yes: int
-
-
-class PriceHistory(msgspec.Struct, frozen=True):
-    """The last prices, oldest first."""
-
-    market_id: str
-    price_history: list[PricePoint]
-    count: int
+    as_of: str
 
 
 @get("/api/markets", tags=["markets"], responses=READ_ERRORS)
@@ -182,7 +166,8 @@ async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketS
 
     def read(conn: Connection) -> MarketStats:
         market_id = require_market(conn, key).market_id
-        row = statistics.statistics_of_market(conn, market_id, markets.chain_now(conn))
+        now = markets.chain_now(conn)
+        row = statistics.statistics_of_market(conn, market_id, now)
         return MarketStats(
             market_id.hex(),
             TradingStats(
@@ -194,37 +179,8 @@ async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketS
                 volume_24h=row.volume_24h,
                 last_trade_at=formats.chain_time(row.last_trade_at),
             ),
+            as_of=formats.iso8601(formats.clamped_chain_time(now)),
         )
-
-    return await database.read(read)
-
-
-def _price_point(moment: int, price_yes: int) -> PricePoint:
-    yes = round(price_yes / (formats.PRICE_SCALE // 100), 4)
-    return PricePoint(formats.chain_time(moment), yes, round(100 - yes, 4), price_yes)
-
-
-@get(
-    "/api/markets/{market:str}/price-history",
-    tags=["markets"],
-    responses=error_responses(400, 404),
-)
-async def get_price_history(
-    database: DatabaseDep, market: MarketPath, limit: Limit = 100
-) -> PriceHistory:
-    """List a market's price after each of its last trades, oldest first.
-
-    The first point is 50/50 at the market's creation if the list reaches back to it.
-    """
-    key = identifiers.market_key(market, "market")
-
-    def read(conn: Connection) -> PriceHistory:
-        row = require_market(conn, key)
-        history = statistics.price_history(conn, row.market_id, limit=limit)
-        points = [_price_point(item.traded_at, item.price_yes) for item in history]
-        if len(points) < limit:
-            points.insert(0, _price_point(row.created_at, formats.PRICE_SCALE // 2))
-        return PriceHistory(row.market_id.hex(), points, len(points))
 
     return await database.read(read)
 
@@ -234,5 +190,4 @@ HANDLERS = [
     get_market,
     list_related_markets,
     get_market_stats,
-    get_price_history,
 ]

@@ -302,7 +302,8 @@ def test_pages_continue_with_older_candles(client: Client, fill: bool) -> None:
     query = f"interval=1m&fill={str(fill).lower()}&from={HOUR}&to={HOUR + 4 * 3600 + 60}"
     whole = read(client, f"{URL}?{query}&limit=1440")
     assert whole["next"] is None
-    pages, url = [], f"{URL}?{query}&limit={100 if fill else 2}"
+    pages: list[Any] = []
+    url = f"{URL}?{query}&limit={100 if fill else 2}"
     while url:
         answer = client.get(url)
         assert answer.status_code == 200, answer.text

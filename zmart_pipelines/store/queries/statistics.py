@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, sele
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries import discussions, votes
+from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
@@ -86,29 +87,34 @@ class PricePoint(msgspec.Struct, frozen=True):
 
     traded_at: int
     price_yes: int
+    slot: int
+    index_in_block: int
+    log_index: int
+    signature: bytes
 
 
-def price_history(conn: Connection, market_id: bytes, *, limit: int = 100) -> list[PricePoint]:
-    """Return the last ``limit`` prices of a market, the oldest first."""
-    latest = (
-        select(
-            _trades.c.traded_at,
-            _trades.c.price_yes,
-            _trades.c.slot,
-            _trades.c.index_in_block,
-            _trades.c.log_index,
-        )
-        .where(_trades.c.market_id == market_id)
-        .order_by(
-            _trades.c.slot.desc(), _trades.c.index_in_block.desc(), _trades.c.log_index.desc()
-        )
-        .limit(limit)
-        .subquery()
+PRICE_HISTORY = Order(
+    "price-history",
+    tuple(
+        KeyColumn(name, _trades.c[name], descending=True)
+        for name in ("slot", "index_in_block", "log_index", "signature")
+    ),
+)
+
+
+def price_history(
+    conn: Connection, market_id: bytes, *, after: Key | None = None, limit: int = 100
+) -> list[PricePoint]:
+    """Return the last ``limit`` prices of a market, the oldest first.
+
+    Args:
+        after: Key in ``PRICE_HISTORY`` of the oldest price of the page before.
+    """
+    statement = select(*(_trades.c[name] for name in PricePoint.__struct_fields__)).where(
+        _trades.c.market_id == market_id
     )
-    statement = select(latest.c.traded_at, latest.c.price_yes).order_by(
-        latest.c.slot, latest.c.index_in_block, latest.c.log_index
-    )
-    return many(PricePoint, conn.execute(statement))
+    newest = PRICE_HISTORY.page(statement, after=after, limit=limit)
+    return many(PricePoint, conn.execute(newest))[::-1]
 
 
 class TrendingMarket(msgspec.Struct, frozen=True):
