@@ -82,10 +82,10 @@ def test_prices_follow_every_trade_with_and_without_a_refresh(
         (now - 3 * DAY, 700_000_000, 5),
         (now - DAY - 1, 620_000_000, 6),
         (now - DAY, 610_000_000, 7),
-        (now - DAY + 1, 640_000_000, 2**61),
+        (now - DAY + 1, 640_000_000, 2**53 + 7),
         (now - DAY + 59, 480_000_000, 9),
         (now - DAY + 60, 530_000_000, 10),
-        (now - 7200, 660_000_000, 2**61),
+        (now - 7200, 660_000_000, 2**53 + 7),
         (now, 600_000_000, 12),
     ]
     append(ledger, rows, 1)
