@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 from api import identifiers, pages
 from api.database import Database
 from api.dependencies import (
+    NAMED_READ_ERRORS,
     DatabaseDep,
     Limit,
     MarketPath,
     Offset,
     WalletPath,
-    error_responses,
 )
 from api.errors import not_found
 from api.market_lookup import require_market
@@ -73,7 +73,7 @@ async def _read(
 @get(
     "/api/positions/{wallet:str}",
     tags=["wallets"],
-    responses=error_responses(400, 404),
+    responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK, TOTAL_COUNT],
 )
 async def list_positions(
@@ -100,7 +100,7 @@ async def list_positions(
 @get(
     "/api/users/{wallet:str}/positions",
     tags=["wallets"],
-    responses=error_responses(400, 404),
+    responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK, TOTAL_COUNT],
 )
 async def list_portfolio(
@@ -127,7 +127,7 @@ async def list_portfolio(
 @get(
     "/api/users/{wallet:str}/positions/{market:str}",
     tags=["wallets"],
-    responses=error_responses(400, 404),
+    responses=NAMED_READ_ERRORS,
 )
 async def get_user_position(
     database: DatabaseDep, wallet: WalletPath, market: MarketPath

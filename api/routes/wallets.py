@@ -1,26 +1,26 @@
-"""Wallets: statistics, trades and votes."""
+"""Wallets: statistics, trades, votes, markets and comments."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
-from api.dependencies import (
-    NAMED_READ_ERRORS,
-    DatabaseDep,
-    Limit,
-    Offset,
-    WalletPath,
-    error_responses,
-)
-from zmart_pipelines.client_schemas import formats, trading, voting
+from api import identifiers, pages
+from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
+from zmart_pipelines.client_schemas import community, formats, trading, voting
+from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.statistics import wallet_reads
-from zmart_pipelines.store.queries import markets, statistics, trades, votes
+from zmart_pipelines.store.queries import (
+    discussions,
+    markets,
+    statistics,
+    trades,
+    wallet_activity,
+)
 
 
 class WalletStats(formats.ExactIntegers, frozen=True, kw_only=True):
@@ -85,15 +85,45 @@ class WalletTrades(msgspec.Struct, frozen=True):
     count: int
     total: int
     wallet: str
+    limit: int
+    offset: int
+    next: str | None
 
 
 class WalletVotes(msgspec.Struct, frozen=True):
-    """A page of a wallet's votes, by kind."""
+    """A page of a wallet's votes, by kind. `count` is the page's, `total` that of all pages."""
 
     proposal_votes: list[voting.Vote]
     dispute_votes: list[voting.Vote]
+    count: int
     total: int
     wallet: str
+    limit: int
+    offset: int
+    next: str | None
+
+
+class WalletMarkets(msgspec.Struct, frozen=True):
+    """A page of the markets in which a wallet has a role. `count` is that of all pages."""
+
+    markets: list[market_schemas.Market]
+    count: int
+    wallet: str
+    limit: int
+    offset: int
+    next: str | None
+
+
+class WalletComments(msgspec.Struct, frozen=True):
+    """A page of a wallet's comments. `count` is the page's, `total` that of all pages."""
+
+    discussions: list[community.Comment]
+    count: int
+    total: int
+    wallet: str
+    limit: int
+    offset: int
+    next: str | None
 
 
 def _statistics(conn: Connection, key: bytes) -> tuple[dict[str, Any], str]:
@@ -109,7 +139,7 @@ def _statistics(conn: Connection, key: bytes) -> tuple[dict[str, Any], str]:
     }, formats.iso8601(formats.clamped_chain_time(markets.chain_now(conn)))
 
 
-@get("/api/users/{wallet:str}", tags=["wallets"], responses=error_responses(400, 404))
+@get("/api/users/{wallet:str}", tags=["wallets"], responses=NAMED_READ_ERRORS)
 async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
     """Get a wallet's statistics; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
@@ -117,7 +147,7 @@ async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
     return WalletProfile(wallet, WalletStats(**values), as_of)
 
 
-@get("/api/users/{wallet:str}/stats", tags=["wallets"], responses=error_responses(400, 404))
+@get("/api/users/{wallet:str}/stats", tags=["wallets"], responses=NAMED_READ_ERRORS)
 async def get_user_stats(database: DatabaseDep, wallet: WalletPath) -> FlatWalletStats:
     """Get a wallet's statistics as one flat object; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
@@ -129,46 +159,159 @@ async def get_user_stats(database: DatabaseDep, wallet: WalletPath) -> FlatWalle
     "/api/users/{wallet:str}/trades",
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
 )
 async def list_user_trades(
-    database: DatabaseDep, wallet: WalletPath, limit: Limit = 50, offset: Offset = 0
-) -> WalletTrades:
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    wallet: WalletPath,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[WalletTrades]:
     """List a wallet's trades, newest first."""
     key = identifiers.wallet(wallet)
+    page = pages.requested(wallet_activity.TRADES, limit, offset, cursor)
 
     def read(conn: Connection) -> WalletTrades:
-        rows = trades.find_trades(conn, user=key, limit=limit, offset=offset)
-        items = [trading.trade(row) for row in rows]
-        return WalletTrades(items, len(items), trades.count(conn, user=key), wallet)
+        rows = wallet_activity.trades_of_wallet(
+            conn, key, after=page.after, limit=page.fetch, offset=offset
+        )
+        shown, following = page.cut(rows)
+        total = trades.count(conn, user=key)
+        items = [trading.trade(row) for row in shown]
+        return WalletTrades(items, len(items), total, wallet, limit, offset, following)
 
-    return await database.read(read)
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
 
 
 @get(
     "/api/users/{wallet:str}/votes",
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
 )
 async def list_user_votes(
+    request: Request[Any, Any, Any],
     database: DatabaseDep,
     wallet: WalletPath,
-    type_: Annotated[Literal["all", "proposal", "dispute"], QueryParameter(name="type")] = "all",
+    type_: Annotated[
+        Literal["all", "proposal", "dispute"],
+        QueryParameter(name="type", description="The kind of votes."),
+    ] = "all",
     limit: Limit = 100,
     offset: Offset = 0,
-) -> WalletVotes:
-    """List a wallet's votes, on chain and by ballot, newest first."""
+    cursor: pages.Cursor = None,
+) -> Response[WalletVotes]:
+    """List a wallet's votes, on chain and by ballot, newest first.
+
+    Ballots are public from when they are cast: whoever counts a market's ballots sees them too.
+    """
     key = identifiers.wallet(wallet)
     kind = None if type_ == "all" else type_
-    rows = await database.read(
-        lambda conn: votes.votes_of_wallet(conn, key, kind=kind, limit=limit, offset=offset)
-    )
-    items = [voting.vote(row) for row in rows]
-    return WalletVotes(
-        proposal_votes=[item for item in items if item.vote_type == "proposal"],
-        dispute_votes=[item for item in items if item.vote_type == "dispute"],
-        total=len(items),
-        wallet=wallet,
-    )
+    page = pages.requested(wallet_activity.VOTES, limit, offset, cursor)
+
+    def read(conn: Connection) -> WalletVotes:
+        rows = wallet_activity.votes_of_wallet(
+            conn, key, kind=kind, after=page.after, limit=page.fetch, offset=offset
+        )
+        shown, following = page.cut(rows)
+        items = [voting.vote(row) for row in shown]
+        return WalletVotes(
+            proposal_votes=[item for item in items if item.vote_type == "proposal"],
+            dispute_votes=[item for item in items if item.vote_type == "dispute"],
+            count=len(items),
+            total=wallet_activity.count_votes(conn, key, kind=kind),
+            wallet=wallet,
+            limit=limit,
+            offset=offset,
+            next=following,
+        )
+
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
 
 
-HANDLERS = [get_user, get_user_stats, list_user_trades, list_user_votes]
+@get(
+    "/api/users/{wallet:str}/markets",
+    tags=["wallets"],
+    responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
+)
+async def list_user_markets(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    wallet: WalletPath,
+    role: Annotated[
+        markets.Role,
+        QueryParameter(description="The wallet created, resolved or disputed the market."),
+    ] = "creator",
+    limit: Limit = 20,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[WalletMarkets]:
+    """List the markets that a wallet created, resolved or disputed, newest first.
+
+    The resolver and the initiator of a dispute are those of its last resolution and dispute.
+    """
+    key = identifiers.wallet(wallet)
+    page = pages.requested(markets.NEWEST, limit, offset, cursor)
+
+    def read(conn: Connection) -> WalletMarkets:
+        rows = markets.markets_of_wallet(
+            conn, key, role, after=page.after, limit=page.fetch, offset=offset
+        )
+        shown, following = page.cut(rows)
+        return WalletMarkets(
+            [market_schemas.market(row) for row in shown],
+            markets.count_of_wallet(conn, key, role),
+            wallet,
+            limit,
+            offset,
+            following,
+        )
+
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
+
+
+@get(
+    "/api/users/{wallet:str}/discussions",
+    tags=["wallets"],
+    responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
+)
+async def list_user_discussions(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    wallet: WalletPath,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[WalletComments]:
+    """List a wallet's comments, newest first; deleted ones are hidden."""
+    key = identifiers.wallet(wallet)
+    page = pages.requested(wallet_activity.COMMENTS, limit, offset, cursor)
+
+    def read(conn: Connection) -> WalletComments:
+        rows = wallet_activity.comments_of_wallet(
+            conn, key, after=page.after, limit=page.fetch, offset=offset
+        )
+        shown, following = page.cut(rows)
+        items = [community.comment(row) for row in shown]
+        total = discussions.count(conn, wallet=key)
+        return WalletComments(items, len(items), total, wallet, limit, offset, following)
+
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
+
+
+HANDLERS = [
+    get_user,
+    get_user_stats,
+    list_user_trades,
+    list_user_votes,
+    list_user_markets,
+    list_user_discussions,
+]

@@ -16,6 +16,7 @@ from zmart_pipelines.store.queries import (
     health,
     submissions,
     votes,
+    wallet_activity,
 )
 from zmart_pipelines.store.tables import community, ops, voting
 
@@ -70,8 +71,8 @@ def test_on_chain_vote_takes_precedence_over_ballot(
     assert votes.latest_round(conn, market_id, "proposal") == 1
     assert votes.counts(conn, market_id, "proposal").total == 1
     assert {one.wallet for one in votes.votes_of_market(conn, market_id)} == {bytes(voter), other}
-    assert [one.choice for one in votes.votes_of_wallet(conn, other)] == [True]
-    assert votes.votes_of_wallet(conn, other, kind="dispute") == []
+    assert [one.choice for one in wallet_activity.votes_of_wallet(conn, other)] == [True]
+    assert wallet_activity.votes_of_wallet(conn, other, kind="dispute") == []
     assert votes.counts_of_wallet(conn, bytes(voter)) == {"proposal": 1, "dispute": 0}
     assert votes.count_voters(conn) == 2
     assert [(one.round, one.votes_for) for one in votes.tallies(conn, kind="proposal")] == [

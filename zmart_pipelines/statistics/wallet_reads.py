@@ -8,13 +8,15 @@ never depends on when the refresh ran.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from zmart_pipelines.program.errors import ProgramError
 from zmart_pipelines.program.payout import claim_refusal
 from zmart_pipelines.program.wallet_entry import Entry
-from zmart_pipelines.statistics.wallets import Outcome, WalletResult, wallet_result
+from zmart_pipelines.statistics.wallet_history import Parts, PositionHistory, history
+from zmart_pipelines.statistics.wallets import HOUR, Outcome, WalletResult, wallet_result
 from zmart_pipelines.store.queries import candles, pool_history, positions, wallet_entries
 from zmart_pipelines.store.queries.pool_history import Hours
 
@@ -38,7 +40,7 @@ def result_of(held: positions.Position, entries: Sequence[Entry], hours: Hours) 
             open_value=held.open_value,
             settled=held.settled,
             claimed=held.claimed_amount,
-            claimed_at=held.claimed_at if held.has_claimed else None,
+            claimed_at=held.closed_by_claim_at,
             final_at=held.final_at,
             lost_at=held.lost_at(liquidity),
             outcome=held.final_outcome,
@@ -131,4 +133,72 @@ def figures(conn: Connection, wallet: bytes) -> candles.WalletFigures:
             for name in candles.WalletFigures.__struct_fields__
             if name != "wallet"
         },
+    )
+
+
+# After every event, so that a point there counts everything that is stored.
+_END_OF_TIME: Final = 2**62
+
+
+def history_of(
+    conn: Connection,
+    wallet: bytes,
+    *,
+    seconds: int,
+    begins: int | None,
+    ends: int | None,
+    now: int,
+    limit: int,
+) -> list[tuple[int, Parts]]:
+    """Return a wallet's results before past times, oldest first.
+
+    Args:
+        conn: Reads the tables.
+        wallet: Whose.
+        seconds: Length of an interval, a multiple of an hour; points lie at its multiples.
+        begins: No point is before it, in chain seconds; None: the first trade.
+        ends: No point is after it; None: the last point is that of now.
+        now: Chain seconds.
+        limit: The most points; the last ones.
+
+    Returns:
+        Each point's time in chain seconds, and the parts of what happened before it. The point
+        of now counts everything that is stored.
+    """
+    held = positions.all_of_user(conn, wallet)
+    market_ids = [one.market_id for one in held]
+    if begins is None:
+        begins = min((one.first_trade_at for one in held), default=now)
+    current = ends is None or ends >= now
+    times = _times(seconds, begins, now if ends is None else min(ends, now), limit - current)
+    if current and times and times[-1] == now:
+        times.pop()
+    moments = [*times, _END_OF_TIME] if current else times
+    if not moments:
+        return []
+    entries = wallet_entries.entries_of_wallet(conn, wallet, market_ids)
+    hours = pool_history.hours_of(conn, market_ids)
+    found = history(
+        (_history(one, entries[one.market_id], hours.get(one.market_id, [])) for one in held),
+        moments,
+    )
+    return list(zip([*times, now] if current else times, found, strict=True))
+
+
+def _times(seconds: int, begins: int, ends: int, limit: int) -> list[int]:
+    """Return the last ``limit`` multiples of ``seconds`` from ``begins`` to ``ends``."""
+    first = -(-max(begins, 0) // seconds)
+    last = ends // seconds
+    return [number * seconds for number in range(max(first, last - limit + 1), last + 1)]
+
+
+def _history(held: positions.Position, entries: Sequence[Entry], hours: Hours) -> PositionHistory:
+    return PositionHistory(
+        entries=entries,
+        pools=[(starts_at + HOUR - 1, pool) for starts_at, pool in hours],
+        final_at=held.final_at,
+        outcome=held.final_outcome,
+        emptied_at=held.emptied_at,
+        claimed_at=held.closed_by_claim_at,
+        claimed=held.claimed_amount,
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import (
@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import open_votes
+from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 
@@ -330,3 +331,36 @@ def last_chain_time(conn: Connection) -> int:
 def chain_now(conn: Connection) -> int:
     """Return the chain second at which the last 24 hours end: now, or the chain's time if later."""
     return max(int(time.time()), last_chain_time(conn))
+
+
+Role: TypeAlias = Literal["creator", "resolver", "dispute_initiator"]
+
+NEWEST: Final = Order(
+    "newest",
+    (
+        KeyColumn("created_at", _markets.c.created_at, descending=True),
+        KeyColumn("market_id", _markets.c.market_id, descending=True),
+    ),
+)
+
+
+def markets_of_wallet(
+    conn: Connection,
+    wallet: bytes,
+    role: Role,
+    *,
+    after: Key | None,
+    limit: int,
+    offset: int = 0,
+) -> list[Market]:
+    """Return a page of the markets that a wallet created, resolved or disputed, in ``NEWEST``."""
+    statement = _select().where(_markets.c[role] == wallet)
+    paged = NEWEST.page(statement, after=after, limit=limit, offset=offset)
+    return many(Market, conn.execute(paged))
+
+
+def count_of_wallet(conn: Connection, wallet: bytes, role: Role) -> int:
+    """Return the number of markets that a wallet created, resolved or disputed."""
+    return conn.execute(
+        select(func.count()).select_from(_markets).where(_markets.c[role] == wallet)
+    ).scalar_one()

@@ -115,6 +115,13 @@ class Position(msgspec.Struct, frozen=True):
         # A rejected dispute ends a market without MarketFinalized.
         return self.finalized_at or self.resolved_at
 
+    @property
+    def closed_by_claim_at(self) -> int | None:
+        """When the position was claimed, in chain seconds; None before."""
+        if not self.has_claimed:
+            return None
+        return self.last_trade_at if self.claimed_at is None else self.claimed_at
+
     def lost_at(self, liquidity: int) -> int | None:
         """When an unclaimed position was settled, in chain seconds; None where it is not.
 
@@ -253,6 +260,11 @@ def of_user(
     statement = _of_user(_select(), user, status, state)
     paged = BY_LAST_TRADE.page(statement, after=after, limit=limit, offset=offset)
     return many(Position, conn.execute(paged))
+
+
+def all_of_user(conn: Connection, user: bytes) -> list[Position]:
+    """Return all of a wallet's positions, in no order."""
+    return many(Position, conn.execute(_select().where(_positions.c.user == user)))
 
 
 def count_of_user(

@@ -113,22 +113,6 @@ def votes_of_market(
     return many(Vote, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
 
 
-def votes_of_wallet(
-    conn: Connection,
-    wallet: bytes,
-    *,
-    kind: str | None = None,
-    limit: int = 100,
-    offset: int = 0,
-) -> list[Vote]:
-    """Return a wallet's effective votes, newest first."""
-    statement = select(_votes).where(_votes.c.wallet == wallet)
-    if kind is not None:
-        statement = statement.where(_votes.c.kind == kind)
-    order = (_votes.c.voted_at.desc(), _votes.c.market_id, _votes.c.kind, _votes.c.round.desc())
-    return many(Vote, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
-
-
 def latest_round(conn: Connection, market_id: bytes, kind: str) -> int:
     """Return the current round (0 before the first reopening)."""
     number: int | None = conn.execute(

@@ -1,0 +1,155 @@
+"""A wallet's claims: those that are due, and those that were paid."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from litestar import Request, Response, get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import identifiers, pages
+from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
+from zmart_pipelines.client_schemas import formats
+from zmart_pipelines.statistics import wallet_reads
+from zmart_pipelines.store.queries import positions, wallet_activity
+
+
+class Claim(formats.ExactIntegers, frozen=True, kw_only=True):
+    """A claim that is due, or one that was paid; amounts in lamports.
+
+    `amount` is what the payout formula gives, or what was paid. `claimable` is what the program
+    would pay now: 0 for a claim that was paid, and where `claim_refusal` names the error with which
+    it would refuse. `outcome` is null for an invalid market, which refunds what was invested.
+    """
+
+    market_id: str
+    on_chain_address: str
+    question: str
+    status: Literal["due", "done"]
+    outcome: bool | None
+    amount: formats.LargeInt
+    claimable: formats.LargeInt
+    claim_refusal: str | None
+    claimed_at: str | None
+    tx_signature: str | None
+    commitment: str
+
+
+class WalletClaims(formats.ExactIntegers, frozen=True, kw_only=True):
+    """A page of a wallet's claims. `count` is the page's, `total` that of all pages.
+
+    `claimed` is the sum of all that was paid, in lamports.
+    """
+
+    claims: list[Claim]
+    count: int
+    total: int
+    claimed: formats.LargeInt
+    wallet: str
+    limit: int
+    offset: int
+    next: str | None
+
+
+def _due(row: positions.Position, result: positions.PositionResult) -> Claim:
+    amount = row.payout(row.final_outcome)
+    refusal = result.claim_refusal
+    return Claim(
+        market_id=row.market_id.hex(),
+        on_chain_address=formats.base58_key(row.market_address),
+        question=row.question,
+        status="due",
+        outcome=row.final_outcome,
+        amount=amount,
+        claimable=amount if refusal is None else 0,
+        claim_refusal=None if refusal is None else refusal.name,
+        claimed_at=None,
+        tx_signature=None,
+        commitment=row.commitment,
+    )
+
+
+def _done(row: wallet_activity.PaidClaim) -> Claim:
+    return Claim(
+        market_id=row.market_id.hex(),
+        on_chain_address=formats.base58_key(row.market_address),
+        question=row.question,
+        status="done",
+        outcome=row.outcome,
+        amount=row.amount,
+        claimable=0,
+        claim_refusal=None,
+        claimed_at=formats.chain_time(row.claimed_at),
+        tx_signature=formats.base58_signature(row.signature),
+        commitment=row.commitment,
+    )
+
+
+@get(
+    "/api/users/{wallet:str}/claims",
+    tags=["wallets"],
+    responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
+)
+async def list_user_claims(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    wallet: WalletPath,
+    status: Annotated[
+        Literal["due", "done"],
+        QueryParameter(description="`due`: not yet claimed. `done`: paid."),
+    ] = "due",
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[WalletClaims]:
+    """List a wallet's claims: those that are due by last trade, those that were paid newest first.
+
+    A due claim may be one that the program refuses at the moment, because the market's account does
+    not hold enough; `claim_refusal` says so.
+    """
+    key = identifiers.wallet(wallet)
+    order = positions.BY_LAST_TRADE if status == "due" else wallet_activity.CLAIMS
+    page = pages.requested(order, limit, offset, cursor)
+
+    def read(conn: Connection) -> WalletClaims:
+        paid = wallet_activity.claim_totals(conn, key)
+        if status == "due":
+            items, following = _read_due(conn, key, page)
+            total = positions.count_of_user(conn, key, status="claimable")
+        else:
+            items, following = _read_done(conn, key, page)
+            total = paid.number
+        return WalletClaims(
+            claims=items,
+            count=len(items),
+            total=total,
+            claimed=paid.amount,
+            wallet=wallet,
+            limit=limit,
+            offset=offset,
+            next=following,
+        )
+
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
+
+
+def _read_due(conn: Connection, key: bytes, page: pages.Page) -> tuple[list[Claim], str | None]:
+    rows = positions.of_user(
+        conn, key, status="claimable", after=page.after, limit=page.fetch, offset=page.offset
+    )
+    shown, following = page.cut(rows)
+    return [_due(*one) for one in wallet_reads.with_results(conn, key, shown)], following
+
+
+def _read_done(conn: Connection, key: bytes, page: pages.Page) -> tuple[list[Claim], str | None]:
+    rows = wallet_activity.claims_of_wallet(
+        conn, key, after=page.after, limit=page.fetch, offset=page.offset
+    )
+    shown, following = page.cut(rows)
+    return [_done(row) for row in shown], following
+
+
+HANDLERS = [list_user_claims]
