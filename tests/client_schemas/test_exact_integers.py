@@ -44,7 +44,7 @@ BOUNDED = {
         "trades_count", "round", "id", "count", "total", "total_trades", "unique_traders",
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
-        "failures", "unreadable",
+        "failures", "unreadable", "rank", "resolved", "resolved_right",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",
@@ -55,7 +55,7 @@ BOUNDED = {
         "occurrences", "markets", "ballots", "minimum_ballots", "in_flight", "lag",
         "missing_event", "decode_error", "drift",
     },
-    "shares of all votes, in basis points": {"share_bps", "threshold_bps"},
+    "shares of all votes, in basis points": {"share_bps", "threshold_bps", "right_bps"},
     "a setting below 2^53": {"weight_unit"},
     "numbers of the program's errors": {"code"},
     "a duration in seconds": {"silent_seconds"},
@@ -70,6 +70,7 @@ DRAFT_FIELDS = BOUNDED["what the request or a setting limits"] & {
 BOUNDED_IN = {
     "SmallestTrade": {"cost", "shares"},
     "Reconciliation": {"positions"},
+    "ValuePoint": {"positions"},
     "Submission": {"fees"},
     "SubmissionAttempt": {"fee", "compute_units"},
     "SubmissionDetail": {"fees"},
