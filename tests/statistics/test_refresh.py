@@ -24,7 +24,7 @@ from zmart_pipelines.statistics import refresh as module
 from zmart_pipelines.statistics.markets import DAY
 from zmart_pipelines.statistics.refresh import NOTHING, refresh
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import candles, positions, statistics
+from zmart_pipelines.store.queries import candles, newest_trades, positions, statistics
 from zmart_pipelines.store.queries import trades as trade_rows
 from zmart_pipelines.store.queries.markets import chain_now
 from zmart_pipelines.store.tables.chain import transactions
@@ -273,6 +273,38 @@ def test_incremental_refresh_equals_full_refresh(
             conn.execute(table.delete())
     refresh(pipelines, now=chain.now)
     assert everything(pipelines) == step_by_step
+
+
+def test_figures_between_refreshes_are_those_of_all_trades(
+    pipelines: Engine, ledger: Engine
+) -> None:
+    """Stored figures are continued by the trades since, and are not used after a refold."""
+    chain = Recorder()
+    market_id = chain.create(1)
+    chain.open(market_id)
+    chain.buy(market_id, chain.users[1])
+    chain.advance(120)
+    ingest_finalized(ledger, chain.transactions)
+    refresh(pipelines, now=chain.now)
+
+    def check(trades: int, traders: int, lacking: int | None) -> None:
+        with pipelines.connect() as conn:
+            assert newest_trades.trades_without_candles(conn, market_id) == lacking
+            for now in (chain.now, chain.now + DAY - 60, chain.now + DAY + 1):
+                read = statistics.statistics_of_market(conn, market_id, now)
+                assert read == statistics.added_up(conn, market_id, now)
+                assert (read.total_trades, read.unique_traders) == (trades, traders)
+
+    check(1, 1, 0)
+    appended = len(chain.transactions)
+    chain.buy(market_id, chain.users[1], False, 2 * SOL)
+    chain.buy(market_id, chain.users[2])
+    ingest_finalized(ledger, chain.transactions[appended:])
+    check(3, 2, 2)
+    drop_from_chain(ledger, chain.transactions[-1:])
+    check(2, 1, None)
+    refresh(pipelines, now=chain.now)
+    check(2, 1, 0)
 
 
 def test_orphaned_trades_leave_the_candles(pipelines: Engine, ledger: Engine) -> None:

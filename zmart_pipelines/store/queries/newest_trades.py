@@ -171,3 +171,18 @@ def _add_up(conn: Connection, traded: Subquery) -> Trading:
         )
     ).one()
     return one(Trading, row)
+
+
+def newest_costs(conn: Connection, market_id: bytes, count: int) -> tuple[int, int]:
+    """Return the costs of the buys and of the sells among the newest ``count`` trades."""
+    newest = (
+        select(trades.c.cost, trades.c.trade_type)
+        .where(trades.c.market_id == market_id)
+        .order_by(*(column.desc() for column in _ORDER))
+        .limit(count)
+        .subquery("newest")
+    )
+    total = func.coalesce(func.sum(newest.c.cost), 0)
+    bought = func.coalesce(func.sum(newest.c.cost).filter(newest.c.trade_type == "buy"), 0)
+    row = conn.execute(select(bought, total - bought)).one()
+    return int(row[0]), int(row[1])

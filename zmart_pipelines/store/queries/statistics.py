@@ -1,7 +1,8 @@
 """Figures of markets and wallets: volumes, price history, what is trending.
 
 Markets' figures are read from the table that the pipelines refresh each minute, while it is
-right: until the market changes or a trade leaves the last day. Otherwise they are added up.
+right: until the market changes or a trade leaves the last day. Otherwise they are continued by the
+trades since, or added up where the market was folded again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, sele
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
-from zmart_pipelines.store.queries import discussions, votes
+from zmart_pipelines.store.queries import discussions, newest_trades, votes
 from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.row_mapping import many, one
@@ -56,7 +57,36 @@ def statistics_of_market(conn: Connection, market_id: bytes, now: int) -> Market
     columns = [_stored.c[name] for name in MarketStats.__struct_fields__]
     statement = select(*columns).join_from(_markets, _stored, _right(now))
     row = conn.execute(statement.where(_markets.c.market_id == market_id)).one_or_none()
-    return added_up(conn, market_id, now) if row is None else one(MarketStats, row)
+    if row is not None:
+        return one(MarketStats, row)
+    newer = newest_trades.trades_without_candles(conn, market_id)
+    if newer is None:
+        return added_up(conn, market_id, now)
+    return _continued(conn, market_id, now, newer)
+
+
+def _continued(conn: Connection, market_id: bytes, now: int, newer: int) -> MarketStats:
+    """Return the stored figures with the market's newest ``newer`` trades, which they lack."""
+    stored = conn.execute(
+        select(_stored.c.total_trades, _stored.c.buy_volume, _stored.c.sell_volume).where(
+            _stored.c.market_id == market_id
+        )
+    ).one()
+    bought, sold = newest_trades.newest_costs(conn, market_id, newer)
+    last: int | None = conn.execute(
+        select(func.max(_trades.c.traded_at)).where(_trades.c.market_id == market_id)
+    ).scalar_one()
+    # Every trader has one position in the market, which the ledger keeps.
+    held = select(func.count()).where(market.positions.c.market_id == market_id)
+    return MarketStats(
+        total_volume=stored.buy_volume + stored.sell_volume + bought + sold,
+        total_trades=stored.total_trades + newer,
+        unique_traders=conn.execute(held).scalar_one(),
+        buy_volume=stored.buy_volume + bought,
+        sell_volume=stored.sell_volume + sold,
+        volume_24h=newest_trades.trading_since(conn, market_id, now - DAY + 1).volume,
+        last_trade_at=last,
+    )
 
 
 def added_up(conn: Connection, market_id: bytes, now: int) -> MarketStats:
