@@ -22,7 +22,7 @@ from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
-from zmart_pipelines.chain.rpc_types import AtSlot
+from zmart_pipelines.chain.rpc_types import AtSlot, Commitment
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, UserPosition
 from zmart_pipelines.program.codec import DecodeError
@@ -34,13 +34,19 @@ T = TypeVar("T")
 
 # Rounds over the endpoints for one read: a user waits for it.
 ATTEMPTS: Final = 2
+BLOCKHASH_COMMITMENT: Final = "confirmed"
 
 
 class UnsignedTransaction(msgspec.Struct, frozen=True):
-    """An unsigned version-0 transaction (base64), valid up to ``last_valid_block_height``."""
+    """An unsigned version-0 transaction (base64), valid up to ``last_valid_block_height``.
+
+    A node that is asked to check it at a commitment above ``blockhash_commitment`` may not know the
+    blockhash yet.
+    """
 
     transaction: str
     blockhash: str
+    blockhash_commitment: Commitment
     last_valid_block_height: int
     fee_payer: str
 
@@ -136,7 +142,7 @@ class Chain:
         key = Pubkey.from_bytes(payer)
         self._bulkhead.continue_only_if_awaited()
         try:
-            recent = self._rpc.latest_blockhash("confirmed")
+            recent = self._rpc.latest_blockhash(BLOCKHASH_COMMITMENT)
             data = unsigned_transaction(key, [instruction], recent.hash)
             self._bulkhead.continue_only_if_awaited()
             failure = self._rpc.simulate(data).error if simulate else None
@@ -154,6 +160,7 @@ class Chain:
         return UnsignedTransaction(
             transaction=base64.b64encode(data).decode(),
             blockhash=str(recent.hash),
+            blockhash_commitment=BLOCKHASH_COMMITMENT,
             last_valid_block_height=recent.last_valid_block_height,
             fee_payer=str(key),
         )

@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from typing import Any
 
+import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 from msgspec import UNSET, UnsetType
@@ -21,6 +22,7 @@ from api.realtime.address_budget import AddressBudget
 from api.realtime.hub import Hub
 from api.realtime.rate_limit import RateLimit
 from api.realtime.subscriber import Subscriber
+from zmart_pipelines.client_schemas.frames import displayed_prices
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.store.stream import MARKETS_CHANNEL, market_channel
@@ -116,7 +118,7 @@ class Session:
             if command.action == "subscribe":
                 await self._subscribe(channel, command.since)
             else:
-                self._unsubscribe(channel)
+                await self._unsubscribe(channel)
         except ApiError as error:
             self._subscriber.push(protocol.error(error.message))
         except (DBAPIError, PoolTimeout):
@@ -147,8 +149,8 @@ class Session:
                 " unsubscribe first",
             )
         replay = await self._hub.subscribe(subscriber, channel, since)
-        self._acknowledge("Subscribed to", channel, replay.head)
         try:
+            await self._acknowledge("Subscribed to", channel, replay.head)
             missing = (
                 await self._send_missed(channel, since, replay.head)
                 if replay.is_complete
@@ -185,13 +187,27 @@ class Session:
             await self._subscriber.drained()
         return None
 
-    def _unsubscribe(self, channel: str) -> None:
+    async def _unsubscribe(self, channel: str) -> None:
         self._hub.unsubscribe(self._subscriber, channel)
-        self._acknowledge("Unsubscribed from", channel)
+        await self._acknowledge("Unsubscribed from", channel)
 
-    def _acknowledge(self, verb: str, channel: str, head: int | UnsetType = UNSET) -> None:
-        data = {
+    async def _acknowledge(self, verb: str, channel: str, head: int | UnsetType = UNSET) -> None:
+        """Confirm a command, with the market's current prices.
+
+        Older clients read every ``market_state`` as prices: without them they would show zeros.
+        The prices are read after the position ``head``, so that they are never older than it.
+        """
+        data = await self._prices(channel) | {
             "message": f"{verb} market {channel.removeprefix('market:')}",
             "subscriptions": [name.removeprefix("market:") for name in self._subscriber.channels],
         }
         self._subscriber.push(protocol.reply("market_state", data, channel=channel, seq=head))
+
+    async def _prices(self, channel: str) -> dict[str, Any]:
+        """Return the prices of the channel's market; empty where none is on chain."""
+        market_id = protocol.channel_market(channel)
+        if market_id is UNSET:
+            return {}
+        key = bytes.fromhex(str(market_id))
+        row = await self._database.read(lambda conn: markets.get(conn, key))
+        return {} if row is None else msgspec.to_builtins(displayed_prices(row))

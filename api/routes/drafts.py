@@ -15,6 +15,7 @@ from api import auth, drafts, signed_requests, text_to_sign
 from api.dependencies import ChainDep, DatabaseDep, PinsDep, SettingsDep, error_responses
 from api.request_bodies import NewMarket
 from api.text_to_sign import TextToSign
+from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.instructions import create_market
@@ -55,6 +56,7 @@ class CreatedDraft(msgspec.Struct, frozen=True):
     address: str
     transaction: str
     blockhash: str
+    blockhash_commitment: Commitment
     last_valid_block_height: int
     fee_payer: str
     repeated: bool
@@ -159,6 +161,7 @@ async def create_market_draft(
         address=address,
         transaction=prepared.transaction,
         blockhash=prepared.blockhash,
+        blockhash_commitment=prepared.blockhash_commitment,
         last_valid_block_height=prepared.last_valid_block_height,
         fee_payer=prepared.fee_payer,
         repeated=not added,

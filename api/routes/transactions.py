@@ -23,6 +23,7 @@ from api.errors import ApiError, invalid
 from api.market_lookup import require_market
 from api.request_bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from api.trade_quotes import TradeQuote, refused_trade, trade_quote
+from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program import instructions, quotes
 from zmart_pipelines.program.addresses import market_address
@@ -42,6 +43,7 @@ class PreparedTrade(msgspec.Struct, frozen=True):
     quote: TradeQuote
     transaction: str
     blockhash: str
+    blockhash_commitment: Commitment
     last_valid_block_height: int
     fee_payer: str
 
@@ -54,6 +56,7 @@ class PreparedResolution(msgspec.Struct, frozen=True):
     outcome: bool
     transaction: str
     blockhash: str
+    blockhash_commitment: Commitment
     last_valid_block_height: int
     fee_payer: str
 

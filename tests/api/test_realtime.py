@@ -20,6 +20,7 @@ from api.realtime import address_budget, hub, protocol
 from api.realtime.address_budget import AddressBudget, AddressBudgets, TokenBucket
 from api.realtime.session import Session
 from api.realtime.subscriber import MAX_QUEUE, Subscriber
+from tests.api.seed import address_of, market
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
@@ -147,9 +148,26 @@ def test_invalid_message_is_answered_with_an_error(client: Client, text: str, pa
         assert socket.receive_json(timeout=30)["type"] == "pong"
 
 
-def test_market_may_be_subscribed_to_by_address(client: Client, ledger: Engine) -> None:
-    from tests.api.seed import address_of, market
+def test_acknowledgements_hold_the_current_prices(client: Client, ledger: Engine) -> None:
+    """Older clients take every ``market_state`` for prices; without any they show zeros."""
+    with ledger.begin() as conn:
+        market(conn, MARKET, price_yes=620_000_000, shares_yes=2**60, shares_no=5)
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
+        subscribed = subscribe(socket, market_id=MARKET.hex())
+        socket.send_json({"action": "unsubscribe", "market_id": MARKET.hex()})
+        for ack in (subscribed, socket.receive_json(timeout=30)):
+            data = ack["data"]
+            assert (data["priceYes"], data["priceNo"]) == (0.62, 0.38)
+            assert (data["totalShares"], data["exact"]) == (
+                2**60 + 5,
+                {"totalShares": str(2**60 + 5)},
+            )
+        for other in ({"market_id": "ee" * 32}, {"channel": "markets"}):
+            assert "priceYes" not in subscribe(socket, **other)["data"]
 
+
+def test_market_may_be_subscribed_to_by_address(client: Client, ledger: Engine) -> None:
     with ledger.begin() as conn:
         market(conn, MARKET)
     with client.websocket_connect("/") as socket:

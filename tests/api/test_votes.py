@@ -112,6 +112,14 @@ def test_votes_are_stored_counted_listed_and_published(client: Client) -> None:
     assert (mine["total"], mine["proposal_votes"][0]["market_id"]) == (1, PROPOSED.hex())
 
 
+def test_stored_ballot_is_the_vote_of_the_lists(client: Client) -> None:
+    answer = cast(client, 9)
+    (ballot,) = answer.json()["data"]
+    (vote,) = client.get(f"/api/users/{wallet(9).pubkey()}/votes").json()["proposal_votes"]
+    assert {name: ballot[name] for name in vote} == vote
+    assert ballot.keys() - vote.keys() == {"scheme", "message"}
+
+
 def test_repeat_returns_the_stored_answer_and_change_is_a_conflict(client: Client) -> None:
     signed = proof(wallet(1), message(client, "proposal", PROPOSED, "true"))
     body = {"market_id": PROPOSED.hex(), "vote": True} | signed

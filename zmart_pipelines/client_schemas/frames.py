@@ -151,6 +151,23 @@ def vote_frame(
     return Frame(market_channel(market_id), "vote", data)
 
 
+class DisplayedPrices(ExactIntegers, frozen=True, kw_only=True):
+    """A market's current prices, by the names of ``MarketStateFrame``."""
+
+    display_price_yes: float = msgspec.field(name="priceYes")
+    display_price_no: float = msgspec.field(name="priceNo")
+    total_shares: LargeInt = msgspec.field(name="totalShares")
+
+
+def displayed_prices(row: markets.Market) -> DisplayedPrices:
+    """Return a market's current prices."""
+    return DisplayedPrices(
+        display_price_yes=price_fraction(row.price_yes),
+        display_price_no=price_fraction(PRICE_SCALE - row.price_yes),
+        total_shares=row.shares_yes + row.shares_no,
+    )
+
+
 def market_state_frames(
     row: markets.ProjectedMarket,
     *,
