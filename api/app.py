@@ -27,6 +27,7 @@ from api.realtime.hub import Hub
 from api.request_decoding import MAX_BODY, StrictRequest
 from api.request_validation import check_request
 from api.routes import HANDLERS, webhooks
+from api.sequential_dependencies import resolve_in_sequence
 from api.verifications import Verifications
 from zmart_pipelines.settings import Settings
 
@@ -106,6 +107,7 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
         response_class=Response,
     )
+    resolve_in_sequence(app)
     openapi_completion.complete(app)
     middleware.wrap(app)
     return app
