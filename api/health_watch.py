@@ -12,11 +12,15 @@ import logging
 import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api.shared_reading import SharedReading
+from api.database import DatabaseBusy
+from api.read_pool import ReadPool
+from api.shared_flights import SharedFlights
+from api.shared_reading import DEADLINE_SECONDS, SharedReading
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault
 from zmart_pipelines.health.health_alerts import update_health_alerts
@@ -51,21 +55,25 @@ class HealthWatch:
         )
         self._tips: ChainTips | None = None
         self._backoff = Backoff()
-        self.schema = SharedReading(self._read_schema)
+        self._pings = ReadPool(settings, size=1, seconds=DEADLINE_SECONDS)
+        self._schemas = SharedFlights[bool](DEADLINE_SECONDS)
         self.services = SharedReading(self._read_services)
         self._round = SharedReading(self._watch, fresh=0.0, deadline=ROUND_SECONDS)
 
     async def migration_status(self) -> str:
         """Return `ok` or `behind`; `unknown` where Postgres does not answer within its deadline."""
         try:
-            return "ok" if await self.schema.get() else "behind"
-        except (DBAPIError, PoolTimeout, TimeoutError):
+            is_current = await self._schemas.get("schema", self._read_schema)
+        except DatabaseBusy:
             return "unknown"
+        return "ok" if is_current else "behind"
 
-    def _read_schema(self) -> bool:
-        with self._reader.connect() as conn:
-            # No transaction: one round trip instead of three.
-            return migrate.has_current_schema(conn.execution_options(isolation_level="AUTOCOMMIT"))
+    async def _read_schema(self, deadline: float) -> bool:
+        try:
+            applied = await self._pings.fetch(migrate.APPLIED, deadline=deadline)
+        except asyncpg.PostgresError:  # no such table, or the role may not read it yet
+            return False
+        return migrate.are_current(row[0] for row in applied.rows)
 
     def _read_services(self) -> dict[str, ServiceHealth]:
         with self._reader.connect() as conn:
@@ -119,5 +127,6 @@ class HealthWatch:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._rpc.close()
+        self._pings.close()
         for pool in (self._reader, self._writer):
             pool.dispose()

@@ -1,7 +1,7 @@
 """Connections for reads on the event loop: no threads, no transaction blocks, one statement each.
 
 A statement of its own is a snapshot of its own, in one round trip. A read waits for a connection
-and its answer at most ``api_database_seconds`` together. Postgres cancels a statement after the
+and its answer at most ``API_DATABASE_SECONDS`` together. Postgres cancels a statement after the
 same time; a connection on which nothing is answered by then is dropped, so that a frozen server
 keeps none.
 """
@@ -55,15 +55,20 @@ class Answer(NamedTuple):
 class ReadPool:
     """At most ``size`` connections of the reading role, opened as they are needed."""
 
-    def __init__(self, settings: Settings, *, size: int) -> None:
+    def __init__(self, settings: Settings, *, size: int, seconds: float | None = None) -> None:
         """Prepare the pool; nothing is connected yet.
+
+        Args:
+            settings: Have the login of the reading role.
+            size: Connections that are open at most.
+            seconds: Time for a read; default ``API_DATABASE_SECONDS``.
 
         Raises:
             MissingLogin: The settings have no URL for the reading role.
         """
         login_url(Role.READ, settings)
         self._settings = settings
-        self._seconds = settings.api_database_seconds
+        self._seconds = settings.api_database_seconds if seconds is None else seconds
         self._size = size
         self._queue = settings.api_queue
         self._idle: list[OpenConnection] = []

@@ -6,6 +6,7 @@ work while the others wait and then find nothing to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,8 @@ VERSION_SCHEMA = "public"
 VERSION_TABLE = "schema_version"
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_APPLIED: Final = text(f"SELECT version_num FROM {VERSION_SCHEMA}.{VERSION_TABLE}")  # noqa: S608
+# The revisions that a database has; for ``are_current``.
+APPLIED: Final = f"SELECT version_num FROM {VERSION_SCHEMA}.{VERSION_TABLE}"  # noqa: S608
 
 
 class UnknownRevision(Exception):
@@ -117,10 +119,15 @@ def _heads() -> frozenset[str]:
     return frozenset(ScriptDirectory.from_config(_config()).get_heads())
 
 
+def are_current(revisions: Iterable[str]) -> bool:
+    """Return whether these are the newest revisions of this version's migrations."""
+    return frozenset(revisions) == _heads()
+
+
 def has_current_schema(conn: Connection) -> bool:
     """Return the same for an open connection, whatever its role. One statement."""
     try:
-        return frozenset(conn.execute(_APPLIED).scalars()) == _heads()
+        return are_current(conn.execute(text(APPLIED)).scalars())
     except ProgrammingError:  # the role may not read the version table yet
         conn.rollback()
         return False
