@@ -12,10 +12,17 @@ export const COLUMNS = `m.market_id, m.address_text, m.creator_text, m.resolver_
   m.proposal_likes, m.proposal_dislikes, m.dispute_agree, m.dispute_disagree, m.was_disputed,
   m.cancelled_at, m.price_yes, m.trades_count, m.as_of_slot, m.commitment, m.updated_at,
   coalesce(d.question, 'Market ' || left(encode(m.market_id, 'hex'), 8)) AS question,
-  d.description, d.category, d.tags, d.ends_at`;
+  d.description, d.category, d.tags, d.ends_at, t.votes_for, t.votes_against`;
 
 export const TABLES = `market.markets m LEFT JOIN community.market_drafts d
   ON d.market_id = m.market_id AND d.matched_at IS NOT NULL`;
+
+// Of an open vote the counts are those of its tally.
+export const TABLES_WITH_VOTES = `${TABLES} LEFT JOIN LATERAL (
+    SELECT votes_for, votes_against, xmin FROM voting.tallies v
+    WHERE v.market_id = m.market_id AND v.kind = CASE m.state WHEN 0 THEN 'proposal' WHEN 4 THEN 'dispute' END
+    ORDER BY round DESC LIMIT 1
+  ) t ON true`;
 
 export const NEWEST = "ORDER BY m.created_at DESC, m.market_id DESC";
 
@@ -66,10 +73,10 @@ export function market(row) {
     current_price_no: (PRICE_SCALE - price) / PRICE_SCALE,
     accumulated_resolver_fees: Number(exact.accumulated_resolver_fees),
     accumulated_lp_fees: Number(exact.accumulated_lp_fees),
-    proposal_likes: Number(row.proposal_likes),
-    proposal_dislikes: Number(row.proposal_dislikes),
-    dispute_agree: Number(row.dispute_agree),
-    dispute_disagree: Number(row.dispute_disagree),
+    proposal_likes: Number(state === "PROPOSED" ? row.votes_for : row.proposal_likes),
+    proposal_dislikes: Number(state === "PROPOSED" ? row.votes_against : row.proposal_dislikes),
+    dispute_agree: Number(state === "DISPUTED" ? row.votes_for : row.dispute_agree),
+    dispute_disagree: Number(state === "DISPUTED" ? row.votes_against : row.dispute_disagree),
     was_disputed: row.was_disputed,
     is_cancelled: state === "CANCELLED",
     proposed_outcome: row.proposed_outcome,

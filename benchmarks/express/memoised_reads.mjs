@@ -2,24 +2,25 @@
 // per row for as long as Postgres says that the row's version is the same, pages that are kept
 // while their rows are the same, and one reading for equal requests that wait together.
 
-import { COLUMNS, market, NEWEST, TABLES } from "./market_rows.mjs";
+import { COLUMNS, market, NEWEST, TABLES_WITH_VOTES } from "./market_rows.mjs";
 
 // A transaction that changes a row gives it another xmin.
-const VERSION = "m.xmin::text || ' ' || coalesce(d.xmin::text, '')";
+const VERSION = `m.xmin::text || ' ' || coalesce(d.xmin::text, '')
+  || ' ' || coalesce(t.xmin::text, '')`;
 const PAGE = {
   name: "page",
   text: `SELECT encode(m.market_id, 'hex'), ${VERSION}, (SELECT total FROM rival.market_count)
-    FROM ${TABLES} ${NEWEST} LIMIT $1 OFFSET $2`,
+    FROM ${TABLES_WITH_VOTES} ${NEWEST} LIMIT $1 OFFSET $2`,
   rowMode: "array",
 };
 const VERSION_OF_ONE = {
   name: "version",
-  text: `SELECT encode(m.market_id, 'hex'), ${VERSION} FROM ${TABLES} WHERE m.market_id = $1`,
+  text: `SELECT encode(m.market_id, 'hex'), ${VERSION} FROM ${TABLES_WITH_VOTES} WHERE m.market_id = $1`,
   rowMode: "array",
 };
 const ROWS = {
   name: "rows",
-  text: `SELECT ${COLUMNS}, ${VERSION} AS version FROM ${TABLES} WHERE m.market_id = ANY($1)`,
+  text: `SELECT ${COLUMNS}, ${VERSION} AS version FROM ${TABLES_WITH_VOTES} WHERE m.market_id = ANY($1)`,
 };
 const MOST_ROWS = 20_000;
 const MOST_PAGES = 1000;

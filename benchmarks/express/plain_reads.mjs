@@ -1,10 +1,10 @@
 // Reads as a plain server does them: a query for the rows, one for their number, objects, JSON.
 
-import { COLUMNS, market, NEWEST, TABLES } from "./market_rows.mjs";
+import { COLUMNS, market, NEWEST, TABLES, TABLES_WITH_VOTES } from "./market_rows.mjs";
 
-const LIST = `SELECT ${COLUMNS} FROM ${TABLES} ${NEWEST} LIMIT $1 OFFSET $2`;
+const LIST = `SELECT ${COLUMNS} FROM ${TABLES_WITH_VOTES} ${NEWEST} LIMIT $1 OFFSET $2`;
 const COUNT = `SELECT count(*) FROM ${TABLES}`;
-const ONE = `SELECT ${COLUMNS} FROM ${TABLES} WHERE m.market_id = $1`;
+const ONE = `SELECT ${COLUMNS} FROM ${TABLES_WITH_VOTES} WHERE m.market_id = $1`;
 
 export function plainReads(pool) {
   return {
