@@ -167,11 +167,22 @@ async def list_candles(
     ] = False,
     from_: Annotated[
         int | None,
-        QueryParameter(name="from", ge=0, le=_END, description="Earliest start, Unix seconds."),
+        QueryParameter(
+            name="from",
+            ge=0,
+            le=_END,
+            description="Earliest start, Unix seconds.",
+            schema_extra={"examples": [1_790_000_000]},
+        ),
     ] = None,
     to: Annotated[
         int | None,
-        QueryParameter(ge=0, le=_END, description="Start before this, Unix seconds."),
+        QueryParameter(
+            ge=0,
+            le=_END,
+            description="Start before this, Unix seconds.",
+            schema_extra={"examples": [1_790_086_400]},
+        ),
     ] = None,
     limit: Annotated[
         int, QueryParameter(ge=0, le=MAX_CANDLES, description="Maximum number of candles.")

@@ -128,6 +128,7 @@ async def get_quote(
             ge=1,
             le=MAX_AMOUNT,
             description="Shares (9 decimals): a buy gets at least, a sale gives exactly these.",
+            schema_extra={"examples": [5_000_000_000]},
         ),
     ] = None,
     cost: Annotated[
@@ -136,6 +137,7 @@ async def get_quote(
             ge=0,
             le=MAX_AMOUNT,
             description="Lamports with fees: a buy pays at most, a sale brings at least these.",
+            schema_extra={"examples": [1_000_000_000]},
         ),
     ] = None,
 ) -> MarketQuote:

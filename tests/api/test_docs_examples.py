@@ -57,6 +57,16 @@ def test_trade_and_error(client: Client) -> None:
     assert error["details"] == EXAMPLES["error"]["details"]
 
 
+def test_quote(client: Client, ledger: Engine) -> None:
+    """The example's figures are the program's; only its market and time are made up."""
+    with ledger.begin() as conn:
+        market(conn, b"\x11" * 32)
+    body = client.get(f"/api/markets/{'11' * 32}/quote?side=yes&cost=1000000000").json()
+    made_up = ("market_id", "as_of", "as_of_slot")
+    assert body | dict.fromkeys(made_up) == EXAMPLES["quote"] | dict.fromkeys(made_up)
+    assert_like("quote", body)
+
+
 def test_ballot(client: Client) -> None:
     text = client.get(f"/api/votes/proposal/{MARKET.hex()}/message?vote=like").json()
     assert_like("ballot_text", text)
