@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import (
+    OpenAPIHeader,
     OpenAPIResponse,
     Operation,
     Parameter,
@@ -25,6 +26,12 @@ from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
 # Litestar states limits as floats, which round this one up.
 _MAX_INTEGER: Final = 2**63 - 1
+
+
+_LOCATION: Final = OpenAPIHeader(
+    schema=Schema(type=OpenAPIType.STRING),
+    description="Where the created resource is listed, or the market that it changes.",
+)
 
 
 def complete(app: Litestar) -> None:
@@ -76,6 +83,9 @@ def _complete_operation(operation: Operation) -> None:
     elif operation.request_body is not None and {"wallet": []} in operation.security:
         # The proof may stand in the body instead of the header.
         operation.security = [*operation.security, {}]
+    created = (operation.responses or {}).get("201")
+    if isinstance(created, OpenAPIResponse):
+        created.headers = {**(created.headers or {}), "Location": _LOCATION}
     for status, response in (operation.responses or {}).items():
         if status < "300" and isinstance(response, OpenAPIResponse):
             response.description = "Success."

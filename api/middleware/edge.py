@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from api.created import location
 from api.error_codes import ErrorCode
 from api.middleware import entity_tags, request_ids
 from api.middleware.admission import Admission, Refusal
@@ -217,6 +218,8 @@ class _Exchange:
         elif self.method == "OPTIONS":
             headers = [self._of_options(name, value) for name, value in headers]
         headers += self._common(headers, vary)
+        if self.status == 201 and (created := location(self._scope)) is not None:
+            headers.append((b"location", created))
         if self.method == "HEAD":
             body = b""
         await self._send({**start, "status": self.status, "headers": headers})

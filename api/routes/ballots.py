@@ -11,7 +11,8 @@ from litestar import Request, get, post
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from sqlalchemy import Connection
 
-from api import auth, ballot_schema, identifiers
+from api import auth, ballot_schema, caching, identifiers
+from api.created import locate
 from api.dependencies import (
     BallotBatcherDep,
     BallotLimitDep,
@@ -93,6 +94,7 @@ def _parse_choice(kind: Kind, value: bool | str | None, field: str) -> bool:
 
 @get(
     "/api/votes/{kind:str}/{market:str}/message",
+    cache_control=caching.NO_STORE,
     tags=["votes"],
     responses=error_responses(400, 404),
 )
@@ -172,6 +174,7 @@ async def cast_vote(
     if not receipt.repeated:
         ballot_limit.count(address)
     row = ballot_schema.ballot(receipt.ballot)
+    locate(request, f"/api/votes/{kind}/{row.market_id}")
     return CastVote(
         data=[row],
         count=1,

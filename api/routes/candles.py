@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
+from api import caching, identifiers, pages
 from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.errors import invalid
 from api.market_lookup import require_market
@@ -149,6 +149,7 @@ def _read(conn: Connection, row: Market, wanted: _Wanted) -> CandleList:
 
 @get(
     "/api/markets/{market:str}/candles",
+    cache_control=caching.A_SECOND,
     tags=["markets"],
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],

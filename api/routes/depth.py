@@ -9,7 +9,7 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
+from api import caching, identifiers
 from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.market_lookup import require_market
 from api.market_terms import market_terms
@@ -125,7 +125,12 @@ def _market_depth(conn: Connection, row: Market, step: int, levels: int) -> Mark
     )
 
 
-@get("/api/markets/{market:str}/depth", tags=["trades"], responses=error_responses(400, 404))
+@get(
+    "/api/markets/{market:str}/depth",
+    cache_control=caching.A_SECOND,
+    tags=["trades"],
+    responses=error_responses(400, 404),
+)
 async def get_market_depth(
     database: DatabaseDep,
     market: MarketPath,

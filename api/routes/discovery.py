@@ -8,6 +8,7 @@ import msgspec
 from litestar import get
 from litestar.params import QueryParameter
 
+from api import caching
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
@@ -105,7 +106,9 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
     )
 
 
-@get("/api/markets/activity", tags=["markets"], responses=READ_ERRORS)
+@get(
+    "/api/markets/activity", cache_control=caching.A_SECOND, tags=["markets"], responses=READ_ERRORS
+)
 async def list_activity(
     database: DatabaseDep,
     limit: Limit = 20,
@@ -135,7 +138,9 @@ def _trending_market(row: statistics.TrendingMarket) -> TrendingMarket:
     )
 
 
-@get("/api/markets/trending", tags=["markets"], responses=READ_ERRORS)
+@get(
+    "/api/markets/trending", cache_control=caching.A_SECOND, tags=["markets"], responses=READ_ERRORS
+)
 async def list_trending_markets(database: DatabaseDep, limit: Limit = 3) -> TrendingList:
     """List active markets by volume and traders of the last 24 hours."""
     pool = max(limit, TRENDING_POOL)
@@ -158,7 +163,12 @@ def _category(row: markets.Category) -> CategoryCount:
     )
 
 
-@get("/api/markets/categories", tags=["markets"], responses=READ_ERRORS)
+@get(
+    "/api/markets/categories",
+    cache_control=caching.A_SECOND,
+    tags=["markets"],
+    responses=READ_ERRORS,
+)
 async def list_categories(database: DatabaseDep) -> CategoryList:
     """List categories with their number of markets."""
     rows = await database.read(lambda conn: markets.categories(conn, markets.chain_now(conn)))

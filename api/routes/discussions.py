@@ -9,7 +9,8 @@ from litestar import Request, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import auth, comments, identifiers, signed_requests, text_to_sign, user_text
+from api import auth, caching, comments, identifiers, signed_requests, text_to_sign, user_text
+from api.created import locate
 from api.dependencies import (
     NAMED_READ_ERRORS,
     DatabaseDep,
@@ -116,11 +117,13 @@ async def create_discussion(
         return comments.create_comment(conn, market_id, signed.wallet, content, signed.signature)
 
     comment = await database.write(signed.wallet, write)
+    locate(request, f"/api/discussions/{comment.market_id.hex()}")
     return CreatedComment("Discussion created", community.comment(comment))
 
 
 @get(
     "/api/discussions/{discussion:str}/message",
+    cache_control=caching.NO_STORE,
     tags=["discussions"],
     responses=NAMED_READ_ERRORS,
 )

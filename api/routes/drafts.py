@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
 from api import auth, drafts, signed_requests, text_to_sign
+from api.created import locate
 from api.dependencies import ChainDep, DatabaseDep, PinsDep, SettingsDep, error_responses
 from api.request_bodies import NewMarket
 from api.text_to_sign import TextToSign
@@ -153,6 +154,7 @@ async def create_market_draft(
         created_at=formats.iso8601(draft.created_at),
         expires_at=formats.iso8601(draft.expires_at),
     )
+    locate(request, f"/api/markets/{shown.id}")
     return CreatedDraft(
         message="Draft stored; sign and send the transaction to create the market",
         market=shown,

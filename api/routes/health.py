@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import PathParameter
 
-from api import webhook_auth
+from api import caching, webhook_auth
 from api.dependencies import HealthWatchDep, SettingsDep, error_responses
 from api.errors import not_found, unavailable
 from api.health_watch import HealthWatch
@@ -107,6 +107,7 @@ def get_liveness() -> Liveness:
 
 @get(
     ["/health", "/api/health"],
+    cache_control=caching.NO_STORE,
     tags=["health"],
     responses=error_responses(),
 )
@@ -202,6 +203,7 @@ async def list_service_health(health_watch: HealthWatchDep) -> Response[ServiceH
 
 @get(
     "/api/webhooks/health",
+    cache_control=caching.NO_STORE,
     tags=["health"],
     responses=error_responses(),
 )

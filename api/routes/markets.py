@@ -9,7 +9,7 @@ from litestar import MediaType, Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
+from api import caching, identifiers
 from api.auth import client_address
 from api.dependencies import (
     NAMED_READ_ERRORS,
@@ -131,6 +131,7 @@ def _encoded(body: EncodedBody) -> Response[Any]:
 
 @get(
     "/api/markets/{market:str}/related",
+    cache_control=caching.A_SECOND,
     tags=["markets"],
     responses=NAMED_READ_ERRORS,
 )
@@ -157,6 +158,7 @@ async def list_related_markets(
 
 @get(
     "/api/markets/{market:str}/stats",
+    cache_control=caching.A_SECOND,
     tags=["markets"],
     responses=NAMED_READ_ERRORS,
 )

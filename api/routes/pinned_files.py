@@ -7,12 +7,13 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import PathParameter
 
-from api import identifiers
+from api import caching, identifiers
 from api.dependencies import PinsDep, error_responses
 
 
 @get(
     "/ipfs/{cid:str}",
+    cache_control=caching.IMMUTABLE,
     tags=["submissions"],
     responses=error_responses(400, 404),
     media_type="application/json",
@@ -26,8 +27,7 @@ async def get_pinned_file(
     The path serves as a gateway for `zmart verify-tally --gateway`.
     """
     data = await pins.read(identifiers.cid(cid))
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{cid}"'}
-    return Response(data, media_type="application/json", headers=headers)
+    return Response(data, media_type="application/json", headers={"ETag": f'"{cid}"'})
 
 
 HANDLERS = [get_pinned_file]

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response, get
 from sqlalchemy import Connection
 
-from api import identifiers, pages
+from api import caching, identifiers, pages
 from api.dependencies import DatabaseDep, Limit, MarketPath, error_responses
 from api.market_lookup import require_market
 from zmart_pipelines.client_schemas import formats, trading
@@ -114,7 +114,12 @@ def _market_prices(conn: Connection, row: Market) -> MarketPrices:
     )
 
 
-@get("/api/markets/{market:str}/prices", tags=["markets"], responses=error_responses(400, 404))
+@get(
+    "/api/markets/{market:str}/prices",
+    cache_control=caching.A_SECOND,
+    tags=["markets"],
+    responses=error_responses(400, 404),
+)
 async def get_market_prices(database: DatabaseDep, market: MarketPath) -> MarketPrices:
     """Get the current price of both sides and how it moved in the last 24 hours of chain time."""
     key = identifiers.market_key(market, "market")
@@ -149,6 +154,7 @@ def _price_history(conn: Connection, row: Market, page: pages.Page) -> PriceHist
 
 @get(
     "/api/markets/{market:str}/price-history",
+    cache_control=caching.A_SECOND,
     tags=["markets"],
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from api import auth, identifiers, signed_requests
 from api.chain import Chain, UnsignedTransaction
+from api.created import locate
 from api.database import Database
 from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
 from api.error_codes import ErrorCode
@@ -134,6 +135,7 @@ async def prepare_buy(
     """Prepare a transaction that buys shares of one side for at most `max_cost` lamports."""
     key = identifiers.market_key(data.market_id)
     user, market_id = await _sender_and_market(request, database, settings, data, key)
+    locate(request, f"/api/markets/{market_id.hex()}")
 
     def prepare() -> PreparedTrade:
         config = chain.config()
@@ -179,6 +181,7 @@ async def prepare_sell(
     """
     key = identifiers.market_key(data.market_id)
     user, market_id = await _sender_and_market(request, database, settings, data, key)
+    locate(request, f"/api/markets/{market_id.hex()}")
 
     def prepare() -> PreparedTrade:
         config = chain.config()

@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
+from api import caching, identifiers, pages
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
 from zmart_pipelines.client_schemas import community, formats, trading, voting
 from zmart_pipelines.client_schemas import markets as market_schemas
@@ -139,7 +139,12 @@ def _statistics(conn: Connection, key: bytes) -> tuple[dict[str, Any], str]:
     }, formats.iso8601(formats.clamped_chain_time(markets.chain_now(conn)))
 
 
-@get("/api/users/{wallet:str}", tags=["wallets"], responses=NAMED_READ_ERRORS)
+@get(
+    "/api/users/{wallet:str}",
+    cache_control=caching.A_SECOND,
+    tags=["wallets"],
+    responses=NAMED_READ_ERRORS,
+)
 async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
     """Get a wallet's statistics; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
@@ -147,7 +152,12 @@ async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
     return WalletProfile(wallet, WalletStats(**values), as_of)
 
 
-@get("/api/users/{wallet:str}/stats", tags=["wallets"], responses=NAMED_READ_ERRORS)
+@get(
+    "/api/users/{wallet:str}/stats",
+    cache_control=caching.A_SECOND,
+    tags=["wallets"],
+    responses=NAMED_READ_ERRORS,
+)
 async def get_user_stats(database: DatabaseDep, wallet: WalletPath) -> FlatWalletStats:
     """Get a wallet's statistics as one flat object; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)

@@ -30,6 +30,7 @@ def test_draft_is_pinned_and_its_transaction_creates_the_market(world: World) ->
     answer = world.draft()
     assert answer.status_code == 201, answer.text
     body = answer.json()
+    assert answer.headers["location"] == f"/api/markets/{body['market_id']}"
     assert body["market"] == body["draft"]
     draft = body["draft"]
     market_id = bytes.fromhex(draft["id"])
@@ -149,6 +150,7 @@ def test_trades_and_resolutions_are_prepared_quoted_and_rejected(world: World) -
 
     answer = ask("/api/trades/buy", **buy)
     assert answer.status_code == 201, answer.text
+    assert answer.headers["location"].startswith("/api/markets/")
     quote = answer.json()["quote"]
     assert 0 < quote["total"] <= 2 * SOL
     world.deliver(world.sign_and_send(answer.json()["transaction"]))

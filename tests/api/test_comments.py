@@ -41,6 +41,7 @@ def test_comment_is_listed_published_and_deleted_by_its_author_only(
         body = {"market_id": address_of(MARKET), "content": "  Hört, hört! 🗳️  "}
         answer = post(client, signed(client, author, "/api/discussions", body))
         assert answer.status_code == 201
+        assert answer.headers["location"] == f"/api/discussions/{market_id}"
         comment = answer.json()["discussion"]
         assert comment["content"] == "Hört, hört! 🗳️"
         assert comment["market_id"] == market_id

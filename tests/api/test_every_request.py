@@ -68,6 +68,23 @@ def test_every_response_has_the_headers_of_every_response(
         assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/markets", "no-cache"),
+        ("/api/markets/trending", "max-age=1, public"),
+        ("/api/health", "no-store"),
+        ("/health/live", "no-store"),
+        ("/docs/openapi.json", "no-store"),
+    ],
+)
+def test_caching_is_what_the_handler_declares(
+    http: httpx.Client, path: str, expected: str
+) -> None:
+    stated = http.get(path).headers["cache-control"]
+    assert set(stated.split(", ")) == set(expected.split(", "))
+
+
 def test_response_before_the_routes_has_them_too(api: RunningApi) -> None:
     with socket.create_connection(("127.0.0.1", api.settings.api_port), timeout=60) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"x" * 70_000)

@@ -81,6 +81,7 @@ def test_votes_are_stored_counted_listed_and_published(client: Client) -> None:
         for number, vote in ((1, True), (2, "like"), (3, False)):
             answer = cast(client, number, vote)
             assert answer.status_code == 201, answer.text
+            assert answer.headers["location"] == f"/api/votes/proposal/{PROPOSED.hex()}"
         body = answer.json()
         assert body["data"][0]["vote"] is False
         assert body["data"][0]["user_wallet"] == str(wallet(3).pubkey())
