@@ -78,9 +78,7 @@ def test_every_response_has_the_headers_of_every_response(
         ("/docs/openapi.json", "no-store"),
     ],
 )
-def test_caching_is_what_the_handler_declares(
-    http: httpx.Client, path: str, expected: str
-) -> None:
+def test_caching_is_what_the_handler_declares(http: httpx.Client, path: str, expected: str) -> None:
     stated = http.get(path).headers["cache-control"]
     assert set(stated.split(", ")) == set(expected.split(", "))
 
