@@ -145,6 +145,8 @@ class _Exchange:
         if kind == "http.response.start":
             self._start = message
             self.status = message["status"]
+            # The server looks there whether a body may be missing.
+            self._scope["method"] = self.method
         elif kind != "http.response.body" or self._start is None:
             await self._send(message)
         elif self._streams:

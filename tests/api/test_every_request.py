@@ -169,6 +169,18 @@ def test_head_is_get_without_the_body(http: httpx.Client, path: str) -> None:
         assert head.headers[name] == got.headers[name], name
 
 
+def test_connection_is_kept_after_head(api: RunningApi) -> None:
+    with socket.create_connection(("127.0.0.1", api.settings.api_port), timeout=60) as raw:
+        head = b"HEAD /api/markets HTTP/1.1\r\nHost: x\r\n\r\n"
+        raw.sendall(head + b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while part := raw.recv(65536):
+            answer += part
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+    assert b'"alive"' in answer
+    assert "Traceback" not in api.log.read_text()
+
+
 def test_allow_names_head_where_get_is(http: httpx.Client) -> None:
     allowed = http.options("/api/markets").headers["allow"].split(", ")
     assert set(allowed) == {"GET", "HEAD", "OPTIONS", "POST"}
