@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
-from msgspec import Meta
 from solders.keypair import Keypair
 
 from api.app import create_app
-from api.errors import invalid
-from api.request_bodies import NewComment, NewMarket, NewVote
-from api.request_validation import FieldRules, invalid_members
 from tests.api.seed import wallet
 from tests.api.wallets import signed_in
 from zmart_pipelines.settings import Settings
@@ -173,56 +166,3 @@ def test_optional_body_is_not_mentioned_when_a_parameter_is_invalid(shared: Clie
     """Litestar's own list then named ``data``, the parameter of the handler."""
     path = f"/api/discussions/{NAMES['discussion']}"
     assert fields(shared.delete(f"{path}?surprise=1")) == {"surprise"}
-
-
-class _Inner(msgspec.Struct, forbid_unknown_fields=True):
-    depth: Annotated[int, Meta(ge=1)]
-
-
-def _even(value: int) -> None:
-    if value % 2:
-        raise invalid("count", "must be even")
-
-
-class _Outer(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    FIELD_RULES = {"count": _even}
-
-    market_id: str
-    count: int
-    inner: _Inner | None = None
-    words: list[Annotated[str, Meta(max_length=2)]] = []
-
-
-def test_members_are_named_by_their_place() -> None:
-    value = {"count": 3, "inner": {"depth": 0, "more": 1}, "words": ["ab", "abc"], "x": None}
-    found = {item.field: item.message for item in invalid_members(value, _Outer)}
-    assert found.keys() == {"marketId", "count", "inner.depth", "inner.more", "words[1]", "x"}
-    assert found["marketId"] == "is required"
-    assert found["count"] == "must be even"
-    assert found["words[1]"] == "Expected `str` of length <= 2"
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
-@pytest.mark.parametrize("struct", [_Outer, NewMarket, NewVote, NewComment])
-@given(data=st.data())
-def test_a_body_is_invalid_exactly_where_a_member_is_named(
-    struct: type[msgspec.Struct], data: st.DataObject
-) -> None:
-    names = [member.encode_name for member in msgspec.structs.fields(struct)]
-    value = data.draw(st.dictionaries(st.sampled_from([*names, "other"]), _JSON) | _JSON)
-    rules: FieldRules = getattr(struct, "FIELD_RULES", {})
-    try:
-        body = msgspec.convert(value, struct, strict=False, str_keys=True)
-        valid = True
-        if struct is _Outer:
-            valid = not list(invalid_members(value, struct)) or not rules
-            assert valid or body.count % 2  # type: ignore[attr-defined]  # _Outer's member
-    except msgspec.ValidationError:
-        valid = False
-    assert bool(list(invalid_members(value, struct))) != valid
