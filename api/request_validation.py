@@ -44,9 +44,11 @@ class _Expected(msgspec.Struct, frozen=True):
     """What a route accepts.
 
     Attributes:
+        is_documented: Whether the route belongs to the API; pages and their files do not.
         body: The type of the body; None where there is none.
     """
 
+    is_documented: bool
     path: Mapping[str, Any]
     query: tuple[_Parameter, ...]
     headers: tuple[_Parameter, ...]
@@ -61,12 +63,11 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
         ApiError: 404 for a malformed name in the path; 400 for unknown query parameters and for
             a body that is no JSON, with all other invalid fields; 413, 415.
     """
-    handler = request.route_handler
-    if not handler.resolve_include_in_schema():
+    expected = _expected(request)
+    if not expected.is_documented:
         return
     for name, text in request.path_params.items():
         identifiers.require_in_path(name, str(text))
-    expected = _expected(request)
     try:
         if expected.body is not None and await request.body():
             await request.json()
@@ -74,7 +75,7 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
         if error.status != 400:
             raise
         raise _merged(error, list(_invalid_parameters(request, expected))) from error
-    if request.scope["query_string"] and next(_unknown_parameters(request, expected), None):
+    if request.scope["query_string"] and _has_wrong_names(request, expected):
         raise _merged(None, list(_invalid_fields(request, expected)))
 
 
@@ -124,11 +125,31 @@ def _invalid_parameters(
             texts = given.getall(parameter.name, [])
             if texts:
                 value = texts if parameter.is_list else texts[-1]
-                reason = _reason(value, parameter.annotation)
+                reason = _reason(value, parameter.annotation) or _misnamed(parameter.name, value)
             else:
                 reason = "is required" if parameter.is_required else None
             if reason is not None:
                 yield FieldError(parameter.name, reason)
+
+
+def _has_wrong_names(request: Request[Any, Any, Any], expected: _Expected) -> bool:
+    """Return whether the query has unknown parameters, or names what cannot exist."""
+    query = request.query_params
+    return any(True for _ in _unknown_parameters(request, expected)) or any(
+        _misnamed(name, query[name]) for name in identifiers.IN_QUERIES.keys() & query.keys()
+    )
+
+
+def _misnamed(parameter: str, value: Any) -> str | None:
+    """Return why a parameter of a query cannot name a market or a wallet."""
+    parse = identifiers.IN_QUERIES.get(parameter)
+    if parse is None or not isinstance(value, str) or not value:
+        return None
+    try:
+        parse(value, parameter)
+    except ApiError as error:
+        return error.fields[0].message
+    return None
 
 
 _UNKNOWN: Final = "is not a parameter of this route"
@@ -270,6 +291,7 @@ def _read_expected(app: Litestar, handler: HTTPRouteHandler) -> _Expected:
         )
 
     return _Expected(
+        is_documented=handler.resolve_include_in_schema(),
         path={
             item.field_alias: types[item.field_name]
             for item in model.expected_path_params

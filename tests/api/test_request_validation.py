@@ -133,10 +133,16 @@ def test_all_invalid_fields_of_a_body_are_named(shared: Client) -> None:
 
 
 def test_all_invalid_parameters_of_a_query_are_named(shared: Client) -> None:
-    answer = shared.get("/api/markets?limit=x&offset=-1&category=weather&surprise=1")
+    answer = shared.get("/api/markets?limit=x&offset=-1&category=weather&creator=me&surprise=1")
     assert answer.status_code == 400
-    assert fields(answer) == {"limit", "offset", "category", "surprise"}
+    assert fields(answer) == {"limit", "offset", "category", "creator", "surprise"}
     assert answer.json()["code"] == "unknown_parameter"
+
+
+def test_malformed_names_in_queries_are_named_with_the_rest(shared: Client) -> None:
+    answer = shared.get("/api/markets?creator=me&limit=x")
+    assert (answer.status_code, fields(answer)) == (400, {"creator", "limit"})
+    assert answer.json()["code"] == "invalid_field"
 
 
 def test_query_headers_and_body_are_named_together(shared: Client) -> None:
