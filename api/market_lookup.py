@@ -14,3 +14,11 @@ def require_market(conn: Connection, key: bytes) -> markets.Market:
     if market is None:
         raise not_found("Market")
     return market
+
+
+def require_market_id(conn: Connection, key: bytes) -> bytes:
+    """Return the id of the market with this id or address; raise ApiError 404 likewise."""
+    market_id = markets.id_of(conn, key)
+    if market_id is None:
+        raise not_found("Market")
+    return market_id

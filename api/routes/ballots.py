@@ -24,7 +24,7 @@ from api.dependencies import (
 )
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid, not_found
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.request_bodies import NewVote
 from api.vote_counts import VoteCount, vote_count
 from zmart_pipelines.client_schemas import formats, voting
@@ -116,7 +116,7 @@ async def get_ballot_text(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> tuple[bytes, int]:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         return market_id, votes.latest_round(conn, market_id, kind)
 
     market_id, round_ = await database.read(read)

@@ -20,7 +20,7 @@ from api.dependencies import (
     SettingsDep,
     error_responses,
 )
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.request_bodies import DeleteRequest, NewComment
 from api.text_to_sign import TextToSign
 from zmart_pipelines.client_schemas import community
@@ -63,7 +63,7 @@ async def list_discussions(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> CommentList:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         rows = discussions.find_discussions(conn, market_id=market_id, limit=limit, offset=offset)
         total = discussions.count(conn, market_id=market_id)
         items = [community.comment(row) for row in rows]
@@ -113,7 +113,7 @@ async def create_discussion(
     def write(conn: Connection) -> discussions.Discussion:
         if not signed_requests.record(conn, signed, settings):
             return comments.find_comment(conn, signed.signature)
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         return comments.create_comment(conn, market_id, signed.wallet, content, signed.signature)
 
     comment = await database.write(signed.wallet, write)

@@ -20,7 +20,7 @@ from api.dependencies import (
     WalletPath,
     error_responses,
 )
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from zmart_pipelines.client_schemas import events as schemas
 from zmart_pipelines.store.queries import events
 
@@ -201,7 +201,7 @@ async def _answer(
     wallet: str | None = None,
 ) -> Response[EventList]:
     def read(conn: Connection) -> tuple[list[schemas.Event], str | None]:
-        market_id = None if market is None else require_market(conn, market).market_id
+        market_id = None if market is None else require_market_id(conn, market)
         return _read(conn, query, market_id=market_id, wallet=wallet)
 
     rows, following = await database.read(read)

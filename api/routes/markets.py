@@ -26,7 +26,7 @@ from api.dependencies import (
 from api.encoded_bodies import EncodedBody
 from api.market_answers import ListRequest
 from api.market_details import MarketDetail, market_at, verified_market
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.market_states import StateQuery, parse_state
 from api.past_states import At
 from api.request_bodies import Category
@@ -141,7 +141,7 @@ async def list_related_markets(
     """List other open markets: those of the same category first, then by volume."""
     key = identifiers.market_key(market, "market")
     rows = await database.read(
-        lambda conn: markets.related(conn, require_market(conn, key).market_id, limit=limit)
+        lambda conn: markets.related(conn, require_market_id(conn, key), limit=limit)
     )
     items = [
         RelatedMarket(
@@ -167,7 +167,7 @@ async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketS
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> MarketStats:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         now = markets.chain_now(conn)
         row = statistics.statistics_of_market(conn, market_id, now)
         return MarketStats(

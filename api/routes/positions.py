@@ -20,7 +20,7 @@ from api.dependencies import (
     WalletPath,
 )
 from api.errors import not_found
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.market_states import StateQuery, parse_state
 from zmart_pipelines.client_schemas import positions as schemas
 from zmart_pipelines.statistics import wallet_reads
@@ -136,7 +136,7 @@ async def get_user_position(
     user, key = identifiers.wallet(wallet), identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> schemas.PortfolioPosition:
-        held = positions.get(conn, require_market(conn, key).market_id, user)
+        held = positions.get(conn, require_market_id(conn, key), user)
         if held is None:
             raise not_found("Position")
         ((row, result),) = wallet_reads.with_results(conn, user, [held])

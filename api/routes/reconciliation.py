@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api import identifiers, pages
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, error_responses
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from zmart_pipelines.client_schemas.formats import base58_key_or_none, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import reconciliation
 
@@ -180,7 +180,7 @@ async def list_account_differences(
         rows = reconciliation.find_differences(
             conn,
             is_open=open_,
-            market_id=None if key is None else require_market(conn, key).market_id,
+            market_id=None if key is None else require_market_id(conn, key),
             after=page.after,
             limit=page.fetch,
             offset=page.offset,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from api import identifiers, pages
 from api.dependencies import DatabaseDep, Limit, Offset, error_responses
 from api.errors import not_found
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.public_text import without_endpoints
 from zmart_pipelines.client_schemas.formats import base58_signature, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import submissions
@@ -114,7 +114,7 @@ async def list_submissions(
 
     def read(conn: Connection) -> SubmissionList:
         wanted = submissions.IntentFilter(
-            market_id=None if key is None else require_market(conn, key).market_id,
+            market_id=None if key is None else require_market_id(conn, key),
             actions=tuple(action or ()),
             statuses=tuple(status or ()),
         )

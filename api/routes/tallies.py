@@ -20,7 +20,7 @@ from api.dependencies import (
     error_responses,
 )
 from api.errors import not_found
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program.lifecycle import meets_threshold, share_bps
@@ -130,7 +130,7 @@ async def list_market_tallies(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> MarketTallies:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         rows = tallies.tallies_of_market(conn, market_id)
         items = [_tally(row, settings) for row in rows]
         return MarketTallies(market_id.hex(), items, len(items))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api import identifiers
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
 
@@ -43,7 +43,7 @@ async def list_market_trades(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> TradeList:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         rows = trades.find_trades(
             conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
         )

@@ -21,7 +21,7 @@ from api.database import Database
 from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.request_bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from api.trade_quotes import TradeQuote, refused_trade, trade_quote
 from zmart_pipelines.chain.rpc_types import Commitment
@@ -114,7 +114,7 @@ async def _sender_and_market(
 
     def read(conn: Connection) -> bytes:
         signed_requests.require_unused(conn, signed.signature)
-        return require_market(conn, key).market_id
+        return require_market_id(conn, key)
 
     return signed.wallet, await database.read(read)
 

@@ -18,7 +18,7 @@ from api.dependencies import (
     Offset,
     VoteKindPath,
 )
-from api.market_lookup import require_market
+from api.market_lookup import require_market_id
 from api.vote_counts import VoteCount, load_vote_count
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.store.queries import votes
@@ -70,7 +70,7 @@ async def list_market_votes(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> VoteList:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         rows = votes.votes_of_market(conn, market_id, kind=type_, limit=limit, offset=offset)
         count = load_vote_count(conn, market_id, type_)
         rate = 100 * count.likes / count.total if count.total else 0
@@ -95,7 +95,7 @@ async def get_market_vote_counts(database: DatabaseDep, market: MarketPath) -> M
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> MarketVoteCounts:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         return MarketVoteCounts(
             market_id.hex(),
             load_vote_count(conn, market_id, "proposal"),
@@ -113,7 +113,7 @@ async def get_vote_count(
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> KindVoteCount:
-        market_id = require_market(conn, key).market_id
+        market_id = require_market_id(conn, key)
         return KindVoteCount(True, market_id.hex(), load_vote_count(conn, market_id, kind))
 
     return await database.read(read)

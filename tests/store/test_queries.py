@@ -61,6 +61,9 @@ def test_a_market_is_found_by_id_and_by_address(conn: Connection, lively: Record
     assert markets.resolve(conn, market_id) == found
     assert markets.resolve(conn, bytes(address(market_id))) == found
     assert markets.resolve(conn, bytes(32)) is None
+    assert markets.id_of(conn, market_id) == market_id
+    assert markets.id_of(conn, bytes(address(market_id))) == market_id
+    assert markets.id_of(conn, bytes(32)) is None
     account = lively.market(market_id)
     assert (found.state, found.final_outcome) == (MarketState.FINALIZED, True)
     assert found.total_volume == account.total_volume

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    bindparam,
     case,
     cast,
     func,
@@ -28,6 +29,7 @@ from zmart_pipelines.store.queries import open_votes
 from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
+from zmart_pipelines.store.tables.base import BYTES
 
 _markets = market.markets
 _drafts = community.market_drafts
@@ -198,16 +200,35 @@ def count(
     return conn.execute(statement).scalar_one()
 
 
+# Statements with many columns take longer to make than to execute: they are made once.
+_KEY: Final = bindparam("key", type_=BYTES)
+_BY_ID: Final = _select().where(_markets.c.market_id == _KEY)
+_BY_ADDRESS: Final = _select().where(_markets.c.address == _KEY)
+# An id comes before an address.
+_ID_OF: Final = (
+    select(_markets.c.market_id)
+    .where(or_(_markets.c.market_id == _KEY, _markets.c.address == _KEY))
+    .order_by(_markets.c.market_id != _KEY)
+    .limit(1)
+)
+
+
 def get(conn: Connection, market_id: bytes) -> Market | None:
     """Return the market with this id."""
-    row = conn.execute(_select().where(_markets.c.market_id == market_id)).one_or_none()
+    row = conn.execute(_BY_ID, {"key": market_id}).one_or_none()
     return None if row is None else one(Market, row)
 
 
 def get_by_address(conn: Connection, address: bytes) -> Market | None:
     """Return the market whose account has this address."""
-    row = conn.execute(_select().where(_markets.c.address == address)).one_or_none()
+    row = conn.execute(_BY_ADDRESS, {"key": address}).one_or_none()
     return None if row is None else one(Market, row)
+
+
+def id_of(conn: Connection, key: bytes) -> bytes | None:
+    """Return the id of the market that ``resolve`` returns, without reading the rest of it."""
+    found: bytes | None = conn.execute(_ID_OF, {"key": key}).scalar_one_or_none()
+    return found
 
 
 def ids_of(conn: Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
