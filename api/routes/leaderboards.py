@@ -38,6 +38,8 @@ class RankedWallet(formats.ExactIntegers, frozen=True, kw_only=True):
 class RankedWallets(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """A page of a leaderboard. `count` is the page's, `total` that of all pages.
 
+    Where more than 1,000 wallets are ranked, `total` is 1,000 and `count_capped` is true.
+
     The figures are those of the window from `from` up to `as_of`, on the chain's clock; `as_of` is
     null before the first refresh, `from` also for all time.
     """
@@ -49,6 +51,7 @@ class RankedWallets(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": 
     as_of: str | None
     count: int
     total: int
+    count_capped: bool
     limit: int
     offset: int
     next: str | None
@@ -88,6 +91,7 @@ async def list_leaderboard(
         )
         shown, following = page.cut(rows)
         ranks = leaderboards.ranks(conn, by, period, shown)
+        ranked = leaderboards.count_entries(conn, by, period)
         return RankedWallets(
             leaderboard=[
                 RankedWallet(
@@ -107,7 +111,8 @@ async def list_leaderboard(
             from_=formats.chain_time(window.starts_at) if window else None,
             as_of=formats.chain_time(window.as_of) if window else None,
             count=len(shown),
-            total=leaderboards.count_entries(conn, by, period),
+            total=min(ranked, leaderboards.COUNT_LIMIT),
+            count_capped=ranked > leaderboards.COUNT_LIMIT,
             limit=limit,
             offset=offset,
             next=following,

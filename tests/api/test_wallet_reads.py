@@ -24,6 +24,7 @@ from zmart_pipelines.program.lmsr import Pool, price_yes
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.statistics.refresh import refresh
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import leaderboards
 
 Client = TestClient[Litestar]
 
@@ -289,6 +290,17 @@ def test_lists_of_a_wallet_are_walked_by_cursor(client: Client, ledger: Engine) 
     assert read(client, f"/api/users/{user}/discussions")["discussions"] == []
 
 
+def test_count_of_a_long_leaderboard_is_capped(
+    client: Client, ledger: Engine, pipelines: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = rich_chain()
+    ingest(ledger, chain)
+    refresh(pipelines, now=chain.now)
+    monkeypatch.setattr(leaderboards, "COUNT_LIMIT", 3)
+    board = read(client, "/api/leaderboards?period=all")
+    assert (board["count"], board["total"], board["count_capped"]) == (4, 3, True)
+
+
 def test_leaderboards_rank_wallets(client: Client, ledger: Engine, pipelines: Engine) -> None:
     chain = rich_chain()
     ingest(ledger, chain)
@@ -303,6 +315,7 @@ def test_leaderboards_rank_wallets(client: Client, ledger: Engine, pipelines: En
         board = read(client, f"/api/leaderboards?by=volume&period={period}")
         assert board["as_of"].endswith("Z")
         assert {row["wallet"]: row["volume"] for row in board["leaderboard"]} == volumes
+        assert (board["total"], board["count_capped"]) == (len(volumes), False)
         ordered = [row["volume"] for row in board["leaderboard"]]
         assert ordered == sorted(volumes.values(), reverse=True)
     for by in ("volume", "profit", "resolved_right"):

@@ -42,6 +42,9 @@ from zmart_pipelines.store.tables.statistics import (
 By: TypeAlias = Literal["volume", "profit", "resolved_right"]
 Period: TypeAlias = Literal["day", "week", "all"]
 
+# Wallets are counted up to here.
+COUNT_LIMIT: Final = 1_000
+
 _entries = leaderboard_entries.c
 _SUMS: Final[dict[str, ColumnElement[Any]]] = {
     "trades": wallet_hours.c.trades,
@@ -222,12 +225,15 @@ def find_entries(
 
 
 def count_entries(conn: Connection, by: By, period: Period) -> int:
-    """Return the number of wallets on a leaderboard."""
-    return conn.execute(
-        select(func.count())
+    """Return the number of wallets on a leaderboard, at most one more than ``COUNT_LIMIT``."""
+    counted = (
+        select(literal(1))
         .select_from(leaderboard_entries)
         .where(_entries.period == period, _RANKED[by])
-    ).scalar_one()
+        .limit(COUNT_LIMIT + 1)
+        .subquery()
+    )
+    return conn.execute(select(func.count()).select_from(counted)).scalar_one()
 
 
 def ranks(conn: Connection, by: By, period: Period, rows: Sequence[Entry]) -> list[int]:
