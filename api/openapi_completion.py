@@ -66,6 +66,9 @@ def _complete_schema(schema: Schema, *, is_request: bool) -> None:
     if is_request:
         schema.additional_properties = False
     for name, member in properties.items():
+        # A member that may be absent is described as one of a single schema.
+        if isinstance(member, Schema) and member.one_of and len(member.one_of) == 1:
+            properties[name] = member = member.one_of[0]
         stated = field_formats.request_format if is_request else field_formats.member_format
         _state_format(member, stated(name))
         if isinstance(member, Schema) and (member.maximum or 0) > _MAX_INTEGER:
@@ -87,8 +90,13 @@ def _complete_operation(operation: Operation) -> None:
     if isinstance(created, OpenAPIResponse):
         created.headers = {**(created.headers or {}), "Location": _LOCATION}
     for status, response in (operation.responses or {}).items():
-        if status < "300" and isinstance(response, OpenAPIResponse):
+        if not isinstance(response, OpenAPIResponse):
+            continue
+        if status < "300":
             response.description = "Success."
+        for header in (response.headers or {}).values():
+            if isinstance(header, OpenAPIHeader) and header.schema is None:
+                header.schema = Schema(type=OpenAPIType.STRING)
     for parameter in operation.parameters or ():
         if isinstance(parameter, Parameter):
             _state_format(parameter.schema, field_formats.parameter_format(parameter.name))
@@ -99,7 +107,7 @@ def _state_format(schema: object, stated: FieldFormat | None) -> None:
     if stated is None:
         return
     for text in _texts(schema):
-        if text.enum or text.format or text.pattern:
+        if text.enum or text.format or text.pattern or text.const is not None:
             continue
         text.examples = text.examples or [stated.example]
         text.pattern = stated.pattern
