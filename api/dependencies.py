@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -81,6 +81,18 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
         )
         for status in sorted({400, *statuses, 503})
     }
+
+
+def health_responses(body: Any, *statuses: int) -> dict[int, ResponseSpec]:
+    """Return a health check's error responses: where something is down, a 503 with its body."""
+    described = error_responses(*statuses)
+    described[503] = ResponseSpec(
+        data_container=body | ErrorBody,
+        generate_examples=False,
+        description="Something is down, as the body says; or nothing could be measured.",
+        media_type="application/json",
+    )
+    return described
 
 
 READ_ERRORS = error_responses(400)

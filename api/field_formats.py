@@ -16,7 +16,8 @@ class FieldFormat(NamedTuple):
     """The format of a text.
 
     ``zmart-text`` is text without invisible characters (``api.user_text``), ``zmart-market`` an
-    id or an address, ``future-date-time`` a time of the next ten years.
+    id or an address, ``zmart-time`` Unix seconds or ISO 8601 with a UTC offset,
+    ``future-date-time`` a time of the next ten years.
 
     Attributes:
         example: A value that is accepted, or as it is returned.
@@ -61,6 +62,7 @@ _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
 
 # Members that are also rows or texts elsewhere; as parameters they are these.
 _PARAMETERS: Final[Mapping[str, FieldFormat]] = {
+    **dict.fromkeys(("at", "from", "to"), FieldFormat("2026-11-20T08:00Z", format="zmart-time")),
     "market": _MARKET,
     "discussion": FieldFormat("2f1b7c1e-7b0c-4f0e-9a53-0d6f9c1b2a10", format="uuid"),
 }

@@ -21,6 +21,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from api import field_formats
 from api.field_formats import FieldFormat
+from api.openapi_paths import merge_equal_paths
 from api.realtime.protocol import Message
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
@@ -43,6 +44,7 @@ def complete(app: Litestar) -> None:
             if operation is not None:
                 _complete_operation(operation)
                 requests |= set(_request_schemas(operation))
+    document.paths = merge_equal_paths(document.paths or {})
     schemas = document.components.schemas
     for name, schema in schemas.items():
         if isinstance(schema, Schema) and schema.properties:
@@ -90,16 +92,19 @@ def _complete_operation(operation: Operation) -> None:
     if isinstance(created, OpenAPIResponse):
         created.headers = {**(created.headers or {}), "Location": _LOCATION}
     for status, response in (operation.responses or {}).items():
-        if not isinstance(response, OpenAPIResponse):
-            continue
-        if status < "300":
-            response.description = "Success."
-        for header in (response.headers or {}).values():
-            if isinstance(header, OpenAPIHeader) and header.schema is None:
-                header.schema = Schema(type=OpenAPIType.STRING)
+        if isinstance(response, OpenAPIResponse):
+            _complete_response(status, response)
     for parameter in operation.parameters or ():
         if isinstance(parameter, Parameter):
             _state_format(parameter.schema, field_formats.parameter_format(parameter.name))
+
+
+def _complete_response(status: str, response: OpenAPIResponse) -> None:
+    if status < "300":
+        response.description = "Success."
+    for header in (response.headers or {}).values():
+        if isinstance(header, OpenAPIHeader) and header.schema is None:
+            header.schema = Schema(type=OpenAPIType.STRING)
 
 
 def _state_format(schema: object, stated: FieldFormat | None) -> None:

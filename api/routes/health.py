@@ -11,7 +11,7 @@ from litestar import Response, get
 from litestar.params import PathParameter
 
 from api import caching, webhook_auth
-from api.dependencies import HealthWatchDep, SettingsDep, error_responses
+from api.dependencies import HealthWatchDep, SettingsDep, error_responses, health_responses
 from api.errors import not_found, unavailable
 from api.health_watch import HealthWatch
 from zmart_pipelines.client_schemas import formats
@@ -109,7 +109,7 @@ def get_liveness() -> Liveness:
     ["/health", "/api/health"],
     cache_control=caching.NO_STORE,
     tags=["health"],
-    responses=error_responses(),
+    responses=health_responses(ProcessHealth),
 )
 async def get_health(
     settings: SettingsDep, health_watch: HealthWatchDep
@@ -173,7 +173,7 @@ async def _services(health_watch: HealthWatch) -> dict[str, measure.ServiceHealt
 @get(
     "/health/{service:str}",
     tags=["health"],
-    responses=error_responses(400, 404),
+    responses=health_responses(ServiceHealth, 404),
 )
 async def get_service_health(
     health_watch: HealthWatchDep,
@@ -189,7 +189,7 @@ async def get_service_health(
 @get(
     "/health/services",
     tags=["health"],
-    responses=error_responses(),
+    responses=health_responses(ServiceHealthList),
 )
 async def list_service_health(health_watch: HealthWatchDep) -> Response[ServiceHealthList]:
     """List the health of every service; 503 when one is down."""
@@ -205,7 +205,7 @@ async def list_service_health(health_watch: HealthWatchDep) -> Response[ServiceH
     "/api/webhooks/health",
     cache_control=caching.NO_STORE,
     tags=["health"],
-    responses=error_responses(),
+    responses=health_responses(WebhookHealth),
 )
 async def get_webhook_health(
     settings: SettingsDep, health_watch: HealthWatchDep

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
@@ -34,4 +35,17 @@ schemathesis.openapi.format(
     "future-date-time",
     st.integers(1, 3_000).map(lambda days: (datetime.now(UTC) + timedelta(days)).isoformat()),
 )
+schemathesis.openapi.format(
+    "zmart-time", st.datetimes(timezones=st.just(UTC)).map(lambda time: time.isoformat())
+)
 schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))
+
+
+@schemathesis.hook
+def map_query(
+    _context: schemathesis.HookContext, query: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """Drop cursors: only the API makes them, so that no other text is one."""
+    if query:
+        query.pop("cursor", None)
+    return query
