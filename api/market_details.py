@@ -18,7 +18,8 @@ class MarketDetail(schemas.Market, frozen=True, kw_only=True):
 
     `at` is present where the request asks for a state of the past: the market's state, amounts,
     times and commitment are then those after that slot, `as_of_slot` is the slot of the last event
-    before it, and `updated_at` that event's block time. The question is that of now.
+    before it, and `updated_at` that event's block time. The question is that of now; counts of
+    votes are those that the program had recorded, without ballots that it had not been sent.
     `verification` is present where the request asks for it.
     """
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeAlias
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import ResponseHeader
 from litestar.params import QueryParameter
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 
 from api import identifiers, pages
+from api.auth import client_address
 from api.database import Database
 from api.dependencies import (
     NAMED_READ_ERRORS,
@@ -17,14 +20,20 @@ from api.dependencies import (
     Limit,
     MarketPath,
     Offset,
+    PastStatesDep,
+    VerificationsDep,
     WalletPath,
+    error_responses,
 )
-from api.errors import not_found
+from api.errors import invalid, not_found
 from api.market_lookup import require_market_id
 from api.market_states import StateQuery, parse_state
+from api.past_positions import positions_at
+from api.past_states import At, PastStates, PointInTime, parse_at
+from api.verifications import Verification, Verify, require_no_verification
 from zmart_pipelines.client_schemas import positions as schemas
 from zmart_pipelines.statistics import wallet_reads
-from zmart_pipelines.store.queries import positions
+from zmart_pipelines.store.queries import past_positions, positions
 
 StatusQuery: TypeAlias = Annotated[
     positions.Status | None,
@@ -41,6 +50,42 @@ TOTAL_COUNT: Final = ResponseHeader(
 )
 
 Held: TypeAlias = tuple[positions.Position, positions.PositionResult]
+
+
+class UserPosition(schemas.PortfolioPosition, frozen=True, kw_only=True):
+    """A wallet's position in one market.
+
+    `at` is present where the request asks for a state of the past, `verification` where it asks to
+    compare the position's account with the ledger.
+    """
+
+    at: PointInTime | UnsetType = UNSET
+    verification: Verification | UnsetType = UNSET
+
+
+def require_no_filter(*, status: str | None, state: str | None) -> None:
+    """Raise ApiError 400 if positions of the past are to be filtered by their status or state."""
+    for name, value in (("status", status), ("state", state)):
+        if value is not None:
+            raise invalid(name, "must not be given together with at")
+
+
+async def _read_past(
+    past_states: PastStates, wallet: str, page: pages.Page, at: str
+) -> tuple[list[Held], str | None, int]:
+    """Return the page's positions as they were, the next cursor and the number of all."""
+    key = identifiers.wallet(wallet)
+
+    def read(conn: Connection, point: PointInTime) -> tuple[list[Held], str | None, int]:
+        rows = past_positions.traded_markets(
+            conn, key, point.slot, after=page.after, limit=page.fetch, offset=page.offset
+        )
+        shown, following = page.cut(rows)
+        market_ids = [row.market_id for row in shown]
+        held = positions_at(conn, past_states, key, market_ids, point.slot)
+        return held, following, past_positions.count_traded_markets(conn, key, point.slot)
+
+    return await past_states.read(parse_at(at), read)
 
 
 async def _read(
@@ -100,13 +145,15 @@ async def list_positions(
 @get(
     "/api/users/{wallet:str}/positions",
     tags=["wallets"],
-    responses=NAMED_READ_ERRORS,
+    responses=error_responses(400, 404, 422),
     response_headers=[pages.LINK, TOTAL_COUNT],
 )
 async def list_portfolio(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
+    past_states: PastStatesDep,
     wallet: WalletPath,
+    at: At = None,
     status: StatusQuery = None,
     state_: StateQuery = None,
     limit: Limit = 100,
@@ -115,10 +162,22 @@ async def list_portfolio(
 ) -> Response[list[schemas.PortfolioPosition]]:
     """List a wallet's positions with amounts as text, as the portfolio page reads them.
 
-    The response is a bare array; `Link` and `X-Total-Count` page it.
+    The response is a bare array; `Link` and `X-Total-Count` page it. With `at` the positions are
+    those after a slot or at a time, and no filter can be given.
     """
+    if at is not None:
+        require_no_filter(status=status, state=state_)
+        past_page = pages.requested(past_positions.BY_LAST_TRADE, limit, offset, cursor)
+        held, following, total = await _read_past(past_states, wallet, past_page, at)
+        return _listed(request, held, following, total)
     page = pages.requested(positions.BY_LAST_TRADE, limit, offset, cursor)
     held, following, total = await _read(database, wallet, page, status, parse_state(state_))
+    return _listed(request, held, following, total)
+
+
+def _listed(
+    request: Request[Any, Any, Any], held: list[Held], following: str | None, total: int
+) -> Response[list[schemas.PortfolioPosition]]:
     made = pages.response(request, [schemas.portfolio_position(*one) for one in held], following)
     made.set_header(TOTAL_COUNT.name, str(total))
     return made
@@ -127,13 +186,26 @@ async def list_portfolio(
 @get(
     "/api/users/{wallet:str}/positions/{market:str}",
     tags=["wallets"],
-    responses=NAMED_READ_ERRORS,
+    responses=error_responses(400, 404, 422, 429),
 )
 async def get_user_position(
-    database: DatabaseDep, wallet: WalletPath, market: MarketPath
-) -> schemas.PortfolioPosition:
-    """Get a wallet's position in a market, with amounts as text; 404 where it has none."""
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    past_states: PastStatesDep,
+    verifications: VerificationsDep,
+    wallet: WalletPath,
+    market: MarketPath,
+    at: At = None,
+    verify: Verify = False,
+) -> UserPosition:
+    """Get a wallet's position in a market, with amounts as text; 404 where it has none.
+
+    With `at` it is the position after a slot or at a time.
+    """
     user, key = identifiers.wallet(wallet), identifiers.market_key(market, "market")
+    if at is not None:
+        require_no_verification(verify)
+        return await _past_position(past_states, user, key, at)
 
     def read(conn: Connection) -> schemas.PortfolioPosition:
         held = positions.get(conn, require_market_id(conn, key), user)
@@ -142,7 +214,32 @@ async def get_user_position(
         ((row, result),) = wallet_reads.with_results(conn, user, [held])
         return schemas.portfolio_position(row, result)
 
-    return await database.read(read)
+    position = await database.read(read)
+    if not verify:
+        return _user_position(position)
+    market_id = bytes.fromhex(position.market_id)
+    found = await verifications.position(market_id, user, client_address(request))
+    return _user_position(position, verification=found)
+
+
+async def _past_position(past_states: PastStates, user: bytes, key: bytes, at: str) -> UserPosition:
+    def read(conn: Connection, point: PointInTime) -> UserPosition:
+        market_id = require_market_id(conn, key)
+        held = positions_at(conn, past_states, user, [market_id], point.slot)
+        if not held:
+            raise not_found("Position")
+        return _user_position(schemas.portfolio_position(*held[0]), at=point)
+
+    return await past_states.read(parse_at(at), read)
+
+
+def _user_position(
+    position: schemas.PortfolioPosition,
+    *,
+    at: PointInTime | UnsetType = UNSET,
+    verification: Verification | UnsetType = UNSET,
+) -> UserPosition:
+    return UserPosition(**msgspec.structs.asdict(position), at=at, verification=verification)
 
 
 HANDLERS = [list_positions, list_portfolio, get_user_position]

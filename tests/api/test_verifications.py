@@ -85,6 +85,28 @@ def test_account_agrees_then_the_ledger_is_behind_then_it_agrees_again(
     assert verified(verifying, market_id)["status"] == "agrees"
 
 
+def test_position_is_verified_too(
+    verifying: Client, stage: Stage, ledger: Engine, on_chain: Settings
+) -> None:
+    (market_id,) = stage.market_ids
+    holder = stage.users[1].pubkey()
+    poll_confirmed(ledger, stage.rpc, on_chain, seconds=30)
+    url = f"/api/users/{holder}/positions/{market_id.hex()}"
+    shown = verifying.get(f"{url}?verify=true").json()
+    found = shown["verification"]
+    assert (found["status"], found["account_exists"]) == ("agrees", True)
+    fields = {item["field"]: item["chain"] for item in found["fields"]}
+    assert fields["shares_yes"] == shown["shares_yes"]
+    assert fields["total_invested"] == shown["total_invested"]
+    assert fields["user"] == str(holder)
+    table = tables.positions
+    with ledger.begin() as conn:
+        conn.execute(update(table).values(shares_yes=table.c.shares_yes + 1))
+    found = verifying.get(f"{url}?verify=true").json()["verification"]
+    assert (found["status"], found["differing"]) == ("differs", ["shares_yes"])
+    assert "verification" not in verifying.get(url).json()
+
+
 def test_row_that_is_wrong_is_said_to_differ(
     verifying: Client, stage: Stage, ledger: Engine, on_chain: Settings
 ) -> None:

@@ -50,11 +50,22 @@ def result_of(held: positions.Position, entries: Sequence[Entry], hours: Hours) 
 
 
 def with_results(
-    conn: Connection, wallet: bytes, held: Sequence[positions.Position]
+    conn: Connection,
+    wallet: bytes,
+    held: Sequence[positions.Position],
+    *,
+    until_slot: int | None = None,
 ) -> list[tuple[positions.Position, positions.PositionResult]]:
-    """Return each of a wallet's positions with what it cost and brought."""
-    results = results_of(conn, wallet, held)
-    refusals = _claim_refusals(conn, held)
+    """Return each of a wallet's positions with what it cost and brought.
+
+    Args:
+        conn: The connection.
+        wallet: Whose positions.
+        held: The positions, as they were after ``until_slot``.
+        until_slot: The last slot that counts, inclusive; None: now.
+    """
+    results = results_of(conn, wallet, held, until_slot=until_slot)
+    refusals = _claim_refusals(conn, held, until_slot)
     return [
         (
             one,
@@ -71,12 +82,12 @@ def with_results(
 
 
 def _claim_refusals(
-    conn: Connection, held: Sequence[positions.Position]
+    conn: Connection, held: Sequence[positions.Position], until_slot: int | None
 ) -> dict[bytes, ProgramError | None]:
     """Return the error with which the program would refuse each claim now; None: it pays."""
     asked = [one.market_id for one in held if one.status == "claimable"]
     hours = pool_history.hours_of(conn, asked)
-    paid = pool_history.paid_out(conn, asked)
+    paid = pool_history.paid_out(conn, asked, until_slot=until_slot)
 
     def refusal(one: positions.Position) -> ProgramError | None:
         balance = 0
@@ -98,11 +109,15 @@ def _claim_refusals(
 
 
 def results_of(
-    conn: Connection, wallet: bytes, held: Sequence[positions.Position]
+    conn: Connection,
+    wallet: bytes,
+    held: Sequence[positions.Position],
+    *,
+    until_slot: int | None = None,
 ) -> dict[bytes, WalletResult]:
     """Return the results of a wallet's positions, by market, computed from its trades."""
     market_ids = [one.market_id for one in held]
-    entries = wallet_entries.entries_of_wallet(conn, wallet, market_ids)
+    entries = wallet_entries.entries_of_wallet(conn, wallet, market_ids, until_slot=until_slot)
     # The pool's history matters only for when a position was lost.
     emptied = [one.market_id for one in held if one.emptied_at is not None]
     hours = pool_history.hours_of(conn, emptied)

@@ -156,15 +156,19 @@ def _with_transactions(page: FromClause) -> Select[Any]:
 def _page(
     wanted: EventFilter, ordered: Order, after: Key | None, limit: int, offset: int
 ) -> Select[Any]:
-    statement = _select().where(*_conditions(wanted, after))
-    if wanted.market_id is not None or wanted.wallet is not None or len(wanted.names) < 2:
-        if wanted.names:
-            statement = statement.where(_events.c.name.in_(wanted.names))
+    statement = _select().where(*_conditions(wanted))
+    if not wanted.names:
+        return ordered.page(statement, after=after, limit=limit, offset=offset)
+    if wanted.wallet is not None:
+        statement = statement.where(_events.c.name.in_(wanted.names))
         return ordered.page(statement, after=after, limit=limit, offset=offset)
     # One index range per name: together they are read to the page's end, however rare each is.
+    # The names are part of the statement, so that the partial index applies whatever the plan.
     branches = [
         ordered.page(
-            statement.where(_events.c.name == name), after=after, limit=limit + offset
+            statement.where(_events.c.name == literal(name, Text, literal_execute=True)),
+            after=after,
+            limit=limit + offset,
         ).subquery()
         for name in wanted.names
     ]
@@ -173,7 +177,7 @@ def _page(
     return page.limit(limit).offset(offset)
 
 
-def _conditions(wanted: EventFilter, after: Key | None) -> list[ColumnElement[bool]]:
+def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [
         # Implied by the filter of names; it lets the wallet's index answer.
         _events.c.name.isnot(None),

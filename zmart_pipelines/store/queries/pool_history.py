@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from zmart_pipelines.program.lmsr import PRECISION, Fees
 from zmart_pipelines.program.pool_replay import PoolState, PoolTrade, last_of_each, opening
@@ -148,16 +148,24 @@ def hours_of(conn: Connection, market_ids: Collection[bytes]) -> Mapping[bytes, 
     return {**found, **replayed_hours(conn, [one for one in market_ids if one not in right])}
 
 
-def paid_out(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, int]:
+def paid_out(
+    conn: Connection, market_ids: Collection[bytes], *, until_slot: int | None = None
+) -> dict[bytes, int]:
     """Return the lamports that claims and withdrawals took out of these markets' accounts.
 
     What the first claim paid to the resolver is not among them.
+
+    Args:
+        until_slot: The last slot, inclusive; None: all.
     """
     taken: defaultdict[bytes, int] = defaultdict(int)
     for table in (claims, withdrawals):
         rows = conn.execute(
             select(table.c.market_id, func.sum(table.c.amount))
-            .where(table.c.market_id.in_(market_ids))
+            .where(
+                table.c.market_id.in_(market_ids),
+                true() if until_slot is None else table.c.slot <= until_slot,
+            )
             .group_by(table.c.market_id)
         )
         for market_id, amount in rows:

@@ -305,6 +305,16 @@ def stale_positions(conn: Connection, wallet: bytes) -> list[Position]:
     return many(Position, conn.execute(statement))
 
 
+def of_user_in(
+    conn: Connection, user: bytes, market_ids: Collection[bytes]
+) -> dict[bytes, Position]:
+    """Return a wallet's positions in these markets, by market; those without one are absent."""
+    statement = _select().where(
+        _positions.c.user == user, _positions.c.market_id.in_(list(market_ids))
+    )
+    return {row.market_id: row for row in many(Position, conn.execute(statement))}
+
+
 def get(conn: Connection, market_id: bytes, user: bytes) -> Position | None:
     """Return a wallet's position in a market."""
     row = conn.execute(

@@ -41,20 +41,29 @@ def entries_of_markets(
 
 
 def entries_of_wallet(
-    conn: Connection, wallet: bytes, market_ids: Collection[bytes]
+    conn: Connection,
+    wallet: bytes,
+    market_ids: Collection[bytes],
+    *,
+    until_slot: int | None = None,
 ) -> defaultdict[bytes, list[Entry]]:
     """Return what a wallet did in these markets, by market.
 
     Where it sold, every trade is an entry, because their order decides what a sale realised;
     where it only bought, an hour's buys of one side are one.
+
+    Args:
+        until_slot: The last slot, inclusive; None: all.
     """
     found: defaultdict[bytes, list[Entry]] = defaultdict(list)
     mine = (_trades.user == wallet) & _trades.market_id.in_(market_ids)
+    if until_slot is not None:
+        mine &= _trades.slot <= until_slot
     sold = set(
         conn.scalars(select(_trades.market_id).where(mine, _trades.trade_type == "sell").distinct())
     )
     for market_id, _user, *entry in conn.execute(
-        _single().where(_trades.user == wallet, _trades.market_id.in_(sold))
+        _single().where(mine, _trades.market_id.in_(sold))
     ):
         found[market_id].append(Entry(*entry))
     starts_at = (_trades.traded_at // HOUR * HOUR).label("starts_at")

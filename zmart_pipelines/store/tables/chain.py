@@ -254,6 +254,13 @@ events = Table(
     Index(None, "slot"),
     Index(None, "name", "slot"),
     Index(
+        "ix_events_market_name",
+        "market_id",
+        "name",
+        "slot",
+        postgresql_where=text("name <> 'SharesBought'"),
+    ),
+    Index(
         "ix_events_wallet",
         text(EVENT_WALLET),
         "slot",
