@@ -35,6 +35,7 @@ from zmart_pipelines.voting.ballot import (
     BallotExpired,
     BallotRejected,
     BallotText,
+    IdempotencyKeyUsed,
     Kind,
     OlderBallot,
     SignatureUsed,
@@ -221,6 +222,10 @@ def _refusal(
         return ApiError(
             409, f"The {kind} vote of this market is closed", code=ErrorCode.VOTING_CLOSED
         )
+    if error.field == "idempotency_key":
+        is_used = isinstance(error, IdempotencyKeyUsed)
+        code = ErrorCode.IDEMPOTENCY_KEY_USED if is_used else ErrorCode.INVALID_FIELD
+        return invalid("Idempotency-Key", error.reason, 409 if is_used else 400, code)
     if isinstance(error, WalletNotEligible):
         return invalid(error.field, error.reason, code=ErrorCode.NOT_ELIGIBLE)
     if error.field not in ("message", "signature"):

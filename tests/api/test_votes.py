@@ -144,6 +144,10 @@ def test_idempotency_key_repeats_across_signatures(client: Client) -> None:
     assert again.json()["data"] == first.json()["data"]
     assert cast(client, 1, False, headers=key).status_code == 409
     assert cast(client, 2, True, headers={"Idempotency-Key": "x" * 101}).status_code == 400
+    cast(client, 1, "agree", kind="dispute", market_id=DISPUTED, headers={"Idempotency-Key": "d"})
+    other = cast(client, 1, True, headers={"Idempotency-Key": "d"})
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_used")
+    assert other.json()["details"][0]["field"] == "Idempotency-Key"
 
 
 def test_sign_in_texts_are_no_ballots_unless_accepted(client: Client) -> None:

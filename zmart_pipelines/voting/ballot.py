@@ -67,6 +67,10 @@ class SignatureUsed(BallotRejected):
     """The signature has served another ballot or request."""
 
 
+class IdempotencyKeyUsed(BallotRejected):
+    """The wallet has used the idempotency key for another vote."""
+
+
 class WalletNotEligible(BallotRejected):
     """The wallet may not vote."""
 

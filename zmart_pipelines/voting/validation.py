@@ -16,6 +16,7 @@ from zmart_pipelines.proofs.signatures import is_signed_by
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.ballot import (
     BallotRejected,
+    IdempotencyKeyUsed,
     Kind,
     Proof,
     SignatureUsed,
@@ -154,7 +155,7 @@ def _find_repeated_vote(
             if _is_same_vote(stored, ballot):
                 return _answer(stored, row)
             if (stored.market_id, stored.kind) != (ballot.market_id, ballot.kind):
-                raise BallotRejected(
+                raise IdempotencyKeyUsed(
                     "idempotency_key", "was already used for another vote; use a new one"
                 )
             conflict = stored
