@@ -8,33 +8,15 @@ import msgspec
 
 from api.encoded_bodies import EncodedBodies, EncodedBody, Reading
 from api.errors import not_found
+from api.market_list_query import ListQuery
 from api.market_rows import MarketRows
 from api.read_pool import ReadPool
+from zmart_pipelines.client_schemas.formats import chain_time
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.queries.market_pages import ListShape, list_page
+from zmart_pipelines.store.queries import market_search
+from zmart_pipelines.store.queries.market_pages import list_page
 
 _encode = msgspec.json.Encoder().encode
-
-
-class ListRequest(NamedTuple):
-    """Everything on which a page of the list depends, apart from the tables."""
-
-    state: int | None
-    category: str | None
-    creator: bytes | None
-    limit: int
-    offset: int
-
-    @property
-    def shape(self) -> ListShape:
-        """Return which statements answer it."""
-        return ListShape(
-            self.limit,
-            offset=self.offset > 0,
-            state=self.state is not None,
-            category=self.category is not None,
-            creator=self.creator is not None,
-        )
 
 
 class _EncodedList(msgspec.Struct):
@@ -42,8 +24,20 @@ class _EncodedList(msgspec.Struct):
 
     markets: list[msgspec.Raw]
     count: int
+    count_capped: bool
     offset: int
     limit: int
+    next: str | None
+    as_of: str | msgspec.UnsetType | None
+
+
+class _Place(NamedTuple):
+    """A market's key, as cursors have it; ``as_of`` as ``market_search.keys`` has it."""
+
+    market_id: bytes
+    tier: int
+    rank: int
+    as_of: int | None = None
 
 
 class MarketAnswers:
@@ -60,24 +54,45 @@ class MarketAnswers:
             seconds=settings.api_database_seconds, max_bytes=settings.api_body_cache_bytes
         )
 
-    async def list(self, asked: ListRequest) -> EncodedBody:
+    async def list(self, asked: ListQuery) -> EncodedBody:
         """Return a page of the list.
 
         Raises:
             DatabaseBusy: Postgres is away or does not answer in time.
         """
+        page = asked.page
+        shape, values = market_search.request(
+            asked.filters,
+            asked.sort,
+            asked.direction,
+            limit=page.fetch,
+            offset=page.offset,
+            after=page.after,
+        )
 
         async def read(deadline: float) -> Reading:
-            found = await self._rows.page(
-                list_page(asked.shape), asked._asdict(), deadline=deadline
-            )
-            total = found.total or 0
+            found = await self._rows.page(list_page(shape), values, deadline=deadline)
+            places = [_Place(key[0], key[1], int(key[2]), *key[3:]) for key in found.keys]
+            shown, next_ = page.cut(places)
+            rows = found.rows[: len(shown)]
+            total, capped = market_search.capped(shape.filters, found.total or 0)
+            as_of: str | msgspec.UnsetType | None = msgspec.UNSET
+            if asked.sort in market_search.SORTED_BY_STATISTICS:
+                as_of = chain_time(places[0].as_of) if places else None
 
             def encode() -> EncodedBody:
-                rows = [msgspec.Raw(row.json) for row in found.rows]
-                return EncodedBody(_encode(_EncodedList(rows, total, asked.offset, asked.limit)))
+                body = _EncodedList(
+                    [msgspec.Raw(row.json) for row in rows],
+                    total,
+                    capped,
+                    page.offset,
+                    page.limit,
+                    next_,
+                    as_of,
+                )
+                return EncodedBody(_encode(body), next_)
 
-            return Reading((found.rows, total), encode)
+            return Reading((rows, total, capped, next_, as_of), encode)
 
         return await self._bodies.get(asked, read)
 

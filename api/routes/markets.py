@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Response, get
-from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import caching, identifiers
+from api import caching, identifiers, pages
+from api import market_list_query as parameters
 from api.auth import client_address
 from api.dependencies import (
     NAMED_READ_ERRORS,
@@ -24,12 +24,9 @@ from api.dependencies import (
     error_responses,
 )
 from api.encoded_bodies import EncodedBody
-from api.market_answers import ListRequest
 from api.market_details import MarketDetail, market_at, verified_market
 from api.market_lookup import require_market_id
-from api.market_states import StateQuery, parse_state
 from api.past_states import At
-from api.request_bodies import Category
 from api.verifications import Verify, require_no_verification
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
@@ -37,12 +34,20 @@ from zmart_pipelines.store.queries import markets, statistics
 
 
 class MarketList(msgspec.Struct, frozen=True):
-    """A page of markets. `count` is the number of markets on all pages."""
+    """A page of markets.
+
+    `count` is the number of markets on all pages; where `count_capped` is true there are more.
+    `next` continues after the last market, null on the last page. `as_of` is present where the
+    order is that of figures refreshed each minute: when they were computed.
+    """
 
     markets: list[market_schemas.Market]
     count: int
+    count_capped: bool
     offset: int
     limit: int
+    next: str | None
+    as_of: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class RelatedMarket(msgspec.Struct, frozen=True, rename="camel"):
@@ -82,21 +87,60 @@ class MarketStats(msgspec.Struct, frozen=True):
     as_of: str
 
 
-@get("/api/markets", tags=["markets"], responses=READ_ERRORS)
+@get(
+    "/api/markets",
+    tags=["markets"],
+    responses=READ_ERRORS,
+    response_headers=[pages.LINK],
+)
 async def list_markets(
+    request: Request[Any, Any, Any],
     market_answers: MarketAnswersDep,
-    state_: StateQuery = None,
-    category: Annotated[Category | None, QueryParameter()] = None,
-    creator: Annotated[
-        str | None, QueryParameter(description="Address of the creator's wallet.")
-    ] = None,
+    q: parameters.Search = None,
+    state_: parameters.States = None,
+    category: parameters.Categories = None,
+    tag: parameters.Tag = None,
+    creator: parameters.Creator = None,
+    resolver: parameters.Resolver = None,
+    price_min: parameters.Price = None,
+    price_max: parameters.Price = None,
+    created_after: parameters.After = None,
+    created_before: parameters.Before = None,
+    ends_after: parameters.After = None,
+    ends_before: parameters.Before = None,
+    sort: parameters.SortBy = None,
+    order: parameters.OrderBy = None,
     limit: Limit = 20,
     offset: Offset = 0,
+    cursor: pages.Cursor = None,
 ) -> Response[MarketList]:
-    """List the markets that are on chain, newest first."""
-    wallet = identifiers.wallet(creator, "creator") if creator else None
-    asked = ListRequest(parse_state(state_), category, wallet, limit, offset)
-    return _encoded(await market_answers.list(asked))
+    """List the markets that are on chain: search, filter and sort them."""
+    query = parameters.list_query(
+        parameters.ListParameters(
+            q=q,
+            state=state_,
+            category=category,
+            tag=tag,
+            creator=creator,
+            resolver=resolver,
+            price_min=price_min,
+            price_max=price_max,
+            created_after=created_after,
+            created_before=created_before,
+            ends_after=ends_after,
+            ends_before=ends_before,
+            sort=sort,
+            order=order,
+            limit=limit,
+            offset=offset,
+            cursor=cursor,
+        )
+    )
+    body = await market_answers.list(query)
+    response = _encoded(body)
+    if body.next_cursor is not None:
+        response.headers["Link"] = pages.link(request, body.next_cursor)
+    return response
 
 
 @get(

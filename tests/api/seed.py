@@ -71,24 +71,24 @@ def question(
     text: str,
     category: str = "science",
     ends_at: int = 1_924_992_000,
+    **values: Any,
 ) -> None:
     """The matched draft that gives a market its question; ``ends_at`` in Unix seconds."""
-    conn.execute(
-        insert(community.market_drafts).values(
-            market_id=market_id,
-            creator=bytes(32),
-            nonce=market_id[:16],
-            question_hash="Qm",
-            document=b"{}",
-            question=text,
-            description="More about it.",
-            category=category,
-            tags=["one", "two"],
-            ends_at=datetime.fromtimestamp(ends_at, UTC),
-            expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-            matched_at=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-    )
+    row = {
+        "market_id": market_id,
+        "creator": bytes(32),
+        "nonce": market_id[:16],
+        "question_hash": "Qm",
+        "document": b"{}",
+        "question": text,
+        "description": "More about it.",
+        "category": category,
+        "tags": ["one", "two"],
+        "ends_at": datetime.fromtimestamp(ends_at, UTC),
+        "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
+        "matched_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    conn.execute(insert(community.market_drafts).values(row | values))
 
 
 def trade(conn: Connection, market_id: bytes, user: Keypair, number: int, **values: Any) -> None:

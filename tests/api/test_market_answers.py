@@ -18,7 +18,9 @@ from sqlalchemy import Connection, Engine, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from api.errors import ApiError
-from api.market_answers import ListRequest, MarketAnswers
+from api.market_answers import MarketAnswers
+from api.market_list_query import ListParameters, ListQuery, list_query
+from api.pages import encode_cursor
 from api.read_pool import ReadPool
 from tests.api import seed
 from zmart_pipelines.client_schemas import markets as schemas
@@ -26,10 +28,11 @@ from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import markets
+from zmart_pipelines.store.queries.market_search import Filters
 from zmart_pipelines.store.tables import community, voting
 from zmart_pipelines.store.tables import market as tables
 
-EVERYTHING = ListRequest(None, None, None, 20, 0)
+EVERYTHING = list_query(ListParameters())
 CATEGORIES = ("politics", "science", "other")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = {0: "proposal", 4: "dispute"}
@@ -59,17 +62,22 @@ async def answering(settings: Settings, **changes: Any) -> AsyncIterator[MarketA
         pool.close()
 
 
-def slow_list(conn: Connection, asked: ListRequest) -> Any:
+def slow_list(conn: Connection, asked: ListQuery) -> Any:
     """The same page by SQLAlchemy, from whole rows, counted."""
     filters: dict[str, Any] = {
-        "state": asked.state,
-        "category": asked.category,
-        "creator": asked.creator,
+        "state": next(iter(asked.filters.states), None),
+        "category": next(iter(asked.filters.categories), None),
+        "creator": asked.filters.creator,
     }
-    rows = markets.find_markets(conn, **filters, limit=asked.limit, offset=asked.offset)
+    page = asked.page
+    rows = markets.find_markets(conn, **filters, limit=page.fetch, offset=asked.offset)
+    shown = rows[: asked.limit]
+    last = shown[-1] if len(shown) < len(rows) else None
     body = {
-        "markets": [schemas.market(row) for row in rows],
+        "markets": [schemas.market(row) for row in shown],
         "count": markets.count(conn, **filters),
+        "count_capped": False,
+        "next": last and encode_cursor(page.order, (0, last.created_at, last.market_id)),
         "offset": asked.offset,
         "limit": asked.limit,
     }
@@ -178,15 +186,19 @@ class Writer:
             conn.execute(delete(table).where(table.c.market_id == row.market_id))
 
 
-def some_request(dice: random.Random) -> ListRequest:
+def some_request(dice: random.Random) -> ListQuery:
     """A page with any filters."""
-    return ListRequest(
+    state, category, creator = (
         dice.choice((None, None, dice.randrange(7))),
         dice.choice((None, None, dice.choice(CATEGORIES))),
         dice.choice((None, None, key_of(dice.randrange(3)))),
-        dice.choice((0, 1, 3, 20)),
-        dice.choice((0, 0, 2)),
     )
+    filters = Filters(
+        states=() if state is None else (state,),
+        categories=() if category is None else (category,),
+        creator=creator,
+    )
+    return ListQuery(filters, "newest", "desc", dice.choice((0, 1, 3, 20)), dice.choice((0, 0, 2)))
 
 
 @pytest.mark.parametrize("cache_bytes", [64 * 1024 * 1024, 10_000, 0])

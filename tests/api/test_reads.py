@@ -253,7 +253,14 @@ def test_wallet_results_are_the_same_before_and_after_a_refresh(
 
 
 def test_empty_database_returns_empty_lists(client: Client) -> None:
-    assert read(client, "/api/markets") == {"markets": [], "count": 0, "offset": 0, "limit": 20}
+    assert read(client, "/api/markets") == {
+        "markets": [],
+        "count": 0,
+        "count_capped": False,
+        "offset": 0,
+        "limit": 20,
+        "next": None,
+    }
     assert read(client, "/api/markets/trending") == {"trending": [], "count": 0}
     assert read(client, "/api/markets/categories") == {"categories": [], "count": 0}
     assert read(client, "/api/markets/activity") == {"activities": [], "count": 0}

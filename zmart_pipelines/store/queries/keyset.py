@@ -109,12 +109,16 @@ class Order(msgspec.Struct, frozen=True):
         statement = self.sorted(statement).limit(limit)
         return statement.offset(offset) if offset else statement
 
-    def after(self, key: Key) -> ColumnElement[bool]:
-        """Return the predicate of the rows that follow the one with ``key``."""
+    def after(self, key: Sequence[Value | ColumnElement[Any]]) -> ColumnElement[bool]:
+        """Return the predicate of the rows that follow the one with ``key``.
+
+        Args:
+            key: Values, or parameters of columns that are never NULL.
+        """
         return _after(list(zip(self.columns, key, strict=True)))
 
 
-Bound: TypeAlias = tuple[KeyColumn, Value]
+Bound: TypeAlias = tuple[KeyColumn, Value | ColumnElement[Any]]
 
 
 def _sorted(column: KeyColumn) -> ColumnElement[Any]:
@@ -143,7 +147,9 @@ def _comparable(bounds: Sequence[Bound]) -> Sequence[Bound]:
     return bounds[:1] if bounds[0][0].nullable else list(run)
 
 
-def _literal(column: KeyColumn, value: Value) -> ColumnElement[Any]:
+def _literal(column: KeyColumn, value: Value | ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(value, ColumnElement):
+        return value
     return literal(value, column.element.type)
 
 
@@ -163,13 +169,13 @@ def _beyond(run: Sequence[Bound], *, or_equal: bool = False) -> ColumnElement[bo
     return compared
 
 
-def _beyond_nullable(column: KeyColumn, value: Value) -> ColumnElement[bool]:
+def _beyond_nullable(column: KeyColumn, value: Value | ColumnElement[Any]) -> ColumnElement[bool]:
     if value is None:
         return false()
     return or_(_beyond([(column, value)]), column.element.is_(None))
 
 
-def _same(column: KeyColumn, value: Value) -> ColumnElement[bool]:
+def _same(column: KeyColumn, value: Value | ColumnElement[Any]) -> ColumnElement[bool]:
     if value is None:
         return column.element.is_(None)
     same: ColumnElement[bool] = column.element == _literal(column, value)

@@ -12,32 +12,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     ColumnElement,
     ScalarSelect,
     Select,
-    SmallInteger,
-    Text,
     any_,
     bindparam,
     func,
     literal_column,
     select,
     true,
-    tuple_,
 )
 
 from zmart_pipelines.store.prepared_statements import PreparedStatement
-from zmart_pipelines.store.queries import market_counts, markets, open_votes
+from zmart_pipelines.store.queries import market_search, markets, open_votes
 from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.base import BYTES
 
 _markets = market.markets
-_counts = market.market_counts
 _drafts = community.market_drafts
 
 
@@ -114,56 +109,13 @@ def _numbered(keys: Select[Any], count: Select[Any] | None) -> Select[Any]:
     )
 
 
-class ListShape(NamedTuple):
-    """What distinguishes the statements of the list.
+@lru_cache(maxsize=1024)
+def list_page(shape: market_search.Shape) -> MarketPage:
+    """Return the pages of the list of this shape; their keys are those of ``market_search.keys``.
 
-    ``limit`` is a constant, which the planner needs to know. The others say whether there is a
-    parameter of this name; ``after`` stands for ``after_created_at`` and ``after_market_id``.
+    ``count`` is at most ``market_search.COUNT_CAP`` + 1 where it is not counted to the end.
     """
-
-    limit: int
-    offset: bool = False
-    state: bool = False
-    category: bool = False
-    creator: bool = False
-    after: bool = False
-
-
-@lru_cache(maxsize=512)
-def list_page(shape: ListShape) -> MarketPage:
-    """Return the pages of this shape: markets newest first, by ``created_at`` and ``market_id``."""
-    state = bindparam("state", type_=SmallInteger)
-    category = bindparam("category", type_=Text)
-    where: list[ColumnElement[bool]] = []
-    counted: list[ColumnElement[bool]] = []
-    if shape.state:
-        where.append(_markets.c.state == state)
-        counted.append(_counts.c.state == state)
-    if shape.category:
-        where.append(_drafts.c.category == category)
-        counted.append(_counts.c.category == category)
-    if shape.creator:
-        where.append(_markets.c.creator == bindparam("creator", type_=BYTES))
-        count: Select[Any] = select(func.count()).select_from(markets.MARKETS).where(*where)
-    else:
-        count = market_counts.total(*counted)
-    order = (_markets.c.created_at, _markets.c.market_id)
-    if shape.after:
-        last = (
-            bindparam("after_created_at", type_=BigInteger),
-            bindparam("after_market_id", type_=BYTES),
-        )
-        where.append(tuple_(*order) < tuple_(*last))
-    keys = (
-        select(_markets.c.market_id, _markets.c.created_at)
-        .select_from(markets.MARKETS)
-        .where(*where)
-        .order_by(*(column.desc() for column in order))
-        .limit(shape.limit)
-    )
-    if shape.offset:
-        keys = keys.offset(bindparam("offset", type_=BigInteger))
-    return MarketPage(keys, count)
+    return MarketPage(market_search.keys(shape), market_search.total(shape.filters))
 
 
 def _only(*where: ColumnElement[bool]) -> MarketPage:

@@ -162,6 +162,8 @@ markets = Table(
     Index(None, "creator"),
     Index(None, "resolver", postgresql_where=text("resolver IS NOT NULL")),
     Index(None, "dispute_initiator", postgresql_where=text("dispute_initiator IS NOT NULL")),
+    Index("ix_markets_total_volume_market_id", "total_volume", "market_id"),
+    Index("ix_markets_current_liquidity_market_id", "current_liquidity", "market_id"),
     schema="market",
 )
 

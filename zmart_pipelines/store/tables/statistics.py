@@ -154,6 +154,7 @@ market_statistics = Table(
     ),
     CheckConstraint("traders_24h BETWEEN 0 AND unique_traders", name="traders"),
     CheckConstraint("valid_until > as_of", name="valid_until"),
+    Index("ix_market_statistics_as_of", "as_of"),
     schema="market",
 )
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Identity,
     Index,
     Integer,
@@ -179,8 +180,22 @@ tallies = Table(
         server_default="0",
         comment="Computed: number of ballots counted",
     ),
+    Column(
+        "margin",
+        Integer,
+        Computed(
+            "(CASE WHEN votes_for + votes_against::numeric = 0 THEN 1000000 ELSE"
+            " div(abs(votes_for - votes_against::numeric) * 1000000,"
+            " votes_for + votes_against::numeric) END)::integer",
+            persisted=True,
+        ),
+        nullable=False,
+        comment="Computed: difference of the votes in millionths of their sum;"
+        " 1000000 without votes",
+    ),
     PrimaryKeyConstraint("market_id", "kind", "round"),
     CheckConstraint("votes_for >= 0 AND votes_against >= 0", name="counts"),
+    Index("ix_tallies_margin", "margin", "market_id", postgresql_where=text("status = 'open'")),
     CheckConstraint(
         "(status = 'open') = (frozen_slot IS NULL)",
         name="frozen",
