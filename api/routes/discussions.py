@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import auth, caching, comments, identifiers, signed_requests, text_to_sign, user_text
+from api import (
+    auth,
+    caching,
+    comments,
+    identifiers,
+    pages,
+    signed_requests,
+    text_to_sign,
+    user_text,
+)
 from api.created import locate
 from api.dependencies import (
     NAMED_READ_ERRORS,
@@ -36,6 +45,9 @@ class CommentList(msgspec.Struct, frozen=True):
     count: int
     total: int
     market_id: str
+    offset: int
+    limit: int
+    next: str | None
 
 
 class CreatedComment(msgspec.Struct, frozen=True):
@@ -55,21 +67,32 @@ class DeletedComment(msgspec.Struct, frozen=True):
     ["/api/discussions/{market:str}", "/api/markets/{market:str}/discussions"],
     tags=["discussions"],
     responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
 )
 async def list_discussions(
-    database: DatabaseDep, market: MarketPath, limit: Limit = 50, offset: Offset = 0
-) -> CommentList:
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    market: MarketPath,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[CommentList]:
     """List a market's comments, newest first."""
     key = identifiers.market_key(market, "market")
+    page = pages.requested(discussions.ORDER, limit, offset, cursor)
 
     def read(conn: Connection) -> CommentList:
         market_id = require_market_id(conn, key)
-        rows = discussions.find_discussions(conn, market_id=market_id, limit=limit, offset=offset)
+        rows = discussions.find_discussions(
+            conn, market_id=market_id, limit=page.fetch, offset=page.offset, after=page.after
+        )
+        shown, next_ = page.cut(rows)
         total = discussions.count(conn, market_id=market_id)
-        items = [community.comment(row) for row in rows]
-        return CommentList(items, len(items), total, market_id.hex())
+        items = [community.comment(row) for row in shown]
+        return CommentList(items, len(items), total, market_id.hex(), offset, limit, next_)
 
-    return await database.read(read)
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
 
 
 @post(

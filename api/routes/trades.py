@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
+from api import identifiers, pages
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
 from api.market_lookup import require_market_id
 from zmart_pipelines.client_schemas import trading
@@ -25,33 +25,46 @@ class TradeList(msgspec.Struct, frozen=True):
     market_id: str
     offset: int
     limit: int
+    next: str | None
 
 
 @get(
     "/api/markets/{market:str}/trades",
     tags=["trades"],
     responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
 )
 async def list_market_trades(
+    request: Request[Any, Any, Any],
     database: DatabaseDep,
     market: MarketPath,
     limit: Limit = 50,
     offset: Offset = 0,
     order: Annotated[Literal["asc", "desc"], QueryParameter(description="Order by time.")] = "desc",
-) -> TradeList:
+    cursor: pages.Cursor = None,
+) -> Response[TradeList]:
     """List a market's trades in the chain's order, newest first."""
     key = identifiers.market_key(market, "market")
+    descending = order == "desc"
+    page = pages.requested(trades.order(descending=descending), limit, offset, cursor)
 
     def read(conn: Connection) -> TradeList:
         market_id = require_market_id(conn, key)
         rows = trades.find_trades(
-            conn, market_id=market_id, descending=order == "desc", limit=limit, offset=offset
+            conn,
+            market_id=market_id,
+            descending=descending,
+            limit=page.fetch,
+            offset=page.offset,
+            after=page.after,
         )
+        shown, next_ = page.cut(rows)
         total = trades.count(conn, market_id=market_id)
-        items = [trading.trade(row) for row in rows]
-        return TradeList(items, len(items), total, market_id.hex(), offset, limit)
+        items = [trading.trade(row) for row in shown]
+        return TradeList(items, len(items), total, market_id.hex(), offset, limit, next_)
 
-    return await database.read(read)
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
 
 
 HANDLERS = [list_market_trades]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
+from api import identifiers, pages
 from api.dependencies import (
     NAMED_READ_ERRORS,
     DatabaseDep,
@@ -34,12 +34,19 @@ class VoteStats(formats.ExactIntegers, frozen=True, kw_only=True):
 
 
 class VoteList(msgspec.Struct, frozen=True):
-    """A page of votes with the counts of the latest round."""
+    """A page of votes with the counts of the latest round.
+
+    `count` is the number of votes on all pages, in all rounds.
+    """
 
     votes: list[voting.Vote]
     stats: VoteStats
     market_id: str
     type: str
+    count: int
+    offset: int
+    limit: int
+    next: str | None
 
 
 class MarketVoteCounts(msgspec.Struct, frozen=True):
@@ -58,24 +65,40 @@ class KindVoteCount(msgspec.Struct, frozen=True, rename="camel"):
     counts: VoteCount
 
 
-@get("/api/markets/{market:str}/votes", tags=["votes"], responses=NAMED_READ_ERRORS)
+@get(
+    "/api/markets/{market:str}/votes",
+    tags=["votes"],
+    responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
+)
 async def list_market_votes(
+    request: Request[Any, Any, Any],
     database: DatabaseDep,
     market: MarketPath,
     type_: Annotated[Literal["proposal", "dispute"], QueryParameter(name="type")] = "proposal",
     limit: Limit = 100,
     offset: Offset = 0,
-) -> VoteList:
+    cursor: pages.Cursor = None,
+) -> Response[VoteList]:
     """List a market's votes of one kind, on chain and by ballot, newest first."""
     key = identifiers.market_key(market, "market")
+    page = pages.requested(votes.ORDER, limit, offset, cursor)
 
     def read(conn: Connection) -> VoteList:
         market_id = require_market_id(conn, key)
-        rows = votes.votes_of_market(conn, market_id, kind=type_, limit=limit, offset=offset)
+        rows = votes.votes_of_market(
+            conn,
+            market_id,
+            kind=type_,
+            limit=page.fetch,
+            offset=page.offset,
+            after=page.after,
+        )
+        shown, next_ = page.cut(rows)
         count = load_vote_count(conn, market_id, type_)
         rate = 100 * count.likes / count.total if count.total else 0
         return VoteList(
-            [voting.vote(row) for row in rows],
+            [voting.vote(row) for row in shown],
             VoteStats(
                 likes=count.likes,
                 dislikes=count.dislikes,
@@ -84,9 +107,14 @@ async def list_market_votes(
             ),
             market_id.hex(),
             type_,
+            votes.count_of_market(conn, market_id, kind=type_),
+            offset,
+            limit,
+            next_,
         )
 
-    return await database.read(read)
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
 
 
 @get("/api/votes/{market:str}", tags=["votes"], responses=NAMED_READ_ERRORS)

@@ -109,7 +109,7 @@ def test_trades_claims_and_withdrawals(conn: Connection, lively: Recorder) -> No
     assert [one.outcome for one in found] == [True, False, True]
     assert trades.find_trades(conn, market_id=identity(0)) == found[::-1]
     assert trades.find_trades(conn, market_id=identity(0), limit=1, offset=1) == [found[1]]
-    last = trades.TradeKey(found[0].slot, found[0].index_in_block, found[0].log_index)
+    last = trades.order().key_of(found[0])
     assert (
         trades.find_trades(conn, market_id=identity(0), descending=False, after=last) == found[1:]
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, func, literal, select, tuple_
+from sqlalchemy import Connection, func, select
 
+from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community
 
@@ -26,6 +28,16 @@ class Discussion(msgspec.Struct, frozen=True):
     deleted_at: datetime | None
 
 
+# Newest first.
+ORDER: Final = Order(
+    "newest",
+    (
+        KeyColumn("created_at", _discussions.c.created_at, descending=True),
+        KeyColumn("id", _discussions.c.id, descending=True),
+    ),
+)
+
+
 def find_discussions(
     conn: Connection,
     *,
@@ -33,25 +45,20 @@ def find_discussions(
     wallet: bytes | None = None,
     limit: int = 50,
     offset: int = 0,
-    after: tuple[datetime, UUID] | None = None,
+    after: Key | None = None,
 ) -> list[Discussion]:
     """Comments on a market or of a wallet, the newest first.
 
     Args:
-        after: (created_at, id) of the last comment of the page before.
+        after: Key, in ``ORDER``, of the last comment of the page before.
     """
     statement = select(_discussions).where(_discussions.c.deleted_at.is_(None))
     if market_id is not None:
         statement = statement.where(_discussions.c.market_id == market_id)
     if wallet is not None:
         statement = statement.where(_discussions.c.wallet == wallet)
-    if after is not None:
-        statement = statement.where(
-            tuple_(_discussions.c.created_at, _discussions.c.id)
-            < tuple_(literal(after[0]), literal(after[1]))
-        )
-    order = (_discussions.c.created_at.desc(), _discussions.c.id.desc())
-    return many(Discussion, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+    page = ORDER.page(statement, after=after, limit=limit, offset=offset)
+    return many(Discussion, conn.execute(page))
 
 
 def count(conn: Connection, *, market_id: bytes | None = None, wallet: bytes | None = None) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, func, literal, select, tuple_
+from sqlalchemy import Connection, func, select
 
+from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import market
 
@@ -35,12 +36,14 @@ class Trade(msgspec.Struct, frozen=True):
     commitment: str
 
 
-class TradeKey(msgspec.Struct, frozen=True):
-    """A trade's place in the chain's order."""
+def order(*, descending: bool = True) -> Order:
+    """Return the chain's order of trades.
 
-    slot: int
-    index_in_block: int
-    log_index: int
+    The signature tells trades apart whose index in the block is not known.
+    """
+    names = ("slot", "index_in_block", "log_index", "signature")
+    columns = tuple(KeyColumn(name, _trades.c[name], descending=descending) for name in names)
+    return Order("newest" if descending else "oldest", columns)
 
 
 def find_trades(
@@ -51,24 +54,21 @@ def find_trades(
     descending: bool = True,
     limit: int = 50,
     offset: int = 0,
-    after: TradeKey | None = None,
+    after: Key | None = None,
 ) -> list[Trade]:
     """Return trades of a market or a wallet in the chain's order, newest first by default.
 
     Args:
-        after: The last trade of the page before, in the same direction.
+        after: Key, in ``order``, of the last trade of the page before.
     """
-    key = (_trades.c.slot, _trades.c.index_in_block, _trades.c.log_index)
     statement = select(_trades)
     if market_id is not None:
         statement = statement.where(_trades.c.market_id == market_id)
     if user is not None:
         statement = statement.where(_trades.c.user == user)
-    if after is not None:
-        last = tuple_(literal(after.slot), literal(after.index_in_block), literal(after.log_index))
-        statement = statement.where(tuple_(*key) < last if descending else tuple_(*key) > last)
-    order = [column.desc() for column in key] if descending else list(key)
-    return many(Trade, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+    ordered = order(descending=descending)
+    page = ordered.page(statement, after=after, limit=limit, offset=offset)
+    return many(Trade, conn.execute(page))
 
 
 def count(conn: Connection, *, market_id: bytes | None = None, user: bytes | None = None) -> int:

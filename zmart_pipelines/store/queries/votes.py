@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 
+from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.open_votes import COLUMNS
 from zmart_pipelines.store.queries.row_mapping import many
@@ -94,6 +95,18 @@ class VoteCounts(msgspec.Struct, frozen=True):
         return self.votes_for + self.votes_against
 
 
+# A market's votes, newest first.
+ORDER: Final = Order(
+    "newest",
+    (
+        KeyColumn("voted_at", _votes.c.voted_at, descending=True),
+        KeyColumn("wallet", _votes.c.wallet),
+        KeyColumn("kind", _votes.c.kind),
+        KeyColumn("round", _votes.c.round, descending=True),
+    ),
+)
+
+
 def votes_of_market(
     conn: Connection,
     market_id: bytes,
@@ -102,15 +115,27 @@ def votes_of_market(
     round_: int | None = None,
     limit: int = 100,
     offset: int = 0,
+    after: Key | None = None,
 ) -> list[Vote]:
-    """Return a market's effective votes, newest first; of every kind and round unless given."""
+    """Return a market's effective votes, newest first; of every kind and round unless given.
+
+    Args:
+        after: Key, in ``ORDER``, of the last vote of the page before.
+    """
     statement = select(_votes).where(_votes.c.market_id == market_id)
     if kind is not None:
         statement = statement.where(_votes.c.kind == kind)
     if round_ is not None:
         statement = statement.where(_votes.c.round == round_)
-    order = (_votes.c.voted_at.desc(), _votes.c.wallet, _votes.c.kind, _votes.c.round.desc())
-    return many(Vote, conn.execute(statement.order_by(*order).limit(limit).offset(offset)))
+    page = ORDER.page(statement, after=after, limit=limit, offset=offset)
+    return many(Vote, conn.execute(page))
+
+
+def count_of_market(conn: Connection, market_id: bytes, *, kind: str) -> int:
+    """Return the number of a market's effective votes of a kind, in all rounds."""
+    statement = select(func.count()).select_from(_votes)
+    statement = statement.where(_votes.c.market_id == market_id, _votes.c.kind == kind)
+    return conn.execute(statement).scalar_one()
 
 
 def latest_round(conn: Connection, market_id: bytes, kind: str) -> int:
