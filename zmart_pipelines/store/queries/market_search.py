@@ -219,7 +219,7 @@ def _conditions(filters: frozenset[str], rows: FromClause) -> list[ColumnElement
 def _finds(words: ColumnElement[Any]) -> ColumnElement[bool]:
     # In a query of its own the text is read once, not once for each row.
     wanted = select(func.market.search_query(_given("text"))).scalar_subquery()
-    return words.op("@@")(wanted)
+    return words.bool_op("@@")(wanted)
 
 
 def _names(filters: frozenset[str]) -> list[ColumnElement[bool]]:
