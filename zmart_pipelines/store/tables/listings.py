@@ -1,6 +1,6 @@
 """Schema ``market``: what lists of markets are searched, filtered and sorted by.
 
-One row per market, which triggers maintain (``migrations/sql/0014_listings.sql``): no role writes
+One row per market, which triggers maintain (``migrations/sql/0015_listings.sql``): no role writes
 here, and a rebuilt market, a draft matched later and refreshed statistics arrive by themselves.
 What changes with each trade is not repeated here; lists read it from ``markets``.
 """
