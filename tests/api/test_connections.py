@@ -290,7 +290,7 @@ def test_requests_of_a_client_behind_a_proxy_are_limited() -> None:
         limit = ClientLimit(app, 2)
 
         def request(host: str) -> asyncio.Task[None]:
-            scope = {"type": "http", "client": (host, 1), "path": "/"}
+            scope = {"type": "http", "client": (host, 1), "path": "/", "headers": []}
             return asyncio.create_task(limit(scope, None, send))
 
         tasks = [request("10.0.0.1") for _ in range(3)] + [request("10.0.0.2")]
