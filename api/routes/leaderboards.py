@@ -90,7 +90,8 @@ async def list_leaderboard(
             conn, by, period, after=page.after, limit=page.fetch, offset=page.offset
         )
         shown, following = page.cut(rows)
-        ranks = leaderboards.ranks(conn, by, period, shown)
+        first = page.after is None and page.offset == 0
+        ranks = leaderboards.ranks(conn, by, period, shown, first=first)
         ranked = leaderboards.count_entries(conn, by, period)
         return RankedWallets(
             leaderboard=[
