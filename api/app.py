@@ -21,7 +21,6 @@ from api.market_answers import MarketAnswers
 from api.middleware.assembly import Middleware
 from api.past_states import PastStates
 from api.pins import Pins
-from api.read_pool import ReadPool
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.request_decoding import MAX_BODY, StrictRequest
@@ -43,7 +42,7 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings)
     hub = Hub(database, settings)
     database.announce_commits(hub.announce)
-    read_pool = ReadPool(settings, size=settings.api_read_connections)
+    market_answers = MarketAnswers(settings)
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
     pins = Pins(settings)
@@ -67,7 +66,7 @@ def create_app(settings: Settings) -> Litestar:
             health_watch.close()
             middleware.close()
             database.close()
-            read_pool.close()
+            market_answers.close()
             verifications.close()
             chain.close()
             pins.close()
@@ -88,7 +87,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "settings": shared(settings),
             "database": shared(database),
-            "market_answers": shared(MarketAnswers(read_pool, settings)),
+            "market_answers": shared(market_answers),
             "hub": shared(hub),
             "health_watch": shared(health_watch),
             "delivery_intake": shared(delivery_intake),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from litestar import Request, Response
+from litestar import Request
 from litestar.datastructures import CacheControlHeader
 
 from api.middleware import entity_tags
@@ -22,15 +22,9 @@ NO_STORE: Final = CacheControlHeader(no_store=True)
 
 
 def is_known(request: Request[Any, Any, Any], tag: str) -> bool:
-    """Return whether the client names this entity tag (with its quotes) as one that it has.
+    """Return whether the client has the response with this entity tag (with its quotes).
 
-    A handler that knows its tag before the work then answers ``not_modified``. ``*`` means any
-    existing representation, so it is left to what is known after the work.
+    A handler that knows its tag before the work answers 304 with the header ``ETag``.
     """
-    condition = request.headers.get("if-none-match", "*")
-    return condition != "*" and entity_tags.matches(condition.encode("latin-1"), tag.encode())
-
-
-def not_modified(tag: str) -> Response[bytes]:
-    """Return the 304 for this entity tag."""
-    return Response(b"", status_code=304, headers={"ETag": tag})
+    condition = request.headers.get("if-none-match")
+    return condition is not None and entity_tags.matches(condition.encode("latin-1"), tag.encode())

@@ -8,6 +8,7 @@ import msgspec
 
 from api.encoded_bodies import EncodedBodies, EncodedBody, Reading
 from api.errors import not_found
+from api.gathered_reads import GatheredReads
 from api.market_list_query import ListQuery
 from api.market_rows import MarketRows
 from api.read_pool import ReadPool
@@ -43,16 +44,20 @@ class _Place(NamedTuple):
 class MarketAnswers:
     """Answers requests for markets from encoded rows and bodies."""
 
-    def __init__(self, pool: ReadPool, settings: Settings) -> None:
-        self._rows = MarketRows(pool, settings.api_row_cache_bytes)
+    def __init__(self, settings: Settings) -> None:
+        """Prepare the answers; release their connections with ``close``."""
+        size = settings.api_read_connections
+        self._pools = (
+            ReadPool(settings, size=size),
+            ReadPool(settings, size=size, plan_once=False),
+        )
+        self._rows = MarketRows(*self._pools, settings.api_row_cache_bytes)
         self._bodies = EncodedBodies(
             seconds=settings.api_database_seconds,
             max_bytes=settings.api_body_cache_bytes,
             shared_seconds=settings.list_shared_seconds,
         )
-        self._single = EncodedBodies(
-            seconds=settings.api_database_seconds, max_bytes=settings.api_body_cache_bytes
-        )
+        self._single = GatheredReads(self._rows.by_keys, settings.api_database_seconds)
 
     async def list(self, asked: ListQuery) -> EncodedBody:
         """Return a page of the list.
@@ -103,11 +108,12 @@ class MarketAnswers:
             ApiError: 404 where there is none.
             DatabaseBusy: Postgres is away or does not answer in time.
         """
+        row = await self._single.get(key)
+        if row is None:
+            raise not_found("Market")
+        return EncodedBody(row.json)
 
-        async def read(deadline: float) -> Reading:
-            row = await self._rows.one(key, deadline=deadline)
-            if row is None:
-                raise not_found("Market")
-            return Reading(row, lambda: EncodedBody(row.json))
-
-        return await self._single.get(key, read)
+    def close(self) -> None:
+        """Close every connection; those in use when their statement ends."""
+        for pool in self._pools:
+            pool.close()

@@ -15,7 +15,7 @@ from api.read_pool import Answer, ReadPool, Row
 from api.row_cache import EncodedRow, RowCache
 from zmart_pipelines.client_schemas.markets import market as encodable_market
 from zmart_pipelines.store.prepared_statements import PreparedStatement
-from zmart_pipelines.store.queries.market_pages import BY_IDS, BY_KEY, MarketPage
+from zmart_pipelines.store.queries.market_pages import BY_ADDRESSES, BY_IDS, MarketPage
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,14 +39,16 @@ class PageOfRows(NamedTuple):
 class MarketRows:
     """Reads markets through a pool and keeps them encoded."""
 
-    def __init__(self, pool: ReadPool, max_bytes: int) -> None:
-        """Read through ``pool``.
+    def __init__(self, pool: ReadPool, searches: ReadPool, max_bytes: int) -> None:
+        """Read through pools, which stay the caller's.
 
         Args:
-            pool: Stays the caller's.
+            pool: For statements that are planned once.
+            searches: For those whose plan depends on what they are asked.
             max_bytes: Size of the rows that are kept.
         """
         self._pool = pool
+        self._searches = searches
         self._cache = RowCache(max_bytes)
 
     async def page(
@@ -63,28 +65,36 @@ class MarketRows:
             DatabaseBusy: Postgres is away or does not answer in time.
         """
         until = self._pool.deadline() if deadline is None else deadline
-        answer = await self._fetch(page.versions, values, until)
+        pool = self._searches if page.plan_by_values else self._pool
+        answer = await self._fetch(page.versions, values, until, pool)
         listed = _listed(answer)
         rows = await self._rows(page, answer, listed, until)
         if rows is None:
             # One changed between the two statements: all of the page in one.
-            answer = await self._fetch(page.rows, values, until)
+            answer = await self._fetch(page.rows, values, until, pool)
             listed = _listed(answer)
             rows = [self._keep(page, answer, row) for row in listed]
         return PageOfRows(rows, [page.key_of(row) for row in listed], answer.rows[0][0])
 
-    async def one(self, key: bytes, *, deadline: float | None = None) -> EncodedRow | None:
-        """Return the market with this id or, where none has it, at this address (32 bytes).
+    async def by_keys(self, keys: Sequence[bytes], deadline: float) -> dict[bytes, EncodedRow]:
+        """Return the market of each key that is an id or, where none has it, an address.
 
         Raises:
             DatabaseBusy: Postgres is away or does not answer in time.
         """
-        found = await self.page(BY_KEY, {"key": key}, deadline=deadline)
-        return found.rows[0] if found.rows else None
+        found = await self.page(BY_IDS, {"ids": keys}, deadline=deadline)
+        rows = {key[0]: row for key, row in zip(found.keys, found.rows, strict=True)}
+        addresses = [key for key in keys if key not in rows]
+        if addresses:
+            found = await self.page(BY_ADDRESSES, {"addresses": addresses}, deadline=deadline)
+            rows |= {key[1]: row for key, row in zip(found.keys, found.rows, strict=True)}
+        return rows
 
-    async def _fetch(self, statement: PreparedStatement, values: Values, until: float) -> Answer:
-        arguments = statement.arguments(values)
-        return await self._pool.fetch(statement.text, arguments, deadline=until)
+    @staticmethod
+    async def _fetch(
+        statement: PreparedStatement, values: Values, until: float, pool: ReadPool
+    ) -> Answer:
+        return await pool.fetch(statement.text, statement.arguments(values), deadline=until)
 
     async def _rows(
         self, page: MarketPage, answer: Answer, listed: Sequence[Row], until: float
@@ -96,7 +106,7 @@ class MarketRows:
         if None not in found:
             return found  # type: ignore[return-value]  # mypy does not see what the test excludes
         missing = [key[0] for key, row in zip(wanted, found, strict=True) if row is None]
-        read = await self._fetch(BY_IDS.rows, {"ids": missing}, until)
+        read = await self._fetch(BY_IDS.rows, {"ids": missing}, until, self._pool)
         fresh = {row[2]: self._keep(BY_IDS, read, row) for row in _listed(read)}
         rows = []
         for (market_id, version), known in zip(wanted, found, strict=True):

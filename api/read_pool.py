@@ -55,13 +55,21 @@ class Answer(NamedTuple):
 class ReadPool:
     """At most ``size`` connections of the reading role, opened as they are needed."""
 
-    def __init__(self, settings: Settings, *, size: int, seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        size: int,
+        seconds: float | None = None,
+        plan_once: bool = True,
+    ) -> None:
         """Prepare the pool; nothing is connected yet.
 
         Args:
             settings: Have the login of the reading role.
             size: Connections that are open at most.
             seconds: Time for a read; default ``API_DATABASE_SECONDS``.
+            plan_once: See ``connect_for_reading``.
 
         Raises:
             MissingLogin: The settings have no URL for the reading role.
@@ -69,7 +77,7 @@ class ReadPool:
         login_url(Role.READ, settings)
         self._settings = settings
         self._seconds = settings.api_database_seconds if seconds is None else seconds
-        self._size = size
+        self._plan_once = plan_once
         self._queue = settings.api_queue
         self._idle: list[OpenConnection] = []
         self._places = size  # for connections that are not open
@@ -147,6 +155,7 @@ class ReadPool:
                 self._settings,
                 seconds=max(0.001, deadline - asyncio.get_running_loop().time()),
                 statement_timeout=self._seconds,
+                plan_once=self._plan_once,
             )
         except asyncpg.PostgresError as refusal:
             self._free_place()

@@ -215,8 +215,6 @@ class _Exchange:
         headers: HeaderList = list(start["headers"])
         if self._is_read and self.status == 200:
             headers, body = await self._represent(start, headers, body)
-        elif self.status == 304:  # of a handler that knew it before the work
-            headers = [item for item in headers if item[0] not in _CONTENT]
         elif self.status >= 400:
             headers = [_of_error(name, value) for name, value in headers]
         elif self.method == "OPTIONS":

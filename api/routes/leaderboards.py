@@ -90,8 +90,7 @@ async def list_leaderboard(
             conn, by, period, after=page.after, limit=page.fetch, offset=page.offset
         )
         shown, following = page.cut(rows)
-        first = page.after is None and page.offset == 0
-        ranks = leaderboards.ranks(conn, by, period, shown, first=first)
+        ranks = leaderboards.ranks(conn, by, period, shown)
         ranked = leaderboards.count_entries(conn, by, period)
         return RankedWallets(
             leaderboard=[

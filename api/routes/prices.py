@@ -6,17 +6,15 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, get
-from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 
 from api import caching, identifiers, pages
-from api.dependencies import DatabaseDep, Limit, MarketPath, PastStatesDep, error_responses
+from api.dependencies import DatabaseDep, Limit, MarketPath, error_responses
 from api.market_lookup import require_market
-from api.past_states import At, PointInTime, parse_at
 from zmart_pipelines.client_schemas import formats, trading
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lifecycle import BASIS_POINTS
-from zmart_pipelines.store.queries import events, newest_trades, statistics, trades
+from zmart_pipelines.store.queries import newest_trades, statistics, trades
 from zmart_pipelines.store.queries.markets import Market, chain_now
 
 _HALF: Final = formats.PRICE_SCALE // 2
@@ -42,8 +40,7 @@ class SidePrices(msgspec.Struct, frozen=True):
 class MarketPrices(formats.ExactIntegers, frozen=True, kw_only=True):
     """The prices of both sides; they add up to 1.
 
-    The 24 hours end with `as_of`, in chain time. `volume_24h` is in lamports. `at` is present where
-    the request asks for prices of the past; `as_of` is then its block time.
+    The 24 hours end with `as_of`, in chain time. `volume_24h` is in lamports.
     """
 
     market_id: str
@@ -56,7 +53,6 @@ class MarketPrices(formats.ExactIntegers, frozen=True, kw_only=True):
     as_of: str
     as_of_slot: int
     commitment: str
-    at: PointInTime | UnsetType = UNSET
 
 
 class PricePoint(msgspec.Struct, frozen=True):
@@ -94,24 +90,16 @@ def _side(price: int, day_ago: int, high: int, low: int) -> SidePrices:
     )
 
 
-def _market_prices(
-    conn: Connection, row: Market, at: PointInTime | UnsetType = UNSET
-) -> MarketPrices:
-    """Return the prices of ``row``, which is the market now or, with ``at``, as it was then."""
-    slot = None if at is UNSET else at.slot
-    now = chain_now(conn) if slot is None else events.block_time_until(conn, slot) or 0
+def _market_prices(conn: Connection, row: Market) -> MarketPrices:
+    now = chain_now(conn)
     start = now - statistics.DAY + 1
     day_ago = newest_trades.price_before(conn, row.market_id, start)
-    day = (
-        newest_trades.trading_since(conn, row.market_id, start)
-        if slot is None
-        else newest_trades.trading_until(conn, row.market_id, start, slot)
-    )
+    day = newest_trades.trading_since(conn, row.market_id, start)
     price = row.price_yes
     high = max(day_ago, price, day_ago if day.high is None else day.high)
     low = min(day_ago, price, day_ago if day.low is None else day.low)
     rest = formats.PRICE_SCALE
-    last = trades.find_trades(conn, market_id=row.market_id, until_slot=slot, limit=1)
+    last = trades.find_trades(conn, market_id=row.market_id, limit=1)
     return MarketPrices(
         market_id=row.market_id.hex(),
         state=MarketState(row.state).name,
@@ -123,7 +111,6 @@ def _market_prices(
         as_of=formats.iso8601(formats.clamped_chain_time(now)),
         as_of_slot=row.as_of_slot,
         commitment=row.commitment,
-        at=at,
     )
 
 
@@ -131,23 +118,11 @@ def _market_prices(
     "/api/markets/{market:str}/prices",
     cache_control=caching.A_SECOND,
     tags=["markets"],
-    responses=error_responses(400, 404, 422),
+    responses=error_responses(400, 404),
 )
-async def get_market_prices(
-    database: DatabaseDep, past_states: PastStatesDep, market: MarketPath, at: At = None
-) -> MarketPrices:
-    """Get the price of both sides and how it moved in the last 24 hours of chain time.
-
-    With `at` it is the price after a slot or at a time.
-    """
+async def get_market_prices(database: DatabaseDep, market: MarketPath) -> MarketPrices:
+    """Get the current price of both sides and how it moved in the last 24 hours of chain time."""
     key = identifiers.market_key(market, "market")
-
-    def read_past(conn: Connection, point: PointInTime) -> MarketPrices:
-        row = past_states.market(conn, require_market(conn, key), point)
-        return _market_prices(conn, row, point)
-
-    if at is not None:
-        return await past_states.read(parse_at(at), read_past)
     return await database.read(lambda conn: _market_prices(conn, require_market(conn, key)))
 
 

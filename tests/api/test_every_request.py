@@ -169,22 +169,6 @@ def test_head_is_get_without_the_body(http: httpx.Client, path: str) -> None:
         assert head.headers[name] == got.headers[name], name
 
 
-def test_content_that_its_name_determines_is_answered_before_it_is_read(
-    http: httpx.Client,
-) -> None:
-    cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKRCsS"
-    known = http.get(f"/ipfs/{cid}", headers={"If-None-Match": f'"x", "{cid}-br"'})
-    # No file of this name is pinned here.
-    assert known.status_code == 304
-    assert known.headers["etag"] == f'"{cid}"'
-    assert "immutable" in known.headers["cache-control"]
-    assert "content-type" not in known.headers
-    for condition in ("*", '"other"'):
-        unknown = http.get(f"/ipfs/{cid}", headers={"If-None-Match": condition})
-        assert unknown.status_code == 404
-        assert unknown.headers["cache-control"] == "no-store"
-
-
 def test_connection_is_kept_after_head(api: RunningApi) -> None:
     with socket.create_connection(("127.0.0.1", api.settings.api_port), timeout=60) as raw:
         head = b"HEAD /api/markets HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -21,7 +21,6 @@ from api.errors import ApiError
 from api.market_answers import MarketAnswers
 from api.market_list_query import ListParameters, ListQuery, list_query
 from api.pages import encode_cursor
-from api.read_pool import ReadPool
 from tests.api import seed
 from zmart_pipelines.client_schemas import markets as schemas
 from zmart_pipelines.runtime.temporary_postgres import role_engine
@@ -55,11 +54,11 @@ def owner(database: str) -> Iterator[Engine]:
 async def answering(settings: Settings, **changes: Any) -> AsyncIterator[MarketAnswers]:
     """Answers on the database of ``settings``."""
     settings = settings.model_copy(update=changes)
-    pool = ReadPool(settings, size=settings.api_read_connections)
+    answers = MarketAnswers(settings)
     try:
-        yield MarketAnswers(pool, settings)
+        yield answers
     finally:
-        pool.close()
+        answers.close()
 
 
 def slow_list(conn: Connection, asked: ListQuery) -> Any:

@@ -14,12 +14,10 @@ from sqlalchemy import Engine, select
 from api.app import create_app
 from tests.api.recorded_ledger import store
 from tests.ledger.recorded_rpc import PROGRAM, WINDOW, Recorder, identity
-from zmart_pipelines.chain.program_logs import parse_logs
 from zmart_pipelines.client_schemas.formats import chain_time
 from zmart_pipelines.ledger.ingest.orphaning import orphan_readings
 from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.program.accounts import MarketAccount, MarketState, UserPosition
-from zmart_pipelines.program.events import SharesBought, decode_event
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import chain as tables
 
@@ -142,34 +140,6 @@ def test_time_means_the_last_slot_that_is_not_later(client: Client, ledger: Engi
     assert taken[0][1] == taken[1][1], "two slots have one block time"
     shown = read(client, f"/api/markets/{market_id.hex()}?at={taken[0][0]}")
     assert_market(shown, taken[0][2])
-
-
-def test_prices_of_the_past_end_their_day_at_the_slot(client: Client, ledger: Engine) -> None:
-    chain = Recorder("prices")
-    market_id = chain.create(1)
-    chain.open(market_id)
-    taken = []
-    for number in range(4):
-        chain.buy(market_id, chain.users[number], number % 2 == 0, (number + 1) * 10**9)
-        event = parse_logs(chain.transactions[-1].logs, str(PROGRAM)).payloads[0][1]
-        bought = decode_event(event)
-        assert isinstance(bought, SharesBought)
-        taken.append((chain.slot, chain.now, bought.new_price_yes, bought.cost))
-        chain.advance(50_000)
-    store(ledger, chain.transactions, "finalized")
-    for number, (slot, now, price, cost) in enumerate(taken):
-        shown = read(client, f"/api/markets/{market_id.hex()}/prices?at={slot}")
-        assert (shown["yes"]["price"], shown["no"]["price"]) == (price, 10**9 - price)
-        assert (shown["as_of"], shown["at"]["slot"]) == (chain_time(now), slot)
-        # The trade before this one was 50,000 s ago, the one before that more than a day.
-        recent = taken[max(number - 1, 0) : number + 1]
-        assert shown["trades_24h"] == len(recent)
-        assert int(shown["exact"]["volume_24h"]) == sum(one[3] for one in recent)
-        day_ago = taken[number - 2][2] if number >= 2 else 10**9 // 2
-        assert shown["yes"]["price_24h_ago"] == day_ago
-        assert shown["last_trade"]["cost"] == cost
-    future = client.get(f"/api/markets/{market_id.hex()}/prices?at={chain.slot + 9}")
-    assert future.status_code == 400
 
 
 def test_point_in_the_future_or_before_the_market_is_refused(

@@ -49,7 +49,12 @@ class OpenConnection(NamedTuple):
 
 
 async def connect_for_reading(
-    role: Role, settings: Settings, *, seconds: float, statement_timeout: float
+    role: Role,
+    settings: Settings,
+    *,
+    seconds: float,
+    statement_timeout: float,
+    plan_once: bool = True,
 ) -> OpenConnection:
     """Connect with the login of ``role``, for reads without explicit transactions.
 
@@ -58,6 +63,8 @@ async def connect_for_reading(
         settings: Have the URL of the login.
         seconds: Time for the connection.
         statement_timeout: Seconds after which Postgres cancels a statement.
+        plan_once: Plan a statement once, whatever its arguments. Planning costs more than most
+            short reads, and Postgres itself plans an ``= ANY`` or ``OFFSET`` each time.
 
     Raises:
         MissingLogin: The settings have no URL for the role.
@@ -70,6 +77,7 @@ async def connect_for_reading(
         "application_name": role.value,
         "default_transaction_read_only": "on",
         "jit": "off",
+        "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
         "statement_timeout": str(int(statement_timeout * 1000)),
         "timezone": "UTC",
     }

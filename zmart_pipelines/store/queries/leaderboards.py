@@ -236,27 +236,16 @@ def count_entries(conn: Connection, by: By, period: Period) -> int:
     return conn.execute(select(func.count()).select_from(counted)).scalar_one()
 
 
-def ranks(
-    conn: Connection, by: By, period: Period, rows: Sequence[Entry], *, first: bool
-) -> list[int]:
+def ranks(conn: Connection, by: By, period: Period, rows: Sequence[Entry]) -> list[int]:
     """Return the rank of each of these consecutive entries: 1 and the number of better wallets.
 
     Wallets with equal values have the same rank, and the next one skips as many.
-
-    Args:
-        conn: Reads the tables.
-        by: What the leaderboard is ordered by.
-        period: Its window.
-        rows: A page.
-        first: Whether it is the first page, so that nothing is before it.
     """
     if not rows:
         return []
     order = ORDERS[by]
-    better = position = 0
-    if not first:
-        better = _count_before(conn, by, period, order.columns[:-1], rows[0])
-        position = _count_before(conn, by, period, order.columns, rows[0])
+    better = _count_before(conn, by, period, order.columns[:-1], rows[0])
+    position = _count_before(conn, by, period, order.columns, rows[0])
     found = [better + 1]
     for number, (previous, row) in enumerate(pairwise(rows), position + 2):
         equal = order.key_of(previous)[:-1] == order.key_of(row)[:-1]

@@ -17,7 +17,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    ScalarSelect,
     Select,
     any_,
     bindparam,
@@ -56,18 +55,29 @@ class MarketPage:
     Attributes:
         versions: Asks which markets are on the page.
         rows: Asks the same, and for the markets.
+        plan_by_values: How they are best answered depends on the values of their parameters, as in
+            a search for a word that is rare or common. They are planned each time, which costs more
+            than most of the others take.
     """
 
-    __slots__ = ("_keys", "_version", "rows", "versions")
+    __slots__ = ("_keys", "_version", "plan_by_values", "rows", "versions")
 
-    def __init__(self, keys: Select[Any], count: Select[Any] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Select[Any],
+        count: Select[Any] | None = None,
+        *,
+        plan_by_values: bool = False,
+    ) -> None:
         """Prepare the statements.
 
         Args:
             keys: The markets of the page in order: ``market_id``, then any further columns; from
                 ``markets.MARKETS``, joined with more or not.
             count: One number that belongs to the page; without it ``count`` is null.
+            plan_by_values: See the attribute.
         """
+        self.plan_by_values = plan_by_values
         known = keys.add_columns(*_VERSION)
         self.versions = PreparedStatement(_numbered(known, count))
         self.rows = PreparedStatement(_numbered(known.add_columns(*markets.columns("row_")), count))
@@ -109,29 +119,29 @@ def _numbered(keys: Select[Any], count: Select[Any] | None) -> Select[Any]:
     )
 
 
+# Filters under which the list by age has one good plan.
+_PLANNED_ONCE: Final = frozenset({"state", "category", "creator"})
+
+
 @lru_cache(maxsize=1024)
 def list_page(shape: market_search.Shape) -> MarketPage:
     """Return the pages of the list of this shape; their keys are those of ``market_search.keys``.
 
     ``count`` is at most ``market_search.COUNT_CAP`` + 1 where it is not counted to the end.
     """
-    return MarketPage(market_search.keys(shape), market_search.total(shape.filters))
+    return MarketPage(
+        market_search.keys(shape),
+        market_search.total(shape.filters),
+        plan_by_values=shape.sort != "newest" or not shape.filters <= _PLANNED_ONCE,
+    )
 
 
-def _only(*where: ColumnElement[bool]) -> MarketPage:
-    return MarketPage(select(_markets.c.market_id).select_from(markets.MARKETS).where(*where))
+def _any_of(column: ColumnElement[bytes], parameter: str) -> MarketPage:
+    keys = select(_markets.c.market_id, _markets.c.address).select_from(markets.MARKETS)
+    return MarketPage(keys.where(column == any_(bindparam(parameter, type_=ARRAY(BYTES)))))
 
 
-def _id_where(name: str) -> ScalarSelect[Any]:
-    """Return the id of the market whose column ``name`` is the parameter ``key``."""
-    found = _markets.alias(f"by_{name}")
-    key = bindparam("key", type_=BYTES)
-    return select(found.c.market_id).where(found.c[name] == key).scalar_subquery()
-
-
-# The market whose id or, where none has it, whose address is the parameter ``key``.
-BY_KEY: Final = _only(
-    _markets.c.market_id == func.coalesce(_id_where("market_id"), _id_where("address"))
-)
-# The markets with the ids of the parameter ``ids``, in no order.
-BY_IDS: Final = _only(_markets.c.market_id == any_(bindparam("ids", type_=ARRAY(BYTES))))
+# The markets whose ids are in the parameter ``ids``, in no order.
+BY_IDS: Final = _any_of(_markets.c.market_id, "ids")
+# The markets whose addresses are in the parameter ``addresses``, in no order.
+BY_ADDRESSES: Final = _any_of(_markets.c.address, "addresses")

@@ -131,14 +131,6 @@ class Trading(msgspec.Struct, frozen=True):
     trades: int
 
 
-def trading_until(conn: Connection, market_id: bytes, start: int, slot: int) -> Trading:
-    """Return the market's trading from chain second ``start`` to a slot, inclusive."""
-    within = select(trades.c.traded_at, trades.c.price_yes, trades.c.cost, *_ORDER).where(
-        trades.c.market_id == market_id, trades.c.traded_at >= start, trades.c.slot <= slot
-    )
-    return _add_up(conn, within.subquery("within"))
-
-
 def trading_since(conn: Connection, market_id: bytes, start: int) -> Trading:
     """Return the market's trading from chain second ``start`` on.
 

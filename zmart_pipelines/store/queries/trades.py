@@ -51,7 +51,6 @@ def find_trades(
     *,
     market_id: bytes | None = None,
     user: bytes | None = None,
-    until_slot: int | None = None,
     descending: bool = True,
     limit: int = 50,
     offset: int = 0,
@@ -60,7 +59,6 @@ def find_trades(
     """Return trades of a market or a wallet in the chain's order, newest first by default.
 
     Args:
-        until_slot: The last slot, inclusive; None: all.
         after: Key, in ``order``, of the last trade of the page before.
     """
     statement = select(_trades)
@@ -68,8 +66,6 @@ def find_trades(
         statement = statement.where(_trades.c.market_id == market_id)
     if user is not None:
         statement = statement.where(_trades.c.user == user)
-    if until_slot is not None:
-        statement = statement.where(_trades.c.slot <= until_slot)
     ordered = order(descending=descending)
     page = ordered.page(statement, after=after, limit=limit, offset=offset)
     return many(Trade, conn.execute(page))
