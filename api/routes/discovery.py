@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from litestar import get
 from litestar.params import QueryParameter
+from sqlalchemy import Connection
 
 from api import caching
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit
@@ -14,8 +15,6 @@ from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
 
 LAMPORTS = 1_000_000_000
-TRENDING_POOL = 20
-TOP_CATEGORIES = 6
 _EMOJI = {
     "crypto": "₿",
     "sports": "⚽",
@@ -60,27 +59,37 @@ class TrendingMarket(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TrendingList(msgspec.Struct, frozen=True):
-    """Active markets, highest `trendingScore` first."""
+    """Active markets, highest `trendingScore` first. The 24 hours end at `as_of`."""
 
     trending: list[TrendingMarket]
     count: int
+    as_of: str | None
 
 
-class CategoryCount(msgspec.Struct, frozen=True):
-    """A category. `trend` compares markets created in the last day with the day before."""
+class CategoryCount(formats.ExactIntegers, frozen=True, kw_only=True):
+    """A category. The trends compare the last day with the day before.
+
+    `trend` is that of the markets created, `volume_trend` that of the volume; volumes are in
+    lamports.
+    """
 
     id: str
     name: str
     count: int
     emoji: str
     trend: str
+    open: int
+    created_24h: int
+    volume_24h: formats.LargeInt
+    volume_trend: str
 
 
 class CategoryList(msgspec.Struct, frozen=True):
-    """Categories, the one with most markets first."""
+    """Categories, the one with most markets first. The last day ends at `as_of`."""
 
     categories: list[CategoryCount]
     count: int
+    as_of: str | None
 
 
 def _activity_item(row: activity.Activity) -> ActivityItem:
@@ -126,7 +135,8 @@ async def list_activity(
 
 def _trending_market(row: statistics.TrendingMarket) -> TrendingMarket:
     volume = row.volume_24h / LAMPORTS
-    change = 100 * (row.price_yes - row.price_24h_ago) / row.price_24h_ago
+    before = row.price_24h_ago
+    change = 100 * (row.price_yes - before) / before if before else 0.0
     return TrendingMarket(
         id=row.market_id.hex(),
         question=row.question,
@@ -143,24 +153,33 @@ def _trending_market(row: statistics.TrendingMarket) -> TrendingMarket:
 )
 async def list_trending_markets(database: DatabaseDep, limit: Limit = 3) -> TrendingList:
     """List active markets by volume and traders of the last 24 hours."""
-    pool = max(limit, TRENDING_POOL)
-    rows = await database.read(
-        lambda conn: statistics.trending(conn, markets.chain_now(conn), limit=pool)
-    )
-    items = sorted(map(_trending_market, rows), key=lambda item: -item.trending_score)[:limit]
-    return TrendingList(items, len(items))
+
+    def read(conn: Connection) -> TrendingList:
+        now = markets.chain_now(conn)
+        items = [_trending_market(row) for row in statistics.trending(conn, now, limit=limit)]
+        return TrendingList(items, len(items), formats.chain_time(now))
+
+    return await database.read(read)
 
 
 def _category(row: markets.Category) -> CategoryCount:
-    before, last = row.created_day_before, row.created_last_day
-    change = 100 * (last - before) // before if before else 100 * min(last, 1)
     return CategoryCount(
         id=row.category,
         name=row.category.capitalize(),
         count=row.markets,
         emoji=_EMOJI[row.category],
-        trend=f"{change:+d}%",
+        trend=_trend(row.created_day_before, row.created_last_day),
+        open=row.open_markets,
+        created_24h=row.created_last_day,
+        volume_24h=row.volume_last_day,
+        volume_trend=_trend(row.volume_day_before, row.volume_last_day),
     )
+
+
+def _trend(before: int, last: int) -> str:
+    """Return the change in whole percent; +100 % where there was nothing before."""
+    change = 100 * (last - before) // before if before else 100 * min(last, 1)
+    return f"{change:+d}%"
 
 
 @get(
@@ -171,9 +190,13 @@ def _category(row: markets.Category) -> CategoryCount:
 )
 async def list_categories(database: DatabaseDep) -> CategoryList:
     """List categories with their number of markets."""
-    rows = await database.read(lambda conn: markets.categories(conn, markets.chain_now(conn)))
-    items = [_category(row) for row in rows[:TOP_CATEGORIES]]
-    return CategoryList(items, len(items))
+
+    def read(conn: Connection) -> CategoryList:
+        now = markets.chain_now(conn)
+        items = [_category(row) for row in markets.categories(conn, now)]
+        return CategoryList(items, len(items), formats.chain_time(now))
+
+    return await database.read(read)
 
 
 HANDLERS = [list_activity, list_trending_markets, list_categories]

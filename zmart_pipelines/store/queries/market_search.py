@@ -189,7 +189,9 @@ _FILTERS: Final[dict[str, Callable[[FromClause], ColumnElement[bool]]]] = {
     "categories": lambda rows: rows.c.category == any_(_given("categories")),
     "tag": lambda _: listings.c.tags.contains(
         func.array_append(
-            literal_column("'{}'::text[]"), func.lower(collate(_given("tag"), "pg_c_utf8"))
+            literal_column("'{}'::text[]"),
+            # Compared as the index does.
+            collate(func.lower(collate(_given("tag"), "pg_c_utf8")), "default"),
         )
     ),
     "creator": lambda _: _markets.c.creator == _given("creator"),
@@ -256,13 +258,23 @@ class _Tier(msgspec.Struct, frozen=True):
 _OPEN_VOTE: Final = and_(
     _tallies.c.market_id == _markets.c.market_id,
     _tallies.c.status == "open",
-    _tallies.c.kind
-    == case(
-        (_markets.c.state == MarketState.PROPOSED.value, "proposal"),
-        (_markets.c.state == MarketState.DISPUTED.value, "dispute"),
+    or_(
+        and_(_tallies.c.kind == "proposal", _markets.c.state == MarketState.PROPOSED.value),
+        and_(_tallies.c.kind == "dispute", _markets.c.state == MarketState.DISPUTED.value),
     ),
     _tallies.c.votes_for + _tallies.c.votes_against > 0,
 )
+
+
+def _open_vote(filters: frozenset[str]) -> ColumnElement[bool]:
+    if "state" not in filters:
+        return _OPEN_VOTE
+    # Follows from the rest, which the planner does not see: no other kind need be read.
+    kind = case(
+        (_given("state") == MarketState.PROPOSED.value, "proposal"),
+        (_given("state") == MarketState.DISPUTED.value, "dispute"),
+    )
+    return and_(_OPEN_VOTE, _tallies.c.kind == kind)
 
 
 def _created(shape: Shape) -> ColumnElement[Any]:
@@ -433,7 +445,7 @@ def _rows(number: int, tier: _Tier, shape: Shape, source: FromClause) -> Select[
     own = tier.rank.table.c.market_id
     listed = _listed(shape.filters) or tier.rank.table is listings
     if tier.vote:
-        source = source.join(_tallies, _OPEN_VOTE)
+        source = source.join(_tallies, _open_vote(shape.filters))
     if listed:
         source = source.join(listings, _LISTED)
     ordered = Order(

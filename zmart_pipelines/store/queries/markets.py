@@ -15,7 +15,6 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    case,
     cast,
     func,
     literal,
@@ -30,6 +29,7 @@ from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.base import BYTES
+from zmart_pipelines.store.tables.listings import listings
 
 _markets = market.markets
 _drafts = community.market_drafts
@@ -261,16 +261,30 @@ class Category(msgspec.Struct, frozen=True):
     open_markets: int
     created_last_day: int
     created_day_before: int
+    volume_last_day: int
+    volume_day_before: int
 
 
 def categories(conn: Connection, now: int) -> list[Category]:
-    """Categories that have markets, the fullest first.
+    """Categories that have markets, the fullest first; volumes in lamports.
 
     Args:
         now: Chain seconds; the end of the last day.
     """
     day = 86_400
     created = _markets.c.created_at
+    traded = market.trades.c.traded_at
+    # One row per market, so that no market is counted twice.
+    volumes = (
+        select(
+            market.trades.c.market_id,
+            func.sum(market.trades.c.cost).filter(traded > now - day).label("last_day"),
+            func.sum(market.trades.c.cost).filter(traded <= now - day).label("day_before"),
+        )
+        .where(traded > now - 2 * day, traded <= now)
+        .group_by(market.trades.c.market_id)
+        .subquery("volumes")
+    )
     statement = (
         select(
             _drafts.c.category,
@@ -282,8 +296,14 @@ def categories(conn: Connection, now: int) -> list[Category]:
             func.count()
             .filter(created > now - 2 * day, created <= now - day)
             .label("created_day_before"),
+            func.coalesce(func.sum(volumes.c.last_day), 0).label("volume_last_day"),
+            func.coalesce(func.sum(volumes.c.day_before), 0).label("volume_day_before"),
         )
-        .select_from(_markets.join(_drafts, MATCHED))
+        .select_from(
+            _markets.join(_drafts, MATCHED).outerjoin(
+                volumes, volumes.c.market_id == _markets.c.market_id
+            )
+        )
         .group_by(_drafts.c.category)
         .order_by(func.count().desc(), _drafts.c.category)
     )
@@ -301,13 +321,14 @@ class RelatedMarket(msgspec.Struct, frozen=True):
 
 
 def related(conn: Connection, market_id: bytes, *, limit: int = 3) -> list[RelatedMarket]:
-    """Other open markets: those of the same category first, then by volume."""
+    """Other open markets: of the same category first, then with a tag in common, then by volume."""
     own = (
         select(_drafts.c.category)
         .where(_drafts.c.market_id == market_id, _drafts.c.matched_at.isnot(None))
         .scalar_subquery()
     )
     match = func.coalesce(_drafts.c.category == own, False)
+    own_tags = select(listings.c.tags).where(listings.c.market_id == market_id).scalar_subquery()
     statement = (
         select(
             _markets.c.market_id,
@@ -316,9 +337,14 @@ def related(conn: Connection, market_id: bytes, *, limit: int = 3) -> list[Relat
             _markets.c.price_yes,
             match.label("category_match"),
         )
-        .select_from(MARKETS)
+        .select_from(MARKETS.join(listings, listings.c.market_id == _markets.c.market_id))
         .where(_markets.c.market_id != market_id, _markets.c.state < MarketState.FINALIZED.value)
-        .order_by(case((match, 0), else_=1), _markets.c.total_volume.desc(), _markets.c.market_id)
+        .order_by(
+            match.desc(),
+            listings.c.tags.overlap(own_tags).desc(),
+            _markets.c.total_volume.desc(),
+            _markets.c.market_id,
+        )
         .limit(limit)
     )
     exists = conn.execute(

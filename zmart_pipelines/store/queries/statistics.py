@@ -8,7 +8,7 @@ trades since, or added up where the market was folded again.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Numeric, and_, func, literal, or_, select, true
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
@@ -20,6 +20,7 @@ from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.statistics import market_statistics
 
 DAY = 86_400
+LAMPORTS = 1_000_000_000
 
 _markets = market.markets
 _trades = market.trades
@@ -165,7 +166,7 @@ class TrendingMarket(msgspec.Struct, frozen=True):
 
 
 def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMarket]:
-    """Active markets with the most volume in the last day, then the most traders.
+    """Active markets with the highest score of the last day: 0.6 x volume (SOL) + 0.4 x traders.
 
     Args:
         now: Chain seconds; the end of the last day.
@@ -210,7 +211,12 @@ def trending(conn: Connection, now: int, *, limit: int = 3) -> list[TrendingMark
             .outerjoin(recent, true())
         )
         .where(_markets.c.state == MarketState.ACTIVE.value)
-        .order_by(volume.desc(), traders.desc(), _markets.c.created_at.desc(), _markets.c.market_id)
+        .order_by(
+            (6 * volume + literal(4 * LAMPORTS, Numeric) * traders).desc(),
+            volume.desc(),
+            _markets.c.created_at.desc(),
+            _markets.c.market_id,
+        )
         .limit(limit)
     )
     return many(TrendingMarket, conn.execute(statement))

@@ -159,7 +159,7 @@ markets = Table(
         postgresql_where=text(f"state = {MarketState.DISPUTED}"),
     ),
     Index(None, "created_at", "market_id"),
-    Index(None, "creator"),
+    Index("ix_markets_creator_created_at_market_id", "creator", "created_at", "market_id"),
     Index(None, "resolver", postgresql_where=text("resolver IS NOT NULL")),
     Index(None, "dispute_initiator", postgresql_where=text("dispute_initiator IS NOT NULL")),
     Index("ix_markets_total_volume_market_id", "total_volume", "market_id"),

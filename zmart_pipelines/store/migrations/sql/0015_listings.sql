@@ -150,6 +150,9 @@ CREATE INDEX ix_listings_tags ON market.listings USING gin (tags);
 CREATE INDEX ix_listings_question_words ON market.listings USING gin (question_words);
 CREATE INDEX ix_listings_words ON market.listings USING gin (words);
 
+DROP INDEX market.ix_markets_creator;
+CREATE INDEX ix_markets_creator_created_at_market_id
+    ON market.markets (creator, created_at, market_id);
 CREATE INDEX ix_markets_total_volume_market_id ON market.markets (total_volume, market_id);
 CREATE INDEX ix_markets_current_liquidity_market_id
     ON market.markets (current_liquidity, market_id);
