@@ -9,8 +9,10 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import caching
-from api.dependencies import READ_ERRORS, DatabaseDep, Limit
+from api import caching, identifiers
+from api.dependencies import NAMED_READ_ERRORS, READ_ERRORS, DatabaseDep, Limit
+from api.market_lookup import require_market_id
+from api.request_bodies import Category
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
 
@@ -116,7 +118,10 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
 
 
 @get(
-    "/api/markets/activity", cache_control=caching.A_SECOND, tags=["markets"], responses=READ_ERRORS
+    "/api/markets/activity",
+    cache_control=caching.A_SECOND,
+    tags=["markets"],
+    responses=NAMED_READ_ERRORS,
 )
 async def list_activity(
     database: DatabaseDep,
@@ -124,13 +129,26 @@ async def list_activity(
     type_: Annotated[
         Literal["trade", "resolution", "creation"] | None, QueryParameter(name="type")
     ] = None,
+    market: Annotated[
+        str | None, QueryParameter(description="Id or address of the market.")
+    ] = None,
+    wallet: Annotated[
+        str | None,
+        QueryParameter(description="Wallet that traded, created or proposed the outcome."),
+    ] = None,
+    category: Annotated[Category | None, QueryParameter()] = None,
 ) -> ActivityFeed:
     """List the latest trades, resolutions and creations of markets."""
-    rows = await database.read(
-        lambda conn: activity.latest_activity(conn, type_=type_, limit=limit)
-    )
-    items = [_activity_item(row) for row in rows]
-    return ActivityFeed(items, len(items))
+    key = identifiers.market_key(market, "market") if market else None
+    user = identifiers.wallet(wallet, "wallet") if wallet else None
+
+    def read(conn: Connection) -> ActivityFeed:
+        market_id = None if key is None else require_market_id(conn, key)
+        only = activity.Restriction(market_id, user, category)
+        rows = activity.latest_activity(conn, type_=type_, only=only, limit=limit)
+        return ActivityFeed([_activity_item(row) for row in rows], len(rows))
+
+    return await database.read(read)
 
 
 def _trending_market(row: statistics.TrendingMarket) -> TrendingMarket:

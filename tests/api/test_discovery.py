@@ -86,3 +86,20 @@ def test_related_markets_share_category_then_a_tag(client: Client) -> None:
     body = client.get(f"/api/markets/{ONE.hex()}/related").json()
     assert [row["id"] for row in body["related"]] == [TWO.hex(), FOUR.hex(), THREE.hex()]
     assert [row["categoryMatch"] for row in body["related"]] == [True, False, False]
+
+
+@pytest.mark.usefixtures("now")
+def test_activity_of_a_market_a_wallet_and_a_category(client: Client) -> None:
+    def types(query: str) -> list[tuple[str, str]]:
+        answer = client.get(f"/api/markets/activity?{query}")
+        assert answer.status_code == 200, answer.text
+        return [(row["type"], row["marketId"][:2]) for row in answer.json()["activities"]]
+
+    trades = [("trade", "01")] * 3
+    assert types(f"market={ONE.hex()}") == [*trades, ("creation", "01")]
+    assert types(f"wallet={wallet(2).pubkey()}") == [("trade", "02")]
+    assert types(f"wallet={wallet(1).pubkey()}&market={TWO.hex()}") == [("trade", "02")]
+    assert types("category=crypto") == [("creation", "03"), ("creation", "04")]
+    assert types("category=science&type=creation") == [("creation", "02"), ("creation", "01")]
+    assert client.get(f"/api/markets/activity?market={'ee' * 32}").status_code == 404
+    assert client.get("/api/markets/activity?wallet=x").status_code == 400

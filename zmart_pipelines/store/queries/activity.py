@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Select, Text, cast, func, literal, null, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal, null, select
 
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import community, market
+from zmart_pipelines.store.tables.listings import listings as _listings
 
 _markets = market.markets
 _trades = market.trades
@@ -39,9 +40,36 @@ class Activity(msgspec.Struct, frozen=True):
     amount: int | None
 
 
-def _trade_rows(limit: int) -> Select[*tuple[Any, ...]]:
+class Restriction(msgspec.Struct, frozen=True):
+    """What the activity is restricted to.
+
+    Attributes:
+        wallet: Who traded, created or proposed the outcome.
+    """
+
+    market_id: bytes | None = None
+    wallet: bytes | None = None
+    category: str | None = None
+
+
+def _where(
+    only: Restriction, market_id: ColumnElement[bytes], user: ColumnElement[Any]
+) -> list[ColumnElement[bool]]:
+    where = []
+    if only.market_id is not None:
+        where.append(market_id == only.market_id)
+    if only.wallet is not None:
+        where.append(user == only.wallet)
+    if only.category is not None:
+        of_category = select(_listings.c.market_id).where(_listings.c.category == only.category)
+        where.append(market_id.in_(of_category))
+    return where
+
+
+def _trade_rows(limit: int, only: Restriction) -> Select[*tuple[Any, ...]]:
     latest = (
         select(_trades)
+        .where(*_where(only, _trades.c.market_id, _trades.c.user))
         .order_by(
             _trades.c.slot.desc(), _trades.c.index_in_block.desc(), _trades.c.log_index.desc()
         )
@@ -65,7 +93,7 @@ def _trade_rows(limit: int) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _creation_rows(limit: int) -> Select[*tuple[Any, ...]]:
+def _creation_rows(limit: int, only: Restriction) -> Select[*tuple[Any, ...]]:
     return (
         select(
             func.encode(_markets.c.market_id, "hex").label("id"),
@@ -79,12 +107,13 @@ def _creation_rows(limit: int) -> Select[*tuple[Any, ...]]:
             null().label("amount"),
         )
         .select_from(_markets.outerjoin(_drafts, MATCHED))
-        .order_by(_markets.c.created_at.desc())
+        .where(*_where(only, _markets.c.market_id, _markets.c.creator))
+        .order_by(_markets.c.created_at.desc(), _markets.c.market_id)
         .limit(limit)
     )
 
 
-def _resolution_rows(limit: int) -> Select[*tuple[Any, ...]]:
+def _resolution_rows(limit: int, only: Restriction) -> Select[*tuple[Any, ...]]:
     return (
         select(
             func.encode(_markets.c.market_id, "hex").label("id"),
@@ -98,8 +127,11 @@ def _resolution_rows(limit: int) -> Select[*tuple[Any, ...]]:
             null().label("amount"),
         )
         .select_from(_markets.outerjoin(_drafts, MATCHED))
-        .where(_markets.c.resolver.isnot(None))
-        .order_by(_markets.c.resolution_proposed_at.desc())
+        .where(
+            _markets.c.resolver.isnot(None),
+            *_where(only, _markets.c.market_id, _markets.c.resolver),
+        )
+        .order_by(_markets.c.resolution_proposed_at.desc(), _markets.c.market_id)
         .limit(limit)
     )
 
@@ -108,9 +140,16 @@ _ROWS = {"trade": _trade_rows, "creation": _creation_rows, "resolution": _resolu
 
 
 def latest_activity(
-    conn: Connection, *, type_: ActivityType | None = None, limit: int = 20
+    conn: Connection,
+    *,
+    type_: ActivityType | None = None,
+    only: Restriction | None = None,
+    limit: int = 20,
 ) -> list[Activity]:
     """Return the latest trades, creations and resolutions by chain time, newest first."""
     kinds = [type_] if type_ is not None else list(_ROWS)
-    found = [item for kind in kinds for item in many(Activity, conn.execute(_ROWS[kind](limit)))]
+    where = only or Restriction()
+    found = [
+        item for kind in kinds for item in many(Activity, conn.execute(_ROWS[kind](limit, where)))
+    ]
     return sorted(found, key=lambda item: (-item.at, item.type, item.id))[:limit]
