@@ -42,10 +42,10 @@ schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))
 
 
 @schemathesis.hook
-def map_query(
-    _context: schemathesis.HookContext, query: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    """Drop cursors: only the API makes them, so that no other text is one."""
-    if query:
-        query.pop("cursor", None)
-    return query
+def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
+    """Leave cursors out: only the API makes them, so that no other text is one."""
+    for path in raw_schema["paths"].values():
+        for operation in path.values():
+            operation["parameters"] = [
+                one for one in operation.get("parameters", []) if one["name"] != "cursor"
+            ]

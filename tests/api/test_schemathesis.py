@@ -39,7 +39,6 @@ def test_generated_requests_find_no_fault(
                 "run",
                 f"{api.url}/docs/openapi.json",
                 "--phases=examples,coverage,fuzzing",
-                "--checks=all",
                 "--workers=2",
                 f"--max-examples={examples}",
                 "--continue-on-failure",
