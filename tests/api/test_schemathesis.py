@@ -25,7 +25,11 @@ FOLDER = Path(__file__).parent
 COMMAND = Path(sys.executable).parent / "schemathesis"
 
 
-@pytest.mark.parametrize("examples", [pytest.param(50), pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    "examples",
+    [pytest.param(50), pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
+)
 def test_generated_requests_find_no_fault(
     api_settings: Settings, ledger: Engine, database: str, tmp_path: Path, examples: int
 ) -> None:
