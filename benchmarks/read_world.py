@@ -112,6 +112,8 @@ class ReadWorld:
                 solana_rpc_url=f"http://127.0.0.1:{free_port()}",
                 api_port=free_port(),
                 ws_port=free_port(),
+                # Never reached, so that the limiter counts without refusing.
+                rate_limit_anonymous=1_000_000,
                 list_shared_seconds=shared_seconds,
             )
             running_api = self._stack.enter_context(running(settings, folder))
