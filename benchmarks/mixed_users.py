@@ -3,8 +3,8 @@
 ``zmart up`` as shipped but for the number of ballots that ends a vote, so that votes stay open,
 with the limits of every address, wallet and socket on. The markets are drafted, created on the
 local chain and ingested like any others. Each user has an address and a keypair of its own and
-signs its ballots, comments and drafts; every fifth also has a socket, which must receive every
-comment under its market.
+signs its ballots, comments and drafts; every other one has a service's key, which has no limit
+of requests. Every fifth also has a socket, which must receive every comment under its market.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from benchmarks.localnet import Traders
 from benchmarks.open_loop import Outcome, User, run
 from benchmarks.rows import Row
 from benchmarks.wallet_calls import COMMENT, SHARES, WalletCalls, service_of
+from tests.fixtures.control_plane import stored_settings
 from tests.fixtures.running_system import RunningSystem
 
 GOAL_100: Final = 100.0
@@ -57,13 +58,13 @@ class Measured(NamedTuple):
     Attributes:
         frames: Comments that sockets received.
         owed: Comments that they should have received.
-        busy: Shares of one core, by the process's name.
+        cpu: Processor seconds of the system for one request, by the process's name.
     """
 
     outcomes: list[Outcome]
     frames: int
     owed: int
-    busy: dict[str, float]
+    cpu: dict[str, float]
 
     def percentile(self, share: float, kinds: Sequence[str] = tuple(SHARES)) -> float:
         """Return the time in milliseconds within which a share of the requests was answered."""
@@ -121,6 +122,7 @@ class Scene:
         self._system = system
         self._port = int(system.environment["API_PORT"])
         self._service = service_of(system.api)
+        self._key = stored_settings(system)["SERVICE_API_KEY"]
         self._numbers = iter(range(100_000))
         self._markets = uvloop.run(self._create(markets))
 
@@ -133,18 +135,20 @@ class Scene:
         for _ in range(crowd.users):
             number = next(self._numbers)
             users.append(User(number, self._port))
-            wallet = WalletCalls(Keypair(), self._service, self._markets, number, {})
+            # Every other user comes through a service, whose key has no limit of requests.
+            headers = {"X-Api-Key": self._key} if number % 2 else {}
+            wallet = WalletCalls(Keypair(), self._service, self._markets, number, headers)
             calls.append(wallet.take(WARM_UP + crowd.seconds))
         async with self._sockets(users[::SOCKETS]) as sockets:
-            before, begun = self._cpu(), time.monotonic()
+            before = self._cpu()
             outcomes = await run(users, calls)
-            wall = time.monotonic() - begun
-            busy = {name: (cpu - before.get(name, 0.0)) / wall for name, cpu in self._cpu().items()}
+            spent = {name: cpu - before.get(name, 0.0) for name, cpu in self._cpu().items()}
             owed = await sockets.settle(outcomes)
         for user in users:
             user.close()
         measured = [one for one in outcomes if one.second >= WARM_UP]
-        return Measured(measured, sockets.received, owed, busy)
+        cpu = {name: seconds / len(outcomes) for name, seconds in spent.items()}
+        return Measured(measured, sockets.received, owed, cpu)
 
     async def _create(self, count: int) -> list[str]:
         """Draft markets, create them on chain and wait until the API has them."""
@@ -255,7 +259,9 @@ def _row(name: str, goal: float, share: float, crowd: Crowd, measured: Measured)
         "p95 by kind: "
         + ", ".join(f"{kind} {measured.percentile(0.95, [kind]):.0f}" for kind in kinds)
         + " ms",
-        "of a core: " + ", ".join(f"{part} {busy:.0%}" for part, busy in measured.busy.items()),
+        "CPU of one: "
+        + ", ".join(f"{part} {cpu * 1e3:.2f}" for part, cpu in measured.cpu.items())
+        + " ms",
         f"load {os.getloadavg()[0]:.1f}",
     ]
     ok = value < goal and not errors and measured.frames == measured.owed

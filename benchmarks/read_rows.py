@@ -19,7 +19,7 @@ GOAL_COALESCED: Final = 10.0
 GOAL_COALESCED_EQUAL: Final = 2.0
 GOAL_HEALTH: Final = 1.0
 MARKETS: Final = 10_000
-PAGES: Final = [f"/api/markets?limit=20&offset={offset}" for offset in range(0, 200, 20)]
+PAGES: Final = [f"/api/markets?limit=20&offset={offset}" for offset in range(0, 80, 20)]
 _DETAILS: Final = 1000
 _COMPARED: Final = 20  # answers, before the load
 

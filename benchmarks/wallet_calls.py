@@ -24,7 +24,7 @@ COMMENT: Final = "comment"
 SHARES: Final[Mapping[str, int]] = {
     "list": 26,
     "list by state": 8,
-    "search": 6,
+    "list by category": 6,
     "detail": 20,
     "comments": 8,
     "price history": 6,
@@ -73,7 +73,9 @@ class WalletCalls:
         self._make = {
             "list": lambda: self._get("list", "/api/markets?limit=20"),
             "list by state": lambda: self._get("list by state", "/api/markets?state=PROPOSED"),
-            "search": lambda: self._get("search", f"/api/markets?q={self._word()}"),
+            "list by category": lambda: self._get(
+                "list by category", "/api/markets?category=other"
+            ),
             "detail": lambda: self._get("detail", f"/api/markets/{self._market()}"),
             "comments": lambda: self._get("comments", f"/api/discussions/{self._market()}"),
             "price history": self._price_history,
@@ -87,9 +89,6 @@ class WalletCalls:
         """Return so many calls; signed texts among them are valid for five minutes from now."""
         kinds = self._dice.choices(list(SHARES), list(SHARES.values()), k=count)
         return [self._make[kind]() for kind in kinds]
-
-    def _word(self) -> str:
-        return self._dice.choice(_WORDS).replace(" ", "%20")
 
     def _market(self) -> str:
         return self._dice.choice(self._markets)
