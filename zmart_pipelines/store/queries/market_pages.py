@@ -80,7 +80,8 @@ class MarketPage:
         self.plan_by_values = plan_by_values
         known = keys.add_columns(*_VERSION)
         self.versions = PreparedStatement(_numbered(known, count))
-        self.rows = PreparedStatement(_numbered(known.add_columns(*markets.columns("row_")), count))
+        whole = open_votes.with_counts(known).add_columns(*markets.columns("row_"))
+        self.rows = PreparedStatement(_numbered(whole, count))
         end = 2 + len(keys.selected_columns)
         self._keys = slice(2, end)
         self._version = slice(end, end + len(_VERSION))

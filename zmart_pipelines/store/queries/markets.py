@@ -127,12 +127,15 @@ def _column(field: str) -> ColumnElement[Any]:
 
 
 def columns(prefix: str = "") -> list[ColumnElement[Any]]:
-    """Return the columns of ``Market`` in the order of its fields, from ``MARKETS``."""
+    """Return the columns of ``Market`` in the order of its fields.
+
+    They are those of ``MARKETS``, in a statement ``open_votes.with_counts``.
+    """
     return [_column(field).label(prefix + field) for field in Market.__struct_fields__]
 
 
 def _select() -> Select[Any]:
-    return select(*columns()).select_from(MARKETS)
+    return open_votes.with_counts(select(*columns()).select_from(MARKETS))
 
 
 def _filters(
