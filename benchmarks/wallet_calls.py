@@ -24,7 +24,7 @@ COMMENT: Final = "comment"
 SHARES: Final[Mapping[str, int]] = {
     "list": 26,
     "list by state": 8,
-    "list by category": 6,
+    "search": 6,
     "detail": 20,
     "comments": 8,
     "price history": 6,
@@ -89,6 +89,9 @@ class WalletCalls:
         """Return so many calls; signed texts among them are valid for five minutes from now."""
         kinds = self._dice.choices(list(SHARES), list(SHARES.values()), k=count)
         return [self._make[kind]() for kind in kinds]
+
+    def _word(self) -> str:
+        return self._dice.choice(_WORDS).replace(" ", "%20")
 
     def _market(self) -> str:
         return self._dice.choice(self._markets)

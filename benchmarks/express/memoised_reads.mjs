@@ -74,8 +74,8 @@ export function memoisedReads(pool) {
     if (kept?.[0] === version) return kept[1];
     const markets = (await texts(found)).join(",");
     const count = found.length ? found[0][2] : 0;
-    const text = `{"markets":[${markets}],"count":${count},"offset":${offset},"limit":${limit}}`;
-    const body = Buffer.from(text);
+    const counted = `"count":${count},"count_capped":false,"offset":${offset},"limit":${limit}`;
+    const body = Buffer.from(`{"markets":[${markets}],${counted}}`);
     keep(pages, MOST_PAGES, place, [version, body]);
     return body;
   }

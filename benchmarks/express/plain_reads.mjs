@@ -10,7 +10,8 @@ export function plainReads(pool) {
   return {
     async list(limit, offset) {
       const [rows, total] = await Promise.all([pool.query(LIST, [limit, offset]), pool.query(COUNT)]);
-      return { markets: rows.rows.map(market), count: Number(total.rows[0].count), offset, limit };
+      const count = Number(total.rows[0].count);
+      return { markets: rows.rows.map(market), count, count_capped: false, offset, limit };
     },
     async one(id) {
       const { rows } = await pool.query(ONE, [Buffer.from(id, "hex")]);
