@@ -73,9 +73,7 @@ class WalletCalls:
         self._make = {
             "list": lambda: self._get("list", "/api/markets?limit=20"),
             "list by state": lambda: self._get("list by state", "/api/markets?state=PROPOSED"),
-            "list by category": lambda: self._get(
-                "list by category", "/api/markets?category=other"
-            ),
+            "search": lambda: self._get("search", f"/api/markets?q={self._word()}"),
             "detail": lambda: self._get("detail", f"/api/markets/{self._market()}"),
             "comments": lambda: self._get("comments", f"/api/discussions/{self._market()}"),
             "price history": self._price_history,
