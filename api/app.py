@@ -9,7 +9,7 @@ from litestar import Litestar, Response, get
 from litestar.di import Provide
 from litestar.response import Redirect
 
-from api import exception_handlers, openapi, openapi_completion
+from api import exception_handlers
 from api.ballot_batcher import BallotBatcher
 from api.ballot_limit import BallotLimit
 from api.chain import Chain
@@ -17,17 +17,18 @@ from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.eligibility_cache import EligibilityCache
 from api.health_watch import HealthWatch
-from api.market_answers import MarketAnswers
+from api.hot_reads.market_answers import MarketAnswers
+from api.markets.past_states import PastStates
+from api.markets.verifications import Verifications
 from api.middleware.assembly import Middleware
-from api.past_states import PastStates
+from api.openapi import completion, document
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
-from api.request_decoding import MAX_BODY, StrictRequest
-from api.request_validation import check_request
+from api.requests.decoding import MAX_BODY, StrictRequest
+from api.requests.validation import check_request
 from api.routes import HANDLERS, webhooks
 from api.sequential_dependencies import resolve_in_sequence
-from api.verifications import Verifications
 from zmart_pipelines.settings import Settings
 
 
@@ -78,7 +79,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[
             index,
-            openapi.swagger_files(),
+            document.swagger_files(),
             webhooks.router(settings.webhook_max_bytes),
             *HANDLERS,
         ],
@@ -101,12 +102,12 @@ def create_app(settings: Settings) -> Litestar:
         },
         exception_handlers=exception_handlers.HANDLERS,
         before_request=check_request,
-        openapi_config=openapi.config(),
+        openapi_config=document.config(),
         lifespan=[running],
         logging_config=None,
         response_class=Response,
     )
     resolve_in_sequence(app)
-    openapi_completion.complete(app)
+    completion.complete(app)
     middleware.wrap(app)
     return app

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Final
 
-from api.client_address import address_key
+from api.connections.client_address import address_key
 from api.errors import limit_exceeded
 
 _WINDOW_SECONDS: Final = 3600.0

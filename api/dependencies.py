@@ -15,12 +15,12 @@ from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
 from api.health_watch import HealthWatch
-from api.market_answers import MarketAnswers
-from api.past_states import PastStates
+from api.hot_reads.market_answers import MarketAnswers
+from api.markets.past_states import PastStates
+from api.markets.verifications import Verifications
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
-from api.verifications import Verifications
 from zmart_pipelines.settings import Settings
 
 DatabaseDep: TypeAlias = NamedDependency[Database]

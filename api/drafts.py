@@ -14,10 +14,10 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from api import user_text
 from api.error_codes import ErrorCode
 from api.errors import ApiError
-from api.request_bodies import NewMarket, market_end
+from api.requests import user_text
+from api.requests.bodies import NewMarket, market_end
 from api.users import upsert_user
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.canonical_json import canonical_bytes

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.error_codes import ErrorCode
 from api.errors import ApiError, ErrorBody, error_body, unavailable
-from api.request_validation import refusal
+from api.requests.validation import refusal
 from zmart_pipelines.store.outages import concerns_database
 
 log = logging.getLogger("api")

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import DatabaseBusy
-from api.read_pool import ReadPool
-from api.shared_flights import SharedFlights
+from api.hot_reads.read_pool import ReadPool
+from api.hot_reads.shared_flights import SharedFlights
 from api.shared_reading import DEADLINE_SECONDS, SharedReading
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault

@@ -15,9 +15,9 @@ from litestar import Litestar
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.app import create_app
-from api.connection_guard import ConnectionGuard, Limits
-from api.file_limit import allowed_connections
-from api.guarded_protocols import GuardedConfig
+from api.connections.connection_guard import ConnectionGuard, Limits
+from api.connections.file_limit import allowed_connections
+from api.connections.guarded_protocols import GuardedConfig
 from zmart_pipelines.settings import Settings
 
 GRACEFUL_SECONDS = 7

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
-from api.client_address import client_key
+from api.connections.client_address import client_key
 from api.error_codes import ErrorCode
 from api.errors import ApiError, ReachedLimit
+from api.identity.service_keys import ServiceKeys
 from api.rate_limit.limiter import Decision, Limiter
 from api.rate_limit.token_bucket import Quota
-from api.service_keys import ServiceKeys
 from zmart_pipelines.proofs.service_keys import PREFIX
 
 HeaderList = list[tuple[bytes, bytes]]

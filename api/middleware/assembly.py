@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from api.client_limit import ClientLimit
+from api.connections.client_limit import ClientLimit
+from api.identity.service_keys import ServiceKeys
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
 from api.middleware.cors import Cors
@@ -17,7 +18,6 @@ from api.middleware.freshness import Freshness
 from api.middleware.metrics import RequestMetrics
 from api.rate_limit.limiter import Limiter
 from api.rate_limit.redis_buckets import RedisBuckets
-from api.service_keys import ServiceKeys
 from zmart_pipelines.settings import Settings
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import WebSocket
 
-from api.client_address import client_key
+from api.connections.client_address import client_key
 from api.realtime import protocol
 from api.realtime.address_budget import AddressBudget, AddressBudgets
 from zmart_pipelines.settings import Settings

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api import request_decoding
 from api.errors import ApiError
+from api.requests import decoding
 from zmart_pipelines.client_schemas.formats import iso8601
 
 # Close codes that tell the client what to do.
@@ -43,7 +43,7 @@ def parse_command(text: str | bytes) -> Command:
     """Return the command in ``text``; raise InvalidMessage where it is not one."""
     raw = text.encode() if isinstance(text, str) else text
     try:
-        command = msgspec.convert(request_decoding.decode(raw), Command)
+        command = msgspec.convert(decoding.decode(raw), Command)
     except ApiError as error:
         raise InvalidMessage(f"Invalid message format: {error.message}") from error
     except msgspec.ValidationError as error:

@@ -14,7 +14,6 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import identifiers
 from api.database import Database
 from api.errors import ApiError, invalid, unavailable
 from api.realtime import protocol
@@ -22,6 +21,7 @@ from api.realtime.address_budget import AddressBudget
 from api.realtime.hub import Hub
 from api.realtime.rate_limit import RateLimit
 from api.realtime.subscriber import Subscriber
+from api.requests import identifiers
 from zmart_pipelines.client_schemas.frames import displayed_prices
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets

@@ -9,8 +9,8 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import pages
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset
+from api.requests import pages
 from zmart_pipelines.client_schemas.formats import iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import alerts
 

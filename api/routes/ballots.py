@@ -11,7 +11,7 @@ from litestar import Request, get, post
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from sqlalchemy import Connection
 
-from api import auth, ballot_schema, caching, identifiers
+from api import ballot_schema, caching
 from api.created import locate
 from api.dependencies import (
     BallotBatcherDep,
@@ -24,9 +24,11 @@ from api.dependencies import (
 )
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid, not_found
-from api.market_lookup import require_market_id
-from api.request_bodies import NewVote
-from api.vote_counts import VoteCount, vote_count
+from api.identity import auth
+from api.markets.lookup import require_market_id
+from api.markets.vote_counts import VoteCount, vote_count
+from api.requests import identifiers
+from api.requests.bodies import NewVote
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.store.queries import votes

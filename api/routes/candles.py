@@ -9,10 +9,11 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import caching, identifiers, pages
+from api import caching
 from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.errors import invalid
-from api.market_lookup import require_market
+from api.markets.lookup import require_market
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.statistics import candle_pages, candle_series
 from zmart_pipelines.store.queries import candles

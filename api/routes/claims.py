@@ -8,8 +8,8 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.store.queries import positions, wallet_activity

@@ -9,11 +9,12 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import caching, identifiers
+from api import caching
 from api.dependencies import DatabaseDep, MarketPath, error_responses
-from api.market_lookup import require_market
-from api.market_terms import market_terms
-from api.trade_quotes import RefusedTrade, refused_trade
+from api.markets.lookup import require_market
+from api.markets.terms import market_terms
+from api.markets.trade_quotes import RefusedTrade, refused_trade
+from api.requests import identifiers
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program import depth, quotes
 from zmart_pipelines.program.lifecycle import BASIS_POINTS

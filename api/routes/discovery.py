@@ -9,10 +9,11 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import caching, identifiers
+from api import caching
 from api.dependencies import NAMED_READ_ERRORS, READ_ERRORS, DatabaseDep, Limit
-from api.market_lookup import require_market_id
-from api.request_bodies import Category
+from api.markets.lookup import require_market_id
+from api.requests import identifiers
+from api.requests.bodies import Category
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
 

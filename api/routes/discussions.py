@@ -9,16 +9,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy import Connection
 
-from api import (
-    auth,
-    caching,
-    comments,
-    identifiers,
-    pages,
-    signed_requests,
-    text_to_sign,
-    user_text,
-)
+from api import caching, comments
 from api.created import locate
 from api.dependencies import (
     NAMED_READ_ERRORS,
@@ -29,9 +20,11 @@ from api.dependencies import (
     SettingsDep,
     error_responses,
 )
-from api.market_lookup import require_market_id
-from api.request_bodies import DeleteRequest, NewComment
-from api.text_to_sign import TextToSign
+from api.identity import auth, signed_requests, text_to_sign
+from api.identity.text_to_sign import TextToSign
+from api.markets.lookup import require_market_id
+from api.requests import identifiers, pages, user_text
+from api.requests.bodies import DeleteRequest, NewComment
 from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
 

@@ -11,11 +11,12 @@ from litestar.params import HeaderParameter, JSONBody
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from api import auth, drafts, signed_requests, text_to_sign
+from api import drafts
 from api.created import locate
 from api.dependencies import ChainDep, DatabaseDep, PinsDep, SettingsDep, error_responses
-from api.request_bodies import NewMarket
-from api.text_to_sign import TextToSign
+from api.identity import auth, signed_requests, text_to_sign
+from api.identity.text_to_sign import TextToSign
+from api.requests.bodies import NewMarket
 from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.addresses import market_address

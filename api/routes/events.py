@@ -10,7 +10,6 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
 from sqlalchemy import Connection
 
-from api import identifiers, moments, pages
 from api.database import Database
 from api.dependencies import (
     DatabaseDep,
@@ -20,7 +19,8 @@ from api.dependencies import (
     WalletPath,
     error_responses,
 )
-from api.market_lookup import require_market_id
+from api.markets.lookup import require_market_id
+from api.requests import identifiers, moments, pages
 from zmart_pipelines.client_schemas import events as schemas
 from zmart_pipelines.store.queries import events
 

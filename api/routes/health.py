@@ -10,10 +10,11 @@ import msgspec
 from litestar import Response, get
 from litestar.params import PathParameter
 
-from api import caching, webhook_auth
+from api import caching
 from api.dependencies import HealthWatchDep, SettingsDep, error_responses, health_responses
 from api.errors import not_found, unavailable
 from api.health_watch import HealthWatch
+from api.identity import webhook_auth
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.health import measure
 from zmart_pipelines.monitoring.work_health import SERVICES, QuantityHealth, worst

@@ -9,8 +9,8 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import pages
 from api.dependencies import DatabaseDep, Limit, Offset, error_responses
+from api.requests import pages
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.lifecycle import share_bps
 from zmart_pipelines.store.queries import leaderboards

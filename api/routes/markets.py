@@ -8,9 +8,7 @@ import msgspec
 from litestar import MediaType, Request, Response, get
 from sqlalchemy import Connection
 
-from api import caching, identifiers, pages
-from api import market_list_query as parameters
-from api.auth import client_address
+from api import caching
 from api.dependencies import (
     NAMED_READ_ERRORS,
     READ_ERRORS,
@@ -23,11 +21,14 @@ from api.dependencies import (
     VerificationsDep,
     error_responses,
 )
-from api.encoded_bodies import EncodedBody
-from api.market_details import MarketDetail, market_at, verified_market
-from api.market_lookup import require_market_id
-from api.past_states import At
-from api.verifications import Verify, require_no_verification
+from api.hot_reads.encoded_bodies import EncodedBody
+from api.identity.auth import client_address
+from api.markets.details import MarketDetail, market_at, verified_market
+from api.markets.lookup import require_market_id
+from api.markets.past_states import At
+from api.markets.verifications import Verify, require_no_verification
+from api.requests import identifiers, pages
+from api.requests import market_list_query as parameters
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.store.queries import markets, statistics

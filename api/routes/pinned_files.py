@@ -7,8 +7,9 @@ from typing import Annotated
 from litestar import Response, get
 from litestar.params import PathParameter
 
-from api import caching, identifiers
+from api import caching
 from api.dependencies import PinsDep, error_responses
+from api.requests import identifiers
 
 
 @get(

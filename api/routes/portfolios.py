@@ -10,8 +10,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, SkipValidation
 from sqlalchemy import Connection
 
-from api import identifiers, moments
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, WalletPath
+from api.requests import identifiers, moments
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.statistics.wallet_history import Parts

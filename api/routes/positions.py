@@ -11,8 +11,6 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 
-from api import identifiers, pages
-from api.auth import client_address
 from api.database import Database
 from api.dependencies import (
     NAMED_READ_ERRORS,
@@ -26,11 +24,13 @@ from api.dependencies import (
     error_responses,
 )
 from api.errors import invalid, not_found
-from api.market_lookup import require_market_id
-from api.market_states import StateQuery, parse_state
-from api.past_positions import positions_at
-from api.past_states import At, PastStates, PointInTime, parse_at
-from api.verifications import Verification, Verify, require_no_verification
+from api.identity.auth import client_address
+from api.markets.lookup import require_market_id
+from api.markets.past_positions import positions_at
+from api.markets.past_states import At, PastStates, PointInTime, parse_at
+from api.markets.states import StateQuery, parse_state
+from api.markets.verifications import Verification, Verify, require_no_verification
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import positions as schemas
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.store.queries import past_positions, positions

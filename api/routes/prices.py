@@ -8,9 +8,10 @@ import msgspec
 from litestar import Request, Response, get
 from sqlalchemy import Connection
 
-from api import caching, identifiers, pages
+from api import caching
 from api.dependencies import DatabaseDep, Limit, MarketPath, error_responses
-from api.market_lookup import require_market
+from api.markets.lookup import require_market
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import formats, trading
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lifecycle import BASIS_POINTS

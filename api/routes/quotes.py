@@ -9,12 +9,12 @@ from litestar import get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers
 from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.errors import invalid
-from api.market_lookup import require_market
-from api.market_terms import market_terms
-from api.trade_quotes import RefusedTrade, TradeQuote, refused_trade, trade_quote
+from api.markets.lookup import require_market
+from api.markets.terms import market_terms
+from api.markets.trade_quotes import RefusedTrade, TradeQuote, refused_trade, trade_quote
+from api.requests import identifiers
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program import quotes
 from zmart_pipelines.program.lmsr import Fees

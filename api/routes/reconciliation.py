@@ -9,9 +9,9 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, error_responses
-from api.market_lookup import require_market_id
+from api.markets.lookup import require_market_id
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas.formats import base58_key_or_none, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import reconciliation
 

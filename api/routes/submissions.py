@@ -9,11 +9,11 @@ from litestar import Request, Response, get
 from litestar.params import PathParameter, QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
 from api.dependencies import DatabaseDep, Limit, Offset, error_responses
 from api.errors import not_found
-from api.market_lookup import require_market_id
+from api.markets.lookup import require_market_id
 from api.public_text import without_endpoints
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas.formats import base58_signature, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import submissions
 from zmart_pipelines.submissions.statuses import Action, AttemptStatus, IntentStatus

@@ -9,7 +9,6 @@ from litestar import Request, Response, get
 from litestar.params import PathParameter, QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
 from api.dependencies import (
     READ_ERRORS,
     DatabaseDep,
@@ -20,7 +19,8 @@ from api.dependencies import (
     error_responses,
 )
 from api.errors import not_found
-from api.market_lookup import require_market_id
+from api.markets.lookup import require_market_id
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program.lifecycle import meets_threshold, share_bps

@@ -9,9 +9,9 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
-from api.market_lookup import require_market_id
+from api.markets.lookup import require_market_id
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
 

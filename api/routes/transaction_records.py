@@ -8,10 +8,10 @@ import msgspec
 from litestar import get
 from litestar.params import PathParameter
 
-from api import identifiers
 from api.dependencies import DatabaseDep, error_responses
 from api.errors import not_found
 from api.public_text import without_endpoints
+from api.requests import identifiers
 from zmart_pipelines.client_schemas import events as event_schemas
 from zmart_pipelines.client_schemas.formats import (
     base58_signature,

@@ -14,16 +14,17 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from api import auth, identifiers, signed_requests
 from api.chain import Chain, UnsignedTransaction
 from api.created import locate
 from api.database import Database
 from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
-from api.market_lookup import require_market_id
-from api.request_bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
-from api.trade_quotes import TradeQuote, refused_trade, trade_quote
+from api.identity import auth, signed_requests
+from api.markets.lookup import require_market_id
+from api.markets.trade_quotes import TradeQuote, refused_trade, trade_quote
+from api.requests import identifiers
+from api.requests.bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program import instructions, quotes

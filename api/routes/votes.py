@@ -9,7 +9,6 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import identifiers, pages
 from api.dependencies import (
     NAMED_READ_ERRORS,
     DatabaseDep,
@@ -18,8 +17,9 @@ from api.dependencies import (
     Offset,
     VoteKindPath,
 )
-from api.market_lookup import require_market_id
-from api.vote_counts import VoteCount, load_vote_count
+from api.markets.lookup import require_market_id
+from api.markets.vote_counts import VoteCount, load_vote_count
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.store.queries import votes
 

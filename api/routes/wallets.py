@@ -9,8 +9,9 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import caching, identifiers, pages
+from api import caching
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
+from api.requests import identifiers, pages
 from zmart_pipelines.client_schemas import community, formats, trading, voting
 from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.statistics import wallet_reads

@@ -17,10 +17,10 @@ from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.openapi.spec.operation import Operation
 
-from api import webhook_auth
 from api.dependencies import DeliveryIntakeDep, SettingsDep, error_responses
 from api.errors import ApiError, FieldError
-from api.request_decoding import require_uncompressed
+from api.identity import webhook_auth
+from api.requests.decoding import require_uncompressed
 from zmart_pipelines.chain.transactions import PayloadError
 
 

@@ -15,7 +15,7 @@ from solders.keypair import Keypair
 from api.app import create_app
 from api.error_codes import ErrorCode
 from api.errors import ErrorBody
-from api.request_decoding import MAX_BODY
+from api.requests.decoding import MAX_BODY
 from tests.api.seed import wallet
 from tests.api.wallets import signed_in
 from zmart_pipelines.settings import Settings

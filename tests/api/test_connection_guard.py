@@ -6,8 +6,8 @@ from collections.abc import Container
 
 import pytest
 
-from api.client_address import address_key
-from api.connection_guard import (
+from api.connections.client_address import address_key
+from api.connections.connection_guard import (
     EXTRA_HEAD_SECONDS,
     EXTRA_PLACES,
     ConnectionGuard,

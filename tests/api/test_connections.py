@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.client_limit import ClientLimit
-from api.file_limit import allowed_connections, reserved_files
+from api.connections.client_limit import ClientLimit
+from api.connections.file_limit import allowed_connections, reserved_files
 from api.realtime import protocol
 from tests.api.conftest import SECRET
 from tests.api.running_api import RunningApi, running

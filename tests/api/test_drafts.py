@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from api.drafts import Draft, compose_draft
-from api.request_bodies import NewMarket
+from api.requests.bodies import NewMarket
 from zmart_pipelines.ipfs.canonical_json import parse_canonical
 from zmart_pipelines.ipfs.cid import cid_v0
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
-from api.gathered_reads import MAX_KEYS, GatheredReads
+from api.hot_reads.gathered_reads import MAX_KEYS, GatheredReads
 
 
 class Table:

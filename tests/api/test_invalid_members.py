@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from api.errors import invalid
-from api.request_bodies import NewComment, NewMarket, NewVote
-from api.request_validation import FieldRules, invalid_members, require_field_rules
+from api.requests.bodies import NewComment, NewMarket, NewVote
+from api.requests.validation import FieldRules, invalid_members, require_field_rules
 
 
 class _Inner(msgspec.Struct, forbid_unknown_fields=True):

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from api.errors import ApiError
-from api.market_answers import MarketAnswers
-from api.market_list_query import ListParameters, ListQuery, list_query
-from api.pages import encode_cursor
+from api.hot_reads.market_answers import MarketAnswers
+from api.requests.market_list_query import ListParameters, ListQuery, list_query
+from api.requests.pages import encode_cursor
 from tests.api import seed
 from zmart_pipelines.client_schemas import markets as schemas
 from zmart_pipelines.runtime.temporary_postgres import role_engine

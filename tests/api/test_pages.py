@@ -18,8 +18,8 @@ from litestar.testing import create_test_client
 from sqlalchemy import BigInteger, Boolean, Integer, SmallInteger, Text, column
 from sqlalchemy.dialects.postgresql import UUID as UUID_TYPE
 
-from api import pages
 from api.errors import ApiError
+from api.requests import pages
 from zmart_pipelines.store.queries.keyset import KeyColumn, Order
 from zmart_pipelines.store.tables.base import BYTES, TIME, U64
 

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
-from api import webhook_auth
 from api.app import create_app
+from api.identity import webhook_auth
 from tests.api.running_api import running
 from tests.api.seed import market, wallet
 from tests.api.wallets import header, in_header, proof, signed, signed_in

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from api.database import DatabaseBusy
-from api.read_pool import ReadPool
+from api.hot_reads.read_pool import ReadPool
 from tests.api.frozen import frozen
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer

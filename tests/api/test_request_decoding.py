@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import request_decoding
 from api.errors import ApiError
+from api.requests import decoding
 
 _TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 _VALUES = st.recursive(
@@ -27,28 +27,26 @@ _VALUES = st.recursive(
 
 @given(_VALUES)
 def test_ordinary_json_is_decoded_unchanged(value: Any) -> None:
-    assert request_decoding.decode(json.dumps(value).encode()) == value
+    assert decoding.decode(json.dumps(value).encode()) == value
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_decoded_or_rejected(data: bytes) -> None:
     with contextlib.suppress(ApiError):
-        request_decoding.decode(data)
+        decoding.decode(data)
 
 
-@pytest.mark.parametrize(
-    "depth", [1, request_decoding.MAX_DEPTH, 33, 34, 500, 950, 990, 1100, 100_000]
-)
+@pytest.mark.parametrize("depth", [1, decoding.MAX_DEPTH, 33, 34, 500, 950, 990, 1100, 100_000])
 def test_depth_is_limited(depth: int) -> None:
     data = b"[" * depth + b"]" * depth
-    if depth <= request_decoding.MAX_DEPTH:
-        assert request_decoding.decode(data) is not None
+    if depth <= decoding.MAX_DEPTH:
+        assert decoding.decode(data) is not None
     else:
         with pytest.raises(ApiError, match="nested deeper"):
-            request_decoding.decode(data)
+            decoding.decode(data)
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**64), 10**30])
 def test_integers_are_limited(number: int) -> None:
     with pytest.raises(ApiError, match="64 bits"):
-        request_decoding.decode(b'{"a": {"b": [%d]}}' % number)
+        decoding.decode(b'{"a": {"b": [%d]}}' % number)

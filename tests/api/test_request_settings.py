@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api.client_address import UNKNOWN, address_key, client_key
+from api.connections.client_address import UNKNOWN, address_key, client_key
 from zmart_pipelines.settings import Settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.row_cache import EncodedRow, RowCache
+from api.hot_reads.row_cache import EncodedRow, RowCache
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 3000)), max_size=60)
 

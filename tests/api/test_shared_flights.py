@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from api.shared_flights import SharedFlights
+from api.hot_reads.shared_flights import SharedFlights
 
 
 class Source:

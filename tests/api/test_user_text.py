@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import ApiError
-from api.user_text import clean_text
+from api.requests.user_text import clean_text
 
 ACCEPTED = {
     "family": "Will the 👨‍👩‍👧‍👦 win?",

@@ -12,12 +12,12 @@ from litestar.testing import TestClient
 from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
-from api import signed_requests
 from api.app import create_app
-from api.auth import SignedRequest
-from api.client_address import address_key
+from api.connections.client_address import address_key
 from api.errors import ApiError
-from api.signed_requests import record
+from api.identity import signed_requests
+from api.identity.auth import SignedRequest
+from api.identity.signed_requests import record
 from tests.api.seed import market, wallet
 from tests.api.wallets import proof, signed
 from zmart_pipelines.runtime.temporary_postgres import role_engine

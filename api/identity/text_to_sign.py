@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from api.auth import service_of
+from api.identity.auth import service_of
 from zmart_pipelines.client_schemas.formats import iso8601
 from zmart_pipelines.proofs.request_text import Operation, RequestText
 from zmart_pipelines.settings import Settings

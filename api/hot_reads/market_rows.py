@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from api.read_pool import Answer, ReadPool, Row
-from api.row_cache import EncodedRow, RowCache
+from api.hot_reads.read_pool import Answer, ReadPool, Row
+from api.hot_reads.row_cache import EncodedRow, RowCache
 from zmart_pipelines.client_schemas.markets import market as encodable_market
 from zmart_pipelines.store.prepared_statements import PreparedStatement
 from zmart_pipelines.store.queries.market_pages import BY_ADDRESSES, BY_IDS, MarketPage

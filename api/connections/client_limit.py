@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from api.client_address import client_key
-from api.guarded_protocols import refuse
+from api.connections.client_address import client_key
+from api.connections.guarded_protocols import refuse
 
 
 class ClientLimit:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from api.past_states import PastStates
+from api.markets.past_states import PastStates
 from zmart_pipelines.ledger.model.projection import PositionRow, Projection
 from zmart_pipelines.ledger.rows import market_rows
 from zmart_pipelines.statistics import wallet_reads

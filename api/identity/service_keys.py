@@ -24,7 +24,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries import api_keys
 
-log = logging.getLogger("api.service_keys")
+log = logging.getLogger("api.identity.service_keys")
 
 FRESH_SECONDS: Final = 1.0
 STATEMENT_SECONDS: Final = 2.0

@@ -18,10 +18,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 
-from api import identifiers
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
-from api.request_bodies import SignedBody
+from api.requests import identifiers
+from api.requests.bodies import SignedBody
 from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes
 from zmart_pipelines.proofs import request_text
 from zmart_pipelines.proofs.request_text import Action, Operation, Service
@@ -168,7 +168,7 @@ def identify(
 ) -> SignedMessage:
     """Return the sign-in of a request that writes nothing.
 
-    The caller also refuses signatures that have served a write (``api.signed_requests``).
+    The caller also refuses signatures that have served a write (``api.identity.signed_requests``).
 
     Raises:
         ApiError: 401 where the proof is absent, expired or wrong, 400 where it is malformed.

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from api.encoded_bodies import EncodedBodies, EncodedBody, Reading
 from api.errors import not_found
-from api.gathered_reads import GatheredReads
-from api.market_list_query import ListQuery
-from api.market_rows import MarketRows
-from api.read_pool import ReadPool
+from api.hot_reads.encoded_bodies import EncodedBodies, EncodedBody, Reading
+from api.hot_reads.gathered_reads import GatheredReads
+from api.hot_reads.market_rows import MarketRows
+from api.hot_reads.read_pool import ReadPool
+from api.requests.market_list_query import ListQuery
 from zmart_pipelines.client_schemas.formats import chain_time
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import market_search

@@ -14,10 +14,10 @@ from typing import Annotated, TypeAlias, TypeVar, get_args
 import msgspec
 from litestar.params import QueryParameter
 
-from api import identifiers, pages
 from api.errors import ApiError, FieldError, invalid
-from api.market_states import parse_state
-from api.request_bodies import Category, parse_time
+from api.markets.states import parse_state
+from api.requests import identifiers, pages
+from api.requests.bodies import Category, parse_time
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries import market_search
 from zmart_pipelines.store.queries.keyset import Key

@@ -20,9 +20,9 @@ from sqlalchemy import Connection
 
 from api.bulkhead import Bulkhead
 from api.chain import Chain
-from api.client_address import address_key
+from api.connections.client_address import address_key
 from api.errors import invalid, limit_exceeded, unavailable
-from api.past_states import PastStates
+from api.markets.past_states import PastStates
 from api.rate_limit.limiter import Limiter
 from api.rate_limit.token_bucket import Quota
 from zmart_pipelines.chain.rpc_types import AtSlot

@@ -12,10 +12,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from api.auth import SignedRequest, unauthorized
-from api.client_address import address_key
+from api.connections.client_address import address_key
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, limit_exceeded
+from api.identity.auth import SignedRequest, unauthorized
 from zmart_pipelines.proofs.request_text import Action
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.locks import lock_request_senders

@@ -1,7 +1,7 @@
 """What the texts in requests and responses look like, for the OpenAPI document.
 
 A member means the same wherever it appears, so its format is stated once, by its name. Requests are
-validated by ``api.identifiers`` and the routes, whose messages say more than a pattern.
+validated by ``api.requests.identifiers`` and the routes, whose messages say more than a pattern.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _BASE58: Final = "[1-9A-HJ-NP-Za-km-z]"
 class FieldFormat(NamedTuple):
     """The format of a text.
 
-    ``zmart-text`` is text without invisible characters (``api.user_text``), ``zmart-market`` an
-    id or an address, ``zmart-time`` Unix seconds or ISO 8601 with a UTC offset,
+    ``zmart-text`` is text without invisible characters (``api.requests.user_text``),
+    ``zmart-market`` an id or an address, ``zmart-time`` Unix seconds or ISO 8601 with a UTC offset,
     ``future-date-time`` a time of the next ten years.
 
     Attributes:

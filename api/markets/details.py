@@ -7,9 +7,9 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 
 from api.database import Database
-from api.market_lookup import require_market
-from api.past_states import PastStates, PointInTime, parse_at
-from api.verifications import Verification, Verifications
+from api.markets.lookup import require_market
+from api.markets.past_states import PastStates, PointInTime, parse_at
+from api.markets.verifications import Verification, Verifications
 from zmart_pipelines.client_schemas import markets as schemas
 
 

@@ -5,7 +5,8 @@ place to the newcomer: first one that never completed the head of a request, the
 between two requests. Where all are busy, a newcomer gets one of a few extra places, in which only
 health checks and webhooks are served; all other requests get a 503 with `Retry-After`.
 
-``api.guarded_protocols`` tells the guard what happens on each connection and closes what it names.
+``api.connections.guarded_protocols`` tells the guard what happens on each connection and closes
+what it names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from api.client_address import address_key
+from api.connections.client_address import address_key
 from zmart_pipelines.settings import Settings
 
 log = logging.getLogger("api.connections")

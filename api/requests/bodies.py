@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from api import identifiers, user_text
 from api.errors import invalid
-from api.request_validation import FieldRules, require_field_rules
+from api.requests import identifiers, user_text
+from api.requests.validation import FieldRules, require_field_rules
 from zmart_pipelines.program.lmsr import MIN_B
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 

@@ -14,11 +14,11 @@ import msgspec
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
-from api import moments
 from api.bulkhead import Bulkhead
 from api.database import DatabaseBusy
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
+from api.requests import moments
 from zmart_pipelines.client_schemas.formats import chain_time, clamped_chain_time
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.projection import MarketRow, Projection

@@ -17,9 +17,9 @@ from litestar import Litestar, Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from api import identifiers
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, not_found
+from api.requests import identifiers
 
 # Names and texts of the request are echoed up to these lengths, and so many fields are named.
 MAX_NAME: Final = 100

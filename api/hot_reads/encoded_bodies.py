@@ -1,8 +1,7 @@
 """Bodies of responses that are encoded once and sent often.
 
-A body is as fresh as a reading of its own (``api.shared_flights``), or, where that is allowed, at
-most some seconds old. What was made of a body (a tag, a compressed form) is kept with it until its
-content changes.
+A body is as fresh as a reading of its own (``api.hot_reads.shared_flights``), or, where that is
+allowed, at most some seconds old.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from api.shared_flights import SharedFlights
+from api.hot_reads.shared_flights import SharedFlights
 
 _OVERHEAD: Final = 1000
 # The content, and its compressed forms.
@@ -25,15 +24,13 @@ class EncodedBody:
     Attributes:
         content: The bytes.
         next_cursor: The cursor of the page that follows; None where none does.
-        derived: What others made of the content, by names of their own.
     """
 
-    __slots__ = ("content", "derived", "next_cursor")
+    __slots__ = ("content", "next_cursor")
 
     def __init__(self, content: bytes, next_cursor: str | None = None) -> None:
         self.content = content
         self.next_cursor = next_cursor
-        self.derived: dict[str, Any] = {}
 
 
 class Reading(NamedTuple):

@@ -19,9 +19,9 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
-from api import field_formats
-from api.field_formats import FieldFormat
-from api.openapi_paths import merge_equal_paths
+from api.openapi import field_formats
+from api.openapi.field_formats import FieldFormat
+from api.openapi.paths import merge_equal_paths
 from api.realtime.protocol import Message
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 

@@ -1,4 +1,4 @@
-"""uvicorn's protocols for HTTP and WebSocket, under the limits of ``api.connection_guard``.
+"""uvicorn's protocols for HTTP and WebSocket, under the limits of the connection guard.
 
 uvicorn itself limits neither the number of connections nor the time that a client takes for the
 head or the body of a request, for reading a response or for a handshake.
@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from api.connection_guard import ConnectionGuard, Phase, Place
+from api.connections.connection_guard import ConnectionGuard, Phase, Place
 from api.error_codes import ErrorCode
 from api.errors import RETRY_SECONDS
 from api.middleware import request_ids

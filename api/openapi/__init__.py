@@ -1,0 +1,1 @@
+"""The OpenAPI document: what is generated, and what is added to it."""

@@ -1,0 +1,1 @@
+"""What a request says: identifiers, parameters and bodies, checked at the edge."""
