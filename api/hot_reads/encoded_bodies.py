@@ -14,8 +14,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from api.hot_reads.shared_flights import SharedFlights
 
 _OVERHEAD: Final = 1000
-# The content, and its compressed forms.
-_FORMS: Final = 1.5
 
 
 class EncodedBody:
@@ -54,8 +52,8 @@ class _Entry(NamedTuple):
     read_at: float
 
     @property
-    def bytes(self) -> float:
-        return _FORMS * len(self.body.content) + _OVERHEAD
+    def bytes(self) -> int:
+        return len(self.body.content) + _OVERHEAD
 
 
 class EncodedBodies:
@@ -73,7 +71,7 @@ class EncodedBodies:
         self._max = max_bytes
         self._shared_seconds = shared_seconds
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._bytes = 0.0
+        self._bytes = 0
 
     async def get(self, key: Hashable, read: Read) -> EncodedBody:
         """Return the body of ``key``.

@@ -56,9 +56,7 @@ def test_limit_is_exact_over_four_processes(redis_url: str) -> None:
     assert limit <= allowed <= limit + refill + 1
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, token_bucket.MAX_LIMIT),
     st.sampled_from([1_000, 60_000, HOUR_MS]),

@@ -25,6 +25,7 @@ from zmart_pipelines.client_schemas.voting import Vote
 BOUNDED = {
     "9-decimal prices between 0 and 1": {
         "price_yes", "price_no", "price", "open", "high", "low", "close", "previous_close",
+        "price_after", "price_24h_ago", "change_24h", "high_24h", "low_24h", "step",
     },
     "slots and block heights": {
         "slot", "as_of_slot", "first_slot", "last_slot", "last_valid_block_height",
@@ -35,7 +36,7 @@ BOUNDED = {
     },
     "Unix seconds": {"time", "begins", "ends"},
     "places in a block and a log": {"index_in_block", "log_index"},
-    "basis points": {"protocol", "resolver", "liquidity_provider"},
+    "basis points": {"change_24h_bps", "protocol", "resolver", "liquidity_provider"},
     "numbers of the program's enumerations": {"state", "state_code"},
     "the program's u32 counters": {
         "proposal_likes", "proposal_dislikes", "dispute_agree", "dispute_disagree",
@@ -44,7 +45,7 @@ BOUNDED = {
         "trades_count", "round", "id", "count", "total", "total_trades", "unique_traders",
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
-        "failures", "unreadable", "rank", "resolved", "resolved_right",
+        "failures", "unreadable", "trades_24h", "created_24h", "rank", "resolved", "resolved_right",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",

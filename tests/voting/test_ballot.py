@@ -231,7 +231,7 @@ def test_older_texts_are_accepted_and_marked(form: str, scheme: Scheme, age: tim
     [
         "I agree",
         "Sign this message to authenticate with ZMART",
-        HEADER_TEXT.format("1") + "0" * 12,
+        HEADER_TEXT.format("1") + "0" * 11,
         # The sign-in texts are matched as a whole, not searched for.
         f"Claim your airdrop!\n{BODY_TEXT.format(STAMP)}",
         f"Claim!\nSign this message to authenticate with ZMART\nblah 5 {STAMP} I hate this market",
