@@ -146,7 +146,7 @@ def test_trades_are_listed_in_either_order_by_id_and_address(client: Client) -> 
     assert (first["shares"], first["cost"]) == (10 * SOL, SOL)
     assert first["exact"] == {"shares": str(10 * SOL), "cost": str(SOL)}
     assert first["timestamp"] == first["block_time"]
-    assert read(client, f"/api/markets/{'ee' * 32}/trades")["trades"] == []
+    assert client.get(f"/api/markets/{'ee' * 32}/trades").status_code == 404
 
 
 @pytest.mark.usefixtures("rows")
@@ -179,7 +179,7 @@ def test_market_stats_price_history_and_discovery(client: Client) -> None:
         (ONE.hex(), True),
         (BIG.hex(), False),
     ]
-    assert read(client, f"/api/markets/{'ee' * 32}/related")["related"] == []
+    assert client.get(f"/api/markets/{'ee' * 32}/related").status_code == 404
 
 
 @pytest.mark.usefixtures("rows")
@@ -209,7 +209,16 @@ def test_wallets(client: Client) -> None:
     trades = read(client, f"/api/users/{alice}/trades?limit=1")
     assert (trades["count"], trades["total"], trades["wallet"]) == (1, 2, alice)
     votes = read(client, f"/api/users/{alice}/votes")
-    assert votes == {"proposal_votes": [], "dispute_votes": [], "total": 0, "wallet": alice}
+    assert votes == {
+        "proposal_votes": [],
+        "dispute_votes": [],
+        "count": 0,
+        "total": 0,
+        "limit": 100,
+        "offset": 0,
+        "next": None,
+        "wallet": alice,
+    }
 
     holdings = read(client, f"/api/users/{alice}/positions")
     assert isinstance(holdings, list)
