@@ -40,8 +40,8 @@ class LedgerCoverage(msgspec.Struct, frozen=True, kw_only=True):
 
     `first_slot` and `last_slot` are the ends of what is covered, `covered_slots` how many slots
     between them are, `percentage` their share. `uncovered` are the newest intervals between them
-    (at most 100) that are not, `intervals` is the number of all. `confirmed_slot` is the last slot
-    of the confirmed poll, which reads ahead of the proof. A gap is a transaction of which
+    (at most 100) that are not, `uncovered_intervals` is the number of all. `confirmed_slot` is the
+    last slot of the confirmed poll, which reads ahead of the proof. A gap is a transaction of which
     something is missing although its slot is covered.
     """
 
@@ -50,7 +50,7 @@ class LedgerCoverage(msgspec.Struct, frozen=True, kw_only=True):
     covered_slots: int
     percentage: float
     confirmed_slot: int | None
-    intervals: int
+    uncovered_intervals: int
     uncovered: list[SlotInterval]
     open_gaps: int
     gaps_by_kind: list[OpenGapCount]
@@ -106,7 +106,7 @@ def _coverage(conn: Connection) -> LedgerCoverage:
         covered_slots=found.covered_slots,
         percentage=round(percentage, 6),
         confirmed_slot=health.confirmed_slot(conn),
-        intervals=max(found.ranges - 1, 0),
+        uncovered_intervals=max(found.ranges - 1, 0),
         uncovered=[
             SlotInterval(row.first_slot, row.last_slot, row.last_slot - row.first_slot + 1)
             for row in uncovered

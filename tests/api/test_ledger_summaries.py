@@ -50,7 +50,7 @@ def test_coverage_names_what_was_not_read(client: Client, ledger: Engine) -> Non
     assert (shown["first_slot"], shown["last_slot"], shown["confirmed_slot"]) == (100, 399, 410)
     assert shown["covered_slots"] == 100 + 100 + 40
     assert shown["percentage"] == 80
-    assert shown["intervals"] == 2
+    assert shown["uncovered_intervals"] == 2
     assert shown["uncovered"] == [
         {"first_slot": 350, "last_slot": 359, "slots": 10},
         {"first_slot": 200, "last_slot": 249, "slots": 50},

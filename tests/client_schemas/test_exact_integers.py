@@ -52,7 +52,7 @@ BOUNDED = {
         "degraded", "down",
     },
     "counts of rows about the ledger and about submissions": {
-        "intent_id", "attempt_id", "attempts", "sends", "gaps", "open_gaps", "intervals",
+        "intent_id", "attempt_id", "attempts", "sends", "gaps", "open_gaps", "uncovered_intervals",
         "occurrences", "markets", "ballots", "minimum_ballots", "in_flight", "lag",
         "missing_event", "decode_error", "drift",
     },
