@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api.background import in_background
 from api.database import DatabaseBusy
 from api.hot_reads.read_pool import ReadPool
 from api.hot_reads.shared_flights import SharedFlights
@@ -108,13 +109,8 @@ class HealthWatch:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Watch until the context ends."""
-        task = asyncio.create_task(self._run(), name="health watch")
-        try:
+        async with in_background(self._run, "health watch"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

@@ -19,6 +19,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from api.background import in_background
 from api.shared_reading import SharedReading
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
@@ -68,13 +69,8 @@ class Freshness:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read every second until the block ends."""
-        task = asyncio.create_task(self._run(), name="freshness")
-        try:
+        async with in_background(self._run, "freshness"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

@@ -24,6 +24,7 @@ import hiredis
 import msgspec
 from redis.connection import SSLConnection, parse_url
 
+from api.background import in_background
 from api.rate_limit.token_bucket import Quota, Taken
 
 log = logging.getLogger("api.rate_limit")
@@ -149,13 +150,8 @@ class RedisBuckets:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep a connection until the block ends."""
-        task = asyncio.create_task(self._keep_connected(), name="rate limit connection")
-        try:
+        async with in_background(self._keep_connected, "rate limit connection"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def take(self, entries: Sequence[Entry], answer: Answer) -> None:
         """Ask for the tokens of all entries in one call.
