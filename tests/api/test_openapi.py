@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from litestar import Litestar
 from litestar.testing import TestClient
 
 Client = TestClient[Litestar]
+DOCS = Path(__file__).parents[2] / "docs"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
@@ -35,6 +37,20 @@ def test_document_lists_exactly_the_served_routes(client: Client) -> None:
     }
     assert described_operations == served
     assert len(described_operations) >= 25
+
+
+def test_every_path_is_in_the_documentation(client: Client) -> None:
+    """By its fixed parts: the documentation names parameters as it likes, or joins paths."""
+    text = "\n".join(
+        (DOCS / name).read_text() for name in ("api.md", "ballots.md", "operations.md")
+    )
+    missing = [path for path in described(client)["paths"] if not _is_named(path, text)]
+    assert missing == []
+
+
+def _is_named(path: str, text: str) -> bool:
+    parts = [re.escape(part) for part in _PARAMETER.split(path)[::2]]
+    return re.search(r"\{\w+\}".join(parts) + r"(?![\w/])", text) is not None
 
 
 def test_operations_have_ids_tags_errors_and_bodies(client: Client) -> None:
