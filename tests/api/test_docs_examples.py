@@ -97,5 +97,5 @@ def test_webhook(client: Client) -> None:
 
 def test_every_example_is_checked() -> None:
     source = Path(__file__).read_text()
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     assert all(f'assert_like("{name}"' in source for name in EXAMPLES)
