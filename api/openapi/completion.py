@@ -57,8 +57,11 @@ def _request_schemas(operation: Operation) -> Iterator[str]:
     """Yield the names of the schemas of the operation's body."""
     body = operation.request_body
     for media in body.content.values() if isinstance(body, RequestBody) else ():
-        if isinstance(media.schema, Reference):
-            yield media.schema.ref.rpartition("/")[2]
+        described = media.schema
+        alternatives = described.one_of if isinstance(described, Schema) else [described]
+        for one in alternatives or ():
+            if isinstance(one, Reference):
+                yield one.ref.rpartition("/")[2]
 
 
 def _complete_schema(schema: Schema, *, is_request: bool) -> None:

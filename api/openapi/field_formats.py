@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from zmart_pipelines.program.accounts import MarketState
+
 _BASE58: Final = "[1-9A-HJ-NP-Za-km-z]"
 
 
@@ -60,10 +62,15 @@ _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
     "end_date": FieldFormat("2031-12-31T23:59:59Z", format="future-date-time"),
 }
 
+_STATE_NAMES: Final = "|".join((*MarketState.__members__, "[0-6]"))
+# Names or numbers, in lists separated by commas.
+_STATES: Final = f"^(({_STATE_NAMES})(,({_STATE_NAMES}))*)?$"
+
 # Members that are also rows or texts elsewhere; as parameters they are these.
 _PARAMETERS: Final[Mapping[str, FieldFormat]] = {
     **dict.fromkeys(("at", "from", "to"), FieldFormat("2026-11-20T08:00Z", format="zmart-time")),
     "market": _MARKET,
+    "state": FieldFormat("ACTIVE", _STATES),
     "discussion": FieldFormat("2f1b7c1e-7b0c-4f0e-9a53-0d6f9c1b2a10", format="uuid"),
 }
 

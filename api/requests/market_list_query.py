@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias, TypeVar, get_args
 import msgspec
 from litestar.params import QueryParameter
 
+from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
 from api.markets.states import parse_state
 from api.requests import identifiers, pages
@@ -149,7 +150,7 @@ class _Faults:
         """Raise ApiError 400 naming all invalid fields, if there is one."""
         if self._found:
             message = "; ".join(f"{one.field}: {one.message}" for one in self._found)
-            raise ApiError(400, message, *self._found)
+            raise ApiError(400, message, *self._found, code=ErrorCode.INVALID_FIELD)
 
 
 def list_query(given: ListParameters) -> ListQuery:

@@ -47,6 +47,7 @@ MOMENTS = {
     "opened_at",
     "retry_at",
     "updated_at",
+    "refolded_at",
 }
 
 

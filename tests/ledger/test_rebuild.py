@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, insert, select, text
 
 from tests.ledger.conftest import Feed, differences, hashes
 from tests.ledger.recorded_rpc import PROGRAM, Recorder, history
@@ -16,6 +16,7 @@ from zmart_pipelines.ledger.model import decode as decoder
 from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.program.events import decode_event
 from zmart_pipelines.store.queries import health, market_counts
+from zmart_pipelines.store.tables.market import markets
 
 PROJECTION = (
     "positions",
@@ -92,10 +93,17 @@ def test_market_without_events_is_removed(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = chain.create(1)
     feed(chain.transactions)
+    columns = [one.name for one in markets.columns if one.name not in ("market_id", "address")]
     with db.begin() as conn:
         conn.execute(
-            text("UPDATE market.markets SET market_id = sha256('ghost'), address = sha256('x')")
+            insert(markets).from_select(
+                ["market_id", "address", *columns],
+                select(
+                    func.sha256(b"ghost"), func.sha256(b"x"), *(markets.c[name] for name in columns)
+                ),
+            )
         )
+        conn.execute(markets.delete().where(markets.c.market_id == market_id))
     assert len(rebuild.rebuild_projection(db, PROGRAM).changed) == 2
     assert set(hashes(db, chain)) == {market_id}
     with db.connect() as conn:
