@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api import caching
 from api.dependencies import NAMED_READ_ERRORS, READ_ERRORS, DatabaseDep, Limit
 from api.markets.lookup import require_market_id
-from api.requests import identifiers
+from api.requests import identifiers, pages
 from api.requests.bodies import Category
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
@@ -43,10 +43,12 @@ class ActivityItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ActivityFeed(msgspec.Struct, frozen=True):
-    """Recent activity, newest first."""
+    """Recent activity, newest first. `count` is the page's."""
 
     activities: list[ActivityItem]
     count: int
+    limit: int
+    next: str | None
 
 
 class TrendingMarket(msgspec.Struct, frozen=True, rename="camel"):
@@ -123,10 +125,13 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
     cache_control=caching.A_SECOND,
     tags=["markets"],
     responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
 )
 async def list_activity(
+    request: Request[Any, Any, Any],
     database: DatabaseDep,
     limit: Limit = 20,
+    cursor: pages.Cursor = None,
     type_: Annotated[
         Literal["trade", "resolution", "creation"] | None, QueryParameter(name="type")
     ] = None,
@@ -138,18 +143,23 @@ async def list_activity(
         QueryParameter(description="Wallet that traded, created or proposed the outcome."),
     ] = None,
     category: Annotated[Category | None, QueryParameter()] = None,
-) -> ActivityFeed:
+) -> Response[ActivityFeed]:
     """List the latest trades, resolutions and creations of markets."""
     key = identifiers.market_key(market, "market") if market else None
     user = identifiers.wallet(wallet, "wallet") if wallet else None
 
-    def read(conn: Connection) -> ActivityFeed:
+    page = pages.requested(activity.ORDER, limit, cursor=cursor)
+
+    def read(conn: Connection) -> list[activity.Activity]:
         market_id = None if key is None else require_market_id(conn, key)
         only = activity.Restriction(market_id, user, category)
-        rows = activity.latest_activity(conn, type_=type_, only=only, limit=limit)
-        return ActivityFeed([_activity_item(row) for row in rows], len(rows))
+        return activity.latest_activity(
+            conn, type_=type_, only=only, after=page.after, limit=page.fetch
+        )
 
-    return await database.read(read)
+    shown, next_ = page.cut(await database.read(read))
+    items = [_activity_item(row) for row in shown]
+    return pages.response(request, ActivityFeed(items, len(items), limit, next_), next_)
 
 
 def _trending_market(row: statistics.TrendingMarket) -> TrendingMarket:

@@ -103,3 +103,27 @@ def test_activity_of_a_market_a_wallet_and_a_category(client: Client) -> None:
     assert types("category=science&type=creation") == [("creation", "02"), ("creation", "01")]
     assert client.get(f"/api/markets/activity?market={'ee' * 32}").status_code == 404
     assert client.get("/api/markets/activity?wallet=x").status_code == 400
+
+
+def test_activity_is_walked_by_cursor_across_equal_times(client: Client, now: int) -> None:
+    whole = client.get("/api/markets/activity?limit=200").json()
+    assert whole["next"] is None
+    assert len(whole["activities"]) == 10
+    times = [item["time"] for item in whole["activities"]]
+    assert times == sorted(times, reverse=True)
+    assert len(set(times)) < len(times), "some happened in the same second"
+    for size in (1, 2, 3):
+        walked: list[dict[str, Any]] = []
+        url: str | None = f"/api/markets/activity?limit={size}"
+        while url is not None:
+            answer = client.get(url)
+            walked += answer.json()["activities"]
+            link = answer.headers.get("link")
+            assert (link is None) == (answer.json()["next"] is None)
+            url = None if link is None else link.split(">")[0].lstrip("<")
+        assert walked == whole["activities"]
+    first = client.get("/api/markets/activity?limit=1&type=trade").json()
+    second = client.get(f"/api/markets/activity?limit=1&type=trade&cursor={first['next']}").json()
+    assert [item["type"] for item in second["activities"]] == ["trade"]
+    assert second["activities"] != first["activities"]
+    assert client.get("/api/markets/activity?cursor=x").status_code == 400

@@ -274,6 +274,11 @@ def test_empty_database_returns_empty_lists(client: Client) -> None:
         empty = read(client, f"/api/markets/{name}")
         assert (empty[name], empty["count"]) == ([], 0)
         assert empty["as_of"].endswith("Z")
-    assert read(client, "/api/markets/activity") == {"activities": [], "count": 0}
+    assert read(client, "/api/markets/activity") == {
+        "activities": [],
+        "count": 0,
+        "limit": 20,
+        "next": None,
+    }
     unknown = "ee" * 32
     assert client.get(f"/api/markets/{unknown}/price-history").status_code == 404

@@ -27,7 +27,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     base58. `exact` repeats each of its integers as text. `wallet` is the wallet that the event
     names first: the one that sent the transaction; null where the backend sent it. `block_time` is
     that of the transaction's block, `sources` is who reported the transaction. `index_in_block` is
-    null until a source has told it. `type` and `data` are null where the line cannot be decoded;
+    null until a source reports it. `type` and `data` are null where the line cannot be decoded;
     `quarantine_reason` says why.
     """
 

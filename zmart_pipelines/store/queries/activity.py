@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+)
 
+from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import community, market
@@ -66,77 +78,72 @@ def _where(
     return where
 
 
-def _trade_rows(limit: int, only: Restriction) -> Select[*tuple[Any, ...]]:
-    latest = (
-        select(_trades)
-        .where(*_where(only, _trades.c.market_id, _trades.c.user))
-        .order_by(
-            _trades.c.slot.desc(), _trades.c.index_in_block.desc(), _trades.c.log_index.desc()
-        )
-        .limit(limit)
-        .subquery()
-    )
+def _in_order(at: ColumnElement[int], type_: ColumnElement[str], id_: ColumnElement[str]) -> Order:
+    columns = (("at", at), ("type", type_), ("id", id_))
+    return Order("activity", tuple(KeyColumn(name, one, descending=True) for name, one in columns))
+
+
+# The order of the feed: newest first; within a second by type and id. Its elements only give types.
+ORDER: Final = _in_order(
+    _markets.c.created_at, literal_column("''", Text), literal_column("''", Text)
+)
+
+
+def _trades_of(only: Restriction) -> Select[*tuple[Any, ...]]:
     return select(
-        (func.encode(latest.c.signature, "hex") + "-" + cast(latest.c.log_index, Text)).label("id"),
-        literal("trade").label("type"),
-        latest.c.user.label("user"),
-        latest.c.market_id,
-        QUESTION.label("question"),
-        latest.c.traded_at.label("at"),
-        latest.c.trade_type,
-        latest.c.outcome,
-        latest.c.cost.label("amount"),
-    ).select_from(
-        latest.join(_markets, _markets.c.market_id == latest.c.market_id).outerjoin(
-            _drafts, MATCHED
-        )
+        (func.encode(_trades.c.signature, "hex") + "-" + cast(_trades.c.log_index, Text)).label(
+            "id"
+        ),
+        cast(literal("trade"), Text).label("type"),
+        _trades.c.user.label("user"),
+        _trades.c.market_id,
+        _trades.c.traded_at.label("at"),
+        _trades.c.trade_type,
+        _trades.c.outcome,
+        _trades.c.cost.label("amount"),
+    ).where(*_where(only, _trades.c.market_id, _trades.c.user))
+
+
+def _creations_of(only: Restriction) -> Select[*tuple[Any, ...]]:
+    return select(
+        func.encode(_markets.c.market_id, "hex").label("id"),
+        cast(literal("creation"), Text).label("type"),
+        _markets.c.creator.label("user"),
+        _markets.c.market_id,
+        _markets.c.created_at.label("at"),
+        null().label("trade_type"),
+        null().label("outcome"),
+        null().label("amount"),
+    ).where(*_where(only, _markets.c.market_id, _markets.c.creator))
+
+
+def _resolutions_of(only: Restriction) -> Select[*tuple[Any, ...]]:
+    return select(
+        func.encode(_markets.c.market_id, "hex").label("id"),
+        cast(literal("resolution"), Text).label("type"),
+        _markets.c.resolver.label("user"),
+        _markets.c.market_id,
+        _markets.c.resolution_proposed_at.label("at"),
+        null().label("trade_type"),
+        _markets.c.proposed_outcome.label("outcome"),
+        null().label("amount"),
+    ).where(
+        _markets.c.resolver.isnot(None),
+        *_where(only, _markets.c.market_id, _markets.c.resolver),
     )
 
 
-def _creation_rows(limit: int, only: Restriction) -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            func.encode(_markets.c.market_id, "hex").label("id"),
-            literal("creation").label("type"),
-            _markets.c.creator.label("user"),
-            _markets.c.market_id,
-            QUESTION.label("question"),
-            _markets.c.created_at.label("at"),
-            null().label("trade_type"),
-            null().label("outcome"),
-            null().label("amount"),
-        )
-        .select_from(_markets.outerjoin(_drafts, MATCHED))
-        .where(*_where(only, _markets.c.market_id, _markets.c.creator))
-        .order_by(_markets.c.created_at.desc(), _markets.c.market_id)
-        .limit(limit)
+_ROWS = {"trade": _trades_of, "creation": _creations_of, "resolution": _resolutions_of}
+
+
+def _page(rows: Select[*tuple[Any, ...]], limit: int, after: Key | None) -> Select[Any]:
+    """Return a page of the rows with the questions of their markets."""
+    found = rows.subquery("found")
+    order = _in_order(found.c.at, found.c.type, found.c.id)
+    page = order.page(select(found), after=after, limit=limit).subquery("page")
+    return select(page, QUESTION.label("question")).select_from(
+        page.join(_markets, _markets.c.market_id == page.c.market_id).outerjoin(_drafts, MATCHED)
     )
-
-
-def _resolution_rows(limit: int, only: Restriction) -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            func.encode(_markets.c.market_id, "hex").label("id"),
-            literal("resolution").label("type"),
-            _markets.c.resolver.label("user"),
-            _markets.c.market_id,
-            QUESTION.label("question"),
-            _markets.c.resolution_proposed_at.label("at"),
-            null().label("trade_type"),
-            _markets.c.proposed_outcome.label("outcome"),
-            null().label("amount"),
-        )
-        .select_from(_markets.outerjoin(_drafts, MATCHED))
-        .where(
-            _markets.c.resolver.isnot(None),
-            *_where(only, _markets.c.market_id, _markets.c.resolver),
-        )
-        .order_by(_markets.c.resolution_proposed_at.desc(), _markets.c.market_id)
-        .limit(limit)
-    )
-
-
-_ROWS = {"trade": _trade_rows, "creation": _creation_rows, "resolution": _resolution_rows}
 
 
 def latest_activity(
@@ -144,12 +151,19 @@ def latest_activity(
     *,
     type_: ActivityType | None = None,
     only: Restriction | None = None,
+    after: Key | None = None,
     limit: int = 20,
 ) -> list[Activity]:
-    """Return the latest trades, creations and resolutions by chain time, newest first."""
+    """Return the latest trades, creations and resolutions in ``ORDER``.
+
+    Args:
+        after: Key of the last one of the page before.
+    """
     kinds = [type_] if type_ is not None else list(_ROWS)
     where = only or Restriction()
     found = [
-        item for kind in kinds for item in many(Activity, conn.execute(_ROWS[kind](limit, where)))
+        item
+        for kind in kinds
+        for item in many(Activity, conn.execute(_page(_ROWS[kind](where), limit, after)))
     ]
-    return sorted(found, key=lambda item: (-item.at, item.type, item.id))[:limit]
+    return sorted(found, key=ORDER.key_of, reverse=True)[:limit]

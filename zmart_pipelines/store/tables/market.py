@@ -269,6 +269,7 @@ trades = Table(
     Column("commitment", COMMITMENT, nullable=False, comment="Transaction"),
     Index(None, "market_id", "slot", "index_in_block", "log_index"),
     Index(None, "market_id", "traded_at"),
+    Index(None, "traded_at"),
     Index(None, "user", "slot"),
     Index(None, "user", "market_id"),
     Index(None, "slot", "index_in_block", "log_index"),
