@@ -9,9 +9,10 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import ProgrammingError
 
+from tests.api import seed
 from tests.store.conftest import Engines
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import role_engine
@@ -23,7 +24,9 @@ from zmart_pipelines.store.migrate import (
     is_current,
     migrate,
 )
+from zmart_pipelines.store.queries import market_counts
 from zmart_pipelines.store.tables import SCHEMAS, metadata
+from zmart_pipelines.store.tables.listings import listings
 
 # Everything Postgres knows of our tables: columns, defaults, comments, constraints, indexes.
 CATALOGUE = """
@@ -133,6 +136,32 @@ def test_signatures_of_older_ballots_are_recorded_as_used(empty: str) -> None:
         conn.execute("SET ROLE zmart_read")
         found = conn.execute("SELECT signature, action FROM community.signed_requests").fetchall()
     assert found == [(bytes([2]) * 64, "ballot")]
+
+
+def test_rows_of_before_the_read_api_are_counted_and_listed(empty: str) -> None:
+    """What triggers maintain is made for the rows that were there when they came."""
+    migrate(empty, "0007_superseded_readings")
+    ids = [bytes([number]) * 32 for number in range(1, 5)]
+    owner = role_engine(Role.OWNER, empty)
+    with owner.begin() as conn:
+        for number, market_id in enumerate(ids, 1):
+            seed.market(conn, market_id, state=number, total_volume=number)
+            seed.trade(conn, market_id, seed.wallet(number), number)
+            seed.position(conn, market_id, seed.wallet(number))
+        seed.question(conn, ids[0], "Will it rain in Ghent tomorrow?", "science")
+        seed.question(conn, ids[1], "Will it snow in Ghent tomorrow?", "sports")
+    migrate(empty)
+    assert is_current(empty)
+    with owner.connect() as conn:
+        assert market_counts.differences(conn) == []
+        listed = conn.execute(select(listings.c.market_id, listings.c.category)).all()
+    owner.dispose()
+    assert dict(map(tuple, listed)) == {
+        ids[0]: "science",
+        ids[1]: "sports",
+        ids[2]: None,
+        ids[3]: None,
+    }
 
 
 @pytest.mark.parametrize("revision", ["0001", "0009", "ffff"])
