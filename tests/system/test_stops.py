@@ -5,6 +5,7 @@ that all is well while something is overdue.
 """
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -107,9 +108,14 @@ def drill(system: RunningSystem, seconds: float, fate: signal.Signals) -> None:
     except AssertionError as error:
         raise AssertionError(observer.unfinished()) from error
     check_nothing_twice(system)
-    answer = system.run("check", "--json")
-    assert answer.returncode == 0, answer.stdout
     assert observer.samples.hidden == []
+    failed = {
+        one["check"]
+        for one in json.loads(system.run("check", "--json").stdout)
+        if one["verdict"] == "fails"
+    }
+    # Parts that stood still past their deadlines made a pause between windows, which this reports.
+    assert failed <= ({"lag_within_limit"} if seconds == LONG else set())
 
 
 @pytest.mark.timeout(1500)
