@@ -156,9 +156,11 @@ def test_alerts_are_listed_without_their_texts(client: Client, ledger: Engine) -
                 )
             )
         conn.execute(text("UPDATE ops.alerts SET cleared_at = now() WHERE topic = 'check'"))
-    rows = walk(client, "/api/alerts", "alerts")
+    # The API, beside which nothing runs, raises alerts about its own health meanwhile.
+    rows = [row for row in walk(client, "/api/alerts", "alerts") if row["topic"] != "health"]
     assert [row["topic"] for row in rows] == ["run", "breaker", "check"]
     assert rows[1]["market_id"] == identity(1).hex()
     assert "example" not in str(rows)
     assert "secret" not in str(rows)
-    assert read(client, "/api/alerts?open=true")["alerts"] == rows[:2]
+    unresolved = read(client, "/api/alerts?open=true&limit=200")["alerts"]
+    assert [row for row in unresolved if row["topic"] != "health"] == rows[:2]

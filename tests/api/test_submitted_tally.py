@@ -114,7 +114,11 @@ def test_tally_is_followed_from_ballots_to_the_account(
     )
 
     covered = read(reading, "/api/coverage")
-    assert (covered["first_slot"], covered["percentage"], covered["intervals"]) == (0, 100, 0)
+    assert (covered["first_slot"], covered["percentage"], covered["uncovered_intervals"]) == (
+        0,
+        100,
+        0,
+    )
     assert covered["last_slot"] >= transaction["slot"]
     assert covered["covered_slots"] == covered["last_slot"] + 1
     assert (covered["open_gaps"], covered["oldest_gap_at"]) == (0, None)
