@@ -20,12 +20,11 @@ def two_markets_finished(system: RunningSystem) -> bool:
     return bool(system.query(withdrawn)[0][0] >= 2)
 
 
-def check_finished_markets(system: RunningSystem, *, everybody_voted: bool = True) -> None:
+def check_finished_markets(system: RunningSystem) -> None:
     """Assert that each step happened once and each due transaction was sent by a Dagster run.
 
-    Args:
-        system: The system whose first two markets have finished.
-        everybody_voted: Whether the demo's whole cast voted before each proposal was counted.
+    Twelve of the demo's cast like a proposal and two do not, one of them on chain. On a busy
+    machine the proposal may be counted, from ten ballots on, before the last of them have voted.
     """
     first_two = "(SELECT market_id FROM market.markets ORDER BY created_at, market_id LIMIT 2)"
     counts: dict[bytes, dict[str, int]] = {}
@@ -43,14 +42,28 @@ def check_finished_markets(system: RunningSystem, *, everybody_voted: bool = Tru
     assert sorted(disputed) == [0, 1], "one with a dispute, one without"
 
     markets = system.query(
-        "SELECT state, was_disputed, proposed_outcome, final_outcome, proposal_likes, "
-        f"proposal_dislikes FROM market.markets WHERE market_id IN {first_two}"
+        "SELECT m.state, m.was_disputed, m.proposed_outcome, m.final_outcome, m.proposal_likes,"
+        " m.proposal_dislikes, t.votes_for, t.votes_against FROM market.markets AS m"
+        " JOIN voting.tallies AS t ON t.market_id = m.market_id AND t.kind = 'proposal'"
+        f" WHERE m.market_id IN {first_two}"
     )
-    for state, was_disputed, proposed, final, likes, dislikes in markets:
+    assert len(markets) == 2
+    for (
+        state,
+        was_disputed,
+        proposed,
+        final,
+        likes,
+        dislikes,
+        frozen_for,
+        frozen_against,
+    ) in markets:
         assert state == 5
         assert (final is not proposed) == was_disputed, "the dispute reverses the outcome"
-        if everybody_voted:
-            assert (likes, dislikes) == (12, 2), "every vote counts, also those cast on chain"
+        assert (likes, dislikes) == (frozen_for, frozen_against), "what was counted is on chain"
+        assert 10 <= likes + dislikes <= 14
+        assert likes <= 12
+        assert dislikes <= 2
     uncounted = system.query(
         f"SELECT count(*) FROM voting.ballots AS b WHERE market_id IN {first_two} AND NOT EXISTS ("
         "SELECT FROM voting.counted_ballots AS c WHERE (c.market_id, c.kind, c.round, c.wallet) "

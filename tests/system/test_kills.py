@@ -60,7 +60,7 @@ def test_supervisor_killed_and_started_again(system: RunningSystem) -> None:
     system.start()
     system.wait_for(lambda: two_markets_finished(system), 400, "two markets finished")
     # Who had not voted when it was killed may find the proposal counted after the restart.
-    check_finished_markets(system, everybody_voted=False)
+    check_finished_markets(system)
     system.stop(signal.SIGTERM)
     assert system.processes() == []
 
