@@ -17,7 +17,7 @@ from assets.freshness import VerifiedWithin
 
 OWNERS = ["team:pipelines"]
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
 
 
 def materialized_within(*, warn: int, fail: int) -> dg.FreshnessPolicy:

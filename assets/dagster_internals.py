@@ -130,7 +130,7 @@ def partition_range_tags(first: str, last: str) -> dict[str, str]:
 def use_engine(storage: DagsterPostgresStorage, engine: Engine) -> None:
     """Make the three storages of Dagster use ``engine``; there is no setting for a pool."""
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
-        part._engine = engine  # type: ignore[union-attr]
+        part._engine = engine  # type: ignore[union-attr]  # private, of each
 
 
 def use_schedule_storage(
@@ -220,7 +220,7 @@ def use_run_workers(server: DagsterApiServer, run_workers: BaseContext) -> None:
             "this release of Dagster starts run workers in another way than"
             " DagsterApiServer._mp_ctx; adapt assets/dagster_internals.py"
         )
-    server._mp_ctx = run_workers  # type: ignore[assignment]
+    server._mp_ctx = run_workers  # type: ignore[assignment]  # used for Process alone
 
 
 def started_run_id(request: StartRunRequest) -> str:
@@ -256,5 +256,5 @@ def serve_with(servicer: type[DagsterApiServer], arguments: list[str], program: 
         program: Name of the command in its help and errors.
     """
     # The command looks the class up when it runs.
-    api_server_module.DagsterApiServer = servicer  # type: ignore[misc]
+    api_server_module.DagsterApiServer = servicer  # type: ignore[misc]  # a class is replaced
     api_cli(["grpc", *arguments], prog_name=program)

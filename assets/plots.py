@@ -81,9 +81,9 @@ def _days(points: Series) -> list[float]:
 
 
 def _time_axis(axes: Axes) -> None:
-    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]  # of matplotlib
     axes.xaxis.set_major_locator(locator)
-    formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]  # of matplotlib
     axes.xaxis.set_major_formatter(formatter)
 
 

@@ -101,6 +101,7 @@ def _fork_fork_server() -> None:
     server: Any = forkserver._forkserver
     multiprocessing.resource_tracker.ensure_running()
     # Workers get the tracker's and the pipe's descriptors from their client.
+    # The type stubs leave this function out.
     address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)

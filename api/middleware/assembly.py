@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import cast
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp
 
 from api.connections.client_limit import ClientLimit
 from api.identity.service_keys import ServiceKeys
@@ -42,7 +44,7 @@ class Middleware:
 
         It is no middleware of Litestar's, which paths without a route would pass by.
         """
-        inner: App = app.asgi_handler  # type: ignore[assignment] # the same, more loosely typed
+        inner = cast(App, app.asgi_handler)  # the same, more loosely typed
         if self._settings.trusted_proxies:
             inner = ClientLimit(inner, self._settings.api_connections_per_ip)
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
@@ -54,7 +56,7 @@ class Middleware:
             metrics=self.metrics,
             allowed=allowed_methods(routes),
         )
-        app.asgi_handler = edge  # type: ignore[assignment] # likewise
+        app.asgi_handler = cast(ASGIApp, edge)
 
     def close(self) -> None:
         """Close the connections that are not in use."""

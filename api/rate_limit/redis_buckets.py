@@ -65,6 +65,9 @@ return results
 """
 _SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
+# redis-py has no annotations here.
+_parse_url: Callable[[str], dict[str, Any]] = parse_url
+
 # Receives the results in the order of the entries; None where Redis gave none.
 Answer = Callable[[Sequence[Taken] | None], None]
 
@@ -112,7 +115,7 @@ class _Connection(asyncio.Protocol):
             return
         self._waiting.append(reply)
         # The annotation of pack_command means tuples of a single word.
-        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
+        self._transport.write(hiredis.pack_command(cast(Any, words)))
 
     async def ask(self, *words: bytes | str | int) -> Any:
         """Send a command and return its reply; raise where it is an error."""
@@ -210,7 +213,7 @@ class RedisBuckets:
 
     async def _connect(self) -> _Connection:
         """Return a connection that is logged in and has the script."""
-        options = parse_url(self._url)  # type: ignore[no-untyped-call]
+        options = _parse_url(self._url)
         loop = asyncio.get_running_loop()
         if "path" in options:
             _, connection = await loop.create_unix_connection(_Connection, options["path"])

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from api.errors import invalid
-from api.requests import identifiers, user_text
+from api.requests import identifiers, moments, user_text
 from api.requests.validation import FieldRules, require_field_rules
 from zmart_pipelines.program.lmsr import MIN_B
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
@@ -18,27 +18,11 @@ from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 MAX_LAMPORTS = 10**15
 MAX_YEARS = 10
 
-_TIME_RULE = "must be an ISO 8601 time with a UTC offset, for example 2031-12-31T23:59:59Z"
-
 Category = Literal["politics", "sports", "crypto", "science", "entertainment", "other"]
 Text = Annotated[str, Meta(max_length=2048)]
 Key = Annotated[str, Meta(max_length=100)]
 Lamports = Annotated[int, Meta(ge=1, le=MAX_LAMPORTS)]
 Shares = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-
-
-def parse_time(field: str, text: str) -> datetime:
-    """Return a time in UTC; raise ApiError 400 naming ``field`` unless date, time and zone say it.
-
-    A date alone or a time without a zone means another moment to each reader.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise invalid(field, _TIME_RULE)
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise invalid(field, _TIME_RULE) from error
 
 
 def market_end(text: str, now: datetime) -> datetime:
@@ -47,7 +31,7 @@ def market_end(text: str, now: datetime) -> datetime:
     Raises:
         ApiError: 400 unless it is between ``now`` and ten years later.
     """
-    moment = parse_time("end_date", text)
+    moment = moments.utc_time(text, "end_date")
     if moment <= now:
         raise invalid("end_date", "must be in the future")
     if moment.year > now.year + MAX_YEARS:

@@ -17,8 +17,8 @@ from litestar.params import QueryParameter
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
 from api.markets.states import parse_state
-from api.requests import identifiers, pages
-from api.requests.bodies import Category, parse_time
+from api.requests import identifiers, moments, pages
+from api.requests.bodies import Category
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries import market_search
 from zmart_pipelines.store.queries.keyset import Key
@@ -182,7 +182,7 @@ def _filters(given: ListParameters, faults: _Faults) -> Filters:
         return faults.checked(lambda: identifiers.wallet(value, field) if value else None, None)
 
     def time(field: str, value: str | None) -> datetime | None:
-        return faults.checked(lambda: parse_time(field, value) if value else None, None)
+        return faults.checked(lambda: moments.utc_time(value, field) if value else None, None)
 
     created = (
         time("created_after", given.created_after),

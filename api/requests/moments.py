@@ -1,9 +1,9 @@
-"""Times and slots in queries."""
+"""Times and slots in queries and bodies."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from api.errors import invalid
 
@@ -26,6 +26,25 @@ def instant(text: str) -> datetime | None:
         return datetime.fromisoformat(text.upper())
     except ValueError:
         return None
+
+
+def utc_time(text: str, field: str) -> datetime:
+    """Return a time in UTC.
+
+    A date alone or a time without a zone means another moment to each reader.
+
+    Raises:
+        ApiError: 400 naming ``field`` unless the text has a date, a time and an offset.
+    """
+    moment = instant(text)
+    try:
+        if moment is not None:
+            return moment.astimezone(UTC)
+    except OverflowError:
+        pass  # the first or the last day of the calendar
+    raise invalid(
+        field, "must be an ISO 8601 time with a UTC offset, for example 2031-12-31T23:59:59Z"
+    )
 
 
 def unix_seconds(text: str, field: str) -> int:

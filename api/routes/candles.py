@@ -143,7 +143,7 @@ def _read(conn: Connection, row: Market, wanted: _Wanted) -> CandleList:
         limit=page.limit,
         next=next_,
         previous_close=previous,
-        as_of=formats.iso8601(formats.clamped_chain_time(now)),
+        as_of=formats.as_of(now),
         as_of_slot=row.as_of_slot,
     )
 

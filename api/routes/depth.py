@@ -98,7 +98,7 @@ def _side(terms: quotes.Terms, outcome: bool, step: int, levels: int) -> SideDep
 
 
 def _refusal(terms: quotes.Terms) -> quotes.Refusal | None:
-    """Return why nothing at all can be traded."""
+    """Return the refusal that every trade would meet; None if some trade is possible."""
     standing = quotes.standing_refusal(terms)
     if standing is not None:
         return standing
@@ -120,7 +120,7 @@ def _market_depth(conn: Connection, row: Market, step: int, levels: int) -> Mark
         no=_side(terms, False, step, levels),
         refused_buys=None if refusal is None else refused_trade(refusal),
         refused_sales=refused_trade(refusal or quotes.Refusal(quotes.Cause.SALES_FAIL)),
-        as_of=formats.iso8601(formats.clamped_chain_time(chain_now(conn))),
+        as_of=formats.as_of(chain_now(conn)),
         as_of_slot=row.as_of_slot,
         commitment=row.commitment,
     )

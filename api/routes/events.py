@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 from litestar import Request, Response, get
@@ -48,8 +48,9 @@ Types: TypeAlias = Annotated[
     list[EventName] | None,
     QueryParameter(name="type", max_items=18, description="Types of events; may be repeated."),
 ]
+Level: TypeAlias = Literal["reported", "confirmed", "finalized"]
 MinimumCommitment: TypeAlias = Annotated[
-    Literal["reported", "confirmed", "finalized"],
+    Level,
     QueryParameter(description="The least commitment of an event."),
 ]
 Include: TypeAlias = Annotated[
@@ -85,7 +86,7 @@ Direction: TypeAlias = Annotated[
     Literal["asc", "desc"], QueryParameter(description="Order in the chain; `desc`: newest first.")
 ]
 
-_LEVELS = ("reported", "confirmed", "finalized")
+_LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 class EventList(msgspec.Struct, frozen=True):

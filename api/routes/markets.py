@@ -226,7 +226,7 @@ async def get_market_stats(database: DatabaseDep, market: MarketPath) -> MarketS
                 volume_24h=row.volume_24h,
                 last_trade_at=formats.chain_time(row.last_trade_at),
             ),
-            as_of=formats.iso8601(formats.clamped_chain_time(now)),
+            as_of=formats.as_of(now),
         )
 
     return await database.read(read)

@@ -168,7 +168,7 @@ async def get_user_pnl(
         )
         for moment, parts in found
     ]
-    return PnlHistory(wallet, asked.interval, points, len(points), _as_of(now))
+    return PnlHistory(wallet, asked.interval, points, len(points), formats.as_of(now))
 
 
 @get(
@@ -197,11 +197,7 @@ async def get_user_portfolio(
         )
         for moment, parts in found
     ]
-    return PortfolioHistory(wallet, asked.interval, points, len(points), _as_of(now))
-
-
-def _as_of(now: int) -> str:
-    return formats.iso8601(formats.clamped_chain_time(now))
+    return PortfolioHistory(wallet, asked.interval, points, len(points), formats.as_of(now))
 
 
 HANDLERS: list[Any] = [get_user_pnl, get_user_portfolio]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request, Response, get
@@ -49,6 +49,7 @@ TOTAL_COUNT: Final = ResponseHeader(
     documentation_only=True,
 )
 
+RowT = TypeVar("RowT")
 Held: TypeAlias = tuple[positions.Position, positions.PositionResult]
 
 
@@ -137,9 +138,7 @@ async def list_positions(
     """
     page = pages.requested(positions.BY_LAST_TRADE, limit, offset, cursor)
     held, following, total = await _read(database, wallet, page, status, parse_state(state_))
-    made = pages.response(request, [schemas.position(*one) for one in held], following)
-    made.set_header(TOTAL_COUNT.name, str(total))
-    return made
+    return _listed(request, [schemas.position(*one) for one in held], following, total)
 
 
 @get(
@@ -169,16 +168,17 @@ async def list_portfolio(
         require_no_filter(status=status, state=state_)
         past_page = pages.requested(past_positions.BY_LAST_TRADE, limit, offset, cursor)
         held, following, total = await _read_past(past_states, wallet, past_page, at)
-        return _listed(request, held, following, total)
-    page = pages.requested(positions.BY_LAST_TRADE, limit, offset, cursor)
-    held, following, total = await _read(database, wallet, page, status, parse_state(state_))
-    return _listed(request, held, following, total)
+    else:
+        page = pages.requested(positions.BY_LAST_TRADE, limit, offset, cursor)
+        held, following, total = await _read(database, wallet, page, status, parse_state(state_))
+    return _listed(request, [schemas.portfolio_position(*one) for one in held], following, total)
 
 
 def _listed(
-    request: Request[Any, Any, Any], held: list[Held], following: str | None, total: int
-) -> Response[list[schemas.PortfolioPosition]]:
-    made = pages.response(request, [schemas.portfolio_position(*one) for one in held], following)
+    request: Request[Any, Any, Any], rows: list[RowT], following: str | None, total: int
+) -> Response[list[RowT]]:
+    """Return a bare array, which its headers page."""
+    made = pages.response(request, rows, following)
     made.set_header(TOTAL_COUNT.name, str(total))
     return made
 

@@ -109,7 +109,7 @@ def _market_prices(conn: Connection, row: Market) -> MarketPrices:
         volume_24h=day.volume,
         trades_24h=day.trades,
         last_trade=trading.trade(last[0]) if last else None,
-        as_of=formats.iso8601(formats.clamped_chain_time(now)),
+        as_of=formats.as_of(now),
         as_of_slot=row.as_of_slot,
         commitment=row.commitment,
     )
@@ -148,7 +148,7 @@ def _price_history(conn: Connection, row: Market, page: pages.Page) -> PriceHist
         count=len(points),
         limit=page.limit,
         next=next_,
-        as_of=formats.iso8601(formats.clamped_chain_time(chain_now(conn))),
+        as_of=formats.as_of(chain_now(conn)),
         as_of_slot=row.as_of_slot,
     )
 

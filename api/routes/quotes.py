@@ -110,7 +110,7 @@ def _market_quote(
             shares=quote.smallest if action == "sell" else None,
         ),
         fee_rates=fee_rates(terms.fees),
-        as_of=formats.iso8601(formats.clamped_chain_time(now)),
+        as_of=formats.as_of(now),
         as_of_slot=row.as_of_slot,
         commitment=row.commitment,
     )

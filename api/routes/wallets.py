@@ -137,7 +137,7 @@ def _statistics(conn: Connection, key: bytes) -> tuple[dict[str, Any], str]:
         **values,
         "total_votes": row.total_votes,
         "unrealised_pnl": results.open_value - results.open_cost,
-    }, formats.iso8601(formats.clamped_chain_time(markets.chain_now(conn)))
+    }, formats.as_of(markets.chain_now(conn))
 
 
 @get(

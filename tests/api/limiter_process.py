@@ -1,4 +1,4 @@
-"""A process that takes tokens as fast as it can: ``python -m tests.api.limiter_process``.
+"""A process that takes tokens without pause: ``python -m tests.api.limiter_process``.
 
 Arguments: Redis's URL, the quota's limit and window (ms), how often to ask. Prints ``ready`` once
 it is connected, starts at the first line of input, then prints how many requests were allowed.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine
 
+from api.routes.events import EventName
 from tests.api.recorded_ledger import store, two_markets
 from tests.ledger.recorded_rpc import Recorder, address, identity
 from zmart_pipelines.chain.program_logs import parse_logs
-from zmart_pipelines.program.events import SharesBought, decode_event, event_name
+from zmart_pipelines.program.events import EVENT_TYPES, SharesBought, decode_event, event_name
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 
 Client = TestClient[Litestar]
@@ -200,3 +201,7 @@ def test_cursor_of_the_other_order_is_refused(client: Client, chain: Recorder) -
     cursor = read(client, "/api/events?limit=1")["next"]
     assert chain.transactions
     assert client.get(f"/api/events?order=asc&cursor={cursor}").status_code == 400
+
+
+def test_feeds_filter_by_exactly_the_programs_events() -> None:
+    assert set(get_args(EventName)) == {event.__name__ for event in EVENT_TYPES}

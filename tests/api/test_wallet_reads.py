@@ -262,8 +262,8 @@ def test_positions_are_filtered_and_paged(client: Client, ledger: Engine) -> Non
         row for row in read(client, f"/api/users/{user}/positions") if row["market_id"] == one
     )
     assert client.get(f"/api/users/{user}/positions/{'ee' * 32}").status_code == 404
-    nobody = chain.users[5]
-    assert client.get(f"/api/users/{nobody}/positions/{one}").status_code == 404
+    without_position = chain.users[5]
+    assert client.get(f"/api/users/{without_position}/positions/{one}").status_code == 404
 
 
 def test_lists_of_a_wallet_are_walked_by_cursor(client: Client, ledger: Engine) -> None:

@@ -60,6 +60,11 @@ def clamped_chain_time(seconds: int) -> datetime:
     return datetime.fromtimestamp(min(max(seconds, 0), _CALENDAR_END - 1), UTC)
 
 
+def as_of(seconds: int) -> str:
+    """Return the chain seconds to which a figure belongs as ISO 8601; ``as_of`` is never null."""
+    return iso8601(clamped_chain_time(seconds))
+
+
 @lru_cache(maxsize=65_536)
 def base58_key(key: bytes) -> str:
     """Return a 32-byte key in base58."""

@@ -24,10 +24,11 @@ class Position(ExactIntegers, frozen=True, kw_only=True):
     Shares have 9 decimals, amounts are lamports. `current_value` is what was claimed, what the
     payout formula gives once the market is final, and before that both payouts by the price.
     `open_value` is the part of it that is not claimed, `open_cost` the average cost of the shares
-    behind it; `unrealised_pnl` is their difference. `realised_pnl` is what sales, the claim and
-    the settlement brought above their cost. `claimable` is what the program would pay now; where
-    that is 0, `claim_refusal` names its error. `average_price_*` is the average cost of a whole
-    share, 0 without one. `yes_shares`, `no_shares` and `unrealized_pnl` are older names.
+    that part is for, and `unrealised_pnl` is `open_value - open_cost`. `realised_pnl` is what
+    sales, the claim and the settlement brought above their cost. `claimable` is what the program
+    would pay now; where that is 0, `claim_refusal` names its error. `average_price_*` is the
+    average cost of a whole share, 0 without one. `yes_shares`, `no_shares` and `unrealized_pnl` are
+    older names.
     """
 
     id: str

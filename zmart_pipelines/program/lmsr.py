@@ -85,6 +85,10 @@ class Fees(msgspec.Struct, frozen=True, gc=False):
         return self.protocol_bps + self.resolver_bps + self.lp_bps
 
 
+# Those that the program initializes its configuration with.
+DEFAULT_FEES: Final = Fees(300, 200, 500)
+
+
 class FeeSplit(msgspec.Struct, frozen=True, gc=False):
     """The fee of one trade and its recipients, in lamports."""
 

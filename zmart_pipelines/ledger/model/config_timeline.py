@@ -19,7 +19,7 @@ from zmart_pipelines.program.events import (
     GlobalConfigInitialized,
     ProtocolPauseStatusChanged,
 )
-from zmart_pipelines.program.lmsr import Fees
+from zmart_pipelines.program.lmsr import DEFAULT_FEES, Fees
 
 CONFIG_EVENTS: Final = (GlobalConfigInitialized, ConfigUpdated, ProtocolPauseStatusChanged)
 
@@ -42,9 +42,9 @@ class Configuration(msgspec.Struct, frozen=True, gc=False):
     Fees (``*_bps``) and thresholds are in basis points, delays and periods in seconds.
     """
 
-    protocol_fee_bps: int = 300
-    resolver_reward_bps: int = 200
-    liquidity_provider_fee_bps: int = 500
+    protocol_fee_bps: int = DEFAULT_FEES.protocol_bps
+    resolver_reward_bps: int = DEFAULT_FEES.resolver_bps
+    liquidity_provider_fee_bps: int = DEFAULT_FEES.lp_bps
     proposal_approval_threshold: int = 7000
     dispute_success_threshold: int = 6000
     min_resolution_delay: int = 86_400

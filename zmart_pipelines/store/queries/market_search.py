@@ -77,8 +77,8 @@ DIRECTIONS: Final[dict[Sort, tuple[Direction, ...]]] = {
 # What these are sorted by is refreshed each minute.
 SORTED_BY_STATISTICS: Final = frozenset({"volume_24h", "trending"})
 COUNT_CAP: Final = 1_000
-# Up to how many markets that a search finds are sorted, and up to how many are looked at to count
-# them; of more the list meets some by reading markets in order.
+# If a search matches more markets than this, the list scans the markets in the order of the sort
+# and tests each, instead of sorting the matches (``FEW``) or counting them (``FEW_COUNTED``).
 FEW: Final = 1_000
 FEW_COUNTED: Final = 10_000
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, func, select, true
 
-from zmart_pipelines.program.lmsr import PRECISION, Fees
+from zmart_pipelines.program.lmsr import DEFAULT_FEES, PRECISION, Fees
 from zmart_pipelines.program.pool_replay import PoolState, PoolTrade, last_of_each, opening
 from zmart_pipelines.store.queries.row_mapping import one
 from zmart_pipelines.store.tables.market import (
@@ -31,8 +31,6 @@ Place: TypeAlias = tuple[int, int, bytes, int]
 Hours: TypeAlias = list[tuple[int, PoolState]]
 """The start of each hour with a trade, and the pool after its last one; oldest first."""
 
-# Until the first known change of the configuration the program's defaults are in force.
-_DEFAULT_FEES = Fees(300, 200, 500)
 _OPENING_PRICE = PRECISION // 2
 
 
@@ -58,9 +56,9 @@ class FeeHistory:
         self._fees = [fees for _, fees in changes]
 
     def at(self, place: Place) -> Fees:
-        """Return the fees of a trade at this place."""
+        """Return the fees of a trade at this place: before the first known change the defaults."""
         number = bisect_right(self._places, place)
-        return self._fees[number - 1] if number else _DEFAULT_FEES
+        return self._fees[number - 1] if number else DEFAULT_FEES
 
 
 def replayed_hours(conn: Connection, market_ids: Collection[bytes]) -> dict[bytes, Hours]:
@@ -145,7 +143,7 @@ def hours_of(conn: Connection, market_ids: Collection[bytes]) -> Mapping[bytes, 
     )
     for row in rows:
         found[row.market_id].append((row.starts_at, one(PoolState, row)))
-    return {**found, **replayed_hours(conn, [one for one in market_ids if one not in right])}
+    return {**found, **replayed_hours(conn, [key for key in market_ids if key not in right])}
 
 
 def paid_out(
