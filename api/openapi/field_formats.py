@@ -51,14 +51,17 @@ _CID = FieldFormat("QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", f"^Qm{_BASE
 _TIME = FieldFormat("2026-11-20T08:00:00.000Z", format="date-time")
 
 _TEXT = FieldFormat("Will it rain in Ghent tomorrow?", format="zmart-text")
+# Lengths are of the trimmed text.
+_NOT_BLANK: Final = r"\S"
+_QUESTION: Final = r"^\s*\S[\s\S]{8,}\S\s*$"
 
 # Members of bodies that users write; in answers any text may stand there.
 _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
-    "content": _TEXT,
+    "content": FieldFormat(_TEXT.example, _NOT_BLANK, "zmart-text"),
     "message": FieldFormat("ZMART request zmart-request-1\ndomain: …", format="signed-text"),
     "description": _TEXT,
-    "question": _TEXT,
-    "tags": FieldFormat("rain", format="zmart-text"),
+    "question": FieldFormat(_TEXT.example, _QUESTION, "zmart-text"),
+    "tags": FieldFormat("rain", _NOT_BLANK, "zmart-text"),
     "end_date": FieldFormat("2031-12-31T23:59:59Z", format="future-date-time"),
 }
 

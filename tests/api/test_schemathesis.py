@@ -1,7 +1,8 @@
 """Generated requests against every described operation, judged by all checks of Schemathesis.
 
 Valid requests must be accepted, invalid ones rejected, and every answer must be as the OpenAPI
-document says. The seed is printed with the report; ``schemathesis run --seed`` repeats it.
+document says. The short run repeats the same requests; the long one draws a seed, which the report
+prints.
 """
 
 from __future__ import annotations
@@ -27,11 +28,19 @@ COMMAND = Path(sys.executable).parent / "schemathesis"
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
-    "examples",
-    [pytest.param(50), pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
+    ("examples", "seed_options"),
+    [
+        pytest.param(50, ["--seed=1"]),
+        pytest.param(1000, [], marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+    ],
 )
 def test_generated_requests_find_no_fault(
-    api_settings: Settings, ledger: Engine, database: str, tmp_path: Path, examples: int
+    api_settings: Settings,
+    ledger: Engine,
+    database: str,
+    tmp_path: Path,
+    examples: int,
+    seed_options: list[str],
 ) -> None:
     _fill(ledger, database)
     with running(api_settings, tmp_path) as api:
@@ -47,6 +56,7 @@ def test_generated_requests_find_no_fault(
                 f"--max-examples={examples}",
                 "--continue-on-failure",
                 "--no-color",
+                *seed_options,
             ],
             cwd=tmp_path,
             env={**os.environ, "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py")},
