@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.bulkhead import Bulkhead
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
-from zmart_pipelines.store.engine import Role, act_as, engine
+from zmart_pipelines.store.engine import Role, act_as, act_as_operator, engine
 
 T = TypeVar("T")
 
@@ -100,6 +100,26 @@ class Database:
         def run() -> T:
             with self._write.begin() as conn:
                 act_as(conn, wallet)
+                return work(conn)
+
+        return await self._writes.run(run)
+
+    async def write_as_operator(self, wallet: bytes | None, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction for an operator whom the caller has checked.
+
+        It also reads what only operators may read; it is committed when this returns.
+
+        Args:
+            wallet: The operator's wallet; None for a service.
+            work: Statements; at least one audit row among them, unless they only read.
+
+        Raises:
+            DatabaseBusy: There is no answer in time; the transaction may be committed or not.
+        """
+
+        def run() -> T:
+            with self._write.begin() as conn:
+                act_as_operator(conn, wallet)
                 return work(conn)
 
         return await self._writes.run(run)

@@ -22,7 +22,8 @@ INSERT INTO ops.intents (market_id, action, arguments)
     VALUES (:market, 'aggregate_proposal_votes', '{"likes": 1}');
 INSERT INTO ops.attempts (intent_id, market_id, signature, transaction, blockhash,
     last_valid_block_height, epoch)
-    SELECT id, :market, sha512('a'), 'signed', 'x', 9, 1 FROM ops.intents
+    SELECT id, :market, sha512('a'), 'signed', 'x', 9, 1 FROM ops.intents;
+INSERT INTO ops.audit (entry_point, os_user, action) VALUES ('cli', 'root', 'switch')
 """
 USERS = """
 INSERT INTO community.users (wallet) VALUES (:wallet);
@@ -80,6 +81,9 @@ FORGERIES = [
     "UPDATE community.market_drafts SET document = 'other'",
     "DELETE FROM community.market_drafts",
     "TRUNCATE community.market_drafts",
+    "UPDATE ops.audit SET reason = 'other'",
+    "DELETE FROM ops.audit",
+    "TRUNCATE ops.audit",
 ]
 
 

@@ -202,3 +202,17 @@ def act_as(conn: Connection, wallet: bytes | None) -> None:
     """
     identity = wallet.hex() if wallet is not None else ""
     conn.execute(select(func.set_config("app.wallet", identity, True)))
+
+
+def act_as_operator(conn: Connection, wallet: bytes | None) -> None:
+    """Let this transaction act for an operator, whom the caller has checked.
+
+    Row-level security then shows and takes what is the operators' alone, such as the audit log. It
+    ends with the transaction.
+
+    Args:
+        conn: The transaction.
+        wallet: The operator's wallet; None for a service, which has none.
+    """
+    act_as(conn, wallet)
+    conn.execute(select(func.set_config("app.operator", "on", True)))

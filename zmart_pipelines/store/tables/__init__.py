@@ -1,6 +1,7 @@
 """Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
 
 from zmart_pipelines.store.tables import (
+    audit,
     chain,
     community,
     leaderboards,
@@ -15,6 +16,7 @@ from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 
 __all__ = [
     "SCHEMAS",
+    "audit",
     "chain",
     "community",
     "leaderboards",
