@@ -18,6 +18,7 @@ from api.delivery_intake import DeliveryIntake
 from api.eligibility_cache import EligibilityCache
 from api.health_watch import HealthWatch
 from api.hot_reads.market_answers import MarketAnswers
+from api.identity.caller import provide_caller
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
 from api.middleware.assembly import Middleware
@@ -86,6 +87,7 @@ def create_app(settings: Settings) -> Litestar:
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY,
         dependencies={
+            "caller": Provide(provide_caller, sync_to_thread=False),
             "settings": shared(settings),
             "database": shared(database),
             "market_answers": shared(market_answers),

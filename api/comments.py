@@ -19,20 +19,21 @@ from zmart_pipelines.store.tables import community
 _discussions = community.discussions
 
 
-def find_comment(conn: Connection, signature: bytes) -> discussions.Discussion:
+def find_comment(conn: Connection, signature: bytes | None) -> discussions.Discussion:
     """Return the comment that this signature created, deleted or not.
 
     Raises:
         ApiError: 404 where there is none.
     """
-    row = conn.execute(select(_discussions).where(_discussions.c.signature == signature)).first()
+    of_signature = select(_discussions).where(_discussions.c.signature == signature)
+    row = conn.execute(of_signature).first() if signature is not None else None
     if row is None:
         raise not_found("Discussion")
     return one(discussions.Discussion, row)
 
 
 def create_comment(
-    conn: Connection, market_id: bytes, wallet: bytes, content: str, signature: bytes
+    conn: Connection, market_id: bytes, wallet: bytes, content: str, signature: bytes | None
 ) -> discussions.Discussion:
     """Store a comment and append its frame, in the caller's transaction."""
     upsert_user(conn, wallet)

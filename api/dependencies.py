@@ -16,6 +16,7 @@ from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
 from api.health_watch import HealthWatch
 from api.hot_reads.market_answers import MarketAnswers
+from api.identity.caller import Caller
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
 from api.pins import Pins
@@ -23,6 +24,7 @@ from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from zmart_pipelines.settings import Settings
 
+CallerDep: TypeAlias = NamedDependency[Caller]
 DatabaseDep: TypeAlias = NamedDependency[Database]
 MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
 SettingsDep: TypeAlias = NamedDependency[Settings]

@@ -28,6 +28,8 @@ class ErrorCode(StrEnum):
     SIGNATURE_EXPIRED = "signature_expired"
     SIGNATURE_USED = "signature_used"
     FORBIDDEN = "forbidden"
+    OPERATORS_ONLY = "operators_only"
+    SCOPE_MISSING = "scope_missing"
     # 404, 405
     NOT_FOUND = "not_found"
     ROUTE_NOT_FOUND = "route_not_found"
@@ -102,6 +104,8 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.SIGNATURE_EXPIRED: "The signed text has expired",
         ErrorCode.SIGNATURE_USED: "The signature has served another request",
         ErrorCode.FORBIDDEN: "Another wallet owns the resource",
+        ErrorCode.OPERATORS_ONLY: "Only operators may do this",
+        ErrorCode.SCOPE_MISSING: "The service key lacks a scope",
         ErrorCode.NOT_FOUND: "The resource does not exist",
         ErrorCode.ROUTE_NOT_FOUND: "The route does not exist",
         ErrorCode.MARKET_NOT_FOUND: "The market does not exist",

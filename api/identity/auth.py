@@ -1,11 +1,13 @@
-"""Who sent a request, and whether its wallet permits it.
+"""Whether a wallet permits a request: by its session, or by a text that it signed.
 
-A request carries ``message``, ``signature`` and ``wallet`` in its body or in the header
-``Authorization: Signature message=<urlencoded>&signature=<base58>&wallet=<base58>``.
+A signed request carries ``message``, ``signature`` and ``wallet`` in its body or in the header
+``Authorization: Signature message=<urlencoded>&signature=<base58>&wallet=<base58>``. A request that
+carries any of these stands and falls with them, whatever session it has.
 
-- Reads are identified by a fresh sign-in text of older clients, in either carrier.
-- Writes need a text that names this write (``zmart_pipelines.proofs.request_text``), in either
-  carrier, or the sign-in text that older clients send in the body; each serves one write.
+- Reads are identified by a session, or by a fresh sign-in text of older clients in either carrier.
+- Writes are permitted by a session, by a text that names this write
+  (``zmart_pipelines.proofs.request_text``) in either carrier, or by the sign-in text that older
+  clients send in the body; each text serves one write.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import msgspec
 from litestar import Request
 
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
+from api.identity import caller as callers
+from api.identity.caller import Caller
 from api.requests import identifiers
 from api.requests.bodies import SignedBody
 from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes
@@ -52,27 +57,38 @@ class SignedMessage(msgspec.Struct, frozen=True):
     in_header: bool
 
 
-class SignedRequest(msgspec.Struct, frozen=True):
-    """A write that its wallet (32 bytes) signed.
+class AuthorizedWrite(msgspec.Struct, frozen=True):
+    """A write that a wallet (32 bytes) permits.
 
     Attributes:
+        wallet: Whose write it is.
+        action: The kind of write.
         digest: What is done, 32 bytes; the same signature may only repeat it.
         address: The client's address.
+        signature: Of the text that permits it (64 bytes); None where a session does.
+        session: The session that permits it; None where a signed text does.
         expired: The error to answer with unless this is a repeat; None while the text is valid.
     """
 
-    signature: bytes
     wallet: bytes
     action: Action
     digest: bytes
     address: str
+    signature: bytes | None
+    session: UUID | None
     expired: ApiError | None
 
 
+class Sender(msgspec.Struct, frozen=True):
+    """The wallet (32 bytes) that sends a read, and the signature that says so without a session."""
+
+    wallet: bytes
+    signature: bytes | None
+
+
 def unauthorized(message: str, *fields: FieldError, code: ErrorCode | None = None) -> ApiError:
-    """Return a 401 that names the accepted scheme."""
-    headers = {"WWW-Authenticate": "Signature"}
-    return ApiError(401, message, *fields, code=code, headers=headers)
+    """Return a 401 that names the scheme of signed requests."""
+    return callers.unauthorized(message, *fields, code=code, challenge="Signature")
 
 
 def _rejected(reason: str, code: ErrorCode = ErrorCode.SIGNATURE_INVALID) -> ApiError:
@@ -163,58 +179,87 @@ def _expiry_of_sign_in(message: str, settings: Settings) -> tuple[SignInScheme, 
     return text.scheme, None
 
 
-def identify(
-    request: Request[Any, Any, Any], body: SignedBody, settings: Settings
-) -> SignedMessage:
-    """Return the sign-in of a request that writes nothing.
+def carries_proof(request: Request[Any, Any, Any], body: SignedBody) -> bool:
+    """Return whether the request carries a part of a signed text, in its body or header."""
+    if any(part is not None for part in (body.message, body.signature, body.wallet)):
+        return True
+    scheme = request.headers.get("authorization", "").partition(" ")[0]
+    return scheme.lower() == "signature"
 
-    The caller also refuses signatures that have served a write (``api.identity.signed_requests``).
+
+def identify(
+    request: Request[Any, Any, Any], body: SignedBody, settings: Settings, caller: Caller
+) -> Sender:
+    """Return who sends a request that writes nothing.
+
+    The caller of this also refuses signatures that have served a write
+    (``api.identity.signed_requests``).
 
     Raises:
         ApiError: 401 where the proof is absent, expired or wrong, 400 where it is malformed.
     """
+    if caller.wallet is not None and not carries_proof(request, body):
+        return Sender(caller.wallet, None)
     signed = read_signed_message(request, body)
     _, expired = _expiry_of_sign_in(signed.message, settings)
     if expired is not None:
         raise expired
     _verify_signature(signed, settings)
-    return signed
+    return Sender(signed.wallet, signed.signature)
 
 
-async def prove(
+async def authorize(
     request: Request[Any, Any, Any],
     body: SignedBody,
     settings: Settings,
+    caller: Caller,
     action: Action,
     subject: str,
-) -> SignedRequest:
-    """Return the proof that the wallet permits this write.
+) -> AuthorizedWrite:
+    """Return what permits this write: the text that the request carries, else the session.
 
     Raises:
-        ApiError: 401 where the proof is absent, wrong or of another request, 400 where it is
-            malformed.
+        ApiError: 401 where neither is there, or the text is wrong or of another request; 400
+            where it is malformed.
     """
-    signed = read_signed_message(request, body)
     operation = await operation_of(request, action, subject)
+    digest = _digest(request, operation)
+    address = client_address(request)
+    if caller.wallet is not None and not carries_proof(request, body):
+        return AuthorizedWrite(
+            wallet=caller.wallet,
+            action=action,
+            digest=digest,
+            address=address,
+            signature=None,
+            session=caller.session,
+            expired=None,
+        )
+    signed = read_signed_message(request, body)
     if request_text.is_request_text(signed.message):
         expired = _check_request_text(signed.message, operation, settings)
     else:
         expired = _check_older_text(signed, action, settings)
     _verify_signature(signed, settings)
+    return AuthorizedWrite(
+        wallet=signed.wallet,
+        action=action,
+        digest=digest,
+        address=address,
+        signature=signed.signature,
+        session=None,
+        expired=expired,
+    )
+
+
+def _digest(request: Request[Any, Any, Any], operation: Operation) -> bytes:
     content = {
-        "action": action,
-        "subject": subject,
+        "action": operation.action,
+        "subject": operation.subject,
         "body": operation.body,
         "key": request.headers.get("idempotency-key"),
     }
-    return SignedRequest(
-        signature=signed.signature,
-        wallet=signed.wallet,
-        action=action,
-        digest=sha256(canonical_bytes(content)).digest(),
-        address=client_address(request),
-        expired=expired,
-    )
+    return sha256(canonical_bytes(content)).digest()
 
 
 async def operation_of(request: Request[Any, Any, Any], action: Action, subject: str) -> Operation:

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.errors import unavailable
+from api.identity.caller import Service
 from api.shared_reading import SharedReading
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.settings import Settings
@@ -30,19 +30,6 @@ FRESH_SECONDS: Final = 1.0
 STATEMENT_SECONDS: Final = 2.0
 # What the system's own key is called.
 SYSTEM: Final = "system"
-
-
-class Service(msgspec.Struct, frozen=True):
-    """Who has a key: its name and what it permits; ``key_id`` is None for the setting's key."""
-
-    key_id: int | None
-    name: str
-    scopes: frozenset[str]
-
-    @property
-    def is_unlimited(self) -> bool:
-        """Whether its requests are not limited."""
-        return service_keys.UNLIMITED in self.scopes
 
 
 class ServiceKeys:

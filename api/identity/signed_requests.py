@@ -1,4 +1,4 @@
-"""Signatures that have served a write: each serves one, and a wallet and an address only so many.
+"""Writes that were accepted: a signature serves one, and a wallet and an address only so many.
 
 Called in the transaction of the write, so that both are committed or neither.
 """
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from api.connections.client_address import address_key
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, limit_exceeded
-from api.identity.auth import SignedRequest, unauthorized
+from api.identity.auth import AuthorizedWrite, unauthorized
 from zmart_pipelines.proofs.request_text import Action
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.locks import lock_request_senders
@@ -45,29 +45,33 @@ def require_unused(conn: Connection, signature: bytes) -> None:
         raise _used()
 
 
-def is_repeat(conn: Connection, signed: SignedRequest) -> bool:
-    """Return whether the same request has been served; False where the signature is unused.
+def is_repeat(conn: Connection, write: AuthorizedWrite) -> bool:
+    """Return whether the same signed request has been served; False where it has not.
+
+    A write that a session permits is never one: ``Idempotency-Key`` says which of those repeat.
 
     Raises:
         ApiError: 401 where the signature has served another request, or is unused and its text has
             expired.
     """
+    if write.signature is None:
+        return False
     found = conn.execute(
         select(_requests.c.wallet, _requests.c.digest).where(
-            _requests.c.signature == signed.signature
+            _requests.c.signature == write.signature
         )
     ).first()
     if found is None:
-        if signed.expired is not None:
-            raise signed.expired
+        if write.expired is not None:
+            raise write.expired
         return False
-    if tuple(found) != (signed.wallet, signed.digest):
+    if tuple(found) != (write.wallet, write.digest):
         raise _used()
     return True
 
 
-def record(conn: Connection, signed: SignedRequest, settings: Settings) -> bool:
-    """Record the signature and return whether it is new; a repeated request is not recorded again.
+def record(conn: Connection, write: AuthorizedWrite, settings: Settings) -> bool:
+    """Record the write and return whether it is new; a repeated request is not recorded again.
 
     From here to the commit other writes of the wallet and from the address wait, so that the
     limits hold for concurrent ones too.
@@ -75,36 +79,38 @@ def record(conn: Connection, signed: SignedRequest, settings: Settings) -> bool:
     Raises:
         ApiError: As :func:`is_repeat` and :func:`require_below_limits`.
     """
-    network = address_key(signed.address)
-    lock_request_senders(conn, signed.wallet, network.encode())
-    if is_repeat(conn, signed):
+    network = address_key(write.address)
+    lock_request_senders(conn, write.wallet, network.encode())
+    if is_repeat(conn, write):
         return False
-    require_below_limits(conn, signed, settings)
+    require_below_limits(conn, write, settings)
+    if write.signature is None:
+        return True
     recorded = conn.execute(
         insert(_requests)
         .values(
-            signature=signed.signature,
-            wallet=signed.wallet,
+            signature=write.signature,
+            wallet=write.wallet,
             address=network,
-            action=signed.action,
-            digest=signed.digest,
+            action=write.action,
+            digest=write.digest,
         )
         .on_conflict_do_nothing()
         .returning(_requests.c.signature)
     ).first()
     # A ballot with this signature, which does not wait for the sender's lock, may have been first.
-    return recorded is not None or not is_repeat(conn, signed)
+    return recorded is not None or not is_repeat(conn, write)
 
 
-def require_below_limits(conn: Connection, signed: SignedRequest, settings: Settings) -> None:
+def require_below_limits(conn: Connection, write: AuthorizedWrite, settings: Settings) -> None:
     """Raise ApiError 429 where the wallet or the address has written enough in the last hour."""
-    subject = _LIMITS[signed.action]
+    subject = _LIMITS[write.action]
     for setting, sender in (
-        (f"{subject}_per_wallet_hour", _requests.c.wallet == signed.wallet),
-        (f"{subject}_per_address_hour", _requests.c.address == address_key(signed.address)),
+        (f"{subject}_per_wallet_hour", _requests.c.wallet == write.wallet),
+        (f"{subject}_per_address_hour", _requests.c.address == address_key(write.address)),
     ):
         allowed = getattr(settings, setting)
-        wait = _seconds_to_wait(conn, sender, signed.action, allowed)
+        wait = _seconds_to_wait(conn, sender, write.action, allowed)
         if wait is not None:
             raise limit_exceeded(setting, allowed, wait)
 

@@ -15,10 +15,10 @@ import msgspec
 from api.connections.client_address import client_key
 from api.error_codes import ErrorCode
 from api.errors import ApiError, ReachedLimit
-from api.identity.service_keys import ServiceKeys
+from api.identity.caller import bind
+from api.identity.callers import Callers
 from api.rate_limit.limiter import Decision, Limiter
 from api.rate_limit.token_bucket import Quota
-from zmart_pipelines.proofs.service_keys import PREFIX
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -26,9 +26,6 @@ ANONYMOUS: Final = "anonymous"
 LIMIT_SETTING: Final = "rate_limit_anonymous"
 _EXEMPT: Final = frozenset({"/health", "/api/health", "/helius/webhook", "/webhooks/events"})
 _EXEMPT_PREFIXES: Final = ("/health/", "/api/webhooks/")
-# The key of ``scope["state"]`` with the Service that sent the request, if any.
-STATE_SERVICE: Final = "service"
-_KEY_PREFIX: Final = PREFIX.encode()
 _NO_HEADERS: Final[HeaderList] = []
 
 
@@ -54,41 +51,35 @@ _FREE: Final = Admitted(_NO_HEADERS)
 class Admission:
     """The limits of one process."""
 
-    def __init__(self, limiter: Limiter, anonymous: int, keys: ServiceKeys) -> None:
+    def __init__(self, limiter: Limiter, anonymous: int, callers: Callers) -> None:
         """Limit clients without a key to so many requests a minute; 0: no limit."""
         self._limiter = limiter
         self._anonymous = Quota(ANONYMOUS, anonymous) if anonymous else None
-        self._keys = keys
+        self._callers = callers
 
     async def admit(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]
     ) -> Admitted | Refusal:
         """Return whether the request may go on, and the headers that say how much is left.
 
-        ``scope["state"]`` then has the service whose key the request carries.
+        ``scope["state"]`` then has the caller.
         """
         path = scope["path"]
         if path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES):
             return _FREE
-        key = _offered_key(headers)
-        service = None
-        if key is not None:
-            try:
-                service = await self._keys.find(key)
-            except ApiError as error:
-                return _unavailable(error)
-            scope["state"][STATE_SERVICE] = service
-            if service is not None and service.is_unlimited:
-                return _FREE
+        try:
+            caller = await self._callers.identify(headers)
+        except ApiError as error:
+            return await self._refuse(scope, error)
+        bind(scope, caller)
+        if caller.service is not None and caller.service.is_unlimited:
+            return _FREE
+        return await self._limit(scope)
+
+    async def _refuse(self, scope: Mapping[str, Any], error: ApiError) -> Refusal:
+        """Return the refusal of an identity that is not accepted; it counts as a request."""
         admitted = await self._limit(scope)
-        if isinstance(admitted, Refusal) or key is None or service is not None:
-            return admitted
-        return Refusal(
-            status=401,
-            code=ErrorCode.INVALID_API_KEY,
-            message="The service key is unknown or revoked; send a valid one, or none",
-            headers=[*admitted.headers, (b"www-authenticate", b"Bearer")],
-        )
+        return admitted if isinstance(admitted, Refusal) else _refusal(error, admitted.headers)
 
     async def _limit(self, scope: Mapping[str, Any]) -> Admitted | Refusal:
         if self._anonymous is None:
@@ -99,25 +90,11 @@ class Admission:
         return _limited(decision)
 
 
-def _offered_key(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Return the service key of the request; other schemes of Authorization are not ours."""
-    key = headers.get(b"x-api-key")
-    if key is not None:
-        return key.strip()
-    authorization = headers.get(b"authorization")
-    if authorization is None or authorization[:7].lower() != b"bearer ":
-        return None
-    token = authorization[7:].strip()
-    return token if token.startswith(_KEY_PREFIX) else None
-
-
-def _unavailable(error: ApiError) -> Refusal:
-    retry = error.headers.get("Retry-After", "1").encode()
+def _refusal(error: ApiError, headers: HeaderList) -> Refusal:
+    """Return the error as it is answered without the routes."""
+    named = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     return Refusal(
-        status=error.status,
-        code=error.code,
-        message=error.message,
-        headers=[(b"retry-after", retry)],
+        status=error.status, code=error.code, message=error.message, headers=[*headers, *named]
     )
 
 

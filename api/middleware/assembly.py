@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from api.connections.client_limit import ClientLimit
+from api.identity.callers import Callers
 from api.identity.service_keys import ServiceKeys
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
@@ -31,6 +32,7 @@ class Middleware:
         self.freshness = Freshness(settings)
         self.limiter = Limiter(RedisBuckets(settings.redis_url.get_secret_value()))
         self.keys = ServiceKeys(settings)
+        self.callers = Callers(self.keys)
         self.metrics = RequestMetrics()
 
     @contextlib.asynccontextmanager
@@ -51,7 +53,7 @@ class Middleware:
         edge = Edge(
             inner,
             cors=Cors(self._settings.origins),
-            admission=Admission(self.limiter, self._settings.anonymous_limit, self.keys),
+            admission=Admission(self.limiter, self._settings.anonymous_limit, self.callers),
             freshness=self.freshness,
             metrics=self.metrics,
             allowed=allowed_methods(routes),

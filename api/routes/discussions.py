@@ -13,6 +13,7 @@ from api import caching, comments
 from api.created import locate
 from api.dependencies import (
     NAMED_READ_ERRORS,
+    CallerDep,
     DatabaseDep,
     Limit,
     MarketPath,
@@ -116,6 +117,7 @@ async def create_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
+    caller: CallerDep,
     data: JSONBody[NewComment],
 ) -> CreatedComment:
     """Create a comment on a market.
@@ -124,15 +126,15 @@ async def create_discussion(
     """
     key = identifiers.market_key(data.market_id)
     content = user_text.comment(data.content)
-    signed = await auth.prove(request, data, settings, "comment", data.market_id)
+    permit = await auth.authorize(request, data, settings, caller, "comment", data.market_id)
 
     def write(conn: Connection) -> discussions.Discussion:
-        if not signed_requests.record(conn, signed, settings):
-            return comments.find_comment(conn, signed.signature)
+        if not signed_requests.record(conn, permit, settings):
+            return comments.find_comment(conn, permit.signature)
         market_id = require_market_id(conn, key)
-        return comments.create_comment(conn, market_id, signed.wallet, content, signed.signature)
+        return comments.create_comment(conn, market_id, permit.wallet, content, permit.signature)
 
-    comment = await database.write(signed.wallet, write)
+    comment = await database.write(permit.wallet, write)
     locate(request, f"/api/discussions/{comment.market_id.hex()}")
     return CreatedComment("Discussion created", community.comment(comment))
 
@@ -164,20 +166,21 @@ async def delete_discussion(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
+    caller: CallerDep,
     discussion: CommentPath,
     data: JSONBody[DeleteRequest | None] = None,
 ) -> DeletedComment:
     """Delete a comment; only its author may."""
     comment_id = identifiers.comment_id(discussion)
-    signed = await auth.prove(
-        request, data or DeleteRequest(), settings, "delete-comment", str(comment_id)
+    permit = await auth.authorize(
+        request, data or DeleteRequest(), settings, caller, "delete-comment", str(comment_id)
     )
 
     def write(conn: Connection) -> None:
-        if signed_requests.record(conn, signed, settings):
-            comments.delete_comment(conn, comment_id, signed.wallet)
+        if signed_requests.record(conn, permit, settings):
+            comments.delete_comment(conn, comment_id, permit.wallet)
 
-    await database.write(signed.wallet, write)
+    await database.write(permit.wallet, write)
     return DeletedComment("Discussion deleted")
 
 

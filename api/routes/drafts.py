@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,7 +14,14 @@ from sqlalchemy import Connection
 
 from api import drafts
 from api.created import locate
-from api.dependencies import ChainDep, DatabaseDep, PinsDep, SettingsDep, error_responses
+from api.dependencies import (
+    CallerDep,
+    ChainDep,
+    DatabaseDep,
+    PinsDep,
+    SettingsDep,
+    error_responses,
+)
 from api.identity import auth, signed_requests, text_to_sign
 from api.identity.text_to_sign import TextToSign
 from api.requests.bodies import NewMarket
@@ -95,6 +103,7 @@ async def create_market_draft(
     settings: SettingsDep,
     chain: ChainDep,
     pins: PinsDep,
+    caller: CallerDep,
     data: JSONBody[NewMarket],
     idempotency_key: Annotated[
         str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
@@ -110,10 +119,10 @@ async def create_market_draft(
     ttl = timedelta(hours=settings.draft_ttl_hours)
     b_parameter = data.b_parameter or b_for_loss(data.liquidity)
     drafts.compose_draft(data, bytes(32), now, ttl, b"")  # validated before the signature
-    signed = await auth.prove(request, data, settings, "draft", _SUBJECT)
-    creator = signed.wallet
-    request_key = idempotency_key.encode() if idempotency_key else signed.signature
-    draft = drafts.compose_draft(data, creator, now, ttl, request_key)
+    permit = await auth.authorize(request, data, settings, caller, "draft", _SUBJECT)
+    creator = permit.wallet
+    request_key = idempotency_key.encode() if idempotency_key else permit.signature
+    draft = drafts.compose_draft(data, creator, now, ttl, request_key or secrets.token_bytes(16))
     instruction = create_market(
         chain.program,
         creator=Pubkey.from_bytes(creator),
@@ -124,11 +133,11 @@ async def create_market_draft(
     )
 
     def check(conn: Connection) -> None:
-        if not signed_requests.is_repeat(conn, signed):
-            signed_requests.require_below_limits(conn, signed, settings)
+        if not signed_requests.is_repeat(conn, permit):
+            signed_requests.require_below_limits(conn, permit, settings)
 
     def write(conn: Connection) -> bool:
-        signed_requests.record(conn, signed, settings)
+        signed_requests.record(conn, permit, settings)
         return drafts.store_draft(conn, draft)
 
     # The chain is asked only for a request that may be served, and only stored drafts are pinned:

@@ -17,10 +17,18 @@ from sqlalchemy import Connection
 from api.chain import Chain, UnsignedTransaction
 from api.created import locate
 from api.database import Database
-from api.dependencies import ChainDep, DatabaseDep, MarketPath, SettingsDep, error_responses
+from api.dependencies import (
+    CallerDep,
+    ChainDep,
+    DatabaseDep,
+    MarketPath,
+    SettingsDep,
+    error_responses,
+)
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
 from api.identity import auth, signed_requests
+from api.identity.caller import Caller
 from api.markets.lookup import require_market_id
 from api.markets.trade_quotes import TradeQuote, refused_trade, trade_quote
 from api.requests import identifiers
@@ -103,21 +111,23 @@ async def _sender_and_market(
     request: Request[Any, Any, Any],
     database: Database,
     settings: Settings,
+    caller: Caller,
     body: SignedBody,
     key: bytes,
 ) -> tuple[bytes, bytes]:
     """Return the wallet that asks and the id of the market that it names.
 
-    Nothing is written here, so a sign-in text is enough: the transaction itself needs the
-    wallet's signature.
+    Nothing is written here, so a session or a sign-in text is enough: the transaction itself needs
+    the wallet's signature.
     """
-    signed = auth.identify(request, body, settings)
+    sender = auth.identify(request, body, settings, caller)
 
     def read(conn: Connection) -> bytes:
-        signed_requests.require_unused(conn, signed.signature)
+        if sender.signature is not None:
+            signed_requests.require_unused(conn, sender.signature)
         return require_market_id(conn, key)
 
-    return signed.wallet, await database.read(read)
+    return sender.wallet, await database.read(read)
 
 
 @post(
@@ -131,11 +141,12 @@ async def prepare_buy(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     data: JSONBody[BuyRequest],
 ) -> PreparedTrade:
     """Prepare a transaction that buys shares of one side for at most `max_cost` lamports."""
     key = identifiers.market_key(data.market_id)
-    user, market_id = await _sender_and_market(request, database, settings, data, key)
+    user, market_id = await _sender_and_market(request, database, settings, caller, data, key)
     locate(request, f"/api/markets/{market_id.hex()}")
 
     def prepare() -> PreparedTrade:
@@ -174,6 +185,7 @@ async def prepare_sell(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     data: JSONBody[SellRequest],
 ) -> PreparedTrade:
     """Prepare a transaction that sells shares for at least `min_proceeds` lamports.
@@ -181,7 +193,7 @@ async def prepare_sell(
     It is simulated first. The deployed program rejects every sale at the payout.
     """
     key = identifiers.market_key(data.market_id)
-    user, market_id = await _sender_and_market(request, database, settings, data, key)
+    user, market_id = await _sender_and_market(request, database, settings, caller, data, key)
     locate(request, f"/api/markets/{market_id.hex()}")
 
     def prepare() -> PreparedTrade:
@@ -227,6 +239,7 @@ async def prepare_resolution(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     market: MarketPath,
     data: JSONBody[ResolveRequest],
 ) -> PreparedResolution:
@@ -234,7 +247,7 @@ async def prepare_resolution(
     key = identifiers.market_key(market, "market")
     if not is_cid_v0(data.ipfs_evidence_hash):
         raise invalid("ipfs_evidence_hash", "must be a CIDv0 (Qm and 44 more base58 characters)")
-    user, market_id = await _sender_and_market(request, database, settings, data, key)
+    user, market_id = await _sender_and_market(request, database, settings, caller, data, key)
     prepared = await chain.run(
         lambda: chain.prepare(
             user, _resolve_instruction(chain, user, market_id, data), simulate=True

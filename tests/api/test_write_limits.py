@@ -16,7 +16,7 @@ from api.app import create_app
 from api.connections.client_address import address_key
 from api.errors import ApiError
 from api.identity import signed_requests
-from api.identity.auth import SignedRequest
+from api.identity.auth import AuthorizedWrite
 from api.identity.signed_requests import record
 from tests.api.seed import market, wallet
 from tests.api.wallets import proof, signed
@@ -124,13 +124,14 @@ def age_requests(owner: Engine, age: str) -> None:
 def test_limit_ends_when_the_hour_has_passed(engines: dict[Role, Engine]) -> None:
     settings = Settings(drafts_per_wallet_hour=1)
 
-    def request(number: int) -> SignedRequest:
-        return SignedRequest(
+    def request(number: int) -> AuthorizedWrite:
+        return AuthorizedWrite(
             signature=bytes([number]) * 64,
             wallet=bytes([1]) * 32,
             action="draft",
             digest=bytes([number]) * 32,
             address="192.0.2.1",
+            session=None,
             expired=None,
         )
 
@@ -157,7 +158,15 @@ def test_signature_that_a_ballot_uses_at_the_same_time_is_used(
 ) -> None:
     """The ballot is stored between the request's look for the signature and its own record."""
     signature, sender = bytes([1]) * 64, bytes([1]) * 32
-    request = SignedRequest(signature, sender, "comment", bytes(32), "192.0.2.1", None)
+    request = AuthorizedWrite(
+        wallet=sender,
+        action="comment",
+        digest=bytes(32),
+        address="192.0.2.1",
+        signature=signature,
+        session=None,
+        expired=None,
+    )
     real = signed_requests.require_below_limits
 
     def ballot_comes_first(*arguments: Any) -> None:

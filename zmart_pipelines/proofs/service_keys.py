@@ -16,6 +16,8 @@ PREFIX: Final = "zmart_"
 SHOWN: Final = len(PREFIX) + 6
 # The scope of keys whose requests are not limited.
 UNLIMITED: Final = "unlimited"
+# The scope of keys that may do what only operators may.
+OPERATOR: Final = "operator"
 
 _FORM: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _SCOPE: Final = re.compile(r"[a-z][a-z0-9:-]{0,31}")
