@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, update
 
 from api.errors import ApiError, not_found
 from api.users import upsert_user
@@ -17,19 +17,6 @@ from zmart_pipelines.store.queries.row_mapping import one
 from zmart_pipelines.store.tables import community
 
 _discussions = community.discussions
-
-
-def find_comment(conn: Connection, signature: bytes | None) -> discussions.Discussion:
-    """Return the comment that this signature created, deleted or not.
-
-    Raises:
-        ApiError: 404 where there is none.
-    """
-    of_signature = select(_discussions).where(_discussions.c.signature == signature)
-    row = conn.execute(of_signature).first() if signature is not None else None
-    if row is None:
-        raise not_found("Discussion")
-    return one(discussions.Discussion, row)
 
 
 def create_comment(

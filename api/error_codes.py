@@ -45,6 +45,7 @@ class ErrorCode(StrEnum):
     ALREADY_VOTED = "already_voted"
     VOTING_CLOSED = "voting_closed"
     IDEMPOTENCY_KEY_USED = "idempotency_key_used"
+    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     # 409: the program would refuse
     SIMULATION_FAILED = "simulation_failed"
     INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -119,6 +120,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.ALREADY_VOTED: "The wallet has already voted",
         ErrorCode.VOTING_CLOSED: "The vote is closed",
         ErrorCode.IDEMPOTENCY_KEY_USED: "The Idempotency-Key was used for another request",
+        ErrorCode.IDEMPOTENCY_KEY_IN_USE: "A request with this Idempotency-Key is being served",
         ErrorCode.SIMULATION_FAILED: "The program would refuse the transaction",
         ErrorCode.INSUFFICIENT_FUNDS: "The wallet has too few lamports",
         ErrorCode.INSUFFICIENT_SHARES: "The wallet has too few shares",

@@ -661,8 +661,13 @@ class Settings(BaseSettings):
     signed_requests_keep_days: int = Field(
         7,
         gt=0,
-        description="Days for which the signatures of comments, deletions and drafts are kept with"
-        " the client's address; a repeated request gets the same answer for as long.",
+        description="Days for which the signatures of writes are kept with the client's address.",
+    )
+    idempotency_keys_keep_days: int = Field(
+        1,
+        gt=0,
+        description="Days for which the answers of writes are kept: a repeated request, by its"
+        " Idempotency-Key or its signature, gets the same answer for at least as long.",
     )
     expired_drafts_keep_days: int = Field(
         1, gt=0, description="Days after its expiry for which an unused market draft is kept."

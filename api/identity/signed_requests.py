@@ -30,7 +30,8 @@ _LIMITS: Final[dict[Action, str]] = {
 }
 
 
-def _used() -> ApiError:
+def used() -> ApiError:
+    """Return the 401 of a signature that has served another request."""
     return unauthorized(
         "This signature has already served another request; sign a new text",
         FieldError("signature", "has already served another request"),
@@ -42,7 +43,7 @@ def require_unused(conn: Connection, signature: bytes) -> None:
     """Raise ApiError 401 if the signature was used for a write: it is not valid for sign-in."""
     found = select(_requests.c.signature).where(_requests.c.signature == signature)
     if conn.execute(found).first() is not None:
-        raise _used()
+        raise used()
 
 
 def is_repeat(conn: Connection, write: AuthorizedWrite) -> bool:
@@ -66,7 +67,7 @@ def is_repeat(conn: Connection, write: AuthorizedWrite) -> bool:
             raise write.expired
         return False
     if tuple(found) != (write.wallet, write.digest):
-        raise _used()
+        raise used()
     return True
 
 

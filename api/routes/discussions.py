@@ -21,7 +21,8 @@ from api.dependencies import (
     SettingsDep,
     error_responses,
 )
-from api.identity import auth, signed_requests, text_to_sign
+from api.identity import auth, idempotency, text_to_sign
+from api.identity.idempotency import IdempotencyKey
 from api.identity.text_to_sign import TextToSign
 from api.markets.lookup import require_market_id
 from api.requests import identifiers, pages, user_text
@@ -110,7 +111,7 @@ async def get_comment_text(
 @post(
     "/api/discussions",
     tags=["discussions"],
-    responses=error_responses(400, 401, 404, 413, 415, 429),
+    responses=error_responses(400, 401, 404, 409, 413, 415, 429),
     security=[{"wallet": []}],
 )
 async def create_discussion(
@@ -119,24 +120,24 @@ async def create_discussion(
     settings: SettingsDep,
     caller: CallerDep,
     data: JSONBody[NewComment],
+    idempotency_key: IdempotencyKey = None,
 ) -> CreatedComment:
-    """Create a comment on a market.
-
-    The same signed request returns the stored comment again.
-    """
+    """Create a comment on a market."""
     key = identifiers.market_key(data.market_id)
     content = user_text.comment(data.content)
     permit = await auth.authorize(request, data, settings, caller, "comment", data.market_id)
 
-    def write(conn: Connection) -> discussions.Discussion:
-        if not signed_requests.record(conn, permit, settings):
-            return comments.find_comment(conn, permit.signature)
+    def create(conn: Connection) -> CreatedComment:
         market_id = require_market_id(conn, key)
-        return comments.create_comment(conn, market_id, permit.wallet, content, permit.signature)
+        comment = comments.create_comment(conn, market_id, permit.wallet, content, permit.signature)
+        return CreatedComment("Discussion created", community.comment(comment))
 
-    comment = await database.write(permit.wallet, write)
-    locate(request, f"/api/discussions/{comment.market_id.hex()}")
-    return CreatedComment("Discussion created", community.comment(comment))
+    created = await database.write(
+        permit.wallet,
+        idempotency.once(create, CreatedComment, permit, idempotency_key, settings),
+    )
+    locate(request, f"/api/discussions/{created.answer.discussion.market_id}")
+    return created.answer
 
 
 @get(
@@ -159,7 +160,7 @@ async def get_deletion_text(
     "/api/discussions/{discussion:str}",
     status_code=200,
     tags=["discussions"],
-    responses=error_responses(400, 401, 403, 404, 413, 415, 429),
+    responses=error_responses(400, 401, 403, 404, 409, 413, 415, 429),
     security=[{"wallet": []}],
 )
 async def delete_discussion(
@@ -169,6 +170,7 @@ async def delete_discussion(
     caller: CallerDep,
     discussion: CommentPath,
     data: JSONBody[DeleteRequest | None] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> DeletedComment:
     """Delete a comment; only its author may."""
     comment_id = identifiers.comment_id(discussion)
@@ -176,12 +178,15 @@ async def delete_discussion(
         request, data or DeleteRequest(), settings, caller, "delete-comment", str(comment_id)
     )
 
-    def write(conn: Connection) -> None:
-        if signed_requests.record(conn, permit, settings):
-            comments.delete_comment(conn, comment_id, permit.wallet)
+    def remove(conn: Connection) -> DeletedComment:
+        comments.delete_comment(conn, comment_id, permit.wallet)
+        return DeletedComment("Discussion deleted")
 
-    await database.write(permit.wallet, write)
-    return DeletedComment("Discussion deleted")
+    deleted = await database.write(
+        permit.wallet,
+        idempotency.once(remove, DeletedComment, permit, idempotency_key, settings),
+    )
+    return deleted.answer
 
 
 HANDLERS = [

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Request, post
-from litestar.params import HeaderParameter, JSONBody
+from litestar.params import JSONBody
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
@@ -22,7 +22,8 @@ from api.dependencies import (
     SettingsDep,
     error_responses,
 )
-from api.identity import auth, signed_requests, text_to_sign
+from api.identity import auth, idempotency, text_to_sign
+from api.identity.idempotency import IdempotencyKey
 from api.identity.text_to_sign import TextToSign
 from api.requests.bodies import NewMarket
 from zmart_pipelines.chain.rpc_types import Commitment
@@ -105,9 +106,7 @@ async def create_market_draft(
     pins: PinsDep,
     caller: CallerDep,
     data: JSONBody[NewMarket],
-    idempotency_key: Annotated[
-        str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> CreatedDraft:
     """Store and pin a question, and return the transaction that creates its market.
 
@@ -132,24 +131,9 @@ async def create_market_draft(
         question_hash=draft.question_hash.encode(),
     )
 
-    def check(conn: Connection) -> None:
-        if not signed_requests.is_repeat(conn, permit):
-            signed_requests.require_below_limits(conn, permit, settings)
-
-    def write(conn: Connection) -> bool:
-        signed_requests.record(conn, permit, settings)
-        return drafts.store_draft(conn, draft)
-
-    # The chain is asked only for a request that may be served, and only stored drafts are pinned:
-    # a request that fails in between is completed by repeating it.
-    await database.read(check)
-    prepared = await chain.run(lambda: chain.prepare(creator, instruction, simulate=False))
-    added = await database.write(creator, write)
-    await pins.pin(draft.document)
-    address = str(market_address(chain.program, draft.market_id)[0])
     shown = Draft(
         id=draft.market_id.hex(),
-        on_chain_address=address,
+        on_chain_address=str(market_address(chain.program, draft.market_id)[0]),
         question=draft.question,
         description=draft.description,
         category=draft.category,
@@ -164,19 +148,32 @@ async def create_market_draft(
         created_at=formats.iso8601(draft.created_at),
         expires_at=formats.iso8601(draft.expires_at),
     )
+
+    def store(conn: Connection) -> Draft:
+        drafts.store_draft(conn, draft)
+        return shown
+
+    # The chain is asked only for a request that may be served, and only stored drafts are pinned:
+    # a request that fails in between is completed by repeating it.
+    await database.write(creator, idempotency.require_admissible(permit, idempotency_key, settings))
+    prepared = await chain.run(lambda: chain.prepare(creator, instruction, simulate=False))
+    stored = await database.write(
+        creator, idempotency.once(store, Draft, permit, idempotency_key, settings)
+    )
+    await pins.pin(draft.document)
     locate(request, f"/api/markets/{shown.id}")
     return CreatedDraft(
         message="Draft stored; sign and send the transaction to create the market",
-        market=shown,
-        draft=shown,
+        market=stored.answer,
+        draft=stored.answer,
         market_id=shown.id,
-        address=address,
+        address=shown.on_chain_address,
         transaction=prepared.transaction,
         blockhash=prepared.blockhash,
         blockhash_commitment=prepared.blockhash_commitment,
         last_valid_block_height=prepared.last_valid_block_height,
         fee_payer=prepared.fee_payer,
-        repeated=not added,
+        repeated=stored.is_repeated,
     )
 
 

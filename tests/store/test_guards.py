@@ -31,7 +31,9 @@ INSERT INTO community.discussions (market_id, wallet, content) VALUES (:market, 
 INSERT INTO community.market_drafts (market_id, creator, nonce, question_hash, document, question,
     category, ends_at, expires_at)
     VALUES (:market, :wallet, 'n', 'Qm', '', 'Is this a question?', 'crypto', now(), now());
-UPDATE community.market_drafts SET matched_at = now()
+UPDATE community.market_drafts SET matched_at = now();
+INSERT INTO community.idempotency_keys (wallet, key, digest, answer)
+    VALUES (:wallet, 'k', :wallet, '{}')
 """
 # Statements that change what is on record, though the owner has the right to all of them.
 FORGERIES = [
@@ -84,6 +86,8 @@ FORGERIES = [
     "UPDATE ops.audit SET reason = 'other'",
     "DELETE FROM ops.audit",
     "TRUNCATE ops.audit",
+    "UPDATE community.idempotency_keys SET answer = '1'",
+    "TRUNCATE community.idempotency_keys",
 ]
 
 

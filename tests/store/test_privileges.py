@@ -21,6 +21,7 @@ USER_BORN = {
     "community.market_drafts",
     "community.discussions",
     "community.signed_requests",
+    "community.idempotency_keys",
     "voting.ballots",
     "ops.audit",
 }
@@ -28,6 +29,7 @@ USER_BORN = {
 # Tables that not every role reads, and who does. Dagster's role reads none at all.
 READERS: dict[str, set[Role]] = {
     "ops.api_keys": {Role.API, Role.BACKUP},
+    "community.idempotency_keys": {Role.API, Role.PIPELINES, Role.BACKUP},
     "ops.audit": {Role.API, Role.PIPELINES, Role.INGEST, Role.BACKUP},
 }
 
@@ -64,6 +66,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "community.market_drafts": "i",
         "community.discussions": "iu",
         "community.signed_requests": "i",
+        "community.idempotency_keys": "i",
         "voting.ballots": "i",
         "voting.tallies": "iu",
         "voting.change_queue": "i",
@@ -106,6 +109,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "market.leaderboard_queue": "id",
         "community.market_drafts": "d",
         "community.signed_requests": "d",
+        "community.idempotency_keys": "d",
     },
 }
 
@@ -258,7 +262,18 @@ REQUEST = (
     "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
     " VALUES (:signature, :wallet, 'comment', :wallet)"
 )
-OWN_ROWS = {"user": USER, "discussion": SAY, "ballot": BALLOT, "draft": DRAFT, "request": REQUEST}
+ANSWER = (
+    "INSERT INTO community.idempotency_keys (wallet, key, digest, answer)"
+    " VALUES (:wallet, 'k', :wallet, '{}')"
+)
+OWN_ROWS = {
+    "user": USER,
+    "discussion": SAY,
+    "ballot": BALLOT,
+    "draft": DRAFT,
+    "request": REQUEST,
+    "answer": ANSWER,
+}
 
 
 @pytest.mark.parametrize("statement", OWN_ROWS.values(), ids=OWN_ROWS)

@@ -133,6 +133,19 @@ def test_signatures_of_writes_go_after_their_texts_have_long_expired(
         settings(auth_window_seconds=3601)
 
 
+def test_answers_of_writes_are_kept_for_a_day(engines: Engines, owner: Engine) -> None:
+    with owner.begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO community.idempotency_keys (wallet, key, digest, answer)"
+                " VALUES (:wallet, 'k', :wallet, '{}')"
+            ),
+            {"wallet": bytes(32)},
+        )
+    assert prune_as_pipelines(engines, 0)["community.idempotency_keys"] == 0
+    assert prune_as_pipelines(engines, 2)["community.idempotency_keys"] == 1
+
+
 def test_more_rows_than_one_batch(
     engines: Engines, owner: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,8 @@
 All are transaction-level (``pg_advisory_xact_lock``), except the migration's. A writer
 acquires ``CONFIGURATION`` first (shared; exclusive when the configuration's history changes),
 then its markets' locks in the order of their keys, and ``STREAM`` last. A user's request
-acquires its sender's locks first and ``STREAM`` last. Keeping to this order excludes
+acquires its sender's locks first and ``STREAM`` last; it never waits for the lock of its
+idempotency key. Keeping to this order excludes
 deadlocks.
 """
 
@@ -84,3 +85,8 @@ def lock_request_senders(conn: Connection, *senders: bytes) -> None:
     """Serialize the writes of each sender (a wallet, a client's address) until the commit."""
     keys = sorted({_key(sender, b"request sender") for sender in senders})
     run(conn, Statement(_LOCK_ALL, (numbers(keys),)))
+
+
+def try_lock_idempotency_key(conn: Connection, wallet: bytes, key: str) -> bool:
+    """Hold a wallet's idempotency key until the transaction ends; False if another request does."""
+    return try_lock(conn, _key(wallet + key.encode(), b"idempotency"))

@@ -90,6 +90,12 @@ RULES: Final[Sequence[Rule]] = (
         "signed_requests_keep_days",
     ),
     Rule(
+        "community.idempotency_keys",
+        ("wallet", "key"),
+        "t.created_at < :before",
+        "idempotency_keys_keep_days",
+    ),
+    Rule(
         "ops.job_runs",
         ("run_id",),
         # The last success of a job stays: health is measured from it.

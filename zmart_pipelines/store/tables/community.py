@@ -150,6 +150,44 @@ signed_requests = Table(
     schema="community",
 )
 
+# What a write was answered, so that the same request again is answered the same. The key is the
+# request's Idempotency-Key, or its signature in base58 after the word "signature" and a space.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column(
+        "wallet",
+        BYTES,
+        CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+        primary_key=True,
+        comment="Request: wallet that the write was permitted to",
+    ),
+    Column(
+        "key",
+        Text,
+        CheckConstraint("char_length(key) BETWEEN 1 AND 100", name="key"),
+        primary_key=True,
+        comment="Request: its Idempotency-Key or its signature",
+    ),
+    Column(
+        "digest",
+        BYTES,
+        CheckConstraint("octet_length(digest) = 32", name="digest"),
+        nullable=False,
+        comment="Computed: SHA-256 of action, subject, body and Idempotency-Key",
+    ),
+    Column("answer", BYTES, nullable=False, comment="API: JSON of what the write returned"),
+    Column(
+        "created_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
+    Index(None, "created_at"),
+    schema="community",
+)
+
 discussions = Table(
     "discussions",
     metadata,
