@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.store.test_privileges import USER_BORN, WRITES
+from tests.store.secured_tables import SECURED
+from tests.store.test_privileges import WRITES
 from zmart_pipelines.runtime.postgres import OWNER, SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings, running_postgres
 from zmart_pipelines.settings import Settings
@@ -164,7 +165,7 @@ def test_backup_reads_every_row_and_writes_none(
             "SELECT schemaname || '.' || tablename FROM pg_policies"
             " WHERE 'zmart_backup' = ANY(roles) AND cmd = 'SELECT'"
         ).fetchall()
-    assert {name for (name,) in policies} == USER_BORN
+    assert {name for (name,) in policies} == set(SECURED)
     dumped = subprocess.run(
         [
             *(postgres_server.binaries / "pg_dump", "--enable-row-security", "--no-owner"),

@@ -133,7 +133,7 @@ def test_signatures_of_older_ballots_are_recorded_as_used(empty: str) -> None:
         conn.commit()
     migrate(empty)
     with psycopg.connect(empty) as conn:
-        conn.execute("SET ROLE zmart_read")
+        conn.execute("SET ROLE zmart_owner")
         found = conn.execute("SELECT signature, action FROM community.signed_requests").fetchall()
     assert found == [(bytes([2]) * 64, "ballot")]
 

@@ -1,0 +1,265 @@
+"""What row-level security lets each login do with the rows of two wallets, A and B.
+
+A table with rows of users has its entry in ``SECURED``; every other table of ours has its reason in
+``REASONS``. ``tests/store/test_row_security.py`` compares both with the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from zmart_pipelines.store.engine import Role
+
+A, B = bytes([0xA]) * 32, bytes([0xB]) * 32
+
+# Whom a transaction acts for: no wallet, A, B, a batch with A's ballot, or the operator A.
+Identity = Literal["none", "A", "B", "voter A", "operator A"]
+IDENTITIES: Final[Mapping[Identity, Mapping[str, str]]] = {
+    "none": {},
+    "A": {"app.wallet": A.hex()},
+    "B": {"app.wallet": B.hex()},
+    "voter A": {"app.voters": A.hex()},
+    "operator A": {"app.wallet": A.hex(), "app.operator": "on"},
+}
+
+# What is expected, by role and identity. Identities that are not named share "*". Written as
+# "read A,B; insert A; update A; delete A": whose rows each statement reaches, in this order; a
+# statement that reaches none is left out.
+Expected = Mapping[Role, Mapping[str, str]]
+NONE: Final = {"*": ""}
+READ: Final = {"*": "read A,B"}
+
+
+class SecuredTable(msgspec.Struct, frozen=True):
+    """The rows of one table, and what each role may do with them.
+
+    Attributes:
+        label: SQL that names a row: ``A``, ``B``, or these with an addition.
+        rows: Statements that make the rows that are read, updated and deleted.
+        inserts: Statements that insert a row of ``:wallet``, by an addition to its label. They may
+            use ``:key`` (32 bytes) and ``:signature`` (64).
+        referenced: Statements that make what the rows refer to.
+        updates: Statements without a condition; each is tried by itself.
+        label_as: The label for roles that may read some columns only.
+    """
+
+    label: str
+    rows: tuple[str, ...]
+    inserts: Mapping[str, str]
+    expected: Expected
+    updates: tuple[str, ...] = ()
+    referenced: tuple[str, ...] = ()
+    label_as: Mapping[Role, str] = {}
+
+
+def owner_label(column: str) -> str:
+    """Return the SQL that names a row by the wallet in ``column``."""
+    return f"CASE {column} WHEN '\\x{A.hex()}' THEN 'A' WHEN '\\x{B.hex()}' THEN 'B' END"
+
+
+def for_wallets(statement: str) -> tuple[str, ...]:
+    """Return the statement for A and for B, with ``:wallet`` filled in."""
+    return tuple(statement.replace(":wallet", f"'\\x{one.hex()}'::bytea") for one in (A, B))
+
+
+_USER = "INSERT INTO community.users (wallet) VALUES (:wallet)"
+_COMMENT = (
+    "INSERT INTO community.discussions (market_id, wallet, content)"
+    " VALUES (sha256('m'), :wallet, 'hello')"
+)
+_BALLOT = (
+    "INSERT INTO voting.ballots (market_id, kind, wallet, choice, scheme, message, signature,"
+    " nonce) VALUES ({market}, 'proposal', :wallet, true, 's', 'm', {signature}, 'n')"
+)
+_DRAFT = (
+    "INSERT INTO community.market_drafts (market_id, creator, nonce, question_hash, document,"
+    " question, category, ends_at, expires_at, matched_at)"
+    " VALUES ({key}, :wallet, {key}, 'Qm', '', 'Is this a question?', 'crypto', now(), now(),"
+    " {matched})"
+)
+_REQUEST = (
+    "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
+    " VALUES ({signature}, :wallet, 'comment', :wallet)"
+)
+_IDEMPOTENCY_KEY = (
+    "INSERT INTO community.idempotency_keys (wallet, key, digest, answer)"
+    " VALUES (:wallet, 'k', sha256('d'), '')"
+)
+_AUDIT = "INSERT INTO ops.audit (entry_point, wallet, action) VALUES ('{0}', :wallet, 'switch')"
+
+SECURED: Final[Mapping[str, SecuredTable]] = {
+    "community.users": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_USER),
+        inserts={"": _USER},
+        updates=("UPDATE community.users SET last_seen_at = now()",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.API: {
+                "none": "read A,B",
+                "B": "read A,B; insert B; update B",
+                "*": "read A,B; insert A; update A",
+            },
+            Role.INGEST: READ,
+            Role.PIPELINES: READ,
+            Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.market_drafts": SecuredTable(
+        label=f"{owner_label('creator')} || CASE WHEN matched_at IS NULL THEN '' ELSE '.m' END",
+        rows=(
+            *for_wallets(_DRAFT.format(key="sha256(:wallet)", matched="NULL")),
+            for_wallets(_DRAFT.format(key="sha256('m')", matched="now()"))[1],
+        ),
+        inserts={
+            "": _DRAFT.format(key=":key", matched="NULL"),
+            ".m": _DRAFT.format(key=":key", matched="now()"),
+        },
+        updates=("UPDATE community.market_drafts SET matched_at = matched_at",),
+        expected={
+            Role.OWNER: {"*": "read A,B,B.m; insert A,A.m,B,B.m; update A,B,B.m"},
+            Role.API: {
+                "none": "read B.m",
+                "voter A": "read B.m",
+                "B": "read B,B.m; insert B",
+                "*": "read A,B.m; insert A",
+            },
+            Role.INGEST: {"*": "read A,B,B.m; update A,B,B.m"},
+            # The database refuses to delete the document of a market that exists.
+            Role.PIPELINES: {"*": "read A,B,B.m"},
+            Role.READ: {"*": "read B.m"},
+            Role.BACKUP: {"*": "read A,B,B.m"},
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.discussions": SecuredTable(
+        label=owner_label("wallet"),
+        referenced=for_wallets(_USER),
+        rows=for_wallets(_COMMENT),
+        inserts={"": _COMMENT},
+        updates=("UPDATE community.discussions SET deleted_at = now()",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B"},
+            Role.API: {
+                "none": "read A,B",
+                "voter A": "read A,B",
+                "B": "read A,B; insert B; update B",
+                "*": "read A,B; insert A; update A",
+            },
+            Role.INGEST: READ,
+            Role.PIPELINES: READ,
+            Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.signed_requests": SecuredTable(
+        label=owner_label("wallet"),
+        label_as={
+            Role.READ: "CASE substr(signature, 1, 1) WHEN '\\x0a'::bytea THEN 'A' ELSE 'B' END"
+        },
+        rows=for_wallets(_REQUEST.format(signature=":wallet || :wallet")),
+        inserts={"": _REQUEST.format(signature=":signature")},
+        updates=("UPDATE community.signed_requests SET action = 'draft'",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; delete A,B"},
+            # All are read, because an address has many wallets and shares their limit.
+            Role.API: {
+                "none": "read A,B",
+                "B": "read A,B; insert B",
+                "*": "read A,B; insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.idempotency_keys": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_IDEMPOTENCY_KEY),
+        inserts={"": _IDEMPOTENCY_KEY},
+        updates=("UPDATE community.idempotency_keys SET answer = ''",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B",
+                "*": "read A; insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "voting.ballots": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_BALLOT.format(market="sha256('m')", signature=":wallet || :wallet")),
+        inserts={"": _BALLOT.format(market=":key", signature=":signature")},
+        updates=("UPDATE voting.ballots SET choice = false",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B"},
+            Role.API: {
+                "none": "read A,B",
+                "B": "read A,B; insert B",
+                "*": "read A,B; insert A",
+            },
+            Role.INGEST: READ,
+            Role.PIPELINES: READ,
+            Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "ops.audit": SecuredTable(
+        label=f"{owner_label('wallet')} || '.' || entry_point",
+        rows=for_wallets(_AUDIT.format("api")),
+        inserts={f".{entry}": _AUDIT.format(entry) for entry in ("api", "cli")},
+        updates=("UPDATE ops.audit SET reason = 'x'",),
+        expected={
+            Role.OWNER: {"*": "read A.api,B.api; insert A.cli,B.cli"},
+            Role.API: {"operator A": "read A.api,B.api; insert A.api", "*": ""},
+            Role.INGEST: {"*": "read A.api,B.api; insert A.cli,B.cli"},
+            Role.PIPELINES: {"*": "read A.api,B.api; insert A.cli,B.cli"},
+            Role.READ: NONE,
+            Role.BACKUP: {"*": "read A.api,B.api"},
+            Role.DAGSTER: NONE,
+        },
+    ),
+}
+
+# Why the other tables have no policies: reason to tables.
+REASONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "what the chain says: public, and written by the ingest alone": (
+        *("chain.deliveries", "chain.transactions", "chain.events", "chain.hints"),
+        *("chain.coverage", "chain.gaps", "chain.cursors"),
+        *("market.config_history", "market.markets", "market.positions", "market.trades"),
+        *("market.claims", "market.chain_votes", "market.withdrawals"),
+    ),
+    "computed from public rows by triggers and pipelines": (
+        *("market.candles", "market.market_statistics", "market.wallet_statistics"),
+        *("market.pool_history", "market.wallet_hours", "market.leaderboards"),
+        *("market.leaderboard_entries", "market.leaderboard_queue", "market.listings"),
+        "market.market_counts",
+    ),
+    "counts of public ballots; rows of votes, not of wallets": (
+        *("voting.tallies", "voting.counted_ballots", "voting.change_queue", "voting.scans"),
+    ),
+    "what the system does and how it is; no user's rows": (
+        *("ops.intents", "ops.attempts", "ops.leases", "ops.stream", "ops.differences"),
+        *("ops.alerts", "ops.heartbeats", "ops.run_claims", "ops.job_runs", "ops.switches"),
+        *("ops.breakers", "ops.reconciliations", "ops.repairs"),
+    ),
+    "keys of services: the owner writes them, and only the API's login may read their hashes": (
+        "ops.api_keys",
+    ),
+}
