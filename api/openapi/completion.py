@@ -23,11 +23,12 @@ from api.openapi import field_formats
 from api.openapi.field_formats import FieldFormat
 from api.openapi.paths import merge_equal_paths
 from api.realtime.protocol import Message
+from zmart_pipelines.client_schemas.formats import ExactIntegers, large_integer_fields
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
 # Litestar states limits as floats, which round this one up.
 _MAX_INTEGER: Final = 2**63 - 1
-
+_INTEGER_TEXT: Final = r"^-?\d+$"
 
 _LOCATION: Final = OpenAPIHeader(
     schema=Schema(type=OpenAPIType.STRING),
@@ -44,13 +45,16 @@ def complete(app: Litestar) -> None:
             if operation is not None:
                 _complete_operation(operation)
                 requests |= set(_request_schemas(operation))
-    document.paths = merge_equal_paths(document.paths or {})
+    # In an order that does not depend on the process; see ``document`` on paths of one handler.
+    document.paths = merge_equal_paths(dict(sorted((document.paths or {}).items())))
     schemas = document.components.schemas
     for name, schema in schemas.items():
         if isinstance(schema, Schema) and schema.properties:
             _complete_schema(schema, is_request=name in requests)
     for name, frame_schema in _frame_schemas().items():
         schemas.setdefault(name, cast(Schema, frame_schema))
+    for described in _subclasses(ExactIntegers):
+        _name_exact_integers(schemas.get(described.__name__), described)
 
 
 def _request_schemas(operation: Operation) -> Iterator[str]:
@@ -80,6 +84,28 @@ def _complete_schema(schema: Schema, *, is_request: bool) -> None:
             member.maximum = _MAX_INTEGER
 
 
+def _subclasses(parent: type[ExactIntegers]) -> Iterator[type[ExactIntegers]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def _name_exact_integers(schema: object, described: type[ExactIntegers]) -> None:
+    """State which integers ``exact`` repeats, so that generated clients know its members."""
+    names = [name for _, name in large_integer_fields(described)]
+    exact = Schema(
+        type=OpenAPIType.OBJECT,
+        properties={
+            name: Schema(type=OpenAPIType.STRING, pattern=_INTEGER_TEXT) for name in names
+        },
+        required=sorted(names),
+    )
+    if isinstance(schema, Schema) and schema.properties:
+        schema.properties["exact"] = exact
+    elif isinstance(schema, dict):  # of a frame
+        schema["properties"]["exact"] = exact.to_schema()
+
+
 def _complete_operation(operation: Operation) -> None:
     """Use the first sentence of the description as the summary; say where no proof is needed."""
     if operation.description:
@@ -105,6 +131,8 @@ def _complete_operation(operation: Operation) -> None:
 def _complete_response(status: str, response: OpenAPIResponse) -> None:
     if status < "300":
         response.description = "Success."
+    # Litestar gathers them in a set.
+    response.headers = dict(sorted((response.headers or {}).items())) or None
     for header in (response.headers or {}).values():
         if isinstance(header, OpenAPIHeader) and header.schema is None:
             header.schema = Schema(type=OpenAPIType.STRING)

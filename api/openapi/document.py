@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from litestar.types.internal_types import PathParameterDefinition
 
 VERSION = "1.0.0"
 _ASSETS = "/docs/assets"
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 _TAGS = {
     "markets": "Markets: state, prices, history.",
@@ -48,25 +50,19 @@ def swagger_files() -> Router:
     )
 
 
-class _OperationIds:
-    """Names operations after their handlers; further paths of a handler are numbered."""
+def _operation_id(
+    handler: HTTPRouteHandler, _method: object, path: list[str | PathParameterDefinition]
+) -> str:
+    """Return the handler's name; its further paths are numbered, the longest path first.
 
-    def __init__(self) -> None:
-        self._paths: dict[str, list[str]] = {}
-
-    def __call__(
-        self,
-        handler: HTTPRouteHandler,
-        _method: object,
-        path: list[str | PathParameterDefinition],
-    ) -> str:
-        name = handler.handler_name
-        text = "/".join(str(getattr(part, "name", part)) for part in path)
-        paths = self._paths.setdefault(name, [])
-        if text not in paths:
-            paths.append(text)
-        number = paths.index(text)
-        return name if number == 0 else f"{name}_alias{number}"
+    Litestar keeps a handler's paths in a set, whose order is another one in each process.
+    """
+    paths = sorted(
+        (_PARAMETER.sub(r"\1", one).strip("/") for one in handler.paths),
+        key=lambda one: (-len(one), one),
+    )
+    number = paths.index("/".join(str(getattr(part, "name", part)) for part in path))
+    return handler.handler_name if number == 0 else f"{handler.handler_name}_alias{number}"
 
 
 def config() -> OpenAPIConfig:
@@ -87,7 +83,7 @@ def config() -> OpenAPIConfig:
         ),
         path="/docs",
         use_handler_docstrings=True,
-        operation_id_creator=_OperationIds(),
+        operation_id_creator=_operation_id,
         tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
         components=Components(
             security_schemes={

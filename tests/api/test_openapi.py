@@ -97,6 +97,30 @@ def test_frames_and_exact_integers_are_described(client: Client) -> None:
             assert reference in schemas, (name, reference)
 
 
+def test_exact_names_the_integers_that_it_repeats(client: Client) -> None:
+    schemas = described(client)["components"]["schemas"]
+    for name in ("Trade", "TradeFrame"):
+        exact = schemas[name]["properties"]["exact"]
+        assert set(exact["properties"]) == set(exact["required"]) == {"shares", "cost"}, name
+    event = schemas["Event"]["properties"]["exact"]
+    assert event["additionalProperties"] == {"type": "string"}, "its members depend on the event"
+
+
+def test_older_paths_of_a_handler_have_the_numbered_ids(client: Client) -> None:
+    """The order of a handler's paths, kept in a set, decides nothing."""
+    paths = described(client)["paths"]
+    assert list(paths) == sorted(paths)
+    assert [
+        paths[path]["post"]["operationId"]
+        for path in ("/api/webhooks/helius", "/webhooks/events", "/helius/webhook")
+    ] == [
+        "receive_helius_webhook",
+        "receive_helius_webhook_alias1",
+        "receive_helius_webhook_alias2",
+    ]
+    assert paths["/api/markets/{market}/discussions"]["get"]["operationId"] == "list_discussions"
+
+
 def test_documentation_page_needs_no_other_server(client: Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
