@@ -95,9 +95,7 @@ def _name_exact_integers(schema: object, described: type[ExactIntegers]) -> None
     names = [name for _, name in large_integer_fields(described)]
     exact = Schema(
         type=OpenAPIType.OBJECT,
-        properties={
-            name: Schema(type=OpenAPIType.STRING, pattern=_INTEGER_TEXT) for name in names
-        },
+        properties={name: Schema(type=OpenAPIType.STRING, pattern=_INTEGER_TEXT) for name in names},
         required=sorted(names),
     )
     if isinstance(schema, Schema) and schema.properties:
