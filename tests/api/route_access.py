@@ -1,0 +1,217 @@
+"""Who may call each route: one row per route of the app, and a request of it.
+
+``tests/api/test_route_access.py`` sends each as every caller and compares the status. A route
+without a row fails there. A request that needs something made first makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import httpx
+from solders.keypair import Keypair
+from sqlalchemy import Engine, insert
+
+from tests.api import seed
+from tests.api.wallets import proof, signed, signed_in
+from zmart_pipelines.store.tables import community
+
+# No identity; the wallet whose resource it is; another wallet; an operator; a key that permits
+# nothing more than a key does.
+CallerName = Literal["anonymous", "owner", "other", "operator", "key"]
+CALLERS: Final[tuple[CallerName, ...]] = ("anonymous", "owner", "other", "operator", "key")
+
+MARKET: Final = b"\xcd" * 32
+OWNER: Final = seed.wallet(1)
+OTHER: Final = seed.wallet(2)
+WALLETS: Final[Mapping[CallerName, Keypair]] = {"owner": OWNER, "other": OTHER}
+# The question of a draft that only its owner may see.
+PRIVATE: Final = "only-the-owner-sees-this"
+
+
+@dataclass(frozen=True)
+class World:
+    """A running app with a market, and the rows that requests need."""
+
+    client: httpx.Client
+    owner: Engine
+    headers: Mapping[CallerName, Mapping[str, str]]
+
+    def as_caller(self, caller: CallerName, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a write's body with the proof of the caller's wallet, if it is one."""
+        wallet = WALLETS.get(caller)
+        return body if wallet is None else signed(self.client, wallet, path, body or None)
+
+    def comment(self) -> UUID:
+        """Insert a comment of the owner."""
+        values = {
+            "market_id": MARKET,
+            "wallet": bytes(OWNER.pubkey()),
+            "content": "Words.",
+        }
+        with self.owner.begin() as conn:
+            made: UUID = conn.execute(
+                insert(community.discussions).values(values).returning(community.discussions.c.id)
+            ).scalar_one()
+        return made
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request: its path, and its body if it has one."""
+
+    path: str
+    body: dict[str, Any] | None = None
+
+
+Request = Callable[[World, CallerName], Sent]
+
+
+@dataclass(frozen=True)
+class Access:
+    """A request of one route, and the status that each caller gets, in the order of CALLERS."""
+
+    request: Request
+    statuses: tuple[int, int, int, int, int]
+
+
+def same(path: str, status: int = 200, body: dict[str, Any] | None = None) -> Access:
+    """Return a route that makes no difference between callers."""
+    return Access(lambda _world, _caller: Sent(path, body), (status,) * 5)
+
+
+def write(path: str, body: dict[str, Any], *statuses: int) -> Access:
+    """Return a route that needs a wallet."""
+    anonymous, owner, other, operator, key = statuses
+    return Access(
+        lambda world, caller: Sent(path, world.as_caller(caller, path, body)),
+        (anonymous, owner, other, operator, key),
+    )
+
+
+def _delete_comment(world: World, caller: CallerName) -> Sent:
+    path = f"/api/discussions/{world.comment()}"
+    return Sent(path, world.as_caller(caller, path, {}))
+
+
+def _deletion_text(world: World, _caller: CallerName) -> Sent:
+    return Sent(f"/api/discussions/{world.comment()}/message")
+
+
+def _vote(world: World, caller: CallerName) -> Sent:
+    body: dict[str, Any] = {"market_id": MARKET.hex(), "vote": "like"}
+    wallet = WALLETS.get(caller)
+    if wallet is not None:
+        path = f"/api/votes/proposal/{MARKET.hex()}/message"
+        text = world.client.get(path, params={"vote": "like"}).json()["message"]
+        body |= proof(wallet, text)
+    return Sent("/api/votes/proposal", body)
+
+
+def _prepared(path: str, body: dict[str, Any]) -> Access:
+    """Return a route that prepares a transaction: no chain answers here, so that is a 503."""
+
+    def request(_world: World, caller: CallerName) -> Sent:
+        wallet = WALLETS.get(caller)
+        return Sent(path, body if wallet is None else body | signed_in(wallet))
+
+    return Access(request, (401, 503, 503, 401, 401))
+
+
+_MARKET = MARKET.hex()
+_OWNER = str(OWNER.pubkey())
+_COMMENT = {"market_id": _MARKET, "content": "Words."}
+_DRAFT = {
+    "question": "Will it rain in Ghent tomorrow?",
+    "description": "By the station's gauge.",
+    "category": "science",
+    "end_date": "2030-01-01T00:00:00Z",
+    "liquidity": seed.SOL,
+}
+_CID = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
+_TRADE = {"market_id": _MARKET, "outcome": True}
+
+ROUTES: Final[Mapping[str, Access]] = {
+    "GET /": same("/", 302),
+    "GET /docs": same("/docs"),
+    "GET /docs/assets/{file_path:path}": same("/docs/assets/none.js", 404),
+    "HEAD /docs/assets/{file_path:path}": same("/docs/assets/none.js", 404),
+    "GET /docs/errors": same("/docs/errors"),
+    "GET /docs/oauth2-redirect.html": same("/docs/oauth2-redirect.html"),
+    "GET /docs/openapi.json": same("/docs/openapi.json"),
+    "GET /docs/{path:str}": same("/docs/none", 404),
+    "GET /health": same("/health"),
+    "GET /api/health": same("/api/health"),
+    "GET /health/live": same("/health/live"),
+    "GET /health/breakers": same("/health/breakers"),
+    "GET /health/services": same("/health/services"),
+    "GET /health/{service:str}": same("/health/pipelines"),
+    "GET /ipfs/{cid:str}": same(f"/ipfs/{_CID}", 404),
+    # Webhooks have a secret of their own, and no caller's identity counts.
+    "GET /api/webhooks/health": same("/api/webhooks/health"),
+    "POST /api/webhooks/helius": same("/api/webhooks/helius", 401, {}),
+    "POST /helius/webhook": same("/helius/webhook", 401, {}),
+    "POST /webhooks/events": same("/webhooks/events", 401, {}),
+    "GET /api/alerts": same("/api/alerts"),
+    "GET /api/coverage": same("/api/coverage"),
+    "GET /api/coverage/gaps": same("/api/coverage/gaps"),
+    "GET /api/events": same("/api/events"),
+    "GET /api/leaderboards": same("/api/leaderboards"),
+    "GET /api/reconciliation": same("/api/reconciliation"),
+    "GET /api/reconciliation/differences": same("/api/reconciliation/differences"),
+    "GET /api/submissions": same("/api/submissions"),
+    "GET /api/submissions/switches": same("/api/submissions/switches"),
+    "GET /api/submissions/{intent:int}": same("/api/submissions/1", 404),
+    "GET /api/tallies": same("/api/tallies"),
+    "GET /api/tallies/{cid:str}": same(f"/api/tallies/{_CID}", 404),
+    "GET /api/transactions/{signature:str}": same(f"/api/transactions/{'1' * 64}", 404),
+    "GET /api/markets": same("/api/markets"),
+    "GET /api/markets/activity": same("/api/markets/activity"),
+    "GET /api/markets/categories": same("/api/markets/categories"),
+    "GET /api/markets/trending": same("/api/markets/trending"),
+    "GET /api/markets/{market:str}": same(f"/api/markets/{_MARKET}"),
+    **{
+        f"GET /api/markets/{{market:str}}/{name}": same(f"/api/markets/{_MARKET}/{name}")
+        for name in (
+            *("candles", "depth", "discussions", "events", "price-history", "prices"),
+            *("related", "stats", "tallies", "trades", "votes"),
+        )
+    },
+    "GET /api/markets/{market:str}/quote": same(
+        f"/api/markets/{_MARKET}/quote?side=yes&cost=1000000000"
+    ),
+    "GET /api/positions/{wallet:str}": same(f"/api/positions/{_OWNER}"),
+    "GET /api/users/{wallet:str}": same(f"/api/users/{_OWNER}"),
+    **{
+        f"GET /api/users/{{wallet:str}}/{name}": same(f"/api/users/{_OWNER}/{name}")
+        for name in (
+            *("claims", "discussions", "events", "markets", "pnl", "portfolio", "positions"),
+            *("stats", "trades", "votes"),
+        )
+    },
+    "GET /api/users/{wallet:str}/positions/{market:str}": same(
+        f"/api/users/{_OWNER}/positions/{_MARKET}"
+    ),
+    "GET /api/votes/{market:str}": same(f"/api/votes/{_MARKET}"),
+    "GET /api/votes/{kind:str}/{market:str}": same(f"/api/votes/proposal/{_MARKET}"),
+    "GET /api/votes/{kind:str}/{market:str}/message": same(
+        f"/api/votes/proposal/{_MARKET}/message?vote=like"
+    ),
+    "GET /api/discussions/{market:str}": same(f"/api/discussions/{_MARKET}"),
+    # Texts to sign permit nothing by themselves.
+    "POST /api/discussions/message": same("/api/discussions/message", 200, _COMMENT),
+    "GET /api/discussions/{discussion:str}/message": Access(_deletion_text, (200,) * 5),
+    "POST /api/markets/message": same("/api/markets/message", 200, _DRAFT),
+    "POST /api/votes/{kind:str}": Access(_vote, (401, 201, 201, 401, 401)),
+    "POST /api/discussions": write("/api/discussions", _COMMENT, 401, 201, 201, 401, 401),
+    "DELETE /api/discussions/{discussion:str}": Access(_delete_comment, (401, 200, 403, 401, 401)),
+    "POST /api/markets": write("/api/markets", _DRAFT, 401, 503, 503, 401, 401),
+    "POST /api/trades/buy": _prepared("/api/trades/buy", {**_TRADE, "max_cost": seed.SOL}),
+    "POST /api/trades/sell": _prepared("/api/trades/sell", {**_TRADE, "shares": seed.SOL}),
+    "POST /api/markets/{market:str}/resolve": _prepared(
+        f"/api/markets/{_MARKET}/resolve", {"outcome": True, "ipfs_evidence_hash": _CID}
+    ),
+}
