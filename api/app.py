@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> Litestar:
             "caller": Provide(provide_caller, sync_to_thread=False),
             "settings": shared(settings),
             "database": shared(database),
+            "known_requests": shared(middleware.known_requests),
             "market_answers": shared(market_answers),
             "hub": shared(hub),
             "health_watch": shared(health_watch),

@@ -15,6 +15,7 @@ from api.database import Database
 from api.delivery_intake import DeliveryIntake
 from api.errors import ErrorBody
 from api.health_watch import HealthWatch
+from api.hot_reads.known_requests import KnownRequests
 from api.hot_reads.market_answers import MarketAnswers
 from api.identity.caller import Caller
 from api.markets.past_states import PastStates
@@ -26,6 +27,7 @@ from zmart_pipelines.settings import Settings
 
 CallerDep: TypeAlias = NamedDependency[Caller]
 DatabaseDep: TypeAlias = NamedDependency[Database]
+KnownRequestsDep: TypeAlias = NamedDependency[KnownRequests]
 MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]

@@ -15,10 +15,11 @@ from typing import Any, Final, cast
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from api.connections import whole_responses
 from api.connections.connection_guard import ConnectionGuard, Phase, Place
 from api.error_codes import ErrorCode
 from api.errors import RETRY_SECONDS
@@ -101,6 +102,10 @@ class GuardedHttp(HttpToolsProtocol):
             cycle.keep_alive = False
         if cycle.keep_alive:
             cycle.default_headers = [*cycle.default_headers, self.config.keep_alive_header]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        whole_responses.offer(cycle)
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Extend the deadline of the body by what arrived."""

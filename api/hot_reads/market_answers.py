@@ -53,6 +53,7 @@ class MarketAnswers:
         )
         self._rows = MarketRows(*self._pools, settings.api_row_cache_bytes)
         self._bodies = EncodedBodies(
+            self._pools[0].snapshot,
             seconds=settings.api_database_seconds,
             max_bytes=settings.api_body_cache_bytes,
             shared_seconds=settings.list_shared_seconds,

@@ -24,6 +24,7 @@ from zmart_pipelines.store.async_connections import (
 )
 from zmart_pipelines.store.engine import Role, login_url
 from zmart_pipelines.store.outages import is_outage_of_asyncpg
+from zmart_pipelines.store.queries import snapshots
 
 Row: TypeAlias = Any
 """A row of asyncpg: values by position and by name."""
@@ -111,6 +112,18 @@ class ReadPool:
                         f"Postgres did not answer: {type(error).__name__}"
                     ) from error
         raise AssertionError
+
+    async def snapshot(self, deadline: float) -> tuple[str, ServerRun]:
+        """Return which commits a statement sees now: equal only where it sees the same rows.
+
+        Args:
+            deadline: As for ``fetch``.
+
+        Raises:
+            DatabaseBusy: As for ``fetch``.
+        """
+        rows, run = await self.fetch(snapshots.CURRENT.text, deadline=deadline)
+        return rows[0][0], run
 
     async def _attempt(self, text: str, arguments: Sequence[Any], deadline: float) -> Answer:
         connection = await self._acquire(deadline)

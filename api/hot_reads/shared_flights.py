@@ -1,8 +1,9 @@
 """Identical requests that arrive together share one reading, and none gets one older than itself.
 
-While a reading runs, requests for the same thing wait for the next one, because the running one may
-have seen the database before they arrived. All that wait share it. So each answer is as fresh as a
-reading of its own, and a thing that a thousand clients ask for is read once at a time.
+A reading begins in the next turn of the event loop, for all that ask in this one. While it runs,
+requests for the same thing wait for the next one, because the running one may have seen the
+database before they arrived. All that wait share it. So each answer is as fresh as a reading of its
+own, and a thing that a thousand clients ask for is read once at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SharedFlights(Generic[T]):
                 to the request that has waited longest.
         """
         self._seconds = seconds
-        # Who waits for the next reading; has a key while a reading of it runs.
+        # Who waits for the next reading; has a key while a reading of it runs or is about to.
         self._waiting: dict[Hashable, list[_Waiter[T]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,21 +48,21 @@ class SharedFlights(Generic[T]):
         if waiting is not None:
             waiting.append(waiter)
         else:
-            self._waiting[key] = []
-            task = loop.create_task(self._fly(key, read, [waiter]))
+            self._waiting[key] = [waiter]
+            task = loop.create_task(self._fly(key, read))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return waiter.result
 
-    async def _fly(
-        self, key: Hashable, read: Callable[[float], Awaitable[T]], waiters: list[_Waiter[T]]
-    ) -> None:
-        """Read for ``waiters``, then for those that have come meanwhile, until none has."""
+    async def _fly(self, key: Hashable, read: Callable[[float], Awaitable[T]]) -> None:
+        """Read for those that wait, then for those that have come meanwhile, until none has."""
+        waiters: list[_Waiter[T]] = []
         try:
-            while waiters:
-                await _settle(waiters, read)
-                arrived, self._waiting[key] = self._waiting[key], []
+            while arrived := self._waiting[key]:
+                self._waiting[key] = []
                 waiters = [waiter for waiter in arrived if not waiter.result.done()]
+                if waiters:
+                    await _settle(waiters, read)
         finally:
             # None is left, unless the reading was cancelled at the end of the process.
             for waiter in (*waiters, *self._waiting.pop(key)):

@@ -79,7 +79,7 @@ class Admission:
     async def _refuse(self, scope: Mapping[str, Any], error: ApiError) -> Refusal:
         """Return the refusal of an identity that is not accepted; it counts as a request."""
         admitted = await self._limit(scope)
-        return admitted if isinstance(admitted, Refusal) else _refusal(error, admitted.headers)
+        return admitted if isinstance(admitted, Refusal) else refusal_of(error, admitted.headers)
 
     async def _limit(self, scope: Mapping[str, Any]) -> Admitted | Refusal:
         if self._anonymous is None:
@@ -90,7 +90,7 @@ class Admission:
         return _limited(decision)
 
 
-def _refusal(error: ApiError, headers: HeaderList) -> Refusal:
+def refusal_of(error: ApiError, headers: HeaderList) -> Refusal:
     """Return the error as it is answered without the routes."""
     named = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     return Refusal(

@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from api.connections.client_limit import ClientLimit
+from api.hot_reads.known_requests import KnownRequests
 from api.identity.callers import Callers
 from api.identity.service_keys import ServiceKeys
 from api.middleware.admission import Admission
@@ -34,6 +35,7 @@ class Middleware:
         self.keys = ServiceKeys(settings)
         self.callers = Callers(self.keys)
         self.metrics = RequestMetrics()
+        self.known_requests = KnownRequests()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,6 +58,7 @@ class Middleware:
             admission=Admission(self.limiter, self._settings.anonymous_limit, self.callers),
             freshness=self.freshness,
             metrics=self.metrics,
+            known=self.known_requests,
             allowed=allowed_methods(routes),
         )
         app.asgi_handler = cast(ASGIApp, edge)

@@ -7,21 +7,29 @@ Litestar's middleware does not see: paths without a route and errors before rout
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from api.connections import whole_responses
 from api.created import location
+from api.database import DatabaseBusy
 from api.error_codes import ErrorCode
+from api.errors import unavailable
+from api.hot_reads.known_requests import KnownRequest, KnownRequests
 from api.middleware import entity_tags, request_ids
-from api.middleware.admission import Admission, Refusal
+from api.middleware.admission import Admission, Refusal, refusal_of
 from api.middleware.allowed_methods import path_shape
 from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
 from api.middleware.cors import Cors, PreflightRefused, is_preflight
 from api.middleware.error_response import error_response
-from api.middleware.fixed_headers import DATA_HEADERS, NO_STORE, PAGE_HEADERS
+from api.middleware.fixed_headers import NO_STORE, OF_DATA, OF_PAGES
 from api.middleware.freshness import Freshness
+from api.middleware.head_lines import head_lines
 from api.middleware.metrics import UNMATCHED, RequestMetrics
+
+log = logging.getLogger("api.edge")
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -56,6 +64,7 @@ class Edge:
         admission: Admission,
         freshness: Freshness,
         metrics: RequestMetrics,
+        known: KnownRequests,
         allowed: Mapping[str, bytes],
     ) -> None:
         """Wrap ``app``; ``allowed`` has the methods of its paths by their shape."""
@@ -64,6 +73,7 @@ class Edge:
         self.admission = admission
         self.freshness = freshness
         self.metrics = metrics
+        self.known = known
         self.allowed = allowed
         self.bodies = CompressedBodies()
 
@@ -93,7 +103,10 @@ class Edge:
         if isinstance(admitted, Refusal):
             await exchange.answer_error(admitted)
             return
-        if exchange.method == "HEAD":
+        if exchange.is_read:
+            known = self.known.find(scope)
+            if known is not None and await exchange.answer_known(known):
+                return
             scope["method"] = "GET"
         await self._app(scope, receive, exchange.send)
 
@@ -104,7 +117,7 @@ class _Exchange:
     __slots__ = (
         "_chunks",
         "_edge",
-        "_is_read",
+        "_fixed",
         "_path",
         "_scope",
         "_send",
@@ -112,6 +125,7 @@ class _Exchange:
         "_start",
         "_streams",
         "headers",
+        "is_read",
         "limit_headers",
         "method",
         "request_id",
@@ -128,7 +142,8 @@ class _Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
         self._path: str = scope["path"]
-        self._is_read = self.method in ("GET", "HEAD")
+        self._fixed = OF_PAGES if self._path.startswith("/docs") else OF_DATA
+        self.is_read = self.method in ("GET", "HEAD")
         self.status = 500
         self.request_id = request_ids.choose_id(self.headers.get(request_ids.HEADER))
         self.trace = request_ids.child_trace(self.headers.get(request_ids.TRACE_HEADER))
@@ -166,7 +181,7 @@ class _Exchange:
         if self._size <= MAX_BUFFERED:
             return
         self._streams = True
-        headers = [*start["headers"], *self._common(start["headers"])]
+        headers = [*start["headers"], *self._common(start["headers"]), *self._fixed.headers]
         await self._send({**start, "headers": headers})
         body = b"".join(self._chunks)
         self._chunks = []
@@ -189,6 +204,30 @@ class _Exchange:
         self._start = {"type": "http.response.start", "status": 204, "headers": headers}
         self.status = 204
         await self._finish(self._start, b"", vary=_VARY_PREFLIGHT)
+
+    async def answer_known(self, known: KnownRequest) -> bool:
+        """Answer as the handler did before; return False where it cannot.
+
+        What goes wrong is found again, and answered, by the handler.
+        """
+        try:
+            body = await known.read()
+        except DatabaseBusy:
+            log.warning("database unavailable: DatabaseBusy")
+            await self.answer_error(refusal_of(unavailable("The database"), self.limit_headers))
+        except Exception as error:
+            log.debug("%s of a known request", type(error).__name__)
+            return False
+        else:
+            self.status = 200
+            start = {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": known.headers(body),
+            }
+            await self._finish(start, body.content)
+        self._scope["path_template"] = known.route
+        return True
 
     async def answer_error(self, refusal: Refusal) -> None:
         """Answer without asking the app."""
@@ -213,7 +252,7 @@ class _Exchange:
         self, start: Message, body: bytes, vary: tuple[bytes, bytes] | None = None
     ) -> None:
         headers: HeaderList = list(start["headers"])
-        if self._is_read and self.status == 200:
+        if self.is_read and self.status == 200:
             headers, body = await self._represent(start, headers, body)
         elif self.status >= 400:
             headers = [_of_error(name, value) for name, value in headers]
@@ -224,6 +263,14 @@ class _Exchange:
             headers.append((b"location", created))
         if self.method == "HEAD":
             body = b""
+        await self._emit(start, headers, body)
+
+    async def _emit(self, start: Message, headers: HeaderList, body: bytes) -> None:
+        send_whole = whole_responses.sender(self._scope)
+        if send_whole is not None:
+            await send_whole(self.status, head_lines(headers) + self._fixed.lines, body)
+            return
+        headers += self._fixed.headers
         await self._send({**start, "status": self.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -232,8 +279,8 @@ class _Exchange:
     ) -> tuple[HeaderList, bytes]:
         """Return headers and body of a GET's answer: tagged, compressed, or a 304."""
         present = dict(headers)
-        computed = entity_tags.of_body(body)
-        tag = present.get(b"etag", computed)
+        stated = present.get(b"etag")
+        tag = stated or entity_tags.of_body(body)
         is_plain = b"content-encoding" not in present
         coding = None
         if (
@@ -248,6 +295,8 @@ class _Exchange:
             kept = [item for item in headers if item[0] not in _CONTENT and item[0] != b"etag"]
             return [*kept, (b"etag", sent_tag)], b""
         if coding is not None:
+            # What a handler states may be another kind of tag, a file's time for example.
+            computed = entity_tags.of_body(body) if stated else tag
             body = await self._edge.bodies.get(computed, coding, body)
         kept = [item for item in headers if item[0] != b"content-length" and item[0] != b"etag"]
         kept += ((b"etag", sent_tag), (b"content-length", b"%d" % len(body)))
@@ -262,18 +311,14 @@ class _Exchange:
         return name, self._edge.allowed.get(shape, value)
 
     def _common(self, headers: HeaderList, vary: tuple[bytes, bytes] | None = None) -> HeaderList:
-        """Return the headers that every response carries, besides those it has."""
-        made: HeaderList = [
-            (request_ids.HEADER, self.request_id),
-            *(PAGE_HEADERS if self._path.startswith("/docs") else DATA_HEADERS),
-            *self.limit_headers,
-        ]
+        """Return what every response carries, besides what it has and the fixed headers."""
+        made: HeaderList = [(request_ids.HEADER, self.request_id), *self.limit_headers]
         present = {name for name, _ in headers}
-        is_shown = self._is_read and self.status < 400
+        is_shown = self.is_read and self.status < 400
         if b"cache-control" not in present:
             is_kept = is_shown and self._path.startswith("/api/")
             made.append(_REVALIDATE if is_kept else NO_STORE)
-        made.append(vary or (_VARY_READ if self._is_read else _VARY_OTHER))
+        made.append(vary or (_VARY_READ if self.is_read else _VARY_OTHER))
         if self.trace is not None:
             made.append((request_ids.TRACE_HEADER, self.trace))
         if is_shown and self._path.startswith("/api/"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from api.middleware import request_ids
+from api.middleware.head_lines import head_lines
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -19,13 +20,24 @@ _SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
-DATA_HEADERS: Final = (
-    *_SECURITY,
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-PAGE_HEADERS: Final = (*_SECURITY, (b"content-security-policy", _PAGE_POLICY))
+
+
+class FixedHeaders(NamedTuple):
+    """Headers, and their lines in the head of a response."""
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    lines: bytes
+
+
+def _with_policy(policy: bytes) -> FixedHeaders:
+    headers = (*_SECURITY, (b"content-security-policy", policy))
+    return FixedHeaders(headers, head_lines(headers))
+
+
+OF_DATA: Final = _with_policy(b"default-src 'none'; frame-ancestors 'none'")
+OF_PAGES: Final = _with_policy(_PAGE_POLICY)
 
 
 def server_error_headers(request_id: bytes) -> list[tuple[bytes, bytes]]:
     """Return what an error has beside its content where the app is never reached."""
-    return [(request_ids.HEADER, request_id), NO_STORE, *DATA_HEADERS]
+    return [(request_ids.HEADER, request_id), NO_STORE, *OF_DATA.headers]

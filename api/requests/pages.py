@@ -137,7 +137,16 @@ def response(
 
 def link(request: Request[Any, Any, Any], next_cursor: str) -> str:
     """Return the ``Link`` header's value: the request's own query, continued at the cursor."""
+    return link_to(link_before_cursor(request), next_cursor)
+
+
+def link_before_cursor(request: Request[Any, Any, Any]) -> str:
+    """Return the part of ``link`` that does not depend on the cursor."""
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     kept = [(name, value) for name, value in query if name not in {"cursor", "offset"}]
-    path = quote(request.scope["path"])
-    return f'<{path}?{urlencode([*kept, ("cursor", next_cursor)])}>; rel="next"'
+    return f"<{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', '')])}"
+
+
+def link_to(before_cursor: str, next_cursor: str) -> str:
+    """Return the ``Link`` header's value; a cursor has only characters that a URL may have."""
+    return f'{before_cursor}{next_cursor}>; rel="next"'

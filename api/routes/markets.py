@@ -13,6 +13,7 @@ from api.dependencies import (
     NAMED_READ_ERRORS,
     READ_ERRORS,
     DatabaseDep,
+    KnownRequestsDep,
     Limit,
     MarketAnswersDep,
     MarketPath,
@@ -96,6 +97,7 @@ class MarketStats(msgspec.Struct, frozen=True):
 )
 async def list_markets(
     request: Request[Any, Any, Any],
+    known_requests: KnownRequestsDep,
     market_answers: MarketAnswersDep,
     q: parameters.Search = None,
     state_: parameters.States = None,
@@ -137,7 +139,12 @@ async def list_markets(
             cursor=cursor,
         )
     )
-    body = await market_answers.list(query)
+
+    async def read() -> EncodedBody:
+        return await market_answers.list(query)
+
+    body = await read()
+    known_requests.remember(request, read)
     response = _encoded(body)
     if body.next_cursor is not None:
         response.headers["Link"] = pages.link(request, body.next_cursor)
@@ -152,6 +159,7 @@ async def list_markets(
 async def get_market(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
+    known_requests: KnownRequestsDep,
     market_answers: MarketAnswersDep,
     past_states: PastStatesDep,
     verifications: VerificationsDep,
@@ -167,11 +175,17 @@ async def get_market(
     if verify:
         client = client_address(request)
         return Response(await verified_market(database, verifications, key, client))
-    return _encoded(await market_answers.one(key))
+
+    async def read() -> EncodedBody:
+        return await market_answers.one(key)
+
+    body = await read()
+    known_requests.remember(request, read)
+    return _encoded(body)
 
 
 def _encoded(body: EncodedBody) -> Response[Any]:
-    return Response(body.content, media_type=MediaType.JSON)
+    return Response(body.content, media_type=MediaType.JSON, headers={"ETag": body.tag.decode()})
 
 
 @get(

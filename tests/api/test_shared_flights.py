@@ -61,6 +61,15 @@ def test_requests_during_a_reading_share_the_next_one() -> None:
     run(work)
 
 
+def test_requests_of_one_turn_of_the_event_loop_share_their_reading() -> None:
+    async def work(source: Source, flights: SharedFlights[int]) -> None:
+        source.gate.release()
+        together = [flights.get("key", source.read) for _ in range(5)]
+        assert await asyncio.gather(*together) == [1] * 5
+
+    run(work)
+
+
 def test_request_after_the_end_of_a_reading_has_its_own() -> None:
     async def work(source: Source, flights: SharedFlights[int]) -> None:
         source.gate.release()
@@ -92,14 +101,16 @@ def test_request_that_is_given_up_does_not_disturb_the_others() -> None:
         async def ask() -> int:
             return await flights.get("key", source.read)
 
-        requests = [asyncio.create_task(ask()) for _ in range(4)]
+        requests = [asyncio.create_task(ask()) for _ in range(2)]
+        await settle()
+        requests += [asyncio.create_task(ask()) for _ in range(2)]
         await settle()
         requests[0].cancel()
         requests[2].cancel()
         await settle()
         source.gate.release()
         source.gate.release()
-        assert await requests[1] == 2
+        assert await requests[1] == 1
         assert await requests[3] == 2
         assert requests[0].cancelled()
         assert requests[2].cancelled()
