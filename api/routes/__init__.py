@@ -28,6 +28,8 @@ from api.routes import (
     prices,
     quotes,
     reconciliation,
+    sessions,
+    sign_in,
     submissions,
     tallies,
     trades,
@@ -68,4 +70,6 @@ HANDLERS: list[ControllerRouterHandler] = [
     *claims.HANDLERS,
     *leaderboards.HANDLERS,
     *discussions.HANDLERS,
+    *sign_in.HANDLERS,
+    *sessions.HANDLERS,
 ]

@@ -1,6 +1,7 @@
 """Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
 
 from zmart_pipelines.store.tables import (
+    accounts,
     audit,
     chain,
     community,
@@ -16,6 +17,7 @@ from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 
 __all__ = [
     "SCHEMAS",
+    "accounts",
     "audit",
     "chain",
     "community",
