@@ -18,7 +18,7 @@ from api.health_watch import HealthWatch
 from api.hot_reads.known_requests import KnownRequests
 from api.hot_reads.market_answers import MarketAnswers
 from api.identity.caller import Caller
-from api.identity.sessions import Sessions
+from api.identity.writes import Writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
 from api.pins import Pins
@@ -30,7 +30,6 @@ CallerDep: TypeAlias = NamedDependency[Caller]
 DatabaseDep: TypeAlias = NamedDependency[Database]
 KnownRequestsDep: TypeAlias = NamedDependency[KnownRequests]
 MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
-SessionsDep: TypeAlias = NamedDependency[Sessions]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 BallotLimitDep: TypeAlias = NamedDependency[BallotLimit]
@@ -40,11 +39,13 @@ ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]
 PastStatesDep: TypeAlias = NamedDependency[PastStates]
 VerificationsDep: TypeAlias = NamedDependency[Verifications]
+WritesDep: TypeAlias = NamedDependency[Writes]
 PinsDep: TypeAlias = NamedDependency[Pins]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 
 MAX_PAGE = 200
 
+CommentPath: TypeAlias = Annotated[str, PathParameter(description="The comment's id (UUID).")]
 MarketPath: TypeAlias = Annotated[
     str, PathParameter(description="The market's id (64 hex digits) or its base58 address.")
 ]

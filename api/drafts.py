@@ -18,10 +18,10 @@ from api.error_codes import ErrorCode
 from api.errors import ApiError
 from api.requests import user_text
 from api.requests.bodies import NewMarket, market_end
-from api.users import upsert_user
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.canonical_json import canonical_bytes
 from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.store.queries.users import upsert_user
 from zmart_pipelines.store.tables.community import market_drafts
 
 _ID_PREFIX = b"zmart market"

@@ -37,11 +37,17 @@ from zmart_pipelines.settings import Settings
 MAX_MESSAGE = 2048
 MAX_HEADER_FIELDS = 8
 HEADER = "Authorization"
-WHERE_TO_SIGN: dict[Action, str] = {
+# Where the text of an act is composed, if not by the route for all of them.
+_OWN_TEXTS: dict[Action, str] = {
     "comment": "POST /api/discussions/message",
     "delete-comment": "GET /api/discussions/{discussion}/message",
     "draft": "POST /api/markets/message",
 }
+
+
+def where_to_sign(action: Action) -> str:
+    """Return the method and path of the route that returns an act's text to sign."""
+    return _OWN_TEXTS.get(action, "POST /api/messages")
 
 
 class SignedMessage(msgspec.Struct, frozen=True):
@@ -287,7 +293,7 @@ def _check_request_text(message: str, operation: Operation, settings: Settings) 
     except request_text.RequestExpired as error:
         return _expired(str(error))
     except request_text.RequestRejected as error:
-        raise _rejected(f"{error}; {WHERE_TO_SIGN[operation.action]} returns it") from error
+        raise _rejected(f"{error}; {where_to_sign(operation.action)} returns it") from error
     return None
 
 
@@ -297,7 +303,7 @@ def _check_older_text(signed: SignedMessage, action: Action, settings: Settings)
     if signed.in_header or scheme == "login-header":
         raise _rejected(
             "identifies the sender of a read only; sign the text that "
-            f"{WHERE_TO_SIGN[action]} returns"
+            f"{where_to_sign(action)} returns"
         )
     return expired
 

@@ -41,7 +41,7 @@ def complete(app: Litestar) -> None:
     document = app.openapi_schema
     requests: set[str] = set()
     for item in (document.paths or {}).values():
-        for operation in (item.get, item.post, item.delete):
+        for operation in (item.get, item.post, item.put, item.patch, item.delete):
             if operation is not None:
                 _complete_operation(operation)
                 requests |= set(_request_schemas(operation))

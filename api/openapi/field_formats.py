@@ -57,7 +57,10 @@ _QUESTION: Final = r"^\s*\S[\s\S]{8,}\S\s*$"
 
 # Members of bodies that users write; in answers any text may stand there.
 _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
-    "content": FieldFormat(_TEXT.example, _NOT_BLANK, "zmart-text"),
+    **dict.fromkeys(
+        ("content", "name", "bio", "reason"), FieldFormat(_TEXT.example, _NOT_BLANK, "zmart-text")
+    ),
+    "note": _TEXT,
     "message": FieldFormat("ZMART request zmart-request-1\ndomain: …", format="signed-text"),
     "description": _TEXT,
     "question": FieldFormat(_TEXT.example, _QUESTION, "zmart-text"),
@@ -83,6 +86,8 @@ _MEMBERS: Final[Mapping[str, FieldFormat]] = {
     "cid": _CID,
     "ipfs_question_hash": _CID,
     "ipfs_evidence_hash": _CID,
+    "avatar_cid": _CID,
+    "user_avatar": _CID,
     "commitment": FieldFormat("finalized", choices=("reported", "confirmed", "finalized")),
     "vote_type": FieldFormat("proposal", choices=("proposal", "dispute")),
     "trade_type": FieldFormat("buy", choices=("buy", "sell")),
@@ -94,6 +99,8 @@ _MEMBERS: Final[Mapping[str, FieldFormat]] = {
             "wallet",
             "creator",
             "creator_wallet",
+            "author",
+            "reporter",
             "dispute_initiator",
             "fee_payer",
             "on_chain_address",

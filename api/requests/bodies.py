@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from api.errors import invalid
 from api.requests import identifiers, moments, user_text
 from api.requests.validation import FieldRules, require_field_rules
 from zmart_pipelines.program.lmsr import MIN_B
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
+from zmart_pipelines.proofs.request_text import Action
 
 # A million SOL, the largest amount that the program accepts.
 MAX_LAMPORTS = 10**15
@@ -68,42 +70,6 @@ class SignedBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 _WITH_MARKET: FieldRules = {**SignedBody.FIELD_RULES, "market_id": identifiers.market_key}
-
-
-class NonceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The wallet that is to sign in."""
-
-    FIELD_RULES: ClassVar[FieldRules] = {"wallet": identifiers.wallet}
-
-    wallet: Key
-
-    def __post_init__(self) -> None:
-        """Apply the rules that a type cannot state."""
-        require_field_rules(self, self.FIELD_RULES)
-
-
-class SignInRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The text of `POST /api/auth/nonce`, and the wallet's signature of exactly that text.
-
-    With `cookies` the tokens are set as cookies instead of being returned.
-    """
-
-    FIELD_RULES: ClassVar[FieldRules] = SignedBody.FIELD_RULES
-
-    message: Text
-    signature: Key
-    wallet: Key
-    cookies: bool = False
-
-    def __post_init__(self) -> None:
-        """Apply the rules that a type cannot state."""
-        require_field_rules(self, self.FIELD_RULES)
-
-
-class RefreshRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A refresh token; a browser's cookie may carry it instead."""
-
-    refresh_token: Key | None = None
 
 
 class NewMarket(SignedBody, kw_only=True):
@@ -190,14 +156,101 @@ class NewVote(SignedBody, kw_only=True):
     choice: bool | Key | None = None
 
 
-class NewComment(SignedBody, kw_only=True):
-    """A comment under a market."""
+class CommentText(SignedBody, kw_only=True):
+    """The text of a comment."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **SignedBody.FIELD_RULES,
+        "content": user_text.comment,
+    }
+
+    content: Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class NewMarketComment(CommentText, kw_only=True):
+    """A comment under the market of the path.
+
+    With `parent_id`, the id of a comment of this market, it is a reply in that comment's thread.
+    """
+
+    parent_id: UUID | None = None
+
+
+class NewComment(NewMarketComment, kw_only=True):
+    """A comment under a market.
+
+    With `parent_id`, the id of a comment of this market, it is a reply in that comment's thread.
+    """
 
     FIELD_RULES: ClassVar[FieldRules] = {**_WITH_MARKET, "content": user_text.comment}
 
     market_id: Key
-    content: Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
-class DeleteRequest(SignedBody, kw_only=True):
+class NewReport(SignedBody, kw_only=True):
+    """Why a comment is reported to operators."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {**SignedBody.FIELD_RULES, "note": user_text.note}
+
+    reason: Literal["spam", "scam", "abuse", "off_topic", "other"] = "other"
+    note: Annotated[str, Meta(max_length=500)] = ""
+
+
+class OlderVote(SignedBody, kw_only=True):
+    """An up-vote as older clients send it; false or `down` takes it back."""
+
+    vote: bool | Literal["up", "down"] = True
+
+
+class OlderReport(SignedBody, kw_only=True):
+    """A report as older clients send it, with the reason in words."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {**SignedBody.FIELD_RULES, "reason": user_text.note}
+
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class ProfileChange(SignedBody, kw_only=True):
+    """What changes in a user's profile; null takes a member away, an absent one stays.
+
+    `avatar_cid` is the CIDv0 of a picture, for example of a document uploaded here.
+    """
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **SignedBody.FIELD_RULES,
+        "name": user_text.user_name,
+        "bio": user_text.bio,
+        "avatar_cid": lambda text: identifiers.cid(text, "avatar_cid"),
+    }
+
+    name: Annotated[str, Meta(min_length=1, max_length=50)] | UnsetType | None = UNSET
+    bio: Annotated[str, Meta(min_length=1, max_length=500)] | UnsetType | None = UNSET
+    avatar_cid: Annotated[str, Meta(min_length=46, max_length=46)] | UnsetType | None = UNSET
+
+
+class TextRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The act for which a text to sign is composed.
+
+    `subject` is what it acts on: the comment's or draft's id, `profile` or `new document`. `body`
+    is the body that the act will be sent with.
+    """
+
+    action: Action
+    subject: Annotated[str, Meta(pattern="^[A-Za-z0-9 -]{1,100}$")]
+    body: dict[str, Any] = {}
+
+
+class Moderation(msgspec.Struct, forbid_unknown_fields=True):
+    """Why an operator hides a comment or shows it again."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {"reason": user_text.reason}
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)
+
+
+class ProofOnly(SignedBody, kw_only=True):
     """The sender's proof of its wallet and nothing else."""

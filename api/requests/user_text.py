@@ -109,11 +109,39 @@ def tags(texts: list[str]) -> tuple[str, ...]:
 
 def comment(text: str) -> str:
     """Return a comment as it is stored; raise ApiError 400 where it is blank or too long."""
-    cleaned = clean_text("content", text, lines=True)
+    return _limited("content", text, 1000, lines=True)
+
+
+def note(text: str) -> str:
+    """Return what a report adds; raise ApiError 400 where it is unusable."""
+    return _limited("note", text, 500, lines=True) if text.strip() else ""
+
+
+def reason(text: str) -> str:
+    """Return an operator's reason; raise ApiError 400 where it is blank or too long."""
+    return _limited("reason", text, 500, lines=True)
+
+
+def user_name(text: str) -> str:
+    """Return what a user is called; raise ApiError 400 where it is blank or too long."""
+    return _limited("name", text, 50)
+
+
+def bio(text: str) -> str:
+    """Return what a user says of himself; raise ApiError 400 where it is blank or too long."""
+    return _limited("bio", text, 500, lines=True)
+
+
+def _limited(field: str, text: str, most: int, *, lines: bool = False) -> str:
+    """Return the cleaned text; raise ApiError 400 unless it has 1 to ``most`` characters.
+
+    Normal form C can be longer than what was sent.
+    """
+    cleaned = clean_text(field, text, lines=lines)
     if not cleaned:
-        raise invalid("content", "must not be blank")
-    if len(cleaned) > 1000:
-        raise invalid("content", "must have at most 1000 characters")
+        raise invalid(field, "must not be blank")
+    if len(cleaned) > most:
+        raise invalid(field, f"must have at most {most} characters")
     return cleaned
 
 

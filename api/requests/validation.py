@@ -202,7 +202,7 @@ def require_field_rules(body: msgspec.Struct, rules: FieldRules) -> None:
     """Raise ValueError, as a struct's ``__post_init__`` must, at the first rule that is broken."""
     for name, rule in rules.items():
         value = getattr(body, name)
-        if value is not None:
+        if value is not None and value is not msgspec.UNSET:
             for error in _broken_rule(rule, value, ""):
                 raise ValueError(f"{error.field}: {error.message}")
 

@@ -1,40 +1,50 @@
-"""Comments under a market."""
+"""Comments under a market: threads, their replies, and what their authors do."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from litestar import Request, Response, delete, get, post
-from litestar.params import JSONBody, PathParameter
+from litestar import Request, Response, delete, get, patch, post
+from litestar.params import JSONBody, QueryParameter
 from sqlalchemy import Connection
 
 from api import caching, comments
 from api.created import locate
 from api.dependencies import (
     NAMED_READ_ERRORS,
-    CallerDep,
+    CommentPath,
     DatabaseDep,
     Limit,
     MarketPath,
     Offset,
     SettingsDep,
+    WritesDep,
     error_responses,
 )
-from api.identity import auth, idempotency, text_to_sign
-from api.identity.idempotency import IdempotencyKey
+from api.errors import not_found
+from api.identity import auth, text_to_sign
+from api.identity.auth import AuthorizedWrite
 from api.identity.text_to_sign import TextToSign
 from api.markets.lookup import require_market_id
 from api.requests import identifiers, pages, user_text
-from api.requests.bodies import DeleteRequest, NewComment
+from api.requests.bodies import CommentText, NewComment, NewMarketComment, ProofOnly
 from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
+from zmart_pipelines.store.queries.keyset import Order
 
-CommentPath: TypeAlias = Annotated[str, PathParameter(description="The comment's id (UUID).")]
+Sort: TypeAlias = Literal["newest", "top"]
+_ORDERS: Final[Mapping[Sort, Order]] = MappingProxyType(
+    {"newest": discussions.NEWEST, "top": discussions.TOP}
+)
+WRITE_ERRORS: Final = error_responses(400, 401, 404, 409, 413, 415, 429)
+OWNER_ERRORS: Final = error_responses(400, 401, 403, 404, 409, 413, 415, 429)
 
 
 class CommentList(msgspec.Struct, frozen=True):
-    """A page of comments. `count` is the page's, `total` that of all pages."""
+    """A page of threads, or of a thread's replies. `count` is the page's, `total` that of all."""
 
     discussions: list[community.Comment]
     count: int
@@ -47,6 +57,13 @@ class CommentList(msgspec.Struct, frozen=True):
 
 class CreatedComment(msgspec.Struct, frozen=True):
     """The stored comment."""
+
+    message: str
+    discussion: community.Comment
+
+
+class ChangedComment(msgspec.Struct, frozen=True):
+    """The comment as it is now."""
 
     message: str
     discussion: community.Comment
@@ -68,23 +85,63 @@ async def list_discussions(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     market: MarketPath,
+    sort: Annotated[
+        Sort, QueryParameter(description="Newest first, or those with most up-votes first.")
+    ] = "newest",
     limit: Limit = 50,
     offset: Offset = 0,
     cursor: pages.Cursor = None,
 ) -> Response[CommentList]:
-    """List a market's comments, newest first."""
+    """List a market's threads.
+
+    A deleted or hidden one is listed, without its text, while it has replies.
+    """
     key = identifiers.market_key(market, "market")
-    page = pages.requested(discussions.ORDER, limit, offset, cursor)
+    page = pages.requested(_ORDERS[sort], limit, offset, cursor)
 
     def read(conn: Connection) -> CommentList:
         market_id = require_market_id(conn, key)
-        rows = discussions.find_discussions(
-            conn, market_id=market_id, limit=page.fetch, offset=page.offset, after=page.after
+        rows = discussions.threads(
+            conn, market_id, page.order, limit=page.fetch, offset=page.offset, after=page.after
         )
         shown, next_ = page.cut(rows)
-        total = discussions.count(conn, market_id=market_id)
+        total = discussions.count_threads(conn, market_id)
         items = [community.comment(row) for row in shown]
         return CommentList(items, len(items), total, market_id.hex(), offset, limit, next_)
+
+    body = await database.read(read)
+    return pages.response(request, body, body.next)
+
+
+@get(
+    "/api/discussions/{discussion:str}/replies",
+    tags=["discussions"],
+    responses=NAMED_READ_ERRORS,
+    response_headers=[pages.LINK],
+)
+async def list_replies(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    discussion: CommentPath,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[CommentList]:
+    """List a thread's replies, oldest first."""
+    thread = identifiers.comment_id(discussion)
+    page = pages.requested(discussions.OLDEST, limit, offset, cursor)
+
+    def read(conn: Connection) -> CommentList:
+        found = discussions.get(conn, thread)
+        if found is None:
+            raise not_found("Discussion")
+        rows = discussions.replies_of(
+            conn, thread, limit=page.fetch, offset=page.offset, after=page.after
+        )
+        shown, next_ = page.cut(rows)
+        items = [community.comment(row) for row in shown]
+        market_id = found.market_id.hex()
+        return CommentList(items, len(items), found.replies, market_id, offset, limit, next_)
 
     body = await database.read(read)
     return pages.response(request, body, body.next)
@@ -111,33 +168,75 @@ async def get_comment_text(
 @post(
     "/api/discussions",
     tags=["discussions"],
-    responses=error_responses(400, 401, 404, 409, 413, 415, 429),
+    responses=WRITE_ERRORS,
     security=[{"wallet": []}],
+    opt={"bucket": "write"},
 )
 async def create_discussion(
-    request: Request[Any, Any, Any],
-    database: DatabaseDep,
-    settings: SettingsDep,
-    caller: CallerDep,
-    data: JSONBody[NewComment],
-    idempotency_key: IdempotencyKey = None,
+    request: Request[Any, Any, Any], writes: WritesDep, data: JSONBody[NewComment]
 ) -> CreatedComment:
-    """Create a comment on a market."""
-    key = identifiers.market_key(data.market_id)
-    content = user_text.comment(data.content)
-    permit = await auth.authorize(request, data, settings, caller, "comment", data.market_id)
+    """Create a comment on a market, or a reply to one."""
+    return await _create(request, writes, data, data.market_id, "market_id")
 
-    def create(conn: Connection) -> CreatedComment:
+
+@post(
+    "/api/markets/{market:str}/discussions",
+    tags=["discussions"],
+    responses=WRITE_ERRORS,
+    security=[{"wallet": []}],
+    opt={"bucket": "write"},
+)
+async def create_market_discussion(
+    request: Request[Any, Any, Any],
+    writes: WritesDep,
+    market: MarketPath,
+    data: JSONBody[NewMarketComment],
+) -> CreatedComment:
+    """Create a comment on the market of the path, or a reply to one."""
+    return await _create(request, writes, data, market, "market")
+
+
+async def _create(
+    request: Request[Any, Any, Any],
+    writes: WritesDep,
+    body: NewMarketComment,
+    market: str,
+    field: str,
+) -> CreatedComment:
+    key = identifiers.market_key(market, field)
+    content = user_text.comment(body.content)
+
+    def create(conn: Connection, permit: AuthorizedWrite) -> CreatedComment:
         market_id = require_market_id(conn, key)
-        comment = comments.create_comment(conn, market_id, permit.wallet, content, permit.signature)
+        comment = comments.create_comment(
+            conn, market_id, permit.wallet, content, permit.signature, body.parent_id
+        )
         return CreatedComment("Discussion created", community.comment(comment))
 
-    created = await database.write(
-        permit.wallet,
-        idempotency.once(create, CreatedComment, permit, idempotency_key, settings),
-    )
-    locate(request, f"/api/discussions/{created.answer.discussion.market_id}")
-    return created.answer
+    created = await writes.perform(body, "comment", market, CreatedComment, create)
+    locate(request, f"/api/discussions/{created.discussion.market_id}")
+    return created
+
+
+@patch(
+    "/api/discussions/{discussion:str}",
+    tags=["discussions"],
+    responses=OWNER_ERRORS,
+    security=[{"wallet": []}],
+    opt={"bucket": "write"},
+)
+async def edit_discussion(
+    writes: WritesDep, discussion: CommentPath, data: JSONBody[CommentText]
+) -> ChangedComment:
+    """Edit a comment within five minutes of its creation; only its author may."""
+    comment_id = identifiers.comment_id(discussion)
+    content = user_text.comment(data.content)
+
+    def edit(conn: Connection, permit: AuthorizedWrite) -> ChangedComment:
+        comment = comments.edit_comment(conn, comment_id, permit.wallet, content)
+        return ChangedComment("Discussion edited", community.comment(comment))
+
+    return await writes.perform(data, "edit-comment", str(comment_id), ChangedComment, edit)
 
 
 @get(
@@ -160,39 +259,30 @@ async def get_deletion_text(
     "/api/discussions/{discussion:str}",
     status_code=200,
     tags=["discussions"],
-    responses=error_responses(400, 401, 403, 404, 409, 413, 415, 429),
+    responses=OWNER_ERRORS,
     security=[{"wallet": []}],
+    opt={"bucket": "write"},
 )
 async def delete_discussion(
-    request: Request[Any, Any, Any],
-    database: DatabaseDep,
-    settings: SettingsDep,
-    caller: CallerDep,
-    discussion: CommentPath,
-    data: JSONBody[DeleteRequest | None] = None,
-    idempotency_key: IdempotencyKey = None,
+    writes: WritesDep, discussion: CommentPath, data: JSONBody[ProofOnly | None] = None
 ) -> DeletedComment:
-    """Delete a comment; only its author may."""
+    """Delete a comment; only its author may. Its replies stay."""
     comment_id = identifiers.comment_id(discussion)
-    permit = await auth.authorize(
-        request, data or DeleteRequest(), settings, caller, "delete-comment", str(comment_id)
-    )
 
-    def remove(conn: Connection) -> DeletedComment:
+    def remove(conn: Connection, permit: AuthorizedWrite) -> DeletedComment:
         comments.delete_comment(conn, comment_id, permit.wallet)
         return DeletedComment("Discussion deleted")
 
-    deleted = await database.write(
-        permit.wallet,
-        idempotency.once(remove, DeletedComment, permit, idempotency_key, settings),
-    )
-    return deleted.answer
+    return await writes.perform(data, "delete-comment", str(comment_id), DeletedComment, remove)
 
 
 HANDLERS = [
     list_discussions,
+    list_replies,
     get_comment_text,
     create_discussion,
+    create_market_discussion,
+    edit_discussion,
     get_deletion_text,
     delete_discussion,
 ]

@@ -20,6 +20,7 @@ from zmart_pipelines.store.queries import (
     markets,
     statistics,
     trades,
+    users,
     wallet_activity,
 )
 
@@ -65,9 +66,13 @@ _RESULT_FIELDS = (
 
 
 class WalletProfile(msgspec.Struct, frozen=True):
-    """A wallet's statistics. `as_of` is the chain's time at which they are those of its rows."""
+    """A wallet's profile and statistics.
+
+    `as_of` is the chain's time at which the statistics are those of its rows.
+    """
 
     wallet: str
+    profile: community.Profile
     stats: WalletStats
     as_of: str
 
@@ -147,10 +152,15 @@ def _statistics(conn: Connection, key: bytes) -> tuple[dict[str, Any], str]:
     responses=NAMED_READ_ERRORS,
 )
 async def get_user(database: DatabaseDep, wallet: WalletPath) -> WalletProfile:
-    """Get a wallet's statistics; zeros for a wallet without activity."""
+    """Get a wallet's profile and statistics; zeros for a wallet without activity."""
     key = identifiers.wallet(wallet)
-    values, as_of = await database.read(lambda conn: _statistics(conn, key))
-    return WalletProfile(wallet, WalletStats(**values), as_of)
+
+    def read(conn: Connection) -> WalletProfile:
+        values, as_of = _statistics(conn, key)
+        profile = community.profile(key, users.find_profile(conn, key))
+        return WalletProfile(wallet, profile, WalletStats(**values), as_of)
+
+    return await database.read(read)
 
 
 @get(
@@ -301,17 +311,17 @@ async def list_user_discussions(
     offset: Offset = 0,
     cursor: pages.Cursor = None,
 ) -> Response[WalletComments]:
-    """List a wallet's comments, newest first; deleted ones are hidden."""
+    """List a wallet's comments, threads and replies, newest first."""
     key = identifiers.wallet(wallet)
-    page = pages.requested(wallet_activity.COMMENTS, limit, offset, cursor)
+    page = pages.requested(discussions.OF_WALLET, limit, offset, cursor)
 
     def read(conn: Connection) -> WalletComments:
-        rows = wallet_activity.comments_of_wallet(
+        rows = discussions.comments_of_wallet(
             conn, key, after=page.after, limit=page.fetch, offset=offset
         )
         shown, following = page.cut(rows)
         items = [community.comment(row) for row in shown]
-        total = discussions.count(conn, wallet=key)
+        total = discussions.count_of_wallet(conn, key)
         return WalletComments(items, len(items), total, wallet, limit, offset, following)
 
     body = await database.read(read)

@@ -16,7 +16,6 @@ from solders.keypair import Keypair
 from sqlalchemy import Engine, insert
 
 from tests.api import seed
-from tests.api.signing_in import sign_in, signed_text
 from tests.api.wallets import proof, signed, signed_in
 from zmart_pipelines.store.tables import community
 
@@ -45,6 +44,17 @@ class World:
         """Return a write's body with the proof of the caller's wallet, if it is one."""
         wallet = WALLETS.get(caller)
         return body if wallet is None else signed(self.client, wallet, path, body or None)
+
+    def act(
+        self, caller: CallerName, action: str, subject: str, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the body of any write with the proof of the caller's wallet, if it is one."""
+        wallet = WALLETS.get(caller)
+        if wallet is None:
+            return body
+        asked = {"action": action, "subject": subject, "body": body}
+        text = self.client.post("/api/messages", json=asked).json()["message"]
+        return body | proof(wallet, text)
 
     def comment(self) -> UUID:
         """Insert a comment of the owner."""
@@ -84,11 +94,6 @@ def same(path: str, status: int = 200, body: dict[str, Any] | None = None) -> Ac
     return Access(lambda _world, _caller: Sent(path, body), (status,) * 5)
 
 
-def same_for_wallets(path: str) -> Access:
-    """Return a route that shows each wallet that signed in what is its own."""
-    return Access(lambda _world, _caller: Sent(path), (401, 200, 200, 401, 401))
-
-
 def write(path: str, body: dict[str, Any], *statuses: int) -> Access:
     """Return a route that needs a wallet."""
     anonymous, owner, other, operator, key = statuses
@@ -107,6 +112,29 @@ def _deletion_text(world: World, _caller: CallerName) -> Sent:
     return Sent(f"/api/discussions/{world.comment()}/message")
 
 
+def _of_comment(
+    path: str, action: str, body: dict[str, Any] | None = None, *, statuses: tuple[int, ...]
+) -> Access:
+    """Return a route of a comment, which its owner wrote; ``path`` has a place for its id."""
+    anonymous, owner, other, operator, key = statuses
+
+    def request(world: World, caller: CallerName) -> Sent:
+        comment = str(world.comment())
+        return Sent(path.format(comment), world.act(caller, action, comment, body or {}))
+
+    return Access(request, (anonymous, owner, other, operator, key))
+
+
+def _moderated(act: str) -> Access:
+    """Return a route that only operators call; they sign nothing."""
+    return Access(
+        lambda world, _caller: Sent(
+            f"/api/discussions/{world.comment()}/{act}", {"reason": "A test."}
+        ),
+        (401, 401, 401, 200, 403),
+    )
+
+
 def _vote(world: World, caller: CallerName) -> Sent:
     body: dict[str, Any] = {"market_id": MARKET.hex(), "vote": "like"}
     wallet = WALLETS.get(caller)
@@ -115,22 +143,6 @@ def _vote(world: World, caller: CallerName) -> Sent:
         text = world.client.get(path, params={"vote": "like"}).json()["message"]
         body |= proof(wallet, text)
     return Sent("/api/votes/proposal", body)
-
-
-def _sign_in(path: str) -> Access:
-    """Return a route that takes a text which only its wallet can sign."""
-
-    def request(world: World, caller: CallerName) -> Sent:
-        body = signed_text(world.client, WALLETS.get(caller, OWNER))
-        if caller not in WALLETS:
-            body["signature"] = str(OTHER.sign_message(body["message"].encode()))
-        return Sent(path, body)
-
-    return Access(request, (401, 200, 200, 401, 401))
-
-
-def _owners_session(world: World, _caller: CallerName) -> Sent:
-    return Sent(f"/api/auth/sessions/{sign_in(world.client, OWNER)['session']}")
 
 
 def _prepared(path: str, body: dict[str, Any]) -> Access:
@@ -154,8 +166,10 @@ _DRAFT = {
     "liquidity": seed.SOL,
 }
 _CID = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
-_NO_TOKEN = "zrt_" + "A" * 86
 _TRADE = {"market_id": _MARKET, "outcome": True}
+
+# Any wallet is let in, and nobody without one.
+_WALLETS_ONLY = (401, 200, 200, 401, 401)
 
 ROUTES: Final[Mapping[str, Access]] = {
     "GET /": same("/", 302),
@@ -228,19 +242,54 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /api/discussions/message": same("/api/discussions/message", 200, _COMMENT),
     "GET /api/discussions/{discussion:str}/message": Access(_deletion_text, (200,) * 5),
     "POST /api/markets/message": same("/api/markets/message", 200, _DRAFT),
-    "POST /api/auth/nonce": same("/api/auth/nonce", 200, {"wallet": _OWNER}),
-    "POST /api/auth/verify": _sign_in("/api/auth/verify"),
-    "POST /api/auth/login": _sign_in("/api/auth/login"),
-    # The token is the proof, whoever sends it; this one is no session's.
-    "POST /api/auth/refresh": same("/api/auth/refresh", 401, {"refresh_token": _NO_TOKEN}),
-    "POST /api/auth/logout": same("/api/auth/logout", 200, {"refresh_token": _NO_TOKEN}),
-    "GET /api/auth/sessions": same_for_wallets("/api/auth/sessions"),
-    "DELETE /api/auth/sessions/{session:str}": Access(_owners_session, (401, 200, 404, 401, 401)),
-    "GET /api/users/me": same_for_wallets("/api/users/me"),
-    "GET /.well-known/jwks.json": same("/.well-known/jwks.json"),
     "POST /api/votes/{kind:str}": Access(_vote, (401, 201, 201, 401, 401)),
     "POST /api/discussions": write("/api/discussions", _COMMENT, 401, 201, 201, 401, 401),
     "DELETE /api/discussions/{discussion:str}": Access(_delete_comment, (401, 200, 403, 401, 401)),
+    "GET /api/discussions/{discussion:str}/replies": Access(
+        lambda world, _caller: Sent(f"/api/discussions/{world.comment()}/replies"), (200,) * 5
+    ),
+    "PATCH /api/discussions/{discussion:str}": _of_comment(
+        "/api/discussions/{}",
+        "edit-comment",
+        {"content": "Better words."},
+        statuses=(401, 200, 403, 401, 401),
+    ),
+    "PUT /api/discussions/{discussion:str}/vote": _of_comment(
+        "/api/discussions/{}/vote", "vote-comment", statuses=_WALLETS_ONLY
+    ),
+    "DELETE /api/discussions/{discussion:str}/vote": _of_comment(
+        "/api/discussions/{}/vote", "unvote-comment", statuses=_WALLETS_ONLY
+    ),
+    "POST /api/discussions/{discussion:str}/report": _of_comment(
+        "/api/discussions/{}/report", "report-comment", statuses=_WALLETS_ONLY
+    ),
+    "POST /api/markets/{market:str}/discussions/{discussion:str}/vote": _of_comment(
+        f"/api/markets/{_MARKET}/discussions/{{}}/vote", "vote-comment", statuses=_WALLETS_ONLY
+    ),
+    "POST /api/markets/{market:str}/discussions/{discussion:str}/flag": _of_comment(
+        f"/api/markets/{_MARKET}/discussions/{{}}/flag", "report-comment", statuses=_WALLETS_ONLY
+    ),
+    "POST /api/markets/{market:str}/discussions": Access(
+        lambda world, caller: Sent(
+            f"/api/markets/{_MARKET}/discussions",
+            world.act(caller, "comment", _MARKET, {"content": "Words."}),
+        ),
+        (401, 201, 201, 401, 401),
+    ),
+    "GET /api/discussions/reports": Access(
+        lambda _world, _caller: Sent("/api/discussions/reports"), (401, 401, 401, 200, 403)
+    ),
+    "POST /api/discussions/{discussion:str}/hide": _moderated("hide"),
+    "POST /api/discussions/{discussion:str}/unhide": _moderated("unhide"),
+    "POST /api/messages": same(
+        "/api/messages", 200, {"action": "profile", "subject": "profile", "body": {}}
+    ),
+    "PATCH /api/users/me": Access(
+        lambda world, caller: Sent(
+            "/api/users/me", world.act(caller, "profile", "profile", {"name": "Ann"})
+        ),
+        _WALLETS_ONLY,
+    ),
     "POST /api/markets": write("/api/markets", _DRAFT, 401, 503, 503, 401, 401),
     "POST /api/trades/buy": _prepared("/api/trades/buy", {**_TRADE, "max_cost": seed.SOL}),
     "POST /api/trades/sell": _prepared("/api/trades/sell", {**_TRADE, "shares": seed.SOL}),

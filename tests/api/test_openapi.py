@@ -42,7 +42,8 @@ def test_document_lists_exactly_the_served_routes(client: Client) -> None:
 def test_every_path_is_in_the_documentation(client: Client) -> None:
     """By its fixed parts: the documentation names parameters as it likes, or joins paths."""
     text = "\n".join(
-        (DOCS / name).read_text() for name in ("api.md", "ballots.md", "operations.md")
+        (DOCS / name).read_text()
+        for name in ("api.md", "ballots.md", "community.md", "operations.md")
     )
     missing = [path for path in described(client)["paths"] if not _is_named(path, text)]
     assert missing == []
@@ -63,15 +64,12 @@ def test_operations_have_ids_tags_errors_and_bodies(client: Client) -> None:
             assert len(operation["summary"]) > 12, operation["summary"]
             assert "503" in operation["responses"]
             if method != "get":
-                # A session is ended by its id alone.
-                if names[-1] != "end_session":
-                    assert {"400", "413", "415"} <= set(operation["responses"])
-                    assert "requestBody" in operation
-                # Texts to sign are composed for anyone; to sign in, the body is the proof.
-                named = bool(operation.get("security"))
-                is_open = names[-1].endswith("_text")
-                assert named == (not is_open and "sign_wallet_in" not in names[-1]), names[-1]
-                assert ("401" in operation["responses"]) == (not is_open), names[-1]
+                assert {"400", "413", "415"} <= set(operation["responses"])
+                assert "requestBody" in operation
+                # Texts to sign are composed for anyone; all else needs a proof.
+                proved = bool(operation.get("security"))
+                assert proved == (not operation["operationId"].endswith("_text")), names[-1]
+                assert ("401" in operation["responses"]) == proved, names[-1]
             for status, answer in operation["responses"].items():
                 schema = str(answer.get("content", {}).get("application/json", {}))
                 assert ("ErrorBody" in schema) == (status >= "400"), (names[-1], status)

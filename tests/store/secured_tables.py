@@ -70,6 +70,21 @@ _COMMENT = (
     "INSERT INTO community.discussions (market_id, wallet, content)"
     " VALUES (sha256('m'), :wallet, 'hello')"
 )
+_ID = "'2f1b7c1e-7b0c-4f0e-9a53-0d6f9c1b2a10'"
+# A comment of a third wallet.
+_THREAD = (
+    "INSERT INTO community.users (wallet) VALUES (sha256('author'))",
+    (
+        "INSERT INTO community.discussions (id, market_id, wallet, content)"
+        f" VALUES ({_ID}, sha256('m'), sha256('author'), 'hello')"
+    ),
+)
+_FORMER_TEXT = f"INSERT INTO community.former_texts (comment_id, content) VALUES ({_ID}, :text)"
+_COMMENT_VOTE = f"INSERT INTO community.comment_votes (comment_id, wallet) VALUES ({_ID}, :wallet)"
+_REPORT = (
+    "INSERT INTO community.comment_reports (comment_id, wallet, reason)"
+    f" VALUES ({_ID}, :wallet, 'spam')"
+)
 _BALLOT = (
     "INSERT INTO voting.ballots (market_id, kind, wallet, choice, scheme, message, signature,"
     " nonce) VALUES ({market}, 'proposal', :wallet, true, 's', 'm', {signature}, 'n')"
@@ -87,24 +102,6 @@ _REQUEST = (
 _IDEMPOTENCY_KEY = (
     "INSERT INTO community.idempotency_keys (wallet, key, digest, answer)"
     " VALUES (:wallet, 'k', sha256('d'), '')"
-)
-_NONCE = (
-    "INSERT INTO accounts.nonces (nonce, wallet, origin, issued_at, expires_at)"
-    " VALUES (encode(substr({key}, 1, 16), 'hex'), :wallet, 'http://x', now(), now())"
-)
-# A session's id is the first half of its wallet.
-_SESSION = (
-    "INSERT INTO accounts.sessions (id, wallet, csrf, expires_at)"
-    " VALUES (encode(substr({key}, 1, 16), 'hex')::uuid, :wallet, 'c', now())"
-)
-_REFRESH_TOKEN = (
-    "INSERT INTO accounts.refresh_tokens"
-    " (hash, session, wallet, expires_at, used_at, successor)"
-    " VALUES ({key}, encode(substr(:wallet, 1, 16), 'hex')::uuid, :wallet, now(), {used})"
-)
-_SESSION_WRITE = (
-    "INSERT INTO accounts.session_writes (session, wallet, address, action)"
-    " VALUES (gen_random_uuid(), :wallet, '192.0.2.1', 'comment')"
 )
 _AUDIT = "INSERT INTO ops.audit (entry_point, wallet, action) VALUES ('{0}', :wallet, 'switch')"
 
@@ -160,18 +157,85 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
         referenced=for_wallets(_USER),
         rows=for_wallets(_COMMENT),
         inserts={"": _COMMENT},
-        updates=("UPDATE community.discussions SET deleted_at = now()",),
+        updates=(
+            "UPDATE community.discussions SET deleted_at = now()",
+            "UPDATE community.discussions SET hidden_at = now()",
+        ),
         expected={
-            Role.OWNER: {"*": "read A,B; insert A,B; update A,B"},
+            # Only its author deletes a comment, whatever the role, and only operators hide it.
+            Role.OWNER: {
+                "operator A": "read A,B; insert A,B; update A,B",
+                "*": "read A,B; insert A,B",
+            },
             Role.API: {
                 "none": "read A,B",
                 "voter A": "read A,B",
+                "operator A": "read A,B; insert A; update A,B",
                 "B": "read A,B; insert B; update B",
                 "*": "read A,B; insert A; update A",
             },
             Role.INGEST: READ,
             Role.PIPELINES: READ,
             Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.former_texts": SecuredTable(
+        label="content",
+        referenced=_THREAD,
+        rows=tuple(_FORMER_TEXT.replace(":text", f"'{one}'") for one in "AB"),
+        inserts={"": _FORMER_TEXT.replace(":text", owner_label(":wallet"))},
+        updates=("UPDATE community.former_texts SET content = ''",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B"},
+            Role.API: {"operator A": "read A,B", "*": ""},
+            Role.INGEST: NONE,
+            Role.PIPELINES: NONE,
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.comment_votes": SecuredTable(
+        label=owner_label("wallet"),
+        referenced=_THREAD,
+        rows=for_wallets(_COMMENT_VOTE),
+        inserts={"": _COMMENT_VOTE},
+        updates=("UPDATE community.comment_votes SET created_at = now()",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B; delete B",
+                "*": "read A; insert A; delete A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: NONE,
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.comment_reports": SecuredTable(
+        label=owner_label("wallet"),
+        referenced=_THREAD,
+        rows=for_wallets(_REPORT),
+        inserts={"": _REPORT},
+        updates=("UPDATE community.comment_reports SET note = 'x'",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B",
+                "A": "read A; insert A",
+                "operator A": "read A,B; insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: NONE,
+            Role.READ: NONE,
             Role.BACKUP: READ,
             Role.DAGSTER: NONE,
         },
@@ -234,91 +298,6 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             Role.INGEST: READ,
             Role.PIPELINES: READ,
             Role.READ: READ,
-            Role.BACKUP: READ,
-            Role.DAGSTER: NONE,
-        },
-    ),
-    "accounts.nonces": SecuredTable(
-        label=owner_label("wallet"),
-        rows=for_wallets(_NONCE.format(key=":wallet")),
-        inserts={"": _NONCE.format(key=":key")},
-        updates=("UPDATE accounts.nonces SET origin = 'http://y'",),
-        expected={
-            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
-            Role.API: {
-                "none": "",
-                "voter A": "",
-                "B": "read B; insert B; delete B",
-                "*": "read A; insert A; delete A",
-            },
-            Role.INGEST: NONE,
-            Role.PIPELINES: {"*": "read A,B; delete A,B"},
-            Role.READ: NONE,
-            Role.BACKUP: READ,
-            Role.DAGSTER: NONE,
-        },
-    ),
-    "accounts.sessions": SecuredTable(
-        label=owner_label("wallet"),
-        rows=for_wallets(_SESSION.format(key=":wallet")),
-        inserts={"": _SESSION.format(key=":key")},
-        updates=(
-            "UPDATE accounts.sessions SET last_used_at = now()",
-            "UPDATE accounts.sessions SET ended_at = now(), end_reason = 'ended'",
-        ),
-        expected={
-            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
-            Role.API: {
-                "none": "",
-                "voter A": "",
-                "B": "read B; insert B; update B",
-                "*": "read A; insert A; update A",
-            },
-            Role.INGEST: NONE,
-            Role.PIPELINES: {"*": "read A,B; delete A,B"},
-            Role.READ: NONE,
-            Role.BACKUP: READ,
-            Role.DAGSTER: NONE,
-        },
-    ),
-    "accounts.refresh_tokens": SecuredTable(
-        label=owner_label("wallet"),
-        referenced=for_wallets(_SESSION.format(key=":wallet")),
-        rows=for_wallets(_REFRESH_TOKEN.format(key=":wallet", used="now(), sha256('s')")),
-        inserts={"": _REFRESH_TOKEN.format(key=":key", used="NULL, NULL")},
-        updates=("UPDATE accounts.refresh_tokens SET used_at = now(), successor = sha256('t')",),
-        expected={
-            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
-            Role.API: {
-                "none": "",
-                "voter A": "",
-                "B": "read B; insert B; update B",
-                "*": "read A; insert A; update A",
-            },
-            Role.INGEST: NONE,
-            Role.PIPELINES: {"*": "read A,B; delete A,B"},
-            Role.READ: NONE,
-            Role.BACKUP: READ,
-            Role.DAGSTER: NONE,
-        },
-    ),
-    "accounts.session_writes": SecuredTable(
-        label=owner_label("wallet"),
-        rows=for_wallets(_SESSION_WRITE),
-        inserts={"": _SESSION_WRITE},
-        updates=("UPDATE accounts.session_writes SET action = 'draft'",),
-        expected={
-            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
-            # All are read, because an address has many wallets and shares their limit.
-            Role.API: {
-                "none": "read A,B",
-                "voter A": "read A,B",
-                "B": "read A,B; insert B",
-                "*": "read A,B; insert A",
-            },
-            Role.INGEST: NONE,
-            Role.PIPELINES: {"*": "read A,B; delete A,B"},
-            Role.READ: NONE,
             Role.BACKUP: READ,
             Role.DAGSTER: NONE,
         },

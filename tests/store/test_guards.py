@@ -33,7 +33,13 @@ INSERT INTO community.market_drafts (market_id, creator, nonce, question_hash, d
     VALUES (:market, :wallet, 'n', 'Qm', '', 'Is this a question?', 'crypto', now(), now());
 UPDATE community.market_drafts SET matched_at = now();
 INSERT INTO community.idempotency_keys (wallet, key, digest, answer)
-    VALUES (:wallet, 'k', :wallet, '{}')
+    VALUES (:wallet, 'k', :wallet, '{}');
+INSERT INTO community.comment_votes (comment_id, wallet)
+    SELECT id, :wallet FROM community.discussions;
+INSERT INTO community.comment_reports (comment_id, wallet, reason)
+    SELECT id, :wallet, 'spam' FROM community.discussions;
+INSERT INTO community.former_texts (comment_id, content)
+    SELECT id, 'once' FROM community.discussions
 """
 # Statements that change what is on record, though the owner has the right to all of them.
 FORGERIES = [
@@ -78,7 +84,7 @@ FORGERIES = [
     "TRUNCATE ops.attempts",
     "UPDATE community.discussions SET content = 'other'",
     "DELETE FROM community.discussions",
-    "TRUNCATE community.discussions",
+    "TRUNCATE community.discussions CASCADE",
     "UPDATE community.market_drafts SET question = 'Is this another question?'",
     "UPDATE community.market_drafts SET document = 'other'",
     "DELETE FROM community.market_drafts",
@@ -86,6 +92,16 @@ FORGERIES = [
     "UPDATE ops.audit SET reason = 'other'",
     "DELETE FROM ops.audit",
     "TRUNCATE ops.audit",
+    "UPDATE community.discussions SET up_votes = 100",
+    "UPDATE community.discussions SET replies = 100",
+    "UPDATE community.discussions SET deleted_at = now()",
+    "UPDATE community.discussions SET hidden_at = now()",
+    "UPDATE community.comment_votes SET created_at = now()",
+    "TRUNCATE community.comment_votes",
+    "UPDATE community.comment_reports SET note = 'other'",
+    "DELETE FROM community.comment_reports",
+    "UPDATE community.former_texts SET content = 'other'",
+    "DELETE FROM community.former_texts",
     "UPDATE community.idempotency_keys SET answer = '1'",
     "TRUNCATE community.idempotency_keys",
 ]

@@ -164,6 +164,29 @@ def test_rows_of_before_the_read_api_are_counted_and_listed(empty: str) -> None:
     }
 
 
+def test_texts_of_comments_deleted_before_leave_their_rows(empty: str) -> None:
+    migrate(empty, "0019_row_security")
+    owner = role_engine(Role.OWNER, empty)
+    wallet = bytes(32)
+    with owner.begin() as conn:
+        conn.execute(text("INSERT INTO community.users (wallet) VALUES (:w)"), {"w": wallet})
+        for content, deleted in (("shown", None), ("deleted", "2026-01-01T00:00:00Z")):
+            conn.execute(
+                text(
+                    "INSERT INTO community.discussions (market_id, wallet, content, deleted_at)"
+                    " VALUES (:w, :w, :content, CAST(:deleted AS timestamptz))"
+                ),
+                {"w": wallet, "content": content, "deleted": deleted},
+            )
+    migrate(empty)
+    with owner.connect() as conn:
+        texts = conn.execute(text("SELECT content FROM community.discussions ORDER BY content"))
+        assert list(texts.scalars()) == ["", "shown"]
+        moved = conn.execute(text("SELECT content, replaced_at FROM community.former_texts")).all()
+        assert [(row.content, row.replaced_at.year) for row in moved] == [("deleted", 2026)]
+    owner.dispose()
+
+
 @pytest.mark.parametrize("revision", ["0001", "0009", "ffff"])
 def test_migrate_rejects_a_database_of_another_version(empty: str, revision: str) -> None:
     with login_engine(empty).begin() as conn:

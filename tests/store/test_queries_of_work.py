@@ -108,8 +108,7 @@ def test_a_dispute_is_decided_by_holders(
 def test_deleted_discussions_are_hidden(engines: Engines, conn: Connection) -> None:
     wallet, market_id = bytes(key("talker")), identity(1)
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    with engines[Role.API].begin() as writer:
-        act_as(writer, wallet)
+    with engines[Role.OWNER].begin() as writer:
         writer.execute(insert(community.users).values(wallet=wallet))
         writer.execute(
             insert(community.discussions),
@@ -123,11 +122,11 @@ def test_deleted_discussions_are_hidden(engines: Engines, conn: Connection) -> N
                 for number in range(5)
             ],
         )
-    found = discussions.find_discussions(conn, market_id=market_id)
+    found = discussions.threads(conn, market_id)
     assert [one.content for one in found] == [f"comment {number}" for number in (4, 3, 2, 1, 0)]
     after = (found[1].created_at, found[1].id)
-    assert discussions.find_discussions(conn, market_id=market_id, after=after) == found[2:]
-    assert discussions.find_discussions(conn, wallet=wallet, limit=2, offset=1) == found[1:3]
+    assert discussions.threads(conn, market_id, after=after) == found[2:]
+    assert discussions.comments_of_wallet(conn, wallet, limit=2, offset=1) == found[1:3]
     conn.rollback()
     with engines[Role.API].begin() as writer:
         act_as(writer, wallet)
@@ -135,12 +134,12 @@ def test_deleted_discussions_are_hidden(engines: Engines, conn: Connection) -> N
             text("UPDATE community.discussions SET deleted_at = now() WHERE id = :id"),
             {"id": found[0].id},
         )
-    assert discussions.find_discussions(conn, market_id=market_id) == found[1:]
-    assert discussions.count(conn, market_id=market_id) == 4
+    assert discussions.threads(conn, market_id) == found[1:]
+    assert discussions.count_threads(conn, market_id) == 4
     deleted = discussions.get(conn, found[0].id)
     assert deleted is not None
     assert deleted.deleted_at is not None
-    assert discussions.find_discussions(conn, market_id=identity(2)) == []
+    assert discussions.threads(conn, identity(2)) == []
 
 
 def test_intents_and_attempts(engines: Engines, conn: Connection, lively: Recorder) -> None:

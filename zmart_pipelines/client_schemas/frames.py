@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -84,16 +84,18 @@ class MarketStateFrame(ExactIntegers, frozen=True, kw_only=True):
     correction: Correction | UnsetType = UNSET
 
 
-class CommentFrame(Comment, frozen=True, kw_only=True):
-    """`data` of a `discussion` message: the comment, flat and nested.
+CommentAction: TypeAlias = Literal["created", "edited", "deleted", "hidden", "unhidden", "voted"]
 
-    The text of a deleted comment is empty. `postId`, `author` and `text` are older names;
-    `parentId` is always null.
+
+class CommentFrame(Comment, frozen=True, kw_only=True):
+    """`data` of a `discussion` message: the comment as it is now, flat and nested.
+
+    `voted` says that `up_votes` changed. `postId`, `parentId`, `author` and `text` are older names.
     """
 
-    action: Literal["created", "deleted"]
+    action: CommentAction
     post_id: str = msgspec.field(name="postId")
-    parent_id: None = msgspec.field(name="parentId", default=None)
+    thread_id: str | None = msgspec.field(name="parentId")
     author: str
     text: str
     discussion: Comment
@@ -202,13 +204,14 @@ def market_state_frames(
     return [Frame(channel, "market_state", data) for channel in channels]
 
 
-def comment_frame(row: discussions.Discussion, *, action: Literal["created", "deleted"]) -> Frame:
+def comment_frame(row: discussions.Discussion, *, action: CommentAction) -> Frame:
     """Return a comment's frame for its market's channel."""
-    shown = comment(row if action == "created" else msgspec.structs.replace(row, content=""))
+    shown = comment(row)
     data = CommentFrame(
         **msgspec.structs.asdict(shown),
         action=action,
         post_id=shown.id,
+        thread_id=shown.parent_id,
         author=shown.user_wallet,
         text=shown.content,
         discussion=shown,

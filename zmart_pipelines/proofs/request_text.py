@@ -1,4 +1,4 @@
-"""The text that a wallet signs for one write: a comment, its deletion, a market draft.
+"""The text that a wallet signs for one write: a comment, a vote on one, a market draft, ...
 
 It names the service, the chain, the action, what it acts on and the digest of the request's
 body, so that the signature is good for this request and no other::
@@ -36,7 +36,19 @@ from zmart_pipelines.proofs.labelled_text import (
     written_time,
 )
 
-Action = Literal["comment", "delete-comment", "draft"]
+Action = Literal[
+    "comment",
+    "edit-comment",
+    "delete-comment",
+    "vote-comment",
+    "unvote-comment",
+    "report-comment",
+    "profile",
+    "draft",
+    "replace-draft",
+    "delete-draft",
+    "document",
+]
 
 SCHEME: Final = "zmart-request-1"
 TITLE: Final = f"ZMART request {SCHEME}"

@@ -265,6 +265,6 @@ def statistics_of_user(conn: Connection, wallet: bytes) -> UserStats:
         markets_created=created,
         proposal_votes=cast["proposal"],
         dispute_votes=cast["dispute"],
-        discussions=discussions.count(conn, wallet=wallet),
+        discussions=discussions.count_of_wallet(conn, wallet),
         claimed=int(claimed),
     )

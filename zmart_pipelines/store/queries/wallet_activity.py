@@ -1,4 +1,4 @@
-"""What a wallet did, newest first, in pages: trades, votes, claims and comments."""
+"""What a wallet did, newest first, in pages: trades, votes and claims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, func, select
 
-from zmart_pipelines.store.queries.discussions import Discussion
 from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
 from zmart_pipelines.store.queries.row_mapping import many
@@ -18,7 +17,6 @@ from zmart_pipelines.store.tables import community, market
 _trades = market.trades
 _claims = market.claims
 _markets = market.markets
-_comments = community.discussions
 _votes = effective_ballots
 
 
@@ -38,7 +36,6 @@ CLAIMS: Final = _newest("wallet_claims", _claims.c.slot, _claims.c.signature, _c
 VOTES: Final = _newest(
     "wallet_votes", _votes.c.voted_at, _votes.c.market_id, _votes.c.kind, _votes.c.round
 )
-COMMENTS: Final = _newest("wallet_comments", _comments.c.created_at, _comments.c.id)
 
 
 def trades_of_wallet(
@@ -75,17 +72,6 @@ def count_votes(conn: Connection, wallet: bytes, *, kind: str | None = None) -> 
     statement = _cast(select(func.count()).select_from(_votes), wallet, kind)
     number: int = conn.execute(statement).scalar_one()
     return number
-
-
-def comments_of_wallet(
-    conn: Connection, wallet: bytes, *, after: Key | None, limit: int, offset: int = 0
-) -> list[Discussion]:
-    """Return a page of a wallet's comments in ``COMMENTS``; deleted ones are hidden."""
-    statement = select(_comments).where(
-        _comments.c.wallet == wallet, _comments.c.deleted_at.is_(None)
-    )
-    paged = COMMENTS.page(statement, after=after, limit=limit, offset=offset)
-    return many(Discussion, conn.execute(paged))
 
 
 class PaidClaim(msgspec.Struct, frozen=True):

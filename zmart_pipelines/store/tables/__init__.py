@@ -1,9 +1,9 @@
 """Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
 
 from zmart_pipelines.store.tables import (
-    accounts,
     audit,
     chain,
+    comments,
     community,
     leaderboards,
     listings,
@@ -17,9 +17,9 @@ from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 
 __all__ = [
     "SCHEMAS",
-    "accounts",
     "audit",
     "chain",
+    "comments",
     "community",
     "leaderboards",
     "listings",

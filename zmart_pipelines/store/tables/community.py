@@ -1,4 +1,7 @@
-"""Schema ``community``: users, market drafts, discussions. These rows originate here."""
+"""Schema ``community``: users, market drafts, comments. These rows originate here.
+
+What belongs to a comment is in ``comments``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
@@ -40,6 +45,24 @@ users = Table(
         nullable=False,
         server_default=func.now(),
         comment="Database clock: the wallet's last write",
+    ),
+    Column(
+        "name",
+        Text,
+        CheckConstraint("char_length(name) BETWEEN 1 AND 50", name="name"),
+        comment="Request: what the user is called; not unique",
+    ),
+    Column(
+        "bio",
+        Text,
+        CheckConstraint("char_length(bio) BETWEEN 1 AND 500", name="bio"),
+        comment="Request: what the user says of himself",
+    ),
+    Column(
+        "avatar_cid",
+        Text,
+        CheckConstraint("char_length(avatar_cid) = 46", name="avatar_cid"),
+        comment="Request: CIDv0 of the user's picture",
     ),
     schema="community",
 )
@@ -125,7 +148,10 @@ signed_requests = Table(
         "action",
         Text,
         CheckConstraint(
-            "action IN ('comment', 'delete-comment', 'draft', 'ballot')", name="action"
+            "action IN ('comment', 'edit-comment', 'delete-comment', 'vote-comment',"
+            " 'unvote-comment', 'report-comment', 'profile', 'draft', 'replace-draft',"
+            " 'delete-draft', 'document', 'ballot')",
+            name="action",
         ),
         nullable=False,
         comment="API: what the request did",
@@ -188,6 +214,8 @@ idempotency_keys = Table(
     schema="community",
 )
 
+# Threads and their replies. A deleted or hidden comment has no text here; it is in
+# ``former_texts``. Triggers maintain the counts and ``edited_at``.
 discussions = Table(
     "discussions",
     metadata,
@@ -206,7 +234,12 @@ discussions = Table(
         nullable=False,
         comment="Request: wallet whose signature was verified",
     ),
-    Column("content", Text, nullable=False, comment="Request: text of the comment"),
+    Column(
+        "content",
+        Text,
+        nullable=False,
+        comment="Request: text of the comment; empty where it is deleted or hidden",
+    ),
     Column("signature", BYTES, comment="Request: the wallet's signature of the comment"),
     Column(
         "created_at",
@@ -215,9 +248,49 @@ discussions = Table(
         server_default=func.now(),
         comment="Database clock: when the row was inserted",
     ),
-    Column("deleted_at", TIME, comment="Clock of the API: when the author deleted the comment"),
-    CheckConstraint("char_length(content) BETWEEN 1 AND 1000", name="content"),
+    Column("deleted_at", TIME, comment="Database clock: when the author deleted the comment"),
+    Column(
+        "parent_id",
+        UUID(as_uuid=True),
+        comment="Request: the thread that is replied to; null for a thread",
+    ),
+    Column(
+        "up_votes",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="Trigger: number of its rows in comment_votes",
+    ),
+    Column(
+        "replies",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="Trigger: number of its replies that are neither deleted nor hidden",
+    ),
+    Column("edited_at", TIME, comment="Database clock: when the author last changed the text"),
+    Column("hidden_at", TIME, comment="Database clock: when an operator hid the comment"),
+    CheckConstraint("char_length(content) <= 1000", name="content"),
+    CheckConstraint(
+        "(content = '') = (deleted_at IS NOT NULL OR hidden_at IS NOT NULL)", name="withdrawn"
+    ),
+    CheckConstraint("up_votes >= 0 AND replies >= 0", name="counts"),
+    CheckConstraint("parent_id IS NULL OR replies = 0", name="reply"),
     UniqueConstraint("signature"),
-    Index(None, "market_id", "created_at", "id"),
+    UniqueConstraint("id", "market_id"),
+    ForeignKeyConstraint(
+        ["parent_id", "market_id"], ["community.discussions.id", "community.discussions.market_id"]
+    ),
+    Index(None, "market_id", "created_at", "id", postgresql_where=text("parent_id IS NULL")),
+    Index(
+        None,
+        "market_id",
+        "up_votes",
+        "created_at",
+        "id",
+        postgresql_where=text("parent_id IS NULL"),
+    ),
+    Index(None, "parent_id", "created_at", "id", postgresql_where=text("parent_id IS NOT NULL")),
+    Index(None, "wallet", "created_at", "id"),
     schema="community",
 )
