@@ -19,6 +19,7 @@ from api.eligibility_cache import EligibilityCache
 from api.health_watch import HealthWatch
 from api.hot_reads.market_answers import MarketAnswers
 from api.identity.caller import provide_caller
+from api.identity.sessions import Sessions, access_tokens
 from api.identity.writes import provide_writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
@@ -52,7 +53,8 @@ def create_app(settings: Settings) -> Litestar:
     past_states = PastStates(settings)
     eligibility = EligibilityCache(chain, database, settings)
     health_watch = HealthWatch(settings)
-    middleware = Middleware(settings)
+    tokens = access_tokens(settings)
+    middleware = Middleware(settings, tokens)
     verifications = Verifications(chain, past_states, middleware.limiter, settings)
 
     @contextlib.asynccontextmanager
@@ -91,6 +93,7 @@ def create_app(settings: Settings) -> Litestar:
             "caller": Provide(provide_caller, sync_to_thread=False),
             "writes": Provide(provide_writes, sync_to_thread=False),
             "settings": shared(settings),
+            "sessions": shared(Sessions(tokens, settings)),
             "database": shared(database),
             "known_requests": shared(middleware.known_requests),
             "market_answers": shared(market_answers),

@@ -18,6 +18,7 @@ from api.health_watch import HealthWatch
 from api.hot_reads.known_requests import KnownRequests
 from api.hot_reads.market_answers import MarketAnswers
 from api.identity.caller import Caller
+from api.identity.sessions import Sessions
 from api.identity.writes import Writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
@@ -30,6 +31,7 @@ CallerDep: TypeAlias = NamedDependency[Caller]
 DatabaseDep: TypeAlias = NamedDependency[Database]
 KnownRequestsDep: TypeAlias = NamedDependency[KnownRequests]
 MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
+SessionsDep: TypeAlias = NamedDependency[Sessions]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 BallotLimitDep: TypeAlias = NamedDependency[BallotLimit]

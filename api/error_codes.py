@@ -27,6 +27,13 @@ class ErrorCode(StrEnum):
     SIGNATURE_INVALID = "signature_invalid"
     SIGNATURE_EXPIRED = "signature_expired"
     SIGNATURE_USED = "signature_used"
+    NONCE_USED = "nonce_used"
+    ACCESS_TOKEN_INVALID = "access_token_invalid"  # noqa: S105 - a code, no secret
+    ACCESS_TOKEN_EXPIRED = "access_token_expired"  # noqa: S105
+    SESSION_ENDED = "session_ended"
+    REFRESH_TOKEN_INVALID = "refresh_token_invalid"  # noqa: S105
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105
+    CSRF_TOKEN_INVALID = "csrf_token_invalid"  # noqa: S105
     FORBIDDEN = "forbidden"
     OPERATORS_ONLY = "operators_only"
     SCOPE_MISSING = "scope_missing"
@@ -38,6 +45,7 @@ class ErrorCode(StrEnum):
     COMMENT_NOT_FOUND = "comment_not_found"
     TRANSACTION_NOT_FOUND = "transaction_not_found"
     FILE_NOT_FOUND = "file_not_found"
+    SESSION_NOT_FOUND = "session_not_found"
     SERVICE_NOT_FOUND = "service_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     # 409: the state of votes and requests
@@ -104,6 +112,13 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.SIGNATURE_INVALID: "The signature does not prove this request",
         ErrorCode.SIGNATURE_EXPIRED: "The signed text has expired",
         ErrorCode.SIGNATURE_USED: "The signature has served another request",
+        ErrorCode.NONCE_USED: "The text to sign was used, has expired or is not the wallet's",
+        ErrorCode.ACCESS_TOKEN_INVALID: "The access token is not valid",
+        ErrorCode.ACCESS_TOKEN_EXPIRED: "The access token has expired",
+        ErrorCode.SESSION_ENDED: "The session has ended",
+        ErrorCode.REFRESH_TOKEN_INVALID: "The refresh token is unknown or has expired",
+        ErrorCode.REFRESH_TOKEN_REUSED: "The refresh token was used before; its session has ended",
+        ErrorCode.CSRF_TOKEN_INVALID: "No page that may call the API sent the cookies",
         ErrorCode.FORBIDDEN: "Another wallet owns the resource",
         ErrorCode.OPERATORS_ONLY: "Only operators may do this",
         ErrorCode.SCOPE_MISSING: "The service key lacks a scope",
@@ -114,6 +129,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.COMMENT_NOT_FOUND: "The comment does not exist",
         ErrorCode.TRANSACTION_NOT_FOUND: "The transaction does not exist",
         ErrorCode.FILE_NOT_FOUND: "The file does not exist",
+        ErrorCode.SESSION_NOT_FOUND: "The wallet has no such session",
         ErrorCode.SERVICE_NOT_FOUND: "The service does not exist",
         ErrorCode.METHOD_NOT_ALLOWED: "The route does not have this method",
         ErrorCode.CONFLICT: "The request conflicts with the stored state",

@@ -576,6 +576,44 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9.:-]{1,253}$",
         description="Domain name of this service in the texts that wallets sign for a write.",
     )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,253}$",
+        description="Origin under which clients reach this API, such as https://api.example.com;"
+        " issuer of its access tokens. Empty: https:// and PUBLIC_DOMAIN, or for localhost http://"
+        " with API_PORT.",
+    )
+    accept_older_signatures: bool = Field(
+        True,
+        description="Accept the sign-in texts of older clients, which name no act: in the header"
+        " they identify a read for 60 minutes, in the body they are good for one act. Ballots:"
+        " ACCEPT_OLDER_BALLOTS.",
+    )
+    auth_signing_key: SecretStr | None = Field(
+        None,
+        description="Key that signs access tokens: 32 random bytes in 43 characters of URL-safe"
+        " base64. Empty: zmart up makes one and keeps it in the state folder; without one no wallet"
+        " can sign in.",
+    )
+    auth_signing_key_previous: SecretStr | None = Field(
+        None,
+        description="A second key whose access tokens are accepted while AUTH_SIGNING_KEY is being"
+        " replaced: the previous key, or the next one.",
+    )
+    access_token_seconds: int = Field(
+        600, ge=60, le=900, description="Seconds for which an access token is valid."
+    )
+    refresh_token_days: int = Field(
+        14, ge=1, le=60, description="Days after which a session that is not used expires."
+    )
+    session_days: int = Field(
+        60, ge=1, le=365, description="Days after which a session expires even if it is used."
+    )
+    operators: str = Field(
+        "",
+        description="Addresses of the wallets that may do what only operators may, separated by"
+        " commas; keys with the scope operator may too.",
+    )
     comments_per_wallet_hour: int = Field(
         30, gt=0, description="Maximum comments of a wallet in an hour; deletions count apart."
     )
@@ -669,6 +707,12 @@ class Settings(BaseSettings):
         description="Days for which the answers of writes are kept: a repeated request, by its"
         " Idempotency-Key or its signature, gets the same answer for at least as long.",
     )
+    sessions_keep_days: int = Field(
+        7,
+        gt=0,
+        description="Days for which sessions and texts to sign are kept after they have ended or"
+        " expired.",
+    )
     expired_drafts_keep_days: int = Field(
         1, gt=0, description="Days after its expiry for which an unused market draft is kept."
     )
@@ -710,7 +754,7 @@ class Settings(BaseSettings):
         None, description="Pinata token; empty: files are pinned in the local store."
     )
 
-    @field_validator("expected_resolvers")
+    @field_validator("expected_resolvers", "operators")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
         for item in value.split(","):
@@ -735,6 +779,13 @@ class Settings(BaseSettings):
                     f"{item} is no address or network such as 10.0.0.0/8; whoever is not a proxy of"
                     " yours could pretend to have any address"
                 ) from error
+        return value
+
+    @field_validator("auth_signing_key", "auth_signing_key_previous")
+    @classmethod
+    def _are_signing_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]{43}", value.get_secret_value()):
+            raise ValueError("must be 32 bytes in 43 characters of URL-safe base64")
         return value
 
     @field_validator("dagster_origins")
@@ -767,6 +818,20 @@ class Settings(BaseSettings):
         """The entries of ``expected_resolvers``."""
         listed = (item.strip() for item in self.expected_resolvers.split(","))
         return tuple(Pubkey.from_string(item) for item in listed if item)
+
+    @property
+    def operator_wallets(self) -> frozenset[bytes]:
+        """The entries of ``operators``, 32 bytes each."""
+        return frozenset(bytes(Pubkey.from_string(item)) for item in _split(self.operators))
+
+    @property
+    def public_origin(self) -> str:
+        """The origin under which clients reach the API, without a final slash."""
+        if self.public_url is not None:
+            return self.public_url
+        if self.public_domain == "localhost":
+            return f"http://localhost:{self.api_port}"
+        return f"https://{self.public_domain}"
 
     @property
     def dagster_origin_list(self) -> tuple[str, ...]:

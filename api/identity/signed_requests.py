@@ -8,17 +8,20 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from api.connections.client_address import address_key
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, limit_exceeded
+from api.identity import sessions
 from api.identity.auth import AuthorizedWrite, unauthorized
 from zmart_pipelines.proofs.request_text import Action
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.locks import lock_request_senders
+from zmart_pipelines.store.tables.accounts import session_writes
 from zmart_pipelines.store.tables.community import signed_requests
 
 _requests = signed_requests
@@ -87,7 +90,8 @@ def record(conn: Connection, write: AuthorizedWrite, settings: Settings) -> bool
     if is_repeat(conn, write):
         return False
     require_below_limits(conn, write, settings)
-    if write.signature is None:
+    if write.session is not None:
+        _record_of_session(conn, write, write.session, network)
         return True
     recorded = conn.execute(
         insert(_requests)
@@ -105,30 +109,50 @@ def record(conn: Connection, write: AuthorizedWrite, settings: Settings) -> bool
     return recorded is not None or not is_repeat(conn, write)
 
 
+def _record_of_session(
+    conn: Connection, write: AuthorizedWrite, session: UUID, network: str
+) -> None:
+    """Record a write that a session permits; the database itself says whether it still does."""
+    sessions.require_live(conn, write.wallet, session)
+    conn.execute(
+        insert(session_writes).values(
+            session=session, wallet=write.wallet, address=network, action=write.action
+        )
+    )
+
+
 def require_below_limits(conn: Connection, write: AuthorizedWrite, settings: Settings) -> None:
     """Raise ApiError 429 where the wallet or the address has written enough in the last hour."""
     subject = _LIMITS.get(write.action)
     if subject is None:
         return
-    for setting, sender in (
-        (f"{subject}_per_wallet_hour", _requests.c.wallet == write.wallet),
-        (f"{subject}_per_address_hour", _requests.c.address == address_key(write.address)),
+    for setting, column, sender in (
+        (f"{subject}_per_wallet_hour", "wallet", write.wallet),
+        (f"{subject}_per_address_hour", "address", address_key(write.address)),
     ):
         allowed = getattr(settings, setting)
-        wait = _seconds_to_wait(conn, sender, write.action, allowed)
+        wait = _seconds_to_wait(conn, column, sender, write.action, allowed)
         if wait is not None:
             raise limit_exceeded(setting, allowed, wait)
 
 
 def _seconds_to_wait(
-    conn: Connection, sender: ColumnElement[bool], action: Action, allowed: int
+    conn: Connection, column: str, sender: bytes | str, action: Action, allowed: int
 ) -> int | None:
     """Return the seconds until the sender may write again, None where it may now."""
+    accepted = union_all(
+        *(
+            select(table.c.accepted_at)
+            .where(table.c[column] == sender, table.c.action == action)
+            .where(table.c.accepted_at > func.now() - _WINDOW)
+            .order_by(table.c.accepted_at.desc())
+            .limit(allowed)
+            for table in (_requests, session_writes)
+        )
+    ).subquery()
     decisive: datetime | None = conn.execute(
-        select(_requests.c.accepted_at)
-        .where(sender, _requests.c.action == action)
-        .where(_requests.c.accepted_at > func.now() - _WINDOW)
-        .order_by(_requests.c.accepted_at.desc())
+        select(accepted.c.accepted_at)
+        .order_by(accepted.c.accepted_at.desc())
         .offset(allowed - 1)
         .limit(1)
     ).scalar()

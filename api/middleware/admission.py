@@ -68,7 +68,7 @@ class Admission:
         if path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES):
             return _FREE
         try:
-            caller = await self._callers.identify(headers)
+            caller = await self._callers.identify(scope, headers)
         except ApiError as error:
             return await self._refuse(scope, error)
         bind(scope, caller)

@@ -12,8 +12,11 @@ from litestar.types import ASGIApp
 
 from api.connections.client_limit import ClientLimit
 from api.hot_reads.known_requests import KnownRequests
+from api.identity import sign_in
 from api.identity.callers import Callers
+from api.identity.ended_sessions import EndedSessions
 from api.identity.service_keys import ServiceKeys
+from api.identity.verified_tokens import VerifiedTokens
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
 from api.middleware.cors import Cors
@@ -22,18 +25,27 @@ from api.middleware.freshness import Freshness
 from api.middleware.metrics import RequestMetrics
 from api.rate_limit.limiter import Limiter
 from api.rate_limit.redis_buckets import RedisBuckets
+from zmart_pipelines.proofs.access_tokens import AccessTokens
 from zmart_pipelines.settings import Settings
 
 
 class Middleware:
     """What every request of one process passes; release it with ``close``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tokens: AccessTokens | None) -> None:
+        """Make them; ``tokens`` verifies access tokens, if wallets can sign in."""
         self._settings = settings
         self.freshness = Freshness(settings)
         self.limiter = Limiter(RedisBuckets(settings.redis_url.get_secret_value()))
         self.keys = ServiceKeys(settings)
-        self.callers = Callers(self.keys)
+        self.ended_sessions = EndedSessions(settings)
+        self.callers = Callers(
+            self.keys,
+            None if tokens is None else VerifiedTokens(tokens),
+            self.ended_sessions,
+            operators=settings.operator_wallets,
+            origins=sign_in.page_origins(settings),
+        )
         self.metrics = RequestMetrics()
         self.known_requests = KnownRequests()
 
@@ -67,3 +79,4 @@ class Middleware:
         """Close the connections that are not in use."""
         self.freshness.close()
         self.keys.close()
+        self.ended_sessions.close()

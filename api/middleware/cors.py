@@ -10,7 +10,15 @@ HeaderList = list[tuple[bytes, bytes]]
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 REQUEST_HEADERS: Final = (
     *("Accept", "Accept-Language", "Authorization", "Content-Language", "Content-Type"),
-    *("Idempotency-Key", "If-None-Match", "traceparent", "tracestate", "X-Api-Key", "X-Request-Id"),
+    *(
+        "Idempotency-Key",
+        "If-None-Match",
+        "traceparent",
+        "tracestate",
+        "X-Api-Key",
+        "X-CSRF-Token",
+        "X-Request-Id",
+    ),
 )
 EXPOSED_HEADERS: Final = (
     *("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),

@@ -11,12 +11,13 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Components,
-    SecurityScheme,
     Tag,
 )
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 from litestar.types.internal_types import PathParameterDefinition
+
+from api.openapi.security import SCHEMES
 
 VERSION = "1.0.0"
 _ASSETS = "/docs/assets"
@@ -31,6 +32,7 @@ _TAGS = {
     "ledger": "The program's events and transactions, and the proof that none is missing.",
     "wallets": "Positions and history of a wallet.",
     "discussions": "Comments under a market.",
+    "authentication": "Signing in with a wallet, sessions and tokens.",
     "webhooks": "Receiver of Helius webhooks.",
     "health": "Health of the process and freshness of every service.",
 }
@@ -85,29 +87,7 @@ def config() -> OpenAPIConfig:
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
         tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
-        components=Components(
-            security_schemes={
-                "wallet": SecurityScheme(
-                    type="apiKey",
-                    name="Authorization",
-                    security_scheme_in="header",
-                    description="`Signature message=<urlencoded>&signature=<base58>"
-                    "&wallet=<base58>`; the body may carry the same three fields instead.",
-                ),
-                "helius": SecurityScheme(
-                    type="apiKey",
-                    name="Authorization",
-                    security_scheme_in="header",
-                    description="The secret that the webhook was registered with.",
-                ),
-                "signed": SecurityScheme(
-                    type="apiKey",
-                    name="x-helius-signature",
-                    security_scheme_in="header",
-                    description="Hex HMAC-SHA256 of the body; accepted if a key is configured.",
-                ),
-            }
-        ),
+        components=Components(security_schemes=dict(SCHEMES)),
         render_plugins=[
             SwaggerRenderPlugin(
                 js_url=f"{_ASSETS}/swagger-ui-bundle.js",

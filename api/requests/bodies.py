@@ -72,6 +72,42 @@ class SignedBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 _WITH_MARKET: FieldRules = {**SignedBody.FIELD_RULES, "market_id": identifiers.market_key}
 
 
+class NonceRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The wallet that is to sign in."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {"wallet": identifiers.wallet}
+
+    wallet: Key
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)
+
+
+class SignInRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The text of `POST /api/auth/nonce`, and the wallet's signature of exactly that text.
+
+    With `cookies` the tokens are set as cookies instead of being returned.
+    """
+
+    FIELD_RULES: ClassVar[FieldRules] = SignedBody.FIELD_RULES
+
+    message: Text
+    signature: Key
+    wallet: Key
+    cookies: bool = False
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)
+
+
+class RefreshRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A refresh token; a browser's cookie may carry it instead."""
+
+    refresh_token: Key | None = None
+
+
 class NewMarket(SignedBody, kw_only=True):
     """A market's question and its parameters.
 

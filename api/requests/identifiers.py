@@ -70,6 +70,11 @@ def comment_id(text: str, field: str = "discussion") -> UUID:
         raise invalid(field, "must be a UUID") from error
 
 
+def session_id(text: str, field: str = "session") -> UUID:
+    """Return a session's id; raise ApiError 400 naming ``field`` otherwise."""
+    return comment_id(text, field)
+
+
 def cid(text: str, field: str = "cid") -> str:
     """Return a file's CIDv0; raise ApiError 400 naming ``field`` otherwise."""
     if not is_cid_v0(text):
@@ -83,6 +88,7 @@ _IN_PATHS: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = MappingP
         "market": ("Market", market_key),
         "wallet": ("Wallet", wallet),
         "discussion": ("Discussion", comment_id),
+        "session": ("Session", session_id),
         "signature": ("Transaction", signature),
         "cid": ("File", cid),
     }

@@ -23,6 +23,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
 
 SECRET = "hook-" + "s" * 40
+SIGNING_KEY = "k" * 43
 
 
 def settings_for(database: str, redis_url: str, state: Path) -> Settings:
@@ -33,6 +34,7 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         zmart_state=state,
         solana_rpc_url=f"http://127.0.0.1:{free_port()}",
         helius_webhook_secret=SECRET,
+        auth_signing_key=SIGNING_KEY,
         api_port=free_port(),
         ws_port=free_port(),
         api_threads=4,

@@ -16,6 +16,7 @@ from solders.keypair import Keypair
 from sqlalchemy import Engine, insert
 
 from tests.api import seed
+from tests.api.signing_in import sign_in, signed_text
 from tests.api.wallets import proof, signed, signed_in
 from zmart_pipelines.store.tables import community
 
@@ -94,6 +95,11 @@ def same(path: str, status: int = 200, body: dict[str, Any] | None = None) -> Ac
     return Access(lambda _world, _caller: Sent(path, body), (status,) * 5)
 
 
+def same_for_wallets(path: str) -> Access:
+    """Return a route that shows each wallet that signed in what is its own."""
+    return Access(lambda _world, _caller: Sent(path), (401, 200, 200, 401, 401))
+
+
 def write(path: str, body: dict[str, Any], *statuses: int) -> Access:
     """Return a route that needs a wallet."""
     anonymous, owner, other, operator, key = statuses
@@ -145,6 +151,22 @@ def _vote(world: World, caller: CallerName) -> Sent:
     return Sent("/api/votes/proposal", body)
 
 
+def _sign_in(path: str) -> Access:
+    """Return a route that takes a text which only its wallet can sign."""
+
+    def request(world: World, caller: CallerName) -> Sent:
+        body = signed_text(world.client, WALLETS.get(caller, OWNER))
+        if caller not in WALLETS:
+            body["signature"] = str(OTHER.sign_message(body["message"].encode()))
+        return Sent(path, body)
+
+    return Access(request, (401, 200, 200, 401, 401))
+
+
+def _owners_session(world: World, _caller: CallerName) -> Sent:
+    return Sent(f"/api/auth/sessions/{sign_in(world.client, OWNER)['session']}")
+
+
 def _prepared(path: str, body: dict[str, Any]) -> Access:
     """Return a route that prepares a transaction: no chain answers here, so that is a 503."""
 
@@ -166,6 +188,7 @@ _DRAFT = {
     "liquidity": seed.SOL,
 }
 _CID = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
+_NO_TOKEN = "zrt_" + "A" * 86
 _TRADE = {"market_id": _MARKET, "outcome": True}
 
 # Any wallet is let in, and nobody without one.
@@ -242,6 +265,16 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /api/discussions/message": same("/api/discussions/message", 200, _COMMENT),
     "GET /api/discussions/{discussion:str}/message": Access(_deletion_text, (200,) * 5),
     "POST /api/markets/message": same("/api/markets/message", 200, _DRAFT),
+    "POST /api/auth/nonce": same("/api/auth/nonce", 200, {"wallet": _OWNER}),
+    "POST /api/auth/verify": _sign_in("/api/auth/verify"),
+    "POST /api/auth/login": _sign_in("/api/auth/login"),
+    # The token is the proof, whoever sends it; this one is no session's.
+    "POST /api/auth/refresh": same("/api/auth/refresh", 401, {"refresh_token": _NO_TOKEN}),
+    "POST /api/auth/logout": same("/api/auth/logout", 200, {"refresh_token": _NO_TOKEN}),
+    "GET /api/auth/sessions": same_for_wallets("/api/auth/sessions"),
+    "DELETE /api/auth/sessions/{session:str}": Access(_owners_session, (401, 200, 404, 401, 401)),
+    "GET /api/users/me": same_for_wallets("/api/users/me"),
+    "GET /.well-known/jwks.json": same("/.well-known/jwks.json"),
     "POST /api/votes/{kind:str}": Access(_vote, (401, 201, 201, 401, 401)),
     "POST /api/discussions": write("/api/discussions", _COMMENT, 401, 201, 201, 401, 401),
     "DELETE /api/discussions/{discussion:str}": Access(_delete_comment, (401, 200, 403, 401, 401)),

@@ -98,7 +98,7 @@ def _cases() -> dict[str, tuple[dict[str, Any], dict[str, str], int, str]]:
     return {
         "nothing": ({}, {}, 401, "message"),
         "no signature": ({"message": good["message"], "wallet": good["wallet"]}, {}, 401, "sig"),
-        "bearer": ({}, {"Authorization": "Bearer abc"}, 401, "Signature"),
+        "no token": ({}, {"Authorization": "Bearer "}, 401, "Signature"),
         "empty header": ({}, {"Authorization": "Signature "}, 401, "message"),
         "too old": (signed_in(wallet, 301), {}, 401, "message"),
         "from the future": (signed_in(wallet, -301), {}, 401, "message"),

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from tests.api.conftest import SECRET
 from tests.api.payloads import raw
 from tests.api.seed import market, trade, wallet
+from tests.api.signing_in import sign_in
 from tests.api.wallets import proof
 from tests.ledger.recorded_rpc import Recorder
 
@@ -87,6 +88,13 @@ def test_text_to_sign(client: Client) -> None:
     assert_like("text_to_sign", client.post("/api/discussions/message", json=body).json())
 
 
+def test_sign_in(client: Client) -> None:
+    address = str(wallet(1).pubkey())
+    text = client.post("/api/auth/nonce", json={"wallet": address})
+    assert_like("sign_in_text", text.json())
+    assert_like("signed_in", sign_in(client, wallet(1)))
+
+
 def test_webhook(client: Client) -> None:
     recorder = Recorder()
     recorder.create(1)
@@ -97,5 +105,5 @@ def test_webhook(client: Client) -> None:
 
 def test_every_example_is_checked() -> None:
     source = Path(__file__).read_text()
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 11
     assert all(f'assert_like("{name}"' in source for name in EXAMPLES)

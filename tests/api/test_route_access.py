@@ -18,10 +18,12 @@ from tests.api.route_access import (
     OWNER,
     PRIVATE,
     ROUTES,
+    WALLETS,
     Access,
     CallerName,
     World,
 )
+from tests.api.signing_in import session_of
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -72,6 +74,8 @@ def world(module_settings: Settings) -> Iterator[World]:
             "INSERT INTO community.users (wallet) VALUES (%s)", (bytes(OWNER.pubkey()),)
         )
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        for name, wallet in WALLETS.items():
+            headers[name] = session_of(client, wallet)
         yield World(client, owner, headers)
     owner.dispose()
 

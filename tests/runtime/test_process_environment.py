@@ -27,7 +27,7 @@ EXPECTED = {
     "api": {
         *("DATABASE_URL_API", "DATABASE_URL_INGEST", "DATABASE_URL_READ", "PINATA_JWT", *URLS),
         *("HELIUS_WEBHOOK_SECRET", "HELIUS_WEBHOOK_SECRET_PREVIOUS", "WEBHOOK_HMAC_SECRET"),
-        "SERVICE_API_KEY",
+        *("SERVICE_API_KEY", "AUTH_SIGNING_KEY", "AUTH_SIGNING_KEY_PREVIOUS"),
     },
     "code-server": {
         *("DATABASE_URL_INGEST", "DATABASE_URL_PIPELINES", "DATABASE_URL_READ", "PINATA_JWT"),
@@ -44,6 +44,8 @@ def secret(name: str) -> str:
         return f"postgresql://login:secret-{name}@db.example:5432/zmart"
     if name.endswith("_keypair"):
         return f"/secret/{name}.json"
+    if name.startswith("auth_signing_key"):
+        return f"secret-{name}".ljust(43, "x")
     if name in ("solana_rpc_url", "solana_rpc_urls", "alert_webhook_url"):
         return f"https://rpc.example/secret-{name}"
     return f"redis://:secret-{name}@cache.example/0" if name == "redis_url" else f"secret-{name}"

@@ -103,6 +103,24 @@ _IDEMPOTENCY_KEY = (
     "INSERT INTO community.idempotency_keys (wallet, key, digest, answer)"
     " VALUES (:wallet, 'k', sha256('d'), '')"
 )
+_NONCE = (
+    "INSERT INTO accounts.nonces (nonce, wallet, origin, issued_at, expires_at)"
+    " VALUES (encode(substr({key}, 1, 16), 'hex'), :wallet, 'http://x', now(), now())"
+)
+# A session's id is the first half of its wallet.
+_SESSION = (
+    "INSERT INTO accounts.sessions (id, wallet, csrf, expires_at)"
+    " VALUES (encode(substr({key}, 1, 16), 'hex')::uuid, :wallet, 'c', now())"
+)
+_REFRESH_TOKEN = (
+    "INSERT INTO accounts.refresh_tokens"
+    " (hash, session, wallet, expires_at, used_at, successor)"
+    " VALUES ({key}, encode(substr(:wallet, 1, 16), 'hex')::uuid, :wallet, now(), {used})"
+)
+_SESSION_WRITE = (
+    "INSERT INTO accounts.session_writes (session, wallet, address, action)"
+    " VALUES (gen_random_uuid(), :wallet, '192.0.2.1', 'comment')"
+)
 _AUDIT = "INSERT INTO ops.audit (entry_point, wallet, action) VALUES ('{0}', :wallet, 'switch')"
 
 SECURED: Final[Mapping[str, SecuredTable]] = {
@@ -298,6 +316,91 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             Role.INGEST: READ,
             Role.PIPELINES: READ,
             Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "accounts.nonces": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_NONCE.format(key=":wallet")),
+        inserts={"": _NONCE.format(key=":key")},
+        updates=("UPDATE accounts.nonces SET origin = 'http://y'",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B; delete B",
+                "*": "read A; insert A; delete A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "accounts.sessions": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_SESSION.format(key=":wallet")),
+        inserts={"": _SESSION.format(key=":key")},
+        updates=(
+            "UPDATE accounts.sessions SET last_used_at = now()",
+            "UPDATE accounts.sessions SET ended_at = now(), end_reason = 'ended'",
+        ),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B; update B",
+                "*": "read A; insert A; update A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "accounts.refresh_tokens": SecuredTable(
+        label=owner_label("wallet"),
+        referenced=for_wallets(_SESSION.format(key=":wallet")),
+        rows=for_wallets(_REFRESH_TOKEN.format(key=":wallet", used="now(), sha256('s')")),
+        inserts={"": _REFRESH_TOKEN.format(key=":key", used="NULL, NULL")},
+        updates=("UPDATE accounts.refresh_tokens SET used_at = now(), successor = sha256('t')",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B; update B",
+                "*": "read A; insert A; update A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "accounts.session_writes": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_SESSION_WRITE),
+        inserts={"": _SESSION_WRITE},
+        updates=("UPDATE accounts.session_writes SET action = 'draft'",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            # All are read, because an address has many wallets and shares their limit.
+            Role.API: {
+                "none": "read A,B",
+                "voter A": "read A,B",
+                "B": "read A,B; insert B",
+                "*": "read A,B; insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
             Role.BACKUP: READ,
             Role.DAGSTER: NONE,
         },

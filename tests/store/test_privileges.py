@@ -22,6 +22,10 @@ READERS: dict[str, set[Role]] = {
     "community.comment_votes": {Role.API, Role.BACKUP},
     "community.comment_reports": {Role.API, Role.BACKUP},
     "community.idempotency_keys": {Role.API, Role.PIPELINES, Role.BACKUP},
+    "accounts.nonces": {Role.API, Role.PIPELINES, Role.BACKUP},
+    "accounts.sessions": {Role.API, Role.PIPELINES, Role.BACKUP},
+    "accounts.refresh_tokens": {Role.API, Role.PIPELINES, Role.BACKUP},
+    "accounts.session_writes": {Role.API, Role.PIPELINES, Role.BACKUP},
     "ops.audit": {Role.API, Role.PIPELINES, Role.INGEST, Role.BACKUP},
     # The reader sees the signatures alone.
     "community.signed_requests": {Role.API, Role.PIPELINES, Role.BACKUP},
@@ -70,6 +74,10 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.heartbeats": "iu",
         "ops.alerts": "iu",
         "ops.api_keys": "u",
+        "accounts.nonces": "id",
+        "accounts.sessions": "iu",
+        "accounts.refresh_tokens": "iu",
+        "accounts.session_writes": "i",
         "ops.audit": "i",
     },
     Role.PIPELINES: {
@@ -105,6 +113,10 @@ WRITES: dict[Role, dict[str, str]] = {
         "market.leaderboard_queue": "id",
         "community.market_drafts": "d",
         "community.signed_requests": "d",
+        "accounts.nonces": "d",
+        "accounts.sessions": "d",
+        "accounts.refresh_tokens": "d",
+        "accounts.session_writes": "d",
         "community.idempotency_keys": "d",
     },
 }
@@ -132,6 +144,8 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     (Role.INGEST, "community.market_drafts", "u"): {"matched_at"},
     (Role.READ, "community.signed_requests", "s"): {"signature"},
     (Role.API, "ops.api_keys", "u"): {"last_used_on"},
+    (Role.API, "accounts.sessions", "u"): {"last_used_at", "ended_at", "end_reason"},
+    (Role.API, "accounts.refresh_tokens", "u"): {"used_at", "successor"},
     (Role.API, "community.users", "u"): {"last_seen_at", "name", "bio", "avatar_cid"},
     (Role.API, "community.discussions", "i"): {
         *("market_id", "parent_id", "wallet", "content", "signature"),

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from zmart_pipelines.proofs import service_keys
-from zmart_pipelines.runtime.state_folder import with_running_system
+from zmart_pipelines.runtime.signing_keys import rotate_signing_key
+from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.queries import api_keys
@@ -116,6 +117,32 @@ def revoke(name: str) -> None:
     if not done:
         _refuse(f"there is no key named {name} that is not revoked")
     click.echo(f"the key of {name} is revoked")
+
+
+@keys.command("rotate-signing-key")
+def rotate_signing() -> None:
+    """Replace the key that signs access tokens, in the state folder.
+
+    The API uses it after a restart. It goes on accepting tokens of the previous key, so that
+    nobody is signed out; sessions and refresh tokens do not depend on it.
+
+    \b
+    Exit codes: 0 replaced, 1 the settings name a key, which has to be replaced there.
+
+    \b
+    Example:
+      zmart keys rotate-signing-key
+    """
+    settings = Settings()
+    if settings.auth_signing_key is not None:
+        _refuse(
+            "AUTH_SIGNING_KEY is set: move its value to AUTH_SIGNING_KEY_PREVIOUS, set a new one"
+            " and restart the API"
+        )
+    state = StateFolder.of(settings)
+    state.prepare()
+    rotate_signing_key(state)
+    click.echo("a new key was generated; restart the API, which accepts both")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from zmart_pipelines.proofs.service_keys import PREFIX
 from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.postgres import PostgresServer, cluster_home, find_binaries
 from zmart_pipelines.runtime.redis import RedisServer, find_server
+from zmart_pipelines.runtime.signing_keys import signing_keys
 from zmart_pipelines.runtime.state_folder import StateFolder, with_logins
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import LOGINS
@@ -84,6 +85,8 @@ class Embedded:
         if settings.service_api_key is None:
             # The secret has the 43 characters that a key ends with.
             update["service_api_key"] = SecretStr(PREFIX + state.secret("service-api-key"))
+        if settings.auth_signing_key is None:
+            update |= {name: SecretStr(key) for name, key in signing_keys(state).items()}
         completed = with_logins(settings.model_copy(update=update), state, create=True)
         return cls(completed, postgres, redis, localnet)
 

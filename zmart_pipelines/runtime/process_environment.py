@@ -55,7 +55,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
             *(role.setting for role in (Role.API, Role.INGEST, Role.READ)),
             *("redis_url", "pinata_jwt"),
             *("helius_webhook_secret", "helius_webhook_secret_previous", "webhook_hmac_secret"),
-            "service_api_key",
+            *("service_api_key", "auth_signing_key", "auth_signing_key_previous"),
         }
     )
     | _CHAIN,

@@ -96,6 +96,28 @@ RULES: Final[Sequence[Rule]] = (
         "idempotency_keys_keep_days",
     ),
     Rule(
+        "accounts.session_writes",
+        ("id",),
+        # Only the last hour is counted.
+        "t.accepted_at < :before",
+        "signed_requests_keep_days",
+    ),
+    Rule("accounts.nonces", ("nonce",), "t.expires_at < :before", "sessions_keep_days"),
+    Rule(
+        "accounts.refresh_tokens",
+        ("hash",),
+        # A used token is kept while it would be valid: used again, it ends its session.
+        "t.expires_at < :before",
+        "sessions_keep_days",
+    ),
+    Rule(
+        "accounts.sessions",
+        ("id",),
+        # Its refresh tokens go with it.
+        "least(t.expires_at, t.ended_at) < :before",
+        "sessions_keep_days",
+    ),
+    Rule(
         "ops.job_runs",
         ("run_id",),
         # The last success of a job stays: health is measured from it.

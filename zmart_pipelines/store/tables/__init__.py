@@ -1,6 +1,7 @@
 """Every table of ours, one module per schema. Dagster's own lie in schema ``dagster``."""
 
 from zmart_pipelines.store.tables import (
+    accounts,
     audit,
     chain,
     comments,
@@ -17,6 +18,7 @@ from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 
 __all__ = [
     "SCHEMAS",
+    "accounts",
     "audit",
     "chain",
     "comments",

@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import Dialect, Enum, LargeBinary, MetaData, Numeric, TypeDecorator
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-SCHEMAS = ("chain", "market", "voting", "community", "ops")
+SCHEMAS = ("chain", "market", "voting", "community", "accounts", "ops")
 
 metadata = MetaData(
     naming_convention={
