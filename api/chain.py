@@ -6,49 +6,40 @@ the user's wallet.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from api.bulkhead import Bulkhead
-from api.errors import FieldError, not_found, program_refusal, unavailable
+from api.errors import not_found, unavailable
+from api.wallet_transactions import answers
+from api.wallet_transactions.refused import refused
 from zmart_pipelines.breakers import policies
 from zmart_pipelines.breakers.endpoint_breakers import MemoryGuard
 from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.connect import connect
-from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
-from zmart_pipelines.chain.rpc_types import AtSlot, Commitment
+from zmart_pipelines.chain.rpc_types import AtSlot
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
-from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, UserPosition
+from zmart_pipelines.chain.wallet_preparation import (
+    COMMITMENT,
+    ActRefused,
+    MarketMissing,
+    PreparedAct,
+    WalletPreparation,
+)
+from zmart_pipelines.program.accounts import MarketAccount, UserPosition
 from zmart_pipelines.program.codec import DecodeError
-from zmart_pipelines.program.errors import describe
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.eligibility import WalletEligibility
+from zmart_pipelines.wallet_transactions.act import Act
 
 T = TypeVar("T")
 
 # Rounds over the endpoints for one read: a user waits for it.
 ATTEMPTS: Final = 2
-BLOCKHASH_COMMITMENT: Final = "confirmed"
-
-
-class UnsignedTransaction(msgspec.Struct, frozen=True):
-    """An unsigned version-0 transaction (base64), valid up to ``last_valid_block_height``.
-
-    A node that is asked to check it at a commitment above ``blockhash_commitment`` may not know the
-    blockhash yet.
-    """
-
-    transaction: str
-    blockhash: str
-    blockhash_commitment: Commitment
-    last_valid_block_height: int
-    fee_payer: str
 
 
 class Chain:
@@ -76,6 +67,9 @@ class Chain:
             refusal=lambda: unavailable("The chain"),
         )
         self._reader = AccountReader(self._rpc, settings.program)
+        self._preparation = WalletPreparation(
+            self._rpc, settings, self._bulkhead.continue_only_if_awaited
+        )
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work``, which calls the methods below, in one of the chain's threads.
@@ -94,25 +88,6 @@ class Chain:
         """Return the eligibility checks of wallets, on the same nodes."""
         return WalletEligibility(self._rpc, settings)
 
-    def config(self) -> GlobalConfig:
-        """Return the program's confirmed configuration."""
-        self._bulkhead.continue_only_if_awaited()
-        try:
-            return self._reader.config("confirmed").value
-        except (RpcError, RpcUnavailable, AccountMissing) as error:
-            raise unavailable("The chain") from error
-
-    def market(self, market_id: bytes) -> MarketAccount:
-        """Return the market's confirmed account; raise ApiError 404 where it does not exist."""
-        self._bulkhead.continue_only_if_awaited()
-        try:
-            found = self._reader.market(market_id, "confirmed").value
-        except (RpcError, RpcUnavailable) as error:
-            raise unavailable("The chain") from error
-        if found is None:
-            raise not_found("Market")
-        return found
-
     def market_account(self, market_id: bytes) -> AtSlot[MarketAccount | None]:
         """Return the market's confirmed account with the slot it was read at."""
         return self._account(lambda: self._reader.market(market_id, "confirmed"))
@@ -128,39 +103,28 @@ class Chain:
         except (RpcError, RpcUnavailable, DecodeError) as error:
             raise unavailable("The chain") from error
 
-    def prepare(
-        self, payer: bytes, instruction: Instruction, *, simulate: bool
-    ) -> UnsignedTransaction:
-        """Return a transaction of one instruction for ``payer`` to sign.
+    def prepare(self, act: Act, wallet: Pubkey, market_id: bytes | None) -> PreparedAct:
+        """Return the transaction of an act for ``wallet`` to sign, with what it does.
 
-        Args:
-            payer: The wallet (32 bytes) that pays the fee and signs.
-            instruction: The only instruction.
-            simulate: Simulate the transaction first and raise ApiError 409 with the
-                program's reason where it would fail now.
+        Raises:
+            ApiError: 409 with the program's reason where it would be refused now, 404 without the
+                market, 503.
         """
-        key = Pubkey.from_bytes(payer)
+        try:
+            return self._preparation.prepare(act, wallet, market_id)
+        except ActRefused as error:
+            raise refused(error.refusal) from error
+        except MarketMissing as error:
+            raise not_found("Market") from error
+        except (RpcError, RpcUnavailable, AccountMissing, DecodeError) as error:
+            raise unavailable("The chain") from error
+
+    def unsigned(self, wallet: Pubkey, instruction: Instruction) -> answers.UnsignedTransaction:
+        """Return a transaction of one instruction that was not simulated."""
         self._bulkhead.continue_only_if_awaited()
         try:
-            recent = self._rpc.latest_blockhash(BLOCKHASH_COMMITMENT)
-            data = unsigned_transaction(key, [instruction], recent.hash)
-            self._bulkhead.continue_only_if_awaited()
-            failure = self._rpc.simulate(data).error if simulate else None
-            if failure is not None and transaction_fault(failure) is Fault.BEHIND:
-                raise unavailable("The chain")
+            recent = self._rpc.latest_blockhash(COMMITMENT)
         except (RpcError, RpcUnavailable) as error:
             raise unavailable("The chain") from error
-        if failure is not None:
-            reason = describe(failure)
-            raise program_refusal(
-                reason,
-                f"The program would reject this transaction now: {reason}",
-                FieldError("transaction", reason),
-            )
-        return UnsignedTransaction(
-            transaction=base64.b64encode(data).decode(),
-            blockhash=str(recent.hash),
-            blockhash_commitment=BLOCKHASH_COMMITMENT,
-            last_valid_block_height=recent.last_valid_block_height,
-            fee_payer=str(key),
-        )
+        data = unsigned_transaction(wallet, [instruction], recent.hash)
+        return answers.unsigned_transaction(data, recent, wallet)

@@ -54,7 +54,7 @@ class ErrorCode(StrEnum):
     VOTING_CLOSED = "voting_closed"
     IDEMPOTENCY_KEY_USED = "idempotency_key_used"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
-    # 409: the program would refuse
+    # 409: the program would refuse, or the transaction would do nothing
     SIMULATION_FAILED = "simulation_failed"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     INSUFFICIENT_SHARES = "insufficient_shares"
@@ -70,6 +70,8 @@ class ErrorCode(StrEnum):
     ALREADY_CLAIMED = "already_claimed"
     NO_WINNINGS = "no_winnings"
     NOT_PERMITTED = "not_permitted"
+    MARKET_EXISTS = "market_exists"
+    NO_CHANGE = "no_change"
     # Other statuses of 4xx
     REQUEST_TIMEOUT = "request_timeout"
     BODY_TOO_LARGE = "body_too_large"
@@ -152,6 +154,8 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.ALREADY_CLAIMED: "The winnings were already claimed",
         ErrorCode.NO_WINNINGS: "There is nothing to claim",
         ErrorCode.NOT_PERMITTED: "The program does not permit this to the wallet",
+        ErrorCode.MARKET_EXISTS: "The market is on chain already",
+        ErrorCode.NO_CHANGE: "The transaction would change nothing",
         ErrorCode.REQUEST_TIMEOUT: "The request did not arrive in time",
         ErrorCode.BODY_TOO_LARGE: "The body is too large",
         ErrorCode.UNSUPPORTED_MEDIA_TYPE: "The body is not uncompressed JSON",

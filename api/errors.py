@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from api.ballot_schema import Ballot
-from api.error_codes import ErrorCode, code_of_program_error, code_of_status
+from api.error_codes import ErrorCode, code_of_status
 from zmart_pipelines.client_schemas.formats import iso8601
 
 RETRY_SECONDS = 2
@@ -40,8 +40,9 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `code` is for programs, `message` for people; `error` is the status's phrase. `type`, `title`,
     `detail` and `instance` are those of RFC 9457: `detail` repeats `message`, `instance` repeats
-    `path`. `program_error` is the name of the program's error, `limit` the limit that was reached,
-    `stored` the ballot that the wallet has already cast.
+    `path`. `program_error` is the name of the program's error, `program_error_number` its number if
+    it has one, `remedy` what helps against it; `limit` is the limit that was reached, `stored` the
+    ballot that the wallet has already cast.
     """
 
     error: str
@@ -59,6 +60,8 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     limit: ReachedLimit | msgspec.UnsetType = msgspec.UNSET
     stored: Ballot | msgspec.UnsetType = msgspec.UNSET
     program_error: str | msgspec.UnsetType = msgspec.UNSET
+    program_error_number: int | msgspec.UnsetType = msgspec.UNSET
+    remedy: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def error_body(
@@ -178,17 +181,4 @@ def limit_exceeded(setting: str, allowed: int, seconds: int) -> ApiError:
         code=ErrorCode.LIMIT_EXCEEDED,
         headers={"Retry-After": str(seconds)},
         extra={"limit": ReachedLimit(setting, allowed)},
-    )
-
-
-def program_refusal(
-    name: str, message: str, *fields: FieldError, code: ErrorCode | None = None
-) -> ApiError:
-    """Return a 409: the program would refuse, with the error of this ``name``."""
-    return ApiError(
-        409,
-        message,
-        *fields,
-        code=code or code_of_program_error(name),
-        extra={"program_error": name},
     )

@@ -344,6 +344,19 @@ class Settings(BaseSettings):
         description="Maximum fee of one submission in lamports; its priority fee is lowered to"
         " fit.",
     )
+    prepared_fee_percentile: int = Field(
+        75,
+        ge=0,
+        le=100,
+        description="Percentile of the written accounts' recent prices that a transaction prepared"
+        " for a wallet offers per compute unit.",
+    )
+    prepared_max_fee_lamports: int = Field(
+        100_000,
+        ge=5_000,
+        description="Maximum fee of the network that a transaction prepared for a wallet offers, in"
+        " lamports.",
+    )
     max_fees_per_hour_lamports: int = Field(
         100_000_000, ge=0, description="Maximum fees of all submissions in an hour, in lamports."
     )

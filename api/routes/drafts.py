@@ -156,7 +156,7 @@ async def create_market_draft(
     # The chain is asked only for a request that may be served, and only stored drafts are pinned:
     # a request that fails in between is completed by repeating it.
     await database.write(creator, idempotency.require_admissible(permit, idempotency_key, settings))
-    prepared = await chain.run(lambda: chain.prepare(creator, instruction, simulate=False))
+    prepared = await chain.run(lambda: chain.unsigned(Pubkey.from_bytes(creator), instruction))
     stored = await database.write(
         creator, idempotency.once(store, Draft, permit, idempotency_key, settings)
     )

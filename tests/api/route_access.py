@@ -189,7 +189,37 @@ _DRAFT = {
 }
 _CID = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
 _NO_TOKEN = "zrt_" + "A" * 86
-_TRADE = {"market_id": _MARKET, "outcome": True}
+_VOTE = {"vote": True}
+_RESOLUTION = {"outcome": True, "ipfs_evidence_hash": _CID}
+_BUY = {"outcome": True, "max_cost": seed.SOL}
+# Arguments of the acts whose transactions are prepared for whoever asks, by act.
+_ACTS: Final[Mapping[str, dict[str, Any]]] = {
+    "activate": {},
+    "approve": {},
+    "buy": _BUY,
+    "buy-shares": {"outcome": True, "shares": seed.SOL},
+    "cancel": {},
+    "claim": {},
+    "create": {
+        "liquidity": seed.SOL,
+        "b_parameter": 100 * seed.SOL,
+        "ipfs_question_hash": _CID,
+    },
+    "dispute": {},
+    "resolve": _RESOLUTION,
+    "sell": {"outcome": True, "shares": seed.SOL},
+    "vote-dispute": _VOTE,
+    "vote-proposal": _VOTE,
+    "withdraw": {},
+}
+
+
+def _act(act: str, arguments: dict[str, Any]) -> Access:
+    """Return a route that prepares an act; as no chain answers here, that is a 503."""
+    return same(
+        f"/api/transactions/prepare/{act}", 503, {"wallet": str(OWNER.pubkey()), **arguments}
+    )
+
 
 # Any wallet is let in, and nobody without one.
 _WALLETS_ONLY = (401, 200, 200, 401, 401)
@@ -324,9 +354,16 @@ ROUTES: Final[Mapping[str, Access]] = {
         _WALLETS_ONLY,
     ),
     "POST /api/markets": write("/api/markets", _DRAFT, 401, 503, 503, 401, 401),
-    "POST /api/trades/buy": _prepared("/api/trades/buy", {**_TRADE, "max_cost": seed.SOL}),
-    "POST /api/trades/sell": _prepared("/api/trades/sell", {**_TRADE, "shares": seed.SOL}),
+    "POST /api/trades/buy": _prepared("/api/trades/buy", {"market_id": _MARKET, **_BUY}),
+    "POST /api/trades/sell": _prepared("/api/trades/sell", {"market_id": _MARKET, **_ACTS["sell"]}),
     "POST /api/markets/{market:str}/resolve": _prepared(
-        f"/api/markets/{_MARKET}/resolve", {"outcome": True, "ipfs_evidence_hash": _CID}
+        f"/api/markets/{_MARKET}/resolve", _RESOLUTION
     ),
+    # Nothing is disclosed or stored, and a transaction needs the wallet's signature.
+    **{
+        f"POST /api/transactions/prepare/{act}": _act(act, {"market_id": _MARKET, **arguments})
+        for act, arguments in _ACTS.items()
+    },
+    "POST /api/transactions/prepare/pause": _act("pause", {"paused": True}),
+    "POST /api/transactions/prepare/update-config": _act("update-config", {"dispute_period": 1}),
 }

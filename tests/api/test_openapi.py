@@ -43,7 +43,7 @@ def test_every_path_is_in_the_documentation(client: Client) -> None:
     """By its fixed parts: the documentation names parameters as it likes, or joins paths."""
     text = "\n".join(
         (DOCS / name).read_text()
-        for name in ("api.md", "ballots.md", "community.md", "operations.md")
+        for name in ("api.md", "ballots.md", "community.md", "operations.md", "transactions.md")
     )
     missing = [path for path in described(client)["paths"] if not _is_named(path, text)]
     assert missing == []
@@ -68,9 +68,9 @@ def test_operations_have_ids_tags_errors_and_bodies(client: Client) -> None:
                 if names[-1] != "end_session":
                     assert {"400", "413", "415"} <= set(operation["responses"])
                     assert "requestBody" in operation
-                # Texts to sign are composed for anyone; to sign in, the body is the proof.
+                # What is to be signed is composed for anyone; to sign in, the body is the proof.
                 named = bool(operation.get("security"))
-                is_open = names[-1].endswith("_text")
+                is_open = names[-1].endswith(("_text", "_transaction"))
                 assert named == (not is_open and "sign_wallet_in" not in names[-1]), names[-1]
                 assert ("401" in operation["responses"]) == (not is_open), names[-1]
             for status, answer in operation["responses"].items():

@@ -85,7 +85,7 @@ def test_trades_cost_and_move_the_price_as_quoted(world: World) -> None:
         now = lamports_of(before["on_chain_address"])
         assert now - vault == figures["total"] - fees["protocol"]
         spent = lamports - lamports_of(str(world.wallet.pubkey()))
-        assert spent == figures["total"] + 5_000 + rent
+        assert spent == figures["total"] + prepared.json()["network_fee"]["total"] + rent
         rent = 0
 
 

@@ -80,7 +80,7 @@ def test_ledger_is_drawn_as_the_contract_orders_it() -> None:
     [
         ("cli --> commands", "commands --> cli", ("commands", "cli")),
         ("peers --> breakers", "breakers --> peers", ("breakers", "ledger")),
-        ("base --> program", "store --> program", "ipfs"),
+        ("base --> wallet_transactions", "store --> wallet_transactions", "ipfs"),
     ],
 )
 def test_wrong_arrow_or_missing_package_is_reported(right: str, wrong: str, found: object) -> None:

@@ -91,6 +91,18 @@ def _names_transaction(result: bytes, signature: str) -> bool:
     return found.transaction.signatures[0] == signature
 
 
+def clock_in(account: AccountData | None) -> Clock:
+    """Return the clock in the Clock sysvar's account.
+
+    Raises:
+        RpcUnavailable: it is not that account.
+    """
+    if account is None or len(account.data) != _CLOCK.size:
+        raise RpcUnavailable("unexpected result: no Clock sysvar")
+    slot, _, _, _, unix_timestamp = _CLOCK.unpack(account.data)
+    return Clock(slot, unix_timestamp)
+
+
 def _account(row: AccountRow) -> AccountData:
     return AccountData(row.owner, row.lamports, row.data[0], row.executable)
 
@@ -364,8 +376,9 @@ class RpcClient(EndpointPool):
         verify_signatures: bool = False,
         replace_blockhash: bool = False,
         min_context_slot: int | None = None,
+        accounts: Sequence[Pubkey] = (),
     ) -> Simulation:
-        """Simulate a serialized transaction.
+        """Simulate a serialized transaction; return ``accounts``, of its own, as they are after it.
 
         An error by which the state of a node or the cluster prevented the execution passes the
         call on to the next endpoint; it is returned only if no endpoint has another result.
@@ -376,6 +389,9 @@ class RpcClient(EndpointPool):
             sigVerify=verify_signatures,
             replaceRecentBlockhash=replace_blockhash,
             minContextSlot=min_context_slot,
+            accounts={"encoding": "base64", "addresses": [str(key) for key in accounts]}
+            if accounts
+            else None,
         )
         for answer in self.responses(
             "simulateTransaction",
@@ -384,7 +400,10 @@ class RpcClient(EndpointPool):
             _expected(min_slot=min_context_slot),
         ):
             row = answer.value
-            done = Simulation(row.err, row.logs or [], row.units_consumed, answer.context.slot)
+            after = [None if found is None else _account(found) for found in row.accounts or ()]
+            done = Simulation(
+                row.err, row.logs or [], row.units_consumed, answer.context.slot, after
+            )
             if row.err is None or transaction_fault(row.err) is not Fault.BEHIND:
                 break
         return done
@@ -414,11 +433,7 @@ class RpcClient(EndpointPool):
 
     def chain_clock(self, commitment: Commitment) -> Clock:
         """Return the clock that the program's time windows are measured by."""
-        account = self.account(CLOCK_SYSVAR, commitment).value
-        if account is None or len(account.data) != _CLOCK.size:
-            raise RpcUnavailable("unexpected result: no Clock sysvar")
-        slot, _, _, _, unix_timestamp = _CLOCK.unpack(account.data)
-        return Clock(slot, unix_timestamp)
+        return clock_in(self.account(CLOCK_SYSVAR, commitment).value)
 
     def balance(self, address: Pubkey, commitment: Commitment) -> AtSlot[int]:
         """Return the balance of an address in lamports; 0 where there is no account."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -66,12 +67,15 @@ class Simulation(msgspec.Struct, frozen=True):
         error: None for success.
         units: compute units consumed.
         slot: the slot of the state it was simulated on.
+        accounts: those that were asked for, as they are after it, in that order; None for each
+            that does not exist then. None are given for a failed one.
     """
 
     error: Any
     logs: list[str]
     units: int | None
     slot: int
+    accounts: Sequence[AccountData | None] = ()
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -171,4 +175,5 @@ class SimulationRow(msgspec.Struct, rename="camel"):
 
     err: Any = None
     logs: list[str] | None = None
+    accounts: list[AccountRow | None] | None = None
     units_consumed: Unsigned | None = None

@@ -120,6 +120,16 @@ def name_of(code: int) -> str:
     return _OTHERS.get(code, f"Custom({code})")
 
 
+_NUMBERS: Final = {name: code for code, name in _OTHERS.items()} | {
+    error.name: int(error) for error in ProgramError
+}
+
+
+def number_of(name: str) -> int | None:
+    """Return the number of a custom error with this name; None for the runtime's own errors."""
+    return _NUMBERS.get(name)
+
+
 def custom_code(error: object) -> int | None:
     """Return the number in a transaction error as RPC returns it, or None where it has none.
 

@@ -10,6 +10,8 @@ from typing import Final
 from zmart_pipelines.program.accounts import MarketState
 
 BASIS_POINTS: Final = 10_000
+# Ten years of 365 days after its creation a market can no longer be resolved or finalized.
+LIFETIME_SECONDS: Final = 315_360_000
 
 # Resolving and Finalized may follow Disputed in two ways each; see finalize_market and
 # aggregate_dispute_votes.

@@ -16,6 +16,7 @@ import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from zmart_pipelines.chain import compute_budget
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.transaction_builder import unsigned_transaction
@@ -23,7 +24,7 @@ from zmart_pipelines.program import instructions as program
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.program.addresses import config_address, market_address
 from zmart_pipelines.program.lifecycle import BASIS_POINTS, meets_threshold, share_bps
-from zmart_pipelines.submissions import actions, signing
+from zmart_pipelines.submissions import signing
 
 TransactionKind = Literal["approve", "cancel", "update-config", "pause"]
 
@@ -209,10 +210,10 @@ def _prepare(
         raise PrepareRefused(f"it could not be simulated: {error}; try again later")
     recent = [row.fee for row in rpc.prioritization_fees([config_address(reader.program)[0]])]
     used = simulation.units or 0
-    body = actions.with_budget(
+    body = compute_budget.with_budget(
         [instruction],
-        units=actions.compute_limit(used),
-        unit_price=actions.unit_price(recent, _MAX_UNIT_PRICE),
+        units=compute_budget.compute_limit(used),
+        unit_price=compute_budget.unit_price(recent, _MAX_UNIT_PRICE),
     )
     height = rpc.block_height("confirmed")
     left = max(0, blockhash.last_valid_block_height - height)

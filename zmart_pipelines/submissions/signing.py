@@ -9,6 +9,7 @@ from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from zmart_pipelines.chain import compute_budget
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.rpc_types import Simulation
 from zmart_pipelines.chain.signer import Signer
@@ -74,16 +75,6 @@ def error_name(simulation: Simulation) -> str | None:
     return describe(simulation.error)
 
 
-def affordable_price(units: int, max_fee: int) -> int:
-    """Return the highest unit price (micro-lamports) at which the fee is at most ``max_fee``.
-
-    Args:
-        units: Compute limit of the transaction.
-        max_fee: Lamports.
-    """
-    return max(max_fee - actions.BASE_FEE, 0) * 1_000_000 // units
-
-
 def sign(
     rpc: RpcClient, intent: Intent, settings: Settings, signer: Signer, *, used_units: int
 ) -> SignedTransaction:
@@ -101,10 +92,14 @@ def sign(
     authority = signer.pubkey()
     market = market_address(program, intent.market_id)[0]
     recent = [row.fee for row in rpc.prioritization_fees([market])]
-    units = actions.compute_limit(used_units)
-    affordable = affordable_price(units, settings.max_fee_per_transaction_lamports)
-    price = actions.unit_price(recent, min(settings.max_priority_fee_micro_lamports, affordable))
-    body = actions.with_budget(_body(intent, program, authority), units=units, unit_price=price)
+    units = compute_budget.compute_limit(used_units)
+    affordable = compute_budget.affordable_price(units, settings.max_fee_per_transaction_lamports)
+    price = compute_budget.unit_price(
+        recent, min(settings.max_priority_fee_micro_lamports, affordable)
+    )
+    body = compute_budget.with_budget(
+        _body(intent, program, authority), units=units, unit_price=price
+    )
     blockhash = rpc.latest_blockhash("confirmed")
     transaction = build_transaction(authority, body, blockhash.hash, [signer])
     return SignedTransaction(
@@ -112,5 +107,5 @@ def sign(
         transaction=transaction,
         blockhash=str(blockhash.hash),
         last_valid_block_height=blockhash.last_valid_block_height,
-        fee=actions.fee(units, price),
+        fee=compute_budget.fee(units, price),
     )

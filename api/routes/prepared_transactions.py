@@ -1,0 +1,64 @@
+"""Unsigned transactions of every act, one route each, with what they do.
+
+Nothing is stored and nothing is disclosed that is not public, and a transaction is worth nothing
+without the wallet's signature; therefore the wallet is named and proves nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+from solders.pubkey import Pubkey
+
+from api.database import Database
+from api.dependencies import ChainDep, DatabaseDep, error_responses
+from api.markets.lookup import require_market_id
+from api.requests import identifiers
+from api.wallet_transactions.answers import PreparedTransaction, prepared_transaction
+from api.wallet_transactions.bodies import ActBody, MarketActBody, act_in, body_of
+from zmart_pipelines.wallet_transactions.act import Act
+from zmart_pipelines.wallet_transactions.acts import ACTS
+
+PATH = "/api/transactions/prepare"
+
+
+async def _market_id(database: Database, act: type[Act], body: ActBody) -> bytes | None:
+    """Return the id of the market that the body names, if the act is about one."""
+    if not isinstance(body, MarketActBody):
+        return None
+    key = identifiers.market_key(body.market_id)
+    if act.SUBJECT == "new market":
+        return key
+    return await database.read(lambda conn: require_market_id(conn, key))
+
+
+def _handler(act: type[Act]) -> HTTPRouteHandler:
+    """Return the route that prepares this act."""
+
+    async def prepare(database: Any, chain: Any, data: Any) -> PreparedTransaction:
+        market_id = await _market_id(database, act, data)
+        wanted, wallet = act_in(data, act), Pubkey.from_bytes(data.signer)
+        prepared = await chain.run(lambda: chain.prepare(wanted, wallet, market_id))
+        return prepared_transaction(wanted, prepared)
+
+    prepare.__name__ = f"prepare_{act.NAME.replace('-', '_')}_transaction"
+    prepare.__doc__ = f"Prepare a transaction: {act.__doc__}"
+    prepare.__annotations__ |= {
+        "database": DatabaseDep,
+        "chain": ChainDep,
+        "data": JSONBody[body_of(act)],  # type: ignore[misc]
+    }
+    decorate = post(
+        f"{PATH}/{act.NAME}",
+        status_code=200,
+        tags=["transactions"],
+        responses=error_responses(404, 409, 413, 415, 429),
+        opt={"bucket": "write"},
+    )
+    return decorate(prepare)
+
+
+HANDLERS = [_handler(act) for act in ACTS.values()]

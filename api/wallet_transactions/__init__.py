@@ -1,0 +1,1 @@
+"""Acts of wallets over HTTP: bodies, answers, refusals. What they are: zmart_pipelines' package."""
