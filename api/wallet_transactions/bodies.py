@@ -62,7 +62,7 @@ def body_of(act: type[Act]) -> type[ActBody]:
         if member.name.startswith("ipfs_"):
             rules[member.name] = lambda text, name=member.name: identifiers.cid(text, name)
     made = msgspec.defstruct(
-        f"{act.__name__}Request",
+        f"Prepare{act.__name__}",
         [
             (member.name, member.type)
             if member.required
