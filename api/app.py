@@ -11,7 +11,6 @@ from litestar.response import Redirect
 
 from api import exception_handlers
 from api.ballot_batcher import BallotBatcher
-from api.ballot_limit import BallotLimit
 from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
@@ -25,6 +24,8 @@ from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
 from api.middleware.assembly import Middleware
 from api.openapi import completion, document
+from api.openapi.limit_responses import state_limits
+from api.pin_allowance import PinAllowance
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
@@ -101,10 +102,11 @@ def create_app(settings: Settings) -> Litestar:
             "health_watch": shared(health_watch),
             "delivery_intake": shared(delivery_intake),
             "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),
-            "ballot_limit": shared(BallotLimit(settings.ballots_per_address_hour)),
+            "request_limits": shared(middleware.limits),
             "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
             "pins": shared(pins),
+            "pin_allowance": shared(PinAllowance(middleware.limits, chain, settings)),
             "past_states": shared(past_states),
             "verifications": shared(verifications),
         },
@@ -118,4 +120,5 @@ def create_app(settings: Settings) -> Litestar:
     resolve_in_sequence(app)
     completion.complete(app)
     middleware.wrap(app)
+    state_limits(app, middleware.limits.routes)
     return app

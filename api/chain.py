@@ -88,6 +88,11 @@ class Chain:
         """Return the eligibility checks of wallets, on the same nodes."""
         return WalletEligibility(self._rpc, settings)
 
+    def balance(self, wallet: bytes) -> int:
+        """Return the confirmed balance of a wallet (32 bytes) in lamports; blocks."""
+        key = Pubkey.from_bytes(wallet)
+        return self._account(lambda: self._rpc.balance(key, "confirmed")).value
+
     def market_account(self, market_id: bytes) -> AtSlot[MarketAccount | None]:
         """Return the market's confirmed account with the slot it was read at."""
         return self._account(lambda: self._reader.market(market_id, "confirmed"))

@@ -9,7 +9,6 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
 from api.ballot_batcher import BallotBatcher
-from api.ballot_limit import BallotLimit
 from api.chain import Chain
 from api.database import Database
 from api.delivery_intake import DeliveryIntake
@@ -22,7 +21,9 @@ from api.identity.sessions import Sessions
 from api.identity.writes import Writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
+from api.pin_allowance import PinAllowance
 from api.pins import Pins
+from api.rate_limit.request_limits import RequestLimits
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from zmart_pipelines.settings import Settings
@@ -34,7 +35,7 @@ MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
 SessionsDep: TypeAlias = NamedDependency[Sessions]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
-BallotLimitDep: TypeAlias = NamedDependency[BallotLimit]
+RequestLimitsDep: TypeAlias = NamedDependency[RequestLimits]
 HubDep: TypeAlias = NamedDependency[Hub]
 DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
@@ -42,6 +43,7 @@ ChainDep: TypeAlias = NamedDependency[Chain]
 PastStatesDep: TypeAlias = NamedDependency[PastStates]
 VerificationsDep: TypeAlias = NamedDependency[Verifications]
 WritesDep: TypeAlias = NamedDependency[Writes]
+PinAllowanceDep: TypeAlias = NamedDependency[PinAllowance]
 PinsDep: TypeAlias = NamedDependency[Pins]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 

@@ -28,11 +28,18 @@ class FieldError(msgspec.Struct, frozen=True):
     message: str
 
 
-class ReachedLimit(msgspec.Struct, frozen=True):
-    """A limit that was reached: the setting's name and its value."""
+class ReachedLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A limit that was reached: the setting's name and its value.
+
+    `bucket`, as `/api/limits` names it, and its `window_seconds` are given where requests are
+    counted. A request is accepted again after `retry_after_seconds`.
+    """
 
     name: str
     value: int
+    bucket: str | msgspec.UnsetType = msgspec.UNSET
+    window_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    retry_after_seconds: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,7 +48,8 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     `code` is for programs, `message` for people; `error` is the status's phrase. `type`, `title`,
     `detail` and `instance` are those of RFC 9457: `detail` repeats `message`, `instance` repeats
     `path`. `program_error` is the name of the program's error, `program_error_number` its number if
-    it has one, `remedy` what helps against it; `limit` is the limit that was reached, `stored` the
+    it has one, `remedy` what helps against it; `limit` is the limit that was reached,
+    `violated-policies` are the policies in `RateLimit-Policy` that it reached; `stored` is the
     ballot that the wallet has already cast.
     """
 
@@ -58,6 +66,9 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
     details: tuple[FieldError, ...] | msgspec.UnsetType = msgspec.UNSET
     request_id: str | msgspec.UnsetType = msgspec.UNSET
     limit: ReachedLimit | msgspec.UnsetType = msgspec.UNSET
+    violated_policies: list[str] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="violated-policies"
+    )
     stored: Ballot | msgspec.UnsetType = msgspec.UNSET
     program_error: str | msgspec.UnsetType = msgspec.UNSET
     program_error_number: int | msgspec.UnsetType = msgspec.UNSET
@@ -180,5 +191,5 @@ def limit_exceeded(setting: str, allowed: int, seconds: int) -> ApiError:
         f"The limit {setting} ({allowed}) is reached; retry after {seconds} s",
         code=ErrorCode.LIMIT_EXCEEDED,
         headers={"Retry-After": str(seconds)},
-        extra={"limit": ReachedLimit(setting, allowed)},
+        extra={"limit": ReachedLimit(setting, allowed, retry_after_seconds=seconds)},
     )

@@ -102,10 +102,8 @@ class DrainingServer(uvicorn.Server):
 
 def trusted_proxies(settings: Settings) -> Container[str]:
     """Return the addresses whose X-Forwarded-For is trusted."""
-    if not settings.trusted_proxies:
-        return ()
-    # The same class decides in uvicorn whose header is read; here it only parses the setting.
-    middleware = ProxyHeadersMiddleware(cast(Any, None), settings.trusted_proxies)
+    # The same class decides in uvicorn whose header is read; here it only parses the networks.
+    middleware = ProxyHeadersMiddleware(cast(Any, None), list(settings.proxy_networks))
     return cast(Container[str], middleware.trusted_hosts)
 
 
@@ -129,7 +127,7 @@ def serve(settings: Settings) -> None:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies or None,
+        forwarded_allow_ips=list(settings.proxy_networks),
         server_header=False,
         access_log=False,
         log_level="info",

@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import Field, SecretStr, field_validator
@@ -86,7 +87,33 @@ def _threshold(degraded: int, down: int, subject: str) -> Any:
 
 
 HEALTH_PREFIX = "health_"
-DEFAULT_RATE_LIMIT = 100
+RATE_LIMIT_PREFIX = "rate_limit_"
+MAX_RATE_LIMIT = 1_000_000
+DEFAULT_MIN_PIN_LAMPORTS = 10_000_000
+# Requests per minute, those of pin_day per day, on every cluster but localnet.
+DEFAULT_RATE_LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "anonymous": 100,
+        "wallet": 1_000,
+        "write": 60,
+        "search": 30,
+        "auth": 20,
+        "pin": 5,
+        "pin_day": 50,
+        "webhook": 6_000,
+    }
+)
+
+
+def _rate_limit(name: str, subject: str, window: str = "minute") -> Any:
+    return Field(
+        None,
+        ge=0,
+        le=MAX_RATE_LIMIT,
+        description=f"{subject} per {window}, all of which may come at once. 0: no limit. Empty:"
+        f" {DEFAULT_RATE_LIMITS[name]}, and no limit on localnet, where everything shares the"
+        " loopback address.",
+    )
 
 
 class Settings(BaseSettings):
@@ -633,17 +660,8 @@ class Settings(BaseSettings):
     comments_per_address_hour: int = Field(
         300, gt=0, description="Maximum comments from a client address in an hour, likewise."
     )
-    drafts_per_wallet_hour: int = Field(
-        10, gt=0, description="Maximum market drafts of a wallet in an hour."
-    )
     drafts_per_address_hour: int = Field(
         60, gt=0, description="Maximum market drafts from a client address in an hour."
-    )
-    ballots_per_address_hour: int = Field(
-        100_000,
-        gt=0,
-        description="Maximum ballots from a client address in an hour, per API process. Many"
-        " voters may share an address.",
     )
     service_api_key: SecretStr | None = Field(
         None,
@@ -652,13 +670,30 @@ class Settings(BaseSettings):
         " accepts it besides those of zmart keys. Empty: zmart up makes one and keeps it in the"
         " state folder.",
     )
-    rate_limit_anonymous: int | None = Field(
+    rate_limit_anonymous: int | None = _rate_limit(
+        "anonymous",
+        "Requests from a client address (IPv6: a /64 network) without a session or a service key",
+    )
+    rate_limit_wallet: int | None = _rate_limit(
+        "wallet",
+        "Requests of a wallet that signed in, or with a limited service key,",
+    )
+    rate_limit_write: int | None = _rate_limit(
+        "write", "Requests of one client that change something, ballots included,"
+    )
+    rate_limit_search: int | None = _rate_limit("search", "Searches by text of one client")
+    rate_limit_auth: int | None = _rate_limit(
+        "auth", "Requests to sign in from a client address, and the same for a wallet,"
+    )
+    rate_limit_pin: int | None = _rate_limit("pin", "Drafts and documents that a wallet pins")
+    rate_limit_pin_day: int | None = _rate_limit("pin_day", "The same", "day")
+    rate_limit_webhook: int | None = _rate_limit("webhook", "Webhook deliveries of one sender")
+    pin_min_lamports: int | None = Field(
         None,
         ge=0,
-        le=1_000_000,
-        description="Requests per minute from a client address without a service key, all of which"
-        " may come at once; health checks and webhooks do not count. 0: no limit. Empty: 100, and"
-        " no limit on localnet, where everything shares the loopback address.",
+        description="Minimum balance in lamports of a wallet whose drafts and documents are pinned,"
+        " so that wallets that cost nothing cannot fill the pin store. 0: no minimum. Empty:"
+        " 10,000,000 (0.01 SOL), and no minimum on localnet.",
     )
     trusted_proxies: str = Field(
         "",
@@ -785,13 +820,15 @@ class Settings(BaseSettings):
     @classmethod
     def _are_networks(cls, value: str) -> str:
         for item in _split(value):
+            if item == "*":
+                raise ValueError(
+                    "* would let every client pretend to have any address; name the addresses or"
+                    " networks of your proxies, such as 10.0.0.0/8"
+                )
             try:
                 ip_network(item)
             except ValueError as error:
-                raise ValueError(
-                    f"{item} is no address or network such as 10.0.0.0/8; whoever is not a proxy of"
-                    " yours could pretend to have any address"
-                ) from error
+                raise ValueError(f"{item} is no address or network such as 10.0.0.0/8") from error
         return value
 
     @field_validator("auth_signing_key", "auth_signing_key_previous")
@@ -858,11 +895,39 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys((*named, *(_loopback_twin(origin) for origin in named))))
 
     @property
-    def anonymous_limit(self) -> int:
-        """Requests per minute from an address without a service key; 0: no limit."""
-        if self.rate_limit_anonymous is not None:
-            return self.rate_limit_anonymous
-        return 0 if self.solana_cluster == "localnet" else DEFAULT_RATE_LIMIT
+    def proxy_networks(self) -> tuple[str, ...]:
+        """The networks of ``trusted_proxies``.
+
+        Those of IPv4 are also given as a socket for both families shows them: ``::ffff:10.0.0.1``.
+        """
+        networks = [ip_network(item) for item in _split(self.trusted_proxies)]
+        mapped = [
+            f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+            for network in networks
+            if network.version == 4
+        ]
+        return (*map(str, networks), *mapped)
+
+    @property
+    def rate_limits(self) -> Mapping[str, int]:
+        """The limits of requests by quota, as they hold on this cluster; 0: none."""
+        limits: dict[str, int] = {}
+        for name, default in DEFAULT_RATE_LIMITS.items():
+            value: int | None = getattr(self, RATE_LIMIT_PREFIX + name)
+            limits[name] = value if value is not None else 0 if self.is_localnet else default
+        return limits
+
+    @property
+    def is_localnet(self) -> bool:
+        """Whether the chain is one on this machine, on which everything is free."""
+        return self.solana_cluster == "localnet"
+
+    @property
+    def min_pin_lamports(self) -> int:
+        """The minimum balance of a wallet whose files are pinned, as it holds on this cluster."""
+        if self.pin_min_lamports is not None:
+            return self.pin_min_lamports
+        return 0 if self.is_localnet else DEFAULT_MIN_PIN_LAMPORTS
 
     @property
     def health_thresholds(self) -> Mapping[str, Threshold]:

@@ -181,7 +181,7 @@ class ConnectionGuard:
         """Return whether a regular place is free, after taking one from a connection that waits."""
         mine = self._by_address.get(address, ()) if address is not None else ()
         if len(mine) >= self.limits.per_address:
-            self._log(f"an address has {len(mine)} connections")
+            self._log(f"{address} has {len(mine)} connections")
             return self._reclaim(_longest_waiting(mine))
         if len(self._places) - len(self._extra) >= self._regular:
             self._log(f"{len(self._places)} connections are open")

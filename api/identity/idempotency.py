@@ -92,18 +92,21 @@ def once(
 
 def require_admissible(
     write: AuthorizedWrite, key: str | None, settings: Settings
-) -> Callable[[Connection], None]:
+) -> Callable[[Connection], bool]:
     """Return a check, for ``Database.write``, whether :func:`once` would be served now.
 
     A write that costs something before its effect, such as a call to the chain, makes it first. It
-    raises what ``once`` would raise, and records nothing.
+    returns whether the write has been served before, raises what ``once`` would raise, and records
+    nothing.
     """
 
-    def run(conn: Connection) -> None:
+    def run(conn: Connection) -> bool:
         if key is not None and _answer_under_key(conn, write, key) is not None:
-            return
-        if not signed_requests.is_repeat(conn, write):
-            signed_requests.require_below_limits(conn, write, settings)
+            return True
+        if signed_requests.is_repeat(conn, write):
+            return True
+        signed_requests.require_below_limits(conn, write, settings)
+        return False
 
     return run
 

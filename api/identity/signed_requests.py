@@ -26,13 +26,13 @@ from zmart_pipelines.store.tables.community import signed_requests
 
 _requests = signed_requests
 _WINDOW: Final = timedelta(hours=1)
-_LIMITS: Final[dict[Action, str]] = {
-    "comment": "comments",
-    "edit-comment": "comments",
-    "delete-comment": "comments",
-    "draft": "drafts",
-    "replace-draft": "drafts",
-}
+_COMMENTS: Final = ("comment", "edit-comment", "delete-comment")
+# The settings that limit a wallet's and an address's writes. What a wallet pins is counted by
+# api.pin_allowance.
+_WALLET_LIMITS: Final = dict.fromkeys(_COMMENTS, "comments_per_wallet_hour")
+_ADDRESS_LIMITS: Final = dict.fromkeys(_COMMENTS, "comments_per_address_hour") | dict.fromkeys(
+    ("draft", "replace-draft"), "drafts_per_address_hour"
+)
 
 
 def used() -> ApiError:
@@ -123,13 +123,13 @@ def _record_of_session(
 
 def require_below_limits(conn: Connection, write: AuthorizedWrite, settings: Settings) -> None:
     """Raise ApiError 429 where the wallet or the address has written enough in the last hour."""
-    subject = _LIMITS.get(write.action)
-    if subject is None:
-        return
-    for setting, column, sender in (
-        (f"{subject}_per_wallet_hour", "wallet", write.wallet),
-        (f"{subject}_per_address_hour", "address", address_key(write.address)),
+    for limits, column, sender in (
+        (_WALLET_LIMITS, "wallet", write.wallet),
+        (_ADDRESS_LIMITS, "address", address_key(write.address)),
     ):
+        setting = limits.get(write.action)
+        if setting is None:
+            continue
         allowed = getattr(settings, setting)
         wait = _seconds_to_wait(conn, column, sender, write.action, allowed)
         if wait is not None:

@@ -39,9 +39,12 @@ class Writes(msgspec.Struct, frozen=True):
             self.request, body or ProofOnly(), self.settings, self.caller, action, subject
         )
 
-    async def check(self, permit: AuthorizedWrite) -> None:
-        """Raise what :meth:`once` would raise before the effect: before an effort it is worth."""
-        await self.database.write(
+    async def check(self, permit: AuthorizedWrite) -> bool:
+        """Return whether the same write was served before.
+
+        Raise what :meth:`once` would raise before the effect: before an effort it is worth.
+        """
+        return await self.database.write(
             permit.wallet, idempotency.require_admissible(permit, self.key, self.settings)
         )
 

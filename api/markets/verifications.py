@@ -23,7 +23,7 @@ from api.chain import Chain
 from api.connections.client_address import address_key
 from api.errors import invalid, limit_exceeded, unavailable
 from api.markets.past_states import PastStates
-from api.rate_limit.limiter import Limiter
+from api.rate_limit.limiter import Charge, Limiter
 from api.rate_limit.token_bucket import Quota
 from zmart_pipelines.chain.rpc_types import AtSlot
 from zmart_pipelines.client_schemas.formats import base58_key, iso8601
@@ -220,10 +220,14 @@ class Verifications:
         return began
 
     async def _pay(self, client: str) -> None:
-        for quota, payer in ((self._per_address, address_key(client)), (self._together, _EVERYONE)):
-            decision = await self._limiter.take(quota, payer)
-            if not decision.is_allowed:
-                raise limit_exceeded(quota.name, quota.limit, max(1, decision.retry_seconds))
+        decision = await self._limiter.take(
+            Charge(self._per_address, address_key(client)), Charge(self._together, _EVERYONE)
+        )
+        if not decision.is_allowed:
+            reached = decision.decisive
+            raise limit_exceeded(
+                reached.quota.name, reached.quota.limit, max(1, reached.next_seconds)
+            )
 
     def close(self) -> None:
         """Wait for running calls."""

@@ -1,8 +1,8 @@
-"""Which requests are let in: limits per client.
+"""Which requests are let in: who calls, and the limits of each client.
 
-Requests with the key of a service are not limited; an address without one has the bucket
-``anonymous``. Health checks and webhooks, which have an
-authentication of their own, are never refused here; requests that end in a 401 or a 404 count.
+A client is a wallet that signed in, a service with a key, or else an address. Requests with an
+unlimited key are not limited. Health checks take no tokens, and webhooks only those of their
+sender; requests that end in a 401 or a 404 count.
 """
 
 from __future__ import annotations
@@ -10,114 +10,85 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
-import msgspec
-
 from api.connections.client_address import client_key
-from api.error_codes import ErrorCode
-from api.errors import ApiError, ReachedLimit
-from api.identity.caller import bind
+from api.errors import ApiError
+from api.identity import webhook_auth
+from api.identity.caller import Caller, bind
 from api.identity.callers import Callers
-from api.rate_limit.limiter import Decision, Limiter
-from api.rate_limit.token_bucket import Quota
+from api.rate_limit.buckets import BucketName
+from api.rate_limit.limiter import Charge
+from api.rate_limit.request_limits import RequestLimits, is_unlimited
+from api.rate_limit.route_buckets import RouteBucket, RouteBuckets
+from zmart_pipelines.settings import Settings
 
-HeaderList = list[tuple[bytes, bytes]]
-
-ANONYMOUS: Final = "anonymous"
-LIMIT_SETTING: Final = "rate_limit_anonymous"
-_EXEMPT: Final = frozenset({"/health", "/api/health", "/helius/webhook", "/webhooks/events"})
-_EXEMPT_PREFIXES: Final = ("/health/", "/api/webhooks/")
-_NO_HEADERS: Final[HeaderList] = []
-
-
-class Admitted(msgspec.Struct, frozen=True):
-    """The request goes on; its response carries these headers."""
-
-    headers: HeaderList
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """The request is answered with this error."""
-
-    status: int
-    code: ErrorCode
-    message: str
-    headers: HeaderList = []
-    extra: Mapping[str, Any] = {}
-
-
-_FREE: Final = Admitted(_NO_HEADERS)
+# The client of deliveries that carry the registered secret, whatever address they come from.
+_REGISTERED: Final = "registered"
 
 
 class Admission:
-    """The limits of one process."""
+    """What lets requests in, in one process."""
 
-    def __init__(self, limiter: Limiter, anonymous: int, callers: Callers) -> None:
-        """Limit clients without a key to so many requests a minute; 0: no limit."""
-        self._limiter = limiter
-        self._anonymous = Quota(ANONYMOUS, anonymous) if anonymous else None
+    def __init__(
+        self, limits: RequestLimits, routes: RouteBuckets, callers: Callers, settings: Settings
+    ) -> None:
+        self._limits = limits
+        self._routes = routes
         self._callers = callers
+        self._settings = settings
 
-    async def admit(
-        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]
-    ) -> Admitted | Refusal:
-        """Return whether the request may go on, and the headers that say how much is left.
+    async def admit(self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]) -> None:
+        """Let the request in; ``scope["state"]`` then has its caller and the buckets it took from.
 
-        ``scope["state"]`` then has the caller.
+        Raises:
+            ApiError: 429 where a bucket is empty, 401 where the identity that the request carries
+                is not accepted, 503 where that cannot be found out.
         """
-        path = scope["path"]
-        if path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES):
-            return _FREE
+        method = scope["method"]
+        route = self._routes.of(
+            "GET" if method == "HEAD" else method, scope["path"], scope["query_string"]
+        )
+        if route.is_outside:
+            return
+        if route.bucket is BucketName.WEBHOOK:
+            await self._limits.take(
+                scope, self._limits.charges(BucketName.WEBHOOK, self._sender(scope))
+            )
+            return
         try:
             caller = await self._callers.identify(scope, headers)
-        except ApiError as error:
-            return await self._refuse(scope, error)
+        except ApiError:
+            await self._limits.take(
+                scope, self._limits.charges(BucketName.ANONYMOUS, client_key(scope))
+            )
+            raise
         bind(scope, caller)
-        if caller.service is not None and caller.service.is_unlimited:
-            return _FREE
-        return await self._limit(scope)
+        if not is_unlimited(scope):
+            await self._limits.take(scope, self._charges(scope, caller, route))
 
-    async def _refuse(self, scope: Mapping[str, Any], error: ApiError) -> Refusal:
-        """Return the refusal of an identity that is not accepted; it counts as a request."""
-        admitted = await self._limit(scope)
-        return admitted if isinstance(admitted, Refusal) else refusal_of(error, admitted.headers)
+    def _charges(
+        self, scope: Mapping[str, Any], caller: Caller, route: RouteBucket
+    ) -> list[Charge]:
+        general, client = _client(scope, caller)
+        charges = self._limits.charges(general, client)
+        if route.bucket is BucketName.AUTH:
+            return charges + self._limits.charges(BucketName.AUTH, client_key(scope))
+        if route.bucket is BucketName.PIN:
+            # The handler charges the wallet that pins once it is known.
+            return charges + self._limits.charges(BucketName.WRITE, client)
+        if route.bucket is not None:
+            return charges + self._limits.charges(route.bucket, client)
+        return charges
 
-    async def _limit(self, scope: Mapping[str, Any]) -> Admitted | Refusal:
-        if self._anonymous is None:
-            return _FREE
-        decision = await self._limiter.take(self._anonymous, client_key(scope))
-        if decision.is_allowed:
-            return Admitted(_limit_headers(decision))
-        return _limited(decision)
-
-
-def refusal_of(error: ApiError, headers: HeaderList) -> Refusal:
-    """Return the error as it is answered without the routes."""
-    named = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    return Refusal(
-        status=error.status, code=error.code, message=error.message, headers=[*headers, *named]
-    )
+    def _sender(self, scope: Mapping[str, Any]) -> str:
+        if webhook_auth.has_valid_secret(scope["headers"], self._settings):
+            return _REGISTERED
+        return client_key(scope)
 
 
-def _limit_headers(decision: Decision) -> HeaderList:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers."""
-    quota = decision.quota
-    window = quota.window_ms // 1000
-    return [
-        (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (quota.name.encode(), quota.limit, window)),
-        (
-            b"ratelimit",
-            b'"%s";r=%d;t=%d' % (quota.name.encode(), decision.remaining, decision.full_seconds),
-        ),
-    ]
-
-
-def _limited(decision: Decision) -> Refusal:
-    quota, seconds = decision.quota, decision.retry_seconds
-    return Refusal(
-        status=429,
-        code=ErrorCode.LIMIT_EXCEEDED,
-        message=f"The limit of the bucket {quota.name} ({quota.limit} requests per"
-        f" {quota.window_ms // 1000} s) is reached; retry after {seconds} s",
-        headers=[*_limit_headers(decision), (b"retry-after", b"%d" % seconds)],
-        extra={"limit": ReachedLimit(LIMIT_SETTING, quota.limit)},
-    )
+def _client(scope: Mapping[str, Any], caller: Caller) -> tuple[BucketName, str]:
+    """Return the general bucket of the request and whose it is."""
+    if caller.wallet is not None:
+        return BucketName.WALLET, caller.wallet.hex()
+    if caller.service is not None:
+        return BucketName.WALLET, f"key-{caller.service.key_id}"
+    return BucketName.ANONYMOUS, client_key(scope)

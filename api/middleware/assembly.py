@@ -23,8 +23,11 @@ from api.middleware.cors import Cors
 from api.middleware.edge import App, Edge
 from api.middleware.freshness import Freshness
 from api.middleware.metrics import RequestMetrics
+from api.rate_limit.buckets import quotas_of
 from api.rate_limit.limiter import Limiter
 from api.rate_limit.redis_buckets import RedisBuckets
+from api.rate_limit.request_limits import RequestLimits
+from api.rate_limit.route_buckets import RouteBuckets
 from zmart_pipelines.proofs.access_tokens import AccessTokens
 from zmart_pipelines.settings import Settings
 
@@ -37,6 +40,7 @@ class Middleware:
         self._settings = settings
         self.freshness = Freshness(settings)
         self.limiter = Limiter(RedisBuckets(settings.redis_url.get_secret_value()))
+        self.limits = RequestLimits(self.limiter, quotas_of(settings))
         self.keys = ServiceKeys(settings)
         self.ended_sessions = EndedSessions(settings)
         self.callers = Callers(
@@ -64,10 +68,11 @@ class Middleware:
         if self._settings.trusted_proxies:
             inner = ClientLimit(inner, self._settings.api_connections_per_ip)
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+        self.limits.routes = RouteBuckets(routes)
         edge = Edge(
             inner,
             cors=Cors(self._settings.origins),
-            admission=Admission(self.limiter, self._settings.anonymous_limit, self.callers),
+            admission=Admission(self.limits, self.limits.routes, self.callers, self._settings),
             freshness=self.freshness,
             metrics=self.metrics,
             known=self.known_requests,

@@ -16,10 +16,10 @@ from api.connections import whole_responses
 from api.created import location
 from api.database import DatabaseBusy
 from api.error_codes import ErrorCode
-from api.errors import unavailable
+from api.errors import ApiError, unavailable
 from api.hot_reads.known_requests import KnownRequest, KnownRequests
 from api.middleware import entity_tags, request_ids
-from api.middleware.admission import Admission, Refusal, refusal_of
+from api.middleware.admission import Admission
 from api.middleware.allowed_methods import path_shape
 from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
 from api.middleware.cors import Cors, PreflightRefused, is_preflight
@@ -28,6 +28,8 @@ from api.middleware.fixed_headers import NO_STORE, OF_DATA, OF_PAGES
 from api.middleware.freshness import Freshness
 from api.middleware.head_lines import head_lines
 from api.middleware.metrics import UNMATCHED, RequestMetrics
+from api.rate_limit.limit_headers import limit_headers
+from api.rate_limit.request_limits import states_of
 
 log = logging.getLogger("api.edge")
 
@@ -50,7 +52,6 @@ _VARY_PREFLIGHT: Final = (
 )
 # What a 304 does not repeat, and what is computed here.
 _CONTENT: Final = frozenset({b"content-length", b"content-type"})
-_NO_HEADERS: Final[HeaderList] = []
 
 
 class Edge:
@@ -98,10 +99,10 @@ class Edge:
         if is_preflight(exchange.method, exchange.headers):
             await exchange.answer_preflight()
             return
-        admitted = await self.admission.admit(scope, exchange.headers)
-        exchange.limit_headers = admitted.headers
-        if isinstance(admitted, Refusal):
-            await exchange.answer_error(admitted)
+        try:
+            await self.admission.admit(scope, exchange.headers)
+        except ApiError as refusal:
+            await exchange.answer_error(refusal)
             return
         if exchange.is_read:
             known = self.known.find(scope)
@@ -126,7 +127,6 @@ class _Exchange:
         "_streams",
         "headers",
         "is_read",
-        "limit_headers",
         "method",
         "request_id",
         "started",
@@ -148,7 +148,6 @@ class _Exchange:
         self.request_id = request_ids.choose_id(self.headers.get(request_ids.HEADER))
         self.trace = request_ids.child_trace(self.headers.get(request_ids.TRACE_HEADER))
         request_ids.bind(scope, self.request_id, self.trace)
-        self.limit_headers = _NO_HEADERS
         self._start: Message | None = None
         self._chunks: list[bytes] = []
         self._size = 0
@@ -197,9 +196,7 @@ class _Exchange:
         try:
             headers = self._edge.cors.preflight_headers(self.headers)
         except PreflightRefused as refusal:
-            await self.answer_error(
-                Refusal(status=400, code=ErrorCode.CORS_REFUSED, message=str(refusal))
-            )
+            await self.answer_error(ApiError(400, str(refusal), code=ErrorCode.CORS_REFUSED))
             return
         self._start = {"type": "http.response.start", "status": 204, "headers": headers}
         self.status = 204
@@ -214,7 +211,7 @@ class _Exchange:
             body = await known.read()
         except DatabaseBusy:
             log.warning("database unavailable: DatabaseBusy")
-            await self.answer_error(refusal_of(unavailable("The database"), self.limit_headers))
+            await self.answer_error(unavailable("The database"))
         except Exception as error:
             log.debug("%s of a known request", type(error).__name__)
             return False
@@ -229,23 +226,26 @@ class _Exchange:
         self._scope["path_template"] = known.route
         return True
 
-    async def answer_error(self, refusal: Refusal) -> None:
+    async def answer_error(self, refusal: ApiError) -> None:
         """Answer without asking the app."""
         headers, body = error_response(
             refusal.status,
             refusal.message,
             self._path,
             code=refusal.code,
+            fields=refusal.fields,
             request_id=self.request_id.decode(),
             extra=refusal.extra,
         )
+        headers += [
+            (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
+        ]
         self.status = refusal.status
         start = {
             "type": "http.response.start",
             "status": refusal.status,
             "headers": headers,
         }
-        self.limit_headers = refusal.headers
         await self._finish(start, body)
 
     async def _finish(
@@ -312,7 +312,10 @@ class _Exchange:
 
     def _common(self, headers: HeaderList, vary: tuple[bytes, bytes] | None = None) -> HeaderList:
         """Return what every response carries, besides what it has and the fixed headers."""
-        made: HeaderList = [(request_ids.HEADER, self.request_id), *self.limit_headers]
+        made: HeaderList = [
+            (request_ids.HEADER, self.request_id),
+            *limit_headers(states_of(self._scope)),
+        ]
         present = {name for name, _ in headers}
         is_shown = self.is_read and self.status < 400
         if b"cache-control" not in present:

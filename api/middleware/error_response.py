@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from api.error_codes import ErrorCode
-from api.errors import error_body
+from api.errors import FieldError, error_body
 
 
 def error_response(
@@ -17,12 +17,15 @@ def error_response(
     path: str,
     *,
     code: ErrorCode | None = None,
+    fields: Sequence[FieldError] = (),
     request_id: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Return headers and body of an error response; the arguments are those of ``error_body``."""
     body = msgspec.json.encode(
-        error_body(status, message, path, code=code, request_id=request_id, extra=extra)
+        error_body(
+            status, message, path, code=code, fields=fields, request_id=request_id, extra=extra
+        )
     )
     return [
         (b"content-type", b"application/json"),

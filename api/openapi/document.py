@@ -35,6 +35,7 @@ _TAGS = {
     "discussions": "Comments under a market.",
     "authentication": "Signing in with a wallet, sessions and tokens.",
     "webhooks": "Receiver of Helius webhooks.",
+    "limits": "Limits of requests as data.",
     "health": "Health of the process and freshness of every service.",
 }
 

@@ -18,14 +18,13 @@ import random
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import hiredis
-import msgspec
 from redis.connection import SSLConnection, parse_url
 
 from api.background import in_background
-from api.rate_limit.token_bucket import Quota, Taken
+from api.rate_limit.token_bucket import Quota
 
 log = logging.getLogger("api.rate_limit")
 
@@ -34,32 +33,49 @@ CONNECT_SECONDS: Final = 2.0
 _MIN_PAUSE: Final = 0.1
 _MAX_PAUSE: Final = 2.0
 
-# For each key: limit, window in ms, tokens wanted. Returns for each: tokens granted, debt after.
+# Groups of buckets, one after the other; a request takes a token of every bucket of its group, or
+# none. For each group: how many buckets, tokens wanted. For each of its buckets: limit, window in
+# ms, and the least debt that the process knows of, so that a Redis that has lost its data goes on
+# from there. Returns for each group: tokens granted, then the debt of each bucket.
 # The arithmetic of api.rate_limit.token_bucket; '%.0f' keeps integers exact below 2^53.
 SCRIPT: Final = b"""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local results = {}
-for index, key in ipairs(KEYS) do
-    local limit = tonumber(ARGV[3 * index - 2])
-    local window = tonumber(ARGV[3 * index - 1])
-    local wanted = tonumber(ARGV[3 * index])
-    local debt = 0
-    local stored = redis.call('GET', key)
-    if stored then
-        local before, at = string.match(stored, '^(%d+):(%d+)$')
-        if before then
-            debt = math.max(0, tonumber(before) - math.max(0, now - tonumber(at)) * limit)
+local first, argument = 0, 1
+while argument < #ARGV do
+    local count, granted = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
+    argument = argument + 2
+    local debts = {}
+    for index = 1, count do
+        local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
+        local debt = tonumber(ARGV[argument + 2])
+        argument = argument + 3
+        local stored = redis.call('GET', KEYS[first + index])
+        local before, at
+        if stored then
+            before, at = string.match(stored, '^(%d+):(%d+)$')
         end
+        if before then
+            local owed = math.min(tonumber(before), limit * window)
+            debt = math.max(debt, owed - math.max(0, now - tonumber(at)) * limit)
+        end
+        debts[index] = debt
+        granted = math.min(granted, math.floor((limit * window - debt) / window))
     end
-    local granted = math.min(wanted, math.floor(math.max(0, limit * window - debt) / window))
-    if granted > 0 then
-        debt = debt + granted * window
-        redis.call('SET', key, string.format('%.0f:%.0f', debt, now),
-            'PX', string.format('%.0f', math.ceil(debt / limit) + 1))
+    results[#results + 1] = granted
+    argument = argument - 3 * count
+    for index = 1, count do
+        local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
+        local debt = debts[index] + granted * window
+        argument = argument + 3
+        if debt > 0 then
+            redis.call('SET', KEYS[first + index], string.format('%.0f:%.0f', debt, now),
+                'PX', string.format('%.0f', math.ceil(debt / limit) + 1))
+        end
+        results[#results + 1] = debt
     end
-    results[2 * index - 1] = granted
-    results[2 * index] = debt
+    first = first + count
 end
 return results
 """
@@ -68,16 +84,31 @@ _SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 # redis-py has no annotations here.
 _parse_url: Callable[[str], dict[str, Any]] = parse_url
 
-# Receives the results in the order of the entries; None where Redis gave none.
-Answer = Callable[[Sequence[Taken] | None], None]
 
-
-class Entry(msgspec.Struct, frozen=True):
-    """One bucket in a call: its key, its quota and the tokens that are asked for."""
+class Bucket(NamedTuple):
+    """A bucket in a call: its key, its quota, and the least debt that it is known to have."""
 
     key: str
     quota: Quota
+    least_debt: int
+
+
+class Group(NamedTuple):
+    """Requests that take a token of each of these buckets, or of none."""
+
+    buckets: Sequence[Bucket]
     wanted: int
+
+
+class Granted(NamedTuple):
+    """How many requests of a group got their tokens, and the buckets' debts after that."""
+
+    requests: int
+    debts: Sequence[int]
+
+
+# Receives the results in the order of the groups; None where Redis gave none.
+Answer = Callable[[Sequence[Granted] | None], None]
 
 
 class _Connection(asyncio.Protocol):
@@ -144,6 +175,7 @@ class RedisBuckets:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: _Connection | None = None
+        self._was_tried = asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
@@ -154,10 +186,14 @@ class RedisBuckets:
     async def running(self) -> AsyncIterator[None]:
         """Keep a connection until the block ends."""
         async with in_background(self._keep_connected, "rate limit connection"):
+            # So that the first requests are counted in Redis too, where it answers.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._was_tried.wait()
             yield
 
-    def take(self, entries: Sequence[Entry], answer: Answer) -> None:
-        """Ask for the tokens of all entries in one call.
+    def take(self, groups: Sequence[Group], answer: Answer) -> None:
+        """Ask for the tokens of all groups in one call.
 
         ``answer`` is called within ``ANSWER_SECONDS``, at once where there is no connection.
         """
@@ -169,17 +205,20 @@ class RedisBuckets:
 
         def reply(value: Any) -> None:
             deadline.cancel()
-            if isinstance(value, list) and len(value) == 2 * len(entries):
-                answer([Taken(*value[at : at + 2]) for at in range(0, len(value), 2)])
+            if isinstance(value, list):
+                answer(_results(groups, value))
                 return
             # NOSCRIPT, READONLY, LOADING and the like: connecting again loads the script.
             answer(None)
             self._drop(connection)
 
-        arguments: list[str | int] = []
-        for entry in entries:
-            arguments += (entry.quota.limit, entry.quota.window_ms, entry.wanted)
-        keys = [entry.key for entry in entries]
+        keys: list[str] = []
+        arguments: list[int] = []
+        for buckets, wanted in groups:
+            arguments += (len(buckets), wanted)
+            for key, quota, least_debt in buckets:
+                keys.append(key)
+                arguments += (quota.limit, quota.window_ms, least_debt)
         connection.send(reply, "EVALSHA", _SHA, len(keys), *keys, *arguments)
 
     def _drop(self, connection: _Connection) -> None:
@@ -198,6 +237,7 @@ class RedisBuckets:
                 if not was_away:
                     log.warning("limits are counted per process: %s", type(error).__name__)
                 was_away = True
+                self._was_tried.set()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _MAX_PAUSE)
                 continue
@@ -205,6 +245,7 @@ class RedisBuckets:
                 log.warning("limits are counted in Redis again")
             pause, was_away = _MIN_PAUSE, False
             self._connection = connection
+            self._was_tried.set()
             try:
                 await connection.closed
             finally:
@@ -236,3 +277,12 @@ class RedisBuckets:
             connection.abort()
             raise
         return connection
+
+
+def _results(groups: Sequence[Group], values: Sequence[int]) -> list[Granted]:
+    results, at = [], 0
+    for group in groups:
+        end = at + 1 + len(group.buckets)
+        results.append(Granted(values[at], values[at + 1 : end]))
+        at = end
+    return results

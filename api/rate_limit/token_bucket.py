@@ -15,6 +15,7 @@ import msgspec
 # The script's numbers are doubles: products must stay exact.
 MAX_LIMIT: Final = 1_000_000
 MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
 
 
 class Quota(msgspec.Struct, frozen=True):
@@ -52,9 +53,17 @@ def take(quota: Quota, debt: int, elapsed_ms: int, wanted: int = 1) -> Taken:
         elapsed_ms: Milliseconds since; a clock that went back counts as none.
         wanted: Tokens that are asked for.
     """
-    left = max(0, debt - max(0, elapsed_ms) * quota.limit)
-    granted = min(wanted, max(0, quota.capacity - left) // quota.window_ms)
+    left = remaining_debt(quota, debt, elapsed_ms)
+    granted = min(wanted, (quota.capacity - left) // quota.window_ms)
     return Taken(granted, left + granted * quota.window_ms)
+
+
+def remaining_debt(quota: Quota, debt: int, elapsed_ms: int) -> int:
+    """Return what is left of the debt after so many milliseconds.
+
+    It is at most that of an empty bucket: a limit that was lowered costs one window, not more.
+    """
+    return max(0, min(quota.capacity, debt) - max(0, elapsed_ms) * quota.limit)
 
 
 def remaining(quota: Quota, debt: int) -> int:
@@ -62,11 +71,7 @@ def remaining(quota: Quota, debt: int) -> int:
     return max(0, quota.capacity - debt) // quota.window_ms
 
 
-def wait_ms(quota: Quota, debt: int) -> int:
-    """Return the milliseconds until there is a token; 0 where there is one."""
-    return max(0, -(-(debt + quota.window_ms - quota.capacity) // quota.limit))
-
-
-def full_ms(quota: Quota, debt: int) -> int:
-    """Return the milliseconds until the bucket is full."""
-    return -(-debt // quota.limit)
+def next_token_ms(quota: Quota, debt: int) -> int:
+    """Return the milliseconds until there is one token more than now; 0 for a full bucket."""
+    missing = debt % quota.window_ms or min(debt, quota.window_ms)
+    return -(-missing // quota.limit)

@@ -15,7 +15,6 @@ from api import ballot_schema, caching
 from api.created import locate
 from api.dependencies import (
     BallotBatcherDep,
-    BallotLimitDep,
     DatabaseDep,
     MarketPath,
     SettingsDep,
@@ -155,7 +154,6 @@ async def get_ballot_text(
 async def cast_vote(
     request: Request[Any, Any, Any],
     ballot_batcher: BallotBatcherDep,
-    ballot_limit: BallotLimitDep,
     kind: VoteKindPath,
     data: JSONBody[NewVote],
     idempotency_key: Annotated[
@@ -168,14 +166,10 @@ async def cast_vote(
     Idempotency-Key returns the stored answer again.
     """
     ballot = _signed_ballot(request, kind, data, idempotency_key)
-    address = auth.client_address(request)
-    ballot_limit.require_below(address)
     try:
         receipt = await ballot_batcher.cast(ballot)
     except (BallotRejected, cast_results.BallotConflict, cast_results.VotingClosed) as error:
         raise _refusal(kind, error) from error
-    if not receipt.repeated:
-        ballot_limit.count(address)
     row = ballot_schema.ballot(receipt.ballot)
     locate(request, f"/api/votes/{kind}/{row.market_id}")
     return CastVote(

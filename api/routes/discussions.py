@@ -149,6 +149,7 @@ async def list_replies(
 
 @post(
     "/api/discussions/message",
+    opt={"bucket": "general"},
     status_code=200,
     tags=["discussions"],
     responses=error_responses(400, 413, 415),

@@ -18,6 +18,7 @@ from api.dependencies import (
     CallerDep,
     ChainDep,
     DatabaseDep,
+    PinAllowanceDep,
     PinsDep,
     SettingsDep,
     error_responses,
@@ -79,6 +80,7 @@ _SUBJECT = "new market"
 
 @post(
     "/api/markets/message",
+    opt={"bucket": "general"},
     status_code=200,
     tags=["drafts"],
     responses=error_responses(400, 413, 415),
@@ -94,6 +96,7 @@ async def get_draft_text(
 
 @post(
     "/api/markets",
+    opt={"bucket": "pin"},
     tags=["drafts"],
     responses=error_responses(400, 401, 409, 413, 415, 429),
     security=[{"wallet": []}],
@@ -104,6 +107,7 @@ async def create_market_draft(
     settings: SettingsDep,
     chain: ChainDep,
     pins: PinsDep,
+    pin_allowance: PinAllowanceDep,
     caller: CallerDep,
     data: JSONBody[NewMarket],
     idempotency_key: IdempotencyKey = None,
@@ -155,7 +159,11 @@ async def create_market_draft(
 
     # The chain is asked only for a request that may be served, and only stored drafts are pinned:
     # a request that fails in between is completed by repeating it.
-    await database.write(creator, idempotency.require_admissible(permit, idempotency_key, settings))
+    is_repeated = await database.write(
+        creator, idempotency.require_admissible(permit, idempotency_key, settings)
+    )
+    if not is_repeated:
+        await pin_allowance.require(request.scope, creator)
     prepared = await chain.run(lambda: chain.unsigned(Pubkey.from_bytes(creator), instruction))
     stored = await database.write(
         creator, idempotency.once(store, Draft, permit, idempotency_key, settings)

@@ -91,6 +91,7 @@ class MarketStats(msgspec.Struct, frozen=True):
 
 @get(
     "/api/markets",
+    opt={"bucket": "search", "bucket_parameter": "q"},
     tags=["markets"],
     responses=READ_ERRORS,
     response_headers=[pages.LINK],

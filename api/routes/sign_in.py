@@ -12,12 +12,19 @@ from litestar.params import JSONBody
 from sqlalchemy import Connection
 
 from api.connections.client_address import client_key
-from api.dependencies import DatabaseDep, SessionsDep, SettingsDep, error_responses
+from api.dependencies import (
+    DatabaseDep,
+    RequestLimitsDep,
+    SessionsDep,
+    SettingsDep,
+    error_responses,
+)
 from api.error_codes import ErrorCode
 from api.errors import FieldError
 from api.identity import cookies, sign_in
 from api.identity.caller import unauthorized
 from api.identity.sessions import Refused, Tokens
+from api.rate_limit.buckets import BucketName
 from api.requests import identifiers
 from api.requests.bodies import NonceRequest, RefreshRequest, SignInRequest
 from zmart_pipelines.client_schemas.formats import base58_key, iso8601
@@ -148,6 +155,7 @@ async def sign_wallet_in(
     database: DatabaseDep,
     settings: SettingsDep,
     sessions: SessionsDep,
+    request_limits: RequestLimitsDep,
     data: JSONBody[SignInRequest],
 ) -> Response[SignedIn]:
     """Sign in with the signed text: start a session and get its tokens.
@@ -163,6 +171,8 @@ async def sign_wallet_in(
     nonce = sign_in.nonce_of(data.message)
     issued = await database.write(wallet, lambda conn: accounts.take_nonce(conn, nonce))
     sign_in.require_sign_in(data.message, signature, wallet, issued, settings)
+    # Only what the wallet has signed counts for it, so that nobody else can lock it out.
+    await request_limits.charge(request.scope, BucketName.AUTH, wallet.hex())
     user_agent = request.headers.get("user-agent")
     address = client_key(request.scope)
 

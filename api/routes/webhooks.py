@@ -65,6 +65,7 @@ class WebhookOperation(Operation):
     ["/api/webhooks/helius", "/helius/webhook", "/webhooks/events"],
     operation_class=WebhookOperation,
     status_code=200,
+    opt={"bucket": "webhook"},
     tags=["webhooks"],
     responses=error_responses(400, 401, 413, 415),
     security=[{"helius": []}, {"signed": []}],

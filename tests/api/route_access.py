@@ -246,6 +246,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /helius/webhook": same("/helius/webhook", 401, {}),
     "POST /webhooks/events": same("/webhooks/events", 401, {}),
     "GET /api/alerts": same("/api/alerts"),
+    "GET /api/limits": same("/api/limits"),
     "GET /api/coverage": same("/api/coverage"),
     "GET /api/coverage/gaps": same("/api/coverage/gaps"),
     "GET /api/events": same("/api/events"),

@@ -115,11 +115,7 @@ def test_refused_drafts_are_not_pinned(world: World, monkeypatch: pytest.MonkeyP
         for n in range(20)
     ]
     assert [answer.status_code for answer in answers] == [201] + [401] * 19
-    limit = world.settings.drafts_per_wallet_hour
-    drafted = [world.draft(question=f"Will it snow {n} times?") for n in range(limit + 1)]
-    assert [answer.status_code for answer in drafted] == [201] * limit + [429]
-    assert drafted[-1].json()["limit"]["name"] == "drafts_per_wallet_hour"
-    assert len(pinned) == 1 + limit
+    assert len(pinned) == 1
 
 
 def test_draft_requires_the_chain_and_a_signature(

@@ -32,6 +32,7 @@ def api(
         module_settings.model_dump()
         | {
             "rate_limit_anonymous": LIMIT,
+            "rate_limit_wallet": LIMIT,
             "trusted_proxies": "127.0.0.0/8",
             "service_api_key": SYSTEM_KEY,
         }
@@ -81,7 +82,14 @@ def test_limit_is_stated_reached_and_explained(http: httpx.Client) -> None:
     assert last.headers["ratelimit"].startswith('"anonymous";r=0;t=')
     body = last.json()
     assert body["code"] == "limit_exceeded"
-    assert body["limit"] == {"name": "rate_limit_anonymous", "value": LIMIT}
+    assert body["limit"] == {
+        "name": "rate_limit_anonymous",
+        "value": LIMIT,
+        "bucket": "anonymous",
+        "window_seconds": 60,
+        "retry_after_seconds": int(last.headers["retry-after"]),
+    }
+    assert body["violated-policies"] == ["anonymous"]
     assert "anonymous" in body["message"]
     assert last.headers["retry-after"] in body["message"]
 

@@ -150,6 +150,11 @@ def test_readings_are_shared_and_their_number_is_limited(
         assert readings == [readings[0]] * 5
         refused = client.get(f"/api/markets/{second.hex()}?verify=true")
         assert (refused.status_code, refused.json()["code"]) == (429, "limit_exceeded")
-        assert refused.json()["limit"] == {"name": limit, "value": 1}
+        seconds = int(refused.headers["retry-after"])
+        assert refused.json()["limit"] == {
+            "name": limit,
+            "value": 1,
+            "retry_after_seconds": seconds,
+        }
         assert int(refused.headers["retry-after"]) >= 1
         assert verified(client, first) == readings[0]
