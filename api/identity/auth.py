@@ -36,6 +36,8 @@ from zmart_pipelines.settings import Settings
 
 MAX_MESSAGE = 2048
 MAX_HEADER_FIELDS = 8
+# For how long older clients send the same text in the header, with reads.
+OLDER_HEADER_AGE = timedelta(minutes=60)
 HEADER = "Authorization"
 # Where the text of an act is composed, if not by the route for all of them.
 _OWN_TEXTS: dict[Action, str] = {
@@ -170,18 +172,28 @@ def _verify_signature(signed: SignedMessage, settings: Settings) -> None:
         )
 
 
-def _expiry_of_sign_in(message: str, settings: Settings) -> tuple[SignInScheme, ApiError | None]:
+def _expiry_of_sign_in(
+    signed: SignedMessage, settings: Settings
+) -> tuple[SignInScheme, ApiError | None]:
     """Return a sign-in text's scheme and, unless its time is near the server's, the 401.
 
+    The text that older clients send in the header is sent for an hour.
+
     Raises:
-        ApiError: 401 where it is not a sign-in text.
+        ApiError: 401 where it is not a sign-in text, or these are not accepted.
     """
-    text = parse_sign_in(message)
+    text = parse_sign_in(signed.message)
     if text is None:
         raise _rejected("must be a ZMART sign-in text with a time in milliseconds")
-    window = settings.auth_window_seconds
-    if abs(datetime.now(UTC) - text.signed_at) > timedelta(seconds=window):
-        return text.scheme, _expired(f"must have a time within {window} s of the server's time")
+    if not settings.accept_older_signatures:
+        raise _rejected("names no act and is not accepted; sign in by POST /api/auth/nonce")
+    window = timedelta(seconds=settings.auth_window_seconds)
+    is_header = signed.in_header and text.scheme == "login-header"
+    age = datetime.now(UTC) - text.signed_at
+    if not -window <= age <= (OLDER_HEADER_AGE if is_header else window):
+        return text.scheme, _expired(
+            f"must have a time within {window.seconds} s of the server's time"
+        )
     return text.scheme, None
 
 
@@ -207,7 +219,7 @@ def identify(
     if caller.wallet is not None and not carries_proof(request, body):
         return Sender(caller.wallet, None)
     signed = read_signed_message(request, body)
-    _, expired = _expiry_of_sign_in(signed.message, settings)
+    _, expired = _expiry_of_sign_in(signed, settings)
     if expired is not None:
         raise expired
     _verify_signature(signed, settings)
@@ -299,7 +311,7 @@ def _check_request_text(message: str, operation: Operation, settings: Settings) 
 
 def _check_older_text(signed: SignedMessage, action: Action, settings: Settings) -> ApiError | None:
     """Check the sign-in text that older clients send with a write."""
-    scheme, expired = _expiry_of_sign_in(signed.message, settings)
+    scheme, expired = _expiry_of_sign_in(signed, settings)
     if signed.in_header or scheme == "login-header":
         raise _rejected(
             "identifies the sender of a read only; sign the text that "

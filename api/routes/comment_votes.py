@@ -12,6 +12,7 @@ from api.errors import not_found
 from api.identity.auth import AuthorizedWrite
 from api.identity.writes import Writes
 from api.markets.lookup import require_market_id
+from api.openapi.security import PERMITTED
 from api.requests import identifiers
 from api.requests.bodies import OlderVote, ProofOnly, SignedBody
 from api.routes.discussions import WRITE_ERRORS, ChangedComment
@@ -23,7 +24,7 @@ from zmart_pipelines.proofs.request_text import Action
     "/api/discussions/{discussion:str}/vote",
     tags=["discussions"],
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def vote_for_discussion(
@@ -38,7 +39,7 @@ async def vote_for_discussion(
     status_code=200,
     tags=["discussions"],
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def take_vote_back(
@@ -53,7 +54,7 @@ async def take_vote_back(
     status_code=200,
     tags=["discussions"],
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def vote_in_market(

@@ -29,6 +29,7 @@ from api.identity import auth, text_to_sign
 from api.identity.auth import AuthorizedWrite
 from api.identity.text_to_sign import TextToSign
 from api.markets.lookup import require_market_id
+from api.openapi.security import PERMITTED
 from api.requests import identifiers, pages, user_text
 from api.requests.bodies import CommentText, NewComment, NewMarketComment, ProofOnly
 from zmart_pipelines.client_schemas import community
@@ -170,7 +171,7 @@ async def get_comment_text(
     "/api/discussions",
     tags=["discussions"],
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def create_discussion(
@@ -184,7 +185,7 @@ async def create_discussion(
     "/api/markets/{market:str}/discussions",
     tags=["discussions"],
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def create_market_discussion(
@@ -223,7 +224,7 @@ async def _create(
     "/api/discussions/{discussion:str}",
     tags=["discussions"],
     responses=OWNER_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def edit_discussion(
@@ -261,7 +262,7 @@ async def get_deletion_text(
     status_code=200,
     tags=["discussions"],
     responses=OWNER_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def delete_discussion(

@@ -26,6 +26,7 @@ from api.dependencies import (
 from api.identity import auth, idempotency, text_to_sign
 from api.identity.idempotency import IdempotencyKey
 from api.identity.text_to_sign import TextToSign
+from api.openapi.security import PERMITTED
 from api.requests.bodies import NewMarket
 from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.client_schemas import formats
@@ -99,7 +100,7 @@ async def get_draft_text(
     opt={"bucket": "pin"},
     tags=["drafts"],
     responses=error_responses(400, 401, 409, 413, 415, 429),
-    security=[{"wallet": []}],
+    security=PERMITTED,
 )
 async def create_market_draft(
     request: Request[Any, Any, Any],

@@ -29,6 +29,7 @@ from api.identity.caller import Caller, require_operator
 from api.identity.operators import operator_of
 from api.identity.writes import Writes
 from api.markets.lookup import require_market_id
+from api.openapi.security import OPERATOR, PERMITTED
 from api.requests import identifiers, pages, user_text
 from api.requests.bodies import Moderation, NewReport, OlderReport, SignedBody
 from api.routes.discussions import WRITE_ERRORS, ChangedComment
@@ -77,7 +78,7 @@ class ReportList(msgspec.Struct, frozen=True):
     tags=["discussions"],
     status_code=200,
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def report_discussion(
@@ -93,7 +94,7 @@ async def report_discussion(
     tags=["discussions"],
     status_code=200,
     responses=WRITE_ERRORS,
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def flag_discussion(
@@ -135,7 +136,7 @@ async def _report(
     tags=["discussions"],
     responses=error_responses(400, 401, 403),
     response_headers=[pages.LINK],
-    security=[{"wallet": []}],
+    security=OPERATOR,
 )
 async def list_reports(
     request: Request[Any, Any, Any],
@@ -180,7 +181,7 @@ def _report_row(row: comment_reports.Report) -> Report:
     tags=["discussions"],
     status_code=200,
     responses=_OPERATOR_ERRORS,
-    security=[{"wallet": []}],
+    security=OPERATOR,
     opt={"bucket": "write"},
 )
 async def hide_discussion(
@@ -195,7 +196,7 @@ async def hide_discussion(
     tags=["discussions"],
     status_code=200,
     responses=_OPERATOR_ERRORS,
-    security=[{"wallet": []}],
+    security=OPERATOR,
     opt={"bucket": "write"},
 )
 async def unhide_discussion(

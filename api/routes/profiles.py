@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from api.dependencies import WritesDep, error_responses
 from api.identity.auth import AuthorizedWrite
+from api.openapi.security import PERMITTED
 from api.requests import user_text
 from api.requests.bodies import ProfileChange
 from zmart_pipelines.client_schemas import community
@@ -19,7 +20,7 @@ from zmart_pipelines.store.queries import users
     "/api/users/me",
     tags=["wallets"],
     responses=error_responses(400, 401, 409, 413, 415, 429),
-    security=[{"wallet": []}],
+    security=PERMITTED,
     opt={"bucket": "write"},
 )
 async def change_profile(writes: WritesDep, data: JSONBody[ProfileChange]) -> community.Profile:

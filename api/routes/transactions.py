@@ -28,6 +28,7 @@ from api.identity import auth, signed_requests
 from api.identity.caller import Caller
 from api.markets.lookup import require_market_id
 from api.markets.trade_quotes import TradeQuote, trade_quote
+from api.openapi.security import PERMITTED
 from api.requests import identifiers
 from api.requests.bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from api.wallet_transactions.answers import (
@@ -47,7 +48,6 @@ from zmart_pipelines.wallet_transactions.trading import figures_of
 
 _MESSAGE: Final = "Sign and send the transaction"
 _ERRORS = error_responses(400, 401, 403, 404, 409, 413, 415)
-_SECURITY: list[dict[str, list[str]]] = [{"wallet": []}]
 
 
 class PreparedTrade(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ async def _sender_and_market(
     "/api/trades/buy",
     tags=["trades"],
     responses=_ERRORS,
-    security=_SECURITY,
+    security=PERMITTED,
 )
 async def prepare_buy(
     request: Request[Any, Any, Any],
@@ -145,7 +145,7 @@ async def prepare_buy(
     "/api/trades/sell",
     tags=["trades"],
     responses=_ERRORS,
-    security=_SECURITY,
+    security=PERMITTED,
 )
 async def prepare_sell(
     request: Request[Any, Any, Any],
@@ -171,7 +171,7 @@ async def prepare_sell(
     status_code=200,
     tags=["trades"],
     responses=_ERRORS,
-    security=_SECURITY,
+    security=PERMITTED,
 )
 async def prepare_resolution(
     request: Request[Any, Any, Any],

@@ -106,3 +106,28 @@ def test_text_that_no_device_takes_has_no_envelope() -> None:
 @given(st.text(), st.binary(max_size=70), st.binary(max_size=40))
 def test_no_input_raises_or_verifies(text: str, signature: bytes, wallet: bytes) -> None:
     assert not is_signed_by(text, signature, wallet, PROGRAM)
+
+
+P = 2**255 - 19
+# The y coordinates of the eight points of small order, and their other encodings.
+_Y8 = 2707385501144840649318225287225658788936804267575313519463743609750303021022
+LOW_ORDER = [
+    y | sign
+    for y in (0, 1, P - 1, P, P + 1, _Y8, P - _Y8)
+    for sign in (0, 1 << 255)
+]  # fmt: skip
+IDENTITY = (1).to_bytes(32, "little")
+
+
+@pytest.mark.parametrize("point", LOW_ORDER, ids=hex)
+def test_degenerate_keys_sign_nothing(point: int) -> None:
+    """With a key of small order, many signatures fit every message.
+
+    R is the key itself or the neutral point, S is zero: h·A is then one of eight points.
+    """
+    key = point.to_bytes(32, "little")
+    encodings = {IDENTITY, *(other.to_bytes(32, "little") for other in LOW_ORDER)}
+    for number in range(16):
+        message = f"Sign in to ZMART {number}"
+        for r in encodings:
+            assert not is_signed_by(message, r + bytes(32), key)
