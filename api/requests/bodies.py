@@ -173,7 +173,25 @@ class ResolveRequest(SignedBody, kw_only=True):
     ipfs_evidence_hash: Annotated[str, Meta(min_length=46, max_length=46)]
 
 
-class NewVote(SignedBody, kw_only=True):
+class MarketVote(SignedBody, kw_only=True):
+    """A signed ballot in the vote of the path.
+
+    `vote` (or `choice`) is true, `like` or `agree`; or false, `dislike` or `disagree`.
+    `message` is the text that `GET /api/votes/{kind}/{market}/message` returned, `signature`
+    the wallet's signature of exactly that text.
+    """
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **SignedBody.FIELD_RULES,
+        "vote": vote_choice,
+        "choice": lambda value: vote_choice(value, "choice"),
+    }
+
+    vote: bool | Key | None = None
+    choice: bool | Key | None = None
+
+
+class NewVote(MarketVote, kw_only=True):
     """A signed ballot.
 
     `vote` (or `choice`) is true, `like` or `agree`; or false, `dislike` or `disagree`.
@@ -182,14 +200,25 @@ class NewVote(SignedBody, kw_only=True):
     """
 
     FIELD_RULES: ClassVar[FieldRules] = {
-        **_WITH_MARKET,
-        "vote": vote_choice,
-        "choice": lambda value: vote_choice(value, "choice"),
+        **MarketVote.FIELD_RULES,
+        "market_id": identifiers.market_key,
     }
 
     market_id: Key
-    vote: bool | Key | None = None
-    choice: bool | Key | None = None
+
+
+class OlderMarketVote(MarketVote, kw_only=True):
+    """A signed ballot as clients of the older vote service send it.
+
+    `publicKey` is an older name of `wallet`.
+    """
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **MarketVote.FIELD_RULES,
+        "public_key": lambda text: identifiers.wallet(text, "publicKey"),
+    }
+
+    public_key: Key | None = msgspec.field(name="publicKey", default=None)
 
 
 class CommentText(SignedBody, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from litestar import Request, get, post
@@ -12,6 +12,7 @@ from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from sqlalchemy import Connection
 
 from api import ballot_schema, caching
+from api.ballot_batcher import BallotBatcher
 from api.created import locate
 from api.dependencies import (
     BallotBatcherDep,
@@ -27,7 +28,7 @@ from api.identity import auth
 from api.markets.lookup import require_market_id
 from api.markets.vote_counts import VoteCount, vote_count
 from api.requests import identifiers
-from api.requests.bodies import NewVote
+from api.requests.bodies import MarketVote, NewVote, OlderMarketVote
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.store.queries import votes
@@ -47,6 +48,17 @@ from zmart_pipelines.voting.ballot import (
 # A ballot may expire at most BALLOT_TTL_SECONDS ahead of the server's clock. The text expires
 # after half of that, so that the signer's clock need not be exact.
 _EXPIRY_DIVISOR = 2
+
+
+_CAST_ERRORS: Final = error_responses(400, 401, 404, 409, 413, 415, 429)
+BallotKey: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        max_length=100,
+        description="A wallet's ballot under this key is answered the same for ever.",
+    ),
+]
 
 
 class BallotTextToSign(msgspec.Struct, frozen=True):
@@ -82,6 +94,16 @@ class CastVote(msgspec.Struct, frozen=True):
     metadata: CastMetadata
     counts: VoteCount
     repeated: bool
+
+
+class AcceptedVote(msgspec.Struct, frozen=True, rename="camel"):
+    """The stored ballot, as the older vote service answered. `timestamp` is in milliseconds."""
+
+    success: bool
+    vote_id: str
+    market_id: str
+    vote: str
+    timestamp: int
 
 
 def _parse_choice(kind: Kind, value: bool | str | None, field: str) -> bool:
@@ -148,7 +170,7 @@ async def get_ballot_text(
 @post(
     "/api/votes/{kind:str}",
     tags=["votes"],
-    responses=error_responses(400, 401, 404, 409, 413, 415, 429),
+    responses=_CAST_ERRORS,
     security=[{"wallet": []}],
 )
 async def cast_vote(
@@ -156,16 +178,66 @@ async def cast_vote(
     ballot_batcher: BallotBatcherDep,
     kind: VoteKindPath,
     data: JSONBody[NewVote],
-    idempotency_key: Annotated[
-        str | None, HeaderParameter(name="Idempotency-Key", max_length=100)
-    ] = None,
+    idempotency_key: BallotKey = None,
 ) -> CastVote:
     """Cast a signed ballot.
 
     A wallet has one ballot per market, kind and round, which is final. The same signature or
     Idempotency-Key returns the stored answer again.
     """
-    ballot = _signed_ballot(request, kind, data, idempotency_key)
+    ballot = _signed_ballot(request, kind, data.market_id, data, idempotency_key)
+    return await _cast(request, ballot_batcher, ballot)
+
+
+@post(
+    ["/api/markets/{market:str}/vote", "/api/markets/{market:str}/dispute/vote"],
+    tags=["votes"],
+    responses=_CAST_ERRORS,
+    security=[{"wallet": []}],
+)
+async def cast_market_vote(
+    request: Request[Any, Any, Any],
+    ballot_batcher: BallotBatcherDep,
+    market: MarketPath,
+    data: JSONBody[MarketVote],
+    idempotency_key: BallotKey = None,
+) -> CastVote:
+    """Cast a signed ballot in a market's vote on its proposal, or on its dispute: older paths."""
+    kind: Kind = "dispute" if request.scope["path"].endswith("/dispute/vote") else "proposal"
+    ballot = _signed_ballot(request, kind, market, data, idempotency_key)
+    return await _cast(request, ballot_batcher, ballot)
+
+
+@post(
+    "/api/votes/{kind:str}/{market:str}",
+    status_code=200,
+    tags=["votes"],
+    responses=_CAST_ERRORS,
+    security=[{"wallet": []}],
+)
+async def cast_older_vote(
+    request: Request[Any, Any, Any],
+    ballot_batcher: BallotBatcherDep,
+    kind: VoteKindPath,
+    market: MarketPath,
+    data: JSONBody[OlderMarketVote],
+    idempotency_key: BallotKey = None,
+) -> AcceptedVote:
+    """Cast a signed ballot: the path, body and answer of the older vote service."""
+    signed = msgspec.structs.replace(data, wallet=data.wallet or data.public_key)
+    ballot = _signed_ballot(request, kind, market, signed, idempotency_key)
+    cast = await _cast(request, ballot_batcher, ballot)
+    (row,) = cast.data
+    voted_at = int(datetime.fromisoformat(row.voted_at).timestamp() * 1000)
+    return AcceptedVote(True, row.id, row.market_id, row.choice, voted_at)
+
+
+async def _cast(
+    request: Request[Any, Any, Any],
+    ballot_batcher: BallotBatcher,
+    ballot: SignedBallot,
+) -> CastVote:
+    kind = ballot.kind
     try:
         receipt = await ballot_batcher.cast(ballot)
     except (BallotRejected, cast_results.BallotConflict, cast_results.VotingClosed) as error:
@@ -182,13 +254,17 @@ async def cast_vote(
 
 
 def _signed_ballot(
-    request: Request[Any, Any, Any], kind: Kind, body: NewVote, idempotency_key: str | None
+    request: Request[Any, Any, Any],
+    kind: Kind,
+    market: str,
+    body: MarketVote,
+    idempotency_key: str | None,
 ) -> SignedBallot:
     if body.vote is None and body.choice is None:
         raise invalid("vote", "is required")
     value, field = (body.vote, "vote") if body.vote is not None else (body.choice, "choice")
     choice = _parse_choice(kind, value, field)
-    market_key = identifiers.market_key(body.market_id)
+    market_key = identifiers.market_key(market)
     signed = auth.read_signed_message(request, body)
     return SignedBallot(
         market_id=market_key,
@@ -243,4 +319,4 @@ def _code_of_proof(error: BallotRejected) -> ErrorCode:
     )
 
 
-HANDLERS = [get_ballot_text, cast_vote]
+HANDLERS = [get_ballot_text, cast_vote, cast_market_vote, cast_older_vote]

@@ -16,6 +16,7 @@ from zmart_pipelines.proofs.request_text import Operation, body_digest
 
 @post(
     "/api/messages",
+    opt={"bucket": "general"},
     status_code=200,
     tags=["discussions"],
     responses=error_responses(400, 413, 415),

@@ -23,8 +23,9 @@ from api.identity import sessions as session_rules
 from api.identity.caller import Caller, require_wallet
 from api.openapi.security import SIGNED_IN
 from api.requests import identifiers
+from zmart_pipelines.client_schemas import community
 from zmart_pipelines.client_schemas.formats import base58_key, iso8601
-from zmart_pipelines.store.queries import accounts
+from zmart_pipelines.store.queries import accounts, users
 
 SessionPath: TypeAlias = Annotated[str, PathParameter(description="The session's id (UUID).")]
 
@@ -62,6 +63,7 @@ class Account(msgspec.Struct, frozen=True):
     """The wallet that signed in. `csrf_token` is what requests with cookies repeat."""
 
     wallet: str
+    profile: community.Profile
     is_operator: bool
     csrf_token: str
     session: SessionRow
@@ -101,14 +103,15 @@ def _signed_in(caller: Caller) -> tuple[bytes, UUID]:
     security=SIGNED_IN,
 )
 async def get_own_account(database: DatabaseDep, caller: CallerDep) -> Account:
-    """Get the wallet that signed in, its session, and whether it is an operator."""
+    """Get the wallet that signed in, its profile and session, and whether it is an operator."""
     wallet, session = _signed_in(caller)
 
-    def read(conn: Connection) -> accounts.OwnSession:
-        return session_rules.require_live(conn, wallet, session)
+    def read(conn: Connection) -> tuple[accounts.OwnSession, community.Profile]:
+        own = session_rules.require_live(conn, wallet, session)
+        return own, community.profile(wallet, users.find_profile(conn, wallet))
 
-    own = await database.write(wallet, read)
-    return Account(base58_key(wallet), caller.is_operator, own.csrf, _row(own, session))
+    own, profile = await database.write(wallet, read)
+    return Account(base58_key(wallet), profile, caller.is_operator, own.csrf, _row(own, session))
 
 
 @get(

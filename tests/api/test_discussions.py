@@ -13,6 +13,7 @@ from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 
 from tests.api.seed import market, wallet
+from tests.api.signing_in import bearer, sign_in
 from tests.api.test_list_pages import walk
 from tests.api.wallets import proof
 from zmart_pipelines.proofs import service_keys
@@ -294,6 +295,29 @@ def test_profile_is_changed_by_its_user_and_shown_with_comments(client: Client) 
     for wrong in ({"name": " "}, {"name": "x" * 51}, {"name": "a\u202eb"}, {"avatar_cid": "Qm"}):
         answer = act(client, AUTHOR, "PATCH /api/users/me", "profile", "profile", wrong)
         assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, *wrong)
+
+
+def test_session_writes_once_per_idempotency_key(client: Client) -> None:
+    session = bearer(sign_in(client, AUTHOR))
+    keyed = session | {"Idempotency-Key": "once"}
+    body = {"market_id": MARKET.hex(), "content": "in a session"}
+    first, again = (client.post("/api/discussions", json=body, headers=keyed) for _ in range(2))
+    assert (first.status_code, again.json()) == (201, first.json())
+    comment = first.json()["discussion"]
+    assert comment["user_wallet"] == str(AUTHOR.pubkey())
+    path = f"/api/discussions/{comment['id']}"
+    edited = client.patch(path, json={"content": "edited in it"}, headers=session)
+    assert edited.json()["discussion"]["content"] == "edited in it"
+    for _ in range(2):
+        voted = client.put(f"{path}/vote", headers=session)
+        assert voted.json()["discussion"]["up_votes"] == 1
+    foreign = bearer(sign_in(client, READER))
+    for method, sent in (("PATCH", {"content": "mine now"}), ("DELETE", None)):
+        assert client.request(method, path, json=sent, headers=foreign).status_code == 403
+    assert client.patch("/api/users/me", json={"name": "Ann"}, headers=session).is_success
+    assert client.get("/api/users/me", headers=session).json()["profile"]["name"] == "Ann"
+    assert client.delete(path, headers=session).is_success
+    assert listed(client) == []
 
 
 def test_text_of_one_act_permits_no_other(client: Client) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from api.app import create_app
 from tests.api.seed import address_of, market, position, wallet
+from tests.api.signing_in import bearer, sign_in
 from tests.api.wallets import header, proof, signed_in
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
@@ -135,6 +136,33 @@ def test_repeat_returns_the_stored_answer_and_change_is_a_conflict(client: Clien
     assert other.status_code == 409
     assert other.json()["code"] == "already_voted"
     assert other.json()["stored"] == first.json()["data"][0]
+
+
+def test_older_paths_cast_the_same_ballots(client: Client) -> None:
+    text_ = message(client, "proposal", PROPOSED, "like")
+    signed = proof(wallet(1), text_)
+    older = {"vote": "like", "message": text_, "signature": signed["signature"]}
+    answer = client.post(
+        f"/api/votes/proposal/{address_of(PROPOSED)}",
+        json=older | {"publicKey": signed["wallet"]},
+    )
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["success"], body["marketId"], body["vote"]) == (True, PROPOSED.hex(), "like")
+    assert isinstance(body["timestamp"], int)
+    again = client.post(f"/api/markets/{PROPOSED.hex()}/vote", json={"vote": True} | signed)
+    assert (again.status_code, again.json()["repeated"]) == (201, True)
+    assert again.json()["data"][0]["id"] == body["voteId"]
+    disputed = proof(wallet(1), message(client, "dispute", DISPUTED, "agree"))
+    path = f"/api/markets/{DISPUTED.hex()}/dispute/vote"
+    cast_in_dispute = client.post(path, json={"vote": "agree"} | disputed)
+    assert cast_in_dispute.json()["metadata"]["vote_type"] == "dispute"
+    # A session never casts a ballot.
+    session = bearer(sign_in(client, wallet(2)))
+    unsigned = client.post(
+        f"/api/markets/{PROPOSED.hex()}/vote", json={"vote": True}, headers=session
+    )
+    assert unsigned.status_code == 401
 
 
 def test_idempotency_key_repeats_across_signatures(client: Client) -> None:
