@@ -33,6 +33,7 @@ from api.requests.decoding import MAX_BODY, StrictRequest
 from api.requests.validation import check_request
 from api.routes import HANDLERS, webhooks
 from api.sequential_dependencies import resolve_in_sequence
+from api.transaction_relay import TransactionRelay
 from zmart_pipelines.settings import Settings
 
 
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> Litestar:
     health_watch = HealthWatch(settings)
     tokens = access_tokens(settings)
     middleware = Middleware(settings, tokens)
+    transaction_relay = TransactionRelay(chain, database, settings)
     verifications = Verifications(chain, past_states, middleware.limiter, settings)
 
     @contextlib.asynccontextmanager
@@ -66,11 +68,13 @@ def create_app(settings: Settings) -> Litestar:
                 delivery_intake.running(),
                 health_watch.running(),
                 middleware.running(),
+                transaction_relay.running(),
             ):
                 yield
         finally:
             health_watch.close()
             middleware.close()
+            transaction_relay.close()
             database.close()
             market_answers.close()
             verifications.close()
@@ -109,6 +113,7 @@ def create_app(settings: Settings) -> Litestar:
             "pin_allowance": shared(PinAllowance(middleware.limits, chain, settings)),
             "past_states": shared(past_states),
             "verifications": shared(verifications),
+            "transaction_relay": shared(transaction_relay),
         },
         exception_handlers=exception_handlers.HANDLERS,
         before_request=check_request,

@@ -26,6 +26,7 @@ from api.pins import Pins
 from api.rate_limit.request_limits import RequestLimits
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.transaction_relay import TransactionRelay
 from zmart_pipelines.settings import Settings
 
 CallerDep: TypeAlias = NamedDependency[Caller]
@@ -44,6 +45,7 @@ PastStatesDep: TypeAlias = NamedDependency[PastStates]
 VerificationsDep: TypeAlias = NamedDependency[Verifications]
 WritesDep: TypeAlias = NamedDependency[Writes]
 PinAllowanceDep: TypeAlias = NamedDependency[PinAllowance]
+TransactionRelayDep: TypeAlias = NamedDependency[TransactionRelay]
 PinsDep: TypeAlias = NamedDependency[Pins]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 

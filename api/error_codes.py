@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_FIELD = "invalid_field"
     NOT_ELIGIBLE = "not_eligible"
+    TRANSACTION_NOT_RELAYED = "transaction_not_relayed"
     UNKNOWN_PARAMETER = "unknown_parameter"
     # 401, 403
     UNAUTHORIZED = "unauthorized"
@@ -55,6 +56,7 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_KEY_USED = "idempotency_key_used"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     # 409: the program would refuse, or the transaction would do nothing
+    BLOCKHASH_EXPIRED = "blockhash_expired"
     SIMULATION_FAILED = "simulation_failed"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     INSUFFICIENT_SHARES = "insufficient_shares"
@@ -108,6 +110,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.INVALID_JSON: "The body is not acceptable JSON",
         ErrorCode.INVALID_FIELD: "Fields or parameters are missing, unknown or invalid",
         ErrorCode.NOT_ELIGIBLE: "The wallet may not vote",
+        ErrorCode.TRANSACTION_NOT_RELAYED: "The transaction is not one that is relayed",
         ErrorCode.UNKNOWN_PARAMETER: "The query has parameters that this route does not have",
         ErrorCode.UNAUTHORIZED: "The request is not authenticated",
         ErrorCode.INVALID_API_KEY: "The service key is unknown or revoked",
@@ -139,6 +142,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.VOTING_CLOSED: "The vote is closed",
         ErrorCode.IDEMPOTENCY_KEY_USED: "The Idempotency-Key was used for another request",
         ErrorCode.IDEMPOTENCY_KEY_IN_USE: "A request with this Idempotency-Key is being served",
+        ErrorCode.BLOCKHASH_EXPIRED: "The blockhash of the transaction is not valid",
         ErrorCode.SIMULATION_FAILED: "The program would refuse the transaction",
         ErrorCode.INSUFFICIENT_FUNDS: "The wallet has too few lamports",
         ErrorCode.INSUFFICIENT_SHARES: "The wallet has too few shares",
@@ -192,6 +196,7 @@ _OF_STATUS: Final = MappingProxyType(
 # was never funded has no account, and one that never traded in a market has no position there.
 _OF_PROGRAM_ERROR: Final = MappingProxyType(
     {
+        "BlockhashNotFound": ErrorCode.BLOCKHASH_EXPIRED,
         "AccountNotFound": ErrorCode.INSUFFICIENT_FUNDS,
         "InsufficientFunds": ErrorCode.INSUFFICIENT_FUNDS,
         "InsufficientFundsForFee": ErrorCode.INSUFFICIENT_FUNDS,

@@ -426,12 +426,28 @@ class Settings(BaseSettings):
         ' {"text": "..."}. The URL is a secret.',
     )
 
+    # Relay of transactions that wallets signed
+    relay_open_per_wallet: int = Field(
+        20,
+        gt=0,
+        description="Relayed transactions of one fee payer that have not come to their end.",
+    )
+    relay_lease_seconds: int = Field(
+        15,
+        gt=0,
+        description="Seconds for which a process holds the transactions that it relays without a"
+        " sign of life; then another one goes on.",
+    )
+
     # Health: for each measured quantity, where it is degraded and where it is down
     health_due_decision_seconds: Threshold = _threshold(
         60, 180, "Age of the oldest market that is due for a decision of the backend"
     )
     health_open_intent_seconds: Threshold = _threshold(
         60, 300, "Age of the oldest intent that is not true on chain yet"
+    )
+    health_relayed_transaction_seconds: Threshold = _threshold(
+        180, 600, "Age of the oldest relayed transaction that neither ended nor expired"
     )
     health_confirmed_lag_seconds: Threshold = _threshold(
         60, 180, "Time since the confirmed poll had read everything up to the chain's tip"
@@ -763,6 +779,9 @@ class Settings(BaseSettings):
     )
     expired_drafts_keep_days: int = Field(
         1, gt=0, description="Days after its expiry for which an unused market draft is kept."
+    )
+    relayed_transactions_keep_days: int = Field(
+        30, gt=0, description="Days for which relayed transactions are kept after their end."
     )
     runs_keep_days: int = Field(
         3,

@@ -26,7 +26,7 @@ _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _TAGS = {
     "markets": "Markets: state, prices, history.",
     "drafts": "Questions of markets that are not on chain yet.",
-    "transactions": "Unsigned transactions for wallets, and what they do.",
+    "transactions": "Transactions for wallets to sign, and the relay of signed ones.",
     "trades": "Trades, and unsigned transactions that make them.",
     "votes": "Votes on proposals and disputes: the text to sign, ballots, counts.",
     "submissions": "What is submitted to the chain, kill switches, and pinned files.",

@@ -20,6 +20,9 @@ from zmart_pipelines.proofs.request_text import Action
 MAX_LAMPORTS = 10**15
 MAX_YEARS = 10
 
+# A packet of 1,232 bytes in base64.
+MAX_TRANSACTION_TEXT = 1644
+
 Category = Literal["politics", "sports", "crypto", "science", "entertainment", "other"]
 Text = Annotated[str, Meta(max_length=2048)]
 Key = Annotated[str, Meta(max_length=100)]
@@ -319,3 +322,15 @@ class Moderation(msgspec.Struct, forbid_unknown_fields=True):
 
 class ProofOnly(SignedBody, kw_only=True):
     """The sender's proof of its wallet and nothing else."""
+
+
+class RelayRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A signed transaction of the program: serialized, legacy or of version 0, in base64."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {"transaction": identifiers.base64_bytes}
+
+    transaction: Annotated[str, Meta(min_length=1, max_length=MAX_TRANSACTION_TEXT)]
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)

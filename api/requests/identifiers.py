@@ -7,6 +7,7 @@ because nothing can have that name.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -80,6 +81,17 @@ def cid(text: str, field: str = "cid") -> str:
     if not is_cid_v0(text):
         raise invalid(field, "must be a CIDv0 (Qm and 44 more base58 characters)")
     return text
+
+
+def base64_bytes(text: str, field: str = "transaction") -> bytes:
+    """Return what the base64 holds; raise ApiError 400 naming ``field`` unless it is canonical."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise invalid(field, "must be base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise invalid(field, "must be canonical base64, with its padding")
+    return data
 
 
 # What a parameter of a path identifies, by the parameter's name, and how it is parsed.

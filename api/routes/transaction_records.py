@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from litestar import get
@@ -13,28 +13,15 @@ from api.errors import not_found
 from api.public_text import without_endpoints
 from api.requests import identifiers
 from zmart_pipelines.client_schemas import events as event_schemas
+from zmart_pipelines.client_schemas import relayed_transactions as relayed_schemas
 from zmart_pipelines.client_schemas.formats import (
     base58_signature,
     chain_time,
     iso8601,
     iso8601_or_none,
 )
-from zmart_pipelines.program import errors as program_errors
 from zmart_pipelines.store.queries import transaction_record
 from zmart_pipelines.store.queries.transaction_record import Reading, TransactionRecord
-
-
-class TransactionError(msgspec.Struct, frozen=True):
-    """Why a transaction failed.
-
-    `name` is the name of the program's or the runtime's error, `code` its number where it has one,
-    `raw` the error as the chain's nodes return it.
-    """
-
-    name: str
-    code: int | None
-    message: str | None
-    raw: Any
 
 
 class TransactionReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +41,7 @@ class TransactionReading(msgspec.Struct, frozen=True, kw_only=True):
     index_in_block: int | None
     block_time: str | None
     failed: bool
-    error: TransactionError | None
+    error: relayed_schemas.TransactionError | None
     fee: int | None
     sources: list[event_schemas.SourceName]
     first_seen_at: str
@@ -113,7 +100,7 @@ class TransactionDetail(msgspec.Struct, frozen=True, kw_only=True):
     slot: int | None
     block_time: str | None
     failed: bool | None
-    error: TransactionError | None
+    error: relayed_schemas.TransactionError | None
     reported_at: str | None
     confirmed_at: str | None
     finalized_at: str | None
@@ -123,6 +110,7 @@ class TransactionDetail(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[TransactionGap]
     hints: list[TransactionHint]
     submissions: list[TransactionSubmission]
+    relayed: relayed_schemas.RelayedTransaction | None
 
 
 @get(
@@ -136,7 +124,7 @@ async def get_transaction(
         str, PathParameter(description="The transaction's signature, 64 bytes in base58.")
     ],
 ) -> TransactionDetail:
-    """Get a transaction by its signature: its readings, events, gaps and submission."""
+    """Get a transaction by its signature: its readings, events, gaps, submission and relay."""
     key = identifiers.signature(signature)
     record = await database.read(lambda conn: transaction_record.transaction_record(conn, key))
     if not record:
@@ -176,6 +164,9 @@ def _detail(record: TransactionRecord) -> TransactionDetail:
             for row in record.hints
         ],
         submissions=[_submission(row) for row in record.submissions],
+        relayed=None
+        if record.relayed is None
+        else relayed_schemas.relayed_transaction(record.relayed),
     )
 
 
@@ -192,7 +183,7 @@ def _reading(row: Reading) -> TransactionReading:
         index_in_block=row.index_in_block,
         block_time=chain_time(row.block_time),
         failed=row.failed,
-        error=_error(row.error) if row.failed else None,
+        error=relayed_schemas.transaction_error(row.error) if row.failed else None,
         fee=row.fee,
         sources=event_schemas.source_names(row.sources),
         first_seen_at=iso8601(row.first_seen_at),
@@ -200,17 +191,6 @@ def _reading(row: Reading) -> TransactionReading:
         confirmed_at=iso8601_or_none(row.confirmed_at),
         finalized_at=iso8601_or_none(row.finalized_at),
         superseded_reason=row.superseded_reason,
-    )
-
-
-def _error(raw: Any) -> TransactionError:
-    code = program_errors.custom_code(raw)
-    known = {error.value for error in program_errors.ProgramError}
-    return TransactionError(
-        name=program_errors.describe(raw),
-        code=code,
-        message=program_errors.ProgramError(code).message if code in known else None,
-        raw=raw,
     )
 
 

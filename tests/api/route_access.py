@@ -19,6 +19,8 @@ from sqlalchemy import Engine, insert
 from tests.api import seed
 from tests.api.signing_in import sign_in, signed_text
 from tests.api.wallets import proof, signed, signed_in
+from tests.relay.signed_transactions import create_market, text
+from tests.relay.signed_transactions import signed as signed_transaction
 from zmart_pipelines.store.tables import community
 
 # No identity; the wallet whose resource it is; another wallet; an operator; a key that permits
@@ -249,6 +251,8 @@ def _act(act: str, arguments: dict[str, Any]) -> Access:
 
 # Any wallet is let in, and nobody without one.
 _WALLETS_ONLY = (401, 200, 200, 401, 401)
+_SIGNED = text(signed_transaction(OWNER, [create_market(OWNER, MARKET)]))
+_TRADE = {"market_id": _MARKET, "outcome": True}
 
 ROUTES: Final[Mapping[str, Access]] = {
     "GET /": same("/", 302),
@@ -285,6 +289,9 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /api/tallies": same("/api/tallies"),
     "GET /api/tallies/{cid:str}": same(f"/api/tallies/{_CID}", 404),
     "GET /api/transactions/{signature:str}": same(f"/api/transactions/{'1' * 64}", 404),
+    "GET /api/transactions": same_for_wallets("/api/transactions"),
+    # The transaction's own signature is the permission; no chain answers here.
+    "POST /api/transactions": same("/api/transactions", 503, {"transaction": _SIGNED}),
     "GET /api/markets": same("/api/markets"),
     "GET /api/markets/activity": same("/api/markets/activity"),
     "GET /api/markets/categories": same("/api/markets/categories"),

@@ -39,13 +39,14 @@ GRAPH = {
     "submissions/market_activations": ["submissions/proposal_approvals"],
     "submissions/market_finalizations": ["market/state", "voting/dispute_tallies"],
     "submissions/market_resolutions": [],
+    "submissions/relayed_transactions": [],
     "submissions/switches": [],
     "submissions/admin_transactions": [],
     "reconciliation/report": ["market/positions", "market/state"],
     "reconciliation/repairs": ["reconciliation/report"],
 }
 ROOT = Path(__file__).parents[2]
-SUBMITTING = {"aggregate_votes", "finalize_markets", "resolve_market"}
+SUBMITTING = {"aggregate_votes", "finalize_markets", "relay_transactions", "resolve_market"}
 
 
 def graph() -> AssetGraph:
@@ -97,6 +98,7 @@ def test_every_asset_that_is_made_regularly_has_a_limit_of_age() -> None:
         "chain/quarantine",
         "reconciliation/repairs",
         "submissions/market_resolutions",
+        "submissions/relayed_transactions",
         "submissions/switches",
         "submissions/admin_transactions",
     }
@@ -134,6 +136,7 @@ def test_every_job_names_its_lane_of_the_run_queue() -> None:
     assert {name for name, lane in lanes.items() if lane == Lane.CHAIN} == {
         "aggregate_votes",
         "finalize_markets",
+        "relay_transactions",
     }
     assert {name for name, lane in lanes.items() if lane == Lane.OPERATORS} == {
         "resolve_market",
@@ -166,7 +169,7 @@ def test_reconcile_runs_every_check_and_the_window_the_cheap_ones() -> None:
 
 def test_sensors_tick_as_promptly_as_their_work_needs() -> None:
     """A prompt sensor ticks on each loop of the daemon, which is five seconds long."""
-    prompt = {"confirmed_poll_sensor", "submission_sensor"}
+    prompt = {"confirmed_poll_sensor", "submission_sensor", "relay_sensor"}
     later = {"delivery_sensor", "uncovered_ranges_sensor", "external_writes_sensor"}
     for sensor in build_defs().sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)

@@ -415,6 +415,7 @@ def test_unreachable_chain_skips_the_tick_and_is_recorded(
         "external_writes_sensor",
         "confirmed_poll_sensor",
         "submission_sensor",
+        "relay_sensor",
         "alert_sensor",
     ],
 )

@@ -15,15 +15,19 @@ from zmart_pipelines.store.engine import Role
 
 A, B = bytes([0xA]) * 32, bytes([0xB]) * 32
 
-# Whom a transaction acts for: no wallet, A, B, a batch with A's ballot, or the operator A.
-Identity = Literal["none", "A", "B", "voter A", "operator A"]
+# Whom a transaction acts for: no wallet, A, B, a batch with A's ballot, the operator A, the relay
+# of signed transactions.
+Identity = Literal["none", "A", "B", "voter A", "operator A", "relay"]
 IDENTITIES: Final[Mapping[Identity, Mapping[str, str]]] = {
     "none": {},
     "A": {"app.wallet": A.hex()},
     "B": {"app.wallet": B.hex()},
     "voter A": {"app.voters": A.hex()},
     "operator A": {"app.wallet": A.hex(), "app.operator": "on"},
+    "relay": {"app.relay": "on"},
 }
+# Where an identity is not named, it reaches what this one does.
+LIKE: Final[Mapping[Identity, Identity]] = {"relay": "none"}
 
 # What is expected, by role and identity. Identities that are not named share "*". Written as
 # "read A,B; insert A; update A; delete A": whose rows each statement reaches, in this order; a
@@ -120,6 +124,10 @@ _REFRESH_TOKEN = (
 _SESSION_WRITE = (
     "INSERT INTO accounts.session_writes (session, wallet, address, action)"
     " VALUES (gen_random_uuid(), :wallet, '192.0.2.1', 'comment')"
+)
+_RELAYED = (
+    "INSERT INTO ops.relayed_transactions (signature, fee_payer, transaction, instructions,"
+    " last_valid_block_height) VALUES ({signature}, :wallet, 'bytes', '{{buy_shares}}', 1)"
 )
 _AUDIT = "INSERT INTO ops.audit (entry_point, wallet, action) VALUES ('{0}', :wallet, 'switch')"
 
@@ -401,6 +409,27 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             Role.INGEST: NONE,
             Role.PIPELINES: {"*": "read A,B; delete A,B"},
             Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "ops.relayed_transactions": SecuredTable(
+        label=owner_label("fee_payer"),
+        rows=for_wallets(_RELAYED.format(signature=":wallet || :wallet")),
+        inserts={"": _RELAYED.format(signature=":signature")},
+        updates=("UPDATE ops.relayed_transactions SET sends = 1",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B",
+                "relay": "read A,B; update A,B",
+                "*": "read A; insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; update A,B; delete A,B"},
+            Role.READ: READ,
             Role.BACKUP: READ,
             Role.DAGSTER: NONE,
         },

@@ -27,6 +27,8 @@ READERS: dict[str, set[Role]] = {
     "accounts.refresh_tokens": {Role.API, Role.PIPELINES, Role.BACKUP},
     "accounts.session_writes": {Role.API, Role.PIPELINES, Role.BACKUP},
     "ops.audit": {Role.API, Role.PIPELINES, Role.INGEST, Role.BACKUP},
+    # The reader sees their progress, not their bytes.
+    "ops.relayed_transactions": {Role.API, Role.PIPELINES, Role.BACKUP},
     # The reader sees the signatures alone.
     "community.signed_requests": {Role.API, Role.PIPELINES, Role.BACKUP},
 }
@@ -79,6 +81,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "accounts.refresh_tokens": "iu",
         "accounts.session_writes": "i",
         "ops.audit": "i",
+        "ops.relayed_transactions": "iu",
     },
     Role.PIPELINES: {
         "voting.tallies": "iu",
@@ -99,6 +102,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.reconciliations": "d",
         "ops.repairs": "d",
         "ops.audit": "i",
+        "ops.relayed_transactions": "ud",
         "chain.deliveries": "d",
         "chain.hints": "d",
         "chain.gaps": "d",
@@ -120,6 +124,12 @@ WRITES: dict[Role, dict[str, str]] = {
         "community.idempotency_keys": "d",
     },
 }
+
+_RELAY_PROGRESS = {
+    *("state", "sends", "refusal", "landed_slot", "error", "holder", "epoch", "leased_until"),
+    *("sent_at", "confirmed_at", "settled_at"),
+}
+_RELAYED = {"signature", "fee_payer", "instructions", "last_valid_block_height"}
 
 # Where a role may write some columns of a table only: role, table and letter to the columns.
 COLUMNS: dict[tuple[Role, str, str], set[str]] = {
@@ -143,6 +153,10 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     },
     (Role.INGEST, "community.market_drafts", "u"): {"matched_at"},
     (Role.READ, "community.signed_requests", "s"): {"signature"},
+    (Role.READ, "ops.relayed_transactions", "s"): _RELAYED | _RELAY_PROGRESS | {"received_at"},
+    (Role.API, "ops.relayed_transactions", "i"): _RELAYED | {"transaction"},
+    (Role.API, "ops.relayed_transactions", "u"): _RELAY_PROGRESS,
+    (Role.PIPELINES, "ops.relayed_transactions", "u"): _RELAY_PROGRESS,
     (Role.API, "ops.api_keys", "u"): {"last_used_on"},
     (Role.API, "accounts.sessions", "u"): {"last_used_at", "ended_at", "end_reason"},
     (Role.API, "accounts.refresh_tokens", "u"): {"used_at", "successor"},

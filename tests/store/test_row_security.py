@@ -16,6 +16,7 @@ from tests.fixtures.postgres import fresh_database
 from tests.store.conftest import Engines
 from tests.store.secured_tables import (
     IDENTITIES,
+    LIKE,
     REASONS,
     SECURED,
     A,
@@ -152,7 +153,8 @@ def unexpected(conn: Connection, name: str) -> Iterator[str]:
     """Yield each role and identity that reaches other rows of the table than it should."""
     for role, by_identity in SECURED[name].expected.items():
         for identity in get_args(Identity):
-            expected = by_identity.get(identity, by_identity.get("*"))
+            named = identity if identity in by_identity else LIKE.get(identity, identity)
+            expected = by_identity.get(named, by_identity.get("*"))
             found = outcome(conn, name, role, identity)
             if found != expected:
                 yield f"{name} as {role.value}, {identity}: {found!r}, not {expected!r}"

@@ -266,6 +266,23 @@ class EndpointPool:
                     break
         raise self._combined(method, failures)
 
+    def submit_to_all(
+        self, method: str, params: Sequence[Any], result: type[T]
+    ) -> list[T | Failure]:
+        """Submit a transaction, which may be sent any number of times, to every endpoint.
+
+        Returns:
+            The result or the failure of each endpoint that was called; none where the guard
+            admits none. There is no retry here.
+        """
+        outcomes: list[T | Failure] = []
+        for endpoint, ticket, _ in self._admitted(self._endpoints):
+            try:
+                outcomes.append(self._call(endpoint, ticket, method, params, result))
+            except (RpcError, RpcUnavailable) as error:
+                outcomes.append(error)
+        return outcomes
+
     def _admitted(self, endpoints: Sequence[Endpoint]) -> Iterator[tuple[Endpoint, int, bool]]:
         """Yield the endpoints to call, each with its ticket and whether it was forced.
 

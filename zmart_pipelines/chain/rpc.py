@@ -20,7 +20,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from zmart_pipelines import base58
-from zmart_pipelines.chain.endpoint_pool import EndpointPool
+from zmart_pipelines.chain.endpoint_pool import EndpointPool, Failure
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import NodeBehind, RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc_types import (
@@ -29,9 +29,11 @@ from zmart_pipelines.chain.rpc_types import (
     AtSlot,
     Blockhash,
     BlockhashRow,
+    BlockHeight,
     Clock,
     Commitment,
     Contextual,
+    EpochInfo,
     KeyedRow,
     PrioritizationFee,
     SignatureInfo,
@@ -105,6 +107,13 @@ def clock_in(account: AccountData | None) -> Clock:
 
 def _account(row: AccountRow) -> AccountData:
     return AccountData(row.owner, row.lamports, row.data[0], row.executable)
+
+
+class Broadcast(msgspec.Struct, frozen=True):
+    """How many nodes accepted a transaction, and the failures of the others."""
+
+    accepted: int
+    failures: list[Failure]
 
 
 class RpcClient(EndpointPool):
@@ -342,31 +351,46 @@ class RpcClient(EndpointPool):
         Raises:
             ValueError: more than 256 signatures.
         """
+        slot = 0
+        statuses: list[Status | None] = [None] * len(signatures)
+        for answer in self.status_answers(signatures, search_history):
+            slot = max(slot, answer.slot)
+            statuses = [known or new for known, new in zip(statuses, answer.value, strict=True)]
+            if not search_history or None not in statuses:
+                break
+        return AtSlot(slot, statuses)
+
+    def status_answers(
+        self, signatures: Sequence[bytes], search_history: bool
+    ) -> Iterator[AtSlot[list[Status | None]]]:
+        """Yield each node's own statuses of up to 256 transactions, None for unknown ones.
+
+        Each node is called when its answer is requested. Errors as for :meth:`read`.
+
+        Raises:
+            ValueError: more than 256 signatures.
+        """
         if len(signatures) > MAX_STATUSES:
             raise ValueError(f"{len(signatures)} signatures, at most {MAX_STATUSES} in one call")
         params = [
             [str(Signature(signature)) for signature in signatures],
             {"searchTransactionHistory": search_history},
         ]
-        slot = 0
-        statuses: list[Status | None] = [None] * len(signatures)
         for answer in self.responses(
             "getSignatureStatuses",
             params,
             Contextual[list[StatusRow | None]],
             _expected(count=len(signatures)),
         ):
-            slot = max(slot, answer.context.slot)
-            seen = [
-                None
-                if row is None
-                else Status(row.slot, row.confirmations, row.err, row.confirmation_status)
-                for row in answer.value
-            ]
-            statuses = [known or new for known, new in zip(statuses, seen, strict=True)]
-            if not search_history or None not in statuses:
-                break
-        return AtSlot(slot, statuses)
+            yield AtSlot(
+                answer.context.slot,
+                [
+                    None
+                    if row is None
+                    else Status(row.slot, row.confirmations, row.err, row.confirmation_status)
+                    for row in answer.value
+                ],
+            )
 
     def simulate(
         self,
@@ -430,6 +454,35 @@ class RpcClient(EndpointPool):
         params = [b64encode(transaction).decode(), options]
         # The first signature follows the number of signatures, which is one byte up to 127.
         return bytes(self.submit("sendTransaction", params, Signature, transaction[1:65]))
+
+    def broadcast(
+        self, transaction: bytes, preflight_commitment: Commitment = "confirmed"
+    ) -> Broadcast:
+        """Send a signed transaction to every node, once each, with preflight.
+
+        A failure at all of them does not prove that the transaction will not land.
+        """
+        options = _options(
+            encoding="base64",
+            skipPreflight=False,
+            preflightCommitment=preflight_commitment,
+            maxRetries=0,
+        )
+        params = [b64encode(transaction).decode(), options]
+        outcomes = self.submit_to_all("sendTransaction", params, Signature)
+        failures = [one for one in outcomes if not isinstance(one, Signature)]
+        return Broadcast(len(outcomes) - len(failures), failures)
+
+    def heights(
+        self, commitment: Commitment, min_context_slot: int | None = None
+    ) -> Iterator[BlockHeight]:
+        """Yield each node's own block height and its slot, both from one answer.
+
+        Behind one address there may be different nodes, whose answers do not belong together.
+        """
+        options = _options(commitment=commitment, minContextSlot=min_context_slot)
+        for info in self.responses("getEpochInfo", [options], EpochInfo):
+            yield BlockHeight(info.absolute_slot, info.block_height)
 
     def chain_clock(self, commitment: Commitment) -> Clock:
         """Return the clock that the program's time windows are measured by."""

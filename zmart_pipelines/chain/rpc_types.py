@@ -31,6 +31,13 @@ class Blockhash(msgspec.Struct, frozen=True):
     slot: int
 
 
+class BlockHeight(msgspec.Struct, frozen=True):
+    """How many blocks a node has, and the slot that it has reached with them."""
+
+    slot: int
+    height: int
+
+
 class AccountData(msgspec.Struct, frozen=True):
     """An account: owner, balance in lamports, and data."""
 
@@ -129,6 +136,13 @@ class BlockhashRow(msgspec.Struct, rename="camel"):
 
     blockhash: Hash
     last_valid_block_height: Unsigned
+
+
+class EpochInfo(msgspec.Struct, rename="camel"):
+    """The members of getEpochInfo that tell where a node stands."""
+
+    absolute_slot: Unsigned
+    block_height: Unsigned
 
 
 class SignatureRow(msgspec.Struct, rename="camel"):

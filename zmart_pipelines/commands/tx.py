@@ -11,6 +11,7 @@ from zmart_pipelines import base58
 from zmart_pipelines.commands.transactions import transaction
 
 if TYPE_CHECKING:
+    from zmart_pipelines.store.queries.relayed_transactions import RelayedTransaction
     from zmart_pipelines.store.queries.transaction_record import Reading, TransactionRecord
 
 EXIT_UNKNOWN, EXIT_INVALID = 1, 2
@@ -24,7 +25,8 @@ def tx(signature: str, as_json: bool) -> None:
     """Show what the ledger knows of the transaction SIGNATURE (base58).
 
     Its commitment, slot and events; which sources reported it and when; gaps, quarantined events
-    and hints that name it; and the submission that sent it, if it is one of ours.
+    and hints that name it; the submission that sent it, if it is one of ours; and how far it has
+    come, if a wallet handed it to the API.
 
     \b
     Exit codes: 0 shown, 1 nothing is known of it, 2 it is no signature or Postgres does not answer.
@@ -96,6 +98,18 @@ def _print(found: TransactionRecord) -> None:
             f"            attempt {sent.attempt_id} {sent.status}{error}, signed"
             f" {sent.signed_at:%Y-%m-%d %H:%M:%S}Z by run {sent.run_id or 'none'}"
         )
+
+    if found.relayed is not None:
+        _print_relayed(found.relayed)
+
+
+def _print_relayed(relayed: RelayedTransaction) -> None:
+    why = relayed.refusal if relayed.error is None else relayed.error
+    click.echo(
+        f"relayed     {relayed.state}{f': {why}' if why else ''}, received"
+        f" {relayed.received_at:%Y-%m-%d %H:%M:%S}Z, {relayed.sends} sends, valid to height"
+        f" {relayed.last_valid_block_height}"
+    )
 
 
 def _print_reading(reading: Reading, found: TransactionRecord) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ARRAY, Connection, Text, bindparam, select, text
 
+from zmart_pipelines import base58
 from zmart_pipelines.health.chain_tips import ChainTips
 from zmart_pipelines.ledger.readers.deliveries import MAX_ATTEMPTS
 from zmart_pipelines.monitoring import work_health as quantities
@@ -29,6 +30,7 @@ from zmart_pipelines.monitoring.work_health import (
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import work_health as tables
 from zmart_pipelines.store.queries.breakers import BreakerStatus, breaker_statuses
+from zmart_pipelines.store.queries.relayed_transactions import OpenTransactions, open_transactions
 from zmart_pipelines.store.queries.work_health import JobRuns, OpenIntents, WorkFacts
 from zmart_pipelines.store.tables.ops import heartbeats
 from zmart_pipelines.submissions.due_markets import DueDecision, due_decisions
@@ -169,6 +171,7 @@ def _measure(
         yield from _jobs(service, runs, facts)
         if service.actions or service.breakers:
             yield _breakers(service, breakers)
+    yield _relayed(open_transactions(conn))
     yield _count("pipelines", quantities.FAILING_CHECKS, facts.failing_checks, facts.failing_since)
     yield _count("pipelines", quantities.STALE_ASSETS, facts.stale_assets, facts.stale_since)
 
@@ -239,6 +242,16 @@ def _intents(
     reason = f": {oldest.reason}" if oldest.reason else ""
     cause = f"intent {oldest.oldest} ({oldest.action}) is {oldest.status}{reason}"
     return age(service.name, quantities.OPEN_INTENT, oldest.since, cause=cause, detail=detail)
+
+
+def _relayed(found: OpenTransactions) -> Measurement:
+    detail = {"waiting": found.number}
+    quantity = quantities.RELAYED_TRANSACTION
+    if found.oldest is None:
+        return nothing_owed("pipelines", quantity, detail=detail)
+    name = base58.encode(found.oldest)
+    cause = f"transaction {name} is {found.state}; {found.number} are open"
+    return age("pipelines", quantity, found.since, cause=cause, detail=detail)
 
 
 def _jobs(service: Service, runs: Mapping[str, JobRuns], facts: WorkFacts) -> Iterator[Measurement]:

@@ -48,6 +48,7 @@ class Quantity(msgspec.Struct, frozen=True):
 
 DUE_DECISION: Final = Quantity("due_decision_seconds", "seconds")
 OPEN_INTENT: Final = Quantity("open_intent_seconds", "seconds")
+RELAYED_TRANSACTION: Final = Quantity("relayed_transaction_seconds", "seconds")
 CONFIRMED_LAG: Final = Quantity("confirmed_lag_seconds", "seconds", continuous=True)
 CONFIRMED_SLOTS: Final = Quantity("confirmed_lag_slots", "slots")
 FINALIZED_LAG: Final = Quantity("finalized_lag_seconds", "seconds", continuous=True)
@@ -62,6 +63,7 @@ OPEN_BREAKERS: Final = Quantity("open_breakers", "breakers", alerts=False)
 QUANTITIES: Final = (
     DUE_DECISION,
     OPEN_INTENT,
+    RELAYED_TRANSACTION,
     CONFIRMED_LAG,
     CONFIRMED_SLOTS,
     FINALIZED_LAG,
@@ -124,6 +126,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             jobs={
                 "reconcile": timedelta(minutes=10),
                 "refresh_statistics": None,
+                "relay_transactions": None,
                 "clean_up": timedelta(days=1),
             },
         ),

@@ -216,3 +216,8 @@ def act_as_operator(conn: Connection, wallet: bytes | None) -> None:
     """
     act_as(conn, wallet)
     conn.execute(select(func.set_config("app.operator", "on", True)))
+
+
+def act_as_relay(conn: Connection) -> None:
+    """Let this transaction drive the relayed transactions of all wallets; it ends with it."""
+    conn.execute(select(func.set_config("app.relay", "on", True)))

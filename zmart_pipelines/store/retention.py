@@ -118,6 +118,12 @@ RULES: Final[Sequence[Rule]] = (
         "sessions_keep_days",
     ),
     Rule(
+        "ops.relayed_transactions",
+        ("signature",),
+        "t.settled_at < :before",
+        "relayed_transactions_keep_days",
+    ),
+    Rule(
         "ops.job_runs",
         ("run_id",),
         # The last success of a job stays: health is measured from it.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
 from solders.pubkey import Pubkey
 
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
@@ -50,20 +49,12 @@ def read_statuses(
     return _each(intents, MAX_STATUSES, read)
 
 
-class _EpochInfo(msgspec.Struct, rename="camel"):
-    absolute_slot: int
-    block_height: int
-
-
 def read_heights(rpc: RpcClient, intents: Sequence[DrivenIntent]) -> Observations:
-    """Read the finalized block height and its slot, both from one answer.
-
-    Behind one address there may be different nodes, whose answers do not belong together.
-    """
+    """Read the finalized block height and its slot, both from one answer."""
 
     def read(part: Sequence[DrivenIntent]) -> Observations:
-        info = rpc.read("getEpochInfo", [{"commitment": "finalized"}], _EpochInfo)
-        event = messages.HeightSeen(slot=info.absolute_slot, height=info.block_height)
+        finalized = next(rpc.heights("finalized"))
+        event = messages.HeightSeen(slot=finalized.slot, height=finalized.height)
         return [(driven, event) for driven in part]
 
     return _each(intents, len(intents) or 1, read)

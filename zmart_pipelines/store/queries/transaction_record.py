@@ -9,6 +9,10 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from zmart_pipelines.store.queries.events import Event, events_of_transaction
+from zmart_pipelines.store.queries.relayed_transactions import (
+    RelayedTransaction,
+    relayed_transaction,
+)
 from zmart_pipelines.store.queries.row_mapping import many
 from zmart_pipelines.store.tables import chain, ops
 
@@ -90,9 +94,10 @@ class TransactionRecord(msgspec.Struct, frozen=True):
     gaps: list[NamedGap]
     hints: list[NamedHint]
     submissions: list[Submission]
+    relayed: RelayedTransaction | None
 
     def __bool__(self) -> bool:
-        return bool(self.readings or self.gaps or self.hints or self.submissions)
+        return bool(self.readings or self.gaps or self.hints or self.submissions or self.relayed)
 
 
 def transaction_record(conn: Connection, signature: bytes) -> TransactionRecord:
@@ -104,6 +109,7 @@ def transaction_record(conn: Connection, signature: bytes) -> TransactionRecord:
         gaps=_rows(conn, NamedGap, chain.gaps, signature, "id"),
         hints=_rows(conn, NamedHint, chain.hints, signature, "received_at"),
         submissions=_submissions(conn, signature),
+        relayed=relayed_transaction(conn, signature),
     )
 
 

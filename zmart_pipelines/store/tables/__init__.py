@@ -11,6 +11,7 @@ from zmart_pipelines.store.tables import (
     market,
     ops,
     reconciliation,
+    relayed_transactions,
     statistics,
     voting,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "metadata",
     "ops",
     "reconciliation",
+    "relayed_transactions",
     "statistics",
     "voting",
 ]

@@ -1,0 +1,1 @@
+"""Relay of transactions that wallets have signed: checked, stored, then sent to their end."""
