@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.chain import ATTEMPTS, Chain
 from api.database import Database
-from api.errors import ApiError, FieldError, limit_exceeded, program_refusal, unavailable
+from api.error_codes import code_of_program_error
+from api.errors import ApiError, FieldError, limit_exceeded, unavailable
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
@@ -147,8 +148,10 @@ def _refusal(error: object) -> ApiError:
     reason = describe(error)
     if transaction_fault(error) is Fault.BEHIND and reason != _BLOCKHASH_NOT_FOUND:
         return unavailable("The chain")
-    return program_refusal(
-        reason,
+    return ApiError(
+        409,
         f"The chain would refuse this transaction now: {reason}",
         FieldError("transaction", reason),
+        code=code_of_program_error(reason),
+        extra={"program_error": reason},
     )
