@@ -226,6 +226,6 @@ def test_record_has_the_events_of_a_relayed_transaction(world: World) -> None:
     await_state(world, body["signature"], "confirmed")
     world.deliver(bytes(Signature.from_string(body["signature"])))
     shown = read(world, body["signature"])
-    assert [event["type"] for event in shown["events"]] == ["ProposalCreated"]
+    assert [event["type"] for event in shown["events"]] == ["MarketCreated"]
     assert shown["sources"] == ["webhook"]
     assert shown["relayed"]["fee_payer"] == str(world.wallet.pubkey())
