@@ -20,7 +20,7 @@ from zmart_pipelines.store.tables import metadata
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("zmart_pipelines", "assets", "api", "localnet", "demo", "tests", "benchmarks")
-FOLDERS = (*PACKAGES, "docs", "deploy", ".ci", ".github")
+FOLDERS = (*PACKAGES, "clients", "docs", "deploy", ".ci", ".github")
 _TARGET = re.compile(r"^([a-z][\w-]*)\s*:(?!=)", re.MULTILINE)
 
 

@@ -1,0 +1,1 @@
+"""Generation of the client libraries' types and calls from the API's OpenAPI document."""

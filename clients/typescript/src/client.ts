@@ -1,0 +1,152 @@
+import createClient, { type Client, type Middleware } from 'openapi-fetch'
+import type { AnyInput, Answer, Input, Method, PagedPath, PathWith } from './calls.ts'
+import { throwErrors } from './errors.ts'
+import { DEFAULT_RETRIES, type RetryPolicy, type Send, withRetries } from './retries.ts'
+import type { CastVote, paths } from './schema.ts'
+import { Session, type SessionOptions, type Tokens } from './session.ts'
+import { type Wallet, signedText } from './wallet.ts'
+
+export interface ClientOptions extends SessionOptions {
+  /** Address of the API, such as `https://api.example.com`. */
+  readonly url: string
+  /** Key of a service; wallets sign in instead. */
+  readonly apiKey?: string
+  readonly retries?: Partial<RetryPolicy>
+  /** Replaces the global `fetch`. */
+  readonly fetch?: Send
+}
+
+/**
+ * A client of the API. Paths, parameters, bodies and answers are typed by its OpenAPI document;
+ * what is not a success is thrown as an `ApiError`.
+ */
+export class ZmartClient {
+  readonly #api: Client<paths>
+  readonly #session: Session
+
+  constructor(options: ClientOptions) {
+    const send = withRetries(options.fetch ?? ((request) => fetch(request)), {
+      ...DEFAULT_RETRIES,
+      ...options.retries,
+    })
+    this.#session = new Session(options.url, send, options)
+    this.#api = createClient<paths>({
+      baseUrl: options.url,
+      fetch: this.#session.authorizing(send),
+      headers: options.apiKey === undefined ? {} : { 'X-Api-Key': options.apiKey },
+    })
+    this.#api.use(addKeys, throwErrors)
+  }
+
+  /** The tokens of the session; undefined while no wallet is signed in. */
+  get tokens(): Tokens | undefined {
+    return this.#session.tokens
+  }
+
+  /** Sign in with a wallet, which signs one text. */
+  signIn(wallet: Wallet): Promise<void> {
+    return this.#session.signIn(wallet)
+  }
+
+  /** End the session, if there is one. */
+  signOut(): Promise<void> {
+    return this.#session.signOut()
+  }
+
+  /** In a browser with cookies: go on with the session of an earlier page, if there is one. */
+  resume(): Promise<Tokens | undefined> {
+    return this.#session.resume()
+  }
+
+  /** Cast a ballot, which the wallet signs; a session alone never does. */
+  async vote(wallet: Wallet, kind: VoteKind, market: string, choice: boolean): Promise<CastVote> {
+    const text = await this.get('/api/votes/{kind}/{market}/message', {
+      params: { path: { kind, market }, query: { vote: String(choice) } },
+    })
+    return this.post('/api/votes/{kind_or_market}', {
+      params: { path: { kind_or_market: kind } },
+      body: {
+        market_id: text.market_id,
+        vote: choice,
+        message: text.message,
+        signature: await signedText(wallet, text.message),
+        wallet: wallet.address,
+      },
+    })
+  }
+
+  get<P extends PathWith<'get'>>(path: P, ...input: Input<P, 'get'>): Promise<Answer<P, 'get'>> {
+    return this.#call('get', path, input[0])
+  }
+
+  post<P extends PathWith<'post'>>(path: P, ...input: Input<P, 'post'>): Promise<Answer<P, 'post'>> {
+    return this.#call('post', path, input[0])
+  }
+
+  delete<P extends PathWith<'delete'>>(
+    path: P,
+    ...input: Input<P, 'delete'>
+  ): Promise<Answer<P, 'delete'>> {
+    return this.#call('delete', path, input[0])
+  }
+
+  /** Pages of a list, one after another, by the cursor in the header `Link`. */
+  async *pages<P extends PagedPath & PathWith<'get'>>(
+    path: P,
+    ...input: Input<P, 'get'>
+  ): AsyncGenerator<Answer<P, 'get'>, void, undefined> {
+    let next: AnyInput | undefined = input[0] ?? {}
+    while (next !== undefined) {
+      const { data, response } = await this.#exchange('get', path, next)
+      yield data as Answer<P, 'get'>
+      next = followed(next, nextCursor(response.headers.get('link')))
+    }
+  }
+
+  async #call<P extends keyof paths, M extends Method>(
+    method: M,
+    path: P,
+    input: AnyInput = {},
+  ): Promise<Answer<P, M>> {
+    return (await this.#exchange(method, path, input)).data as Answer<P, M>
+  }
+
+  /** The types of path and input were checked where they came in. */
+  #exchange(method: Method, path: string, input: AnyInput): Promise<Exchanged> {
+    return this.#api.request(method, path as never, input as never) as Promise<Exchanged>
+  }
+}
+
+export type VoteKind = 'proposal' | 'dispute'
+
+interface Exchanged {
+  readonly data?: unknown
+  readonly response: Response
+}
+
+const KEY = 'Idempotency-Key'
+
+/** A write that is sent again with its key is done once. */
+function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+const addKeys: Middleware = {
+  onRequest({ request }) {
+    if (request.method !== 'GET' && !request.headers.has(KEY)) request.headers.set(KEY, newKey())
+  },
+}
+
+/** The input of the next page: with its cursor in place of an offset. */
+function followed(input: AnyInput, cursor: string | undefined): AnyInput | undefined {
+  if (cursor === undefined) return undefined
+  const { offset: _, ...query } = input.params?.query ?? {}
+  return { ...input, params: { ...input.params, query: { ...query, cursor } } }
+}
+
+function nextCursor(link: string | null): string | undefined {
+  const address = /<([^>]+)>; rel="next"/.exec(link ?? '')?.[1]
+  if (address === undefined) return undefined
+  return new URL(address, 'http://api').searchParams.get('cursor') ?? undefined
+}

@@ -1,0 +1,58 @@
+import type { Middleware } from 'openapi-fetch'
+import type { ErrorBody, ErrorCode } from './schema.ts'
+
+/** The code where something else than the API answered, such as a proxy. */
+export const UNREADABLE = 'unreadable_answer'
+
+/** The API answered with an error. Programs test `code`, which docs/api.md lists. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+  readonly status: number
+  readonly code: ErrorCode | typeof UNREADABLE
+  /** All members of the error; undefined where something else than the API answered. */
+  readonly body: ErrorBody | undefined
+  /** Names the request in the server's log. */
+  readonly requestId: string | undefined
+  /** Seconds after which the same request may succeed, where the API names them. */
+  readonly retryAfter: number | undefined
+
+  constructor(status: number, body: ErrorBody | undefined, headers: Headers) {
+    super(body?.message ?? `HTTP status ${status}`)
+    this.status = status
+    this.body = body
+    this.code = body?.code ?? UNREADABLE
+    this.requestId = headers.get('x-request-id') ?? undefined
+    this.retryAfter = retryAfter(headers)
+  }
+}
+
+/** The error that a response states. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  const text = await response.text()
+  return new ApiError(response.status, parsed(text), response.headers)
+}
+
+export const throwErrors: Middleware = {
+  async onResponse({ response }) {
+    if (!response.ok) throw await errorOf(response)
+  },
+}
+
+/** The seconds of `Retry-After`; undefined without one in seconds. */
+export function retryAfter(headers: Headers): number | undefined {
+  const text = headers.get('retry-after') ?? ''
+  return /^\d+$/.test(text) ? Number(text) : undefined
+}
+
+function parsed(text: string): ErrorBody | undefined {
+  try {
+    const body: unknown = JSON.parse(text)
+    return isErrorBody(body) ? body : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isErrorBody(body: unknown): body is ErrorBody {
+  return typeof body === 'object' && body !== null && 'code' in body && 'message' in body
+}

@@ -1,0 +1,49 @@
+"""The TypeScript client: strict types, no ``any``, and its own tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients.generation.node import NODE, install_packages
+from clients.generation.typescript import PACKAGE
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def run_node() -> Run:
+    """Runs Node in the package; returns what it printed."""
+    install_packages(PACKAGE)
+
+    def run(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [NODE, *arguments], cwd=PACKAGE, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-5_000:]
+        return done.stdout
+
+    return run
+
+
+pytestmark = pytest.mark.process
+TSC = "node_modules/typescript/bin/tsc"
+
+
+def test_types_are_sound(run_node: Run) -> None:
+    run_node(TSC, "-p", "tsconfig.build.json")  # what the examples import
+    run_node(TSC, "--noEmit")
+
+
+def test_nothing_is_typed_any() -> None:
+    for path in (*PACKAGE.glob("src/*.ts"), *PACKAGE.glob("test/*.ts")):
+        code = re.sub(r"//[^\n]*|/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        assert not re.search(r"(?::|<|\bas)\s*any\b|@ts-ignore", code), path
+
+
+def test_its_own_tests_pass(run_node: Run) -> None:
+    assert re.search(r"# pass \d\d", run_node("--test", "--test-reporter=tap", "test/*.test.ts"))
