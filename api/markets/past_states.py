@@ -18,7 +18,7 @@ from api.bulkhead import Bulkhead
 from api.database import DatabaseBusy
 from api.error_codes import ErrorCode
 from api.errors import ApiError, invalid
-from api.requests import moments
+from api.requests import moments, query_rules
 from zmart_pipelines.client_schemas.formats import chain_time, clamped_chain_time
 from zmart_pipelines.ledger.model.config_timeline import Timeline
 from zmart_pipelines.ledger.model.projection import MarketRow, Projection
@@ -64,6 +64,9 @@ def parse_at(text: str) -> int | datetime:
             "at", "must be a slot, or a time of ISO 8601 with an offset: 2026-11-20T08:00:00Z"
         )
     return moment
+
+
+AT_RULE = query_rules.parsed(lambda text, _: parse_at(text), "at")
 
 
 class PastStates:

@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 from litestar.params import QueryParameter
 
 from api.errors import invalid
+from api.requests import query_rules
 from zmart_pipelines.program.accounts import MarketState
 
 StateQuery: TypeAlias = Annotated[
@@ -28,3 +29,6 @@ def parse_state(text: str | None) -> int | None:
         return int(text)
     names = ", ".join(MarketState.__members__)
     raise invalid("state", f"must be one of {names} or a number from 0 to {len(MarketState) - 1}")
+
+
+STATE_RULE = query_rules.parsed(lambda text, _: parse_state(text), "state")

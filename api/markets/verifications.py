@@ -25,6 +25,7 @@ from api.errors import invalid, limit_exceeded, unavailable
 from api.markets.past_states import PastStates
 from api.rate_limit.limiter import Charge, Limiter
 from api.rate_limit.token_bucket import Quota
+from api.requests import query_rules
 from zmart_pipelines.chain.rpc_types import AtSlot
 from zmart_pipelines.client_schemas.formats import base58_key, iso8601
 from zmart_pipelines.ledger.model.account_comparison import (
@@ -90,9 +91,9 @@ class _Reading(msgspec.Struct):
     began: float
 
 
-def require_no_verification(verify: bool) -> None:
+def verification_rule(given: query_rules.Given) -> None:
     """Raise ApiError 400 where a state of the past is to be verified; the chain has no past."""
-    if verify:
+    if "at" in given.names and given.query.get("verify"):
         raise invalid("verify", "must not be given together with at")
 
 

@@ -106,11 +106,6 @@ _IN_PATHS: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = MappingP
     }
 )
 
-# What a parameter of a query identifies, by the parameter's name.
-IN_QUERIES: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
-    {"market": market_key, "wallet": wallet, "creator": wallet, "resolver": wallet}
-)
-
 
 def require_in_path(parameter: str, text: str) -> None:
     """Raise ApiError 404 where the parameter of a path cannot be what its name says."""

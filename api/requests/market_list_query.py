@@ -17,7 +17,7 @@ from litestar.params import QueryParameter
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
 from api.markets.states import parse_state
-from api.requests import identifiers, moments, pages
+from api.requests import identifiers, moments, pages, query_rules
 from api.requests.bodies import Category
 from zmart_pipelines.program.lmsr import PRECISION
 from zmart_pipelines.store.queries import market_search
@@ -151,6 +151,15 @@ class _Faults:
         if self._found:
             message = "; ".join(f"{one.field}: {one.message}" for one in self._found)
             raise ApiError(400, message, *self._found, code=ErrorCode.INVALID_FIELD)
+
+
+def rule(given: query_rules.Given) -> None:
+    """Raise ApiError 400 naming every parameter that ``list_query`` would refuse."""
+    known = {name: given.query[name] for name in given.query.keys() & _NAMES}
+    list_query(ListParameters(**known))
+
+
+_NAMES = frozenset(ListParameters.__struct_fields__)
 
 
 def list_query(given: ListParameters) -> ListQuery:

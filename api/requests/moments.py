@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from api.errors import invalid
+from api.requests import query_rules
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?([Zz]|[+-]\d{2}:?\d{2})")
@@ -62,3 +63,7 @@ def unix_seconds(text: str, field: str) -> int:
     if moment is None:
         raise invalid(field, "must be Unix seconds, or ISO 8601 with an offset: 2026-11-20T08:00Z")
     return int(moment.timestamp()) + (moment.microsecond > 0)
+
+
+# The rules of the parameters ``from`` and ``to``.
+RANGE = (query_rules.parsed(unix_seconds, "from"), query_rules.parsed(unix_seconds, "to"))

@@ -5,7 +5,8 @@ JSON in base64url. A page by cursor begins after that row wherever it is now, so
 are added or removed meanwhile neither repeat nor hide others.
 
 A handler with ``limit: Limit``, ``offset: Offset`` (``api.dependencies``) and ``cursor: Cursor``,
-declared with ``response_headers=[pages.LINK]``, that returns a ``Response[Body]``::
+declared with ``response_headers=[pages.LINK]`` and ``opt=query_rules.stated(pages.rule(ORDER))``,
+that returns a ``Response[Body]``::
 
     page = pages.requested(ORDER, limit, offset, cursor)
     rows = find(conn, ..., page)        # Order.page(..., limit=page.fetch)
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
@@ -28,6 +29,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.params import QueryParameter
 
 from api.errors import invalid
+from api.requests.query_rules import Given, Rule
 from zmart_pipelines.store.queries.keyset import Key, Order
 
 RowT = TypeVar("RowT")
@@ -78,6 +80,20 @@ class Page(msgspec.Struct, frozen=True):
             return rows, None
         shown = rows[: self.limit]
         return shown, encode_cursor(self.order, self.order.key_of(shown[-1]))
+
+
+def rule(order: Order | Callable[[Given], Order]) -> Rule:
+    """Return the rule that a request's ``cursor`` belongs to its page.
+
+    Args:
+        order: Of the list, or the one that a request asks for.
+    """
+
+    def of_page(given: Given) -> None:
+        asked = order if isinstance(order, Order) else order(given)
+        requested(asked, 0, given.query.get("offset", 0), given.query.get("cursor"))
+
+    return of_page
 
 
 def requested(order: Order, limit: int, offset: int = 0, cursor: str | None = None) -> Page:

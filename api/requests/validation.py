@@ -1,14 +1,17 @@
 """Find everything that is invalid in a request, and name it at once.
 
 Before a handler runs, :func:`check_request` refuses names in the path that no resource can have
-(404) and query parameters that the route does not have (400). Litestar then converts parameters
-and body; where that fails, :func:`refusal` converts each of them again by itself.
+(404), query parameters that the route does not have and what breaks its rules (400). Litestar then
+converts parameters and body; where that fails, :func:`refusal` converts each of them again by
+itself. In both cases everything that is invalid is named.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
@@ -19,7 +22,7 @@ from litestar.routes import HTTPRoute
 
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, not_found
-from api.requests import identifiers
+from api.requests import identifiers, query_rules
 
 # Names and texts of the request are echoed up to these lengths, and so many fields are named.
 MAX_NAME: Final = 100
@@ -39,6 +42,14 @@ class _Parameter(msgspec.Struct, frozen=True):
     is_list: bool
     annotation: Any
 
+    def value(self, texts: list[str]) -> Any:
+        """Return what is converted, of all texts that were given."""
+        return texts if self.is_list else texts[-1]
+
+    def convert(self, texts: list[str]) -> Any:
+        """Return the value; raise msgspec.ValidationError where it is invalid."""
+        return msgspec.convert(self.value(texts), self.annotation, strict=False, str_keys=True)
+
 
 class _Expected(msgspec.Struct, frozen=True):
     """What a route accepts.
@@ -46,6 +57,7 @@ class _Expected(msgspec.Struct, frozen=True):
     Attributes:
         is_documented: Whether the route belongs to the API; pages and their files do not.
         body: The type of the body; None where there is none.
+        rules: What types cannot state.
     """
 
     is_documented: bool
@@ -54,6 +66,7 @@ class _Expected(msgspec.Struct, frozen=True):
     headers: tuple[_Parameter, ...]
     body: Any
     is_body_required: bool
+    rules: Sequence[query_rules.Rule]
 
 
 async def check_request(request: Request[Any, Any, Any]) -> None:
@@ -74,9 +87,11 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
     except ApiError as error:
         if error.status != 400:
             raise
-        raise _merged(error, list(_invalid_parameters(request, expected))) from error
-    if request.scope["query_string"] and _has_wrong_names(request, expected):
-        raise _merged(None, list(_invalid_fields(request, expected)))
+        raise _merged(error, _named_once(_invalid_parameters(request, expected))) from error
+    if (request.scope["query_string"] or expected.body is not None) and _is_refused(
+        request, expected
+    ):
+        raise _merged(None, _named_once(_invalid_fields(request, expected)))
 
 
 def refusal(request: Request[Any, Any, Any]) -> ApiError | None:
@@ -89,7 +104,7 @@ def refusal(request: Request[Any, Any, Any]) -> ApiError | None:
     ]
     if in_path:
         return not_found("Resource", *in_path)
-    fields = list(_invalid_fields(request, expected))
+    fields = _named_once(_invalid_fields(request, expected))
     return _merged(None, fields) if fields else None
 
 
@@ -103,19 +118,33 @@ def _merged(first: ApiError | None, fields: list[FieldError]) -> ApiError:
     return ApiError(400, message, *named, code=code)
 
 
+def _named_once(fields: Iterable[FieldError]) -> list[FieldError]:
+    """Return the first error of each field."""
+    first: dict[str, FieldError] = {}
+    for error in fields:
+        first.setdefault(error.field, error)
+    return list(first.values())
+
+
 def _invalid_fields(request: Request[Any, Any, Any], expected: _Expected) -> Iterator[FieldError]:
-    yield from _invalid_parameters(request, expected)
-    if expected.body is None:
-        return
-    if (body := request.scope["state"].get("json", msgspec.UNSET)) is not msgspec.UNSET:
-        yield from invalid_members(body, expected.body)
-    elif expected.is_body_required:
-        yield FieldError("body", "is required")
+    yield from _invalid_by_type(request, expected)
+    if expected.body is not None:
+        body = request.scope["state"].get("json", msgspec.UNSET)
+        if body is not msgspec.UNSET:
+            yield from invalid_members(body, expected.body)
+        elif expected.is_body_required:
+            yield FieldError("body", "is required")
+    yield from _broken_rules(request, expected)
 
 
 def _invalid_parameters(
     request: Request[Any, Any, Any], expected: _Expected
 ) -> Iterator[FieldError]:
+    yield from _invalid_by_type(request, expected)
+    yield from _broken_rules(request, expected)
+
+
+def _invalid_by_type(request: Request[Any, Any, Any], expected: _Expected) -> Iterator[FieldError]:
     yield from _unknown_parameters(request, expected)
     for parameters, given in (
         (expected.query, request.query_params),
@@ -124,32 +153,36 @@ def _invalid_parameters(
         for parameter in parameters:
             texts = given.getall(parameter.name, [])
             if texts:
-                value = texts if parameter.is_list else texts[-1]
-                reason = _reason(value, parameter.annotation) or _misnamed(parameter.name, value)
+                reason = _reason(parameter.value(texts), parameter.annotation)
             else:
                 reason = "is required" if parameter.is_required else None
             if reason is not None:
                 yield FieldError(parameter.name, reason)
 
 
-def _has_wrong_names(request: Request[Any, Any, Any], expected: _Expected) -> bool:
-    """Return whether the query has unknown parameters, or names what cannot exist."""
-    query = request.query_params
-    return any(True for _ in _unknown_parameters(request, expected)) or any(
-        _misnamed(name, query[name]) for name in identifiers.IN_QUERIES.keys() & query.keys()
+def _is_refused(request: Request[Any, Any, Any], expected: _Expected) -> bool:
+    """Return whether there is something invalid that Litestar's conversion would not find."""
+    found = chain(_unknown_parameters(request, expected), _broken_rules(request, expected))
+    return any(True for _ in found)
+
+
+def _broken_rules(request: Request[Any, Any, Any], expected: _Expected) -> Iterator[FieldError]:
+    if not expected.rules:
+        return
+    given = request.query_params
+    values = {}
+    for parameter in expected.query:
+        texts = given.getall(parameter.name, [])
+        if texts:
+            with suppress(msgspec.ValidationError):
+                values[parameter.name] = parameter.convert(texts)
+    known = query_rules.Given(
+        {name: str(text) for name, text in request.path_params.items()},
+        frozenset(given),
+        values,
+        request.scope["state"].get("json"),
     )
-
-
-def _misnamed(parameter: str, value: Any) -> str | None:
-    """Return why a parameter of a query cannot name a market or a wallet."""
-    parse = identifiers.IN_QUERIES.get(parameter)
-    if parse is None or not isinstance(value, str) or not value:
-        return None
-    try:
-        parse(value, parameter)
-    except ApiError as error:
-        return error.fields[0].message
-    return None
+    yield from query_rules.broken(expected.rules, known)
 
 
 _UNKNOWN: Final = "is not a parameter of this route"
@@ -301,4 +334,5 @@ def _read_expected(app: Litestar, handler: HTTPRouteHandler) -> _Expected:
         headers=parameters(model.expected_header_params),
         body=None if body is None else types["data"],
         is_body_required=body is not None and not body.has_default,
+        rules=handler.opt.get(query_rules.STATED, ()),
     )

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset
-from api.requests import pages
+from api.requests import pages, query_rules
 from zmart_pipelines.client_schemas.formats import iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import alerts
 
@@ -36,7 +36,13 @@ class AlertList(msgspec.Struct, frozen=True):
     next: str | None
 
 
-@get("/api/alerts", tags=["ledger"], responses=READ_ERRORS, response_headers=[pages.LINK])
+@get(
+    "/api/alerts",
+    tags=["ledger"],
+    responses=READ_ERRORS,
+    response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(alerts.NEWEST)),
+)
 async def list_alerts(
     request: Request[Any, Any, Any],
     database: DatabaseDep,

@@ -27,7 +27,7 @@ from api.errors import ApiError, invalid, not_found
 from api.identity import auth
 from api.markets.lookup import require_market_id
 from api.markets.vote_counts import VoteCount, vote_count
-from api.requests import identifiers
+from api.requests import identifiers, query_rules
 from api.requests.bodies import MarketVote, NewVote, OlderMarketVote
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
@@ -116,11 +116,42 @@ def _parse_choice(kind: Kind, value: bool | str | None, field: str) -> bool:
     return choice
 
 
+def _no_choice() -> ApiError:
+    return invalid("vote", "is required")
+
+
+def _chosen(kind: Kind, vote: bool | str | None, choice: bool | str | None) -> bool:
+    """Return the choice in a body, by either of its members."""
+    if vote is None and choice is None:
+        raise _no_choice()
+    value, field = (vote, "vote") if vote is not None else (choice, "choice")
+    return _parse_choice(kind, value, field)
+
+
+def _choice_in_query(given: query_rules.Given) -> None:
+    kind, vote = given.path["kind"], given.query.get("vote")
+    if kind in VOTE_CHOICES and vote is not None:
+        _parse_choice(msgspec.convert(kind, Kind), vote, "vote")
+
+
+def _choice_in_body(given: query_rules.Given) -> None:
+    """Require a choice, in words of the kind where that is a parameter of the path."""
+    kind, body = given.path.get("kind"), given.body
+    if not isinstance(body, dict):
+        return
+    vote, choice = body.get("vote"), body.get("choice")
+    if kind in VOTE_CHOICES:
+        _chosen(msgspec.convert(kind, Kind), vote, choice)
+    elif vote is None and choice is None:
+        raise _no_choice()
+
+
 @get(
     "/api/votes/{kind:str}/{market:str}/message",
     cache_control=caching.NO_STORE,
     tags=["votes"],
     responses=error_responses(400, 404),
+    opt=query_rules.stated(_choice_in_query),
 )
 async def get_ballot_text(
     database: DatabaseDep,
@@ -172,6 +203,7 @@ async def get_ballot_text(
     tags=["votes"],
     responses=_CAST_ERRORS,
     security=[{"wallet": []}],
+    opt=query_rules.stated(_choice_in_body),
 )
 async def cast_vote(
     request: Request[Any, Any, Any],
@@ -194,6 +226,7 @@ async def cast_vote(
     tags=["votes"],
     responses=_CAST_ERRORS,
     security=[{"wallet": []}],
+    opt=query_rules.stated(_choice_in_body),
 )
 async def cast_market_vote(
     request: Request[Any, Any, Any],
@@ -214,6 +247,7 @@ async def cast_market_vote(
     tags=["votes"],
     responses=_CAST_ERRORS,
     security=[{"wallet": []}],
+    opt=query_rules.stated(_choice_in_body),
 )
 async def cast_older_vote(
     request: Request[Any, Any, Any],
@@ -260,10 +294,7 @@ def _signed_ballot(
     body: MarketVote,
     idempotency_key: str | None,
 ) -> SignedBallot:
-    if body.vote is None and body.choice is None:
-        raise invalid("vote", "is required")
-    value, field = (body.vote, "vote") if body.vote is not None else (body.choice, "choice")
-    choice = _parse_choice(kind, value, field)
+    choice = _chosen(kind, body.vote, body.choice)
     market_key = identifiers.market_key(market)
     signed = auth.read_signed_message(request, body)
     return SignedBallot(

@@ -13,7 +13,7 @@ from api import caching
 from api.dependencies import DatabaseDep, MarketPath, error_responses
 from api.errors import invalid
 from api.markets.lookup import require_market
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.statistics import candle_pages, candle_series
 from zmart_pipelines.store.queries import candles
@@ -106,14 +106,18 @@ def _wanted(
     from_: int | None,
     to: int | None,
 ) -> _Wanted:
-    if from_ is not None and to is not None and from_ >= to:
-        raise invalid("from", "must be less than to")
     end = to
     if page.after is not None:
         # The key of an order of one integer column.
         (before,) = page.after
         end = min(_END if to is None else to, int(str(before)))
     return _Wanted(interval, side, fill, page, candle_pages.Window(from_, end, page.limit))
+
+
+def _in_order(given: query_rules.Given) -> None:
+    begins, ends = given.query.get("from"), given.query.get("to")
+    if begins is not None and ends is not None and begins >= ends:
+        raise invalid("from", "must be less than to")
 
 
 def _read(conn: Connection, row: Market, wanted: _Wanted) -> CandleList:
@@ -154,6 +158,9 @@ def _read(conn: Connection, row: Market, wanted: _Wanted) -> CandleList:
     tags=["markets"],
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        _in_order, pages.rule(lambda given: _ORDERS[given.query.get("interval", "1h")])
+    ),
 )
 async def list_candles(
     request: Request[Any, Any, Any],

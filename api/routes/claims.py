@@ -9,10 +9,11 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.store.queries import positions, wallet_activity
+from zmart_pipelines.store.queries.keyset import Order
 
 
 class Claim(formats.ExactIntegers, frozen=True, kw_only=True):
@@ -86,11 +87,16 @@ def _done(row: wallet_activity.PaidClaim) -> Claim:
     )
 
 
+def _order(status: str) -> Order:
+    return positions.BY_LAST_TRADE if status == "due" else wallet_activity.CLAIMS
+
+
 @get(
     "/api/users/{wallet:str}/claims",
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(lambda given: _order(given.query.get("status", "due")))),
 )
 async def list_user_claims(
     request: Request[Any, Any, Any],
@@ -110,8 +116,7 @@ async def list_user_claims(
     not hold enough; `claim_refusal` says so.
     """
     key = identifiers.wallet(wallet)
-    order = positions.BY_LAST_TRADE if status == "due" else wallet_activity.CLAIMS
-    page = pages.requested(order, limit, offset, cursor)
+    page = pages.requested(_order(status), limit, offset, cursor)
 
     def read(conn: Connection) -> WalletClaims:
         paid = wallet_activity.claim_totals(conn, key)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, error_responses
 from api.public_text import without_endpoints
-from api.requests import pages
+from api.requests import pages, query_rules
 from zmart_pipelines.client_schemas.formats import base58_signature, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import coverage, health
 
@@ -125,6 +125,7 @@ def _coverage(conn: Connection) -> LedgerCoverage:
     tags=["ledger"],
     responses=READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(coverage.NEWEST_GAPS)),
 )
 async def list_gaps(
     request: Request[Any, Any, Any],

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from api import caching
 from api.dependencies import NAMED_READ_ERRORS, READ_ERRORS, DatabaseDep, Limit
 from api.markets.lookup import require_market_id
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from api.requests.bodies import Category
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.store.queries import activity, markets, statistics
@@ -126,6 +126,11 @@ def _activity_item(row: activity.Activity) -> ActivityItem:
     tags=["markets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        query_rules.parsed(identifiers.market_key, "market", may_be_empty=True),
+        query_rules.parsed(identifiers.wallet, "wallet", may_be_empty=True),
+        pages.rule(activity.ORDER),
+    ),
 )
 async def list_activity(
     request: Request[Any, Any, Any],

@@ -30,7 +30,7 @@ from api.identity.auth import AuthorizedWrite
 from api.identity.text_to_sign import TextToSign
 from api.markets.lookup import require_market_id
 from api.openapi.security import PERMITTED
-from api.requests import identifiers, pages, user_text
+from api.requests import identifiers, pages, query_rules, user_text
 from api.requests.bodies import CommentText, NewComment, NewMarketComment, ProofOnly
 from zmart_pipelines.client_schemas import community
 from zmart_pipelines.store.queries import discussions
@@ -81,6 +81,9 @@ class DeletedComment(msgspec.Struct, frozen=True):
     tags=["discussions"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        pages.rule(lambda given: _ORDERS[given.query.get("sort", "newest")])
+    ),
 )
 async def list_discussions(
     request: Request[Any, Any, Any],
@@ -119,6 +122,7 @@ async def list_discussions(
     tags=["discussions"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(discussions.OLDEST)),
 )
 async def list_replies(
     request: Request[Any, Any, Any],

@@ -20,7 +20,7 @@ from api.dependencies import (
     error_responses,
 )
 from api.markets.lookup import require_market_id
-from api.requests import identifiers, moments, pages
+from api.requests import identifiers, moments, pages, query_rules
 from zmart_pipelines.client_schemas import events as schemas
 from zmart_pipelines.store.queries import events
 
@@ -147,6 +147,10 @@ def feed_query(
     )
 
 
+_RULES = query_rules.stated(
+    *moments.RANGE,
+    pages.rule(lambda given: events.order(descending=given.query.get("order") != "asc")),
+)
 FEED = {"feed": Provide(feed_query, sync_to_thread=False)}
 
 
@@ -217,6 +221,7 @@ async def _answer(
     responses=error_responses(400),
     response_headers=[pages.LINK],
     dependencies=FEED,
+    opt=_RULES,
 )
 async def list_events(
     request: Request[Any, Any, Any], database: DatabaseDep, feed: FeedQueryDep
@@ -234,6 +239,7 @@ async def list_events(
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],
     dependencies=FEED,
+    opt=_RULES,
 )
 async def list_market_events(
     request: Request[Any, Any, Any],
@@ -252,6 +258,7 @@ async def list_market_events(
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],
     dependencies=FEED,
+    opt=_RULES,
 )
 async def list_user_events(
     request: Request[Any, Any, Any],

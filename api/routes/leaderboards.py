@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api.dependencies import DatabaseDep, Limit, Offset, error_responses
-from api.requests import pages
+from api.requests import pages, query_rules
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.lifecycle import share_bps
 from zmart_pipelines.store.queries import leaderboards
@@ -62,6 +62,9 @@ class RankedWallets(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": 
     tags=["wallets"],
     responses=error_responses(400),
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        pages.rule(lambda given: leaderboards.ORDERS[given.query.get("by", "volume")])
+    ),
 )
 async def list_leaderboard(
     request: Request[Any, Any, Any],

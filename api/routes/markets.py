@@ -26,9 +26,9 @@ from api.hot_reads.encoded_bodies import EncodedBody
 from api.identity.auth import client_address
 from api.markets.details import MarketDetail, market_at, verified_market
 from api.markets.lookup import require_market_id
-from api.markets.past_states import At
-from api.markets.verifications import Verify, require_no_verification
-from api.requests import identifiers, pages
+from api.markets.past_states import AT_RULE, At
+from api.markets.verifications import Verify, verification_rule
+from api.requests import identifiers, pages, query_rules
 from api.requests import market_list_query as parameters
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.client_schemas import markets as market_schemas
@@ -91,10 +91,10 @@ class MarketStats(msgspec.Struct, frozen=True):
 
 @get(
     "/api/markets",
-    opt={"bucket": "search", "bucket_parameter": "q"},
     tags=["markets"],
     responses=READ_ERRORS,
     response_headers=[pages.LINK],
+    opt={"bucket": "search", "bucket_parameter": "q", **query_rules.stated(parameters.rule)},
 )
 async def list_markets(
     request: Request[Any, Any, Any],
@@ -156,6 +156,7 @@ async def list_markets(
     "/api/markets/{market:str}",
     tags=["markets"],
     responses=error_responses(400, 404, 422, 429),
+    opt=query_rules.stated(AT_RULE, verification_rule),
 )
 async def get_market(
     request: Request[Any, Any, Any],
@@ -171,7 +172,6 @@ async def get_market(
     """Get a market by id or address, as it is now or as it was after a slot or at a time."""
     key = identifiers.market_key(market, "market")
     if at is not None:
-        require_no_verification(verify)
         return Response(await market_at(past_states, key, at))
     if verify:
         client = client_address(request)

@@ -30,7 +30,7 @@ from api.identity.operators import operator_of
 from api.identity.writes import Writes
 from api.markets.lookup import require_market_id
 from api.openapi.security import OPERATOR, PERMITTED
-from api.requests import identifiers, pages, user_text
+from api.requests import identifiers, pages, query_rules, user_text
 from api.requests.bodies import Moderation, NewReport, OlderReport, SignedBody
 from api.routes.discussions import WRITE_ERRORS, ChangedComment
 from zmart_pipelines.client_schemas import community, formats
@@ -137,6 +137,7 @@ async def _report(
     responses=error_responses(400, 401, 403),
     response_headers=[pages.LINK],
     security=OPERATOR,
+    opt=query_rules.stated(pages.rule(comment_reports.ORDER)),
 )
 async def list_reports(
     request: Request[Any, Any, Any],

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter, SkipValidation
 from sqlalchemy import Connection
 
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, WalletPath
-from api.requests import identifiers, moments
+from api.requests import identifiers, moments, query_rules
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.statistics.wallet_history import Parts
@@ -143,6 +143,7 @@ def _read(conn: Connection, key: bytes, query: HistoryQuery) -> tuple[list[tuple
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     dependencies=QUERY,
+    opt=query_rules.stated(*moments.RANGE),
 )
 async def get_user_pnl(
     database: DatabaseDep, wallet: WalletPath, asked: HistoryQueryDep
@@ -176,6 +177,7 @@ async def get_user_pnl(
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     dependencies=QUERY,
+    opt=query_rules.stated(*moments.RANGE),
 )
 async def get_user_portfolio(
     database: DatabaseDep, wallet: WalletPath, asked: HistoryQueryDep

@@ -23,17 +23,18 @@ from api.dependencies import (
     WalletPath,
     error_responses,
 )
-from api.errors import invalid, not_found
+from api.errors import ApiError, FieldError, not_found
 from api.identity.auth import client_address
 from api.markets.lookup import require_market_id
 from api.markets.past_positions import positions_at
-from api.markets.past_states import At, PastStates, PointInTime, parse_at
-from api.markets.states import StateQuery, parse_state
-from api.markets.verifications import Verification, Verify, require_no_verification
-from api.requests import identifiers, pages
+from api.markets.past_states import AT_RULE, At, PastStates, PointInTime, parse_at
+from api.markets.states import STATE_RULE, StateQuery, parse_state
+from api.markets.verifications import Verification, Verify, verification_rule
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import positions as schemas
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.store.queries import past_positions, positions
+from zmart_pipelines.store.queries.keyset import Order
 
 StatusQuery: TypeAlias = Annotated[
     positions.Status | None,
@@ -64,11 +65,17 @@ class UserPosition(schemas.PortfolioPosition, frozen=True, kw_only=True):
     verification: Verification | UnsetType = UNSET
 
 
-def require_no_filter(*, status: str | None, state: str | None) -> None:
+def _without_filter(given: query_rules.Given) -> None:
     """Raise ApiError 400 if positions of the past are to be filtered by their status or state."""
-    for name, value in (("status", status), ("state", state)):
-        if value is not None:
-            raise invalid(name, "must not be given together with at")
+    filters = sorted(given.names & {"status", "state"})
+    if "at" in given.names and filters:
+        reason = "must not be given together with at"
+        raise ApiError(400, reason, *(FieldError(name, reason) for name in filters))
+
+
+def _order(given: query_rules.Given) -> Order:
+    is_past = "at" in given.names
+    return past_positions.BY_LAST_TRADE if is_past else positions.BY_LAST_TRADE
 
 
 async def _read_past(
@@ -121,6 +128,7 @@ async def _read(
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK, TOTAL_COUNT],
+    opt=query_rules.stated(STATE_RULE, pages.rule(positions.BY_LAST_TRADE)),
 )
 async def list_positions(
     request: Request[Any, Any, Any],
@@ -146,6 +154,7 @@ async def list_positions(
     tags=["wallets"],
     responses=error_responses(400, 404, 422),
     response_headers=[pages.LINK, TOTAL_COUNT],
+    opt=query_rules.stated(AT_RULE, STATE_RULE, _without_filter, pages.rule(_order)),
 )
 async def list_portfolio(
     request: Request[Any, Any, Any],
@@ -165,7 +174,6 @@ async def list_portfolio(
     those after a slot or at a time, and no filter can be given.
     """
     if at is not None:
-        require_no_filter(status=status, state=state_)
         past_page = pages.requested(past_positions.BY_LAST_TRADE, limit, offset, cursor)
         held, following, total = await _read_past(past_states, wallet, past_page, at)
     else:
@@ -187,6 +195,7 @@ def _listed(
     "/api/users/{wallet:str}/positions/{market:str}",
     tags=["wallets"],
     responses=error_responses(400, 404, 422, 429),
+    opt=query_rules.stated(AT_RULE, verification_rule),
 )
 async def get_user_position(
     request: Request[Any, Any, Any],
@@ -204,7 +213,6 @@ async def get_user_position(
     """
     user, key = identifiers.wallet(wallet), identifiers.market_key(market, "market")
     if at is not None:
-        require_no_verification(verify)
         return await _past_position(past_states, user, key, at)
 
     def read(conn: Connection) -> schemas.PortfolioPosition:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from api import caching
 from api.dependencies import DatabaseDep, Limit, MarketPath, error_responses
 from api.markets.lookup import require_market
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats, trading
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lifecycle import BASIS_POINTS
@@ -159,6 +159,7 @@ def _price_history(conn: Connection, row: Market, page: pages.Page) -> PriceHist
     tags=["markets"],
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(statistics.PRICE_HISTORY)),
 )
 async def get_price_history(
     request: Request[Any, Any, Any],

@@ -14,7 +14,7 @@ from api.errors import invalid
 from api.markets.lookup import require_market
 from api.markets.terms import market_terms
 from api.markets.trade_quotes import RefusedTrade, TradeQuote, refused_trade, trade_quote
-from api.requests import identifiers
+from api.requests import identifiers, query_rules
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program import quotes
 from zmart_pipelines.program.lmsr import Fees
@@ -77,14 +77,12 @@ def _quote(
     action: quotes.Action,
     outcome: bool,
     shares: int | None,
-    cost: int | None,
+    cost: int,
 ) -> quotes.Quote:
-    """Quote one of ``shares`` and ``cost``; the other one is None."""
+    """Quote ``shares``, or ``cost`` where they are None."""
     if shares is not None:
         by_shares = quotes.quote_shares if action == "buy" else quotes.quote_sale
         return by_shares(terms, outcome, shares)
-    if cost is None:
-        raise invalid("shares", "is required, or cost")
     by_cost = quotes.quote_budget if action == "buy" else quotes.quote_proceeds
     return by_cost(terms, outcome, cost)
 
@@ -116,7 +114,23 @@ def _market_quote(
     )
 
 
-@get("/api/markets/{market:str}/quote", tags=["trades"], responses=error_responses(400, 404))
+def _one_amount(given: query_rules.Given) -> None:
+    # One that is invalid is no None either.
+    amounts = {
+        name for name in given.names & {"shares", "cost"} if given.query.get(name, "") is not None
+    }
+    if not amounts:
+        raise invalid("shares", "is required, or cost")
+    if len(amounts) == 2:
+        raise invalid("cost", "must not be given together with shares")
+
+
+@get(
+    "/api/markets/{market:str}/quote",
+    tags=["trades"],
+    responses=error_responses(400, 404),
+    opt=query_rules.stated(_one_amount),
+)
 async def get_quote(
     database: DatabaseDep,
     market: MarketPath,
@@ -147,13 +161,11 @@ async def get_quote(
     reserved: another trade may move the price before yours.
     """
     key = identifiers.market_key(market, "market")
-    if shares is not None and cost is not None:
-        raise invalid("cost", "must not be given together with shares")
 
     def read(conn: Connection) -> MarketQuote:
         row = require_market(conn, key)
         terms = market_terms(conn, row)
-        quote = _quote(terms, action, side == "yes", shares, cost)
+        quote = _quote(terms, action, side == "yes", shares, cost or 0)
         return _market_quote(row, terms, action, side, quote, chain_now(conn))
 
     return await database.read(read)

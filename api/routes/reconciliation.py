@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset, error_responses
 from api.markets.lookup import require_market_id
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas.formats import base58_key_or_none, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import reconciliation
 
@@ -106,6 +106,7 @@ _LASTING = ("missing_event", "decode_error", "drift")
     tags=["ledger"],
     responses=READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(reconciliation.NEWEST)),
 )
 async def list_reconciliations(
     request: Request[Any, Any, Any],
@@ -159,6 +160,10 @@ def _reconciliation(row: reconciliation.Reconciliation) -> Reconciliation:
     tags=["ledger"],
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        query_rules.parsed(identifiers.market_key, "market"),
+        pages.rule(reconciliation.NEWEST_DIFFERENCES),
+    ),
 )
 async def list_account_differences(
     request: Request[Any, Any, Any],

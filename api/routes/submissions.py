@@ -13,7 +13,7 @@ from api.dependencies import DatabaseDep, Limit, Offset, error_responses
 from api.errors import not_found
 from api.markets.lookup import require_market_id
 from api.public_text import without_endpoints
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas.formats import base58_signature, iso8601, iso8601_or_none
 from zmart_pipelines.store.queries import submissions
 from zmart_pipelines.submissions.statuses import Action, AttemptStatus, IntentStatus
@@ -93,6 +93,9 @@ class SubmissionList(msgspec.Struct, frozen=True):
     tags=["submissions"],
     responses=error_responses(400, 404),
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        query_rules.parsed(identifiers.market_key, "market"), pages.rule(submissions.NEWEST)
+    ),
 )
 async def list_submissions(
     request: Request[Any, Any, Any],

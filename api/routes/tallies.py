@@ -20,7 +20,7 @@ from api.dependencies import (
 )
 from api.errors import not_found
 from api.markets.lookup import require_market_id
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.ipfs.cid import is_cid_v0
 from zmart_pipelines.program.lifecycle import meets_threshold, share_bps
@@ -143,6 +143,7 @@ async def list_market_tallies(
     tags=["votes"],
     responses=READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(tallies.NEWEST_BUNDLES)),
 )
 async def list_bundles(
     request: Request[Any, Any, Any],

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
 from api.markets.lookup import require_market_id
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
 
@@ -33,6 +33,9 @@ class TradeList(msgspec.Struct, frozen=True):
     tags=["trades"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(
+        pages.rule(lambda given: trades.order(descending=given.query.get("order") != "asc"))
+    ),
 )
 async def list_market_trades(
     request: Request[Any, Any, Any],

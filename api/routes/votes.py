@@ -19,7 +19,7 @@ from api.dependencies import (
 )
 from api.markets.lookup import require_market_id
 from api.markets.vote_counts import VoteCount, load_vote_count
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.store.queries import votes
 
@@ -70,6 +70,7 @@ class KindVoteCount(msgspec.Struct, frozen=True, rename="camel"):
     tags=["votes"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(votes.ORDER)),
 )
 async def list_market_votes(
     request: Request[Any, Any, Any],

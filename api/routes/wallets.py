@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api import caching
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
-from api.requests import identifiers, pages
+from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import community, formats, trading, voting
 from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.statistics import wallet_reads
@@ -181,6 +181,7 @@ async def get_user_stats(database: DatabaseDep, wallet: WalletPath) -> FlatWalle
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(wallet_activity.TRADES)),
 )
 async def list_user_trades(
     request: Request[Any, Any, Any],
@@ -212,6 +213,7 @@ async def list_user_trades(
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(wallet_activity.VOTES)),
 )
 async def list_user_votes(
     request: Request[Any, Any, Any],
@@ -259,6 +261,7 @@ async def list_user_votes(
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(markets.NEWEST)),
 )
 async def list_user_markets(
     request: Request[Any, Any, Any],
@@ -302,6 +305,7 @@ async def list_user_markets(
     tags=["wallets"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
+    opt=query_rules.stated(pages.rule(discussions.OF_WALLET)),
 )
 async def list_user_discussions(
     request: Request[Any, Any, Any],

@@ -139,6 +139,95 @@ def test_all_invalid_parameters_of_a_query_are_named(shared: Client) -> None:
     assert answer.json()["code"] == "unknown_parameter"
 
 
+# No parameter accepts both. A number that is too large is found by a type, a NUL by a rule alone.
+REFUSED = ("!", "\0")
+
+
+def invalid_values(client: Client, method: str, path: str, names: list[str]) -> dict[str, str]:
+    """A value of each parameter of a query that is refused for it alone."""
+    found = {}
+    for name in names:
+        for value in REFUSED:
+            answer = client.request(method, path, params={name: value})
+            if answer.status_code == 400 and name in fields(answer):
+                found[name] = value
+                break
+    return found
+
+
+def described(method: str, template: str) -> str:
+    """A path of the document, in which handlers that share a path share its parameter."""
+
+    def name(match: re.Match[str]) -> str:
+        first, _, second = match[1].partition("_or_")
+        return NAMES.get(second if second and method == "get" else first, "1")
+
+    return re.sub(r"\{(\w+)\}", name, template)
+
+
+def test_all_invalid_parameters_of_every_route_are_named(shared: Client) -> None:
+    document = shared.get("/docs/openapi.json").json()
+    named_parameters = 0
+    for template, operations in document["paths"].items():
+        for method, operation in operations.items():
+            path = described(method, template)
+            names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+            invalid = invalid_values(shared, method, path, names)
+            named_parameters += len(invalid)
+            answer = shared.request(method, path, params=invalid | {"surprise": "1"})
+            assert invalid.keys() | {"surprise"} <= fields(answer), (method, template)
+            # A name that is unknown must not be what makes the others known.
+            if invalid:
+                answer = shared.request(method, path, params=invalid)
+                assert invalid.keys() <= fields(answer), (method, template)
+                assert len(fields(answer)) == len(answer.json()["details"])
+    assert named_parameters > 100
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        (
+            "/api/markets?state=OPEN&category=x&ends_after=now&limit=x",
+            "state category ends_after limit",
+        ),
+        ("/api/markets?sort=relevance&state=OPEN", "sort state"),
+        ("/api/markets?sort=trending&order=asc&tag=%00&offset=-1", "order tag offset"),
+        ("/api/markets?cursor=x&offset=1&price_min=-1", "cursor price_min"),
+        ("/api/events?from=never&to=soon&cursor=x&limit=x", "from to cursor limit"),
+        ("/api/users/{wallet}/pnl?from=never&to=soon&interval=2d", "from to interval"),
+        ("/api/markets/{market}/candles?from=9&to=8&cursor=x&interval=2h", "from cursor interval"),
+        ("/api/markets/{market}/quote?side=maybe", "side shares"),
+        ("/api/markets/{market}/quote?shares=1&cost=1&side=maybe", "side cost"),
+        ("/api/markets/{market}/quote?shares=0&cost=1", "side shares cost"),
+        ("/api/markets/{market}?at=1&verify=true&x=1", "verify x"),
+        ("/api/markets/{market}?at=never&verify=perhaps", "at verify"),
+        ("/api/users/{wallet}/positions?at=x&status=open&state=OPEN", "at status state"),
+        ("/api/users/{wallet}/positions/{market}?at=x&verify=true", "at verify"),
+        ("/api/leaderboards?by=luck&cursor=x&offset=1", "by cursor"),
+        ("/api/votes/proposal/{market}/message?vote=agree&x=1", "vote x"),
+        (
+            "/api/markets/activity?market=x&wallet=y&category=z&cursor=!",
+            "market wallet category cursor",
+        ),
+    ],
+)
+def test_faults_of_types_and_of_rules_are_named_together(
+    shared: Client, path: str, named: str
+) -> None:
+    answer = shared.get(path.format(**NAMES))
+    assert answer.status_code == 400, answer.text
+    assert fields(answer) == set(named.split())
+    assert len(answer.json()["details"]) == len(named.split())
+
+
+def test_vote_of_the_other_kind_is_named_with_the_rest(shared: Client) -> None:
+    answer = shared.post("/api/votes/proposal", json={"market_id": "x", "vote": "agree"})
+    assert (answer.status_code, fields(answer)) == (400, {"market_id", "vote"})
+    answer = shared.post("/api/votes/dispute?x=1", json={"market_id": "x"})
+    assert fields(answer) == {"market_id", "vote", "x"}
+
+
 def test_malformed_names_in_queries_are_named_with_the_rest(shared: Client) -> None:
     answer = shared.get("/api/markets?creator=me&limit=x")
     assert (answer.status_code, fields(answer)) == (400, {"creator", "limit"})
