@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from api.app import create_app
+from api.hot_reads import encoded_bodies
 from tests.api.seed import SOL, address_of, market, question, trade, wallet
 from zmart_pipelines.client_schemas.formats import chain_time
 from zmart_pipelines.runtime.temporary_postgres import role_engine
@@ -347,18 +348,36 @@ class TestSearch:
         assert numbers(client, "?q=market") == [6]
 
     @pytest.mark.usefixtures("rows")
+    @pytest.mark.parametrize(
+        "constants",
+        [
+            {"FEW": 0},
+            {"FEW": 0, "COMMON": -1},
+            {"SAMPLE": 1},
+            {"FEW": 0, "COMMON": 2, "SAMPLE": 3},
+        ],
+    )
     def test_many_matches_are_found_like_few(
-        self, client: Client, monkeypatch: pytest.MonkeyPatch
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, constants: dict[str, int]
     ) -> None:
-        few = {text: numbers(client, f"?q={text}") for text in ("bitcoin", "will", "0606060606")}
-        by_volume = numbers(client, "?q=bitcoin&sort=volume")
-        monkeypatch.setattr(market_search, "FEW", 0)
-        list_page.cache_clear()
+        def answers() -> dict[str, list[int]]:
+            return {query: numbers(client, query) for query in queries}
+
+        texts = ("bitcoin", "will", "bitcoin+price", "0606060606", str(address_of(identity(3))))
+        queries = [f"?q={text}" for text in texts]
+        queries += ["?q=bitcoin&sort=volume", "?q=will&category=crypto"]
+        # Each statement is really executed.
+        monkeypatch.setattr(encoded_bodies, "BUSY_SECONDS", 0.0)
+        expected = answers()
+        for name, value in constants.items():
+            monkeypatch.setattr(market_search, name, value)
         try:
-            assert {text: numbers(client, f"?q={text}") for text in few} == few
-            assert numbers(client, "?q=bitcoin&sort=volume") == by_volume
+            for cache in (list_page, market_search._found):
+                cache.cache_clear()
+            assert answers() == expected
         finally:
-            list_page.cache_clear()
+            for cache in (list_page, market_search._found):
+                cache.cache_clear()
 
 
 class TestBadInput:

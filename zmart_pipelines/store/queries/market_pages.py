@@ -122,6 +122,14 @@ def _numbered(keys: Select[Any], count: Select[Any] | None) -> Select[Any]:
 
 # Filters under which the list by age has one good plan.
 _PLANNED_ONCE: Final = frozenset({"state", "category", "creator"})
+# A search by these alone reads as much as it needs by itself: the planner knows nothing of texts.
+_TEXT: Final = frozenset({"text", "key", "id_from", "id_to"})
+
+
+def _has_one_plan(shape: market_search.Shape) -> bool:
+    if shape.sort == "relevance":
+        return shape.filters <= _TEXT
+    return shape.sort == "newest" and shape.filters <= _PLANNED_ONCE
 
 
 @lru_cache(maxsize=1024)
@@ -133,7 +141,7 @@ def list_page(shape: market_search.Shape) -> MarketPage:
     return MarketPage(
         market_search.keys(shape),
         market_search.total(shape.filters),
-        plan_by_values=shape.sort != "newest" or not shape.filters <= _PLANNED_ONCE,
+        plan_by_values=not _has_one_plan(shape),
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
@@ -81,6 +82,11 @@ COUNT_CAP: Final = 1_000
 # and tests each, instead of sorting the matches (``FEW``) or counting them (``FEW_COUNTED``).
 FEW: Final = 1_000
 FEW_COUNTED: Final = 10_000
+# If so many of the first matches of a search belong to a part of its order, the part is scanned
+# likewise; otherwise its markets are looked up.
+COMMON: Final = 250
+# If more than a quarter of so many newest markets match, the others are scanned rather than looked up.
+SAMPLE: Final = 100
 
 _markets = market.markets
 _statistics = statistics.market_statistics
@@ -298,14 +304,45 @@ def _closest_vote(shape: Shape) -> list[_Tier]:
     ]
 
 
-def _relevance(shape: Shape) -> list[_Tier]:
+def _relevant(filters: frozenset[str]) -> list[ColumnElement[bool]]:
     """Markets that the text names; with all words in the question; in any of their texts."""
-    named = _names(shape.filters)
-    ways = [*named, _finds(listings.c.question_words), _finds(listings.c.words)]
+    return [*_names(filters), _finds(listings.c.question_words), _finds(listings.c.words)]
+
+
+def _relevance(shape: Shape) -> list[_Tier]:
+    ways = _relevant(shape.filters)
     return [
         _Tier(listings.c.created_at, True, (), (way, *map(not_, ways[:place])))
         for place, way in enumerate(ways)
     ]
+
+
+@lru_cache(maxsize=64)
+def _found(filters: frozenset[str]) -> CTE:
+    """Return the markets that a text finds, in no order: all if they are at most ``COUNT_CAP``.
+
+    Their ``tier`` and ``rank`` are those of ``relevance``. The statements of one page and of its
+    count share it.
+    """
+    ways = _relevant(filters)
+    tier = case(*((way, place) for place, way in enumerate(ways[:-1])), else_=len(ways) - 1)
+    # What is in the question is also in the words of all texts.
+    text = or_(_finds(listings.c.words), *_names(filters))
+    newest = (
+        select(listings.c.words).order_by(listings.c.created_at.desc()).limit(SAMPLE).subquery()
+    )
+    is_frequent = (
+        select(func.count()).select_from(newest).where(_finds(newest.c.words)).scalar_subquery()
+        > SAMPLE // 4
+    )
+    matches = select(
+        listings.c.market_id, listings.c.created_at.label("rank"), tier.label("tier")
+    ).limit(COUNT_CAP + 1)
+    # The index would list most of the table before the first match is returned.
+    met = matches.where(text.is_(True), is_frequent).subquery()
+    looked_up = matches.where(text, not_(is_frequent)).subquery()
+    found = union_all(select(met), select(looked_up)).cte("found")
+    return found.prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def _by(rank: ColumnElement[Any]) -> Callable[[Shape], list[_Tier]]:
@@ -376,7 +413,10 @@ def keys(shape: Shape) -> Select[Any]:
     if len(tiers) == 1 and not tiers[0][1].narrow:
         statement = _rows(*tiers[0], shape, source)
     else:
-        page = union_all(*map(select, _in_turn(tiers, shape))).subquery("page")
+        parts = [select(part) for part in _in_turn(tiers, shape)]
+        if _is_plain_search(shape):
+            parts.append(_all_found(shape))
+        page = union_all(*parts).subquery("page")
         statement = (
             select(page.c.market_id, page.c.tier, page.c.rank)
             .select_from(page.join(source, page.c.market_id == _markets.c.market_id))
@@ -389,14 +429,37 @@ def keys(shape: Shape) -> Select[Any]:
     return statement.offset(_given("offset")) if shape.offset else statement
 
 
+def _is_plain_search(shape: Shape) -> bool:
+    return shape.sort == "relevance" and not shape.filters - _OF_TEXT
+
+
+def _all_found(shape: Shape) -> Select[Any]:
+    """Return the rows of a search that finds few markets, which are sorted as they are."""
+    found = _found(shape.filters)
+    tier, rank, market_id = found.c.tier, found.c.rank, found.c.market_id
+    place = func.row_number().over(order_by=[tier, rank.desc(), market_id.desc()])
+    statement = (
+        select(market_id, tier, rank, place.label("place"))
+        .where(_number(found) <= FEW)
+        .order_by(tier, rank.desc(), market_id.desc())
+        .limit(_reach(shape))
+    )
+    if shape.after_tier is not None:
+        after = or_(
+            rank < _after_rank(shape),
+            and_(rank == _after_rank(shape), market_id < _given("after_id")),
+        )
+        number = literal_column(str(shape.after_tier), SmallInteger())
+        statement = statement.where(or_(tier > number, and_(tier == number, after)))
+    return select(statement.subquery())
+
+
 def _in_turn(tiers: Sequence[tuple[int, _Tier]], shape: Shape) -> list[CTE]:
     """Return the rows of each tier that a page may need, with their ``place`` in the tier.
 
     A tier is read only if those before it do not fill the page.
     """
-    reach: ColumnElement[int] = literal_column(str(shape.limit), BigInteger())
-    if shape.offset:
-        reach += _given("offset")
+    reach = _reach(shape)
     read: list[CTE] = []
     for number, tier in tiers:
         lacking = [sum(map(_number, read), literal_column("0")) < reach] if read else []
@@ -411,6 +474,12 @@ def _in_turn(tiers: Sequence[tuple[int, _Tier]], shape: Shape) -> list[CTE]:
         place = func.row_number().over(order_by=order).label("place")
         read.append(select(rows, place).cte(f"tier_{number}"))
     return read
+
+
+def _reach(shape: Shape) -> ColumnElement[int]:
+    """Return how many rows from the beginning, or from the key on, a page may need."""
+    limit: ColumnElement[int] = literal_column(str(shape.limit), BigInteger())
+    return limit + _given("offset") if shape.offset else limit
 
 
 def _number(rows: FromClause) -> ColumnElement[int]:
@@ -431,7 +500,20 @@ def _ways(
     found = _rows(number, tier, shape, few.join(_markets, few.c.market_id == _markets.c.market_id))
     # A condition in this form is not looked up in an index.
     met = _rows(number, tier, shape, _markets).where(*(one.is_(True) for one in tier.narrow))
-    return [(found, [_number(few) <= FEW]), (met, [_number(few) > FEW])]
+    if not _is_plain_search(shape):
+        return [(found, [_number(few) <= FEW]), (met, [_number(few) > FEW])]
+    first = _found(shape.filters)
+    are_many = _number(first) > FEW
+    of_tier = (
+        select(func.count())
+        .select_from(first)
+        .where(first.c.tier == literal_column(str(number), SmallInteger()))
+        .scalar_subquery()
+    )
+    return [
+        (found, [are_many, of_tier <= COMMON, _number(few) <= FEW]),
+        (met, [are_many, or_(of_tier > COMMON, _number(few) > FEW)]),
+    ]
 
 
 def _few(conditions: Sequence[ColumnElement[bool]], most: int, name: str) -> CTE:
@@ -465,9 +547,13 @@ def _rows(number: int, tier: _Tier, shape: Shape, source: FromClause) -> Select[
         .where(*tier.where, *_conditions(shape.filters, listings if listed else _markets))
     )
     if shape.after_tier == number:
-        after_rank = bindparam("after_rank", type_=_rank_type(shape.sort), required=True)
-        statement = statement.where(ordered.after((after_rank, _given("after_id"))))
+        key = (_after_rank(shape), _given("after_id"))
+        statement = statement.where(ordered.after(key))
     return ordered.sorted(statement)
+
+
+def _after_rank(shape: Shape) -> BindParameter[Any]:
+    return bindparam("after_rank", type_=_rank_type(shape.sort), required=True)
 
 
 def total(filters: frozenset[str]) -> Select[Any]:
@@ -481,7 +567,7 @@ def total(filters: frozenset[str]) -> Select[Any]:
         return _number_of(_matching(filters))
     text = or_(_finds(listings.c.words), *_names(filters))
     if not filters - _OF_TEXT:
-        return _number_of(select(literal_column("1").label("one")).where(text))
+        return select(func.count()).select_from(_found(filters))
     few = _few([text], FEW_COUNTED, "few")
     found = _matching(filters, few).where(_number(few) <= FEW_COUNTED)
     met = _matching(filters).where(text.is_(True), _number(few) > FEW_COUNTED)
