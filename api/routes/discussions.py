@@ -81,9 +81,7 @@ class DeletedComment(msgspec.Struct, frozen=True):
     tags=["discussions"],
     responses=NAMED_READ_ERRORS,
     response_headers=[pages.LINK],
-    opt=query_rules.stated(
-        pages.rule(lambda given: _ORDERS[given.query.get("sort", "newest")])
-    ),
+    opt=query_rules.stated(pages.rule(lambda given: _ORDERS[given.query.get("sort", "newest")])),
 )
 async def list_discussions(
     request: Request[Any, Any, Any],

@@ -26,6 +26,7 @@ NAMES = {
     "cid": "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n",
     "kind": "proposal",
     "service": "pipelines",
+    "session": "00000000-0000-0000-0000-000000000000",
     "signature": str(wallet(1).sign_message(b"x")),
 }
 _NAME = re.compile(r"\{(\w+):\w+\}")

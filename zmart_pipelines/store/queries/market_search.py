@@ -85,7 +85,7 @@ FEW_COUNTED: Final = 10_000
 # If so many of the first matches of a search belong to a part of its order, the part is scanned
 # likewise; otherwise its markets are looked up.
 COMMON: Final = 250
-# If more than a quarter of so many newest markets match, the others are scanned rather than looked up.
+# If more than a quarter of so many newest markets match, the text is not looked up in the index.
 SAMPLE: Final = 100
 
 _markets = market.markets
