@@ -77,6 +77,7 @@ _LANES_BY_PREFIX: Mapping[tuple[str, ...], Lane] = {
     ("submissions", "market_resolutions"): Lane.OPERATORS,
     ("submissions", "switches"): Lane.OPERATORS,
     ("submissions", "admin_transactions"): Lane.OPERATORS,
+    ("submissions", "orders"): Lane.OPERATORS,
     ("submissions",): Lane.CHAIN,
     # Counted in the runs that submit.
     ("voting",): Lane.CHAIN,

@@ -12,6 +12,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from zmart_pipelines.commands.admin import admin, switch
+from zmart_pipelines.commands.audit import audit
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.check import check, migrate, record
@@ -76,6 +77,7 @@ for command in (
     deliveries,
     tx,
     breakers,
+    audit,
     webhook,
     keys,
     localnet,

@@ -36,6 +36,7 @@ _TAGS = {
     "authentication": "Signing in with a wallet, sessions and tokens.",
     "webhooks": "Receiver of Helius webhooks.",
     "limits": "Limits of requests as data.",
+    "operators": "Orders of operators, and the log of what they did.",
     "health": "Health of the process and freshness of every service.",
 }
 

@@ -6,6 +6,7 @@ from litestar.types import ControllerRouterHandler
 
 from api.routes import (
     alerts,
+    audit,
     ballots,
     breakers,
     candles,
@@ -26,6 +27,7 @@ from api.routes import (
     markets,
     messages,
     moderation,
+    orders,
     pinned_files,
     portfolios,
     positions,
@@ -72,6 +74,8 @@ HANDLERS: list[ControllerRouterHandler] = [
     *coverage.HANDLERS,
     *reconciliation.HANDLERS,
     *alerts.HANDLERS,
+    *orders.HANDLERS,
+    *audit.HANDLERS,
     *submissions.HANDLERS,
     *tallies.HANDLERS,
     *wallets.HANDLERS,

@@ -20,6 +20,7 @@ import dagster as dg
 from assets import metadata
 from assets.asset_jobs import asset_job
 from assets.asset_specs import asset_spec
+from assets.launches import is_launched_by_person, launched_by
 from assets.resources import BackendResource
 from zmart_pipelines.ledger.readers.backfill import (
     BackfillProgress,
@@ -27,6 +28,7 @@ from zmart_pipelines.ledger.readers.backfill import (
     backfill,
     backfill_client,
 )
+from zmart_pipelines.operations import ledger_acts
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 
@@ -91,6 +93,8 @@ def slot_ranges(
     ranges = {key: partition_slots(key) for key in context.partition_keys}
     incomplete: dict[str, str] = {}
     engine = backend.engine(Role.INGEST)
+    if is_launched_by_person(context.run):
+        ledger_acts.record(engine, launched_by(context.run), "backfill", ", ".join(ranges))
     with backfill_client(backend.settings) as rpc:
         for key, (first, last) in sorted(ranges.items(), key=lambda item: item[1]):
             started = time.monotonic()

@@ -17,9 +17,11 @@ from assets.asset_results import record_result
 from assets.asset_specs import asset_spec, inputs_of
 from assets.dagster_internals import version_tags
 from assets.freshness import VerifiedWithin
+from assets.launches import launched_by
 from assets.resources import BackendResource
 from assets.run_lanes import Lane
-from zmart_pipelines.ledger.audit.rebuild import rebuild_projection, verify_projection
+from zmart_pipelines.ledger.audit.rebuild import verify_projection
+from zmart_pipelines.operations import ledger_acts
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -85,7 +87,9 @@ def market_projection(
     chosen = [bytes.fromhex(market) for market in config.markets] or None
     with backend.engine(Role.READ).connect() as conn:
         ledger = ledger_version(conn)
-    report = rebuild_projection(backend.engine(Role.INGEST), backend.settings.program, chosen)
+    report = ledger_acts.rebuild(
+        backend.engine(Role.INGEST), launched_by(context.run), backend.settings.program, chosen, ""
+    )
     with backend.engine(Role.READ).connect() as conn:
         counts = row_counts(conn, *(spec.metadata["dagster/table_name"] for spec in SPECS))
         previews = _previews(conn, backend.settings)

@@ -6,7 +6,6 @@ asset: operators decide when they run, and no new row of a table makes them stal
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -16,9 +15,11 @@ from assets.asset_jobs import SUBMISSION_TAGS, asset_job
 from assets.asset_results import record_result
 from assets.asset_specs import asset_spec
 from assets.defs.submissions import action_result, drive
+from assets.launches import launched_by
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.monitoring.alerts import open_alerts
+from zmart_pipelines.operations.operator_acts import ActRefused, set_switch
 from zmart_pipelines.program.accounts import MarketAccount
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import ops as tables
@@ -53,7 +54,9 @@ class ResolutionConfig(dg.Config):
     before_end: bool = Field(False, description="Resolve before the market's end time.")
 
 
-def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest | None:
+def _requested(
+    context: dg.AssetExecutionContext, backend: Backend, config: ResolutionConfig
+) -> ResolutionRequest | None:
     if not (config.market or config.outcome or config.evidence):
         return None
     if config.outcome.upper() not in _OUTCOMES:
@@ -70,6 +73,7 @@ def _requested(backend: Backend, config: ResolutionConfig) -> ResolutionRequest 
                 evidence=config.evidence,
                 before_end=config.before_end,
             ),
+            by=launched_by(context.run),
         )
     except (ResolutionRefused, NoSuchMarket) as error:
         raise _refuse(error) from None
@@ -93,7 +97,7 @@ def market_resolutions(
     context: dg.AssetExecutionContext, backend: BackendResource, config: ResolutionConfig
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Resolve the market of the config, and drive the open resolutions."""
-    requested = _requested(backend, config)
+    requested = _requested(context, backend, config)
     created = [] if requested is None or requested.repeated else [requested.intent]
     report = drive(context, backend, {"resolve_market"}, created)
     more: dict[str, dg.MetadataValue | str] = {}
@@ -134,10 +138,15 @@ def submission_switches(
     """Set the switch of the config, and show all switches."""
     with backend.engine(Role.PIPELINES).begin() as conn:
         if config.action:
-            name: Any = config.action
             try:
-                switches.set_switch(conn, name, enabled=config.enabled, reason=config.reason)
-            except ValueError as error:
+                set_switch(
+                    conn,
+                    launched_by(context.run),
+                    config.action,
+                    enabled=config.enabled,
+                    reason=config.reason,
+                )
+            except ActRefused as error:
                 raise _refuse(error) from None
         found = switches.read_switches(conn)
         disabled = switches.disabled_actions(conn, backend.settings)
@@ -226,6 +235,13 @@ def admin_transactions(
             prepared = [_named(backend, config)]
         except (PrepareRefused, NoSuchMarket) as error:
             raise _refuse(error) from None
+        with backend.engine(Role.PIPELINES).begin() as conn:
+            launched_by(context.run).record(
+                conn,
+                "prepare_admin_transaction",
+                config.market or None,
+                details={"kind": prepared[0].kind, "description": prepared[0].description},
+            )
     else:
         prepared, refused = _pending_approvals(backend)
     shown: dict[str, dg.MetadataValue | int] = {

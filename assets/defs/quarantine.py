@@ -12,8 +12,9 @@ from assets import metadata
 from assets.asset_jobs import asset_job
 from assets.asset_results import record_result
 from assets.asset_specs import asset_spec
+from assets.launches import launched_by
 from assets.resources import BackendResource
-from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
+from zmart_pipelines.operations import ledger_acts
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import health
 from zmart_pipelines.store.tables import chain as tables
@@ -37,7 +38,9 @@ def quarantine(
     context: dg.AssetExecutionContext, backend: BackendResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Decode the quarantined events with the current decoder."""
-    report = redecode_quarantined(backend.engine(Role.INGEST), backend.settings.program)
+    report = ledger_acts.redecode(
+        backend.engine(Role.INGEST), launched_by(context.run), backend.settings.program, ""
+    )
     with backend.engine(Role.READ).connect() as conn:
         remaining = health.quarantined(conn)
     yield from record_result(

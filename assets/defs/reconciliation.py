@@ -16,6 +16,7 @@ from assets.asset_jobs import asset_job, job_schedule
 from assets.asset_results import record_result
 from assets.asset_specs import asset_spec, materialized_within
 from assets.error_text import explain
+from assets.launches import launched_by
 from assets.reconciliation_report import difference_row, report_metadata
 from assets.resources import Backend, BackendResource
 from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
@@ -29,6 +30,7 @@ from zmart_pipelines.ledger.audit.repair import (
 from zmart_pipelines.ledger.readers.backfill import backfill_client
 from zmart_pipelines.ledger.readers.finalized_window import read_finalized_window
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert
+from zmart_pipelines.operations import ledger_acts
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import reconciliation as history
 from zmart_pipelines.store.tables import reconciliation as tables
@@ -129,7 +131,14 @@ def _repairs(
     """
     chosen: dict[bytes, RepairScope]
     chosen = {bytes.fromhex(market_id): config.reading for market_id in config.markets}
-    if not chosen:
+    if chosen:
+        ledger_acts.record(
+            backend.engine(Role.INGEST),
+            launched_by(context.run),
+            "repair",
+            details={"markets": config.markets, "reading": config.reading},
+        )
+    else:
         report = comparisons(backend, context.run.run_id)[-1]
         with backend.engine(Role.READ).connect() as conn:
             chosen = due_repairs(conn, report)

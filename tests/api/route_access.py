@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -85,10 +85,11 @@ class World:
 
 @dataclass(frozen=True)
 class Sent:
-    """A request: its path, and its body if it has one."""
+    """A request: its path, its body if it has one, and its headers beside those of the caller."""
 
     path: str
     body: dict[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Request = Callable[[World, CallerName], Sent]
@@ -110,6 +111,11 @@ def same(path: str, status: int = 200, body: dict[str, Any] | None = None) -> Ac
 def same_for_wallets(path: str) -> Access:
     """Return a route that shows each wallet that signed in what is its own."""
     return Access(lambda _world, _caller: Sent(path), (401, 200, 200, 401, 401))
+
+
+def for_operators(path: str, status: int = 200) -> Access:
+    """Return a route of operators, which answers them with this status."""
+    return Access(lambda _world, _caller: Sent(path), (401, 403, 403, status, 403))
 
 
 def write(path: str, body: dict[str, Any], *statuses: int) -> Access:
@@ -151,6 +157,11 @@ def _moderated(act: str) -> Access:
         ),
         (401, 403, 403, 200, 403),
     )
+
+
+def _order(_world: World, caller: CallerName) -> Sent:
+    body = {"kind": "redecode", "reason": "a drill"}
+    return Sent("/api/orders", body, {"Idempotency-Key": f"by {caller}"})
 
 
 def _vote(world: World, caller: CallerName) -> Sent:
@@ -329,6 +340,11 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /api/discussions/message": same("/api/discussions/message", 200, _COMMENT),
     "GET /api/discussions/{discussion:str}/message": Access(_deletion_text, (200,) * 5),
     "POST /api/markets/message": same("/api/markets/message", 200, _DRAFT),
+    # Orders and the audit log are the operators' alone.
+    "POST /api/orders": Access(_order, (401, 403, 403, 201, 403)),
+    "GET /api/orders": for_operators("/api/orders"),
+    "GET /api/orders/{order:int}": for_operators("/api/orders/4711", 404),
+    "GET /api/audit": for_operators("/api/audit"),
     "POST /api/auth/nonce": same("/api/auth/nonce", 200, {"wallet": _OWNER}),
     "POST /api/auth/verify": _sign_in("/api/auth/verify"),
     "POST /api/auth/login": _sign_in("/api/auth/login"),

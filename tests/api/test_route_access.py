@@ -98,7 +98,7 @@ def found_status(world: World, route: str, access: Access, caller: CallerName) -
         route.partition(" ")[0],
         sent.path,
         json=sent.body,
-        headers=world.headers.get(caller, {}),
+        headers={**world.headers.get(caller, {}), **sent.headers},
         follow_redirects=False,
     )
     if caller != "owner":

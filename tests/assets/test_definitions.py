@@ -41,6 +41,7 @@ GRAPH = {
     "submissions/market_resolutions": [],
     "submissions/relayed_transactions": [],
     "submissions/switches": [],
+    "submissions/orders": [],
     "submissions/admin_transactions": [],
     "reconciliation/report": ["market/positions", "market/state"],
     "reconciliation/repairs": ["reconciliation/report"],
@@ -100,6 +101,7 @@ def test_every_asset_that_is_made_regularly_has_a_limit_of_age() -> None:
         "submissions/market_resolutions",
         "submissions/relayed_transactions",
         "submissions/switches",
+        "submissions/orders",
         "submissions/admin_transactions",
     }
     checked = {
@@ -121,7 +123,7 @@ def test_submission_runs_have_a_time_limit() -> None:
     limited = {
         job.name for job in defs.resolve_all_job_defs() if job.tags.get("dagster/max_runtime")
     }
-    assert limited == SUBMITTING | {"backfill_slots"}
+    assert limited == SUBMITTING | {"backfill_slots", "carry_out_order"}
     for name in SUBMITTING:
         assert defs.resolve_job_def(name).tags["dagster/max_runtime"] == "180"
 
@@ -141,6 +143,7 @@ def test_every_job_names_its_lane_of_the_run_queue() -> None:
     assert {name for name, lane in lanes.items() if lane == Lane.OPERATORS} == {
         "resolve_market",
         "switch_submissions",
+        "carry_out_order",
         "prepare_admin_transaction",
     }
     assert {name for name, lane in lanes.items() if lane == Lane.BULK} == {
@@ -169,7 +172,7 @@ def test_reconcile_runs_every_check_and_the_window_the_cheap_ones() -> None:
 
 def test_sensors_tick_as_promptly_as_their_work_needs() -> None:
     """A prompt sensor ticks on each loop of the daemon, which is five seconds long."""
-    prompt = {"confirmed_poll_sensor", "submission_sensor", "relay_sensor"}
+    prompt = {"confirmed_poll_sensor", "submission_sensor", "relay_sensor", "order_sensor"}
     later = {"delivery_sensor", "uncovered_ranges_sensor", "external_writes_sensor"}
     for sensor in build_defs().sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)

@@ -17,6 +17,7 @@ from assets.defs.sensors.submissions import submission_sensor
 from assets.resources import Backend
 from tests.assets.life import Life, Metadata, run, slots_pass
 from tests.fixtures.localnet import Localnet
+from tests.operations.world import acts
 from zmart_pipelines.ipfs.pin_store import LocalPinStore
 from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
 from zmart_pipelines.program.accounts import MarketState
@@ -109,6 +110,13 @@ def test_resolution_from_the_launchpad(
     cid = str(shown["Evidence CID"].value)
     assert account.ipfs_evidence_hash == cid.encode()
     assert EVIDENCE.encode() in LocalPinStore(life.settings.zmart_state / "ipfs").get(cid)
+    (act,) = acts(owner)
+    assert (act.action, act.subject, act.dagster_user) == (
+        "resolve_market",
+        market.hex(),
+        "launchpad",
+    )
+    assert act.details["evidence_cid"] == cid
     # Launched again it is the same; said otherwise it is refused in words.
     again = launch("resolve_market", backend, wanted, "market_resolutions")
     assert (again["Requested before"].value, again["Intents driven"].value) == ("yes", 0)

@@ -41,6 +41,7 @@ def test_complete_list_of_commands() -> None:
         "deliveries",
         "tx",
         "breakers",
+        "audit",
         "webhook",
         "keys",
         "settings",
@@ -68,6 +69,7 @@ def test_help_has_an_example(name: str) -> None:
         "verify-tally",
         "breakers",
         "submissions",
+        "audit",
     ],
 )
 def test_commands_that_print_facts_have_a_json_option(name: str) -> None:

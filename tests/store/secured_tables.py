@@ -129,6 +129,10 @@ _RELAYED = (
     "INSERT INTO ops.relayed_transactions (signature, fee_payer, transaction, instructions,"
     " last_valid_block_height) VALUES ({signature}, :wallet, 'bytes', '{{buy_shares}}', 1)"
 )
+_ORDER = (
+    "INSERT INTO ops.orders (kind, parameters, reason, idempotency_key, wallet)"
+    " VALUES ('redecode', '{}', 'why', encode(:wallet, 'hex'), :wallet)"
+)
 _AUDIT = "INSERT INTO ops.audit (entry_point, wallet, action) VALUES ('{0}', :wallet, 'switch')"
 
 SECURED: Final[Mapping[str, SecuredTable]] = {
@@ -430,6 +434,21 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             Role.INGEST: NONE,
             Role.PIPELINES: {"*": "read A,B; update A,B; delete A,B"},
             Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "ops.orders": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_ORDER),
+        inserts={"": _ORDER},
+        updates=("UPDATE ops.orders SET status = 'accepted', accepted_at = now()",),
+        expected={
+            Role.OWNER: READ,
+            Role.API: {"operator A": "read A,B; insert A", "*": ""},
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; update A,B"},
+            Role.READ: NONE,
             Role.BACKUP: READ,
             Role.DAGSTER: NONE,
         },

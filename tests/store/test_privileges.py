@@ -29,6 +29,7 @@ READERS: dict[str, set[Role]] = {
     "ops.audit": {Role.API, Role.PIPELINES, Role.INGEST, Role.BACKUP},
     # The reader sees their progress, not their bytes.
     "ops.relayed_transactions": {Role.API, Role.PIPELINES, Role.BACKUP},
+    "ops.orders": {Role.API, Role.PIPELINES, Role.BACKUP},
     # The reader sees the signatures alone.
     "community.signed_requests": {Role.API, Role.PIPELINES, Role.BACKUP},
 }
@@ -80,6 +81,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "accounts.sessions": "iu",
         "accounts.refresh_tokens": "iu",
         "accounts.session_writes": "i",
+        "ops.orders": "i",
         "ops.audit": "i",
         "ops.relayed_transactions": "iu",
     },
@@ -101,6 +103,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.job_runs": "iud",
         "ops.reconciliations": "d",
         "ops.repairs": "d",
+        "ops.orders": "u",
         "ops.audit": "i",
         "ops.relayed_transactions": "ud",
         "chain.deliveries": "d",
@@ -157,6 +160,12 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     (Role.API, "ops.relayed_transactions", "i"): _RELAYED | {"transaction"},
     (Role.API, "ops.relayed_transactions", "u"): _RELAY_PROGRESS,
     (Role.PIPELINES, "ops.relayed_transactions", "u"): _RELAY_PROGRESS,
+    (Role.API, "ops.orders", "i"): {
+        *("kind", "parameters", "reason", "idempotency_key", "wallet", "service", "key_id")
+    },
+    (Role.PIPELINES, "ops.orders", "u"): {
+        *("status", "result", "run_id", "attempts", "accepted_at", "ended_at")
+    },
     (Role.API, "ops.api_keys", "u"): {"last_used_on"},
     (Role.API, "accounts.sessions", "u"): {"last_used_at", "ended_at", "end_reason"},
     (Role.API, "accounts.refresh_tokens", "u"): {"used_at", "successor"},

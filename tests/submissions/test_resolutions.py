@@ -18,6 +18,7 @@ from zmart_pipelines.ipfs.cid import MAX_BLOCK
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.audit import Operator, OsActor
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.community import market_drafts
 from zmart_pipelines.submissions import due_markets, resolutions
@@ -60,6 +61,7 @@ def request(
         world.reader,
         world.settings,
         Resolution(market, outcome, why, before_end),
+        by=Operator(OsActor("root"), "cli"),
         pins=world.pins,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from zmart_pipelines.commands.operator import command_line, reason_option, record_act
 from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
@@ -44,7 +45,12 @@ def prepare() -> None:
     """
 
 
-def _prepared(make: Callable[[AccountReader], PreparedTransaction], *, json: bool) -> None:
+def _prepared(
+    make: Callable[[AccountReader], PreparedTransaction],
+    *,
+    json: bool,
+    subject: str | None = None,
+) -> None:
     from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
     from zmart_pipelines.chain.connect import connect
     from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
@@ -61,6 +67,8 @@ def _prepared(make: Callable[[AccountReader], PreparedTransaction], *, json: boo
     except (RpcError, RpcUnavailable, RateLimited, AccountMissing) as error:
         click.echo(f"the chain cannot be read: {error}", err=True)
         raise SystemExit(EXIT_UNREACHABLE) from error
+    facts = {"kind": found.kind, "description": found.description}
+    record_act("prepare_admin_transaction", subject, facts)
     if json:
         click.echo(msgspec.json.encode(found).decode())
         return
@@ -86,7 +94,7 @@ def approve(market: str, as_json: bool) -> None:
         account = read_market_by_name(reader.rpc, reader.program, market, "confirmed")
         return prepare.approve(reader, account)
 
-    _prepared(make, json=as_json)
+    _prepared(make, json=as_json, subject=market)
 
 
 @prepare.command()
@@ -106,7 +114,7 @@ def cancel(market: str, as_json: bool) -> None:
         account = read_market_by_name(reader.rpc, reader.program, market, "confirmed")
         return prepare.cancel(reader, account)
 
-    _prepared(make, json=as_json)
+    _prepared(make, json=as_json, subject=market)
 
 
 @prepare.command()
@@ -149,7 +157,8 @@ def update_config(as_json: bool, **values: int | None) -> None:
 @admin.command()
 @click.argument("market")
 @click.argument("kind", type=click.Choice(["proposal", "dispute"]))
-def reopen(market: str, kind: Any) -> None:
+@reason_option
+def reopen(market: str, kind: Any, reason: str) -> None:
     """Reopen the frozen vote of KIND on MARKET (id in hex) as its next round.
 
     Ballots of the previous round do not count in the next one; wallets vote again. A submitted
@@ -162,13 +171,13 @@ def reopen(market: str, kind: Any) -> None:
     Example:
       zmart admin reopen 0101010101010101010101010101010101010101010101010101010101010101 proposal
     """
-    from zmart_pipelines.voting import tallies
+    from zmart_pipelines.operations.operator_acts import ActRefused, reopen_vote
 
     try:
         market_id = bytes.fromhex(market)
         with transaction() as conn:
-            number = tallies.reopen(conn, market_id, kind)
-    except (KeyError, ValueError) as error:
+            number = reopen_vote(conn, command_line(), market_id, kind, reason)
+    except (ActRefused, ValueError) as error:
         click.echo(f"market {market} has no frozen {kind} vote", err=True)
         raise SystemExit(EXIT_REFUSED) from error
     click.echo(f"the {kind} vote of market {market} is open in round {number}")
@@ -209,13 +218,13 @@ def switch(action: str | None, state: str | None, reason: str, as_json: bool) ->
 
 
 def _set_switch(action: Any, state: str | None, reason: str) -> None:
-    from zmart_pipelines.submissions import switches
+    from zmart_pipelines.operations.operator_acts import ActRefused, set_switch
 
     try:
         if state is None:
-            raise ValueError("give the state, on or off")
+            raise ActRefused("give the state, on or off")
         with transaction() as conn:
-            switches.set_switch(conn, action, enabled=state == "on", reason=reason)
-    except ValueError as error:
+            set_switch(conn, command_line(), action, enabled=state == "on", reason=reason)
+    except ActRefused as error:
         click.echo(str(error), err=True)
         raise SystemExit(EXIT_REFUSED) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from zmart_pipelines.commands.operator import command_line, reason_option
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
@@ -16,8 +17,9 @@ EXIT_NOT_COVERED, EXIT_UNREADABLE = 1, 2
 @click.option(
     "--to-slot", type=click.IntRange(0, 2**62), help="Inclusive; the finalized slot if left out."
 )
+@reason_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
+def backfill(from_slot: int, to_slot: int | None, reason: str, as_json: bool) -> None:
     """Read every transaction of a slot range that is not covered yet.
 
     Covered slots are skipped, so an interrupted backfill can simply be run again.
@@ -33,7 +35,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
     """
     from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
     from zmart_pipelines.ledger.readers.backfill import BackfillProgress, backfill_client
-    from zmart_pipelines.ledger.readers.backfill import backfill as read_range
+    from zmart_pipelines.operations.ledger_acts import read_range
     from zmart_pipelines.store.engine import Role, engine
 
     settings = with_running_system(Settings())
@@ -57,7 +59,7 @@ def backfill(from_slot: int, to_slot: int | None, as_json: bool) -> None:
         with backfill_client(settings) as rpc:
             last = rpc.slot("finalized") if to_slot is None else to_slot
             report = read_range(
-                pool, rpc, settings, first_slot=from_slot, last_slot=last, progress=show
+                pool, command_line(), rpc, settings, (from_slot, last), reason, progress=show
             )
     except (RpcError, RpcUnavailable, ValueError) as error:
         click.echo(f"{error}", err=True)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
+from zmart_pipelines.commands.operator import command_line, reason_option
+from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -55,7 +57,8 @@ def breakers(context: click.Context, as_json: bool) -> None:
 
 @breakers.command()
 @click.argument("name")
-def reset(name: str) -> None:
+@reason_option
+def reset(name: str, reason: str) -> None:
     """Close the breaker NAME now, without waiting for its probe.
 
     \b
@@ -65,20 +68,14 @@ def reset(name: str) -> None:
     Example:
       zmart breakers reset action:finalize_market
     """
-    from zmart_pipelines.breakers import breaker_rows
-    from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
+    from zmart_pipelines.operations.operator_acts import ActRefused, reset_breaker
 
-    settings = with_running_system(Settings())
-    pool = engine(Role.PIPELINES, settings, pool_size=1)
     try:
-        with pool.begin() as conn:
-            known = breaker_rows.reset(conn, name)
-            update_breaker_alerts(conn)
-    finally:
-        pool.dispose()
-    if not known:
-        click.echo(f"there is no breaker {name}; zmart breakers lists all", err=True)
-        raise SystemExit(EXIT_UNKNOWN)
+        with transaction() as conn:
+            reset_breaker(conn, command_line(), name, reason)
+    except ActRefused as error:
+        click.echo(f"{error}; zmart breakers lists all", err=True)
+        raise SystemExit(EXIT_UNKNOWN) from error
     click.echo(f"{name} is closed")
 
 

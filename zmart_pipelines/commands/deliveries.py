@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from zmart_pipelines.commands.operator import command_line, reason_option
 from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
@@ -50,7 +51,8 @@ def deliveries(context: click.Context, as_json: bool) -> None:
 
 @deliveries.command()
 @click.argument("delivery", type=click.IntRange(1, 2**63 - 1))
-def retry(delivery: int) -> None:
+@reason_option
+def retry(delivery: int, reason: str) -> None:
     """Ingest DELIVERY again, now. One that was ingested before changes nothing.
 
     \b
@@ -60,18 +62,19 @@ def retry(delivery: int) -> None:
     Example:
       zmart deliveries retry 12
     """
-    from zmart_pipelines.ledger.readers.deliveries import process_delivery
+    from zmart_pipelines.operations.ledger_acts import redeliver
+    from zmart_pipelines.operations.operator_acts import ActRefused
     from zmart_pipelines.store.engine import Role, engine
     from zmart_pipelines.store.queries.failed_deliveries import delivery_error
 
     settings = with_running_system(Settings())
     pool = engine(Role.INGEST, settings, pool_size=1)
     try:
-        done = process_delivery(pool, delivery, program=settings.program)
+        done = redeliver(pool, command_line(), delivery, reason, program=settings.program)
         with pool.connect() as conn:
             error = None if done.complete else delivery_error(conn, delivery)
-    except KeyError:
-        click.echo(f"there is no delivery {delivery}; it may be past its retention", err=True)
+    except ActRefused as refused:
+        click.echo(str(refused), err=True)
         raise SystemExit(EXIT_FAILED) from None
     finally:
         pool.dispose()

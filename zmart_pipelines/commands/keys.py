@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NoReturn
 
 import click
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
+from zmart_pipelines.commands.operator import command_line, reason_option, record_act
+from zmart_pipelines.operations.operator_acts import ActRefused, create_key, revoke_key
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.runtime.signing_keys import rotate_signing_key
 from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system
@@ -45,8 +47,9 @@ def keys() -> None:
     show_default=True,
     help="What the key permits; may be given several times.",
 )
+@reason_option
 @as_json
-def create(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+def create(name: str, scopes: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Create a key for the service NAME and print it: it is shown this once.
 
     \b
@@ -62,18 +65,11 @@ def create(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     wrong = [scope for scope in scopes if not service_keys.is_scope(scope)]
     if wrong:
         _refuse(f"{wrong[0]!r} is no scope: small letters, digits, ':' and '-', at most 32")
-    key = service_keys.new_key()
     try:
         with _owner() as conn:
-            api_keys.create_key(
-                conn,
-                name=name,
-                prefix=key[: service_keys.SHOWN],
-                key_hash=service_keys.key_hash(key),
-                scopes=scopes,
-            )
-    except IntegrityError:
-        _refuse(f"there is a key named {name} already; zmart keys revoke {name} first")
+            key = create_key(conn, command_line(), name, scopes, reason)
+    except ActRefused as error:
+        _refuse(str(error))
     if as_json:
         click.echo(msgspec.json.encode({"name": name, "key": key, "scopes": scopes}).decode())
     else:
@@ -102,7 +98,8 @@ def list_keys(as_json: bool) -> None:
 
 @keys.command()
 @click.argument("name")
-def revoke(name: str) -> None:
+@reason_option
+def revoke(name: str, reason: str) -> None:
     """Revoke the key of the service NAME; the API refuses it within three seconds.
 
     \b
@@ -112,10 +109,11 @@ def revoke(name: str) -> None:
     Example:
       zmart keys revoke indexer
     """
-    with _owner() as conn:
-        done = api_keys.revoke_key(conn, name)
-    if not done:
-        _refuse(f"there is no key named {name} that is not revoked")
+    try:
+        with _owner() as conn:
+            revoke_key(conn, command_line(), name, reason)
+    except ActRefused as error:
+        _refuse(str(error))
     click.echo(f"the key of {name} is revoked")
 
 
@@ -142,6 +140,7 @@ def rotate_signing() -> None:
     state = StateFolder.of(settings)
     state.prepare()
     rotate_signing_key(state)
+    record_act("rotate_signing_key")
     click.echo("a new key was generated; restart the API, which accepts both")
 
 
@@ -156,6 +155,6 @@ def _owner() -> Iterator[Connection]:
         pool.dispose()
 
 
-def _refuse(text: str) -> None:
+def _refuse(text: str) -> NoReturn:
     click.echo(text, err=True)
     raise SystemExit(EXIT_REFUSED)

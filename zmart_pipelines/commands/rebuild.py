@@ -6,6 +6,7 @@ import click
 import msgspec
 from sqlalchemy import Engine
 
+from zmart_pipelines.commands.operator import command_line, reason_option
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
@@ -16,8 +17,9 @@ EXIT_BAD_MARKET = 2
 @click.option(
     "--market", "markets", multiple=True, metavar="ID", help="Only this market (64 hex digits)."
 )
+@reason_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
+def rebuild(markets: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Rebuild the projection from the ledger; readers are not blocked.
 
     Only rows that differ are written; for a correct projection that is none.
@@ -27,7 +29,7 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
       zmart rebuild
       zmart rebuild --market 6445…3b --json
     """
-    from zmart_pipelines.ledger.audit.rebuild import rebuild_projection
+    from zmart_pipelines.operations import ledger_acts
 
     settings = with_running_system(Settings())
     wanted = [_market_id(text) for text in markets] or None
@@ -38,7 +40,9 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
 
     pool = _engine(settings)
     try:
-        report = rebuild_projection(pool, settings.program, wanted, progress=show)
+        report = ledger_acts.rebuild(
+            pool, command_line(), settings.program, wanted, reason, progress=show
+        )
     finally:
         pool.dispose()
     if as_json:
@@ -57,20 +61,21 @@ def rebuild(markets: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
+@reason_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def redecode(as_json: bool) -> None:
+def redecode(reason: str, as_json: bool) -> None:
     """Decode every quarantined event again, for example with a newer decoder.
 
     \b
     Example:
       zmart redecode
     """
-    from zmart_pipelines.ledger.audit.redecode import redecode_quarantined
+    from zmart_pipelines.operations import ledger_acts
 
     settings = with_running_system(Settings())
     pool = _engine(settings)
     try:
-        report = redecode_quarantined(pool, settings.program)
+        report = ledger_acts.redecode(pool, command_line(), settings.program, reason)
     finally:
         pool.dispose()
     markets = sorted(market_id.hex() for market_id in report.markets)

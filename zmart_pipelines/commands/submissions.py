@@ -8,7 +8,9 @@ import click
 import msgspec
 from sqlalchemy import Connection
 
+from zmart_pipelines.commands.operator import command_line, reason_option
 from zmart_pipelines.commands.transactions import transaction
+from zmart_pipelines.operations import operator_acts
 from zmart_pipelines.submissions import operator_actions
 from zmart_pipelines.submissions.intents import Intent
 
@@ -58,7 +60,8 @@ def submissions(context: click.Context, as_json: bool) -> None:
 
 @submissions.command()
 @click.argument("intent", type=int)
-def retry(intent: int) -> None:
+@reason_option
+def retry(intent: int, reason: str) -> None:
     """Retry a failed or quarantined INTENT, once its cause is fixed.
 
     If its effect is on chain by then, nothing is sent.
@@ -70,7 +73,7 @@ def retry(intent: int) -> None:
     Example:
       zmart submissions retry 12
     """
-    _appeal(lambda conn: operator_actions.retry(conn, intent))
+    _appeal(lambda conn: operator_acts.retry_submission(conn, command_line(), intent, reason))
 
 
 @submissions.command()
@@ -86,14 +89,14 @@ def close(intent: int, reason: str) -> None:
     Example:
       zmart submissions close 12 --reason "the admin cancelled the market"
     """
-    _appeal(lambda conn: operator_actions.close(conn, intent, reason))
+    _appeal(lambda conn: operator_acts.close_submission(conn, command_line(), intent, reason))
 
 
 def _appeal(do: Callable[[Connection], Intent]) -> None:
     try:
         with transaction() as conn:
             _print(do(conn))
-    except operator_actions.OperatorActionRefused as refused:
+    except operator_acts.ActRefused as refused:
         click.echo(str(refused), err=True)
         raise SystemExit(EXIT_REFUSED) from refused
 

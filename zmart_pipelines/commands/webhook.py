@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
+from zmart_pipelines.commands.operator import record_act
 from zmart_pipelines.runtime.state_folder import StateFolder, with_running_system, write_private
 from zmart_pipelines.settings import Settings
 
@@ -73,6 +74,8 @@ def register(url: str, as_json: bool) -> None:
             if not done.active:
                 done, verb = helius.activate(done.id), "updated"
                 changed.append("active")
+    if verb != "unchanged":
+        record_act("register_webhook", url, {"id": done.id, "changed": changed})
     if as_json:
         _json([done], verb=verb, changed=changed)
     else:
@@ -157,6 +160,7 @@ def rotate(show: bool) -> None:
         # The previous secret first, so that an interruption loses nothing.
         write_private(old_file, current)
         write_private(new_file, secrets.token_urlsafe(32))
+        record_act("rotate_webhook_secret")
     click.echo("a rotation is in progress" if under_way else "a new secret was generated")
     if show:
         click.echo(f"HELIUS_WEBHOOK_SECRET={new_file.read_text().strip()}")

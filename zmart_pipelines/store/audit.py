@@ -48,6 +48,32 @@ class DagsterActor(msgspec.Struct, frozen=True):
 Actor: TypeAlias = WalletActor | ServiceActor | OsActor | DagsterActor
 
 
+class Operator(msgspec.Struct, frozen=True):
+    """Who acts, and through what.
+
+    Attributes:
+        actor: Who acts.
+        entry_point: Through what.
+        details: Facts that each row of this operator has, such as the run.
+    """
+
+    actor: Actor
+    entry_point: EntryPoint
+    details: Mapping[str, Any] = {}
+
+    def record(
+        self,
+        conn: Connection,
+        action: str,
+        subject: str | None = None,
+        reason: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an act of this operator; see :func:`record`."""
+        facts = {**self.details, **(details or {})}
+        record(conn, self.actor, self.entry_point, action, subject, reason, facts)
+
+
 def os_actor() -> OsActor:
     """Return the account that this process runs as; the environment has no say in it."""
     try:

@@ -18,6 +18,7 @@ from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import PinStore
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.audit import Operator
 from zmart_pipelines.submissions import intents, policies
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.market_facts import off_chain_facts
@@ -95,9 +96,13 @@ def request_resolution(
     settings: Settings,
     resolution: Resolution,
     *,
+    by: Operator,
+    reason: str = "",
     pins: PinStore | None = None,
 ) -> ResolutionRequest:
     """Pin the evidence and write the intent, which a drive of ``resolve_market`` sends.
+
+    The intent is written together with the audit row of the operator ``by``.
 
     Raises:
         ResolutionRefused: No resolver key is set, another resolution was requested before, or
@@ -127,6 +132,17 @@ def request_resolution(
             arguments={"outcome": resolution.outcome, "evidence_cid": cid},
         )
         if created is not None:
+            by.record(
+                conn,
+                "resolve_market",
+                resolution.market_id.hex(),
+                reason,
+                {
+                    "intent": created.id,
+                    "outcome": _outcome_name(resolution.outcome),
+                    "evidence_cid": cid,
+                },
+            )
             return ResolutionRequest(created, cid, repeated=False)
         # A concurrent request created it first.
         other = _latest(conn, resolution.market_id)

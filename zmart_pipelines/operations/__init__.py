@@ -1,0 +1,1 @@
+"""What operators do: acts with their audit rows, and the orders that ask for them."""
