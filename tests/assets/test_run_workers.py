@@ -23,6 +23,7 @@ from assets.run_workers import FORK_SERVER_NAME
 from tests.assets import slow_definitions
 from tests.assets.dagster_internals import DagsterGrpcClient, DagsterUserCodeUnreachableError
 from tests.fixtures.code_server import CodeServer, code_server
+from tests.fixtures.processes import command_line, process_name
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.store.engine import Role
 
@@ -74,7 +75,7 @@ def fork_server_of(server: CodeServer) -> psutil.Process:
     (found,) = [
         child
         for child in psutil.Process(server.pid).children()
-        if child.name() == FORK_SERVER_NAME or "forkserver" in " ".join(child.cmdline())
+        if process_name(child) == FORK_SERVER_NAME or "forkserver" in command_line(child)
     ]
     return found
 

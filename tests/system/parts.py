@@ -1,6 +1,6 @@
 """The processes of a running system that drills stop and kill."""
 
-import os
+import contextlib
 import signal
 import time
 
@@ -9,6 +9,7 @@ import redis
 
 from assets.run_workers import FORK_SERVER_NAME
 from tests.fixtures.control_plane import stored_settings
+from tests.fixtures.processes import command_line, process_name
 from tests.fixtures.running_system import RunningSystem
 
 
@@ -21,7 +22,7 @@ def fork_server(system: RunningSystem) -> psutil.Process:
     (found,) = [
         child
         for child in psutil.Process(system.pid("code-server")).children()
-        if child.name() == FORK_SERVER_NAME or "forkserver" in " ".join(child.cmdline())
+        if process_name(child) == FORK_SERVER_NAME or "forkserver" in command_line(child)
     ]
     return found
 
@@ -48,12 +49,11 @@ def kill_fork_server_during_a_run(system: RunningSystem) -> None:
 
 def all_of_postgres(system: RunningSystem) -> list[psutil.Process]:
     """The postmaster and its backends."""
-    return [process for process in system.processes() if process.name() == "postgres"]
+    return [process for process in system.processes() if process_name(process) == "postgres"]
 
 
 def kill_all_of_postgres(system: RunningSystem) -> None:
-    for process in all_of_postgres(system):
-        process.kill()
+    send(all_of_postgres(system), signal.SIGKILL)
 
 
 def parts(system: RunningSystem, name: str) -> list[psutil.Process]:
@@ -68,7 +68,7 @@ def parts(system: RunningSystem, name: str) -> list[psutil.Process]:
         case "postmaster":
             return [psutil.Process(system.pid("postgres"))]
         case "postgres-backends":
-            return [one for one in all_of_postgres(system) if "idle" in " ".join(one.cmdline())]
+            return [one for one in all_of_postgres(system) if "idle" in command_line(one)]
         case _:
             return [psutil.Process(system.pid(name))]
 
@@ -76,8 +76,8 @@ def parts(system: RunningSystem, name: str) -> list[psutil.Process]:
 def send(processes: list[psutil.Process], number: signal.Signals) -> None:
     """Send a signal to those that still run."""
     for process in processes:
-        if process.is_running():
-            os.kill(process.pid, number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def flush_redis(system: RunningSystem) -> None:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from tests.fixtures.processes import command_line
 from tests.fixtures.running_system import RunningSystem
 from zmart_pipelines.runtime.process_environment import SECRETS
 from zmart_pipelines.settings import Settings
@@ -59,7 +60,7 @@ def test_no_secret_is_in_a_command_line_or_a_log(running_system: RunningSystem) 
     known = {
         name: value for name, value in secrets(running_system).items() if "keypair" not in name
     }
-    lines = [" ".join(process.cmdline()) for process in running_system.processes()]
+    lines = [command_line(process) for process in running_system.processes()]
     logs = [file.read_text(errors="replace") for file in (running_system.state / "logs").iterdir()]
     outputs = [
         file.read_text(errors="replace")
