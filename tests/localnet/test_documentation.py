@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from clients.generation.node import NODE
 from localnet.faults import FaultKind
-from tests.fixtures.clients import FOLDER, NODE, RunClient
+from tests.fixtures.clients import FOLDER, RunClient
 from tests.fixtures.localnet import Localnet
 
 PAGE = Path(__file__).parents[2] / "docs" / "localnet.md"
