@@ -55,6 +55,15 @@ _TEXT = FieldFormat("Will it rain in Ghent tomorrow?", format="zmart-text")
 _NOT_BLANK: Final = r"\S"
 _QUESTION: Final = r"^\s*\S[\s\S]{8,}\S\s*$"
 
+_BASE64: Final = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+# An activation, signed by a wallet without funds.
+_SIGNED_TRANSACTION: Final = (
+    "ASPovj92tg54qzbzdQ1/xnZ6lX3BE6RneryBgh7DfME7ZU+OMvDcJacpm7HN7TLqOES9GBELdTEcowDK7haCnQmAAQAC"
+    "BDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop0C045cJ85/+4Srybx0z1b11TxusGzr5wvidYPlBrHhUBgJZa"
+    "foE1Hr6qkK2XAtGZfGhyFlC9GC5Wn4nG6934kPI1OnIG/xWXbTpFSmkz/QYo27fnAsUsy7RUbbs3DBgEAAAAAAAAAAAA"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAABAgMAAQMIChrFdHFjSFkA"
+)
+
 # Members of bodies that users write; in answers any text may stand there.
 _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
     **dict.fromkeys(
@@ -66,6 +75,7 @@ _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
     "question": FieldFormat(_TEXT.example, _QUESTION, "zmart-text"),
     "tags": FieldFormat("rain", _NOT_BLANK, "zmart-text"),
     "end_date": FieldFormat("2031-12-31T23:59:59Z", format="future-date-time"),
+    "transaction": FieldFormat(_SIGNED_TRANSACTION, f"^{_BASE64}$", "signed-transaction"),
 }
 
 _STATE_NAMES: Final = "|".join((*MarketState.__members__, "[0-6]"))

@@ -5,21 +5,39 @@ Loaded by the ``schemathesis`` command (``SCHEMATHESIS_HOOKS``), which does not 
 
 from __future__ import annotations
 
+import base64
 import string
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from solders.hash import Hash
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.program.addresses import market_address
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.program.instructions import activate_market
 
 # Markets with rows, by ``tests/api/test_schemathesis.py``, so that not every answer is a 404.
 KNOWN_MARKETS = tuple(bytes([number]) * 32 for number in range(1, 5))
 
 _keys = st.binary(min_size=32, max_size=32)
+
+
+def _signed_activation(seed: bytes) -> str:
+    """Return a transaction as its wallet signs it, in base64."""
+    wallet = Keypair.from_seed(seed)
+    market = market_address(DEFAULT_PROGRAM_ID, seed)[0]
+    activate = activate_market(DEFAULT_PROGRAM_ID, authority=wallet.pubkey(), market=market)
+    signed = build_transaction(wallet.pubkey(), [activate], Hash.default(), [wallet])
+    return base64.b64encode(signed).decode()
+
+
 _markets = st.sampled_from(KNOWN_MARKETS) | _keys
 
 schemathesis.openapi.format("solana-address", _keys.map(lambda key: str(Pubkey(key))))
@@ -38,6 +56,7 @@ schemathesis.openapi.format(
 schemathesis.openapi.format(
     "zmart-time", st.datetimes(timezones=st.just(UTC)).map(lambda time: time.isoformat())
 )
+schemathesis.openapi.format("signed-transaction", _keys.map(_signed_activation))
 schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))
 
 

@@ -35,6 +35,19 @@ ELSEWHERE = {"chain/deliveries:webhook_is_active"}
 # The check, its verdict, how to damage the data and how to repair it.
 DAMAGED = [
     (
+        "submissions/relayed_transactions:relayed_transactions_within_deadline",
+        "warns",
+        [
+            (
+                "INSERT INTO ops.relayed_transactions (signature, fee_payer, transaction,"
+                " instructions, last_valid_block_height, received_at) VALUES"
+                " (decode(repeat('07', 64), 'hex'), decode(repeat('07', 32), 'hex'), 'x',"
+                " '{buy_shares}', 1, now() - interval '6 min')"
+            )
+        ],
+        ["DELETE FROM ops.relayed_transactions"],
+    ),
+    (
         "chain/coverage:coverage_has_no_gaps",
         "fails",
         ["INSERT INTO chain.coverage (slots) VALUES ('[900000,900010)')"],

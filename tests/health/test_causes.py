@@ -6,6 +6,7 @@ Time is given as an argument where minutes would have to pass; no quantity is ev
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import pytest
 from sqlalchemy import func, select
@@ -24,7 +25,7 @@ from zmart_pipelines.ledger.readers.finalized_window import read_finalized_windo
 from zmart_pipelines.monitoring.work_health import START_SECONDS, QuantityHealth
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.engine import Role, act_as
 from zmart_pipelines.submissions import driver
 from zmart_pipelines.submissions.due_markets import scan_due_markets
 from zmart_pipelines.submissions.statuses import PROPOSAL_ACTIONS
@@ -237,6 +238,28 @@ def test_stored_delivery_that_nobody_ingests_grows_old(world: World) -> None:
     assert states(world, "event-indexer", name, 0, 61, 601) == ["ok", "degraded", "down"]
     process_delivery(world.ingest, delivery, program=world.program)
     assert states(world, "event-indexer", name, 9_999) == ["ok"]
+
+
+def test_relayed_transaction_that_comes_to_no_end_grows_old(world: World) -> None:
+    name = "relayed_transaction_seconds"
+    assert states(world, "pipelines", name, 9_999) == ["ok"]
+    insert = (
+        "INSERT INTO ops.relayed_transactions (signature, fee_payer, transaction, instructions,"
+        " last_valid_block_height) VALUES (decode(repeat('07', 64), 'hex'), sha256('w'), 'x',"
+        " '{buy_shares}', 1)"
+    )
+    with world.api.begin() as conn:
+        act_as(conn, sha256(b"w").digest())
+        conn.exec_driver_sql(insert)
+    assert states(world, "pipelines", name, 0, 181, 601) == ["ok", "degraded", "down"]
+    found = quantity(measure(world, after=181), "pipelines", name)
+    assert found.cause is not None
+    assert "is stored; 1 are open" in found.cause
+    with world.engine.begin() as conn:
+        conn.exec_driver_sql(
+            "UPDATE ops.relayed_transactions SET state = 'expired', settled_at = now()"
+        )
+    assert states(world, "pipelines", name, 9_999) == ["ok"]
 
 
 def test_endpoint_that_fails_opens_its_breaker_and_degrades(world: World) -> None:

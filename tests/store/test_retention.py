@@ -164,3 +164,18 @@ def test_every_rule_names_a_setting_and_a_table_that_the_record_is_not_in() -> N
     for rule in RULES:
         assert rule.table not in forbidden
         assert isinstance(getattr(settings(), rule.days), int)
+
+
+def test_relayed_transactions_go_after_their_end(engines: Engines, owner: Engine) -> None:
+    for number, ended in ((1, "now()"), (2, "NULL")):
+        state = "stored" if ended == "NULL" else "expired"
+        with owner.begin() as conn:
+            conn.exec_driver_sql(
+                "INSERT INTO ops.relayed_transactions (signature, fee_payer, transaction,"
+                " instructions, last_valid_block_height, state, settled_at) VALUES"
+                f" (decode(repeat('0{number}', 64), 'hex'), sha256('w'), 'x', '{{buy_shares}}', 1,"
+                f" '{state}', {ended})"
+            )
+    assert prune_as_pipelines(engines, 29)["ops.relayed_transactions"] == 0
+    assert prune_as_pipelines(engines, 31)["ops.relayed_transactions"] == 1
+    assert rows(owner, "ops.relayed_transactions") == 1

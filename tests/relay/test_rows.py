@@ -1,0 +1,125 @@
+"""Rows of relayed transactions: one per signature, held by one process, immutable at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from solders.keypair import Keypair
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from tests.relay.signed_transactions import create_market, signed
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.relay import rows
+from zmart_pipelines.relay.rows import HeldTransaction, NoLongerHeld, TooManyOpen
+from zmart_pipelines.relay.signed_transaction import SignedTransaction, parse_signed
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role, act_as, act_as_relay
+
+WALLET = Keypair.from_seed(bytes(32))
+
+
+@pytest.fixture
+def api(database: str) -> Iterator[Engine]:
+    made = role_engine(Role.API, database)
+    yield made
+    made.dispose()
+
+
+def transaction(number: int) -> SignedTransaction:
+    data = signed(WALLET, [create_market(WALLET, bytes([number]) * 32)])
+    return parse_signed(data, DEFAULT_PROGRAM_ID)
+
+
+def store(api: Engine, one: SignedTransaction, open_limit: int = 10) -> bool:
+    with api.begin() as conn:
+        act_as(conn, one.fee_payer)
+        return rows.store(conn, one, 100, open_limit=open_limit)
+
+
+def claim(
+    api: Engine, holder: str, *, seconds: float = 60, held: tuple[bytes, ...] = ()
+) -> list[HeldTransaction]:
+    with api.begin() as conn:
+        act_as_relay(conn)
+        return rows.claim(conn, holder, held=list(held), seconds=seconds, abandoned=0, number=10)
+
+
+def change(api: Engine, write: Callable[..., object], *arguments: object) -> None:
+    """Run a write in a transaction of the relay."""
+    with api.begin() as conn:
+        act_as_relay(conn)
+        write(conn, *arguments)
+
+
+def test_signature_is_stored_once(api: Engine) -> None:
+    assert [store(api, transaction(1)) for _ in range(3)] == [True, False, False]
+    (row,) = claim(api, "a")
+    assert (row.state, row.epoch, row.transaction) == ("stored", 1, transaction(1).data)
+
+
+def test_wallet_has_a_limited_number_of_open_ones(api: Engine) -> None:
+    assert store(api, transaction(1), 2)
+    assert store(api, transaction(2), 2)
+    with pytest.raises(TooManyOpen):
+        store(api, transaction(3), 2)
+    assert not store(api, transaction(2), 2), "what is stored already is answered"
+
+
+def test_row_has_one_holder_until_its_lease_ends(api: Engine) -> None:
+    store(api, transaction(1))
+    (first,) = claim(api, "a", seconds=0)
+    (second,) = claim(api, "b")
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert claim(api, "c") == []
+    for act in (rows.record_sent, rows.record_dropped):
+        with pytest.raises(NoLongerHeld):
+            change(api, act, first)
+    with api.begin() as conn:
+        act_as_relay(conn)
+        assert rows.renew(conn, "a", [first], 60) == set()
+        assert rows.renew(conn, "b", [second], 60) == {second.signature}
+        rows.record_sent(conn, second)
+
+
+def test_holder_claims_again_what_it_has_forgotten(api: Engine) -> None:
+    store(api, transaction(1))
+    (row,) = claim(api, "a")
+    assert claim(api, "a", held=(row.signature,)) == []
+    assert [one.epoch for one in claim(api, "a")] == [2]
+
+
+def test_released_row_is_claimed_at_once(api: Engine) -> None:
+    store(api, transaction(1))
+    held = claim(api, "a")
+    change(api, rows.release, held)
+    assert [one.epoch for one in claim(api, "b")] == [2]
+
+
+def test_end_is_immutable_and_frees_a_place(api: Engine, database: str) -> None:
+    store(api, transaction(1), 1)
+    (row,) = claim(api, "a")
+    error = {"InstructionError": [0, {"Custom": 6000}]}
+    change(api, rows.record_end, row, "failed", 7, error)
+    assert claim(api, "b") == []
+    owner = role_engine(Role.OWNER, database)
+    with owner.connect() as conn, pytest.raises(IntegrityError, match="immutable"):
+        conn.execute(text("UPDATE ops.relayed_transactions SET sends = 9"))
+    owner.dispose()
+    with pytest.raises(NoLongerHeld):
+        change(api, rows.record_end, row, "expired", None, None)
+    assert store(api, transaction(2), 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "slot", "error"),
+    [("finalized", None, None), ("failed", 7, None), ("expired", 7, None), ("sent", None, None)],
+)
+def test_end_without_its_evidence_is_refused(
+    api: Engine, state: str, slot: int | None, error: object
+) -> None:
+    store(api, transaction(1))
+    (row,) = claim(api, "a")
+    with pytest.raises(IntegrityError):
+        change(api, rows.record_end, row, state, slot, error)
