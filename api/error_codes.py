@@ -88,6 +88,7 @@ class ErrorCode(StrEnum):
     CHAIN_UNAVAILABLE = "chain_unavailable"
     PIN_STORE_UNAVAILABLE = "pin_store_unavailable"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    OVERLOADED = "overloaded"
 
     @property
     def meaning(self) -> str:
@@ -172,6 +173,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.CHAIN_UNAVAILABLE: "The chain is unavailable",
         ErrorCode.PIN_STORE_UNAVAILABLE: "The pin store is unavailable",
         ErrorCode.TOO_MANY_CONNECTIONS: "There are too many connections or requests",
+        ErrorCode.OVERLOADED: "The server is overloaded",
     }
 )
 

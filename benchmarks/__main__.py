@@ -23,6 +23,8 @@ from benchmarks.compressed_week import GOAL as GOAL_WEEK
 from benchmarks.compressed_week import compressed_week
 from benchmarks.decoding import logs_to_events, payload_to_events
 from benchmarks.intake import GOAL_INTAKE, GOAL_REPLAY, replay, webhook_to_ledger
+from benchmarks.limits import GOAL as GOAL_LIMIT
+from benchmarks.limits import limit_exactness
 from benchmarks.localnet import (
     GOAL_GROWTH,
     GOAL_TRADES,
@@ -77,6 +79,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "api_search": (GOAL_P99, api_search),
     "api_sorted": (GOAL_P99, api_sorted),
     "health": (GOAL_HEALTH, on_many_markets(health)),
+    "limit_exactness": (GOAL_LIMIT, limit_exactness),
     "users_100": (GOAL_100, users_100),
     "users_500": (GOAL_500, users_500),
     "run_start": (GOAL_START, run_start),

@@ -537,7 +537,9 @@ class Settings(BaseSettings):
         8, gt=0, description="Threads per API process that wait for the chain's RPC nodes."
     )
     api_pin_threads: int = Field(
-        4, gt=0, description="Threads per API process that pin files or read pinned ones."
+        4,
+        gt=0,
+        description="Threads per API process that pin files; two more read them.",
     )
     api_past_threads: int = Field(
         2,
@@ -580,6 +582,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Requests that may wait for each of these groups of threads; more are"
         " answered 503.",
+    )
+    api_shed_seconds: float = Field(
+        0.5,
+        ge=0,
+        description="Standing delay of an API process's event loop in seconds from which searches"
+        " are answered 503; reads from twice and writes from four times as much. 0: never.",
     )
     api_read_connections: int = Field(
         8,

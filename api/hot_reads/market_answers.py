@@ -10,6 +10,7 @@ from api.errors import not_found
 from api.hot_reads.encoded_bodies import EncodedBodies, EncodedBody, Reading
 from api.hot_reads.gathered_reads import GatheredReads
 from api.hot_reads.market_rows import MarketRows
+from api.hot_reads.outage_gate import OutageGate
 from api.hot_reads.read_pool import ReadPool
 from api.requests.market_list_query import ListQuery
 from zmart_pipelines.client_schemas.formats import chain_time
@@ -59,12 +60,16 @@ class MarketAnswers:
             shared_seconds=settings.list_shared_seconds,
         )
         self._single = GatheredReads(self._rows.by_keys, settings.api_database_seconds)
+        # Half of the places of connections are left to other requests.
+        self._gate = OutageGate(
+            limit=settings.api_connections // 2, limit_in_outage=settings.api_read_connections
+        )
 
     async def list(self, asked: ListQuery) -> EncodedBody:
         """Return a page of the list.
 
         Raises:
-            DatabaseBusy: Postgres is away or does not answer in time.
+            DatabaseBusy: Postgres is away or does not answer in time, or too many reads wait.
         """
         page = asked.page
         shape, values = market_search.request(
@@ -100,16 +105,18 @@ class MarketAnswers:
 
             return Reading((rows, total, capped, next_, as_of), encode)
 
-        return await self._bodies.get(asked, read)
+        with self._gate:
+            return await self._bodies.get(asked, read)
 
     async def one(self, key: bytes) -> EncodedBody:
         """Return the market with this id or, where none has it, at this address.
 
         Raises:
             ApiError: 404 where there is none.
-            DatabaseBusy: Postgres is away or does not answer in time.
+            DatabaseBusy: Postgres is away or does not answer in time, or too many reads wait.
         """
-        row = await self._single.get(key)
+        with self._gate:
+            row = await self._single.get(key)
         if row is None:
             raise not_found("Market")
         return EncodedBody(row.json)

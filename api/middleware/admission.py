@@ -1,4 +1,4 @@
-"""Which requests are let in: who calls, and the limits of each client.
+"""Which requests are let in: what is not shed, who calls, and the limits of each client.
 
 A client is a wallet that signed in, a service with a key, or else an address. Requests with an
 unlimited key are not limited. Health checks take no tokens, and webhooks only those of their
@@ -15,6 +15,7 @@ from api.errors import ApiError
 from api.identity import webhook_auth
 from api.identity.caller import Caller, bind
 from api.identity.callers import Callers
+from api.load_shedding.shedding import Kind, LoadShedding
 from api.rate_limit.buckets import BucketName
 from api.rate_limit.limiter import Charge
 from api.rate_limit.request_limits import RequestLimits, is_unlimited
@@ -23,25 +24,32 @@ from zmart_pipelines.settings import Settings
 
 # The client of deliveries that carry the registered secret, whatever address they come from.
 _REGISTERED: Final = "registered"
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Admission:
     """What lets requests in, in one process."""
 
     def __init__(
-        self, limits: RequestLimits, routes: RouteBuckets, callers: Callers, settings: Settings
+        self,
+        limits: RequestLimits,
+        routes: RouteBuckets,
+        callers: Callers,
+        shedding: LoadShedding,
+        settings: Settings,
     ) -> None:
         self._limits = limits
         self._routes = routes
         self._callers = callers
         self._settings = settings
+        self._shedding = shedding
 
     async def admit(self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]) -> None:
         """Let the request in; ``scope["state"]`` then has its caller and the buckets it took from.
 
         Raises:
             ApiError: 429 where a bucket is empty, 401 where the identity that the request carries
-                is not accepted, 503 where that cannot be found out.
+                is not accepted, 503 where that cannot be found out or load is shed.
         """
         method = scope["method"]
         route = self._routes.of(
@@ -54,6 +62,7 @@ class Admission:
                 scope, self._limits.charges(BucketName.WEBHOOK, self._sender(scope))
             )
             return
+        self._shedding.require_room(_kind(method, route))
         try:
             caller = await self._callers.identify(scope, headers)
         except ApiError:
@@ -83,6 +92,12 @@ class Admission:
         if webhook_auth.has_valid_secret(scope["headers"], self._settings):
             return _REGISTERED
         return client_key(scope)
+
+
+def _kind(method: str, route: RouteBucket) -> Kind:
+    if route.bucket is BucketName.SEARCH:
+        return Kind.SEARCH
+    return Kind.READ if method in _READING else Kind.WRITE
 
 
 def _client(scope: Mapping[str, Any], caller: Caller) -> tuple[BucketName, str]:

@@ -17,6 +17,7 @@ from api.identity.callers import Callers
 from api.identity.ended_sessions import EndedSessions
 from api.identity.service_keys import ServiceKeys
 from api.identity.verified_tokens import VerifiedTokens
+from api.load_shedding.shedding import LoadShedding
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
 from api.middleware.cors import Cors
@@ -38,6 +39,7 @@ class Middleware:
     def __init__(self, settings: Settings, tokens: AccessTokens | None) -> None:
         """Make them; ``tokens`` verifies access tokens, if wallets can sign in."""
         self._settings = settings
+        self.shedding = LoadShedding(settings.api_shed_seconds)
         self.freshness = Freshness(settings)
         self.limiter = Limiter(RedisBuckets(settings.redis_url.get_secret_value()))
         self.limits = RequestLimits(self.limiter, quotas_of(settings))
@@ -56,7 +58,7 @@ class Middleware:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run what works in the background until the block ends."""
-        async with self.limiter.running(), self.freshness.running():
+        async with self.limiter.running(), self.freshness.running(), self.shedding.running():
             yield
 
     def wrap(self, app: Litestar) -> None:
@@ -72,7 +74,9 @@ class Middleware:
         edge = Edge(
             inner,
             cors=Cors(self._settings.origins),
-            admission=Admission(self.limits, self.limits.routes, self.callers, self._settings),
+            admission=Admission(
+                self.limits, self.limits.routes, self.callers, self.shedding, self._settings
+            ),
             freshness=self.freshness,
             metrics=self.metrics,
             known=self.known_requests,

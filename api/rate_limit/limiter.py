@@ -119,9 +119,10 @@ class Limiter:
             return refusal
         if self._redis is None or not self._redis.is_connected:
             return self._take_here(keys, quotas)
-        decided: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        decided: asyncio.Future[Decision] = loop.create_future()
         if not self._asked:
-            asyncio.get_running_loop().call_soon(self._flush)
+            loop.call_soon(self._flush)
         waiting = self._asked.get(keys)
         if waiting is None:
             waiting = self._asked[keys] = _Waiting(quotas, [])
@@ -132,14 +133,14 @@ class Limiter:
         """Return the refusal of a request of which some bucket is known to be empty."""
         now = self._clock_ms() + _ROUNDING_MS
         debts: list[tuple[Quota, int]] = []
+        is_empty = False
         for key, quota in zip(keys, quotas, strict=True):
             known = self._known.get(key)
             if known is not None:
                 debt = token_bucket.remaining_debt(quota, known.debt, now - known.at)
                 debts.append((quota, debt))
-        if all(token_bucket.remaining(quota, debt) for quota, debt in debts):
-            return None
-        return _refused(debts)
+                is_empty = is_empty or debt + quota.window_ms > quota.capacity
+        return _refused(debts) if is_empty else None
 
     def _take_here(self, keys: Sequence[str], quotas: Sequence[Quota]) -> Decision:
         now = self._clock_ms()

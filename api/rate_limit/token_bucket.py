@@ -63,7 +63,10 @@ def remaining_debt(quota: Quota, debt: int, elapsed_ms: int) -> int:
 
     It is at most that of an empty bucket: a limit that was lowered costs one window, not more.
     """
-    return max(0, min(quota.capacity, debt) - max(0, elapsed_ms) * quota.limit)
+    left = min(quota.capacity, debt)
+    if elapsed_ms > 0:
+        left -= elapsed_ms * quota.limit
+    return max(0, left)
 
 
 def remaining(quota: Quota, debt: int) -> int:

@@ -36,11 +36,12 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_buckets, "ANSWER_SECONDS", WAIT_SECONDS)
 
 
-def test_limit_is_exact_over_four_processes(redis_url: str) -> None:
+@pytest.mark.parametrize("buckets", [1, 2])
+def test_limit_is_exact_over_four_processes(redis_url: str, buckets: int) -> None:
     limit, asked = 100, 200
-    redis.Redis.from_url(redis_url).delete("limit:shared:one")
+    redis.Redis.from_url(redis_url).delete("limit:shared0:one", "limit:shared1:one")
     command = [sys.executable, "-m", "tests.api.limiter_process", redis_url]
-    command += [str(limit), str(HOUR_MS), str(asked)]
+    command += [str(limit), str(HOUR_MS), str(asked), str(buckets)]
     processes = [
         subprocess.Popen(
             command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -52,7 +53,12 @@ def test_limit_is_exact_over_four_processes(redis_url: str) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         began = time.monotonic()
-        allowed = sum(int(process.communicate("\n", WAIT_SECONDS)[0]) for process in processes)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=WAIT_SECONDS)[0] for process in processes]
+        allowed = sum(int(answer.split()[0]) for answer in answers)
     finally:
         for process in processes:
             process.kill()

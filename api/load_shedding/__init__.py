@@ -1,0 +1,1 @@
+"""Which requests are refused first where the process cannot serve all of them in time."""
