@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
@@ -20,6 +21,7 @@ from zmart_client import (
     Configuration,
     RetryPolicy,
     Tokens,
+    TransactionFailed,
     calls,
     models,
 )
@@ -49,6 +51,7 @@ class AnyClient(Protocol):
     def pages(self, call: Call[Result]) -> Iterator[Result]: ...
     def sign_in(self, wallet: Any) -> None: ...
     def sign_out(self) -> None: ...
+    def submit(self, wallet: Any, transaction: str) -> models.TransactionDetail: ...
 
 
 class Blocking:
@@ -73,9 +76,8 @@ class Blocking:
     def sign_out(self) -> None:
         self._runner.run(self._client.sign_out())
 
-    def close(self) -> None:
-        self._runner.run(self._client.close())
-        self._runner.close()
+    def submit(self, wallet: Any, transaction: str) -> models.TransactionDetail:
+        return self._runner.run(self._client.submit(wallet, transaction))
 
 
 @pytest.fixture(params=[Client, Blocking])
@@ -122,7 +124,7 @@ class KeypairWallet:
         return bytes(self.key.sign_message(message))
 
     def sign_transaction(self, transaction: bytes) -> bytes:
-        raise NotImplementedError
+        return transaction + b" signed"
 
 
 def test_read_is_repeated_after_refusal_outage_and_disconnection(kind: Any) -> None:
@@ -322,3 +324,65 @@ def test_tasks_renew_the_session_once() -> None:
     with scripted_api(renewing) as (url, received):
         asyncio.run(send_all(url))
         assert [one.path for one in received].count("/api/auth/refresh") == 1
+
+
+def relayed(state: str, error: Any = None) -> dict[str, Any]:
+    unknown = ("refusal", "landed_slot", "sent_at", "confirmed_at", "settled_at")
+    return {
+        **dict.fromkeys(unknown),
+        "signature": "s",
+        "fee_payer": "w",
+        "instructions": [],
+        "received_at": "",
+        "state": state,
+        "error": error,
+        "last_valid_block_height": 1,
+        "sends": 1,
+    }
+
+
+def detail(state: str, confirmed_at: str | None = None, error: Any = None) -> Answer:
+    unknown = ("commitment", "slot", "block_time", "failed", "error", "reported_at", "finalized_at")
+    lists = ("sources", "readings", "events", "gaps", "hints", "submissions")
+    return Answer(
+        200,
+        {
+            **dict.fromkeys(unknown),
+            **{name: [] for name in lists},
+            "signature": "s",
+            "confirmed_at": confirmed_at,
+            "relayed": relayed(state, error),
+        },
+    )
+
+
+def test_signed_transaction_is_handed_in_and_its_effects_awaited(kind: Any) -> None:
+    """The relay may know of the landing before the ledger has read the transaction."""
+    script = steps(Answer(201, relayed("stored")), detail("confirmed"), detail("confirmed", "now"))
+    with scripted_api(script) as (url, received):
+        unsigned = b64encode(b"transaction").decode()
+        assert connected(kind, url).submit(KeypairWallet(), unsigned).confirmed_at == "now"
+        sent = msgspec.json.decode(received[0].body)["transaction"]
+        assert b64decode(sent) == b"transaction signed"
+        assert [one.path for one in received] == ["/api/transactions", *["/api/transactions/s"] * 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "failure", "reason"),
+    [
+        ("expired", None, "expired"),
+        (
+            "failed",
+            {"name": "TradeTooSmall", "code": 1, "message": None, "raw": 1},
+            "TradeTooSmall",
+        ),
+    ],
+)
+def test_transaction_without_effect_is_an_error(
+    kind: Any, state: str, failure: Any, reason: str
+) -> None:
+    script = steps(Answer(201, relayed("stored")), detail(state, "now", failure))
+    with scripted_api(script) as (url, _):
+        with pytest.raises(TransactionFailed) as raised:
+            connected(kind, url).submit(KeypairWallet(), "")
+        assert raised.value.reason == reason

@@ -1,8 +1,9 @@
+import { base64 } from '@scure/base'
 import createClient, { type Client, type Middleware } from 'openapi-fetch'
 import type { AnyInput, Answer, Input, Method, PagedPath, PathWith } from './calls.ts'
-import { throwErrors } from './errors.ts'
-import { DEFAULT_RETRIES, type RetryPolicy, type Send, withRetries } from './retries.ts'
-import type { CastVote, paths } from './schema.ts'
+import { TransactionFailed, throwErrors } from './errors.ts'
+import { DEFAULT_RETRIES, type RetryPolicy, type Send, sleep, withRetries } from './retries.ts'
+import type { CastVote, TransactionDetail, paths } from './schema.ts'
 import { Session, type SessionOptions, type Tokens } from './session.ts'
 import { type Wallet, signedText } from './wallet.ts'
 
@@ -75,6 +76,29 @@ export class ZmartClient {
     })
   }
 
+  /**
+   * Have the wallet sign a prepared transaction (base64), hand it in, and wait for its effects.
+   * Throws `TransactionFailed` where it failed or did not land in time.
+   */
+  async submit(wallet: Wallet, transaction: string): Promise<TransactionDetail> {
+    const signed = await wallet.signTransaction(base64.decode(transaction))
+    const body = { transaction: base64.encode(signed) }
+    return this.landing((await this.post('/api/transactions', { body })).signature)
+  }
+
+  /** Wait until a transaction is confirmed and its effects are in what the API answers. */
+  async landing(signature: string): Promise<TransactionDetail> {
+    for (;;) {
+      const found = await this.get('/api/transactions/{signature}', {
+        params: { path: { signature } },
+      })
+      const { relayed } = found
+      if (relayed !== null && FAILED.includes(relayed.state)) throw new TransactionFailed(relayed)
+      if (found.confirmed_at !== null && found.failed !== true) return found
+      await sleep(POLL_SECONDS)
+    }
+  }
+
   get<P extends PathWith<'get'>>(path: P, ...input: Input<P, 'get'>): Promise<Answer<P, 'get'>> {
     return this.#call('get', path, input[0])
   }
@@ -118,6 +142,9 @@ export class ZmartClient {
 }
 
 export type VoteKind = 'proposal' | 'dispute'
+
+const FAILED = ['failed', 'expired']
+const POLL_SECONDS = 0.5
 
 interface Exchanged {
   readonly data?: unknown

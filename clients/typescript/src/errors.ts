@@ -1,5 +1,5 @@
 import type { Middleware } from 'openapi-fetch'
-import type { ErrorBody, ErrorCode } from './schema.ts'
+import type { ErrorBody, ErrorCode, RelayedTransaction } from './schema.ts'
 
 /** The code where something else than the API answered, such as a proxy. */
 export const UNREADABLE = 'unreadable_answer'
@@ -23,6 +23,21 @@ export class ApiError extends Error {
     this.code = body?.code ?? UNREADABLE
     this.requestId = headers.get('x-request-id') ?? undefined
     this.retryAfter = retryAfter(headers)
+  }
+}
+
+/** A transaction that was handed in did not take effect, and never will. */
+export class TransactionFailed extends Error {
+  override readonly name = 'TransactionFailed'
+  readonly transaction: RelayedTransaction
+  /** Name of the program's or the runtime's error; `expired` where it did not land. */
+  readonly reason: string
+
+  constructor(transaction: RelayedTransaction) {
+    const reason = transaction.error?.name ?? transaction.state
+    super(`${transaction.signature}: ${reason}`)
+    this.transaction = transaction
+    this.reason = reason
   }
 }
 

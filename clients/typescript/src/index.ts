@@ -1,5 +1,5 @@
 export { type ClientOptions, type VoteKind, ZmartClient } from './client.ts'
-export { ApiError, UNREADABLE } from './errors.ts'
+export { ApiError, TransactionFailed, UNREADABLE } from './errors.ts'
 export { type Exact, asNumber, exactIntegers } from './exact.ts'
 export { DEFAULT_RETRIES, type RetryPolicy } from './retries.ts'
 export type * from './schema.ts'

@@ -46,6 +46,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what operators did through the API, the command line and Dagster
+         * @description List what operators did through the API, the command line and Dagster; only operators may.
+         */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/login": {
         parameters: {
             query?: never;
@@ -1038,6 +1058,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the orders of operators, newest first
+         * @description List the orders of operators, newest first; only operators may.
+         */
+        get: operations["list_orders"];
+        put?: never;
+        /**
+         * Order something of the pipelines
+         * @description Order something of the pipelines; only operators may.
+         *
+         *     A run carries it out within seconds and writes the result into the order. The same request
+         *     under the same Idempotency-Key returns the order as it is now.
+         */
+        post: operations["create_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{order}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an order with its status and result
+         * @description Get an order with its status and result; only operators may.
+         */
+        get: operations["get_order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/positions/{wallet}": {
         parameters: {
             query?: never;
@@ -1236,6 +1303,33 @@ export interface paths {
          *     It is simulated first. The deployed program rejects every sale at the payout.
          */
         post: operations["prepare_sell"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the relayed transactions that the wallet which signed in pays for, newest first
+         * @description List the relayed transactions that the wallet which signed in pays for, newest first.
+         */
+        get: operations["list_relayed_transactions"];
+        put?: never;
+        /**
+         * Hand in a signed transaction of the program
+         * @description Hand in a signed transaction of the program: it is stored, then sent until it has landed.
+         *
+         *     Its fee payer's signature is the permission, and its id. The same transaction again is answered
+         *     with 200 and how far it has come.
+         */
+        post: operations["relay_transaction"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1576,7 +1670,7 @@ export interface paths {
         };
         /**
          * Get a transaction by its signature
-         * @description Get a transaction by its signature: its readings, events, gaps and submission.
+         * @description Get a transaction by its signature: its readings, events, gaps, submission and relay.
          */
         get: operations["get_transaction"];
         put?: never;
@@ -2276,6 +2370,35 @@ export interface components {
             offset: number;
             next: string | null;
         };
+        /** AuditEntry */
+        AuditEntry: {
+            id: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            recorded_at: string;
+            /** @enum {string} */
+            entry_point: "api" | "cli" | "dagster";
+            wallet: string | null;
+            service: string | null;
+            os_user: string | null;
+            dagster_user: string | null;
+            action: string;
+            subject: string | null;
+            reason: string;
+            details: {
+                [key: string]: unknown;
+            };
+        };
+        /** AuditLog */
+        AuditLog: {
+            entries: components["schemas"]["AuditEntry"][];
+            count: number;
+            limit: number;
+            offset: number;
+            next: string | null;
+        };
         /** Ballot */
         Ballot: {
             exact: {
@@ -2724,7 +2847,7 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections";
+        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections";
         /** Event */
         Event: {
             id: string;
@@ -3311,6 +3434,19 @@ export interface components {
             content: string;
             parent_id?: string | null;
         };
+        /** NewOrder */
+        NewOrder: {
+            /** @enum {string} */
+            kind: "resolve_market" | "backfill" | "breaker_reset" | "switch" | "redeliver" | "redecode" | "retry_submission" | "close_submission" | "reopen_vote";
+            /**
+             * Format: zmart-text
+             * @example Will it rain in Ghent tomorrow?
+             */
+            reason: string;
+            parameters?: {
+                [key: string]: unknown;
+            };
+        };
         /** NewReport */
         NewReport: {
             message?: string | null;
@@ -3393,6 +3529,38 @@ export interface components {
              * @example 2026-11-20T08:00:00.000Z
              */
             oldest_at: string;
+        };
+        /** OperatorOrder */
+        OperatorOrder: {
+            id: number;
+            /** @enum {string} */
+            kind: "resolve_market" | "backfill" | "breaker_reset" | "switch" | "redeliver" | "redecode" | "retry_submission" | "close_submission" | "reopen_vote";
+            parameters: {
+                [key: string]: unknown;
+            };
+            reason: string;
+            /** @enum {string} */
+            status: "requested" | "accepted" | "done" | "failed";
+            result: string | null;
+            run_id: string | null;
+            attempts: number;
+            wallet: string | null;
+            service: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            requested_at: string;
+            accepted_at: string | null;
+            ended_at: string | null;
+        };
+        /** OrderList */
+        OrderList: {
+            orders: components["schemas"]["OperatorOrder"][];
+            count: number;
+            limit: number;
+            offset: number;
+            next: string | null;
         };
         /** PnlHistory */
         PnlHistory: {
@@ -4053,6 +4221,47 @@ export interface components {
             category: string | null;
             categoryMatch: boolean;
         };
+        /** RelayRequest */
+        RelayRequest: {
+            transaction: string;
+        };
+        /** RelayedTransaction */
+        RelayedTransaction: {
+            /**
+             * Format: solana-signature
+             * @example 5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW
+             */
+            signature: string;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            fee_payer: string;
+            instructions: string[];
+            /** @enum {string} */
+            state: "stored" | "sent" | "confirmed" | "finalized" | "failed" | "expired";
+            refusal: string | null;
+            error: components["schemas"]["TransactionError"] | null;
+            last_valid_block_height: number;
+            sends: number;
+            landed_slot: number | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            received_at: string;
+            sent_at: string | null;
+            confirmed_at: string | null;
+            settled_at: string | null;
+        };
+        /** RelayedTransactionList */
+        RelayedTransactionList: {
+            transactions: components["schemas"]["RelayedTransaction"][];
+            count: number;
+            limit: number;
+            offset: number;
+            next: string | null;
+        };
         /** Report */
         Report: {
             discussion_id: string;
@@ -4615,6 +4824,7 @@ export interface components {
             gaps: components["schemas"]["TransactionGap"][];
             hints: components["schemas"]["TransactionHint"][];
             submissions: components["schemas"]["TransactionSubmission"][];
+            relayed: components["schemas"]["RelayedTransaction"] | null;
         };
         /** TransactionEffects */
         TransactionEffects: {
@@ -5275,6 +5485,8 @@ export type ActivityFeed = components['schemas']['ActivityFeed'];
 export type ActivityItem = components['schemas']['ActivityItem'];
 export type Alert = components['schemas']['Alert'];
 export type AlertList = components['schemas']['AlertList'];
+export type AuditEntry = components['schemas']['AuditEntry'];
+export type AuditLog = components['schemas']['AuditLog'];
 export type Ballot = components['schemas']['Ballot'];
 export type BallotTextToSign = components['schemas']['BallotTextToSign'];
 export type BreakerList = components['schemas']['BreakerList'];
@@ -5334,6 +5546,7 @@ export type Moderation = components['schemas']['Moderation'];
 export type NewComment = components['schemas']['NewComment'];
 export type NewMarket = components['schemas']['NewMarket'];
 export type NewMarketComment = components['schemas']['NewMarketComment'];
+export type NewOrder = components['schemas']['NewOrder'];
 export type NewReport = components['schemas']['NewReport'];
 export type NewVote = components['schemas']['NewVote'];
 export type NonceRequest = components['schemas']['NonceRequest'];
@@ -5342,6 +5555,8 @@ export type OlderReport = components['schemas']['OlderReport'];
 export type OlderVote = components['schemas']['OlderVote'];
 export type OnChainCounts = components['schemas']['OnChainCounts'];
 export type OpenGapCount = components['schemas']['OpenGapCount'];
+export type OperatorOrder = components['schemas']['OperatorOrder'];
+export type OrderList = components['schemas']['OrderList'];
 export type PnlHistory = components['schemas']['PnlHistory'];
 export type PnlPoint = components['schemas']['PnlPoint'];
 export type PointInTime = components['schemas']['PointInTime'];
@@ -5384,6 +5599,9 @@ export type RefreshRequest = components['schemas']['RefreshRequest'];
 export type RefusedTrade = components['schemas']['RefusedTrade'];
 export type RelatedList = components['schemas']['RelatedList'];
 export type RelatedMarket = components['schemas']['RelatedMarket'];
+export type RelayRequest = components['schemas']['RelayRequest'];
+export type RelayedTransaction = components['schemas']['RelayedTransaction'];
+export type RelayedTransactionList = components['schemas']['RelayedTransactionList'];
 export type Report = components['schemas']['Report'];
 export type ReportList = components['schemas']['ReportList'];
 export type ResolveRequest = components['schemas']['ResolveRequest'];
@@ -5536,6 +5754,93 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Only acts of this name. */
+                action?: string | null;
+                /** @description Only acts on this subject. */
+                subject?: string | null;
+                /** @description Only acts through this entry point. */
+                entry_point?: "api" | "cli" | "dagster" | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+                /** @description Number of rows to skip; not together with a cursor. */
+                offset?: number;
+                /** @description `next` of the page before: continue after its last row. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    /** @description The next page: `<path?query>; rel="next"`. Absent on the last page. */
+                    Link?: string;
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditLog"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9916,6 +10221,282 @@ export interface operations {
             };
         };
     };
+    list_orders: {
+        parameters: {
+            query?: {
+                /** @description Only orders of this kind. */
+                kind?: "resolve_market" | "backfill" | "breaker_reset" | "switch" | "redeliver" | "redecode" | "retry_submission" | "close_submission" | "reopen_vote" | null;
+                /** @description Only orders of this status. */
+                status?: "requested" | "accepted" | "done" | "failed" | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+                /** @description Number of rows to skip; not together with a cursor. */
+                offset?: number;
+                /** @description `next` of the page before: continue after its last row. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    /** @description The next page: `<path?query>; rel="next"`. Absent on the last page. */
+                    Link?: string;
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_order: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same order under the same key is one order; kept for ever. */
+                "Idempotency-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOrder"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            201: {
+                headers: {
+                    /** @description Where the created resource is listed, or the market that it changes. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorOrder"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's number. */
+                order: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorOrder"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_positions: {
         parameters: {
             query?: {
@@ -10623,6 +11204,173 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_relayed_transactions: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of rows. */
+                limit?: number;
+                /** @description Number of rows to skip; not together with a cursor. */
+                offset?: number;
+                /** @description `next` of the page before: continue after its last row. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    /** @description The next page: `<path?query>; rel="next"`. Absent on the last page. */
+                    Link?: string;
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RelayedTransactionList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    relay_transaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RelayRequest"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RelayedTransaction"];
+                };
+            };
+            /** @description Success. */
+            201: {
+                headers: {
+                    /** @description Where the created resource is listed, or the market that it changes. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RelayedTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -8,7 +8,7 @@ from zmart_client.async_client import AsyncClient
 from zmart_client.call import Call
 from zmart_client.client import Client
 from zmart_client.configuration import Configuration
-from zmart_client.errors import ApiError
+from zmart_client.errors import ApiError, TransactionFailed
 from zmart_client.retries import RetryPolicy
 from zmart_client.session import Tokens
 from zmart_client.wallet import Wallet
@@ -21,5 +21,6 @@ __all__ = [
     "Configuration",
     "RetryPolicy",
     "Tokens",
+    "TransactionFailed",
     "Wallet",
 ]

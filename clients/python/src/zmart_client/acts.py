@@ -5,6 +5,7 @@ Each is a generator that yields calls and pauses and is sent the calls' answers.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Generator
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -12,12 +13,15 @@ import base58
 
 from zmart_client import calls, models
 from zmart_client.call import Call
+from zmart_client.errors import TransactionFailed
 from zmart_client.exchange import Sleep
 from zmart_client.session import Session, Tokens
 from zmart_client.wallet import Wallet
 
 Result = TypeVar("Result")
 Act: TypeAlias = Generator[Call[Any] | Sleep, Any, Result]
+_FAILED = frozenset(("failed", "expired"))
+_POLL_SECONDS = 0.5
 VoteKind: TypeAlias = Literal["proposal", "dispute"]
 
 
@@ -64,6 +68,30 @@ def vote(wallet: Wallet, kind: VoteKind, market: str, choice: bool) -> Act[model
     )
     answer: models.CastVote = yield calls.cast_vote(kind, ballot)
     return answer
+
+
+def submit(wallet: Wallet, transaction: str) -> Act[models.TransactionDetail]:
+    """Sign a prepared transaction (base64), hand it in, and wait until it is confirmed."""
+    signed = b64encode(wallet.sign_transaction(b64decode(transaction))).decode()
+    handed_in: models.RelayedTransaction = yield calls.relay_transaction(
+        models.RelayRequest(transaction=signed)
+    )
+    return (yield from landing(handed_in.signature))
+
+
+def landing(signature: str) -> Act[models.TransactionDetail]:
+    """Wait until a transaction is confirmed and its effects are in what the API answers.
+
+    Raises:
+        TransactionFailed: It failed, or did not land in time.
+    """
+    while True:
+        found: models.TransactionDetail = yield calls.get_transaction(signature)
+        if found.relayed is not None and found.relayed.state in _FAILED:
+            raise TransactionFailed(found.relayed)
+        if found.confirmed_at is not None and not found.failed:
+            return found
+        yield Sleep(_POLL_SECONDS)
 
 
 def _signature(wallet: Wallet, text: str) -> str:

@@ -52,6 +52,11 @@ def create_market_draft(body: models.NewMarket) -> Call[models.CreatedDraft]:
     return Call("POST", "/api/markets", models.CreatedDraft, body=body)
 
 
+def create_order(body: models.NewOrder) -> Call[models.OperatorOrder]:
+    """Order something of the pipelines."""
+    return Call("POST", "/api/orders", models.OperatorOrder, body=body)
+
+
 def delete_discussion(
     discussion_or_market: str, body: models.ProofOnly | None
 ) -> Call[models.DeletedComment]:
@@ -174,6 +179,11 @@ def get_market_stats(market: str) -> Call[models.MarketStats]:
 def get_market_vote_counts(kind_or_market: str) -> Call[models.MarketVoteCounts]:
     """Get the running counts of both kinds of vote."""
     return Call("GET", path("/api/votes/{}", kind_or_market), models.MarketVoteCounts)
+
+
+def get_order(order: int) -> Call[models.OperatorOrder]:
+    """Get an order with its status and result."""
+    return Call("GET", path("/api/orders/{}", order), models.OperatorOrder)
 
 
 def get_own_account() -> Call[models.Account]:
@@ -374,6 +384,31 @@ def list_alerts(
         "/api/alerts",
         models.AlertList,
         query={"open": open, "limit": limit, "offset": offset, "cursor": cursor},
+    )
+
+
+def list_audit(
+    *,
+    action: str | None = None,
+    subject: str | None = None,
+    entry_point: Literal["api", "cli", "dagster", None] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    cursor: str | None = None,
+) -> Call[models.AuditLog]:
+    """List what operators did through the API, the command line and Dagster."""
+    return Call(
+        "GET",
+        "/api/audit",
+        models.AuditLog,
+        query={
+            "action": action,
+            "subject": subject,
+            "entry_point": entry_point,
+            "limit": limit,
+            "offset": offset,
+            "cursor": cursor,
+        },
     )
 
 
@@ -705,6 +740,35 @@ def list_markets(
     )
 
 
+def list_orders(
+    *,
+    kind: Literal[
+        "resolve_market",
+        "backfill",
+        "breaker_reset",
+        "switch",
+        "redeliver",
+        "redecode",
+        "retry_submission",
+        "close_submission",
+        "reopen_vote",
+        None,
+    ]
+    | None = None,
+    status: Literal["requested", "accepted", "done", "failed", None] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    cursor: str | None = None,
+) -> Call[models.OrderList]:
+    """List the orders of operators, newest first."""
+    return Call(
+        "GET",
+        "/api/orders",
+        models.OrderList,
+        query={"kind": kind, "status": status, "limit": limit, "offset": offset, "cursor": cursor},
+    )
+
+
 def list_portfolio(
     wallet: str,
     *,
@@ -771,6 +835,18 @@ def list_related_markets(market: str, *, limit: int | None = None) -> Call[model
     """List other open markets."""
     return Call(
         "GET", path("/api/markets/{}/related", market), models.RelatedList, query={"limit": limit}
+    )
+
+
+def list_relayed_transactions(
+    *, limit: int | None = None, offset: int | None = None, cursor: str | None = None
+) -> Call[models.RelayedTransactionList]:
+    """List the relayed transactions that the wallet which signed in pays for, newest first."""
+    return Call(
+        "GET",
+        "/api/transactions",
+        models.RelayedTransactionList,
+        query={"limit": limit, "offset": offset, "cursor": cursor},
     )
 
 
@@ -1096,6 +1172,11 @@ def prepare_withdraw_transaction(body: models.PrepareWithdraw) -> Call[models.Pr
 def refresh_session(body: models.RefreshRequest | None) -> Call[models.SignedIn]:
     """Exchange a refresh token for a new access token and the next refresh token."""
     return Call("POST", "/api/auth/refresh", models.SignedIn, body=body)
+
+
+def relay_transaction(body: models.RelayRequest) -> Call[models.RelayedTransaction]:
+    """Hand in a signed transaction of the program."""
+    return Call("POST", "/api/transactions", models.RelayedTransaction, body=body)
 
 
 def report_discussion(discussion: str, body: models.NewReport) -> Call[models.StoredReport]:

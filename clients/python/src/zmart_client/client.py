@@ -86,6 +86,19 @@ class Client:
         """Cast a ballot that the wallet signs; raise what ``send`` raises."""
         return self._perform(acts.vote(wallet, kind, market, choice))
 
+    def submit(self, wallet: Wallet, transaction: str) -> models.TransactionDetail:
+        """Have the wallet sign a prepared transaction (base64), hand it in, and await its effects.
+
+        Raises:
+            TransactionFailed: It failed, or did not land in time.
+            ApiError: The API refused it.
+        """
+        return self._perform(acts.submit(wallet, transaction))
+
+    def landing(self, signature: str) -> models.TransactionDetail:
+        """Wait for a transaction that was handed in before; raise what ``submit`` raises."""
+        return self._perform(acts.landing(signature))
+
     def _perform(self, act: Act[Result]) -> Result:
         answer: object = None
         while True:

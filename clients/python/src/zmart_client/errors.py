@@ -33,6 +33,20 @@ class ApiError(Exception):
         super().__init__(f"{status} {self.code}: {self.message}")
 
 
+class TransactionFailed(Exception):
+    """A transaction that was handed in did not take effect, and never will.
+
+    Attributes:
+        transaction: How far it came; its ``state`` is ``failed`` or ``expired``.
+        reason: Name of the program's or the runtime's error; ``expired`` where it did not land.
+    """
+
+    def __init__(self, transaction: models.RelayedTransaction) -> None:
+        self.transaction = transaction
+        self.reason = transaction.state if transaction.error is None else transaction.error.name
+        super().__init__(f"{transaction.signature}: {self.reason}")
+
+
 def error_of(response: httpx.Response) -> ApiError:
     """Return the error that a response states."""
     try:

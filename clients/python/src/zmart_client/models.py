@@ -67,6 +67,28 @@ class AlertList(Struct, kw_only=True):
     next: str | None
 
 
+class AuditEntry(Struct, kw_only=True):
+    id: int
+    recorded_at: str
+    entry_point: str
+    wallet: str | None
+    service: str | None
+    os_user: str | None
+    dagster_user: str | None
+    action: str
+    subject: str | None
+    reason: str
+    details: dict[str, Any]
+
+
+class AuditLog(Struct, kw_only=True):
+    entries: list[AuditEntry]
+    count: int
+    limit: int
+    offset: int
+    next: str | None
+
+
 class Ballot(Struct, kw_only=True):
     id: str
     market_id: str
@@ -493,6 +515,22 @@ class NewMarketComment(Struct, kw_only=True):
     parent_id: str | None | UnsetType = UNSET
 
 
+class NewOrder(Struct, kw_only=True):
+    kind: Literal[
+        "resolve_market",
+        "backfill",
+        "breaker_reset",
+        "switch",
+        "redeliver",
+        "redecode",
+        "retry_submission",
+        "close_submission",
+        "reopen_vote",
+    ]
+    reason: str
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
 class NewReport(Struct, kw_only=True):
     message: str | None | UnsetType = UNSET
     signature: str | None | UnsetType = UNSET
@@ -547,6 +585,30 @@ class OpenGapCount(Struct, kw_only=True):
     kind: str
     gaps: int
     oldest_at: str
+
+
+class OperatorOrder(Struct, kw_only=True):
+    id: int
+    kind: str
+    parameters: dict[str, Any]
+    reason: str
+    status: str
+    result: str | None
+    run_id: str | None
+    attempts: int
+    wallet: str | None
+    service: str | None
+    requested_at: str
+    accepted_at: str | None
+    ended_at: str | None
+
+
+class OrderList(Struct, kw_only=True):
+    orders: list[OperatorOrder]
+    count: int
+    limit: int
+    offset: int
+    next: str | None
 
 
 class PnlPoint(Struct, kw_only=True):
@@ -865,6 +927,10 @@ class RelatedMarket(Struct, kw_only=True):
     yesPrice: float
     category: str | None
     categoryMatch: bool
+
+
+class RelayRequest(Struct, kw_only=True):
+    transaction: str
 
 
 class Report(Struct, kw_only=True):
@@ -1569,6 +1635,30 @@ class RelatedList(Struct, kw_only=True):
     count: int
 
 
+class RelayedTransaction(Struct, kw_only=True):
+    signature: str
+    fee_payer: str
+    instructions: list[str]
+    state: str
+    refusal: str | None
+    error: TransactionError | None
+    last_valid_block_height: int
+    sends: int
+    landed_slot: int | None
+    received_at: str
+    sent_at: str | None
+    confirmed_at: str | None
+    settled_at: str | None
+
+
+class RelayedTransactionList(Struct, kw_only=True):
+    transactions: list[RelayedTransaction]
+    count: int
+    limit: int
+    offset: int
+    next: str | None
+
+
 class SessionList(Struct, kw_only=True):
     sessions: list[SessionRow]
     count: int
@@ -1613,6 +1703,7 @@ class TransactionDetail(Struct, kw_only=True):
     gaps: list[TransactionGap]
     hints: list[TransactionHint]
     submissions: list[TransactionSubmission]
+    relayed: RelayedTransaction | None
 
 
 class TransactionEffects(Struct, kw_only=True):
