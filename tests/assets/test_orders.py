@@ -14,7 +14,10 @@ from assets.defs.sensors.orders import ORDER_TAG
 from assets.resources import Backend
 from assets.run_lanes import LANE_TAG
 from assets.sensor_ticks import Tick
+from tests.assets.life import Life
+from tests.assets.test_operators import traded
 from tests.assets.test_sensors import tick
+from tests.fixtures.localnet import Localnet
 from tests.operations import world
 from zmart_pipelines.operations.order_execution import MOST_ATTEMPTS
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
@@ -23,6 +26,7 @@ from zmart_pipelines.store.audit import ServiceActor
 from zmart_pipelines.store.engine import Role, act_as_operator
 from zmart_pipelines.store.queries import orders
 from zmart_pipelines.store.queries.orders import NewOrder, OrderRow
+from zmart_pipelines.submissions import intents
 
 OFF = {"action": "all", "enabled": False}
 
@@ -161,6 +165,32 @@ def test_backfill_runs_in_its_own_lane_with_its_own_limit(
     assert first.tags[LANE_TAG] == "bulk"
     assert int(first.tags["dagster/max_runtime"]) > 3600
     assert LANE_TAG not in second.tags, "the job's own: operators"
+
+
+def test_ordered_resolution_is_the_intent_that_the_resolvers_key_signs(
+    localnet: Localnet, database: str, instance: dg.DagsterInstance, api: Engine
+) -> None:
+    life = Life.start(localnet, database, wallets=13)
+    resolver = localnet.state / "keys" / "admin.json"
+    life.settings = life.settings.model_copy(update={"resolver_keypair": resolver})
+    backend = Backend(life.settings)
+    market = traded(life, api, backend)
+    wanted = {"market": market.hex(), "outcome": True, "evidence": "Three closed above 200."}
+    for key in ("one", "two"):
+        number = order(api, "resolve_market", wanted, key)
+        (request,) = requested(tick("order_sensor", backend, instance))
+        assert carry_out(backend, instance, request).success
+        row = stored(backend, number)
+        assert row.status == "done", row.result
+        assert "resolves it, with the evidence Qm" in (row.result or "")
+    with backend.engine(Role.PIPELINES).connect() as conn:
+        intent = intents.latest(conn, market, "resolve_market")
+    assert intent is not None
+    assert (intent.status, intent.round) == ("planned", 0), "ordered twice, it is one intent"
+    acted = [act for act in world.acts(backend.engine(Role.PIPELINES)) if act.service == "desk"]
+    assert [(act.action, act.subject, act.reason) for act in acted] == [
+        ("resolve_market", market.hex(), "a drill")
+    ]
 
 
 def test_run_of_an_unknown_order_fails(backend: Backend, instance: dg.DagsterInstance) -> None:
