@@ -4223,6 +4223,10 @@ export interface components {
         };
         /** RelayRequest */
         RelayRequest: {
+            /**
+             * Format: signed-transaction
+             * @example ASPovj92tg54qzbzdQ1/xnZ6lX3BE6RneryBgh7DfME7ZU+OMvDcJacpm7HN7TLqOES9GBELdTEcowDK7haCnQmAAQACBDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop0C045cJ85/+4Srybx0z1b11TxusGzr5wvidYPlBrHhUBgJZafoE1Hr6qkK2XAtGZfGhyFlC9GC5Wn4nG6934kPI1OnIG/xWXbTpFSmkz/QYo27fnAsUsy7RUbbs3DBgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABAgMAAQMIChrFdHFjSFkA
+             */
             transaction: string;
         };
         /** RelayedTransaction */
