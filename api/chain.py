@@ -6,10 +6,10 @@ the user's wallet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from api.bulkhead import Bulkhead
@@ -22,10 +22,9 @@ from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc_types import AtSlot
-from zmart_pipelines.chain.transaction_builder import unsigned_transaction
 from zmart_pipelines.chain.wallet_preparation import (
-    COMMITMENT,
     ActRefused,
+    FeeLimits,
     MarketMissing,
     PreparedAct,
     WalletPreparation,
@@ -35,6 +34,7 @@ from zmart_pipelines.program.codec import DecodeError
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.voting.eligibility import WalletEligibility
 from zmart_pipelines.wallet_transactions.act import Act
+from zmart_pipelines.wallet_transactions.refusals import Refusal
 
 T = TypeVar("T")
 
@@ -68,7 +68,10 @@ class Chain:
         )
         self._reader = AccountReader(self._rpc, settings.program)
         self._preparation = WalletPreparation(
-            self._rpc, settings, self._bulkhead.continue_only_if_awaited
+            self._rpc,
+            settings.program,
+            FeeLimits.of(settings),
+            self._bulkhead.continue_only_if_awaited,
         )
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -115,21 +118,36 @@ class Chain:
             ApiError: 409 with the program's reason where it would be refused now, 404 without the
                 market, 503.
         """
-        try:
-            return self._preparation.prepare(act, wallet, market_id)
-        except ActRefused as error:
-            raise refused(error.refusal) from error
-        except MarketMissing as error:
-            raise not_found("Market") from error
-        except (RpcError, RpcUnavailable, AccountMissing, DecodeError) as error:
-            raise unavailable("The chain") from error
+        prepared = self.prepare_or_refuse(act, wallet, market_id)
+        if isinstance(prepared, Refusal):
+            raise refused(prepared)
+        return prepared
 
-    def unsigned(self, wallet: Pubkey, instruction: Instruction) -> answers.UnsignedTransaction:
-        """Return a transaction of one instruction that was not simulated."""
-        self._bulkhead.continue_only_if_awaited()
-        try:
-            recent = self._rpc.latest_blockhash(COMMITMENT)
-        except (RpcError, RpcUnavailable) as error:
-            raise unavailable("The chain") from error
-        data = unsigned_transaction(wallet, [instruction], recent.hash)
-        return answers.unsigned_transaction(data, recent, wallet)
+    def prepare_or_refuse(
+        self, act: Act, wallet: Pubkey, market_id: bytes | None
+    ) -> PreparedAct | Refusal:
+        """Return the transaction, or why it would be refused; raise as :meth:`prepare` does."""
+        with _as_api_errors():
+            try:
+                return self._preparation.prepare(act, wallet, market_id)
+            except ActRefused as error:
+                return error.refusal
+
+    def unchecked(
+        self, act: Act, wallet: Pubkey, market_id: bytes | None
+    ) -> answers.UnsignedTransaction:
+        """Return the transaction of an act that may be refused now."""
+        with _as_api_errors():
+            data, blockhash = self._preparation.unchecked(act, wallet, market_id)
+        return answers.unsigned_transaction(data, blockhash, wallet)
+
+
+@contextlib.contextmanager
+def _as_api_errors() -> Iterator[None]:
+    """Raise ApiError 404 without the market, and 503 where the chain cannot be read."""
+    try:
+        yield
+    except MarketMissing as error:
+        raise not_found("Market") from error
+    except (RpcError, RpcUnavailable, AccountMissing, DecodeError) as error:
+        raise unavailable("The chain") from error

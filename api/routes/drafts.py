@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
 from api import drafts
+from api.chain import Chain
 from api.created import locate
 from api.dependencies import (
     CallerDep,
@@ -28,11 +29,20 @@ from api.identity.idempotency import IdempotencyKey
 from api.identity.text_to_sign import TextToSign
 from api.openapi.security import PERMITTED
 from api.requests.bodies import NewMarket
+from api.wallet_transactions.answers import (
+    TransactionEffects,
+    TransactionFee,
+    transaction_effects,
+    transaction_fee,
+    unsigned_act,
+)
+from api.wallet_transactions.refused import RefusedTransaction, refused_transaction
 from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.addresses import market_address
-from zmart_pipelines.program.instructions import create_market
 from zmart_pipelines.program.lmsr import b_for_loss
+from zmart_pipelines.wallet_transactions.acts.create import Create
+from zmart_pipelines.wallet_transactions.refusals import Refusal
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -59,7 +69,9 @@ class CreatedDraft(msgspec.Struct, frozen=True):
     """The draft, and the unsigned transaction that its creator signs and sends.
 
     `market` is an older name of `draft`. `repeated` is true where the same draft was already
-    stored.
+    stored. Where the chain would refuse the transaction now, `refused` says why and `effects` and
+    `network_fee` are null: the draft is stored, and `POST /api/transactions/prepare/create`
+    prepares the transaction again.
     """
 
     message: str
@@ -72,7 +84,30 @@ class CreatedDraft(msgspec.Struct, frozen=True):
     blockhash_commitment: Commitment
     last_valid_block_height: int
     fee_payer: str
+    effects: TransactionEffects | None
+    network_fee: TransactionFee | None
+    refused: RefusedTransaction | None
     repeated: bool
+
+
+def _prepare(chain: Chain, creation: Create, creator: bytes, market_id: bytes) -> dict[str, Any]:
+    """Return the members of the answer that concern the transaction."""
+    wallet = Pubkey.from_bytes(creator)
+    prepared = chain.prepare_or_refuse(creation, wallet, market_id)
+    if isinstance(prepared, Refusal):
+        unsigned = chain.unchecked(creation, wallet, market_id)
+        return {
+            **msgspec.structs.asdict(unsigned),
+            "effects": None,
+            "network_fee": None,
+            "refused": refused_transaction(prepared),
+        }
+    return {
+        **msgspec.structs.asdict(unsigned_act(prepared)),
+        "effects": transaction_effects(prepared),
+        "network_fee": transaction_fee(prepared.fee),
+        "refused": None,
+    }
 
 
 # A draft acts on a market that has no id before its request is signed.
@@ -127,15 +162,11 @@ async def create_market_draft(
     creator = permit.wallet
     request_key = idempotency_key.encode() if idempotency_key else permit.signature
     draft = drafts.compose_draft(data, creator, now, ttl, request_key or secrets.token_bytes(16))
-    instruction = create_market(
-        chain.program,
-        creator=Pubkey.from_bytes(creator),
-        market_id=draft.market_id,
+    creation = Create(
+        liquidity=data.liquidity,
         b_parameter=b_parameter,
-        initial_liquidity=data.liquidity,
-        question_hash=draft.question_hash.encode(),
+        ipfs_question_hash=draft.question_hash,
     )
-
     shown = Draft(
         id=draft.market_id.hex(),
         on_chain_address=str(market_address(chain.program, draft.market_id)[0]),
@@ -165,7 +196,7 @@ async def create_market_draft(
     )
     if not is_repeated:
         await pin_allowance.require(request.scope, creator)
-    prepared = await chain.run(lambda: chain.unsigned(Pubkey.from_bytes(creator), instruction))
+    prepared = await chain.run(lambda: _prepare(chain, creation, creator, draft.market_id))
     stored = await database.write(
         creator, idempotency.once(store, Draft, permit, idempotency_key, settings)
     )
@@ -177,11 +208,7 @@ async def create_market_draft(
         draft=stored.answer,
         market_id=shown.id,
         address=shown.on_chain_address,
-        transaction=prepared.transaction,
-        blockhash=prepared.blockhash,
-        blockhash_commitment=prepared.blockhash_commitment,
-        last_valid_block_height=prepared.last_valid_block_height,
-        fee_payer=prepared.fee_payer,
+        **prepared,
         repeated=stored.is_repeated,
     )
 

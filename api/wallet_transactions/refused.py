@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from api.error_codes import ErrorCode, code_of_program_error
 from api.errors import ApiError, FieldError
 from zmart_pipelines.wallet_transactions.refusals import Reason, Refusal
@@ -18,6 +20,7 @@ _CODES: Final = MappingProxyType(
         Reason.ALREADY_VOTED: ErrorCode.ALREADY_VOTED,
         Reason.MARKET_EXISTS: ErrorCode.MARKET_EXISTS,
         Reason.NO_CHANGE: ErrorCode.NO_CHANGE,
+        Reason.RECEIVER_WITHOUT_RENT: ErrorCode.SIMULATION_FAILED,
     }
 )
 
@@ -27,6 +30,23 @@ def code_of(refusal: Refusal) -> ErrorCode:
     if refusal.reason is Reason.PROGRAM and refusal.error is not None:
         return code_of_program_error(refusal.error)
     return _CODES[refusal.reason]
+
+
+class RefusedTransaction(msgspec.Struct, frozen=True):
+    """Why the chain would refuse a transaction now, and what helps."""
+
+    code: ErrorCode
+    message: str
+    remedy: str
+    program_error: str | None
+    program_error_number: int | None
+
+
+def refused_transaction(refusal: Refusal) -> RefusedTransaction:
+    """Return a refusal as clients read it where it is not an error."""
+    return RefusedTransaction(
+        code_of(refusal), refusal.message, refusal.remedy, refusal.error, refusal.number
+    )
 
 
 def refused(refusal: Refusal) -> ApiError:

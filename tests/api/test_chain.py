@@ -42,8 +42,10 @@ def test_draft_is_pinned_and_its_transaction_creates_the_market(world: World) ->
     assert json.loads(document)["question"] == MARKET["question"]
     assert json.loads(document)["creator"] == str(world.wallet.pubkey())
     assert body["fee_payer"] == str(world.wallet.pubkey())
+    assert body["refused"] is None
+    assert body["effects"]["lamports_out"] == 4_287_360 + body["network_fee"]["total"]
     message = VersionedTransaction.from_bytes(base64.b64decode(body["transaction"])).message
-    call = decode_instruction(bytes(message.instructions[0].data))
+    call = decode_instruction(bytes(message.instructions[-1].data))
     assert call == CreateMarket(
         market_id, 100 * SOL, SOL // 10, draft["ipfs_question_hash"].encode()
     )
@@ -116,6 +118,8 @@ def test_refused_drafts_are_not_pinned(world: World, monkeypatch: pytest.MonkeyP
     ]
     assert [answer.status_code for answer in answers] == [201] + [401] * 19
     assert len(pinned) == 1
+    stored = answers[0].json()
+    assert (stored["effects"], stored["refused"]["code"]) == (None, "insufficient_funds")
 
 
 def test_draft_requires_the_chain_and_a_signature(

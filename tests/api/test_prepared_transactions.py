@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from tests.api.chain_world import MARKET, World
@@ -107,16 +108,16 @@ class Stage:
         self.world.deliver(self.world.send(instruction, backend))
         self.world.chain.control.advance(slots=2, seconds=1)
 
-    def draft(self) -> dict[str, Any]:
+    def draft(self, **over: Any) -> dict[str, Any]:
         """Store a draft; the arguments of the act that creates its market."""
-        draft = self.world.draft().json()["draft"]
+        draft = self.world.draft(**over).json()["draft"]
         self.market_id = draft["id"]
         names = ("b_parameter", "ipfs_question_hash")
         return {name: draft[name] for name in names} | {"liquidity": draft["initial_liquidity"]}
 
-    def open(self) -> Stage:
+    def open(self, **over: Any) -> Stage:
         """A market in state ACTIVE."""
-        self.do("create", self.world.wallet, **self.draft())
+        self.do("create", self.world.wallet, **self.draft(**over))
         self.to_active()
         return self
 
@@ -251,6 +252,30 @@ def test_wallets_keep_their_rent_or_nothing(stage: Stage) -> None:
     )
     stage.world.chain.airdrop(poor.pubkey(), 890_880)
     stage.do("buy", poor, **buy)
+
+
+def test_receiver_that_would_hold_too_little_is_named(stage: Stage) -> None:
+    """The first claim pays a resolver, whose wallet was emptied, too little to exist."""
+    stage.open(liquidity=SOL // 100)
+    resolver = Keypair()
+    stage.world.chain.airdrop(resolver.pubkey(), SOL)
+    stage.do("buy", stage.rival, outcome=True, max_cost=40_000_000)
+    stage.do("resolve", resolver, outcome=True, ipfs_evidence_hash=EVIDENCE)
+    rest = stage.lamports(str(resolver.pubkey())) - 5_000
+    away = TransferParams(
+        from_pubkey=resolver.pubkey(), to_pubkey=stage.rival.pubkey(), lamports=rest
+    )
+    stage.world.send(transfer(away), resolver)
+    stage.world.chain.control.advance(slots=2, seconds=259_200)
+    stage.by_backend(instructions.finalize_market)
+    refused = stage.refused("claim", stage.rival)
+    assert (refused["code"], refused["program_error"]) == (
+        "simulation_failed",
+        "InsufficientFundsForRent",
+    )
+    assert str(resolver.pubkey()) in refused["remedy"]
+    stage.world.chain.airdrop(resolver.pubkey(), 890_880)
+    stage.do("claim", stage.rival)
 
 
 def test_transaction_has_a_limit_a_price_and_one_instruction_of_the_program(

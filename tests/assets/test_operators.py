@@ -261,9 +261,9 @@ def test_transactions_for_the_admin(life: Life, api: Engine, backend: Backend) -
     assert "cannot be undone" in str(shown["1 cancel"].value)
     update = {"transaction": "update-config", "values": {"dispute_period": 99}}
     shown = launch("prepare_admin_transaction", alone, update, "admin_transactions")
-    assert "dispute_period: 15 -> 99" in str(shown["1 update-config"].value)
+    assert "Changes dispute_period from 15 to 99." in str(shown["1 update-config"].value)
     for config, words in (
-        ({"transaction": "unpause"}, "already not paused"),
+        ({"transaction": "unpause"}, "not paused already"),
         ({"transaction": "approve", "market": market.hex()}, "APPROVED, not PROPOSED"),
         ({"transaction": "steal"}, "not one of approve"),
     ):

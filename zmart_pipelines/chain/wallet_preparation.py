@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from zmart_pipelines.chain import compute_budget
 from zmart_pipelines.chain.account_reader import AccountMissing
@@ -46,6 +47,7 @@ from zmart_pipelines.wallet_transactions.refusals import (
     SALE_UNSUPPORTED,
     Reason,
     Refusal,
+    receiver_without_rent,
     remedy_of,
 )
 
@@ -92,6 +94,34 @@ class NetworkFee(msgspec.Struct, frozen=True):
         return self.total - compute_budget.BASE_FEE
 
 
+class FeeLimits(msgspec.Struct, frozen=True):
+    """How much a transaction may offer the network.
+
+    Attributes:
+        unit_price: The highest price of a compute unit, in micro-lamports.
+        fee: The highest fee, in lamports; the price is lowered to fit.
+        percentile: Of recent prices, 0 to 100, that is offered within these.
+    """
+
+    unit_price: int
+    fee: int
+    percentile: int = compute_budget.DEFAULT_PERCENTILE
+
+    @classmethod
+    def of(cls, settings: Settings) -> FeeLimits:
+        """Return the limits for wallets in the settings."""
+        return cls(
+            settings.max_priority_fee_micro_lamports,
+            settings.prepared_max_fee_lamports,
+            settings.prepared_fee_percentile,
+        )
+
+    def price(self, recent: Sequence[int], unit_limit: int) -> int:
+        """Return the price to offer per compute unit, after recent ones, within the limits."""
+        affordable = compute_budget.affordable_price(unit_limit, self.fee)
+        return compute_budget.unit_price(recent, min(self.unit_price, affordable), self.percentile)
+
+
 class PreparedAct(msgspec.Struct, frozen=True):
     """An unsigned version-0 transaction, and what it does.
 
@@ -113,15 +143,21 @@ class WalletPreparation:
 
     Args:
         rpc: The nodes.
-        settings: The program, and the limits of fees.
+        program: The program's address.
+        limits: Of the network's fee.
         before_call: Called before each call to the nodes; it may raise to stop.
     """
 
     def __init__(
-        self, rpc: RpcClient, settings: Settings, before_call: Callable[[], None] = lambda: None
+        self,
+        rpc: RpcClient,
+        program: Pubkey,
+        limits: FeeLimits,
+        before_call: Callable[[], None] = lambda: None,
     ) -> None:
         self._rpc = rpc
-        self._settings = settings
+        self._program = program
+        self._limits = limits
         self._before_call = before_call
 
     def prepare(self, act: Act, wallet: Pubkey, market_id: bytes | None) -> PreparedAct:
@@ -140,6 +176,19 @@ class WalletPreparation:
                 return found
         raise RpcUnavailable(f"the simulation disagrees with the accounts that were read: {found}")
 
+    def unchecked(
+        self, act: Act, wallet: Pubkey, market_id: bytes | None
+    ) -> tuple[bytes, Blockhash]:
+        """Return the transaction of an act without asking whether it would be refused.
+
+        Raises:
+            MarketMissing, AccountMissing, RpcError, RpcUnavailable: As for :meth:`prepare`.
+        """
+        view, _ = self.read(act, wallet, market_id)
+        self._before_call()
+        blockhash = self._rpc.latest_blockhash(COMMITMENT)
+        return unsigned_transaction(wallet, [act.instruction(view)], blockhash.hash), blockhash
+
     def read(
         self, act: Act | type[Act], wallet: Pubkey, market_id: bytes | None
     ) -> tuple[ChainView, int]:
@@ -148,7 +197,7 @@ class WalletPreparation:
         Raises:
             MarketMissing, AccountMissing, RpcError, RpcUnavailable: As for :meth:`prepare`.
         """
-        program = self._settings.program
+        program = self._program
         keys = [CLOCK_SYSVAR, config_address(program)[0], wallet]
         if market_id is not None:
             market_key = market_address(program, market_id)[0]
@@ -183,7 +232,7 @@ class WalletPreparation:
 
     def _owned(self, cls: type[A], account: AccountData | None) -> A | None:
         """Return an account of the program; None for others, such as lamports that were sent."""
-        if account is None or account.owner != self._settings.program:
+        if account is None or account.owner != self._program:
             return None
         return decode_as(cls, account.data)
 
@@ -196,8 +245,14 @@ class WalletPreparation:
         self._before_call()
         blockhash = self._rpc.latest_blockhash(COMMITMENT)
         keys = accounts_to_compare(view, effects)
-        done = self._simulate(view.wallet, instruction, blockhash, slot, keys)
-        _refuse(_failure(act, done))
+        trial = unsigned_transaction(
+            view.wallet,
+            compute_budget.with_budget([instruction], units=compute_budget.MAX_COMPUTE_UNITS),
+            blockhash.hash,
+        )
+        self._before_call()
+        done = self._rpc.simulate(trial, COMMITMENT, min_context_slot=slot, accounts=keys)
+        _refuse(_failure(act, trial, done))
         after = {
             key: account
             for key, account in zip(keys, done.accounts, strict=True)
@@ -222,36 +277,13 @@ class WalletPreparation:
         data = unsigned_transaction(view.wallet, body, blockhash.hash)
         return PreparedAct(data, blockhash, view, effects, fee, done.slot)
 
-    def _simulate(
-        self,
-        wallet: Pubkey,
-        instruction: Instruction,
-        blockhash: Blockhash,
-        slot: int,
-        keys: Sequence[Pubkey],
-    ) -> Simulation:
-        body = compute_budget.with_budget([instruction], units=compute_budget.MAX_COMPUTE_UNITS)
-        self._before_call()
-        return self._rpc.simulate(
-            unsigned_transaction(wallet, body, blockhash.hash),
-            COMMITMENT,
-            min_context_slot=slot,
-            accounts=keys,
-        )
-
     def _fee(self, instruction: Instruction, wallet: Pubkey, units: int) -> NetworkFee:
         """Return the fee: a percentile of what landed for the same written accounts, capped."""
-        settings = self._settings
         written = {meta.pubkey for meta in instruction.accounts if meta.is_writable} | {wallet}
         self._before_call()
         recent = [row.fee for row in self._rpc.prioritization_fees(sorted(written, key=str))]
         limit = compute_budget.compute_limit(units)
-        cap = min(
-            settings.max_priority_fee_micro_lamports,
-            compute_budget.affordable_price(limit, settings.prepared_max_fee_lamports),
-        )
-        price = compute_budget.unit_price(recent, cap, settings.prepared_fee_percentile)
-        return NetworkFee(units, limit, price)
+        return NetworkFee(units, limit, self._limits.price(recent, limit))
 
 
 def _refuse(refusal: Refusal | None) -> None:
@@ -259,7 +291,7 @@ def _refuse(refusal: Refusal | None) -> None:
         raise ActRefused(refusal)
 
 
-def _failure(act: Act, done: Simulation) -> Refusal | None:
+def _failure(act: Act, transaction: bytes, done: Simulation) -> Refusal | None:
     """Return the refusal in a simulation that failed.
 
     Raises:
@@ -267,12 +299,15 @@ def _failure(act: Act, done: Simulation) -> Refusal | None:
     """
     if done.error is None:
         return None
+    fault, name = transaction_fault(done.error), describe(done.error)
+    if fault is Fault.BEHIND:
+        raise RpcUnavailable(f"the simulation was prevented: {name}")
     code = custom_code(done.error)
-    if transaction_fault(done.error) is Fault.BEHIND:
-        raise RpcUnavailable(f"the simulation was prevented: {describe(done.error)}")
-    if isinstance(act, Sell) and code is None and transaction_fault(done.error) is Fault.PROGRAM:
+    if isinstance(act, Sell) and code is None and fault is Fault.PROGRAM:
         return SALE_UNSUPPORTED
-    name = describe(done.error)
+    short = _account_without_rent(transaction, done.error)
+    if short is not None:
+        return receiver_without_rent(short)
     return Refusal(
         reason=Reason.PROGRAM,
         message=f"The simulation failed with {name}.",
@@ -280,3 +315,12 @@ def _failure(act: Act, done: Simulation) -> Refusal | None:
         error=name,
         number=code,
     )
+
+
+def _account_without_rent(transaction: bytes, error: object) -> Pubkey | None:
+    """Return the account, not the payer's, that would be left below its minimum balance."""
+    if not isinstance(error, dict) or "InsufficientFundsForRent" not in error:
+        return None
+    index = error["InsufficientFundsForRent"].get("account_index", 0)
+    keys = VersionedTransaction.from_bytes(transaction).message.account_keys
+    return keys[index] if 0 < index < len(keys) else None

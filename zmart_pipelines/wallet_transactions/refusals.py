@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 import msgspec
+from solders.pubkey import Pubkey
 
 from zmart_pipelines.program import quotes
 from zmart_pipelines.program.accounts import MarketAccount, MarketState
@@ -23,6 +24,7 @@ class Reason(Enum):
     ALREADY_VOTED = "The wallet has voted on chain."
     MARKET_EXISTS = "The market is on chain already."
     NO_CHANGE = "The act would change nothing."
+    RECEIVER_WITHOUT_RENT = "Another account that is paid would hold less than its minimum."
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +185,16 @@ def of_quote(quote: quotes.Quote, unit: str) -> Refusal | None:
         remedy=remedy,
         error=None if error is None else error.name,
         number=None if error is None else int(error),
+    )
+
+
+def receiver_without_rent(receiver: Pubkey) -> Refusal:
+    """Return the refusal to leave an account, which is not the sender's, below its minimum."""
+    return Refusal(
+        reason=Reason.RECEIVER_WITHOUT_RENT,
+        message=f"The account {receiver}, which is paid, would hold less than an account must.",
+        remedy=f"Send 890880 lamports to {receiver} first, or trade more.",
+        error="InsufficientFundsForRent",
     )
 
 

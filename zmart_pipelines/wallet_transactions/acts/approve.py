@@ -49,7 +49,7 @@ class Approve(Act, frozen=True, kw_only=True):
             return refusal
         total = market.proposal_total_votes
         if total == 0:
-            return by_program(ProgramError.NoVotesRecorded)
+            return by_program(ProgramError.NoVotesRecorded, f"It has {_counts(view)}.")
         threshold = view.config.proposal_approval_threshold
         if not meets_threshold(market.proposal_likes, total, threshold):
             return by_program(ProgramError.InsufficientVotes, f"It has {_counts(view)}.")
