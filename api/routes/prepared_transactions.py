@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import post
+from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from solders.pubkey import Pubkey
@@ -18,7 +18,13 @@ from api.dependencies import ChainDep, DatabaseDep, error_responses
 from api.markets.lookup import require_market_id
 from api.requests import identifiers
 from api.wallet_transactions.answers import PreparedTransaction, prepared_transaction
-from api.wallet_transactions.bodies import ActBody, MarketActBody, act_in, body_of
+from api.wallet_transactions.bodies import (
+    ActBody,
+    MarketActBody,
+    act_in,
+    body_of,
+    require_booleans,
+)
 from zmart_pipelines.wallet_transactions.act import Act
 from zmart_pipelines.wallet_transactions.acts import ACTS
 
@@ -38,7 +44,10 @@ async def _market_id(database: Database, act: type[Act], body: ActBody) -> bytes
 def _handler(act: type[Act]) -> HTTPRouteHandler:
     """Return the route that prepares this act."""
 
-    async def prepare(database: Any, chain: Any, data: Any) -> PreparedTransaction:
+    async def prepare(
+        request: Request[Any, Any, Any], database: Any, chain: Any, data: Any
+    ) -> PreparedTransaction:
+        require_booleans(await request.json(), act)
         market_id = await _market_id(database, act, data)
         wanted, wallet = act_in(data, act), Pubkey.from_bytes(data.signer)
         prepared = await chain.run(lambda: chain.prepare(wanted, wallet, market_id))

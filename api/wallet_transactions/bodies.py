@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
-from api.errors import invalid
+from api.error_codes import ErrorCode
+from api.errors import ApiError, FieldError, invalid
 from api.requests import identifiers
 from api.requests.bodies import Key
 from api.requests.validation import FieldRules, require_field_rules
@@ -75,6 +77,21 @@ def body_of(act: type[Act]) -> type[ActBody]:
         kw_only=True,
     )
     return cast(type[ActBody], made)
+
+
+def require_booleans(sent: Mapping[str, Any], act: type[Act]) -> None:
+    """Raise ApiError 400 where a choice was not sent as true or false.
+
+    Litestar takes 0 and 1 for them, and a wrong side must not be bought by a wrong type.
+    """
+    wrong = [
+        FieldError(member.name, "Expected `bool`")
+        for member in msgspec.structs.fields(act)
+        if member.type is bool and not isinstance(sent.get(member.name), bool)
+    ]
+    if wrong:
+        text = "; ".join(f"{error.field}: {error.message}" for error in wrong)
+        raise ApiError(400, text, *wrong, code=ErrorCode.INVALID_FIELD)
 
 
 def act_in(body: ActBody, act: type[Act]) -> Act:

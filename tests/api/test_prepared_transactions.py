@@ -327,6 +327,10 @@ def test_wrong_bodies_name_their_fields(stage: Stage) -> None:
     assert fields("buy", {}) == {"wallet", "market_id", "outcome", "max_cost"}
     wrong = {"wallet": "x", "market_id": "y", "outcome": True, "max_cost": 0, "more": 1}
     assert fields("buy", wrong) == {"wallet", "market_id", "max_cost", "more"}
+    sides: tuple[Any, ...] = (0, 1, "true", "no", None)
+    for side in sides:
+        body = {"wallet": wallet, "market_id": "ab" * 32, "outcome": side, "max_cost": SOL}
+        assert fields("buy", body) == {"outcome"}, side
     resolve = {"wallet": wallet, "market_id": "ab" * 32, "outcome": True}
     assert fields("resolve", resolve | {"ipfs_evidence_hash": "q" * 46}) == {"ipfs_evidence_hash"}
     create = {"wallet": wallet, "liquidity": 1, "b_parameter": MARKET["b_parameter"]}

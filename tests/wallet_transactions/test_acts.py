@@ -9,7 +9,16 @@ import pytest
 from solders.pubkey import Pubkey
 
 from tests.wallet_transactions.executed import execute
-from tests.wallet_transactions.svm_chain import ADMIN, ALICE, BOB, CREATOR, FEE, SOL, SvmChain
+from tests.wallet_transactions.svm_chain import (
+    ADMIN,
+    ALICE,
+    BOB,
+    CREATOR,
+    FEE,
+    FEES,
+    SOL,
+    SvmChain,
+)
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.program.accounts import MarketState, VoteKind
 from zmart_pipelines.wallet_transactions import acts
@@ -132,6 +141,14 @@ def test_resolver_who_claims_receives_both() -> None:
     scene.chain.finalize(MARKET, None, None)
     claim = scene.done(Claim(), ALICE)
     assert claim.received(ALICE) == sum(move.lamports for move in claim.transfers)
+
+
+def test_fee_wallet_that_trades_pays_itself_no_fee() -> None:
+    scene = Scene().reach(MarketState.ACTIVE)
+    buy = scene.done(Buy(outcome=True, max_cost=SOL), FEES)
+    assert buy.trade is not None
+    assert buy.sent(FEES) == buy.trade.total - buy.trade.fees.protocol + 2_157_600
+    assert buy.received(FEES) == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
@@ -168,7 +168,12 @@ def seen_in_lives(program: bytes, lives: int) -> Seen:
     seen: Seen = Counter()
 
     @given(st.data())
-    @settings(max_examples=lives, suppress_health_check=list(HealthCheck))
+    # A life is too long to be shrunk in a test's time.
+    @settings(
+        max_examples=lives,
+        phases=(Phase.reuse, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
     def live(data: st.DataObject) -> None:
         life = Life(program, data, seen)
         for _ in range(60):

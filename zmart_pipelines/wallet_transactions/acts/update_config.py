@@ -19,7 +19,8 @@ from zmart_pipelines.wallet_transactions.chain_view import ChainView
 from zmart_pipelines.wallet_transactions.effects import Effects
 from zmart_pipelines.wallet_transactions.refusals import Reason, Refusal, by_program
 
-BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=BASIS_POINTS)]
+# Above -1: Litestar leaves a smallest value of 0 out of the description of an optional member.
+BasisPoints: TypeAlias = Annotated[int, Meta(gt=-1, le=BASIS_POINTS)]
 Seconds: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 _TIMES = ("min_resolution_delay", "dispute_period")
 
