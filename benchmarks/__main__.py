@@ -57,6 +57,8 @@ from benchmarks.run_start import GOAL as GOAL_START
 from benchmarks.run_start import run_start
 from benchmarks.scale import GOAL_GROWTH as GOAL_COST
 from benchmarks.scale import GOAL_SECONDS, one_event_cost, rebuilding
+from benchmarks.sessions import GOAL_LIST as GOAL_SIGNED_IN
+from benchmarks.sessions import GOAL_SIGN_INS, sign_ins, signed_in_list
 from benchmarks.under_load import GOAL as GOAL_LOAD
 from benchmarks.under_load import under_load
 from benchmarks.vote_cycle import GOAL as GOAL_CYCLE
@@ -80,6 +82,8 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "api_sorted": (GOAL_P99, api_sorted),
     "health": (GOAL_HEALTH, on_many_markets(health)),
     "limit_exactness": (GOAL_LIMIT, limit_exactness),
+    "signed_in_list": (GOAL_SIGNED_IN, on_many_markets(signed_in_list)),
+    "sign_ins": (GOAL_SIGN_INS, sign_ins),
     "users_100": (GOAL_100, users_100),
     "users_500": (GOAL_500, users_500),
     "run_start": (GOAL_START, run_start),

@@ -5,14 +5,14 @@ import { text } from "node:stream/consumers";
 
 import autocannon from "autocannon";
 
-const { url, paths, seconds, connections, timeout } = JSON.parse(await text(process.stdin));
+const { url, paths, seconds, connections, timeout, headers } = JSON.parse(await text(process.stdin));
 const result = await autocannon({
   url,
   connections,
   timeout,
   duration: seconds,
   sampleInt: 100,
-  requests: paths.map((path) => ({ method: "GET", path })),
+  requests: paths.map((path) => ({ method: "GET", path, headers })),
 });
 console.log(
   JSON.stringify({

@@ -25,6 +25,7 @@ from sqlalchemy import Engine, text
 from benchmarks.database import backend_of, databases
 from benchmarks.processes import cpu_of, cpu_of_family, parent_of
 from benchmarks.rows import Row
+from tests.api.conftest import SIGNING_KEY
 from tests.api.running_api import RunningApi, running
 from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
@@ -41,17 +42,17 @@ CONNECTIONS: Final = 64
 
 def ballots(quick: bool) -> Row:
     """Measure ballots per second, acknowledged and stored."""
-    with _api() as (api, writer, postgres):
+    with fresh_api() as (api, writer, postgres):
         markets = [add_market(writer, number) for number in range(1, MARKETS + 1)]
         total = 5_000 if quick else 30_000
         requests = _requests(markets, total + 500)
         load(api, requests[:500])  # plans, caches and prepared statements are made
-        before = _cpu(api, postgres)
+        before = processor_seconds(api, postgres)
         started = time.perf_counter()
         answers = load(api, requests[500:])
         seconds = time.perf_counter() - started
         served, stored, own = (
-            after - at for after, at in zip(_cpu(api, postgres), before, strict=True)
+            after - at for after, at in zip(processor_seconds(api, postgres), before, strict=True)
         )
         _verify(writer, answers.count(201), len(requests))
     rate = total / seconds
@@ -68,7 +69,7 @@ def ballots(quick: bool) -> Row:
 
 
 @contextmanager
-def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
+def fresh_api() -> Iterator[tuple[RunningApi, Engine, int]]:
     """Yield a running API on databases of its own, an engine, and the process id of Postgres."""
     with (
         tempfile.TemporaryDirectory(prefix="zmart-ballots-") as folder,
@@ -83,6 +84,7 @@ def _api() -> Iterator[tuple[RunningApi, Engine, int]]:
             api_port=free_port(),
             ws_port=free_port(),
             ballot_ttl_seconds=3600,
+            auth_signing_key=SIGNING_KEY,
         )
         writer = role_engine(Role.INGEST, url)
         try:
@@ -161,7 +163,7 @@ def _status(received: bytearray) -> int | None:
     return int(received[9:12]) if len(received) >= end + 4 + length else None
 
 
-def _cpu(api: RunningApi, postmaster: int) -> tuple[float, float, float]:
+def processor_seconds(api: RunningApi, postmaster: int) -> tuple[float, float, float]:
     """Return the processor seconds of the API, of Postgres and of this process."""
     server = 0 if api.process is None else api.process.pid
     return cpu_of(server), cpu_of_family(postmaster), time.process_time()

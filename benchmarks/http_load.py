@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +42,13 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "autocannon"
 
 
-def drive(url: str, paths: Sequence[str], seconds: float, connections: int) -> Window:
+def drive(
+    url: str,
+    paths: Sequence[str],
+    seconds: float,
+    connections: int,
+    headers: Mapping[str, str],
+) -> Window:
     """Request the paths in turn over open connections.
 
     Args:
@@ -50,6 +56,7 @@ def drive(url: str, paths: Sequence[str], seconds: float, connections: int) -> W
         paths: Paths with their queries.
         seconds: At least 1; both generators count in whole seconds.
         connections: Requests that wait for an answer at a time.
+        headers: Of each request.
 
     Raises:
         RivalMissing: neither generator can run.
@@ -57,7 +64,7 @@ def drive(url: str, paths: Sequence[str], seconds: float, connections: int) -> W
     """
     whole = max(1, round(seconds))
     if generator() == "wrk":
-        window = _wrk(url, paths, whole, connections)
+        window = _wrk(url, paths, whole, connections, headers)
     else:
         request = {
             "url": url,
@@ -65,6 +72,7 @@ def drive(url: str, paths: Sequence[str], seconds: float, connections: int) -> W
             "seconds": whole,
             "connections": connections,
             "timeout": _ANSWER_SECONDS,
+            "headers": dict(headers),
         }
         window = msgspec.convert(run_node("autocannon.mjs", request), Window)
     if window.errors or not window.requests:
@@ -72,13 +80,16 @@ def drive(url: str, paths: Sequence[str], seconds: float, connections: int) -> W
     return window
 
 
-def _wrk(url: str, paths: Sequence[str], seconds: int, connections: int) -> Window:
+def _wrk(
+    url: str, paths: Sequence[str], seconds: int, connections: int, headers: Mapping[str, str]
+) -> Window:
     with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
         file.write("\n".join(paths) + "\n")
         file.flush()
         done = subprocess.run(
             [
                 *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s"),
+                *(f"--header={name}: {value}" for name, value in headers.items()),
                 *(f"--timeout={_ANSWER_SECONDS}s", "-s", _SCRIPT, url, "--", file.name),
             ],
             capture_output=True,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -14,15 +15,16 @@ from benchmarks.processes import cpu_of, cpu_of_family
 
 
 class ReadServer(NamedTuple):
-    """A server, its origin and its process."""
+    """A server, its origin and its process; ``headers`` go with each request."""
 
     name: str
     url: str
     pid: int
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def get(self, path: str) -> Any:
         """Return an answer's JSON."""
-        answer = httpx.get(self.url + path, timeout=60, trust_env=False)
+        answer = httpx.get(self.url + path, headers=dict(self.headers), timeout=60, trust_env=False)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content)
 
@@ -53,7 +55,7 @@ def measure(
 ) -> Measured:
     """Load the server for one window. Nothing else may use the stores meanwhile."""
     before = _cpu(server, stores)
-    window = drive(server.url, paths, seconds, connections)
+    window = drive(server.url, paths, seconds, connections, server.headers)
     spent = [after - at for after, at in zip(_cpu(server, stores), before, strict=True)]
     return Measured(window, *(one / window.requests for one in spent))
 

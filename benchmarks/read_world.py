@@ -24,6 +24,7 @@ from benchmarks.database import Databases, databases
 from benchmarks.express_server import Reads, running_express
 from benchmarks.processes import parent_of
 from benchmarks.read_server import ReadServer, Side, Stores, measure
+from tests.api.conftest import SIGNING_KEY
 from tests.api.running_api import running
 from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
@@ -114,6 +115,8 @@ class ReadWorld:
                 ws_port=free_port(),
                 # Never reached, so that the limiter counts without refusing.
                 rate_limit_anonymous=1_000_000,
+                rate_limit_wallet=1_000_000,
+                auth_signing_key=SIGNING_KEY,
                 list_shared_seconds=shared_seconds,
             )
             running_api = self._stack.enter_context(running(settings, folder))

@@ -1,8 +1,8 @@
 """Generated requests against every described operation, judged by all checks of Schemathesis.
 
 Valid requests must be accepted, invalid ones rejected, and every answer must be as the OpenAPI
-document says. The short run repeats the same requests; the long one draws a seed, which the report
-prints.
+document says, to callers without identity and to a wallet that signed in. The short run repeats the
+same requests; the long one draws a seed, which the report prints.
 """
 
 from __future__ import annotations
@@ -10,23 +10,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from tests.api import seed
+from tests.api.conftest import SIGNING_KEY
 from tests.api.running_api import running
 from tests.api.schemathesis_hooks import KNOWN_MARKETS
+from zmart_pipelines.proofs.access_tokens import AccessTokens, SigningKey
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries import accounts
 
 FOLDER = Path(__file__).parent
 COMMAND = Path(sys.executable).parent / "schemathesis"
 
 
 @pytest.mark.timeout(1500)
+@pytest.mark.parametrize("is_signed_in", [False, True], ids=["anonymous", "signed in"])
 @pytest.mark.parametrize(
     ("examples", "seed_options"),
     [
@@ -41,8 +46,10 @@ def test_generated_requests_find_no_fault(
     tmp_path: Path,
     examples: int,
     seed_options: list[str],
+    is_signed_in: bool,
 ) -> None:
     _fill(ledger, database)
+    identity = [f"--header=Authorization: Bearer {_token(database, api_settings)}"]
     with running(api_settings, tmp_path) as api:
         done = subprocess.run(
             [
@@ -57,6 +64,7 @@ def test_generated_requests_find_no_fault(
                 "--continue-on-failure",
                 "--no-color",
                 *seed_options,
+                *(identity if is_signed_in else []),
             ],
             cwd=tmp_path,
             env={**os.environ, "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py")},
@@ -65,6 +73,30 @@ def test_generated_requests_find_no_fault(
         )
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
         assert "Traceback" not in api.log.read_text()
+
+
+def _token(database: str, settings: Settings) -> str:
+    """Return an access token that lives as long as the longest run."""
+    wallet = bytes(seed.wallet(1).pubkey())
+    owner = role_engine(Role.OWNER, database)
+    with owner.begin() as conn:
+        session = accounts.start_session(
+            conn,
+            wallet=wallet,
+            csrf="c",
+            user_agent=None,
+            address="127.0.0.1",
+            token_hash=bytes(32),
+            session_lifetime=timedelta(days=1),
+            token_lifetime=timedelta(days=1),
+        )
+    owner.dispose()
+    tokens = AccessTokens(
+        [SigningKey.parse(SIGNING_KEY)], issuer=settings.public_origin, lifetime=timedelta(hours=3)
+    )
+    return tokens.issue(
+        wallet=wallet, session=session.id, csrf="c", token_id="t", now=datetime.now(UTC)
+    )
 
 
 def _fill(ledger: Engine, database: str) -> None:
