@@ -15,7 +15,7 @@ from sqlalchemy import Engine, insert
 
 from benchmarks.ballots import CONNECTIONS, fresh_api, load, processor_seconds
 from benchmarks.http_load import generator
-from benchmarks.read_rows import PAGES, Effort
+from benchmarks.read_rows import PAGES, Effort, require_equal
 from benchmarks.read_world import Markets, ReadWorld, in_turns
 from benchmarks.rows import Row
 from tests.api.seed import wallet
@@ -40,6 +40,7 @@ def signed_in_list(world: ReadWorld, markets: Markets, much: Effort) -> Row:
     with httpx.Client(base_url=anonymous.url, timeout=60, trust_env=False) as client:
         headers = session_of(client, wallet(1))
     signed_in = anonymous._replace(name="signed in", headers=headers)
+    require_equal(signed_in, anonymous, PAGES)
     with markets.changing():
         with_token, without = in_turns(
             [(signed_in, PAGES), (anonymous, PAGES)],

@@ -126,6 +126,8 @@ class Settings(BaseSettings):
         env_file=os.environ.get("ZMART_ENV_FILE", ".env") or None,
         env_file_encoding="utf-8",
         env_ignore_empty=True,
+        # A value that is refused may be a secret.
+        hide_input_in_errors=True,
     )
 
     # State and services

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from api.error_codes import ErrorCode
 from api.errors import ApiError
 from api.identity import cookies
@@ -79,10 +77,10 @@ class Callers:
         return caller
 
     def _signed_in(self, caller: Caller, claims: AccessClaims) -> Caller:
-        return msgspec.structs.replace(
-            caller,
+        return Caller(
             wallet=claims.wallet,
             session=claims.session,
+            service=caller.service,
             is_operator=caller.is_operator or claims.wallet in self._operators,
         )
 

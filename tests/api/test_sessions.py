@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +13,16 @@ import jwt
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from api.app import create_app
+from api.identity.sessions import access_tokens
 from tests.api.conftest import SIGNING_KEY
 from tests.api.seed import market, wallet
 from tests.api.signing_in import bearer, session_of, sign_in
 from tests.api.wallets import header, proof, signed_in
+from tests.fixtures.ports import free_port
 from zmart_pipelines.proofs.refresh_tokens import parse
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
@@ -316,6 +320,37 @@ def test_expired_access_token_names_its_remedy(api_settings: Settings) -> None:
         answer = client.get("/api/markets", headers=session_of(client, ALICE))
     assert (answer.status_code, answer.json()["code"]) == (401, "access_token_expired")
     assert "refresh" in answer.json()["message"]
+
+
+def test_token_identifies_while_postgres_is_away(api_settings: Settings) -> None:
+    away = {
+        f"database_url_{role}": SecretStr(f"postgresql://x:x@127.0.0.1:{free_port()}/x")
+        for role in ("api", "read", "ingest")
+    }
+    changed = api_settings.model_copy(update={**away, "api_database_seconds": 1})
+    token = access_tokens(changed)
+    assert token is not None
+    session = {
+        "Authorization": "Bearer "
+        + token.issue(
+            wallet=bytes(ALICE.pubkey()),
+            session=uuid4(),
+            csrf="c",
+            token_id="t",
+            now=datetime.now(UTC),
+        )
+    }
+    with TestClient(create_app(changed), raise_server_exceptions=False) as client:
+        # Reads go on that need no table; everything else says that it cannot be done now.
+        assert client.get("/.well-known/jwks.json", headers=session).status_code == 200
+        for answer in (
+            client.get("/api/users/me", headers=session),
+            client.post("/api/discussions", json=COMMENT, headers=session),
+            client.post("/api/auth/nonce", json={"wallet": str(ALICE.pubkey())}),
+            client.post("/api/auth/refresh", json={"refresh_token": "zrt_" + "A" * 86}),
+        ):
+            assert answer.status_code == 503, answer.text
+            assert answer.headers["retry-after"]
 
 
 @pytest.mark.parametrize("value", ["Bearer", "Bearer ", "bearer", "Basic eDp5"])

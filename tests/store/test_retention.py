@@ -146,6 +146,53 @@ def test_answers_of_writes_are_kept_for_a_day(engines: Engines, owner: Engine) -
     assert prune_as_pipelines(engines, 2)["community.idempotency_keys"] == 1
 
 
+def test_sessions_go_after_they_have_ended(engines: Engines, owner: Engine) -> None:
+    """With their tokens; those that go on stay, and so do used tokens that would still be valid."""
+    with owner.begin() as conn:
+        for number, (expires, ended) in enumerate(
+            (("60 days", "NULL"), ("60 days", "now()"), ("0 days", "NULL"))
+        ):
+            conn.execute(
+                text(
+                    "WITH made AS (INSERT INTO accounts.sessions"
+                    " (wallet, csrf, expires_at, ended_at, end_reason) VALUES (:wallet, 'c',"
+                    f" now() + interval '{expires}', {ended},"
+                    f" CASE WHEN {ended} IS NULL THEN NULL ELSE 'logout' END) RETURNING id)"
+                    " INSERT INTO accounts.refresh_tokens (hash, session, wallet, expires_at,"
+                    " used_at, successor) SELECT :hash, id, :wallet, now() + interval '14 days',"
+                    " now(), :hash FROM made"
+                ),
+                {"wallet": bytes(32), "hash": bytes([number]) * 32},
+            )
+        conn.execute(
+            text(
+                "INSERT INTO accounts.nonces (nonce, wallet, origin, issued_at, expires_at)"
+                " VALUES (repeat('0', 32), :wallet, 'http://x', now(), now())"
+            ),
+            {"wallet": bytes(32)},
+        )
+        conn.execute(
+            text(
+                "INSERT INTO accounts.session_writes (session, wallet, address, action)"
+                " VALUES (gen_random_uuid(), :wallet, '192.0.2.1', 'comment')"
+            ),
+            {"wallet": bytes(32)},
+        )
+    early = prune_as_pipelines(engines, 6)
+    assert not any(early[name] for name in early if name.startswith("accounts."))
+    freed = prune_as_pipelines(engines, 8)
+    assert {name: freed[name] for name in freed if name.startswith("accounts.")} == {
+        "accounts.nonces": 1,
+        "accounts.session_writes": 1,
+        "accounts.refresh_tokens": 0,
+        "accounts.sessions": 2,
+    }
+    assert rows(owner, "accounts.refresh_tokens") == 1
+    # The session that goes on forgets tokens that would not be valid any more.
+    assert prune_as_pipelines(engines, 22)["accounts.refresh_tokens"] == 1
+    assert rows(owner, "accounts.sessions") == 1
+
+
 def test_more_rows_than_one_batch(
     engines: Engines, owner: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
