@@ -12,6 +12,7 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 
 from tests.api.chain_world import World
+from tests.api.signing_in import session_of
 from tests.relay.signed_transactions import create_market, priced, signed, text
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.addresses import market_address
@@ -229,3 +230,21 @@ def test_record_has_the_events_of_a_relayed_transaction(world: World) -> None:
     assert [event["type"] for event in shown["events"]] == ["MarketCreated"]
     assert shown["sources"] == ["webhook"]
     assert shown["relayed"]["fee_payer"] == str(world.wallet.pubkey())
+
+
+def test_wallet_lists_what_it_pays_for(world: World) -> None:
+    mine = [
+        hand_in(world, priced(world.wallet, bytes([number]) * 32, recent(world))).json()
+        for number in range(3)
+    ]
+    assert world.client.get("/api/transactions").status_code == 401
+    session = session_of(world.client, world.wallet)
+    first = world.client.get("/api/transactions?limit=2", headers=session).json()
+    assert [row["signature"] for row in first["transactions"]] == [
+        one["signature"] for one in reversed(mine[1:])
+    ]
+    rest = world.client.get(f"/api/transactions?cursor={first['next']}", headers=session).json()
+    assert [row["signature"] for row in rest["transactions"]] == [mine[0]["signature"]]
+    assert rest["next"] is None
+    others = world.client.get("/api/transactions", headers=session_of(world.client, OTHER)).json()
+    assert others["transactions"] == []
