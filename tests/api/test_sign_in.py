@@ -22,6 +22,7 @@ from tests.api.seed import wallet
 from tests.api.signing_in import ORIGIN, bearer, sign_in, signed_text
 from tests.proofs.test_signatures import Layout, documented, version_1
 from tests.proofs.test_signatures import ledger as ledger_envelope
+from zmart_pipelines.proofs.refresh_tokens import parse
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -264,6 +265,13 @@ def test_no_token_is_logged_or_stored(
         *(tokens["access_token"], tokens["refresh_token"]),
         *(renewed["access_token"], renewed["refresh_token"], "A" * 86, "x" * 40, "k" * 43),
     ]
+    # Bytes are printed in hex.
+    secrets += [
+        token.secret.hex()
+        for one in (tokens, renewed)
+        if (token := parse(one["refresh_token"])) is not None
+    ]
+    assert len(secrets) == 9
     with owner.connect() as conn:
         stored = [
             str(conn.execute(text(f"SELECT array_agg(t::text) FROM accounts.{name} AS t")).scalar())
