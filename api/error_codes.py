@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     COMMENT_NOT_FOUND = "comment_not_found"
     TRANSACTION_NOT_FOUND = "transaction_not_found"
     FILE_NOT_FOUND = "file_not_found"
+    DRAFT_NOT_FOUND = "draft_not_found"
     SESSION_NOT_FOUND = "session_not_found"
     SERVICE_NOT_FOUND = "service_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -135,6 +136,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.COMMENT_NOT_FOUND: "The comment does not exist",
         ErrorCode.TRANSACTION_NOT_FOUND: "The transaction does not exist",
         ErrorCode.FILE_NOT_FOUND: "The file does not exist",
+        ErrorCode.DRAFT_NOT_FOUND: "The wallet has no such draft",
         ErrorCode.SESSION_NOT_FOUND: "The wallet has no such session",
         ErrorCode.SERVICE_NOT_FOUND: "The service does not exist",
         ErrorCode.METHOD_NOT_ALLOWED: "The route does not have this method",

@@ -147,6 +147,7 @@ _NOT_FOUND: Final = MappingProxyType(
         "Discussion": ErrorCode.COMMENT_NOT_FOUND,
         "Transaction": ErrorCode.TRANSACTION_NOT_FOUND,
         "File": ErrorCode.FILE_NOT_FOUND,
+        "Draft": ErrorCode.DRAFT_NOT_FOUND,
         "Session": ErrorCode.SESSION_NOT_FOUND,
         "Service": ErrorCode.SERVICE_NOT_FOUND,
     }

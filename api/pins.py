@@ -46,6 +46,16 @@ class Pins:
             log.error("the pin store failed: %s", error)
             raise unavailable("The pin store") from error
 
+    async def is_held(self, cid: str) -> bool:
+        """Return whether the local store has this file; raise ApiError 503 where it fails."""
+        try:
+            await self._bulkhead.run(lambda: self._local.get(cid))
+        except PinNotFound:
+            return False
+        except PinError as error:
+            raise unavailable("The pin store") from error
+        return True
+
     async def read(self, cid: str) -> bytes:
         """Return a file of the local store; raise ApiError 404 or 503 where it cannot be read."""
         try:

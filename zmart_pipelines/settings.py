@@ -793,6 +793,12 @@ class Settings(BaseSettings):
     relayed_transactions_keep_days: int = Field(
         30, gt=0, description="Days for which relayed transactions are kept after their end."
     )
+    documents_keep_days: int = Field(
+        7,
+        gt=0,
+        description="Days for which an uploaded document is kept that no draft, market or profile"
+        " names.",
+    )
     runs_keep_days: int = Field(
         3,
         gt=0,

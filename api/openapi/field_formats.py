@@ -70,6 +70,7 @@ _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
         ("content", "name", "bio", "reason"), FieldFormat(_TEXT.example, _NOT_BLANK, "zmart-text")
     ),
     "note": _TEXT,
+    "data": FieldFormat("aGVsbG8=", format="document-base64"),
     "message": FieldFormat("ZMART request zmart-request-1\ndomain: …", format="signed-text"),
     "description": _TEXT,
     "question": FieldFormat(_TEXT.example, _QUESTION, "zmart-text"),
@@ -87,6 +88,7 @@ _PARAMETERS: Final[Mapping[str, FieldFormat]] = {
     **dict.fromkeys(("at", "from", "to"), FieldFormat("2026-11-20T08:00Z", format="zmart-time")),
     "market": _MARKET,
     "state": FieldFormat("ACTIVE", _STATES),
+    "draft": FieldFormat("7c9e6679-7425-40de-944b-e07fc1f90ae7", format="uuid"),
     "discussion": FieldFormat("2f1b7c1e-7b0c-4f0e-9a53-0d6f9c1b2a10", format="uuid"),
 }
 
@@ -97,6 +99,7 @@ _MEMBERS: Final[Mapping[str, FieldFormat]] = {
     "ipfs_question_hash": _CID,
     "ipfs_evidence_hash": _CID,
     "avatar_cid": _CID,
+    "evidence": _CID,
     "user_avatar": _CID,
     "commitment": FieldFormat("finalized", choices=("reported", "confirmed", "finalized")),
     "vote_type": FieldFormat("proposal", choices=("proposal", "dispute")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -12,6 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 from api.errors import invalid
 from api.requests import identifiers, moments, user_text
 from api.requests.validation import FieldRules, require_field_rules
+from zmart_pipelines.ipfs.cid import MAX_BLOCK
+from zmart_pipelines.ipfs.media_types import media_type
 from zmart_pipelines.program.lmsr import MIN_B
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.proofs.request_text import Action
@@ -19,6 +23,8 @@ from zmart_pipelines.proofs.request_text import Action
 # A million SOL, the largest amount that the program accepts.
 MAX_LAMPORTS = 10**15
 MAX_YEARS = 10
+# Characters of the largest document.
+MAX_BASE64 = (MAX_BLOCK + 2) // 3 * 4
 
 # A packet of 1,232 bytes in base64.
 MAX_TRANSACTION_TEXT = 1644
@@ -42,6 +48,23 @@ def market_end(text: str, now: datetime) -> datetime:
     if moment.year > now.year + MAX_YEARS:
         raise invalid("end_date", f"must be within {MAX_YEARS} years")
     return moment
+
+
+def document_bytes(text: str) -> bytes:
+    """Return the bytes of a document in base64.
+
+    Raises:
+        ApiError: 400 where it is no base64, too large, or none of the accepted kinds.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid("data", "must be base64 (RFC 4648, with padding)") from error
+    if not 0 < len(data) <= MAX_BLOCK:
+        raise invalid("data", f"must have 1 to {MAX_BLOCK} bytes")
+    if media_type(data) is None:
+        raise invalid("data", "must be JSON, text, PDF, JPEG, PNG or WebP")
+    return data
 
 
 def vote_choice(value: bool | str, field: str = "vote") -> bool:
@@ -116,7 +139,8 @@ class NewMarket(SignedBody, kw_only=True):
 
     `end_date` is ISO 8601 with a time and a UTC offset. `liquidity` (lamports) and `b_parameter`
     (9 decimals) are passed to the create transaction unchanged. Without `b_parameter` it is
-    computed so that the market's maximum loss is `liquidity`.
+    computed so that the market's maximum loss is `liquidity`. `evidence` names documents that
+    this wallet uploaded (CIDv0), which the question's own document then names.
     """
 
     FIELD_RULES: ClassVar[FieldRules] = {
@@ -124,6 +148,7 @@ class NewMarket(SignedBody, kw_only=True):
         "question": user_text.question,
         "description": user_text.description,
         "tags": user_text.tags,
+        "evidence": lambda cids: [identifiers.cid(one, "evidence") for one in cids],
         "end_date": lambda text: market_end(text, datetime.now(UTC)),
     }
 
@@ -136,6 +161,20 @@ class NewMarket(SignedBody, kw_only=True):
         list[Annotated[str, Meta(min_length=1, max_length=40)]], Meta(max_length=10)
     ] = []
     b_parameter: Annotated[int, Meta(ge=MIN_B, le=MAX_LAMPORTS)] | None = None
+    evidence: Annotated[
+        list[Annotated[str, Meta(min_length=46, max_length=46)]], Meta(max_length=10)
+    ] = []
+
+
+class NewDocument(SignedBody, kw_only=True):
+    """A file in base64: JSON, text, PDF, JPEG, PNG or WebP of at most 262,144 bytes."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {
+        **SignedBody.FIELD_RULES,
+        "data": lambda text: document_bytes(text),
+    }
+
+    data: Annotated[str, Meta(min_length=4, max_length=MAX_BASE64)]
 
 
 class BuyRequest(SignedBody, kw_only=True):

@@ -64,7 +64,7 @@ def signature(text: str, field: str = "signature") -> bytes:
 
 
 def comment_id(text: str, field: str = "discussion") -> UUID:
-    """Return a comment's id; raise ApiError 400 naming ``field`` otherwise."""
+    """Return a comment's or draft's id; raise ApiError 400 naming ``field`` otherwise."""
     try:
         return UUID(text)
     except ValueError as error:
@@ -100,6 +100,7 @@ _IN_PATHS: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = MappingP
         "market": ("Market", market_key),
         "wallet": ("Wallet", wallet),
         "discussion": ("Discussion", comment_id),
+        "draft": ("Draft", comment_id),
         "session": ("Session", session_id),
         "signature": ("Transaction", signature),
         "cid": ("File", cid),

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
-from litestar import Request, post
-from litestar.params import JSONBody
+from litestar import Request, Response, delete, get, post, put
+from litestar.params import JSONBody, PathParameter
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from api import drafts
+from api import caching, drafts
 from api.chain import Chain
 from api.created import locate
 from api.dependencies import (
     CallerDep,
     ChainDep,
     DatabaseDep,
+    Limit,
+    Offset,
     PinAllowanceDep,
     PinsDep,
     SettingsDep,
+    WritesDep,
     error_responses,
 )
-from api.identity import auth, idempotency, text_to_sign
-from api.identity.idempotency import IdempotencyKey
+from api.identity import auth, text_to_sign
+from api.identity.auth import AuthorizedWrite
+from api.identity.caller import require_wallet
 from api.identity.text_to_sign import TextToSign
-from api.openapi.security import PERMITTED
-from api.requests.bodies import NewMarket
+from api.identity.writes import Writes
+from api.openapi.security import PERMITTED, SIGNED_IN
+from api.pin_allowance import PinAllowance
+from api.pins import Pins
+from api.requests import identifiers, pages
+from api.requests.bodies import NewMarket, ProofOnly
 from api.wallet_transactions.answers import (
     TransactionEffects,
     TransactionFee,
@@ -40,25 +49,33 @@ from api.wallet_transactions.refused import RefusedTransaction, refused_transact
 from zmart_pipelines.chain.rpc_types import Commitment
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.addresses import market_address
-from zmart_pipelines.program.lmsr import b_for_loss
+from zmart_pipelines.store.queries import drafts as draft_rows
+from zmart_pipelines.store.queries.drafts import StoredDraft
 from zmart_pipelines.wallet_transactions.acts.create import Create
 from zmart_pipelines.wallet_transactions.refusals import Refusal
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A market that is not on chain yet. `end_date` is an older name of `ends_at`."""
+    """A market that is not on chain yet, as its creator sees it.
+
+    `draft_id` stays the same when the draft is replaced; `id`, the market's, does not. `state` is
+    `DRAFT`, or `CREATED` once the market is on chain. `b_parameter` and `initial_liquidity` are
+    null for drafts of earlier versions. `end_date` is an older name of `ends_at`.
+    """
 
     id: str
+    draft_id: str
     on_chain_address: str
     question: str
     description: str
     category: str
     tags: list[str]
+    evidence: list[str]
     creator_wallet: str
-    state: str
+    state: Literal["DRAFT", "CREATED"]
     ipfs_question_hash: str
-    b_parameter: int
-    initial_liquidity: int
+    b_parameter: int | None
+    initial_liquidity: int | None
     end_date: str
     ends_at: str
     created_at: str
@@ -110,6 +127,24 @@ def _prepare(chain: Chain, creation: Create, creator: bytes, market_id: bytes) -
     }
 
 
+class DraftList(msgspec.Struct, frozen=True):
+    """A page of one's own drafts."""
+
+    drafts: list[Draft]
+    count: int
+    offset: int
+    limit: int
+    next: str | None
+
+
+class DeletedDraft(msgspec.Struct, frozen=True):
+    """The confirmation that the draft was deleted."""
+
+    message: str
+    draft_id: str
+
+
+DraftPath: TypeAlias = Annotated[str, PathParameter(description="The draft's `draft_id` (UUID).")]
 # A draft acts on a market that has no id before its request is signed.
 _SUBJECT = "new market"
 
@@ -139,78 +174,198 @@ async def get_draft_text(
 )
 async def create_market_draft(
     request: Request[Any, Any, Any],
-    database: DatabaseDep,
-    settings: SettingsDep,
+    writes: WritesDep,
     chain: ChainDep,
     pins: PinsDep,
     pin_allowance: PinAllowanceDep,
-    caller: CallerDep,
     data: JSONBody[NewMarket],
-    idempotency_key: IdempotencyKey = None,
 ) -> CreatedDraft:
     """Store and pin a question, and return the transaction that creates its market.
 
-    The draft expires after `DRAFT_TTL_HOURS` unless its market appears on chain; drafts are
-    not listed. The same signed request, or the same Idempotency-Key with the same question,
+    The draft expires after `DRAFT_TTL_HOURS` unless its market appears on chain; its creator alone
+    sees it until then. The same signed request, or the same Idempotency-Key with the same question,
     returns the same market with a new transaction.
     """
-    now = datetime.now(UTC)
-    ttl = timedelta(hours=settings.draft_ttl_hours)
-    b_parameter = data.b_parameter or b_for_loss(data.liquidity)
-    drafts.compose_draft(data, bytes(32), now, ttl, b"")  # validated before the signature
-    permit = await auth.authorize(request, data, settings, caller, "draft", _SUBJECT)
-    creator = permit.wallet
-    request_key = idempotency_key.encode() if idempotency_key else permit.signature
-    draft = drafts.compose_draft(data, creator, now, ttl, request_key or secrets.token_bytes(16))
-    creation = Create(
-        liquidity=data.liquidity,
-        b_parameter=b_parameter,
-        ipfs_question_hash=draft.question_hash,
+    _require_valid(data)
+    permit = await writes.authorize(data, "draft", _SUBJECT)
+    created = await _store_and_prepare(
+        writes, chain, pins, pin_allowance, data, permit, replaced=None
     )
-    shown = Draft(
-        id=draft.market_id.hex(),
-        on_chain_address=str(market_address(chain.program, draft.market_id)[0]),
-        question=draft.question,
-        description=draft.description,
-        category=draft.category,
-        tags=list(draft.tags),
-        creator_wallet=formats.base58_key(creator),
-        state="DRAFT",
+    locate(request, f"/api/markets/{created.market_id}")
+    return created
+
+
+@put(
+    "/api/drafts/{draft:str}",
+    opt={"bucket": "pin"},
+    tags=["drafts"],
+    responses=error_responses(400, 401, 404, 409, 413, 415, 429),
+    security=PERMITTED,
+)
+async def replace_draft(
+    writes: WritesDep,
+    chain: ChainDep,
+    pins: PinsDep,
+    pin_allowance: PinAllowanceDep,
+    draft: DraftPath,
+    data: JSONBody[NewMarket],
+) -> CreatedDraft:
+    """Replace one's own draft, and return the transaction that creates its market.
+
+    The question is part of the market's id, so that this is another market. A transaction for the
+    earlier one that was signed before stays valid until it expires.
+    """
+    draft_id = identifiers.comment_id(draft, "draft")
+    _require_valid(data)
+    permit = await writes.authorize(data, "replace-draft", str(draft_id))
+    return await _store_and_prepare(
+        writes, chain, pins, pin_allowance, data, permit, replaced=draft_id
+    )
+
+
+def _require_valid(body: NewMarket) -> None:
+    """Raise ApiError 400 for an invalid question, before the permission is asked for."""
+    drafts.compose_draft(body, bytes(32), datetime.now(UTC), timedelta(hours=1), b"")
+
+
+async def _store_and_prepare(
+    writes: Writes,
+    chain: Chain,
+    pins: Pins,
+    pin_allowance: PinAllowance,
+    body: NewMarket,
+    permit: AuthorizedWrite,
+    *,
+    replaced: UUID | None,
+) -> CreatedDraft:
+    ttl = timedelta(hours=writes.settings.draft_ttl_hours)
+    creator = permit.wallet
+    request_key = writes.key.encode() if writes.key else permit.signature
+    draft = drafts.compose_draft(
+        body, creator, datetime.now(UTC), ttl, request_key or secrets.token_bytes(16)
+    )
+    creation = Create(
+        liquidity=draft.initial_liquidity,
+        b_parameter=draft.b_parameter,
         ipfs_question_hash=draft.question_hash,
-        b_parameter=b_parameter,
-        initial_liquidity=data.liquidity,
-        end_date=formats.iso8601(draft.ends_at),
-        ends_at=formats.iso8601(draft.ends_at),
-        created_at=formats.iso8601(draft.created_at),
-        expires_at=formats.iso8601(draft.expires_at),
     )
 
     def store(conn: Connection) -> Draft:
-        drafts.store_draft(conn, draft)
-        return shown
+        return _shown(drafts.store_draft(conn, draft, replaced), chain.program)
 
     # The chain is asked only for a request that may be served, and only stored drafts are pinned:
     # a request that fails in between is completed by repeating it.
-    is_repeated = await database.write(
-        creator, idempotency.require_admissible(permit, idempotency_key, settings)
-    )
-    if not is_repeated:
-        await pin_allowance.require(request.scope, creator)
+    if not await writes.check(permit):
+        await pin_allowance.require(writes.request.scope, creator)
     prepared = await chain.run(lambda: _prepare(chain, creation, creator, draft.market_id))
-    stored = await database.write(
-        creator, idempotency.once(store, Draft, permit, idempotency_key, settings)
-    )
+    stored = await writes.once(permit, Draft, store)
     await pins.pin(draft.document)
-    locate(request, f"/api/markets/{shown.id}")
     return CreatedDraft(
         message="Draft stored; sign and send the transaction to create the market",
         market=stored.answer,
         draft=stored.answer,
-        market_id=shown.id,
-        address=shown.on_chain_address,
+        market_id=draft.market_id.hex(),
+        address=str(market_address(chain.program, draft.market_id)[0]),
         **prepared,
         repeated=stored.is_repeated,
     )
 
 
-HANDLERS = [get_draft_text, create_market_draft]
+def _shown(row: StoredDraft, program: Pubkey) -> Draft:
+    return Draft(
+        id=row.market_id.hex(),
+        draft_id=str(row.draft_id),
+        on_chain_address=str(market_address(program, row.market_id)[0]),
+        question=row.question,
+        description=row.description,
+        category=row.category,
+        tags=row.tags,
+        evidence=row.evidence,
+        creator_wallet=formats.base58_key(row.creator),
+        state="DRAFT" if row.matched_at is None else "CREATED",
+        ipfs_question_hash=row.question_hash,
+        b_parameter=row.b_parameter,
+        initial_liquidity=row.initial_liquidity,
+        end_date=formats.iso8601(row.ends_at),
+        ends_at=formats.iso8601(row.ends_at),
+        created_at=formats.iso8601(row.created_at),
+        expires_at=formats.iso8601(row.expires_at),
+    )
+
+
+@get(
+    "/api/drafts",
+    cache_control=caching.NO_STORE,
+    tags=["drafts"],
+    responses=error_responses(400, 401),
+    response_headers=[pages.LINK],
+    security=SIGNED_IN,
+)
+async def list_drafts(
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: pages.Cursor = None,
+) -> Response[DraftList]:
+    """List one's own drafts, newest first."""
+    wallet = require_wallet(caller)
+    page = pages.requested(draft_rows.ORDER, limit, offset, cursor)
+    rows = await database.write(
+        wallet,
+        lambda conn: draft_rows.drafts_of(
+            conn, wallet, limit=page.fetch, offset=page.offset, after=page.after
+        ),
+    )
+    shown, next_ = page.cut(rows)
+    items = [_shown(row, settings.program) for row in shown]
+    return pages.response(request, DraftList(items, len(items), offset, limit, next_), next_)
+
+
+@get(
+    "/api/drafts/{draft:str}",
+    cache_control=caching.NO_STORE,
+    tags=["drafts"],
+    responses=error_responses(400, 401, 404),
+    security=SIGNED_IN,
+)
+async def get_draft(
+    database: DatabaseDep, settings: SettingsDep, caller: CallerDep, draft: DraftPath
+) -> Draft:
+    """Get one's own draft; others' do not exist."""
+    wallet = require_wallet(caller)
+    draft_id = identifiers.comment_id(draft, "draft")
+    row = await database.write(wallet, lambda conn: drafts.require_draft(conn, wallet, draft_id))
+    return _shown(row, settings.program)
+
+
+@delete(
+    "/api/drafts/{draft:str}",
+    status_code=200,
+    tags=["drafts"],
+    responses=error_responses(400, 401, 404, 409, 413, 415, 429),
+    security=PERMITTED,
+)
+async def delete_draft(
+    writes: WritesDep, draft: DraftPath, data: JSONBody[ProofOnly | None] = None
+) -> DeletedDraft:
+    """Delete one's own draft. Its file is unpinned once it has expired, unless another needs it."""
+    draft_id = identifiers.comment_id(draft, "draft")
+
+    def withdraw(conn: Connection, permit: AuthorizedWrite) -> DeletedDraft:
+        drafts.withdraw_draft(conn, permit.wallet, draft_id)
+        return DeletedDraft("Draft deleted", str(draft_id))
+
+    return await writes.perform(data, "delete-draft", str(draft_id), DeletedDraft, withdraw)
+
+
+HANDLERS = [
+    get_draft_text,
+    create_market_draft,
+    list_drafts,
+    get_draft,
+    replace_draft,
+    delete_draft,
+]

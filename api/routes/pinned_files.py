@@ -10,6 +10,7 @@ from litestar.params import PathParameter
 from api import caching
 from api.dependencies import PinsDep, error_responses
 from api.requests import identifiers
+from zmart_pipelines.ipfs.media_types import media_type
 
 
 @get(
@@ -23,12 +24,13 @@ async def get_pinned_file(
     pins: PinsDep,
     cid: Annotated[str, PathParameter(description="A CIDv0: Qm and 44 more characters.")],
 ) -> Response[bytes]:
-    """Get a file that was pinned here: a ballot bundle or a part of one, evidence, a question.
+    """Get a file that was pinned here: a ballot bundle or a part of one, a question, a document.
 
     The path serves as a gateway for `zmart verify-tally --gateway`.
     """
     data = await pins.read(identifiers.cid(cid))
-    return Response(data, media_type="application/json", headers={"ETag": f'"{cid}"'})
+    kind = media_type(data) or "application/octet-stream"
+    return Response(data, media_type=kind, headers={"ETag": f'"{cid}"'})
 
 
 HANDLERS = [get_pinned_file]

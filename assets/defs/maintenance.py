@@ -12,8 +12,9 @@ from pydantic import Field
 from assets.asset_jobs import job_schedule
 from assets.dagster_retention import delete_rows, delete_runs
 from assets.resources import BackendResource
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.retention import prune
+from zmart_pipelines.store.retention import prune, prune_files
 
 
 class AsOf(dg.Config):
@@ -38,8 +39,11 @@ class AsOf(dg.Config):
 
 @dg.op(description="Deletes rows of the product's tables that are past their retention.")
 def prune_tables(context: dg.OpExecutionContext, config: AsOf, backend: BackendResource) -> None:
-    """Apply every retention rule and say what each freed."""
-    pruned = prune(backend.engine(Role.PIPELINES), backend.settings, config.moment)
+    """Apply every retention rule, unpin files that nothing names, and say what each freed."""
+    engine, settings = backend.engine(Role.PIPELINES), backend.settings
+    pruned = prune(engine, settings, config.moment)
+    store = configured_pin_store(settings)
+    pruned += prune_files(engine, settings, config.moment, store.unpin)
     freed: dict[str, int] = {}
     for result in pruned:
         freed[result.table] = freed.get(result.table, 0) + result.rows

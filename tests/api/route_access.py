@@ -14,7 +14,7 @@ from uuid import UUID
 
 import httpx
 from solders.keypair import Keypair
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, select
 
 from tests.api import seed
 from tests.api.signing_in import sign_in, signed_text
@@ -68,6 +68,22 @@ class World:
             for wallet in (OWNER, OTHER):
                 seed.position(conn, market_id, wallet)
         return market_id
+
+    def draft(self) -> UUID:
+        """Insert a draft of the owner."""
+        table = community.market_drafts
+        with self.owner.begin() as conn:
+            market_id = secrets.token_bytes(32)
+            seed.question(
+                conn,
+                market_id,
+                f"Is {PRIVATE} a secret?",
+                creator=bytes(OWNER.pubkey()),
+                matched_at=None,
+            )
+            found = select(table.c.draft_id).where(table.c.market_id == market_id)
+            made: UUID = conn.execute(found).scalar_one()
+        return made
 
     def comment(self) -> UUID:
         """Insert a comment of the owner."""
@@ -145,6 +161,17 @@ def _of_comment(
     def request(world: World, caller: CallerName) -> Sent:
         comment = str(world.comment())
         return Sent(path.format(comment), world.act(caller, action, comment, body or {}))
+
+    return Access(request, (anonymous, owner, other, operator, key))
+
+
+def _of_draft(action: str, body: dict[str, Any], *statuses: int) -> Access:
+    """Return a write to a draft of the owner."""
+    anonymous, owner, other, operator, key = statuses
+
+    def request(world: World, caller: CallerName) -> Sent:
+        draft = str(world.draft())
+        return Sent(f"/api/drafts/{draft}", world.act(caller, action, draft, body))
 
     return Access(request, (anonymous, owner, other, operator, key))
 
@@ -401,6 +428,22 @@ ROUTES: Final[Mapping[str, Access]] = {
     ),
     "POST /api/discussions/{discussion:str}/hide": _moderated("hide"),
     "POST /api/discussions/{discussion:str}/unhide": _moderated("unhide"),
+    "GET /api/drafts": Access(
+        lambda _world, _caller: Sent("/api/drafts"), (401, 200, 200, 401, 401)
+    ),
+    "GET /api/drafts/{draft:str}": Access(
+        lambda world, _caller: Sent(f"/api/drafts/{world.draft()}"), (401, 200, 404, 401, 401)
+    ),
+    # No chain answers here, which is asked before the draft is.
+    "PUT /api/drafts/{draft:str}": _of_draft("replace-draft", _DRAFT, 401, 503, 503, 401, 401),
+    "DELETE /api/drafts/{draft:str}": _of_draft("delete-draft", {}, 401, 200, 404, 401, 401),
+    "POST /api/documents": Access(
+        lambda world, caller: Sent(
+            "/api/documents",
+            world.act(caller, "document", "new document", {"data": "aGVsbG8="}),
+        ),
+        (401, 201, 201, 401, 401),
+    ),
     "POST /api/messages": same(
         "/api/messages", 200, {"action": "profile", "subject": "profile", "body": {}}
     ),

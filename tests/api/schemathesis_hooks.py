@@ -57,6 +57,9 @@ schemathesis.openapi.format(
     "zmart-time", st.datetimes(timezones=st.just(UTC)).map(lambda time: time.isoformat())
 )
 schemathesis.openapi.format("signed-transaction", _keys.map(_signed_activation))
+schemathesis.openapi.format(
+    "document-base64", _text.map(lambda text: base64.b64encode(text.encode()).decode())
+)
 schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))
 
 

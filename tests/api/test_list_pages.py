@@ -32,12 +32,18 @@ def owner(database: str) -> Iterator[Engine]:
     made.dispose()
 
 
-def walk(client: Client, url: str, member: str, limit: int = 2) -> list[Any]:
+def walk(
+    client: Client,
+    url: str,
+    member: str,
+    limit: int = 2,
+    headers: dict[str, str] | None = None,
+) -> list[Any]:
     """The rows of all pages, along the ``Link`` headers."""
     rows: list[Any] = []
     link: str | None = f"<{url}{'&' if '?' in url else '?'}limit={limit}>"
     while link is not None:
-        answer = client.get(link.split(">")[0].removeprefix("<"))
+        answer = client.get(link.split(">")[0].removeprefix("<"), headers=headers)
         assert answer.status_code == 200, answer.text
         body = answer.json()
         assert len(body[member]) <= limit

@@ -99,6 +99,10 @@ _DRAFT = (
     " VALUES ({key}, :wallet, {key}, 'Qm', '', 'Is this a question?', 'crypto', now(), now(),"
     " {matched})"
 )
+_DOCUMENT = (
+    "INSERT INTO community.documents (wallet, cid, media_type, size)"
+    " VALUES (:wallet, repeat('Q', 46), 'text/plain', 1)"
+)
 _REQUEST = (
     "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
     " VALUES ({signature}, :wallet, 'comment', :wallet)"
@@ -165,20 +169,43 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             "": _DRAFT.format(key=":key", matched="NULL"),
             ".m": _DRAFT.format(key=":key", matched="now()"),
         },
-        updates=("UPDATE community.market_drafts SET matched_at = matched_at",),
+        updates=(
+            "UPDATE community.market_drafts SET matched_at = matched_at",
+            "UPDATE community.market_drafts SET withdrawn_at = now()",
+        ),
         expected={
             Role.OWNER: {"*": "read A,B,B.m; insert A,A.m,B,B.m; update A,B,B.m"},
             Role.API: {
                 "none": "read B.m",
                 "voter A": "read B.m",
-                "B": "read B,B.m; insert B",
-                "*": "read A,B.m; insert A",
+                "B": "read B,B.m; insert B; update B",
+                "*": "read A,B.m; insert A; update A",
             },
             Role.INGEST: {"*": "read A,B,B.m; update A,B,B.m"},
             # The database refuses to delete the document of a market that exists.
             Role.PIPELINES: {"*": "read A,B,B.m"},
             Role.READ: {"*": "read B.m"},
             Role.BACKUP: {"*": "read A,B,B.m"},
+            Role.DAGSTER: NONE,
+        },
+    ),
+    "community.documents": SecuredTable(
+        label=owner_label("wallet"),
+        rows=for_wallets(_DOCUMENT),
+        inserts={"": _DOCUMENT},
+        updates=("UPDATE community.documents SET size = 2",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; delete A,B"},
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "read B; insert B",
+                "*": "read A; insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
+            Role.BACKUP: READ,
             Role.DAGSTER: NONE,
         },
     ),

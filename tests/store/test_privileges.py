@@ -18,6 +18,7 @@ A, B = bytes([1]) * 32, bytes([2]) * 32
 # Tables that not every role reads, and who does. Dagster's role reads none at all.
 READERS: dict[str, set[Role]] = {
     "ops.api_keys": {Role.API, Role.BACKUP},
+    "community.documents": {Role.API, Role.PIPELINES, Role.BACKUP},
     "community.former_texts": {Role.API, Role.BACKUP},
     "community.comment_votes": {Role.API, Role.BACKUP},
     "community.comment_reports": {Role.API, Role.BACKUP},
@@ -64,7 +65,8 @@ WRITES: dict[Role, dict[str, str]] = {
     },
     Role.API: {
         "community.users": "iu",
-        "community.market_drafts": "i",
+        "community.market_drafts": "iu",
+        "community.documents": "i",
         "community.discussions": "iu",
         "community.signed_requests": "i",
         "community.idempotency_keys": "i",
@@ -119,6 +121,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "market.leaderboard_entries": "iud",
         "market.leaderboard_queue": "id",
         "community.market_drafts": "d",
+        "community.documents": "d",
         "community.signed_requests": "d",
         "accounts.nonces": "d",
         "accounts.sessions": "d",
@@ -170,6 +173,7 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     (Role.API, "accounts.sessions", "u"): {"last_used_at", "ended_at", "end_reason"},
     (Role.API, "accounts.refresh_tokens", "u"): {"used_at", "successor"},
     (Role.API, "community.users", "u"): {"last_seen_at", "name", "bio", "avatar_cid"},
+    (Role.API, "community.market_drafts", "u"): {"replaced_at", "withdrawn_at"},
     (Role.API, "community.discussions", "i"): {
         *("market_id", "parent_id", "wallet", "content", "signature"),
     },

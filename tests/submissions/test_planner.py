@@ -73,6 +73,9 @@ class BrokenPins:
     def get(self, cid: str) -> bytes:
         raise PinError("no space left")
 
+    def unpin(self, cid: str) -> None:
+        raise PinError("no space left")
+
 
 def test_nothing_is_planned_before_its_bundle_is_pinned(world: World) -> None:
     market = proposed(world)

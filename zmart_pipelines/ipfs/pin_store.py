@@ -54,6 +54,10 @@ class PinStore(Protocol):
         """Return the bytes of ``cid``, checked against it, or raise :class:`PinNotFound`."""
         ...
 
+    def unpin(self, cid: str) -> None:
+        """Keep ``cid`` no longer. Unpinning what is not there changes nothing."""
+        ...
+
 
 class LocalPinStore:
     """Blocks as files of a 0700 folder, each named by its CID, each written atomically."""
@@ -108,6 +112,15 @@ class LocalPinStore:
         if cid_v0(data) != cid:
             raise PinError(f"the local store's file for {cid} holds other bytes; remove it")
         return data
+
+    def unpin(self, cid: str) -> None:
+        """Remove the block's file; :class:`PinError` when the folder cannot be written."""
+        if not is_cid_v0(cid):
+            raise PinError(f"{cid[:64]!r} is not a CIDv0")
+        try:
+            (self._folder / cid).unlink(missing_ok=True)
+        except OSError as error:
+            raise folder_error(self._folder, error) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,20 +83,34 @@ class PinataPinStore:
             self._local.pin(data)
         return data
 
+    def unpin(self, cid: str) -> None:
+        """Unpin at Pinata, then locally, so that what fails here is tried again."""
+        response = self._request(lambda client: client.unpin(cid))
+        # A pin that is not there is what was wanted.
+        if isinstance(response, dict) and response.get("error") not in (None, 404):
+            raise PinError(f"Pinata responded with {response['error']} to an unpinning")
+        self._local.unpin(cid)
+
     def _call(self, path: Path) -> dict[str, Any]:
-        # The package calls ``requests.post`` of its own module; only here can a timeout be set.
-        pinning.requests = SimpleNamespace(post=self._post)
+        response = self._request(lambda client: client.pin_file_to_ipfs(str(path)))
+        if not isinstance(response, dict):
+            raise PinError(f"Pinata responded with {type(response).__name__}, not an object")
+        return response
+
+    def _request(self, act: Callable[[Any], Any]) -> Any:
+        # The package calls functions of its own ``requests``; only here can a timeout be set.
+        pinning.requests = SimpleNamespace(post=self._post, delete=self._delete)
         # Created for each call, because the package's client has its token in its repr.
         client = pinning.Pinning(AUTH="jwt", PINATA_JWT_TOKEN=self._jwt.get_secret_value())
         if self._base_url is not None:
             client.PINATA_BASE_URL = self._base_url
         try:
-            response = client.pin_file_to_ipfs(str(path))
+            return act(client)
         except (requests.RequestException, ValueError) as error:
             raise PinError(f"Pinata could not be reached: {type(error).__name__}") from None
-        if not isinstance(response, dict):
-            raise PinError(f"Pinata responded with {type(response).__name__}, not an object")
-        return response
+
+    def _delete(self, url: str, **arguments: Any) -> requests.Response:
+        return requests.delete(url, timeout=self._timeout, **arguments)
 
     def _post(self, url: str, **arguments: Any) -> requests.Response:
         return requests.post(url, timeout=self._timeout, data=_OPTIONS, **arguments)

@@ -90,3 +90,11 @@ def lock_request_senders(conn: Connection, *senders: bytes) -> None:
 def try_lock_idempotency_key(conn: Connection, wallet: bytes, key: str) -> bool:
     """Hold a wallet's idempotency key until the transaction ends; False if another request does."""
     return try_lock(conn, _key(wallet + key.encode(), b"idempotency"))
+
+
+def lock_pinned_file(conn: Connection, cid: str) -> None:
+    """Hold a file's CID until the transaction ends, which adds a row that needs it, or unpins it.
+
+    A file is pinned after the commit of the row, so that it is there whichever comes first.
+    """
+    lock(conn, _key(cid.encode(), b"pinned file"))

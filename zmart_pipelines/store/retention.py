@@ -7,7 +7,7 @@ transactions and events, tallies, intents and attempts have no rule: they are ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Engine, text
 
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.locks import lock_pinned_file
 
 # Rows of one statement, so that no lock is held for long and a stopped job keeps what it did.
 BATCH: Final = 5_000
@@ -131,13 +132,86 @@ RULES: Final[Sequence[Rule]] = (
         " WHERE later.job = t.job AND later.succeeded AND later.ended_at > t.ended_at)",
         "runs_keep_days",
     ),
+)
+
+
+# What of the files that users had pinned is not needed: rows that go, and the files they name.
+# A draft that was replaced or deleted stays until it expires, since its market may still be made.
+FILE_RULES: Final[Sequence[Rule]] = (
     Rule(
         "community.market_drafts",
         ("market_id",),
         "t.matched_at IS NULL AND t.expires_at < :before",
         "expired_drafts_keep_days",
     ),
+    Rule(
+        "community.documents",
+        ("wallet", "cid"),
+        "t.created_at < :before"
+        " AND NOT EXISTS (SELECT FROM community.market_drafts AS d WHERE t.cid = ANY(d.evidence))"
+        " AND NOT EXISTS (SELECT FROM community.users AS u WHERE u.avatar_cid = t.cid)"
+        " AND NOT EXISTS (SELECT FROM market.markets AS m WHERE m.evidence_hash = t.cid)",
+        "documents_keep_days",
+    ),
 )
+_FILE: Final = {"community.market_drafts": "question_hash", "community.documents": "cid"}
+# Whether something names a file: a row of a user, the chain, or what the pipelines submit.
+_IS_NEEDED: Final = text(
+    "SELECT EXISTS (SELECT FROM community.market_drafts WHERE question_hash = :cid)"
+    " OR EXISTS (SELECT FROM community.market_drafts WHERE :cid = ANY(evidence))"
+    " OR EXISTS (SELECT FROM community.documents WHERE cid = :cid)"
+    " OR EXISTS (SELECT FROM community.users WHERE avatar_cid = :cid)"
+    " OR EXISTS (SELECT FROM market.markets WHERE :cid IN (question_hash, evidence_hash))"
+    " OR EXISTS (SELECT FROM voting.tallies WHERE bundle_cid = :cid)"
+    " OR EXISTS (SELECT FROM ops.intents WHERE bundle_cid = :cid"
+    " OR strpos(CAST(arguments AS text), :cid) > 0)"
+)
+
+
+def prune_files(
+    engine: Engine, settings: Settings, now: datetime, unpin: Callable[[str], None]
+) -> list[Pruned]:
+    """Delete the rows of ``FILE_RULES`` and unpin the files that nothing names any more.
+
+    A row and its file go in one transaction, which holds the file's lock: a file that cannot be
+    unpinned keeps its row for the next time, and one that is needed again meanwhile is pinned
+    after it.
+
+    Args:
+        engine: Of the pipelines.
+        settings: Have the days.
+        now: As of when, UTC.
+        unpin: Unpins a file by its CID; what it raises ends the run.
+    """
+    return [_prune_files(engine, rule, settings, now, unpin) for rule in FILE_RULES]
+
+
+def _prune_files(
+    engine: Engine, rule: Rule, settings: Settings, now: datetime, unpin: Callable[[str], None]
+) -> Pruned:
+    days = getattr(settings, rule.days)
+    before = now - timedelta(days=days)
+    names = (*rule.key, _FILE[rule.table])
+    found = text(
+        f"SELECT {', '.join(names)} FROM {rule.table} AS t"  # noqa: S608 - constants of this module
+        f" WHERE {rule.condition}"
+    )
+    own = " AND ".join(f"t.{column} = :{column}" for column in rule.key)
+    delete = text(
+        f"DELETE FROM {rule.table} AS t WHERE {own}"  # noqa: S608 - likewise
+        f" AND {rule.condition}"
+    )
+    with engine.connect() as conn:
+        rows = [row._asdict() for row in conn.execute(found, {"before": before})]
+    deleted = 0
+    for row in rows:
+        cid = row[names[-1]]
+        with engine.begin() as conn:
+            lock_pinned_file(conn, cid)
+            deleted += conn.execute(delete, {**row, "before": before}).rowcount
+            if not conn.execute(_IS_NEEDED, {"cid": cid}).scalar_one():
+                unpin(cid)
+    return Pruned(rule.table, deleted, days)
 
 
 def prune(engine: Engine, settings: Settings, now: datetime) -> list[Pruned]:

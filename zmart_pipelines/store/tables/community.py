@@ -6,6 +6,7 @@ What belongs to a comment is in ``comments``.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -67,8 +68,9 @@ users = Table(
     schema="community",
 )
 
-# A market's question before the market exists on chain. ``document`` is the canonical JSON
-# that ``question_hash`` (CIDv0) names; ``market_id`` is made from creator, CID and nonce.
+# A market's question before the market exists on chain, one row per version. ``document`` is the
+# canonical JSON that ``question_hash`` (CIDv0) names; ``market_id`` is made from creator, CID and
+# nonce.
 market_drafts = Table(
     "market_drafts",
     metadata,
@@ -111,12 +113,87 @@ market_drafts = Table(
         TIME,
         comment="Database clock: when the MarketCreated of the draft was ingested",
     ),
+    Column(
+        "draft_id",
+        UUID(as_uuid=True),
+        nullable=False,
+        server_default=text("gen_random_uuid()"),
+        comment="Database: random UUID of all its versions",
+    ),
+    Column("b_parameter", BigInteger, comment="Request: 9 decimals; null for drafts of before"),
+    Column("initial_liquidity", BigInteger, comment="Request: lamports; null for drafts of before"),
+    Column(
+        "evidence",
+        ARRAY(Text),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="Request: CIDv0s of its documents",
+    ),
+    Column("replaced_at", TIME, comment="Database clock: when another version took its place"),
+    Column("withdrawn_at", TIME, comment="Database clock: when its creator deleted the draft"),
     UniqueConstraint("creator", "nonce"),
+    CheckConstraint("cardinality(evidence) <= 10", name="evidence"),
+    Index(
+        "uq_market_drafts_draft_id",
+        "draft_id",
+        unique=True,
+        postgresql_where=text("replaced_at IS NULL"),
+    ),
+    Index(None, "creator", "created_at", "market_id"),
+    Index(None, "question_hash"),
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
     CheckConstraint("char_length(question) BETWEEN 10 AND 200", name="question"),
     CheckConstraint("char_length(description) <= 2000", name="description"),
     Index("ix_market_drafts_ends", "ends_at", postgresql_where=text("matched_at IS NOT NULL")),
     Index(None, "expires_at", postgresql_where=text("matched_at IS NULL")),
+    schema="community",
+)
+
+# Files that wallets had pinned: evidence of drafts and resolutions, pictures.
+documents = Table(
+    "documents",
+    metadata,
+    Column(
+        "wallet",
+        BYTES,
+        CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+        primary_key=True,
+        comment="Request: wallet that the write was permitted to",
+    ),
+    Column(
+        "cid",
+        Text,
+        CheckConstraint("char_length(cid) = 46", name="cid"),
+        primary_key=True,
+        comment="Computed: CIDv0 of the bytes",
+    ),
+    Column(
+        "media_type",
+        Text,
+        CheckConstraint(
+            "media_type IN ('application/json', 'application/pdf', 'image/jpeg', 'image/png',"
+            " 'image/webp', 'text/plain')",
+            name="media_type",
+        ),
+        nullable=False,
+        comment="Request: what the bytes are",
+    ),
+    Column(
+        "size",
+        Integer,
+        CheckConstraint("size BETWEEN 1 AND 262144", name="size"),
+        nullable=False,
+        comment="Computed: number of bytes",
+    ),
+    Column(
+        "created_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Database clock: when the row was inserted",
+    ),
+    Index(None, "cid"),
+    Index(None, "created_at"),
     schema="community",
 )
 
