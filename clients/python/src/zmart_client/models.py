@@ -252,6 +252,11 @@ class DeletedComment(Struct, kw_only=True):
     message: str
 
 
+class DeletedDraft(Struct, kw_only=True):
+    message: str
+    draft_id: str
+
+
 class DepthLevel(Struct, kw_only=True):
     price: int
     size: int
@@ -271,22 +276,38 @@ class DifferenceCounts(Struct, kw_only=True):
     drift: int | UnsetType = 0
 
 
+class Document(Struct, kw_only=True):
+    cid: str
+    media_type: str
+    size: int
+
+
 class Draft(Struct, kw_only=True):
     id: str
+    draft_id: str
     on_chain_address: str
     question: str
     description: str
     category: str
     tags: list[str]
+    evidence: list[str]
     creator_wallet: str
     state: str
     ipfs_question_hash: str
-    b_parameter: int
-    initial_liquidity: int
+    b_parameter: int | None
+    initial_liquidity: int | None
     end_date: str
     ends_at: str
     created_at: str
     expires_at: str
+
+
+class DraftList(Struct, kw_only=True):
+    drafts: list[Draft]
+    count: int
+    offset: int
+    limit: int
+    next: str | None
 
 
 class EndedSession(Struct, kw_only=True):
@@ -494,6 +515,13 @@ class NewComment(Struct, kw_only=True):
     parent_id: str | None | UnsetType = UNSET
 
 
+class NewDocument(Struct, kw_only=True):
+    data: str
+    message: str | None | UnsetType = UNSET
+    signature: str | None | UnsetType = UNSET
+    wallet: str | None | UnsetType = UNSET
+
+
 class NewMarket(Struct, kw_only=True):
     question: str
     category: Literal["politics", "sports", "crypto", "science", "entertainment", "other"]
@@ -505,6 +533,7 @@ class NewMarket(Struct, kw_only=True):
     description: str | UnsetType = ""
     tags: list[str] | UnsetType = UNSET
     b_parameter: int | None | UnsetType = UNSET
+    evidence: list[str] | UnsetType = UNSET
 
 
 class NewMarketComment(Struct, kw_only=True):
