@@ -49,7 +49,7 @@ class Pins:
     async def is_held(self, cid: str) -> bool:
         """Return whether the local store has this file; raise ApiError 503 where it fails."""
         try:
-            await self._bulkhead.run(lambda: self._local.get(cid))
+            await self._reading.run(lambda: self._local.get(cid))
         except PinNotFound:
             return False
         except PinError as error:

@@ -475,6 +475,79 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/documents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pin a file, so that its CID can be named as evidence or picture
+         * @description Pin a file, so that its CID can be named as evidence or picture; `GET /ipfs/{cid}` has it.
+         *
+         *     What no draft, market or profile names is unpinned after `DOCUMENTS_KEEP_DAYS`.
+         */
+        post: operations["upload_document"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List one's own drafts, newest first
+         * @description List one's own drafts, newest first.
+         */
+        get: operations["list_drafts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/drafts/{draft}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get one's own draft
+         * @description Get one's own draft; others' do not exist.
+         */
+        get: operations["get_draft"];
+        /**
+         * Replace one's own draft, and return the transaction that creates its market
+         * @description Replace one's own draft, and return the transaction that creates its market.
+         *
+         *     The question is part of the market's id, so that this is another market. A transaction for the
+         *     earlier one that was signed before stays valid until it expires.
+         */
+        put: operations["replace_draft"];
+        post?: never;
+        /**
+         * Delete one's own draft
+         * @description Delete one's own draft. Its file is unpinned once it has expired, unless another needs it.
+         */
+        delete: operations["delete_draft"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -574,8 +647,8 @@ export interface paths {
          * Store and pin a question, and return the transaction that creates its market
          * @description Store and pin a question, and return the transaction that creates its market.
          *
-         *     The draft expires after `DRAFT_TTL_HOURS` unless its market appears on chain; drafts are
-         *     not listed. The same signed request, or the same Idempotency-Key with the same question,
+         *     The draft expires after `DRAFT_TTL_HOURS` unless its market appears on chain; its creator alone
+         *     sees it until then. The same signed request, or the same Idempotency-Key with the same question,
          *     returns the same market with a new transaction.
          */
         post: operations["create_market_draft"];
@@ -2212,7 +2285,7 @@ export interface paths {
         };
         /**
          * Get a file that was pinned here
-         * @description Get a file that was pinned here: a ballot bundle or a part of one, evidence, a question.
+         * @description Get a file that was pinned here: a ballot bundle or a part of one, a question, a document.
          *
          *     The path serves as a gateway for `zmart verify-tally --gateway`.
          */
@@ -2728,11 +2801,19 @@ export interface components {
              * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
              */
             fee_payer: string;
+            effects: components["schemas"]["TransactionEffects"] | null;
+            network_fee: components["schemas"]["TransactionFee"] | null;
+            refused: components["schemas"]["RefusedTransaction"] | null;
             repeated: boolean;
         };
         /** DeletedComment */
         DeletedComment: {
             message: string;
+        };
+        /** DeletedDraft */
+        DeletedDraft: {
+            message: string;
+            draft_id: string;
         };
         /** DepthLevel */
         DepthLevel: {
@@ -2766,9 +2847,21 @@ export interface components {
             /** @default 0 */
             drift?: number;
         };
+        /** Document */
+        Document: {
+            /**
+             * Format: cid
+             * @example QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG
+             */
+            cid: string;
+            /** @enum {string} */
+            media_type: "application/json" | "application/pdf" | "image/jpeg" | "image/png" | "image/webp" | "text/plain";
+            size: number;
+        };
         /** Draft */
         Draft: {
             id: string;
+            draft_id: string;
             /**
              * Format: solana-address
              * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
@@ -2778,19 +2871,21 @@ export interface components {
             description: string;
             category: string;
             tags: string[];
+            evidence: string[];
             /**
              * Format: solana-address
              * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
              */
             creator_wallet: string;
-            state: string;
+            /** @enum {string} */
+            state: "DRAFT" | "CREATED";
             /**
              * Format: cid
              * @example QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG
              */
             ipfs_question_hash: string;
-            b_parameter: number;
-            initial_liquidity: number;
+            b_parameter: number | null;
+            initial_liquidity: number | null;
             /**
              * Format: date-time
              * @example 2026-11-20T08:00:00.000Z
@@ -2811,6 +2906,14 @@ export interface components {
              * @example 2026-11-20T08:00:00.000Z
              */
             expires_at: string;
+        };
+        /** DraftList */
+        DraftList: {
+            drafts: components["schemas"]["Draft"][];
+            count: number;
+            offset: number;
+            limit: number;
+            next: string | null;
         };
         /** EndedSession */
         EndedSession: {
@@ -2847,7 +2950,7 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections";
+        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "draft_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections" | "overloaded";
         /** Event */
         Event: {
             id: string;
@@ -3395,6 +3498,17 @@ export interface components {
              */
             market_id: string;
         };
+        /** NewDocument */
+        NewDocument: {
+            message?: string | null;
+            signature?: string | null;
+            wallet?: string | null;
+            /**
+             * Format: document-base64
+             * @example aGVsbG8=
+             */
+            data: string;
+        };
         /** NewMarket */
         NewMarket: {
             message?: string | null;
@@ -3421,6 +3535,7 @@ export interface components {
             description?: string;
             tags?: string[];
             b_parameter?: number | null;
+            evidence?: string[];
         };
         /** NewMarketComment */
         NewMarketComment: {
@@ -4205,6 +4320,14 @@ export interface components {
         RefusedTrade: {
             code: components["schemas"]["ErrorCode"];
             message: string;
+            program_error: string | null;
+            program_error_number: number | null;
+        };
+        /** RefusedTransaction */
+        RefusedTransaction: {
+            code: components["schemas"]["ErrorCode"];
+            message: string;
+            remedy: string;
             program_error: string | null;
             program_error_number: number | null;
         };
@@ -5513,9 +5636,12 @@ export type CreatedAccount = components['schemas']['CreatedAccount'];
 export type CreatedComment = components['schemas']['CreatedComment'];
 export type CreatedDraft = components['schemas']['CreatedDraft'];
 export type DeletedComment = components['schemas']['DeletedComment'];
+export type DeletedDraft = components['schemas']['DeletedDraft'];
 export type DepthLevel = components['schemas']['DepthLevel'];
 export type DifferenceCounts = components['schemas']['DifferenceCounts'];
+export type Document = components['schemas']['Document'];
 export type Draft = components['schemas']['Draft'];
+export type DraftList = components['schemas']['DraftList'];
 export type EndedSession = components['schemas']['EndedSession'];
 export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorCode = components['schemas']['ErrorCode'];
@@ -5548,6 +5674,7 @@ export type MarketVote = components['schemas']['MarketVote'];
 export type MarketVoteCounts = components['schemas']['MarketVoteCounts'];
 export type Moderation = components['schemas']['Moderation'];
 export type NewComment = components['schemas']['NewComment'];
+export type NewDocument = components['schemas']['NewDocument'];
 export type NewMarket = components['schemas']['NewMarket'];
 export type NewMarketComment = components['schemas']['NewMarketComment'];
 export type NewOrder = components['schemas']['NewOrder'];
@@ -5601,6 +5728,7 @@ export type Reconciliation = components['schemas']['Reconciliation'];
 export type ReconciliationList = components['schemas']['ReconciliationList'];
 export type RefreshRequest = components['schemas']['RefreshRequest'];
 export type RefusedTrade = components['schemas']['RefusedTrade'];
+export type RefusedTransaction = components['schemas']['RefusedTransaction'];
 export type RelatedList = components['schemas']['RelatedList'];
 export type RelatedMarket = components['schemas']['RelatedMarket'];
 export type RelayRequest = components['schemas']['RelayRequest'];
@@ -7754,6 +7882,467 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChangedComment"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    upload_document: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request under the same key has one effect and one answer, for at least 24 hours. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDocument"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            201: {
+                headers: {
+                    /** @description Where the created resource is listed, or the market that it changes. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Document"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_drafts: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of rows. */
+                limit?: number;
+                /** @description Number of rows to skip; not together with a cursor. */
+                offset?: number;
+                /** @description `next` of the page before: continue after its last row. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    /** @description The next page: `<path?query>; rel="next"`. Absent on the last page. */
+                    Link?: string;
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The draft's `draft_id` (UUID). */
+                draft: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    replace_draft: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request under the same key has one effect and one answer, for at least 24 hours. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The draft's `draft_id` (UUID). */
+                draft: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMarket"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedDraft"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_draft: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same request under the same key has one effect and one answer, for at least 24 hours. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The draft's `draft_id` (UUID). */
+                draft: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofOnly"] | null;
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedDraft"];
                 };
             };
             /** @description Invalid request; see `details`. */

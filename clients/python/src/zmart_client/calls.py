@@ -69,6 +69,11 @@ def delete_discussion(
     )
 
 
+def delete_draft(draft: str, body: models.ProofOnly | None) -> Call[models.DeletedDraft]:
+    """Delete one's own draft."""
+    return Call("DELETE", path("/api/drafts/{}", draft), models.DeletedDraft, body=body)
+
+
 def edit_discussion(
     discussion_or_market: str, body: models.CommentText
 ) -> Call[models.ChangedComment]:
@@ -125,6 +130,11 @@ def get_coverage() -> Call[models.LedgerCoverage]:
 def get_deletion_text(discussion: str) -> Call[models.TextToSign]:
     """Get the exact text to sign for the deletion of a comment."""
     return Call("GET", path("/api/discussions/{}/message", discussion), models.TextToSign)
+
+
+def get_draft(draft: str) -> Call[models.Draft]:
+    """Get one's own draft."""
+    return Call("GET", path("/api/drafts/{}", draft), models.Draft)
 
 
 def get_draft_text(body: models.NewMarket) -> Call[models.TextToSign]:
@@ -480,6 +490,18 @@ def list_discussions(
         path("/api/markets/{}/discussions", market),
         models.CommentList,
         query={"sort": sort, "limit": limit, "offset": offset, "cursor": cursor},
+    )
+
+
+def list_drafts(
+    *, limit: int | None = None, offset: int | None = None, cursor: str | None = None
+) -> Call[models.DraftList]:
+    """List one's own drafts, newest first."""
+    return Call(
+        "GET",
+        "/api/drafts",
+        models.DraftList,
+        query={"limit": limit, "offset": offset, "cursor": cursor},
     )
 
 
@@ -1179,6 +1201,11 @@ def relay_transaction(body: models.RelayRequest) -> Call[models.RelayedTransacti
     return Call("POST", "/api/transactions", models.RelayedTransaction, body=body)
 
 
+def replace_draft(draft: str, body: models.NewMarket) -> Call[models.CreatedDraft]:
+    """Replace one's own draft, and return the transaction that creates its market."""
+    return Call("PUT", path("/api/drafts/{}", draft), models.CreatedDraft, body=body)
+
+
 def report_discussion(discussion: str, body: models.NewReport) -> Call[models.StoredReport]:
     """Report a comment to operators, once per wallet."""
     return Call(
@@ -1208,6 +1235,11 @@ def unhide_discussion(discussion: str, body: models.Moderation) -> Call[models.C
     return Call(
         "POST", path("/api/discussions/{}/unhide", discussion), models.ChangedComment, body=body
     )
+
+
+def upload_document(body: models.NewDocument) -> Call[models.Document]:
+    """Pin a file, so that its CID can be named as evidence or picture."""
+    return Call("POST", "/api/documents", models.Document, body=body)
 
 
 def vote_for_discussion(

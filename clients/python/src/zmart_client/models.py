@@ -795,13 +795,49 @@ class PrepareSell(Struct, kw_only=True):
     min_proceeds: int | UnsetType = 0
 
 
+ProtocolFeeBps: TypeAlias = Annotated[int, Meta(gt=-1)]
+
+
+ProtocolFeeBps1: TypeAlias = None
+
+
+ResolverRewardBps: TypeAlias = Annotated[int, Meta(gt=-1)]
+
+
+ResolverRewardBps1: TypeAlias = None
+
+
+LiquidityProviderFeeBps: TypeAlias = Annotated[int, Meta(gt=-1)]
+
+
+LiquidityProviderFeeBps1: TypeAlias = None
+
+
+ProposalApprovalThreshold: TypeAlias = Annotated[int, Meta(gt=-1)]
+
+
+ProposalApprovalThreshold1: TypeAlias = None
+
+
+DisputeSuccessThreshold: TypeAlias = Annotated[int, Meta(gt=-1)]
+
+
+DisputeSuccessThreshold1: TypeAlias = None
+
+
 class PrepareUpdateConfig(Struct, kw_only=True):
     wallet: str
-    protocol_fee_bps: int | None | UnsetType = UNSET
-    resolver_reward_bps: int | None | UnsetType = UNSET
-    liquidity_provider_fee_bps: int | None | UnsetType = UNSET
-    proposal_approval_threshold: int | None | UnsetType = UNSET
-    dispute_success_threshold: int | None | UnsetType = UNSET
+    protocol_fee_bps: ProtocolFeeBps | ProtocolFeeBps1 | None | UnsetType = UNSET
+    resolver_reward_bps: ResolverRewardBps | ResolverRewardBps1 | None | UnsetType = UNSET
+    liquidity_provider_fee_bps: (
+        LiquidityProviderFeeBps | LiquidityProviderFeeBps1 | None | UnsetType
+    ) = UNSET
+    proposal_approval_threshold: (
+        ProposalApprovalThreshold | ProposalApprovalThreshold1 | None | UnsetType
+    ) = UNSET
+    dispute_success_threshold: (
+        DisputeSuccessThreshold | DisputeSuccessThreshold1 | None | UnsetType
+    ) = UNSET
     min_resolution_delay: int | None | UnsetType = UNSET
     dispute_period: int | None | UnsetType = UNSET
 
@@ -946,6 +982,14 @@ class RefreshRequest(Struct, kw_only=True):
 class RefusedTrade(Struct, kw_only=True):
     code: ErrorCode
     message: str
+    program_error: str | None
+    program_error_number: int | None
+
+
+class RefusedTransaction(Struct, kw_only=True):
+    code: ErrorCode
+    message: str
+    remedy: str
     program_error: str | None
     program_error_number: int | None
 
@@ -1508,20 +1552,6 @@ class ChangedComment(Struct, kw_only=True):
     discussion: Comment
 
 
-class CreatedDraft(Struct, kw_only=True):
-    message: str
-    market: Draft
-    draft: Draft
-    market_id: str
-    address: str
-    transaction: str
-    blockhash: str
-    blockhash_commitment: str
-    last_valid_block_height: int
-    fee_payer: str
-    repeated: bool
-
-
 class ErrorBody(Struct, kw_only=True):
     error: str
     code: ErrorCode
@@ -1794,6 +1824,23 @@ class BundleList(Struct, kw_only=True):
     limit: int
     offset: int
     next: str | None
+
+
+class CreatedDraft(Struct, kw_only=True):
+    message: str
+    market: Draft
+    draft: Draft
+    market_id: str
+    address: str
+    transaction: str
+    blockhash: str
+    blockhash_commitment: str
+    last_valid_block_height: int
+    fee_payer: str
+    effects: TransactionEffects | None
+    network_fee: TransactionFee | None
+    refused: RefusedTransaction | None
+    repeated: bool
 
 
 class MarketDetail(Struct, kw_only=True):
