@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeVar
 import httpx
 import msgspec
 import pytest
-from solders.keypair import Keypair
 from zmart_client import (
     ApiError,
     AsyncClient,
@@ -26,6 +25,7 @@ from zmart_client import (
     models,
 )
 
+from tests.clients.keypair_wallet import KeypairWallet
 from tests.clients.scripted_api import Answer, Received, Script, error, scripted_api
 
 Result = TypeVar("Result")
@@ -108,23 +108,6 @@ def signed_in(number: int) -> Answer:
         | {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}"}
         | times,
     )
-
-
-class KeypairWallet:
-    """A wallet of a key in memory."""
-
-    def __init__(self) -> None:
-        self.key = Keypair()
-
-    @property
-    def address(self) -> str:
-        return str(self.key.pubkey())
-
-    def sign_message(self, message: bytes) -> bytes:
-        return bytes(self.key.sign_message(message))
-
-    def sign_transaction(self, transaction: bytes) -> bytes:
-        return transaction + b" signed"
 
 
 def test_read_is_repeated_after_refusal_outage_and_disconnection(kind: Any) -> None:

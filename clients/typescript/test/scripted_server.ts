@@ -15,19 +15,22 @@ export interface Scripted {
   readonly headers?: Record<string, string>
 }
 
+type Answer = Scripted | 'cut'
+type Script = (request: Received, number: number) => Answer | Promise<Answer>
+
 /** A server that answers as the script says; it may also cut the connection. */
 export class ScriptedServer implements AsyncDisposable {
   readonly received: Received[] = []
   readonly #server = createServer()
-  readonly #script: (request: Received, number: number) => Scripted | 'cut'
+  readonly #script: Script
 
-  constructor(script: (request: Received, number: number) => Scripted | 'cut') {
+  constructor(script: Script) {
     this.#script = script
     this.#server.on('request', async (request, response) => {
       const { method = '', url = '', headers } = request
       const received = { method, url, headers, body: await text(request) }
       this.received.push(received)
-      const answer = this.#script(received, this.received.length)
+      const answer = await this.#script(received, this.received.length)
       if (answer === 'cut') {
         request.socket.destroy()
         return

@@ -94,6 +94,25 @@ test('requests at the same time renew the session once', async () => {
   assert.equal(renewals[0]?.headers.authorization, undefined)
 })
 
+test('a refusal that comes after the renewal causes no second one', async () => {
+  let renewed = (): void => undefined
+  const afterRenewal = new Promise<void>((resolve) => {
+    renewed = resolve
+  })
+  await using server = new ScriptedServer(async (request, number) => {
+    if (number === 1) await afterRenewal
+    return renewing(request)
+  })
+  const client = new ZmartClient({
+    url: await server.start(),
+    tokens: tokens(),
+    onTokens: () => renewed(),
+  })
+  await Promise.all([client.get('/api/markets'), client.get('/api/markets')])
+  const renewals = server.received.filter((one) => one.url === '/api/auth/refresh')
+  assert.equal(renewals.length, 1)
+})
+
 test('a write is repeated with its body and its key after a renewal', async () => {
   await using server = new ScriptedServer(renewing)
   const client = new ZmartClient({ url: await server.start(), tokens: tokens() })
