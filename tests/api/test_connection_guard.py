@@ -198,7 +198,7 @@ def test_connections_are_ended_when_crowded_or_draining() -> None:
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
         ("::ffff:10.0.0.1", "10.0.0.1"),
-        ("no:address", "no:address"),
+        ("no:address", "unknown"),
         ("unknown", "unknown"),
     ],
 )

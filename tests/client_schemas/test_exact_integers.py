@@ -35,6 +35,7 @@ BOUNDED = {
         "market_slot", "position_slot",
     },
     "Unix seconds": {"time", "begins", "ends"},
+    "Unix milliseconds": {"timestamp"},
     "places in a block and a log": {"index_in_block", "log_index"},
     "basis points": {"change_24h_bps", "protocol", "resolver", "liquidity_provider"},
     "numbers of the program's enumerations": {"state", "state_code"},
@@ -46,10 +47,11 @@ BOUNDED = {
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
         "failures", "unreadable", "trades_24h", "created_24h", "rank", "resolved", "resolved_right",
+        "replies", "up_votes",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",
-        "degraded", "down",
+        "degraded", "down", "size", "window_seconds", "expires_in",
     },
     "counts of rows about the ledger and about submissions": {
         "intent_id", "attempt_id", "attempts", "sends", "gaps", "open_gaps", "uncovered_intervals",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -82,7 +81,7 @@ class Simulation(msgspec.Struct, frozen=True):
     logs: list[str]
     units: int | None
     slot: int
-    accounts: Sequence[AccountData | None] = ()
+    accounts: list[AccountData | None] = []
 
 
 class Clock(msgspec.Struct, frozen=True):
