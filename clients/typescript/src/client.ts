@@ -107,6 +107,14 @@ export class ZmartClient {
     return this.#call('post', path, input[0])
   }
 
+  put<P extends PathWith<'put'>>(path: P, ...input: Input<P, 'put'>): Promise<Answer<P, 'put'>> {
+    return this.#call('put', path, input[0])
+  }
+
+  patch<P extends PathWith<'patch'>>(path: P, ...input: Input<P, 'patch'>): Promise<Answer<P, 'patch'>> {
+    return this.#call('patch', path, input[0])
+  }
+
   delete<P extends PathWith<'delete'>>(
     path: P,
     ...input: Input<P, 'delete'>

@@ -44,6 +44,10 @@ test('types know paths, parameters, bodies and answers', () => {
   const never = async (): Promise<void> => {
     const markets: Market[] = (await client.get('/api/markets')).markets
     markets.map((market) => exactIntegers(market).total_volume)
+    const me = await client.patch('/api/users/me', { body: { name: 'Ada' } })
+    me.wallet satisfies string
+    // @ts-expect-error: the path has no PUT
+    await client.put('/api/users/me', { body: { name: 'Ada' } })
     // @ts-expect-error: no such path
     await client.get('/api/market')
     // @ts-expect-error: the path's name is missing
