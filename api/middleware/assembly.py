@@ -18,6 +18,7 @@ from api.identity.ended_sessions import EndedSessions
 from api.identity.service_keys import ServiceKeys
 from api.identity.verified_tokens import VerifiedTokens
 from api.load_shedding.shedding import LoadShedding
+from api.middleware.action_headers import action_headers
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
 from api.middleware.cors import Cors
@@ -74,6 +75,7 @@ class Middleware:
         edge = Edge(
             inner,
             cors=Cors(self._settings.origins),
+            action_headers=action_headers(self._settings.solana_cluster),
             admission=Admission(
                 self.limits, self.limits.routes, self.callers, self.shedding, self._settings
             ),

@@ -19,6 +19,7 @@ from api.error_codes import ErrorCode
 from api.errors import ApiError, unavailable
 from api.hot_reads.known_requests import KnownRequest, KnownRequests
 from api.middleware import entity_tags, request_ids
+from api.middleware.action_headers import is_action
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import path_shape
 from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
@@ -62,6 +63,7 @@ class Edge:
         app: App,
         *,
         cors: Cors,
+        action_headers: HeaderList,
         admission: Admission,
         freshness: Freshness,
         metrics: RequestMetrics,
@@ -71,6 +73,7 @@ class Edge:
         """Wrap ``app``; ``allowed`` has the methods of its paths by their shape."""
         self._app = app
         self.cors = cors
+        self.action_headers = action_headers
         self.admission = admission
         self.freshness = freshness
         self.metrics = metrics
@@ -119,6 +122,7 @@ class _Exchange:
         "_chunks",
         "_edge",
         "_fixed",
+        "_is_action",
         "_path",
         "_scope",
         "_send",
@@ -143,6 +147,7 @@ class _Exchange:
         self.method: str = scope["method"]
         self._path: str = scope["path"]
         self._fixed = OF_PAGES if self._path.startswith("/docs") else OF_DATA
+        self._is_action = is_action(self._path)
         self.is_read = self.method in ("GET", "HEAD")
         self.status = 500
         self.request_id = request_ids.choose_id(self.headers.get(request_ids.HEADER))
@@ -194,7 +199,7 @@ class _Exchange:
     async def answer_preflight(self) -> None:
         """Answer a browser that asks whether it may send a request."""
         try:
-            headers = self._edge.cors.preflight_headers(self.headers)
+            headers = [] if self._is_action else self._edge.cors.preflight_headers(self.headers)
         except PreflightRefused as refusal:
             await self.answer_error(ApiError(400, str(refusal), code=ErrorCode.CORS_REFUSED))
             return
@@ -326,10 +331,14 @@ class _Exchange:
             made.append((request_ids.TRACE_HEADER, self.trace))
         if is_shown and self._path.startswith("/api/"):
             made += self._edge.freshness.headers
+        return made + self._cross_origin()
+
+    def _cross_origin(self) -> HeaderList:
+        """Return what lets pages of other origins read the response."""
+        if self._is_action:
+            return self._edge.action_headers
         origin = self.headers.get(b"origin")
-        if origin is not None:
-            made += self._edge.cors.response_headers(origin)
-        return made
+        return [] if origin is None else self._edge.cors.response_headers(origin)
 
 
 def _of_error(name: bytes, value: bytes) -> tuple[bytes, bytes]:

@@ -27,6 +27,7 @@ _TAGS = {
     "markets": "Markets: state, prices, history.",
     "drafts": "Questions of markets that are not on chain yet.",
     "transactions": "Transactions for wallets to sign, and the relay of signed ones.",
+    "actions": "Solana Actions: markets as links that wallets show with buttons.",
     "trades": "Trades, and unsigned transactions that make them.",
     "votes": "Votes on proposals and disputes: the text to sign, ballots, counts.",
     "submissions": "What is submitted to the chain, kill switches, and pinned files.",

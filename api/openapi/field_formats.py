@@ -19,7 +19,7 @@ class FieldFormat(NamedTuple):
 
     ``zmart-text`` is text without invisible characters (``api.requests.user_text``),
     ``zmart-market`` an id or an address, ``zmart-time`` Unix seconds or ISO 8601 with a UTC offset,
-    ``future-date-time`` a time of the next ten years.
+    ``future-date-time`` a time of the next ten years, ``sol-amount`` above 0 and at most a million.
 
     Attributes:
         example: A value that is accepted, or as it is returned.
@@ -69,6 +69,7 @@ _REQUEST_MEMBERS: Final[Mapping[str, FieldFormat]] = {
     **dict.fromkeys(
         ("content", "name", "bio", "reason"), FieldFormat(_TEXT.example, _NOT_BLANK, "zmart-text")
     ),
+    "account": _WALLET,
     "note": _TEXT,
     "data": FieldFormat("aGVsbG8=", format="document-base64"),
     "message": FieldFormat("ZMART request zmart-request-1\ndomain: …", format="signed-text"),
@@ -85,6 +86,7 @@ _STATES: Final = f"^(({_STATE_NAMES})(,({_STATE_NAMES}))*)?$"
 
 # Members that are also rows or texts elsewhere; as parameters they are these.
 _PARAMETERS: Final[Mapping[str, FieldFormat]] = {
+    "amount": FieldFormat("0.5", r"^[0-9]{1,7}(\.[0-9]{1,9})?$", "sol-amount"),
     **dict.fromkeys(("at", "from", "to"), FieldFormat("2026-11-20T08:00Z", format="zmart-time")),
     "market": _MARKET,
     "state": FieldFormat("ACTIVE", _STATES),

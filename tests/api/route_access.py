@@ -280,6 +280,16 @@ _ACTS: Final[Mapping[str, dict[str, Any]]] = {
 }
 
 
+# Solana Actions with their parameters; as no chain answers here, each is a 503.
+_ACTIONS: Final = (
+    "buy?side=yes&amount=1",
+    "vote-proposal?vote=like",
+    "dispute",
+    "vote-dispute?vote=agree",
+    "claim",
+)
+
+
 def _act(act: str, arguments: dict[str, Any]) -> Access:
     """Return a route that prepares an act; as no chain answers here, that is a 503."""
     return same(
@@ -463,6 +473,15 @@ ROUTES: Final[Mapping[str, Access]] = {
     **{
         f"POST /api/transactions/prepare/{act}": _act(act, {"market_id": _MARKET, **arguments})
         for act, arguments in _ACTS.items()
+    },
+    "GET /actions.json": same("/actions.json"),
+    "GET /api/actions/{market:str}": same(f"/api/actions/{_MARKET}"),
+    "GET /api/actions/{market:str}/icon.svg": same(f"/api/actions/{_MARKET}/icon.svg"),
+    **{
+        f"POST /api/actions/{{market:str}}/{path.partition('?')[0]}": same(
+            f"/api/actions/{_MARKET}/{path}", 503, {"account": _OWNER}
+        )
+        for path in _ACTIONS
     },
     "POST /api/transactions/prepare/pause": _act("pause", {"paused": True}),
     "POST /api/transactions/prepare/update-config": _act("update-config", {"dispute_period": 1}),

@@ -60,6 +60,9 @@ schemathesis.openapi.format("signed-transaction", _keys.map(_signed_activation))
 schemathesis.openapi.format(
     "document-base64", _text.map(lambda text: base64.b64encode(text.encode()).decode())
 )
+schemathesis.openapi.format(
+    "sol-amount", st.integers(1, 10**15).map(lambda lamports: f"{lamports / 10**9:.9f}")
+)
 schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))
 
 

@@ -43,7 +43,14 @@ def test_every_path_is_in_the_documentation(client: Client) -> None:
     """By its fixed parts: the documentation names parameters as it likes, or joins paths."""
     text = "\n".join(
         (DOCS / name).read_text()
-        for name in ("api.md", "ballots.md", "community.md", "operations.md", "transactions.md")
+        for name in (
+            "actions.md",
+            "api.md",
+            "ballots.md",
+            "community.md",
+            "operations.md",
+            "transactions.md",
+        )
     )
     missing = [path for path in described(client)["paths"] if not _is_named(path, text)]
     assert missing == []

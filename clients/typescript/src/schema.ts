@@ -24,6 +24,166 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/actions.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List which pages stand for which Solana Actions
+         * @description List which pages stand for which Solana Actions; a website may serve it unchanged.
+         */
+        get: operations["list_action_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a market as a Solana Action
+         * @description Get a market as a Solana Action: a card with the buttons of what its state permits.
+         */
+        get: operations["get_market_action"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}/buy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prepare the transaction of a Solana Action that buys shares of one side for SOL
+         * @description Prepare the transaction of a Solana Action that buys shares of one side for SOL.
+         */
+        post: operations["prepare_buy_action_transaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prepare the transaction of a Solana Action that claims what a position has won
+         * @description Prepare the transaction of a Solana Action that claims what a position has won.
+         */
+        post: operations["prepare_claim_action_transaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}/dispute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prepare the transaction of a Solana Action that disputes the proposed outcome
+         * @description Prepare the transaction of a Solana Action that disputes the proposed outcome.
+         */
+        post: operations["prepare_dispute_action_transaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}/icon.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the picture of a market's card
+         * @description Get the picture of a market's card: its price, or its state.
+         */
+        get: operations["get_market_icon"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}/vote-dispute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prepare the transaction of a Solana Action that votes on a dispute
+         * @description Prepare the transaction of a Solana Action that votes on a dispute.
+         */
+        post: operations["prepare_dispute_vote_action_transaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/actions/{market}/vote-proposal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prepare the transaction of a Solana Action that votes on a proposed market
+         * @description Prepare the transaction of a Solana Action that votes on a proposed market.
+         */
+        post: operations["prepare_proposal_vote_action_transaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/alerts": {
         parameters: {
             query?: never;
@@ -2394,6 +2554,47 @@ export interface components {
             pending: boolean;
             unreadable: number;
         };
+        /** ActionError */
+        ActionError: {
+            message: string;
+        };
+        /** ActionLinks */
+        ActionLinks: {
+            actions: components["schemas"]["LinkedAction"][];
+        };
+        /** ActionRequest */
+        ActionRequest: {
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            account: string;
+            /**
+             * @default transaction
+             * @constant
+             */
+            type?: "transaction";
+            data?: {
+                [key: string]: string | string[];
+            };
+        };
+        /** ActionRule */
+        ActionRule: {
+            pathPattern: string;
+            apiPath: string;
+        };
+        /** ActionRules */
+        ActionRules: {
+            rules: components["schemas"]["ActionRule"][];
+        };
+        /** ActionTransaction */
+        ActionTransaction: {
+            /** @constant */
+            type: "transaction";
+            transaction: string;
+            message: string;
+            links: components["schemas"]["NextLinks"];
+        };
         /** ActivityFeed */
         ActivityFeed: {
             activities: components["schemas"]["ActivityItem"][];
@@ -3041,6 +3242,16 @@ export interface components {
              */
             as_of: string;
         };
+        /** FollowingAction */
+        FollowingAction: {
+            icon: string;
+            title: string;
+            description: string;
+            label: string;
+            /** @enum {string} */
+            type: "action" | "completed";
+            links?: components["schemas"]["ActionLinks"];
+        };
         /** KillSwitch */
         KillSwitch: {
             action: string;
@@ -3146,6 +3357,14 @@ export interface components {
             bucket: components["schemas"]["BucketName"];
             parameter: string | null;
         };
+        /** LinkedAction */
+        LinkedAction: {
+            /** @constant */
+            type: "transaction";
+            href: string;
+            label: string;
+            parameters?: components["schemas"]["NumberParameter"][];
+        };
         /** Liveness */
         Liveness: {
             status: string;
@@ -3245,6 +3464,18 @@ export interface components {
              * @example 2026-11-20T08:00:00.000Z
              */
             updated_at: string;
+        };
+        /** MarketAction */
+        MarketAction: {
+            icon: string;
+            title: string;
+            description: string;
+            label: string;
+            /** @constant */
+            type: "action";
+            disabled?: boolean;
+            links?: components["schemas"]["ActionLinks"];
+            error?: components["schemas"]["ActionError"];
         };
         /** MarketDepth */
         MarketDepth: {
@@ -3592,6 +3823,16 @@ export interface components {
              */
             market_id: string;
         };
+        /** NextAction */
+        NextAction: {
+            /** @constant */
+            type: "inline";
+            action: components["schemas"]["FollowingAction"];
+        };
+        /** NextLinks */
+        NextLinks: {
+            next: components["schemas"]["NextAction"];
+        };
         /** NonceRequest */
         NonceRequest: {
             /**
@@ -3599,6 +3840,16 @@ export interface components {
              * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
              */
             wallet: string;
+        };
+        /** NumberParameter */
+        NumberParameter: {
+            /** @constant */
+            type: "number";
+            name: string;
+            label: string;
+            required: boolean;
+            min: number;
+            patternDescription: string;
         };
         /** OlderMarketVote */
         OlderMarketVote: {
@@ -5608,6 +5859,12 @@ export type Account = components['schemas']['Account'];
 export type AccountDifference = components['schemas']['AccountDifference'];
 export type AccountDifferenceList = components['schemas']['AccountDifferenceList'];
 export type Acknowledgement = components['schemas']['Acknowledgement'];
+export type ActionError = components['schemas']['ActionError'];
+export type ActionLinks = components['schemas']['ActionLinks'];
+export type ActionRequest = components['schemas']['ActionRequest'];
+export type ActionRule = components['schemas']['ActionRule'];
+export type ActionRules = components['schemas']['ActionRules'];
+export type ActionTransaction = components['schemas']['ActionTransaction'];
 export type ActivityFeed = components['schemas']['ActivityFeed'];
 export type ActivityItem = components['schemas']['ActivityItem'];
 export type Alert = components['schemas']['Alert'];
@@ -5650,6 +5907,7 @@ export type EventList = components['schemas']['EventList'];
 export type FeeRates = components['schemas']['FeeRates'];
 export type FieldError = components['schemas']['FieldError'];
 export type FlatWalletStats = components['schemas']['FlatWalletStats'];
+export type FollowingAction = components['schemas']['FollowingAction'];
 export type KillSwitch = components['schemas']['KillSwitch'];
 export type KillSwitchList = components['schemas']['KillSwitchList'];
 export type KindVoteCount = components['schemas']['KindVoteCount'];
@@ -5661,8 +5919,10 @@ export type LimitBucket = components['schemas']['LimitBucket'];
 export type LimitList = components['schemas']['LimitList'];
 export type LimitPolicy = components['schemas']['LimitPolicy'];
 export type LimitedRoute = components['schemas']['LimitedRoute'];
+export type LinkedAction = components['schemas']['LinkedAction'];
 export type Liveness = components['schemas']['Liveness'];
 export type Market = components['schemas']['Market'];
+export type MarketAction = components['schemas']['MarketAction'];
 export type MarketDepth = components['schemas']['MarketDepth'];
 export type MarketDetail = components['schemas']['MarketDetail'];
 export type MarketList = components['schemas']['MarketList'];
@@ -5680,7 +5940,10 @@ export type NewMarketComment = components['schemas']['NewMarketComment'];
 export type NewOrder = components['schemas']['NewOrder'];
 export type NewReport = components['schemas']['NewReport'];
 export type NewVote = components['schemas']['NewVote'];
+export type NextAction = components['schemas']['NextAction'];
+export type NextLinks = components['schemas']['NextLinks'];
 export type NonceRequest = components['schemas']['NonceRequest'];
+export type NumberParameter = components['schemas']['NumberParameter'];
 export type OlderMarketVote = components['schemas']['OlderMarketVote'];
 export type OlderReport = components['schemas']['OlderReport'];
 export type OlderVote = components['schemas']['OlderVote'];
@@ -5822,6 +6085,683 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_action_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionRules"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_market_action: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarketAction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prepare_buy_action_transaction: {
+        parameters: {
+            query: {
+                /** @description Of the shares to buy. */
+                side: "yes" | "no";
+                /** @description SOL to spend, fees included: digits, with at most 9 decimals. */
+                amount: string;
+            };
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionRequest"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prepare_claim_action_transaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionRequest"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prepare_dispute_action_transaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionRequest"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_market_icon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prepare_dispute_vote_action_transaction: {
+        parameters: {
+            query: {
+                /** @description Whether the proposed outcome is wrong. */
+                vote: "agree" | "disagree";
+            };
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionRequest"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prepare_proposal_vote_action_transaction: {
+        parameters: {
+            query: {
+                /** @description Whether the market shall open. */
+                vote: "like" | "dislike";
+            };
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionRequest"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

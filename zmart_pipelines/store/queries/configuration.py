@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 from sqlalchemy import Connection, select
 
@@ -18,11 +20,30 @@ class TradingConfiguration(msgspec.Struct, frozen=True):
     is_paused: bool
 
 
+class ActingConfiguration(msgspec.Struct, frozen=True):
+    """What decides which acts are possible: the pause, and the time for disputes in seconds."""
+
+    dispute_period: int
+    is_paused: bool
+
+
+T = TypeVar("T", TradingConfiguration, ActingConfiguration)
+
+
 def trading_configuration(conn: Connection) -> TradingConfiguration | None:
     """Return the newest configuration; None where the ledger holds no event of it."""
+    return _newest(conn, TradingConfiguration)
+
+
+def acting_configuration(conn: Connection) -> ActingConfiguration | None:
+    """Return the newest configuration; None where the ledger holds no event of it."""
+    return _newest(conn, ActingConfiguration)
+
+
+def _newest(conn: Connection, part: type[T]) -> T | None:
     history = config_history.c
     row = conn.execute(
-        select(*(history[name] for name in TradingConfiguration.__struct_fields__))
+        select(*(history[name] for name in part.__struct_fields__))
         .order_by(
             history.slot.desc(),
             history.index_in_block.desc(),
@@ -31,4 +52,4 @@ def trading_configuration(conn: Connection) -> TradingConfiguration | None:
         )
         .limit(1)
     ).one_or_none()
-    return None if row is None else one(TradingConfiguration, row)
+    return None if row is None else one(part, row)

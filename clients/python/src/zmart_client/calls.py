@@ -164,6 +164,11 @@ def get_market(
     )
 
 
+def get_market_action(market: str) -> Call[models.MarketAction]:
+    """Get a market as a Solana Action."""
+    return Call("GET", path("/api/actions/{}", market), models.MarketAction)
+
+
 def get_market_depth(
     market: str, *, levels: int | None = None, step_bps: int | None = None
 ) -> Call[models.MarketDepth]:
@@ -174,6 +179,11 @@ def get_market_depth(
         models.MarketDepth,
         query={"levels": levels, "step_bps": step_bps},
     )
+
+
+def get_market_icon(market: str) -> Call[bytes]:
+    """Get the picture of a market's card."""
+    return Call("GET", path("/api/actions/{}/icon.svg", market), bytes)
 
 
 def get_market_prices(market: str) -> Call[models.MarketPrices]:
@@ -353,6 +363,11 @@ def list_account_differences(
         models.AccountDifferenceList,
         query={"open": open, "market": market, "limit": limit, "offset": offset, "cursor": cursor},
     )
+
+
+def list_action_rules() -> Call[models.ActionRules]:
+    """List which pages stand for which Solana Actions."""
+    return Call("GET", "/actions.json", models.ActionRules)
 
 
 def list_activity(
@@ -1098,6 +1113,19 @@ def prepare_buy(body: models.BuyRequest) -> Call[models.PreparedTrade]:
     return Call("POST", "/api/trades/buy", models.PreparedTrade, body=body)
 
 
+def prepare_buy_action_transaction(
+    market: str, body: models.ActionRequest, *, side: Literal["yes", "no"], amount: str
+) -> Call[models.ActionTransaction]:
+    """Prepare the transaction of a Solana Action that buys shares of one side for SOL."""
+    return Call(
+        "POST",
+        path("/api/actions/{}/buy", market),
+        models.ActionTransaction,
+        query={"side": side, "amount": amount},
+        body=body,
+    )
+
+
 def prepare_buy_shares_transaction(
     body: models.PrepareBuyShares,
 ) -> Call[models.PreparedTransaction]:
@@ -1117,6 +1145,13 @@ def prepare_cancel_transaction(body: models.PrepareCancel) -> Call[models.Prepar
     return Call("POST", "/api/transactions/prepare/cancel", models.PreparedTransaction, body=body)
 
 
+def prepare_claim_action_transaction(
+    market: str, body: models.ActionRequest
+) -> Call[models.ActionTransaction]:
+    """Prepare the transaction of a Solana Action that claims what a position has won."""
+    return Call("POST", path("/api/actions/{}/claim", market), models.ActionTransaction, body=body)
+
+
 def prepare_claim_transaction(body: models.PrepareClaim) -> Call[models.PreparedTransaction]:
     """Prepare a transaction."""
     return Call("POST", "/api/transactions/prepare/claim", models.PreparedTransaction, body=body)
@@ -1127,14 +1162,49 @@ def prepare_create_transaction(body: models.PrepareCreate) -> Call[models.Prepar
     return Call("POST", "/api/transactions/prepare/create", models.PreparedTransaction, body=body)
 
 
+def prepare_dispute_action_transaction(
+    market: str, body: models.ActionRequest
+) -> Call[models.ActionTransaction]:
+    """Prepare the transaction of a Solana Action that disputes the proposed outcome."""
+    return Call(
+        "POST", path("/api/actions/{}/dispute", market), models.ActionTransaction, body=body
+    )
+
+
 def prepare_dispute_transaction(body: models.PrepareDispute) -> Call[models.PreparedTransaction]:
     """Prepare a transaction."""
     return Call("POST", "/api/transactions/prepare/dispute", models.PreparedTransaction, body=body)
 
 
+def prepare_dispute_vote_action_transaction(
+    market: str, body: models.ActionRequest, *, vote: Literal["agree", "disagree"]
+) -> Call[models.ActionTransaction]:
+    """Prepare the transaction of a Solana Action that votes on a dispute."""
+    return Call(
+        "POST",
+        path("/api/actions/{}/vote-dispute", market),
+        models.ActionTransaction,
+        query={"vote": vote},
+        body=body,
+    )
+
+
 def prepare_pause_transaction(body: models.PreparePause) -> Call[models.PreparedTransaction]:
     """Prepare a transaction."""
     return Call("POST", "/api/transactions/prepare/pause", models.PreparedTransaction, body=body)
+
+
+def prepare_proposal_vote_action_transaction(
+    market: str, body: models.ActionRequest, *, vote: Literal["like", "dislike"]
+) -> Call[models.ActionTransaction]:
+    """Prepare the transaction of a Solana Action that votes on a proposed market."""
+    return Call(
+        "POST",
+        path("/api/actions/{}/vote-proposal", market),
+        models.ActionTransaction,
+        query={"vote": vote},
+        body=body,
+    )
 
 
 def prepare_resolution(market: str, body: models.ResolveRequest) -> Call[models.PreparedResolution]:

@@ -38,6 +38,25 @@ class AccountDifferenceList(Struct, kw_only=True):
     next: str | None
 
 
+class ActionError(Struct, kw_only=True):
+    message: str
+
+
+class ActionRequest(Struct, kw_only=True):
+    account: str
+    type: Literal["transaction"] | UnsetType = "transaction"
+    data: dict[str, str | list[str]] | UnsetType = UNSET
+
+
+class ActionRule(Struct, kw_only=True):
+    pathPattern: str
+    apiPath: str
+
+
+class ActionRules(Struct, kw_only=True):
+    rules: list[ActionRule]
+
+
 class ActivityItem(Struct, kw_only=True):
     id: str
     type: str
@@ -579,6 +598,15 @@ class NewVote(Struct, kw_only=True):
 
 class NonceRequest(Struct, kw_only=True):
     wallet: str
+
+
+class NumberParameter(Struct, kw_only=True):
+    type: str
+    name: str
+    label: str
+    required: bool
+    min: float
+    patternDescription: str
 
 
 class OlderMarketVote(Struct, kw_only=True):
@@ -1610,6 +1638,13 @@ class LimitList(Struct, kw_only=True):
     routes: list[LimitedRoute]
 
 
+class LinkedAction(Struct, kw_only=True):
+    type: str
+    href: str
+    label: str
+    parameters: list[NumberParameter] | UnsetType = UNSET
+
+
 class MarketDepth(Struct, kw_only=True):
     market_id: str
     state: str
@@ -1818,6 +1853,10 @@ class WalletProfile(Struct, kw_only=True):
     as_of: str
 
 
+class ActionLinks(Struct, kw_only=True):
+    actions: list[LinkedAction]
+
+
 class BundleList(Struct, kw_only=True):
     tallies: list[Tally]
     count: int
@@ -1841,6 +1880,26 @@ class CreatedDraft(Struct, kw_only=True):
     network_fee: TransactionFee | None
     refused: RefusedTransaction | None
     repeated: bool
+
+
+class FollowingAction(Struct, kw_only=True):
+    icon: str
+    title: str
+    description: str
+    label: str
+    type: str
+    links: ActionLinks | UnsetType = UNSET
+
+
+class MarketAction(Struct, kw_only=True):
+    icon: str
+    title: str
+    description: str
+    label: str
+    type: str
+    disabled: bool | UnsetType = UNSET
+    links: ActionLinks | UnsetType = UNSET
+    error: ActionError | UnsetType = UNSET
 
 
 class MarketDetail(Struct, kw_only=True):
@@ -1904,6 +1963,15 @@ class MarketTallies(Struct, kw_only=True):
     market_id: str
     tallies: list[Tally]
     count: int
+
+
+class NextAction(Struct, kw_only=True):
+    type: str
+    action: FollowingAction
+
+
+class NextLinks(Struct, kw_only=True):
+    next: NextAction
 
 
 class PreparedResolution(Struct, kw_only=True):
@@ -1980,3 +2048,10 @@ class UserPosition(Struct, kw_only=True):
     final_outcome: bool | None
     at: PointInTime | UnsetType = UNSET
     verification: Verification | UnsetType = UNSET
+
+
+class ActionTransaction(Struct, kw_only=True):
+    type: str
+    transaction: str
+    message: str
+    links: NextLinks
