@@ -228,7 +228,9 @@ def invalid_members(value: Any, annotation: Any, name: str = "") -> Iterator[Fie
         found = list(invalid_members(value[key], member.type, place))
         yield from found
         if not found and value[key] is not None and member.name in rules:
-            yield from _broken_rule(rules[member.name], value[key], prefix)
+            # As the struct will have it: a number may stand for true or false.
+            converted = msgspec.convert(value[key], member.type, strict=False, str_keys=True)
+            yield from _broken_rule(rules[member.name], converted, prefix)
 
 
 def require_field_rules(body: msgspec.Struct, rules: FieldRules) -> None:

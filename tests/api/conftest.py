@@ -92,3 +92,11 @@ def world(api_settings: Settings, localnet: Localnet) -> Iterator[World]:
         made = World(settings, localnet, client)
         yield made
         made.rpc.close()
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[Engine]:
+    """The database as its owner, who sees what the API's logins may not."""
+    made = role_engine(Role.OWNER, database)
+    yield made
+    made.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,8 +16,6 @@ from tests.api.signing_in import bearer, sign_in
 from tests.api.test_list_pages import walk
 from tests.api.wallets import proof
 from zmart_pipelines.proofs import service_keys
-from zmart_pipelines.runtime.temporary_postgres import role_engine
-from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries import api_keys
 
 Client = TestClient[Litestar]
@@ -32,13 +29,6 @@ def _markets(ledger: Engine) -> None:
     with ledger.begin() as conn:
         market(conn, MARKET)
         market(conn, OTHER)
-
-
-@pytest.fixture
-def owner(database: str) -> Iterator[Engine]:
-    made = role_engine(Role.OWNER, database)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

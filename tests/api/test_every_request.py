@@ -190,7 +190,7 @@ def test_allow_names_head_where_get_is(http: httpx.Client) -> None:
     assert http.head("/api/discussions").status_code == 405
     # Two handlers on one path, which name its parameter differently.
     both = http.options("/api/discussions/00").headers["allow"].split(", ")
-    assert set(both) == {"DELETE", "GET", "HEAD", "OPTIONS"}
+    assert set(both) == {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}
 
 
 @pytest.mark.parametrize("origin", [PAGE, PAGE.replace("localhost", "127.0.0.1")])

@@ -161,10 +161,10 @@ def test_deletion_is_repeated_but_not_moved(client: Client) -> None:
     assert "'subject' differs" in moved.text
 
 
-def test_refused_write_leaves_the_signature_unused(client: Client, ledger: Engine) -> None:
+def test_refused_write_leaves_the_signature_unused(client: Client, owner: Engine) -> None:
     body = signed(client, wallet(1), "/api/discussions", COMMENT | {"market_id": "ee" * 32})
     assert client.post("/api/discussions", json=body).status_code == 404
-    assert rows(ledger, "community.signed_requests") == 0
+    assert rows(owner, "community.signed_requests") == 0
 
 
 def test_text_to_sign_is_of_the_request(client: Client) -> None:

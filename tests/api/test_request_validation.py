@@ -23,6 +23,7 @@ NAMES = {
     "market": MARKET,
     "wallet": str(wallet(1).pubkey()),
     "discussion": "00000000-0000-0000-0000-000000000000",
+    "draft": "00000000-0000-0000-0000-000000000000",
     "cid": "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n",
     "kind": "proposal",
     "service": "pipelines",

@@ -36,7 +36,7 @@ ELSEWHERE = {"chain/deliveries:webhook_is_active"}
 DAMAGED = [
     (
         "submissions/relayed_transactions:relayed_transactions_within_deadline",
-        "warns",
+        "warning",
         [
             (
                 "INSERT INTO ops.relayed_transactions (signature, fee_payer, transaction,"
@@ -321,7 +321,8 @@ def test_output_is_a_table_or_json(
     backend = Backend(Settings(**login_settings(database)))
     assert run_checks.run_checks(["coverage_has_no_gaps"], backend=backend) == 0
     assert capsys.readouterr().out.split()[:2] == ["chain/coverage:coverage_has_no_gaps", "holds"]
-    execute(owner, DAMAGED[0][2] + ["INSERT INTO chain.coverage (slots) VALUES ('[1,2)')"])
+    intervals = ("[1,2)", "[900000,900010)")
+    execute(owner, [f"INSERT INTO chain.coverage (slots) VALUES ('{one}')" for one in intervals])
     assert run_checks.run_checks(["coverage_has_no_gaps"], json=True, backend=backend) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "fails"
