@@ -181,7 +181,7 @@ def test_dropped_with_its_fork_it_is_sent_again(world: World) -> None:
     signature = hand_in(world, priced(world.wallet, MARKET, recent(world))).json()["signature"]
     first = await_state(world, signature, "confirmed")["relayed"]
     since = world.chain.result("getSlot", {"commitment": "processed"}) - first["landed_slot"]
-    dropped = world.chain.control.fork(since + 1, keep=[])
+    dropped = world.chain.control.fork(since, keep=[])
     assert signature in dropped
     deadline = time.monotonic() + 60
     while (now := read(world, signature)["relayed"])["landed_slot"] in (None, first["landed_slot"]):
