@@ -32,7 +32,7 @@ from zmart_pipelines.store.outages import concerns_database
 
 log = logging.getLogger("api.transaction_relay")
 
-# Seconds between two looks for transactions that another process left behind.
+# Seconds between two searches for transactions that another process left behind.
 _IDLE_SECONDS: Final = 5.0
 # Seconds after a failure.
 _PAUSE_SECONDS: Final = 2.0

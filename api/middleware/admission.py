@@ -55,7 +55,7 @@ class Admission:
         route = self._routes.of(
             "GET" if method == "HEAD" else method, scope["path"], scope["query_string"]
         )
-        if route.is_outside:
+        if route.is_exempt:
             return
         if route.bucket is BucketName.WEBHOOK:
             await self._limits.take(

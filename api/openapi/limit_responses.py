@@ -33,7 +33,7 @@ def state_limits(app: Litestar, routes: RouteBuckets) -> None:
     for path, item in (app.openapi_schema.paths or {}).items():
         for method in _METHODS:
             operation: Operation | None = getattr(item, method)
-            if operation is not None and not routes.of(method.upper(), path, b"").is_outside:
+            if operation is not None and not routes.of(method.upper(), path, b"").is_exempt:
                 _state(operation)
 
 

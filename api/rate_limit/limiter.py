@@ -3,7 +3,7 @@
 What Redis last said of a bucket is kept. It serves three times: a client whose bucket is known to
 be empty is refused without asking, because other processes can only have emptied it further; where
 Redis goes away, buckets go on from there instead of starting full; and where Redis comes back
-without its data, it is told what the buckets lack at least.
+without its data, each call states the least that the buckets lack.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which bucket a request takes from besides its client's general one, by its route.
 
 A route states it: ``opt={"bucket": "search"}``, with ``"bucket_parameter": "q"`` where that is so
-only for queries with this parameter. ``general`` is none besides the general one, ``outside`` not
+only for queries with this parameter. ``general`` is none besides the general one, ``exempt`` not
 even that. What is not stated is ``write`` where the method may change something, so that no new
 route is without its limit, else ``general``.
 
@@ -23,7 +23,7 @@ from litestar.utils.path import normalize_path
 from api.rate_limit.buckets import BucketName
 
 GENERAL: Final = "general"
-OUTSIDE: Final = "outside"
+EXEMPT: Final = "exempt"
 
 _BUCKET: Final = "bucket"
 _PARAMETER: Final = "bucket_parameter"
@@ -36,12 +36,12 @@ class RouteBucket(NamedTuple):
 
     Attributes:
         bucket: The smaller bucket; None: the general one alone.
-        is_outside: Whether requests take no token at all.
+        is_exempt: Whether requests are not limited: they take no token.
         parameter: The query parameter without which the smaller bucket is not used.
     """
 
     bucket: BucketName | None = None
-    is_outside: bool = False
+    is_exempt: bool = False
     parameter: bytes | None = None
 
 
@@ -131,8 +131,8 @@ def _stated(handler: HTTPRouteHandler, method: str) -> RouteBucket:
         return _default(method)
     if name == GENERAL:
         return RouteBucket()
-    if name == OUTSIDE:
-        return RouteBucket(is_outside=True)
+    if name == EXEMPT:
+        return RouteBucket(is_exempt=True)
     parameter = handler.opt.get(_PARAMETER)
     return RouteBucket(
         BucketName(name), parameter=parameter.encode() if parameter is not None else None

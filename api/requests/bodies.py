@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -19,6 +20,7 @@ from zmart_pipelines.ipfs.media_types import media_type
 from zmart_pipelines.program.lmsr import MIN_B
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.proofs.request_text import Action
+from zmart_pipelines.voting.ballot import Kind
 
 # A million SOL, the largest amount that the program accepts.
 MAX_LAMPORTS = 10**15
@@ -67,15 +69,25 @@ def document_bytes(text: str) -> bytes:
     return data
 
 
-def vote_choice(value: bool | str, field: str = "vote") -> bool:
-    """Return a choice given in any of the words of either kind; raise ApiError 400 otherwise."""
-    words = {"true": True, "yes": True, "false": False, "no": False}
-    for yes, no in VOTE_CHOICES.values():
-        words |= {yes: True, no: False}
-    choice = value if isinstance(value, bool) else words.get(value.lower())
-    if choice is None:
-        raise invalid(field, f"must be one of {', '.join(words)}")
-    return choice
+def vote_choice(
+    value: object, field: str = "vote", kinds: Collection[Kind] = tuple(VOTE_CHOICES)
+) -> bool:
+    """Return a choice given as a boolean or in any of the words of these kinds of vote.
+
+    Raises:
+        ApiError: 400 naming ``field``.
+    """
+    if isinstance(value, bool):
+        return value
+    for_, against = zip(*(VOTE_CHOICES[kind] for kind in kinds), strict=True)
+    word = value.lower() if isinstance(value, str) else None
+    if word in ("true", "yes", *for_):
+        return True
+    if word in ("false", "no", *against):
+        return False
+    raise invalid(
+        field, f"must be {' or '.join(('true', *for_))}, or {' or '.join(('false', *against))}"
+    )
 
 
 class SignedBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -28,7 +29,7 @@ from api.identity import auth
 from api.markets.lookup import require_market_id
 from api.markets.vote_counts import VoteCount, vote_count
 from api.requests import identifiers, query_rules
-from api.requests.bodies import MarketVote, NewVote, OlderMarketVote
+from api.requests.bodies import MarketVote, NewVote, OlderMarketVote, vote_choice
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.program.vote_choices import VOTE_CHOICES
 from zmart_pipelines.store.queries import votes
@@ -106,32 +107,18 @@ class AcceptedVote(msgspec.Struct, frozen=True, rename="camel"):
     timestamp: int
 
 
-def _parse_choice(kind: Kind, value: bool | str | None, field: str) -> bool:
-    """Return a choice given in any of its words; raise ApiError 400 naming ``field``."""
-    yes, no = VOTE_CHOICES[kind]
-    words = {yes: True, "true": True, "yes": True, no: False, "false": False, "no": False}
-    choice = value if isinstance(value, bool) else words.get(str(value).lower())
-    if choice is None:
-        raise invalid(field, f"must be true or {yes}, or false or {no}")
-    return choice
-
-
-def _no_choice() -> ApiError:
-    return invalid("vote", "is required")
-
-
-def _chosen(kind: Kind, vote: bool | str | None, choice: bool | str | None) -> bool:
-    """Return the choice in a body, by either of its members."""
+def _chosen(kinds: Collection[Kind], vote: object, choice: object) -> bool:
+    """Return the choice in a body, by either of its members, in words of these kinds of vote."""
     if vote is None and choice is None:
-        raise _no_choice()
+        raise invalid("vote", "is required")
     value, field = (vote, "vote") if vote is not None else (choice, "choice")
-    return _parse_choice(kind, value, field)
+    return vote_choice(value, field, kinds)
 
 
 def _choice_in_query(given: query_rules.Given) -> None:
     kind, vote = given.path["kind"], given.query.get("vote")
     if kind in VOTE_CHOICES and vote is not None:
-        _parse_choice(msgspec.convert(kind, Kind), vote, "vote")
+        vote_choice(vote, "vote", [msgspec.convert(kind, Kind)])
 
 
 def _choice_in_body(given: query_rules.Given) -> None:
@@ -139,11 +126,8 @@ def _choice_in_body(given: query_rules.Given) -> None:
     kind, body = given.path.get("kind"), given.body
     if not isinstance(body, dict):
         return
-    vote, choice = body.get("vote"), body.get("choice")
-    if kind in VOTE_CHOICES:
-        _chosen(msgspec.convert(kind, Kind), vote, choice)
-    elif vote is None and choice is None:
-        raise _no_choice()
+    kinds = [msgspec.convert(kind, Kind)] if kind in VOTE_CHOICES else tuple(VOTE_CHOICES)
+    _chosen(kinds, body.get("vote"), body.get("choice"))
 
 
 @get(
@@ -167,7 +151,7 @@ async def get_ballot_text(
     It names the market, the kind, the round and the choice, and expires. Request a new text
     for each ballot.
     """
-    choice = _parse_choice(kind, vote, "vote")
+    choice = vote_choice(vote, "vote", [kind])
     key = identifiers.market_key(market, "market")
 
     def read(conn: Connection) -> tuple[bytes, int]:
@@ -294,7 +278,7 @@ def _signed_ballot(
     body: MarketVote,
     idempotency_key: str | None,
 ) -> SignedBallot:
-    choice = _chosen(kind, body.vote, body.choice)
+    choice = _chosen([kind], body.vote, body.choice)
     market_key = identifiers.market_key(market)
     signed = auth.read_signed_message(request, body)
     return SignedBallot(

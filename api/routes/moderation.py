@@ -188,7 +188,7 @@ def _report_row(row: comment_reports.Report) -> Report:
 async def hide_discussion(
     database: DatabaseDep, caller: CallerDep, discussion: CommentPath, data: JSONBody[Moderation]
 ) -> ChangedComment:
-    """Hide a comment, for operators. Its text is shown to nobody but them; replies stay."""
+    """Hide a comment, for operators. Only operators still see its text; replies stay."""
     return await _moderate(database, caller, discussion, data, comments.hide)
 
 

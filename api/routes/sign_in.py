@@ -171,7 +171,7 @@ async def sign_wallet_in(
     nonce = sign_in.nonce_of(data.message)
     issued = await database.write(wallet, lambda conn: accounts.take_nonce(conn, nonce))
     sign_in.require_sign_in(data.message, signature, wallet, issued, settings)
-    # Only what the wallet has signed counts for it, so that nobody else can lock it out.
+    # Only what the wallet has signed counts for it, so that others cannot lock it out.
     await request_limits.charge(request.scope, BucketName.AUTH, wallet.hex())
     user_agent = request.headers.get("user-agent")
     address = client_key(request.scope)

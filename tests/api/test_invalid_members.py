@@ -67,7 +67,7 @@ def test_a_body_is_invalid_exactly_where_a_member_is_named(
     assert bool(list(invalid_members(value, struct))) != valid
 
 
-@pytest.mark.parametrize("choice", [0, 1, 0.0])
-def test_rules_see_a_member_as_its_struct_has_it(choice: float) -> None:
+@pytest.mark.parametrize("choice", [0, 1])
+def test_rules_see_a_member_as_its_struct_has_it(choice: int) -> None:
     vote = {"market_id": "01" * 32, "choice": choice}
-    assert [error.field for error in invalid_members(vote, NewVote)] in ([], ["choice"])
+    assert list(invalid_members(vote, NewVote)) == []

@@ -14,7 +14,7 @@ from api.rate_limit.buckets import BucketName
 from api.rate_limit.route_buckets import RouteBucket, RouteBuckets
 
 NOTHING = RouteBucket()
-OUTSIDE = RouteBucket(is_outside=True)
+EXEMPT = RouteBucket(is_exempt=True)
 WRITE = RouteBucket(BucketName.WRITE)
 
 
@@ -38,8 +38,8 @@ def test_every_route_is_found_as_it_is_written_and_with_more_slashes(
             found = buckets.of(str(method), path, b"q=rain")
             if name is None:
                 assert found == (NOTHING if method in {"GET", "HEAD", "OPTIONS"} else WRITE), path
-            elif name in {"general", "outside"}:
-                assert found == (OUTSIDE if name == "outside" else NOTHING), path
+            elif name in {"general", "exempt"}:
+                assert found == (EXEMPT if name == "exempt" else NOTHING), path
             else:
                 assert found.bucket == name, path
             for other in (f"{path}/", f"/{path}", path.replace("/", "//")):
@@ -48,14 +48,14 @@ def test_every_route_is_found_as_it_is_written_and_with_more_slashes(
     assert seen > 60
 
 
-def test_only_health_is_outside_and_only_texts_to_sign_are_no_writes(
+def test_only_health_is_exempt_and_only_texts_to_sign_are_no_writes(
     client: TestClient[Litestar], buckets: RouteBuckets
 ) -> None:
     outside, harmless = set(), set()
     for route in routes_of(client.app):
         for method in route.route_handler_map:
             found = buckets.of(str(method), route.path_format, b"")
-            if found.is_outside:
+            if found.is_exempt:
                 outside.add(route.path_format)
             elif method in {"POST", "PUT", "PATCH", "DELETE"} and found.bucket is None:
                 harmless.add(route.path_format)
@@ -102,7 +102,7 @@ def test_unknown_bucket_is_a_fault_of_the_app() -> None:
 
 
 def test_literal_path_stands_before_a_template() -> None:
-    @get("/a/{b:str}", opt={"bucket": "outside"})
+    @get("/a/{b:str}", opt={"bucket": "exempt"})
     async def template(b: FromPath[str]) -> str:
         return b
 
@@ -115,7 +115,7 @@ def test_literal_path_stands_before_a_template() -> None:
         return b + c
 
     buckets = RouteBuckets(routes_of(Litestar([template, literal, longer])))
-    assert buckets.of("GET", "/a/other", b"") == OUTSIDE
+    assert buckets.of("GET", "/a/other", b"") == EXEMPT
     assert buckets.of("GET", "/a/list", b"") == NOTHING
     assert buckets.of("POST", "/a/b/c", b"").bucket is BucketName.AUTH
     assert buckets.of("POST", "/a/b", b"") == WRITE

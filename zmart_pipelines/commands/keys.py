@@ -122,7 +122,7 @@ def rotate_signing() -> None:
     """Replace the key that signs access tokens, in the state folder.
 
     The API uses it after a restart. It goes on accepting tokens of the previous key, so that
-    nobody is signed out; sessions and refresh tokens do not depend on it.
+    no session ends; sessions and refresh tokens do not depend on it.
 
     \b
     Exit codes: 0 replaced, 1 the settings name a key, which has to be replaced there.

@@ -522,7 +522,7 @@ export interface paths {
         put?: never;
         /**
          * Hide a comment, for operators
-         * @description Hide a comment, for operators. Its text is shown to nobody but them; replies stay.
+         * @description Hide a comment, for operators. Only operators still see its text; replies stay.
          */
         post: operations["hide_discussion"];
         delete?: never;

@@ -31,7 +31,7 @@ class RetryPolicy:
         """Return the seconds to wait after a failed attempt (from 1); None to give up.
 
         A 429 was refused before anything was done. Other calls are repeated where the API names a
-        time, or gave no answer at all, and a repetition does no harm.
+        time, or gave no answer at all, and repeating it has no further effect.
         """
         if isinstance(failure, ApiError):
             may_succeed, asked = _may_succeed(call, failure), failure.retry_after
