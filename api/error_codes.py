@@ -30,11 +30,11 @@ class ErrorCode(StrEnum):
     SIGNATURE_USED = "signature_used"
     NONCE_USED = "nonce_used"
     ACCESS_TOKEN_INVALID = "access_token_invalid"  # noqa: S105 - a code, no secret
-    ACCESS_TOKEN_EXPIRED = "access_token_expired"  # noqa: S105
+    ACCESS_TOKEN_EXPIRED = "access_token_expired"  # noqa: S105 - a code, no secret
     SESSION_ENDED = "session_ended"
-    REFRESH_TOKEN_INVALID = "refresh_token_invalid"  # noqa: S105
-    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105
-    CSRF_TOKEN_INVALID = "csrf_token_invalid"  # noqa: S105
+    REFRESH_TOKEN_INVALID = "refresh_token_invalid"  # noqa: S105 - a code, no secret
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a code, no secret
+    CSRF_TOKEN_INVALID = "csrf_token_invalid"  # noqa: S105 - a code, no secret
     FORBIDDEN = "forbidden"
     OPERATORS_ONLY = "operators_only"
     SCOPE_MISSING = "scope_missing"

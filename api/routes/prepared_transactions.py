@@ -58,7 +58,7 @@ def _handler(act: type[Act]) -> HTTPRouteHandler:
     prepare.__annotations__ |= {
         "database": DatabaseDep,
         "chain": ChainDep,
-        "data": JSONBody[body_of(act)],  # type: ignore[misc]
+        "data": JSONBody[body_of(act)],  # type: ignore[misc]  # made for the act
     }
     decorate = post(
         f"{PATH}/{act.NAME}",

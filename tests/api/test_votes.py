@@ -231,6 +231,24 @@ def test_invalid_ballots_are_rejected(client: Client) -> None:
     assert client.get(f"/api/votes/{PROPOSED.hex()}").json()["proposal_votes"]["total"] == 0
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/votes/proposal",
+        f"/api/votes/proposal/{PROPOSED.hex()}",
+        f"/api/markets/{PROPOSED.hex()}/vote",
+    ],
+)
+@pytest.mark.parametrize("choice", [0, 1])
+def test_number_is_no_choice(client: Client, path: str, choice: int) -> None:
+    body = {"choice": choice} | signed_in(wallet(1))
+    if path.endswith("proposal"):
+        body["market_id"] = PROPOSED.hex()
+    answer = client.post(path, json=body)
+    assert answer.status_code == 400, answer.text
+    assert [detail["field"] for detail in answer.json()["details"]] == ["choice"]
+
+
 def test_voting_is_closed_after_the_freeze(client: Client, database: str, ledger: Engine) -> None:
     assert cast(client, 1).status_code == 201
     pipelines = role_engine(Role.PIPELINES, database)
