@@ -22,7 +22,7 @@ from zmart_pipelines.ledger.audit import rebuild
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
-from zmart_pipelines.store import stream
+from zmart_pipelines.store import stream, stream_sources
 from zmart_pipelines.store.queries.committed_changes import changes_since
 from zmart_pipelines.store.stream import Frame, StoredFrame
 from zmart_pipelines.store.tables import chain as tables
@@ -127,7 +127,7 @@ class Frames:
         if self.channel is None:
             rows = stream.read_after(conn, last, 500)
         else:
-            rows = stream.read_channel_after(conn, self.channel, last, 500)
+            rows = stream_sources.read(conn, [stream_sources.Source(self.channel)], last, limit=500)
         self.frames += rows
         return len(rows)
 

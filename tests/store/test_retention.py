@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from tests.store.conftest import Engines
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import retention, stream
+from zmart_pipelines.store import retention, stream, stream_sources
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.retention import RULES, prune
 
@@ -37,8 +37,24 @@ def prune_as_pipelines(engines: Engines, in_days: int) -> dict[str, int]:
     return freed
 
 
-def frame(channel: str) -> stream.Frame:
-    return stream.Frame(channel, "market_state", {})
+def frame(channel: str, type_: str = "market_state") -> stream.Frame:
+    return stream.Frame(channel, type_, {})
+
+
+MARKET_A = [stream_sources.Source("market:a")]
+
+
+def test_last_frame_of_every_type_of_a_channel_stays(engines: Engines, owner: Engine) -> None:
+    """A client of the trades alone has to learn that some of them are gone."""
+    with engines[Role.PIPELINES].begin() as conn:
+        stream.append(conn, [frame("market:a", type_) for type_ in ("trade", "trade", "vote")])
+    assert prune_as_pipelines(engines, 8)["ops.stream"] == 1
+    with owner.connect() as conn:
+        left = stream_sources.read(conn, MARKET_A, 0)
+    assert [(one.type, one.previous, one.type_previous) for one in left] == [
+        ("trade", 1, 1),
+        ("vote", 2, 0),
+    ]
 
 
 def test_last_frame_of_every_channel_stays(engines: Engines, owner: Engine) -> None:
@@ -47,14 +63,14 @@ def test_last_frame_of_every_channel_stays(engines: Engines, owner: Engine) -> N
     assert prune_as_pipelines(engines, 6)["ops.stream"] == 0
     assert prune_as_pipelines(engines, 8)["ops.stream"] == 1
     with owner.connect() as conn:
-        (left,) = stream.read_channel_after(conn, "market:a", 0)
+        (left,) = stream_sources.read(conn, MARKET_A, 0)
         head = stream.head(conn)
     # A client that asks for what followed the first frame sees that frames are gone.
     assert left.previous > 0
     with engines[Role.PIPELINES].begin() as conn:
         stream.append(conn, [frame("market:a")])
     with owner.connect() as conn:
-        following = stream.read_channel_after(conn, "market:a", left.position)
+        following = stream_sources.read(conn, MARKET_A, left.position)
         assert [later.previous for later in following] == [left.position]
         assert stream.head(conn) == head + 1
 

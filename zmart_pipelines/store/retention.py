@@ -49,10 +49,11 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "ops.stream",
         ("position",),
-        # The last frame of a channel stays: its successor names it, and a client that asks for
-        # what came after an earlier one learns from it that frames in between are gone.
+        # The last frame of each type of a channel stays: its successor names it, and a client that
+        # asks for what came after an earlier one learns from it that frames in between are gone.
         "t.created_at < :before AND EXISTS (SELECT FROM ops.stream AS later"
-        " WHERE later.channel = t.channel AND later.position > t.position)",
+        " WHERE later.channel = t.channel AND later.type = t.type"
+        " AND later.position > t.position)",
         "stream_keep_days",
     ),
     Rule(

@@ -3,6 +3,7 @@
 Each frame gets the next position of one global sequence, under an advisory lock that the
 writing transaction takes last and keeps until it commits. So positions become visible in
 their order, and a reader that resumes from the last position it saw skips nothing.
+``store.stream_sources`` reads it by channel.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import redis
+from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, delete, func, select
 
 from zmart_pipelines.store.binary_arrays import numbers, texts
@@ -25,6 +27,9 @@ from zmart_pipelines.store.tables import ops
 
 REDIS_CHANNEL = "zmart:stream"
 MARKETS_CHANNEL = "markets"
+ALERTS_CHANNEL = "alerts"
+# All alerts, with their texts.
+OPERATOR_ALERTS_CHANNEL = "alerts:operators"
 
 # The execution option of an engine that holds its announcer.
 _ANNOUNCE = "zmart_stream_announcer"
@@ -38,12 +43,18 @@ def market_channel(market_id: bytes) -> str:
     return f"market:{market_id.hex()}"
 
 
+def wallet_channel(wallet: bytes) -> str:
+    """Return the channel of one wallet."""
+    return f"wallet:{Pubkey.from_bytes(wallet)}"
+
+
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One message before it has a position.
 
     Attributes:
-        channel: ``market:{id in hex}`` or ``markets``.
-        type: The WebSocket envelope's ``type``: trade, vote, market_state, discussion.
+        channel: ``market:{id in hex}``, ``markets``, ``wallet:{address}``, ``alerts`` or
+            ``alerts:operators``.
+        type: The WebSocket envelope's ``type``: trade, vote, market_state, discussion, …
         payload: The envelope's ``data``.
     """
 
@@ -53,34 +64,46 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredFrame(msgspec.Struct, frozen=True):
-    """A frame as stored: ``previous`` is the position before it on its channel (0: none)."""
+    """A frame as stored.
+
+    Attributes:
+        previous: The position before it on its channel (0: none).
+        type_previous: The position before it on its channel with its type (0: none).
+    """
 
     position: int
     channel: str
     previous: int
+    type_previous: int
     type: str
     payload: dict[str, Any]
     created_at: datetime
 
 
-# ``before`` is the number of the frame before on the same channel, 0 if it is a
-# stored one. Consecutive frames with the same payload on several channels share it.
+_COLUMNS: Final = [_stream.c[name] for name in StoredFrame.__struct_fields__]
+
+# ``before`` is the number of the frame before on the same channel, ``type_before`` of the one
+# with the same type; 0 if that is a stored one. Consecutive frames with the same payload on several
+# channels share it.
 _APPEND = """
 WITH payloads AS MATERIALIZED (
     SELECT number, payload::jsonb AS payload
     FROM unnest(%b::text[]) WITH ORDINALITY AS p (payload, number)
 )
-INSERT INTO ops.stream (position, channel, previous, type, payload)
+INSERT INTO ops.stream (position, channel, previous, type_previous, type, payload)
 SELECT
     first + f.number,
     f.channel,
     CASE WHEN f.before > 0 THEN first + f.before ELSE coalesce(
         (SELECT max(s.position) FROM ops.stream AS s WHERE s.channel = f.channel), 0) END,
+    CASE WHEN f.type_before > 0 THEN first + f.type_before ELSE coalesce(
+        (SELECT max(s.position) FROM ops.stream AS s
+            WHERE s.channel = f.channel AND s.type = f.type), 0) END,
     f.type,
     p.payload
 FROM (SELECT coalesce(max(position), 0) AS first FROM ops.stream) AS dense
-CROSS JOIN unnest(%b::text[], %b::text[], %b::int8[], %b::int8[]) WITH ORDINALITY
-    AS f (channel, type, payload, before, number)
+CROSS JOIN unnest(%b::text[], %b::text[], %b::int8[], %b::int8[], %b::int8[]) WITH ORDINALITY
+    AS f (channel, type, payload, before, type_before, number)
 JOIN payloads AS p ON p.number = f.payload
 ORDER BY f.number
 RETURNING position
@@ -98,7 +121,9 @@ def _append_statement(frames: Iterable[Frame]) -> Statement | None:
     types: list[str] = []
     payloads: list[int] = []
     before: list[int] = []
+    type_before: list[int] = []
     last: dict[str, int] = {}
+    type_last: dict[tuple[str, str], int] = {}
     shared: msgspec.Struct | dict[str, Any] | None = None
     for number, frame in enumerate(frames, 1):
         if frame.payload is not shared:
@@ -109,11 +134,21 @@ def _append_statement(frames: Iterable[Frame]) -> Statement | None:
         types.append(frame.type)
         before.append(last.get(frame.channel, 0))
         last[frame.channel] = number
+        kind = (frame.channel, frame.type)
+        type_before.append(type_last.get(kind, 0))
+        type_last[kind] = number
     if not channels:
         return None
     return Statement(
         _APPEND,
-        (texts(encoded), texts(channels), texts(types), numbers(payloads), numbers(before)),
+        (
+            texts(encoded),
+            texts(channels),
+            texts(types),
+            numbers(payloads),
+            numbers(before),
+            numbers(type_before),
+        ),
     )
 
 
@@ -160,55 +195,14 @@ def _announce_on_commit(conn: Connection) -> None:
 
 def read_after(conn: Connection, position: int, limit: int = 1000) -> list[StoredFrame]:
     """Return the frames after ``position``, oldest first."""
-    return _read(conn, _stream.c.position > position, limit)
-
-
-def read_channel_after(
-    conn: Connection, channel: str, position: int, limit: int = 1000
-) -> list[StoredFrame]:
-    """Return the frames of one channel after ``position``, oldest first."""
-    return _read(conn, (_stream.c.channel == channel) & (_stream.c.position > position), limit)
-
-
-def count_channel_after(conn: Connection, channel: str, position: int, limit: int) -> int:
-    """Return how many frames of one channel come after ``position``, at most ``limit``."""
-    after = (
-        select(_stream.c.position)
-        .where(_stream.c.channel == channel, _stream.c.position > position)
-        .limit(limit)
-        .subquery()
-    )
-    return int(conn.execute(select(func.count()).select_from(after)).scalar_one())
-
-
-def _read(conn: Connection, where: Any, limit: int) -> list[StoredFrame]:
-    rows = conn.execute(
-        select(_stream).where(where).order_by(_stream.c.position).limit(limit)
-    ).all()
-    return [
-        StoredFrame(
-            position=row.position,
-            channel=row.channel,
-            previous=row.previous,
-            type=row.type,
-            payload=row.payload,
-            created_at=row.created_at,
-        )
-        for row in rows
-    ]
+    after = _stream.c.position > position
+    page = select(*_COLUMNS).where(after).order_by(_stream.c.position).limit(limit)
+    return [StoredFrame(*row) for row in conn.execute(page)]
 
 
 def head(conn: Connection) -> int:
     """Return the last position (0 for an empty stream)."""
     position: int | None = conn.execute(select(func.max(_stream.c.position))).scalar_one()
-    return position or 0
-
-
-def channel_head(conn: Connection, channel: str) -> int:
-    """Return the last position of a channel (0: none)."""
-    position: int | None = conn.execute(
-        select(func.max(_stream.c.position)).where(_stream.c.channel == channel)
-    ).scalar_one()
     return position or 0
 
 

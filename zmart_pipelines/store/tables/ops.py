@@ -198,7 +198,8 @@ leases = Table(
 
 # The outbox of the live stream, written in the transaction that causes a frame. ``position`` is
 # the global sequence, assigned under an advisory lock acquired last, so its order is the order of
-# commits. ``previous`` is the position before it on the same channel (0: none).
+# commits. ``previous`` is the position before it on the same channel (0: none), ``type_previous``
+# that of the frame before it with the same type.
 stream = Table(
     "stream",
     metadata,
@@ -225,7 +226,15 @@ stream = Table(
         server_default=func.now(),
         comment="Database clock: when the row was inserted",
     ),
+    Column(
+        "type_previous",
+        BigInteger,
+        nullable=False,
+        comment="Database: position before it on the same channel with the same type; 0 for the"
+        " first",
+    ),
     Index(None, "channel", "position"),
+    Index(None, "channel", "type", "position"),
     schema="ops",
 )
 
