@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _EncodedList(msgspec.Struct):
-    """``api.routes.markets.MarketList`` with rows that are encoded already."""
+    """``api.markets.market_lists.MarketList`` with rows that are encoded already."""
 
     markets: list[msgspec.Raw]
     count: int

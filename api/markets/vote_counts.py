@@ -1,7 +1,8 @@
-"""The counts of one kind of vote, as clients read them."""
+"""The counts of a market's votes, as clients read them."""
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import Connection
 
 from zmart_pipelines.client_schemas.formats import ExactIntegers, LargeInt
@@ -25,6 +26,14 @@ class VoteCount(ExactIntegers, frozen=True, kw_only=True):
     status: str | None
 
 
+class MarketVoteCounts(msgspec.Struct, frozen=True):
+    """The counts of both kinds of vote."""
+
+    market_id: str
+    proposal_votes: VoteCount
+    dispute_votes: VoteCount
+
+
 def vote_count(votes_for: int, votes_against: int, round_: int, status: str | None) -> VoteCount:
     """Return the counts as clients read them."""
     return VoteCount(
@@ -42,3 +51,12 @@ def load_vote_count(conn: Connection, market_id: bytes, kind: Kind) -> VoteCount
     """Count the votes of this market and kind now."""
     row = votes.counts(conn, market_id, kind)
     return vote_count(row.votes_for, row.votes_against, row.round, row.status)
+
+
+def load_vote_counts(conn: Connection, market_id: bytes) -> MarketVoteCounts:
+    """Count the votes of this market now."""
+    return MarketVoteCounts(
+        market_id.hex(),
+        load_vote_count(conn, market_id, "proposal"),
+        load_vote_count(conn, market_id, "dispute"),
+    )

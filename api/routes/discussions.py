@@ -29,6 +29,7 @@ from api.identity import auth, text_to_sign
 from api.identity.auth import AuthorizedWrite
 from api.identity.text_to_sign import TextToSign
 from api.markets.lookup import require_market_id
+from api.markets.market_threads import CommentList, load_threads
 from api.openapi.security import PERMITTED
 from api.requests import identifiers, pages, query_rules, user_text
 from api.requests.bodies import CommentText, NewComment, NewMarketComment, ProofOnly
@@ -42,18 +43,6 @@ _ORDERS: Final[Mapping[Sort, Order]] = MappingProxyType(
 )
 WRITE_ERRORS: Final = error_responses(400, 401, 404, 409, 413, 415, 429)
 OWNER_ERRORS: Final = error_responses(400, 401, 403, 404, 409, 413, 415, 429)
-
-
-class CommentList(msgspec.Struct, frozen=True):
-    """A page of threads, or of a thread's replies. `count` is the page's, `total` that of all."""
-
-    discussions: list[community.Comment]
-    count: int
-    total: int
-    market_id: str
-    offset: int
-    limit: int
-    next: str | None
 
 
 class CreatedComment(msgspec.Struct, frozen=True):
@@ -103,13 +92,7 @@ async def list_discussions(
 
     def read(conn: Connection) -> CommentList:
         market_id = require_market_id(conn, key)
-        rows = discussions.threads(
-            conn, market_id, page.order, limit=page.fetch, offset=page.offset, after=page.after
-        )
-        shown, next_ = page.cut(rows)
-        total = discussions.count_threads(conn, market_id)
-        items = [community.comment(row) for row in shown]
-        return CommentList(items, len(items), total, market_id.hex(), offset, limit, next_)
+        return load_threads(conn, market_id, page)
 
     body = await database.read(read)
     return pages.response(request, body, body.next)

@@ -26,30 +26,13 @@ from api.hot_reads.encoded_bodies import EncodedBody
 from api.identity.auth import client_address
 from api.markets.details import MarketDetail, market_at, verified_market
 from api.markets.lookup import require_market_id
+from api.markets.market_lists import MarketList
 from api.markets.past_states import AT_RULE, At
 from api.markets.verifications import Verify, verification_rule
 from api.requests import identifiers, pages, query_rules
 from api.requests import market_list_query as parameters
 from zmart_pipelines.client_schemas import formats
-from zmart_pipelines.client_schemas import markets as market_schemas
 from zmart_pipelines.store.queries import markets, statistics
-
-
-class MarketList(msgspec.Struct, frozen=True):
-    """A page of markets.
-
-    `count` is the number of markets on all pages; where `count_capped` is true there are more.
-    `next` continues after the last market, null on the last page. `as_of` is present where the
-    order is that of figures refreshed each minute: when they were computed.
-    """
-
-    markets: list[market_schemas.Market]
-    count: int
-    count_capped: bool
-    offset: int
-    limit: int
-    next: str | None
-    as_of: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class RelatedMarket(msgspec.Struct, frozen=True, rename="camel"):

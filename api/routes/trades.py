@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from sqlalchemy import Connection
 
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, MarketPath, Offset
 from api.markets.lookup import require_market_id
+from api.markets.market_trades import TradeList, load_trades
 from api.requests import identifiers, pages, query_rules
-from zmart_pipelines.client_schemas import trading
 from zmart_pipelines.store.queries import trades
-
-
-class TradeList(msgspec.Struct, frozen=True):
-    """A page of trades. `count` is the page's, `total` that of all pages."""
-
-    trades: list[trading.Trade]
-    count: int
-    total: int
-    market_id: str
-    offset: int
-    limit: int
-    next: str | None
 
 
 @get(
@@ -53,18 +40,7 @@ async def list_market_trades(
 
     def read(conn: Connection) -> TradeList:
         market_id = require_market_id(conn, key)
-        rows = trades.find_trades(
-            conn,
-            market_id=market_id,
-            descending=descending,
-            limit=page.fetch,
-            offset=page.offset,
-            after=page.after,
-        )
-        shown, next_ = page.cut(rows)
-        total = trades.count(conn, market_id=market_id)
-        items = [trading.trade(row) for row in shown]
-        return TradeList(items, len(items), total, market_id.hex(), offset, limit, next_)
+        return load_trades(conn, market_id, page, descending=descending)
 
     body = await database.read(read)
     return pages.response(request, body, body.next)

@@ -18,7 +18,12 @@ from api.dependencies import (
     VoteKindPath,
 )
 from api.markets.lookup import require_market_id
-from api.markets.vote_counts import VoteCount, load_vote_count
+from api.markets.vote_counts import (
+    MarketVoteCounts,
+    VoteCount,
+    load_vote_count,
+    load_vote_counts,
+)
 from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats, voting
 from zmart_pipelines.store.queries import votes
@@ -47,14 +52,6 @@ class VoteList(msgspec.Struct, frozen=True):
     offset: int
     limit: int
     next: str | None
-
-
-class MarketVoteCounts(msgspec.Struct, frozen=True):
-    """The counts of both kinds of vote."""
-
-    market_id: str
-    proposal_votes: VoteCount
-    dispute_votes: VoteCount
 
 
 class KindVoteCount(msgspec.Struct, frozen=True, rename="camel"):
@@ -125,11 +122,7 @@ async def get_market_vote_counts(database: DatabaseDep, market: MarketPath) -> M
 
     def read(conn: Connection) -> MarketVoteCounts:
         market_id = require_market_id(conn, key)
-        return MarketVoteCounts(
-            market_id.hex(),
-            load_vote_count(conn, market_id, "proposal"),
-            load_vote_count(conn, market_id, "dispute"),
-        )
+        return load_vote_counts(conn, market_id)
 
     return await database.read(read)
 

@@ -27,7 +27,14 @@ class ActingConfiguration(msgspec.Struct, frozen=True):
     is_paused: bool
 
 
-T = TypeVar("T", TradingConfiguration, ActingConfiguration)
+class VotingConfiguration(msgspec.Struct, frozen=True):
+    """The shares of votes, in basis points, that approve a proposal and uphold a dispute."""
+
+    proposal_approval_threshold: int
+    dispute_success_threshold: int
+
+
+T = TypeVar("T", TradingConfiguration, ActingConfiguration, VotingConfiguration)
 
 
 def trading_configuration(conn: Connection) -> TradingConfiguration | None:
@@ -38,6 +45,11 @@ def trading_configuration(conn: Connection) -> TradingConfiguration | None:
 def acting_configuration(conn: Connection) -> ActingConfiguration | None:
     """Return the newest configuration; None where the ledger holds no event of it."""
     return _newest(conn, ActingConfiguration)
+
+
+def voting_configuration(conn: Connection) -> VotingConfiguration | None:
+    """Return the newest configuration; None where the ledger holds no event of it."""
+    return _newest(conn, VotingConfiguration)
 
 
 def _newest(conn: Connection, part: type[T]) -> T | None:

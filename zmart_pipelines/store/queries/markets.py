@@ -10,10 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Select,
     Text,
+    any_,
     bindparam,
     cast,
     func,
@@ -206,6 +208,7 @@ def count(
 # Statements with many columns take longer to make than to execute: they are made once.
 _KEY: Final = bindparam("key", type_=BYTES)
 _BY_ID: Final = _select().where(_markets.c.market_id == _KEY)
+_BY_IDS: Final = _select().where(_markets.c.market_id == any_(bindparam("ids", type_=ARRAY(BYTES))))
 _BY_ADDRESS: Final = _select().where(_markets.c.address == _KEY)
 # An id comes before an address.
 _ID_OF: Final = (
@@ -220,6 +223,12 @@ def get(conn: Connection, market_id: bytes) -> Market | None:
     """Return the market with this id."""
     row = conn.execute(_BY_ID, {"key": market_id}).one_or_none()
     return None if row is None else one(Market, row)
+
+
+def by_ids(conn: Connection, market_ids: Sequence[bytes]) -> dict[bytes, Market]:
+    """Return the markets with these ids by id; an unknown one is absent."""
+    rows = many(Market, conn.execute(_BY_IDS, {"ids": market_ids}))
+    return {row.market_id: row for row in rows}
 
 
 def get_by_address(conn: Connection, address: bytes) -> Market | None:
