@@ -29,6 +29,7 @@ from api.pin_allowance import PinAllowance
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.realtime.sockets import Sockets
 from api.requests.decoding import MAX_BODY, StrictRequest
 from api.requests.validation import check_request
 from api.routes import HANDLERS, webhooks
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings)
     hub = Hub(database, settings)
     database.announce_commits(hub.announce)
+    connection_policy = ConnectionPolicy(settings)
     market_answers = MarketAnswers(settings)
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
@@ -103,11 +105,12 @@ def create_app(settings: Settings) -> Litestar:
             "known_requests": shared(middleware.known_requests),
             "market_answers": shared(market_answers),
             "hub": shared(hub),
+            "connection_policy": shared(connection_policy),
+            "sockets": shared(Sockets(hub, database, connection_policy, settings)),
             "health_watch": shared(health_watch),
             "delivery_intake": shared(delivery_intake),
             "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),
             "request_limits": shared(middleware.limits),
-            "connection_policy": shared(ConnectionPolicy(settings)),
             "chain": shared(chain),
             "pins": shared(pins),
             "pin_allowance": shared(PinAllowance(middleware.limits, chain, settings)),

@@ -18,6 +18,7 @@ from api.app import create_app
 from api.connections.connection_guard import ConnectionGuard, Limits
 from api.connections.file_limit import allowed_connections
 from api.connections.guarded_protocols import GuardedConfig
+from api.routes.live_updates import has_channel
 from zmart_pipelines.settings import Settings
 
 GRACEFUL_SECONDS = 7
@@ -39,8 +40,9 @@ class AnySocketPath:
         self._port = port
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Route a WebSocket of the WebSocket port to ``/ws``."""
-        if scope["type"] == "websocket" and (scope["server"] or ("", 0))[1] == self._port:
+        """Route a WebSocket of the WebSocket port to ``/ws``, unless its path names a channel."""
+        is_socket = scope["type"] == "websocket" and (scope["server"] or ("", 0))[1] == self._port
+        if is_socket and not has_channel(scope["path"]):
             scope = {**scope, "path": "/ws", "raw_path": b"/ws"}
         await self._app(scope, receive, send)
 

@@ -748,6 +748,12 @@ class Settings(BaseSettings):
         description="Bytes of missed frames sent to the WebSockets of one address in a minute;"
         " beyond it they are told to read the tables again.",
     )
+    ws_heartbeat_seconds: float = Field(
+        15, gt=0, description="Seconds between two heartbeats to a client of the live updates."
+    )
+    ws_prices_per_second: int = Field(
+        10, gt=0, description="Maximum price frames of a market in a second."
+    )
     stream_poll_seconds: float = Field(
         0.25,
         gt=0,

@@ -1,4 +1,4 @@
-"""The hub of one process: reads the stream in order and delivers its frames to the sockets.
+"""The hub of one process: reads the stream in order and delivers its frames to the subscribers.
 
 The stream in Postgres is the only source; a message on Redis, or a call of ``wake``, only
 says that there is something to read. Without either the hub polls the stream every
@@ -12,9 +12,9 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import defaultdict
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -25,61 +25,30 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import Database
 from api.realtime import protocol
+from api.realtime.channels import Channel
+from api.realtime.conflation import Conflation
+from api.realtime.heartbeats import Heartbeats
+from api.realtime.merging import merged, sources_of
+from api.realtime.outgoing import Outgoing
+from api.realtime.start import Start, load_start
 from api.realtime.subscriber import Subscriber
-from zmart_pipelines.client_schemas.formats import iso8601
+from api.realtime.subscribers import Subscribers
+from zmart_pipelines.client_schemas.frames import prices_frame
+from zmart_pipelines.client_schemas.markets import ProjectedMarket
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import stream
+from zmart_pipelines.store import stream, stream_sources
+from zmart_pipelines.store.stream_sources import Source
 
 log = logging.getLogger("api.realtime")
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 PAGE = 500
 # Missed frames read at a time: the next are read once the client has taken these.
 REPLAY_PAGE = 50
 # After so many bytes of frames the sockets get a chance to send what is queued.
 BYTES_AT_ONCE = 64 * 1024
-# A client that missed more frames than this is reset and reads the tables again.
-MAX_REPLAY = 500
 LISTEN_SECONDS = 1.0
 _MIN_PAUSE = 0.1
 _MAX_PAUSE = 5.0
-
-
-class Replay(msgspec.Struct, frozen=True):
-    """Where a new subscription begins.
-
-    Attributes:
-        head: The channel's newest position.
-        is_complete: Whether the stream holds all frames after ``since``, and not too many.
-    """
-
-    head: int
-    is_complete: bool
-
-
-class MissedFrame(msgspec.Struct, frozen=True):
-    """A frame of the past, encoded for the client."""
-
-    position: int
-    previous: int
-    message: str
-
-
-def encode(frame: stream.StoredFrame) -> str:
-    """Return the message that clients receive for ``frame``."""
-    return protocol.encode(
-        protocol.Message(
-            type=frame.type,
-            timestamp=iso8601(frame.created_at),
-            data=frame.payload,
-            channel=frame.channel,
-            market_id=protocol.channel_market(frame.channel),
-            seq=frame.position,
-            prev=frame.previous,
-        )
-    )
 
 
 class Hub:
@@ -89,21 +58,32 @@ class Hub:
         self._database = database
         self._redis_url = settings.redis_url.get_secret_value()
         self._poll_seconds = settings.stream_poll_seconds
-        self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
-        # A subscriber that overflowed has forgotten its own.
-        self._channels: dict[Subscriber, set[str]] = defaultdict(set)
+        self._subscribers = Subscribers()
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False
         self._unpublished = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._redis_pause = _MIN_PAUSE
+        self._prices: Conflation[Channel, stream.StoredFrame] = Conflation(
+            1 / settings.ws_prices_per_second, self._deliver_prices, self._call_later
+        )
+        # When the stream was last read.
+        self._read_at: datetime | None = None
+        self.heartbeats = Heartbeats(
+            settings.ws_heartbeat_seconds, self._subscribers.heads, lambda: self._read_at
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver frames until the block ends."""
         self._loop = asyncio.get_running_loop()
-        loops = (self._deliver_stream, self._listen_to_redis, self._publish_to_redis)
+        loops = (
+            self._deliver_stream,
+            self._listen_to_redis,
+            self._publish_to_redis,
+            self.heartbeats.run,
+        )
         tasks = [asyncio.create_task(loop()) for loop in loops]
         try:
             yield
@@ -131,55 +111,88 @@ class Hub:
         self._unpublished.set()
         self.wake()
 
-    async def subscribe(self, subscriber: Subscriber, channel: str, since: int | None) -> Replay:
-        """Subscribe to ``channel`` and return where to begin; frames are held until ``resume``.
+    async def subscribe(
+        self,
+        subscriber: Subscriber,
+        channels: Sequence[Channel],
+        since: int | None,
+        *,
+        with_snapshots: bool = True,
+    ) -> Start:
+        """Subscribe to ``channels``; their frames are held until ``subscriber.resume``.
 
-        The subscription is registered before the table is read, so that no frame is missed
+        The subscriptions are registered before the table is read, so that no frame is missed
         between the two.
+
+        Args:
+            subscriber: Who receives the frames.
+            channels: Whose frames.
+            since: The position up to which the client has all of them; None: it has none.
+            with_snapshots: Whether to read the states of channels that do not continue.
+
+        Returns:
+            Where to begin.
         """
-        subscriber.subscribe(channel)
-        self._subscribers[channel].add(subscriber)
-        self._channels[subscriber].add(channel)
+        for channel in channels:
+            self._subscribers.add(subscriber, channel)
         try:
             # Delivery must not start after what is read here.
             await self._find_start()
-            return await self._database.read(lambda conn: _replay(conn, channel, since))
+            return await self.start(channels, since, with_snapshots=with_snapshots)
         except BaseException:
-            self.unsubscribe(subscriber, channel)
+            for channel in channels:
+                self.unsubscribe(subscriber, channel)
             raise
 
-    async def missed(self, channel: str, since: int, head: int) -> list[MissedFrame] | None:
-        """Return the next frames of ``channel`` after ``since``, at most up to ``head``.
+    async def start(
+        self, channels: Sequence[Channel], since: int | None, *, with_snapshots: bool
+    ) -> Start:
+        """Return where subscriptions to ``channels`` begin, read in one snapshot."""
+        return await self._database.read(
+            lambda conn: load_start(conn, channels, since, with_snapshots=with_snapshots)
+        )
 
-        None: some of them are no longer stored.
+    async def missed(
+        self, channels: Sequence[Channel], since: int, head: int
+    ) -> list[Outgoing] | None:
+        """Return the next frames of ``channels`` after ``since``, at most up to ``head``.
+
+        They are in the order of their positions; ``missed`` after the last one's returns the next.
+        None: some of them are no longer stored. There are some, because ``head`` is one of them.
         """
 
-        def read(conn: Connection) -> list[MissedFrame]:
+        def read(conn: Connection) -> list[Outgoing] | None:
             # Encoded here, in the thread, so that other sockets do not wait for it.
-            return [
-                MissedFrame(frame.position, frame.previous, encode(frame))
-                for frame in stream.read_channel_after(conn, channel, since, REPLAY_PAGE)
-                if frame.position <= head
-            ]
+            found = stream_sources.read(conn, sources_of(channels), since, head, REPLAY_PAGE)
+            return merged(channels, found, since) if found else None
 
-        frames = await self._database.read(read)
-        # The first frame names its predecessor: if that is above ``since``, rows in between
-        # have been deleted.
-        return frames if frames and frames[0].previous <= since else None
+        return await self._database.read(read)
 
-    def unsubscribe(self, subscriber: Subscriber, channel: str) -> None:
+    def unsubscribe(self, subscriber: Subscriber, channel: Channel) -> None:
         """End one subscription."""
-        subscriber.unsubscribe(channel)
-        self._forget(subscriber, channel)
-
-    def _forget(self, subscriber: Subscriber, channel: str) -> None:
-        _discard(self._subscribers, channel, subscriber)
-        _discard(self._channels, subscriber, channel)
+        self._subscribers.remove(subscriber, channel)
 
     def unsubscribe_all(self, subscriber: Subscriber) -> None:
         """End all subscriptions of a closed socket."""
-        for channel in tuple(self._channels.get(subscriber, ())):
-            self.unsubscribe(subscriber, channel)
+        self._subscribers.remove_all(subscriber)
+
+    def has_subscribers(self, channel: Channel) -> bool:
+        """Return whether anyone in this process receives ``channel``."""
+        return bool(self._subscribers.of(channel))
+
+    def deliver_state(self, channel: Channel, seq: int, data: Any) -> None:
+        """Deliver the newest state of a conflated channel.
+
+        Args:
+            channel: A conflated one.
+            seq: Greater than that of the state before.
+            data: The whole state.
+        """
+        members = self._subscribers.of(channel)
+        if members:
+            message = protocol.state(channel, seq, data)
+            for subscriber in tuple(members):
+                subscriber.deliver(channel.name, seq, message)
 
     async def _deliver_stream(self) -> None:
         pause = _MIN_PAUSE
@@ -217,19 +230,39 @@ class Hub:
         frames = await self._database.read_stream(
             lambda conn: stream.read_after(conn, position, PAGE)
         )
+        self._read_at = datetime.now(UTC)
         size = 0
         for frame in frames:
             self._position = frame.position
-            members = self._subscribers.get(frame.channel)
-            if members:
-                message = encode(frame)
-                for subscriber in tuple(members):
-                    subscriber.deliver(frame.channel, frame.position, message)
-                size += len(message)
+            size += self._deliver(frame)
             if size >= BYTES_AT_ONCE:
                 size = 0
                 await asyncio.sleep(0)
         return len(frames) == PAGE
+
+    def _deliver(self, frame: stream.StoredFrame) -> int:
+        """Deliver a frame on each of its channels and return the size of the messages."""
+        size = 0
+        for source in (Source(frame.channel), Source(frame.channel, frame.type)):
+            for audience in self._subscribers.of_source(source):
+                channel, audience.head = audience.channel, frame.position
+                if channel.is_conflated:
+                    self._prices.offer(channel, frame)
+                    continue
+                message = protocol.frame(frame, channel, source)
+                for subscriber in tuple(audience.members):
+                    subscriber.deliver(channel.name, frame.position, message)
+                size += len(message)
+        return size
+
+    def _deliver_prices(self, channel: Channel, frame: stream.StoredFrame) -> None:
+        if self.has_subscribers(channel):
+            market = msgspec.convert(frame.payload["market"], ProjectedMarket)
+            self.deliver_state(channel, frame.position, prices_frame(market))
+
+    @staticmethod
+    def _call_later(seconds: float, call: Callable[[Channel], None], channel: Channel) -> None:
+        asyncio.get_running_loop().call_later(seconds, call, channel)
 
     async def _publish_to_redis(self) -> None:
         """Publish one notification at a time; those that arrive meanwhile are merged."""
@@ -260,20 +293,3 @@ async def _back_off(pause: float) -> float:
     """Sleep about ``pause`` seconds, with jitter, and return the next pause."""
     await asyncio.sleep(pause * random.uniform(0.5, 1.5))
     return min(pause * 2, _MAX_PAUSE)
-
-
-def _replay(conn: Connection, channel: str, since: int | None) -> Replay:
-    head = stream.channel_head(conn, channel)
-    if since is None or since >= head:
-        return Replay(head, True)
-    missed = stream.count_channel_after(conn, channel, since, MAX_REPLAY + 1)
-    return Replay(head, missed <= MAX_REPLAY)
-
-
-def _discard(sets: dict[K, set[V]], key: K, value: V) -> None:
-    """Remove ``value`` from the set of ``key``, and the set once it is empty."""
-    members = sets.get(key)
-    if members is not None:
-        members.discard(value)
-        if not members:
-            del sets[key]

@@ -1,9 +1,9 @@
-"""The messages of the WebSocket endpoint.
+"""The messages of the live updates.
 
-A client sends ``{"action": "subscribe" | "unsubscribe", "market_id": …, "since"?: …}`` (or
-``"channel": "markets"`` instead of ``market_id``), or ``{"action": "ping" | "pong"}``. The
-server sends a ``Message``: a client applies a frame if ``prev`` is the position it has, and
-subscribes again with ``since`` otherwise.
+A client sends ``{"action": "subscribe" | "unsubscribe", "channel": …, "since"?: …}`` (older
+clients name a market as ``market_id``, or all of them as ``"market_id": "markets"``), or
+``{"action": "ping" | "pong"}``. The server sends a ``Message``: a client applies a frame if
+``prev`` is the position it has, and subscribes again with ``since`` otherwise.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from api.error_codes import ErrorCode
 from api.errors import ApiError
+from api.realtime.channels import Channel
+from api.realtime.outgoing import Outgoing
 from api.requests import decoding
 from zmart_pipelines.client_schemas.formats import iso8601
+from zmart_pipelines.store.stream import StoredFrame
+from zmart_pipelines.store.stream_sources import Source
 
 # Close codes that tell the client what to do.
 CLOSE_SLOW = 4002  # reconnect with ``since``
@@ -27,7 +32,11 @@ CLOSE_TOO_MANY = 4029  # open fewer sockets from this address
 
 
 class Command(msgspec.Struct, frozen=True):
-    """One message of a client. Unknown fields are ignored."""
+    """One message of a client. Unknown fields are ignored.
+
+    Where both are given, `market_id` counts and `channel` does not. With `since`, a position, the
+    server sends the frames after it.
+    """
 
     action: str
     market_id: str | None = None
@@ -37,6 +46,8 @@ class Command(msgspec.Struct, frozen=True):
 
 class InvalidMessage(Exception):
     """The client's message is not a command; the text says why."""
+
+    code = ErrorCode.BAD_REQUEST
 
 
 def parse_command(text: str | bytes) -> Command:
@@ -58,9 +69,10 @@ def parse_command(text: str | bytes) -> Command:
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message to a client.
 
-    A frame of a channel has all fields but, on the channel of all markets, `market_id`.
-    `seq` is its position in one sequence over all channels, `prev` the position before it on
-    the same channel (0: none).
+    A frame has `channel` and `seq`, its position in one sequence over all channels; `market_id`
+    where the channel is a market's. `prev` is the position before it on the same channel (0: none).
+    A frame of a conflated channel has `conflated` and no `prev`: it holds the whole state, and
+    frames before it may have been left out.
     """
 
     type: str
@@ -70,32 +82,61 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: str | UnsetType = UNSET
     seq: int | UnsetType = UNSET
     prev: int | UnsetType = UNSET
+    conflated: bool | UnsetType = UNSET
 
 
-def encode(message: Message) -> str:
-    """Return the JSON text of ``message``."""
-    return msgspec.json.encode(message).decode()
-
-
-def channel_market(channel: str) -> str | UnsetType:
-    """Return the id of the market that ``channel`` belongs to; UNSET for all markets."""
-    prefix, _, market_id = channel.partition(":")
-    return market_id if prefix == "market" else UNSET
+def frame(stored: StoredFrame, channel: Channel, source: Source) -> Outgoing:
+    """Return the message that clients of ``channel`` receive for a frame of its ``source``."""
+    message = Message(
+        type=stored.type,
+        timestamp=iso8601(stored.created_at),
+        data=stored.payload,
+        market_id=_market_id(channel),
+        channel=channel.name,
+        seq=stored.position,
+        prev=source.previous(stored),
+    )
+    return Outgoing(message.type, _encode(message), stored.position)
 
 
 def reply(
     type_: str,
-    data: dict[str, Any],
+    data: Any,
     *,
-    channel: str | UnsetType = UNSET,
+    channel: Channel | None = None,
     seq: int | UnsetType = UNSET,
-) -> str:
-    """Return a message that is not a frame of a channel's sequence, as JSON text."""
-    market_id = UNSET if channel is UNSET else channel_market(channel)
+) -> Outgoing:
+    """Return a message of now that is no frame."""
     now = iso8601(datetime.now(UTC))
-    return encode(Message(type_, now, data, market_id, channel, seq))
+    if channel is None:
+        return Outgoing(type_, _encode(Message(type_, now, data)))
+    message = Message(type_, now, data, _market_id(channel), channel.name, seq)
+    return Outgoing(type_, _encode(message))
 
 
-def error(text: str) -> str:
-    """Return the message that a command of the client failed."""
-    return reply("error", {"error": text})
+def state(channel: Channel, seq: int, data: Any) -> Outgoing:
+    """Return the frame of a conflated channel that holds its state ``data``."""
+    type_ = channel.part or channel.name
+    message = Message(
+        type_,
+        iso8601(datetime.now(UTC)),
+        data,
+        _market_id(channel),
+        channel.name,
+        seq,
+        conflated=True,
+    )
+    return Outgoing(type_, _encode(message))
+
+
+def _encode(message: Message) -> str:
+    return msgspec.json.encode(message).decode()
+
+
+def _market_id(channel: Channel) -> str | UnsetType:
+    return UNSET if channel.market_id is None else channel.market_id.hex()
+
+
+def error(text: str, code: ErrorCode) -> Outgoing:
+    """Return the message that a command of the client failed; ``code`` is for programs."""
+    return reply("error", {"error": text, "code": code})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 
 import msgspec
+
+from api.realtime.outgoing import Outgoing
 
 MAX_QUEUE = 1000
 
@@ -20,7 +23,7 @@ class Subscription(msgspec.Struct):
     """
 
     last: int
-    held: list[tuple[int, str]] | None
+    held: list[tuple[int, Outgoing]] | None
 
 
 class Subscriber:
@@ -37,10 +40,10 @@ class Subscriber:
         self._bytes = 0
         self._drained = asyncio.Event()
         self.overflowed = asyncio.Event()
-        self._queue: deque[str] = deque()
+        self._queue: deque[Outgoing] = deque()
         self._wake = asyncio.Event()
 
-    def push(self, message: str) -> None:
+    def push(self, message: Outgoing) -> None:
         """Enqueue ``message``, or mark the client as overflowed."""
         if self.overflowed.is_set():
             return
@@ -51,7 +54,7 @@ class Subscriber:
             self._queue.append(message)
             self._wake.set()
 
-    def _has_room(self, message: str) -> bool:
+    def _has_room(self, message: Outgoing) -> bool:
         """Return whether ``message`` may wait; a single one may have any size."""
         if not self._bytes:
             return True
@@ -61,14 +64,19 @@ class Subscriber:
         """Hold the channel's frames from now on, until ``resume`` is called."""
         self.channels[channel] = Subscription(last=0, held=[])
 
-    def resume(self, channel: str, last: int) -> None:
-        """Send the held frames above position ``last``, then frames as they arrive."""
-        subscription = self.channels.get(channel)
-        if subscription is None or subscription.held is None:
-            return
-        held, subscription.held, subscription.last = subscription.held, None, last
-        for position, message in held:
-            self._bytes -= len(message)
+    def resume(self, heads: Mapping[str, int]) -> None:
+        """Send the held frames above each channel's position in ``heads``, in their order.
+
+        After that frames of these channels are sent as they arrive.
+        """
+        held: list[tuple[int, str, Outgoing]] = []
+        for channel, last in heads.items():
+            subscription = self.channels.get(channel)
+            if subscription is not None and subscription.held is not None:
+                held += [(position, channel, message) for position, message in subscription.held]
+                subscription.held, subscription.last = None, last
+        self._bytes -= sum(len(message) for *_, message in held)
+        for position, channel, message in sorted(held, key=lambda item: item[0]):
             self.deliver(channel, position, message)
 
     def unsubscribe(self, channel: str) -> None:
@@ -77,7 +85,7 @@ class Subscriber:
         if subscription is not None and subscription.held:
             self._bytes -= sum(len(message) for _, message in subscription.held)
 
-    def deliver(self, channel: str, position: int, message: str) -> None:
+    def deliver(self, channel: str, position: int, message: Outgoing) -> None:
         """Send a frame of ``channel``, hold it, or drop it if the client already has it."""
         subscription = self.channels.get(channel)
         if subscription is None:
@@ -93,7 +101,7 @@ class Subscriber:
         else:
             self._overflow()
 
-    async def next(self) -> str | None:
+    async def next(self) -> Outgoing | None:
         """Return the next message to send; None once the client has overflowed."""
         while not self._queue:
             if self.overflowed.is_set():

@@ -51,7 +51,7 @@ from api.routes import (
 )
 
 HANDLERS: list[ControllerRouterHandler] = [
-    live_updates.live_updates,
+    *live_updates.HANDLERS,
     *health.HANDLERS,
     *breakers.HANDLERS,
     *limits.HANDLERS,

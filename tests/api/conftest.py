@@ -43,6 +43,7 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         api_chain_seconds=30,
         ws_connections_per_ip=50,
         webhook_answer_seconds=30,
+        ws_heartbeat_seconds=3600,  # those who wait for one say so
     )
 
 

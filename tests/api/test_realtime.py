@@ -16,10 +16,13 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from api.database import Database
-from api.realtime import address_budget, hub, protocol
+from api.realtime import address_budget, hub, protocol, start
 from api.realtime.address_budget import AddressBudget, AddressBudgets, TokenBucket
-from api.realtime.session import Session
+from api.realtime.channels import MARKETS, of_market
+from api.realtime.feed import Feed
+from api.realtime.outgoing import Outgoing
 from api.realtime.subscriber import MAX_QUEUE, Subscriber
+from api.realtime.subscribers import Subscribers
 from tests.api.seed import address_of, market
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
@@ -113,7 +116,7 @@ def test_since_replays_missed_frames_or_resets(
 def test_too_many_missed_frames_reset_the_client(
     client: Client, ledger: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "MAX_REPLAY", 3)
+    monkeypatch.setattr(start, "MAX_REPLAY", 3)
     append_frames(ledger, *range(5))
     with client.websocket_connect("/") as socket:
         socket.receive_json()
@@ -223,23 +226,27 @@ def test_origin_and_number_of_sockets_are_limited(api_settings: Settings) -> Non
                 assert again.receive_json()["type"] == "welcome"
 
 
+def message(text: str) -> Outgoing:
+    return Outgoing("trade", text)
+
+
 def test_subscriber_holds_frames_until_missed_ones_are_sent() -> None:
     subscriber = Subscriber(1 << 20)
     subscriber.subscribe("c")
     for position in (5, 6, 7):
-        subscriber.deliver("c", position, str(position))
-    subscriber.resume("c", 5)
-    subscriber.deliver("c", 7, "7 again")
-    subscriber.deliver("c", 8, "8")
-    assert list(subscriber._queue) == ["6", "7", "8"]
+        subscriber.deliver("c", position, message(str(position)))
+    subscriber.resume({"c": 5})
+    subscriber.deliver("c", 7, message("7 again"))
+    subscriber.deliver("c", 8, message("8"))
+    assert [one.text for one in subscriber._queue] == ["6", "7", "8"]
 
 
 def test_a_subscriber_that_does_not_read_is_overflowed() -> None:
     subscriber = Subscriber(1 << 20)
     subscriber.subscribe("c")
-    subscriber.resume("c", 0)
+    subscriber.resume({"c": 0})
     for position in range(1, MAX_QUEUE + 2):
-        subscriber.deliver("c", position, "x")
+        subscriber.deliver("c", position, message("x"))
     assert subscriber.overflowed.is_set()
     assert not subscriber.channels
     assert not subscriber._queue
@@ -248,17 +255,17 @@ def test_a_subscriber_that_does_not_read_is_overflowed() -> None:
 def test_a_subscriber_with_too_many_unread_bytes_is_overflowed() -> None:
     async def scenario() -> None:
         subscriber = Subscriber(10)
-        subscriber.push("a message larger than all that may wait")
+        subscriber.push(message("a message larger than all that may wait"))
         assert not subscriber.overflowed.is_set()
         assert await subscriber.next()
         await subscriber.drained()
         subscriber.subscribe("c")
-        subscriber.deliver("c", 1, "12345")
-        subscriber.resume("c", 0)
-        subscriber.deliver("c", 2, "67890")
+        subscriber.deliver("c", 1, message("12345"))
+        subscriber.resume({"c": 0})
+        subscriber.deliver("c", 2, message("67890"))
         assert not subscriber.overflowed.is_set()
         subscriber.subscribe("d")
-        subscriber.deliver("d", 3, "x")
+        subscriber.deliver("d", 3, message("x"))
         assert subscriber.overflowed.is_set()
         await subscriber.drained()
 
@@ -274,9 +281,9 @@ def test_replay_over_several_pages_is_gapless(
     append_frames(ledger, *range(5), channel="markets")
     missed = hub.Hub.missed
 
-    async def slow(self: hub.Hub, channel: str, since: int, head: int) -> Any:
+    async def slow(self: hub.Hub, channels: Any, since: int, head: int) -> Any:
         positions.extend(await asyncio.to_thread(append_frames, ledger, len(positions)))
-        return await missed(self, channel, since, head)
+        return await missed(self, channels, since, head)
 
     monkeypatch.setattr(hub.Hub, "missed", slow)
     with client.websocket_connect("/") as socket:
@@ -322,12 +329,13 @@ def test_budget_counts_every_frame_of_a_page(api_settings: Settings, ledger: Eng
         replayed = 0
         for _ in range(seconds):
             now += 1.0
-            session = Session(None, idle, database, budget, api_settings)  # type: ignore[arg-type]
-            sending = asyncio.create_task(session._send_missed(CHANNEL, 0, 40))
+            subscriber = Subscriber(1 << 20)
+            feed = Feed(idle, subscriber, budget)
+            sending = asyncio.create_task(feed._send_missed([of_market(MARKET)], 0, 40))
             while not sending.done():
                 await asyncio.sleep(0.001)
-                while session._subscriber._queue:
-                    replayed += len(await session._subscriber.next() or "")
+                while subscriber._queue:
+                    replayed += len(await subscriber.next() or "")
         database.close()
         return replayed
 
@@ -390,19 +398,16 @@ def test_closing_a_socket_forgets_its_subscriptions_and_no_others(api_settings: 
         idle = hub.Hub(database, api_settings)
         one, other = Subscriber(10), Subscriber(10)
         for subscriber in (one, other):
-            await idle.subscribe(subscriber, CHANNEL, None)
-            await idle.subscribe(subscriber, "markets", None)
-        one.push("1234567890")
-        one.push("1")
+            await idle.subscribe(subscriber, [of_market(MARKET), MARKETS], None)
+        one.push(message("1234567890"))
+        one.push(message("1"))
         assert not one.channels, "an overflowed subscriber has forgotten them itself"
         idle.unsubscribe_all(one)
-        assert {name: set(who) for name, who in idle._subscribers.items()} == {
-            CHANNEL: {other},
-            "markets": {other},
-        }
+        for channel in (of_market(MARKET), MARKETS):
+            assert set(idle._subscribers.of(channel)) == {other}
         idle.unsubscribe_all(other)
-        assert not idle._subscribers
-        assert not idle._channels
+        assert not idle.has_subscribers(MARKETS)
+        assert vars(idle._subscribers) == vars(Subscribers()), "nothing is left behind"
         database.close()
 
     asyncio.run(scenario())
@@ -411,16 +416,18 @@ def test_closing_a_socket_forgets_its_subscriptions_and_no_others(api_settings: 
 def test_socket_subscribed_before_the_first_poll_misses_nothing(
     api_settings: Settings, ledger: Engine
 ) -> None:
-    async def scenario() -> str | None:
+    async def scenario() -> Outgoing | None:
         database = Database(api_settings)
         idle = hub.Hub(database, api_settings)
         subscriber = Subscriber(1 << 20)
-        replay = await idle.subscribe(subscriber, CHANNEL, None)
-        subscriber.resume(CHANNEL, replay.head)
+        begun = await idle.subscribe(subscriber, [of_market(MARKET)], None)
+        subscriber.resume(begun.heads)
         await asyncio.to_thread(append_frames, ledger, 1)
-        async with asyncio.timeout(10), idle.running():
-            message = await subscriber.next()
+        async with asyncio.timeout(60), idle.running():
+            first = await subscriber.next()
         database.close()
-        return message
+        return first
 
-    assert json.loads(asyncio.run(scenario()) or "")["data"] == {"n": 1}
+    first = asyncio.run(scenario())
+    assert first is not None
+    assert json.loads(first.text)["data"] == {"n": 1}

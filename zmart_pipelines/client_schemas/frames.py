@@ -101,7 +101,23 @@ class CommentFrame(Comment, frozen=True, kw_only=True):
     discussion: Comment
 
 
-FRAME_SCHEMAS = (TradeFrame, VoteFrame, MarketStateFrame, CommentFrame)
+class PricesFrame(ExactIntegers, frozen=True, kw_only=True):
+    """`data` of a `prices` message: all that determines the prices of a market, as they are now.
+
+    `q_yes` and `q_no` are the shares outstanding, `b` is the liquidity parameter of the LMSR;
+    shares, `b` and prices have 9 decimals. `slot` is that of the last event.
+    """
+
+    market_id: str
+    q_yes: LargeInt
+    q_no: LargeInt
+    b: LargeInt
+    price_yes: int
+    price_no: int
+    slot: int
+
+
+FRAME_SCHEMAS = (TradeFrame, VoteFrame, MarketStateFrame, CommentFrame, PricesFrame)
 
 
 def trade_frame(row: trades.Trade) -> Frame:
@@ -167,6 +183,19 @@ def displayed_prices(row: markets.Market) -> DisplayedPrices:
         display_price_yes=price_fraction(row.price_yes),
         display_price_no=price_fraction(PRICE_SCALE - row.price_yes),
         total_shares=row.shares_yes + row.shares_no,
+    )
+
+
+def prices_frame(market: ProjectedMarket) -> PricesFrame:
+    """Return what determines the prices of ``market``."""
+    return PricesFrame(
+        market_id=market.id,
+        q_yes=market.shares_yes,
+        q_no=market.shares_no,
+        b=market.b_parameter,
+        price_yes=market.price_yes,
+        price_no=market.price_no,
+        slot=market.as_of_slot,
     )
 
 

@@ -5831,12 +5831,34 @@ export interface components {
             discussion: components["schemas"]["Comment"];
         };
         /**
+         * PricesFrame
+         * @description `data` of a `prices` message: all that determines the prices of a market, as they are now.
+         *
+         *         `q_yes` and `q_no` are the shares outstanding, `b` is the liquidity parameter of the LMSR;
+         *         shares, `b` and prices have 9 decimals. `slot` is that of the last event.
+         */
+        PricesFrame: {
+            exact?: {
+                q_yes: string;
+                q_no: string;
+                b: string;
+            };
+            market_id: string;
+            q_yes: number;
+            q_no: number;
+            b: number;
+            price_yes: number;
+            price_no: number;
+            slot: number;
+        };
+        /**
          * Message
          * @description One message to a client.
          *
-         *         A frame of a channel has all fields but, on the channel of all markets, `market_id`.
-         *         `seq` is its position in one sequence over all channels, `prev` the position before it on
-         *         the same channel (0: none).
+         *         A frame has `channel` and `seq`, its position in one sequence over all channels; `market_id`
+         *         where the channel is a market's. `prev` is the position before it on the same channel (0: none).
+         *         A frame of a conflated channel has `conflated` and no `prev`: it holds the whole state, and
+         *         frames before it may have been left out.
          */
         Message: {
             type: string;
@@ -5846,6 +5868,7 @@ export interface components {
             channel?: string;
             seq?: number;
             prev?: number;
+            conflated?: boolean;
         };
     };
     responses: never;
@@ -6061,6 +6084,7 @@ export type MarketStateFrame = components['schemas']['MarketStateFrame'];
 export type ProjectedMarket = components['schemas']['ProjectedMarket'];
 export type Correction = components['schemas']['Correction'];
 export type CommentFrame = components['schemas']['CommentFrame'];
+export type PricesFrame = components['schemas']['PricesFrame'];
 export type Message = components['schemas']['Message'];
 export type $defs = Record<string, never>;
 export interface operations {
