@@ -38,7 +38,8 @@ $(UV):
 # Test processes; the tests of one file stay together.
 WORKERS ?= 2
 PYTEST := .venv/bin/pytest -q
-PARALLEL := -n $(WORKERS) --dist loadfile
+# Files in the order of tests/conftest.py: the longest first.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What the system tests need beside the Python packages (Debian's names).
 SYSTEM_PACKAGES := chromium chromium-driver
 

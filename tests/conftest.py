@@ -29,7 +29,13 @@ pytest_plugins = [
 ]
 
 # Files that take minutes run first, so that no worker is left with a long one at the end.
-LONGEST = ("tests/system/", "tests/differential/", "tests/submissions/")
+LONGEST = (
+    "tests/api/test_schemathesis.py",
+    "tests/system/",
+    "tests/differential/",
+    "tests/submissions/",
+    "tests/clients/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ reading: nothing is parsed or checked by other rules, and what a handler refuses
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from litestar import Request
@@ -18,7 +18,8 @@ from api.hot_reads.encoded_bodies import EncodedBody
 from api.requests import pages
 
 Read: TypeAlias = Callable[[], Awaitable[EncodedBody]]
-HeaderList: TypeAlias = list[tuple[bytes, bytes]]
+Header: TypeAlias = tuple[bytes, bytes]
+HeaderList: TypeAlias = list[Header]
 _Key: TypeAlias = tuple[str, bytes]
 
 MAX_REQUESTS: Final = 10_000
@@ -36,16 +37,19 @@ class KnownRequest:
         read: Reads its answer.
     """
 
-    __slots__ = ("_link", "read", "route")
+    __slots__ = ("_fixed", "_link", "read", "route")
 
-    def __init__(self, request: Request[Any, Any, Any], read: Read) -> None:
+    def __init__(
+        self, request: Request[Any, Any, Any], read: Read, headers: Sequence[Header]
+    ) -> None:
         self.route: str = request.scope["path_template"]
         self.read = read
+        self._fixed = (_CONTENT_TYPE, *headers)
         self._link = pages.link_before_cursor(request)
 
     def headers(self, body: EncodedBody) -> HeaderList:
         """Return the headers of the handler's response with this body, and its entity tag."""
-        made = [_CONTENT_TYPE, (b"etag", body.tag)]
+        made = [*self._fixed, (b"etag", body.tag)]
         if body.next_cursor is not None:
             made.append((b"link", pages.link_to(self._link, body.next_cursor).encode("latin-1")))
         return made
@@ -70,17 +74,20 @@ class KnownRequests:
             self._known.move_to_end(key)
         return known
 
-    def remember(self, request: Request[Any, Any, Any], read: Read) -> None:
+    def remember(
+        self, request: Request[Any, Any, Any], read: Read, headers: Sequence[Header] = ()
+    ) -> None:
         """Keep how the request was answered.
 
         Args:
             request: A GET, whose answer depends on its path and query and on nothing else that a
                 request says.
             read: Returns the answer as it is when it is called.
+            headers: What every answer carries, besides what all JSON answers do.
         """
         query: bytes = request.scope["query_string"]
         if len(query) > MAX_QUERY:
             return
-        self._known[request.scope["path"], query] = KnownRequest(request, read)
+        self._known[request.scope["path"], query] = KnownRequest(request, read, headers)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)

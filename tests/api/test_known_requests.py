@@ -101,6 +101,27 @@ def test_known_request_is_answered_as_by_its_handler(
         assert answer(client, method, *request) == expected, request
 
 
+@pytest.mark.parametrize("path", ["/health", "/api/health"])
+def test_known_health_is_measured_for_each_request(client: Client, path: str) -> None:
+    """The bodies differ in time alone, so that an entity tag never matches."""
+
+    def ask() -> tuple[dict[str, str], dict[str, Any]]:
+        got = client.get(path)
+        assert got.status_code == 200
+        headers = {name: value for name, value in got.headers.items() if name not in OWN}
+        del headers["etag"], headers["content-length"]
+        return headers, got.json()
+
+    headers, first = ask()
+    assert len(edge(client).known) == 1
+    known_headers, second = ask()
+    assert known_headers == headers
+    assert headers["cache-control"] == "no-store"
+    assert second.pop("timestamp") > first.pop("timestamp")
+    assert second.pop("uptime") > first.pop("uptime")
+    assert second == first
+
+
 def test_what_is_refused_is_not_known(client: Client, owner: Engine) -> None:
     for path in (
         "/api/markets?limit=201",

@@ -139,6 +139,8 @@ market_drafts = Table(
         unique=True,
         postgresql_where=text("replaced_at IS NULL"),
     ),
+    # Of every version: a new one is compared with the others.
+    Index(None, "draft_id"),
     Index(None, "creator", "created_at", "market_id"),
     Index(None, "question_hash"),
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
