@@ -19,6 +19,7 @@ from zmart_pipelines.commands.check import check, migrate, record
 from zmart_pipelines.commands.deliveries import deliveries
 from zmart_pipelines.commands.doctor import doctor
 from zmart_pipelines.commands.keys import keys
+from zmart_pipelines.commands.market import market
 from zmart_pipelines.commands.rebuild import rebuild, redecode
 from zmart_pipelines.commands.reset import reset
 from zmart_pipelines.commands.settings import show_settings
@@ -75,6 +76,7 @@ for command in (
     switch,
     submissions,
     deliveries,
+    market,
     tx,
     breakers,
     audit,

@@ -52,6 +52,7 @@ NOT_AUDITED: Final[Mapping[str, str]] = {
     "status": "reads",
     "doctor": "reads",
     "settings": "reads",
+    "market": "reads",
     "tx": "reads",
     "audit": "reads",
     "verify-tally": "reads a bundle and the chain, not the database",

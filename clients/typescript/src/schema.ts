@@ -1191,6 +1191,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/markets/{market}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what a market waits for, who must act until when, and what is in its way
+         * @description Get what a market waits for, who must act until when, and what is in its way.
+         */
+        get: operations["get_market_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/markets/{market}/tallies": {
         parameters: {
             query?: never;
@@ -2749,6 +2769,16 @@ export interface components {
              */
             expires_at: string;
         };
+        /** Blocker */
+        Blocker: {
+            /** @enum {string} */
+            kind: "switch" | "breaker" | "submission" | "run" | "alert";
+            name: string;
+            since: string | null;
+            detail: {
+                [key: string]: unknown;
+            };
+        };
         /** BreakerList */
         BreakerList: {
             status: string;
@@ -3287,6 +3317,23 @@ export interface components {
             receiver: string;
             lamports: number;
         };
+        /** LastTransaction */
+        LastTransaction: {
+            /**
+             * Format: solana-signature
+             * @example 5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW
+             */
+            signature: string;
+            event: string;
+            slot: number;
+            /**
+             * @example finalized
+             * @enum {string}
+             */
+            commitment: "reported" | "confirmed" | "finalized";
+            block_time: string | null;
+            fee: number | null;
+        };
         /** LedgerCoverage */
         LedgerCoverage: {
             first_slot: number | null;
@@ -3676,6 +3723,35 @@ export interface components {
              */
             as_of: string;
         };
+        /** MarketStatus */
+        MarketStatus: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            address: string;
+            question: string;
+            /** @enum {string} */
+            state: "PROPOSED" | "APPROVED" | "ACTIVE" | "RESOLVING" | "DISPUTED" | "FINALIZED" | "CANCELLED";
+            state_since: string | null;
+            chain_time: string;
+            waits_for: string;
+            /** @enum {null|string} */
+            actor: "voters" | "creator" | "traders" | "operators" | "pipelines" | "winners" | null;
+            deadline: string | null;
+            seconds_left: number | null;
+            next_action: string | null;
+            vote: components["schemas"]["OpenVote"] | null;
+            last_transaction: components["schemas"]["LastTransaction"] | null;
+            blockers: components["schemas"]["Blocker"][];
+            as_of_slot: number;
+            /**
+             * @example finalized
+             * @enum {string}
+             */
+            commitment: "reported" | "confirmed" | "finalized";
+        };
         /** MarketTallies */
         MarketTallies: {
             /**
@@ -3895,6 +3971,23 @@ export interface components {
              * @example 2026-11-20T08:00:00.000Z
              */
             oldest_at: string;
+        };
+        /** OpenVote */
+        OpenVote: {
+            exact: {
+                votes_for: string;
+                votes_against: string;
+            };
+            /** @enum {string} */
+            kind: "proposal" | "dispute";
+            round: number;
+            votes_for: number;
+            votes_against: number;
+            share_bps: number;
+            threshold_bps: number;
+            ballots: number;
+            minimum_ballots: number;
+            is_frozen: boolean;
         };
         /** OperatorOrder */
         OperatorOrder: {
@@ -5896,6 +5989,7 @@ export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditLog = components['schemas']['AuditLog'];
 export type Ballot = components['schemas']['Ballot'];
 export type BallotTextToSign = components['schemas']['BallotTextToSign'];
+export type Blocker = components['schemas']['Blocker'];
 export type BreakerList = components['schemas']['BreakerList'];
 export type BreakerState = components['schemas']['BreakerState'];
 export type BucketName = components['schemas']['BucketName'];
@@ -5935,6 +6029,7 @@ export type KillSwitch = components['schemas']['KillSwitch'];
 export type KillSwitchList = components['schemas']['KillSwitchList'];
 export type KindVoteCount = components['schemas']['KindVoteCount'];
 export type LamportTransfer = components['schemas']['LamportTransfer'];
+export type LastTransaction = components['schemas']['LastTransaction'];
 export type LedgerCoverage = components['schemas']['LedgerCoverage'];
 export type LedgerGap = components['schemas']['LedgerGap'];
 export type LedgerGapList = components['schemas']['LedgerGapList'];
@@ -5952,6 +6047,7 @@ export type MarketList = components['schemas']['MarketList'];
 export type MarketPrices = components['schemas']['MarketPrices'];
 export type MarketQuote = components['schemas']['MarketQuote'];
 export type MarketStats = components['schemas']['MarketStats'];
+export type MarketStatus = components['schemas']['MarketStatus'];
 export type MarketTallies = components['schemas']['MarketTallies'];
 export type MarketVote = components['schemas']['MarketVote'];
 export type MarketVoteCounts = components['schemas']['MarketVoteCounts'];
@@ -5972,6 +6068,7 @@ export type OlderReport = components['schemas']['OlderReport'];
 export type OlderVote = components['schemas']['OlderVote'];
 export type OnChainCounts = components['schemas']['OnChainCounts'];
 export type OpenGapCount = components['schemas']['OpenGapCount'];
+export type OpenVote = components['schemas']['OpenVote'];
 export type OperatorOrder = components['schemas']['OperatorOrder'];
 export type OrderList = components['schemas']['OrderList'];
 export type PnlHistory = components['schemas']['PnlHistory'];
@@ -11331,6 +11428,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MarketStats"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_market_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarketStatus"];
                 };
             };
             /** @description Invalid request; see `details`. */

@@ -28,10 +28,11 @@ class ActingConfiguration(msgspec.Struct, frozen=True):
 
 
 class VotingConfiguration(msgspec.Struct, frozen=True):
-    """The shares of votes, in basis points, that approve a proposal and uphold a dispute."""
+    """What decides over votes: thresholds in basis points, the time for disputes in seconds."""
 
     proposal_approval_threshold: int
     dispute_success_threshold: int
+    dispute_period: int
 
 
 T = TypeVar("T", TradingConfiguration, ActingConfiguration, VotingConfiguration)

@@ -196,6 +196,11 @@ def get_market_stats(market: str) -> Call[models.MarketStats]:
     return Call("GET", path("/api/markets/{}/stats", market), models.MarketStats)
 
 
+def get_market_status(market: str) -> Call[models.MarketStatus]:
+    """Get what a market waits for, who must act until when, and what is in its way."""
+    return Call("GET", path("/api/markets/{}/status", market), models.MarketStatus)
+
+
 def get_market_vote_counts(kind_or_market: str) -> Call[models.MarketVoteCounts]:
     """Get the running counts of both kinds of vote."""
     return Call("GET", path("/api/votes/{}", kind_or_market), models.MarketVoteCounts)

@@ -137,6 +137,13 @@ class BallotTextToSign(Struct, kw_only=True):
     expires_at: str
 
 
+class Blocker(Struct, kw_only=True):
+    kind: str
+    name: str
+    since: str | None
+    detail: dict[str, Any]
+
+
 class BreakerState(Struct, kw_only=True):
     name: str
     scope: str
@@ -409,6 +416,15 @@ class KillSwitchList(Struct, kw_only=True):
     switches: list[KillSwitch]
 
 
+class LastTransaction(Struct, kw_only=True):
+    signature: str
+    event: str
+    slot: int
+    commitment: str
+    block_time: str | None
+    fee: int | None
+
+
 class LedgerGap(Struct, kw_only=True):
     id: int
     signature: str
@@ -642,6 +658,18 @@ class OpenGapCount(Struct, kw_only=True):
     kind: str
     gaps: int
     oldest_at: str
+
+
+class OpenVote(Struct, kw_only=True):
+    kind: str
+    round: int
+    votes_for: int
+    votes_against: int
+    share_bps: int
+    threshold_bps: int
+    ballots: int
+    minimum_ballots: int
+    is_frozen: bool
 
 
 class OperatorOrder(Struct, kw_only=True):
@@ -1690,6 +1718,25 @@ class MarketStats(Struct, kw_only=True):
     market_id: str
     stats: TradingStats
     as_of: str
+
+
+class MarketStatus(Struct, kw_only=True):
+    market_id: str
+    address: str
+    question: str
+    state: str
+    state_since: str | None
+    chain_time: str
+    waits_for: str
+    actor: str | None
+    deadline: str | None
+    seconds_left: int | None
+    next_action: str | None
+    vote: OpenVote | None
+    last_transaction: LastTransaction | None
+    blockers: list[Blocker]
+    as_of_slot: int
+    commitment: str
 
 
 class MarketVoteCounts(Struct, kw_only=True):
