@@ -37,7 +37,7 @@ from dagster._core.storage.tags import (
 )
 from dagster._grpc import server as api_server_module
 from dagster._grpc.__generated__.dagster_api_pb2 import StartRunReply, StartRunRequest
-from dagster._grpc.server import DagsterApiServer
+from dagster._grpc.server import CLEANUP_TICK, DagsterApiServer
 from dagster._grpc.types import ExecuteExternalJobArgs, StartRunResult
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
@@ -53,6 +53,7 @@ CHECKED_WITH = "1.13.27"
 
 __all__ = [
     "CHECKED_WITH",
+    "CLEANUP_TICK",
     "RUN_WORKER_MODULES",
     "ConfigurableClassData",
     "DagsterApiServer",
@@ -215,12 +216,13 @@ def use_run_workers(server: DagsterApiServer, run_workers: BaseContext) -> None:
     Raises:
         RuntimeError: This release of Dagster starts them in another way.
     """
-    if not hasattr(server, "_mp_ctx"):
+    if not all(hasattr(server, name) for name in ("_mp_ctx", "_cleanup_thread")):
         raise RuntimeError(
             "this release of Dagster starts run workers in another way than"
-            " DagsterApiServer._mp_ctx; adapt assets/dagster_internals.py"
+            " DagsterApiServer._mp_ctx and looks for dead ones in another way than"
+            " DagsterApiServer._cleanup_thread; adapt assets/dagster_internals.py"
         )
-    server._mp_ctx = run_workers  # type: ignore[assignment]  # used for Process alone
+    server._mp_ctx = run_workers  # type: ignore[assignment]  # for Process and Event
 
 
 def started_run_id(request: StartRunRequest) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from assets.dagster_internals import (
+    CLEANUP_TICK,
     DagsterApiServer,
     StartRunReply,
     StartRunRequest,
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 Claim = Callable[[str], bool]
 
+# Between two searches for dead workers while the first could not be reported.
+RETRY_SECONDS = 5.0
+
 
 class ForkingApiServer(DagsterApiServer):
     """A servicer that forks run workers and executes each run once."""
@@ -38,6 +42,21 @@ class ForkingApiServer(DagsterApiServer):
         """Take the options of ``DagsterApiServer``."""
         super().__init__(*args, **options)
         use_run_workers(self, self.run_workers)
+
+    def _cleanup_thread(self) -> None:
+        """Report run workers that died, until the server ends.
+
+        Dagster's own loop ends with its first failure, such as a Postgres that is restarted: from
+        then on no crash would be reported, and a run that has no process could still be canceled.
+        """
+        pause = CLEANUP_TICK
+        while not self._server_termination_event.wait(pause):
+            try:
+                self._check_for_orphaned_runs()
+                pause = CLEANUP_TICK
+            except Exception as error:
+                log.warning("cannot look for dead run workers yet: %s", type(error).__name__)
+                pause = RETRY_SECONDS
 
     def StartRun(  # noqa: N802 - the name of the gRPC method
         self, request: StartRunRequest, context: grpc.ServicerContext

@@ -22,7 +22,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, synchronize
 from typing import Any
 
 PRELOADED = "assets.run_worker_preload"
@@ -45,10 +45,46 @@ class RunWorker(multiprocessing.context.ForkServerProcess):
         super().run()
 
 
+class TerminationEvent(synchronize.Event):
+    """A multiprocessing event that can be set whatever became of those who wait for it.
+
+    The ``set`` of multiprocessing's own event returns once all of them have woken up: never where a
+    worker was killed, and not before a worker that stands still continues. The code server sets it
+    under a lock that every start of a run takes.
+    """
+
+    def __init__(self, context: multiprocessing.context.BaseContext) -> None:
+        """Make an event that is not set.
+
+        Of the base class nothing is used but its type, for which Dagster asks.
+        """
+        # Whoever passes leaves it open for the next.
+        self._gate = context.Semaphore(0)
+
+    def is_set(self) -> bool:
+        """Return whether the event is set."""
+        return self.wait(0)
+
+    def set(self) -> None:
+        """Set the event; never waits."""
+        self._gate.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the event is set, at most for so many seconds; return whether it is."""
+        if not self._gate.acquire(timeout=timeout):
+            return False
+        self._gate.release()
+        return True
+
+
 class RunWorkerContext(multiprocessing.context.ForkServerContext):
     """The multiprocessing context whose processes are :class:`RunWorker`."""
 
     Process = RunWorker
+
+    def Event(self) -> TerminationEvent:  # noqa: N802 - what Dagster calls
+        """Return the event by which a run is canceled."""
+        return TerminationEvent(self)
 
 
 def lower_priority(arguments: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
@@ -16,7 +17,9 @@ import dagster as dg
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
+from assets.dagster_internals import CLEANUP_TICK
 from assets.run_lanes import NICENESS, Lane
 from assets.run_worker_preload import LAZY_MODULES
 from assets.run_workers import FORK_SERVER_NAME
@@ -24,6 +27,7 @@ from tests.assets import slow_definitions
 from tests.assets.dagster_internals import DagsterGrpcClient, DagsterUserCodeUnreachableError
 from tests.fixtures.code_server import CodeServer, code_server
 from tests.fixtures.processes import command_line, process_name
+from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.store.engine import Role
 
@@ -219,6 +223,55 @@ def test_terminated_run_is_canceled(server: CodeServer, traces: Path) -> None:
     wait_until(lambda: bodies(traces, run_id))
     assert server.instance.run_launcher.terminate(run_id)
     wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.CANCELED)
+
+
+def test_canceling_a_worker_that_stands_still_holds_up_nothing(
+    server: CodeServer, traces: Path
+) -> None:
+    """It cannot notice that it is canceled; other runs are started meanwhile."""
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    (worker,) = bodies(traces, run_id)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(server.instance.run_launcher.terminate, run_id)
+            wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.CANCELING)
+            next_run = server.launch_in_background("slow_job")
+            wait_until(lambda: bodies(traces, next_run))
+            assert asked.result(PATIENCE)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.CANCELED)
+
+
+def test_crash_is_reported_although_postgres_was_away(
+    postgres_server: PostgresServer, server: CodeServer, traces: Path
+) -> None:
+    run_id = server.launch_in_background("slow_job")
+    wait_until(lambda: bodies(traces, run_id))
+    (worker,) = bodies(traces, run_id)
+    os.kill(worker, signal.SIGSTOP)
+    with database_away(postgres_server, server.database_url.rpartition("/")[2]):
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not is_running(worker))
+        time.sleep(4 * CLEANUP_TICK)  # the code server has looked for it in vain
+    wait_until(lambda: status(server, run_id) is dg.DagsterRunStatus.FAILURE)
+
+
+@contextmanager
+def database_away(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """Refuse all logins to the database, and end its connections."""
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as conn:
+        database = sql.Identifier(name)
+        conn.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(database))
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        try:
+            yield
+        finally:
+            conn.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(database))
 
 
 def test_server_stops_although_its_parent_ignored_sigint(module_database: str) -> None:
