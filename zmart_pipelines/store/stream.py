@@ -20,7 +20,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, delete, func, select
 
 from zmart_pipelines.store.binary_arrays import numbers, texts
-from zmart_pipelines.store.commit_hooks import Hook, after_commit
+from zmart_pipelines.store.commit_hooks import Hook, after_commit, before_commit
 from zmart_pipelines.store.locks import STREAM, lock, locking
 from zmart_pipelines.store.statement_pipeline import Send, Statement, run
 from zmart_pipelines.store.tables import ops
@@ -177,6 +177,15 @@ def append_pipelined(conn: Connection, send: Send, frames: Iterable[Frame]) -> N
         send(locking(STREAM))
         send(statement)
         _announce_on_commit(conn)
+
+
+def append_at_commit(conn: Connection, frames: Iterable[Frame]) -> None:
+    """Append the frames right before the current transaction commits.
+
+    For transactions that go on after what the frames tell of.
+    """
+    for frame in frames:
+        before_commit(conn, append, frame)
 
 
 def announce_commits(engine: Engine, announce: Hook) -> None:
