@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get
@@ -11,25 +11,14 @@ from sqlalchemy import Connection
 
 from api.dependencies import READ_ERRORS, DatabaseDep, Limit, Offset
 from api.requests import pages, query_rules
-from zmart_pipelines.client_schemas.formats import iso8601, iso8601_or_none
+from zmart_pipelines.client_schemas import alerts as schemas
 from zmart_pipelines.store.queries import alerts
-
-
-class Alert(msgspec.Struct, frozen=True):
-    """A condition that the operators were alerted of; it lasts while `cleared_at` is null."""
-
-    id: int
-    topic: str
-    severity: Literal["critical", "high", "medium"]
-    market_id: str | None
-    raised_at: str
-    cleared_at: str | None
 
 
 class AlertList(msgspec.Struct, frozen=True):
     """A page of alerts, newest first. `count` is the page's."""
 
-    alerts: list[Alert]
+    alerts: list[schemas.Alert]
     count: int
     limit: int
     offset: int
@@ -65,22 +54,11 @@ async def list_alerts(
             conn, is_open=open_, after=page.after, limit=page.fetch, offset=page.offset
         )
         shown, following = page.cut(rows)
-        items = [_alert(row) for row in shown]
+        items = [schemas.alert(row) for row in shown]
         return AlertList(items, len(items), page.limit, page.offset, following)
 
     body = await database.read(read)
     return pages.response(request, body, body.next)
-
-
-def _alert(row: alerts.Alert) -> Alert:
-    return Alert(
-        id=row.id,
-        topic=row.topic,
-        severity=msgspec.convert(row.severity, Literal["critical", "high", "medium"]),
-        market_id=None if row.market_id is None else row.market_id.hex(),
-        raised_at=iso8601(row.raised_at),
-        cleared_at=iso8601_or_none(row.cleared_at),
-    )
 
 
 HANDLERS = [list_alerts]

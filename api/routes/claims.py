@@ -11,30 +11,10 @@ from sqlalchemy import Connection
 from api.dependencies import NAMED_READ_ERRORS, DatabaseDep, Limit, Offset, WalletPath
 from api.requests import identifiers, pages, query_rules
 from zmart_pipelines.client_schemas import formats
+from zmart_pipelines.client_schemas.claims import Claim, due_claim, paid_claim
 from zmart_pipelines.statistics import wallet_reads
 from zmart_pipelines.store.queries import positions, wallet_activity
 from zmart_pipelines.store.queries.keyset import Order
-
-
-class Claim(formats.ExactIntegers, frozen=True, kw_only=True):
-    """A claim that is due, or one that was paid; amounts in lamports.
-
-    `amount` is what the payout formula gives, or what was paid. `claimable` is what the program
-    would pay now: 0 for a claim that was paid, and where `claim_refusal` names the error with which
-    it would refuse. `outcome` is null for an invalid market, which refunds what was invested.
-    """
-
-    market_id: str
-    on_chain_address: str
-    question: str
-    status: Literal["due", "done"]
-    outcome: bool | None
-    amount: formats.LargeInt
-    claimable: formats.LargeInt
-    claim_refusal: str | None
-    claimed_at: str | None
-    tx_signature: str | None
-    commitment: str
 
 
 class WalletClaims(formats.ExactIntegers, frozen=True, kw_only=True):
@@ -51,40 +31,6 @@ class WalletClaims(formats.ExactIntegers, frozen=True, kw_only=True):
     limit: int
     offset: int
     next: str | None
-
-
-def _due(row: positions.Position, result: positions.PositionResult) -> Claim:
-    amount = row.payout(row.final_outcome)
-    refusal = result.claim_refusal
-    return Claim(
-        market_id=row.market_id.hex(),
-        on_chain_address=formats.base58_key(row.market_address),
-        question=row.question,
-        status="due",
-        outcome=row.final_outcome,
-        amount=amount,
-        claimable=amount if refusal is None else 0,
-        claim_refusal=None if refusal is None else refusal.name,
-        claimed_at=None,
-        tx_signature=None,
-        commitment=row.commitment,
-    )
-
-
-def _done(row: wallet_activity.PaidClaim) -> Claim:
-    return Claim(
-        market_id=row.market_id.hex(),
-        on_chain_address=formats.base58_key(row.market_address),
-        question=row.question,
-        status="done",
-        outcome=row.outcome,
-        amount=row.amount,
-        claimable=0,
-        claim_refusal=None,
-        claimed_at=formats.chain_time(row.claimed_at),
-        tx_signature=formats.base58_signature(row.signature),
-        commitment=row.commitment,
-    )
 
 
 def _order(status: str) -> Order:
@@ -146,7 +92,8 @@ def _read_due(conn: Connection, key: bytes, page: pages.Page) -> tuple[list[Clai
         conn, key, status="claimable", after=page.after, limit=page.fetch, offset=page.offset
     )
     shown, following = page.cut(rows)
-    return [_due(*one) for one in wallet_reads.with_results(conn, key, shown)], following
+    held = wallet_reads.with_results(conn, key, shown)
+    return [due_claim(row, result.claim_refusal) for row, result in held], following
 
 
 def _read_done(conn: Connection, key: bytes, page: pages.Page) -> tuple[list[Claim], str | None]:
@@ -154,7 +101,7 @@ def _read_done(conn: Connection, key: bytes, page: pages.Page) -> tuple[list[Cla
         conn, key, after=page.after, limit=page.fetch, offset=page.offset
     )
     shown, following = page.cut(rows)
-    return [_done(row) for row in shown], following
+    return [paid_claim(row) for row in shown], following
 
 
 HANDLERS = [list_user_claims]

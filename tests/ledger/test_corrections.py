@@ -102,11 +102,13 @@ def test_dropped_transaction_is_orphaned_and_may_be_revived(db: Engine, feed: Fe
     assert (result.orphaned, set(result.markets)) == (1, {market_id})
     assert hashes(db, chain) == kept
     with db.connect() as conn:
-        (own, all_) = stream.read_after(conn, head)
+        (own, all_, position) = stream.read_after(conn, head)
         assert trades.find_trades(conn, market_id=market_id) == []
     assert own.channel == stream.market_channel(market_id)
     assert all_.channel == stream.MARKETS_CHANNEL
     assert len(own.payload["correction"]["orphaned"]) == 1
+    assert position.channel == stream.wallet_channel(bytes(chain.users[1]))
+    assert position.payload["correction"] == own.payload["correction"]
     # A webhook cannot revive an orphan; RPC can.
     assert feed([lost], "reported", Source.WEBHOOK).ignored == 1
     assert hashes(db, chain) == kept
@@ -228,6 +230,10 @@ def test_early_events_are_announced_when_they_can_be_placed(db: Engine, feed: Fe
     feed(chain.transactions)
     with db.connect() as conn:
         frames = stream.read_after(conn, 0)
-    assert [one.payload["user"] for one in frames if one.type == "trade"] == [str(chain.users[1])]
+    told = [(one.channel, one.payload["user"]) for one in frames if one.type == "trade"]
+    assert told == [
+        (stream.market_channel(market_id), str(chain.users[1])),
+        (stream.wallet_channel(bytes(chain.users[1])), str(chain.users[1])),
+    ]
     assert [one.payload["user"] for one in frames if one.type == "vote"] == [str(chain.users[2])]
     assert differences(db, chain) == []

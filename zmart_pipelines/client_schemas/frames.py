@@ -6,13 +6,15 @@ read (``priceYes``, ``tradeId``, ``postId``, …) with the same values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from zmart_pipelines.client_schemas.alerts import Alert, OperatorAlert, alert, operator_alert
+from zmart_pipelines.client_schemas.claims import Claim
 from zmart_pipelines.client_schemas.community import Comment, comment
 from zmart_pipelines.client_schemas.formats import (
     PRICE_SCALE,
@@ -25,10 +27,28 @@ from zmart_pipelines.client_schemas.formats import (
     state_name,
 )
 from zmart_pipelines.client_schemas.markets import ProjectedMarket, projected_market
+from zmart_pipelines.client_schemas.positions import Position
+from zmart_pipelines.client_schemas.relayed_transactions import (
+    RelayedTransaction,
+    relayed_transaction,
+)
 from zmart_pipelines.client_schemas.trading import Trade, trade_fields
 from zmart_pipelines.client_schemas.voting import VoteIdentity, vote_identity_fields
-from zmart_pipelines.store.queries import discussions, markets, trades
-from zmart_pipelines.store.stream import MARKETS_CHANNEL, Frame, market_channel
+from zmart_pipelines.store.queries import (
+    alerts,
+    discussions,
+    markets,
+    relayed_transactions,
+    trades,
+)
+from zmart_pipelines.store.stream import (
+    ALERTS_CHANNEL,
+    MARKETS_CHANNEL,
+    OPERATOR_ALERTS_CHANNEL,
+    Frame,
+    market_channel,
+    wallet_channel,
+)
 
 
 class TradeFrame(Trade, frozen=True, kw_only=True):
@@ -117,11 +137,49 @@ class PricesFrame(ExactIntegers, frozen=True, kw_only=True):
     slot: int
 
 
-FRAME_SCHEMAS = (TradeFrame, VoteFrame, MarketStateFrame, CommentFrame, PricesFrame)
+class PositionFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """`data` of a `position` message: the wallet's position in the market as it is now.
+
+    `position` is null where the transactions that made it no longer count.
+    """
+
+    action: Literal["updated", "deleted"]
+    market_id: str
+    position: Position | None
+    correction: Correction | UnsetType = UNSET
 
 
-def trade_frame(row: trades.Trade) -> Frame:
-    """Return a trade's frame for its market's channel."""
+AlertAction: TypeAlias = Literal["raised", "changed", "cleared"]
+
+
+class AlertFrame(Alert, frozen=True, kw_only=True):
+    """`data` of an `alert` message; `changed` says that its severity did."""
+
+    action: AlertAction
+
+
+class OperatorAlertFrame(OperatorAlert, frozen=True, kw_only=True):
+    """`data` of an `alert` message to an operator."""
+
+    action: AlertAction
+
+
+FRAME_SCHEMAS = (
+    TradeFrame,
+    VoteFrame,
+    MarketStateFrame,
+    CommentFrame,
+    PricesFrame,
+    PositionFrame,
+    Claim,
+    RelayedTransaction,
+    AlertFrame,
+    OperatorAlertFrame,
+)
+
+
+def trade_frames(row: trades.Trade) -> list[Frame]:
+    """Return a trade's frames for its market's channel and for its wallet's."""
     fields = trade_fields(row)
     data = TradeFrame(
         **fields,
@@ -132,7 +190,48 @@ def trade_frame(row: trades.Trade) -> Frame:
         display_price_yes=price_fraction(row.price_yes),
         display_price_no=price_fraction(PRICE_SCALE - row.price_yes),
     )
-    return Frame(market_channel(row.market_id), "trade", data)
+    channels = (market_channel(row.market_id), wallet_channel(row.user))
+    return [Frame(channel, "trade", data) for channel in channels]
+
+
+def position_frame(
+    market_id: bytes, wallet: bytes, row: Position | None, orphaned: Collection[bytes]
+) -> Frame:
+    """Return a position's frame for its wallet's channel.
+
+    Args:
+        market_id: The position's market.
+        wallet: Its wallet.
+        row: The position as it is now; None where it no longer exists.
+        orphaned: Signatures of the market's transactions that no longer count.
+    """
+    data = PositionFrame(
+        action="deleted" if row is None else "updated",
+        market_id=market_id.hex(),
+        position=row,
+        correction=_correction(orphaned),
+    )
+    return Frame(wallet_channel(wallet), "position", data)
+
+
+def claim_frame(wallet: bytes, row: Claim) -> Frame:
+    """Return a claim's frame for its wallet's channel."""
+    return Frame(wallet_channel(wallet), "claim", row)
+
+
+def transaction_frame(row: relayed_transactions.RelayedTransaction) -> Frame:
+    """Return a relayed transaction's frame for the channel of the wallet that pays for it."""
+    return Frame(wallet_channel(row.fee_payer), "transaction", relayed_transaction(row))
+
+
+def alert_frames(row: alerts.FullAlert, action: AlertAction) -> list[Frame]:
+    """Return an alert's frames for everyone and for operators."""
+    shown = msgspec.structs.asdict(alert(row))
+    told = msgspec.structs.asdict(operator_alert(row))
+    return [
+        Frame(ALERTS_CHANNEL, "alert", AlertFrame(**shown, action=action)),
+        Frame(OPERATOR_ALERTS_CHANNEL, "alert", OperatorAlertFrame(**told, action=action)),
+    ]
 
 
 def vote_frame(
@@ -204,7 +303,7 @@ def market_state_frames(
     *,
     action: Literal["created", "updated", "deleted"],
     old_state: int | None = None,
-    orphaned: Sequence[bytes] = (),
+    orphaned: Collection[bytes] = (),
 ) -> list[Frame]:
     """Return a market's frames for its own channel and for the channel of all markets.
 
@@ -227,10 +326,16 @@ def market_state_frames(
         total_shares=row.shares_yes + row.shares_no,
         commitment=row.commitment,
         market=market,
-        correction=Correction([base58_signature(item) for item in orphaned]) if orphaned else UNSET,
+        correction=_correction(orphaned),
     )
     channels = (market_channel(row.market_id), MARKETS_CHANNEL)
     return [Frame(channel, "market_state", data) for channel in channels]
+
+
+def _correction(orphaned: Collection[bytes]) -> Correction | UnsetType:
+    if not orphaned:
+        return UNSET
+    return Correction([base58_signature(item) for item in sorted(orphaned)])
 
 
 def comment_frame(row: discussions.Discussion, *, action: CommentAction) -> Frame:

@@ -7,8 +7,8 @@ never depends on when the refresh ran.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -49,6 +49,79 @@ def result_of(held: positions.Position, entries: Sequence[Entry], hours: Hours) 
     )
 
 
+class PastPools(NamedTuple):
+    """What the past of markets' pools says, for the positions that depend on it, by market."""
+
+    hours: Mapping[bytes, Hours]
+    paid_out: Mapping[bytes, int]
+
+
+NO_POOLS: Final = PastPools({}, {})
+
+
+def depends_on_pools(held: positions.Position) -> bool:
+    """Whether the past of its market's pool decides a position's result or its claim's refusal."""
+    is_lost = held.settled and not held.has_claimed and held.emptied_at is not None
+    return is_lost or held.status == "claimable"
+
+
+def past_pools(
+    conn: Connection, held: Iterable[positions.Position], *, until_slot: int | None = None
+) -> PastPools:
+    """Return what ``position_result`` needs of the markets of these positions.
+
+    Args:
+        conn: Reads the tables.
+        held: The positions, as they were after ``until_slot``.
+        until_slot: The last slot that counts, inclusive; None: now.
+    """
+    asked = sorted({one.market_id for one in held if depends_on_pools(one)})
+    if not asked:
+        return NO_POOLS
+    return PastPools(
+        pool_history.hours_of(conn, asked),
+        pool_history.paid_out(conn, asked, until_slot=until_slot),
+    )
+
+
+def position_result(
+    held: positions.Position, entries: Sequence[Entry], pools: PastPools
+) -> positions.PositionResult:
+    """Return what a position cost and brought.
+
+    Args:
+        held: The position.
+        entries: Its trades, in the chain's order.
+        pools: Of its market, if the position depends on them.
+    """
+    result = result_of(held, entries, pools.hours.get(held.market_id, []))
+    return positions.PositionResult(
+        cost_yes=result.cost_yes,
+        cost_no=result.cost_no,
+        proceeds=result.statistics["proceeds"],
+        realised_pnl=result.statistics["realised_pnl"],
+        claim_refusal=claim_refusal_of(held, pools),
+    )
+
+
+def claim_refusal_of(held: positions.Position, pools: PastPools) -> ProgramError | None:
+    """Return the error with which the program would refuse a claim now; None: it pays."""
+    balance = 0
+    if hours := pools.hours.get(held.market_id):
+        last = hours[-1][1]
+        # The first claim paid the resolver what the market owes it no longer.
+        to_resolver = last.resolver_fees - held.resolver_fees
+        balance = last.balance - pools.paid_out.get(held.market_id, 0) - to_resolver
+    return claim_refusal(
+        state=held.state,
+        has_claimed=held.has_claimed,
+        outcome=held.final_outcome,
+        payout=held.payout(held.final_outcome),
+        balance=balance,
+        resolver_fees=held.resolver_fees,
+    )
+
+
 def with_results(
     conn: Connection,
     wallet: bytes,
@@ -64,60 +137,18 @@ def with_results(
         held: The positions, as they were after ``until_slot``.
         until_slot: The last slot that counts, inclusive; None: now.
     """
-    results = results_of(conn, wallet, held, until_slot=until_slot)
-    refusals = _claim_refusals(conn, held, until_slot)
-    return [
-        (
-            one,
-            positions.PositionResult(
-                cost_yes=results[one.market_id].cost_yes,
-                cost_no=results[one.market_id].cost_no,
-                proceeds=results[one.market_id].statistics["proceeds"],
-                realised_pnl=results[one.market_id].statistics["realised_pnl"],
-                claim_refusal=refusals[one.market_id],
-            ),
-        )
-        for one in held
-    ]
-
-
-def _claim_refusals(
-    conn: Connection, held: Sequence[positions.Position], until_slot: int | None
-) -> dict[bytes, ProgramError | None]:
-    """Return the error with which the program would refuse each claim now; None: it pays."""
-    asked = [one.market_id for one in held if one.status == "claimable"]
-    hours = pool_history.hours_of(conn, asked)
-    paid = pool_history.paid_out(conn, asked, until_slot=until_slot)
-
-    def refusal(one: positions.Position) -> ProgramError | None:
-        balance = 0
-        if (pools := hours.get(one.market_id)) is not None and pools:
-            last = pools[-1][1]
-            # The first claim paid the resolver what the market owes it no longer.
-            to_resolver = last.resolver_fees - one.resolver_fees
-            balance = last.balance - paid.get(one.market_id, 0) - to_resolver
-        return claim_refusal(
-            state=one.state,
-            has_claimed=one.has_claimed,
-            outcome=one.final_outcome,
-            payout=one.payout(one.final_outcome),
-            balance=balance,
-            resolver_fees=one.resolver_fees,
-        )
-
-    return {one.market_id: refusal(one) for one in held}
+    market_ids = [one.market_id for one in held]
+    entries = wallet_entries.entries_of_wallet(conn, wallet, market_ids, until_slot=until_slot)
+    pools = past_pools(conn, held, until_slot=until_slot)
+    return [(one, position_result(one, entries[one.market_id], pools)) for one in held]
 
 
 def results_of(
-    conn: Connection,
-    wallet: bytes,
-    held: Sequence[positions.Position],
-    *,
-    until_slot: int | None = None,
+    conn: Connection, wallet: bytes, held: Sequence[positions.Position]
 ) -> dict[bytes, WalletResult]:
     """Return the results of a wallet's positions, by market, computed from its trades."""
     market_ids = [one.market_id for one in held]
-    entries = wallet_entries.entries_of_wallet(conn, wallet, market_ids, until_slot=until_slot)
+    entries = wallet_entries.entries_of_wallet(conn, wallet, market_ids)
     # The pool's history matters only for when a position was lost.
     emptied = [one.market_id for one in held if one.emptied_at is not None]
     hours = pool_history.hours_of(conn, emptied)

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from zmart_pipelines.client_schemas.formats import clamped_chain_time
-from zmart_pipelines.client_schemas.frames import market_state_frames, trade_frame, vote_frame
+from zmart_pipelines.client_schemas.frames import market_state_frames, trade_frames, vote_frame
+from zmart_pipelines.ledger.ingest import wallet_frames
 from zmart_pipelines.ledger.ingest.projector import MarketChange
 from zmart_pipelines.ledger.model.projection import MarketRow, VoteRow
 from zmart_pipelines.ledger.model.provenance import Commitment
@@ -50,24 +51,29 @@ def load_counts_and_build_frames(
     corrected: Collection[bytes],
     commitment: Commitment,
 ) -> Iterator[Frame]:
-    """Return the frames of ``changes``, with the votes' counts as they are now."""
+    """Return the frames of ``changes``, with votes' counts and positions as they are now."""
     counts = {key: votes.counts(conn, *key) for key in changed_votes(changes)}
-    return build_frames(changes, counts, commitment, orphaned=orphaned, corrected=corrected)
+    holdings = wallet_frames.load(conn, changes)
+    return build_frames(
+        changes, counts, holdings, commitment, orphaned=orphaned, corrected=corrected
+    )
 
 
 def build_frames(
     changes: Iterable[MarketChange],
     counts: Counts,
+    holdings: wallet_frames.Holdings,
     commitment: Commitment,
     *,
     orphaned: Collection[bytes] = (),
     corrected: Collection[bytes] = (),
 ) -> Iterator[Frame]:
-    """Yield the frames of ``changes``: trades and votes in order, then the market.
+    """Yield the frames of ``changes``: trades and votes in order, the market, its wallets.
 
     Args:
         changes: What folding changed, market by market.
         counts: Of the votes that ``changed_votes`` names.
+        holdings: Of the wallets that ``changes`` concern.
         commitment: Of the new events.
         orphaned: Signatures of transactions that no longer count.
         corrected: The markets that the orphaned transactions concerned.
@@ -77,14 +83,16 @@ def build_frames(
             change.new.trades, key=lambda row: (row.slot, row.index_in_block, row.log_index)
         )
         for row in trades:
-            yield trade_frame(Trade(**msgspec.structs.asdict(row), commitment=commitment.value))
+            yield from trade_frames(
+                Trade(**msgspec.structs.asdict(row), commitment=commitment.value)
+            )
         yield from _vote_frames(change.new.votes.values(), counts)
         kind = _open_vote(change.after or change.before)
+        void = orphaned if change.market_id in corrected else ()
         yield from _market_frames(
-            change,
-            orphaned if change.market_id in corrected else (),
-            None if kind is None else counts[change.market_id, kind],
+            change, void, None if kind is None else counts[change.market_id, kind]
         )
+        yield from wallet_frames.build(change, holdings, commitment, void)
 
 
 def _vote_frames(rows: Iterable[VoteRow], counts: Counts) -> Iterator[Frame]:
@@ -122,5 +130,5 @@ def _market_frames(
         ProjectedMarket(**fields, commitment=change.commitment.value),
         action=action,
         old_state=change.before.state if change.before is not None else None,
-        orphaned=sorted(orphaned),
+        orphaned=orphaned,
     )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
-from zmart_pipelines.ledger.ingest import change_frames, projector
+from zmart_pipelines.ledger.ingest import change_frames, projector, wallet_frames
 from zmart_pipelines.ledger.ingest.context import IngestContext
 from zmart_pipelines.ledger.ingest.event_grouping import group_by_market, placed_events
 from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
@@ -35,7 +35,7 @@ from zmart_pipelines.store.locks import (
     locking_markets,
     locking_shared,
 )
-from zmart_pipelines.store.queries import votes
+from zmart_pipelines.store.queries import positions, votes, wallet_entries
 from zmart_pipelines.store.statement_pipeline import Send, Statement, pipelined
 
 # Whether any of these transactions is known, orphans and gaps included. One index lookup for
@@ -82,6 +82,25 @@ def ingest_in_order(
     """
     if not all(_has_market_events_only(reading) for reading in readings):
         return None
+    folded = _fold_in_order(conn, readings, context)
+    if folded is None:
+        return None
+    changes, has_frames = folded
+    if not has_frames:
+        commitment = context.commitment
+        frames = change_frames.load_counts_and_build_frames(conn, changes, (), (), commitment)
+        stream.append(conn, frames)
+    return IngestResult(
+        new_transactions=len(readings),
+        new_events=sum(len(reading.events) for reading in readings),
+        markets=projector.changed_market_ids(changes),
+    )
+
+
+def _fold_in_order(
+    conn: Connection, readings: Sequence[Reading], context: IngestContext
+) -> tuple[list[MarketChange], bool] | None:
+    """Return what changed and whether its frames are appended; None if this is another case."""
     events = list(placed_events(readings))
     with pipelined(conn) as send:
         stored = _lock_and_load(send, readings, events)
@@ -161,12 +180,15 @@ def _store_and_fold(
     stored: _StoredState,
     market_ids: dict[bytes, bytes],
     context: IngestContext,
-) -> IngestResult:
-    """Store readings, events, projection and frames.
+) -> tuple[list[MarketChange], bool]:
+    """Store readings, events and projection, and frames if nothing else has to be read for them.
 
     Args:
         new: events by market id.
         market_ids: market ids by address.
+
+    Returns:
+        What changed, and whether its frames are appended.
     """
     inserted = send(
         event_rows.insert_transactions_statement(
@@ -215,24 +237,35 @@ def _store_and_fold(
             projection.market,
             commitments[market_id],
             projection,
+            projector.holders_of_new_rows(projection),
         )
         for market_id, projection in sorted(folded.items())
     ]
-    _append_frames(conn, send, changes, context.commitment)
-    return IngestResult(
-        new_transactions=len(readings),
-        new_events=sum(len(reading.events) for reading in readings),
-        markets=projector.changed_market_ids(changes),
-    )
+    return changes, _append_frames(conn, send, changes, context.commitment)
 
 
 def _append_frames(
     conn: Connection, send: Send, changes: Sequence[MarketChange], commitment: Commitment
-) -> None:
-    """Append the frames as the last statements."""
+) -> bool:
+    """Append the frames as the last statements; return False where more has to be read first."""
+    if wallet_frames.concern_all_holders(changes):
+        return False
     counting = [
         (key, send(votes.count_statement(*key))) for key in change_frames.changed_votes(changes)
     ]
+    holders = wallet_frames.changed_holders(changes)
+    holdings = wallet_frames.NO_HOLDINGS
+    if holders:
+        held = send(positions.holders_statement(holders))
+        entries = send(wallet_entries.holders_statement(holders))
+        found = wallet_frames.of_changed(
+            map(positions.from_row, held.fetchall()),
+            wallet_entries.entries_from_rows(entries.fetchall()),
+        )
+        if found is None:
+            return False
+        holdings = found
     counts = {key: votes.counts_of_row(key[1], cursor.fetchall()[0]) for key, cursor in counting}
-    frames = change_frames.build_frames(changes, counts, commitment)
+    frames = change_frames.build_frames(changes, counts, holdings, commitment)
     stream.append_pipelined(conn, send, frames)
+    return True

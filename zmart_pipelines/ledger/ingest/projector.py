@@ -5,6 +5,7 @@ The caller holds the locks of the markets (``store.locks``), so no other writer 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,10 +16,13 @@ from sqlalchemy import Connection, select
 from zmart_pipelines.ledger.model import config_timeline, fold
 from zmart_pipelines.ledger.model.config_timeline import UNKNOWN_INDEX, Place, Timeline
 from zmart_pipelines.ledger.model.projection import (
+    ClaimRow,
     MarketRow,
     PlacedEvent,
     PositionRow,
     Projection,
+    TradeRow,
+    VoteRow,
 )
 from zmart_pipelines.ledger.model.provenance import Commitment
 from zmart_pipelines.ledger.rows import draft_matching, event_rows, market_rows
@@ -33,6 +37,7 @@ class MarketChange(NamedTuple):
     Attributes:
         new: the projection, reduced to the rows that clients do not know yet: rows of this
             call's events, and of earlier events that could be placed only now.
+        holders: the wallets whose position, trades or claim changed.
     """
 
     market_id: bytes
@@ -40,6 +45,7 @@ class MarketChange(NamedTuple):
     after: MarketRow | None
     commitment: Commitment
     new: Projection
+    holders: Collection[bytes]
 
 
 class RefoldedMarkets(NamedTuple):
@@ -118,7 +124,9 @@ def update_projections(
     )
     positions = market_rows.load_positions(conn, sorted(holders))
     folded = fold_forward(in_order, before, positions, timeline)
-    known_rows = _load_projected_rows(conn, replaced)
+    known = dict.fromkeys(replaced, Projection())
+    if replaced:
+        known |= market_rows.load_projections(conn, replaced)
     refolded = refold_markets(conn, program, replaced, timeline)
     folded |= refolded.folded
     places = {event.place for events in new.values() for event in events}
@@ -140,7 +148,10 @@ def update_projections(
             before.get(market_id),
             projection.market,
             commitments[market_id],
-            _unannounced_rows(projection, places, known_rows if market_id in replaced else None),
+            _unannounced_rows(projection, places, known.get(market_id)),
+            holders_of_new_rows(projection)
+            if market_id in in_order
+            else _holders_that_differ(known[market_id], projection),
         )
         for market_id, projection in sorted(folded.items())
     ]
@@ -244,53 +255,69 @@ def _update_draft_matches(
     )
 
 
-_PROJECTED_ROWS = """
-SELECT signature, log_index FROM market.trades WHERE market_id = ANY(%b)
-UNION ALL SELECT signature, NULL FROM market.chain_votes WHERE market_id = ANY(%b)
-"""
-
-# A trade by its signature and log index, a vote by its signature and None.
-ProjectedRows = Collection[tuple[bytes, int | None]]
+def holders_of_new_rows(projection: Projection) -> frozenset[bytes]:
+    """Return the wallets of the trades and claims of a projection."""
+    return frozenset(row.user for rows in (projection.trades, projection.claims) for row in rows)
 
 
-def _load_projected_rows(conn: Connection, market_ids: Collection[bytes]) -> ProjectedRows:
-    """Load the keys of the trades and votes that these markets have now."""
-    if not market_ids:
-        return ()
-    ids = list(market_ids)
-    return {(row[0], row[1]) for row in execute(conn, _PROJECTED_ROWS, ids, ids)}
+def _holders_that_differ(before: Projection, after: Projection) -> frozenset[bytes]:
+    """Return the wallets whose position, trades (with their order) or claims differ."""
+    old, new = _by_holder(before), _by_holder(after)
+    return frozenset(user for user in old.keys() | new.keys() if old.get(user) != new.get(user))
+
+
+def _by_holder(projection: Projection) -> dict[bytes, list[PositionRow | TradeRow | ClaimRow]]:
+    found: defaultdict[bytes, list[PositionRow | TradeRow | ClaimRow]] = defaultdict(list)
+    for user, position in projection.positions.items():
+        found[user].append(position)
+    for trade in sorted(projection.trades, key=_place):
+        found[trade.user].append(trade)
+    for claim in sorted(projection.claims, key=lambda row: (row.slot, row.signature)):
+        found[claim.user].append(claim)
+    return found
+
+
+def _place(trade: TradeRow) -> Place:
+    return Place(trade.slot, trade.index_in_block, trade.signature, trade.log_index)
 
 
 def _unannounced_rows(
-    projection: Projection, places: Collection[Place], known_rows: ProjectedRows | None
+    projection: Projection, places: Collection[Place], known: Projection | None
 ) -> Projection:
     """Reduce the projection to the rows that were not announced to clients yet.
 
     Args:
         places: places of the new events, whose rows are kept.
-        known_rows: rows from before a refold; other rows are kept as well. None if the market
-            was not refolded.
+        known: the projection from before a refold; rows that it does not have are kept as well.
+            None if the market was not refolded.
     """
     keys = {(place.signature, place.log_index) for place in places}
     signatures = {place.signature for place in places}
+    known_keys = set() if known is None else _keys(known)
 
-    def is_late(signature: bytes, log_index: int | None) -> bool:
-        return known_rows is not None and (signature, log_index) not in known_rows
+    def is_kept(row: TradeRow | ClaimRow) -> bool:
+        key = (row.signature, row.log_index)
+        return key in keys or (known is not None and key not in known_keys)
+
+    def is_kept_vote(row: VoteRow) -> bool:
+        return row.signature in signatures or (
+            known is not None and (row.signature, None) not in known_keys
+        )
 
     return Projection(
         market=projection.market,
-        trades=[
-            row
-            for row in projection.trades
-            if (row.signature, row.log_index) in keys or is_late(row.signature, row.log_index)
-        ],
-        claims=[row for row in projection.claims if (row.signature, row.log_index) in keys],
-        votes={
-            key: row
-            for key, row in projection.votes.items()
-            if row.signature in signatures or is_late(row.signature, None)
-        },
+        trades=[row for row in projection.trades if is_kept(row)],
+        claims=[row for row in projection.claims if is_kept(row)],
+        votes={key: row for key, row in projection.votes.items() if is_kept_vote(row)},
     )
+
+
+def _keys(known: Projection) -> set[tuple[bytes, int | None]]:
+    """Return trades and claims by their signature and log index, votes by signature and None."""
+    found: set[tuple[bytes, int | None]] = {
+        (row.signature, row.log_index) for rows in (known.trades, known.claims) for row in rows
+    }
+    return found | {(row.signature, None) for row in known.votes.values()}
 
 
 _CLOSE_INAPPLICABLE = """

@@ -1,9 +1,9 @@
-"""Alerts, without the texts that are for operators alone."""
+"""Alerts: as everyone may see them, and with what operators are told."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -22,6 +22,14 @@ class Alert(msgspec.Struct, frozen=True):
     severity: str
     raised_at: datetime
     cleared_at: datetime | None
+
+
+class FullAlert(Alert, frozen=True):
+    """An alert with its text; ``zmart_pipelines.monitoring.alerts`` says what the fields mean."""
+
+    subject: str | None
+    message: str
+    detail: dict[str, Any]
 
 
 NEWEST: Final = Order("alerts", (KeyColumn("id", alerts.c.id, True),))
@@ -47,3 +55,14 @@ def find_alerts(
         statement = statement.where(cleared.is_(None) if is_open else cleared.isnot(None))
     page = NEWEST.page(statement, after=after, limit=limit, offset=offset)
     return many(Alert, conn.execute(page))
+
+
+def open_alerts(conn: Connection, limit: int) -> list[FullAlert]:
+    """Return the open alerts with their texts, newest first."""
+    statement = (
+        select(*(alerts.c[name] for name in FullAlert.__struct_fields__))
+        .where(alerts.c.cleared_at.is_(None))
+        .order_by(alerts.c.id.desc())
+        .limit(limit)
+    )
+    return many(FullAlert, conn.execute(statement))

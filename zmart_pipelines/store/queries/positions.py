@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Collection, Iterable
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy.dialects import postgresql
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.errors import ProgramError
 from zmart_pipelines.program.payout import claim_amount, price_weighted
+from zmart_pipelines.store.binary_arrays import keys
 from zmart_pipelines.store.queries.candles import STALE
 from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
 from zmart_pipelines.store.queries.markets import MATCHED, QUESTION
-from zmart_pipelines.store.queries.row_mapping import many, one
+from zmart_pipelines.store.queries.row_mapping import by_position, many, one
+from zmart_pipelines.store.statement_pipeline import Statement
 from zmart_pipelines.store.tables import community, market
 from zmart_pipelines.store.tables.statistics import market_statistics
 
@@ -197,6 +200,39 @@ def _select() -> Select[Any]:
     )
 
 
+# The same rows for a driver's cursor, of which many pairs of market and wallet are requested.
+_OF_HOLDERS: Final = """
+SELECT {columns} FROM ({rows}) AS p
+JOIN unnest(%b::bytea[], %b::bytea[]) AS requested (market_id, "user") USING (market_id, "user")
+""".format(
+    columns=", ".join(
+        f'p."{name}"' + ("::text" if name == "commitment" else "")
+        for name in Position.__struct_fields__
+    ),
+    rows=_select().compile(
+        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
+        compile_kwargs={"literal_binds": True},
+    ),
+)
+
+
+def holders_statement(holders: Collection[tuple[bytes, bytes]]) -> Statement:
+    """Build the statement whose rows ``from_row`` reads: the positions of these holders.
+
+    Args:
+        holders: Pairs of market id and wallet; those without a position have no row.
+    """
+    pairs = list(holders)
+    return Statement(
+        _OF_HOLDERS, (keys([pair[0] for pair in pairs]), keys([pair[1] for pair in pairs]))
+    )
+
+
+def from_row(row: Iterable[Any]) -> Position:
+    """Read a row of ``holders_statement``."""
+    return by_position(Position, row)
+
+
 BY_LAST_TRADE = Order(
     "last_trade",
     (
@@ -293,6 +329,16 @@ def positions_of_markets(conn: Connection, market_ids: Collection[bytes]) -> lis
     """All positions of these markets, in no order."""
     statement = _select().where(_positions.c.market_id.in_(list(market_ids)))
     return many(Position, conn.execute(statement))
+
+
+def holders_of_markets(conn: Connection, market_ids: Collection[bytes]) -> set[tuple[bytes, bytes]]:
+    """Return who has a position in these markets, as pairs of market id and wallet."""
+    if not market_ids:
+        return set()
+    statement = select(_positions.c.market_id, _positions.c.user).where(
+        _positions.c.market_id.in_(list(market_ids))
+    )
+    return {(row[0], row[1]) for row in conn.execute(statement)}
 
 
 def stale_positions(conn: Connection, wallet: bytes) -> list[Position]:

@@ -39,12 +39,13 @@ NEWEST: Final = Order(
     ),
 )
 
-_COLUMNS: Final = [_table.c[name] for name in RelayedTransaction.__struct_fields__]
+# Of ``RelayedTransaction``, in the order of its fields.
+COLUMNS: Final = [_table.c[name] for name in RelayedTransaction.__struct_fields__]
 
 
 def relayed_transaction(conn: Connection, signature: bytes) -> RelayedTransaction | None:
     """Return the transaction with this signature, if it was relayed."""
-    statement = select(*_COLUMNS).where(_table.c.signature == signature)
+    statement = select(*COLUMNS).where(_table.c.signature == signature)
     return next(iter(many(RelayedTransaction, conn.execute(statement))), None)
 
 
@@ -57,7 +58,7 @@ def relayed_of_wallet(
         after: Key in ``NEWEST`` of the last one of the page before.
     """
     statement = NEWEST.page(
-        select(*_COLUMNS).where(_table.c.fee_payer == wallet),
+        select(*COLUMNS).where(_table.c.fee_payer == wallet),
         after=after,
         limit=limit,
         offset=offset,

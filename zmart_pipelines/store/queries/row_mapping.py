@@ -26,3 +26,8 @@ def one(cls: type[T], row: Row[*tuple[Any, ...]]) -> T:
 def many(cls: type[T], rows: Iterable[Row[*tuple[Any, ...]]]) -> list[T]:
     """Return the rows as ``cls``."""
     return [one(cls, row) for row in rows]
+
+
+def by_position(cls: type[T], row: Iterable[Any]) -> T:
+    """Return a driver's row, whose columns are the fields in their order, as ``cls``."""
+    return cls(*[int(value) if isinstance(value, Decimal) else value for value in row])

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Select, func, select
 
 from zmart_pipelines.program.wallet_entry import Entry
+from zmart_pipelines.store.binary_arrays import keys
+from zmart_pipelines.store.statement_pipeline import Statement
 from zmart_pipelines.store.tables.market import trades
 from zmart_pipelines.store.tables.statistics import HOUR
 
 _trades = trades.c
 
+Entries: TypeAlias = defaultdict[tuple[bytes, bytes], list[Entry]]
+"""The entries of holders, by market id and wallet, in the chain's order."""
 
 _ORDER = (_trades.slot, _trades.index_in_block, _trades.signature, _trades.log_index)
 
@@ -30,13 +34,36 @@ def _single() -> Select[Any]:
     ).order_by(*_ORDER)
 
 
-def entries_of_markets(
-    conn: Connection, market_ids: Collection[bytes]
-) -> defaultdict[tuple[bytes, bytes], list[Entry]]:
-    """Return every trade of these markets, by market and wallet."""
-    found: defaultdict[tuple[bytes, bytes], list[Entry]] = defaultdict(list)
-    for market_id, user, *entry in conn.execute(_single().where(_trades.market_id.in_(market_ids))):
-        found[market_id, user].append(Entry(*entry))
+def entries_of_markets(conn: Connection, market_ids: Collection[bytes]) -> Entries:
+    """Return every trade of these markets."""
+    return entries_from_rows(conn.execute(_single().where(_trades.market_id.in_(market_ids))))
+
+
+_OF_HOLDERS: Final = """
+SELECT t.market_id, t."user", t.traded_at, t.trade_type = 'buy', t.outcome, t.shares, t.cost
+FROM unnest(%b::bytea[], %b::bytea[]) AS requested (market_id, "user")
+JOIN market.trades AS t USING (market_id, "user")
+ORDER BY t.slot, t.index_in_block, t.signature, t.log_index
+"""
+
+
+def holders_statement(holders: Collection[tuple[bytes, bytes]]) -> Statement:
+    """Build the statement whose rows ``entries_from_rows`` reads: every trade of these holders.
+
+    Args:
+        holders: Pairs of market id and wallet.
+    """
+    pairs = list(holders)
+    return Statement(
+        _OF_HOLDERS, (keys([pair[0] for pair in pairs]), keys([pair[1] for pair in pairs]))
+    )
+
+
+def entries_from_rows(rows: Iterable[Sequence[Any]]) -> Entries:
+    """Read trades that are in the chain's order."""
+    found: Entries = defaultdict(list)
+    for market_id, user, at, buys, outcome, shares, cost in rows:
+        found[market_id, user].append(Entry(at, buys, outcome, int(shares), int(cost)))
     return found
 
 
