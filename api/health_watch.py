@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 from sqlalchemy import Connection
@@ -28,7 +28,7 @@ from zmart_pipelines.health.health_alerts import update_health_alerts
 from zmart_pipelines.health.measure import ServiceHealth, health
 from zmart_pipelines.monitoring.alert_delivery import Backoff, post_when_due
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import migrate
+from zmart_pipelines.store import migrate, stream
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.locks import HEALTH_WATCH, try_lock
 
@@ -60,6 +60,10 @@ class HealthWatch:
         self._schemas = SharedFlights[bool](DEADLINE_SECONDS)
         self.services = SharedReading(self._read_services)
         self._round = SharedReading(self._watch, fresh=0.0, deadline=ROUND_SECONDS)
+
+    def announce_commits(self, announce: Callable[[], None]) -> None:
+        """Call ``announce``, in the committing thread, after each commit that appended frames."""
+        stream.announce_commits(self._writer, announce)
 
     async def migration_status(self) -> str:
         """Return `ok` or `behind`; `unknown` where Postgres does not answer within its deadline."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,6 +27,7 @@ from zmart_pipelines.relay import admission, machine, rows
 from zmart_pipelines.relay.driver import RelayDriver
 from zmart_pipelines.relay.signed_transaction import SignedTransaction
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.outages import concerns_database
 
@@ -70,6 +71,10 @@ class TransactionRelay:
         self._stopped = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
+
+    def announce_commits(self, announce: Callable[[], None]) -> None:
+        """Call ``announce``, in the committing thread, after each commit that appended frames."""
+        stream.announce_commits(self._engine, announce)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """Heartbeats and alerts on a real database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Connection, select
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, select
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
 from zmart_pipelines.monitoring.heartbeats import MAX_ERROR, record_heartbeat
 from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables.ops import alerts, heartbeats
 
@@ -74,3 +76,59 @@ def test_keys_that_differ_in_one_part_are_different_alerts(conn: Connection) -> 
         "lag:x",
         f"lag:{market.hex()}:x",
     ]
+
+
+def told(conn: Connection) -> list[tuple[str, str, str, str | None]]:
+    """Channel, action, severity and text of each frame so far."""
+    return [
+        (
+            frame.channel,
+            frame.payload["action"],
+            frame.payload["severity"],
+            frame.payload.get("message"),
+        )
+        for frame in stream.read_after(conn, 0)
+    ]
+
+
+def test_clients_are_told_what_becomes_of_an_alert_operators_with_its_text(
+    database: str,
+) -> None:
+    pool = role_engine(Role.PIPELINES, database)
+    acts: list[Callable[[Connection], bool]] = [
+        lambda conn: raise_alert(conn, LAG, "medium", "behind by 60 slots"),
+        lambda conn: raise_alert(conn, LAG, "medium", "behind by 70 slots"),
+        lambda conn: raise_alert(conn, LAG, "high", "behind by 120 slots", {"slots": 120}),
+        lambda conn: clear_alert(conn, LAG),
+        lambda conn: clear_alert(conn, LAG),
+    ]
+    for act in acts:
+        with pool.begin() as conn:
+            act(conn)
+    with pool.connect() as conn:
+        assert told(conn) == [
+            ("alerts", "raised", "medium", None),
+            ("alerts:operators", "raised", "medium", "behind by 60 slots"),
+            ("alerts", "changed", "high", None),
+            ("alerts:operators", "changed", "high", "behind by 120 slots"),
+            ("alerts", "cleared", "high", None),
+            ("alerts:operators", "cleared", "high", "behind by 120 slots"),
+        ]
+        for frame in stream.read_after(conn, 0):
+            assert (frame.channel == "alerts") == ("detail" not in frame.payload)
+    pool.dispose()
+
+
+def test_an_alert_raised_by_two_at_once_is_told_once(database: str) -> None:
+    pool = role_engine(Role.PIPELINES, database, pool_size=8)
+
+    def observe(number: int) -> bool:
+        with pool.begin() as conn:
+            return raise_alert(conn, LAG, "high", f"seen by {number}")
+
+    with ThreadPoolExecutor(8) as threads:
+        new = list(threads.map(observe, range(24)))
+    assert sum(new) == 1
+    with pool.connect() as conn:
+        assert [action for _, action, _, _ in told(conn)] == ["raised", "raised"]
+    pool.dispose()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import msgspec
 import pytest
 from solders.keypair import Keypair
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.relay.signed_transactions import create_market, signed
+from zmart_pipelines.client_schemas.relayed_transactions import relayed_transaction
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.relay import rows
 from zmart_pipelines.relay.rows import HeldTransaction, NoLongerHeld, TooManyOpen
 from zmart_pipelines.relay.signed_transaction import SignedTransaction, parse_signed
 from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, act_as, act_as_relay
+from zmart_pipelines.store.queries.relayed_transactions import (
+    relayed_transaction as relayed_transaction_row,
+)
+from zmart_pipelines.store.stream import wallet_channel
 
 WALLET = Keypair.from_seed(bytes(32))
 
@@ -123,3 +131,51 @@ def test_end_without_its_evidence_is_refused(
     (row,) = claim(api, "a")
     with pytest.raises(IntegrityError):
         change(api, rows.record_end, row, state, slot, error)
+
+
+def told(api: Engine) -> list[dict[str, Any]]:
+    """What the wallet was told of its transactions."""
+    with api.connect() as conn:
+        frames = stream.read_after(conn, 0)
+    channel = wallet_channel(bytes(WALLET.pubkey()))
+    assert {(frame.channel, frame.type) for frame in frames} <= {(channel, "transaction")}
+    return [frame.payload for frame in frames]
+
+
+def test_wallet_is_told_of_each_state_of_its_transaction(api: Engine, database: str) -> None:
+    signature = transaction(1).signature
+
+    def shown() -> dict[str, Any]:
+        with reader.connect() as conn:
+            row = relayed_transaction_row(conn, signature)
+        assert row is not None
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(relayed_transaction(row)))
+        return found
+
+    reader = role_engine(Role.READ, database)
+    store(api, transaction(1))
+    assert told(api) == [shown()]
+    (held,) = claim(api, "a")
+    expected = [shown()]
+    for act, arguments in (
+        (rows.record_sent, ()),
+        (rows.record_confirmed, (7,)),
+        (rows.record_dropped, ()),
+        (rows.record_end, ("finalized", 8, None)),
+    ):
+        change(api, act, held, *arguments)
+        expected.append(shown())
+        assert told(api) == expected
+    assert [row["state"] for row in expected] == [
+        "stored",
+        "sent",
+        "confirmed",
+        "sent",
+        "finalized",
+    ]
+    # Neither a repetition nor a holder that lost the row tells anything.
+    store(api, transaction(1))
+    with pytest.raises(NoLongerHeld):
+        change(api, rows.record_sent, held)
+    assert told(api) == expected
+    reader.dispose()

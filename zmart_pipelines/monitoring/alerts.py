@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Connection, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from zmart_pipelines.client_schemas.frames import AlertAction, alert_frames
 from zmart_pipelines.monitoring.severity import Severity
+from zmart_pipelines.store.queries.alerts import FullAlert
+from zmart_pipelines.store.queries.row_mapping import one
+from zmart_pipelines.store.stream import append_at_commit
 from zmart_pipelines.store.tables.ops import alerts
 
 _KEY = ("topic", "market_id", "subject")
+_COLUMNS = [alerts.c[name] for name in FullAlert.__struct_fields__]
 
 
 class AlertKey(msgspec.Struct, frozen=True):
@@ -40,29 +45,48 @@ def raise_alert(
     message: str,
     detail: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Open the alert ``key``, or update the text of the one that is open.
+    """Open the alert ``key``, or update severity and text of the one that is open.
 
-    The caller commits.
+    Clients are told of a new alert and of another severity, when the caller commits.
 
     Returns:
         Whether the alert is new.
     """
     values = {"severity": severity, "message": message, "detail": dict(detail or {})}
-    statement = (
-        insert(alerts)
-        .values(**msgspec.structs.asdict(key), **values)
-        .on_conflict_do_update(
-            index_elements=_KEY, index_where=alerts.c.cleared_at.is_(None), set_=values
+    while True:
+        found = select(alerts.c.id, alerts.c.severity).where(_is_open(key)).with_for_update()
+        before = conn.execute(found).one_or_none()
+        if before is not None:
+            changed = update(alerts).where(alerts.c.id == before.id).values(**values)
+            row = conn.execute(changed.returning(*_COLUMNS)).one()
+            if before.severity != severity:
+                _tell(conn, row, "changed")
+            return False
+        added = insert(alerts).values(**msgspec.structs.asdict(key), **values)
+        ignored = added.on_conflict_do_nothing(
+            index_elements=_KEY, index_where=alerts.c.cleared_at.is_(None)
         )
-        .returning(literal_column("xmax = 0", Boolean))  # true for an inserted row
-    )
-    return bool(conn.execute(statement).scalar_one())
+        new = conn.execute(ignored.returning(*_COLUMNS)).one_or_none()
+        if new is not None:
+            _tell(conn, new, "raised")
+            return True
+        # Another transaction has opened it meanwhile, and committed.
 
 
 def clear_alert(conn: Connection, key: AlertKey) -> bool:
-    """Close the open alert ``key``; return whether there was one."""
+    """Close the open alert ``key``; return whether there was one.
+
+    Clients are told when the caller commits.
+    """
     statement = update(alerts).where(_is_open(key)).values(cleared_at=func.now())
-    return conn.execute(statement).rowcount > 0
+    row = conn.execute(statement.returning(*_COLUMNS)).one_or_none()
+    if row is not None:
+        _tell(conn, row, "cleared")
+    return row is not None
+
+
+def _tell(conn: Connection, row: Row[Any], action: AlertAction) -> None:
+    append_at_commit(conn, alert_frames(one(FullAlert, row), action))
 
 
 def open_alerts(conn: Connection, *, topic: str | None = None) -> list[AlertKey]:

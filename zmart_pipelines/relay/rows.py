@@ -15,6 +15,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
+    CursorResult,
     LargeBinary,
     bindparam,
     func,
@@ -24,9 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from zmart_pipelines.client_schemas.frames import transaction_frame
 from zmart_pipelines.relay.signed_transaction import SignedTransaction
 from zmart_pipelines.store.locks import lock_request_senders
-from zmart_pipelines.store.queries.row_mapping import many
+from zmart_pipelines.store.queries.relayed_transactions import COLUMNS, RelayedTransaction
+from zmart_pipelines.store.queries.row_mapping import many, one
+from zmart_pipelines.store.stream import append_at_commit
 from zmart_pipelines.store.tables.relayed_transactions import relayed_transactions as table
 
 
@@ -53,7 +57,7 @@ class NoLongerHeld(Exception):
 def store(
     conn: Connection, signed: SignedTransaction, last_valid_block_height: int, *, open_limit: int
 ) -> bool:
-    """Store a transaction, in a transaction that acts as its fee payer.
+    """Store a transaction and tell its wallet, in a transaction that acts as its fee payer.
 
     Returns:
         False where its signature is stored already.
@@ -81,9 +85,9 @@ def store(
             last_valid_block_height=last_valid_block_height,
         )
         .on_conflict_do_nothing()
-        .returning(table.c.signature)
+        .returning(*COLUMNS)
     )
-    return inserted.one_or_none() is not None
+    return _tell(conn, inserted)
 
 
 def is_stored(conn: Connection, signature: bytes) -> bool:
@@ -184,7 +188,7 @@ def _lease(
 
 
 def record(conn: Connection, row: HeldTransaction, **values: Any) -> None:
-    """Change the progress of a held row.
+    """Change the progress of a held row, and tell its wallet.
 
     Raises:
         NoLongerHeld: Another process has claimed it, or it has ended.
@@ -197,9 +201,18 @@ def record(conn: Connection, row: HeldTransaction, **values: Any) -> None:
             table.c.settled_at.is_(None),
         )
         .values(**values)
+        .returning(*COLUMNS)
     )
-    if changed.rowcount != 1:
+    if not _tell(conn, changed):
         raise NoLongerHeld
+
+
+def _tell(conn: Connection, changed: CursorResult[Any]) -> bool:
+    """Append the frame of the changed row, if there is one; return whether there is."""
+    row = changed.one_or_none()
+    if row is not None:
+        append_at_commit(conn, [transaction_frame(one(RelayedTransaction, row))])
+    return row is not None
 
 
 def record_sent(conn: Connection, row: HeldTransaction) -> None:
