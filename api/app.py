@@ -29,7 +29,9 @@ from api.pin_allowance import PinAllowance
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.realtime.session_watch import SessionWatch
 from api.realtime.sockets import Sockets
+from api.realtime.system_state import SystemFeed
 from api.requests.decoding import MAX_BODY, StrictRequest
 from api.requests.validation import check_request
 from api.routes import HANDLERS, webhooks
@@ -51,6 +53,8 @@ def create_app(settings: Settings) -> Litestar:
     database.announce_commits(hub.announce)
     connection_policy = ConnectionPolicy(settings)
     market_answers = MarketAnswers(settings)
+    session_watch = SessionWatch(database)
+    sockets = Sockets(hub, database, connection_policy, session_watch, settings)
     delivery_intake = DeliveryIntake(hub, settings)
     chain = Chain(settings)
     pins = Pins(settings)
@@ -60,6 +64,9 @@ def create_app(settings: Settings) -> Litestar:
     tokens = access_tokens(settings)
     middleware = Middleware(settings, tokens)
     transaction_relay = TransactionRelay(chain, database, settings)
+    for committing in (health_watch, transaction_relay):
+        committing.announce_commits(hub.announce)
+    system_feed = SystemFeed(hub, health_watch, database, chain, settings)
     verifications = Verifications(chain, past_states, middleware.limiter, settings)
 
     @contextlib.asynccontextmanager
@@ -67,6 +74,8 @@ def create_app(settings: Settings) -> Litestar:
         try:
             async with (
                 hub.running(),
+                session_watch.running(),
+                system_feed.running(),
                 delivery_intake.running(),
                 health_watch.running(),
                 middleware.running(),
@@ -106,7 +115,8 @@ def create_app(settings: Settings) -> Litestar:
             "market_answers": shared(market_answers),
             "hub": shared(hub),
             "connection_policy": shared(connection_policy),
-            "sockets": shared(Sockets(hub, database, connection_policy, settings)),
+            "sockets": shared(sockets),
+            "session_watch": shared(session_watch),
             "health_watch": shared(health_watch),
             "delivery_intake": shared(delivery_intake),
             "ballot_batcher": shared(BallotBatcher(database, eligibility, settings)),

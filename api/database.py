@@ -90,8 +90,10 @@ class Database:
             )
             return work(conn)
 
-    async def write(self, wallet: bytes, work: Callable[[Connection], T]) -> T:
+    async def write(self, wallet: bytes | None, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction as ``wallet``; it is committed when this returns.
+
+        Without a wallet it reaches no row that is a wallet's.
 
         Raises:
             DatabaseBusy: There is no answer in time; the transaction may be committed or not.

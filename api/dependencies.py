@@ -26,6 +26,7 @@ from api.pins import Pins
 from api.rate_limit.request_limits import RequestLimits
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.realtime.session_watch import SessionWatch
 from api.realtime.sockets import Sockets
 from api.transaction_relay import TransactionRelay
 from zmart_pipelines.settings import Settings
@@ -40,6 +41,7 @@ BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 RequestLimitsDep: TypeAlias = NamedDependency[RequestLimits]
 HubDep: TypeAlias = NamedDependency[Hub]
 SocketsDep: TypeAlias = NamedDependency[Sockets]
+SessionWatchDep: TypeAlias = NamedDependency[SessionWatch]
 DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
 ConnectionPolicyDep: TypeAlias = NamedDependency[ConnectionPolicy]
 ChainDep: TypeAlias = NamedDependency[Chain]

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     SESSION_ENDED = "session_ended"
     REFRESH_TOKEN_INVALID = "refresh_token_invalid"  # noqa: S105 - a code, no secret
     REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - a code, no secret
+    TICKET_INVALID = "ticket_invalid"
     CSRF_TOKEN_INVALID = "csrf_token_invalid"  # noqa: S105 - a code, no secret
     FORBIDDEN = "forbidden"
     OPERATORS_ONLY = "operators_only"
@@ -125,6 +126,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.SESSION_ENDED: "The session has ended",
         ErrorCode.REFRESH_TOKEN_INVALID: "The refresh token is unknown or has expired",
         ErrorCode.REFRESH_TOKEN_REUSED: "The refresh token was used before; its session has ended",
+        ErrorCode.TICKET_INVALID: "The ticket is unknown, used or expired, or its session ended",
         ErrorCode.CSRF_TOKEN_INVALID: "No page that may call the API sent the cookies",
         ErrorCode.FORBIDDEN: "Another wallet owns the resource",
         ErrorCode.OPERATORS_ONLY: "Only operators may do this",

@@ -754,6 +754,12 @@ class Settings(BaseSettings):
     ws_prices_per_second: int = Field(
         10, gt=0, description="Maximum price frames of a market in a second."
     )
+    realtime_ticket_seconds: int = Field(
+        30,
+        ge=5,
+        le=300,
+        description="Seconds within which a ticket for private live updates must be used.",
+    )
     stream_poll_seconds: float = Field(
         0.25,
         gt=0,

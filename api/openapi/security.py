@@ -12,6 +12,8 @@ from api.identity import cookies
 SIGNED_IN: Final[list[SecurityRequirement]] = [{"bearer": []}, {"cookie": []}]
 # A session, or a text that the wallet signed.
 PERMITTED: Final[list[SecurityRequirement]] = [*SIGNED_IN, {"wallet": []}]
+# A session, or the key of a service.
+SESSION_OR_KEY: Final[list[SecurityRequirement]] = [*SIGNED_IN, {"key": []}]
 # An operator: a session of one, or a key with the scope.
 OPERATOR: Final[list[SecurityRequirement]] = [*SIGNED_IN, {"key": []}]
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from api.errors import ApiError
-from api.identity.caller import Caller
-from api.realtime.channels import Channel
+from api.identity.caller import Caller, unauthorized
+from api.realtime.channels import ALERTS, OPERATOR_ALERTS, Channel
 
 
 def may_subscribe(caller: Caller, channel: Channel) -> Channel:
     """Return the channel that ``caller`` receives for the one asked for.
 
     Raises:
-        ApiError: 403 where the channel belongs to a wallet.
+        ApiError: 401 where the channel is private and nobody signed in, 403 where another wallet
+            did.
     """
-    del caller
-    if channel.wallet is not None:
-        raise ApiError(403, "channel: the channels of wallets are not offered")
-    return channel
+    asked = OPERATOR_ALERTS if channel == ALERTS and caller.is_operator else channel
+    if is_permitted(caller, asked):
+        return asked
+    if caller.wallet is None:
+        raise unauthorized("channel: is private; sign in as its wallet first")
+    raise ApiError(403, "channel: is private to another wallet")
+
+
+def is_permitted(caller: Caller, channel: Channel) -> bool:
+    """Return whether ``caller`` may receive exactly this channel."""
+    if channel == OPERATOR_ALERTS:
+        return caller.is_operator
+    return channel.wallet is None or channel.wallet == caller.wallet

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import Database
 from api.errors import ApiError, invalid, unavailable
-from api.identity.caller import ANONYMOUS
 from api.realtime import acknowledgements, channels, protocol
-from api.realtime.access import may_subscribe
+from api.realtime.access import is_permitted, may_subscribe
 from api.realtime.channels import MARKETS, Channel
 from api.realtime.feed import Feed
+from api.realtime.identity import Identity
+from api.realtime.session_watch import SessionWatch
 from api.realtime.start import Start
 from api.realtime.subscriber import Subscriber
 from api.requests import identifiers
@@ -20,19 +22,54 @@ from zmart_pipelines.client_schemas.frames import DisplayedPrices, displayed_pri
 from zmart_pipelines.store.queries import markets
 
 
+class SubscriptionEnded(msgspec.Struct, frozen=True):
+    """`data` of an `unsubscribed` message that no command asked for.
+
+    `reason` is `session_ended`, or `signed_in_again` where a ticket of another wallet followed.
+    """
+
+    reason: str
+    message: str
+
+
 class Commands:
     """Executes the commands of one socket; what they answer is pushed to its subscriber."""
 
     def __init__(
-        self, subscriber: Subscriber, feed: Feed, database: Database, max_subscriptions: int
+        self,
+        subscriber: Subscriber,
+        feed: Feed,
+        database: Database,
+        session_watch: SessionWatch,
+        max_subscriptions: int,
     ) -> None:
         self._subscriber = subscriber
         self._feed = feed
         self._database = database
         self._max_subscriptions = max_subscriptions
+        self._identity = Identity(database, session_watch, self._end_forbidden)
+        # What the socket's path asks for, while it waits for a ticket.
+        self._waiting: bytes | None = None
+
+    def close(self) -> None:
+        """Release what is held for the socket."""
+        self._identity.close()
+
+    async def begin(self, text: bytes) -> None:
+        """Execute the command that the socket's path stands for.
+
+        One that is refused is executed again once a ticket has signed the socket in.
+        """
+        await self.execute(text)
+        if not self._subscriber.channels:
+            self._waiting = text
 
     async def execute(self, text: str | bytes) -> None:
-        """Execute the command in ``text``; one that fails is answered with an ``error``."""
+        """Execute the command in ``text``; one that fails is answered with an ``error``.
+
+        Raises:
+            TooManyRefused: The socket must be closed.
+        """
         try:
             await self._execute(protocol.parse_command(text))
         except protocol.InvalidMessage as error:
@@ -53,6 +90,8 @@ class Commands:
                 await self.subscribe(_channel(command), command.since)
             case "unsubscribe":
                 await self._unsubscribe(_channel(command))
+            case "authenticate":
+                await self._authenticate(command.ticket)
             case other:
                 raise ApiError(400, f"Unknown action: {other[:50]}")
 
@@ -62,7 +101,9 @@ class Commands:
         Raises:
             ApiError: The caller may not, or the socket has too many subscriptions.
         """
-        channel = may_subscribe(ANONYMOUS, await channels.located(self._database, asked))
+        channel = may_subscribe(
+            self._identity.caller, await channels.located(self._database, asked)
+        )
         own = self._subscriber.channels
         if channel.name not in own and len(own) >= self._max_subscriptions:
             raise ApiError(
@@ -83,6 +124,23 @@ class Commands:
             )
 
         await self._feed.subscribe([channel], since, acknowledge)
+
+    async def _authenticate(self, ticket: str | None) -> None:
+        if ticket is None:
+            raise invalid("ticket", "is required")
+        authenticated = await self._identity.authenticate(ticket)
+        self._subscriber.push(protocol.reply("authenticated", authenticated))
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            await self.execute(waiting)
+
+    def _end_forbidden(self, reason: str) -> None:
+        """End the subscriptions that the caller no longer may have, and say why."""
+        for channel in self._feed.channels:
+            if not is_permitted(self._identity.caller, channel):
+                self._feed.unsubscribe([channel])
+                data = SubscriptionEnded(reason, f"The subscription to {channel.name} has ended")
+                self._subscriber.push(protocol.reply("unsubscribed", data, channel=channel))
 
     async def _unsubscribe(self, asked: Channel) -> None:
         channel = await channels.located(self._database, asked)

@@ -74,6 +74,11 @@ class Feed:
         self._spend(start)
         self._subscriber.resume(start.heads)
 
+    @property
+    def channels(self) -> Sequence[Channel]:
+        """What the client receives."""
+        return self._hub.channels_of(self._subscriber)
+
     def unsubscribe(self, channels: Sequence[Channel]) -> None:
         """End subscriptions."""
         for channel in channels:

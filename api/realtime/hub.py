@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +65,8 @@ class Hub:
         self._unpublished = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._redis_pause = _MIN_PAUSE
+        # How the states of conflated channels that are not stored are read, with their ``seq``.
+        self.state_readers: dict[Channel, Callable[[], Awaitable[tuple[int, Any]]]] = {}
         self._prices: Conflation[Channel, stream.StoredFrame] = Conflation(
             1 / settings.ws_prices_per_second, self._deliver_prices, self._call_later
         )
@@ -148,9 +150,14 @@ class Hub:
         self, channels: Sequence[Channel], since: int | None, *, with_snapshots: bool
     ) -> Start:
         """Return where subscriptions to ``channels`` begin, read in one snapshot."""
-        return await self._database.read(
+        start = await self._database.read(
             lambda conn: load_start(conn, channels, since, with_snapshots=with_snapshots)
         )
+        for channel in channels if with_snapshots else ():
+            read = self.state_readers.get(channel)
+            if read is not None:
+                start = start.with_state(channel, since, *await read())
+        return start
 
     async def missed(
         self, channels: Sequence[Channel], since: int, head: int
@@ -175,6 +182,10 @@ class Hub:
     def unsubscribe_all(self, subscriber: Subscriber) -> None:
         """End all subscriptions of a closed socket."""
         self._subscribers.remove_all(subscriber)
+
+    def channels_of(self, subscriber: Subscriber) -> Sequence[Channel]:
+        """Return what a subscriber receives."""
+        return self._subscribers.channels(subscriber)
 
     def has_subscribers(self, channel: Channel) -> bool:
         """Return whether anyone in this process receives ``channel``."""

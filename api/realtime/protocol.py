@@ -24,6 +24,10 @@ from zmart_pipelines.store.stream import StoredFrame
 from zmart_pipelines.store.stream_sources import Source
 
 # Close codes that tell the client what to do.
+CLOSE_AUTHENTICATION = 4001  # get a good ticket, then reconnect
+AUTHENTICATION_REASON = (
+    "Too many wrong tickets; get one by POST /api/realtime/tickets and reconnect"
+)
 CLOSE_SLOW = 4002  # reconnect with ``since``
 BUSY_ADDRESS_REASON = "Too many connections and messages from this address in a minute"
 SLOW_REASON = "Client reads too slowly; reconnect and subscribe with since"
@@ -42,6 +46,7 @@ class Command(msgspec.Struct, frozen=True):
     market_id: str | None = None
     channel: str | None = None
     since: int | None = None
+    ticket: str | None = None
 
 
 class InvalidMessage(Exception):

@@ -16,7 +16,9 @@ from api.realtime.address_budget import AddressBudget
 from api.realtime.commands import Commands
 from api.realtime.feed import Feed
 from api.realtime.hub import Hub
+from api.realtime.identity import TooManyRefused
 from api.realtime.rate_limit import RateLimit
+from api.realtime.session_watch import SessionWatch
 from api.realtime.subscriber import Subscriber
 from zmart_pipelines.settings import Settings
 
@@ -34,6 +36,7 @@ class Session:
         hub: Hub,
         database: Database,
         budget: AddressBudget,
+        session_watch: SessionWatch,
         settings: Settings,
     ) -> None:
         self._socket = socket
@@ -42,7 +45,9 @@ class Session:
         self._max_messages = settings.ws_messages_per_minute
         self._subscriber = Subscriber(settings.ws_queue_bytes)
         feed = Feed(hub, self._subscriber, budget)
-        self._commands = Commands(self._subscriber, feed, database, settings.ws_subscriptions)
+        self._commands = Commands(
+            self._subscriber, feed, database, session_watch, settings.ws_subscriptions
+        )
         self._rate_limit = RateLimit(self._max_messages)
 
     async def run(self, first_command: bytes | None = None) -> None:
@@ -60,6 +65,7 @@ class Session:
             with self._hub.heartbeats.joined(self._subscriber):
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._commands.close()
             self._hub.unsubscribe_all(self._subscriber)
             for task in tasks:
                 task.cancel()
@@ -82,14 +88,17 @@ class Session:
 
     async def _receive(self, first_command: bytes | None) -> tuple[int, str]:
         if first_command is not None:
-            await self._commands.execute(first_command)
+            await self._commands.begin(first_command)
         while True:
             text = await self._socket.receive_data("text")
             if not self._rate_limit.allow():
                 return protocol.CLOSE_POLICY, f"More than {self._max_messages} messages a minute"
             if not self._budget.messages.take(1):
                 return protocol.CLOSE_POLICY, protocol.BUSY_ADDRESS_REASON
-            await self._commands.execute(text)
+            try:
+                await self._commands.execute(text)
+            except TooManyRefused:
+                return protocol.CLOSE_AUTHENTICATION, protocol.AUTHENTICATION_REASON
 
     async def _close(self, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError, WebSocketDisconnect):

@@ -10,6 +10,7 @@ from api.database import Database
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.realtime.session import Session
+from api.realtime.session_watch import SessionWatch
 from zmart_pipelines.settings import Settings
 
 
@@ -17,11 +18,17 @@ class Sockets:
     """Serves sockets with what they share."""
 
     def __init__(
-        self, hub: Hub, database: Database, policy: ConnectionPolicy, settings: Settings
+        self,
+        hub: Hub,
+        database: Database,
+        policy: ConnectionPolicy,
+        session_watch: SessionWatch,
+        settings: Settings,
     ) -> None:
         self._hub = hub
         self._database = database
         self._policy = policy
+        self._session_watch = session_watch
         self._settings = settings
 
     async def serve(
@@ -41,5 +48,7 @@ class Sockets:
             return
         with self._policy.counted(socket):
             budget = self._policy.budget(socket)
-            session = Session(socket, self._hub, self._database, budget, self._settings)
+            session = Session(
+                socket, self._hub, self._database, budget, self._session_watch, self._settings
+            )
             await session.run(first_command)

@@ -74,8 +74,12 @@ class Subscribers:
 
     def remove_all(self, subscriber: Subscriber) -> None:
         """End all subscriptions of a subscriber."""
-        for channel in tuple(self._channels.get(subscriber, {}).values()):
+        for channel in self.channels(subscriber):
             self.remove(subscriber, channel)
+
+    def channels(self, subscriber: Subscriber) -> Sequence[Channel]:
+        """Return what a subscriber receives."""
+        return tuple(self._channels.get(subscriber, {}).values())
 
     def of(self, channel: Channel) -> Collection[Subscriber]:
         """Return who receives ``channel``."""

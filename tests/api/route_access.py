@@ -391,6 +391,9 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /api/auth/sessions": same_for_wallets("/api/auth/sessions"),
     "DELETE /api/auth/sessions/{session:str}": Access(_owners_session, (401, 200, 404, 401, 401)),
     "GET /api/users/me": same_for_wallets("/api/users/me"),
+    "POST /api/realtime/tickets": Access(
+        lambda _world, _caller: Sent("/api/realtime/tickets"), (401, 201, 201, 201, 403)
+    ),
     "GET /.well-known/jwks.json": same("/.well-known/jwks.json"),
     "POST /api/votes/{kind:str}": Access(_vote, (401, 201, 201, 401, 401)),
     "POST /api/votes/{kind:str}/{market:str}": _vote_by_path(

@@ -8,11 +8,15 @@ import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from solders.keypair import Keypair
 from sqlalchemy import Engine
 
+from tests.api.private_sockets import asked, authenticated, greeted, own_channel, receive, ticket
 from tests.api.seed import market, wallet
+from tests.api.signing_in import session_of
 from tests.api.wallets import proof, signed
-from tests.ledger.recorded_rpc import PROGRAM, Recorder, address
+from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address
+from tests.reference_model.account_frame import Cell
 from zmart_pipelines.client_schemas.markets import Market, ProjectedMarket
 from zmart_pipelines.client_schemas.voting import Vote, VoteIdentity
 from zmart_pipelines.ledger.ingest.writer import ingest
@@ -112,3 +116,43 @@ def test_comment_is_equal_by_rest_and_by_socket(client: Client, ledger: Engine) 
     assert stored == listed == sent["discussion"]
     assert sent.items() >= listed.items()
     assert (sent["text"], sent["author"]) == (listed["content"], listed["user_wallet"])
+
+
+def private_frames(client: Client, who: Keypair, count: int) -> list[dict[str, Any]]:
+    """The first frames of a wallet's own channel."""
+    with greeted(client) as socket:
+        authenticated(socket, ticket(client, session_of(client, who)))
+        answer = asked(socket, action="subscribe", channel=own_channel(who), since=0)
+        assert answer["type"] == "subscribed", answer
+        return [receive(socket) for _ in range(count)]
+
+
+def test_trade_and_position_of_a_wallet_are_equal_by_rest_and_by_socket(
+    client: Client, ledger: Engine
+) -> None:
+    who = wallet(7)
+    address_text = str(who.pubkey())
+    chain = Recorder()
+    chain.model.cells[who.pubkey()] = Cell(10 * SOL)
+    market_id = chain.create(1)
+    chain.open(market_id)
+    assert chain.buy(market_id, who.pubkey()).error is None
+    with ledger.begin() as conn:
+        ingest(
+            conn,
+            chain.transactions,
+            source=Source.BACKFILL,
+            commitment=Commitment.FINALIZED,
+            program=PROGRAM,
+        )
+    trade, position = private_frames(client, who, 2)
+    assert [frame["type"] for frame in (trade, position)] == ["trade", "position"]
+    (listed,) = client.get(f"/api/users/{address_text}/trades").json()["trades"]
+    assert trade["data"].items() >= listed.items()
+    (held,) = client.get(f"/api/positions/{address_text}").json()
+    assert position["data"] == {
+        "action": "updated",
+        "market_id": market_id.hex(),
+        "position": held,
+    }
+    assert held["exact"]["shares_yes"] == str(held["shares_yes"])

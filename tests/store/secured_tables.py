@@ -125,6 +125,10 @@ _REFRESH_TOKEN = (
     " (hash, session, wallet, expires_at, used_at, successor)"
     " VALUES ({key}, encode(substr(:wallet, 1, 16), 'hex')::uuid, :wallet, now(), {used})"
 )
+_TICKET = (
+    "INSERT INTO accounts.realtime_tickets (hash, wallet, session, is_operator, expires_at)"
+    " VALUES ({key}, :wallet, gen_random_uuid(), {is_operator}, now())"
+)
 _SESSION_WRITE = (
     "INSERT INTO accounts.session_writes (session, wallet, address, action)"
     " VALUES (gen_random_uuid(), :wallet, '192.0.2.1', 'comment')"
@@ -444,6 +448,32 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             Role.DAGSTER: NONE,
         },
     ),
+    "accounts.realtime_tickets": SecuredTable(
+        label=f"{owner_label('wallet')} || CASE WHEN is_operator THEN '.o' ELSE '' END",
+        rows=for_wallets(_TICKET.format(key=":wallet", is_operator="false")),
+        inserts={
+            addition: _TICKET.format(key=":key", is_operator=is_operator)
+            for addition, is_operator in (("", "false"), (".o", "true"))
+        },
+        updates=("UPDATE accounts.realtime_tickets SET service = 'x'",),
+        expected={
+            Role.OWNER: {
+                "*": "read A,B; insert A,A.o,B,B.o; update A,B; delete A,B",
+            },
+            Role.API: {
+                "none": "",
+                "voter A": "",
+                "B": "insert B",
+                "operator A": "insert A,A.o",
+                "*": "insert A",
+            },
+            Role.INGEST: NONE,
+            Role.PIPELINES: {"*": "read A,B; delete A,B"},
+            Role.READ: NONE,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
     "ops.relayed_transactions": SecuredTable(
         label=owner_label("fee_payer"),
         rows=for_wallets(_RELAYED.format(signature=":wallet || :wallet")),
@@ -515,9 +545,13 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("voting.tallies", "voting.counted_ballots", "voting.change_queue", "voting.scans"),
     ),
     "what the system does and how it is; no user's rows": (
-        *("ops.intents", "ops.attempts", "ops.leases", "ops.stream", "ops.differences"),
+        *("ops.intents", "ops.attempts", "ops.leases", "ops.differences"),
         *("ops.alerts", "ops.heartbeats", "ops.run_claims", "ops.job_runs", "ops.switches"),
         *("ops.breakers", "ops.reconciliations", "ops.repairs"),
+    ),
+    "what clients are told: each API process reads all of it once, and asks of every subscription"
+    " whose it is (api/realtime/access.py); of wallets it repeats what their tables show readers": (
+        "ops.stream",
     ),
     "keys of services: the owner writes them, and only the API's login may read their hashes": (
         "ops.api_keys",

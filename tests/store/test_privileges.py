@@ -27,6 +27,8 @@ READERS: dict[str, set[Role]] = {
     "accounts.sessions": {Role.API, Role.PIPELINES, Role.BACKUP},
     "accounts.refresh_tokens": {Role.API, Role.PIPELINES, Role.BACKUP},
     "accounts.session_writes": {Role.API, Role.PIPELINES, Role.BACKUP},
+    # The API redeems them by a function that asks for the ticket.
+    "accounts.realtime_tickets": {Role.PIPELINES, Role.BACKUP},
     "ops.audit": {Role.API, Role.PIPELINES, Role.INGEST, Role.BACKUP},
     # The reader sees their progress, not their bytes.
     "ops.relayed_transactions": {Role.API, Role.PIPELINES, Role.BACKUP},
@@ -83,6 +85,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "accounts.sessions": "iu",
         "accounts.refresh_tokens": "iu",
         "accounts.session_writes": "i",
+        "accounts.realtime_tickets": "i",
         "ops.orders": "i",
         "ops.audit": "i",
         "ops.relayed_transactions": "iu",
@@ -127,6 +130,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "accounts.sessions": "d",
         "accounts.refresh_tokens": "d",
         "accounts.session_writes": "d",
+        "accounts.realtime_tickets": "d",
         "community.idempotency_keys": "d",
     },
 }

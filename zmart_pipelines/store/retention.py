@@ -105,6 +105,7 @@ RULES: Final[Sequence[Rule]] = (
         "signed_requests_keep_days",
     ),
     Rule("accounts.nonces", ("nonce",), "t.expires_at < :before", "sessions_keep_days"),
+    Rule("accounts.realtime_tickets", ("hash",), "t.expires_at < :before", "sessions_keep_days"),
     Rule(
         "accounts.refresh_tokens",
         ("hash",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -170,5 +171,49 @@ session_writes = Table(
     Index(None, "wallet", "action", "accepted_at"),
     Index(None, "address", "action", "accepted_at"),
     Index(None, "accepted_at"),
+    schema="accounts",
+)
+
+# Tickets by which sockets sign in. A row is deleted when its ticket is used, whatever becomes of
+# the attempt.
+realtime_tickets = Table(
+    "realtime_tickets",
+    metadata,
+    Column(
+        "hash",
+        BYTES,
+        CheckConstraint("octet_length(hash) = 32", name="hash"),
+        primary_key=True,
+        comment="Ticket: its SHA-256",
+    ),
+    Column(
+        "wallet",
+        BYTES,
+        CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+        comment="Request: the wallet that signed in",
+    ),
+    Column("session", UUID(as_uuid=True), comment="Request: the wallet's session"),
+    Column("service", Text, comment="Request: name of the service whose key it carried"),
+    Column(
+        "key_id",
+        BigInteger,
+        comment="Request: that key; null also for the key of the settings",
+    ),
+    Column(
+        "is_operator",
+        Boolean,
+        nullable=False,
+        comment="API: whether operators' acts were permitted",
+    ),
+    Column(
+        "expires_at",
+        TIME,
+        nullable=False,
+        comment="Database clock plus the ticket's lifetime",
+    ),
+    CheckConstraint("(wallet IS NULL) = (session IS NULL)", name="session"),
+    CheckConstraint("key_id IS NULL OR service IS NOT NULL", name="key"),
+    CheckConstraint("wallet IS NOT NULL OR service IS NOT NULL AND is_operator", name="holder"),
+    Index(None, "expires_at"),
     schema="accounts",
 )
