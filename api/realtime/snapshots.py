@@ -17,7 +17,8 @@ from api.markets.market_lists import load_first_page
 from api.markets.market_threads import CommentList, load_threads
 from api.markets.market_trades import TradeList, load_trades
 from api.markets.vote_counts import MarketVoteCounts, load_vote_counts
-from api.realtime.channels import MARKETS, PRICES, Channel
+from api.realtime.channels import ALERTS, MARKETS, OPERATOR_ALERTS, PRICES, Channel
+from api.realtime.private_snapshots import load_alerts, load_wallet
 from api.requests.pages import Page
 from zmart_pipelines.client_schemas import markets as schemas
 from zmart_pipelines.client_schemas.frames import PricesFrame, prices_frame
@@ -107,6 +108,10 @@ def load_snapshot(conn: Connection, channel: Channel) -> msgspec.Raw | None:
         state = _OF_MARKET[channel.part](conn, channel.market_id)
     elif channel == MARKETS:
         state = load_first_page(conn)
+    elif channel.wallet is not None:
+        state = load_wallet(conn, channel.wallet)
+    elif channel in (ALERTS, OPERATOR_ALERTS):
+        state = load_alerts(conn, for_operators=channel == OPERATOR_ALERTS)
     else:
         return None
     return msgspec.Raw(msgspec.json.encode(state))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -37,6 +37,22 @@ class Start(msgspec.Struct, frozen=True):
     is_complete: bool = True
     snapshots: Mapping[str, msgspec.Raw] = {}
     prices: Mapping[str, DisplayedPrices] = {}
+
+    def with_state(self, channel: Channel, since: int | None, seq: int, state: Any) -> Start:
+        """Return the same with the state of a conflated channel that is not stored.
+
+        Args:
+            channel: That channel.
+            since: The ``seq`` that the client has; None: it has no state.
+            seq: Of the state.
+            state: The whole state.
+        """
+        heads = {**self.heads, channel.name: seq}
+        if since is not None and seq <= since:
+            return msgspec.structs.replace(self, heads=heads)
+        shown = msgspec.Raw(msgspec.json.encode(state))
+        snapshots = {**self.snapshots, channel.name: shown}
+        return msgspec.structs.replace(self, heads=heads, snapshots=snapshots)
 
 
 def load_start(

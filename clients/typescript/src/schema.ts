@@ -1380,6 +1380,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/realtime/tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get a ticket for the private live updates of the wallet that signed in
+         * @description Get a ticket for the private live updates of the wallet that signed in.
+         *
+         *     It is sent as `{"action": "authenticate", "ticket": …}`, the first message of a socket. An
+         *     operator's key gets one as well, for the alerts with their texts.
+         */
+        post: operations["create_realtime_ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/reconciliation": {
         parameters: {
             query?: never;
@@ -3181,7 +3204,7 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "draft_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections" | "overloaded";
+        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "ticket_invalid" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "draft_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections" | "overloaded";
         /** Event */
         Event: {
             id: string;
@@ -4630,6 +4653,11 @@ export interface components {
             window_seconds?: number;
             retry_after_seconds?: number;
         };
+        /** RealtimeTicket */
+        RealtimeTicket: {
+            ticket: string;
+            expires_in: number;
+        };
         /** Reconciliation */
         Reconciliation: {
             id: number;
@@ -5945,6 +5973,52 @@ export interface components {
             slot: number;
         };
         /**
+         * PositionFrame
+         * @description `data` of a `position` message: the wallet's position in the market as it is now.
+         *
+         *         `position` is null where the transactions that made it no longer count.
+         */
+        PositionFrame: {
+            /** @enum {unknown} */
+            action: "deleted" | "updated";
+            market_id: string;
+            position: components["schemas"]["Position"] | null;
+            correction?: components["schemas"]["Correction"];
+        };
+        /**
+         * AlertFrame
+         * @description `data` of an `alert` message; `changed` says that its severity did.
+         */
+        AlertFrame: {
+            id: number;
+            topic: string;
+            /** @enum {unknown} */
+            severity: "critical" | "high" | "medium";
+            market_id: string | null;
+            raised_at: string;
+            cleared_at: string | null;
+            /** @enum {unknown} */
+            action: "changed" | "cleared" | "raised";
+        };
+        /**
+         * OperatorAlertFrame
+         * @description `data` of an `alert` message to an operator.
+         */
+        OperatorAlertFrame: {
+            id: number;
+            topic: string;
+            /** @enum {unknown} */
+            severity: "critical" | "high" | "medium";
+            market_id: string | null;
+            raised_at: string;
+            cleared_at: string | null;
+            subject: string | null;
+            message: string;
+            detail: Record<string, never>;
+            /** @enum {unknown} */
+            action: "changed" | "cleared" | "raised";
+        };
+        /**
          * Message
          * @description One message to a client.
          *
@@ -6107,6 +6181,7 @@ export type QuotedFees = components['schemas']['QuotedFees'];
 export type RankedWallet = components['schemas']['RankedWallet'];
 export type RankedWallets = components['schemas']['RankedWallets'];
 export type ReachedLimit = components['schemas']['ReachedLimit'];
+export type RealtimeTicket = components['schemas']['RealtimeTicket'];
 export type Reconciliation = components['schemas']['Reconciliation'];
 export type ReconciliationList = components['schemas']['ReconciliationList'];
 export type RefreshRequest = components['schemas']['RefreshRequest'];
@@ -6182,6 +6257,9 @@ export type ProjectedMarket = components['schemas']['ProjectedMarket'];
 export type Correction = components['schemas']['Correction'];
 export type CommentFrame = components['schemas']['CommentFrame'];
 export type PricesFrame = components['schemas']['PricesFrame'];
+export type PositionFrame = components['schemas']['PositionFrame'];
+export type AlertFrame = components['schemas']['AlertFrame'];
+export type OperatorAlertFrame = components['schemas']['OperatorAlertFrame'];
 export type Message = components['schemas']['Message'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -12263,6 +12341,79 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_realtime_ticket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            201: {
+                headers: {
+                    /** @description Where the created resource is listed, or the market that it changes. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RealtimeTicket"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

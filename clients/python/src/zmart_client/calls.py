@@ -57,6 +57,11 @@ def create_order(body: models.NewOrder) -> Call[models.OperatorOrder]:
     return Call("POST", "/api/orders", models.OperatorOrder, body=body)
 
 
+def create_realtime_ticket() -> Call[models.RealtimeTicket]:
+    """Get a ticket for the private live updates of the wallet that signed in."""
+    return Call("POST", "/api/realtime/tickets", models.RealtimeTicket)
+
+
 def delete_discussion(
     discussion_or_market: str, body: models.ProofOnly | None
 ) -> Call[models.DeletedComment]:

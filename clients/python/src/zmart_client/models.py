@@ -1010,6 +1010,11 @@ class ReachedLimit(Struct, kw_only=True):
     retry_after_seconds: int | UnsetType = UNSET
 
 
+class RealtimeTicket(Struct, kw_only=True):
+    ticket: str
+    expires_in: int
+
+
 class Reconciliation(Struct, kw_only=True):
     id: int
     reconciled_at: str
