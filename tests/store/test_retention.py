@@ -194,12 +194,21 @@ def test_sessions_go_after_they_have_ended(engines: Engines, owner: Engine) -> N
             ),
             {"wallet": bytes(32)},
         )
+        conn.execute(
+            text(
+                "INSERT INTO accounts.realtime_tickets"
+                " (hash, wallet, session, is_operator, expires_at)"
+                " VALUES (:wallet, :wallet, gen_random_uuid(), false, now())"
+            ),
+            {"wallet": bytes(32)},
+        )
     early = prune_as_pipelines(engines, 6)
     assert not any(early[name] for name in early if name.startswith("accounts."))
     freed = prune_as_pipelines(engines, 8)
     assert {name: freed[name] for name in freed if name.startswith("accounts.")} == {
         "accounts.nonces": 1,
         "accounts.session_writes": 1,
+        "accounts.realtime_tickets": 1,
         "accounts.refresh_tokens": 0,
         "accounts.sessions": 2,
     }
