@@ -63,7 +63,7 @@ class Feed:
             acknowledge(start)
             missing: tuple[str, str] | None = _NOT_STORED
             if start.is_complete:
-                missing = await self._send_missed(channels, since, start.head)
+                missing = await self._send_missed(channels, since, start)
             if missing is not None:
                 start = await self._reset(channels, start, *missing)
             elif since is not None:
@@ -115,18 +115,18 @@ class Feed:
                 self._subscriber.push(protocol.state(channel, start.heads[channel.name], state))
 
     async def _send_missed(
-        self, channels: Sequence[Channel], since: int | None, head: int
+        self, channels: Sequence[Channel], since: int | None, start: Start
     ) -> tuple[str, str] | None:
-        """Send the frames from ``since`` to ``head``, as fast as the client takes them.
+        """Send the frames from ``since`` to the heads, as fast as the client takes them.
 
         Returns:
             Why some of them are not sent; None where all are.
         """
-        position = head if since is None else since
-        while position < head and not self._subscriber.overflowed.is_set():
+        position = start.head if since is None else since
+        while position < start.head and not self._subscriber.overflowed.is_set():
             if not self._has_budget():
                 return _TOO_MUCH
-            messages = await self._hub.missed(channels, position, head)
+            messages = await self._hub.missed(channels, position, start.heads)
             if messages is None:
                 return _NOT_STORED
             for message in messages:

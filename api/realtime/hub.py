@@ -12,14 +12,13 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -28,15 +27,16 @@ from api.realtime import protocol
 from api.realtime.channels import Channel
 from api.realtime.conflation import Conflation
 from api.realtime.heartbeats import Heartbeats
-from api.realtime.merging import merged, sources_of
+from api.realtime.missed_frames import MissedFrames
 from api.realtime.outgoing import Outgoing
-from api.realtime.start import Start, load_start
+from api.realtime.start import Start
+from api.realtime.starts import Starts
 from api.realtime.subscriber import Subscriber
 from api.realtime.subscribers import Subscribers
 from zmart_pipelines.client_schemas.frames import prices_frame
 from zmart_pipelines.client_schemas.markets import ProjectedMarket
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store import stream, stream_sources
+from zmart_pipelines.store import stream
 from zmart_pipelines.store.stream_sources import Source
 
 log = logging.getLogger("api.realtime")
@@ -59,6 +59,8 @@ class Hub:
         self._redis_url = settings.redis_url.get_secret_value()
         self._poll_seconds = settings.stream_poll_seconds
         self._subscribers = Subscribers()
+        self._missed = MissedFrames(database, settings.api_database_seconds)
+        self._starts = Starts(database, self._missed, settings.api_database_seconds)
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False
@@ -150,9 +152,7 @@ class Hub:
         self, channels: Sequence[Channel], since: int | None, *, with_snapshots: bool
     ) -> Start:
         """Return where subscriptions to ``channels`` begin, read in one snapshot."""
-        start = await self._database.read(
-            lambda conn: load_start(conn, channels, since, with_snapshots=with_snapshots)
-        )
+        start = await self._starts.get(channels, since, with_snapshots=with_snapshots)
         for channel in channels if with_snapshots else ():
             read = self.state_readers.get(channel)
             if read is not None:
@@ -160,20 +160,14 @@ class Hub:
         return start
 
     async def missed(
-        self, channels: Sequence[Channel], since: int, head: int
+        self, channels: Sequence[Channel], since: int, heads: Mapping[str, int]
     ) -> list[Outgoing] | None:
-        """Return the next frames of ``channels`` after ``since``, at most up to ``head``.
+        """Return the next frames of ``channels`` after ``since``, each up to its head.
 
         They are in the order of their positions; ``missed`` after the last one's returns the next.
-        None: some of them are no longer stored. There are some, because ``head`` is one of them.
+        None: some of them are no longer stored.
         """
-
-        def read(conn: Connection) -> list[Outgoing] | None:
-            # Encoded here, in the thread, so that other sockets do not wait for it.
-            found = stream_sources.read(conn, sources_of(channels), since, head, REPLAY_PAGE)
-            return merged(channels, found, since) if found else None
-
-        return await self._database.read(read)
+        return await self._missed.next(channels, since, heads, REPLAY_PAGE)
 
     def unsubscribe(self, subscriber: Subscriber, channel: Channel) -> None:
         """End one subscription."""
@@ -253,18 +247,18 @@ class Hub:
 
     def _deliver(self, frame: stream.StoredFrame) -> int:
         """Deliver a frame on each of its channels and return the size of the messages."""
-        size = 0
+        messages: dict[Channel, Outgoing] = {}
         for source in (Source(frame.channel), Source(frame.channel, frame.type)):
             for audience in self._subscribers.of_source(source):
                 channel, audience.head = audience.channel, frame.position
                 if channel.is_conflated:
                     self._prices.offer(channel, frame)
                     continue
-                message = protocol.frame(frame, channel, source)
+                messages[channel] = message = protocol.frame(frame, channel, source)
                 for subscriber in tuple(audience.members):
                     subscriber.deliver(channel.name, frame.position, message)
-                size += len(message)
-        return size
+        self._missed.add(frame, messages)
+        return sum(map(len, messages.values()))
 
     def _deliver_prices(self, channel: Channel, frame: stream.StoredFrame) -> None:
         if self.has_subscribers(channel):

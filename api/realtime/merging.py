@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from heapq import merge
+from operator import attrgetter
+
+import msgspec
 
 from api.realtime import protocol
 from api.realtime.channels import Channel
 from api.realtime.outgoing import Outgoing
 from zmart_pipelines.store.stream import StoredFrame
 from zmart_pipelines.store.stream_sources import Source
+
+_position = attrgetter("position")
+
+
+class EncodedFrame(msgspec.Struct, frozen=True, gc=False):
+    """A frame as the clients of one channel receive it.
+
+    Attributes:
+        previous: The position before it on that channel (0: none).
+    """
+
+    position: int
+    previous: int
+    message: Outgoing
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the message."""
+        return len(self.message)
 
 
 def sources_of(channels: Iterable[Channel]) -> list[Source]:
@@ -21,33 +44,34 @@ def sources_of(channels: Iterable[Channel]) -> list[Source]:
     ]
 
 
-def merged(
-    channels: Sequence[Channel], stored: Sequence[StoredFrame], since: int
-) -> list[Outgoing] | None:
-    """Return the messages of ``channels`` for the frames of their sources, in their order.
+def encoded(channel: Channel, source: Source, stored: StoredFrame) -> EncodedFrame:
+    """Return a frame of the channel's ``source``, encoded for the channel."""
+    message = protocol.frame(stored, channel, source)
+    return EncodedFrame(stored.position, source.previous(stored), message)
 
-    A frame that belongs to several channels has a message for each of them.
+
+def following(frames: Sequence[EncodedFrame], since: int, head: int) -> list[EncodedFrame] | None:
+    """Return the frames of one channel after ``since`` and up to the one at ``head``.
+
+    None where one of them is not among ``frames``, because it is no longer stored.
+    """
+    found = [frame for frame in frames if since < frame.position <= head]
+    last = since
+    for frame in found:
+        if frame.previous > last:
+            return None
+        last = frame.position
+    return found if last == head else None
+
+
+def first_of(parts: Sequence[Sequence[EncodedFrame]], limit: int) -> list[Outgoing]:
+    """Return the first messages of several channels, in the order of their positions.
 
     Args:
-        channels: Whose messages.
-        stored: The frames of their sources that follow ``since``, oldest first.
-        since: The position up to which the client has everything.
-
-    Returns:
-        None where a frame that a channel had before one of these is no longer stored.
+        parts: The frames of each channel, oldest first.
+        limit: How many; more only to keep together those of one position.
     """
-    receivers: dict[Source, list[Channel]] = defaultdict(list)
-    for channel in channels:
-        for source in sources_of([channel]):
-            receivers[source].append(channel)
-    last = dict.fromkeys(receivers, since)
-    messages: list[Outgoing] = []
-    for frame in stored:
-        for source in (Source(frame.channel), Source(frame.channel, frame.type)):
-            if source not in receivers:
-                continue
-            if source.previous(frame) > last[source]:
-                return None
-            last[source] = frame.position
-            messages += [protocol.frame(frame, one, source) for one in receivers[source]]
-    return messages
+    frames = list(merge(*(part[:limit] for part in parts), key=_position))
+    if len(frames) > limit:
+        frames = frames[: bisect_right(frames, frames[limit - 1].position, key=_position)]
+    return [frame.message for frame in frames]

@@ -78,7 +78,7 @@ def load_start(
         state = load_snapshot(conn, channel)
         if state is not None:
             snapshots[channel.name] = state
-    return Start(heads, head, is_complete, snapshots, _prices(conn, channels))
+    return Start(heads, head, is_complete, snapshots, load_prices(conn, channels))
 
 
 def _heads(conn: Connection, channels: Sequence[Channel]) -> dict[str, int]:
@@ -97,7 +97,8 @@ def _is_stored(conn: Connection, channels: Sequence[Channel], since: int, head: 
     return missed <= MAX_REPLAY
 
 
-def _prices(conn: Connection, channels: Sequence[Channel]) -> dict[str, DisplayedPrices]:
+def load_prices(conn: Connection, channels: Sequence[Channel]) -> dict[str, DisplayedPrices]:
+    """Return the prices of each market of which everything is subscribed to, by its channel."""
     names = {
         channel.market_id: channel.name
         for channel in channels

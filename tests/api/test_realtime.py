@@ -88,9 +88,7 @@ def test_only_subscribed_channels_are_delivered(client: Client, ledger: Engine) 
         assert socket.receive_json(timeout=30)["data"] == {"n": 4}
 
 
-def test_since_replays_missed_frames_or_resets(
-    client: Client, ledger: Engine, api_settings: Settings
-) -> None:
+def test_since_replays_missed_frames(client: Client, ledger: Engine) -> None:
     positions = append_frames(ledger, *range(10))
     with client.websocket_connect("/") as socket:
         socket.receive_json()
@@ -100,6 +98,13 @@ def test_since_replays_missed_frames_or_resets(
         assert [f["seq"] for f in missed] == positions[4:]
         assert missed[0]["prev"] == positions[3]
 
+
+def test_deleted_frames_reset_the_client(
+    client: Client, ledger: Engine, api_settings: Settings
+) -> None:
+    positions = append_frames(ledger, *range(10))
+    with client.websocket_connect("/") as socket:
+        socket.receive_json()
         # Rows between what the client has and the oldest kept are gone.
         keeper = role_engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
         with keeper.begin() as conn:
@@ -281,9 +286,9 @@ def test_replay_over_several_pages_is_gapless(
     append_frames(ledger, *range(5), channel="markets")
     missed = hub.Hub.missed
 
-    async def slow(self: hub.Hub, channels: Any, since: int, head: int) -> Any:
+    async def slow(self: hub.Hub, channels: Any, since: int, heads: Any) -> Any:
         positions.extend(await asyncio.to_thread(append_frames, ledger, len(positions)))
-        return await missed(self, channels, since, head)
+        return await missed(self, channels, since, heads)
 
     monkeypatch.setattr(hub.Hub, "missed", slow)
     with client.websocket_connect("/") as socket:
@@ -331,7 +336,8 @@ def test_budget_counts_every_frame_of_a_page(api_settings: Settings, ledger: Eng
             now += 1.0
             subscriber = Subscriber(1 << 20)
             feed = Feed(idle, subscriber, budget)
-            sending = asyncio.create_task(feed._send_missed([of_market(MARKET)], 0, 40))
+            begins = start.Start(heads={CHANNEL: 40}, head=40)
+            sending = asyncio.create_task(feed._send_missed([of_market(MARKET)], 0, begins))
             while not sending.done():
                 await asyncio.sleep(0.001)
                 while subscriber._queue:
