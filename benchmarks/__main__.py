@@ -22,6 +22,8 @@ from benchmarks.ballots import ballots
 from benchmarks.compressed_week import GOAL as GOAL_WEEK
 from benchmarks.compressed_week import compressed_week
 from benchmarks.decoding import logs_to_events, payload_to_events
+from benchmarks.frame_latency import GOAL as GOAL_FRAME
+from benchmarks.frame_latency import frame_latency
 from benchmarks.intake import GOAL_INTAKE, GOAL_REPLAY, replay, webhook_to_ledger
 from benchmarks.limits import GOAL as GOAL_LIMIT
 from benchmarks.limits import limit_exactness
@@ -52,6 +54,8 @@ from benchmarks.read_scale import (
     api_search,
     api_sorted,
 )
+from benchmarks.resume_storm import GOAL as GOAL_STORM
+from benchmarks.resume_storm import resume_storm
 from benchmarks.rows import RivalMissing, Row
 from benchmarks.run_start import GOAL as GOAL_START
 from benchmarks.run_start import run_start
@@ -86,6 +90,8 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "sign_ins": (GOAL_SIGN_INS, sign_ins),
     "users_100": (GOAL_100, users_100),
     "users_500": (GOAL_500, users_500),
+    "frame_latency": (GOAL_FRAME, frame_latency),
+    "resume_storm": (GOAL_STORM, resume_storm),
     "run_start": (GOAL_START, run_start),
     "at_rest": (GOAL_REST, at_rest),
     "under_load": (GOAL_LOAD, under_load),

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -29,7 +30,6 @@ from websockets.asyncio.client import connect
 from benchmarks.localnet import Traders
 from tests.fixtures.running_system import RunningSystem
 
-MARKET: Final = bytes(32).hex()
 GOALS: Final = {"webhook": {"p50": 0.05, "p99": 0.3}, "poll": {"max": 10.0}}
 # Seconds between two requests of the watcher, and between two of one reader.
 LOOK: Final = 0.003
@@ -78,7 +78,14 @@ class Measured(msgspec.Struct):
 
 
 class Load:
-    """One market under trades, with readers and watchers."""
+    """One new market under trades, with readers, a socket and, with a ``page``, the watcher.
+
+    Args:
+        system: Where everything runs.
+        rate: Trades in a second.
+        readers: Clients that each read ten pages in a second.
+        page: How many of the newest trades the watcher reads at a time; 0: there is none.
+    """
 
     def __init__(self, system: RunningSystem, rate: float, readers: int, page: int) -> None:
         self._system = system
@@ -86,11 +93,12 @@ class Load:
         self._readers = readers
         self._node = f"127.0.0.1:{int(system.environment['LOCALNET_PORT'])}"
         self._sockets = f"127.0.0.1:{int(system.environment['LOCALNET_PORT']) + 1}"
-        self._traders = Traders(f"http://{self._node}", system.state / "localnet")
-        self._trades = f"/api/markets/{MARKET}/trades?limit={page}"
+        self._traders = Traders(f"http://{self._node}", system.state / "localnet", os.urandom(32))
+        self._market = self._traders.market_id.hex()
+        self._page = page
         self.measured = Measured()
         self._ended = False
-        self._all_shown = asyncio.Event()
+        self._all_seen = asyncio.Event()
 
     async def run(self, seconds: float, patience: float) -> Measured:
         """Trade for ``seconds``; then wait at most ``patience`` seconds for trades in flight."""
@@ -105,16 +113,17 @@ class Load:
             group = await stack.enter_async_context(asyncio.TaskGroup())
             tasks = [
                 group.create_task(self._slots()),
-                group.create_task(self._watch(api)),
                 group.create_task(self._listen()),
                 *(group.create_task(self._read(api, n)) for n in range(self._readers)),
             ]
+            if self._page:
+                tasks.append(group.create_task(self._watch(api)))
             await asyncio.sleep(2)
             await self._trade(node, seconds)
             self._ended = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
-                    await self._all_shown.wait()
+                    await self._all_seen.wait()
             for task in tasks:
                 task.cancel()
         return self.measured
@@ -123,7 +132,7 @@ class Load:
         """Wait until the API shows the market as active."""
         async with httpx.AsyncClient(base_url=self._system.api, trust_env=False) as api:
             for _ in range(300):
-                answer = await api.get(f"/api/markets/{MARKET}")
+                answer = await api.get(f"/api/markets/{self._market}")
                 if answer.is_success and answer.json()["state"] == "ACTIVE":
                     return
                 await asyncio.sleep(0.1)
@@ -141,8 +150,9 @@ class Load:
 
     async def _watch(self, api: httpx.AsyncClient) -> None:
         """Request the newest trades in an endless loop."""
+        trades = f"/api/markets/{self._market}/trades?limit={self._page}"
         while True:
-            answer = await api.get(self._trades)
+            answer = await api.get(trades)
             now = time.monotonic()
             answer.raise_for_status()
             for trade in msgspec.json.decode(answer.content)["trades"]:
@@ -150,28 +160,34 @@ class Load:
                 if signature not in self.measured.shown:
                     self.measured.shown[signature] = now
                     self.measured.slots[signature] = trade["slot"]
-            if self._ended and self.measured.sent <= self.measured.shown.keys():
-                self._all_shown.set()
+            self._end_when_seen(self.measured.shown)
             await asyncio.sleep(LOOK)
 
     async def _listen(self) -> None:
         """Follow the market's channel."""
         address = f"ws://127.0.0.1:{self._system.environment['WS_PORT']}/"
         async with connect(address) as socket:
-            await socket.send(f'{{"action":"subscribe","channel":"market:{MARKET}"}}')
+            await socket.send(f'{{"action":"subscribe","channel":"market:{self._market}"}}')
             async for text in socket:
                 now = time.monotonic()
                 message = msgspec.json.decode(text)
                 if message["type"] == "trade":
                     signature = message["data"]["tx_signature"]
                     self.measured.framed.setdefault(signature, now)
+                    self.measured.slots[signature] = message["data"]["slot"]
+                    if not self._page:
+                        self._end_when_seen(self.measured.framed)
+
+    def _end_when_seen(self, seen: Mapping[str, float]) -> None:
+        if self._ended and self.measured.sent <= seen.keys():
+            self._all_seen.set()
 
     async def _read(self, api: httpx.AsyncClient, number: int) -> None:
         """Request what a page shows, as readers do."""
         paths = (
-            f"/api/markets/{MARKET}",
+            f"/api/markets/{self._market}",
             "/api/markets?limit=50",
-            f"/api/markets/{MARKET}/trades?limit=20",
+            f"/api/markets/{self._market}/trades?limit=20",
             "/health",
         )
         await asyncio.sleep(number * READ / max(1, self._readers))

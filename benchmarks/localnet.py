@@ -42,17 +42,18 @@ GOAL_TRADES: Final = 2_000.0
 GOAL_GROWTH: Final = 0.25
 _TICKS: Final = 100
 _COSTS: Final = 5_000
-_SENT: Final = {"encoding": "base64", "preflightCommitment": "processed"}
+SENT: Final = {"encoding": "base64", "preflightCommitment": "processed"}
 
 
 class Traders:
-    """An active market on a node, and funded wallets that buy in it."""
+    """An active market of this id on a node, and funded wallets that buy in it."""
 
-    def __init__(self, url: str, state: Path) -> None:
+    def __init__(self, url: str, state: Path, market_id: bytes = bytes(32)) -> None:
         self._http = httpx.Client(base_url=url, timeout=120)
         keys = read_keys(state / "keys")
         self._admin, self._fee = keys["admin"], keys["fee"].pubkey()
-        self.market, _ = market_address(PROGRAM, bytes(32))
+        self.market_id = market_id
+        self.market, _ = market_address(PROGRAM, market_id)
         self._traders = [(key := Keypair(), key.pubkey()) for _ in range(USERS)]
         self._open(keys["backend"])
 
@@ -74,7 +75,7 @@ class Traders:
         create = instructions.create_market(
             PROGRAM,
             creator=admin,
-            market_id=bytes(32),
+            market_id=self.market_id,
             b_parameter=100 * SOL,
             initial_liquidity=SOL,
             question_hash=b"Q" * 46,
@@ -92,7 +93,7 @@ class Traders:
             # Off balance, where the program rejects the smallest buys.
             (self._admin, self._buy(admin, SOL)),
         ):
-            self.call("sendTransaction", _encoded(step, payer, self.blockhash()), _SENT)
+            self.call("sendTransaction", _encoded(step, payer, self.blockhash()), SENT)
         for _, trader in self._traders:
             self.call("requestAirdrop", str(trader), 1_000 * SOL)
 
@@ -128,7 +129,7 @@ class Chain(Traders):
             recent = self.blockhash()
             batch = []
             for number in range(start, start + BATCH):
-                params = [self.signed(number, recent), _SENT]
+                params = [self.signed(number, recent), SENT]
                 batch.append(
                     {"jsonrpc": "2.0", "id": number, "method": "sendTransaction", "params": params}
                 )

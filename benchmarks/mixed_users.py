@@ -116,7 +116,11 @@ def booted() -> Iterator[RunningSystem]:
 
 
 class Scene:
-    """A running system with proposed markets to read, vote and comment on."""
+    """A running system with proposed markets to read, vote and comment on.
+
+    Attributes:
+        markets: Their ids in hexadecimal.
+    """
 
     def __init__(self, system: RunningSystem, markets: int) -> None:
         self._system = system
@@ -124,7 +128,7 @@ class Scene:
         self._service = service_of(system.api)
         self._key = stored_settings(system)["SERVICE_API_KEY"]
         self._numbers = iter(range(100_000))
-        self._markets = uvloop.run(self._create(markets))
+        self.markets = uvloop.run(self._create(markets))
 
     def run(self, crowd: Crowd) -> Measured:
         """Return what a crowd of new users gives."""
@@ -137,7 +141,7 @@ class Scene:
             users.append(User(number, self._port))
             # Every other user comes through a service, whose key has no limit of requests.
             headers = {"X-Api-Key": self._key} if number % 2 else {}
-            wallet = WalletCalls(Keypair(), self._service, self._markets, number, headers)
+            wallet = WalletCalls(Keypair(), self._service, self.markets, number, headers)
             calls.append(wallet.take(WARM_UP + crowd.seconds))
         async with self._sockets(users[::SOCKETS]) as sockets:
             before = self._cpu()
@@ -189,7 +193,7 @@ class Scene:
                 socket = await stack.enter_async_context(
                     connect(url, local_addr=(user.address, 0), open_timeout=60)
                 )
-                market = self._markets[number % len(self._markets)]
+                market = self.markets[number % len(self.markets)]
                 await socket.send(f'{{"action":"subscribe","channel":"market:{market}"}}')
                 sockets.subscribed[market] += 1
                 stack.callback(group.create_task(sockets.listen(socket)).cancel)

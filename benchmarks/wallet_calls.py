@@ -83,9 +83,9 @@ class WalletCalls:
             "draft": self.draft,
         }
 
-    def take(self, count: int) -> list[Call]:
+    def take(self, count: int, shares: Mapping[str, int] = SHARES) -> list[Call]:
         """Return so many calls; signed texts among them are valid for five minutes from now."""
-        kinds = self._dice.choices(list(SHARES), list(SHARES.values()), k=count)
+        kinds = self._dice.choices(list(shares), list(shares.values()), k=count)
         return [self._make[kind]() for kind in kinds]
 
     def _word(self) -> str:
