@@ -15,8 +15,10 @@ from websockets.frames import Frame, Opcode
 # Sockets that share an address; ten are allowed.
 SOCKETS_OF_AN_ADDRESS: Final = 10
 _PATIENCE: Final = 120.0
-_TEXT, _CLOSE = 0x81, 0x88
+_TEXT, _CLOSE, _PING = 0x81, 0x88, 0x89
 _TWO_BYTES, _EIGHT_BYTES = 126, 127
+# The smallest frame.
+_HEAD: Final = 2
 # A frame ends with its position and the one before it.
 _POSITION: Final = b'"seq":'
 _PREVIOUS: Final = b',"prev":'
@@ -75,16 +77,19 @@ class ResumedSocket(asyncio.Protocol):
         self.bytes -= len(self._rest)
 
     def _take_messages(self, data: bytes, at: int) -> int:
-        while len(data) - at >= 10:
+        while len(data) - at >= _HEAD:
             size, start = data[at + 1], at + 2
             if size == _TWO_BYTES:
                 size, start = int.from_bytes(data[start : at + 4], "big"), at + 4
             elif size == _EIGHT_BYTES:
                 size, start = int.from_bytes(data[start : at + 10], "big"), at + 10
+            # A head that is cut off as well ends behind the data.
             if start + size > len(data):
                 break
             if data[at] == _TEXT:
                 self._take(data, start, start + size)
+            elif data[at] == _PING:
+                self._send(Opcode.PONG, data[start : start + size])
             elif data[at] == _CLOSE:
                 self._fail(f"closed: {data[start : start + size]!r}")
             at = start + size
@@ -94,8 +99,8 @@ class ResumedSocket(asyncio.Protocol):
         place = data.rfind(_POSITION, max(start, end - _END), end)
         position, separator, previous = data[place + len(_POSITION) : end - 1].partition(_PREVIOUS)
         if place < 0 or not separator:
-            if data.startswith(b'{"type":"reset"', start):
-                self._fail("was reset")
+            if data.startswith((b'{"type":"reset"', b'{"type":"error"'), start):
+                self._fail(f"was told {data[start:end]!r}")
             return  # greeting or acknowledgement
         if int(previous) != self._last:
             self._fail(f"{int(previous)} after {self._last}")
@@ -111,9 +116,11 @@ class ResumedSocket(asyncio.Protocol):
             "channel": self._missed.channel,
             "since": self._missed.since,
         }
-        text = json.dumps(command).encode()
+        self._send(Opcode.TEXT, json.dumps(command).encode())
+
+    def _send(self, opcode: Opcode, content: bytes) -> None:
         assert self.transport is not None  # noqa: S101 - it is connected
-        self.transport.write(Frame(Opcode.TEXT, text).serialize(mask=True))
+        self.transport.write(Frame(opcode, content).serialize(mask=True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(f"lost: {exc!r}")

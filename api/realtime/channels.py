@@ -22,10 +22,8 @@ from typing import Final
 
 import msgspec
 
-from api.database import Database
 from api.errors import ApiError, invalid
 from api.requests import identifiers
-from zmart_pipelines.store.queries import markets
 from zmart_pipelines.store.stream import (
     ALERTS_CHANNEL,
     MARKETS_CHANNEL,
@@ -107,7 +105,7 @@ def parse(text: str, field: str = "channel") -> Channel:
     """Return the channel that a client names.
 
     A market may be named by its id or its address; older clients name the channel of a market by
-    that alone. ``located`` makes an id of an address.
+    that alone. ``Hub.located`` makes an id of an address.
 
     Raises:
         ApiError: 400 naming ``field``.
@@ -132,15 +130,3 @@ def _market_key(text: str, field: str) -> bytes:
         if field == "channel":
             raise invalid(field, f"must be {_FORMS}") from None
         raise
-
-
-async def located(database: Database, channel: Channel) -> Channel:
-    """Return ``channel`` with its market's id where it was named by the market's address.
-
-    A market that is not on chain yet can be subscribed to by its id.
-    """
-    key = channel.market_id
-    if key is None:
-        return channel
-    market_id = await database.read(lambda conn: markets.id_of(conn, key))
-    return channel if market_id is None else of_market(market_id, channel.part)

@@ -101,9 +101,7 @@ class Commands:
         Raises:
             ApiError: The caller may not, or the socket has too many subscriptions.
         """
-        channel = may_subscribe(
-            self._identity.caller, await channels.located(self._database, asked)
-        )
+        channel = may_subscribe(self._identity.caller, await self._feed.located(asked))
         own = self._subscriber.channels
         if channel.name not in own and len(own) >= self._max_subscriptions:
             raise ApiError(
@@ -143,7 +141,7 @@ class Commands:
                 self._subscriber.push(protocol.reply("unsubscribed", data, channel=channel))
 
     async def _unsubscribe(self, asked: Channel) -> None:
-        channel = await channels.located(self._database, asked)
+        channel = await self._feed.located(asked)
         self._feed.unsubscribe([channel])
         prices = await self._prices(channel)
         names = self._subscriber.channels

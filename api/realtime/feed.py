@@ -40,6 +40,10 @@ class Feed:
         self._subscriber = subscriber
         self._budget = budget
 
+    async def located(self, channel: Channel) -> Channel:
+        """Return ``channel`` with its market's id where it was named by the market's address."""
+        return await self._hub.located(channel)
+
     async def subscribe(
         self,
         channels: Sequence[Channel],

@@ -27,6 +27,7 @@ from api.realtime import protocol
 from api.realtime.channels import Channel
 from api.realtime.conflation import Conflation
 from api.realtime.heartbeats import Heartbeats
+from api.realtime.locations import Locations
 from api.realtime.missed_frames import MissedFrames
 from api.realtime.outgoing import Outgoing
 from api.realtime.start import Start
@@ -61,6 +62,7 @@ class Hub:
         self._subscribers = Subscribers()
         self._missed = MissedFrames(database, settings.api_database_seconds)
         self._starts = Starts(database, self._missed, settings.api_database_seconds)
+        self._locations = Locations(database, self._missed, settings.api_database_seconds)
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False
@@ -114,6 +116,10 @@ class Hub:
     def _deliver_and_publish(self) -> None:
         self._unpublished.set()
         self.wake()
+
+    async def located(self, channel: Channel) -> Channel:
+        """Return ``channel`` with its market's id where it was named by the market's address."""
+        return await self._locations.located(channel)
 
     async def subscribe(
         self,

@@ -53,6 +53,10 @@ class MissedFrames:
                 else EncodedFrame(frame.position, source.previous(frame), message),
             )
 
+    def has_frames(self, channel: Channel) -> bool:
+        """Return whether frames of the channel are in memory."""
+        return self._recent.head(channel) is not None
+
     def heads(self, channels: Sequence[Channel], since: int, most: int) -> Mapping[str, int] | None:
         """Return the newest position of each channel, up to which frames were delivered.
 
