@@ -33,7 +33,7 @@ CLIENTS = 20
 
 
 @pytest.fixture
-def database(api_settings: Settings) -> Iterator[Database]:
+def reads(api_settings: Settings) -> Iterator[Database]:
     """The engines of an API."""
     made = Database(api_settings)
     yield made
@@ -98,14 +98,14 @@ def deliver(missed: MissedFrames, ledger: Engine, after: int) -> None:
 
 
 def test_many_clients_share_a_reading_and_get_what_the_table_has(
-    database: Database, ledger: Engine, readings: list[int]
+    reads: Database, ledger: Engine, readings: list[int]
 ) -> None:
     positions = append(ledger, 60)
     since = positions[9]
 
     async def scenario() -> None:
-        missed = MissedFrames(database, 30)
-        starts = Starts(database, missed, 30)
+        missed = MissedFrames(reads, 30)
+        starts = Starts(reads, missed, 30)
         start = await starts.get(ASKED, since, with_snapshots=False)
         results = await asyncio.gather(
             *(all_of(missed, ASKED, since, start.heads) for _ in range(CLIENTS))
@@ -129,7 +129,7 @@ def test_many_clients_share_a_reading_and_get_what_the_table_has(
         found = await all_of(missed, ASKED, since, later.heads)
         assert readings == []
         assert found is not None
-        without_memory = Starts(database, MissedFrames(database, 30), 30)
+        without_memory = Starts(reads, MissedFrames(reads, 30), 30)
         assert later == await without_memory.get(ASKED, since, with_snapshots=False)
         for channel in ASKED:
             own = [one for one in found if f'"channel":"{channel.name}"' in one.text]
@@ -139,13 +139,13 @@ def test_many_clients_share_a_reading_and_get_what_the_table_has(
 
 
 def test_deleted_frames_are_none_unless_they_are_in_memory(
-    database: Database, ledger: Engine, api_settings: Settings
+    reads: Database, ledger: Engine, api_settings: Settings
 ) -> None:
     positions = append(ledger, 30)
     heads = {WHOLE.name: positions[-2]}
 
     async def scenario() -> None:
-        early, late = MissedFrames(database, 30), MissedFrames(database, 30)
+        early, late = MissedFrames(reads, 30), MissedFrames(reads, 30)
         before = await all_of(early, [WHOLE], 0, heads)
         keeper = role_engine(Role.PIPELINES, api_settings.database_url.get_secret_value())
         with keeper.begin() as conn:
@@ -159,12 +159,12 @@ def test_deleted_frames_are_none_unless_they_are_in_memory(
 
 
 def test_positions_are_those_of_the_table_where_memory_does_not_reach_back(
-    database: Database, ledger: Engine
+    reads: Database, ledger: Engine
 ) -> None:
     positions = append(ledger, 30)
 
     async def scenario() -> None:
-        missed = MissedFrames(database, 30)
+        missed = MissedFrames(reads, 30)
         await missed.next([WHOLE], positions[20], {WHOLE.name: positions[-2]}, 50)
         assert missed.heads([WHOLE], positions[20], 500) == {WHOLE.name: positions[-2]}
         assert missed.heads([WHOLE], positions[20], 3) is None, "more than that are missing"

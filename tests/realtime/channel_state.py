@@ -14,8 +14,14 @@ PARTS: Final = {
 }
 # As many rows as a snapshot and a page of REST have.
 ROWS: Final = 50
-# What no frame says: they change with the chain's finality, or whenever the row is written.
-_UNTOLD: Final = frozenset({"commitment", "updated_at"})
+# What a frame of the row does not say when it changes: the chain's finality, when the row was
+# written, and the running counts of an open vote, which the frames of its votes have.
+_UNTOLD: Final = frozenset(
+    {
+        *("commitment", "updated_at"),
+        *("proposal_likes", "proposal_dislikes", "dispute_agree", "dispute_disagree"),
+    }
+)
 
 State = dict[str, Any]
 
