@@ -848,6 +848,17 @@ class Settings(BaseSettings):
     pinata_jwt: SecretStr | None = Field(
         None, description="Pinata token; empty: files are pinned in the local store."
     )
+    pinata_api_url: str = Field(
+        "https://api.pinata.cloud",
+        pattern="^https?://[^?#@]+$",
+        description="URL of the Pinata API, without the token.",
+    )
+    pinata_gateway_url: str = Field(
+        "https://gateway.pinata.cloud/ipfs",
+        pattern="^https?://[^?#@]+$",
+        description="URL of the gateway that pinned files are read from, such as your own one at"
+        " Pinata; the CID follows after a slash.",
+    )
 
     @field_validator("expected_resolvers", "operators")
     @classmethod

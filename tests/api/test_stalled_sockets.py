@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,41 +13,17 @@ import psutil
 from sqlalchemy import Engine
 
 from api.realtime import protocol
-from tests.api.running_api import RunningApi, running
+from tests.api.running_api import running
+from tests.api.stalled_reader import HANG, stalled_reader
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.stream import Frame, market_channel
 
 MARKET = b"\xab" * 32
-HANG = 60.0
 SOCKETS = 100
 FRAMES = 300
 FILLER = "x" * 4000
 MEGABYTE = 1 << 20
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-
-def command() -> bytes:
-    """Subscribe to everything missed, as a masked frame."""
-    text = json.dumps({"action": "subscribe", "market_id": MARKET.hex(), "since": 0}).encode()
-    assert len(text) < 126
-    return bytes([0x81, 0x80 | len(text)]) + bytes(4) + text
-
-
-def stalled_reader(api: RunningApi) -> socket.socket:
-    """A client with a small buffer that asks for three replays and reads nothing."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    made.settimeout(HANG)
-    made.connect(("127.0.0.1", api.settings.ws_port))
-    made.sendall(UPGRADE)
-    while b"welcome" not in made.recv(4096):
-        pass
-    made.sendall(command() * 3)
-    return made
 
 
 def rest(made: socket.socket, after: float) -> bytes:
@@ -90,7 +65,9 @@ def test_stalled_readers_hold_little_memory_and_are_dropped_with_a_remedy(
             ports = [one.laddr.port for one in server.net_connections("tcp") if one.raddr]
             return ports.count(settings.ws_port)
 
-        made = [opened.enter_context(stalled_reader(api)) for _ in range(SOCKETS)]
+        made = [
+            opened.enter_context(stalled_reader(settings.ws_port, MARKET)) for _ in range(SOCKETS)
+        ]
         late = ThreadPoolExecutor(8)
         answers = [late.submit(rest, one, 3.0 + number) for number, one in enumerate(made[:8])]
         peak, deadline = before, time.monotonic() + HANG

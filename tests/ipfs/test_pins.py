@@ -1,23 +1,18 @@
 """The pin stores: what goes in comes out, and nothing else does."""
 
-import base64
-import email
 import errno
-import json
 import os
 import stat
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from zmart_pipelines import base58
+from tests.ipfs.pinata_server import Pinata, running_pinata
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
-from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
+from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound, PinStore
 from zmart_pipelines.ipfs.pinata import PinataPinStore
 from zmart_pipelines.settings import Settings
 
@@ -55,115 +50,34 @@ def test_settings_choose_the_store(tmp_path: Path) -> None:
     assert TOKEN not in repr(remote) + str(vars(remote))
 
 
-def _v1(cid: str, codec: bytes = b"\x70") -> str:
-    """Return the CIDv1, in base32, with the multihash of a CIDv0."""
-    data = b"\x01" + codec + base58.decode(cid)
-    return "b" + base64.b32encode(data).decode().rstrip("=").lower()
+def test_settings_name_the_api_and_the_gateway(pinata: Pinata, tmp_path: Path) -> None:
+    def store(folder: str) -> PinStore:
+        return configured_pin_store(
+            Settings(
+                zmart_state=tmp_path / folder,
+                pinata_jwt=SecretStr(TOKEN),
+                pinata_api_url=pinata.url.rstrip("/"),
+                pinata_gateway_url=f"{pinata.url}ipfs",
+            )
+        )
 
-
-# How Pinata names the block that it pinned, by mode.
-_NAMES: dict[str, Callable[[str], object]] = {
-    "good": str,
-    "wrong": str,
-    "v1": _v1,
-    "v1 base58": lambda cid: "z" + base58.encode(b"\x01\x70" + base58.decode(cid)),
-    "v1 base16": lambda cid: "f0170" + base58.decode(cid).hex(),
-    "raw": lambda cid: _v1(cid, b"\x55"),
-    "v1 of others": lambda cid: _v1(cid_v0(b"other")),
-    "cut": lambda cid: _v1(cid)[:-2],
-    "nothing": lambda _: None,
-    "number": lambda _: 7,
-}
-
-
-class Pinata(ThreadingHTTPServer):
-    """Answers as Pinata's pinFileToIPFS and its gateway do, or badly on request."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.blocks: dict[str, bytes] = {}
-        self.mode = "good"
-        self.options: dict[str, object] = {}
-        self.tokens: set[str | None] = set()
-        self.release = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Pinata
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        self.server.tokens.add(self.headers["Authorization"])
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.server.mode == "hang":
-            self.server.release.wait(10)
-            return
-        if self.server.mode == "refuse":
-            self._answer(401, b'{"error":"no"}')
-            return
-        if self.server.mode == "garbage":
-            self._answer(200, b"<html>")
-            return
-        parts = self._parts(body)
-        content = parts["file"]
-        self.server.options = json.loads(parts.get("pinataOptions", b"{}"))
-        cid = cid_v0(content if self.server.mode != "wrong" else content + b"!")
-        self.server.blocks[cid] = content
-        named = _NAMES[self.server.mode](cid)
-        self._answer(200, json.dumps({"IpfsHash": named, "PinSize": len(content)}).encode())
-
-    def _parts(self, body: bytes) -> dict[str, bytes]:
-        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        message = email.message_from_bytes(head + body)
-        assert message.is_multipart()
-        contents: dict[str, bytes] = {}
-        for part in message.walk():
-            content = part.get_payload(decode=True)
-            if isinstance(content, bytes):
-                contents[str(part.get_param("name", header="content-disposition"))] = content
-        return contents
-
-    def do_GET(self) -> None:
-        self.server.tokens.add(self.headers["Authorization"])
-        block = self.server.blocks.get(self.path.rsplit("/", 1)[1])
-        if block is None:
-            self._answer(404, b"")
-        else:
-            self._answer(200, block)
+    assert store("there").get(store("here").pin(b"data")) == b"data"
+    assert pinata.tokens == {f"Bearer {TOKEN}", None}
 
 
 @pytest.fixture
 def pinata() -> Iterator[Pinata]:
-    server = Pinata()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.release.set()
-    server.shutdown()
-    server.server_close()
+    with running_pinata() as server:
+        yield server
 
 
 def _store(pinata: Pinata, folder: Path, timeout: float = 30) -> PinataPinStore:
     return PinataPinStore(
         SecretStr(TOKEN),
         LocalPinStore(folder),
+        api_url=pinata.url,
+        gateway_url=f"{pinata.url}ipfs",
         timeout=timeout,
-        base_url=pinata.url,
-        gateway=f"{pinata.url}ipfs/",
     )
 
 

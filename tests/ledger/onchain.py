@@ -38,10 +38,14 @@ class Stage:
         self.rpc = RpcClient(chain.rpc_url, 10.0)
         self.admin, self.backend = chain.keys["admin"], chain.keys["backend"]
         self.users = [Keypair() for _ in range(3)]
-        for user in self.users:
-            chain.result("requestAirdrop", str(user.pubkey()), 100 * SOL)
-        chain.control.advance(2)
+        self.fund()
         self.market_ids: list[bytes] = []
+
+    def fund(self) -> None:
+        """Give each wallet 100 SOL, enough for a hundred trades at random."""
+        for user in self.users:
+            self.chain.result("requestAirdrop", str(user.pubkey()), 100 * SOL)
+        self.chain.control.advance(2)
 
     def send(self, instruction: Instruction, payer: Keypair) -> bytes:
         """Execute in the open slot, not confirmed yet; return the signature."""

@@ -24,6 +24,7 @@ from tests.fixtures.running_system import PORTS, free_pair
 from zmart_pipelines.cli import main
 from zmart_pipelines.runtime.doctor.findings import Finding
 from zmart_pipelines.runtime.doctor.services import check_pinata
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import LOGINS
 
 pytestmark = pytest.mark.process
@@ -243,7 +244,9 @@ class PinataStub(http.server.BaseHTTPRequestHandler):
     """Stands in for Pinata: accepts the token ``good``."""
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.headers["Authorization"] == "Bearer good" else 401)
+        is_good = self.headers["Authorization"] == "Bearer good"
+        is_known = self.path == "/data/testAuthentication"
+        self.send_response(404 if not is_known else 200 if is_good else 401)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -254,15 +257,19 @@ class PinataStub(http.server.BaseHTTPRequestHandler):
 def pinata() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), PinataStub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/data/testAuthentication"
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
 def test_pinata_token(pinata: str) -> None:
-    assert check_pinata(SecretStr("good"), pinata).status == "ok"
-    refused = check_pinata(SecretStr(SECRET), pinata)
+    def check(token: str, url: str) -> Finding:
+        return check_pinata(Settings(pinata_jwt=SecretStr(token), pinata_api_url=url))
+
+    assert check("good", pinata).status == "ok"
+    refused = check(SECRET, f"{pinata}/")
     assert (refused.status, refused.detail) == ("fail", "answers HTTP 401")
-    away = check_pinata(SecretStr(SECRET), f"http://127.0.0.1:{free_port()}")
+    away = check(SECRET, f"http://127.0.0.1:{free_port()}")
     assert away.status == "fail"
+    assert "PINATA_API_URL" in away.remedy
     assert SECRET not in repr((refused, away))

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import psutil
 import psycopg
 import pytest
 
 from tests.fixtures.control_plane import Observer
 from tests.fixtures.running_system import RunningSystem
+from tests.system.launchpad import launch
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 
@@ -22,16 +22,6 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 PATIENCE = 120.0
 # Jobs of the lanes that submit and of the background, which are launched without configuration.
 OTHERS = ("aggregate_votes", "reconcile", "finalize_markets", "refresh_statistics") * 5
-LAUNCH = """
-mutation LaunchpadExecution($executionParams: ExecutionParams!) {
-  launchPipelineExecution(executionParams: $executionParams) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-    ... on RunConfigValidationInvalid { errors { message } }
-  }
-}
-"""
 
 
 @pytest.fixture
@@ -42,29 +32,6 @@ def system() -> Iterator[RunningSystem]:
         yield running
     finally:
         running.discard()
-
-
-def launch(system: RunningSystem, job: str, config: dict[str, Any] | None = None) -> str:
-    """Launch a job as the launchpad does; the run's id."""
-    parameters = {
-        "selector": {
-            "repositoryLocationName": "zmart_pipelines",
-            "repositoryName": "__repository__",
-            "pipelineName": job,
-        },
-        "mode": "default",
-        "runConfigData": config or {},
-        "executionMetadata": {"tags": []},
-    }
-    answer = httpx.post(
-        f"{system.dagster}/graphql",
-        json={"query": LAUNCH, "variables": {"executionParams": parameters}},
-        timeout=60,
-        trust_env=False,
-    ).json()
-    launched = answer["data"]["launchPipelineExecution"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    return str(launched["run"]["runId"])
 
 
 def runs(system: RunningSystem, run_ids: list[str]) -> list[tuple[str, float | None]]:

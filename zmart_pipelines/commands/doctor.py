@@ -71,7 +71,7 @@ def _examine() -> Iterator[Finding]:
         yield from chain.check_endpoints(settings)
         yield from chain.check_keys(settings)
     yield services.check_helius(settings)
-    yield services.check_pinata(settings.pinata_jwt)
+    yield services.check_pinata(settings)
 
 
 def _print(finding: Finding) -> None:

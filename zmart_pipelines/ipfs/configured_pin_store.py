@@ -14,4 +14,9 @@ def configured_pin_store(settings: Settings) -> PinStore:
     # Imported when used: importing requests would slow down the start of every process.
     from zmart_pipelines.ipfs.pinata import PinataPinStore
 
-    return PinataPinStore(settings.pinata_jwt, local)
+    return PinataPinStore(
+        settings.pinata_jwt,
+        local,
+        api_url=settings.pinata_api_url,
+        gateway_url=settings.pinata_gateway_url,
+    )

@@ -29,30 +29,33 @@ from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound,
 # Without it Pinata chooses the version.
 _OPTIONS = {"pinataOptions": json.dumps({"cidVersion": 0})}
 
-GATEWAY = "https://gateway.pinata.cloud/ipfs/"
-
 
 class PinataPinStore:
-    """Pins at Pinata and keeps every pinned block in the local store as well.
-
-    ``timeout`` limits connecting and each pause within a response, in seconds. ``base_url`` and
-    ``gateway`` end in a slash.
-    """
+    """Pins at Pinata and keeps every pinned block in the local store as well."""
 
     def __init__(
         self,
         jwt: SecretStr,
         local: LocalPinStore,
         *,
+        api_url: str,
+        gateway_url: str,
         timeout: float = 20.0,
-        base_url: str | None = None,
-        gateway: str = GATEWAY,
     ) -> None:
+        """Choose the account and its addresses; nothing is sent yet.
+
+        Args:
+            jwt: the account's token.
+            local: keeps every block that is pinned or read.
+            api_url: of Pinata's API.
+            gateway_url: of the gateway; a CID follows after a slash.
+            timeout: for connecting, and for each pause within a response, in seconds.
+        """
         self._local = local
         self._timeout = timeout
-        self._gateway = gateway
+        self._gateway = _with_slash(gateway_url)
         self._jwt = jwt
-        self._base_url = base_url
+        self._api = _with_slash(api_url)
 
     def pin(self, data: bytes) -> str:
         """Pin locally and at Pinata; :class:`PinError` unless Pinata names the same block."""
@@ -102,8 +105,7 @@ class PinataPinStore:
         pinning.requests = SimpleNamespace(post=self._post, delete=self._delete)
         # Created for each call, because the package's client has its token in its repr.
         client = pinning.Pinning(AUTH="jwt", PINATA_JWT_TOKEN=self._jwt.get_secret_value())
-        if self._base_url is not None:
-            client.PINATA_BASE_URL = self._base_url
+        client.PINATA_BASE_URL = self._api
         try:
             return act(client)
         except (requests.RequestException, ValueError) as error:
@@ -114,3 +116,7 @@ class PinataPinStore:
 
     def _post(self, url: str, **arguments: Any) -> requests.Response:
         return requests.post(url, timeout=self._timeout, data=_OPTIONS, **arguments)
+
+
+def _with_slash(url: str) -> str:
+    return url.rstrip("/") + "/"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import httpx
 import redis
-from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
@@ -17,7 +16,7 @@ from zmart_pipelines.store.engine import LOGINS, MissingLogin, login_engine, log
 from zmart_pipelines.store.logins import login_problem
 from zmart_pipelines.store.migrate import UnknownRevision, has_current_schema, reject_unknown
 
-PINATA_TEST = "https://api.pinata.cloud/data/testAuthentication"
+_PINATA_TEST = "/data/testAuthentication"
 TIMEOUT = 10.0
 START = "zmart up starts it"
 
@@ -102,15 +101,18 @@ def check_helius(settings: Settings) -> Finding:
     return ok("Helius", f"accepts the key; {count} webhooks in the account")
 
 
-def check_pinata(token: SecretStr | None, url: str = PINATA_TEST) -> Finding:
+def check_pinata(settings: Settings) -> Finding:
     """Check that Pinata accepts the token; ``ok`` where none is set."""
+    token = settings.pinata_jwt
     if token is None:
         return ok("Pinata", "not configured (PINATA_JWT): files are pinned in the local store")
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
     try:
+        url = settings.pinata_api_url.rstrip("/") + _PINATA_TEST
         status = httpx.get(url, headers=headers, timeout=TIMEOUT).status_code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return fail("Pinata", f"cannot be reached: {type(error).__name__}", "check the network")
+        remedy = "check the network and PINATA_API_URL"
+        return fail("Pinata", f"cannot be reached: {type(error).__name__}", remedy)
     if status == httpx.codes.OK:
         return ok("Pinata", "accepts the token")
     return fail("Pinata", f"answers HTTP {status}", "correct PINATA_JWT")
