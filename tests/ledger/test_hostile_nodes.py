@@ -230,18 +230,44 @@ def test_answers_from_local_storage_end_no_listing(
 
 
 def test_node_with_local_storage_only_covers_nothing_older(
-    db: Engine, traded: Stage, both: RpcClient, settings: Settings
+    db: Engine, traded: Stage, settings: Settings
 ) -> None:
     arm(traded, "local-storage", slots=30)
     tip = traded.rpc.slot("processed")
     read_finalized_window(db, traded.rpc, settings)
     ((first, _),) = covered(db)
     assert first == tip - 30
-    # The other node has the rest, and the listing of the first is no reason to drop it.
-    backfill(db, both, settings, first_slot=0, last_slot=first - 1)
+    assert not backfill(db, traded.rpc, settings, first_slot=0, last_slot=first - 1).complete
     traded.chain.control.command("clear-faults")
-    assert backfill(db, both, settings, first_slot=0, last_slot=first - 1).complete
+    assert backfill(db, traded.rpc, settings, first_slot=0, last_slot=first - 1).complete
     assert stored(db, "finalized") == listed(traded.chain)
+
+
+@pytest.mark.parametrize("reader", ["window", "backfill"])
+def test_history_that_one_node_has_pruned_is_read_from_the_other(
+    db: Engine, traded: Stage, both: RpcClient, settings: Settings, reader: str
+) -> None:
+    complete, tip = listed(traded.chain), traded.rpc.slot("finalized")
+    arm(traded, "local-storage", slots=30)
+    if reader == "window":
+        read_finalized_window(db, both, settings)
+    else:
+        assert backfill(db, both, settings, first_slot=0, last_slot=tip).complete
+    assert covered(db) == [(0, tip)]
+    assert stored(db, "finalized") == complete
+    assert_ledger_matches_chain(db, traded)
+
+
+def test_history_that_every_node_has_pruned_is_read_from_where_the_longest_begins(
+    db: Engine, traded: Stage, both: RpcClient, settings: Settings
+) -> None:
+    tip = traded.rpc.slot("processed")
+    arm(traded, "local-storage", slots=20)
+    arm(traded, "local-storage", slots=30, path="/lag/0")
+    read_finalized_window(db, both, settings)
+    assert covered(db) == [(tip - 30, traded.rpc.slot("finalized"))]
+    traded.chain.control.command("clear-faults")
+    assert stored(db, "finalized") < listed(traded.chain)
 
 
 def test_listing_that_hides_what_the_ledger_read_is_refused(

@@ -7,6 +7,7 @@ by itself. Memory use does not grow with the length of the history.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -49,9 +50,9 @@ def iter_windows(
 ) -> Iterator[ListingWindow]:
     """Yield adjacent windows of a range of finalized slots, from the oldest to the newest.
 
-    They begin at ``first_slot``, or where the node's history begins if that is later: a node
-    does not list history that it has pruned, so a listing proves nothing about it. Nothing is
-    yielded if all of the range is pruned.
+    They begin at ``first_slot``, or where the history begins if that is later: a node does not
+    list history that it has pruned, so a listing proves nothing about it, and another node is
+    asked for it. Nothing is yielded if every node has pruned all of the range.
 
     Args:
         tip: the node's finalized slot; a node that is behind it is refused.
@@ -63,11 +64,20 @@ def iter_windows(
         RpcUnavailable: no node could list all of it; what was yielded before is proved.
     """
     failures: list[RpcUnavailable] = []
+    # The windows of nodes whose history begins after the range does.
+    pruned: list[tuple[ListingWindow, Iterator[ListingWindow]]] = []
     for pinned in rpc.pinned_in_turn():
+        windows = _windows_of_one_node(
+            pinned, program, first_slot, last_slot, tip, page_size, anchor
+        )
         try:
-            for window in _windows_of_one_node(
-                pinned, program, first_slot, last_slot, tip, page_size, anchor
-            ):
+            oldest = next(windows, None)
+            if oldest is None:
+                continue
+            if oldest.first_slot > first_slot:
+                pruned.append((oldest, windows))
+                continue
+            for window in itertools.chain([oldest], windows):
                 check(window)
                 first_slot = window.last_slot + 1
                 yield window
@@ -76,7 +86,13 @@ def iter_windows(
             failures.append(error)
         else:
             return
-    raise combined(failures)
+    if pruned:
+        oldest, newer = min(pruned, key=lambda listing: listing[0].first_slot)
+        for window in itertools.chain([oldest], newer):
+            check(window)
+            yield window
+    elif failures:
+        raise combined(failures)
 
 
 def _windows_of_one_node(
