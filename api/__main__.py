@@ -9,11 +9,14 @@ from api.server import serve
 from zmart_pipelines.settings import Settings
 
 if __name__ == "__main__":
+    settings = Settings()
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+        level=logging.INFO,
+        format=f"%(asctime)s %(levelname)s {settings.api_process_name} %(name)s [%(request_id)s]"
+        " %(message)s",
     )
     for handler in logging.getLogger().handlers:
         handler.addFilter(LogFilter())
     # Alembic logs each check of the schema's version.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    serve(Settings())
+    serve(settings)

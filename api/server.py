@@ -1,4 +1,7 @@
-"""Run the API's process: one app on two ports, stopped within ten seconds."""
+"""Run a process of the API: one app on two ports, stopped within ten seconds.
+
+Several processes may listen on the same ports; the kernel divides the connections among them.
+"""
 
 from __future__ import annotations
 
@@ -47,11 +50,22 @@ class AnySocketPath:
         await self._app(scope, receive, send)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise SystemExit naming port and remedy where it is in use."""
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Return a listening socket.
+
+    Args:
+        host: Address to listen on.
+        port: Its port.
+        is_shared: Whether other processes of the same user may listen there too.
+
+    Raises:
+        SystemExit: The port is in use; the message names it and the remedy.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # The kernel drops a client that neither reads nor acknowledges for this long.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PING_SECONDS * 1000))
@@ -112,7 +126,10 @@ def trusted_proxies(settings: Settings) -> Container[str]:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     connections = allowed_connections(settings)
-    sockets = [listen(settings.api_host, port) for port in (settings.api_port, settings.ws_port)]
+    sockets = [
+        listen(settings.api_host, port, is_shared=settings.api_processes > 1)
+        for port in (settings.api_port, settings.ws_port)
+    ]
     app = AnySocketPath(create_app(settings), settings.ws_port)
     guard = ConnectionGuard(Limits.of(settings, connections), trusted_proxies(settings))
     # Everything allocated so far stays. A full collection that traverses it would pause every

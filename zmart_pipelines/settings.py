@@ -483,10 +483,23 @@ class Settings(BaseSettings):
         lt=65536,
         description="Second port of the API, on which older clients open WebSockets.",
     )
+    api_processes: int = Field(
+        1,
+        gt=0,
+        le=64,
+        description="API processes that zmart up runs on the same ports; the operating system"
+        " divides the connections among them.",
+    )
+    api_process: int = Field(
+        1,
+        gt=0,
+        le=64,
+        description="Number of this API process among API_PROCESSES; zmart up sets it.",
+    )
     api_connections: int = Field(
         4000,
         ge=64,
-        description="Maximum open connections of the API process on both ports; fewer where the"
+        description="Maximum open connections of an API process on both ports; fewer where the"
         " limit of open files (ulimit -Hn) allows fewer.",
     )
     api_connections_per_ip: int = Field(
@@ -931,6 +944,11 @@ class Settings(BaseSettings):
     def operator_wallets(self) -> frozenset[bytes]:
         """The entries of ``operators``, 32 bytes each."""
         return frozenset(bytes(Pubkey.from_string(item)) for item in _split(self.operators))
+
+    @property
+    def api_process_name(self) -> str:
+        """The name of this API process: ``api`` for the first, then ``api-2`` and so on."""
+        return "api" if self.api_process == 1 else f"api-{self.api_process}"
 
     @property
     def public_origin(self) -> str:

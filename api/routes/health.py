@@ -26,6 +26,7 @@ from api.middleware.fixed_headers import NO_STORE
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.health import measure
 from zmart_pipelines.monitoring.work_health import SERVICES, QuantityHealth, worst
+from zmart_pipelines.settings import Settings
 
 _STARTED = time.monotonic()
 # Checks are answered whatever the limits say.
@@ -33,7 +34,10 @@ EXEMPT = {"bucket": "exempt"}
 
 
 class ProcessHealth(msgspec.Struct, frozen=True):
-    """This process. `postgres` is `ok` or `down`; `migrations` is `ok`, `behind` or `unknown`."""
+    """This process. `postgres` is `ok` or `down`; `migrations` is `ok`, `behind` or `unknown`.
+
+    `process` names the API process that answers; `uptime` is its age in seconds.
+    """
 
     status: str
     timestamp: str
@@ -41,6 +45,7 @@ class ProcessHealth(msgspec.Struct, frozen=True):
     environment: str
     postgres: str
     migrations: str
+    process: str
 
     @property
     def is_healthy(self) -> bool:
@@ -53,11 +58,12 @@ class NotHealthy(Exception):
 
 
 class Liveness(msgspec.Struct, frozen=True):
-    """This process alone: nothing else was asked. `uptime` is in seconds."""
+    """This process alone: nothing else was asked. `uptime` is in seconds, `process` its name."""
 
     status: str
     timestamp: str
     uptime: float
+    process: str
 
 
 class Quantity(msgspec.Struct, frozen=True):
@@ -126,9 +132,10 @@ def _now() -> str:
     responses=error_responses(),
     sync_to_thread=False,
 )
-def get_liveness() -> Liveness:
+def get_liveness(settings: SettingsDep) -> Liveness:
     """Check that this process answers requests, whatever else is down; for orchestrators."""
-    return Liveness("alive", _now(), round(time.monotonic() - _STARTED, 3))
+    uptime = round(time.monotonic() - _STARTED, 3)
+    return Liveness("alive", _now(), uptime, settings.api_process_name)
 
 
 @get(
@@ -145,29 +152,29 @@ async def get_health(
     known_requests: KnownRequestsDep,
 ) -> Response[ProcessHealth]:
     """Check that this process answers and that Postgres is up and migrated; 503 otherwise."""
-    environment = settings.solana_cluster
 
     async def read() -> EncodedBody:
-        known = _process_health(await health_watch.migration_status(), environment)
+        known = _process_health(await health_watch.migration_status(), settings)
         if not known.is_healthy:
             raise NotHealthy
         return EncodedBody(msgspec.json.encode(known))
 
-    found = _process_health(await health_watch.migration_status(), environment)
+    found = _process_health(await health_watch.migration_status(), settings)
     if found.is_healthy:
         known_requests.remember(request, read, headers=[NO_STORE])
     return Response(found, status_code=200 if found.is_healthy else 503)
 
 
-def _process_health(migrations: str, environment: str) -> ProcessHealth:
+def _process_health(migrations: str, settings: Settings) -> ProcessHealth:
     """Return the health of this process by what is known of the migrations."""
     return ProcessHealth(
         status="healthy" if migrations == "ok" else "unhealthy",
         timestamp=_now(),
         uptime=round(time.monotonic() - _STARTED, 3),
-        environment=environment,
+        environment=settings.solana_cluster,
         postgres="down" if migrations == "unknown" else "ok",
         migrations=migrations,
+        process=settings.api_process_name,
     )
 
 

@@ -91,6 +91,21 @@ def test_processes_inherit_no_secret_of_the_shell_and_read_no_env_file(
         assert environment["API_PORT"] == "4000", "settings that are no secrets are passed on"
 
 
+@pytest.mark.process
+def test_api_processes_share_ports_and_secrets_and_have_names(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.prepare()
+    planned = plan(Settings(zmart_state=tmp_path, api_processes=3), state).processes
+    apis = [one for one in planned if one.command[1:] == ("-m", "api")]
+    assert [one.name for one in apis] == ["api", "api-2", "api-3"]
+    assert [one.environment["API_PROCESS"] for one in apis] == ["1", "2", "3"]
+    assert [len(one.ports) for one in apis] == [2, 0, 0], "each port is checked once"
+    first, *others = [{**one.environment, "API_PROCESS": ""} for one in apis]
+    assert others == [first, first]
+    (postgres,) = [one for one in planned if one.name == "postgres"]
+    assert "max_connections=320" in postgres.command
+
+
 def test_every_secret_has_a_process_or_is_for_commands_alone() -> None:
     """A new secret must be listed for a process, or it reaches none."""
     given = frozenset().union(*SECRETS.values())

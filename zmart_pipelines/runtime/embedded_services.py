@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -20,6 +20,11 @@ from zmart_pipelines.runtime.signing_keys import signing_keys
 from zmart_pipelines.runtime.state_folder import StateFolder, with_logins
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import LOGINS
+
+# Connections to Postgres that an API process may have open at its default settings, and those of
+# everything else.
+_API_CONNECTIONS: Final = 60
+_OTHER_CONNECTIONS: Final = 140
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def _postgres(settings: Settings, state: StateFolder) -> PostgresServer:
         owner_password=state.secret("postgres-owner"),
         binaries=find_binaries(settings.postgres_bin),
         account=account,
+        max_connections=_OTHER_CONNECTIONS + _API_CONNECTIONS * settings.api_processes,
     )
 
 

@@ -91,6 +91,7 @@ class PostgresServer:
     binaries: Path
     account: Account | None
     durable: bool = True
+    max_connections: int = 200
 
     @property
     def data(self) -> Path:
@@ -183,7 +184,7 @@ class PostgresServer:
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "max_connections": "200",
+            "max_connections": str(self.max_connections),
             "log_line_prefix": "%m [%p] ",
             # After a checkpoint the first change of a page logs the whole page. With one every
             # five minutes those pages were a third of the log of a quiet system.

@@ -62,7 +62,7 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     if embedded.localnet is not None:
         processes.append(_localnet(settings, embedded.localnet))
     base = _names(processes, "migrate", "redis", "localnet")
-    processes.append(_api(settings, after=base))
+    processes += _api(settings, after=base)
     processes += _dagster(settings, state, after=base)
     if embedded.localnet is not None and demo:
         processes.append(_demo(settings))
@@ -194,16 +194,22 @@ def _localnet(settings: Settings, folder: Path) -> Process:
     )
 
 
-def _api(settings: Settings, after: tuple[str, ...]) -> Process:
-    return Process(
-        name="api",
-        command=(sys.executable, "-m", "api"),
-        environment=process_environment("api", settings),
-        folder=PROJECT,
-        needs=after,
-        ready=readiness.http(f"{api_url(settings)}/health"),
-        ports=process_ports(settings)["api"],
-    )
+def _api(settings: Settings, after: tuple[str, ...]) -> list[Process]:
+    """Return the processes of the API, which listen on the same ports."""
+
+    def process(number: int) -> Process:
+        own = settings.model_copy(update={"api_process": number})
+        return Process(
+            name=own.api_process_name,
+            command=(sys.executable, "-m", "api"),
+            environment=process_environment("api", own),
+            folder=PROJECT,
+            needs=after,
+            ready=readiness.api_process(api_url(settings), own.api_process_name),
+            ports=process_ports(settings)["api"] if number == 1 else (),
+        )
+
+    return [process(number) for number in range(1, settings.api_processes + 1)]
 
 
 def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> list[Process]:

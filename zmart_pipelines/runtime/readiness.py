@@ -32,6 +32,24 @@ def http(url: str) -> Probe:
     return probe
 
 
+def api_process(url: str, name: str) -> Probe:
+    """Return a probe that succeeds when the API process of this name is healthy.
+
+    The kernel chooses one of the processes on the port for each connection, so that it may take
+    several attempts to reach this one.
+    """
+
+    async def probe() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+                answer = await client.get(f"{url}/health")
+                return answer.is_success and answer.json()["process"] == name
+        except (httpx.HTTPError, ValueError, KeyError):
+            return False
+
+    return probe
+
+
 def json_rpc(url: str) -> Probe:
     """Return a probe that succeeds when a Solana RPC node reports that it is healthy."""
 

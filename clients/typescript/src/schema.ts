@@ -3444,6 +3444,7 @@ export interface components {
              */
             timestamp: string;
             uptime: number;
+            process: string;
         };
         /** Market */
         Market: {
@@ -4549,6 +4550,7 @@ export interface components {
             environment: string;
             postgres: string;
             migrations: string;
+            process: string;
         };
         /** Profile */
         Profile: {

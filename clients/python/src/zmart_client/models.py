@@ -462,6 +462,7 @@ class Liveness(Struct, kw_only=True):
     status: str
     timestamp: str
     uptime: float
+    process: str
 
 
 class Market(Struct, kw_only=True):
@@ -930,6 +931,7 @@ class ProcessHealth(Struct, kw_only=True):
     environment: str
     postgres: str
     migrations: str
+    process: str
 
 
 class Profile(Struct, kw_only=True):
