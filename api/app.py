@@ -76,6 +76,7 @@ def create_app(settings: Settings) -> Litestar:
                 hub.running(),
                 session_watch.running(),
                 system_feed.running(),
+                connection_policy.running(),
                 delivery_intake.running(),
                 health_watch.running(),
                 middleware.running(),

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
 
-from litestar import WebSocket
+from litestar.connection import ASGIConnection
 
 from api.connections.client_address import client_key
 from api.realtime import protocol
 from api.realtime.address_budget import AddressBudget, AddressBudgets
+from api.realtime.socket_counts import SocketCounts
 from zmart_pipelines.settings import Settings
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
 
 class ConnectionPolicy:
-    """Accepts allowed origins and a limited number of sockets per address."""
+    """Accepts allowed origins and a limited number of sockets per address.
+
+    Run with ``async with connection_policy.running()``.
+    """
 
     def __init__(self, settings: Settings) -> None:
         ports = (settings.api_port, settings.ws_port)
@@ -30,41 +35,49 @@ class ConnectionPolicy:
             messages=settings.ws_messages_per_minute * settings.ws_connections_per_ip,
             replayed_bytes=settings.ws_replay_bytes_per_minute,
         )
-        self._open: Counter[str] = Counter()
+        self._counts = SocketCounts(settings)
+        self.running = self._counts.running
 
-    def budget(self, socket: WebSocket[Any, Any, Any]) -> AddressBudget:
+    def budget(self, socket: Connection) -> AddressBudget:
         """Return what the socket's address may still cause."""
         return self._budgets.of(_address(socket))
 
-    def rejection(self, socket: WebSocket[Any, Any, Any]) -> tuple[int, str] | None:
-        """Return the close code and reason for a socket that is rejected; None accepts it.
+    @contextlib.asynccontextmanager
+    async def admitted(self, socket: Connection) -> AsyncIterator[tuple[int, str] | None]:
+        """Count the socket as open while the block runs.
+
+        Yields:
+            The close code and reason for a socket that is rejected, which is not counted; None
+            accepts it.
+        """
+        rejection = self._rejection(socket)
+        if rejection is not None:
+            yield rejection
+            return
+        address = _address(socket)
+        if not await self._counts.take(address):
+            yield (
+                protocol.CLOSE_TOO_MANY,
+                f"Too many sockets from this address (limit {self._limit})",
+            )
+            return
+        try:
+            yield None
+        finally:
+            self._counts.release(address)
+
+    def _rejection(self, socket: Connection) -> tuple[int, str] | None:
+        """Return why the socket is rejected, however many there are.
 
         Clients other than browsers send no Origin.
         """
         origin = socket.headers.get("origin")
         if origin is not None and origin not in self._origins:
             return protocol.CLOSE_POLICY, "Origin not allowed"
-        if self._open[_address(socket)] >= self._limit:
-            return (
-                protocol.CLOSE_TOO_MANY,
-                f"Too many sockets from this address (limit {self._limit})",
-            )
         if not self.budget(socket).messages.take(1):
             return protocol.CLOSE_POLICY, protocol.BUSY_ADDRESS_REASON
         return None
 
-    @contextlib.contextmanager
-    def counted(self, socket: WebSocket[Any, Any, Any]) -> Iterator[None]:
-        """Count the socket as open while the block runs."""
-        address = _address(socket)
-        self._open[address] += 1
-        try:
-            yield
-        finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
 
-
-def _address(socket: WebSocket[Any, Any, Any]) -> str:
+def _address(socket: Connection) -> str:
     return client_key(socket.scope)

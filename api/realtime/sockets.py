@@ -40,13 +40,12 @@ class Sockets:
             socket: Not accepted yet.
             first_command: Is executed as if the client had sent it.
         """
-        rejection = self._policy.rejection(socket)
-        # Accept before closing, so that a browser can read the close code.
-        await socket.accept()
-        if rejection is not None:
-            await socket.close(*rejection)
-            return
-        with self._policy.counted(socket):
+        async with self._policy.admitted(socket) as rejection:
+            # Accept before closing, so that a browser can read the close code.
+            await socket.accept()
+            if rejection is not None:
+                await socket.close(*rejection)
+                return
             budget = self._policy.budget(socket)
             session = Session(
                 socket, self._hub, self._database, budget, self._session_watch, self._settings
