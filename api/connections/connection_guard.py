@@ -32,8 +32,9 @@ EXTRA_HEAD_SECONDS: Final = 2.0
 SOCKETS_SHARE: Final = 0.75
 # Above this part of the places, responses end their connections.
 CROWDED_SHARE: Final = 0.8
-# Seconds for the last bytes to leave after the decision to close.
-CLOSING_SECONDS: Final = 4.0
+# Seconds for the last bytes to leave after the decision to close. With API_STALLED_SECONDS (5) and
+# a second each until a deadline is seen, a client that does not read is dropped within ten.
+CLOSING_SECONDS: Final = 3.0
 _LOG_SECONDS: Final = 10.0
 
 

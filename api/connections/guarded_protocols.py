@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -18,9 +18,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
 
-from api.connections import whole_responses
-from api.connections.connection_guard import ConnectionGuard, Phase, Place
+from api.connections import socket_frames, whole_responses
+from api.connections.connection_guard import CLOSING_SECONDS, ConnectionGuard, Phase, Place
 from api.error_codes import ErrorCode
 from api.errors import RETRY_SECONDS
 from api.middleware import request_ids
@@ -192,6 +193,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     _place: Place | None = None
     _pings = 0
     _pings_since = float("-inf")
+    _resume: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the place."""
@@ -208,6 +210,45 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         if self._place is not None:
             self._guard.release(self._place)
         super().connection_lost(exc)
+        self._let_app_go_on()
+
+    def handle_connect(self, event: Request) -> None:
+        """Offer the app to write frames itself; they are not compressed."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: Any = self.scope["extensions"]
+            extensions[socket_frames.EXTENSION] = self
+
+    def write(self, frame: bytes) -> bool:
+        """Send a frame unless the client has to read first; drop it where the socket is closing."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return True
+        if not self.writable.is_set():
+            return False
+        self.transport.write(frame)
+        return True
+
+    def when_writable(self, resume: Callable[[], None] | None) -> None:
+        """Call ``resume`` each time that the client has read enough to be sent more."""
+        self._resume = resume
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the socket behind what was sent; the client has a little time to answer."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self._send_close(code, reason)
+        self.read_paused = False
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSING_SECONDS, self.transport.close)
+        if self._place is not None:
+            self._guard.enter(self._place, Phase.CLOSING)
+
+    def shutdown(self) -> None:
+        """Tell the client to come back when the process stops."""
+        if self.close_sent or self.disconnected or not self.handshake_complete:
+            super().shutdown()
+            return
+        self._end(protocol.CLOSE_RESTART, protocol.RESTART_REASON)
 
     def handle_ping(self) -> None:
         """Answer a ping, within a limit: pings never reach the app, which limits messages."""
@@ -235,10 +276,16 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._guard.stalls(self._place)
 
     def resume_writing(self) -> None:
-        """Stop that deadline."""
+        """Stop that deadline, and let the app go on."""
         super().resume_writing()
         if self._place is not None:
             self._place.stalled_until = None
+        self._let_app_go_on()
+
+    def _let_app_go_on(self) -> None:
+        """Take what the app has queued; a socket that is being closed drops it."""
+        if self._resume is not None:
+            self._resume()
 
     def expire(self, phase: Phase) -> None:
         """End a handshake that takes too long, or a client that does not take the close frame."""
@@ -256,10 +303,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         _reset(self.transport)
 
     def _end(self, code: int, reason: str) -> None:
-        """Send a close frame behind what the client has not read, and wait a little for it."""
+        """Send a close frame behind what the client has not read, and close the connection."""
         if self.close_sent or self.disconnected or self.transport.is_closing():
             self.abort()
             return
+        self._send_close(code, reason)
+        self._close()
+
+    def _send_close(self, code: int, reason: str) -> None:
         self.stop_keepalive()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -267,7 +318,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self.disconnected = True  # whatever the app sends from now on raises ClientDisconnected
         self.writable.set()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self._close()
+        self._let_app_go_on()
 
     def _close(self) -> None:
         if self._place is not None:

@@ -20,5 +20,5 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     seq: int | None = None
 
     def __len__(self) -> int:
-        """Return the size of the text."""
-        return len(self.text)
+        """Return how many bytes the text has when it is sent."""
+        return len(self.text) if self.text.isascii() else len(self.text.encode())

@@ -28,6 +28,8 @@ CLOSE_AUTHENTICATION = 4001  # get a good ticket, then reconnect
 AUTHENTICATION_REASON = (
     "Too many wrong tickets; get one by POST /api/realtime/tickets and reconnect"
 )
+CLOSE_RESTART = 1012  # reconnect with ``since``
+RESTART_REASON = "The server restarts; reconnect and subscribe with since"
 CLOSE_SLOW = 4002  # reconnect with ``since``
 BUSY_ADDRESS_REASON = "Too many connections and messages from this address in a minute"
 SLOW_REASON = "Client reads too slowly; reconnect and subscribe with since"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
+from api.connections import socket_frames
 from api.database import Database
 from api.realtime import protocol
 from api.realtime.address_budget import AddressBudget
@@ -19,12 +21,12 @@ from api.realtime.hub import Hub
 from api.realtime.identity import TooManyRefused
 from api.realtime.rate_limit import RateLimit
 from api.realtime.session_watch import SessionWatch
+from api.realtime.socket_outlet import SocketOutlet
 from api.realtime.subscriber import Subscriber
 from zmart_pipelines.settings import Settings
 
 GREETING = "Connected to ZMART WebSocket server"
 CLOSE_SECONDS = 1.0
-STALLED_SECONDS = 5.0
 
 
 class Session:
@@ -43,7 +45,9 @@ class Session:
         self._hub = hub
         self._budget = budget
         self._max_messages = settings.ws_messages_per_minute
-        self._subscriber = Subscriber(settings.ws_queue_bytes)
+        self._frames = socket_frames.writer(socket.scope)
+        outlet = None if self._frames is None else SocketOutlet(self._frames)
+        self._subscriber = Subscriber(settings.ws_queue_bytes, outlet)
         feed = Feed(hub, self._subscriber, budget)
         self._commands = Commands(
             self._subscriber, feed, database, session_watch, settings.ws_subscriptions
@@ -59,32 +63,40 @@ class Session:
         self._subscriber.push(
             protocol.reply("welcome", {"client_id": str(uuid.uuid4()), "message": GREETING})
         )
-        works = (self._send(), self._receive(first_command), self._expire())
-        tasks = {asyncio.create_task(work) for work in works}
         try:
             with self._hub.heartbeats.joined(self._subscriber):
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                async with self._sending():
+                    code, reason = await self._receive(first_command)
+            await self._close(code, reason)
+        except WebSocketDisconnect:
+            pass  # also where the server closed the socket because its client does not read
         finally:
             self._commands.close()
             self._hub.unsubscribe_all(self._subscriber)
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, tuple):
-                await self._close(*result)
-            elif isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
-                raise result
 
-    async def _send(self) -> tuple[int, str]:
-        while (message := await self._subscriber.next()) is not None:
-            await self._socket.send_data(message.text)
-        return protocol.CLOSE_SLOW, protocol.SLOW_REASON
+    @contextlib.asynccontextmanager
+    async def _sending(self) -> AsyncIterator[None]:
+        """Send what is pushed: through the server's writer, or in a task where it has none."""
+        if self._frames is not None:
+            self._frames.when_writable(self._subscriber.flush)
+            try:
+                yield
+            finally:
+                self._frames.when_writable(None)
+            return
+        sending = asyncio.create_task(self._send())
+        try:
+            yield
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
 
-    async def _expire(self) -> None:
-        """End a session whose client is too slow and does not read the close frame either."""
-        await self._subscriber.overflowed.wait()
-        await asyncio.sleep(STALLED_SECONDS)
+    async def _send(self) -> None:
+        with contextlib.suppress(WebSocketDisconnect):
+            while (message := await self._subscriber.next()) is not None:
+                await self._socket.send_data(message.text)
+            await self._close(protocol.CLOSE_SLOW, protocol.SLOW_REASON)
 
     async def _receive(self, first_command: bytes | None) -> tuple[int, str]:
         if first_command is not None:

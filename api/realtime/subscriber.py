@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -26,17 +27,31 @@ class Subscription(msgspec.Struct):
     held: list[tuple[int, Outgoing]] | None
 
 
-class Subscriber:
-    """A bounded queue of messages in front of one socket.
+class Outlet(Protocol):
+    """A connection that takes messages at once as long as its client reads them."""
 
-    Enqueuing never waits. A client that leaves ``MAX_QUEUE`` messages or ``max_bytes`` unread
-    overflows: nothing more is queued for it and its socket is closed with 4002; the client
-    reconnects with ``since``. Live frames are the same objects in all queues.
+    def write(self, message: Outgoing) -> bool:
+        """Send a message, and return True; False where the client must read first."""
+
+    def close_slow(self) -> None:
+        """Close the connection of a client that overflowed."""
+
+
+class Subscriber:
+    """A bounded queue of messages in front of one client.
+
+    Enqueuing never waits. What an outlet takes at once is not queued, and the outlet's owner calls
+    ``flush`` when it takes more; without one, whoever sends the messages waits for ``next``. A
+    client that leaves ``MAX_QUEUE`` messages or ``max_bytes`` unread overflows: nothing more is
+    queued for it and its socket is closed with 4002; the client reconnects with ``since``. Live
+    frames are the same objects in all queues.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, outlet: Outlet | None = None) -> None:
+        """Start without subscriptions; ``max_bytes`` may wait."""
         self.channels: dict[str, Subscription] = {}
         self._max_bytes = max_bytes
+        self._outlet = outlet
         self._bytes = 0
         self._drained = asyncio.Event()
         self.overflowed = asyncio.Event()
@@ -44,8 +59,10 @@ class Subscriber:
         self._wake = asyncio.Event()
 
     def push(self, message: Outgoing) -> None:
-        """Enqueue ``message``, or mark the client as overflowed."""
+        """Send or enqueue ``message``, or mark the client as overflowed."""
         if self.overflowed.is_set():
+            return
+        if not self._queue and self._outlet is not None and self._outlet.write(message):
             return
         if not self._has_room(message):
             self._overflow()
@@ -101,6 +118,12 @@ class Subscriber:
         else:
             self._overflow()
 
+    def flush(self) -> None:
+        """Send what is queued, as far as the client takes it."""
+        outlet = self._outlet
+        while self._queue and outlet is not None and outlet.write(self._queue[0]):
+            self._take()
+
     async def next(self) -> Outgoing | None:
         """Return the next message to send; None once the client has overflowed."""
         while not self._queue:
@@ -108,6 +131,9 @@ class Subscriber:
                 return None
             self._wake.clear()
             await self._wake.wait()
+        return self._take()
+
+    def _take(self) -> Outgoing:
         message = self._queue.popleft()
         self._bytes -= len(message)
         if not self._queue:
@@ -127,3 +153,5 @@ class Subscriber:
         self._bytes = 0
         self._drained.set()
         self._wake.set()
+        if self._outlet is not None:
+            self._outlet.close_slow()

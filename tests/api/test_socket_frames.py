@@ -1,0 +1,81 @@
+"""Frames that are written by the app: their bytes, and the queue behind a client that is slow."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import OP_TEXT, Frame
+
+from api.connections.socket_frames import text_frame
+from api.realtime.outgoing import Outgoing
+from api.realtime.subscriber import Subscriber
+
+EDGES = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
+TEXTS = st.text(max_size=200) | st.sampled_from(EDGES).map(lambda size: "x" * size)
+
+
+@given(TEXTS)
+def test_frame_is_what_the_library_sends(text: str) -> None:
+    assert text_frame(text) == Frame(OP_TEXT, text.encode()).serialize(mask=False)
+
+
+def test_sockets_share_the_bytes_of_a_message() -> None:
+    message = "é" * 1000
+    assert text_frame(message) is text_frame(message)
+
+
+class Client:
+    """Takes ``room`` messages, then none until it has read."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.received: list[str] = []
+        self.closings = 0
+
+    def write(self, message: Outgoing) -> bool:
+        """Take a message if there is room."""
+        if not self.room:
+            return False
+        self.room -= 1
+        self.received.append(message.text)
+        return True
+
+    def close_slow(self) -> None:
+        """Note that it was closed."""
+        self.closings += 1
+
+
+@given(st.lists(st.integers(0, 3) | st.just("push"), max_size=60))
+def test_messages_leave_in_order_whenever_the_client_reads(steps: list[int | str]) -> None:
+    client = Client(room=2)
+    subscriber = Subscriber(1 << 20, client)
+    pushed: list[str] = []
+    for number, step in enumerate(steps):
+        if step == "push":
+            pushed.append(str(number))
+            subscriber.push(Outgoing("t", pushed[-1]))
+        else:
+            client.room += int(step)
+            subscriber.flush()
+        assert client.received == pushed[: len(client.received)]
+        assert not client.room or client.received == pushed
+    client.room = len(pushed)
+    subscriber.flush()
+    assert client.received == pushed
+    assert subscriber._bytes == 0
+
+
+def test_client_that_does_not_read_is_closed_once_too_many_bytes_wait() -> None:
+    client = Client(room=1)
+    subscriber = Subscriber(1000, client)
+    subscriber.push(Outgoing("t", "sent at once"))
+    for _ in range(2):
+        subscriber.push(Outgoing("t", "ä" * 250))  # 500 bytes each
+    assert client.closings == 0
+    subscriber.push(Outgoing("t", "x"))
+    assert client.closings == 1
+    client.room = 10
+    subscriber.push(Outgoing("t", "after the end"))
+    subscriber.flush()
+    assert client.received == ["sent at once"]
+    assert not subscriber._queue
