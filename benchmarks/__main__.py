@@ -63,6 +63,14 @@ from benchmarks.scale import GOAL_GROWTH as GOAL_COST
 from benchmarks.scale import GOAL_SECONDS, one_event_cost, rebuilding
 from benchmarks.sessions import GOAL_LIST as GOAL_SIGNED_IN
 from benchmarks.sessions import GOAL_SIGN_INS, sign_ins, signed_in_list
+from benchmarks.sockets import (
+    GOAL_FANOUT,
+    GOAL_MANY,
+    GOAL_READING,
+    hub_reading,
+    socket_fanout,
+    socket_many,
+)
 from benchmarks.under_load import GOAL as GOAL_LOAD
 from benchmarks.under_load import under_load
 from benchmarks.vote_cycle import GOAL as GOAL_CYCLE
@@ -88,6 +96,9 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "limit_exactness": (GOAL_LIMIT, limit_exactness),
     "signed_in_list": (GOAL_SIGNED_IN, on_many_markets(signed_in_list)),
     "sign_ins": (GOAL_SIGN_INS, sign_ins),
+    "socket_fanout": (GOAL_FANOUT, socket_fanout),
+    "socket_many": (GOAL_MANY, socket_many),
+    "hub_reading": (GOAL_READING, hub_reading),
     "users_100": (GOAL_100, users_100),
     "users_500": (GOAL_500, users_500),
     "frame_latency": (GOAL_FRAME, frame_latency),
