@@ -133,9 +133,10 @@ class Feed:
             messages = await self._hub.missed(channels, position, start.heads)
             if messages is None:
                 return _NOT_STORED
-            for message in messages:
-                self._budget.replayed_bytes.spend(len(message))
-                self._subscriber.push(message)
-                position = message.seq or position
+            # So that other requests are served too while many clients are sent what they missed.
+            async with self._hub.replay_turns:
+                self._budget.replayed_bytes.spend(sum(map(len, messages)))
+                self._subscriber.push_all(messages)
+            position = messages[-1].seq or position
             await self._subscriber.drained()
         return None

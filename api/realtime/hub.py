@@ -45,6 +45,8 @@ log = logging.getLogger("api.realtime")
 PAGE = 500
 # Missed frames read at a time: the next are read once the client has taken these.
 REPLAY_PAGE = 50
+# Clients that are sent such a page in one turn of the event loop.
+REPLAYS_AT_ONCE = 4
 # After so many bytes of frames the sockets get a chance to send what is queued.
 BYTES_AT_ONCE = 64 * 1024
 LISTEN_SECONDS = 1.0
@@ -63,6 +65,7 @@ class Hub:
         self._missed = MissedFrames(database, settings.api_database_seconds)
         self._starts = Starts(database, self._missed, settings.api_database_seconds)
         self._locations = Locations(database, self._missed, settings.api_database_seconds)
+        self.replay_turns = asyncio.Semaphore(REPLAYS_AT_ONCE)
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from api.connections.socket_frames import FrameWriter, text_frame
 from api.realtime import protocol
 from api.realtime.outgoing import Outgoing
@@ -16,6 +18,10 @@ class SocketOutlet:
     def write(self, message: Outgoing) -> bool:
         """Send a message, and return True; False where the client must read first."""
         return self._frames.write(text_frame(message.text))
+
+    def write_all(self, messages: Sequence[Outgoing]) -> bool:
+        """Do the same with several messages at once."""
+        return self._frames.write(b"".join([text_frame(message.text) for message in messages]))
 
     def close_slow(self) -> None:
         """Close the connection of a client that overflowed."""

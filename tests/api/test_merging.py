@@ -149,6 +149,7 @@ class ScriptedHub:
         self._committed = dice.draw(st.integers(0, len(frames)), "committed at first")
         self._delivered = self._committed
         self._members: list[tuple[Subscriber, list[Channel]]] = []
+        self.replay_turns = asyncio.Semaphore()
 
     def advance(self) -> None:
         """Commit some more frames, and deliver some of those that are committed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import OP_TEXT, Frame
@@ -25,7 +27,7 @@ def test_sockets_share_the_bytes_of_a_message() -> None:
 
 
 class Client:
-    """Takes ``room`` messages, then none until it has read."""
+    """Takes ``room`` writes, then none until it has read."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -34,10 +36,14 @@ class Client:
 
     def write(self, message: Outgoing) -> bool:
         """Take a message if there is room."""
+        return self.write_all([message])
+
+    def write_all(self, messages: Sequence[Outgoing]) -> bool:
+        """Take all messages if there is room."""
         if not self.room:
             return False
         self.room -= 1
-        self.received.append(message.text)
+        self.received += [message.text for message in messages]
         return True
 
     def close_slow(self) -> None:
@@ -45,7 +51,7 @@ class Client:
         self.closings += 1
 
 
-@given(st.lists(st.integers(0, 3) | st.just("push"), max_size=60))
+@given(st.lists(st.integers(0, 3) | st.sampled_from(["push", "push all"]), max_size=60))
 def test_messages_leave_in_order_whenever_the_client_reads(steps: list[int | str]) -> None:
     client = Client(room=2)
     subscriber = Subscriber(1 << 20, client)
@@ -54,6 +60,10 @@ def test_messages_leave_in_order_whenever_the_client_reads(steps: list[int | str
         if step == "push":
             pushed.append(str(number))
             subscriber.push(Outgoing("t", pushed[-1]))
+        elif step == "push all":
+            several = [f"{number}.{part}" for part in range(3)]
+            pushed += several
+            subscriber.push_all([Outgoing("t", text) for text in several])
         else:
             client.room += int(step)
             subscriber.flush()
