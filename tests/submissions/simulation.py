@@ -36,6 +36,8 @@ from zmart_pipelines.submissions.machine import Phase
 from zmart_pipelines.submissions.messages import Verdict
 
 MOST_LAG = 16
+# Blocks of which a node knows the signatures without searching its history.
+RECENT = 15
 STORM_TICKS = 60
 CALM_TICKS = 140
 # Ballots without which nothing is decided, and how often one comes in.
@@ -91,9 +93,10 @@ class World:
             case messages.ReadHeight():
                 other = self.finalized(self.node()) if self.order.two_answers else height
                 return messages.HeightSeen(slot=chain.slots[other], height=height)
-            case messages.ReadStatus() if attempt is not None:
+            case messages.ReadStatus(history=history) if attempt is not None:
                 landed = chain.landed.get(attempt.tx.name)
-                if landed is None or landed > tip:
+                is_recent = landed is not None and landed > tip - RECENT
+                if landed is None or landed > tip or not (history or is_recent):
                     return messages.StatusSeen(slot=chain.slots[tip])
                 return messages.StatusSeen(
                     slot=chain.slots[tip],

@@ -143,6 +143,18 @@ def test_found_after_all() -> None:
     assert state.phase is Phase.LANDED
 
 
+def test_landing_that_is_no_longer_recent_is_found_in_the_history() -> None:
+    """As after an outage: the attempt landed, and nodes know its signature by a search alone."""
+    state, effects = run(resume(failures=0, last_valid=100, landed_slot=40), messages.Tick(0.0))
+    assert effects == [messages.ReadStatus(history=True), messages.ReadAccount()]
+    state, _ = run(state, messages.StatusSeen(slot=900, landed_slot=40, finalized=True))
+    # What a node that lags says afterwards does not take it back.
+    state, effects = run(state, messages.Tick(0.4), messages.StatusSeen(slot=39))
+    assert effects == [messages.ReadAccount()]
+    _, effects = run(state, account(900, Verdict.DONE))
+    assert effects == [messages.Settle("final", "landed", "final")]
+
+
 def test_forked_away_means_sending_again() -> None:
     state, effects = run(LANDED, messages.StatusSeen(slot=41))
     assert effects == [messages.MarkLost()]

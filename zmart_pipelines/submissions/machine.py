@@ -271,8 +271,13 @@ def _expired(state: MachineState, event: AccountSeen, expired_at: int) -> Transi
 
 def _landed(state: MachineState, event: Event) -> Transition:
     match event:
+        case Tick() if state.certain:
+            return state, (ReadAccount(),)
         case Tick():
-            return state, (ReadStatus(history=False), ReadAccount())
+            # An outage may have lasted longer than nodes keep a signature among the recent ones.
+            return state, (ReadStatus(history=True), ReadAccount())
+        case StatusSeen() if state.certain:
+            return state, ()
         case StatusSeen(landed_slot=None):
             # Dropped with its fork, or the node lags: send again until one of them is certain.
             lost = MachineState(
