@@ -270,14 +270,12 @@ def _expired(state: MachineState, event: AccountSeen, expired_at: int) -> Transi
 
 
 def _landed(state: MachineState, event: Event) -> Transition:
+    if state.certain:
+        return _certain(state, event)
     match event:
-        case Tick() if state.certain:
-            return state, (ReadAccount(),)
         case Tick():
             # An outage may have lasted longer than nodes keep a signature among the recent ones.
             return state, (ReadStatus(history=True), ReadAccount())
-        case StatusSeen() if state.certain:
-            return state, ()
         case StatusSeen(landed_slot=None):
             # Dropped with its fork, or the node lags: send again until one of them is certain.
             lost = MachineState(
@@ -291,11 +289,19 @@ def _landed(state: MachineState, event: Event) -> Transition:
             if event.error is not None or slot != state.landed_slot:
                 return _status(state, event, slot)
             return _replace(state, certain=event.finalized), ()
+        case AccountSeen(slot=slot, verdict=Verdict.DONE) if slot >= state.landed_slot:
+            return _end(state, Settle("final", "landed", "final"))
+    return state, ()
+
+
+def _certain(state: MachineState, event: Event) -> Transition:
+    """Read the account once the landing is final; a node that lags does not take it back."""
+    match event:
+        case Tick():
+            return state, (ReadAccount(),)
         case AccountSeen(slot=slot, verdict=verdict) if slot >= state.landed_slot:
             if verdict is Verdict.DONE:
                 return _end(state, Settle("final", "landed", "final"))
-            if not state.certain:
-                return state, ()
             if verdict is Verdict.LOST:
                 return _end(state, Settle("superseded", event.reason, "final"))
             reason = "landed without its effect"
