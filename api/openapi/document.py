@@ -83,9 +83,8 @@ def config() -> OpenAPIConfig:
             "ISO 8601 in UTC with milliseconds (`2026-11-20T08:00:00.000Z`). `vote` and `outcome` "
             "are booleans, `choice` is the word. A market is named by its id (64 hex digits) or "
             "its account's base58 address.\n\n"
-            "WebSocket messages are described by the schemas `Message`, `TradeFrame`, "
-            "`VoteFrame`, `MarketStateFrame` and `CommentFrame`; rows in them have the same "
-            "fields as the responses."
+            "Live updates by WebSocket are described at [/docs/realtime](/docs/realtime); rows in"
+            " them have the same fields as the responses."
         ),
         path="/docs",
         use_handler_docstrings=True,

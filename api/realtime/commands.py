@@ -83,7 +83,7 @@ class Commands:
     async def _execute(self, command: protocol.Command) -> None:
         match command.action:
             case "ping":
-                self._subscriber.push(protocol.reply("pong", {}))
+                self._subscriber.push(protocol.reply("pong", protocol.Pong()))
             case "pong":
                 pass
             case "subscribe":

@@ -41,9 +41,15 @@ class WalletSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertsSnapshot(msgspec.Struct, frozen=True):
-    """The open alerts, newest first; to operators with their texts."""
+    """The open alerts, newest first."""
 
-    alerts: list[alert_schemas.OperatorAlert] | list[alert_schemas.Alert]
+    alerts: list[alert_schemas.Alert]
+
+
+class OperatorAlertsSnapshot(msgspec.Struct, frozen=True):
+    """The open alerts with their texts, newest first."""
+
+    alerts: list[alert_schemas.OperatorAlert]
 
 
 def load_wallet(conn: Connection, wallet: bytes) -> WalletSnapshot:
@@ -68,9 +74,11 @@ def load_wallet(conn: Connection, wallet: bytes) -> WalletSnapshot:
     )
 
 
-def load_alerts(conn: Connection, *, for_operators: bool) -> AlertsSnapshot:
+def load_alerts(
+    conn: Connection, *, for_operators: bool
+) -> AlertsSnapshot | OperatorAlertsSnapshot:
     """Return the open alerts."""
     rows = alerts.open_alerts(conn, _ALERTS)
     if for_operators:
-        return AlertsSnapshot([alert_schemas.operator_alert(row) for row in rows])
+        return OperatorAlertsSnapshot([alert_schemas.operator_alert(row) for row in rows])
     return AlertsSnapshot([alert_schemas.alert(row) for row in rows])

@@ -92,6 +92,24 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     conflated: bool | UnsetType = UNSET
 
 
+class Welcome(msgspec.Struct, frozen=True):
+    """`data` of a `welcome` message. `client_id` names the socket."""
+
+    client_id: str
+    message: str
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """`data` of a `pong` message: nothing."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """`data` of an `error` message: what is wrong with the command, and a code for programs."""
+
+    error: str
+    code: ErrorCode
+
+
 def frame(stored: StoredFrame, channel: Channel, source: Source) -> Outgoing:
     """Return the message that clients of ``channel`` receive for a frame of its ``source``."""
     message = Message(
@@ -146,4 +164,4 @@ def _market_id(channel: Channel) -> str | UnsetType:
 
 def error(text: str, code: ErrorCode) -> Outgoing:
     """Return the message that a command of the client failed; ``code`` is for programs."""
-    return reply("error", {"error": text, "code": code})
+    return reply("error", Failure(text, code))

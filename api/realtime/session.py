@@ -61,7 +61,7 @@ class Session:
             first_command: Is executed as if the client had sent it.
         """
         self._subscriber.push(
-            protocol.reply("welcome", {"client_id": str(uuid.uuid4()), "message": GREETING})
+            protocol.reply("welcome", protocol.Welcome(str(uuid.uuid4()), GREETING))
         )
         try:
             with self._hub.heartbeats.joined(self._subscriber):

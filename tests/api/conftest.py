@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from litestar.testing.websocket_test_session import WebSocketTestSession
 from psycopg import sql
 from sqlalchemy import Engine
 
 from api.app import create_app
 from tests.api.chain_world import World
+from tests.api.documented_messages import DocumentedMessages
 from tests.fixtures.localnet import Localnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
@@ -68,6 +72,25 @@ def module_settings(
         url = postgres_server.url(name)
         yield settings_for(url, redis_url, tmp_path_factory.mktemp("state"))
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _received_messages_are_documented() -> Iterator[None]:
+    """Check each message that a test receives by a socket."""
+    receive = WebSocketTestSession.receive
+    documented: list[DocumentedMessages] = []
+
+    def receive_documented(self: WebSocketTestSession, *args: Any, **options: Any) -> Any:
+        event = receive(self, *args, **options)
+        if event["type"] == "websocket.send":
+            if not documented:
+                documented.append(DocumentedMessages())
+            documented[0].check(json.loads(event.get("text") or event.get("bytes") or b""))
+        return event
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WebSocketTestSession, "receive", receive_documented)
+        yield
 
 
 @pytest.fixture

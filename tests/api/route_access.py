@@ -305,11 +305,13 @@ _TRADE = {"market_id": _MARKET, "outcome": True}
 ROUTES: Final[Mapping[str, Access]] = {
     "GET /": same("/", 302),
     "GET /docs": same("/docs"),
+    "GET /docs/asyncapi.json": same("/docs/asyncapi.json"),
     "GET /docs/assets/{file_path:path}": same("/docs/assets/none.js", 404),
     "HEAD /docs/assets/{file_path:path}": same("/docs/assets/none.js", 404),
     "GET /docs/errors": same("/docs/errors"),
     "GET /docs/oauth2-redirect.html": same("/docs/oauth2-redirect.html"),
     "GET /docs/openapi.json": same("/docs/openapi.json"),
+    "GET /docs/realtime": same("/docs/realtime"),
     "GET /docs/{path:str}": same("/docs/none", 404),
     "GET /health": same("/health"),
     "GET /api/health": same("/api/health"),

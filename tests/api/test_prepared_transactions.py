@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +12,12 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from tests.api.chain_world import MARKET, World
+from tests.api.documented_examples import examples_of, shape
 from tests.api.seed import SOL, address_of
-from tests.api.test_docs_examples import shape
 from zmart_pipelines.program import instructions
 from zmart_pipelines.program.ids import COMPUTE_BUDGET
 from zmart_pipelines.wallet_transactions.acts import ACTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "transactions.md"
 RENT_POSITION, RENT_VOTE, RENT_MARKET = 2_157_600, 1_468_560, 4_287_360
 EVIDENCE = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG"
 
@@ -299,8 +295,7 @@ def test_transaction_has_a_limit_a_price_and_one_instruction_of_the_program(
 
 def test_examples_of_the_documentation_are_as_the_answers(stage: Stage) -> None:
     """The lists of an example may be shorter."""
-    texts = re.findall(r"<!-- example: (\w+) -->\n```json\n(.*?)\n```", PAGE.read_text(), re.DOTALL)
-    examples = {name: json.loads(text) for name, text in texts}
+    examples = examples_of("transactions.md")
     request = examples["prepare_request"] | {"wallet": None, "market_id": None}
     stage.do("create", stage.world.wallet, **stage.draft())
     arguments = {name: value for name, value in request.items() if value is not None}

@@ -1,0 +1,1 @@
+"""The AsyncAPI document of the live stream, and its page."""
