@@ -818,6 +818,12 @@ class Settings(BaseSettings):
     relayed_transactions_keep_days: int = Field(
         30, gt=0, description="Days for which relayed transactions are kept after their end."
     )
+    snapshots_keep_days: int = Field(
+        90,
+        gt=0,
+        description="Days for which snapshots of discussions stay pinned; a market's last one stays"
+        " for ever.",
+    )
     documents_keep_days: int = Field(
         7,
         gt=0,

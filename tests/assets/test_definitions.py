@@ -38,6 +38,7 @@ GRAPH = {
     "submissions/proposal_approvals": ["submissions/proposal_aggregations"],
     "submissions/market_activations": ["submissions/proposal_approvals"],
     "submissions/market_finalizations": ["market/state", "voting/dispute_tallies"],
+    "community/discussion_snapshots": [],
     "submissions/market_resolutions": [],
     "submissions/relayed_transactions": [],
     "submissions/switches": [],
@@ -97,6 +98,7 @@ def test_every_asset_that_is_made_regularly_has_a_limit_of_age() -> None:
         "chain/deliveries",
         "chain/backfill",
         "chain/quarantine",
+        "community/discussion_snapshots",
         "reconciliation/repairs",
         "submissions/market_resolutions",
         "submissions/relayed_transactions",
@@ -160,7 +162,7 @@ def test_reconcile_runs_every_check_and_the_window_the_cheap_ones() -> None:
         for job in defs.resolve_all_job_defs()
         if job.asset_layer.asset_graph.asset_check_keys and not job.name.startswith("__")
     }
-    assert set(checking) == {"reconcile", "read_finalized_window"}
+    assert set(checking) == {"reconcile", "read_finalized_window", "snapshot_discussions"}
     assert checking["reconcile"] == graph().asset_check_keys
     assert {key.name for key in checking["read_finalized_window"]} == {
         "coverage_has_no_gaps",

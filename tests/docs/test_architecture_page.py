@@ -79,7 +79,7 @@ def test_ledger_is_drawn_as_the_contract_orders_it() -> None:
     ("right", "wrong", "found"),
     [
         ("cli --> commands", "commands --> cli", ("commands", "cli")),
-        ("peers --> breakers", "breakers --> peers", ("breakers", "ledger")),
+        ("statistics --> breakers", "breakers --> statistics", ("breakers", "statistics")),
         ("base --> wallet_transactions", "store --> wallet_transactions", "ipfs"),
     ],
 )

@@ -124,6 +124,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "market.leaderboard_entries": "iud",
         "market.leaderboard_queue": "id",
         "community.market_drafts": "d",
+        "community.ipfs_anchors": "iud",
         "community.documents": "d",
         "community.signed_requests": "d",
         "accounts.nonces": "d",
@@ -170,6 +171,7 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     (Role.API, "ops.orders", "i"): {
         *("kind", "parameters", "reason", "idempotency_key", "wallet", "service", "key_id")
     },
+    (Role.PIPELINES, "community.ipfs_anchors", "u"): {"pinned_at"},
     (Role.PIPELINES, "ops.orders", "u"): {
         *("status", "result", "run_id", "attempts", "accepted_at", "ended_at")
     },

@@ -73,6 +73,9 @@ class BrokenPins:
     def get(self, cid: str) -> bytes:
         raise PinError("no space left")
 
+    def fetch_back(self, cid: str) -> bytes:
+        raise PinError("no space left")
+
     def unpin(self, cid: str) -> None:
         raise PinError("no space left")
 

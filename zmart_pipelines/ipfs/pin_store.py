@@ -54,6 +54,14 @@ class PinStore(Protocol):
         """Return the bytes of ``cid``, checked against it, or raise :class:`PinNotFound`."""
         ...
 
+    def fetch_back(self, cid: str) -> bytes:
+        """Return the bytes of ``cid`` from where it was pinned, whatever is kept nearer.
+
+        Raises:
+            PinError: They cannot be read, or are others.
+        """
+        ...
+
     def unpin(self, cid: str) -> None:
         """Keep ``cid`` no longer. Unpinning what is not there changes nothing."""
         ...
@@ -112,6 +120,10 @@ class LocalPinStore:
         if cid_v0(data) != cid:
             raise PinError(f"the local store's file for {cid} holds other bytes; remove it")
         return data
+
+    def fetch_back(self, cid: str) -> bytes:
+        """Return the block's bytes, as ``get`` does."""
+        return self.get(cid)
 
     def unpin(self, cid: str) -> None:
         """Remove the block's file; :class:`PinError` when the folder cannot be written."""

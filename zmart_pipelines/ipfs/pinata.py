@@ -86,6 +86,10 @@ class PinataPinStore:
             self._local.pin(data)
         return data
 
+    def fetch_back(self, cid: str) -> bytes:
+        """Return the bytes from the gateway, checked against ``cid``."""
+        return fetch(self._gateway, cid, self._timeout)
+
     def unpin(self, cid: str) -> None:
         """Unpin at Pinata, then locally, so that what fails here is tried again."""
         response = self._request(lambda client: client.unpin(cid))

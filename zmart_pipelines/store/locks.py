@@ -98,3 +98,8 @@ def lock_pinned_file(conn: Connection, cid: str) -> None:
     A file is pinned after the commit of the row, so that it is there whichever comes first.
     """
     lock(conn, _key(cid.encode(), b"pinned file"))
+
+
+def lock_snapshots(conn: Connection, market_id: bytes) -> None:
+    """Hold the snapshots of a market's discussion until the transaction ends."""
+    lock(conn, _key(market_id, b"snapshots"))

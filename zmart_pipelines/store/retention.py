@@ -155,13 +155,28 @@ FILE_RULES: Final[Sequence[Rule]] = (
         " AND NOT EXISTS (SELECT FROM market.markets AS m WHERE m.evidence_hash = t.cid)",
         "documents_keep_days",
     ),
+    Rule(
+        "community.ipfs_anchors",
+        ("market_id", "day", "part"),
+        # A market's last snapshot stays: the next one continues it. Then a week of grace, in which
+        # a client that has read the list still finds the file.
+        "t.period_end < :before - interval '7 days' AND t.pinned_at IS NOT NULL"
+        " AND EXISTS (SELECT FROM community.ipfs_anchors AS later"
+        " WHERE later.market_id = t.market_id AND later.day > t.day)",
+        "snapshots_keep_days",
+    ),
 )
-_FILE: Final = {"community.market_drafts": "question_hash", "community.documents": "cid"}
+_FILE: Final = {
+    "community.market_drafts": "question_hash",
+    "community.documents": "cid",
+    "community.ipfs_anchors": "cid",
+}
 # Whether something names a file: a row of a user, the chain, or what the pipelines submit.
 _IS_NEEDED: Final = text(
     "SELECT EXISTS (SELECT FROM community.market_drafts WHERE question_hash = :cid)"
     " OR EXISTS (SELECT FROM community.market_drafts WHERE :cid = ANY(evidence))"
     " OR EXISTS (SELECT FROM community.documents WHERE cid = :cid)"
+    " OR EXISTS (SELECT FROM community.ipfs_anchors WHERE cid = :cid)"
     " OR EXISTS (SELECT FROM community.users WHERE avatar_cid = :cid)"
     " OR EXISTS (SELECT FROM market.markets WHERE :cid IN (question_hash, evidence_hash))"
     " OR EXISTS (SELECT FROM voting.tallies WHERE bundle_cid = :cid)"

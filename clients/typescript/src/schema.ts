@@ -441,6 +441,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/discussions/ipfs/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a file of a snapshot by its CID, canonical JSON as it is pinned
+         * @description Get a file of a snapshot by its CID, canonical JSON as it is pinned.
+         */
+        get: operations["get_snapshot_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/discussions/message": {
         parameters: {
             query?: never;
@@ -1165,6 +1185,26 @@ export interface paths {
          * @description Prepare a transaction that proposes the outcome of an active market; any wallet may.
          */
         post: operations["prepare_resolution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/markets/{market}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the snapshots of a market's discussion, newest first
+         * @description List the snapshots of a market's discussion, newest first.
+         */
+        get: operations["list_market_snapshots"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3100,6 +3140,35 @@ export interface components {
             decode_error?: number;
             /** @default 0 */
             drift?: number;
+        };
+        /** DiscussionSnapshot */
+        DiscussionSnapshot: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            day: string;
+            part: number;
+            parts: number;
+            /**
+             * Format: cid
+             * @example QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG
+             */
+            cid: string;
+            url: string;
+            comments: number;
+            period_from: string | null;
+            period_to: string;
+            pinned_at: string | null;
+        };
+        /** DiscussionSnapshotList */
+        DiscussionSnapshotList: {
+            snapshots: components["schemas"]["DiscussionSnapshot"][];
+            count: number;
+            limit: number;
+            offset: number;
+            next: string | null;
         };
         /** Document */
         Document: {
@@ -6089,6 +6158,8 @@ export type DeletedComment = components['schemas']['DeletedComment'];
 export type DeletedDraft = components['schemas']['DeletedDraft'];
 export type DepthLevel = components['schemas']['DepthLevel'];
 export type DifferenceCounts = components['schemas']['DifferenceCounts'];
+export type DiscussionSnapshot = components['schemas']['DiscussionSnapshot'];
+export type DiscussionSnapshotList = components['schemas']['DiscussionSnapshotList'];
 export type Document = components['schemas']['Document'];
 export type Draft = components['schemas']['Draft'];
 export type DraftList = components['schemas']['DraftList'];
@@ -7933,6 +8004,72 @@ export interface operations {
             };
             /** @description The body is not uncompressed JSON. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_snapshot_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A CIDv0: Qm and 44 more characters. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11455,6 +11592,80 @@ export interface operations {
             };
             /** @description The body is not uncompressed JSON. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_market_snapshots: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of rows. */
+                limit?: number;
+                /** @description Number of rows to skip; not together with a cursor. */
+                offset?: number;
+                /** @description `next` of the page before: continue after its last row. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    /** @description The next page: `<path?query>; rel="next"`. Absent on the last page. */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiscussionSnapshotList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

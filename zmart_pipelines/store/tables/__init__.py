@@ -13,6 +13,7 @@ from zmart_pipelines.store.tables import (
     orders,
     reconciliation,
     relayed_transactions,
+    snapshots,
     statistics,
     voting,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "orders",
     "reconciliation",
     "relayed_transactions",
+    "snapshots",
     "statistics",
     "voting",
 ]

@@ -270,6 +270,11 @@ def get_signing_keys() -> Call[models.SigningKeys]:
     return Call("GET", "/.well-known/jwks.json", models.SigningKeys)
 
 
+def get_snapshot_file(cid: str) -> Call[bytes]:
+    """Get a file of a snapshot by its CID, canonical JSON as it is pinned."""
+    return Call("GET", path("/api/discussions/ipfs/{}", cid), bytes)
+
+
 def get_submission(intent: int) -> Call[models.SubmissionDetail]:
     """Get an intent with all transactions that were signed for it."""
     return Call("GET", path("/api/submissions/{}", intent), models.SubmissionDetail)
@@ -687,6 +692,18 @@ def list_market_events(
             "offset": offset,
             "cursor": cursor,
         },
+    )
+
+
+def list_market_snapshots(
+    market: str, *, limit: int | None = None, offset: int | None = None, cursor: str | None = None
+) -> Call[models.DiscussionSnapshotList]:
+    """List the snapshots of a market's discussion, newest first."""
+    return Call(
+        "GET",
+        path("/api/markets/{}/snapshots", market),
+        models.DiscussionSnapshotList,
+        query={"limit": limit, "offset": offset, "cursor": cursor},
     )
 
 

@@ -302,6 +302,27 @@ class DifferenceCounts(Struct, kw_only=True):
     drift: int | UnsetType = 0
 
 
+class DiscussionSnapshot(Struct, kw_only=True):
+    market_id: str
+    day: str
+    part: int
+    parts: int
+    cid: str
+    url: str
+    comments: int
+    period_from: str | None
+    period_to: str
+    pinned_at: str | None
+
+
+class DiscussionSnapshotList(Struct, kw_only=True):
+    snapshots: list[DiscussionSnapshot]
+    count: int
+    limit: int
+    offset: int
+    next: str | None
+
+
 class Document(Struct, kw_only=True):
     cid: str
     media_type: str

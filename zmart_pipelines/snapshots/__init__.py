@@ -1,0 +1,1 @@
+"""Snapshots of discussions: canonical documents, pinned, each naming the one before."""
