@@ -92,6 +92,7 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: GuardedConfig) -> None:
         super().__init__(config)
         self._guard = config.guard
+        self._draining = config.draining
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and look at the connections' deadlines each second."""
@@ -106,6 +107,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what arrives on open connections for a moment, then stop as uvicorn does."""
         self._guard.is_draining = True
+        self._draining.begin()
         for server in self.servers:
             server.close()
         for _ in range(DRAIN_STEPS):

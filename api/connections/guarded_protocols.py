@@ -22,6 +22,7 @@ from websockets.http11 import Request
 
 from api.connections import socket_frames, whole_responses
 from api.connections.connection_guard import CLOSING_SECONDS, ConnectionGuard, Phase, Place
+from api.connections.draining import Draining
 from api.error_codes import ErrorCode
 from api.errors import RETRY_SECONDS
 from api.middleware import request_ids
@@ -47,6 +48,7 @@ class GuardedConfig(uvicorn.Config):
         """Use the guarded protocols for both ports."""
         super().__init__(app, http=GuardedHttp, ws=GuardedWebSocket, **options)
         self.guard = guard
+        self.draining = Draining()
         announced = max(1, self.timeout_keep_alive - KEEP_ALIVE_MARGIN_SECONDS)
         self.keep_alive_header = (b"keep-alive", b"timeout=%d" % announced)
 
@@ -106,6 +108,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         whole_responses.offer(cycle)
+        self.config.draining.offer(cycle.scope)
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:

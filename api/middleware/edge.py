@@ -44,6 +44,9 @@ HeaderList: TypeAlias = list[tuple[bytes, bytes]]
 # Larger bodies are sent as they come: without entity tag and compression of our own.
 MAX_BUFFERED: Final = 8 * 1024 * 1024
 
+# The type of bodies without end, of which each part is sent at once.
+EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
+
 _REVALIDATE: Final = (b"cache-control", b"no-cache")
 _VARY_READ: Final = (b"vary", b"Accept-Encoding, Origin")
 _VARY_OTHER: Final = (b"vary", b"Origin")
@@ -166,6 +169,8 @@ class _Exchange:
             self.status = message["status"]
             # The server looks there whether a body may be missing.
             self._scope["method"] = self.method
+            if _is_event_stream(message):
+                await self._begin(message)
         elif kind != "http.response.body" or self._start is None:
             await self._send(message)
         elif self._streams:
@@ -184,12 +189,16 @@ class _Exchange:
         self._size += len(message["body"])
         if self._size <= MAX_BUFFERED:
             return
-        self._streams = True
-        headers = [*start["headers"], *self._common(start["headers"]), *self._fixed.headers]
-        await self._send({**start, "headers": headers})
+        await self._begin(start)
         body = b"".join(self._chunks)
         self._chunks = []
         await self._send_part({**message, "body": body})
+
+    async def _begin(self, start: Message) -> None:
+        """Send the head; the body follows as it comes."""
+        self._streams = True
+        headers = [*start["headers"], *self._common(start["headers"]), *self._fixed.headers]
+        await self._send({**start, "headers": headers})
 
     async def _send_part(self, message: Message) -> None:
         if self.method == "HEAD":
@@ -339,6 +348,10 @@ class _Exchange:
             return self._edge.action_headers
         origin = self.headers.get(b"origin")
         return [] if origin is None else self._edge.cors.response_headers(origin)
+
+
+def _is_event_stream(start: Message) -> bool:
+    return (b"content-type", EVENT_STREAM) in start["headers"]
 
 
 def _of_error(name: bytes, value: bytes) -> tuple[bytes, bytes]:

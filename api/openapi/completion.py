@@ -10,6 +10,7 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import (
     OpenAPIHeader,
+    OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
     Parameter,
@@ -23,6 +24,7 @@ from api.openapi import field_formats
 from api.openapi.field_formats import FieldFormat
 from api.openapi.paths import merge_equal_paths
 from api.realtime.protocol import Message
+from api.realtime.system_state import SystemState
 from zmart_pipelines.client_schemas.formats import ExactIntegers, large_integer_fields
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
@@ -47,6 +49,7 @@ def complete(app: Litestar) -> None:
                 requests |= set(_request_schemas(operation))
     # In an order that does not depend on the process; see ``document`` on paths of one handler.
     document.paths = merge_equal_paths(dict(sorted((document.paths or {}).items())))
+    _describe_event_stream(document.paths["/api/stream"].get)
     schemas = document.components.schemas
     for name, schema in schemas.items():
         if isinstance(schema, Schema) and schema.properties:
@@ -102,6 +105,7 @@ def _name_exact_integers(schema: object, described: type[ExactIntegers]) -> None
         schema.properties["exact"] = exact
     elif isinstance(schema, dict):  # of a frame
         schema["properties"]["exact"] = exact.to_schema()
+        schema["required"] = sorted({*schema.get("required", ()), "exact"})
 
 
 def _complete_operation(operation: Operation) -> None:
@@ -124,6 +128,18 @@ def _complete_operation(operation: Operation) -> None:
     for parameter in operation.parameters or ():
         if isinstance(parameter, Parameter):
             _state_format(parameter.schema, field_formats.parameter_format(parameter.name))
+
+
+def _describe_event_stream(operation: Operation | None) -> None:
+    """Add the other type of answer: a handler can state one for each status."""
+    success = (operation.responses or {}).get("200") if operation is not None else None
+    if not isinstance(success, OpenAPIResponse) or success.content is None:
+        raise TypeError("the stream's answer is not described")
+    text = Schema(
+        type=OpenAPIType.STRING,
+        description="Server-Sent Events. The `data` of each is a `Message`, `event` its `type`.",
+    )
+    success.content["text/event-stream"] = OpenAPIMediaType(schema=text)
 
 
 def _complete_response(status: str, response: OpenAPIResponse) -> None:
@@ -162,6 +178,6 @@ def _texts(schema: object) -> Iterator[Schema]:
 def _frame_schemas() -> dict[str, Any]:
     """Return the JSON schemas of the WebSocket messages' ``data`` and envelope, by name."""
     _, schemas = msgspec.json.schema_components(
-        (*FRAME_SCHEMAS, Message), ref_template="#/components/schemas/{name}"
+        (*FRAME_SCHEMAS, SystemState, Message), ref_template="#/components/schemas/{name}"
     )
     return schemas

@@ -31,6 +31,7 @@ _TAGS = {
     "trades": "Trades, and unsigned transactions that make them.",
     "votes": "Votes on proposals and disputes: the text to sign, ballots, counts.",
     "submissions": "What is submitted to the chain, kill switches, and pinned files.",
+    "live updates": "What changes, as it changes; sockets are described beside this document.",
     "ledger": "The program's events and transactions, and the proof that none is missing.",
     "wallets": "Positions and history of a wallet.",
     "discussions": "Comments under a market.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.errors import ApiError
-from api.identity.caller import Caller, unauthorized
+from api.identity.caller import ANONYMOUS, Caller, unauthorized
 from api.realtime.channels import ALERTS, OPERATOR_ALERTS, Channel
 
 
@@ -27,3 +27,8 @@ def is_permitted(caller: Caller, channel: Channel) -> bool:
     if channel == OPERATOR_ALERTS:
         return caller.is_operator
     return channel.wallet is None or channel.wallet == caller.wallet
+
+
+def is_private(channel: Channel) -> bool:
+    """Return whether a channel is received by some callers only."""
+    return not is_permitted(ANONYMOUS, channel)

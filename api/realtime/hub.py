@@ -190,6 +190,11 @@ class Hub:
         """Return what a subscriber receives."""
         return self._subscribers.channels(subscriber)
 
+    @property
+    def position(self) -> int:
+        """The position up to which everything was delivered (0: nothing yet)."""
+        return self._position or 0
+
     def has_subscribers(self, channel: Channel) -> bool:
         """Return whether anyone in this process receives ``channel``."""
         return bool(self._subscribers.of(channel))

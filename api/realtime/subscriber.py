@@ -157,6 +157,16 @@ class Subscriber:
             self._drained.set()
         return message
 
+    async def take_all(self) -> list[Outgoing]:
+        """Wait for messages and return all that are queued; none once the client has overflowed."""
+        first = await self.next()
+        if first is None:
+            return []
+        taken = [first]
+        while self._queue:
+            taken.append(self._take())
+        return taken
+
     async def drained(self) -> None:
         """Wait until the client has taken everything that was enqueued, or has overflowed."""
         while self._queue:

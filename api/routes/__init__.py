@@ -45,6 +45,7 @@ from api.routes import (
     sessions,
     sign_in,
     solana_actions,
+    stream,
     submissions,
     tallies,
     trades,
@@ -56,6 +57,7 @@ from api.routes import (
 
 HANDLERS: list[ControllerRouterHandler] = [
     *live_updates.HANDLERS,
+    *stream.HANDLERS,
     *health.HANDLERS,
     *breakers.HANDLERS,
     *limits.HANDLERS,

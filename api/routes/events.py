@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency, Provide
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter, SkipValidation
+from litestar.response import Redirect
 from sqlalchemy import Connection
 
 from api.database import Database
@@ -21,6 +23,7 @@ from api.dependencies import (
 )
 from api.markets.lookup import require_market_id
 from api.requests import identifiers, moments, pages, query_rules
+from api.requests.validation import check_request
 from zmart_pipelines.client_schemas import events as schemas
 from zmart_pipelines.store.queries import events
 
@@ -151,6 +154,27 @@ _RULES = query_rules.stated(
     *moments.RANGE,
     pages.rule(lambda given: events.order(descending=given.query.get("order") != "asc")),
 )
+After: TypeAlias = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0,
+        le=2**63 - 1,
+        description="A position of the live updates: the answer is a redirect to `/api/stream`,"
+        " whose parameters are the others then.",
+    ),
+]
+
+
+async def _follow_or_check(request: Request[Any, Any, Any]) -> Redirect | None:
+    """Redirect to the live updates where these are asked for; their parameters are others."""
+    if "after" not in request.query_params:
+        await check_request(request)
+        return None
+    query = request.scope["query_string"].decode("latin-1")
+    return Redirect(f"/api/stream?{query}", status_code=307)
+
+
+_TO_STREAM = ResponseSpec(None, description="To the live updates.", generate_examples=False)
 FEED = {"feed": Provide(feed_query, sync_to_thread=False)}
 
 
@@ -218,17 +242,23 @@ async def _answer(
 @get(
     "/api/events",
     tags=["ledger"],
-    responses=error_responses(400),
+    responses={307: _TO_STREAM, **error_responses(400)},
     response_headers=[pages.LINK],
     dependencies=FEED,
+    before_request=_follow_or_check,
     opt=_RULES,
 )
 async def list_events(
-    request: Request[Any, Any, Any], database: DatabaseDep, feed: FeedQueryDep
+    request: Request[Any, Any, Any],
+    database: DatabaseDep,
+    feed: FeedQueryDep,
+    # For the document: requests with it are redirected before.
+    after: After = None,
 ) -> Response[EventList]:
     """List the program's events in the chain's order, newest first.
 
-    Events that no longer count are left out, unless `include=orphaned`.
+    Events that no longer count are left out, unless `include=orphaned`. With `after` this is the
+    address of the live updates.
     """
     return await _answer(request, database, feed)
 

@@ -333,6 +333,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /api/coverage": same("/api/coverage"),
     "GET /api/coverage/gaps": same("/api/coverage/gaps"),
     "GET /api/events": same("/api/events"),
+    "GET /api/stream": same("/api/stream?channel=markets"),
     "GET /api/leaderboards": same("/api/leaderboards"),
     "GET /api/reconciliation": same("/api/reconciliation"),
     "GET /api/reconciliation/differences": same("/api/reconciliation/differences"),

@@ -68,9 +68,11 @@ schemathesis.openapi.format("cid", st.binary(max_size=64).map(cid_v0))
 
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Leave cursors out: only the API makes them, so that no other text is one."""
+    """Leave out cursors, which only the API makes, and waits, which would take long."""
     for path in raw_schema["paths"].values():
         for operation in path.values():
             operation["parameters"] = [
-                one for one in operation.get("parameters", []) if one["name"] != "cursor"
+                one
+                for one in operation.get("parameters", [])
+                if one["name"] not in ("cursor", "wait")
             ]
