@@ -739,7 +739,8 @@ export interface paths {
          * List the program's events in the chain's order, newest first
          * @description List the program's events in the chain's order, newest first.
          *
-         *     Events that no longer count are left out, unless `include=orphaned`.
+         *     Events that no longer count are left out, unless `include=orphaned`. With `after` this is the
+         *     address of the live updates.
          */
         get: operations["list_events"];
         put?: never;
@@ -1475,6 +1476,30 @@ export interface paths {
          * @description List fields in which the ledger and the chain's accounts differ or differed.
          */
         get: operations["list_account_differences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow channels as Server-Sent Events or by long poll
+         * @description Follow channels as Server-Sent Events or by long poll.
+         *
+         *     With `Accept: text/event-stream` the answer goes on until either side ends it: each message is
+         *     an event named by its type, with the position of a frame as its id. Otherwise it is one JSON
+         *     page of what there is after `after`, for which it waits up to `wait` seconds.
+         */
+        get: operations["follow_stream"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3873,6 +3898,25 @@ export interface components {
             proposal_votes: components["schemas"]["VoteCount"];
             dispute_votes: components["schemas"]["VoteCount"];
         };
+        /** Message */
+        Message: {
+            type: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            timestamp: string;
+            data: unknown;
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id?: string;
+            channel?: string;
+            seq?: number;
+            prev?: number;
+            conflated?: boolean;
+        };
         /** Moderation */
         Moderation: {
             /**
@@ -5058,6 +5102,13 @@ export interface components {
             discussion_id: string;
             repeated: boolean;
         };
+        /** StreamPage */
+        StreamPage: {
+            frames: components["schemas"]["Message"][];
+            next: number;
+            subscribed?: components["schemas"]["Message"][];
+            reset?: components["schemas"]["Message"][];
+        };
         /** Submission */
         Submission: {
             id: number;
@@ -5830,7 +5881,7 @@ export interface components {
          *         `side` is `trade_type`, `price` is `price_yes`; `priceYes` and `priceNo` are for display.
          */
         TradeFrame: {
-            exact?: {
+            exact: {
                 shares: string;
                 cost: string;
             };
@@ -5865,7 +5916,7 @@ export interface components {
          *         `kind` and `user` are older names of `vote_type` and `user_wallet`.
          */
         VoteFrame: {
-            exact?: {
+            exact: {
                 votes_for: string;
                 votes_against: string;
                 total: string;
@@ -5896,7 +5947,7 @@ export interface components {
          *         `totalShares` are for display.
          */
         MarketStateFrame: {
-            exact?: {
+            exact: {
                 totalShares: string;
             };
             /** @enum {unknown} */
@@ -5925,7 +5976,7 @@ export interface components {
          *         included; otherwise they are what the program recorded.
          */
         ProjectedMarket: {
-            exact?: {
+            exact: {
                 b_parameter: string;
                 liquidity_parameter: string;
                 initial_liquidity: string;
@@ -6030,7 +6081,7 @@ export interface components {
          *         shares, `b` and prices have 9 decimals. `slot` is that of the last event.
          */
         PricesFrame: {
-            exact?: {
+            exact: {
                 q_yes: string;
                 q_no: string;
                 b: string;
@@ -6090,23 +6141,25 @@ export interface components {
             action: "changed" | "cleared" | "raised";
         };
         /**
-         * Message
-         * @description One message to a client.
-         *
-         *         A frame has `channel` and `seq`, its position in one sequence over all channels; `market_id`
-         *         where the channel is a market's. `prev` is the position before it on the same channel (0: none).
-         *         A frame of a conflated channel has `conflated` and no `prev`: it holds the whole state, and
-         *         frames before it may have been left out.
+         * SystemState
+         * @description The state of the system, as `/health/breakers` and `/api/submissions/switches` show it.
          */
-        Message: {
-            type: string;
-            timestamp: string;
-            data: unknown;
-            market_id?: string;
-            channel?: string;
-            seq?: number;
-            prev?: number;
-            conflated?: boolean;
+        SystemState: {
+            lag: components["schemas"]["Lag"];
+            breakers: components["schemas"]["BreakerState"][];
+            switches: components["schemas"]["KillSwitchList"];
+        };
+        /**
+         * Lag
+         * @description How far the ledger is behind the chain; null where that cannot be measured.
+         *
+         *         Seconds count since it last read, slots up to where the chain stood when it was last asked.
+         */
+        Lag: {
+            confirmed_seconds: number | null;
+            confirmed_slots: number | null;
+            finalized_seconds: number | null;
+            finalized_slots: number | null;
         };
     };
     responses: never;
@@ -6198,6 +6251,7 @@ export type MarketStatus = components['schemas']['MarketStatus'];
 export type MarketTallies = components['schemas']['MarketTallies'];
 export type MarketVote = components['schemas']['MarketVote'];
 export type MarketVoteCounts = components['schemas']['MarketVoteCounts'];
+export type Message = components['schemas']['Message'];
 export type Moderation = components['schemas']['Moderation'];
 export type NewComment = components['schemas']['NewComment'];
 export type NewDocument = components['schemas']['NewDocument'];
@@ -6283,6 +6337,7 @@ export type SigningKeys = components['schemas']['SigningKeys'];
 export type SlotInterval = components['schemas']['SlotInterval'];
 export type SmallestTrade = components['schemas']['SmallestTrade'];
 export type StoredReport = components['schemas']['StoredReport'];
+export type StreamPage = components['schemas']['StreamPage'];
 export type Submission = components['schemas']['Submission'];
 export type SubmissionAttempt = components['schemas']['SubmissionAttempt'];
 export type SubmissionDetail = components['schemas']['SubmissionDetail'];
@@ -6333,7 +6388,8 @@ export type PricesFrame = components['schemas']['PricesFrame'];
 export type PositionFrame = components['schemas']['PositionFrame'];
 export type AlertFrame = components['schemas']['AlertFrame'];
 export type OperatorAlertFrame = components['schemas']['OperatorAlertFrame'];
-export type Message = components['schemas']['Message'];
+export type SystemState = components['schemas']['SystemState'];
+export type Lag = components['schemas']['Lag'];
 export type $defs = Record<string, never>;
 export interface operations {
     get_signing_keys: {
@@ -9728,6 +9784,8 @@ export interface operations {
                 offset?: number;
                 /** @description `next` of the page before: continue after its last row. */
                 cursor?: string | null;
+                /** @description A position of the live updates: the answer is a redirect to `/api/stream`, whose parameters are the others then. */
+                after?: number | null;
             };
             header?: never;
             path?: never;
@@ -9745,6 +9803,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["EventList"];
                 };
+            };
+            /** @description To the live updates. */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Invalid request; see `details`. */
             400: {
@@ -12764,6 +12829,96 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    follow_stream: {
+        parameters: {
+            query?: {
+                /** @description Channels, as for a socket; may be repeated. */
+                channel?: string[] | null;
+                /** @description A market's id or its base58 address: the same as its channel. */
+                market?: string | null;
+                /** @description Only these types of the market's frames; may be repeated. */
+                type?: ("market_state" | "trade" | "vote" | "discussion")[] | null;
+                /** @description A wallet's base58 address: the same as its channel, which is its own alone. */
+                wallet?: string | null;
+                /** @description The position after which to begin; without it the answer begins with the state of each channel. `since` and `after` are the same. */
+                since?: number | null;
+                /** @description The position after which to begin; without it the answer begins with the state of each channel. `since` and `after` are the same. */
+                after?: number | null;
+                /** @description Most seconds that a long poll waits for the first frame. */
+                wait?: number;
+            };
+            header?: {
+                /** @description The position that a browser goes on from; it goes before `since`. */
+                "Last-Event-ID"?: number | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamPage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

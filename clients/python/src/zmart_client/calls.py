@@ -105,6 +105,33 @@ def flag_discussion(
     )
 
 
+def follow_stream(
+    *,
+    channel: Sequence[str] | None = None,
+    market: str | None = None,
+    type: Sequence[Literal["market_state", "trade", "vote", "discussion"]] | None = None,
+    wallet: str | None = None,
+    since: int | None = None,
+    after: int | None = None,
+    wait: int | None = None,
+) -> Call[models.StreamPage]:
+    """Follow channels as Server-Sent Events or by long poll."""
+    return Call(
+        "GET",
+        "/api/stream",
+        models.StreamPage,
+        query={
+            "channel": channel,
+            "market": market,
+            "type": type,
+            "wallet": wallet,
+            "since": since,
+            "after": after,
+            "wait": wait,
+        },
+    )
+
+
 def get_ballot_text(
     kind: Literal["proposal", "dispute"], market: str, *, vote: str
 ) -> Call[models.BallotTextToSign]:
@@ -570,6 +597,7 @@ def list_events(
     limit: int | None = None,
     offset: int | None = None,
     cursor: str | None = None,
+    after: int | None = None,
 ) -> Call[models.EventList]:
     """List the program's events in the chain's order, newest first."""
     return Call(
@@ -588,6 +616,7 @@ def list_events(
             "limit": limit,
             "offset": offset,
             "cursor": cursor,
+            "after": after,
         },
     )
 

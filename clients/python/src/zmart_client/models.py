@@ -559,6 +559,17 @@ class MarketVote(Struct, kw_only=True):
     choice: bool | Literal["like", "dislike", "agree", "disagree"] | None | UnsetType = UNSET
 
 
+class Message(Struct, kw_only=True):
+    type: str
+    timestamp: str
+    data: Any
+    market_id: str | UnsetType = UNSET
+    channel: str | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
+    prev: int | UnsetType = UNSET
+    conflated: bool | UnsetType = UNSET
+
+
 class Moderation(Struct, kw_only=True):
     reason: str
 
@@ -1229,6 +1240,13 @@ class StoredReport(Struct, kw_only=True):
     message: str
     discussion_id: str
     repeated: bool
+
+
+class StreamPage(Struct, kw_only=True):
+    frames: list[Message]
+    next: int
+    subscribed: list[Message] | UnsetType = UNSET
+    reset: list[Message] | UnsetType = UNSET
 
 
 class Submission(Struct, kw_only=True):
