@@ -46,4 +46,5 @@ def test_nothing_is_typed_any() -> None:
 
 
 def test_its_own_tests_pass(run_node: Run) -> None:
-    assert re.search(r"# pass \d\d", run_node("--test", "--test-reporter=tap", "test/*.test.ts"))
+    options = ("--test", "--test-timeout=60000", "--test-reporter=tap")
+    assert re.search(r"# pass \d\d", run_node(*options, "test/*.test.ts"))

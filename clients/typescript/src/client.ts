@@ -2,6 +2,7 @@ import { base64 } from '@scure/base'
 import createClient, { type Client, type Middleware } from 'openapi-fetch'
 import type { AnyInput, Answer, Input, Method, PagedPath, PathWith } from './calls.ts'
 import { TransactionFailed, throwErrors } from './errors.ts'
+import { type LiveOptions, LiveUpdates } from './live/live_updates.ts'
 import { DEFAULT_RETRIES, type RetryPolicy, type Send, sleep, withRetries } from './retries.ts'
 import type { CastVote, TransactionDetail, paths } from './schema.ts'
 import { Session, type SessionOptions, type Tokens } from './session.ts'
@@ -24,12 +25,14 @@ export interface ClientOptions extends SessionOptions {
 export class ZmartClient {
   readonly #api: Client<paths>
   readonly #session: Session
+  readonly #options: ClientOptions
 
   constructor(options: ClientOptions) {
     const send = withRetries(options.fetch ?? ((request) => fetch(request)), {
       ...DEFAULT_RETRIES,
       ...options.retries,
     })
+    this.#options = options
     this.#session = new Session(options.url, send, options)
     this.#api = createClient<paths>({
       baseUrl: options.url,
@@ -97,6 +100,24 @@ export class ZmartClient {
       if (found.confirmed_at !== null && found.failed !== true) return found
       await sleep(POLL_SECONDS)
     }
+  }
+
+  /** Live updates, over one connection that is made with the first subscription. */
+  live(options: LiveOptions = {}): LiveUpdates {
+    const { url, apiKey, fetch: send = (request: Request) => fetch(request) } = this.#options
+    const withKey = (request: Request) => {
+      if (apiKey !== undefined) request.headers.set('X-Api-Key', apiKey)
+      return send(request)
+    }
+    const ticket = async () => (await this.post('/api/realtime/tickets')).ticket
+    return new LiveUpdates(
+      {
+        url,
+        send: this.#session.authorizing(withKey),
+        ticket: () => (apiKey === undefined && this.tokens === undefined ? undefined : ticket),
+      },
+      options,
+    )
   }
 
   get<P extends PathWith<'get'>>(path: P, ...input: Input<P, 'get'>): Promise<Answer<P, 'get'>> {
