@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from api.asyncapi import commands, examples, messages
+from api.asyncapi import commands, examples, messages, stream
 from api.asyncapi.channels import CHANNELS, PARAMETERS, Channel
 from api.asyncapi.commands import COMMANDS, ClientCommand
-from api.asyncapi.messages import CONTROL, SENT
+from api.asyncapi.messages import CONTROL, FRAMES, SENT
 from api.openapi.document import VERSION
 from api.realtime.acknowledgements import Acknowledgement, MarketAcknowledgement
 from api.realtime.feed import Reset
@@ -23,6 +23,7 @@ SOCKET: Final = "socket"
 SNAPSHOT: Final = "x-snapshot"
 _JSON: Final = "application/json"
 _WITH_SNAPSHOT: Final = (Acknowledgement, MarketAcknowledgement, Reset)
+_SOCKET_SERVERS: Final = [{"$ref": "#/servers/api"}, {"$ref": "#/servers/sockets"}]
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _TICKET: Final = "ticket"
 _TICKET_SCHEME: Final = {
@@ -78,11 +79,13 @@ def asyncapi_document(origin: str, socket_port: int) -> Document:
                 for one in CHANNELS
             },
             **{f"{channel.key}Path": _path(channel) for channel in CHANNELS if channel.path},
+            stream.KEY: stream.channel(_streamed()),
         },
         "operations": {
             **dict(map(_received, COMMANDS)),
             "sendUnasked": _sent_unasked(),
             **dict(map(_sent, CHANNELS)),
+            "sendStream": stream.operation(_streamed()),
         },
         "components": {
             "messages": described,
@@ -97,6 +100,11 @@ def _describe_snapshot(component: JsonSchema, snapshots: Iterable[JsonSchema]) -
         "description": "As the channel describes it.",
         "anyOf": [*snapshots],
     }
+
+
+def _streamed() -> list[str]:
+    """Return the names of the messages that are also sent without a socket."""
+    return ["subscribed", "reset", "heartbeat", *_names(FRAMES)]
 
 
 def _servers(origin: str, socket_port: int) -> Document:
@@ -115,6 +123,12 @@ def _servers(origin: str, socket_port: int) -> Document:
             "title": "The port of older clients",
             "description": "Every path but those that name a channel is that of the socket, `/ws`.",
         },
+        stream.SERVER: {
+            "host": address.netloc,
+            "protocol": address.scheme,
+            "title": "The API's port, without a socket",
+            "description": "For Server-Sent Events and long poll.",
+        },
     }
 
 
@@ -124,6 +138,7 @@ def _socket() -> Document:
         "title": "The socket",
         "description": "Commands of the client, their answers, and what the server says of the"
         " connection. The path `/` is the same. A message of the client has at most 16 KiB.",
+        "servers": _SOCKET_SERVERS,
         "messages": _references((*_names(COMMANDS), *_names(CONTROL))),
         "bindings": _handshake({}),
     }
@@ -148,6 +163,7 @@ def _path(channel: Channel) -> Document:
         "address": path,
         "title": f"Socket with {channel.address}",
         "description": f"A socket that is subscribed to `{channel.address}` from the beginning.",
+        "servers": _SOCKET_SERVERS,
         "messages": _references((*_names(COMMANDS), *_names(CONTROL), *channel.messages)),
         "bindings": _handshake({"since": since}),
         **_parameters(path),

@@ -23,10 +23,12 @@ def test_servers_are_those_under_which_clients_reach_the_api() -> None:
         servers = asyncapi_document(origin, 4001)["servers"]
         return [f"{server['protocol']}://{server['host']}" for server in servers.values()]
 
-    assert urls("http://localhost:4000") == ["ws://localhost:4000", "ws://localhost:4001"]
-    assert urls("https://api.example.com") == [
-        "wss://api.example.com",
-        "wss://api.example.com:4001",
+    local, public = "localhost:4000", "api.example.com"
+    assert urls(f"http://{local}") == [f"ws://{local}", "ws://localhost:4001", f"http://{local}"]
+    assert urls(f"https://{public}") == [
+        f"wss://{public}",
+        f"wss://{public}:4001",
+        f"https://{public}",
     ]
 
 

@@ -170,6 +170,14 @@ def follow_market(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     socket.until("comment")
     stage.trade()
     socket.until("trade", "marketState")
+    page = stage.client.get(f"/api/stream?market={market}&after=0").json()
+    documented = DocumentedMessages()
+    assert {documented.check(frame) for frame in page["frames"]} == {
+        "comment",
+        "marketState",
+        "trade",
+        "vote",
+    }
     socket.command("marketUnsubscribed", action="unsubscribe", market_id=market)
     socket.command("prices", action="subscribe", channel=prices, since=0)
     with monkeypatch.context() as patch:

@@ -49,6 +49,7 @@ def test_every_path_is_in_the_documentation(client: Client) -> None:
             "ballots.md",
             "community.md",
             "operations.md",
+            "realtime.md",
             "transactions.md",
         )
     )
