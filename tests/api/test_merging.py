@@ -252,3 +252,13 @@ def test_frames_of_other_types_break_no_chain(part: str | None) -> None:
     read = [json.loads(message.text) for message in messages]
     expected = [(1, 0), (2, 1), (3, 2)] if part is None else [(1, 0), (3, 1)]
     assert [(one["seq"], one["prev"]) for one in read] == expected
+
+
+def test_held_frames_of_several_channels_are_sent_in_the_order_of_positions() -> None:
+    subscriber = Subscriber(1 << 20)
+    for name in ("a", "b"):
+        subscriber.subscribe(name)
+    for position, name in ((4, "b"), (5, "a"), (6, "b"), (7, "a"), (8, "b")):
+        subscriber.deliver(name, position, Outgoing("trade", str(position), position))
+    subscriber.resume({"a": 5, "b": 4})
+    assert [message.seq for message in subscriber._queue] == [6, 7, 8]
