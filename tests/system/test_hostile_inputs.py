@@ -50,7 +50,7 @@ from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.stream import Frame, market_channel
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NO_WEBHOOKS: Final = {"kind": "webhook-drop"}
 PREFERRED: Final = {"path": "/"}
@@ -64,13 +64,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileSystem]
 
 # A1 to A4: answers that are well-formed and wrong.
 
-slow = pytest.mark.slow
 FALSE_ANSWERS: Final = [
     pytest.param({"kind": "empty-logs"}, id="empty log"),
-    pytest.param({"kind": "null-logs"}, id="no log", marks=slow),
+    pytest.param({"kind": "null-logs"}, id="no log"),
     pytest.param({"kind": "short-page", "rows": 1}, id="pages of one row"),
-    pytest.param({"kind": "short-page", "rows": 7}, id="pages of seven rows", marks=slow),
-    pytest.param({"kind": "local-storage", "slots": 5}, id="five slots of history", marks=slow),
+    pytest.param({"kind": "short-page", "rows": 7}, id="pages of seven rows"),
+    pytest.param({"kind": "local-storage", "slots": 5}, id="five slots of history"),
     pytest.param({"kind": "circular-listing"}, id="circling pages"),
     pytest.param({"kind": "transaction-version", "version": 1}, id="version 1"),
 ]
@@ -145,12 +144,12 @@ FAILING: Final = [
     pytest.param(Misbehaviour(403, "error", -32602).script, True, id="403 in JSON-RPC"),
     pytest.param(Misbehaviour(200, "error", -32603).script, True, id="internal error"),
     pytest.param(Misbehaviour(429, "text").script, False, id="429"),
-    pytest.param(Misbehaviour(500, "html").script, True, id="500 in HTML", marks=slow),
-    pytest.param(Misbehaviour(200, "html").script, True, id="200 in HTML", marks=slow),
-    pytest.param(Misbehaviour(200, "error", -32005).script, True, id="unhealthy", marks=slow),
-    pytest.param(Misbehaviour(200, "error", -32019).script, True, id="no storage", marks=slow),
-    pytest.param(Misbehaviour(200, "truncated").script, True, id="cut", marks=slow),
-    pytest.param(Misbehaviour(200, "result is text").script, True, id="text", marks=slow),
+    pytest.param(Misbehaviour(500, "html").script, True, id="500 in HTML"),
+    pytest.param(Misbehaviour(200, "html").script, True, id="200 in HTML"),
+    pytest.param(Misbehaviour(200, "error", -32005).script, True, id="unhealthy"),
+    pytest.param(Misbehaviour(200, "error", -32019).script, True, id="no storage"),
+    pytest.param(Misbehaviour(200, "truncated").script, True, id="cut"),
+    pytest.param(Misbehaviour(200, "result is text").script, True, id="text"),
     pytest.param(hanging, True, id="hangs"),
 ]
 

@@ -33,6 +33,8 @@ LONG = 100.0
 # Until everything owed must be done after the last stop; a run that died with its code server is
 # replaced after 150 s.
 RECOVERY = 400.0
+# Until health is green then: a check that runs every ten minutes reports a lag for ten minutes.
+GREEN = 1300.0
 
 _STARTED_TWICE = """
 SELECT run_id, dagster_event_type, step_key, count(*) FROM dagster.event_logs
@@ -104,7 +106,8 @@ def drill(system: RunningSystem, seconds: float, fate: signal.Signals) -> None:
             lambda: each_kind_is_done(observer), RECOVERY, "something of each kind done"
         )
     try:
-        system.wait_for(observer.is_idle, RECOVERY, "idle")
+        system.wait_for(lambda: not observer.unfinished().keys() - {"health"}, RECOVERY, "idle")
+        system.wait_for(observer.is_idle, GREEN, "healthy")
     except AssertionError as error:
         raise AssertionError(observer.unfinished()) from error
     check_nothing_twice(system)
