@@ -39,6 +39,7 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "forbidden"
     OPERATORS_ONLY = "operators_only"
     SCOPE_MISSING = "scope_missing"
+    KEY_WALLET_MISMATCH = "key_wallet_mismatch"
     # 404, 405
     NOT_FOUND = "not_found"
     ROUTE_NOT_FOUND = "route_not_found"
@@ -131,6 +132,7 @@ _MEANINGS: Final = MappingProxyType(
         ErrorCode.FORBIDDEN: "Another wallet owns the resource",
         ErrorCode.OPERATORS_ONLY: "Only operators may do this",
         ErrorCode.SCOPE_MISSING: "The service key lacks a scope",
+        ErrorCode.KEY_WALLET_MISMATCH: "The service key belongs to no wallet, or to another one",
         ErrorCode.NOT_FOUND: "The resource does not exist",
         ErrorCode.ROUTE_NOT_FOUND: "The route does not exist",
         ErrorCode.MARKET_NOT_FOUND: "The market does not exist",

@@ -4,7 +4,8 @@ A signed request carries ``message``, ``signature`` and ``wallet`` in its body o
 ``Authorization: Signature message=<urlencoded>&signature=<base58>&wallet=<base58>``. A request that
 carries any of these stands and falls with them, whatever session it has.
 
-- Reads are identified by a session, or by a fresh sign-in text of older clients in either carrier.
+- What is prepared and not written is asked for by a session, by a wallet's key, or by a fresh
+  sign-in text of older clients in either carrier.
 - Writes are permitted by a session, by a text that names this write
   (``zmart_pipelines.proofs.request_text``) in either carrier, or by the sign-in text that older
   clients send in the body; each text serves one write.
@@ -24,6 +25,7 @@ from litestar import Request
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
 from api.identity import caller as callers
+from api.identity import key_scopes
 from api.identity.caller import Caller
 from api.requests import identifiers
 from api.requests.bodies import SignedBody
@@ -208,21 +210,26 @@ def carries_proof(request: Request[Any, Any, Any], body: SignedBody) -> bool:
 def identify(
     request: Request[Any, Any, Any], body: SignedBody, settings: Settings, caller: Caller
 ) -> Sender:
-    """Return who sends a request that writes nothing.
+    """Return for whom a request asks that prepares a transaction and writes nothing.
 
-    The caller of this also refuses signatures that have served a write
+    It is the wallet that signed, else the one of the session, else that of the key. The caller of
+    this also refuses signatures that have served a write
     (``api.identity.signed_requests``).
 
     Raises:
-        ApiError: 401 where the proof is absent, expired or wrong, 400 where it is malformed.
+        ApiError: 401 where the proof is absent, expired or wrong, 400 where it is malformed, 403
+            where the key does not permit it.
     """
-    if caller.wallet is not None and not carries_proof(request, body):
-        return Sender(caller.wallet, None)
+    if not carries_proof(request, body):
+        wallet = key_scopes.trading_wallet(caller)
+        if wallet is not None:
+            return Sender(wallet, None)
     signed = read_signed_message(request, body)
     _, expired = _expiry_of_sign_in(signed, settings)
     if expired is not None:
         raise expired
     _verify_signature(signed, settings)
+    key_scopes.require_trading(caller, signed.wallet, "wallet")
     return Sender(signed.wallet, signed.signature)
 
 

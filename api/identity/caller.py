@@ -23,11 +23,19 @@ _CHALLENGE: Final = "Bearer"
 
 
 class Service(msgspec.Struct, frozen=True):
-    """Who has a key: its name and what it permits; ``key_id`` is None for the setting's key."""
+    """Who has a key: its name and what it permits.
+
+    Attributes:
+        key_id: None for the setting's key.
+        name: Of the service.
+        scopes: What the key permits.
+        wallet: The wallet that the key belongs to (32 bytes), if it acts for one.
+    """
 
     key_id: int | None
     name: str
     scopes: frozenset[str]
+    wallet: bytes | None = None
 
     @property
     def is_unlimited(self) -> bool:
@@ -102,16 +110,3 @@ def require_operator(caller: Caller) -> None:
             f" {service_keys.OPERATOR}"
         )
     raise ApiError(403, "Operators only", code=ErrorCode.OPERATORS_ONLY)
-
-
-def require_scope(caller: Caller, scope: str) -> Service:
-    """Return the service that calls, whose key has the scope.
-
-    Raises:
-        ApiError: 401 without a key, 403 where the key lacks the scope.
-    """
-    if caller.service is None:
-        raise unauthorized(f"Send the key of a service with the scope {scope}")
-    if scope not in caller.service.scopes:
-        raise ApiError(403, f"The key lacks the scope {scope}", code=ErrorCode.SCOPE_MISSING)
-    return caller.service

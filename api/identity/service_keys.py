@@ -30,6 +30,7 @@ FRESH_SECONDS: Final = 1.0
 STATEMENT_SECONDS: Final = 2.0
 # What the system's own key is called.
 SYSTEM: Final = "system"
+_SYSTEM_SCOPES: Final = frozenset({service_keys.UNLIMITED, service_keys.TRADE})
 
 
 class ServiceKeys:
@@ -56,7 +57,7 @@ class ServiceKeys:
         text = key.decode("latin-1")
         hashed = service_keys.key_hash(text)
         if hashed == self._own:
-            return Service(None, SYSTEM, frozenset({service_keys.UNLIMITED}))
+            return Service(None, SYSTEM, _SYSTEM_SCOPES)
         if not service_keys.is_key(text):
             return None
         try:
@@ -72,7 +73,9 @@ class ServiceKeys:
     def _read(self) -> Mapping[bytes, Service]:
         with self._engine.connect() as conn:
             found = api_keys.accepted_keys(conn)
-        return {key.hash: Service(key.id, key.name, frozenset(key.scopes)) for key in found}
+        return {
+            key.hash: Service(key.id, key.name, frozenset(key.scopes), key.wallet) for key in found
+        }
 
     def _note_use(self, key_id: int) -> None:
         """Note the day in the background, once a day."""

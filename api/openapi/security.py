@@ -12,8 +12,10 @@ from api.identity import cookies
 SIGNED_IN: Final[list[SecurityRequirement]] = [{"bearer": []}, {"cookie": []}]
 # A session, or a text that the wallet signed.
 PERMITTED: Final[list[SecurityRequirement]] = [*SIGNED_IN, {"wallet": []}]
-# A session, or the key of a service.
+# A session, or a key of the wallet with the scope ``read``.
 SESSION_OR_KEY: Final[list[SecurityRequirement]] = [*SIGNED_IN, {"key": []}]
+# A session, a text that the wallet signed, or a key of the wallet with the scope ``trade``.
+TRADING: Final[list[SecurityRequirement]] = [*PERMITTED, {"key": []}]
 # An operator: a session of one, or a key with the scope.
 OPERATOR: Final[list[SecurityRequirement]] = [*SIGNED_IN, {"key": []}]
 
@@ -41,7 +43,7 @@ SCHEMES: Final[dict[str, SecurityScheme]] = {
         type="apiKey",
         name="X-Api-Key",
         security_scheme_in="header",
-        description="The key of a service, made by `zmart keys`.",
+        description="The key of a service, made by `zmart keys`; its scopes say what it permits.",
     ),
     "wallet": SecurityScheme(
         type="apiKey",

@@ -1,7 +1,7 @@
 """Tickets: how a connection that cannot send headers says who it acts for.
 
-A caller that signed in, or an operator's key, gets a ticket over HTTP and sends it as a message of
-the socket. It is good once, within seconds, in any process.
+A caller that signed in, a wallet's key with the scope ``read``, or an operator's key gets a ticket
+over HTTP and sends it as a message of the socket. It is good once, within seconds, in any process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from datetime import timedelta
 from api.database import Database
 from api.error_codes import ErrorCode
 from api.errors import FieldError
-from api.identity.caller import Caller, Service, require_operator, unauthorized
+from api.identity.caller import Caller, Service, unauthorized
+from api.identity.key_scopes import reading_wallet
 from zmart_pipelines.proofs import realtime_tickets as forms
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.store.queries import realtime_tickets as queries
@@ -21,13 +22,13 @@ async def issue(database: Database, caller: Caller, lifetime: timedelta) -> str:
     """Store a ticket of ``caller`` and return it.
 
     Raises:
-        ApiError: 401 without a wallet that signed in, 403 where a key is none of an operator.
+        ApiError: 401 without a session and a key, 403 where the key neither is an operator's nor
+            reads for a wallet.
     """
-    if caller.wallet is None:
-        require_operator(caller)
+    wallet = caller.wallet if caller.is_operator else reading_wallet(caller)
     service = caller.service
     holder = queries.Holder(
-        wallet=caller.wallet,
+        wallet=wallet,
         session=caller.session,
         service=None if service is None else service.name,
         key_id=None if service is None else service.key_id,
@@ -36,7 +37,7 @@ async def issue(database: Database, caller: Caller, lifetime: timedelta) -> str:
     ticket = forms.new_ticket()
     hashed = forms.ticket_hash(ticket)
     write = database.write_as_operator if caller.is_operator else database.write
-    await write(caller.wallet, lambda conn: queries.add_ticket(conn, hashed, holder, lifetime))
+    await write(wallet, lambda conn: queries.add_ticket(conn, hashed, holder, lifetime))
     return ticket
 
 

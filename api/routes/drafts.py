@@ -30,10 +30,10 @@ from api.dependencies import (
 )
 from api.identity import auth, text_to_sign
 from api.identity.auth import AuthorizedWrite
-from api.identity.caller import require_wallet
+from api.identity.key_scopes import reading_wallet
 from api.identity.text_to_sign import TextToSign
 from api.identity.writes import Writes
-from api.openapi.security import PERMITTED, SIGNED_IN
+from api.openapi.security import PERMITTED, SESSION_OR_KEY
 from api.pin_allowance import PinAllowance
 from api.pins import Pins
 from api.requests import identifiers, pages
@@ -297,9 +297,9 @@ def _shown(row: StoredDraft, program: Pubkey) -> Draft:
     "/api/drafts",
     cache_control=caching.NO_STORE,
     tags=["drafts"],
-    responses=error_responses(400, 401),
+    responses=error_responses(400, 401, 403),
     response_headers=[pages.LINK],
-    security=SIGNED_IN,
+    security=SESSION_OR_KEY,
 )
 async def list_drafts(
     request: Request[Any, Any, Any],
@@ -311,7 +311,7 @@ async def list_drafts(
     cursor: pages.Cursor = None,
 ) -> Response[DraftList]:
     """List one's own drafts, newest first."""
-    wallet = require_wallet(caller)
+    wallet = reading_wallet(caller)
     page = pages.requested(draft_rows.ORDER, limit, offset, cursor)
     rows = await database.write(
         wallet,
@@ -328,14 +328,14 @@ async def list_drafts(
     "/api/drafts/{draft:str}",
     cache_control=caching.NO_STORE,
     tags=["drafts"],
-    responses=error_responses(400, 401, 404),
-    security=SIGNED_IN,
+    responses=error_responses(400, 401, 403, 404),
+    security=SESSION_OR_KEY,
 )
 async def get_draft(
     database: DatabaseDep, settings: SettingsDep, caller: CallerDep, draft: DraftPath
 ) -> Draft:
     """Get one's own draft; others' do not exist."""
-    wallet = require_wallet(caller)
+    wallet = reading_wallet(caller)
     draft_id = identifiers.comment_id(draft, "draft")
     row = await database.write(wallet, lambda conn: drafts.require_draft(conn, wallet, draft_id))
     return _shown(row, settings.program)

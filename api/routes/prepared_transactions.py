@@ -14,7 +14,8 @@ from litestar.params import JSONBody
 from solders.pubkey import Pubkey
 
 from api.database import Database
-from api.dependencies import ChainDep, DatabaseDep, error_responses
+from api.dependencies import CallerDep, ChainDep, DatabaseDep, error_responses
+from api.identity.key_scopes import require_trading
 from api.markets.lookup import require_market_id
 from api.requests import identifiers
 from api.wallet_transactions.answers import PreparedTransaction, prepared_transaction
@@ -45,8 +46,9 @@ def _handler(act: type[Act]) -> HTTPRouteHandler:
     """Return the route that prepares this act."""
 
     async def prepare(
-        request: Request[Any, Any, Any], database: Any, chain: Any, data: Any
+        request: Request[Any, Any, Any], database: Any, chain: Any, caller: Any, data: Any
     ) -> PreparedTransaction:
+        require_trading(caller, data.signer, "wallet")
         require_booleans(await request.json(), act)
         market_id = await _market_id(database, act, data)
         wanted, wallet = act_in(data, act), Pubkey.from_bytes(data.signer)
@@ -58,13 +60,14 @@ def _handler(act: type[Act]) -> HTTPRouteHandler:
     prepare.__annotations__ |= {
         "database": DatabaseDep,
         "chain": ChainDep,
+        "caller": CallerDep,
         "data": JSONBody[body_of(act)],  # type: ignore[misc]  # made for the act
     }
     decorate = post(
         f"{PATH}/{act.NAME}",
         status_code=200,
         tags=["transactions"],
-        responses=error_responses(404, 409, 413, 415, 429),
+        responses=error_responses(403, 404, 409, 413, 415, 429),
         opt={"bucket": "write"},
     )
     return decorate(prepare)

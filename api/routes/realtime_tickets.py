@@ -29,10 +29,11 @@ class RealtimeTicket(msgspec.Struct, frozen=True):
 async def create_realtime_ticket(
     database: DatabaseDep, settings: SettingsDep, caller: CallerDep
 ) -> RealtimeTicket:
-    """Get a ticket for the private live updates of the wallet that signed in.
+    """Get a ticket for private live updates of the wallet that signed in, or that the key is of.
 
-    It is sent as `{"action": "authenticate", "ticket": …}`, the first message of a socket. An
-    operator's key gets one as well, for the alerts with their texts.
+    It is sent as `{"action": "authenticate", "ticket": …}`, the first message of a socket. A
+    wallet's key needs the scope `read`. An operator's key gets a ticket as well, for the alerts
+    with their texts.
     """
     seconds = settings.realtime_ticket_seconds
     return RealtimeTicket(

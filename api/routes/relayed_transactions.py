@@ -23,8 +23,8 @@ from api.dependencies import (
 )
 from api.error_codes import ErrorCode
 from api.errors import invalid, not_found
-from api.identity.caller import require_wallet
-from api.openapi.security import SIGNED_IN
+from api.identity.key_scopes import reading_wallet, require_trading
+from api.openapi.security import SESSION_OR_KEY
 from api.requests import identifiers, pages
 from api.requests.bodies import RelayRequest
 from zmart_pipelines.client_schemas import relayed_transactions as schemas
@@ -54,13 +54,14 @@ _REPEATED = ResponseSpec(
 @post(
     "/api/transactions",
     tags=["transactions"],
-    responses={200: _REPEATED, **error_responses(400, 409, 413, 415, 429)},
+    responses={200: _REPEATED, **error_responses(400, 403, 409, 413, 415, 429)},
     opt={"bucket": "write"},
 )
 async def relay_transaction(
     request: Request[Any, Any, Any],
     database: DatabaseDep,
     settings: SettingsDep,
+    caller: CallerDep,
     transaction_relay: TransactionRelayDep,
     data: JSONBody[RelayRequest],
 ) -> Response[schemas.RelayedTransaction]:
@@ -77,6 +78,7 @@ async def relay_transaction(
         raise invalid(
             "transaction", str(refusal), 400, ErrorCode.TRANSACTION_NOT_RELAYED
         ) from refusal
+    require_trading(caller, signed.fee_payer, "transaction")
     created = await transaction_relay.accept(signed)
 
     def read(conn: Connection) -> schemas.RelayedTransaction:
@@ -94,8 +96,8 @@ async def relay_transaction(
     "/api/transactions",
     cache_control=caching.NO_STORE,
     tags=["transactions"],
-    responses=error_responses(400, 401),
-    security=SIGNED_IN,
+    responses=error_responses(400, 401, 403),
+    security=SESSION_OR_KEY,
     response_headers=[pages.LINK],
 )
 async def list_relayed_transactions(
@@ -106,8 +108,8 @@ async def list_relayed_transactions(
     offset: Offset = 0,
     cursor: pages.Cursor = None,
 ) -> Response[RelayedTransactionList]:
-    """List the relayed transactions that the wallet which signed in pays for, newest first."""
-    wallet = require_wallet(caller)
+    """List the relayed transactions that the caller's wallet pays for, newest first."""
+    wallet = reading_wallet(caller)
     page = pages.requested(queries.NEWEST, limit, offset, cursor)
 
     def read(conn: Connection) -> RelayedTransactionList:

@@ -19,12 +19,15 @@ from api.database import Database
 from api.dependencies import (
     NAMED_READ_ERRORS,
     READ_ERRORS,
+    CallerDep,
     ChainDep,
     DatabaseDep,
     MarketPath,
     SettingsDep,
     error_responses,
 )
+from api.identity.caller import Caller
+from api.identity.key_scopes import require_trading
 from api.markets.lookup import require_market
 from api.middleware.action_headers import RULES_PATH
 from api.requests import identifiers, query_rules
@@ -64,7 +67,7 @@ _MARKET: Final = f"{PATH}/{{market:str}}"
 _PREPARING: Final[dict[str, Any]] = {
     "status_code": 200,
     "tags": ["actions"],
-    "responses": error_responses(404, 409, 413, 415, 429),
+    "responses": error_responses(403, 404, 409, 413, 415, 429),
 }
 _BUCKET: Final = {"bucket": "write"}
 _VOTED: Final = ("Voted", "The vote is on chain, and final.")
@@ -111,12 +114,19 @@ async def _read_card(database: Database, settings: Settings, market: str) -> Mar
 
 async def _transaction(
     chain: Chain,
+    caller: Caller,
     card: MarketCard,
     act: Act,
     account: bytes,
     follows: FollowingAction,
 ) -> ActionTransaction:
-    """Return the transaction of an act; raise ApiError 409 with the reason of a refusal, 503."""
+    """Return the transaction of an act.
+
+    Raises:
+        ApiError: 409 with the reason of a refusal, 403 where the caller's key does not permit it,
+            503 without an answer of the chain.
+    """
+    require_trading(caller, account, "account")
     wallet, market_id = Pubkey.from_bytes(account), bytes.fromhex(card.market_id)
     prepared = await chain.run(lambda: chain.prepare(act, wallet, market_id))
     return ActionTransaction(
@@ -174,6 +184,7 @@ async def prepare_buy_action_transaction(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     market: MarketPath,
     side: Side,
     amount: Amount,
@@ -184,7 +195,7 @@ async def prepare_buy_action_transaction(
     act = Buy(outcome=side == "yes", max_cost=sol_amounts.lamports(amount))
     text = "The shares are in the wallet's position. If their side wins, claim them here."
     follows = completed_action(card, "Bought", text)
-    return await _transaction(chain, card, act, data.signer, follows)
+    return await _transaction(chain, caller, card, act, data.signer, follows)
 
 
 @post(f"{_MARKET}/vote-proposal", opt=_BUCKET, **_PREPARING)
@@ -192,6 +203,7 @@ async def prepare_proposal_vote_action_transaction(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     market: MarketPath,
     vote: ProposalChoice,
     data: JSONBody[ActionRequest],
@@ -199,7 +211,9 @@ async def prepare_proposal_vote_action_transaction(
     """Prepare the transaction of a Solana Action that votes on a proposed market."""
     card = await _read_card(database, settings, market)
     act = VoteProposal(vote=vote == "like")
-    return await _transaction(chain, card, act, data.signer, completed_action(card, *_VOTED))
+    return await _transaction(
+        chain, caller, card, act, data.signer, completed_action(card, *_VOTED)
+    )
 
 
 @post(f"{_MARKET}/dispute", opt=_BUCKET, **_PREPARING)
@@ -207,12 +221,13 @@ async def prepare_dispute_action_transaction(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     market: MarketPath,
     data: JSONBody[ActionRequest],
 ) -> ActionTransaction:
     """Prepare the transaction of a Solana Action that disputes the proposed outcome."""
     card = await _read_card(database, settings, market)
-    return await _transaction(chain, card, Dispute(), data.signer, disputed_action(card))
+    return await _transaction(chain, caller, card, Dispute(), data.signer, disputed_action(card))
 
 
 @post(f"{_MARKET}/vote-dispute", opt=_BUCKET, **_PREPARING)
@@ -220,6 +235,7 @@ async def prepare_dispute_vote_action_transaction(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     market: MarketPath,
     vote: DisputeChoice,
     data: JSONBody[ActionRequest],
@@ -227,7 +243,9 @@ async def prepare_dispute_vote_action_transaction(
     """Prepare the transaction of a Solana Action that votes on a dispute."""
     card = await _read_card(database, settings, market)
     act = VoteDispute(vote=vote == "agree")
-    return await _transaction(chain, card, act, data.signer, completed_action(card, *_VOTED))
+    return await _transaction(
+        chain, caller, card, act, data.signer, completed_action(card, *_VOTED)
+    )
 
 
 @post(f"{_MARKET}/claim", opt=_BUCKET, **_PREPARING)
@@ -235,13 +253,14 @@ async def prepare_claim_action_transaction(
     database: DatabaseDep,
     settings: SettingsDep,
     chain: ChainDep,
+    caller: CallerDep,
     market: MarketPath,
     data: JSONBody[ActionRequest],
 ) -> ActionTransaction:
     """Prepare the transaction of a Solana Action that claims what a position has won."""
     card = await _read_card(database, settings, market)
     follows = completed_action(card, "Claimed", "The payout is in the wallet.")
-    return await _transaction(chain, card, Claim(), data.signer, follows)
+    return await _transaction(chain, caller, card, Claim(), data.signer, follows)
 
 
 HANDLERS = [

@@ -28,7 +28,7 @@ from api.identity import auth, signed_requests
 from api.identity.caller import Caller
 from api.markets.lookup import require_market_id
 from api.markets.trade_quotes import TradeQuote, trade_quote
-from api.openapi.security import PERMITTED
+from api.openapi.security import TRADING
 from api.requests import identifiers
 from api.requests.bodies import BuyRequest, ResolveRequest, SellRequest, SignedBody
 from api.wallet_transactions.answers import (
@@ -106,8 +106,8 @@ async def _sender_and_market(
 ) -> tuple[Pubkey, bytes]:
     """Return the wallet that asks and the id of the market that it names.
 
-    Nothing is written here, so a session or a sign-in text is enough: the transaction itself needs
-    the wallet's signature.
+    Nothing is written here, so a session, a key or a sign-in text is enough: the transaction itself
+    needs the wallet's signature.
     """
     sender = auth.identify(request, body, settings, caller)
 
@@ -123,7 +123,7 @@ async def _sender_and_market(
     "/api/trades/buy",
     tags=["trades"],
     responses=_ERRORS,
-    security=PERMITTED,
+    security=TRADING,
 )
 async def prepare_buy(
     request: Request[Any, Any, Any],
@@ -145,7 +145,7 @@ async def prepare_buy(
     "/api/trades/sell",
     tags=["trades"],
     responses=_ERRORS,
-    security=PERMITTED,
+    security=TRADING,
 )
 async def prepare_sell(
     request: Request[Any, Any, Any],
@@ -171,7 +171,7 @@ async def prepare_sell(
     status_code=200,
     tags=["trades"],
     responses=_ERRORS,
-    security=PERMITTED,
+    security=TRADING,
 )
 async def prepare_resolution(
     request: Request[Any, Any, Any],

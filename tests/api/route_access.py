@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 import httpx
@@ -23,10 +23,10 @@ from tests.relay.signed_transactions import create_market, text
 from tests.relay.signed_transactions import signed as signed_transaction
 from zmart_pipelines.store.tables import community
 
-# No identity; the wallet whose resource it is; another wallet; an operator; a key that permits
-# nothing more than a key does.
-CallerName = Literal["anonymous", "owner", "other", "operator", "key"]
-CALLERS: Final[tuple[CallerName, ...]] = ("anonymous", "owner", "other", "operator", "key")
+# No identity; the wallet whose resource it is; another wallet; an operator; a service's key without
+# limit; keys of the owner with the scopes "read" and "trade".
+CallerName = Literal["anonymous", "owner", "other", "operator", "key", "reader", "trader"]
+CALLERS: Final[tuple[CallerName, ...]] = get_args(CallerName)
 
 MARKET: Final = b"\xcd" * 32
 OWNER: Final = seed.wallet(1)
@@ -113,10 +113,26 @@ Request = Callable[[World, CallerName], Sent]
 
 @dataclass(frozen=True)
 class Access:
-    """A request of one route, and the status that each caller gets, in the order of CALLERS."""
+    """A request of one route, and the status that each caller gets.
+
+    Attributes:
+        request: Makes it.
+        statuses: Of the first five of CALLERS, in their order.
+        reader: Of the key with this scope; None: that of a key without.
+        trader: The same.
+    """
 
     request: Request
     statuses: tuple[int, int, int, int, int]
+    reader: int | None = None
+    trader: int | None = None
+
+    @property
+    def expected(self) -> Mapping[CallerName, int]:
+        """The status that each caller gets."""
+        key = self.statuses[-1]
+        scoped = (key if one is None else one for one in (self.reader, self.trader))
+        return dict(zip(CALLERS, (*self.statuses, *scoped), strict=True))
 
 
 def same(path: str, status: int = 200, body: dict[str, Any] | None = None) -> Access:
@@ -127,6 +143,16 @@ def same(path: str, status: int = 200, body: dict[str, Any] | None = None) -> Ac
 def same_for_wallets(path: str) -> Access:
     """Return a route that shows each wallet that signed in what is its own."""
     return Access(lambda _world, _caller: Sent(path), (401, 200, 200, 401, 401))
+
+
+def private_read(request: Request, other: int) -> Access:
+    """Return a route with rows of a wallet, which its sessions and its keys may read."""
+    return Access(request, (401, 200, other, 403, 403), reader=200)
+
+
+def for_trading(request: Request) -> Access:
+    """Return a route of transactions: keys need the scope, and no chain answers here."""
+    return Access(request, (503, 503, 503, 403, 403), trader=503)
 
 
 def for_operators(path: str, status: int = 200) -> Access:
@@ -240,7 +266,7 @@ def _prepared(path: str, body: dict[str, Any]) -> Access:
         wallet = WALLETS.get(caller)
         return Sent(path, body if wallet is None else body | signed_in(wallet))
 
-    return Access(request, (401, 503, 503, 401, 401))
+    return Access(request, (401, 503, 503, 403, 403), trader=503)
 
 
 _MARKET = MARKET.hex()
@@ -292,9 +318,14 @@ _ACTIONS: Final = (
 
 def _act(act: str, arguments: dict[str, Any]) -> Access:
     """Return a route that prepares an act; as no chain answers here, that is a 503."""
-    return same(
-        f"/api/transactions/prepare/{act}", 503, {"wallet": str(OWNER.pubkey()), **arguments}
-    )
+    path, body = f"/api/transactions/prepare/{act}", {"wallet": str(OWNER.pubkey()), **arguments}
+    return for_trading(lambda _world, _caller: Sent(path, body))
+
+
+def _action(path: str) -> Access:
+    """Return a Solana Action; as no chain answers here, that is a 503."""
+    sent = Sent(f"/api/actions/{MARKET.hex()}/{path}", {"account": str(OWNER.pubkey())})
+    return for_trading(lambda _world, _caller: sent)
 
 
 # Any wallet is let in, and nobody without one.
@@ -343,9 +374,11 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /api/tallies": same("/api/tallies"),
     "GET /api/tallies/{cid:str}": same(f"/api/tallies/{_CID}", 404),
     "GET /api/transactions/{signature:str}": same(f"/api/transactions/{'1' * 64}", 404),
-    "GET /api/transactions": same_for_wallets("/api/transactions"),
+    "GET /api/transactions": private_read(lambda _world, _caller: Sent("/api/transactions"), 200),
     # The transaction's own signature is the permission; no chain answers here.
-    "POST /api/transactions": same("/api/transactions", 503, {"transaction": _SIGNED}),
+    "POST /api/transactions": for_trading(
+        lambda _world, _caller: Sent("/api/transactions", {"transaction": _SIGNED})
+    ),
     "GET /api/markets": same("/api/markets"),
     "GET /api/markets/activity": same("/api/markets/activity"),
     "GET /api/markets/categories": same("/api/markets/categories"),
@@ -398,7 +431,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "DELETE /api/auth/sessions/{session:str}": Access(_owners_session, (401, 200, 404, 401, 401)),
     "GET /api/users/me": same_for_wallets("/api/users/me"),
     "POST /api/realtime/tickets": Access(
-        lambda _world, _caller: Sent("/api/realtime/tickets"), (401, 201, 201, 201, 403)
+        lambda _world, _caller: Sent("/api/realtime/tickets"), (401, 201, 201, 201, 403), reader=201
     ),
     "GET /.well-known/jwks.json": same("/.well-known/jwks.json"),
     "POST /api/votes/{kind:str}": Access(_vote, (401, 201, 201, 401, 401)),
@@ -447,11 +480,9 @@ ROUTES: Final[Mapping[str, Access]] = {
     ),
     "POST /api/discussions/{discussion:str}/hide": _moderated("hide"),
     "POST /api/discussions/{discussion:str}/unhide": _moderated("unhide"),
-    "GET /api/drafts": Access(
-        lambda _world, _caller: Sent("/api/drafts"), (401, 200, 200, 401, 401)
-    ),
-    "GET /api/drafts/{draft:str}": Access(
-        lambda world, _caller: Sent(f"/api/drafts/{world.draft()}"), (401, 200, 404, 401, 401)
+    "GET /api/drafts": private_read(lambda _world, _caller: Sent("/api/drafts"), 200),
+    "GET /api/drafts/{draft:str}": private_read(
+        lambda world, _caller: Sent(f"/api/drafts/{world.draft()}"), 404
     ),
     # No chain answers here, which is asked before the draft is.
     "PUT /api/drafts/{draft:str}": _of_draft("replace-draft", _DRAFT, 401, 503, 503, 401, 401),
@@ -487,9 +518,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /api/actions/{market:str}": same(f"/api/actions/{_MARKET}"),
     "GET /api/actions/{market:str}/icon.svg": same(f"/api/actions/{_MARKET}/icon.svg"),
     **{
-        f"POST /api/actions/{{market:str}}/{path.partition('?')[0]}": same(
-            f"/api/actions/{_MARKET}/{path}", 503, {"account": _OWNER}
-        )
+        f"POST /api/actions/{{market:str}}/{path.partition('?')[0]}": _action(path)
         for path in _ACTIONS
     },
     "POST /api/transactions/prepare/pause": _act("pause", {"paused": True}),

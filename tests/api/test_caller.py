@@ -45,16 +45,6 @@ def test_operators_are_wallets_or_keys() -> None:
     assert status(refused) == (401, "unauthorized")
 
 
-def test_scope_is_of_the_key() -> None:
-    assert caller.require_scope(with_key("read"), "read").name == "reports"
-    with pytest.raises(ApiError) as refused:
-        caller.require_scope(with_key("read"), "unlimited")
-    assert status(refused) == (403, "scope_missing")
-    with pytest.raises(ApiError) as refused:
-        caller.require_scope(OPERATOR, "read")
-    assert status(refused) == (401, "unauthorized")
-
-
 def test_caller_belongs_to_one_request() -> None:
     one: dict[str, dict[str, object]] = {"state": {}}
     other: dict[str, dict[str, object]] = {"state": {}}

@@ -9,6 +9,7 @@ import pytest
 from litestar import Litestar
 from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
+from solders.keypair import Keypair
 from sqlalchemy import Engine, select, text, update
 
 from api.app import create_app
@@ -50,8 +51,8 @@ def tell(ledger: Engine, *numbers: int, to: Any = ALICE) -> list[int]:
         return stream.append(conn, [Frame(channel, "trade", {"n": number}) for number in numbers])
 
 
-def key_with(owner: Engine, *scopes: str) -> dict[str, str]:
-    """The header of a service's key with these scopes."""
+def key_with(owner: Engine, *scopes: str, of: Keypair | None = None) -> dict[str, str]:
+    """The header of a service's key with these scopes, and of the wallet that it belongs to."""
     key = service_keys.new_key()
     with owner.begin() as conn:
         api_keys.create_key(
@@ -60,6 +61,7 @@ def key_with(owner: Engine, *scopes: str) -> dict[str, str]:
             prefix=key[: service_keys.SHOWN],
             key_hash=service_keys.key_hash(key),
             scopes=scopes,
+            wallet=None if of is None else bytes(of.pubkey()),
         )
     return {"X-Api-Key": key}
 
@@ -291,11 +293,31 @@ def test_operators_receive_alerts_with_their_texts(
         assert asked(service, action="ping")["type"] == "pong"
 
 
-def test_keys_of_services_that_are_no_operators_get_no_ticket(
-    client: Client, owner: Engine
+def test_key_of_a_wallet_receives_its_channel_until_it_is_revoked(
+    client: Client, ledger: Engine, owner: Engine
 ) -> None:
-    answer = client.post("/api/realtime/tickets", headers=key_with(owner, "read"))
-    assert (answer.status_code, answer.json()["code"]) == (403, "operators_only")
+    key = key_with(owner, service_keys.READ, of=ALICE)
+    with greeted(client) as socket:
+        data = authenticated(socket, ticket(client, key))
+        assert data == {"wallet": str(ALICE.pubkey()), "is_operator": False}
+        assert code(asked(socket, action="subscribe", channel=own_channel(BOB))) == "forbidden"
+        assert asked(socket, action="subscribe", channel=own_channel(ALICE))["type"] == "subscribed"
+        tell(ledger, 1)
+        assert receive(socket)["data"] == {"n": 1}
+        with owner.begin() as conn:
+            conn.execute(update(ops.api_keys).values(revoked_at=text("now()")))
+        assert receive(socket)["data"]["reason"] == "session_ended"
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [(service_keys.READ, "key_wallet_mismatch"), (service_keys.TRADE, "scope_missing")],
+)
+def test_keys_that_neither_read_for_a_wallet_nor_operate_get_no_ticket(
+    client: Client, owner: Engine, scope: str, expected: str
+) -> None:
+    answer = client.post("/api/realtime/tickets", headers=key_with(owner, scope))
+    assert (answer.status_code, answer.json()["code"]) == (403, expected)
     answer = client.post("/api/realtime/tickets")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
 

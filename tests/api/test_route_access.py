@@ -8,6 +8,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
+from solders.keypair import Keypair
 from sqlalchemy import Connection
 
 from api.app import create_app
@@ -15,6 +16,7 @@ from tests.api import seed
 from tests.api.route_access import (
     CALLERS,
     MARKET,
+    OTHER,
     OWNER,
     PRIVATE,
     ROUTES,
@@ -24,6 +26,9 @@ from tests.api.route_access import (
     World,
 )
 from tests.api.signing_in import session_of
+from tests.api.wallets import signed_in
+from tests.relay.signed_transactions import create_market, text
+from tests.relay.signed_transactions import signed as signed_transaction
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
@@ -67,8 +72,10 @@ def world(module_settings: Settings) -> Iterator[World]:
             matched_at=None,
         )
         headers: dict[CallerName, dict[str, str]] = {
-            "operator": _key(conn, "desk", [service_keys.OPERATOR]),
-            "key": _key(conn, "reports", ["read"]),
+            "operator": _key(conn, "desk", service_keys.OPERATOR),
+            "key": _key(conn, "indexer", service_keys.UNLIMITED),
+            "reader": _key(conn, "reports", service_keys.READ, OWNER),
+            "trader": _key(conn, "bot", service_keys.TRADE, OWNER),
         }
         conn.exec_driver_sql(
             "INSERT INTO community.users (wallet) VALUES (%s)", (bytes(OWNER.pubkey()),)
@@ -80,14 +87,15 @@ def world(module_settings: Settings) -> Iterator[World]:
     owner.dispose()
 
 
-def _key(conn: Connection, name: str, scopes: list[str]) -> dict[str, str]:
+def _key(conn: Connection, name: str, scope: str, wallet: Keypair | None = None) -> dict[str, str]:
     key = service_keys.new_key()
     api_keys.create_key(
         conn,
         name=name,
         prefix=key[: service_keys.SHOWN],
         key_hash=service_keys.key_hash(key),
-        scopes=scopes,
+        scopes=[scope],
+        wallet=None if wallet is None else bytes(wallet.pubkey()),
     )
     return {"X-Api-Key": key}
 
@@ -101,7 +109,7 @@ def found_status(world: World, route: str, access: Access, caller: CallerName) -
         headers={**world.headers.get(caller, {}), **sent.headers},
         follow_redirects=False,
     )
-    if caller != "owner":
+    if caller not in ("owner", "reader"):
         assert PRIVATE not in answer.text
     return answer.status_code
 
@@ -121,7 +129,35 @@ def test_route_without_a_row_is_noticed() -> None:
 @pytest.mark.parametrize("route", ROUTES)
 def test_callers_are_let_in_or_refused(world: World, route: str) -> None:
     access = ROUTES[route]
-    found = tuple(found_status(world, route, access, caller) for caller in CALLERS)
-    assert dict(zip(CALLERS, found, strict=True)) == dict(
-        zip(CALLERS, access.statuses, strict=True)
+    found = {caller: found_status(world, route, access, caller) for caller in CALLERS}
+    assert found == access.expected
+
+
+def test_key_of_a_wallet_is_good_for_no_other(world: World) -> None:
+    address = str(OTHER.pubkey())
+    for path, body in (
+        ("/api/transactions/prepare/claim", {"wallet": address, "market_id": MARKET.hex()}),
+        (f"/api/actions/{MARKET.hex()}/claim", {"account": address}),
+        (
+            "/api/transactions",
+            {"transaction": text(signed_transaction(OTHER, [create_market(OTHER, MARKET)]))},
+        ),
+        (
+            "/api/trades/buy",
+            {"market_id": MARKET.hex(), "outcome": True, "max_cost": seed.SOL} | signed_in(OTHER),
+        ),
+    ):
+        answer = world.client.post(path, json=body, headers=world.headers["trader"])
+        assert (answer.status_code, answer.json()["code"]) == (403, "key_wallet_mismatch"), path
+        assert str(OWNER.pubkey()) in answer.json()["message"]
+
+
+def test_missing_scope_is_named(world: World) -> None:
+    drafts = world.client.get("/api/drafts", headers=world.headers["trader"])
+    assert drafts.json()["message"] == "The key lacks the scope read"
+    body = {"wallet": str(OWNER.pubkey()), "market_id": MARKET.hex()}
+    prepared = world.client.post(
+        "/api/transactions/prepare/claim", json=body, headers=world.headers["reader"]
     )
+    assert prepared.json()["message"] == "The key lacks the scope trade"
+    assert prepared.json()["code"] == "scope_missing"

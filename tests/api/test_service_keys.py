@@ -11,6 +11,7 @@ from functools import partial
 import httpx
 import pytest
 from click.testing import CliRunner
+from solders.keypair import Keypair
 
 from tests.api.running_api import RunningApi, running
 from zmart_pipelines.cli import main
@@ -201,3 +202,20 @@ def test_name_is_used_by_one_accepted_key(api: RunningApi) -> None:
     assert zmart(api.settings, "create", "twice") != first
     missing = CliRunner().invoke(main, ["keys", "revoke", "nothing"], env=environment)
     assert missing.exit_code == 1
+
+
+def test_key_belongs_to_a_wallet_and_has_known_scopes(api: RunningApi) -> None:
+    wallet = str(Keypair().pubkey())
+    zmart(api.settings, "create", "bot", "--scope", "read", "--scope", "trade", "--wallet", wallet)
+    listed = {one["name"]: one for one in json.loads(zmart(api.settings, "list", "--json"))}
+    assert (listed["bot"]["scopes"], listed["bot"]["wallet"]) == (["read", "trade"], wallet)
+    assert wallet in zmart(api.settings, "list")
+    for words, code in ((["--wallet", "nobody"], 1), (["--scope", "everything"], 2)):
+        environment = {
+            "DATABASE_URL": api.settings.database_url.get_secret_value(),
+            "ZMART_STATE": str(api.settings.zmart_state),
+        }
+        refused = CliRunner().invoke(main, ["keys", "create", "wrong", *words], env=environment)
+        assert refused.exit_code == code, refused.output
+        assert words[1] in refused.output
+    assert "wrong" not in zmart(api.settings, "list")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
+from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
+from zmart_pipelines.client_schemas.formats import base58_key_or_none
 from zmart_pipelines.commands.operator import command_line, reason_option, record_act
 from zmart_pipelines.operations.operator_acts import ActRefused, create_key, revoke_key
 from zmart_pipelines.proofs import service_keys
@@ -28,8 +30,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 def keys() -> None:
     """Create, list and revoke the keys with which services call the API.
 
-    A service sends its key as "Authorization: Bearer zmart_..." or as "X-Api-Key". Requests with
-    a key of the scope "unlimited" are not limited.
+    A service sends its key as "Authorization: Bearer zmart_..." or as "X-Api-Key". The scopes:
+    "unlimited" (requests are not limited), "operator" (what only operators may do), "read" (the
+    private rows of the key's wallet), "trade" (preparing and relaying transactions).
 
     \b
     Example:
@@ -42,15 +45,22 @@ def keys() -> None:
 @click.option(
     "--scope",
     "scopes",
+    type=click.Choice(service_keys.SCOPES),
     multiple=True,
     default=(service_keys.UNLIMITED,),
     show_default=True,
     help="What the key permits; may be given several times.",
 )
+@click.option("--wallet", help="Address of the wallet that the key belongs to, if it acts for one.")
 @reason_option
 @as_json
-def create(name: str, scopes: tuple[str, ...], reason: str, as_json: bool) -> None:
+def create(
+    name: str, scopes: tuple[str, ...], wallet: str | None, reason: str, as_json: bool
+) -> None:
     """Create a key for the service NAME and print it: it is shown this once.
+
+    A key of a wallet is good for no other one: with the scope "read" it reads the wallet's private
+    rows, with "trade" its transactions are prepared and relayed. It signs nothing.
 
     \b
     Exit codes: 0 created, 1 refused, 2 Postgres does not answer.
@@ -58,16 +68,14 @@ def create(name: str, scopes: tuple[str, ...], reason: str, as_json: bool) -> No
     \b
     Example:
       zmart keys create indexer
-      zmart keys create reports --scope read
+      zmart keys create bot --scope read --scope trade --wallet 6s8bbbCS7oNY...
     """
     if not name.strip() or len(name) > 100 or not name.isprintable():
         _refuse("the name must have 1 to 100 printable characters")
-    wrong = [scope for scope in scopes if not service_keys.is_scope(scope)]
-    if wrong:
-        _refuse(f"{wrong[0]!r} is no scope: small letters, digits, ':' and '-', at most 32")
+    owned_by = None if wallet is None else _address(wallet)
     try:
         with _owner() as conn:
-            key = create_key(conn, command_line(), name, scopes, reason)
+            key = create_key(conn, command_line(), name, scopes, reason, wallet=owned_by)
     except ActRefused as error:
         _refuse(str(error))
     if as_json:
@@ -79,7 +87,7 @@ def create(name: str, scopes: tuple[str, ...], reason: str, as_json: bool) -> No
 @keys.command("list")
 @as_json
 def list_keys(as_json: bool) -> None:
-    """List the keys: their names, first characters, scopes, and the last day of use.
+    """List the keys: names, first characters, scopes, the last day of use, and wallets.
 
     \b
     Example:
@@ -88,12 +96,25 @@ def list_keys(as_json: bool) -> None:
     with _owner() as conn:
         found = api_keys.stored_keys(conn)
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        click.echo(msgspec.json.encode([_shown(key) for key in found]).decode())
         return
     for key in found:
         state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "accepted"
         used = f"used {key.last_used_on}" if key.last_used_on else "never used"
-        click.echo(f"{key.name:24}{key.prefix}…  {','.join(key.scopes):20}{state:20}{used}")
+        line = f"{key.name:24}{key.prefix}…  {','.join(key.scopes):20}{state:20}{used:20}"
+        click.echo((line + (base58_key_or_none(key.wallet) or "")).rstrip())
+
+
+def _shown(key: api_keys.StoredKey) -> dict[str, Any]:
+    """Return what JSON says of a key."""
+    return msgspec.structs.asdict(key) | {"wallet": base58_key_or_none(key.wallet)}
+
+
+def _address(text: str) -> bytes:
+    try:
+        return bytes(Pubkey.from_string(text))
+    except ValueError:
+        _refuse(f"--wallet: {text!r} is no base58 wallet address (32 bytes)")
 
 
 @keys.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -106,9 +107,23 @@ def reopen_vote(conn: Connection, by: Operator, market_id: bytes, kind: Kind, re
 
 
 def create_key(
-    conn: Connection, by: Operator, name: str, scopes: Collection[str], reason: str
+    conn: Connection,
+    by: Operator,
+    name: str,
+    scopes: Collection[str],
+    reason: str,
+    *,
+    wallet: bytes | None = None,
 ) -> str:
     """Create the key of a service and return it; the owner's login alone may.
+
+    Args:
+        conn: A transaction of the owner.
+        by: Who creates it.
+        name: Of the service.
+        scopes: What the key permits.
+        reason: For the audit log.
+        wallet: The wallet that it belongs to, 32 bytes; None for a service that acts for none.
 
     Raises:
         ActRefused: A key of that name is accepted already.
@@ -122,12 +137,16 @@ def create_key(
                 prefix=key[: service_keys.SHOWN],
                 key_hash=service_keys.key_hash(key),
                 scopes=scopes,
+                wallet=wallet,
             )
     except IntegrityError as error:
         raise ActRefused(
             f"there is a key named {name} already; zmart keys revoke {name} first"
         ) from error
-    by.record(conn, "create_key", name, reason, {"scopes": sorted(set(scopes))})
+    details: dict[str, Any] = {"scopes": sorted(set(scopes))}
+    if wallet is not None:
+        details["wallet"] = str(Pubkey(wallet))
+    by.record(conn, "create_key", name, reason, details)
     return key
 
 

@@ -18,9 +18,13 @@ SHOWN: Final = len(PREFIX) + 6
 UNLIMITED: Final = "unlimited"
 # The scope of keys that may do what only operators may.
 OPERATOR: Final = "operator"
+# The scope of keys that read the private rows of their wallet.
+READ: Final = "read"
+# The scope of keys that have transactions prepared and relayed.
+TRADE: Final = "trade"
+SCOPES: Final = (UNLIMITED, OPERATOR, READ, TRADE)
 
 _FORM: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
-_SCOPE: Final = re.compile(r"[a-z][a-z0-9:-]{0,31}")
 
 
 def new_key() -> str:
@@ -31,11 +35,6 @@ def new_key() -> str:
 def is_key(text: str) -> bool:
     """Return whether the text has the form of a key."""
     return _FORM.fullmatch(text) is not None
-
-
-def is_scope(text: str) -> bool:
-    """Return whether the text may be the name of a scope."""
-    return _SCOPE.fullmatch(text) is not None
 
 
 def key_hash(key: str) -> bytes:

@@ -1431,11 +1431,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Get a ticket for the private live updates of the wallet that signed in
-         * @description Get a ticket for the private live updates of the wallet that signed in.
+         * Get a ticket for private live updates of the wallet that signed in, or that the key is of
+         * @description Get a ticket for private live updates of the wallet that signed in, or that the key is of.
          *
-         *     It is sent as `{"action": "authenticate", "ticket": …}`, the first message of a socket. An
-         *     operator's key gets one as well, for the alerts with their texts.
+         *     It is sent as `{"action": "authenticate", "ticket": …}`, the first message of a socket. A
+         *     wallet's key needs the scope `read`. An operator's key gets a ticket as well, for the alerts
+         *     with their texts.
          */
         post: operations["create_realtime_ticket"];
         delete?: never;
@@ -1658,8 +1659,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the relayed transactions that the wallet which signed in pays for, newest first
-         * @description List the relayed transactions that the wallet which signed in pays for, newest first.
+         * List the relayed transactions that the caller's wallet pays for, newest first
+         * @description List the relayed transactions that the caller's wallet pays for, newest first.
          */
         get: operations["list_relayed_transactions"];
         put?: never;
@@ -3298,7 +3299,7 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "ticket_invalid" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "draft_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections" | "overloaded";
+        ErrorCode: "bad_request" | "cors_refused" | "invalid_json" | "invalid_field" | "not_eligible" | "transaction_not_relayed" | "unknown_parameter" | "unauthorized" | "invalid_api_key" | "signature_invalid" | "signature_expired" | "signature_used" | "nonce_used" | "access_token_invalid" | "access_token_expired" | "session_ended" | "refresh_token_invalid" | "refresh_token_reused" | "ticket_invalid" | "csrf_token_invalid" | "forbidden" | "operators_only" | "scope_missing" | "key_wallet_mismatch" | "not_found" | "route_not_found" | "market_not_found" | "wallet_not_found" | "comment_not_found" | "transaction_not_found" | "file_not_found" | "draft_not_found" | "session_not_found" | "service_not_found" | "method_not_allowed" | "conflict" | "already_voted" | "voting_closed" | "idempotency_key_used" | "idempotency_key_in_use" | "blockhash_expired" | "simulation_failed" | "insufficient_funds" | "insufficient_shares" | "insufficient_liquidity" | "slippage_exceeded" | "trade_too_small" | "trade_too_large" | "sale_unsupported" | "invalid_market_state" | "protocol_paused" | "period_not_ended" | "period_ended" | "already_claimed" | "no_winnings" | "not_permitted" | "market_exists" | "no_change" | "request_timeout" | "body_too_large" | "unsupported_media_type" | "unprocessable" | "limit_exceeded" | "head_too_large" | "internal_error" | "service_unavailable" | "database_unavailable" | "chain_unavailable" | "pin_store_unavailable" | "too_many_connections" | "overloaded";
         /** Event */
         Event: {
             id: string;
@@ -6605,6 +6606,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -6701,6 +6711,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -6790,6 +6809,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6962,6 +6990,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -7054,6 +7091,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7239,7 +7285,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7314,7 +7360,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7407,7 +7453,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7575,7 +7621,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7730,7 +7776,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7814,7 +7860,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8279,7 +8325,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8436,7 +8482,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8553,7 +8599,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8667,7 +8713,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9020,7 +9066,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9442,6 +9488,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
             429: {
                 headers: {
@@ -9501,6 +9556,15 @@ export interface operations {
             };
             /** @description The signature is missing, expired or wrong. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11619,7 +11683,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12346,7 +12410,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12426,7 +12490,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12528,7 +12592,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12690,7 +12754,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13318,7 +13382,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13431,7 +13495,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13548,6 +13612,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
             429: {
                 headers: {
@@ -13609,6 +13682,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13693,6 +13775,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13793,6 +13884,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -13879,6 +13979,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13979,6 +14088,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14065,6 +14183,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14165,6 +14292,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14251,6 +14387,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14351,6 +14496,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14437,6 +14591,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14537,6 +14700,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14623,6 +14795,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14723,6 +14904,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14809,6 +14999,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14909,6 +15108,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14995,6 +15203,15 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -15,24 +15,26 @@ _keys = ops.api_keys
 
 
 class StoredKey(msgspec.Struct, frozen=True):
-    """A key without its hash."""
+    """A key without its hash; ``wallet`` has 32 bytes, None where it is a service's."""
 
     id: int
     name: str
     prefix: str
     scopes: list[str]
+    wallet: bytes | None
     created_at: datetime
     revoked_at: datetime | None
     last_used_on: date | None
 
 
 class AcceptedKey(msgspec.Struct, frozen=True):
-    """A key that is not revoked, as the API needs it; ``hash`` has 32 bytes."""
+    """A key that is not revoked, as the API needs it; ``hash`` and ``wallet`` have 32 bytes."""
 
     id: int
     name: str
     hash: bytes
     scopes: list[str]
+    wallet: bytes | None
     last_used_on: date | None
 
 
@@ -49,7 +51,13 @@ def stored_keys(conn: Connection) -> list[StoredKey]:
 
 
 def create_key(
-    conn: Connection, *, name: str, prefix: str, key_hash: bytes, scopes: Collection[str]
+    conn: Connection,
+    *,
+    name: str,
+    prefix: str,
+    key_hash: bytes,
+    scopes: Collection[str],
+    wallet: bytes | None = None,
 ) -> None:
     """Store a new key.
 
@@ -57,7 +65,13 @@ def create_key(
         IntegrityError: A key of that name is accepted already.
     """
     conn.execute(
-        insert(_keys).values(name=name, prefix=prefix, hash=key_hash, scopes=sorted(set(scopes)))
+        insert(_keys).values(
+            name=name,
+            prefix=prefix,
+            hash=key_hash,
+            scopes=sorted(set(scopes)),
+            wallet=wallet,
+        )
     )
 
 

@@ -18,8 +18,8 @@ class Holder(msgspec.Struct, frozen=True):
     """Who asked for a ticket.
 
     Attributes:
-        wallet: The wallet that signed in; None: a service alone.
-        session: The wallet's session.
+        wallet: The wallet that signed in, or that the key belongs to; None: an operator's key.
+        session: The wallet's session; None: a key asked.
         service: Name of the service whose key the request carried.
         key_id: Its key; None also for the key of the settings.
         is_operator: Whether operators' acts were permitted.

@@ -190,7 +190,7 @@ realtime_tickets = Table(
         "wallet",
         BYTES,
         CheckConstraint("octet_length(wallet) = 32", name="wallet"),
-        comment="Request: the wallet that signed in",
+        comment="Request: the wallet that signed in, or that the key belongs to",
     ),
     Column("session", UUID(as_uuid=True), comment="Request: the wallet's session"),
     Column("service", Text, comment="Request: name of the service whose key it carried"),
@@ -211,9 +211,13 @@ realtime_tickets = Table(
         nullable=False,
         comment="Database clock plus the ticket's lifetime",
     ),
-    CheckConstraint("(wallet IS NULL) = (session IS NULL)", name="session"),
+    CheckConstraint("session IS NULL OR wallet IS NOT NULL", name="session"),
     CheckConstraint("key_id IS NULL OR service IS NOT NULL", name="key"),
-    CheckConstraint("wallet IS NOT NULL OR service IS NOT NULL AND is_operator", name="holder"),
+    CheckConstraint(
+        "wallet IS NOT NULL AND (session IS NOT NULL OR key_id IS NOT NULL)"
+        " OR wallet IS NULL AND service IS NOT NULL AND is_operator",
+        name="holder",
+    ),
     Index(None, "expires_at"),
     schema="accounts",
 )

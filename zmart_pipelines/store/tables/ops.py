@@ -515,6 +515,12 @@ api_keys = Table(
     Column("hash", BYTES, nullable=False, unique=True, comment="Key: its SHA-256"),
     Column("scopes", ARRAY(Text), nullable=False, comment="Operator: what the key permits"),
     Column(
+        "wallet",
+        BYTES,
+        CheckConstraint("octet_length(wallet) = 32", name="wallet"),
+        comment="Operator: the wallet that it belongs to; null for a service's",
+    ),
+    Column(
         "created_at",
         TIME,
         nullable=False,
@@ -524,6 +530,10 @@ api_keys = Table(
     Column("revoked_at", TIME, comment="Database clock: since when it is not accepted any more"),
     Column("last_used_on", Date, comment="API: the last day (UTC) with a request that used it"),
     CheckConstraint("octet_length(hash) = 32", name="hash"),
+    CheckConstraint(
+        "scopes <@ ARRAY['operator', 'read', 'trade', 'unlimited']",
+        name="scopes",
+    ),
     Index("uq_api_keys_name", "name", unique=True, postgresql_where=text("revoked_at IS NULL")),
     schema="ops",
 )

@@ -58,7 +58,7 @@ def create_order(body: models.NewOrder) -> Call[models.OperatorOrder]:
 
 
 def create_realtime_ticket() -> Call[models.RealtimeTicket]:
-    """Get a ticket for the private live updates of the wallet that signed in."""
+    """Get a ticket for private live updates of the wallet that signed in, or that the key is of."""
     return Call("POST", "/api/realtime/tickets", models.RealtimeTicket)
 
 
@@ -934,7 +934,7 @@ def list_related_markets(market: str, *, limit: int | None = None) -> Call[model
 def list_relayed_transactions(
     *, limit: int | None = None, offset: int | None = None, cursor: str | None = None
 ) -> Call[models.RelayedTransactionList]:
-    """List the relayed transactions that the wallet which signed in pays for, newest first."""
+    """List the relayed transactions that the caller's wallet pays for, newest first."""
     return Call(
         "GET",
         "/api/transactions",
