@@ -19,6 +19,7 @@ from api.health_watch import HealthWatch
 from api.hot_reads.market_answers import MarketAnswers
 from api.identity.caller import provide_caller
 from api.identity.sessions import Sessions, access_tokens
+from api.identity.sign_in_store import SignInStore
 from api.identity.writes import provide_writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> Litestar:
     eligibility = EligibilityCache(chain, database, settings)
     health_watch = HealthWatch(settings)
     tokens = access_tokens(settings)
+    sign_in_store = SignInStore(settings)
     middleware = Middleware(settings, tokens)
     transaction_relay = TransactionRelay(chain, database, settings)
     for committing in (health_watch, transaction_relay):
@@ -88,6 +90,7 @@ def create_app(settings: Settings) -> Litestar:
             middleware.close()
             transaction_relay.close()
             database.close()
+            sign_in_store.close()
             market_answers.close()
             verifications.close()
             chain.close()
@@ -111,6 +114,7 @@ def create_app(settings: Settings) -> Litestar:
             "writes": Provide(provide_writes, sync_to_thread=False),
             "settings": shared(settings),
             "sessions": shared(Sessions(tokens, settings)),
+            "sign_in_store": shared(sign_in_store),
             "database": shared(database),
             "known_requests": shared(middleware.known_requests),
             "market_answers": shared(market_answers),

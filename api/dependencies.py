@@ -18,6 +18,7 @@ from api.hot_reads.known_requests import KnownRequests
 from api.hot_reads.market_answers import MarketAnswers
 from api.identity.caller import Caller
 from api.identity.sessions import Sessions
+from api.identity.sign_in_store import SignInStore
 from api.identity.writes import Writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
@@ -36,6 +37,7 @@ DatabaseDep: TypeAlias = NamedDependency[Database]
 KnownRequestsDep: TypeAlias = NamedDependency[KnownRequests]
 MarketAnswersDep: TypeAlias = NamedDependency[MarketAnswers]
 SessionsDep: TypeAlias = NamedDependency[Sessions]
+SignInStoreDep: TypeAlias = NamedDependency[SignInStore]
 SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 RequestLimitsDep: TypeAlias = NamedDependency[RequestLimits]
@@ -76,7 +78,7 @@ Offset: TypeAlias = Annotated[
 _DESCRIPTIONS = {
     400: "Invalid request; see `details`.",
     401: "The signature is missing, expired or wrong.",
-    403: "Another wallet owns the resource.",
+    403: "Another wallet owns the resource, or the key does not permit it.",
     404: "Not found.",
     409: "Conflict with the stored state; `code` names the reason.",
     413: "The body is too large.",

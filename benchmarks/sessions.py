@@ -13,7 +13,7 @@ import httpx
 from solders.keypair import Keypair
 from sqlalchemy import Engine, insert
 
-from benchmarks.ballots import CONNECTIONS, fresh_api, load, processor_seconds
+from benchmarks.ballots import CONNECTIONS, fresh_api, load, processor_seconds, require_all
 from benchmarks.http_load import generator
 from benchmarks.read_rows import PAGES, Effort, require_equal
 from benchmarks.read_world import Markets, ReadWorld, in_turns
@@ -66,7 +66,8 @@ def sign_ins(quick: bool) -> Row:
     wallets = [wallet(number % 60_000 + 1) for number in range(total + _WARM_UP)]
     with fresh_api() as (api, writer, postgres):
         requests = _requests(wallets, api.settings, writer)
-        load(api, requests[:_WARM_UP])  # plans, caches and prepared statements are made
+        # Plans, caches and prepared statements are made.
+        require_all(load(api, requests[:_WARM_UP]), 200)
         before = processor_seconds(api, postgres)
         started = time.perf_counter()
         answers = load(api, requests[_WARM_UP:])
@@ -74,8 +75,7 @@ def sign_ins(quick: bool) -> Row:
         served, stored, own = (
             after - at for after, at in zip(processor_seconds(api, postgres), before, strict=True)
         )
-    if answers.count(200) != total:
-        raise AssertionError(f"of {total} sign-ins {answers.count(200)} succeeded")
+    require_all(answers, 200)
     value = round(total / served)
     return Row(
         "sign_ins",

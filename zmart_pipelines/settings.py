@@ -545,8 +545,8 @@ class Settings(BaseSettings):
     api_write_threads: int = Field(
         4,
         gt=0,
-        description="Threads per API process that write comments and drafts; ballots have their"
-        " own.",
+        description="Threads per API process that write comments and drafts, and connections by"
+        " which wallets sign in; ballots have their own.",
     )
     api_chain_threads: int = Field(
         8, gt=0, description="Threads per API process that wait for the chain's RPC nodes."

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from api.hot_reads.read_pool import Answer, ReadPool, Row
+from api.hot_reads.read_pool import Answer, ReadPool
 from api.hot_reads.row_cache import EncodedRow, RowCache
+from api.statement_pool import Row
 from zmart_pipelines.client_schemas.markets import market as encodable_market
 from zmart_pipelines.store.prepared_statements import PreparedStatement
 from zmart_pipelines.store.queries.market_pages import BY_ADDRESSES, BY_IDS, MarketPage

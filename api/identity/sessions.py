@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from api.error_codes import ErrorCode
 from api.errors import ApiError, unavailable
 from api.identity.caller import unauthorized
+from api.identity.sign_in_store import SignInStore
 from zmart_pipelines.proofs import refresh_tokens
 from zmart_pipelines.proofs.access_tokens import AccessTokens, SigningKey
 from zmart_pipelines.proofs.refresh_tokens import RefreshToken
@@ -85,13 +86,18 @@ class Sessions:
             raise unavailable("Signing in")
         return self._tokens
 
-    def start(
-        self, conn: Connection, wallet: bytes, *, user_agent: str | None, address: str
+    async def start(
+        self, store: SignInStore, wallet: bytes, *, user_agent: str | None, address: str
     ) -> Tokens:
-        """Start a session of the wallet that signed in; its id is always new."""
+        """Start a session of the wallet that signed in; its id is always new.
+
+        Raises:
+            ApiError: 503 where no key for access tokens is set.
+            DatabaseBusy: Postgres is away or does not answer in time.
+        """
+        self._issuer()
         token = refresh_tokens.new_token(wallet)
-        session = accounts.start_session(
-            conn,
+        new = accounts.NewSession(
             wallet=wallet,
             csrf=secrets.token_urlsafe(_CSRF_BYTES),
             user_agent=None if user_agent is None else user_agent[:MAX_USER_AGENT],
@@ -100,7 +106,7 @@ class Sessions:
             session_lifetime=self._lifetime,
             token_lifetime=self._idle,
         )
-        return self._tokens_of(session, token)
+        return self._tokens_of(await store.start_session(new), token)
 
     def refresh(self, conn: Connection, token: RefreshToken) -> Tokens | Refused:
         """Exchange a refresh token for its successor and a new access token.

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from litestar import Request
-from sqlalchemy import Connection
 
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
@@ -63,10 +62,9 @@ def new_message(wallet: bytes, origin: str, settings: Settings) -> SignInMessage
     )
 
 
-def store_nonce(conn: Connection, message: SignInMessage) -> None:
-    """Store what is to be compared when the text comes back signed."""
-    issued = accounts.Nonce(message.wallet, message.origin, message.issued, message.expires)
-    accounts.add_nonce(conn, message.nonce, issued)
+def issued_nonce(message: SignInMessage) -> accounts.Nonce:
+    """Return what is to be compared when the text comes back signed."""
+    return accounts.Nonce(message.wallet, message.origin, message.issued, message.expires)
 
 
 def nonce_of(message: str) -> str:

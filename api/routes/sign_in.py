@@ -17,6 +17,7 @@ from api.dependencies import (
     RequestLimitsDep,
     SessionsDep,
     SettingsDep,
+    SignInStoreDep,
     error_responses,
 )
 from api.error_codes import ErrorCode
@@ -101,9 +102,9 @@ class SignedOut(msgspec.Struct, frozen=True):
 )
 async def get_sign_in_text(
     request: Request[Any, Any, Any],
-    database: DatabaseDep,
     settings: SettingsDep,
     sessions: SessionsDep,
+    sign_in_store: SignInStoreDep,
     data: JSONBody[NonceRequest],
 ) -> TextToSignIn:
     """Get the exact text that a wallet signs to sign in.
@@ -114,7 +115,7 @@ async def get_sign_in_text(
     sessions.require_available()
     wallet = identifiers.wallet(data.wallet)
     message = sign_in.new_message(wallet, sign_in.requested_origin(request, settings), settings)
-    await database.write(wallet, lambda conn: sign_in.store_nonce(conn, message))
+    await sign_in_store.add_nonce(message.nonce, sign_in.issued_nonce(message))
     issued, expires = iso8601(message.issued), iso8601(message.expires)
     text = message.compose()
     return TextToSignIn(
@@ -152,9 +153,9 @@ def _input_of(text: str, message: sign_in_with_solana.SignInMessage) -> SignInIn
 )
 async def sign_wallet_in(
     request: Request[Any, Any, Any],
-    database: DatabaseDep,
     settings: SettingsDep,
     sessions: SessionsDep,
+    sign_in_store: SignInStoreDep,
     request_limits: RequestLimitsDep,
     data: JSONBody[SignInRequest],
 ) -> Response[SignedIn]:
@@ -169,17 +170,16 @@ async def sign_wallet_in(
     wallet = identifiers.wallet(data.wallet)
     signature = identifiers.signature(data.signature)
     nonce = sign_in.nonce_of(data.message)
-    issued = await database.write(wallet, lambda conn: accounts.take_nonce(conn, nonce))
+    issued = await sign_in_store.take_nonce(wallet, nonce)
     sign_in.require_sign_in(data.message, signature, wallet, issued, settings)
     # Only what the wallet has signed counts for it, so that others cannot lock it out.
     await request_limits.charge(request.scope, BucketName.AUTH, wallet.hex())
-    user_agent = request.headers.get("user-agent")
-    address = client_key(request.scope)
-
-    def start(conn: Connection) -> Tokens:
-        return sessions.start(conn, wallet, user_agent=user_agent, address=address)
-
-    tokens = await database.write(wallet, start)
+    tokens = await sessions.start(
+        sign_in_store,
+        wallet,
+        user_agent=request.headers.get("user-agent"),
+        address=client_key(request.scope),
+    )
     return _signed_in(tokens, as_cookies=data.cookies)
 
 

@@ -14,18 +14,16 @@ from sqlalchemy import make_url
 
 from api.database import DatabaseBusy
 from api.hot_reads.read_pool import ReadPool
+from tests.api.ended_connections import end_connections
 from tests.api.frozen import frozen
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings, running_postgres
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.migrate import migrate
 
 BACKEND = "SELECT pg_backend_pid()"
-TERMINATE = """
-SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
-WHERE usename = 'zmart_read' AND datname = %s
-"""
 
 
 @asynccontextmanager
@@ -36,14 +34,6 @@ async def pool(settings: Settings, size: int = 2, **changes: Any) -> AsyncIterat
         yield made
     finally:
         made.close()
-
-
-def terminate_readers(server: PostgresServer, database: str) -> int:
-    """End every reader's connection to a database; return how many there were."""
-    with psycopg.connect(server.url("postgres", SUPERUSER)) as admin:
-        row = admin.execute(TERMINATE, (database.rsplit("/", 1)[1],)).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def test_reads_share_few_connections_that_can_only_read(api_settings: Settings) -> None:
@@ -74,7 +64,7 @@ def test_connections_that_were_ended_are_replaced_without_an_error(
             for _ in range(3):
                 await asyncio.gather(*(made.fetch("SELECT 1") for _ in range(8)))
                 # The event loop stands still meanwhile, and so has not seen the end.
-                assert terminate_readers(postgres_server, database) == 2
+                assert end_connections(postgres_server, database, Role.READ) == 2
                 answers = await asyncio.gather(*(made.fetch("SELECT 1") for _ in range(8)))
                 assert [answer.rows[0][0] for answer in answers] == [1] * 8
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from tests.api import seed
 from tests.api.conftest import SIGNING_KEY
@@ -24,7 +24,7 @@ from zmart_pipelines.proofs.access_tokens import AccessTokens, SigningKey
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.queries import accounts
+from zmart_pipelines.store.tables.accounts import sessions
 
 FOLDER = Path(__file__).parent
 COMMAND = Path(sys.executable).parent / "schemathesis"
@@ -81,22 +81,17 @@ def _token(database: str, settings: Settings) -> str:
     wallet = bytes(seed.wallet(1).pubkey())
     owner = role_engine(Role.OWNER, database)
     with owner.begin() as conn:
-        session = accounts.start_session(
-            conn,
-            wallet=wallet,
-            csrf="c",
-            user_agent=None,
-            address="127.0.0.1",
-            token_hash=bytes(32),
-            session_lifetime=timedelta(days=1),
-            token_lifetime=timedelta(days=1),
-        )
+        session = conn.execute(
+            insert(sessions)
+            .values(wallet=wallet, csrf="c", expires_at=datetime.now(UTC) + timedelta(days=1))
+            .returning(sessions.c.id)
+        ).scalar_one()
     owner.dispose()
     tokens = AccessTokens(
         [SigningKey.parse(SIGNING_KEY)], issuer=settings.public_origin, lifetime=timedelta(hours=3)
     )
     return tokens.issue(
-        wallet=wallet, session=session.id, csrf="c", token_id="t", now=datetime.now(UTC)
+        wallet=wallet, session=session, csrf="c", token_id="t", now=datetime.now(UTC)
     )
 
 

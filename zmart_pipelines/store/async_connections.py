@@ -48,21 +48,23 @@ class OpenConnection(NamedTuple):
     server: ServerIdentity
 
 
-async def connect_for_reading(
+async def open_connection(
     role: Role,
     settings: Settings,
     *,
     seconds: float,
     statement_timeout: float,
-    plan_once: bool = True,
+    read_only: bool,
+    plan_once: bool,
 ) -> OpenConnection:
-    """Connect with the login of ``role``, for reads without explicit transactions.
+    """Connect with the login of ``role``, for statements without explicit transactions.
 
     Args:
         role: Whose login is used.
         settings: Have the URL of the login.
         seconds: Time for the connection.
         statement_timeout: Seconds after which Postgres cancels a statement.
+        read_only: Refuse to write, whatever the role may.
         plan_once: Plan a statement once, whatever its arguments. Planning costs more than most
             short reads, and Postgres itself plans an ``= ANY`` or ``OFFSET`` each time.
 
@@ -75,7 +77,7 @@ async def connect_for_reading(
     url = make_url(libpq_url(login_url(role, settings)))
     options: dict[str, Any] = {
         "application_name": role.value,
-        "default_transaction_read_only": "on",
+        "default_transaction_read_only": "on" if read_only else "off",
         "jit": "off",
         "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
         "statement_timeout": str(int(statement_timeout * 1000)),

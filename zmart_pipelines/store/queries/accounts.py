@@ -7,10 +7,10 @@ from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from zmart_pipelines.store.queries.row_mapping import many, one
-from zmart_pipelines.store.tables.accounts import nonces, refresh_tokens, sessions
+from zmart_pipelines.store.tables.accounts import refresh_tokens, sessions
 
 EndReason = Literal["logout", "ended", "reuse"]
 
@@ -71,61 +71,25 @@ class UsedToken(msgspec.Struct, frozen=True):
     successor: bytes | None
 
 
-def add_nonce(conn: Connection, nonce: str, issued: Nonce) -> None:
-    """Store a nonce that is given out."""
-    conn.execute(insert(nonces).values(nonce=nonce, **msgspec.structs.asdict(issued)))
-
-
-def take_nonce(conn: Connection, nonce: str) -> Nonce | None:
-    """Delete a nonce of this wallet and return it; None where it has none of this value."""
-    columns = [nonces.c[name] for name in Nonce.__struct_fields__]
-    row = conn.execute(
-        delete(nonces).where(nonces.c.nonce == nonce).returning(*columns)
-    ).one_or_none()
-    return None if row is None else one(Nonce, row)
-
-
-_START: Final = text(
-    """
-    WITH started AS (
-        INSERT INTO accounts.sessions (wallet, csrf, user_agent, address, expires_at)
-        VALUES (:wallet, :csrf, :user_agent, :address, now() + :session_lifetime)
-        RETURNING id, wallet, csrf, expires_at
-    ), added AS (
-        INSERT INTO accounts.refresh_tokens (hash, session, wallet, expires_at)
-        SELECT :hash, id, wallet, LEAST(now() + :token_lifetime, expires_at) FROM started
-        RETURNING expires_at
-    )
-    SELECT started.*, added.expires_at AS refresh_expires_at FROM started, added
-    """
+# Statements of asyncpg, whose functions act as the wallet that is their first argument.
+ADD_NONCE: Final = "SELECT accounts.add_nonce($1, $2, $3, $4, $5)"
+TAKE_NONCE: Final = "SELECT wallet, origin, issued_at, expires_at FROM accounts.take_nonce($1, $2)"
+START_SESSION: Final = (
+    "SELECT id, expires_at, refresh_expires_at"
+    " FROM accounts.start_session($1, $2, $3, $4, $5, $6, $7)"
 )
 
 
-def start_session(
-    conn: Connection,
-    *,
-    wallet: bytes,
-    csrf: str,
-    user_agent: str | None,
-    address: str,
-    token_hash: bytes,
-    session_lifetime: timedelta,
-    token_lifetime: timedelta,
-) -> Continued:
-    """Store a session with its first refresh token."""
-    row = conn.execute(
-        _START,
-        {
-            "wallet": wallet,
-            "csrf": csrf,
-            "user_agent": user_agent,
-            "address": address,
-            "hash": token_hash,
-            "session_lifetime": session_lifetime,
-            "token_lifetime": token_lifetime,
-        },
-    ).one()
-    return one(Continued, row)
+class NewSession(msgspec.Struct, frozen=True):
+    """A session that starts, with the hash of its first refresh token (32 bytes)."""
+
+    wallet: bytes
+    csrf: str
+    user_agent: str | None
+    address: str
+    token_hash: bytes
+    session_lifetime: timedelta
+    token_lifetime: timedelta
 
 
 # One statement: of two that exchange the same token, the second waits for the first and then finds
