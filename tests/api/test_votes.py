@@ -157,12 +157,40 @@ def test_older_paths_cast_the_same_ballots(client: Client) -> None:
     path = f"/api/markets/{DISPUTED.hex()}/dispute/vote"
     cast_in_dispute = client.post(path, json={"vote": "agree"} | disputed)
     assert cast_in_dispute.json()["metadata"]["vote_type"] == "dispute"
-    # A session never casts a ballot.
+
+
+BALLOT_ROUTES = {
+    "by kind": ("/api/votes/proposal", {"market_id": PROPOSED.hex(), "vote": "like"}),
+    "by market": (f"/api/votes/proposal/{PROPOSED.hex()}", {"vote": "like"}),
+    "of a proposal": (f"/api/markets/{PROPOSED.hex()}/vote", {"vote": "like"}),
+    "of a dispute": (f"/api/markets/{DISPUTED.hex()}/dispute/vote", {"vote": "agree"}),
+}
+
+
+@pytest.mark.parametrize("route", BALLOT_ROUTES)
+def test_session_casts_no_ballot(client: Client, ledger: Engine, route: str) -> None:
+    """A ballot needs a signature of its own; a session beside it counts for nothing."""
+    path, body = BALLOT_ROUTES[route]
+    signer = wallet(1)
+    tokens = sign_in(client, signer)
+    for named in ({}, {"wallet": str(signer.pubkey())}):
+        answer = client.post(path, json=body | named, headers=bearer(tokens))
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), answer.text
+    # Texts that the wallet signed for something else are no ballots either.
+    asked = client.post("/api/auth/nonce", json={"wallet": str(signer.pubkey())}).json()
+    answer = client.post(path, json=body | proof(signer, asked["message"]), headers=bearer(tokens))
+    assert answer.status_code in {400, 401}, answer.text
+    with ledger.connect() as conn:
+        stored = conn.execute(text("SELECT count(*) FROM voting.ballots")).scalar_one()
+    assert stored == 0
+
+
+def test_ballot_is_its_signers_whoever_signed_in(client: Client, ledger: Engine) -> None:
     session = bearer(sign_in(client, wallet(2)))
-    unsigned = client.post(
-        f"/api/markets/{PROPOSED.hex()}/vote", json={"vote": True}, headers=session
-    )
-    assert unsigned.status_code == 401
+    assert cast(client, 1, headers=session).status_code == 201
+    with ledger.connect() as conn:
+        voters = conn.execute(text("SELECT wallet FROM voting.ballots")).scalars().all()
+    assert voters == [bytes(wallet(1).pubkey())]
 
 
 def test_idempotency_key_repeats_across_signatures(client: Client) -> None:
