@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -19,6 +20,7 @@ from api.chain import ATTEMPTS, Chain
 from api.database import Database
 from api.error_codes import code_of_program_error
 from api.errors import ApiError, FieldError, limit_exceeded, unavailable
+from api.relay_metrics import Acceptance, RelayMetrics
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
@@ -41,6 +43,8 @@ _PAUSE_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 15
 # The one error of the cluster's state that does not pass by itself.
 _BLOCKHASH_NOT_FOUND: Final = "BlockhashNotFound"
+# Outcomes by the status of the refusal.
+_REFUSALS: Final = {409: Acceptance.REFUSED, 429: Acceptance.LIMITED}
 
 
 class TransactionRelay:
@@ -65,8 +69,12 @@ class TransactionRelay:
             max_overflow=0,
             statement_timeout=settings.api_database_seconds,
         )
+        self.metrics = RelayMetrics()
         self._driver = RelayDriver(
-            self._engine, self._rpc, lease_seconds=settings.relay_lease_seconds
+            self._engine,
+            self._rpc,
+            lease_seconds=settings.relay_lease_seconds,
+            observe=self.metrics.observe_progress,
         )
         self._stopped = threading.Event()
         self._woken = threading.Event()
@@ -102,7 +110,21 @@ class TransactionRelay:
         Raises:
             ApiError: 409 where the chain would refuse it, 429 where its fee payer has too many open
                 ones, 503 without an answer of the chain. Nothing is stored then.
+            DatabaseBusy: Postgres is away or does not answer in time.
         """
+        started = time.perf_counter()
+        outcome = Acceptance.UNAVAILABLE
+        try:
+            created = await self._accept(signed)
+            outcome = Acceptance.ACCEPTED if created else Acceptance.REPEATED
+        except ApiError as refusal:
+            outcome = _REFUSALS.get(refusal.status, outcome)
+            raise
+        finally:
+            self.metrics.observe_acceptance(outcome, time.perf_counter() - started)
+        return created
+
+    async def _accept(self, signed: SignedTransaction) -> bool:
         signature = signed.signature
         if await self._database.read(lambda conn: rows.is_stored(conn, signature)):
             return False

@@ -54,6 +54,8 @@ from benchmarks.read_scale import (
     api_search,
     api_sorted,
 )
+from benchmarks.relay import GOAL as GOAL_RELAY
+from benchmarks.relay import relay
 from benchmarks.resume_storm import GOAL as GOAL_STORM
 from benchmarks.resume_storm import resume_storm
 from benchmarks.rows import RivalMissing, Row
@@ -99,6 +101,7 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "socket_fanout": (GOAL_FANOUT, socket_fanout),
     "socket_many": (GOAL_MANY, socket_many),
     "hub_reading": (GOAL_READING, hub_reading),
+    "relay": (GOAL_RELAY, relay),
     "users_100": (GOAL_100, users_100),
     "users_500": (GOAL_500, users_500),
     "frame_latency": (GOAL_FRAME, frame_latency),

@@ -49,6 +49,7 @@ class Traders:
     """An active market of this id on a node, and funded wallets that buy in it."""
 
     def __init__(self, url: str, state: Path, market_id: bytes = bytes(32)) -> None:
+        self.url = url
         self._http = httpx.Client(base_url=url, timeout=120)
         keys = read_keys(state / "keys")
         self._admin, self._fee = keys["admin"], keys["fee"].pubkey()

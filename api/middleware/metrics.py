@@ -5,9 +5,10 @@ A route is named by its template, never by its path, so that the number of serie
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
+
+from api.durations import Durations
 
 # Upper bounds of the latency buckets, in seconds.
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -17,26 +18,18 @@ OTHER_METHOD: Final = "OTHER"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Series:
-    """What is known of one route, method and status class.
+class Series(Durations):
+    """The latencies of one route, method and status class.
 
     Attributes:
-        buckets: Number of requests by latency, one more than ``BOUNDS``; not cumulative.
-        seconds: Sum of the latencies.
         request_bytes: Sum of the bodies' announced sizes (``Content-Length``).
     """
 
-    __slots__ = ("buckets", "request_bytes", "seconds")
+    __slots__ = ("request_bytes",)
 
     def __init__(self) -> None:
-        self.buckets = [0] * (len(BOUNDS) + 1)
-        self.seconds = 0.0
+        super().__init__(BOUNDS)
         self.request_bytes = 0
-
-    @property
-    def count(self) -> int:
-        """The number of requests."""
-        return sum(self.buckets)
 
 
 class RequestMetrics:
@@ -55,8 +48,7 @@ class RequestMetrics:
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = Series()
-        series.buckets[bisect_left(BOUNDS, seconds)] += 1
-        series.seconds += seconds
+        series.observe(seconds)
         series.request_bytes += request_bytes
 
     def series(self) -> Iterator[tuple[str, str, int, Series]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from litestar import Litestar
+from litestar.di import Provide
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 
+from api.relay_metrics import Acceptance
+from api.transaction_relay import TransactionRelay
 from tests.api.chain_world import World
 from tests.api.signing_in import session_of
 from tests.relay.signed_transactions import create_market, priced, signed, text
@@ -250,3 +255,45 @@ def test_wallet_lists_what_it_pays_for(world: World) -> None:
     assert rest["next"] is None
     others = world.client.get("/api/transactions", headers=session_of(world.client, OTHER)).json()
     assert others["transactions"] == []
+
+
+async def _relay_of(app: Litestar) -> TransactionRelay:
+    provide = app.dependencies["transaction_relay"]
+    found: TransactionRelay = await cast(Provide, provide)()
+    return found
+
+
+def test_what_is_handed_in_and_how_it_goes_on_is_counted(world: World) -> None:
+    metrics = asyncio.run(_relay_of(world.client.app)).metrics
+    landing = priced(world.wallet, MARKET, recent(world))
+    for transaction in (landing, landing, priced(Keypair(), MARKET, recent(world))):
+        hand_in(world, transaction)
+    signature = str(Signature.from_bytes(landing[1:65]))
+    await_state(world, signature, "finalized")
+    acceptances = dict(metrics.acceptances())
+    assert {one.value: durations.count for one, durations in acceptances.items()} == {
+        "accepted": 1,
+        "repeated": 1,
+        "refused": 1,
+        "limited": 0,
+        "unavailable": 0,
+    }
+    assert acceptances[Acceptance.ACCEPTED].seconds > 0
+    # Counted once it is committed, which is what is awaited above.
+    deadline = time.monotonic() + 60
+    while "finalized" not in dict(metrics.progress()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    progress = dict(metrics.progress())
+    assert {state: durations.count for state, durations in progress.items()} == {
+        "confirmed": 1,
+        "finalized": 1,
+    }
+    assert 0 < progress["confirmed"].seconds <= progress["finalized"].seconds
+
+
+def test_what_no_node_answers_is_counted_as_unavailable(client: Any) -> None:
+    metrics = asyncio.run(_relay_of(client.app)).metrics
+    body = {"transaction": text(signed(OTHER, [create_market(OTHER, MARKET)]))}
+    assert client.post("/api/transactions", json=body).status_code == 503
+    assert dict(metrics.acceptances())[Acceptance.UNAVAILABLE].count == 1

@@ -145,6 +145,7 @@ class World:
             refusal=None,
             landed_slot=self.row.landed_slot,
             epoch=self.row.epoch,
+            age=0.0,
         )
         self.log(f"epoch {self.row.epoch} resumes {self.row.state}")
         return self.row.epoch, resume(held, NODES)

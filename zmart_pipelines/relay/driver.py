@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -39,12 +39,17 @@ _RECORDED: TypeAlias = (
 )
 
 
+# Called with a state that a transaction has reached, and the seconds since it was stored.
+Observer: TypeAlias = Callable[[str, float], None]
+
+
 @dataclass
 class _Driven:
-    """A held row and its state."""
+    """A held row, its state, and when it was stored, in this process's monotonic seconds."""
 
     row: HeldTransaction
     state: machine.RelayState
+    stored: float
 
 
 _Events: TypeAlias = list[tuple[_Driven, machine.Event]]
@@ -76,7 +81,13 @@ class RelayDriver:
     """The rows that one process holds. Used from one thread; close it, which releases them."""
 
     def __init__(
-        self, engine: Engine, rpc: RpcClient, *, lease_seconds: float, abandoned: float = 0.0
+        self,
+        engine: Engine,
+        rpc: RpcClient,
+        *,
+        lease_seconds: float,
+        abandoned: float = 0.0,
+        observe: Observer = lambda _state, _seconds: None,
     ) -> None:
         """Create the driver.
 
@@ -85,7 +96,10 @@ class RelayDriver:
             rpc: The nodes.
             lease_seconds: For which a row is held without a sign of life.
             abandoned: Claim rows only that no process has held for so many seconds.
+            observe: Called for each transaction that is confirmed or has come to its end, once
+                that is committed.
         """
+        self._observe = observe
         self._engine = engine
         self._rpc = rpc
         self._lease_seconds = lease_seconds
@@ -144,9 +158,9 @@ class RelayDriver:
                 number=MAX_HELD - self.held,
             )
         self.claimed += len(claimed)
-        endpoints = len(self._rpc.endpoints)
+        endpoints, now = len(self._rpc.endpoints), time.monotonic()
         for row in claimed:
-            self._driven[row.signature] = _Driven(row, resume(row, endpoints))
+            self._driven[row.signature] = _Driven(row, resume(row, endpoints), now - row.age)
 
     def _renew(self, conn: Connection) -> None:
         held = [driven.row for driven in self._driven.values()]
@@ -214,9 +228,14 @@ class RelayDriver:
                 except NoLongerHeld:
                     self._driven.pop(driven.row.signature, None)
         for driven, effect in changes:
-            if isinstance(effect, machine.Settle) and driven.row.signature in self._driven:
+            if driven.row.signature not in self._driven:
+                continue
+            if isinstance(effect, machine.MarkConfirmed):
+                self._observe("confirmed", time.monotonic() - driven.stored)
+            elif isinstance(effect, machine.Settle):
                 del self._driven[driven.row.signature]
                 self.ended[effect.outcome] = self.ended.get(effect.outcome, 0) + 1
+                self._observe(effect.outcome, time.monotonic() - driven.stored)
 
 
 def _record_one(conn: Connection, row: HeldTransaction, effect: _RECORDED) -> None:

@@ -35,7 +35,11 @@ from zmart_pipelines.store.tables.relayed_transactions import relayed_transactio
 
 
 class HeldTransaction(msgspec.Struct, frozen=True):
-    """An open row that this process holds, as it was when it was claimed."""
+    """An open row that this process holds, as it was when it was claimed.
+
+    Attributes:
+        age: Seconds since it was stored, by the database's clock.
+    """
 
     signature: bytes
     transaction: bytes
@@ -44,6 +48,7 @@ class HeldTransaction(msgspec.Struct, frozen=True):
     refusal: str | None
     landed_slot: int | None
     epoch: int
+    age: float
 
 
 class TooManyOpen(Exception):
@@ -111,7 +116,8 @@ FROM (
 ) AS due
 WHERE t.signature = due.signature
 RETURNING t.signature, t.transaction, t.last_valid_block_height, t.state, t.refusal,
-    t.landed_slot, t.epoch
+    t.landed_slot, t.epoch,
+    extract(epoch FROM clock_timestamp() - t.received_at)::float8 AS age
 """
 ).bindparams(bindparam("held", type_=ARRAY(LargeBinary)))
 
