@@ -1,16 +1,16 @@
 """Keys that belong to a wallet, and scopes that exist.
 
-Revision ID: 0028_key_wallets
+Revision ID: 0029_key_wallets
 """
 
 from __future__ import annotations
 
 from zmart_pipelines.store.migrate import run_scripts
 
-revision = "0028_key_wallets"
-down_revision = "0027_realtime_tickets"
+revision = "0029_key_wallets"
+down_revision = "0028_discussion_snapshots"
 
 
 def upgrade() -> None:
-    """Run ``sql/0028_key_wallets.sql``."""
+    """Run ``sql/0029_key_wallets.sql``."""
     run_scripts(revision)
