@@ -12981,7 +12981,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description Another wallet owns the resource. */
+            /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
                 headers: {
                     [name: string]: unknown;
