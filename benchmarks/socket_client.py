@@ -127,8 +127,9 @@ def masked(opcode: int, payload: bytes) -> bytes:
 
 
 async def connect(group: Group, port: int, sockets: int, per_address: int, command: str) -> None:
-    """Open and subscribe so many sockets, from addresses in 127.0.0.0/8."""
+    """Open and subscribe so many more sockets, from addresses in 127.0.0.0/8."""
     loop = asyncio.get_running_loop()
+    opened = len(group.sockets)
 
     async def one(number: int) -> None:
         index = number // per_address
@@ -143,8 +144,9 @@ async def connect(group: Group, port: int, sockets: int, per_address: int, comma
         async with asyncio.timeout(_ANSWER_SECONDS):
             await made.is_subscribed
 
-    for first in range(0, sockets, _TOGETHER):
-        await asyncio.gather(*map(one, range(first, min(first + _TOGETHER, sockets))))
+    for first in range(opened, opened + sockets, _TOGETHER):
+        last = min(first + _TOGETHER, opened + sockets)
+        await asyncio.gather(*map(one, range(first, last)))
 
 
 async def _execute(groups: dict[str, Group], command: dict[str, Any]) -> Any:

@@ -203,8 +203,9 @@ def test_no_frame_is_lost_or_duplicated_when_redis_and_the_api_fail(
             listener.join(60)
             numbers = [frame["data"]["n"] for frame in listener.frames]
             assert numbers == list(range(1, sent + 1))
-            chain = [(frame["prev"], frame["seq"]) for frame in listener.frames]
-            assert chain == [(n - 1, n) for n in range(1, sent + 1)]
+            # Other channels may have positions between them.
+            positions = [frame["seq"] for frame in listener.frames]
+            assert [frame["prev"] for frame in listener.frames] == [0, *positions[:-1]]
             assert listener.connections >= 2
         assert "Traceback" not in api.log.read_text()
 
@@ -336,8 +337,11 @@ def test_slow_client_is_closed_and_does_not_delay_others(api: RunningApi, ledger
     may_be_cut = time.monotonic() - began > CLOSING_SECONDS
     received, tail = 0, b""
     closing = protocol.CLOSE_SLOW.to_bytes(2, "big") + b"Client reads"
-    while closing not in tail and (data := stalled.recv(1 << 20)):
-        received, tail = received + len(data), tail[-100:] + data[-100:]
+    try:
+        while closing not in tail and (data := stalled.recv(1 << 20)):
+            received, tail = received + len(data), tail[-100:] + data[-100:]
+    except ConnectionResetError:
+        assert may_be_cut
     assert closing in tail or may_be_cut
     assert received < FRAMES * len(FILLER) / 2
     stalled.close()
