@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,17 +13,20 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from litestar.testing.websocket_test_session import WebSocketTestSession
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from api.realtime import channels
 from api.realtime.channels import MARKETS, Channel
 from tests.api import seed
 from tests.api.wallets import proof, signed
 from tests.ledger.recorded_rpc import PROGRAM, Recorder
+from zmart_pipelines.client_schemas.frames import market_state_frames
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.store import stream, stream_sources
+from zmart_pipelines.store.queries import markets
 from zmart_pipelines.store.stream import Frame
+from zmart_pipelines.store.tables import market as tables
 
 Client = TestClient[Litestar]
 Json = dict[str, Any]
@@ -306,6 +311,48 @@ def test_snapshots_are_in_the_shape_of_rest(client: Client, ledger: Engine) -> N
             "slot": shown["as_of_slot"],
         }.items()
     )
+
+
+def test_snapshot_is_read_together_with_its_position(client: Client, ledger: Engine) -> None:
+    """While the market changes all the time: one state has one position."""
+    with ledger.begin() as conn:
+        seed.market(conn, DISCUSSED, shares_yes=0)
+    done = threading.Event()
+    shares = tables.markets.c.shares_yes
+
+    def change() -> None:
+        while not done.is_set():
+            with ledger.begin() as conn:
+                conn.execute(update(tables.markets).values(shares_yes=shares + 1))
+                row = markets.get(conn, DISCUSSED)
+                assert row is not None
+                stream.append(conn, market_state_frames(row, action="updated"))
+
+    name = channels.of_market(DISCUSSED, "prices").name
+    seen = []
+    with ThreadPoolExecutor(1) as writer, client.websocket_connect("/ws") as socket:
+        changing = writer.submit(change)
+        try:
+            while len(seen) < 40:
+                socket.send_json({"action": "subscribe", "channel": name})
+                answer = socket.receive_json(timeout=PATIENCE)
+                if answer["type"] == "subscribed":
+                    seen.append((answer["seq"], answer["data"]["snapshot"]["q_yes"]))
+                    socket.send_json({"action": "unsubscribe", "channel": name})
+                    while socket.receive_json(timeout=PATIENCE)["type"] != "unsubscribed":
+                        pass
+        finally:
+            done.set()
+            changing.result()
+    source = channels.of_market(DISCUSSED, "prices").source
+    assert source is not None
+    with ledger.connect() as conn:
+        states = {
+            frame.position: frame.payload["market"]["shares_yes"]
+            for frame in stream_sources.read(conn, [source], 0, limit=1_000_000)
+        }
+    assert [states.get(seq, 0) for seq, _ in seen] == [state for _, state in seen]
+    assert len(set(seen)) > 1
 
 
 def test_unknown_market_begins_with_nothing(client: Client) -> None:
