@@ -744,7 +744,7 @@ class Settings(BaseSettings):
     )
     ws_subscriptions: int = Field(100, gt=0, description="Maximum subscriptions of a WebSocket.")
     ws_messages_per_minute: int = Field(
-        120,
+        100,
         gt=0,
         description="Maximum messages of a WebSocket in a minute; an address may send"
         " WS_CONNECTIONS_PER_IP times as many over all its sockets.",

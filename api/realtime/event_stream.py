@@ -7,6 +7,7 @@ A frame's ``id`` is its position. A browser that connects again sends the last o
 from __future__ import annotations
 
 import random
+from itertools import zip_longest
 from typing import Final
 
 from api.realtime.reader import Batch
@@ -32,7 +33,7 @@ def encode(batch: Batch) -> str:
     """
     messages, position = batch
     parts = []
-    for message, follower in zip(messages, [*messages[1:], None], strict=True):
+    for message, follower in zip_longest(messages, messages[1:]):
         if message.seq is not None:
             is_last = follower is None or follower.seq != message.seq
             parts.append(f"id: {message.seq if is_last else message.seq - 1}\n")

@@ -280,8 +280,9 @@ def test_operators_receive_alerts_with_their_texts(
             assert told["data"].items() >= shown["data"].items()
             assert told["data"]["message"] == "behind by 120 slots"
             assert told["data"]["detail"] == {"slots": 120}
-        (listed,) = client.get("/api/alerts").json()["alerts"]
-        assert shown["data"] == listed | {"action": "raised"}
+        # Health may have raised alerts of its own meanwhile.
+        listed = client.get("/api/alerts").json()["alerts"]
+        assert shown["data"] in [one | {"action": "raised"} for one in listed]
 
         # A revoked key ends what it receives; others go on.
         with owner.begin() as conn:

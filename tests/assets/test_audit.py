@@ -38,6 +38,7 @@ NOT_AUDITED: Final[Mapping[str, str]] = {
     "finalize_markets": "decides by the rules alone, and a schedule does it every five minutes",
     "reconcile": "a schedule does it every ten minutes",
     "relay_transactions": "sends on what wallets signed, and a sensor starts it",
+    "snapshot_discussions": "publishes what is public already, and a schedule does it daily",
     "clean_up": "deletes by the settings' retention alone, and a schedule does it daily",
 }
 

@@ -36,8 +36,13 @@ BOUNDED = {
     },
     "Unix seconds": {"time", "begins", "ends"},
     "Unix milliseconds": {"timestamp"},
+    "seconds of a period": {"seconds_left"},
+    "positions of the stream": {"since"},
     "places in a block and a log": {"index_in_block", "log_index"},
-    "basis points": {"change_24h_bps", "protocol", "resolver", "liquidity_provider"},
+    "basis points": {
+        "share_bps", "threshold_bps", "change_24h_bps", "protocol", "resolver",
+        "liquidity_provider",
+    },
     "numbers of the program's enumerations": {"state", "state_code"},
     "the program's u32 counters": {
         "proposal_likes", "proposal_dislikes", "dispute_agree", "dispute_disagree",
@@ -47,11 +52,11 @@ BOUNDED = {
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
         "failures", "unreadable", "trades_24h", "created_24h", "rank", "resolved", "resolved_right",
-        "replies", "up_votes",
+        "replies", "up_votes", "comments", "part", "parts",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",
-        "degraded", "down", "size", "window_seconds", "expires_in",
+        "degraded", "down", "size", "window_seconds", "expires_in", "wait",
     },
     "counts of rows about the ledger and about submissions": {
         "intent_id", "attempt_id", "attempts", "sends", "gaps", "open_gaps", "uncovered_intervals",
@@ -78,6 +83,7 @@ BOUNDED_IN = {
     "SubmissionAttempt": {"fee", "compute_units"},
     "SubmissionDetail": {"fees"},
     "TransactionReading": {"fee"},
+    "LastTransaction": {"fee"},
 }
 
 

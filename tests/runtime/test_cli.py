@@ -39,6 +39,7 @@ def test_complete_list_of_commands() -> None:
         "switch",
         "submissions",
         "deliveries",
+        "market",
         "tx",
         "breakers",
         "audit",

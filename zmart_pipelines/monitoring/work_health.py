@@ -127,6 +127,7 @@ SERVICES: Final[Mapping[str, Service]] = {
                 "reconcile": timedelta(minutes=10),
                 "refresh_statistics": None,
                 "relay_transactions": None,
+                "snapshot_discussions": None,
                 "clean_up": timedelta(days=1),
             },
         ),
