@@ -329,7 +329,7 @@ def test_snapshot_is_read_together_with_its_position(client: Client, ledger: Eng
                 stream.append(conn, market_state_frames(row, action="updated"))
 
     name = channels.of_market(DISCUSSED, "prices").name
-    seen = []
+    seen: list[Any] = []
     with ThreadPoolExecutor(1) as writer, client.websocket_connect("/ws") as socket:
         changing = writer.submit(change)
         try:
