@@ -38,7 +38,6 @@ from zmart_pipelines.store.stream import Frame, market_channel
 
 MARKET: Final = b"\x5a" * 32
 _CHANNEL: Final = market_channel(MARKET)
-_NODE_CHANNEL: Final = "frames"
 _SUBSCRIBE: Final = json.dumps({"action": "subscribe", "market_id": MARKET.hex()})
 _PER_ADDRESS: Final = 10  # the default limit
 _START_SECONDS: Final = 90
@@ -173,7 +172,7 @@ class SocketWorld:
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
         requests, answers = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
-        requests.write(json.dumps({"port": port, "redis": redis, "channel": _NODE_CHANNEL}))
+        requests.write(json.dumps({"port": port, "redis": redis, "channel": _CHANNEL}))
         requests.close()
         if not answers.readline():
             raise RivalMissing("the server with ws did not start")
@@ -182,7 +181,7 @@ class SocketWorld:
         after = rest[len(str(stamp())) :]
 
         def publish() -> None:
-            connection.publish(_NODE_CHANNEL, f'{before}"stamp":{stamp()}{after}')
+            connection.publish(_CHANNEL, f'{before}"stamp":{stamp()}{after}')
 
         return Server("Node ws", port, (process.pid,), publish)
 

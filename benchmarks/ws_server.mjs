@@ -1,5 +1,6 @@
 // A WebSocket server with `ws` and a Redis subscription, as a rival of the API's sockets. Settings
-// come as JSON on standard input: port, redis, channel. Prints a line once it listens.
+// come as JSON on standard input: port, redis, channel (of Redis, and the one that clients subscribe
+// to). Prints a line once it listens.
 
 import { text } from "node:stream/consumers";
 
