@@ -26,7 +26,10 @@ def stalled_reader(port: int, market: bytes) -> socket.socket:
     made.settimeout(HANG)
     made.connect(("127.0.0.1", port))
     made.sendall(UPGRADE)
-    while b"welcome" not in made.recv(4096):
-        pass
+    answer = b""
+    while b"welcome" not in answer:
+        received = made.recv(4096)
+        assert received, f"the socket was closed: {answer!r}"
+        answer += received
     made.sendall(command(market) * 3)
     return made
