@@ -51,9 +51,9 @@ class Client:
         self.closings += 1
 
 
-@given(st.lists(st.integers(0, 3) | st.sampled_from(["push", "push all", "read"]), max_size=60))
+@given(st.lists(st.sampled_from(["push", "push all", "read", 0, 1]), max_size=60))
 def test_messages_leave_in_order_whenever_the_client_reads(steps: list[int | str]) -> None:
-    client = Client(room=2)
+    client = Client(room=0)
     subscriber = Subscriber(1 << 20, client)
     pushed: list[str] = []
     for number, step in enumerate(steps):
