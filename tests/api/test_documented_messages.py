@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.asyncapi import examples
 from api.asyncapi.messages import SENT
-from api.realtime import start
+from api.realtime import start, starts
 from tests.api.documented_examples import examples_of, members
 from tests.api.documented_messages import DocumentedMessages
 from tests.api.private_sockets import own_channel, ticket
@@ -181,7 +181,8 @@ def follow_market(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     socket.command("marketUnsubscribed", action="unsubscribe", market_id=market)
     socket.command("prices", action="subscribe", channel=prices, since=0)
     with monkeypatch.context() as patch:
-        patch.setattr(start, "MAX_REPLAY", 1)
+        for module in (start, starts):  # of the table, and of what is kept in memory
+            patch.setattr(module, "MAX_REPLAY", 1)
         socket.command("reset", action="subscribe", market_id=market, since=0)
     socket.command("pong", action="ping")
     socket.command("error", action="subscribe", market_id="nothing")
