@@ -86,15 +86,22 @@ def test_green_health_is_false_where_the_fault_lasted_from_before_to_after() -> 
         ("b", False),
         ("", True),
     ):
-        samples.add(nothing, set(faults), green=green)
+        samples.add(nothing, set(faults), set(faults), green=green)
     assert (samples.broken, samples.falsely_green, samples.green) == (2, 1, 5)
 
 
 def test_fault_is_not_known_to_last_over_a_failed_observation() -> None:
     samples = Samples()
-    samples.add(Lag(0, 0), {"a"}, green=False)
+    samples.add(Lag(0, 0), {"a"}, {"a"}, green=False)
     samples.add_failed()
-    samples.add(Lag(0, 0), {"a"}, green=True)
+    samples.add(Lag(0, 0), {"a"}, {"a"}, green=True)
     assert (samples.broken, samples.hidden) == (0, [])
-    samples.add(Lag(0, 0), {"a"}, green=True)
+    samples.add(Lag(0, 0), {"a"}, {"a"}, green=True)
     assert (samples.broken, samples.hidden) == (1, ["a"])
+
+
+def test_what_health_need_not_have_noticed_yet_is_broken_but_not_hidden() -> None:
+    samples = Samples()
+    for _ in range(3):
+        samples.add(Lag(0, 0), {"a"}, set(), green=True)
+    assert (samples.broken, samples.falsely_green, samples.hidden) == (2, 0, [])
