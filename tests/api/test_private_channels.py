@@ -100,6 +100,27 @@ def test_nobody_receives_the_channel_of_another(client: Client, ledger: Engine) 
         assert receive(socket)["data"] == {"n": 2}
 
 
+def test_path_of_a_wallet_subscribes_once_a_ticket_has_signed_it_in(
+    client: Client, ledger: Engine
+) -> None:
+    with client.websocket_connect(f"/users/{ALICE.pubkey()}/positions") as socket:
+        assert receive(socket)["type"] == "welcome"
+        assert code(receive(socket)) == "unauthorized"
+        authenticated(socket, ticket(client, session_of(client, ALICE)))
+        subscribed = receive(socket)
+        assert (subscribed["type"], subscribed["channel"]) == ("subscribed", own_channel(ALICE))
+        tell(ledger, 1)
+        assert receive(socket)["data"] == {"n": 1}
+
+
+def test_path_of_another_wallet_stays_closed(client: Client) -> None:
+    with client.websocket_connect(f"/users/{ALICE.pubkey()}/positions") as socket:
+        assert receive(socket)["type"] == "welcome"
+        assert code(receive(socket)) == "unauthorized"
+        authenticated(socket, ticket(client, session_of(client, BOB)))
+        assert code(receive(socket)) == "forbidden"
+
+
 def test_operator_does_not_receive_the_channels_of_wallets(client: Client) -> None:
     with greeted(client) as socket:
         data = authenticated(socket, ticket(client, session_of(client, OPERATOR)))
