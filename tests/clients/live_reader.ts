@@ -20,5 +20,4 @@ for await (const line of createInterface(process.stdin)) {
   break
 }
 live.close()
-console.log(JSON.stringify({ received }))
-process.exit(0)
+process.stdout.write(`${JSON.stringify({ received })}\n`, () => process.exit(0))
