@@ -29,7 +29,7 @@ _SHELL = {"sh", "bash", "console", ""}
 
 # Texts of the form of a command or setting that are neither.
 NOT_COMMANDS = {"zmart ballots <CID>"}  # the memo of a transaction
-NOT_SETTINGS = {"CONTROL_URL", "RECORD_EXAMPLES", "TIMESTAMP_MS"}
+NOT_SETTINGS = {"CONTROL_URL", "REALTIME_CHAOS_SEED", "RECORD_EXAMPLES", "TIMESTAMP_MS"}
 # What the running system keeps, not the repository.
 NOT_TRACKED = (".zmart", ".venv", ".env")
 NOT_FILES = {"ballots.json"}
