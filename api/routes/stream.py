@@ -127,10 +127,23 @@ def asked_channels(
     return list(dict.fromkeys(asked))
 
 
+def _each_channel(given: query_rules.Given) -> None:
+    for name in given.query.get("channel") or ():
+        channels.parse(name)
+
+
+_EACH: Final = (
+    _each_channel,
+    query_rules.parsed(identifiers.market_key, "market"),
+    query_rules.parsed(identifiers.wallet, "wallet"),
+)
+
+
 def _channels_are_named(given: query_rules.Given) -> None:
     """Check what the parameters that are valid by themselves name together."""
     values = given.query
-    if given.names & {"channel", "market", "type", "wallet"} <= values.keys():
+    are_valid = given.names & {"channel", "market", "type", "wallet"} <= values.keys()
+    if are_valid and next(query_rules.broken(_EACH, given), None) is None:
         asked_channels(*(values.get(name) for name in ("channel", "market", "type", "wallet")))
 
 
@@ -139,7 +152,7 @@ def _one_position(given: query_rules.Given) -> None:
         raise invalid("after", "is the same as since: give one of them")
 
 
-_RULES: Final = query_rules.stated(_channels_are_named, _one_position)
+_RULES: Final = query_rules.stated(*_EACH, _channels_are_named, _one_position)
 
 
 class StreamQuery(msgspec.Struct, frozen=True):

@@ -23,11 +23,12 @@ from tests.fixtures.localnet import Localnet
 from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
-from zmart_pipelines.settings import Settings
+from zmart_pipelines.settings import Settings, Threshold
 from zmart_pipelines.store.engine import Role
 
 SECRET = "hook-" + "s" * 40
 SIGNING_KEY = "k" * 43
+_DAYS = Threshold(86_400, 2 * 86_400)
 
 
 def settings_for(database: str, redis_url: str, state: Path) -> Settings:
@@ -46,6 +47,11 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         api_database_seconds=30,
         api_chain_seconds=30,
         ws_connections_per_ip=50,
+        ws_messages_per_minute=120,
+        # Nothing is read here, and alerts of that would be frames among those of the tests.
+        health_confirmed_lag_seconds=_DAYS,
+        health_finalized_lag_seconds=_DAYS,
+        health_job_overdue_seconds=_DAYS,
         webhook_answer_seconds=30,
         ws_heartbeat_seconds=3600,  # those who wait for one say so
     )

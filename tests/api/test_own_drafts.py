@@ -157,11 +157,15 @@ def test_unused_files_are_unpinned_and_used_ones_stay(
     world.deliver(world.sign_and_send(created["transaction"]))
     question, on_chain = draft["ipfs_question_hash"], created["draft"]["ipfs_question_hash"]
     assert prune(database, world.settings, 1) == dict.fromkeys(
-        ("community.market_drafts", "community.documents"), 0
+        ("community.market_drafts", "community.documents", "community.ipfs_anchors"), 0
     )
     # Days later the draft has expired; its evidence goes with it.
     freed = prune(database, world.settings, 9)
-    assert freed == {"community.market_drafts": 1, "community.documents": 2}
+    assert freed == {
+        "community.market_drafts": 1,
+        "community.documents": 2,
+        "community.ipfs_anchors": 0,
+    }
     held = {cid for cid in (kept, unused, question, on_chain) if holds(world.settings, cid)}
     assert held == {on_chain}
 

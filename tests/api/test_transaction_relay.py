@@ -285,11 +285,12 @@ def test_what_is_handed_in_and_how_it_goes_on_is_counted(world: World) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     progress = dict(metrics.progress())
-    assert {state: durations.count for state, durations in progress.items()} == {
-        "confirmed": 1,
-        "finalized": 1,
-    }
-    assert 0 < progress["confirmed"].seconds <= progress["finalized"].seconds
+    counted = {state: durations.count for state, durations in progress.items()}
+    # Between two looks it may have become final at once.
+    assert counted in ({"finalized": 1}, {"confirmed": 1, "finalized": 1})
+    assert progress["finalized"].seconds > 0
+    if "confirmed" in progress:
+        assert 0 < progress["confirmed"].seconds <= progress["finalized"].seconds
 
 
 def test_what_no_node_answers_is_counted_as_unavailable(client: Any) -> None:
