@@ -90,6 +90,8 @@ def known_to_clients(engine: Engine) -> dict[str, dict[str, Any]]:
                     }
                     payload.pop("total")
                     payload.pop("exact")
+                case "position" | "claim":
+                    continue  # compared with REST after each batch by the tests of wallets' frames
                 case _:
                     key, payload = payload["market_id"], payload["market"]
             payload.pop("commitment", None)
