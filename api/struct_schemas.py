@@ -14,16 +14,16 @@ from zmart_pipelines.client_schemas.formats import ExactIntegers, large_integer_
 JsonSchema: TypeAlias = dict[str, Any]
 
 _REFERENCE: Final = "#/components/schemas/{name}"
-_INTEGER_TEXT: Final = r"^-?\d+$"
+INTEGER_TEXT: Final = r"^-?\d+$"
 _FORMATTED: Final = frozenset({"enum", "format", "pattern", "const"})
 
 
-def exact_schema(described: type[ExactIntegers]) -> JsonSchema:
+def _exact_schema(described: type[ExactIntegers]) -> JsonSchema:
     """Return the schema of ``exact``: which integers of ``described`` it repeats."""
     names = [name for _, name in large_integer_fields(described)]
     return {
         "type": "object",
-        "properties": {name: {"type": "string", "pattern": _INTEGER_TEXT} for name in names},
+        "properties": {name: {"type": "string", "pattern": INTEGER_TEXT} for name in names},
         "required": sorted(names),
     }
 
@@ -32,16 +32,19 @@ def described_types(types: Iterable[Any]) -> tuple[dict[Any, JsonSchema], dict[s
     """Return the schemas of these types, and the components of the structs in them, by name."""
     listed = tuple(types)
     references, components = msgspec.json.schema_components(listed, ref_template=_REFERENCE)
-    exact = {one.__name__: one for one in _subclasses(ExactIntegers)}
+    exact = {one.__name__: one for one in exact_structs()}
     for name, component in components.items():
         _complete(component, exact.get(name))
     return dict(zip(listed, references, strict=True)), dict(sorted(components.items()))
 
 
-def _subclasses(parent: type[ExactIntegers]) -> Iterator[type[ExactIntegers]]:
+def exact_structs(
+    parent: type[ExactIntegers] = ExactIntegers,
+) -> Iterator[type[ExactIntegers]]:
+    """Yield every struct that repeats its large integers as text."""
     for child in parent.__subclasses__():
         yield child
-        yield from _subclasses(child)
+        yield from exact_structs(child)
 
 
 def _complete(component: JsonSchema, exact: type[ExactIntegers] | None) -> None:
@@ -52,7 +55,7 @@ def _complete(component: JsonSchema, exact: type[ExactIntegers] | None) -> None:
         if (stated := member_format(name)) is not None:
             _state_format(member, stated)
     if exact is not None:
-        properties["exact"] = exact_schema(exact)
+        properties["exact"] = _exact_schema(exact)
         component["required"] = sorted({*component.get("required", ()), "exact"})
 
 

@@ -100,7 +100,7 @@ class ResumedSocket(asyncio.Protocol):
         position, separator, previous = data[place + len(_POSITION) : end - 1].partition(_PREVIOUS)
         if place < 0 or not separator:
             if data.startswith((b'{"type":"reset"', b'{"type":"error"'), start):
-                self._fail(f"was told {data[start:end]!r}")
+                self._fail(f"received the error {data[start:end]!r}")
             return  # greeting or acknowledgement
         if int(previous) != self._last:
             self._fail(f"{int(previous)} after {self._last}")

@@ -759,7 +759,7 @@ class Settings(BaseSettings):
         16 * 1024 * 1024,
         gt=0,
         description="Bytes of missed frames sent to the WebSockets of one address in a minute;"
-        " beyond it they are told to read the tables again.",
+        " beyond it they receive a reset.",
     )
     ws_heartbeat_seconds: float = Field(
         15, gt=0, description="Seconds between two heartbeats to a client of the live updates."

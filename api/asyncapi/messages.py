@@ -7,8 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from api.realtime import protocol
-from api.realtime.acknowledgements import Acknowledgement, MarketAcknowledgement
-from api.realtime.commands import SubscriptionEnded
+from api.realtime.acknowledgements import Acknowledgement, MarketAcknowledgement, SubscriptionEnded
 from api.realtime.feed import Reset
 from api.realtime.heartbeats import Heartbeat
 from api.realtime.identity import Authenticated

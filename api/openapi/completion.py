@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import (
     OpenAPIHeader,
@@ -25,12 +24,12 @@ from api.openapi.field_formats import FieldFormat
 from api.openapi.paths import merge_equal_paths
 from api.realtime.protocol import Message
 from api.realtime.system_state import SystemState
+from api.struct_schemas import INTEGER_TEXT, described_types, exact_structs
 from zmart_pipelines.client_schemas.formats import ExactIntegers, large_integer_fields
 from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 
 # Litestar states limits as floats, which round this one up.
 _MAX_INTEGER: Final = 2**63 - 1
-_INTEGER_TEXT: Final = r"^-?\d+$"
 
 _LOCATION: Final = OpenAPIHeader(
     schema=Schema(type=OpenAPIType.STRING),
@@ -56,7 +55,7 @@ def complete(app: Litestar) -> None:
             _complete_schema(schema, is_request=name in requests)
     for name, frame_schema in _frame_schemas().items():
         schemas.setdefault(name, cast(Schema, frame_schema))
-    for described in _subclasses(ExactIntegers):
+    for described in exact_structs():
         _name_exact_integers(schemas.get(described.__name__), described)
 
 
@@ -87,25 +86,16 @@ def _complete_schema(schema: Schema, *, is_request: bool) -> None:
             member.maximum = _MAX_INTEGER
 
 
-def _subclasses(parent: type[ExactIntegers]) -> Iterator[type[ExactIntegers]]:
-    for child in parent.__subclasses__():
-        yield child
-        yield from _subclasses(child)
-
-
 def _name_exact_integers(schema: object, described: type[ExactIntegers]) -> None:
     """State which integers ``exact`` repeats, so that generated clients know its members."""
+    if not isinstance(schema, Schema) or not schema.properties:
+        return  # a frame's schema states it already
     names = [name for _, name in large_integer_fields(described)]
-    exact = Schema(
+    schema.properties["exact"] = Schema(
         type=OpenAPIType.OBJECT,
-        properties={name: Schema(type=OpenAPIType.STRING, pattern=_INTEGER_TEXT) for name in names},
+        properties={name: Schema(type=OpenAPIType.STRING, pattern=INTEGER_TEXT) for name in names},
         required=sorted(names),
     )
-    if isinstance(schema, Schema) and schema.properties:
-        schema.properties["exact"] = exact
-    elif isinstance(schema, dict):  # of a frame
-        schema["properties"]["exact"] = exact.to_schema()
-        schema["required"] = sorted({*schema.get("required", ()), "exact"})
 
 
 def _complete_operation(operation: Operation) -> None:
@@ -177,7 +167,5 @@ def _texts(schema: object) -> Iterator[Schema]:
 
 def _frame_schemas() -> dict[str, Any]:
     """Return the JSON schemas of the WebSocket messages' ``data`` and envelope, by name."""
-    _, schemas = msgspec.json.schema_components(
-        (*FRAME_SCHEMAS, SystemState, Message), ref_template="#/components/schemas/{name}"
-    )
+    _, schemas = described_types((*FRAME_SCHEMAS, SystemState, Message))
     return schemas

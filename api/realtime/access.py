@@ -11,8 +11,8 @@ def may_subscribe(caller: Caller, channel: Channel) -> Channel:
     """Return the channel that ``caller`` receives for the one asked for.
 
     Raises:
-        ApiError: 401 where the channel is private and nobody signed in, 403 where another wallet
-            did.
+        ApiError: 401 where the channel is private and the caller is anonymous, 403 where it is
+            private to another wallet.
     """
     asked = OPERATOR_ALERTS if channel == ALERTS and caller.is_operator else channel
     if is_permitted(caller, asked):

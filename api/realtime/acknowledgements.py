@@ -40,6 +40,22 @@ class MarketAcknowledgement(Acknowledgement, frozen=True, kw_only=True, omit_def
     exact: dict[str, str] | UnsetType = UNSET
 
 
+class SubscriptionEnded(msgspec.Struct, frozen=True):
+    """`data` of an `unsubscribed` message that no command asked for.
+
+    `reason` is `session_ended`, or `signed_in_again` where a ticket of another wallet followed.
+    """
+
+    reason: str
+    message: str
+
+
+def ended(channel: Channel, reason: str) -> Outgoing:
+    """Return the message that a subscription has ended although no command asked for it."""
+    data = SubscriptionEnded(reason, f"The subscription to {channel.name} has ended")
+    return protocol.reply("unsubscribed", data, channel=channel)
+
+
 def is_known_to_older_clients(channel: Channel) -> bool:
     """Return whether a channel is acknowledged with a ``market_state``."""
     return channel == MARKETS or (channel.market_id is not None and channel.part is None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import UNSET
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,16 +19,6 @@ from api.realtime.subscriber import Subscriber
 from api.requests import identifiers
 from zmart_pipelines.client_schemas.frames import DisplayedPrices, displayed_prices
 from zmart_pipelines.store.queries import markets
-
-
-class SubscriptionEnded(msgspec.Struct, frozen=True):
-    """`data` of an `unsubscribed` message that no command asked for.
-
-    `reason` is `session_ended`, or `signed_in_again` where a ticket of another wallet followed.
-    """
-
-    reason: str
-    message: str
 
 
 class Commands:
@@ -137,8 +126,7 @@ class Commands:
         for channel in self._feed.channels:
             if not is_permitted(self._identity.caller, channel):
                 self._feed.unsubscribe([channel])
-                data = SubscriptionEnded(reason, f"The subscription to {channel.name} has ended")
-                self._subscriber.push(protocol.reply("unsubscribed", data, channel=channel))
+                self._subscriber.push(acknowledgements.ended(channel, reason))
 
     async def _unsubscribe(self, asked: Channel) -> None:
         channel = await self._feed.located(asked)

@@ -36,7 +36,7 @@ class EventStreamResponse(Response[Any]):
         self._open_reader = open_reader
         self._heartbeats = heartbeats
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # of its arguments it needs none
         """Return the app that sends it."""
         return self._send_stream
 

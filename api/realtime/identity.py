@@ -39,7 +39,7 @@ class Identity:
     def __init__(
         self, database: Database, watch: SessionWatch, on_change: Callable[[str], None]
     ) -> None:
-        """Start as nobody.
+        """Start as an anonymous caller.
 
         Args:
             database: Has the tickets.

@@ -9,12 +9,11 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
-from api.realtime import protocol
+from api.realtime import acknowledgements, protocol
 from api.realtime.access import is_private
 from api.realtime.acknowledgements import Acknowledgement
 from api.realtime.address_budget import AddressBudget
 from api.realtime.channels import Channel
-from api.realtime.commands import SubscriptionEnded
 from api.realtime.feed import Feed
 from api.realtime.hub import Hub
 from api.realtime.outgoing import Outgoing
@@ -95,10 +94,7 @@ class Reader:
         """End with a message for each private channel: the caller's session has ended."""
         for channel in self._channels:
             if is_private(channel):
-                data = SubscriptionEnded(
-                    "session_ended", f"The subscription to {channel.name} has ended"
-                )
-                self.subscriber.push(protocol.reply("unsubscribed", data, channel=channel))
+                self.subscriber.push(acknowledgements.ended(channel, "session_ended"))
         self.end()
 
     @property

@@ -1,8 +1,8 @@
-"""Ends what connections receive in private once the session or the key behind it has ended.
+"""Ends private subscriptions once the session or the API key that permitted them has ended.
 
-Connections outlive the access tokens of their sessions, so the sessions themselves are looked at:
-once a second, all those of this process in one transaction. While Postgres does not answer they
-count as going on, as they do for reads; what ended meanwhile ends with the next answer.
+A connection outlives the access token of its session, so the session itself is checked: once a
+second, all sessions of this process in one transaction. While Postgres does not answer, sessions
+count as valid, as they do for reads; those that ended meanwhile end with the next answer.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class SessionWatch:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                await self.look()
+                await self.check()
             except (DBAPIError, PoolTimeout) as error:
-                log.warning("sessions could not be watched: %s", type(error).__name__)
+                log.warning("sessions could not be checked: %s", type(error).__name__)
 
-    async def look(self) -> None:
-        """Look once, and end what has ended."""
+    async def check(self) -> None:
+        """Check every session and key once, and end what they permitted where they have ended."""
         watched = set(self._watched)
         if not watched:
             return

@@ -20,7 +20,7 @@ from assets.runs_in_flight import in_flight
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import PinError
-from zmart_pipelines.snapshots.chain import broken_links
+from zmart_pipelines.snapshots.integrity import broken_links
 from zmart_pipelines.snapshots.taking import (
     SETTLE,
     Taken,

@@ -1,4 +1,4 @@
-"""Connections to Postgres that the server ends while nobody looks."""
+"""Idle connections to Postgres that the server ends."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def answering_or_none(url: str) -> str | None:
 
 
 def test_port_of_a_single_process_is_not_shared(api_settings: Settings, tmp_path: Path) -> None:
-    """A second one is told so instead of taking half of the connections."""
+    """A second process stops with an error instead of taking half of the connections."""
     with running(api_settings, tmp_path) as api:
         other_process = api.settings.model_copy(update={"api_processes": 2, "api_process": 2})
         for settings in (api.settings, other_process):

@@ -237,7 +237,7 @@ def test_every_documented_message_is_sent(
     if os.environ.get("RECORD_EXAMPLES"):
         record(stage.messages)
     for name, message in stage.messages.items():
-        assert members(message) == members(examples.of(name)), f"{name}: record the examples anew"
+        assert members(message) == members(examples.of(name)), f"{name}: run with RECORD_EXAMPLES=1"
     documented = examples_of("realtime.md")
     assert documented.keys() == {"authenticated", "heartbeat", "subscribed", "vote"}
     for name, example in documented.items():

@@ -1,4 +1,4 @@
-"""What wallets are told of their trades, positions and claims is what REST shows them then."""
+"""Frames of a wallet's trades, positions and claims equal what REST returns at that moment."""
 
 from __future__ import annotations
 

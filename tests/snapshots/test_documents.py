@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from zmart_pipelines.ipfs.canonical_json import canonical_bytes
 from zmart_pipelines.ipfs.cid import cid_v0
-from zmart_pipelines.snapshots.chain import broken_links
 from zmart_pipelines.snapshots.documents import Document, Period, documents
+from zmart_pipelines.snapshots.integrity import broken_links
 from zmart_pipelines.store.queries.discussion_snapshots import ChangedComment, StoredDocument
 
 MARKET = bytes([7]) * 32

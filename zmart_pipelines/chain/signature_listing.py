@@ -195,7 +195,7 @@ class _Progress:
 def from_one_node(rpc: RpcClient, read: Callable[[RpcClient], T]) -> T:
     """Return what ``read`` returns with a client pinned to one node.
 
-    Where a node contradicts itself or fails half-way, ``read`` begins anew at the next one.
+    Where a node contradicts itself or fails half-way, ``read`` begins again at the next one.
 
     Raises:
         RpcUnavailable: no node could answer all of it; the text names every failure.

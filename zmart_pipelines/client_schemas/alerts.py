@@ -24,7 +24,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class OperatorAlert(Alert, frozen=True):
-    """An alert with what operators are told of it.
+    """An alert with its text, which operators receive.
 
     `subject` tells alerts of the same topic apart, `detail` holds the facts behind `message`.
     """

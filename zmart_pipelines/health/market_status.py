@@ -22,13 +22,15 @@ from zmart_pipelines.ledger.model import config_timeline
 from zmart_pipelines.monitoring.work_health import SERVICES
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.queries import market_status as rows
+from zmart_pipelines.store.queries import submissions
+from zmart_pipelines.store.queries.alerts import Alert, find_alerts
 from zmart_pipelines.store.queries.breakers import breaker_statuses
 from zmart_pipelines.store.queries.configuration import (
     VotingConfiguration,
     voting_configuration,
 )
 from zmart_pipelines.store.queries.markets import Market, chain_now
+from zmart_pipelines.store.queries.newest_transaction import NewestTransaction, newest_transaction
 from zmart_pipelines.store.queries.open_votes import OPEN_VOTES
 from zmart_pipelines.store.queries.work_health import job_runs
 from zmart_pipelines.submissions import policies
@@ -36,6 +38,7 @@ from zmart_pipelines.submissions.switches import read_switches
 from zmart_pipelines.voting import tallies
 from zmart_pipelines.voting.ballot import Kind
 
+_SETTLED: Final = ("final", "superseded")
 # The column with the chain second at which a state began.
 _BEGAN: Final = {
     MarketState.PROPOSED: "created_at",
@@ -59,11 +62,11 @@ def read_market_status(conn: Connection, settings: Settings, market: Market) -> 
     state = MarketState(market.state)
     now = chain_now(conn)
     configuration = voting_configuration(conn) or _initial_configuration()
-    alerts = rows.open_alerts(conn, market.market_id)
+    alerts = find_alerts(conn, is_open=True, market_id=market.market_id)
     rules = _rules(settings, alerts)
     vote = _standing(conn, market, configuration, rules)
     found = progress(_facts(market, vote), configuration, rules, now)
-    last = rows.last_transaction(conn, market.market_id)
+    last = newest_transaction(conn, market.market_id)
     return MarketStatus(
         market_id=market.market_id.hex(),
         address=formats.base58_key(market.address),
@@ -84,7 +87,7 @@ def read_market_status(conn: Connection, settings: Settings, market: Market) -> 
     )
 
 
-def _rules(settings: Settings, alerts: Sequence[rows.OpenAlert]) -> policies.Rules:
+def _rules(settings: Settings, alerts: Sequence[Alert]) -> policies.Rules:
     """Return the rules of the pipelines, whose process alone has the admin's key."""
     return msgspec.structs.replace(
         policies.rules(settings),
@@ -155,7 +158,7 @@ def _open_vote(vote: VoteStanding) -> OpenVote:
     )
 
 
-def _last_transaction(row: rows.LastTransaction) -> LastTransaction:
+def _last_transaction(row: NewestTransaction) -> LastTransaction:
     return LastTransaction(
         signature=formats.base58_signature(row.signature),
         event=row.name,
@@ -173,8 +176,16 @@ def _blockers(
         yield from _switches(conn, settings, found.action)
         yield from _breakers(conn, found.action)
         yield from _failing_runs(conn, found.action)
-    for intent in rows.unsettled_intents(conn, market.market_id):
-        if intent.failures or intent.status not in ("planned", "live"):
+    yield from _submissions(conn, market.market_id)
+
+
+def _submissions(conn: Connection, market_id: bytes) -> Iterator[Blocker]:
+    """Yield the newest submission of each action, where it has failed or is tried again."""
+    found = submissions.find_intents(conn, submissions.IntentFilter(market_id=market_id))
+    newest = {intent.action: intent for intent in reversed(found)}
+    for intent in newest.values():
+        is_open = intent.status in submissions.OPEN
+        if intent.status not in _SETTLED and (intent.failures or not is_open):
             detail = {
                 "intent": intent.id,
                 "status": intent.status,
@@ -184,7 +195,7 @@ def _blockers(
             yield _blocker("submission", intent.action, intent.created_at, detail)
 
 
-def _alert(alert: rows.OpenAlert) -> Blocker:
+def _alert(alert: Alert) -> Blocker:
     return _blocker("alert", alert.topic, alert.raised_at, {"severity": alert.severity})
 
 

@@ -47,7 +47,7 @@ def raise_alert(
 ) -> bool:
     """Open the alert ``key``, or update severity and text of the one that is open.
 
-    Clients are told of a new alert and of another severity, when the caller commits.
+    A new alert and another severity append frames, which clients receive once the caller commits.
 
     Returns:
         Whether the alert is new.
@@ -60,7 +60,7 @@ def raise_alert(
             changed = update(alerts).where(alerts.c.id == before.id).values(**values)
             row = conn.execute(changed.returning(*_COLUMNS)).one()
             if before.severity != severity:
-                _tell(conn, row, "changed")
+                _append_frames(conn, row, "changed")
             return False
         added = insert(alerts).values(**msgspec.structs.asdict(key), **values)
         ignored = added.on_conflict_do_nothing(
@@ -68,7 +68,7 @@ def raise_alert(
         )
         new = conn.execute(ignored.returning(*_COLUMNS)).one_or_none()
         if new is not None:
-            _tell(conn, new, "raised")
+            _append_frames(conn, new, "raised")
             return True
         # Another transaction has opened it meanwhile, and committed.
 
@@ -76,16 +76,16 @@ def raise_alert(
 def clear_alert(conn: Connection, key: AlertKey) -> bool:
     """Close the open alert ``key``; return whether there was one.
 
-    Clients are told when the caller commits.
+    Its frames reach clients once the caller commits.
     """
     statement = update(alerts).where(_is_open(key)).values(cleared_at=func.now())
     row = conn.execute(statement.returning(*_COLUMNS)).one_or_none()
     if row is not None:
-        _tell(conn, row, "cleared")
+        _append_frames(conn, row, "cleared")
     return row is not None
 
 
-def _tell(conn: Connection, row: Row[Any], action: AlertAction) -> None:
+def _append_frames(conn: Connection, row: Row[Any], action: AlertAction) -> None:
     append_at_commit(conn, alert_frames(one(FullAlert, row), action))
 
 

@@ -92,7 +92,7 @@ def store(
         .on_conflict_do_nothing()
         .returning(*COLUMNS)
     )
-    return _tell(conn, inserted)
+    return _append_frames(conn, inserted)
 
 
 def is_stored(conn: Connection, signature: bytes) -> bool:
@@ -209,11 +209,11 @@ def record(conn: Connection, row: HeldTransaction, **values: Any) -> None:
         .values(**values)
         .returning(*COLUMNS)
     )
-    if not _tell(conn, changed):
+    if not _append_frames(conn, changed):
         raise NoLongerHeld
 
 
-def _tell(conn: Connection, changed: CursorResult[Any]) -> bool:
+def _append_frames(conn: Connection, changed: CursorResult[Any]) -> bool:
     """Append the frame of the changed row, if there is one; return whether there is."""
     row = changed.one_or_none()
     if row is not None:

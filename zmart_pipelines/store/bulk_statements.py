@@ -20,7 +20,7 @@ from zmart_pipelines.store.binary_arrays import PACKERS
 from zmart_pipelines.store.statement_pipeline import Statement, run
 from zmart_pipelines.store.tables.base import COMMITMENT, U64
 
-_dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+_dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
 
 
 def _type(column: Column[Any]) -> str:

@@ -5876,76 +5876,94 @@ export interface components {
             timestamp: string;
         };
         /**
-         * TradeFrame
-         * @description `data` of a `trade` message: the trade, and older names of its fields.
-         *
-         *         `side` is `trade_type`, `price` is `price_yes`; `priceYes` and `priceNo` are for display.
+         * AlertFrame
+         * @description `data` of an `alert` message; `changed` says that its severity did.
          */
-        TradeFrame: {
-            exact: {
-                shares: string;
-                cost: string;
-            };
-            id: string;
-            market_id: string;
-            user_wallet: string;
-            user: string;
-            trade_type: string;
-            outcome: boolean;
-            outcome_label: string;
-            shares: number;
-            cost: number;
-            price_yes: number;
-            price_after: number;
-            tx_signature: string;
-            block_time: string | null;
-            timestamp: string | null;
-            created_at: string | null;
-            slot: number;
-            commitment: string;
-            tradeId: string;
-            trader: string;
-            side: string;
-            price: number;
-            priceYes: number;
-            priceNo: number;
+        AlertFrame: {
+            id: number;
+            topic: string;
+            /** @enum {unknown} */
+            severity: "critical" | "high" | "medium";
+            market_id: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            raised_at: string;
+            cleared_at: string | null;
+            /** @enum {unknown} */
+            action: "changed" | "cleared" | "raised";
         };
         /**
-         * VoteFrame
-         * @description `data` of a `vote` message: the vote, and the weighted counts of its kind with it.
+         * CommentFrame
+         * @description `data` of a `discussion` message: the comment as it is now, flat and nested.
          *
-         *         `kind` and `user` are older names of `vote_type` and `user_wallet`.
+         *     `voted` says that `up_votes` changed. `postId`, `parentId`, `author` and `text` are older names.
          */
-        VoteFrame: {
-            exact: {
-                votes_for: string;
-                votes_against: string;
-                total: string;
-            };
+        CommentFrame: {
             id: string;
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
             market_id: string;
+            parent_id: string | null;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
             user_wallet: string;
-            vote_type: string;
-            vote: boolean;
-            choice: string;
-            round: number;
-            source: string;
-            signature: string;
-            tx_signature: string | null;
-            voted_at: string;
-            created_at: string;
-            kind: string;
             user: string;
-            votes_for: number;
-            votes_against: number;
-            total: number;
+            user_name: string | null;
+            user_avatar: string | null;
+            content: string;
+            up_votes: number;
+            replies: number;
+            is_deleted: boolean;
+            is_hidden: boolean;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            created_at: string;
+            edited_at: string | null;
+            /** @enum {unknown} */
+            action: "created" | "deleted" | "edited" | "hidden" | "unhidden" | "voted";
+            postId: string;
+            parentId: string | null;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            author: string;
+            text: string;
+            discussion: components["schemas"]["Comment"];
+        };
+        /**
+         * Correction
+         * @description Signatures of transactions that were orphaned: earlier frames about them are void.
+         */
+        Correction: {
+            orphaned: string[];
+        };
+        /**
+         * Lag
+         * @description How far the ledger is behind the chain; null where that cannot be measured.
+         *
+         *     Seconds count since it last read, slots up to where the chain stood when it was last asked.
+         */
+        Lag: {
+            confirmed_seconds: number | null;
+            confirmed_slots: number | null;
+            finalized_seconds: number | null;
+            finalized_slots: number | null;
         };
         /**
          * MarketStateFrame
          * @description `data` of a `market_state` message: the market as it is now.
          *
-         *         `old_state` and `new_state` are set where the state changed. `priceYes`, `priceNo` and
-         *         `totalShares` are for display.
+         *     `old_state` and `new_state` are set where the state changed. `priceYes`, `priceNo` and
+         *     `totalShares` are for display.
          */
         MarketStateFrame: {
             exact: {
@@ -5953,6 +5971,10 @@ export interface components {
             };
             /** @enum {unknown} */
             action: "created" | "deleted" | "updated";
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
             market_id: string;
             old_state: ("ACTIVE" | "APPROVED" | "CANCELLED" | "DISPUTED" | "FINALIZED" | "PROPOSED" | "RESOLVING") | null;
             new_state: ("ACTIVE" | "APPROVED" | "CANCELLED" | "DISPUTED" | "FINALIZED" | "PROPOSED" | "RESOLVING") | null;
@@ -5961,20 +5983,88 @@ export interface components {
             priceYes: number;
             priceNo: number;
             totalShares: number;
-            commitment: string;
+            /**
+             * @example finalized
+             * @enum {string}
+             */
+            commitment: "reported" | "confirmed" | "finalized";
             market: components["schemas"]["ProjectedMarket"];
             correction?: components["schemas"]["Correction"];
+        };
+        /**
+         * OperatorAlertFrame
+         * @description `data` of an `alert` message to an operator.
+         */
+        OperatorAlertFrame: {
+            id: number;
+            topic: string;
+            /** @enum {unknown} */
+            severity: "critical" | "high" | "medium";
+            market_id: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            raised_at: string;
+            cleared_at: string | null;
+            subject: string | null;
+            message: string;
+            detail: Record<string, never>;
+            /** @enum {unknown} */
+            action: "changed" | "cleared" | "raised";
+        };
+        /**
+         * PositionFrame
+         * @description `data` of a `position` message: the wallet's position in the market as it is now.
+         *
+         *     `position` is null where the transactions that made it no longer count.
+         */
+        PositionFrame: {
+            /** @enum {unknown} */
+            action: "deleted" | "updated";
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            position: components["schemas"]["Position"] | null;
+            correction?: components["schemas"]["Correction"];
+        };
+        /**
+         * PricesFrame
+         * @description `data` of a `prices` message: all that determines the prices of a market, as they are now.
+         *
+         *     `q_yes` and `q_no` are the shares outstanding, `b` is the liquidity parameter of the LMSR;
+         *     shares, `b` and prices have 9 decimals. `slot` is that of the last event.
+         */
+        PricesFrame: {
+            exact: {
+                q_yes: string;
+                q_no: string;
+                b: string;
+            };
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            q_yes: number;
+            q_no: number;
+            b: number;
+            price_yes: number;
+            price_no: number;
+            slot: number;
         };
         /**
          * ProjectedMarket
          * @description A market's state on chain: what the ledger alone knows of it.
          *
-         *         Amounts are lamports; shares, `b_parameter` and prices have 9 decimals. `state` and
-         *         `status` are the program's word, `state_code` its number. `liquidity_parameter`,
-         *         `total_yes_shares`, `total_no_shares` and `creator` are older names of the same values.
-         *         `proposal_likes` and `proposal_dislikes` while the state is PROPOSED, `dispute_agree` and
-         *         `dispute_disagree` while it is DISPUTED are the running counts of the open vote, signed ballots
-         *         included; otherwise they are what the program recorded.
+         *     Amounts are lamports; shares, `b_parameter` and prices have 9 decimals. `state` and
+         *     `status` are the program's word, `state_code` its number. `liquidity_parameter`,
+         *     `total_yes_shares`, `total_no_shares` and `creator` are older names of the same values.
+         *     `proposal_likes` and `proposal_dislikes` while the state is PROPOSED, `dispute_agree` and
+         *     `dispute_disagree` while it is DISPUTED are the running counts of the open vote, signed ballots
+         *     included; otherwise they are what the program recorded.
          */
         ProjectedMarket: {
             exact: {
@@ -5991,13 +6081,25 @@ export interface components {
                 accumulated_lp_fees: string;
             };
             id: string;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
             on_chain_address: string;
             /** @enum {unknown} */
             state: "ACTIVE" | "APPROVED" | "CANCELLED" | "DISPUTED" | "FINALIZED" | "PROPOSED" | "RESOLVING";
             /** @enum {unknown} */
             status: "ACTIVE" | "APPROVED" | "CANCELLED" | "DISPUTED" | "FINALIZED" | "PROPOSED" | "RESOLVING";
             state_code: number;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
             creator_wallet: string;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
             creator: string;
             resolver_wallet: string | null;
             dispute_initiator: string | null;
@@ -6035,111 +6137,12 @@ export interface components {
             resolved_at: string | null;
             finalized_at: string | null;
             cancelled_at: string | null;
-            commitment: string;
+            /**
+             * @example finalized
+             * @enum {string}
+             */
+            commitment: "reported" | "confirmed" | "finalized";
             as_of_slot: number;
-        };
-        /**
-         * Correction
-         * @description Signatures of transactions that were orphaned: earlier frames about them are void.
-         */
-        Correction: {
-            orphaned: string[];
-        };
-        /**
-         * CommentFrame
-         * @description `data` of a `discussion` message: the comment as it is now, flat and nested.
-         *
-         *         `voted` says that `up_votes` changed. `postId`, `parentId`, `author` and `text` are older names.
-         */
-        CommentFrame: {
-            id: string;
-            market_id: string;
-            parent_id: string | null;
-            user_wallet: string;
-            user: string;
-            user_name: string | null;
-            user_avatar: string | null;
-            content: string;
-            up_votes: number;
-            replies: number;
-            is_deleted: boolean;
-            is_hidden: boolean;
-            created_at: string;
-            edited_at: string | null;
-            /** @enum {unknown} */
-            action: "created" | "deleted" | "edited" | "hidden" | "unhidden" | "voted";
-            postId: string;
-            parentId: string | null;
-            author: string;
-            text: string;
-            discussion: components["schemas"]["Comment"];
-        };
-        /**
-         * PricesFrame
-         * @description `data` of a `prices` message: all that determines the prices of a market, as they are now.
-         *
-         *         `q_yes` and `q_no` are the shares outstanding, `b` is the liquidity parameter of the LMSR;
-         *         shares, `b` and prices have 9 decimals. `slot` is that of the last event.
-         */
-        PricesFrame: {
-            exact: {
-                q_yes: string;
-                q_no: string;
-                b: string;
-            };
-            market_id: string;
-            q_yes: number;
-            q_no: number;
-            b: number;
-            price_yes: number;
-            price_no: number;
-            slot: number;
-        };
-        /**
-         * PositionFrame
-         * @description `data` of a `position` message: the wallet's position in the market as it is now.
-         *
-         *         `position` is null where the transactions that made it no longer count.
-         */
-        PositionFrame: {
-            /** @enum {unknown} */
-            action: "deleted" | "updated";
-            market_id: string;
-            position: components["schemas"]["Position"] | null;
-            correction?: components["schemas"]["Correction"];
-        };
-        /**
-         * AlertFrame
-         * @description `data` of an `alert` message; `changed` says that its severity did.
-         */
-        AlertFrame: {
-            id: number;
-            topic: string;
-            /** @enum {unknown} */
-            severity: "critical" | "high" | "medium";
-            market_id: string | null;
-            raised_at: string;
-            cleared_at: string | null;
-            /** @enum {unknown} */
-            action: "changed" | "cleared" | "raised";
-        };
-        /**
-         * OperatorAlertFrame
-         * @description `data` of an `alert` message to an operator.
-         */
-        OperatorAlertFrame: {
-            id: number;
-            topic: string;
-            /** @enum {unknown} */
-            severity: "critical" | "high" | "medium";
-            market_id: string | null;
-            raised_at: string;
-            cleared_at: string | null;
-            subject: string | null;
-            message: string;
-            detail: Record<string, never>;
-            /** @enum {unknown} */
-            action: "changed" | "cleared" | "raised";
         };
         /**
          * SystemState
@@ -6151,16 +6154,125 @@ export interface components {
             switches: components["schemas"]["KillSwitchList"];
         };
         /**
-         * Lag
-         * @description How far the ledger is behind the chain; null where that cannot be measured.
+         * TradeFrame
+         * @description `data` of a `trade` message: the trade, and older names of its fields.
          *
-         *         Seconds count since it last read, slots up to where the chain stood when it was last asked.
+         *     `side` is `trade_type`, `price` is `price_yes`; `priceYes` and `priceNo` are for display.
          */
-        Lag: {
-            confirmed_seconds: number | null;
-            confirmed_slots: number | null;
-            finalized_seconds: number | null;
-            finalized_slots: number | null;
+        TradeFrame: {
+            exact: {
+                shares: string;
+                cost: string;
+            };
+            id: string;
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            user_wallet: string;
+            user: string;
+            /**
+             * @example buy
+             * @enum {string}
+             */
+            trade_type: "buy" | "sell";
+            outcome: boolean;
+            /**
+             * @example YES
+             * @enum {string}
+             */
+            outcome_label: "YES" | "NO";
+            shares: number;
+            cost: number;
+            price_yes: number;
+            price_after: number;
+            /**
+             * Format: solana-signature
+             * @example 5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW
+             */
+            tx_signature: string;
+            block_time: string | null;
+            timestamp: string | null;
+            created_at: string | null;
+            slot: number;
+            /**
+             * @example finalized
+             * @enum {string}
+             */
+            commitment: "reported" | "confirmed" | "finalized";
+            tradeId: string;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            trader: string;
+            side: string;
+            price: number;
+            priceYes: number;
+            priceNo: number;
+        };
+        /**
+         * VoteFrame
+         * @description `data` of a `vote` message: the vote, and the weighted counts of its kind with it.
+         *
+         *     `kind` and `user` are older names of `vote_type` and `user_wallet`.
+         */
+        VoteFrame: {
+            exact: {
+                votes_for: string;
+                votes_against: string;
+                total: string;
+            };
+            id: string;
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            user_wallet: string;
+            /**
+             * @example proposal
+             * @enum {string}
+             */
+            vote_type: "proposal" | "dispute";
+            vote: boolean;
+            /**
+             * @example like
+             * @enum {string}
+             */
+            choice: "like" | "dislike" | "agree" | "disagree";
+            round: number;
+            source: string;
+            /**
+             * Format: solana-signature
+             * @example 5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW
+             */
+            signature: string;
+            tx_signature: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            voted_at: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            created_at: string;
+            kind: string;
+            user: string;
+            votes_for: number;
+            votes_against: number;
+            total: number;
         };
     };
     responses: never;
@@ -6379,18 +6491,18 @@ export type WalletStats = components['schemas']['WalletStats'];
 export type WalletTrades = components['schemas']['WalletTrades'];
 export type WalletVotes = components['schemas']['WalletVotes'];
 export type WebhookHealth = components['schemas']['WebhookHealth'];
+export type AlertFrame = components['schemas']['AlertFrame'];
+export type CommentFrame = components['schemas']['CommentFrame'];
+export type Correction = components['schemas']['Correction'];
+export type Lag = components['schemas']['Lag'];
+export type MarketStateFrame = components['schemas']['MarketStateFrame'];
+export type OperatorAlertFrame = components['schemas']['OperatorAlertFrame'];
+export type PositionFrame = components['schemas']['PositionFrame'];
+export type PricesFrame = components['schemas']['PricesFrame'];
+export type ProjectedMarket = components['schemas']['ProjectedMarket'];
+export type SystemState = components['schemas']['SystemState'];
 export type TradeFrame = components['schemas']['TradeFrame'];
 export type VoteFrame = components['schemas']['VoteFrame'];
-export type MarketStateFrame = components['schemas']['MarketStateFrame'];
-export type ProjectedMarket = components['schemas']['ProjectedMarket'];
-export type Correction = components['schemas']['Correction'];
-export type CommentFrame = components['schemas']['CommentFrame'];
-export type PricesFrame = components['schemas']['PricesFrame'];
-export type PositionFrame = components['schemas']['PositionFrame'];
-export type AlertFrame = components['schemas']['AlertFrame'];
-export type OperatorAlertFrame = components['schemas']['OperatorAlertFrame'];
-export type SystemState = components['schemas']['SystemState'];
-export type Lag = components['schemas']['Lag'];
 export type $defs = Record<string, never>;
 export interface operations {
     get_signing_keys: {

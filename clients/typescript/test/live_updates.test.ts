@@ -12,7 +12,7 @@ import { MOST_WAITING } from '../src/live/update_queue.ts'
 import { ScriptedStream, message } from './scripted_stream.ts'
 
 const CHANNEL = 'market:aa:trades'
-const WALLET = 'wallet:somebody'
+const WALLET = 'wallet:address'
 /** Connects again at once. */
 const FAST: LiveOptions = { firstWait: 0.001, longestWait: 0.01 }
 const TRANSPORTS = ['websocket', 'sse'] as const

@@ -1,8 +1,8 @@
 """Build the frames of wallets' channels for changes of the projection.
 
-A wallet is told of its trades, of its position after them, and of its claims. What others do
-moves the value of a position; that is told on the market's channels alone. Where a change of the
-market itself changes what its positions are paid, all of their wallets are told.
+A wallet receives its trades, its position after them, and its claims. Trades of other wallets
+change the value of a position; their frames are on the market's channels alone. Where a change of
+the market itself changes what its positions are paid, all of their wallets receive them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Holdings(NamedTuple):
     """What the frames of wallets show.
 
     Attributes:
-        held: The positions that are told of, by holder; those that no longer exist are absent.
+        held: The positions to send, by holder; those that no longer exist are absent.
         entries: Their trades.
         due: The positions of markets that have just become final and owe them something.
         pools: The past of the markets whose pool decides a result.

@@ -1,4 +1,4 @@
-"""Alerts: as everyone may see them, and with what operators are told."""
+"""Alerts: as everyone may see them, and with the texts for operators."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def find_alerts(
     conn: Connection,
     *,
     is_open: bool | None = None,
+    market_id: bytes | None = None,
     after: Key | None = None,
     limit: int = 50,
     offset: int = 0,
@@ -47,12 +48,15 @@ def find_alerts(
 
     Args:
         is_open: None: open and cleared ones.
+        market_id: The market concerned; None: alerts of any market, and of none.
         after: Key in ``NEWEST`` of the last alert of the page before.
     """
     statement = select(*(alerts.c[name] for name in Alert.__struct_fields__))
     if is_open is not None:
         cleared = alerts.c.cleared_at
         statement = statement.where(cleared.is_(None) if is_open else cleared.isnot(None))
+    if market_id is not None:
+        statement = statement.where(alerts.c.market_id == market_id)
     page = NEWEST.page(statement, after=after, limit=limit, offset=offset)
     return many(Alert, conn.execute(page))
 

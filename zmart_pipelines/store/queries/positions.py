@@ -210,7 +210,7 @@ JOIN unnest(%b::bytea[], %b::bytea[]) AS requested (market_id, "user") USING (ma
         for name in Position.__struct_fields__
     ),
     rows=_select().compile(
-        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
+        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]  # of SQLAlchemy
         compile_kwargs={"literal_binds": True},
     ),
 )

@@ -36,7 +36,7 @@ export interface LiveAccess {
   readonly url: string
   /** A `fetch` that shows who calls. */
   readonly send: Send
-  /** Undefined while nobody is signed in. */
+  /** Undefined while no wallet is signed in. */
   readonly ticket: () => TicketSource | undefined
 }
 

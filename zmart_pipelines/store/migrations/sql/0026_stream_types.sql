@@ -3,7 +3,7 @@ SET LOCAL ROLE zmart_owner;
 
 ALTER TABLE ops.stream ADD COLUMN type_previous BIGINT;
 -- Frames before the oldest stored one of a type may have been deleted. It names the frame before it
--- on the whole channel, so that a client that has not seen that one is told to start again.
+-- on the whole channel, so that a client that has not seen that one receives a reset.
 UPDATE ops.stream AS s
 SET type_previous = chained.type_previous
 FROM (
