@@ -83,7 +83,7 @@ class StrictRequest(Request[Any, Any, State]):
     async def body(self) -> bytes:
         """Return the body; raise ApiError 400 where the client leaves before its end.
 
-        Nobody reads that answer. It is an error of the client, so it is not logged as ours.
+        The answer reaches no client. It is an error of the client, so it is not logged as ours.
         """
         try:
             return await super().body()

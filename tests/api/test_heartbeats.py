@@ -1,4 +1,4 @@
-"""Heartbeats say how far the channels are, and tell the truth while Postgres is away."""
+"""Heartbeats state the newest position of each channel, and since when Postgres has been away."""
 
 from __future__ import annotations
 

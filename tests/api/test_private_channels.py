@@ -44,7 +44,7 @@ def api_settings(api_settings: Settings) -> Settings:
     return Settings(**api_settings.model_dump() | operators)
 
 
-def tell(ledger: Engine, *numbers: int, to: Any = ALICE) -> list[int]:
+def append_trades(ledger: Engine, *numbers: int, to: Any = ALICE) -> list[int]:
     """Append frames of a wallet's channel that carry these numbers."""
     channel = wallet_channel(bytes(to.pubkey()))
     with ledger.begin() as conn:
@@ -72,13 +72,13 @@ def code(answer: dict[str, Any]) -> str:
 
 
 def test_wallet_receives_its_own_channel_and_resumes_it(client: Client, ledger: Engine) -> None:
-    (first,) = tell(ledger, 1)
+    (first,) = append_trades(ledger, 1)
     with greeted(client) as socket:
         data = authenticated(socket, ticket(client, session_of(client, ALICE)))
         assert data == {"wallet": str(ALICE.pubkey()), "is_operator": False}
         answer = asked(socket, action="subscribe", channel=own_channel(ALICE), since=0)
         assert (answer["type"], answer["seq"]) == ("subscribed", first)
-        (second,) = tell(ledger, 2)
+        (second,) = append_trades(ledger, 2)
         frames = [receive(socket), receive(socket)]
         assert [(f["seq"], f["prev"], f["data"]["n"]) for f in frames] == [
             (first, 0, 1),
@@ -95,8 +95,8 @@ def test_nobody_receives_the_channel_of_another(client: Client, ledger: Engine) 
         assert code(asked(socket, **subscribe)) == "forbidden"
         assert code(asked(socket, **subscribe, since=0)) == "forbidden"
         assert asked(socket, action="subscribe", channel=own_channel(BOB))["type"] == "subscribed"
-        tell(ledger, 1)
-        tell(ledger, 2, to=BOB)
+        append_trades(ledger, 1)
+        append_trades(ledger, 2, to=BOB)
         assert receive(socket)["data"] == {"n": 2}
 
 
@@ -109,7 +109,7 @@ def test_path_of_a_wallet_subscribes_once_a_ticket_has_signed_it_in(
         authenticated(socket, ticket(client, session_of(client, ALICE)))
         subscribed = receive(socket)
         assert (subscribed["type"], subscribed["channel"]) == ("subscribed", own_channel(ALICE))
-        tell(ledger, 1)
+        append_trades(ledger, 1)
         assert receive(socket)["data"] == {"n": 1}
 
 
@@ -227,7 +227,7 @@ def test_private_subscriptions_end_with_the_session(
         assert (ended["type"], ended["channel"]) == ("unsubscribed", own_channel(ALICE))
         assert ended["data"]["reason"] == "session_ended"
         # The socket stays, with what is public.
-        tell(ledger, 1)
+        append_trades(ledger, 1)
         with ledger.begin() as conn:
             raise_alert(conn, LAG, "high", "behind")
         assert receive(socket)["channel"] == "alerts"
@@ -251,8 +251,8 @@ def test_another_wallets_ticket_ends_what_the_first_received(
         assert (ended["type"], ended["data"]["reason"]) == ("unsubscribed", "signed_in_again")
         assert receive(socket)["type"] == "authenticated"
         asked(socket, action="subscribe", channel=own_channel(BOB))
-        tell(ledger, 1)
-        tell(ledger, 2, to=BOB)
+        append_trades(ledger, 1)
+        append_trades(ledger, 2, to=BOB)
         assert receive(socket)["data"] == {"n": 2}
 
 
@@ -268,7 +268,7 @@ def test_same_wallets_new_ticket_keeps_what_it_receives(client: Client, ledger: 
             # By then the watch has seen that it ended.
             answer = asked(other, action="authenticate", ticket=realtime_tickets.new_ticket())
             assert code(answer) == "ticket_invalid"
-        tell(ledger, 1)
+        append_trades(ledger, 1)
         assert receive(socket)["data"] == {"n": 1}
 
 
@@ -296,11 +296,11 @@ def test_operators_receive_alerts_with_their_texts(
         assert shown["data"]["action"] == "raised"
         assert not shown["data"].keys() & {"message", "detail", "subject"}
         for socket in (operator, service):
-            told = receive(socket)
-            assert told["channel"] == "alerts"
-            assert told["data"].items() >= shown["data"].items()
-            assert told["data"]["message"] == "behind by 120 slots"
-            assert told["data"]["detail"] == {"slots": 120}
+            received = receive(socket)
+            assert received["channel"] == "alerts"
+            assert received["data"].items() >= shown["data"].items()
+            assert received["data"]["message"] == "behind by 120 slots"
+            assert received["data"]["detail"] == {"slots": 120}
         # Health may have raised alerts of its own meanwhile.
         listed = client.get("/api/alerts").json()["alerts"]
         assert shown["data"] in [one | {"action": "raised"} for one in listed]
@@ -324,7 +324,7 @@ def test_key_of_a_wallet_receives_its_channel_until_it_is_revoked(
         assert data == {"wallet": str(ALICE.pubkey()), "is_operator": False}
         assert code(asked(socket, action="subscribe", channel=own_channel(BOB))) == "forbidden"
         assert asked(socket, action="subscribe", channel=own_channel(ALICE))["type"] == "subscribed"
-        tell(ledger, 1)
+        append_trades(ledger, 1)
         assert receive(socket)["data"] == {"n": 1}
         with owner.begin() as conn:
             conn.execute(update(ops.api_keys).values(revoked_at=text("now()")))

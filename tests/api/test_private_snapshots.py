@@ -95,10 +95,10 @@ def test_alerts_begin_with_the_open_ones_for_operators_with_their_texts(
         raise_alert(conn, AlertKey("review", OPEN), "medium", "look at it")
     listed = client.get("/api/alerts?open=true").json()["alerts"]
     assert snapshot(client, None, "alerts") == {"alerts": listed}
-    told = snapshot(client, OPERATOR, "alerts")["alerts"]
-    assert [(row["subject"], row["message"], row["detail"]) for row in told] == [
+    received = snapshot(client, OPERATOR, "alerts")["alerts"]
+    assert [(row["subject"], row["message"], row["detail"]) for row in received] == [
         (None, "look at it", {}),
         ("x", "behind", {"slots": 7}),
     ]
-    shown = [{name: row[name] for name in listed[0]} for row in told]
+    shown = [{name: row[name] for name in listed[0]} for row in received]
     assert shown == listed

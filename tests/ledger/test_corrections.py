@@ -230,8 +230,8 @@ def test_early_events_are_announced_when_they_can_be_placed(db: Engine, feed: Fe
     feed(chain.transactions)
     with db.connect() as conn:
         frames = stream.read_after(conn, 0)
-    told = [(one.channel, one.payload["user"]) for one in frames if one.type == "trade"]
-    assert told == [
+    traders = [(one.channel, one.payload["user"]) for one in frames if one.type == "trade"]
+    assert traders == [
         (stream.market_channel(market_id), str(chain.users[1])),
         (stream.wallet_channel(bytes(chain.users[1])), str(chain.users[1])),
     ]

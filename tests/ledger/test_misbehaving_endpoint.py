@@ -78,13 +78,13 @@ def test_ledger_is_complete_with_one_endpoint_that_misbehaves(
         with RpcClient([bad.url, url], 10, sleep=lambda _: None) as rpc:
             poll_confirmed(db, rpc, settings, seconds=60)
             report = read_finalized_window(db, rpc, settings)
-        told = f"{misbehaviour}, {method}"
-        assert (report.uncovered_ranges, report.gaps) == (0, 0), told
-        assert stored(db, "finalized") == listed(stage.chain), told
+        case = f"{misbehaviour}, {method}"
+        assert (report.uncovered_ranges, report.gaps) == (0, 0), case
+        assert stored(db, "finalized") == listed(stage.chain), case
         with db.connect() as conn:
             assert [(row.first_slot, row.last_slot) for row in health.coverage(conn)] == [
                 (0, tip)
-            ], told
+            ], case
     assert_ledger_matches_chain(db, stage)
 
 

@@ -120,8 +120,8 @@ class Follower:
                 }
                 due = rest_due(conn, wallet)
                 assert self.due[wallet] == due.keys()
-                told = [f.payload for f in new.get(wallet, ()) if f.type == "claim"]
-                for claim in told:
+                claims = [f.payload for f in new.get(wallet, ()) if f.type == "claim"]
+                for claim in claims:
                     if claim["status"] == "due":
                         assert claim == due[claim["market_id"]]
                 self._compare_rows(conn, wallet)
@@ -129,8 +129,8 @@ class Follower:
     def _compare_rows(self, conn: Connection, wallet: bytes) -> None:
         trades = wallet_activity.trades_of_wallet(conn, wallet, after=None, limit=10_000)
         rows = {shown(trade(row))["id"]: shown(trade(row)) for row in trades}
-        told = {row["id"]: {name: row[name] for name in _TRADE} for row in self.trades[wallet]}
-        assert told == {key: {name: row[name] for name in _TRADE} for key, row in rows.items()}
+        received = {row["id"]: {name: row[name] for name in _TRADE} for row in self.trades[wallet]}
+        assert received == {key: {name: row[name] for name in _TRADE} for key, row in rows.items()}
         claims = wallet_activity.claims_of_wallet(conn, wallet, after=None, limit=10_000)
         assert _sorted(self.paid[wallet]) == _sorted([shown(paid_claim(row)) for row in claims])
 
@@ -153,7 +153,7 @@ def follower(db: Engine, chain: Recorder) -> Follower:
 def test_wallets_are_told_what_rest_shows(db: Engine, feed: Feed, seed: int) -> None:
     chain = history(seed, 250)
     dice = random.Random(seed)
-    told = follower(db, chain)
+    client = follower(db, chain)
     left = list(chain.transactions)
     late: list[RawTransaction] = []
     while left:
@@ -165,11 +165,11 @@ def test_wallets_are_told_what_rest_shows(db: Engine, feed: Feed, seed: int) -> 
         if dice.random() < 0.1:
             batch, late = late + batch, []
         feed(batch, "confirmed", Source.CONFIRMED_POLL)
-        told.check()
+        client.check()
     feed(late, "confirmed", Source.CONFIRMED_POLL)
-    told.check()
-    assert any(told.trades.values())
-    assert any(told.paid.values())
+    client.check()
+    assert any(client.trades.values())
+    assert any(client.paid.values())
 
 
 def orphan(db: Engine, transaction: RawTransaction) -> None:
@@ -191,16 +191,16 @@ def test_orphaned_trade_ends_the_position_it_made(db: Engine, feed: Feed) -> Non
     first = chain.buy(market_id, chain.users[1])
     chain.advance()
     second = chain.buy(market_id, chain.users[1], False)
-    told = follower(db, chain)
+    client = follower(db, chain)
     feed(chain.transactions, "confirmed", Source.CONFIRMED_POLL)
-    told.check()
+    client.check()
     wallet = bytes(chain.users[1])
     for lost, left in ((second, {market_id.hex()}), (first, set())):
         orphan(db, lost)
-        told.check()
-        assert told.held[wallet].keys() == left
+        client.check()
+        assert client.held[wallet].keys() == left
     feed([second], "finalized", Source.FINALIZED_WINDOW)
-    told.check()
+    client.check()
 
 
 def settled_market(chain: Recorder) -> bytes:
@@ -231,14 +231,14 @@ def settled_market(chain: Recorder) -> bytes:
 def test_holders_are_told_of_claims_when_their_market_is_final(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = settled_market(chain)
-    told = follower(db, chain)
+    client = follower(db, chain)
     feed(chain.transactions[:-1], "confirmed", Source.CONFIRMED_POLL)
-    told.check()
-    assert not any(told.due.values())
+    client.check()
+    assert not any(client.due.values())
     feed(chain.transactions[-1:], "confirmed", Source.CONFIRMED_POLL)
-    told.check()
+    client.check()
     winners = {bytes(chain.users[1]), bytes(chain.users[2])}
-    assert {wallet for wallet, due in told.due.items() if due} == winners
+    assert {wallet for wallet, due in client.due.items() if due} == winners
 
     claimed = chain.send(
         ix.claim_winnings(
@@ -247,37 +247,37 @@ def test_holders_are_told_of_claims_when_their_market_is_final(db: Engine, feed:
     )
     assert claimed.error is None
     feed([claimed], "confirmed", Source.CONFIRMED_POLL)
-    told.check()
-    assert [len(told.paid[wallet]) for wallet in sorted(winners)] != [0, 0]
+    client.check()
+    assert [len(client.paid[wallet]) for wallet in sorted(winners)] != [0, 0]
 
     # The claim's block is dropped: it is due again.
     orphan(db, claimed)
-    told.check()
-    assert {wallet for wallet, due in told.due.items() if due} == winners
+    client.check()
+    assert {wallet for wallet, due in client.due.items() if due} == winners
 
 
 def test_claims_end_where_the_finalization_is_dropped(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     settled_market(chain)
-    told = follower(db, chain)
+    client = follower(db, chain)
     feed(chain.transactions, "confirmed", Source.CONFIRMED_POLL)
-    told.check()
-    assert any(told.due.values())
+    client.check()
+    assert any(client.due.values())
     orphan(db, chain.transactions[-1])
-    told.check()
-    assert not any(told.due.values())
+    client.check()
+    assert not any(client.due.values())
 
 
 def test_claims_end_where_the_liquidity_is_withdrawn(db: Engine, feed: Feed) -> None:
     chain = Recorder()
     market_id = settled_market(chain)
-    told = follower(db, chain)
+    client = follower(db, chain)
     feed(chain.transactions, "confirmed", Source.CONFIRMED_POLL)
-    told.check()
+    client.check()
     withdrawn = chain.send(
         ix.withdraw_liquidity(PROGRAM, creator=chain.users[0], market=address(market_id))
     )
     assert withdrawn.error is None
     feed([withdrawn], "confirmed", Source.CONFIRMED_POLL)
-    told.check()
-    assert not any(told.due.values())
+    client.check()
+    assert not any(client.due.values())

@@ -78,7 +78,7 @@ def test_keys_that_differ_in_one_part_are_different_alerts(conn: Connection) -> 
     ]
 
 
-def told(conn: Connection) -> list[tuple[str, str, str, str | None]]:
+def alert_frames(conn: Connection) -> list[tuple[str, str, str, str | None]]:
     """Channel, action, severity and text of each frame so far."""
     return [
         (
@@ -106,7 +106,7 @@ def test_clients_are_told_what_becomes_of_an_alert_operators_with_its_text(
         with pool.begin() as conn:
             act(conn)
     with pool.connect() as conn:
-        assert told(conn) == [
+        assert alert_frames(conn) == [
             ("alerts", "raised", "medium", None),
             ("alerts:operators", "raised", "medium", "behind by 60 slots"),
             ("alerts", "changed", "high", None),
@@ -130,5 +130,5 @@ def test_an_alert_raised_by_two_at_once_is_told_once(database: str) -> None:
         new = list(threads.map(observe, range(24)))
     assert sum(new) == 1
     with pool.connect() as conn:
-        assert [action for _, action, _, _ in told(conn)] == ["raised", "raised"]
+        assert [action for _, action, _, _ in alert_frames(conn)] == ["raised", "raised"]
     pool.dispose()

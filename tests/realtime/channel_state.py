@@ -38,7 +38,7 @@ def state_of(channel: str, answer: Any) -> State:
     if part is not None:
         return {part: _rows(part, answer)}
     if channel == "markets":
-        return {"markets": {row["id"]: _told(row) for row in answer["markets"]}}
+        return {"markets": {row["id"]: _shown(row) for row in answer["markets"]}}
     return {
         "state": _rows("state", answer["market"]),
         **{part: _rows(part, answer[part]) for part in ("trades", "votes", "discussion")},
@@ -48,17 +48,17 @@ def state_of(channel: str, answer: Any) -> State:
 def _rows(part: str, answer: Any) -> Any:
     match part:
         case "trades":
-            return {row["id"]: _told(row) for row in answer["trades"]}
+            return {row["id"]: _shown(row) for row in answer["trades"]}
         case "discussion":
             return {row["id"]: row for row in answer["discussions"]}
         case "votes":
             kinds = ("proposal_votes", "dispute_votes")
             return {kind: _tally(answer[kind]) for kind in kinds}
         case _:
-            return None if answer is None else _told(answer)
+            return None if answer is None else _shown(answer)
 
 
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _UNTOLD}
 
 
@@ -70,7 +70,7 @@ def apply(state: State, type_: str, payload: Mapping[str, Any]) -> None:
     """Change a state by a frame."""
     match type_:
         case "trade":
-            state["trades"][payload["id"]] = _told(payload)
+            state["trades"][payload["id"]] = _shown(payload)
         case "discussion":
             state["discussion"][payload["id"]] = payload["discussion"]
         case "vote":
@@ -85,11 +85,11 @@ def apply(state: State, type_: str, payload: Mapping[str, Any]) -> None:
 
 
 def _change_market(state: State, payload: Mapping[str, Any]) -> None:
-    told = _told(payload["market"])
+    shown = _shown(payload["market"])
     if "markets" in state:
-        state["markets"][told["id"]] = state["markets"].get(told["id"], {}) | told
+        state["markets"][shown["id"]] = state["markets"].get(shown["id"], {}) | shown
     if "state" in state:
-        state["state"] = (state["state"] or {}) | told
+        state["state"] = (state["state"] or {}) | shown
     orphaned = set(payload.get("correction", {}).get("orphaned", ()))
     if orphaned and "trades" in state:
         trades = state["trades"].items()

@@ -133,8 +133,8 @@ def test_end_without_its_evidence_is_refused(
         change(api, rows.record_end, row, state, slot, error)
 
 
-def told(api: Engine) -> list[dict[str, Any]]:
-    """What the wallet was told of its transactions."""
+def frames(api: Engine) -> list[dict[str, Any]]:
+    """The frames of the wallet's transactions."""
     with api.connect() as conn:
         frames = stream.read_after(conn, 0)
     channel = wallet_channel(bytes(WALLET.pubkey()))
@@ -154,7 +154,7 @@ def test_wallet_is_told_of_each_state_of_its_transaction(api: Engine, database: 
 
     reader = role_engine(Role.READ, database)
     store(api, transaction(1))
-    assert told(api) == [shown()]
+    assert frames(api) == [shown()]
     (held,) = claim(api, "a")
     expected = [shown()]
     for act, arguments in (
@@ -165,7 +165,7 @@ def test_wallet_is_told_of_each_state_of_its_transaction(api: Engine, database: 
     ):
         change(api, act, held, *arguments)
         expected.append(shown())
-        assert told(api) == expected
+        assert frames(api) == expected
     assert [row["state"] for row in expected] == [
         "stored",
         "sent",
@@ -177,5 +177,5 @@ def test_wallet_is_told_of_each_state_of_its_transaction(api: Engine, database: 
     store(api, transaction(1))
     with pytest.raises(NoLongerHeld):
         change(api, rows.record_sent, held)
-    assert told(api) == expected
+    assert frames(api) == expected
     reader.dispose()

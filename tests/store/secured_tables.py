@@ -550,7 +550,7 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("ops.breakers", "ops.reconciliations", "ops.repairs"),
     ),
     "public comments as they were published": ("community.ipfs_anchors",),
-    "what clients are told: each API process reads all of it once, and asks of every subscription"
+    "frames for clients: each API process reads all of it once, and asks of every subscription"
     " whose it is (api/realtime/access.py); of wallets it repeats what their tables show readers": (
         "ops.stream",
     ),

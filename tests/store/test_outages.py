@@ -1,4 +1,4 @@
-"""Errors that concern the database as a whole, told from those of a statement."""
+"""Errors that concern the database as a whole, distinguished from those of a statement."""
 
 from __future__ import annotations
 

@@ -227,10 +227,10 @@ def transaction_frame(row: relayed_transactions.RelayedTransaction) -> Frame:
 def alert_frames(row: alerts.FullAlert, action: AlertAction) -> list[Frame]:
     """Return an alert's frames for everyone and for operators."""
     shown = msgspec.structs.asdict(alert(row))
-    told = msgspec.structs.asdict(operator_alert(row))
+    fields = msgspec.structs.asdict(operator_alert(row))
     return [
         Frame(ALERTS_CHANNEL, "alert", AlertFrame(**shown, action=action)),
-        Frame(OPERATOR_ALERTS_CHANNEL, "alert", OperatorAlertFrame(**told, action=action)),
+        Frame(OPERATOR_ALERTS_CHANNEL, "alert", OperatorAlertFrame(**fields, action=action)),
     ]
 
 

@@ -57,10 +57,10 @@ class Blocker(msgspec.Struct, frozen=True):
 class MarketStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What a market waits for, as far as the ledger knows it.
 
-    `waits_for` says it in words, `actor` who must act (null: nobody can any more). `deadline` is
-    when that changes by itself, by the chain's clock, whose time is `chain_time`. `next_action` is
-    the transaction that the pipelines send next, if any; `blockers` what is in its way, and the
-    market's open alerts.
+    `waits_for` says it in words, `actor` who must act (null: no further act is possible).
+    `deadline` is when that changes by itself, by the chain's clock, whose time is `chain_time`.
+    `next_action` is the transaction that the pipelines send next, if any; `blockers` what is in its
+    way, and the market's open alerts.
     """
 
     market_id: str

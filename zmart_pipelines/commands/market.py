@@ -70,7 +70,7 @@ def _print(found: MarketStatus) -> None:
     _line("question", found.question)
     _line("state", f"{found.state} since {found.state_since} ({found.commitment})")
     _line("waits for", found.waits_for)
-    _line("who acts", found.actor or "nobody")
+    _line("who acts", found.actor or "no further act is possible")
     if found.deadline is not None:
         _line("deadline", f"{found.deadline}, in {found.seconds_left} s of the chain's clock")
     if found.vote is not None:

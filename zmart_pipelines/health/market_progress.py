@@ -75,7 +75,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     Attributes:
         waits_for: In words.
-        actor: Who must act; None where nobody can any more.
+        actor: Who must act; None where no further act is possible.
         deadline: The chain second at which that changes by itself, if one is known.
         action: The backend's next transaction; None where it sends none.
     """

@@ -56,7 +56,7 @@ class HookedConnection(psycopg.Connection[Any]):
         """Wait for an answer of the server, at most ``answer_seconds``.
 
         Raises:
-            psycopg.OperationalError: The server did not answer. What it was told may still take
+            psycopg.OperationalError: The server did not answer. What it was sent may still take
                 effect, so nothing may be claimed about it.
         """
         if timeout is not None or self.answer_seconds is None:

@@ -117,7 +117,7 @@ def _set_password(
 
 
 def scram_verifier(conn: psycopg.Connection, user: str, password: str) -> sql.Literal:
-    """Return what a statement names as a user's password, from which nobody can read it."""
+    """Return what a statement names as a user's password, from which it cannot be read."""
     verifier = conn.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256")
     return sql.Literal(verifier.decode())
 

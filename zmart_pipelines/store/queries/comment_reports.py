@@ -1,4 +1,4 @@
-"""Reports of comments, for operators: row-level security shows them to nobody else."""
+"""Reports of comments, for operators: row-level security shows them to no other."""
 
 from __future__ import annotations
 

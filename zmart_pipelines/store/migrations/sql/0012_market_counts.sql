@@ -114,7 +114,7 @@ BEGIN
 END
 $$;
 
--- Counts anew, for a database whose triggers were off. Writers wait meanwhile.
+-- Counts again, for a database whose triggers were off. Writers wait meanwhile.
 CREATE FUNCTION market.recount_markets() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
