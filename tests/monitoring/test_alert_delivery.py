@@ -202,7 +202,7 @@ def test_failed_run_is_posted_to_the_alert_webhook(
         rows = conn.execute(select(alerts)).all()
     assert {(row.topic, row.subject) for row in rows} == {
         ("run", "reconcile"),
-        ("alert_webhook", None),
+        ("alert_delivery", None),
     }
     later = tick(refused.cursor)
     assert isinstance(later, dg.SkipReason)
@@ -215,7 +215,7 @@ def test_failed_run_is_posted_to_the_alert_webhook(
     assert len(slack.received) == 1
     with pool.connect() as conn:
         cleared = conn.execute(
-            select(alerts.c.cleared_at).where(alerts.c.topic == "alert_webhook")
+            select(alerts.c.cleared_at).where(alerts.c.topic == "alert_delivery")
         ).scalar_one()
     assert cleared is not None
     shown = [caplog.text, repr(backend.settings), str(refused.cursor), str(rows)]

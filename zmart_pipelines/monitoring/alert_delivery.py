@@ -69,7 +69,7 @@ class Backoff(msgspec.Struct, frozen=True):
 
 
 # Of medium severity, which is not posted: the webhook cannot report its own failure.
-WEBHOOK_ALERT: Final = AlertKey("alert_webhook")
+WEBHOOK_ALERT: Final = AlertKey("alert_delivery", subject="webhook")
 
 
 class PostingRound(msgspec.Struct, frozen=True):
