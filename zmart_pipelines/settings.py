@@ -662,6 +662,12 @@ class Settings(BaseSettings):
         " issuer of its access tokens. Empty: https:// and PUBLIC_DOMAIN, or for localhost http://"
         " with API_PORT.",
     )
+    public_rpc_url: str | None = Field(
+        None,
+        description="RPC endpoint that browsers may read, such as https://api.devnet.solana.com;"
+        " the dashboard recounts tallies with it. Everyone sees it: it has no path, query or user,"
+        " where keys would be. Empty: the local chain's, else none.",
+    )
     accept_older_signatures: bool = Field(
         True,
         description="Accept the sign-in texts of older clients, which name no act: in the header"
@@ -923,6 +929,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"{item} is no origin such as https://dagster.example.com")
         return value
 
+    @field_validator("public_rpc_url")
+    @classmethod
+    def _is_public(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        # The value may hold the key that must not be there, so the message does not repeat it.
+        if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]{1,253}/?", value):
+            raise ValueError(
+                "must be http:// or https:// and a host, such as https://api.devnet.solana.com,"
+                " without path, query or user: browsers read it, so it must not contain a key"
+            )
+        return value.rstrip("/")
+
     @field_validator("solana_rpc_urls")
     @classmethod
     def _names_endpoints(cls, value: SecretStr | None) -> SecretStr | None:
@@ -964,6 +983,23 @@ class Settings(BaseSettings):
         if self.public_domain == "localhost":
             return f"http://localhost:{self.api_port}"
         return f"https://{self.public_domain}"
+
+    @property
+    def browser_rpc_url(self) -> str | None:
+        """The RPC endpoint that browsers may read: the public one, or that of a local chain."""
+        if self.public_rpc_url is not None:
+            return self.public_rpc_url
+        own = self.rpc_urls[0].rstrip("/")
+        return own if re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:[0-9]+)?", own) else None
+
+    @property
+    def dagster_url(self) -> str | None:
+        """The address under which browsers reach the Dagster webserver; None: not known."""
+        if self.dagster_origin_list:
+            return self.dagster_origin_list[0]
+        if self.public_domain == "localhost":
+            return f"http://localhost:{self.dagster_port}"
+        return None
 
     @property
     def dagster_origin_list(self) -> tuple[str, ...]:

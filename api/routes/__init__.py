@@ -30,6 +30,7 @@ from api.routes import (
     markets,
     messages,
     moderation,
+    network,
     orders,
     pinned_files,
     portfolios,
@@ -104,4 +105,5 @@ HANDLERS: list[ControllerRouterHandler] = [
     *moderation.HANDLERS,
     *profiles.HANDLERS,
     *messages.HANDLERS,
+    *network.HANDLERS,
 ]

@@ -70,7 +70,10 @@ class TransactionHint(msgspec.Struct, frozen=True):
 
 
 class TransactionSubmission(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt of this system that signed the transaction, and the intent that it serves."""
+    """The attempt of this system that signed the transaction, and the intent that it serves.
+
+    `run_id` is the Dagster run that signed it; null where none did.
+    """
 
     intent_id: int
     market_id: str
@@ -80,6 +83,7 @@ class TransactionSubmission(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: int
     attempt_status: str
     error: str | None
+    run_id: str | None
     landed_slot: int | None
     signed_at: str
     sent_at: str | None
@@ -204,6 +208,7 @@ def _submission(row: transaction_record.Submission) -> TransactionSubmission:
         attempt_id=row.attempt_id,
         attempt_status=row.status,
         error=without_endpoints(row.error),
+        run_id=row.run_id,
         landed_slot=row.landed_slot,
         signed_at=iso8601(row.signed_at),
         sent_at=iso8601_or_none(row.sent_at),

@@ -361,6 +361,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /webhooks/events": same("/webhooks/events", 401, {}),
     "GET /api/alerts": same("/api/alerts"),
     "GET /api/limits": same("/api/limits"),
+    "GET /api/network": same("/api/network"),
     "GET /api/coverage": same("/api/coverage"),
     "GET /api/coverage/gaps": same("/api/coverage/gaps"),
     "GET /api/events": same("/api/events"),

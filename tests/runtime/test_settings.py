@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from zmart_pipelines.cli import main
 from zmart_pipelines.commands.settings import render_env_example
@@ -89,3 +89,49 @@ def test_settings_command_shows_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert "hush" not in answer.output
     assert "PINATA_JWT=(set)" in CliRunner().invoke(main, ["settings"]).output
     assert isinstance(Settings().pinata_jwt, SecretStr)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:secret@rpc.example.com",
+        "https://rpc.example.com/?api-key=secret",
+        "https://rpc.example.com/v2/secret",
+        "https://rpc.example.com#secret",
+        "wss://secret.example.com",
+        "secret",
+    ],
+)
+def test_rpc_url_of_browsers_holds_no_key(url: str) -> None:
+    with pytest.raises(ValidationError, match="must not contain a key") as refused:
+        Settings(public_rpc_url=url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"public_rpc_url": "https://api.devnet.solana.com/"}, "https://api.devnet.solana.com"),
+        ({"solana_rpc_url": SecretStr("http://127.0.0.1:8899")}, "http://127.0.0.1:8899"),
+        ({"solana_rpc_url": SecretStr("https://rpc.example.com")}, None),
+        ({"solana_rpc_url": SecretStr("http://127.0.0.1:8899/?api-key=secret")}, None),
+    ],
+)
+def test_browsers_get_the_public_endpoint_or_that_of_a_local_chain(
+    values: dict[str, object], expected: str | None
+) -> None:
+    assert Settings.model_validate(values).browser_rpc_url == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"dagster_origins": "https://dagster.example.com"}, "https://dagster.example.com"),
+        ({"dagster_port": 3100}, "http://localhost:3100"),
+        ({"public_domain": "api.example.com"}, None),
+    ],
+)
+def test_browsers_get_an_address_of_dagster_that_they_can_reach(
+    values: dict[str, object], expected: str | None
+) -> None:
+    assert Settings.model_validate(values).dagster_url == expected

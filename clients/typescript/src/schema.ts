@@ -1352,6 +1352,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the chain's name, the program's address and a public RPC endpoint
+         * @description Get the chain's name, the program's address and a public RPC endpoint.
+         */
+        get: operations["get_network"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/orders": {
         parameters: {
             query?: never;
@@ -3926,6 +3946,13 @@ export interface components {
              */
             reason: string;
         };
+        /** Network */
+        Network: {
+            program: string;
+            network: string;
+            rpc_url: string | null;
+            dagster_url: string | null;
+        };
         /** NewComment */
         NewComment: {
             message?: string | null;
@@ -5549,6 +5576,7 @@ export interface components {
             attempt_id: number;
             attempt_status: string;
             error: string | null;
+            run_id: string | null;
             landed_slot: number | null;
             /**
              * Format: date-time
@@ -6366,6 +6394,7 @@ export type MarketVote = components['schemas']['MarketVote'];
 export type MarketVoteCounts = components['schemas']['MarketVoteCounts'];
 export type Message = components['schemas']['Message'];
 export type Moderation = components['schemas']['Moderation'];
+export type Network = components['schemas']['Network'];
 export type NewComment = components['schemas']['NewComment'];
 export type NewDocument = components['schemas']['NewDocument'];
 export type NewMarket = components['schemas']['NewMarket'];
@@ -12439,6 +12468,60 @@ export interface operations {
             };
             /** @description The body is not uncompressed JSON. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_network: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Network"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

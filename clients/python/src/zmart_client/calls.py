@@ -238,6 +238,11 @@ def get_market_vote_counts(kind_or_market: str) -> Call[models.MarketVoteCounts]
     return Call("GET", path("/api/votes/{}", kind_or_market), models.MarketVoteCounts)
 
 
+def get_network() -> Call[models.Network]:
+    """Get the chain's name, the program's address and a public RPC endpoint."""
+    return Call("GET", "/api/network", models.Network)
+
+
 def get_order(order: int) -> Call[models.OperatorOrder]:
     """Get an order with its status and result."""
     return Call("GET", path("/api/orders/{}", order), models.OperatorOrder)

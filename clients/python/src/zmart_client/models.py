@@ -574,6 +574,13 @@ class Moderation(Struct, kw_only=True):
     reason: str
 
 
+class Network(Struct, kw_only=True):
+    program: str
+    network: str
+    rpc_url: str | None
+    dagster_url: str | None
+
+
 class NewComment(Struct, kw_only=True):
     content: str
     market_id: str
@@ -1478,6 +1485,7 @@ class TransactionSubmission(Struct, kw_only=True):
     attempt_id: int
     attempt_status: str
     error: str | None
+    run_id: str | None
     landed_slot: int | None
     signed_at: str
     sent_at: str | None
