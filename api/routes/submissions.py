@@ -25,9 +25,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     `status`: `planned` waits to be signed; `live` has a transaction that may still land; `final` is
     true on chain, at finalized; `superseded`: something else became true; `failed` and
     `quarantined` need an operator. `signature` and `landed_slot` are those of the transaction that
-    is final, else of the last one; `fees` is what all of them cost, in lamports. `planned_at` is
-    when the decision was made, `final_at` when its transaction was seen as finalized,
-    `seconds_to_final` the time between them. `bundle_cid` is the ballot bundle behind a tally.
+    is final, else of the last one; `fees` is what all of them cost, in lamports. `due_at` is when
+    the decision became due, `planned_at` when it was made, `final_at` when its transaction was seen
+    as finalized; `seconds_to_final` is the time from `due_at` to `final_at`. `bundle_cid` is the
+    ballot bundle behind a tally.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     signature: str | None
     landed_slot: int | None
     fees: int
+    due_at: str
     planned_at: str
     retry_at: str
     updated_at: str
@@ -157,7 +159,7 @@ async def get_submission(
 def _fields(row: submissions.IntentSummary) -> dict[str, Any]:
     seconds = None
     if row.final_at is not None:
-        seconds = round((row.final_at - row.created_at).total_seconds(), 3)
+        seconds = round((row.final_at - row.due_at).total_seconds(), 3)
     return {
         "id": row.id,
         "market_id": row.market_id.hex(),
@@ -172,6 +174,7 @@ def _fields(row: submissions.IntentSummary) -> dict[str, Any]:
         "signature": None if row.signature is None else base58_signature(row.signature),
         "landed_slot": row.landed_slot,
         "fees": row.fees,
+        "due_at": iso8601(row.due_at),
         "planned_at": iso8601(row.created_at),
         "retry_at": iso8601(row.retry_at),
         "updated_at": iso8601(row.updated_at),

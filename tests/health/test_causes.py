@@ -154,6 +154,10 @@ def test_passing_ballots_that_no_run_counts_grow_old(world: World) -> None:
         assert quantity(measure(world), service, due).since == since
     assert len(world.plan()) == 2
     assert quantity(measure(world, after=9_999), service, due).value == 0
+    # An aggregation is as old as its decision, however late it was planned.
+    aggregation = quantity(measure(world), service, intent)
+    assert aggregation.since == since
+    assert "aggregate_proposal_votes" in (aggregation.cause or "")
     assert states(world, service, intent, 0, 61, 301) == ["ok", "degraded", "down"]
     assert {one.status for one in world.drive().outcomes} == {"final"}
     assert states(world, service, intent, 9_999) == ["ok"]
@@ -211,6 +215,8 @@ def test_ended_window_that_no_run_finalizes_grows_old(world: World) -> None:
     assert states(world, service, due, 100) == ["down"]
     world.plan({"finalize_market"})
     assert quantity(measure(world), service, due).value == 0
+    finalization = quantity(measure(world), service, "open_intent_seconds")
+    assert finalization.value == pytest.approx(100, abs=15)
 
 
 def test_dispute_that_waits_for_an_operator_is_reported_and_not_overdue(world: World) -> None:

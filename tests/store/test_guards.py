@@ -75,6 +75,7 @@ FORGERIES = [
     """UPDATE ops.intents SET arguments = '{"likes": 999}'""",
     "UPDATE ops.intents SET market_id = sha256('x')",
     "UPDATE ops.intents SET bundle_cid = 'Qm2'",
+    "UPDATE ops.intents SET due_at = created_at - interval '1 minute'",
     "DELETE FROM ops.intents",
     "TRUNCATE ops.intents CASCADE",
     "UPDATE ops.attempts SET transaction = 'other'",

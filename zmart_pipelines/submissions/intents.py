@@ -30,7 +30,8 @@ _COLUMNS = (
 class Intent(msgspec.Struct, frozen=True):
     """One row: an action on a market with its arguments, e.g. ``{"likes": 11, "dislikes": 1}``.
 
-    ``due_in``: seconds until it may be tried, by the database's clock; 0 or less: now.
+    ``due_at``: when its decision became due. ``due_in``: seconds until it may be tried, 0 or less:
+    now. Both by the database's clock.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Intent(msgspec.Struct, frozen=True):
     status: IntentStatus
     reason: str | None
     failures: int
+    due_at: datetime
     created_at: datetime
     due_in: float
 
@@ -54,8 +56,19 @@ def create(
     round_number: int,
     arguments: Mapping[str, int | str],
     bundle_cid: str | None = None,
+    due_at: datetime | None = None,
 ) -> Intent | None:
-    """Insert an intent; None when this market, action and round already has one."""
+    """Insert an intent; None when this market, action and round already has one.
+
+    Args:
+        conn: The transaction.
+        market_id: The market to act on.
+        action: The action.
+        round_number: Round of the tally or the resolution.
+        arguments: Arguments of the instruction.
+        bundle_cid: CID of the tally's bundle.
+        due_at: When the decision became due, by the database's clock; by default now.
+    """
     row = conn.execute(
         insert(table)
         .values(
@@ -64,6 +77,8 @@ def create(
             round=round_number,
             arguments=dict(arguments),
             bundle_cid=bundle_cid,
+            # Least ignores null. The clock can have been set back since the decision was due.
+            due_at=func.least(due_at, func.now()),
         )
         .on_conflict_do_nothing(index_elements=["market_id", "action", "round"])
         .returning(*_COLUMNS)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from base64 import b64encode
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import cached_property
 from typing import Final
 
 import msgspec
 from solders.hash import Hash
 from solders.pubkey import Pubkey
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
@@ -110,6 +111,7 @@ class _Planner:
         self._skipped: set[bytes] = set()
         # Markets in this plan for which the chain could not be read, and why.
         self._unreachable: list[RpcError | RpcUnavailable] = []
+        self._due_at: dict[tuple[bytes, Action], datetime] = {}
 
     def run(self) -> list[Intent]:
         """Plan, update the alerts and return the intents created."""
@@ -157,6 +159,13 @@ class _Planner:
                 scanner="plan",
                 periods=due_markets.voting_periods(self._settings, self._config.dispute_period),
             )
+            decisions = due_markets.due_decisions(
+                conn,
+                self._settings,
+                chain_time=self._clock.unix_timestamp,
+                now=conn.execute(select(func.clock_timestamp())).scalar_one(),
+            )
+        self._due_at = {(one.market_id, one.action): one.since for one in decisions}
         reads = read_markets(self._reader.rpc, self._reader.program, due.to_read, self._clock.slot)
         for market_id, read in reads.items():
             if read.fault is not None:
@@ -248,6 +257,7 @@ class _Planner:
                     action=action,
                     round_number=0,
                     arguments={},
+                    due_at=self._due_at.get((market.market_id, action)),
                 )
             )
 
@@ -260,6 +270,7 @@ class _Planner:
                 round_number=tally.round,
                 arguments={"likes": tally.votes_for, "dislikes": tally.votes_against},
                 bundle_cid=tally.bundle_cid,
+                due_at=self._due_at.get((market.market_id, "aggregate_proposal_votes")),
             )
             if aggregation is None or not self._plans_approval:
                 return _created(aggregation)
@@ -275,6 +286,7 @@ class _Planner:
                     round_number=due_markets.finalize_round(tally.round),
                     arguments={"agree": tally.votes_for, "disagree": tally.votes_against},
                     bundle_cid=tally.bundle_cid,
+                    due_at=self._due_at.get((market.market_id, "finalize_market")),
                 )
             )
 

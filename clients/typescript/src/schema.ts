@@ -5162,6 +5162,11 @@ export interface components {
              * Format: date-time
              * @example 2026-11-20T08:00:00.000Z
              */
+            due_at: string;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
             planned_at: string;
             /**
              * Format: date-time
@@ -5221,6 +5226,11 @@ export interface components {
             signature: string | null;
             landed_slot: number | null;
             fees: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            due_at: string;
             /**
              * Format: date-time
              * @example 2026-11-20T08:00:00.000Z

@@ -35,6 +35,7 @@ class Intent(msgspec.Struct, frozen=True):
     failures: int
     retry_at: datetime
     epoch: int
+    due_at: datetime
     created_at: datetime
     updated_at: datetime
 

@@ -164,7 +164,8 @@ class OpenIntents(msgspec.Struct, frozen=True):
         status: ``planned``, or ``live`` when a transaction may still land.
         number: How many.
         oldest: Id of the oldest.
-        since: When the oldest was planned, or its action was switched on again if that was later.
+        since: When the decision of the oldest became due, or its action was switched on again if
+            that was later.
         reason: What the oldest waits for, if that is known.
     """
 
@@ -178,11 +179,12 @@ class OpenIntents(msgspec.Struct, frozen=True):
 
 _INTENTS = text(
     """
-SELECT i.action, i.status, count(*) AS number, min(i.id) AS oldest,
-    greatest(min(i.created_at), (
+SELECT i.action, i.status, count(*) AS number,
+    (array_agg(i.id ORDER BY i.due_at, i.id))[1] AS oldest,
+    greatest(min(i.due_at), (
         SELECT max(changed_at) FROM ops.switches AS s WHERE s.action IN (i.action, 'all')
     )) AS since,
-    (array_agg(i.reason ORDER BY i.id))[1] AS reason
+    (array_agg(i.reason ORDER BY i.due_at, i.id))[1] AS reason
 FROM ops.intents AS i
 WHERE i.status IN ('planned', 'live')
 GROUP BY i.action, i.status

@@ -92,6 +92,13 @@ intents = Table(
         comment="Lease: epoch of the last writer",
     ),
     Column(
+        "due_at",
+        TIME,
+        nullable=False,
+        server_default=func.now(),
+        comment="Planner: when the decision became due, by the database's clock",
+    ),
+    Column(
         "created_at",
         TIME,
         nullable=False,
@@ -105,6 +112,7 @@ intents = Table(
         server_default=func.now(),
         comment="Database clock: last change of the row",
     ),
+    CheckConstraint("due_at <= created_at", name="due_at"),
     UniqueConstraint("market_id", "action", "round"),
     Index("ix_intents_open", "id", postgresql_where=text("status IN ('planned', 'live')")),
     schema="ops",

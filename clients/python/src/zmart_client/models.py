@@ -1270,6 +1270,7 @@ class Submission(Struct, kw_only=True):
     signature: str | None
     landed_slot: int | None
     fees: int
+    due_at: str
     planned_at: str
     retry_at: str
     updated_at: str
@@ -1306,6 +1307,7 @@ class SubmissionDetail(Struct, kw_only=True):
     signature: str | None
     landed_slot: int | None
     fees: int
+    due_at: str
     planned_at: str
     retry_at: str
     updated_at: str
