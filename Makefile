@@ -1,7 +1,7 @@
 # "make" alone lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help install up lint types contracts check unit test test-rest system-packages test-system \
-  test-slow bench program env-example clients test-clients
+  test-slow bench program env-example clients web test-clients
 SHELL := /bin/sh
 
 # uv is the only thing pip installs; it reads uv.lock and does the rest.
@@ -92,8 +92,14 @@ program: .venv/.complete ## Rebuild the reference program; the bytes must not ch
 env-example: .venv/.complete ## Write .env.example from the settings
 	.venv/bin/zmart settings --env-example > .env.example
 
-test-clients: .venv/.complete ## The client libraries: their tests, and whether what is generated is current (2 min)
+test-web: .venv/.complete ## Build the dashboard into api/static/app
+	.venv/bin/python -m clients.generation.dashboard
+
+clients: .venv/.complete ## The client libraries: their tests, and whether what is generated is current (2 min)
 	$(PYTEST) tests/clients
+
+web: .venv/.complete ## Build the dashboard into api/static/app
+	.venv/bin/python -m clients.generation.dashboard
 
 clients: .venv/.complete ## Generate the client libraries' types and calls from the API's description
 	.venv/bin/python -m clients.generation

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, Response
 from litestar.di import Provide
-from litestar.response import Redirect
 
 from api import exception_handlers
 from api.ballot_batcher import BallotBatcher
@@ -39,12 +38,6 @@ from api.routes import HANDLERS, webhooks
 from api.sequential_dependencies import resolve_in_sequence
 from api.transaction_relay import TransactionRelay
 from zmart_pipelines.settings import Settings
-
-
-@get("/", include_in_schema=False)
-async def index() -> Redirect:
-    """Redirect to the documentation page."""
-    return Redirect("/docs")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -102,7 +95,6 @@ def create_app(settings: Settings) -> Litestar:
 
     app = Litestar(
         route_handlers=[
-            index,
             document.swagger_files(),
             webhooks.router(settings.webhook_max_bytes),
             *HANDLERS,

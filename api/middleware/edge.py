@@ -25,7 +25,7 @@ from api.middleware.allowed_methods import path_shape
 from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
 from api.middleware.cors import Cors, PreflightRefused, is_preflight
 from api.middleware.error_response import error_response
-from api.middleware.fixed_headers import NO_STORE, OF_DATA, OF_PAGES
+from api.middleware.fixed_headers import NO_STORE, of_path
 from api.middleware.freshness import Freshness
 from api.middleware.head_lines import head_lines
 from api.middleware.metrics import UNMATCHED, RequestMetrics
@@ -149,7 +149,7 @@ class _Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
         self._path: str = scope["path"]
-        self._fixed = OF_PAGES if self._path.startswith("/docs") else OF_DATA
+        self._fixed = of_path(self._path)
         self._is_action = is_action(self._path)
         self.is_read = self.method in ("GET", "HEAD")
         self.status = 500

@@ -13,6 +13,7 @@ from api.routes import (
     claims,
     comment_votes,
     coverage,
+    dashboard,
     depth,
     discovery,
     discussion_snapshots,
@@ -57,6 +58,7 @@ from api.routes import (
 )
 
 HANDLERS: list[ControllerRouterHandler] = [
+    *dashboard.HANDLERS,
     *live_updates.HANDLERS,
     *stream.HANDLERS,
     *health.HANDLERS,

@@ -335,6 +335,9 @@ _TRADE = {"market_id": _MARKET, "outcome": True}
 
 ROUTES: Final[Mapping[str, Access]] = {
     "GET /": same("/", 302),
+    "GET /app": same("/app"),
+    "GET /app/assets/{name:str}": same("/app/assets/none.js", 404),
+    "GET /app/{page:path}": same("/app/markets"),
     "GET /docs": same("/docs"),
     "GET /docs/asyncapi.json": same("/docs/asyncapi.json"),
     "GET /docs/assets/{file_path:path}": same("/docs/assets/none.js", 404),

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from clients.generation.node import NODE, install_packages
 from clients.generation.typescript import PACKAGE
-
-Run = Callable[..., str]
+from tests.clients.node_package import Run, node_in
 
 
 @pytest.fixture(scope="module")
 def run_node() -> Run:
     """Runs Node in the package; returns what it printed."""
-    install_packages(PACKAGE)
-
-    def run(*arguments: str | Path) -> str:
-        done = subprocess.run(
-            [NODE, *arguments], cwd=PACKAGE, capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-5_000:]
-        return done.stdout
-
-    return run
+    return node_in(PACKAGE)
 
 
 pytestmark = pytest.mark.process

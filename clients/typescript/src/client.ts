@@ -124,6 +124,19 @@ export class ZmartClient {
     return this.#call('get', path, input[0])
   }
 
+  /** As `get`, with how far the tables behind the answer had read the chain. */
+  async reading<P extends PathWith<'get'>>(
+    path: P,
+    ...input: Input<P, 'get'>
+  ): Promise<Reading<Answer<P, 'get'>>> {
+    const { data, response } = await this.#exchange('get', path, input[0] ?? {})
+    return {
+      data: data as Answer<P, 'get'>,
+      asOfSlot: whole(response.headers.get('zmart-as-of-slot')),
+      lagSlots: whole(response.headers.get('zmart-lag-slots')),
+    }
+  }
+
   post<P extends PathWith<'post'>>(path: P, ...input: Input<P, 'post'>): Promise<Answer<P, 'post'>> {
     return this.#call('post', path, input[0])
   }
@@ -170,6 +183,15 @@ export class ZmartClient {
   }
 }
 
+/** An answer, and how current it is; slots are undefined where the API does not know them. */
+export interface Reading<Data> {
+  readonly data: Data
+  /** Every transaction of the program up to this slot is in the answer. */
+  readonly asOfSlot: number | undefined
+  /** How many slots the chain's confirmed tip was ahead. */
+  readonly lagSlots: number | undefined
+}
+
 export type VoteKind = 'proposal' | 'dispute'
 
 const FAILED = ['failed', 'expired']
@@ -178,6 +200,10 @@ const POLL_SECONDS = 0.5
 interface Exchanged {
   readonly data?: unknown
   readonly response: Response
+}
+
+function whole(text: string | null): number | undefined {
+  return text !== null && /^\d+$/.test(text) ? Number(text) : undefined
 }
 
 const KEY = 'Idempotency-Key'

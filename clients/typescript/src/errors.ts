@@ -11,14 +11,18 @@ export class ApiError extends Error {
   readonly code: ErrorCode | typeof UNREADABLE
   /** All members of the error; undefined where something else than the API answered. */
   readonly body: ErrorBody | undefined
+  /** The answer as JSON, whatever it is: health that is not ok is no error's body. */
+  readonly answer: unknown
   /** Names the request in the server's log. */
   readonly requestId: string | undefined
   /** Seconds after which the same request may succeed, where the API names them. */
   readonly retryAfter: number | undefined
 
-  constructor(status: number, body: ErrorBody | undefined, headers: Headers) {
+  constructor(status: number, answer: unknown, headers: Headers) {
+    const body = isErrorBody(answer) ? answer : undefined
     super(body?.message ?? `HTTP status ${status}`)
     this.status = status
+    this.answer = answer
     this.body = body
     this.code = body?.code ?? UNREADABLE
     this.requestId = headers.get('x-request-id') ?? undefined
@@ -59,10 +63,9 @@ export function retryAfter(headers: Headers): number | undefined {
   return /^\d+$/.test(text) ? Number(text) : undefined
 }
 
-function parsed(text: string): ErrorBody | undefined {
+function parsed(text: string): unknown {
   try {
-    const body: unknown = JSON.parse(text)
-    return isErrorBody(body) ? body : undefined
+    return JSON.parse(text)
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-export { type ClientOptions, type VoteKind, ZmartClient } from './client.ts'
+export { type ClientOptions, type Reading, type VoteKind, ZmartClient } from './client.ts'
 export { ApiError, TransactionFailed, UNREADABLE } from './errors.ts'
 export { type Exact, asNumber, exactIntegers } from './exact.ts'
 export { SubscriptionEnded } from './live/channel.ts'

@@ -1,0 +1,17 @@
+import { now } from '../data/clock.ts'
+import { local, relative, utc } from '../format/times.ts'
+
+/** A moment: its distance from now, and UTC and local time side by side. */
+export function Time({ at, short = false }: { at: string | number; short?: boolean }) {
+  const iso = new Date(at).toISOString()
+  return (
+    <time class="time" dateTime={iso} title={`${utc(at)} · ${local(at)}`}>
+      <span class="nowrap">{relative(at, now.value)}</span>
+      {!short && (
+        <span class="quiet">
+          <span class="nowrap">{utc(at)}</span> <span class="nowrap">{local(at)}</span>
+        </span>
+      )}
+    </time>
+  )
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { duration, relative, utc } from '../src/format/times.ts'
+
+test('durations have their two largest units', () => {
+  assert.equal(duration(0.4), '0 s')
+  assert.equal(duration(59), '59\u00a0s')
+  assert.equal(duration(125), '2\u00a0min 5\u00a0s')
+  assert.equal(duration(7_200), '2\u00a0h')
+  assert.equal(duration(90_061), '1\u00a0d 1\u00a0h')
+})
+
+test('moments are relative to now', () => {
+  const now = Date.parse('2026-11-30T22:00:00Z')
+  assert.equal(relative('2026-11-30T21:55:00Z', now), '5\u00a0min ago')
+  assert.equal(relative('2026-11-30T22:00:40Z', now), 'in 40\u00a0s')
+  assert.equal(relative(now, now), 'now')
+})
+
+test('times are shown in UTC whatever the zone of the machine is', () => {
+  assert.equal(utc('2026-11-30T22:00:00.500Z'), '2026-11-30 22:00:00 UTC')
+})
