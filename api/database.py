@@ -79,9 +79,20 @@ class Database:
         """
         return await self._reads.run(lambda: self._on_snapshot(work))
 
-    async def read_stream(self, work: Callable[[Connection], T]) -> T:
-        """Do what ``read`` does, in the thread of the sockets' stream."""
-        return await self._stream.run(lambda: self._on_snapshot(work))
+    async def read_stream(self, statement: Callable[[Connection], T]) -> T:
+        """Run one statement, a reading one, in the thread of the sockets' stream.
+
+        It is a transaction of its own, so that its answer is the only one to wait for.
+
+        Raises:
+            DatabaseBusy: There is no result in time.
+        """
+
+        def run() -> T:
+            with self._read.connect() as conn:
+                return statement(conn.execution_options(isolation_level="AUTOCOMMIT"))
+
+        return await self._stream.run(run)
 
     def _on_snapshot(self, work: Callable[[Connection], T]) -> T:
         with self._read.connect() as conn:

@@ -197,6 +197,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     _pings = 0
     _pings_since = float("-inf")
     _resume: Callable[[], None] | None = None
+    _must_read_first = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the place."""
@@ -226,7 +227,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         """Send a frame unless the client has to read first; drop it where the socket is closing."""
         if self.close_sent or self.disconnected or self.transport.is_closing():
             return True
-        if not self.writable.is_set():
+        if self._must_read_first:
             return False
         self.transport.write(frame)
         return True
@@ -275,12 +276,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Start the deadline of a client that does not read."""
         super().pause_writing()
+        self._must_read_first = True
         if self._place is not None and self._place.phase is Phase.SOCKET:
             self._guard.stalls(self._place)
 
     def resume_writing(self) -> None:
         """Stop that deadline, and let the app go on."""
         super().resume_writing()
+        self._must_read_first = False
         if self._place is not None:
             self._place.stalled_until = None
         self._let_app_go_on()

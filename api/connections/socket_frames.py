@@ -8,16 +8,17 @@ that all sockets that receive the same message share them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
 EXTENSION: Final = "zmart.socket_frames"
-# A message is delivered to all its sockets before the next one; replies come between.
-_KEPT_FRAMES: Final = 8
 
 # The first byte of a whole message of text (RFC 6455, 5.2), and the sizes of the length's forms.
 _WHOLE_TEXT: Final = 0x81
 _SHORT, _MEDIUM = 126, 1 << 16
+_LONG = _SHORT + 1
+# The bytes of a head by the form of its length; a length below ``_SHORT`` is its own form.
+_HEADS: Final = {_SHORT: 4, _LONG: 10}
+_SHORT_HEAD: Final = 2
 
 
 class FrameWriter(Protocol):
@@ -42,15 +43,18 @@ def writer(scope: Mapping[str, Any]) -> FrameWriter | None:
     return found
 
 
-@lru_cache(maxsize=_KEPT_FRAMES)
-def text_frame(message: str) -> bytes:
-    """Return the frame of a message, as a server sends it: whole and without a mask."""
-    payload = message.encode()
+def text_frame(payload: bytes) -> bytes:
+    """Return the frame of a text in UTF-8, as a server sends it: whole and without a mask."""
     size = len(payload)
     if size < _SHORT:
         head = bytes((_WHOLE_TEXT, size))
     elif size < _MEDIUM:
         head = bytes((_WHOLE_TEXT, _SHORT)) + size.to_bytes(2, "big")
     else:
-        head = bytes((_WHOLE_TEXT, _SHORT + 1)) + size.to_bytes(8, "big")
+        head = bytes((_WHOLE_TEXT, _LONG)) + size.to_bytes(8, "big")
     return head + payload
+
+
+def head_size(frame: bytes) -> int:
+    """Return how many bytes stand before the text in a frame of ``text_frame``."""
+    return _HEADS.get(frame[1], _SHORT_HEAD)

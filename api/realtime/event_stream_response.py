@@ -65,7 +65,7 @@ async def _send_events(reader: Reader, batch: Batch | None, send: Send) -> None:
         if batch.messages:
             await _send_text(send, event_stream.encode(batch))
         batch = await reader.take()
-    is_slow = reader.subscriber.overflowed.is_set()
+    is_slow = reader.subscriber.has_overflowed
     await _send_text(send, _SLOW if is_slow else "", more_body=False)
 
 

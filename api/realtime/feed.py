@@ -127,16 +127,16 @@ class Feed:
             Why some of them are not sent; None where all are.
         """
         position = start.head if since is None else since
-        while position < start.head and not self._subscriber.overflowed.is_set():
+        while position < start.head and not self._subscriber.has_overflowed:
             if not self._has_budget():
                 return _TOO_MUCH
             messages = await self._hub.missed(channels, position, start.heads)
             if messages is None:
                 return _NOT_STORED
             # So that other requests are served too while many clients are sent what they missed.
-            async with self._hub.replay_turns:
-                self._budget.replayed_bytes.spend(sum(map(len, messages)))
-                self._subscriber.push_all(messages)
+            await self._hub.replay_turns.give_way()
+            self._budget.replayed_bytes.spend(sum(map(len, messages)))
+            self._subscriber.push_all(messages)
             position = messages[-1].seq or position
             await self._subscriber.drained()
         return None

@@ -26,6 +26,7 @@ from api.database import Database
 from api.realtime import protocol
 from api.realtime.channels import Channel
 from api.realtime.conflation import Conflation
+from api.realtime.delivery import Delivery
 from api.realtime.heartbeats import Heartbeats
 from api.realtime.locations import Locations
 from api.realtime.missed_frames import MissedFrames
@@ -34,6 +35,7 @@ from api.realtime.start import Start
 from api.realtime.starts import Starts
 from api.realtime.subscriber import Subscriber
 from api.realtime.subscribers import Subscribers
+from api.realtime.turns import Turns
 from zmart_pipelines.client_schemas.frames import prices_frame
 from zmart_pipelines.client_schemas.markets import ProjectedMarket
 from zmart_pipelines.settings import Settings
@@ -45,9 +47,7 @@ log = logging.getLogger("api.realtime")
 PAGE = 500
 # Missed frames read at a time: the next are read once the client has taken these.
 REPLAY_PAGE = 50
-# Clients that are sent such a page in one turn of the event loop.
-REPLAYS_AT_ONCE = 4
-# After so many bytes of frames the sockets get a chance to send what is queued.
+# Frames of so many bytes are delivered together.
 BYTES_AT_ONCE = 64 * 1024
 LISTEN_SECONDS = 1.0
 _MIN_PAUSE = 0.1
@@ -65,7 +65,8 @@ class Hub:
         self._missed = MissedFrames(database, settings.api_database_seconds)
         self._starts = Starts(database, self._missed, settings.api_database_seconds)
         self._locations = Locations(database, self._missed, settings.api_database_seconds)
-        self.replay_turns = asyncio.Semaphore(REPLAYS_AT_ONCE)
+        self._turns = Turns()
+        self.replay_turns = Turns()
         self._woken = asyncio.Event()
         self._position: int | None = None
         self._stopping = False
@@ -207,11 +208,11 @@ class Hub:
             seq: Greater than that of the state before.
             data: The whole state.
         """
-        members = self._subscribers.of(channel)
-        if members:
+        subscriptions = self._subscribers.subscriptions(channel)
+        if subscriptions:
             message = protocol.state(channel, seq, data)
-            for subscriber in tuple(members):
-                subscriber.deliver(channel.name, seq, message)
+            for subscription in subscriptions:
+                subscription.deliver(seq, message)
 
     async def _deliver_stream(self) -> None:
         pause = _MIN_PAUSE
@@ -250,29 +251,33 @@ class Hub:
             lambda conn: stream.read_after(conn, position, PAGE)
         )
         self._read_at = datetime.now(UTC)
-        size = 0
+        part = Delivery()
         for frame in frames:
-            self._position = frame.position
-            size += self._deliver(frame)
-            if size >= BYTES_AT_ONCE:
-                size = 0
-                await asyncio.sleep(0)
+            self._collect(frame, part)
+            if part.size >= BYTES_AT_ONCE:
+                await self._deliver(part, frame.position)
+                part = Delivery()
+        if frames:
+            await self._deliver(part, frames[-1].position)
         return len(frames) == PAGE
 
-    def _deliver(self, frame: stream.StoredFrame) -> int:
-        """Deliver a frame on each of its channels and return the size of the messages."""
+    async def _deliver(self, part: Delivery, position: int) -> None:
+        await part.send(self._turns)
+        self._position = position
+
+    def _collect(self, frame: stream.StoredFrame, part: Delivery) -> None:
+        """Add the messages of a frame on each of its channels."""
         messages: dict[Channel, Outgoing] = {}
         for source in (Source(frame.channel), Source(frame.channel, frame.type)):
             for audience in self._subscribers.of_source(source):
-                channel, audience.head = audience.channel, frame.position
-                if channel.is_conflated:
-                    self._prices.offer(channel, frame)
+                if audience.channel.is_conflated:
+                    self._prices.offer(audience.channel, frame)
                     continue
-                messages[channel] = message = protocol.frame(frame, channel, source)
-                for subscriber in tuple(audience.members):
-                    subscriber.deliver(channel.name, frame.position, message)
+                message = protocol.frame(frame, audience.channel, source)
+                messages[audience.channel] = message
+                part.add(audience, frame.position, message)
+        # Before it is sent: who subscribes meanwhile is sent it as missed.
         self._missed.add(frame, messages)
-        return sum(map(len, messages.values()))
 
     def _deliver_prices(self, channel: Channel, frame: stream.StoredFrame) -> None:
         if self.has_subscribers(channel):

@@ -77,7 +77,7 @@ def _member(message: Outgoing) -> str:
 def _encode(messages: Sequence[Outgoing], position: int, after: int | None) -> bytes:
     members: dict[str, list[msgspec.Raw]] = {"frames": []}
     for message in messages:
-        members.setdefault(_member(message), []).append(msgspec.Raw(message.text.encode()))
+        members.setdefault(_member(message), []).append(msgspec.Raw(message.payload))
     if after is not None:
         members.pop("subscribed", None)
     return msgspec.json.encode({**members, "next": position})

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from api.error_codes import ErrorCode
 from api.errors import ApiError
 from api.realtime.channels import Channel
-from api.realtime.outgoing import Outgoing
+from api.realtime.outgoing import Outgoing, json_message
 from api.requests import decoding
 from zmart_pipelines.client_schemas.formats import iso8601
 from zmart_pipelines.store.stream import StoredFrame
@@ -121,7 +121,7 @@ def frame(stored: StoredFrame, channel: Channel, source: Source) -> Outgoing:
         seq=stored.position,
         prev=source.previous(stored),
     )
-    return Outgoing(message.type, _encode(message), stored.position)
+    return json_message(message.type, _encode(message), stored.position)
 
 
 def reply(
@@ -134,9 +134,9 @@ def reply(
     """Return a message of now that is no frame."""
     now = iso8601(datetime.now(UTC))
     if channel is None:
-        return Outgoing(type_, _encode(Message(type_, now, data)))
+        return json_message(type_, _encode(Message(type_, now, data)))
     message = Message(type_, now, data, _market_id(channel), channel.name, seq)
-    return Outgoing(type_, _encode(message))
+    return json_message(type_, _encode(message))
 
 
 def state(channel: Channel, seq: int, data: Any) -> Outgoing:
@@ -151,11 +151,11 @@ def state(channel: Channel, seq: int, data: Any) -> Outgoing:
         seq,
         conflated=True,
     )
-    return Outgoing(type_, _encode(message))
+    return json_message(type_, _encode(message))
 
 
-def _encode(message: Message) -> str:
-    return msgspec.json.encode(message).decode()
+def _encode(message: Message) -> bytes:
+    return msgspec.json.encode(message)
 
 
 def _market_id(channel: Channel) -> str | UnsetType:

@@ -16,13 +16,13 @@ from api.realtime.address_budget import AddressBudget
 from api.realtime.channels import Channel
 from api.realtime.feed import Feed
 from api.realtime.hub import Hub
-from api.realtime.outgoing import Outgoing
+from api.realtime.outgoing import Outgoing, json_message
 from api.realtime.start import Start
 from api.realtime.subscriber import Subscriber
 
 # Stands behind the last message.
-_END: Final = Outgoing("end", "")
-_WAKE: Final = Outgoing("wake", "")
+_END: Final = json_message("end", b"")
+_WAKE: Final = json_message("wake", b"")
 
 
 class Batch(NamedTuple):
@@ -86,7 +86,7 @@ class Reader:
 
     def _position(self) -> int | None:
         """Return the position up to which all frames are pushed."""
-        if not _has_succeeded(self.subscribing) or self.subscriber.overflowed.is_set():
+        if not _has_succeeded(self.subscribing) or self.subscriber.has_overflowed:
             return None
         return max(self._head, self._hub.position)
 

@@ -21,7 +21,6 @@ from api.realtime.hub import Hub
 from api.realtime.identity import TooManyRefused
 from api.realtime.rate_limit import RateLimit
 from api.realtime.session_watch import SessionWatch
-from api.realtime.socket_outlet import SocketOutlet
 from api.realtime.subscriber import Subscriber
 from zmart_pipelines.settings import Settings
 
@@ -46,8 +45,7 @@ class Session:
         self._budget = budget
         self._max_messages = settings.ws_messages_per_minute
         self._frames = socket_frames.writer(socket.scope)
-        outlet = None if self._frames is None else SocketOutlet(self._frames)
-        self._subscriber = Subscriber(settings.ws_queue_bytes, outlet)
+        self._subscriber = Subscriber(settings.ws_queue_bytes, self._frames)
         feed = Feed(hub, self._subscriber, budget)
         self._commands = Commands(
             self._subscriber, feed, database, session_watch, settings.ws_subscriptions

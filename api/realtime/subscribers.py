@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from api.realtime.channels import Channel
-from api.realtime.subscriber import Subscriber
+from api.realtime.subscriber import Subscriber, Subscription
 from zmart_pipelines.store.stream_sources import Source
 
 
@@ -15,15 +15,15 @@ class Audience:
 
     Attributes:
         channel: What they receive.
-        members: They.
-        head: The position of the newest frame that was read for them; 0 before the first.
+        members: They, with their subscriptions.
+        head: The position of the newest frame that was delivered to all; 0 before the first.
     """
 
     __slots__ = ("channel", "head", "members")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.members: set[Subscriber] = set()
+        self.members: dict[Subscriber, Subscription] = {}
         self.head = 0
 
 
@@ -41,14 +41,14 @@ class Subscribers:
     def add(self, subscriber: Subscriber, channel: Channel) -> None:
         """Subscribe, in place of any channel that has the same name; the frames are held."""
         self.remove(subscriber, channel)
-        subscriber.subscribe(channel.name)
+        subscription = subscriber.subscribe(channel.name)
         self._channels[subscriber][channel.name] = channel
         audience = self._audiences.get(channel)
         if audience is None:
             audience = self._audiences[channel] = Audience(channel)
             if channel.source is not None:
                 self._by_source[channel.source].append(audience)
-        audience.members.add(subscriber)
+        audience.members[subscriber] = subscription
 
     def remove(self, subscriber: Subscriber, channel: Channel) -> None:
         """End the subscription to the channel of this name, if there is one."""
@@ -60,7 +60,8 @@ class Subscribers:
         if not own:
             del self._channels[subscriber]
         audience = self._audiences[subscribed]
-        audience.members.discard(subscriber)
+        # An overflowed subscriber has forgotten it.
+        audience.members.pop(subscriber).end()
         if not audience.members:
             self._dismiss(audience)
 
@@ -84,7 +85,12 @@ class Subscribers:
     def of(self, channel: Channel) -> Collection[Subscriber]:
         """Return who receives ``channel``."""
         audience = self._audiences.get(channel)
-        return () if audience is None else audience.members
+        return () if audience is None else audience.members.keys()
+
+    def subscriptions(self, channel: Channel) -> Sequence[Subscription]:
+        """Return the subscriptions to ``channel`` of now."""
+        audience = self._audiences.get(channel)
+        return () if audience is None else tuple(audience.members.values())
 
     def of_source(self, source: Source) -> Sequence[Audience]:
         """Return who receives the frames of ``source``, or what is derived from them."""

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from api.realtime.event_stream import encode
-from api.realtime.outgoing import Outgoing
+from api.realtime.outgoing import Outgoing, json_message
 from api.realtime.reader import Batch
 from tests.api import seed
 from tests.api.running_api import RunningApi, running
@@ -210,7 +210,7 @@ def _is_reset(connection: socket.socket) -> bool:
 
 _messages = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=12).map(
     lambda steps: [
-        Outgoing("trade", json.dumps({"position": position, "copy": copy}), position)
+        json_message("trade", json.dumps({"position": position, "copy": copy}).encode(), position)
         for position, copies in _positions(steps)
         for copy in range(copies)
     ]
@@ -245,8 +245,8 @@ def test_nothing_is_lost_where_a_stream_is_cut(messages: list[Outgoing], cut: in
 
 
 def test_quiet_channels_move_the_id() -> None:
-    beat = Outgoing("heartbeat", "{}")
-    frame = Outgoing("trade", "{}", 5)
+    beat = json_message("heartbeat", b"{}")
+    frame = json_message("trade", b"{}", 5)
     assert encode(Batch([frame, beat], 9)).endswith("\n\nid: 9\n\n")
     assert encode(Batch([beat, frame], 9)).count("id:") == 1
     assert "id:" not in encode(Batch([beat], None))

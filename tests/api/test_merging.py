@@ -17,9 +17,10 @@ from api.realtime.address_budget import AddressBudget
 from api.realtime.channels import MARKETS, Channel
 from api.realtime.feed import Feed
 from api.realtime.merging import EncodedFrame, encoded, first_of, following
-from api.realtime.outgoing import Outgoing
+from api.realtime.outgoing import Outgoing, json_message
 from api.realtime.start import Start
 from api.realtime.subscriber import Subscriber
+from api.realtime.turns import Turns
 from zmart_pipelines.store.stream import StoredFrame
 from zmart_pipelines.store.stream_sources import Source
 
@@ -149,7 +150,7 @@ class ScriptedHub:
         self._committed = dice.draw(st.integers(0, len(frames)), "committed at first")
         self._delivered = self._committed
         self._members: list[tuple[Subscriber, list[Channel]]] = []
-        self.replay_turns = asyncio.Semaphore()
+        self.replay_turns = Turns()
 
     def advance(self) -> None:
         """Commit some more frames, and deliver some of those that are committed."""
@@ -259,6 +260,6 @@ def test_held_frames_of_several_channels_are_sent_in_the_order_of_positions() ->
     for name in ("a", "b"):
         subscriber.subscribe(name)
     for position, name in ((4, "b"), (5, "a"), (6, "b"), (7, "a"), (8, "b")):
-        subscriber.deliver(name, position, Outgoing("trade", str(position), position))
+        subscriber.deliver(name, position, json_message("trade", str(position).encode(), position))
     subscriber.resume({"a": 5, "b": 4})
     assert [message.seq for message in subscriber._queue] == [6, 7, 8]

@@ -20,7 +20,7 @@ from api.realtime import address_budget, hub, protocol, start
 from api.realtime.address_budget import AddressBudget, AddressBudgets, TokenBucket
 from api.realtime.channels import MARKETS, of_market
 from api.realtime.feed import Feed
-from api.realtime.outgoing import Outgoing
+from api.realtime.outgoing import Outgoing, json_message
 from api.realtime.subscriber import MAX_QUEUE, Subscriber
 from api.realtime.subscribers import Subscribers
 from tests.api.seed import address_of, market
@@ -232,7 +232,7 @@ def test_origin_and_number_of_sockets_are_limited(api_settings: Settings) -> Non
 
 
 def message(text: str) -> Outgoing:
-    return Outgoing("trade", text)
+    return json_message("trade", text.encode())
 
 
 def test_subscriber_holds_frames_until_missed_ones_are_sent() -> None:
@@ -252,26 +252,26 @@ def test_a_subscriber_that_does_not_read_is_overflowed() -> None:
     subscriber.resume({"c": 0})
     for position in range(1, MAX_QUEUE + 2):
         subscriber.deliver("c", position, message("x"))
-    assert subscriber.overflowed.is_set()
+    assert subscriber.has_overflowed
     assert not subscriber.channels
     assert not subscriber._queue
 
 
 def test_a_subscriber_with_too_many_unread_bytes_is_overflowed() -> None:
     async def scenario() -> None:
-        subscriber = Subscriber(10)
+        subscriber = Subscriber(14)  # two frames with five letters
         subscriber.push(message("a message larger than all that may wait"))
-        assert not subscriber.overflowed.is_set()
+        assert not subscriber.has_overflowed
         assert await subscriber.next()
         await subscriber.drained()
         subscriber.subscribe("c")
         subscriber.deliver("c", 1, message("12345"))
         subscriber.resume({"c": 0})
         subscriber.deliver("c", 2, message("67890"))
-        assert not subscriber.overflowed.is_set()
+        assert not subscriber.has_overflowed
         subscriber.subscribe("d")
         subscriber.deliver("d", 3, message("x"))
-        assert subscriber.overflowed.is_set()
+        assert subscriber.has_overflowed
         await subscriber.drained()
 
     asyncio.run(scenario())
