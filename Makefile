@@ -76,8 +76,9 @@ system-packages: ## Install what test-system needs, with apt (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(SYSTEM_PACKAGES)
 
-test-system: .venv/.complete ## Tests with a browser, and short drills that kill parts (20 min)
-	$(PYTEST) -m "system and not slow"
+test-system: .venv/.complete ## Tests with a browser, and short drills that kill parts (15 min)
+	$(PYTEST) $(PARALLEL) -m "system and not slow and not timed"
+	$(PYTEST) -m "system and timed and not slow"
 
 test-slow: .venv/.complete ## Soaks and searches of many minutes
 	$(PYTEST) -m slow --timeout 1800

@@ -15,7 +15,7 @@ from tests.system.launchpad import launch
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.engine import Role
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timed, pytest.mark.timeout(900)]
 
 # Seconds; generous, because other work may run beside this. The goal is 10; the test
 # prints what it measures.

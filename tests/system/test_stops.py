@@ -21,7 +21,7 @@ from tests.system.market_lives import STEPS
 from tests.system.parts import flush_redis, parts, send
 from zmart_pipelines.store.engine import Role
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timed]
 
 PARTS = (
     *("run-worker", "fork-server", "code-server", "daemon", "api", "redis"),
