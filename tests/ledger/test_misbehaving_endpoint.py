@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -23,6 +24,8 @@ from zmart_pipelines.store.queries import health
 # Not getFirstAvailableBlock: where a node's history begins only that node can say, so a window
 # is not closed where it fails in this alone (test_nodes_that_differ).
 METHODS: Final = ("getSlot", "getSignaturesForAddress", "getTransaction")
+# The time of a case grows with the events before it: all cases are tried in so many parts.
+PARTS: Final = 16
 # None: every method.
 Case = tuple[Misbehaviour, str | None]
 
@@ -57,7 +60,21 @@ def bad() -> Iterator[Endpoint]:
     made.close()
 
 
-@pytest.mark.parametrize("cases", [sampled, pytest.param(answered, marks=pytest.mark.slow)])
+def part(number: int) -> list[Case]:
+    """Return one of the parts of all of them."""
+    return answered()[number::PARTS]
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [
+        pytest.param(sampled, id="sampled"),
+        *(
+            pytest.param(partial(part, number), id=f"part{number}", marks=pytest.mark.slow)
+            for number in range(PARTS)
+        ),
+    ],
+)
 def test_ledger_is_complete_with_one_endpoint_that_misbehaves(
     db: Engine,
     stage: Stage,
