@@ -93,10 +93,7 @@ program: .venv/.complete ## Rebuild the reference program; the bytes must not ch
 env-example: .venv/.complete ## Write .env.example from the settings
 	.venv/bin/zmart settings --env-example > .env.example
 
-test-web: .venv/.complete ## Build the dashboard into api/static/app
-	.venv/bin/python -m clients.generation.dashboard
-
-clients: .venv/.complete ## The client libraries: their tests, and whether what is generated is current (2 min)
+test-clients: .venv/.complete ## The client libraries: their tests, and whether what is generated is current (2 min)
 	$(PYTEST) tests/clients
 
 web: .venv/.complete ## Build the dashboard into api/static/app

@@ -1,7 +1,7 @@
 import { now } from '../data/clock.ts'
-import { local, relative, utc } from '../format/times.ts'
+import { isUtcHere, local, relative, utc } from '../format/times.ts'
 
-/** A moment: its distance from now, and UTC and local time side by side. */
+/** A moment: its distance from now, and UTC and local time side by side where they differ. */
 export function Time({ at, short = false }: { at: string | number; short?: boolean }) {
   const iso = new Date(at).toISOString()
   return (
@@ -9,7 +9,8 @@ export function Time({ at, short = false }: { at: string | number; short?: boole
       <span class="nowrap">{relative(at, now.value)}</span>
       {!short && (
         <span class="quiet">
-          <span class="nowrap">{utc(at)}</span> <span class="nowrap">{local(at)}</span>
+          <span class="nowrap">{utc(at)}</span>
+          {!isUtcHere(at) && <span class="nowrap"> {local(at)}</span>}
         </span>
       )}
     </time>

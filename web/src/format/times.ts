@@ -31,6 +31,11 @@ export function local(moment: Moment): string {
   return `${LOCAL_DAY.format(date)} ${LOCAL_TIME.format(date)}`
 }
 
+/** Whether local time is UTC at that moment. */
+export function isUtcHere(moment: Moment): boolean {
+  return new Date(moment).getTimezoneOffset() === 0
+}
+
 const UNITS = [
   ['d', 86_400],
   ['h', 3_600],

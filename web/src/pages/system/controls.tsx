@@ -1,0 +1,103 @@
+import type { BreakerState, KillSwitch } from '@zmart/client'
+import { DataTable } from '../../components/data_table.tsx'
+import { Panel, Waiting } from '../../components/panel.tsx'
+import { Status } from '../../components/status.tsx'
+import { Time } from '../../components/time.tsx'
+import { connection } from '../../data/live.ts'
+import { systemState } from '../../data/system_state.ts'
+import { titled } from '../../format/names.ts'
+import { utc } from '../../format/times.ts'
+
+/** What may hold submissions back. */
+export function Controls() {
+  const known = systemState.value
+  const stale = connection.value.state !== 'connected'
+  const asOf = known !== undefined && (
+    <p class="as-of">
+      {stale && <Status level="warning">stale: the live updates are cut off</Status>}
+      <span>as of {utc(known.readAt)}</span>
+    </p>
+  )
+  return (
+    <>
+      <Panel
+        class={`half ${stale ? 'stale' : ''}`}
+        title="Kill switches"
+        hint="An action whose switch is off is decided, and not sent."
+      >
+        {known === undefined ? <Waiting /> : <Switches switches={known.state.switches.switches} />}
+        {asOf}
+      </Panel>
+      <Panel
+        class={`half ${stale ? 'stale' : ''}`}
+        title="Circuit breakers"
+        hint="A breaker opens after failures in a row and tries again by itself."
+      >
+        {known === undefined ? <Waiting /> : <Breakers breakers={known.state.breakers} />}
+        {asOf}
+      </Panel>
+    </>
+  )
+}
+
+function Switches({ switches }: { switches: readonly KillSwitch[] }) {
+  return (
+    <DataTable
+      caption="Kill switches"
+      rows={switches}
+      rowKey={(row) => row.action}
+      empty="There is no switch."
+      columns={[
+        { title: 'Action', cell: (row) => titled(row.action) },
+        {
+          title: 'State',
+          cell: (row) => (
+            <>
+              <Status level={row.sends ? 'ok' : 'warning'}>{row.sends ? 'sends' : 'stopped'}</Status>
+              {row.reason !== '' && <span class="quiet block">{row.reason}</span>}
+            </>
+          ),
+        },
+        {
+          title: 'Changed',
+          cell: (row) => (row.changed_at === null ? '–' : <Time at={row.changed_at} short />),
+        },
+      ]}
+    />
+  )
+}
+
+function Breakers({ breakers }: { breakers: readonly BreakerState[] }) {
+  return (
+    <DataTable
+      caption="Circuit breakers"
+      rows={breakers}
+      rowKey={(row) => `${row.scope} ${row.name}`}
+      empty="No breaker ever counted a failure."
+      columns={[
+        {
+          title: 'Breaker',
+          cell: (row) => (
+            <>
+              {row.name}
+              <span class="quiet block">{row.scope}</span>
+            </>
+          ),
+        },
+        {
+          title: 'State',
+          cell: (row) => (
+            <Status level={row.state === 'closed' ? 'ok' : row.state === 'open' ? 'bad' : 'warning'}>
+              {row.state.replace('_', ' ')}
+            </Status>
+          ),
+        },
+        { title: 'Failures', numeric: true, cell: (row) => row.failures },
+        {
+          title: 'Tries again',
+          cell: (row) => (row.wait_until === null ? '–' : <Time at={row.wait_until} short />),
+        },
+      ]}
+    />
+  )
+}

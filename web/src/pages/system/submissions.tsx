@@ -1,0 +1,97 @@
+import type { Submission } from '@zmart/client'
+import { type Column, DataTable } from '../../components/data_table.tsx'
+import { Name } from '../../components/name.tsx'
+import { ReadPanel } from '../../components/panel.tsx'
+import { type Level, Status } from '../../components/status.tsx'
+import { Time } from '../../components/time.tsx'
+import { api } from '../../data/api.ts'
+import { useResource } from '../../data/resource.ts'
+import { sol } from '../../format/amounts.ts'
+import { spaced, titled } from '../../format/names.ts'
+import { duration } from '../../format/times.ts'
+
+const SECONDS = 10
+const SHOWN = 10
+
+/** What was sent to the chain, and why? */
+export function Submissions() {
+  const query = { limit: SHOWN }
+  const { state } = useResource(
+    'submissions',
+    () => api.reading('/api/submissions', { params: { query } }),
+    SECONDS,
+  )
+  return (
+    <ReadPanel
+      title="Last submissions"
+      hint="What was decided to be sent to the chain, once for each market, action and round."
+      resource={state.value}
+      freshFor={3 * SECONDS}
+    >
+      {({ submissions }) => (
+        <DataTable
+          caption="Last submissions, newest first"
+          columns={COLUMNS}
+          rows={submissions}
+          rowKey={(row) => row.id}
+          empty="Nothing was submitted yet."
+        />
+      )}
+    </ReadPanel>
+  )
+}
+
+const COLUMNS: readonly Column<Submission>[] = [
+  {
+    title: 'Action',
+    cell: (row) => (
+      <>
+        <strong>{titled(row.action)}</strong>
+        <a class="row-market" href={`/app/markets/${row.market_id}`}>
+          {row.question ?? `Market ${row.market_id.slice(0, 8)}`}
+        </a>
+      </>
+    ),
+  },
+  {
+    title: 'Status',
+    cell: (row) => (
+      <>
+        <Status level={LEVELS[row.status]}>{spaced(row.status)}</Status>
+        {row.reason !== null && <span class="quiet block">{row.reason}</span>}
+      </>
+    ),
+  },
+  {
+    title: 'Transaction',
+    cell: (row) => (row.signature === null ? '–' : <Name of={row.signature} ends={5} />),
+  },
+  {
+    title: 'Ballots (CID)',
+    wideOnly: true,
+    cell: (row) =>
+      row.bundle_cid === null ? (
+        <span class="quiet">none needed</span>
+      ) : (
+        <Name of={row.bundle_cid} href={`/ipfs/${row.bundle_cid}`} ends={5} />
+      ),
+  },
+  { title: 'Fee', numeric: true, cell: (row) => sol(row.fees) },
+  {
+    title: 'Due → final',
+    numeric: true,
+    cell: (row) => (row.seconds_to_final === null ? '–' : seconds(row.seconds_to_final)),
+  },
+  { title: 'Decided', wideOnly: true, cell: (row) => <Time at={row.planned_at} /> },
+]
+
+const LEVELS: Readonly<Record<Submission['status'], Level>> = {
+  planned: 'info',
+  live: 'info',
+  final: 'ok',
+  superseded: 'idle',
+  failed: 'bad',
+  quarantined: 'bad',
+}
+
+const seconds = (value: number) => (value < 60 ? `${value.toFixed(1)}\u00a0s` : duration(value))
