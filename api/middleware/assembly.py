@@ -23,6 +23,7 @@ from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
 from api.middleware.cors import Cors
 from api.middleware.edge import App, Edge
+from api.middleware.fixed_headers import HeadersByPath
 from api.middleware.freshness import Freshness
 from api.middleware.metrics import RequestMetrics
 from api.rate_limit.buckets import quotas_of
@@ -76,6 +77,7 @@ class Middleware:
             inner,
             cors=Cors(self._settings.origins),
             action_headers=action_headers(self._settings.solana_cluster),
+            fixed_headers=HeadersByPath(self._settings.browser_rpc_url),
             admission=Admission(
                 self.limits, self.limits.routes, self.callers, self.shedding, self._settings
             ),

@@ -25,7 +25,7 @@ from api.middleware.allowed_methods import path_shape
 from api.middleware.content_coding import MIN_BYTES, CompressedBodies, choose, is_compressible
 from api.middleware.cors import Cors, PreflightRefused, is_preflight
 from api.middleware.error_response import error_response
-from api.middleware.fixed_headers import NO_STORE, of_path
+from api.middleware.fixed_headers import NO_STORE, HeadersByPath
 from api.middleware.freshness import Freshness
 from api.middleware.head_lines import head_lines
 from api.middleware.metrics import UNMATCHED, RequestMetrics
@@ -67,6 +67,7 @@ class Edge:
         *,
         cors: Cors,
         action_headers: HeaderList,
+        fixed_headers: HeadersByPath,
         admission: Admission,
         freshness: Freshness,
         metrics: RequestMetrics,
@@ -77,6 +78,7 @@ class Edge:
         self._app = app
         self.cors = cors
         self.action_headers = action_headers
+        self.fixed_headers = fixed_headers
         self.admission = admission
         self.freshness = freshness
         self.metrics = metrics
@@ -149,7 +151,7 @@ class _Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.method: str = scope["method"]
         self._path: str = scope["path"]
-        self._fixed = of_path(self._path)
+        self._fixed = edge.fixed_headers.of(self._path)
         self._is_action = is_action(self._path)
         self.is_read = self.method in ("GET", "HEAD")
         self.status = 500

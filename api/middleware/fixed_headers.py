@@ -14,11 +14,12 @@ _PAGE_POLICY: Final = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; frame-ancestors 'none'"
 )
-# The dashboard has no inline code and no inline styles, and asks this origin alone.
+# The dashboard has no inline code and no inline styles. It asks this origin, and the RPC endpoint
+# with which it recounts tallies.
 _DASHBOARD_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    b"font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    b"frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src {sources}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,14 +43,26 @@ def _with_policy(policy: bytes) -> FixedHeaders:
 
 OF_DATA: Final = _with_policy(b"default-src 'none'; frame-ancestors 'none'")
 OF_PAGES: Final = _with_policy(_PAGE_POLICY)
-OF_DASHBOARD: Final = _with_policy(_DASHBOARD_POLICY)
 
 
-def of_path(path: str) -> FixedHeaders:
-    """Return the headers of a path's responses."""
-    if path.startswith("/docs"):
-        return OF_PAGES
-    return OF_DASHBOARD if path == "/app" or path.startswith("/app/") else OF_DATA
+class HeadersByPath:
+    """The fixed headers of the responses of each path."""
+
+    def __init__(self, rpc_url: str | None) -> None:
+        """Make the headers.
+
+        Args:
+            rpc_url: RPC endpoint that the dashboard may read besides this origin.
+        """
+        sources = "'self'" if rpc_url is None else f"'self' {rpc_url}"
+        self._of_dashboard = _with_policy(_DASHBOARD_POLICY.format(sources=sources).encode())
+
+    def of(self, path: str) -> FixedHeaders:
+        """Return the headers of a path's responses."""
+        if path.startswith("/docs"):
+            return OF_PAGES
+        is_dashboard = path == "/app" or path.startswith("/app/")
+        return self._of_dashboard if is_dashboard else OF_DATA
 
 
 def server_error_headers(request_id: bytes) -> list[tuple[bytes, bytes]]:

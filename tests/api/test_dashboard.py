@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api import dashboard_files
+from api.middleware.fixed_headers import HeadersByPath
 
 Client = TestClient[Litestar]
 
@@ -45,6 +46,21 @@ def test_every_address_has_the_page_under_a_policy_without_inline_code(
     assert "<style" not in page.text
 
 
+@pytest.mark.parametrize(
+    ("url", "sources"),
+    [
+        (None, "connect-src 'self';"),
+        ("https://rpc.example.com", "connect-src 'self' https://rpc.example.com;"),
+    ],
+)
+def test_the_page_asks_only_this_origin_and_the_public_rpc_endpoint(
+    url: str | None, sources: str
+) -> None:
+    headers = dict(HeadersByPath(url).of("/app/markets").headers)
+    assert sources in headers[b"content-security-policy"].decode()
+    assert HeadersByPath(url).of("/api/markets") == HeadersByPath(None).of("/api/markets")
+
+
 def test_what_the_page_loads_is_ours_and_kept_for_good(client: Client) -> None:
     links = re.findall(r'(?:src|href)="([^"]+)"', client.get("/app").text)
     assert len(links) >= 4
@@ -69,7 +85,8 @@ def test_all_files_together_are_small() -> None:
 
 
 def test_no_file_names_another_server() -> None:
-    allowed = {b"www.w3.org", b"github.com"}  # in names and in messages of errors
+    # Names of vocabularies and in messages, which nothing asks for, and a page that links lead to.
+    allowed = {b"www.w3.org", b"github.com", b"explorer.solana.com"}
     for name, file in dashboard_files.assets().items():
         if file.media_type != "font/woff2":
             hosts = set(re.findall(rb"https?://([\w.-]+\.[a-z]{2,})", file.content))

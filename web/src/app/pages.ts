@@ -27,4 +27,12 @@ export const PAGES: readonly PageEntry[] = [
     link: 'Markets',
     component: lazy(() => import('../pages/markets/markets_page.tsx')),
   },
+  {
+    path: '/app/markets/:market',
+    component: lazy(() => import('../pages/market/market_page.tsx')),
+  },
+  {
+    path: '/app/wallets/:wallet',
+    component: lazy(() => import('../pages/wallet/wallet_page.tsx')),
+  },
 ]

@@ -1,0 +1,28 @@
+import type { Market, Network, Reading } from '@zmart/client'
+import { useEffect } from 'preact/hooks'
+import { type Resource, useResource } from '../../data/resource.ts'
+import type { Changes, Topic } from './changes.ts'
+
+/** Seconds after which figures are read again, whether a frame came or not. */
+export const READ_SECONDS = 60
+/** Seconds after which figures that could not be read again are marked as stale. */
+export const FRESH_SECONDS = 2.5 * READ_SECONDS
+
+/** What every panel of a market receives. */
+export interface MarketPanelProps {
+  readonly market: Market
+  readonly network: Network | undefined
+  readonly changes: Changes
+}
+
+/** A part of a market: read regularly, and soon after frames about one of its topics. */
+export function useMarketPart<Data>(
+  { market, changes }: MarketPanelProps,
+  name: string,
+  topics: readonly Topic[],
+  read: (id: string) => Promise<Reading<Data>>,
+): Resource<Data> {
+  const watched = useResource(`${name} of ${market.id}`, () => read(market.id), READ_SECONDS)
+  useEffect(() => changes.follow(topics, () => void watched.refresh()), [changes, watched])
+  return watched.state.value
+}
