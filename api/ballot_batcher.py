@@ -17,11 +17,17 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from api.database import Database, DatabaseBusy
 from api.eligibility_cache import EligibilityCache
+from api.metrics import BALLOTS
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import markets
 from zmart_pipelines.voting import casting
 from zmart_pipelines.voting.ballot import BallotRejected, SignedBallot
-from zmart_pipelines.voting.cast_results import CastReceipt, CastResult
+from zmart_pipelines.voting.cast_results import (
+    BallotConflict,
+    CastReceipt,
+    CastResult,
+    VotingClosed,
+)
 
 MAX_BATCH = 128
 # Ballots that may wait for their batch; more are answered 503.
@@ -158,12 +164,21 @@ class BallotBatcher:
         self, batch: list[_PendingBallot], results: Sequence[CastResult | Exception]
     ) -> None:
         for pending, result in zip(batch, results, strict=True):
+            BALLOTS.labels(pending.ballot.kind, _outcome(result)).inc()
             if pending.answer.cancelled():
                 continue
             if isinstance(result, CastReceipt):
                 pending.answer.set_result(result)
             else:
                 pending.answer.set_exception(result)
+
+
+def _outcome(result: CastResult | Exception) -> str:
+    """Return how a ballot was answered: stored, repeated, refused or failed."""
+    if isinstance(result, CastReceipt):
+        return "repeated" if result.repeated else "stored"
+    refusals = (BallotRejected, BallotConflict, VotingClosed)
+    return "refused" if isinstance(result, refusals) else "failed"
 
 
 def _fail(batch: list[_PendingBallot], error: Exception) -> None:

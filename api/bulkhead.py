@@ -14,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
+from api.metrics import BULKHEAD_PLACES, BULKHEAD_REFUSALS, BULKHEAD_TAKEN
+
 T = TypeVar("T")
 
 
@@ -42,6 +44,10 @@ class Bulkhead:
         self._seconds = seconds
         self._refusal = refusal
         self._current = threading.local()
+        self._name = name
+        self._taken = BULKHEAD_TAKEN.labels(name)
+        self._size = threads + queue
+        BULKHEAD_PLACES.labels(name).inc(self._size)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in a thread and return its result.
@@ -53,7 +59,9 @@ class Bulkhead:
             Exception: The refusal: the queue is full, or the result did not come in time.
         """
         if not self._places.acquire(blocking=False):
+            BULKHEAD_REFUSALS.labels(self._name, "full").inc()
             raise self._refusal()
+        self._taken.inc()
         abandoned = threading.Event()
 
         def run_unless_abandoned() -> T | None:
@@ -63,6 +71,7 @@ class Bulkhead:
                 self._current.abandoned = abandoned
                 return work()
             finally:
+                self._taken.dec()
                 self._places.release()
 
         result = asyncio.wrap_future(self._threads.submit(run_unless_abandoned))
@@ -73,6 +82,7 @@ class Bulkhead:
                 abandoned.set()
                 result.add_done_callback(_discard)
         if not done:
+            BULKHEAD_REFUSALS.labels(self._name, "late").inc()
             raise self._refusal()
         # None is the result of abandoned work alone.
         return cast(T, result.result())
@@ -89,6 +99,7 @@ class Bulkhead:
     def close(self) -> None:
         """Drop what waits and wait for what runs."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        BULKHEAD_PLACES.labels(self._name).dec(self._size)
 
 
 def _discard(result: asyncio.Future[T | None]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.bulkhead import Bulkhead
 from api.errors import unavailable
+from api.metrics import DELIVERIES, DELIVERY_QUEUE, DELIVERY_SECONDS
 from api.realtime.hub import Hub
 from zmart_pipelines.chain.delivery_entries import parse_delivery
 from zmart_pipelines.chain.transactions import RawTransaction
@@ -124,6 +125,10 @@ class DeliveryIntake:
             self._ingesting.shutdown(wait=True, cancel_futures=True)
             self._engine.dispose()
 
+    def _count_queued(self, transactions: int) -> None:
+        self._queued_transactions += transactions
+        DELIVERY_QUEUE.inc(transactions)
+
     async def accept(self, body: bytes) -> AcceptedDelivery:
         """Store a delivery, and ingest as much of it as the time to answer allows.
 
@@ -131,8 +136,14 @@ class DeliveryIntake:
             PayloadError: The body is not a delivery; nothing is stored.
             ApiError: 503 when the database does not store it in time.
         """
+        accepted = await self._accept(body)
+        DELIVERIES.labels("pending" if accepted.pending else "ingested").inc()
+        return accepted
+
+    async def _accept(self, body: bytes) -> AcceptedDelivery:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._answer_seconds
+        received = loop.time()
+        deadline = received + self._answer_seconds
         # After a timeout the thread continues; a delivery sent again is a further delivery of
         # the same transactions.
         stored = await self._receiving.run(lambda: self._store(body))
@@ -142,7 +153,8 @@ class DeliveryIntake:
         if self._queued_transactions + stored.number > MAX_QUEUED:
             return accepted
         first: asyncio.Future[AcceptedDelivery] = loop.create_future()
-        self._queued_transactions += stored.number
+        first.add_done_callback(lambda _: DELIVERY_SECONDS.observe(loop.time() - received))
+        self._count_queued(stored.number)
         part = stored.transactions[: self._part_size]
         self._queue.put_nowait(_QueuedDelivery(stored.delivery, stored.transactions, part, first))
         done, _ = await asyncio.wait([first], timeout=max(0.0, deadline - loop.time()))
@@ -183,7 +195,7 @@ class DeliveryIntake:
             while not self._queue.empty() and size < MAX_BATCH:
                 batch.append(self._queue.get_nowait())
                 size += len(batch[-1].part)
-            self._queued_transactions -= size
+            self._count_queued(-size)
             if not await self._ingest(batch) and len(batch) > 1:
                 # One delivery may be at fault; the others need not wait for its repair.
                 for queued in batch:
@@ -205,7 +217,7 @@ class DeliveryIntake:
                 )
             )
         if not ingested:
-            self._queued_transactions -= len(rest)
+            self._count_queued(-len(rest))
         elif rest:
             part = rest[: self._part_size]
             self._queue.put_nowait(_QueuedDelivery(queued.delivery, rest, part, queued.first))

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
+from prometheus_client import REGISTRY
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.app import create_app
@@ -22,6 +23,8 @@ from api.connections.connection_guard import ConnectionGuard, Limits
 from api.connections.file_limit import allowed_connections
 from api.connections.guarded_protocols import GuardedConfig
 from api.routes.live_updates import has_channel
+from api.saturation import Saturation
+from zmart_pipelines.metrics.listener import serve_metrics
 from zmart_pipelines.settings import Settings
 
 GRACEFUL_SECONDS = 7
@@ -132,6 +135,8 @@ def serve(settings: Settings) -> None:
         listen(settings.api_host, port, is_shared=settings.api_processes > 1)
         for port in (settings.api_port, settings.ws_port)
     ]
+    REGISTRY.register(Saturation())
+    serve_metrics(settings, offset=settings.api_process, registry=REGISTRY)
     app = AnySocketPath(create_app(settings), settings.ws_port)
     guard = ConnectionGuard(Limits.of(settings, connections), trusted_proxies(settings))
     # Everything allocated so far stays. A full collection that traverses it would pause every

@@ -9,9 +9,10 @@ none.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
@@ -22,6 +23,14 @@ from zmart_pipelines.store.engine import Role, login_url
 
 Row: TypeAlias = Any
 """A row of asyncpg: values by position and by name."""
+
+
+_OPEN: Final[weakref.WeakSet[StatementPool]] = weakref.WeakSet()
+
+
+def open_statement_pools() -> list[StatementPool]:
+    """Return the pools of this process that are not closed."""
+    return list(_OPEN)
 
 
 class StatementPool:
@@ -51,7 +60,8 @@ class StatementPool:
             MissingLogin: The settings have no URL for the role.
         """
         login_url(role, settings)
-        self._role = role
+        self.role = role
+        self.size = size
         self._settings = settings
         self._seconds = seconds
         self._read_only = read_only
@@ -61,6 +71,17 @@ class StatementPool:
         self._places = size  # for connections that are not open
         self._waiting: deque[asyncio.Future[OpenConnection | None]] = deque()
         self._closed = False
+        _OPEN.add(self)
+
+    @property
+    def used(self) -> int:
+        """Connections that run a statement or are being opened."""
+        return self.size - self._places - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Statements that wait for a connection."""
+        return len(self._waiting)
 
     def deadline(self) -> float:
         """Return by when a statement that begins now must be answered, in the loop's time."""
@@ -105,7 +126,7 @@ class StatementPool:
         self._places -= 1
         try:
             return await open_connection(
-                self._role,
+                self.role,
                 self._settings,
                 seconds=max(0.001, deadline - asyncio.get_running_loop().time()),
                 statement_timeout=self._seconds,
@@ -175,4 +196,5 @@ class StatementPool:
     def close(self) -> None:
         """Close every connection; those in use when their statement ends."""
         self._closed = True
+        _OPEN.discard(self)
         self._drop_idle()

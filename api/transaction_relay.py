@@ -20,7 +20,7 @@ from api.chain import ATTEMPTS, Chain
 from api.database import Database
 from api.error_codes import code_of_program_error
 from api.errors import ApiError, FieldError, limit_exceeded, unavailable
-from api.relay_metrics import Acceptance, RelayMetrics
+from api.metrics import RELAY_ACCEPTANCE_SECONDS, RELAY_PROGRESS_SECONDS, Acceptance
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.chain.faults import Fault, transaction_fault
 from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
@@ -69,12 +69,11 @@ class TransactionRelay:
             max_overflow=0,
             statement_timeout=settings.api_database_seconds,
         )
-        self.metrics = RelayMetrics()
         self._driver = RelayDriver(
             self._engine,
             self._rpc,
             lease_seconds=settings.relay_lease_seconds,
-            observe=self.metrics.observe_progress,
+            observe=_observe_progress,
         )
         self._stopped = threading.Event()
         self._woken = threading.Event()
@@ -121,7 +120,7 @@ class TransactionRelay:
             outcome = _REFUSALS.get(refusal.status, outcome)
             raise
         finally:
-            self.metrics.observe_acceptance(outcome, time.perf_counter() - started)
+            RELAY_ACCEPTANCE_SECONDS.labels(outcome).observe(time.perf_counter() - started)
         return created
 
     async def _accept(self, signed: SignedTransaction) -> bool:
@@ -182,3 +181,7 @@ def _refusal(error: object) -> ApiError:
         code=code_of_program_error(reason),
         extra={"program_error": reason},
     )
+
+
+def _observe_progress(state: str, seconds: float) -> None:
+    RELAY_PROGRESS_SECONDS.labels(state).observe(seconds)

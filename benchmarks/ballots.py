@@ -88,6 +88,7 @@ def fresh_api(**changes: Any) -> Iterator[tuple[RunningApi, Engine, int]]:
             zmart_state=Path(folder) / "state",
             api_port=free_port(),
             ws_port=free_port(),
+            metrics_port=0,
             ballot_ttl_seconds=3600,
             auth_signing_key=SIGNING_KEY,
             **changes,

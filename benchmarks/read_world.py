@@ -113,6 +113,7 @@ class ReadWorld:
                 solana_rpc_url=f"http://127.0.0.1:{free_port()}",
                 api_port=free_port(),
                 ws_port=free_port(),
+                metrics_port=0,
                 # Never reached, so that the limiter counts without refusing.
                 rate_limit_anonymous=1_000_000,
                 rate_limit_wallet=1_000_000,

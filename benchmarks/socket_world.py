@@ -137,7 +137,7 @@ class SocketWorld:
 
     def api(self, processes: int = 1) -> Server:
         """Return an API of so many processes, which limits sockets and messages as always."""
-        ports = {"api_port": free_port(), "ws_port": free_port()}
+        ports = {"api_port": free_port(), "ws_port": free_port(), "metrics_port": 0}
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         started = []
         for number in range(1, processes + 1):

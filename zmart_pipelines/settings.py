@@ -869,6 +869,22 @@ class Settings(BaseSettings):
         1000, gt=0, le=1000, description="Signatures per page of getSignaturesForAddress."
     )
 
+    # Metrics
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="Address on which processes serve their metrics for Prometheus. They need no"
+        " credentials, so it should be reachable by Prometheus alone.",
+    )
+    metrics_port: int = Field(
+        9470,
+        ge=0,
+        # The last API process uses the port 64 above it.
+        le=65535 - 64,
+        description="Port on which the exporter serves the metrics of the whole system; the API"
+        " processes serve theirs on the ports after it, METRICS_PORT + API_PROCESS. 0: no process"
+        " serves metrics, and zmart up runs no exporter.",
+    )
+
     # IPFS
     pinata_jwt: SecretStr | None = Field(
         None, description="Pinata token; empty: files are pinned in the local store."

@@ -20,6 +20,7 @@ from api.background import in_background
 from api.error_codes import ErrorCode
 from api.errors import RETRY_SECONDS, ApiError
 from api.load_shedding.standing_delay import StandingDelay
+from api.metrics import EVENT_LOOP_DELAY, SHED_REQUESTS
 
 log = logging.getLogger("api.load_shedding")
 
@@ -50,15 +51,13 @@ class LoadShedding:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Measure until the block ends."""
-        if not self._bound:
-            yield
-            return
         async with in_background(self._measure, "load shedding"):
             yield
 
     def require_room(self, kind: Kind) -> None:
         """Raise ApiError 503 where requests of this kind are shed."""
         if kind in self._shed:
+            SHED_REQUESTS.labels(kind).inc()
             raise ApiError(
                 503,
                 f"The server is overloaded and answers no {kind} at the moment; retry after"
@@ -76,6 +75,9 @@ class LoadShedding:
 
     def note(self, delay: float) -> None:
         """Take a measurement of the event loop's delay, in seconds."""
+        EVENT_LOOP_DELAY.observe(delay)
+        if not self._bound:
+            return
         self._delay.add(delay)
         standing = self._delay.seconds
         shed = frozenset(kind for kind in Kind if standing >= STEPS[kind] * self._bound)

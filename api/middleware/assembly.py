@@ -18,6 +18,7 @@ from api.identity.ended_sessions import EndedSessions
 from api.identity.service_keys import ServiceKeys
 from api.identity.verified_tokens import VerifiedTokens
 from api.load_shedding.shedding import LoadShedding
+from api.metrics import RequestMetrics
 from api.middleware.action_headers import action_headers
 from api.middleware.admission import Admission
 from api.middleware.allowed_methods import allowed_methods
@@ -25,7 +26,6 @@ from api.middleware.cors import Cors
 from api.middleware.edge import App, Edge
 from api.middleware.fixed_headers import HeadersByPath
 from api.middleware.freshness import Freshness
-from api.middleware.metrics import RequestMetrics
 from api.rate_limit.buckets import quotas_of
 from api.rate_limit.limiter import Limiter
 from api.rate_limit.redis_buckets import RedisBuckets

@@ -18,6 +18,7 @@ from api.database import DatabaseBusy
 from api.error_codes import ErrorCode
 from api.errors import ApiError, unavailable
 from api.hot_reads.known_requests import KnownRequest, KnownRequests
+from api.metrics import UNMATCHED, RequestMetrics
 from api.middleware import entity_tags, request_ids
 from api.middleware.action_headers import is_action
 from api.middleware.admission import Admission
@@ -28,7 +29,6 @@ from api.middleware.error_response import error_response
 from api.middleware.fixed_headers import NO_STORE, HeadersByPath
 from api.middleware.freshness import Freshness
 from api.middleware.head_lines import head_lines
-from api.middleware.metrics import UNMATCHED, RequestMetrics
 from api.rate_limit.limit_headers import limit_headers
 from api.rate_limit.request_limits import states_of
 

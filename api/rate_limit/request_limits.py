@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from api.identity.caller import caller_of
+from api.metrics import RATE_LIMIT_REFUSALS
 from api.rate_limit.buckets import BucketName, Quotas
 from api.rate_limit.limit_headers import limited
 from api.rate_limit.limiter import BucketState, Charge, Limiter
@@ -55,6 +56,7 @@ class RequestLimits:
         scope["state"][_STATE] = _merged(states_of(scope), decision.states)
         if not decision.is_allowed:
             quota = decision.decisive.quota
+            RATE_LIMIT_REFUSALS.labels(quota.name).inc()
             self._refusals.note(quota.name, dict(charges)[quota])
             raise limited(decision)
 

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from api.connections.draining import draining
 from api.middleware.edge import EVENT_STREAM
 from api.realtime import event_stream
+from api.realtime.client_count import counted
 from api.realtime.heartbeats import Heartbeats
 from api.realtime.reader import Batch, Reader
 
@@ -53,6 +54,7 @@ class EventStreamResponse(Response[Any]):
                 return
             with (
                 draining(scope).calling(reader.end),
+                counted("event_stream", reader.subscriber),
                 self._heartbeats.joined(reader.subscriber),
             ):
                 async with ended_by_client(receive, reader):

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import Database
+from api.metrics import FRAMES_READ
 from api.realtime import protocol
 from api.realtime.channels import Channel
 from api.realtime.conflation import Conflation
@@ -252,6 +253,7 @@ class Hub:
         )
         self._read_at = datetime.now(UTC)
         part = Delivery()
+        FRAMES_READ.inc(len(frames))
         for frame in frames:
             self._collect(frame, part)
             if part.size >= BYTES_AT_ONCE:

@@ -15,6 +15,7 @@ from api.connections import socket_frames
 from api.database import Database
 from api.realtime import protocol
 from api.realtime.address_budget import AddressBudget
+from api.realtime.client_count import counted
 from api.realtime.commands import Commands
 from api.realtime.feed import Feed
 from api.realtime.hub import Hub
@@ -62,7 +63,10 @@ class Session:
             protocol.reply("welcome", protocol.Welcome(str(uuid.uuid4()), GREETING))
         )
         try:
-            with self._hub.heartbeats.joined(self._subscriber):
+            with (
+                counted("websocket", self._subscriber),
+                self._hub.heartbeats.joined(self._subscriber),
+            ):
                 async with self._sending():
                     code, reason = await self._receive(first_command)
             await self._close(code, reason)

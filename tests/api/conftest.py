@@ -42,6 +42,7 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         auth_signing_key=SIGNING_KEY,
         api_port=free_port(),
         ws_port=free_port(),
+        metrics_port=0,
         api_threads=4,
         rpc_timeout=1,
         api_database_seconds=30,

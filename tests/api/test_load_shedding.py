@@ -17,6 +17,7 @@ from api.errors import ApiError
 from api.load_shedding.shedding import STEPS, Kind, LoadShedding
 from api.load_shedding.standing_delay import MEASUREMENTS, StandingDelay
 from tests.api.conftest import SECRET
+from tests.api.metric_changes import MetricChanges
 from zmart_pipelines.settings import Settings
 
 WAIT_SECONDS = 60
@@ -107,13 +108,15 @@ def test_blocked_event_loop_is_noticed_and_its_recovery_too() -> None:
     asyncio.run(scenario())
 
 
-def test_nothing_is_measured_without_a_bound() -> None:
-    async def scenario() -> None:
-        before = len(asyncio.all_tasks())
-        async with LoadShedding(0).running():
-            assert len(asyncio.all_tasks()) == before
-
-    asyncio.run(scenario())
+def test_delays_are_counted_and_nothing_is_shed_without_a_bound() -> None:
+    shedding = LoadShedding(0)
+    changes = MetricChanges()
+    for _ in range(10):
+        shedding.note(5.0)
+    for kind in Kind:
+        shedding.require_room(kind)
+    assert changes.of("zmart_event_loop_delay_seconds_count") == 10
+    assert changes.of("zmart_event_loop_delay_seconds_bucket", "2.5") == 0
 
 
 def test_health_and_webhooks_are_answered_while_all_else_is_shed(

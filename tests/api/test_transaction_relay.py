@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from litestar import Litestar
-from litestar.di import Provide
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 
-from api.relay_metrics import Acceptance
-from api.transaction_relay import TransactionRelay
+from api.metrics import Acceptance
 from tests.api.chain_world import World
+from tests.api.metric_changes import MetricChanges
 from tests.api.signing_in import session_of
 from tests.relay.signed_transactions import create_market, priced, signed, text
 from zmart_pipelines.program import instructions
@@ -257,44 +254,43 @@ def test_wallet_lists_what_it_pays_for(world: World) -> None:
     assert others["transactions"] == []
 
 
-async def _relay_of(app: Litestar) -> TransactionRelay:
-    provide = app.dependencies["transaction_relay"]
-    found: TransactionRelay = await cast(Provide, provide)()
-    return found
+ACCEPTANCE = "zmart_relay_acceptance_seconds"
+PROGRESS = "zmart_relay_progress_seconds"
 
 
 def test_what_is_handed_in_and_how_it_goes_on_is_counted(world: World) -> None:
-    metrics = asyncio.run(_relay_of(world.client.app)).metrics
+    changes = MetricChanges()
     landing = priced(world.wallet, MARKET, recent(world))
     for transaction in (landing, landing, priced(Keypair(), MARKET, recent(world))):
         hand_in(world, transaction)
     signature = str(Signature.from_bytes(landing[1:65]))
     await_state(world, signature, "finalized")
-    acceptances = dict(metrics.acceptances())
-    assert {one.value: durations.count for one, durations in acceptances.items()} == {
+    counted = {one.value: changes.of(f"{ACCEPTANCE}_count", one) for one in Acceptance}
+    assert counted == {
         "accepted": 1,
         "repeated": 1,
         "refused": 1,
         "limited": 0,
         "unavailable": 0,
     }
-    assert acceptances[Acceptance.ACCEPTED].seconds > 0
+    assert changes.of(f"{ACCEPTANCE}_sum", "accepted") > 0
     # Counted once it is committed, which is what is awaited above.
     deadline = time.monotonic() + 60
-    while "finalized" not in dict(metrics.progress()):
+    while not changes.of(f"{PROGRESS}_count", "finalized"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    progress = dict(metrics.progress())
-    counted = {state: durations.count for state, durations in progress.items()}
+    assert changes.of(f"{PROGRESS}_count", "finalized") == 1
+    finalized, confirmed = (
+        changes.of(f"{PROGRESS}_sum", one) for one in ("finalized", "confirmed")
+    )
     # Between two looks it may have become final at once.
-    assert counted in ({"finalized": 1}, {"confirmed": 1, "finalized": 1})
-    assert progress["finalized"].seconds > 0
-    if "confirmed" in progress:
-        assert 0 < progress["confirmed"].seconds <= progress["finalized"].seconds
+    assert changes.of(f"{PROGRESS}_count", "confirmed") in (0, 1)
+    assert 0 <= confirmed <= finalized
+    assert finalized > 0
 
 
 def test_what_no_node_answers_is_counted_as_unavailable(client: Any) -> None:
-    metrics = asyncio.run(_relay_of(client.app)).metrics
+    changes = MetricChanges()
     body = {"transaction": text(signed(OTHER, [create_market(OTHER, MARKET)]))}
     assert client.post("/api/transactions", json=body).status_code == 503
-    assert dict(metrics.acceptances())[Acceptance.UNAVAILABLE].count == 1
+    assert changes.of(f"{ACCEPTANCE}_count", "unavailable") == 1

@@ -33,6 +33,7 @@ EXPECTED = {
         *("DATABASE_URL_INGEST", "DATABASE_URL_PIPELINES", "DATABASE_URL_READ", "PINATA_JWT"),
         *("ALERT_WEBHOOK_URL", "HELIUS_API_KEY", "HELIUS_WEBHOOK_SECRET", *URLS, *KEYS),
     },
+    "exporter": {"DATABASE_URL_READ", "SOLANA_RPC_URL", "SOLANA_RPC_URLS"},
     "daemon": set(),
     "webserver": set(),
 }
@@ -99,7 +100,7 @@ def test_api_processes_share_ports_and_secrets_and_have_names(tmp_path: Path) ->
     apis = [one for one in planned if one.command[1:] == ("-m", "api")]
     assert [one.name for one in apis] == ["api", "api-2", "api-3"]
     assert [one.environment["API_PROCESS"] for one in apis] == ["1", "2", "3"]
-    assert [len(one.ports) for one in apis] == [2, 0, 0], "each port is checked once"
+    assert [len(one.ports) for one in apis] == [5, 0, 0], "each port is checked once"
     first, *others = [{**one.environment, "API_PROCESS": ""} for one in apis]
     assert others == [first, first]
     (postgres,) = [one for one in planned if one.name == "postgres"]

@@ -65,6 +65,8 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     # These two use Dagster's own tables, whose login is in the variables of deploy/dagster.yaml.
     "daemon": frozenset(),
     "webserver": frozenset(),
+    # Reads, and asks the chain for slots and balances.
+    "exporter": frozenset({Role.READ.setting}) | _CHAIN,
     "demo": _CHAIN | {"service_api_key"},
 }
 

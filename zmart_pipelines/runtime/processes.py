@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,8 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     base = _names(processes, "migrate", "redis", "localnet")
     processes += _api(settings, after=base)
     processes += _dagster(settings, state, after=base)
+    if settings.metrics_port:
+        processes.append(_exporter(settings, after=_names(processes, "migrate")))
     if embedded.localnet is not None and demo:
         processes.append(_demo(settings))
     addresses = {
@@ -71,6 +73,8 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
         "Dagster": dagster_url(settings),
         "RPC": ", ".join(label(url) for url in settings.rpc_urls),
     }
+    if settings.metrics_port:
+        addresses["metrics"] = metrics_url(settings)
     server_homes = (embedded.postgres.home,) if embedded.postgres is not None else ()
     return System(settings, tuple(processes), addresses, server_homes)
 
@@ -87,7 +91,9 @@ def process_ports(settings: Settings) -> dict[str, tuple[Port, ...]]:
         "api": (
             Port(settings.api_port, "API_PORT", "the API", settings.api_host),
             Port(settings.ws_port, "WS_PORT", "the API's WebSocket", settings.api_host),
+            *_metrics_ports(settings, range(1, settings.api_processes + 1), "the API's metrics"),
         ),
+        "exporter": _metrics_ports(settings, range(1), "the exporter's metrics"),
         "code-server": (
             Port(settings.code_server_port, "CODE_SERVER_PORT", "Dagster's code server"),
         ),
@@ -95,6 +101,20 @@ def process_ports(settings: Settings) -> dict[str, tuple[Port, ...]]:
             Port(settings.dagster_port, "DAGSTER_PORT", "the Dagster UI", settings.dagster_host),
         ),
     }
+
+
+def _metrics_ports(settings: Settings, offsets: Iterable[int], owner: str) -> tuple[Port, ...]:
+    if not settings.metrics_port:
+        return ()
+    return tuple(
+        Port(settings.metrics_port + offset, "METRICS_PORT", owner, settings.metrics_host)
+        for offset in offsets
+    )
+
+
+def metrics_url(settings: Settings) -> str:
+    """Return the URL of the exporter's metrics on this machine."""
+    return f"http://{_reachable(settings.metrics_host)}:{settings.metrics_port}/metrics"
 
 
 def api_url(settings: Settings) -> str:
@@ -299,6 +319,19 @@ def _daemon_beats(settings: Settings, since: float) -> bool:
     except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
         return False  # not yet, or not any more
     return row is not None
+
+
+def _exporter(settings: Settings, after: tuple[str, ...]) -> Process:
+    return Process(
+        name="exporter",
+        command=(sys.executable, "-m", "zmart_pipelines.metrics"),
+        environment=process_environment("exporter", settings),
+        folder=PROJECT,
+        needs=after,
+        ready=readiness.listening(_reachable(settings.metrics_host), settings.metrics_port),
+        stop_within=2,
+        ports=process_ports(settings)["exporter"],
+    )
 
 
 def _demo(settings: Settings) -> Process:

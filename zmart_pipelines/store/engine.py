@@ -8,6 +8,7 @@ may do what is in the migrations.
 
 from __future__ import annotations
 
+import weakref
 from enum import StrEnum
 from typing import Any, Final
 
@@ -61,6 +62,14 @@ class Role(StrEnum):
 
 # The roles that log in themselves.
 LOGINS: Final = tuple(role for role in Role if role is not Role.OWNER)
+
+
+_OPEN: Final[weakref.WeakKeyDictionary[Engine, Role]] = weakref.WeakKeyDictionary()
+
+
+def open_engines() -> list[tuple[Engine, Role]]:
+    """Return the engines of this process with their roles; disposed ones as long as they exist."""
+    return list(_OPEN.items())
 
 
 class MissingLogin(RuntimeError):
@@ -175,6 +184,7 @@ def engine(
     replace_closed_connections(made)
     install_commit_hooks(made, answer_seconds=statement_timeout + ANSWER_GRACE_SECONDS)
 
+    _OPEN[made] = role
     if role is Role.OWNER:
         event.listen(made, "connect", _become_owner)
     return made

@@ -21,6 +21,12 @@ def total(*where: ColumnElement[bool]) -> Select[int]:
     return select(cast(func.coalesce(func.sum(_counts.c.markets), 0), BigInteger)).where(*where)
 
 
+def market_counts_by_state(conn: Connection) -> dict[int, int]:
+    """Return how many markets are in each state; states that no market had are absent."""
+    statement = select(_counts.c.state, func.sum(_counts.c.markets)).group_by(_counts.c.state)
+    return {row[0]: int(row[1]) for row in conn.execute(statement)}
+
+
 class WrongCount(msgspec.Struct, frozen=True):
     """A state and category whose count is not the number of its markets."""
 

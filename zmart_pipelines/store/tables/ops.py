@@ -115,6 +115,11 @@ intents = Table(
     CheckConstraint("due_at <= created_at", name="due_at"),
     UniqueConstraint("market_id", "action", "round"),
     Index("ix_intents_open", "id", postgresql_where=text("status IN ('planned', 'live')")),
+    Index(
+        "ix_intents_settled",
+        "updated_at",
+        postgresql_where=text("status NOT IN ('planned', 'live')"),
+    ),
     schema="ops",
 )
 
