@@ -21,5 +21,5 @@ def counted(
         yield
     finally:
         SUBSCRIBERS.labels(transport).dec()
-        reason = "too_slow" if subscriber.overflowed.is_set() else "closed"
+        reason = "too_slow" if subscriber.has_overflowed else "closed"
         SUBSCRIBERS_ENDED.labels(transport, reason).inc()
