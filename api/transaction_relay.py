@@ -27,11 +27,13 @@ from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
 from zmart_pipelines.program.errors import describe
 from zmart_pipelines.relay import admission, machine, rows
 from zmart_pipelines.relay.driver import RelayDriver
+from zmart_pipelines.relay.rows import Stored
 from zmart_pipelines.relay.signed_transaction import SignedTransaction
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.outages import concerns_database
+from zmart_pipelines.store.queries.relayed_transactions import relayed_transaction
 
 log = logging.getLogger("api.transaction_relay")
 
@@ -62,6 +64,7 @@ class TransactionRelay:
             attempts=ATTEMPTS,
             patience=seconds,
         )
+        self._admission = admission.Admission(self._rpc)
         self._engine = engine(
             Role.API,
             settings,
@@ -100,11 +103,8 @@ class TransactionRelay:
         self._rpc.close()
         self._engine.dispose()
 
-    async def accept(self, signed: SignedTransaction) -> bool:
-        """Store a transaction, to be sent from now on.
-
-        Returns:
-            False where it was stored before, whoever handed it in.
+    async def accept(self, signed: SignedTransaction) -> Stored:
+        """Store a transaction, to be sent from now on, unless it is stored already.
 
         Raises:
             ApiError: 409 where the chain would refuse it, 429 where its fee payer has too many open
@@ -114,34 +114,35 @@ class TransactionRelay:
         started = time.perf_counter()
         outcome = Acceptance.UNAVAILABLE
         try:
-            created = await self._accept(signed)
-            outcome = Acceptance.ACCEPTED if created else Acceptance.REPEATED
+            stored = await self._accept(signed)
+            outcome = Acceptance.ACCEPTED if stored.is_new else Acceptance.REPEATED
         except ApiError as refusal:
             outcome = _REFUSALS.get(refusal.status, outcome)
             raise
         finally:
             RELAY_ACCEPTANCE_SECONDS.labels(outcome).observe(time.perf_counter() - started)
-        return created
+        return stored
 
-    async def _accept(self, signed: SignedTransaction) -> bool:
+    async def _accept(self, signed: SignedTransaction) -> Stored:
         signature = signed.signature
-        if await self._database.read(lambda conn: rows.is_stored(conn, signature)):
-            return False
+        found = await self._database.read(lambda conn: relayed_transaction(conn, signature))
+        if found is not None:
+            return Stored(found, is_new=False)
         last_valid = await self._chain.run(lambda: self._last_valid_height(signed))
         limit = self._open_limit
         try:
-            created = await self._database.write(
+            stored = await self._database.write(
                 signed.fee_payer,
                 lambda conn: rows.store(conn, signed, last_valid, open_limit=limit),
             )
         except rows.TooManyOpen as error:
             raise limit_exceeded("relay_open_per_wallet", limit, _RETRY_SECONDS) from error
         self._woken.set()
-        return created
+        return stored
 
     def _last_valid_height(self, signed: SignedTransaction) -> int:
         try:
-            return admission.last_valid_height(self._rpc, signed.data)
+            return self._admission.last_valid_height(signed.data)
         except (RpcError, RpcUnavailable) as error:
             raise unavailable("The chain") from error
         except admission.WouldFail as failure:

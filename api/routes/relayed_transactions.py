@@ -22,7 +22,7 @@ from api.dependencies import (
     error_responses,
 )
 from api.error_codes import ErrorCode
-from api.errors import invalid, not_found
+from api.errors import invalid
 from api.identity.key_scopes import reading_wallet, require_trading
 from api.openapi.security import SESSION_OR_KEY
 from api.requests import identifiers, pages
@@ -59,7 +59,6 @@ _REPEATED = ResponseSpec(
 )
 async def relay_transaction(
     request: Request[Any, Any, Any],
-    database: DatabaseDep,
     settings: SettingsDep,
     caller: CallerDep,
     transaction_relay: TransactionRelayDep,
@@ -79,17 +78,10 @@ async def relay_transaction(
             "transaction", str(refusal), 400, ErrorCode.TRANSACTION_NOT_RELAYED
         ) from refusal
     require_trading(caller, signed.fee_payer, "transaction")
-    created = await transaction_relay.accept(signed)
-
-    def read(conn: Connection) -> schemas.RelayedTransaction:
-        row = queries.relayed_transaction(conn, signed.signature)
-        if row is None:
-            raise not_found("Transaction")
-        return schemas.relayed_transaction(row)
-
-    if created:
+    row, is_new = await transaction_relay.accept(signed)
+    if is_new:
         locate(request, f"/api/transactions/{base58_signature(signed.signature)}")
-    return Response(await database.read(read), status_code=201 if created else 200)
+    return Response(schemas.relayed_transaction(row), status_code=201 if is_new else 200)
 
 
 @get(

@@ -13,7 +13,8 @@ from tests.fixtures.localnet import Localnet
 from tests.relay.signed_transactions import SOL, priced
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
-from zmart_pipelines.relay import admission, rows
+from zmart_pipelines.relay import rows
+from zmart_pipelines.relay.admission import Admission
 from zmart_pipelines.relay.driver import RelayDriver
 from zmart_pipelines.relay.signed_transaction import parse_signed
 from zmart_pipelines.runtime.temporary_postgres import role_engine
@@ -51,10 +52,10 @@ def client(*urls: str) -> RpcClient:
 def hand_in(api: Engine, rpc: RpcClient, wallet: Keypair, market_id: bytes = MARKET) -> bytes:
     data = priced(wallet, market_id, rpc.latest_blockhash("confirmed").hash)
     signed = parse_signed(data, DEFAULT_PROGRAM_ID)
-    last_valid = admission.last_valid_height(rpc, data)
+    last_valid = Admission(rpc).last_valid_height(data)
     with api.begin() as conn:
         act_as(conn, signed.fee_payer)
-        assert rows.store(conn, signed, last_valid, open_limit=10)
+        assert rows.store(conn, signed, last_valid, open_limit=10).is_new
     return signed.signature
 
 
@@ -74,9 +75,10 @@ def test_last_valid_height_is_never_too_low(localnet: Localnet, wallet: Keypair)
     with client(localnet.rpc_url) as rpc:
         recent = rpc.latest_blockhash("confirmed")
         data = priced(wallet, MARKET, recent.hash)
+        asked = Admission(rpc)
         for passed in (0, 20):
             localnet.control.advance(passed or 1)
-            found = admission.last_valid_height(rpc, data)
+            found = asked.last_valid_height(data)
             assert recent.last_valid_block_height <= found
             assert found <= recent.last_valid_block_height + 150
 
@@ -91,7 +93,7 @@ def test_lagging_node_neither_hides_nor_invents(
     ):
         localnet.control.advance(40)
         hand_in(api, direct, wallet)
-        driver = RelayDriver(api, rpc, lease_seconds=60)
+        driver = RelayDriver(api, rpc, lease_seconds=60, poll_seconds=0)
         rounds(driver, localnet, 4)
         assert state(pipelines) == "confirmed"
         rounds(driver, localnet, 10)
@@ -107,7 +109,7 @@ def test_expiry_waits_for_the_second_node(
     localnet.control.command("fault", kind="dropped-send", times=None, methods=["sendTransaction"])
     with client(localnet.rpc_url, broken.url) as rpc, client(localnet.rpc_url) as direct:
         hand_in(api, direct, wallet)
-        driver = RelayDriver(api, rpc, lease_seconds=60)
+        driver = RelayDriver(api, rpc, lease_seconds=60, poll_seconds=0)
         rounds(driver, localnet, 10, slots=25)
         assert state(pipelines) == "sent", "one node's word is not enough yet"
         rounds(driver, localnet, 20, slots=25)
@@ -121,8 +123,8 @@ def test_one_of_two_drivers_drives(
 ) -> None:
     with client(localnet.rpc_url) as rpc:
         signature = hand_in(api, rpc, wallet)
-        first = RelayDriver(api, rpc, lease_seconds=60)
-        second = RelayDriver(pipelines, rpc, lease_seconds=60)
+        first = RelayDriver(api, rpc, lease_seconds=60, poll_seconds=0)
+        second = RelayDriver(pipelines, rpc, lease_seconds=60, poll_seconds=0)
         assert (first.round(), second.round()) == (1, 0)
         first.forget()
         assert first.round() == 1, "its own rows are claimed again"

@@ -38,6 +38,7 @@ def test_transaction_comes_to_finality() -> None:
         RelayState(last_valid=100, endpoints=1),
         machine.Tick(0.0),
         machine.Sent(1),
+        machine.Tick(0.5),
         Unknown((18,), history=False),
         Landed(19, finalized=False),
         Landed(19, finalized=False),
@@ -47,9 +48,9 @@ def test_transaction_comes_to_finality() -> None:
     assert state.phase is Phase.ENDED
     assert effects == [
         machine.Send(),
+        machine.MarkSent(),
         machine.ReadStatus(history=False),
         machine.ReadHeight(),
-        machine.MarkSent(),
         machine.MarkConfirmed(19),
         machine.ReadStatus(history=True),
         Settle("finalized", 19),
@@ -63,6 +64,27 @@ def test_the_same_bytes_are_sent_again_every_two_seconds() -> None:
     assert effects == [machine.Send(), *reads]
     assert run(state, machine.Tick(6.9))[1] == reads
     assert run(state, machine.Tick(7.0))[1] == [machine.Send(), *reads]
+
+
+def test_no_node_is_asked_about_what_it_has_just_received() -> None:
+    state, effects = run(RelayState(last_valid=100, endpoints=2), machine.Tick(5.0))
+    assert effects == [machine.Send()]
+    assert run(state, machine.Tick(5.5))[1] == [
+        machine.ReadStatus(history=False),
+        machine.ReadHeight(),
+    ]
+
+
+def test_confirmed_one_is_asked_about_every_two_seconds() -> None:
+    state, effects = run(CONFIRMED, machine.Tick(5.0))
+    assert effects == [machine.ReadStatus(history=True)]
+    assert run(state, machine.Tick(6.9))[1] == [machine.ReadHeight()]
+    assert run(state, machine.Tick(7.0))[1] == [machine.ReadStatus(history=True)]
+
+
+def test_confirmed_one_is_asked_about_once_its_slot_is_finalized() -> None:
+    assert run(CONFIRMED, HeightSeen(39, 30)) == (CONFIRMED, [])
+    assert run(CONFIRMED, HeightSeen(40, 31)) == (CONFIRMED, [machine.ReadStatus(history=True)])
 
 
 def test_refusal_is_recorded_once_until_a_node_accepts() -> None:

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.relay import machine, nodes, rows
-from zmart_pipelines.relay.rows import HeldTransaction, NoLongerHeld
+from zmart_pipelines.relay.rows import HeldTransaction
 from zmart_pipelines.store.engine import act_as_relay
 
 # Rows that one process drives at a time; the others wait for their turn, the oldest first.
@@ -87,6 +87,7 @@ class RelayDriver:
         *,
         lease_seconds: float,
         abandoned: float = 0.0,
+        poll_seconds: float = machine.POLL_SECONDS,
         observe: Observer = lambda _state, _seconds: None,
     ) -> None:
         """Create the driver.
@@ -96,6 +97,7 @@ class RelayDriver:
             rpc: The nodes.
             lease_seconds: For which a row is held without a sign of life.
             abandoned: Claim rows only that no process has held for so many seconds.
+            poll_seconds: Between two questions to the nodes about everything that is held.
             observe: Called for each transaction that is confirmed or has come to its end, once
                 that is committed.
         """
@@ -106,6 +108,9 @@ class RelayDriver:
         self._abandoned = abandoned
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._driven: dict[bytes, _Driven] = {}
+        self._has_forgotten = False
+        self._poll_seconds = poll_seconds
+        self._poll_at = 0.0
         self._renewed = time.monotonic()
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="relay-send")
         self.claimed = 0
@@ -129,13 +134,20 @@ class RelayDriver:
     def forget(self) -> None:
         """Drop the copies of the rows; they are claimed again with what is stored."""
         self._driven.clear()
+        self._has_forgotten = True
 
     def round(self) -> int:
-        """Claim what is due and drive everything one step on; return how many are still held."""
-        self._claim()
-        events: _Events = [
-            (driven, machine.Tick(time.monotonic())) for driven in self._driven.values()
-        ]
+        """Claim what is due and send it; once in ``poll_seconds`` drive everything one step on.
+
+        Returns:
+            How many transactions are still held.
+        """
+        moving = self._claim()
+        now = time.monotonic()
+        if now >= self._poll_at:
+            self._poll_at = now + self._poll_seconds
+            moving = list(self._driven.values())
+        events: _Events = [(driven, machine.Tick(now)) for driven in moving]
         while events:
             effects: _Effects = []
             for driven, event in events:
@@ -144,7 +156,7 @@ class RelayDriver:
             events = self._perform(effects)
         return self.held
 
-    def _claim(self) -> None:
+    def _claim(self) -> list[_Driven]:
         with self._engine.begin() as conn:
             act_as_relay(conn)
             if time.monotonic() - self._renewed > self._lease_seconds / 4:
@@ -152,15 +164,19 @@ class RelayDriver:
             claimed = rows.claim(
                 conn,
                 self._holder,
-                held=list(self._driven),
+                forgotten=self._has_forgotten,
                 seconds=self._lease_seconds,
                 abandoned=self._abandoned,
                 number=MAX_HELD - self.held,
             )
+        self._has_forgotten = False
         self.claimed += len(claimed)
         endpoints, now = len(self._rpc.endpoints), time.monotonic()
-        for row in claimed:
-            self._driven[row.signature] = _Driven(row, resume(row, endpoints), now - row.age)
+        added = {
+            row.signature: _Driven(row, resume(row, endpoints), now - row.age) for row in claimed
+        }
+        self._driven |= added
+        return list(added.values())
 
     def _renew(self, conn: Connection) -> None:
         held = [driven.row for driven in self._driven.values()]
@@ -222,15 +238,11 @@ class RelayDriver:
             return
         with self._engine.begin() as conn:
             act_as_relay(conn)
-            for driven, effect in changes:
-                try:
-                    _record_one(conn, driven.row, effect)
-                except NoLongerHeld:
-                    self._driven.pop(driven.row.signature, None)
+            kept = _record_all(conn, [(driven.row, effect) for driven, effect in changes])
         for driven, effect in changes:
-            if driven.row.signature not in self._driven:
-                continue
-            if isinstance(effect, machine.MarkConfirmed):
+            if driven.row.signature not in kept:
+                self._driven.pop(driven.row.signature, None)
+            elif isinstance(effect, machine.MarkConfirmed):
                 self._observe("confirmed", time.monotonic() - driven.stored)
             elif isinstance(effect, machine.Settle):
                 del self._driven[driven.row.signature]
@@ -238,18 +250,45 @@ class RelayDriver:
                 self._observe(effect.outcome, time.monotonic() - driven.stored)
 
 
-def _record_one(conn: Connection, row: HeldTransaction, effect: _RECORDED) -> None:
-    match effect:
-        case machine.MarkSent():
-            rows.record_sent(conn, row)
-        case machine.MarkRefused(reason=reason):
-            rows.record(conn, row, refusal=reason)
-        case machine.MarkConfirmed(slot=slot):
-            rows.record_confirmed(conn, row, slot)
-        case machine.MarkDropped():
-            rows.record_dropped(conn, row)
-        case machine.Settle(outcome=outcome, slot=landed, error=error):
-            rows.record_end(conn, row, outcome, landed, error)
+def _record_all(
+    conn: Connection, changes: Sequence[tuple[HeldTransaction, _RECORDED]]
+) -> set[bytes]:
+    """Record changes with a statement for each kind; return the signatures that are still held.
+
+    A step of a transaction is at most one answer to its sending, and after it one status.
+    """
+    kept: set[bytes] = set()
+    kept |= rows.record_sent(
+        conn, [row for row, one in changes if isinstance(one, machine.MarkSent)]
+    )
+    kept |= rows.record_refused(
+        conn,
+        [
+            rows.Refused(row, one.reason)
+            for row, one in changes
+            if isinstance(one, machine.MarkRefused)
+        ],
+    )
+    kept |= rows.record_dropped(
+        conn, [row for row, one in changes if isinstance(one, machine.MarkDropped)]
+    )
+    kept |= rows.record_confirmed(
+        conn,
+        [
+            rows.Confirmed(row, one.slot)
+            for row, one in changes
+            if isinstance(one, machine.MarkConfirmed)
+        ],
+    )
+    kept |= rows.record_ends(
+        conn,
+        [
+            rows.End(row, one.outcome, one.slot, one.error)
+            for row, one in changes
+            if isinstance(one, machine.Settle)
+        ],
+    )
+    return kept
 
 
 def drive_abandoned(

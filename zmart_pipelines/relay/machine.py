@@ -21,6 +21,8 @@ import msgspec
 
 POLL_SECONDS = 0.5
 RESEND_SECONDS = 2.0
+# How often to look whether the block of a confirmed transaction was dropped.
+CHECK_SECONDS = 2.0
 # Blocks beyond the last valid height after which a single node's word is enough.
 SINGLE_WITNESS_BLOCKS = 300
 WITNESSES = 2
@@ -43,6 +45,7 @@ class RelayState(msgspec.Struct, frozen=True):
         send_at: When to send again, in the driver's monotonic seconds.
         refusal: Why no node took it when it was last sent.
         landed_slot: Slot of the block that holds it; 0 where none does.
+        check_at: When to ask again for the status of a confirmed one, in the same seconds.
         expired_at: Finalized slot at which the last valid height was past.
         height: The highest finalized height seen since.
     """
@@ -53,6 +56,7 @@ class RelayState(msgspec.Struct, frozen=True):
     send_at: float = 0.0
     refusal: str | None = None
     landed_slot: int = 0
+    check_at: float = 0.0
     expired_at: int | None = None
     height: int = 0
 
@@ -222,7 +226,9 @@ def _sending_tick(state: RelayState, now: float) -> Transition:
     reads = (ReadStatus(history=False), ReadHeight())
     if now < state.send_at:
         return state, reads
-    return _replace(state, send_at=now + RESEND_SECONDS), (Send(), *reads)
+    is_first = state.send_at == 0.0  # no node has anything to say of it yet
+    sent = _replace(state, send_at=now + RESEND_SECONDS)
+    return sent, (Send(),) if is_first else (Send(), *reads)
 
 
 def _landed(state: RelayState, event: Landed) -> Transition:
@@ -252,12 +258,17 @@ def _unknown(state: RelayState, event: Unknown) -> Transition:
 
 def _confirmed(state: RelayState, event: Event) -> Transition:
     match event:
-        case Tick():
+        case Tick(now=now) if now < state.check_at:
+            return state, (ReadHeight(),)
+        case Tick(now=now):
+            checked = _replace(state, check_at=now + CHECK_SECONDS)
+            return checked, (ReadStatus(history=True),)
+        case HeightSeen(slot=slot) if slot >= state.landed_slot:
             return state, (ReadStatus(history=True),)
         case Landed():
             return _landed(state, event)
         case Unknown(slots=slots) if max(slots) >= state.landed_slot:
-            dropped = _replace(state, phase=Phase.SENDING, landed_slot=0, send_at=0.0)
+            dropped = _replace(state, phase=Phase.SENDING, landed_slot=0, send_at=0.0, check_at=0.0)
             return dropped, (MarkDropped(),)
     return state, ()
 

@@ -7,31 +7,45 @@ was suspended past its lease changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
-    CursorResult,
     LargeBinary,
+    TableValuedAlias,
+    Text,
     bindparam,
+    case,
+    cast,
+    column,
     func,
-    null,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.types import TypeEngine
 
 from zmart_pipelines.client_schemas.frames import transaction_frame
 from zmart_pipelines.relay.signed_transaction import SignedTransaction
 from zmart_pipelines.store.locks import lock_request_senders
-from zmart_pipelines.store.queries.relayed_transactions import COLUMNS, RelayedTransaction
+from zmart_pipelines.store.queries.relayed_transactions import (
+    COLUMNS,
+    RelayedTransaction,
+    relayed_transaction,
+)
 from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.stream import append_at_commit
 from zmart_pipelines.store.tables.relayed_transactions import relayed_transactions as table
+
+_COUNT_OPEN: Final = select(func.count()).where(
+    table.c.fee_payer == bindparam("wallet"), table.c.settled_at.is_(None)
+)
+_INSERT: Final = insert(table).on_conflict_do_nothing().returning(*COLUMNS)
 
 
 class HeldTransaction(msgspec.Struct, frozen=True):
@@ -55,50 +69,46 @@ class TooManyOpen(Exception):
     """The wallet has as many open transactions as it may; the argument is how many."""
 
 
-class NoLongerHeld(Exception):
-    """Another process has claimed the row, or it has ended."""
+class Stored(NamedTuple):
+    """A stored transaction, and whether it was stored just now."""
+
+    row: RelayedTransaction
+    is_new: bool
 
 
 def store(
     conn: Connection, signed: SignedTransaction, last_valid_block_height: int, *, open_limit: int
-) -> bool:
+) -> Stored:
     """Store a transaction and tell its wallet, in a transaction that acts as its fee payer.
-
-    Returns:
-        False where its signature is stored already.
 
     Raises:
         TooManyOpen: The fee payer has ``open_limit`` open ones.
     """
     lock_request_senders(conn, signed.fee_payer)
-    if is_stored(conn, signed.signature):
-        return False
-    opened = conn.execute(
-        select(func.count()).where(
-            table.c.fee_payer == signed.fee_payer, table.c.settled_at.is_(None)
-        )
-    ).scalar_one()
-    if opened >= open_limit:
+    opened: int = conn.execute(_COUNT_OPEN, {"wallet": signed.fee_payer}).scalar_one()
+    row = _insert(conn, signed, last_valid_block_height) if opened < open_limit else None
+    if row is not None:
+        append_at_commit(conn, [transaction_frame(row)])
+        return Stored(row, is_new=True)
+    row = relayed_transaction(conn, signed.signature)
+    if row is None:
         raise TooManyOpen(opened)
-    inserted = conn.execute(
-        insert(table)
-        .values(
-            signature=signed.signature,
-            fee_payer=signed.fee_payer,
-            transaction=signed.data,
-            instructions=list(signed.instructions),
-            last_valid_block_height=last_valid_block_height,
-        )
-        .on_conflict_do_nothing()
-        .returning(*COLUMNS)
-    )
-    return _append_frames(conn, inserted)
+    return Stored(row, is_new=False)
 
 
-def is_stored(conn: Connection, signature: bytes) -> bool:
-    """Return whether a transaction with this signature is stored."""
-    found = conn.execute(select(table.c.signature).where(table.c.signature == signature))
-    return found.one_or_none() is not None
+def _insert(
+    conn: Connection, signed: SignedTransaction, last_valid_block_height: int
+) -> RelayedTransaction | None:
+    """Return the new row, None where the signature is stored already."""
+    values = {
+        "signature": signed.signature,
+        "fee_payer": signed.fee_payer,
+        "transaction": signed.data,
+        "instructions": list(signed.instructions),
+        "last_valid_block_height": last_valid_block_height,
+    }
+    inserted = conn.execute(_INSERT, values).one_or_none()
+    return None if inserted is None else one(RelayedTransaction, inserted)
 
 
 _CLAIM: Final = text(
@@ -108,9 +118,10 @@ SET holder = :holder, epoch = t.epoch + 1,
     leased_until = clock_timestamp() + make_interval(secs => :seconds)
 FROM (
     SELECT signature FROM ops.relayed_transactions
-    WHERE settled_at IS NULL AND signature <> ALL(:held)
-        AND (holder = :holder
-            OR leased_until <= clock_timestamp() - make_interval(secs => :abandoned))
+    WHERE settled_at IS NULL
+        AND (leased_until <= clock_timestamp() - make_interval(secs => :abandoned)
+                AND holder IS DISTINCT FROM :holder
+            OR :forgotten AND holder = :holder)
     ORDER BY received_at LIMIT :number
     FOR UPDATE SKIP LOCKED
 ) AS due
@@ -119,24 +130,24 @@ RETURNING t.signature, t.transaction, t.last_valid_block_height, t.state, t.refu
     t.landed_slot, t.epoch,
     extract(epoch FROM clock_timestamp() - t.received_at)::float8 AS age
 """
-).bindparams(bindparam("held", type_=ARRAY(LargeBinary)))
+)
 
 
 def claim(
     conn: Connection,
     holder: str,
     *,
-    held: Sequence[bytes],
+    forgotten: bool,
     seconds: float,
     abandoned: float,
     number: int,
 ) -> list[HeldTransaction]:
-    """Claim open rows that no process holds, and those of ``holder`` that it does not know of.
+    """Claim open rows that no process holds.
 
     Args:
         conn: In a transaction of the relay.
         holder: Name of this process.
-        held: Signatures that it holds.
+        forgotten: Claim also all that it holds, because it no longer knows them.
         seconds: Length of the lease.
         abandoned: Seconds for which a row must have been without a holder.
         number: Claim at most so many, the oldest.
@@ -145,7 +156,7 @@ def claim(
         _CLAIM,
         {
             "holder": holder,
-            "held": list(held),
+            "forgotten": forgotten,
             "seconds": seconds,
             "abandoned": abandoned,
             "number": number,
@@ -193,75 +204,149 @@ def _lease(
     return {bytes(signature) for signature in found.scalars()}
 
 
-def record(conn: Connection, row: HeldTransaction, **values: Any) -> None:
-    """Change the progress of a held row, and tell its wallet.
+# Columns of the rows that a statement receives, each as an array of this name.
+_GIVEN: Final[Mapping[str, TypeEngine[Any]]] = {
+    "signatures": LargeBinary(),
+    "epochs": BigInteger(),
+    "slots": BigInteger(),
+    "reasons": Text(),
+    "states": Text(),
+    "errors": Text(),
+}
 
-    Raises:
-        NoLongerHeld: Another process has claimed it, or it has ended.
-    """
-    changed = conn.execute(
+
+def _given(*names: str) -> TableValuedAlias:
+    """Return the rows whose values a statement receives in arrays."""
+    arrays = [bindparam(name, type_=ARRAY(_GIVEN[name])) for name in names]
+    columns = [column(name, _GIVEN[name]) for name in names]
+    return func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+
+
+def _progress(given: TableValuedAlias, **values: Any) -> ReturningUpdate[Any]:
+    """Return the statement that changes those of the given rows that are still held."""
+    return (
         table.update()
         .where(
-            table.c.signature == row.signature,
-            table.c.epoch == row.epoch,
+            table.c.signature == given.c.signatures,
+            table.c.epoch == given.c.epochs,
             table.c.settled_at.is_(None),
         )
         .values(**values)
         .returning(*COLUMNS)
     )
-    if not _append_frames(conn, changed):
-        raise NoLongerHeld
 
 
-def _append_frames(conn: Connection, changed: CursorResult[Any]) -> bool:
-    """Append the frame of the changed row, if there is one; return whether there is."""
-    row = changed.one_or_none()
-    if row is not None:
-        append_at_commit(conn, [transaction_frame(one(RelayedTransaction, row))])
-    return row is not None
+_HELD: Final = _given("signatures", "epochs")
+_SENT: Final = _progress(
+    _HELD,
+    state="sent",
+    refusal=None,
+    sends=table.c.sends + 1,
+    sent_at=func.coalesce(table.c.sent_at, func.clock_timestamp()),
+)
+_DROPPED: Final = _progress(_HELD, state="sent", landed_slot=None)
+_REFUSALS: Final = _given("signatures", "epochs", "reasons")
+_REFUSED: Final = _progress(_REFUSALS, refusal=_REFUSALS.c.reasons)
+_LANDINGS: Final = _given("signatures", "epochs", "slots")
+_CONFIRMED: Final = _progress(
+    _LANDINGS,
+    state="confirmed",
+    landed_slot=_LANDINGS.c.slots,
+    confirmed_at=func.coalesce(table.c.confirmed_at, func.clock_timestamp()),
+)
+_ENDS: Final = _given("signatures", "epochs", "states", "slots", "errors")
+_ENDED: Final = _progress(
+    _ENDS,
+    state=_ENDS.c.states,
+    landed_slot=_ENDS.c.slots,
+    error=cast(_ENDS.c.errors, JSONB),
+    confirmed_at=case(
+        (_ENDS.c.slots.is_(None), table.c.confirmed_at),
+        else_=func.coalesce(table.c.confirmed_at, func.clock_timestamp()),
+    ),
+    settled_at=func.clock_timestamp(),
+)
 
 
-def record_sent(conn: Connection, row: HeldTransaction) -> None:
-    """Record that a node took it once more."""
-    record(
+def _record(
+    conn: Connection,
+    statement: ReturningUpdate[Any],
+    held: Sequence[HeldTransaction],
+    **values: Sequence[Any],
+) -> set[bytes]:
+    """Change the progress of held rows and tell their wallets.
+
+    Returns:
+        The signatures of those that were changed. Another process has claimed the others, or they
+        have ended.
+    """
+    if not held:
+        return set()
+    keys = {
+        "signatures": [row.signature for row in held],
+        "epochs": [row.epoch for row in held],
+    }
+    changed = many(RelayedTransaction, conn.execute(statement, {**keys, **values}))
+    append_at_commit(conn, map(transaction_frame, changed))
+    return {row.signature for row in changed}
+
+
+def record_sent(conn: Connection, held: Sequence[HeldTransaction]) -> set[bytes]:
+    """Record that a node took each once more; see ``_record``."""
+    return _record(conn, _SENT, held)
+
+
+class Refused(NamedTuple):
+    """A held row that no node took, and why."""
+
+    row: HeldTransaction
+    reason: str
+
+
+def record_refused(conn: Connection, refused: Sequence[Refused]) -> set[bytes]:
+    """Record why no node took each of them; see ``_record``."""
+    reasons = [one.reason for one in refused]
+    return _record(conn, _REFUSED, [one.row for one in refused], reasons=reasons)
+
+
+class Confirmed(NamedTuple):
+    """A held row, and the slot of the block that holds its transaction."""
+
+    row: HeldTransaction
+    slot: int
+
+
+def record_confirmed(conn: Connection, confirmed: Sequence[Confirmed]) -> set[bytes]:
+    """Record the slot of the block that holds each; see ``_record``."""
+    slots = [one.slot for one in confirmed]
+    return _record(conn, _CONFIRMED, [one.row for one in confirmed], slots=slots)
+
+
+def record_dropped(conn: Connection, held: Sequence[HeldTransaction]) -> set[bytes]:
+    """Record that the block that held each is no longer on the chain; see ``_record``."""
+    return _record(conn, _DROPPED, held)
+
+
+class End(NamedTuple):
+    """A held row and its end: ``finalized``, ``failed`` (with the error) or ``expired``."""
+
+    row: HeldTransaction
+    state: str
+    slot: int | None = None
+    error: Any = None
+
+
+def record_ends(conn: Connection, ends: Sequence[End]) -> set[bytes]:
+    """Record the end of each; see ``_record``."""
+    return _record(
         conn,
-        row,
-        state="sent",
-        refusal=None,
-        sends=table.c.sends + 1,
-        sent_at=func.coalesce(table.c.sent_at, func.clock_timestamp()),
-    )
-
-
-def record_confirmed(conn: Connection, row: HeldTransaction, slot: int) -> None:
-    """Record the slot of the block that holds it."""
-    record(
-        conn,
-        row,
-        state="confirmed",
-        landed_slot=slot,
-        confirmed_at=func.coalesce(table.c.confirmed_at, func.clock_timestamp()),
-    )
-
-
-def record_dropped(conn: Connection, row: HeldTransaction) -> None:
-    """Record that the block that held it is no longer on the chain."""
-    record(conn, row, state="sent", landed_slot=None)
-
-
-def record_end(
-    conn: Connection, row: HeldTransaction, state: str, slot: int | None, error: Any
-) -> None:
-    """Record its end: ``finalized``, ``failed`` or ``expired``."""
-    confirmed = func.clock_timestamp() if slot is not None else None
-    record(
-        conn,
-        row,
-        state=state,
-        landed_slot=slot,
-        error=null() if error is None else error,
-        confirmed_at=func.coalesce(table.c.confirmed_at, confirmed),
-        settled_at=func.clock_timestamp(),
+        _ENDED,
+        [end.row for end in ends],
+        states=[end.state for end in ends],
+        slots=[end.slot for end in ends],
+        errors=[
+            None if end.error is None else msgspec.json.encode(end.error).decode() for end in ends
+        ],
     )
 
 
