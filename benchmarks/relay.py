@@ -70,9 +70,10 @@ def _requests(chain: Chain, count: int) -> list[bytes]:
     payers = [Keypair() for _ in range(PAYERS)]
     for payer in payers:
         chain.call("requestAirdrop", str(payer.pubkey()), 1_000 * SOL)
-    while chain.call("getBalance", str(payers[-1].pubkey()), {"commitment": "confirmed"}) == 0:
+    last, confirmed = str(payers[-1].pubkey()), {"commitment": "confirmed"}
+    while chain.call("getBalance", last, confirmed)["value"] == 0:
         time.sleep(0.1)
-    latest = chain.call("getLatestBlockhash", {"commitment": "confirmed"})
+    latest = chain.call("getLatestBlockhash", confirmed)
     recent = Hash.from_string(latest["value"]["blockhash"])
     return [_request(payers[number % PAYERS], number, recent) for number in range(1, count + 1)]
 
