@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from zmart_pipelines.commands.admin import admin, switch
 from zmart_pipelines.commands.audit import audit
 from zmart_pipelines.commands.backfill import backfill
+from zmart_pipelines.commands.backup import backup
 from zmart_pipelines.commands.breakers import breakers
 from zmart_pipelines.commands.check import check, migrate, record
 from zmart_pipelines.commands.deliveries import deliveries
@@ -78,6 +79,7 @@ for command in (
     deliveries,
     market,
     tx,
+    backup,
     breakers,
     audit,
     webhook,

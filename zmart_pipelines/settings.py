@@ -469,6 +469,9 @@ class Settings(BaseSettings):
     health_job_overdue_seconds: Threshold = _threshold(
         300, 1800, "Time by which a scheduled job's last success is older than its interval"
     )
+    health_backup_age_seconds: Threshold = _threshold(
+        93_600, 172_800, "Age of the newest verified backup"
+    )
     health_failed_runs: Threshold = _threshold(2, 5, "Runs of one job that failed in a row")
     health_failing_checks: Threshold = _threshold(1, 10, "Data checks of severity ERROR that fail")
     health_stale_assets: Threshold = _threshold(1, 10, "Assets past their limit of age")
@@ -852,6 +855,36 @@ class Settings(BaseSettings):
         1, gt=0, description="Days for which sensor ticks that did nothing are kept."
     )
 
+    # Backups
+    backup_target: str | None = Field(
+        None,
+        description="Where backups are kept: file:///folder or s3://bucket/prefix; empty: backups/"
+        " in the state folder, which protects against neither the loss of the disk nor of the"
+        " machine.",
+    )
+    backup_key: SecretStr | None = Field(
+        None,
+        description="age identity (AGE-SECRET-KEY-1…) that backups are encrypted with; keep a copy"
+        " elsewhere, because without it they cannot be read. Empty: not encrypted.",
+    )
+    backup_keep_days: int = Field(
+        30, gt=0, description="Days for which backups are kept; the last good one stays longer."
+    )
+    backup_s3_endpoint: str | None = Field(
+        None,
+        pattern="^https?://[^/?#@]+/?$",
+        description="URL of the S3-compatible store; empty: AWS.",
+    )
+    backup_s3_region: str = Field("us-east-1", description="Region of the bucket for backups.")
+    backup_s3_access_key_id: str | None = Field(
+        None,
+        description="Access key of the bucket for backups; empty: the credentials that AWS's own"
+        " variables or the machine's role provide.",
+    )
+    backup_s3_secret_access_key: SecretStr | None = Field(
+        None, description="Secret of BACKUP_S3_ACCESS_KEY_ID."
+    )
+
     # Dagster
     dagster_host: str = Field("127.0.0.1", description="Address of the Dagster webserver.")
     dagster_port: int = Field(3000, gt=0, lt=65536, description="Port of the Dagster webserver.")
@@ -900,6 +933,13 @@ class Settings(BaseSettings):
         description="URL of the gateway that pinned files are read from, such as your own one at"
         " Pinata; the CID follows after a slash.",
     )
+
+    @field_validator("backup_target")
+    @classmethod
+    def _is_a_target(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"file:///[^?#]+|s3://[A-Za-z0-9.-]+(/[^?#]*)?", value):
+            return value
+        raise ValueError("must be file:///folder or s3://bucket/prefix")
 
     @field_validator("expected_resolvers", "operators")
     @classmethod

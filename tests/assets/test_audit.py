@@ -39,6 +39,7 @@ NOT_AUDITED: Final[Mapping[str, str]] = {
     "reconcile": "a schedule does it every ten minutes",
     "relay_transactions": "sends on what wallets signed, and a sensor starts it",
     "snapshot_discussions": "publishes what is public already, and a schedule does it daily",
+    "back_up": "only reads, and a schedule does it daily",
     "clean_up": "deletes by the settings' retention alone, and a schedule does it daily",
 }
 

@@ -547,7 +547,7 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
     "what the system does and how it is; no user's rows": (
         *("ops.intents", "ops.attempts", "ops.leases", "ops.differences"),
         *("ops.alerts", "ops.heartbeats", "ops.run_claims", "ops.job_runs", "ops.switches"),
-        *("ops.breakers", "ops.reconciliations", "ops.repairs"),
+        *("ops.breakers", "ops.reconciliations", "ops.repairs", "ops.backups"),
     ),
     "public comments as they were published": ("community.ipfs_anchors",),
     "frames for clients: each API process reads all of it once, and asks of every subscription"

@@ -97,6 +97,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "voting.scans": "iu",
         "ops.intents": "iu",
         "ops.attempts": "iu",
+        "ops.backups": "iu",
         "ops.leases": "iud",
         "ops.stream": "iud",
         "ops.alerts": "iud",

@@ -25,8 +25,8 @@ def doctor(as_json: bool) -> None:
     """Try every connection and key that the settings name, and say what to correct.
 
     Checked are the state folder, the embedded programs, the ports, Postgres with its schema
-    and roles, Redis, each RPC endpoint, the keys, Helius and Pinata. Nothing is changed and no
-    secret is printed.
+    and roles, Redis, each RPC endpoint, the keys, what backups need, Helius and Pinata.
+    Nothing is changed and no secret is printed.
 
     \b
     Exit codes: 0 nothing fails (warnings are allowed), 1 something fails.
@@ -47,6 +47,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _examine() -> Iterator[Finding]:
+    from zmart_pipelines.backup.doctor import check_backups
     from zmart_pipelines.runtime.doctor import chain, machine, services
 
     given = Settings()
@@ -70,6 +71,7 @@ def _examine() -> Iterator[Finding]:
     else:
         yield from chain.check_endpoints(settings)
         yield from chain.check_keys(settings)
+    yield from check_backups(settings, running=running or not embedded.postgres)
     yield services.check_helius(settings)
     yield services.check_pinata(settings)
 

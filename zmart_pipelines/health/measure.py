@@ -29,6 +29,7 @@ from zmart_pipelines.monitoring.work_health import (
 )
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import work_health as tables
+from zmart_pipelines.store.queries.backups import last_verified
 from zmart_pipelines.store.queries.breakers import BreakerStatus, breaker_statuses
 from zmart_pipelines.store.queries.relayed_transactions import OpenTransactions, open_transactions
 from zmart_pipelines.store.queries.work_health import JobRuns, OpenIntents, WorkFacts
@@ -172,6 +173,7 @@ def _measure(
         if service.actions or service.breakers:
             yield _breakers(service, breakers)
     yield _relayed(open_transactions(conn))
+    yield _backups(last_verified(conn))
     yield _count("pipelines", quantities.FAILING_CHECKS, facts.failing_checks, facts.failing_since)
     yield _count("pipelines", quantities.STALE_ASSETS, facts.stale_assets, facts.stale_since)
 
@@ -252,6 +254,15 @@ def _relayed(found: OpenTransactions) -> Measurement:
     name = base58.encode(found.oldest)
     cause = f"transaction {name} is {found.state}; {found.number} are open"
     return age("pipelines", quantity, found.since, cause=cause, detail=detail)
+
+
+def _backups(verified: datetime | None) -> Measurement:
+    cause = (
+        "no backup was verified yet"
+        if verified is None
+        else f"the newest verified backup was begun at {verified.astimezone(UTC):%F %T}Z"
+    )
+    return age("pipelines", quantities.BACKUP_AGE, verified, cause=cause)
 
 
 def _jobs(service: Service, runs: Mapping[str, JobRuns], facts: WorkFacts) -> Iterator[Measurement]:

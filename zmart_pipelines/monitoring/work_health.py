@@ -55,6 +55,7 @@ FINALIZED_LAG: Final = Quantity("finalized_lag_seconds", "seconds", continuous=T
 FINALIZED_SLOTS: Final = Quantity("finalized_lag_slots", "slots")
 DELIVERY: Final = Quantity("delivery_seconds", "seconds")
 JOB_OVERDUE: Final = Quantity("job_overdue_seconds", "seconds")
+BACKUP_AGE: Final = Quantity("backup_age_seconds", "seconds")
 FAILED_RUNS: Final = Quantity("failed_runs", "runs", alerts=False)
 FAILING_CHECKS: Final = Quantity("failing_checks", "checks", alerts=False)
 STALE_ASSETS: Final = Quantity("stale_assets", "assets", alerts=False)
@@ -70,6 +71,7 @@ QUANTITIES: Final = (
     FINALIZED_SLOTS,
     DELIVERY,
     JOB_OVERDUE,
+    BACKUP_AGE,
     FAILED_RUNS,
     FAILING_CHECKS,
     STALE_ASSETS,
@@ -128,6 +130,7 @@ SERVICES: Final[Mapping[str, Service]] = {
                 "refresh_statistics": None,
                 "relay_transactions": None,
                 "snapshot_discussions": None,
+                "back_up": None,
                 "clean_up": timedelta(days=1),
             },
         ),

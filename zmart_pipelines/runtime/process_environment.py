@@ -46,6 +46,10 @@ _PIPELINES: Final = frozenset(
     }
 )
 
+_BACKUPS: Final = frozenset(
+    {Role.BACKUP.setting, "backup_key", "backup_s3_secret_access_key"},
+)
+
 # The secrets of each process, by the names of their settings.
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "migrate": frozenset({"database_url", *(role.setting for role in LOGINS)}),
@@ -60,7 +64,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     )
     | _CHAIN,
     # Runs are forked from the code server; it alone signs.
-    "code-server": _PIPELINES | _CHAIN | _KEYS,
+    "code-server": _PIPELINES | _CHAIN | _KEYS | _BACKUPS,
     "checks": _PIPELINES | _CHAIN,
     # These two use Dagster's own tables, whose login is in the variables of deploy/dagster.yaml.
     "daemon": frozenset(),

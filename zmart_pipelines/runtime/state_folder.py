@@ -9,6 +9,7 @@
       run/NAME.json      pid and start time of each child
       logs/NAME.log
       postgres/ redis/ localnet/ dagster/ demo/ pins/
+      backups/           unless BACKUP_TARGET names another place; zmart reset leaves it
 
 Only the owner reads any of it: folders have mode 0700 and files 0600. ``postgres/`` belongs to
 the account of the server, which under root has to pass through the state folder itself (0711).

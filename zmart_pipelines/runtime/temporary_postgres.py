@@ -38,12 +38,15 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_postgres(*, durable: bool = False, logins: bool = True) -> Iterator[PostgresServer]:
+def running_postgres(
+    *, durable: bool = False, logins: bool = True, binaries: Path | None = None
+) -> Iterator[PostgresServer]:
     """Run a temporary cluster on a free port; delete it with its files at the end.
 
     Args:
         durable: sync the log to disk, as a database does whose data matters.
         logins: create the login of every role; all have the same password.
+        binaries: folder of the programs, as ``POSTGRES_BIN``.
 
     Raises:
         PostgresError: the cluster cannot be created.
@@ -57,7 +60,7 @@ def running_postgres(*, durable: bool = False, logins: bool = True) -> Iterator[
         port=_free_port(),
         superuser_password=secrets.token_urlsafe(16),
         owner_password=secrets.token_urlsafe(16),
-        binaries=find_binaries(),
+        binaries=find_binaries(binaries),
         account=account,
         durable=durable,
     )

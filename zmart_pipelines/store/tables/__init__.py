@@ -3,6 +3,7 @@
 from zmart_pipelines.store.tables import (
     accounts,
     audit,
+    backups,
     chain,
     comments,
     community,
@@ -23,6 +24,7 @@ __all__ = [
     "SCHEMAS",
     "accounts",
     "audit",
+    "backups",
     "chain",
     "comments",
     "community",

@@ -1,0 +1,1 @@
+"""Backups of the database: taken, verified, kept for a while, restored."""
