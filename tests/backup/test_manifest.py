@@ -21,7 +21,7 @@ MANIFEST = Manifest(
     taken_at=datetime(2026, 6, 30, tzinfo=UTC),
     encrypted=False,
     server_version="18.4",
-    revision="0031_backups",
+    revision="0033_backups",
     lsn="0/1234",
     program_id="6s8bbbCS7oNYNnTUHgrPDHG4jqaSrD6MSxQSPVR1rxw",
     tables={"voting.ballots": A},

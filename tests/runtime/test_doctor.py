@@ -85,6 +85,7 @@ def test_fresh_machine_has_warnings_alone() -> None:
         "Postgres",
         "Redis",
         "local chain",
+        "backups",
     }
     assert "zmart up" in found["Postgres"].remedy
 
@@ -92,7 +93,9 @@ def test_fresh_machine_has_warnings_alone() -> None:
 def test_real_parts_pass(real_parts: Localnet) -> None:
     code, found = diagnose()
     assert code == 0, found
-    assert {f.status for f in found.values()} == {"ok"}
+    assert {f.subject for f in found.values() if f.status != "ok"} == {"backups"}
+    assert "zmart backup" in found["backups"].remedy
+    assert "the server is 18" in found["backup programs"].detail
     assert str(real_parts.keys["backend"].pubkey()) in found["backend authority key"].detail
     assert {
         "schema",
@@ -115,6 +118,15 @@ def test_wrong_database_password(monkeypatch: pytest.MonkeyPatch, database: str)
     user, address = database.split("@")
     monkeypatch.setenv("DATABASE_URL", f"{user.rpartition(':')[0]}:{SECRET}@{address}")
     assert "password authentication failed" in failure("Postgres").detail
+
+
+@pytest.mark.usefixtures("real_parts")
+def test_backups_that_could_not_be_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("POSTGRES_BIN", str(tmp_path))
+        assert "POSTGRES_BIN" in failure("backup programs").remedy
+    monkeypatch.setenv("BACKUP_KEY", SECRET)
+    assert "zmart backup key" in failure("backups").detail
 
 
 @pytest.mark.usefixtures("real_parts")
