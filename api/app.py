@@ -36,6 +36,7 @@ from api.requests.decoding import MAX_BODY, StrictRequest
 from api.requests.validation import check_request
 from api.routes import HANDLERS, webhooks
 from api.sequential_dependencies import resolve_in_sequence
+from api.snapshot_files import SnapshotFiles
 from api.transaction_relay import TransactionRelay
 from zmart_pipelines.settings import Settings
 
@@ -120,6 +121,7 @@ def create_app(settings: Settings) -> Litestar:
             "request_limits": shared(middleware.limits),
             "chain": shared(chain),
             "pins": shared(pins),
+            "snapshot_files": shared(SnapshotFiles(database, pins, settings)),
             "pin_allowance": shared(PinAllowance(middleware.limits, chain, settings)),
             "past_states": shared(past_states),
             "verifications": shared(verifications),

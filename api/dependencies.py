@@ -29,6 +29,7 @@ from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.realtime.session_watch import SessionWatch
 from api.realtime.sockets import Sockets
+from api.snapshot_files import SnapshotFiles
 from api.transaction_relay import TransactionRelay
 from zmart_pipelines.settings import Settings
 
@@ -53,6 +54,7 @@ WritesDep: TypeAlias = NamedDependency[Writes]
 PinAllowanceDep: TypeAlias = NamedDependency[PinAllowance]
 TransactionRelayDep: TypeAlias = NamedDependency[TransactionRelay]
 PinsDep: TypeAlias = NamedDependency[Pins]
+SnapshotFilesDep: TypeAlias = NamedDependency[SnapshotFiles]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 
 MAX_PAGE = 200

@@ -933,6 +933,25 @@ class Settings(BaseSettings):
         description="URL of the gateway that pinned files are read from, such as your own one at"
         " Pinata; the CID follows after a slash.",
     )
+    ipfs_gateways: str = Field(
+        "",
+        description="URLs of further gateways that snapshots are read from where neither the"
+        " database nor the local store has them, separated by commas; the CID follows after a"
+        " slash. With PINATA_JWT, PINATA_GATEWAY_URL is asked first. Gateways must answer without"
+        " redirects, such as https://trustless-gateway.link/ipfs.",
+    )
+    ipfs_gateway_stagger_seconds: float = Field(
+        0.5, gt=0, description="Seconds after which the next gateway is asked as well."
+    )
+    ipfs_gateway_seconds: float = Field(
+        5.0, gt=0, description="How many seconds a gateway may take for an answer."
+    )
+    ipfs_gateway_ejection_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="For how many seconds a gateway that sent other bytes than the CID's is not"
+        " asked.",
+    )
 
     @field_validator("backup_target")
     @classmethod
@@ -947,6 +966,14 @@ class Settings(BaseSettings):
         for item in value.split(","):
             if item.strip():
                 Pubkey.from_string(item.strip())
+        return value
+
+    @field_validator("ipfs_gateways")
+    @classmethod
+    def _are_gateways(cls, value: str) -> str:
+        for item in _split(value):
+            if re.fullmatch("https?://[^?#@]+", item) is None:
+                raise ValueError(f"{item!r} must be an http(s) URL without credentials and query")
         return value
 
     @field_validator("program_id")
@@ -1090,6 +1117,12 @@ class Settings(BaseSettings):
             value: int | None = getattr(self, RATE_LIMIT_PREFIX + name)
             limits[name] = value if value is not None else 0 if self.is_localnet else default
         return limits
+
+    @property
+    def snapshot_gateways(self) -> tuple[str, ...]:
+        """The gateways that snapshots are read from, in the order in which they are asked."""
+        own = () if self.pinata_jwt is None else (self.pinata_gateway_url,)
+        return (*own, *_split(self.ipfs_gateways))
 
     @property
     def is_localnet(self) -> bool:

@@ -15,7 +15,7 @@ from api.dependencies import (
     Limit,
     MarketPath,
     Offset,
-    PinsDep,
+    SnapshotFilesDep,
     error_responses,
 )
 from api.markets.lookup import require_market_id
@@ -108,15 +108,15 @@ def _snapshot(row: snapshots.Anchor) -> DiscussionSnapshot:
     media_type="application/json",
 )
 async def get_snapshot_file(
-    database: DatabaseDep,
-    pins: PinsDep,
+    snapshot_files: SnapshotFilesDep,
     cid: Annotated[str, PathParameter(description="A CIDv0: Qm and 44 more characters.")],
 ) -> Response[bytes]:
-    """Get a file of a snapshot by its CID, canonical JSON as it is pinned."""
-    name = identifiers.cid(cid)
-    data = await database.read(lambda conn: snapshots.document(conn, name))
-    if data is None:
-        data = await pins.read(name)
+    """Get a file of a snapshot by its CID, canonical JSON as it is pinned.
+
+    What is not kept here any more is read from IPFS gateways. The bytes are those of the CID,
+    wherever they come from.
+    """
+    data = await snapshot_files.read(identifiers.cid(cid))
     return Response(data, media_type="application/json", headers={"ETag": f'"{cid}"'})
 
 

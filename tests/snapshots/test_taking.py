@@ -22,7 +22,7 @@ from zmart_pipelines.snapshots.taking import (
     take_snapshots,
 )
 from zmart_pipelines.store import retention
-from zmart_pipelines.store.engine import Role, act_as
+from zmart_pipelines.store.engine import Role, act_as, act_as_operator
 from zmart_pipelines.store.queries import discussion_snapshots as rows
 
 __all__ = ["engines"]
@@ -89,6 +89,46 @@ def test_each_day_has_what_changed_since_the_one_before(api: Engine, engines: En
     with engines[Role.READ].connect() as conn:
         cids = [one.cid for one in rows.stored_documents(conn) if one.market_id == A]
     assert [one["previous"] for one in made] == [None, *cids[:-1]]
+
+
+def test_comment_that_is_shown_again_has_its_text_in_the_next_snapshot(
+    api: Engine, engines: Engines
+) -> None:
+    one = write(engines, A, "one", FIRST)
+    take(engines, FIRST)
+    for days, hidden_at in ((1, "now()"), (2, "NULL")):
+        with api.begin() as conn:
+            act_as_operator(conn, None)
+            conn.execute(
+                text(f"UPDATE community.discussions SET hidden_at = {hidden_at} WHERE id = :id"),
+                {"id": one},
+            )
+        take(engines, FIRST + timedelta(days=days))
+    made = documents(engines, A)
+    assert [shown(document) for document in made] == [{one: "one"}, {one: ""}, {one: "one"}]
+    assert made[2]["comments"][0]["hidden_at"] is None
+
+
+def test_file_that_something_else_names_stays_pinned(
+    api: Engine, engines: Engines, tmp_path: Path
+) -> None:
+    store, pipelines = LocalPinStore(tmp_path), engines[Role.PIPELINES]
+    for days in range(2):
+        write(engines, A, f"day {days}", FIRST + timedelta(days=days))
+        take(engines, FIRST + timedelta(days=days))
+    list(pin_documents(pipelines, store))
+    with engines[Role.READ].connect() as conn:
+        first, last = (one.cid for one in rows.stored_documents(conn))
+    with engines[Role.OWNER].begin() as conn:
+        conn.execute(
+            text("UPDATE community.users SET avatar_cid = :c WHERE wallet = :w"),
+            {"c": first, "w": WALLET},
+        )
+    moment = end_of(TODAY) + timedelta(days=1000)
+    retention.prune_files(pipelines, Settings(), moment, store.unpin)
+    with engines[Role.READ].connect() as conn:
+        assert [one.cid for one in rows.stored_documents(conn)] == [last]
+    assert store.get(first), "a profile names it"
 
 
 def test_days_that_were_missed_are_in_the_next(api: Engine, engines: Engines) -> None:

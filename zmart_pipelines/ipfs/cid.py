@@ -46,6 +46,19 @@ def is_cid_v0(text: str) -> bool:
     return len(multihash) == 34 and multihash.startswith(_MULTIHASH_SHA256)
 
 
+def content_of(body: bytes, cid: str) -> bytes | None:
+    """Return the content of ``cid`` from the file itself or from its block; None from others.
+
+    Gateways send either, and both are proven by the CID.
+    """
+    if len(body) <= MAX_BLOCK and cid_v0(body) == cid:
+        return body
+    if base58.encode(_MULTIHASH_SHA256 + hashlib.sha256(body).digest()) != cid:
+        return None
+    content = _field(_field(body, b"\x0a")[2:], b"\x12")
+    return content if len(content) <= MAX_BLOCK and _file_node(content) == body else None
+
+
 def names_block(text: str, cid: str) -> bool:
     """Return whether ``text`` is the CIDv0 ``cid``, or its form as a CIDv1.
 
@@ -78,6 +91,22 @@ def _file_node(data: bytes) -> bytes:
     unixfs += b"\x18" + _varint(len(data))
     # dag-pb node: no links, Data is field 1.
     return b"\x0a" + _varint(len(unixfs)) + unixfs
+
+
+def _field(message: bytes, tag: bytes) -> bytes:
+    """Return the content of a message's first field; empty if it has another tag.
+
+    A length that does not fit the message gives a content that the caller's comparison refuses.
+    """
+    if not message.startswith(tag):
+        return b""
+    length = shift = 0
+    for at, byte in enumerate(message[1:6], 2):
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte <= 0x7F:
+            return message[at : at + length]
+    return b""
 
 
 def _varint(number: int) -> bytes:

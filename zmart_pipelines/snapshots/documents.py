@@ -14,13 +14,16 @@ import msgspec
 
 from zmart_pipelines import base58
 from zmart_pipelines.client_schemas.formats import iso8601, iso8601_or_none
-from zmart_pipelines.ipfs.canonical_json import canonical_bytes
+from zmart_pipelines.ipfs.canonical_json import NotCanonical, canonical_bytes, parse_canonical
 from zmart_pipelines.ipfs.cid import MAX_BLOCK, cid_v0
 from zmart_pipelines.store.queries.discussion_snapshots import ChangedComment
 
 VERSION: Final = 1
 # Bytes that a document needs beside its comments, at most.
 _FRAME: Final = 1024
+_MEMBERS: Final = frozenset(
+    {"version", "market", "period", "part", "parts", "previous", "comments"}
+)
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -85,6 +88,17 @@ def documents(
         previous = cid_v0(data)
         made.append(Document(part, len(groups), previous, data, len(group)))
     return made
+
+
+def market_of(data: bytes) -> bytes | None:
+    """Return the id of the market whose discussion the bytes are; None where they are none."""
+    try:
+        content = parse_canonical(data)
+        if isinstance(content, dict) and content.keys() == _MEMBERS:
+            return bytes.fromhex(content["market"])
+    except (NotCanonical, TypeError, ValueError):
+        pass
+    return None
 
 
 def _groups(comments: Sequence[dict[str, Any]], most: int) -> Iterator[list[dict[str, Any]]]:

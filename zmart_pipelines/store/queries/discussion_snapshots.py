@@ -64,8 +64,8 @@ class StoredDocument(msgspec.Struct, frozen=True):
     document: bytes
 
 
-# When a comment last changed, as far as its row tells: hiding that was undone leaves no time.
-_CHANGED: Final = "greatest(d.created_at, d.edited_at, d.deleted_at, d.hidden_at)"
+# When a comment last changed.
+_CHANGED: Final = "greatest(d.created_at, d.edited_at, d.deleted_at, d.hidden_at, d.shown_at)"
 _DUE: Final = text(
     f"""
 WITH last AS (

@@ -349,6 +349,11 @@ discussions = Table(
     ),
     Column("edited_at", TIME, comment="Database clock: when the author last changed the text"),
     Column("hidden_at", TIME, comment="Database clock: when an operator hid the comment"),
+    Column(
+        "shown_at",
+        TIME,
+        comment="Trigger: when an operator last showed the hidden comment again",
+    ),
     CheckConstraint("char_length(content) <= 1000", name="content"),
     CheckConstraint(
         "(content = '') = (deleted_at IS NOT NULL OR hidden_at IS NOT NULL)", name="withdrawn"
