@@ -26,9 +26,11 @@ from api.middleware.assembly import Middleware
 from api.openapi import completion, document
 from api.openapi.limit_responses import state_limits
 from api.pin_allowance import PinAllowance
+from api.pin_health import PinHealth
 from api.pins import Pins
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.realtime.hub_health import HubHealth
 from api.realtime.session_watch import SessionWatch
 from api.realtime.sockets import Sockets
 from api.realtime.system_state import SystemFeed
@@ -112,6 +114,7 @@ def create_app(settings: Settings) -> Litestar:
             "known_requests": shared(middleware.known_requests),
             "market_answers": shared(market_answers),
             "hub": shared(hub),
+            "hub_health": shared(HubHealth(hub, database, settings)),
             "connection_policy": shared(connection_policy),
             "sockets": shared(sockets),
             "session_watch": shared(session_watch),
@@ -121,6 +124,7 @@ def create_app(settings: Settings) -> Litestar:
             "request_limits": shared(middleware.limits),
             "chain": shared(chain),
             "pins": shared(pins),
+            "pin_health": shared(PinHealth(database, settings)),
             "snapshot_files": shared(SnapshotFiles(database, pins, settings)),
             "pin_allowance": shared(PinAllowance(middleware.limits, chain, settings)),
             "past_states": shared(past_states),

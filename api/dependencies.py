@@ -23,10 +23,12 @@ from api.identity.writes import Writes
 from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
 from api.pin_allowance import PinAllowance
+from api.pin_health import PinHealth
 from api.pins import Pins
 from api.rate_limit.request_limits import RequestLimits
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
+from api.realtime.hub_health import HubHealth
 from api.realtime.session_watch import SessionWatch
 from api.realtime.sockets import Sockets
 from api.snapshot_files import SnapshotFiles
@@ -43,6 +45,7 @@ SettingsDep: TypeAlias = NamedDependency[Settings]
 BallotBatcherDep: TypeAlias = NamedDependency[BallotBatcher]
 RequestLimitsDep: TypeAlias = NamedDependency[RequestLimits]
 HubDep: TypeAlias = NamedDependency[Hub]
+HubHealthDep: TypeAlias = NamedDependency[HubHealth]
 SocketsDep: TypeAlias = NamedDependency[Sockets]
 SessionWatchDep: TypeAlias = NamedDependency[SessionWatch]
 DeliveryIntakeDep: TypeAlias = NamedDependency[DeliveryIntake]
@@ -54,6 +57,7 @@ WritesDep: TypeAlias = NamedDependency[Writes]
 PinAllowanceDep: TypeAlias = NamedDependency[PinAllowance]
 TransactionRelayDep: TypeAlias = NamedDependency[TransactionRelay]
 PinsDep: TypeAlias = NamedDependency[Pins]
+PinHealthDep: TypeAlias = NamedDependency[PinHealth]
 SnapshotFilesDep: TypeAlias = NamedDependency[SnapshotFiles]
 HealthWatchDep: TypeAlias = NamedDependency[HealthWatch]
 

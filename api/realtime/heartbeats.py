@@ -60,6 +60,11 @@ class Heartbeats:
         finally:
             del self._due[subscriber]
 
+    @property
+    def connected(self) -> int:
+        """How many clients there are."""
+        return len(self._due)
+
     async def run(self) -> None:
         """Send what is due, for ever."""
         while True:

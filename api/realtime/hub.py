@@ -32,6 +32,7 @@ from api.realtime.heartbeats import Heartbeats
 from api.realtime.locations import Locations
 from api.realtime.missed_frames import MissedFrames
 from api.realtime.outgoing import Outgoing
+from api.realtime.signal import Signal
 from api.realtime.start import Start
 from api.realtime.starts import Starts
 from api.realtime.subscriber import Subscriber
@@ -79,10 +80,11 @@ class Hub:
         self._prices: Conflation[Channel, stream.StoredFrame] = Conflation(
             1 / settings.ws_prices_per_second, self._deliver_prices, self._call_later
         )
+        self._signal = Signal()
         # When the stream was last read.
-        self._read_at: datetime | None = None
+        self.read_at: datetime | None = None
         self.heartbeats = Heartbeats(
-            settings.ws_heartbeat_seconds, self._subscribers.heads, lambda: self._read_at
+            settings.ws_heartbeat_seconds, self._subscribers.heads, lambda: self.read_at
         )
 
     @contextlib.asynccontextmanager
@@ -197,6 +199,10 @@ class Hub:
         """The position up to which everything was delivered (0: nothing yet)."""
         return self._position or 0
 
+    async def signal_round_trip(self) -> float | None:
+        """Return the seconds of a notification through Redis; None where none arrives."""
+        return await self._signal.round_trip(lambda: stream.publish(self._redis_url))
+
     def has_subscribers(self, channel: Channel) -> bool:
         """Return whether anyone in this process receives ``channel``."""
         return bool(self._subscribers.of(channel))
@@ -251,7 +257,7 @@ class Hub:
         frames = await self._database.read_stream(
             lambda conn: stream.read_after(conn, position, PAGE)
         )
-        self._read_at = datetime.now(UTC)
+        self.read_at = datetime.now(UTC)
         part = Delivery()
         FRAMES_READ.inc(len(frames))
         for frame in frames:
@@ -311,7 +317,9 @@ class Hub:
             await channel.subscribe(stream.REDIS_CHANNEL)
             self._redis_pause = _MIN_PAUSE
             while not self._stopping:
-                if await channel.get_message(timeout=LISTEN_SECONDS) is not None:
+                message = await channel.get_message(timeout=LISTEN_SECONDS)
+                if message is not None and message["type"] == "message":
+                    self._signal.arrive()
                     self.wake()
 
 

@@ -352,6 +352,8 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /health/live": same("/health/live"),
     "GET /health/breakers": same("/health/breakers"),
     "GET /health/services": same("/health/services"),
+    "GET /health/ipfs": same("/health/ipfs"),
+    "GET /health/websocket": same("/health/websocket"),
     "GET /health/{service:str}": same("/health/pipelines"),
     "GET /ipfs/{cid:str}": same(f"/ipfs/{_CID}", 404),
     "GET /api/discussions/ipfs/{cid:str}": same(f"/api/discussions/ipfs/{_CID}", 404),

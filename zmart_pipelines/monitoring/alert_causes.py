@@ -383,6 +383,15 @@ _MACHINE: Final = (
         remedy="check Pinata's status and `PINATA_JWT`; they are pinned again by themselves",
     ),
     Cause(
+        topic="ipfs_gateway",
+        severity="high",
+        settings=("ipfs_gateway_ejection_seconds",),
+        ceiling="high",
+        summary="an IPFS gateway sent other bytes than those of the CID",
+        remedy="it is left out by itself, and no wrong byte reached a client; replace it in"
+        " `IPFS_GATEWAYS` if it does so again",
+    ),
+    Cause(
         topic="alert_delivery",
         severity="medium",
         escalation=Escalation.NONE,

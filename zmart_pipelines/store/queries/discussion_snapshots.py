@@ -64,6 +64,22 @@ class StoredDocument(msgspec.Struct, frozen=True):
     document: bytes
 
 
+class PinFacts(msgspec.Struct, frozen=True):
+    """What of the snapshots is pinned and what waits.
+
+    Attributes:
+        newest_cid: Of the part that was pinned last; None before the first.
+        last_pin_at: When that was.
+        waiting: Parts that are not pinned yet.
+        waiting_since: When the oldest of them was stored.
+    """
+
+    newest_cid: str | None
+    last_pin_at: datetime | None
+    waiting: int
+    waiting_since: datetime | None
+
+
 # When a comment last changed.
 _CHANGED: Final = "greatest(d.created_at, d.edited_at, d.deleted_at, d.hidden_at, d.shown_at)"
 _DUE: Final = text(
@@ -139,6 +155,23 @@ def count_unpinned(conn: Connection) -> int:
     """Return how many parts are not pinned yet."""
     statement = select(func.count()).where(_anchors.c.pinned_at.is_(None))
     return conn.execute(statement).scalar_one()
+
+
+def pin_facts(conn: Connection) -> PinFacts:
+    """Return which part was pinned last, and how many wait since when."""
+    newest = (
+        select(_anchors.c.cid, _anchors.c.pinned_at)
+        .where(_anchors.c.pinned_at.is_not(None))
+        .order_by(_anchors.c.pinned_at.desc())
+        .limit(1)
+    )
+    pinned = conn.execute(newest).one_or_none()
+    waiting = select(func.count(), func.min(_anchors.c.created_at)).where(
+        _anchors.c.pinned_at.is_(None)
+    )
+    number, since = conn.execute(waiting).one()
+    cid, pinned_at = (None, None) if pinned is None else pinned
+    return PinFacts(cid, pinned_at, number, since)
 
 
 def mark_pinned(conn: Connection, row: StoredDocument) -> None:
