@@ -21,6 +21,7 @@ from zmart_pipelines.commands.deliveries import deliveries
 from zmart_pipelines.commands.doctor import doctor
 from zmart_pipelines.commands.keys import keys
 from zmart_pipelines.commands.market import market
+from zmart_pipelines.commands.query import query
 from zmart_pipelines.commands.rebuild import rebuild, redecode
 from zmart_pipelines.commands.reset import reset
 from zmart_pipelines.commands.settings import show_settings
@@ -81,6 +82,7 @@ for command in (
     tx,
     backup,
     breakers,
+    query,
     audit,
     webhook,
     keys,

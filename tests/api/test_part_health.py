@@ -82,8 +82,12 @@ def test_live_updates_are_healthy_by_what_they_delivered(client: Client, databas
     with owner.begin() as conn:
         raise_alert(conn, AlertKey("run", subject="test"), "medium", "a frame")
     owner.dispose()
-    found = eventually(lambda: websocket(client), status="ok", undelivered_seconds=0.0)
-    assert found["position"] == found["head"] > 0
+
+    def delivered() -> dict[str, Any]:
+        read = websocket(client)
+        return {**read, "is_delivered": read["position"] == read["head"] > 0}
+
+    found = eventually(delivered, status="ok", is_delivered=True)
     assert found["signal_seconds"] > 0
     before = found["sockets"]
     with client.websocket_connect("/ws"):

@@ -451,6 +451,9 @@ export interface paths {
         /**
          * Get a file of a snapshot by its CID, canonical JSON as it is pinned
          * @description Get a file of a snapshot by its CID, canonical JSON as it is pinned.
+         *
+         *     What is not kept here any more is read from IPFS gateways. The bytes are those of the CID,
+         *     wherever they come from.
          */
         get: operations["get_snapshot_file"];
         put?: never;
@@ -2482,6 +2485,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/health/ipfs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the health of the pin store
+         * @description Get the health of the pin store: a round trip, and what waits to be pinned; 503 when down.
+         */
+        get: operations["get_ipfs_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -2514,6 +2537,26 @@ export interface paths {
          * @description List the health of every service; 503 when one is down.
          */
         get: operations["list_service_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health/websocket": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the health of this process's live updates
+         * @description Get the health of this process's live updates: read, delivered, signalled; 503 when down.
+         */
+        get: operations["get_websocket_health"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3419,6 +3462,23 @@ export interface components {
             /** @enum {string} */
             type: "action" | "completed";
             links?: components["schemas"]["ActionLinks"];
+        };
+        /** IpfsHealth */
+        IpfsHealth: {
+            status: string;
+            service: string;
+            store: string;
+            round_trip_seconds: number | null;
+            error: string | null;
+            read_back_error: string | null;
+            last_pin_at: string | null;
+            waiting: number;
+            waiting_seconds: number;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            timestamp: string;
         };
         /** KillSwitch */
         KillSwitch: {
@@ -5913,6 +5973,23 @@ export interface components {
              */
             timestamp: string;
         };
+        /** WebsocketHealth */
+        WebsocketHealth: {
+            status: string;
+            service: string;
+            sockets: number;
+            read_at: string | null;
+            read_seconds: number;
+            position: number;
+            head: number | null;
+            undelivered_seconds: number;
+            signal_seconds: number | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            timestamp: string;
+        };
         /**
          * AlertFrame
          * @description `data` of an `alert` message; `changed` says that its severity did.
@@ -6376,6 +6453,7 @@ export type FeeRates = components['schemas']['FeeRates'];
 export type FieldError = components['schemas']['FieldError'];
 export type FlatWalletStats = components['schemas']['FlatWalletStats'];
 export type FollowingAction = components['schemas']['FollowingAction'];
+export type IpfsHealth = components['schemas']['IpfsHealth'];
 export type KillSwitch = components['schemas']['KillSwitch'];
 export type KillSwitchList = components['schemas']['KillSwitchList'];
 export type KindVoteCount = components['schemas']['KindVoteCount'];
@@ -6530,6 +6608,7 @@ export type WalletStats = components['schemas']['WalletStats'];
 export type WalletTrades = components['schemas']['WalletTrades'];
 export type WalletVotes = components['schemas']['WalletVotes'];
 export type WebhookHealth = components['schemas']['WebhookHealth'];
+export type WebsocketHealth = components['schemas']['WebsocketHealth'];
 export type AlertFrame = components['schemas']['AlertFrame'];
 export type CommentFrame = components['schemas']['CommentFrame'];
 export type Correction = components['schemas']['Correction'];
@@ -17266,6 +17345,45 @@ export interface operations {
             };
         };
     };
+    get_ipfs_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IpfsHealth"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something is down, as the body says; or nothing could be measured. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IpfsHealth"] | components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_liveness: {
         parameters: {
             query?: never;
@@ -17338,6 +17456,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceHealthList"] | components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_websocket_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebsocketHealth"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something is down, as the body says; or nothing could be measured. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebsocketHealth"] | components["schemas"]["ErrorBody"];
                 };
             };
         };

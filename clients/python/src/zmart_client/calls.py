@@ -179,6 +179,11 @@ def get_health() -> Call[models.ProcessHealth]:
     return Call("GET", "/api/health", models.ProcessHealth)
 
 
+def get_ipfs_health() -> Call[models.IpfsHealth]:
+    """Get the health of the pin store."""
+    return Call("GET", "/health/ipfs", models.IpfsHealth)
+
+
 def get_liveness() -> Call[models.Liveness]:
     """Check that this process answers requests, whatever else is down."""
     return Call("GET", "/health/live", models.Liveness)
@@ -381,6 +386,11 @@ def get_vote_count(kind: Literal["proposal", "dispute"], market: str) -> Call[mo
 def get_webhook_health() -> Call[models.WebhookHealth]:
     """Check that webhook deliveries can be received."""
     return Call("GET", "/api/webhooks/health", models.WebhookHealth)
+
+
+def get_websocket_health() -> Call[models.WebsocketHealth]:
+    """Get the health of this process's live updates."""
+    return Call("GET", "/health/websocket", models.WebsocketHealth)
 
 
 def get_write_text(body: models.TextRequest) -> Call[models.TextToSign]:

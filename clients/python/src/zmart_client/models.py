@@ -423,6 +423,19 @@ class FlatWalletStats(Struct, kw_only=True):
     as_of: str
 
 
+class IpfsHealth(Struct, kw_only=True):
+    status: str
+    service: str
+    store: str
+    round_trip_seconds: float | None
+    error: str | None
+    read_back_error: str | None
+    last_pin_at: str | None
+    waiting: int
+    waiting_seconds: float
+    timestamp: str
+
+
 class KillSwitch(Struct, kw_only=True):
     action: str
     enabled: bool
@@ -1627,6 +1640,19 @@ class WebhookHealth(Struct, kw_only=True):
     service: str
     database: str
     webhooks: str
+    timestamp: str
+
+
+class WebsocketHealth(Struct, kw_only=True):
+    status: str
+    service: str
+    sockets: int
+    read_at: str | None
+    read_seconds: float
+    position: int
+    head: int | None
+    undelivered_seconds: float
+    signal_seconds: float | None
     timestamp: str
 
 
