@@ -388,6 +388,8 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /api/markets": same("/api/markets"),
     "GET /api/markets/activity": same("/api/markets/activity"),
     "GET /api/markets/categories": same("/api/markets/categories"),
+    "GET /api/markets/price-lines": same(f"/api/markets/price-lines?market={_MARKET}"),
+    "GET /api/markets/states": same("/api/markets/states"),
     "GET /api/markets/trending": same("/api/markets/trending"),
     "GET /api/markets/{market:str}": same(f"/api/markets/{_MARKET}"),
     **{

@@ -902,6 +902,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/markets/price-lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the last prices of several markets, for small charts beside their names
+         * @description List the last prices of several markets, for small charts beside their names.
+         */
+        get: operations["list_price_lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/markets/states": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the markets in each state
+         * @description Count the markets in each state.
+         */
+        get: operations["count_market_states"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/markets/trending": {
         parameters: {
             query?: never;
@@ -4731,6 +4771,24 @@ export interface components {
             as_of: string;
             as_of_slot: number;
         };
+        /** PriceLine */
+        PriceLine: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            price_yes: number[];
+        };
+        /** PriceLines */
+        PriceLines: {
+            lines: components["schemas"]["PriceLine"][];
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            as_of: string;
+        };
         /** PricePoint */
         PricePoint: {
             timestamp: string | null;
@@ -5183,6 +5241,22 @@ export interface components {
         SmallestTrade: {
             cost: number | null;
             shares: number | null;
+        };
+        /** StateCount */
+        StateCount: {
+            state: string;
+            state_code: number;
+            markets: number;
+        };
+        /** StateCounts */
+        StateCounts: {
+            total: number;
+            states: components["schemas"]["StateCount"][];
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            as_of: string;
         };
         /** StoredReport */
         StoredReport: {
@@ -6527,6 +6601,8 @@ export type PreparedResolution = components['schemas']['PreparedResolution'];
 export type PreparedTrade = components['schemas']['PreparedTrade'];
 export type PreparedTransaction = components['schemas']['PreparedTransaction'];
 export type PriceHistory = components['schemas']['PriceHistory'];
+export type PriceLine = components['schemas']['PriceLine'];
+export type PriceLines = components['schemas']['PriceLines'];
 export type PricePoint = components['schemas']['PricePoint'];
 export type ProcessHealth = components['schemas']['ProcessHealth'];
 export type Profile = components['schemas']['Profile'];
@@ -6566,6 +6642,8 @@ export type SignedOut = components['schemas']['SignedOut'];
 export type SigningKeys = components['schemas']['SigningKeys'];
 export type SlotInterval = components['schemas']['SlotInterval'];
 export type SmallestTrade = components['schemas']['SmallestTrade'];
+export type StateCount = components['schemas']['StateCount'];
+export type StateCounts = components['schemas']['StateCounts'];
 export type StoredReport = components['schemas']['StoredReport'];
 export type StreamPage = components['schemas']['StreamPage'];
 export type Submission = components['schemas']['Submission'];
@@ -10659,6 +10737,117 @@ export interface operations {
             };
             /** @description The body is not uncompressed JSON. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_price_lines: {
+        parameters: {
+            query: {
+                /** @description Ids of markets (64 hex digits); repeated. */
+                market: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceLines"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    count_market_states: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StateCounts"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

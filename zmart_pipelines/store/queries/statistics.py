@@ -7,8 +7,23 @@ trades since, or added up where the market was folded again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Numeric, and_, func, literal, or_, select, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Numeric,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lmsr import PRECISION
@@ -146,6 +161,29 @@ def price_history(
     )
     newest = PRICE_HISTORY.page(statement, after=after, limit=limit)
     return many(PricePoint, conn.execute(newest))[::-1]
+
+
+def latest_prices(
+    conn: Connection, market_ids: Collection[bytes], *, limit: int
+) -> dict[bytes, list[int]]:
+    """Return the last ``limit`` prices of each market that has trades, the oldest first."""
+    ids = (
+        func.unnest(literal(list(market_ids), ARRAY(LargeBinary)))
+        .table_valued(column("market_id", LargeBinary))
+        .render_derived("wanted")
+    )
+    newest = PRICE_HISTORY.page(
+        select(*(_trades.c[name] for name in PricePoint.__struct_fields__)).where(
+            _trades.c.market_id == ids.c.market_id
+        ),
+        after=None,
+        limit=limit,
+    ).lateral("newest")
+    rows = conn.execute(select(ids.c.market_id, newest.c.price_yes).join_from(ids, newest, true()))
+    found: dict[bytes, list[int]] = {}
+    for market_id, price in rows:
+        found.setdefault(market_id, []).insert(0, price)
+    return found
 
 
 class TrendingMarket(msgspec.Struct, frozen=True):

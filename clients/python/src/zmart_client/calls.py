@@ -33,6 +33,11 @@ def change_profile(body: models.ProfileChange) -> Call[models.Profile]:
     return Call("PATCH", "/api/users/me", models.Profile, body=body)
 
 
+def count_market_states() -> Call[models.StateCounts]:
+    """Count the markets in each state."""
+    return Call("GET", "/api/markets/states", models.StateCounts)
+
+
 def create_discussion(body: models.NewComment) -> Call[models.CreatedComment]:
     """Create a comment on a market, or a reply to one."""
     return Call("POST", "/api/discussions", models.CreatedComment, body=body)
@@ -925,6 +930,11 @@ def list_positions(
             "cursor": cursor,
         },
     )
+
+
+def list_price_lines(*, market: Sequence[str]) -> Call[models.PriceLines]:
+    """List the last prices of several markets, for small charts beside their names."""
+    return Call("GET", "/api/markets/price-lines", models.PriceLines, query={"market": market})
 
 
 def list_reconciliations(

@@ -968,6 +968,16 @@ class PrepareWithdraw(Struct, kw_only=True):
     market_id: str
 
 
+class PriceLine(Struct, kw_only=True):
+    market_id: str
+    price_yes: list[int]
+
+
+class PriceLines(Struct, kw_only=True):
+    lines: list[PriceLine]
+    as_of: str
+
+
 class PricePoint(Struct, kw_only=True):
     timestamp: str | None
     yes: float
@@ -1254,6 +1264,18 @@ class SlotInterval(Struct, kw_only=True):
 class SmallestTrade(Struct, kw_only=True):
     cost: int | None
     shares: int | None
+
+
+class StateCount(Struct, kw_only=True):
+    state: str
+    state_code: int
+    markets: int
+
+
+class StateCounts(Struct, kw_only=True):
+    total: int
+    states: list[StateCount]
+    as_of: str
 
 
 class StoredReport(Struct, kw_only=True):

@@ -1,0 +1,103 @@
+"""What overviews of many markets show: how many are in each state, and how their prices moved."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+from sqlalchemy import Connection
+
+from api import caching
+from api.dependencies import READ_ERRORS, DatabaseDep, error_responses
+from api.requests import identifiers
+from zmart_pipelines.client_schemas import formats
+from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.store.queries import market_counts, markets, statistics
+
+_MAX_MARKETS = 50
+_POINTS = 40
+
+
+class StateCount(msgspec.Struct, frozen=True):
+    """How many markets are in a state."""
+
+    state: str
+    state_code: int
+    markets: int
+
+
+class StateCounts(msgspec.Struct, frozen=True):
+    """The number of markets, and of those in each state; states without any included."""
+
+    total: int
+    states: list[StateCount]
+    as_of: str
+
+
+class PriceLine(msgspec.Struct, frozen=True):
+    """The prices of YES (9 decimals) after a market's last trades, oldest first; at most 40."""
+
+    market_id: str
+    price_yes: list[int]
+
+
+class PriceLines(msgspec.Struct, frozen=True):
+    """The lines of the markets that were asked for, in that order; unknown ones are left out."""
+
+    lines: list[PriceLine]
+    as_of: str
+
+
+@get(
+    "/api/markets/states",
+    cache_control=caching.A_SECOND,
+    tags=["markets"],
+    responses=READ_ERRORS,
+)
+async def count_market_states(database: DatabaseDep) -> StateCounts:
+    """Count the markets in each state."""
+
+    def read(conn: Connection) -> StateCounts:
+        counts = market_counts.market_counts_by_state(conn)
+        return StateCounts(
+            total=sum(counts.values()),
+            states=[StateCount(one.name, int(one), counts.get(one, 0)) for one in MarketState],
+            as_of=formats.as_of(markets.chain_now(conn)),
+        )
+
+    return await database.read(read)
+
+
+@get(
+    "/api/markets/price-lines",
+    cache_control=caching.A_SECOND,
+    tags=["markets"],
+    responses=error_responses(400),
+)
+async def list_price_lines(
+    database: DatabaseDep,
+    market: Annotated[
+        list[str],
+        QueryParameter(
+            min_items=1,
+            max_items=_MAX_MARKETS,
+            description="Ids of markets (64 hex digits); repeated.",
+        ),
+    ],
+) -> PriceLines:
+    """List the last prices of several markets, for small charts beside their names."""
+    wanted = [identifiers.market_key(one, "market") for one in market]
+
+    def read(conn: Connection) -> PriceLines:
+        found = statistics.latest_prices(conn, wanted, limit=_POINTS)
+        return PriceLines(
+            lines=[PriceLine(one.hex(), found[one]) for one in wanted if one in found],
+            as_of=formats.as_of(markets.chain_now(conn)),
+        )
+
+    return await database.read(read)
+
+
+HANDLERS = [count_market_states, list_price_lines]
