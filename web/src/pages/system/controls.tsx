@@ -1,8 +1,11 @@
 import type { BreakerState, KillSwitch } from '@zmart/client'
-import { DataTable } from '../../components/data_table.tsx'
+import type { ComponentChildren } from 'preact'
+import { type Column, DataTable } from '../../components/data_table.tsx'
+import { OrderButton } from '../../components/order_button.tsx'
 import { Panel, Waiting } from '../../components/panel.tsx'
 import { Status } from '../../components/status.tsx'
 import { Time } from '../../components/time.tsx'
+import { isOperator } from '../../data/identity.ts'
 import { connection } from '../../data/live.ts'
 import { systemState } from '../../data/system_state.ts'
 import { titled } from '../../format/names.ts'
@@ -40,6 +43,11 @@ export function Controls() {
   )
 }
 
+/** A column that only operators see. */
+function operatorsColumn<Row>(cell: (row: Row) => ComponentChildren): Column<Row>[] {
+  return isOperator() ? [{ title: 'Order', cell }] : []
+}
+
 function Switches({ switches }: { switches: readonly KillSwitch[] }) {
   return (
     <DataTable
@@ -62,6 +70,14 @@ function Switches({ switches }: { switches: readonly KillSwitch[] }) {
           title: 'Changed',
           cell: (row) => (row.changed_at === null ? '–' : <Time at={row.changed_at} short />),
         },
+        ...operatorsColumn((row: KillSwitch) => (
+          <OrderButton
+            label={row.enabled ? 'Switch off …' : 'Switch on …'}
+            title={`Switch ${titled(row.action)} ${row.enabled ? 'off' : 'on'}`}
+            kind="switch"
+            parameters={() => ({ action: row.action, enabled: !row.enabled })}
+          />
+        )),
       ]}
     />
   )
@@ -97,6 +113,16 @@ function Breakers({ breakers }: { breakers: readonly BreakerState[] }) {
           title: 'Tries again',
           cell: (row) => (row.wait_until === null ? '–' : <Time at={row.wait_until} short />),
         },
+        ...operatorsColumn((row: BreakerState) =>
+          row.scope === 'pipelines' && row.state !== 'closed' ? (
+            <OrderButton
+              label="Reset …"
+              title={`Close the breaker ${row.name} now`}
+              kind="breaker_reset"
+              parameters={() => ({ name: row.name })}
+            />
+          ) : null,
+        ),
       ]}
     />
   )

@@ -1,6 +1,7 @@
 import type { Submission } from '@zmart/client'
 import { type Column, DataTable } from '../../components/data_table.tsx'
 import { Name } from '../../components/name.tsx'
+import { OrderButton } from '../../components/order_button.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
 import { type Level, Status } from '../../components/status.tsx'
 import { Time } from '../../components/time.tsx'
@@ -59,6 +60,22 @@ const COLUMNS: readonly Column<Submission>[] = [
       <>
         <Status level={LEVELS[row.status]}>{spaced(row.status)}</Status>
         {row.reason !== null && <span class="quiet block">{row.reason}</span>}
+        {(row.status === 'failed' || row.status === 'quarantined') && (
+          <span class="panel-actions">
+            <OrderButton
+              label="Retry …"
+              title={`Plan submission ${row.id} again`}
+              kind="retry_submission"
+              parameters={() => ({ intent: row.id })}
+            />
+            <OrderButton
+              label="Close …"
+              title={`Close submission ${row.id}, which did not become final`}
+              kind="close_submission"
+              parameters={() => ({ intent: row.id })}
+            />
+          </span>
+        )}
       </>
     ),
   },

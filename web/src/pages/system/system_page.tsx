@@ -5,6 +5,7 @@ import { readServiceHealth } from '../../data/service_health.ts'
 import { AlertsPanel } from './alerts_panel.tsx'
 import { Controls } from './controls.tsx'
 import { Coverage } from './coverage.tsx'
+import { OperatorsPanel } from './operators/operators_panel.tsx'
 import { Owed } from './owed.tsx'
 import { Reconciliation } from './reconciliation.tsx'
 import { Submissions } from './submissions.tsx'
@@ -33,6 +34,7 @@ export default function SystemPage() {
         <Coverage />
         <Reconciliation />
         <Controls />
+        <OperatorsPanel />
       </div>
     </Page>
   )

@@ -1,1 +1,0 @@
-import{b as o}from"/app/assets/chunk-Q55MXNN7.js";import{r as n}from"/app/assets/chunk-RWXLYEOY.js";var s=n(void 0);function m(){o("system",t=>{let e=t.kind==="snapshot"?t.state:t.data;a(e)&&(s.value={state:e,readAt:t.seq})})}function a(t){return typeof t=="object"&&t!==null&&"switches"in t&&"lag"in t}export{s as a,m as b};
