@@ -1,7 +1,8 @@
 """The API's view of health: what routes answer, and the alerts that are raised outside Dagster.
 
 Dagster cannot report that it is dead. Each API process measures health every fifteen seconds;
-the one that takes the advisory lock raises and clears the alerts, and posts them.
+the one that takes the advisory lock raises and clears the alerts, and sends messages about them to
+the receivers that it knows.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 
 import asyncpg
@@ -26,7 +26,8 @@ from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault
 from zmart_pipelines.health.health_alerts import update_health_alerts
 from zmart_pipelines.health.measure import ServiceHealth, health
-from zmart_pipelines.monitoring.alert_delivery import Backoff, post_when_due
+from zmart_pipelines.monitoring.alert_delivery import deliver
+from zmart_pipelines.monitoring.alert_posters import posters
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import migrate, stream
 from zmart_pipelines.store.engine import Role, engine
@@ -55,7 +56,7 @@ class HealthWatch:
             patience=0.5,
         )
         self._tips: ChainTips | None = None
-        self._backoff = Backoff()
+        self._posters = posters(settings)
         self._pings = ReadPool(settings, size=1, seconds=DEADLINE_SECONDS)
         self._schemas = SharedFlights[bool](DEADLINE_SECONDS)
         self.services = SharedReading(self._read_services)
@@ -90,7 +91,7 @@ class HealthWatch:
         return health(conn, self._settings, tips=self._tips)
 
     def _watch(self) -> None:
-        """Ask the chain, update the alerts of health and post what is to be posted."""
+        """Ask the chain, update the alerts of health and send what is to be sent."""
         self._tips, fault = read_tips_or_fault(self._rpc)
         if fault is not None:
             log.warning("health is measured without the chain: %s", fault)
@@ -98,10 +99,7 @@ class HealthWatch:
             if not try_lock(conn, HEALTH_WATCH):
                 return
             update_health_alerts(conn, self._health(conn).values())
-        address = self._settings.alert_webhook_url
-        if address is not None:
-            done = post_when_due(self._writer, address, self._backoff, time.time())
-            self._backoff = done.backoff
+        deliver(self._writer, self._settings, self._posters)
 
     async def watch_once(self) -> None:
         """Run one round; a failure is logged, and the next round tries again."""

@@ -17,6 +17,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 os.environ["ZMART_ENV_FILE"] = ""
 
 pytest_plugins = [
+    "tests.fixtures.alert_receivers",
     "tests.fixtures.browser",
     "tests.fixtures.clients",
     "tests.fixtures.hypothesis_profiles",

@@ -12,6 +12,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from zmart_pipelines.commands.admin import admin, switch
+from zmart_pipelines.commands.alerts import alerts
 from zmart_pipelines.commands.audit import audit
 from zmart_pipelines.commands.backfill import backfill
 from zmart_pipelines.commands.backup import backup
@@ -81,6 +82,7 @@ for command in (
     market,
     tx,
     backup,
+    alerts,
     breakers,
     query,
     audit,

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from solders.pubkey import Pubkey
@@ -420,12 +420,69 @@ class Settings(BaseSettings):
         " commas; a resolution by any other address raises an alert.",
     )
 
-    # Alerts
+    # Alerts: where they are sent, and how often
     alert_webhook_url: SecretStr | None = Field(
         None,
-        description="URL to which alerts of severity high and critical are posted in Slack's"
-        " format,"
+        description="URL to which messages about alerts are posted in Slack's format,"
         ' {"text": "..."}. The URL is a secret.',
+    )
+    alert_urls: SecretStr | None = Field(
+        None,
+        description="Further receivers of messages about alerts, as URLs of the library Apprise"
+        " (https://github.com/caronc/apprise), separated by spaces. They are secrets.",
+    )
+    alert_smtp_host: str | None = Field(
+        None, description="Mail server that sends messages about alerts; empty: no mail is sent."
+    )
+    alert_smtp_port: int = Field(587, gt=0, lt=65536, description="Port of the mail server.")
+    alert_smtp_security: str = Field(
+        "starttls",
+        pattern="^(starttls|tls|none)$",
+        description="How the connection to the mail server is protected: starttls, tls from the"
+        " start (usually port 465), or none, which is refused together with a password.",
+    )
+    alert_smtp_user: str | None = Field(
+        None, description="User name at the mail server; empty: without authentication."
+    )
+    alert_smtp_password: SecretStr | None = Field(None, description="Password of ALERT_SMTP_USER.")
+    alert_mail_from: str = Field(
+        "zmart@localhost",
+        pattern=r"^[^@\s,]+@[^@\s,]+$",
+        description="Address that mail about alerts is sent from.",
+    )
+    alert_mail_to: str = Field(
+        "", description="Addresses that mail about alerts is sent to, separated by commas."
+    )
+    alert_min_severity: str = Field(
+        "high",
+        pattern="^(medium|high|critical)$",
+        description="Severity from which on alerts are sent; the others are only shown.",
+    )
+    alert_group_seconds: int = Field(
+        30,
+        ge=0,
+        description="Seconds for which an alert must be open before it is sent, together with all"
+        " others that wait.",
+    )
+    alert_interval_seconds: int = Field(
+        900,
+        ge=0,
+        description="Minimum seconds between two messages; a critical alert waits for a tenth of"
+        " that, the end of alerts for four times that.",
+    )
+    alert_abandon_seconds: int = Field(
+        86_400,
+        gt=0,
+        description="Seconds after which a message that no attempt could send is given up.",
+    )
+    alert_escalation_fast_seconds: int = Field(
+        600,
+        gt=0,
+        description="Age in seconds at which an alert of the system's health becomes one step more"
+        " severe, and again at each multiple, unless it is acknowledged.",
+    )
+    alert_escalation_slow_seconds: int = Field(
+        86_400, gt=0, description="The same for alerts of markets, submissions and the machine."
     )
 
     # Relay of transactions that wallets signed
@@ -976,6 +1033,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{item!r} must be an http(s) URL without credentials and query")
         return value
 
+    @field_validator("alert_mail_to")
+    @classmethod
+    def _are_mail_addresses(cls, value: str) -> str:
+        for item in _split(value):
+            if not re.fullmatch(r"[^@\s]+@[^@\s]+", item):
+                raise ValueError(f"{item} is no mail address such as oncall@example.com")
+        return value
+
+    @model_validator(mode="after")
+    def _mail_is_complete_and_protected(self) -> Settings:
+        if self.alert_smtp_host is not None and not _split(self.alert_mail_to):
+            raise ValueError("ALERT_MAIL_TO: must name an address, because ALERT_SMTP_HOST is set")
+        if self.alert_smtp_password is not None and self.alert_smtp_security == "none":
+            raise ValueError(
+                "ALERT_SMTP_SECURITY: must be starttls or tls, so that ALERT_SMTP_PASSWORD is not"
+                " sent in clear"
+            )
+        return self
+
     @field_validator("program_id")
     @classmethod
     def _is_address(cls, value: str) -> str:
@@ -1047,6 +1123,16 @@ class Settings(BaseSettings):
         """The entries of ``expected_resolvers``."""
         listed = (item.strip() for item in self.expected_resolvers.split(","))
         return tuple(Pubkey.from_string(item) for item in listed if item)
+
+    @property
+    def alert_url_list(self) -> tuple[str, ...]:
+        """The entries of ``alert_urls`` (secrets in clear)."""
+        return () if self.alert_urls is None else tuple(self.alert_urls.get_secret_value().split())
+
+    @property
+    def alert_mail_recipients(self) -> tuple[str, ...]:
+        """The entries of ``alert_mail_to``."""
+        return _split(self.alert_mail_to)
 
     @property
     def operator_wallets(self) -> frozenset[bytes]:

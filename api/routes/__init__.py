@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar.types import ControllerRouterHandler
 
 from api.routes import (
+    alert_handling,
     alerts,
     audit,
     ballots,
@@ -92,6 +93,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *relayed_transactions.HANDLERS,
     *coverage.HANDLERS,
     *reconciliation.HANDLERS,
+    *alert_handling.HANDLERS,
     *alerts.HANDLERS,
     *orders.HANDLERS,
     *audit.HANDLERS,

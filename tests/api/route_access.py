@@ -426,6 +426,19 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /api/markets/message": same("/api/markets/message", 200, _DRAFT),
     # Orders and the audit log are the operators' alone.
     "POST /api/orders": Access(_order, (401, 403, 403, 201, 403)),
+    "GET /api/alerts/{alert:int}": for_operators("/api/alerts/4711", 404),
+    "POST /api/alerts/{alert:int}/acknowledgement": Access(
+        lambda _world, _caller: Sent("/api/alerts/4711/acknowledgement", {}),
+        (401, 403, 403, 409, 403),
+    ),
+    "GET /api/alerts/silences": for_operators("/api/alerts/silences"),
+    "POST /api/alerts/silences": Access(
+        lambda _world, _caller: Sent(
+            "/api/alerts/silences", {"topic": "run", "seconds": 60, "reason": "a drill"}
+        ),
+        (401, 403, 403, 201, 403),
+    ),
+    "DELETE /api/alerts/silences/{silence:int}": for_operators("/api/alerts/silences/4711", 404),
     "GET /api/orders": for_operators("/api/orders"),
     "GET /api/orders/{order:int}": for_operators("/api/orders/4711", 404),
     "GET /api/audit": for_operators("/api/audit"),

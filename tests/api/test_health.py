@@ -19,8 +19,8 @@ from api.health_watch import HealthWatch
 from api.shared_reading import SharedReading
 from tests.api.frozen import frozen
 from tests.api.running_api import running
+from tests.fixtures.alert_receivers import Slack
 from tests.fixtures.ports import free_port
-from tests.monitoring.test_alert_delivery import Slack
 from zmart_pipelines.ledger.readers.deliveries import store_delivery
 from zmart_pipelines.monitoring.work_health import SERVICES
 from zmart_pipelines.runtime.temporary_postgres import login_settings, running_postgres
@@ -44,13 +44,6 @@ OLDER_FIELDS = {
 }
 # Far above what is expected, far below what a hang takes: the machine may be busy.
 HANG = 45.0
-
-
-@pytest.fixture
-def slack() -> Iterator[Slack]:
-    made = Slack()
-    yield made
-    made.close()
 
 
 def strict(settings: Settings, **more: object) -> Settings:
@@ -220,7 +213,12 @@ def test_watch_raises_and_posts_alerts_without_dagster(
     api_settings: Settings, ledger: Engine, slack: Slack
 ) -> None:
     """Two processes watch; nothing else runs. The alert is raised and posted once."""
-    settings = strict(api_settings, alert_webhook_url=slack.address)
+    settings = strict(
+        api_settings,
+        alert_webhook_url=slack.address,
+        alert_group_seconds=0,
+        alert_interval_seconds=0,
+    )
     first, second = HealthWatch(settings), HealthWatch(settings)
 
     async def watch() -> None:
@@ -239,4 +237,10 @@ def test_watch_raises_and_posts_alerts_without_dagster(
     lag = raised["event-indexer:confirmed_lag_seconds"]
     assert (lag.severity, lag.cleared_at) == ("high", None)
     assert len(raised) == len(rows), "one row for each condition"
-    assert sum("confirmed_lag_seconds" in text for text in slack.texts) == 1
+    assert (
+        sum(
+            "*: event-indexer is" in text and "confirmed_lag_seconds" in text
+            for text in slack.texts
+        )
+        == 1
+    )

@@ -36,7 +36,7 @@ BOUNDED = {
     },
     "Unix seconds": {"time", "begins", "ends"},
     "Unix milliseconds": {"timestamp"},
-    "seconds of a period": {"seconds_left"},
+    "seconds of a period": {"seconds_left", "seconds"},
     "positions of the stream": {"since"},
     "places in a block and a log": {"index_in_block", "log_index"},
     "basis points": {

@@ -31,7 +31,15 @@ EXPECTED = {
     },
     "code-server": {
         *("DATABASE_URL_INGEST", "DATABASE_URL_PIPELINES", "DATABASE_URL_READ", "PINATA_JWT"),
-        *("ALERT_WEBHOOK_URL", "HELIUS_API_KEY", "HELIUS_WEBHOOK_SECRET", *URLS, *KEYS),
+        *(
+            "ALERT_WEBHOOK_URL",
+            "ALERT_URLS",
+            "ALERT_SMTP_PASSWORD",
+            "HELIUS_API_KEY",
+            "HELIUS_WEBHOOK_SECRET",
+            *URLS,
+            *KEYS,
+        ),
     },
     "exporter": {"DATABASE_URL_READ", "SOLANA_RPC_URL", "SOLANA_RPC_URLS"},
     "daemon": set(),

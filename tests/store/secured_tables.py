@@ -548,6 +548,7 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("ops.intents", "ops.attempts", "ops.leases", "ops.differences"),
         *("ops.alerts", "ops.heartbeats", "ops.run_claims", "ops.job_runs", "ops.switches"),
         *("ops.breakers", "ops.reconciliations", "ops.repairs", "ops.backups"),
+        *("ops.alert_messages", "ops.alert_silences", "ops.program_code"),
     ),
     "public comments as they were published": ("community.ipfs_anchors",),
     "frames for clients: each API process reads all of it once, and asks of every subscription"

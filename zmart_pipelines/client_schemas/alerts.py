@@ -27,11 +27,14 @@ class OperatorAlert(Alert, frozen=True):
     """An alert with its text, which operators receive.
 
     `subject` tells alerts of the same topic apart, `detail` holds the facts behind `message`.
+    An operator who takes the alert over acknowledges it; its severity then no longer rises.
     """
 
     subject: str | None
     message: str
     detail: dict[str, Any]
+    acknowledged_at: str | None
+    acknowledged_by: str | None
 
 
 def alert(row: alerts.Alert) -> Alert:
@@ -41,7 +44,14 @@ def alert(row: alerts.Alert) -> Alert:
 
 def operator_alert(row: alerts.FullAlert) -> OperatorAlert:
     """Return an alert as operators read it."""
-    return OperatorAlert(*_shown(row), row.subject, row.message, row.detail)
+    return OperatorAlert(
+        *_shown(row),
+        row.subject,
+        row.message,
+        row.detail,
+        iso8601_or_none(row.acknowledged_at),
+        row.acknowledged_by,
+    )
 
 
 def _shown(row: alerts.Alert) -> tuple[int, str, Severity, str | None, str, str | None]:

@@ -188,8 +188,8 @@ _PROGRAM: Final = (
         severity="critical",
         escalation=Escalation.NONE,
         summary="the program's code is another one than was accepted last",
-        remedy="switch submissions off until the new code is reviewed; then"
-        " `zmart alerts accept-program`",
+        remedy="switch submissions off until the new code is reviewed; acknowledging the alert"
+        " accepts the code",
     ),
     Cause(
         topic="superseded_reading",
@@ -275,7 +275,6 @@ _SERVICES: Final = (
         summary="a quantity of [health](#health) is past its first threshold or its second",
         remedy="the message names what is owed and since when; if Dagster's daemon is dead, several"
         " are raised at once",
-        settings=("health_…",),
     ),
     Cause(
         topic="breaker",
@@ -295,7 +294,8 @@ _SERVICES: Final = (
         topic="check",
         severity="medium",
         severe="high",
-        ceiling="high",
+        # Health counts the failing checks by their severity.
+        escalation=Escalation.NONE,
         summary="a check of an asset failed",
         remedy="open its page in Dagster; the next success clears the alert",
     ),
@@ -362,7 +362,7 @@ _MACHINE: Final = (
         topic="database_unreachable",
         severity="critical",
         escalation=Escalation.NONE,
-        settings=("database_silence_alert_seconds",),
+        settings=("watchdog_database_seconds",),
         summary="the watchdog cannot log in to Postgres",
         remedy="read the log of Postgres, check its disk, restart it",
     ),

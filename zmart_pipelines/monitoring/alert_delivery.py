@@ -1,176 +1,162 @@
-"""Post severe alerts to a webhook, each of them once.
+"""Deliver alerts: write what is due to the outbox, and send what waits there.
 
-The body is what Slack's incoming webhooks accept, ``{"text": "…"}``, as do others
-(https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks). The address is a
-secret that allows posting; it appears in no log, error or row.
+Any number of processes may call :func:`deliver`. One at a time writes messages; each message is
+claimed by one sender, in a transaction of its own before it is sent, and recorded afterwards. A
+message is therefore never lost. Where a process dies between the receiver's answer and the record,
+nobody can know whether it was received: it is sent again, and says so. Mail keeps its Message-ID.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
-import httpx
 import msgspec
-from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, select
 
-from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
-from zmart_pipelines.store.tables.ops import alerts
+from zmart_pipelines.monitoring.alert_digest import Notice, Pace, digest, due
+from zmart_pipelines.monitoring.alert_posters import OutgoingMessage, Poster, SendingFailed
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
+from zmart_pipelines.monitoring.escalation import escalate_alerts
+from zmart_pipelines.monitoring.severity import SEVERITIES, rank
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.locks import ALERT_MESSAGES, try_lock
+from zmart_pipelines.store.queries import alert_messages
 
-# httpx logs each request with its whole address.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+log = logging.getLogger(__name__)
 
-POSTED_SEVERITIES: Final = ("critical", "high")
-# Per call; Slack accepts about one message per second.
-MAX_POSTS: Final = 10
-TIMEOUT_SECONDS: Final = 3.0
-_LONGEST: Final = 2_000
+TOPIC: Final = "alert_delivery"
+
+# Longer than any attempt takes; then its process has ended.
+CLAIM: Final = timedelta(seconds=60)
+# Messages that one call sends; Slack accepts about one per second.
+MOST_SENT: Final = 10
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 300.0
-# Longest pause that the receiver can ask for.
+# Longest pause that a receiver can ask for, in seconds.
 _LONGEST_SILENCE: Final = 3_600.0
-
-_UNPOSTED = (
-    alerts.c.posted_at.is_(None),
-    alerts.c.cleared_at.is_(None),
-    alerts.c.severity.in_(POSTED_SEVERITIES),
-)
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):
-    """What one call of ``post_alerts`` did.
+    """What one call of ``deliver`` did.
 
     Attributes:
-        posted: Keys of the alerts posted.
-        fault: Why it ended early, without the address; None if it did not.
-        pause: Seconds to wait that the receiver asked for (Retry-After).
+        written: Alerts that were written to the outbox.
+        sent: Messages that receivers accepted, as ``channel #number``.
+        faults: Why others failed, without addresses.
     """
 
-    posted: tuple[str, ...]
-    fault: str | None = None
-    pause: float = 0.0
+    written: int = 0
+    sent: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
-class Backoff(msgspec.Struct, frozen=True):
-    """Consecutive failures of posting, and when to try again (Unix seconds)."""
+def deliver(engine: Engine, settings: Settings, posters: Sequence[Poster]) -> DeliveryReport:
+    """Escalate alerts, write the message that is due, and send what waits.
 
-    failures: int = 0
-    until: float = 0.0
-
-    def after(self, round_: DeliveryReport, now: float) -> Backoff:
-        """Return the state after a report at ``now``."""
-        if round_.fault is None:
-            return Backoff()
-        pause = min(_FIRST_PAUSE * 2 ** min(self.failures, 10), _LONGEST_PAUSE)
-        asked = min(round_.pause, _LONGEST_SILENCE)
-        return Backoff(self.failures + 1, now + max(pause, asked))
-
-
-# Of medium severity, which is not posted: the webhook cannot report its own failure.
-WEBHOOK_ALERT: Final = AlertKey("alert_delivery", subject="webhook")
-
-
-class PostingRound(msgspec.Struct, frozen=True):
-    """What one call of ``post_when_due`` did.
-
-    Attributes:
-        backoff: To be given to the next call.
-        posted: Keys of the alerts posted.
-        waiting: Alerts that were to be posted.
-        fault: Why it ended early, without the address.
+    Args:
+        engine: Connections of a role that writes alerts.
+        settings: Pace and thresholds.
+        posters: The receivers; without any nothing is written.
     """
-
-    backoff: Backoff
-    posted: tuple[str, ...] = ()
-    waiting: int = 0
-    fault: str | None = None
-
-
-def post_when_due(engine: Engine, address: SecretStr, backoff: Backoff, now: float) -> PostingRound:
-    """Post what is unposted unless the webhook failed just now, and keep the webhook's own alert.
-
-    Any number of processes may call this: each alert is posted by one of them.
-    """
-    with engine.connect() as conn:
-        waiting = count_unposted(conn)
-    if not waiting or now < backoff.until:
-        return PostingRound(backoff, waiting=waiting)
-    done = post_alerts(engine, address)
     with engine.begin() as conn:
-        if done.fault is None:
-            clear_alert(conn, WEBHOOK_ALERT)
+        if try_lock(conn, ALERT_MESSAGES):
+            escalate_alerts(conn, settings)
+            written = write_message(conn, settings, [poster.channel for poster in posters])
         else:
-            raise_alert(conn, WEBHOOK_ALERT, "medium", done.fault, {"waiting": waiting})
-    return PostingRound(backoff.after(done, now), done.posted, waiting, done.fault)
-
-
-def count_unposted(conn: Connection) -> int:
-    """Return the number of open alerts that are still to be posted."""
-    return conn.execute(select(func.count()).select_from(alerts).where(*_UNPOSTED)).scalar_one()
-
-
-def post_alerts(engine: Engine, address: SecretStr) -> DeliveryReport:
-    """Post the open alerts that were not posted yet, oldest first.
-
-    An alert counts as posted once the receiver accepted it. Concurrent callers lock different
-    alerts. A process that dies between the response and its record posts that alert again.
-    """
-    posted: list[str] = []
-    with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
-        for _ in range(MAX_POSTS):
-            key, failed = _post_oldest(engine, client, address)
-            if failed is not None:
-                return msgspec.structs.replace(failed, posted=tuple(posted))
-            if key is None:
-                break
-            posted.append(key)
-    return DeliveryReport(tuple(posted))
-
-
-def _post_oldest(
-    engine: Engine, client: httpx.Client, address: SecretStr
-) -> tuple[str | None, DeliveryReport | None]:
-    """Post the oldest unposted alert; return its key if there is one, or the failure."""
+            written = 0
+    if not posters:
+        return DeliveryReport(written)
+    sent, faults = _send_waiting(engine, posters)
     with engine.begin() as conn:
-        row = conn.execute(
-            select(alerts)
-            .where(*_UNPOSTED)
-            .order_by(alerts.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).one_or_none()
-        if row is None:
-            return None, None
-        failed = _send(client, address, message(row))
-        if failed is None:
-            conn.execute(update(alerts).where(alerts.c.id == row.id).values(posted_at=func.now()))
-    return str(_key(row)), failed
+        age = timedelta(seconds=settings.alert_abandon_seconds)
+        if abandoned := alert_messages.abandon_messages(conn, age):
+            log.error("%d messages about alerts were given up", abandoned)
+        _update_own_alerts(conn)
+    return DeliveryReport(written, tuple(sent), tuple(faults))
 
 
-def _send(client: httpx.Client, address: SecretStr, text: str) -> DeliveryReport | None:
-    """Return None when the alert was accepted."""
+def write_message(conn: Connection, settings: Settings, channels: Sequence[str]) -> int:
+    """Write the message that is due for each channel; return how many alerts it reports."""
+    if not channels:
+        return 0
+    least = rank(settings.alert_min_severity)
+    rows = alert_messages.unreported_changes(conn, SEVERITIES[least:])
+    if not rows:
+        return 0
+    now = conn.execute(select(func.now())).scalar_one()
+    last = alert_messages.last_message_at(conn)
+    chosen = due([_notice(row) for row in rows], last, now, Pace.of(settings))
+    if chosen:
+        made = digest(chosen)
+        ids = [notice.alert_id for notice in chosen]
+        alert_messages.add_messages(conn, channels, made.title, made.body, ids)
+    return len(chosen)
+
+
+def _notice(row: Row[Any]) -> Notice:
+    has_ended = row.cleared_at is not None
+    return Notice(
+        alert_id=row.id,
+        change="ended" if has_ended else "raised",
+        key=str(AlertKey(row.topic, row.market_id, row.subject)),
+        topic=row.topic,
+        severity=row.severity,
+        message=row.message,
+        since=row.raised_at,
+        changed_at=row.cleared_at if has_ended else row.raised_at,
+    )
+
+
+def _send_waiting(engine: Engine, posters: Sequence[Poster]) -> tuple[list[str], list[str]]:
+    """Send what waits, oldest first; a channel that fails is left alone in this call."""
+    remaining = {poster.channel: poster for poster in posters}
+    sent: list[str] = []
+    faults: list[str] = []
+    tried: list[int] = []
+    while remaining and len(tried) < MOST_SENT:
+        with engine.begin() as conn:
+            message = alert_messages.claim_message(conn, remaining.keys(), tried, CLAIM)
+        if message is None:
+            break
+        tried.append(message.id)
+        fault = _send(engine, remaining[message.channel], message)
+        if fault is None:
+            sent.append(f"{message.channel} #{message.id}")
+        else:
+            faults.append(fault)
+            del remaining[message.channel]
+    return sent, faults
+
+
+def _send(engine: Engine, poster: Poster, message: alert_messages.Unsent) -> str | None:
+    """Send a claimed message and record the result; return why it failed."""
     try:
-        answer = client.post(address.get_secret_value(), json={"text": text})
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return DeliveryReport((), f"the alert webhook could not be reached: {type(error).__name__}")
-    if answer.is_success:
-        return None
-    asked = answer.headers.get("Retry-After", "")
-    pause = float(asked) if asked.isascii() and asked.isdigit() else 0.0
-    return DeliveryReport((), f"the alert webhook answered {answer.status_code}", pause)
+        poster.send(OutgoingMessage(message.id, message.title, message.body, message.was_claimed))
+    except SendingFailed as error:
+        with engine.begin() as conn:
+            pause = timedelta(seconds=pause_after(message.attempts, error.pause))
+            alert_messages.record_failed(conn, message.id, str(error), pause)
+        return str(error)
+    with engine.begin() as conn:
+        alert_messages.record_sent(conn, message.id)
+    return None
 
 
-def _key(alert: Row[Any]) -> AlertKey:
-    return AlertKey(alert.topic, alert.market_id, alert.subject)
+def pause_after(attempts: int, asked: float) -> float:
+    """Return the seconds until the next attempt: 5, 10, 20, … 300, or longer if asked for."""
+    pause: float = min(_FIRST_PAUSE * 2 ** min(max(attempts - 1, 0), 10), _LONGEST_PAUSE)
+    return max(pause, min(asked, _LONGEST_SILENCE))
 
 
-def message(alert: Row[Any]) -> str:
-    """Return the text of an alert, with Slack's three special characters escaped."""
-    since: datetime = alert.raised_at
-    text = alert.message[:_LONGEST]
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(character, entity)
-    when = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"*{alert.severity}*: {text}\n{_key(alert)}, since {when}"
+def _update_own_alerts(conn: Connection) -> None:
+    """Keep an alert for each channel that fails; of medium severity, it cannot report itself."""
+    failing = alert_messages.unsent_by_channel(conn)
+    for channel, (waiting, reason) in failing.items():
+        key = AlertKey(TOPIC, subject=channel)
+        raise_alert(conn, key, "medium", reason or "sending fails", {"waiting": waiting})
+    for key in open_alerts(conn, topic=TOPIC):
+        if key.subject not in failing:
+            clear_alert(conn, key)

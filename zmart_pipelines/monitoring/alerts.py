@@ -10,14 +10,13 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.client_schemas.frames import AlertAction, alert_frames
-from zmart_pipelines.monitoring.severity import Severity
-from zmart_pipelines.store.queries.alerts import FullAlert
+from zmart_pipelines.monitoring.severity import Severity, most_urgent, rank
+from zmart_pipelines.store.queries.alerts import FULL_COLUMNS, FullAlert
 from zmart_pipelines.store.queries.row_mapping import one
 from zmart_pipelines.store.stream import append_at_commit
 from zmart_pipelines.store.tables.ops import alerts
 
 _KEY = ("topic", "market_id", "subject")
-_COLUMNS = [alerts.c[name] for name in FullAlert.__struct_fields__]
 
 
 class AlertKey(msgspec.Struct, frozen=True):
@@ -48,25 +47,33 @@ def raise_alert(
     """Open the alert ``key``, or update severity and text of the one that is open.
 
     A new alert and another severity append frames, which clients receive once the caller commits.
+    A severity that age has raised stays.
 
     Returns:
         Whether the alert is new.
     """
-    values = {"severity": severity, "message": message, "detail": dict(detail or {})}
+    values = {
+        "severity": severity,
+        "reported_severity": severity,
+        "message": message,
+        "detail": dict(detail or {}),
+    }
     while True:
-        found = select(alerts.c.id, alerts.c.severity).where(_is_open(key)).with_for_update()
-        before = conn.execute(found).one_or_none()
+        found = select(alerts.c.id, alerts.c.severity, alerts.c.reported_severity)
+        before = conn.execute(found.where(_is_open(key)).with_for_update()).one_or_none()
         if before is not None:
+            if rank(before.severity) > rank(before.reported_severity or before.severity):
+                values["severity"] = most_urgent(severity, before.severity)
             changed = update(alerts).where(alerts.c.id == before.id).values(**values)
-            row = conn.execute(changed.returning(*_COLUMNS)).one()
-            if before.severity != severity:
+            row = conn.execute(changed.returning(*FULL_COLUMNS)).one()
+            if before.severity != row.severity:
                 _append_frames(conn, row, "changed")
             return False
         added = insert(alerts).values(**msgspec.structs.asdict(key), **values)
         ignored = added.on_conflict_do_nothing(
             index_elements=_KEY, index_where=alerts.c.cleared_at.is_(None)
         )
-        new = conn.execute(ignored.returning(*_COLUMNS)).one_or_none()
+        new = conn.execute(ignored.returning(*FULL_COLUMNS)).one_or_none()
         if new is not None:
             _append_frames(conn, new, "raised")
             return True
@@ -79,7 +86,7 @@ def clear_alert(conn: Connection, key: AlertKey) -> bool:
     Its frames reach clients once the caller commits.
     """
     statement = update(alerts).where(_is_open(key)).values(cleared_at=func.now())
-    row = conn.execute(statement.returning(*_COLUMNS)).one_or_none()
+    row = conn.execute(statement.returning(*FULL_COLUMNS)).one_or_none()
     if row is not None:
         _append_frames(conn, row, "cleared")
     return row is not None

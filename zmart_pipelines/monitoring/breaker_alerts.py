@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
+from zmart_pipelines.monitoring.alert_causes import CAUSES
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
 from zmart_pipelines.store.queries.breakers import BreakerStatus, breaker_statuses
 
@@ -34,7 +35,7 @@ def _raise(conn: Connection, breaker: BreakerStatus, age: timedelta) -> None:
     raise_alert(
         conn,
         AlertKey(_TOPIC, subject=breaker.name),
-        "high",
+        CAUSES[_TOPIC].severity,
         f"{breaker.name} has been stopped for {int(age.total_seconds() // 60)} min after failures; "
         f"zmart breakers reset {breaker.name} allows calls at once",
         {"error": breaker.last_error, "failed probes": breaker.level},

@@ -7,6 +7,7 @@ The caller commits. A reason may be empty where the act needs none.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -14,10 +15,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from zmart_pipelines.breakers import breaker_rows
+from zmart_pipelines.monitoring import alert_handling
+from zmart_pipelines.monitoring.alert_handling import HandlingRefused
 from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.proofs import service_keys
-from zmart_pipelines.store.audit import Operator
-from zmart_pipelines.store.queries import api_keys
+from zmart_pipelines.store.audit import Operator, actor_name
+from zmart_pipelines.store.queries import alert_silences, api_keys
+from zmart_pipelines.store.queries.alert_silences import Silence
+from zmart_pipelines.store.queries.alerts import FullAlert
 from zmart_pipelines.submissions import operator_actions, switches
 from zmart_pipelines.submissions.intents import Intent
 from zmart_pipelines.submissions.operator_actions import OperatorActionRefused
@@ -159,3 +164,64 @@ def revoke_key(conn: Connection, by: Operator, name: str, reason: str) -> None:
     if not api_keys.revoke_key(conn, name):
         raise ActRefused(f"there is no key named {name} that is not revoked")
     by.record(conn, "revoke_key", name, reason)
+
+
+def acknowledge_alert(conn: Connection, by: Operator, alert_id: int, reason: str) -> FullAlert:
+    """Acknowledge an open alert.
+
+    Raises:
+        ActRefused: There is no such alert, or it has ended.
+    """
+    try:
+        found = alert_handling.acknowledge(conn, alert_id, actor_name(by.actor))
+    except HandlingRefused as error:
+        raise ActRefused(str(error)) from error
+    by.record(conn, "acknowledge_alert", str(alert_id), reason, {"topic": found.topic})
+    return found
+
+
+def silence_alerts(
+    conn: Connection,
+    by: Operator,
+    *,
+    topic: str,
+    market_id: bytes | None,
+    subject: str | None,
+    lasts: timedelta,
+    reason: str,
+) -> Silence:
+    """Send no message about the alerts that match for some time.
+
+    Raises:
+        ActRefused: The topic is unknown, or the reason or the time is not possible.
+    """
+    try:
+        made = alert_handling.silence(
+            conn,
+            topic=topic,
+            market_id=market_id,
+            subject=subject,
+            lasts=lasts,
+            reason=reason,
+            by=actor_name(by.actor),
+        )
+    except HandlingRefused as error:
+        raise ActRefused(str(error)) from error
+    details = {"topic": topic, "subject": subject, "ends_at": made.ends_at.isoformat()}
+    if market_id is not None:
+        details["market"] = market_id.hex()
+    by.record(conn, "silence_alerts", str(made.id), reason, details)
+    return made
+
+
+def end_silence(conn: Connection, by: Operator, silence_id: int, reason: str) -> Silence:
+    """End a silence now.
+
+    Raises:
+        ActRefused: None with this id lasts.
+    """
+    ended = alert_silences.end_silence(conn, silence_id)
+    if ended is None:
+        raise ActRefused(f"there is no silence {silence_id} that lasts")
+    by.record(conn, "end_silence", str(silence_id), reason, {"topic": ended.topic})
+    return ended

@@ -40,7 +40,8 @@ _KEYS: Final = frozenset(
 _PIPELINES: Final = frozenset(
     {
         *(role.setting for role in (Role.INGEST, Role.PIPELINES, Role.READ)),
-        *("redis_url", "pinata_jwt", "alert_webhook_url"),
+        *("redis_url", "pinata_jwt"),
+        *("alert_webhook_url", "alert_urls", "alert_smtp_password"),
         # Compared with what Helius has; the runs receive no deliveries.
         *("helius_api_key", "helius_webhook_secret"),
     }

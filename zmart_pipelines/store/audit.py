@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from sqlalchemy import Connection, insert
 
+from zmart_pipelines import base58
 from zmart_pipelines.store.tables.audit import audit
 
 EntryPoint: TypeAlias = Literal["api", "cli", "dagster"]
@@ -80,6 +81,19 @@ def os_actor() -> OsActor:
         return OsActor(pwd.getpwuid(os.getuid()).pw_name)
     except KeyError:
         return OsActor(f"uid {os.getuid()}")
+
+
+def actor_name(actor: Actor) -> str:
+    """Return who acts as people know them: a wallet in base58, or a name with its kind."""
+    match actor:
+        case WalletActor(wallet):
+            return base58.encode(wallet)
+        case ServiceActor(service):
+            return f"service {service}"
+        case OsActor(os_user):
+            return f"user {os_user}"
+        case DagsterActor(dagster_user):
+            return f"Dagster user {dagster_user}"
 
 
 def record(

@@ -29,6 +29,9 @@ STATISTICS = 0x7A6D_6172_7400_0005
 # Held for a transaction by the process that updates the alerts of health.
 HEALTH_WATCH = 0x7A6D_6172_7400_0006
 
+# Held for a transaction by the process that writes messages about alerts to the outbox.
+ALERT_MESSAGES = 0x7A6D_6172_7400_0007
+
 
 def market_key(address: bytes) -> int:
     """Return the lock key of the market at ``address`` (a signed 64-bit number)."""

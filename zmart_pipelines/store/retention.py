@@ -79,6 +79,13 @@ RULES: Final[Sequence[Rule]] = (
         "failures_keep_days",
     ),
     Rule("chain.gaps", ("id",), "t.closed_at < :before", "failures_keep_days"),
+    Rule(
+        "ops.alert_messages",
+        ("id",),
+        "coalesce(t.sent_at, t.abandoned_at) < :before",
+        "failures_keep_days",
+    ),
+    Rule("ops.alert_silences", ("id",), "t.ends_at < :before", "failures_keep_days"),
     Rule("ops.alerts", ("id",), "t.cleared_at < :before", "failures_keep_days"),
     Rule("ops.differences", ("id",), "t.cleared_at < :before", "failures_keep_days"),
     Rule("ops.reconciliations", ("id",), "t.reconciled_at < :before", "reports_keep_days"),

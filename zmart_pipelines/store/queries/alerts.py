@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from zmart_pipelines.store.queries.keyset import Key, KeyColumn, Order
-from zmart_pipelines.store.queries.row_mapping import many
+from zmart_pipelines.store.queries.row_mapping import many, one
 from zmart_pipelines.store.tables.ops import alerts
 
 
@@ -30,7 +30,11 @@ class FullAlert(Alert, frozen=True):
     subject: str | None
     message: str
     detail: dict[str, Any]
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
 
+
+FULL_COLUMNS: Final = tuple(alerts.c[name] for name in FullAlert.__struct_fields__)
 
 NEWEST: Final = Order("alerts", (KeyColumn("id", alerts.c.id, True),))
 
@@ -64,9 +68,15 @@ def find_alerts(
 def open_alerts(conn: Connection, limit: int) -> list[FullAlert]:
     """Return the open alerts with their texts, newest first."""
     statement = (
-        select(*(alerts.c[name] for name in FullAlert.__struct_fields__))
+        select(*FULL_COLUMNS)
         .where(alerts.c.cleared_at.is_(None))
         .order_by(alerts.c.id.desc())
         .limit(limit)
     )
     return many(FullAlert, conn.execute(statement))
+
+
+def find_alert(conn: Connection, alert_id: int) -> FullAlert | None:
+    """Return one alert with its text."""
+    row = conn.execute(select(*FULL_COLUMNS).where(alerts.c.id == alert_id)).one_or_none()
+    return None if row is None else one(FullAlert, row)

@@ -2,6 +2,7 @@
 
 from zmart_pipelines.store.tables import (
     accounts,
+    alert_messages,
     audit,
     backups,
     chain,
@@ -12,6 +13,7 @@ from zmart_pipelines.store.tables import (
     market,
     ops,
     orders,
+    program_code,
     reconciliation,
     relayed_transactions,
     snapshots,
@@ -23,6 +25,7 @@ from zmart_pipelines.store.tables.base import SCHEMAS, metadata
 __all__ = [
     "SCHEMAS",
     "accounts",
+    "alert_messages",
     "audit",
     "backups",
     "chain",
@@ -34,6 +37,7 @@ __all__ = [
     "metadata",
     "ops",
     "orders",
+    "program_code",
     "reconciliation",
     "relayed_transactions",
     "snapshots",

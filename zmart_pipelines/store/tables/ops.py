@@ -355,9 +355,41 @@ alerts = Table(
         comment="Database clock: when the row was inserted",
     ),
     Column("cleared_at", TIME, comment="Database clock: when the condition ended"),
-    # When the alert was posted to the webhook; each is posted once.
-    Column("posted_at", TIME, comment="Database clock: when the alert webhook accepted it"),
+    Column(
+        "posted_at",
+        TIME,
+        comment="Database clock: when a message about it was last written to the outbox",
+    ),
+    Column(
+        "reported_severity",
+        Text,
+        CheckConstraint(
+            "reported_severity IN ('critical', 'high', 'medium')", name="reported_severity"
+        ),
+        comment="Monitor: severity of the condition itself; null: the same as severity",
+    ),
+    Column("acknowledged_at", TIME, comment="Database clock: when an operator took it over"),
+    Column("acknowledged_by", Text, comment="API or command: who acknowledged it"),
+    Column(
+        "posted_severity",
+        Text,
+        CheckConstraint(
+            "posted_severity IN ('critical', 'high', 'medium')", name="posted_severity"
+        ),
+        comment="Monitor: severity in the last message about it",
+    ),
+    Column(
+        "closure_posted_at",
+        TIME,
+        comment="Database clock: when the message that it has ended was written to the outbox",
+    ),
     CheckConstraint("octet_length(market_id) = 32", name="market_id"),
+    CheckConstraint("(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name="acknowledged"),
+    CheckConstraint(
+        "(posted_at IS NULL) = (posted_severity IS NULL) AND (closure_posted_at IS NULL"
+        " OR posted_at IS NOT NULL AND cleared_at IS NOT NULL)",
+        name="posted",
+    ),
     # A condition has one open alert, however often it is observed.
     Index(
         "uq_alerts_open",
@@ -372,7 +404,8 @@ alerts = Table(
         "ix_alerts_unposted",
         "id",
         postgresql_where=text(
-            "posted_at IS NULL AND cleared_at IS NULL AND severity IN ('critical', 'high')"
+            "cleared_at IS NULL AND posted_severity IS DISTINCT FROM severity OR"
+            " cleared_at IS NOT NULL AND posted_at IS NOT NULL AND closure_posted_at IS NULL"
         ),
     ),
     schema="ops",

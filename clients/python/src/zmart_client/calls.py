@@ -9,6 +9,15 @@ from zmart_client import models
 from zmart_client.call import Call, path
 
 
+def acknowledge_alert(
+    alert: int, body: models.AlertAcknowledgement | None
+) -> Call[models.OperatorAlert]:
+    """Take over an open alert."""
+    return Call(
+        "POST", path("/api/alerts/{}/acknowledgement", alert), models.OperatorAlert, body=body
+    )
+
+
 def cast_market_vote(market: str, body: models.MarketVote) -> Call[models.CastVote]:
     """Cast a signed ballot in a market's vote on its proposal, or on its dispute."""
     return Call("POST", path("/api/markets/{}/dispute/vote", market), models.CastVote, body=body)
@@ -67,6 +76,11 @@ def create_realtime_ticket() -> Call[models.RealtimeTicket]:
     return Call("POST", "/api/realtime/tickets", models.RealtimeTicket)
 
 
+def create_silence(body: models.NewSilence) -> Call[models.AlertSilence]:
+    """Send no message about the alerts that match for some time."""
+    return Call("POST", "/api/alerts/silences", models.AlertSilence, body=body)
+
+
 def delete_discussion(
     discussion_or_market: str, body: models.ProofOnly | None
 ) -> Call[models.DeletedComment]:
@@ -96,6 +110,11 @@ def edit_discussion(
 def end_session(session: str) -> Call[models.EndedSession]:
     """End one of the wallet's own sessions."""
     return Call("DELETE", path("/api/auth/sessions/{}", session), models.EndedSession)
+
+
+def end_silence(silence: int) -> Call[models.AlertSilence]:
+    """End a silence now."""
+    return Call("DELETE", path("/api/alerts/silences/{}", silence), models.AlertSilence)
 
 
 def flag_discussion(
@@ -135,6 +154,11 @@ def follow_stream(
             "wait": wait,
         },
     )
+
+
+def get_alert(alert: int) -> Call[models.OperatorAlert]:
+    """Return an alert with its text."""
+    return Call("GET", path("/api/alerts/{}", alert), models.OperatorAlert)
 
 
 def get_ballot_text(
@@ -1004,6 +1028,11 @@ def list_service_health() -> Call[models.ServiceHealthList]:
 def list_sessions() -> Call[models.SessionList]:
     """List the wallet's own sessions."""
     return Call("GET", "/api/auth/sessions", models.SessionList)
+
+
+def list_silences() -> Call[models.SilenceList]:
+    """List the silences that last."""
+    return Call("GET", "/api/alerts/silences", models.SilenceList)
 
 
 def list_submissions(

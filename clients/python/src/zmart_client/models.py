@@ -78,12 +78,27 @@ class Alert(Struct, kw_only=True):
     cleared_at: str | None
 
 
+class AlertAcknowledgement(Struct, kw_only=True):
+    reason: str | UnsetType = ""
+
+
 class AlertList(Struct, kw_only=True):
     alerts: list[Alert]
     count: int
     limit: int
     offset: int
     next: str | None
+
+
+class AlertSilence(Struct, kw_only=True):
+    id: int
+    topic: str
+    market_id: str | None
+    subject: str | None
+    reason: str
+    created_by: str
+    created_at: str
+    ends_at: str
 
 
 class AuditEntry(Struct, kw_only=True):
@@ -656,6 +671,14 @@ class NewReport(Struct, kw_only=True):
     note: str | UnsetType = ""
 
 
+class NewSilence(Struct, kw_only=True):
+    topic: str
+    seconds: int
+    reason: str
+    market_id: str | None | UnsetType = UNSET
+    subject: str | None | UnsetType = UNSET
+
+
 class NewVote(Struct, kw_only=True):
     market_id: str
     message: str | None | UnsetType = UNSET
@@ -723,6 +746,20 @@ class OpenVote(Struct, kw_only=True):
     ballots: int
     minimum_ballots: int
     is_frozen: bool
+
+
+class OperatorAlert(Struct, kw_only=True):
+    id: int
+    topic: str
+    severity: str
+    market_id: str | None
+    raised_at: str
+    cleared_at: str | None
+    subject: str | None
+    message: str
+    detail: dict[str, Any]
+    acknowledged_at: str | None
+    acknowledged_by: str | None
 
 
 class OperatorOrder(Struct, kw_only=True):
@@ -1253,6 +1290,11 @@ class SignedOut(Struct, kw_only=True):
 
 class SigningKeys(Struct, kw_only=True):
     keys: list[dict[str, str]]
+
+
+class SilenceList(Struct, kw_only=True):
+    silences: list[AlertSilence]
+    count: int
 
 
 class SlotInterval(Struct, kw_only=True):
