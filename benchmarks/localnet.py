@@ -58,6 +58,11 @@ class Traders:
         self._traders = [(key := Keypair(), key.pubkey()) for _ in range(USERS)]
         self._open(keys["backend"])
 
+    @property
+    def wallets(self) -> list[Keypair]:
+        """The wallets that buy."""
+        return [wallet for wallet, _ in self._traders]
+
     def call(self, method: str, *params: Any) -> Any:
         """Return the result of one call."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}

@@ -42,6 +42,10 @@ class Conflation(Generic[K, V]):
         else:
             self._send_now(key, value)
 
+    def waiting(self, key: K) -> V | None:
+        """Return the value that waits for the end of the interval; None: the newest is sent."""
+        return self._waiting.get(key)
+
     def _send_now(self, key: K, value: V) -> None:
         self._waiting[key] = None
         self._call_later(self._interval, self._end_interval, key)

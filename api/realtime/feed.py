@@ -35,7 +35,25 @@ class Reset(msgspec.Struct, frozen=True):
 class Feed:
     """Subscriptions of one client, out of the budget of its address."""
 
-    def __init__(self, hub: Hub, subscriber: Subscriber, budget: AddressBudget) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        subscriber: Subscriber,
+        budget: AddressBudget,
+        *,
+        repeats_states: bool = False,
+    ) -> None:
+        """Subscribe to nothing.
+
+        Args:
+            hub: Delivers the frames.
+            subscriber: Receives them.
+            budget: Of the client's address.
+            repeats_states: Whether a client that resumes is sent the newest state of each
+                conflated channel even if it is not newer than ``since``: the position that it names
+                may be that of a frame on another channel, which was sent before the state.
+        """
+        self._repeats_states = repeats_states
         self._hub = hub
         self._subscriber = subscriber
         self._budget = budget
@@ -71,6 +89,8 @@ class Feed:
             if missing is not None:
                 start = await self._reset(channels, start, *missing)
             elif since is not None:
+                if self._repeats_states:
+                    start = await self._with_states(channels, start)
                 self._send_states(channels, start)
         except BaseException:
             self.unsubscribe(channels)
@@ -110,6 +130,18 @@ class Feed:
             seq = start.heads[channel.name]
             self._subscriber.push(protocol.reply("reset", data, channel=channel, seq=seq))
         return start
+
+    async def _with_states(self, channels: Sequence[Channel], start: Start) -> Start:
+        """Return ``start`` with the newest state of each conflated channel."""
+        missing = [one for one in channels if one.is_conflated and one.name not in start.snapshots]
+        if not missing:
+            return start
+        newest = await self._hub.start(missing, None, with_snapshots=self._has_budget())
+        return msgspec.structs.replace(
+            start,
+            heads={**start.heads, **newest.heads},
+            snapshots={**start.snapshots, **newest.snapshots},
+        )
 
     def _send_states(self, channels: Sequence[Channel], start: Start) -> None:
         """Send the newest states of conflated channels."""

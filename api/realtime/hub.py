@@ -38,7 +38,7 @@ from api.realtime.starts import Starts
 from api.realtime.subscriber import Subscriber
 from api.realtime.subscribers import Subscribers
 from api.realtime.turns import Turns
-from zmart_pipelines.client_schemas.frames import prices_frame
+from zmart_pipelines.client_schemas.frames import PricesFrame, prices_frame
 from zmart_pipelines.client_schemas.markets import ProjectedMarket
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
@@ -221,6 +221,15 @@ class Hub:
             for subscription in subscriptions:
                 subscription.deliver(seq, message)
 
+    def waiting_states(self, channels: Sequence[Channel]) -> list[Outgoing]:
+        """Return the newest prices of ``channels`` up to ``position`` that are not sent yet."""
+        waiting = ((channel, self._prices.waiting(channel)) for channel in channels)
+        return [
+            protocol.state(channel, frame.position, _prices_of(frame))
+            for channel, frame in waiting
+            if frame is not None
+        ]
+
     async def _deliver_stream(self) -> None:
         pause = _MIN_PAUSE
         while True:
@@ -289,8 +298,7 @@ class Hub:
 
     def _deliver_prices(self, channel: Channel, frame: stream.StoredFrame) -> None:
         if self.has_subscribers(channel):
-            market = msgspec.convert(frame.payload["market"], ProjectedMarket)
-            self.deliver_state(channel, frame.position, prices_frame(market))
+            self.deliver_state(channel, frame.position, _prices_of(frame))
 
     @staticmethod
     def _call_later(seconds: float, call: Callable[[Channel], None], channel: Channel) -> None:
@@ -321,6 +329,11 @@ class Hub:
                 if message is not None and message["type"] == "message":
                     self._signal.arrive()
                     self.wake()
+
+
+def _prices_of(frame: stream.StoredFrame) -> PricesFrame:
+    """Return what the frame of a market's state says about its prices."""
+    return prices_frame(msgspec.convert(frame.payload["market"], ProjectedMarket))
 
 
 async def _back_off(pause: float) -> float:

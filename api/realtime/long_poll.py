@@ -49,6 +49,7 @@ async def poll(reader: Reader, after: int | None, wait: float) -> bytes:
             messages += batch.messages
             position = batch.position
             if position is not None and (has_waited.done() or _says_something(messages, after)):
+                messages += reader.waiting_states()
                 break
     finally:
         timer.cancel()

@@ -102,6 +102,10 @@ class Reader:
         """Whether it ends with the caller's session."""
         return any(is_private(channel) for channel in self._channels)
 
+    def waiting_states(self) -> list[Outgoing]:
+        """Return the states of conflated channels that belong to the last batch's position."""
+        return self._hub.waiting_states(self._channels)
+
     def wake(self) -> None:
         """Have ``take`` return, also where there is nothing."""
         self.subscriber.push(_WAKE)
@@ -119,6 +123,7 @@ async def reading(
     *,
     budget: AddressBudget,
     max_bytes: int,
+    repeats_states: bool = False,
 ) -> AsyncIterator[Reader]:
     """Subscribe to ``channels`` while the block runs.
 
@@ -128,10 +133,11 @@ async def reading(
         since: The position up to which the client has all their frames; None: it has none.
         budget: Of the client's address.
         max_bytes: That may wait for the client.
+        repeats_states: See ``Feed``.
     """
     subscriber = Subscriber(max_bytes)
     reader = Reader(hub, channels, since, subscriber)
-    feed = Feed(hub, subscriber, budget)
+    feed = Feed(hub, subscriber, budget, repeats_states=repeats_states)
     subscribing = asyncio.create_task(feed.subscribe(channels, since, reader.acknowledge))
     reader.subscribing = subscribing
     subscribing.add_done_callback(

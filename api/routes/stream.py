@@ -206,20 +206,28 @@ async def follow_stream(
     located = [await hub.located(one) for one in asked.channels]
     permitted = [may_subscribe(caller, one) for one in located]
 
+    follows_events = (
+        request.accept.best_match([MediaType.JSON, event_stream.MEDIA_TYPE])
+        == event_stream.MEDIA_TYPE
+    )
+
     @contextlib.asynccontextmanager
     async def open_reader() -> AsyncIterator[Reader]:
         async with (
             _admitted(request, connection_policy) as budget,
             reading(
-                hub, permitted, asked.since, budget=budget, max_bytes=settings.ws_queue_bytes
+                hub,
+                permitted,
+                asked.since,
+                budget=budget,
+                max_bytes=settings.ws_queue_bytes,
+                repeats_states=follows_events,
             ) as reader,
         ):
             with _watched(session_watch, caller, reader):
                 yield reader
 
-    if request.accept.best_match([MediaType.JSON, event_stream.MEDIA_TYPE]) == (
-        event_stream.MEDIA_TYPE
-    ):
+    if follows_events:
         return EventStreamResponse(open_reader, hub.heartbeats)
     async with open_reader() as reader, ended_by_client(request.receive, reader):
         with draining(request.scope).calling(reader.end):

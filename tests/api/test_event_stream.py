@@ -25,7 +25,8 @@ from api.realtime.reader import Batch
 from tests.api import seed
 from tests.api.running_api import RunningApi, running
 from tests.api.signing_in import sign_in
-from tests.api.test_stream import CHANNEL, OTHER, TRADES, append_frames
+from tests.api.test_market_channels import trade_up
+from tests.api.test_stream import CHANNEL, MARKET, OTHER, PRICES, TRADES, append_frames
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.stream import Frame, market_channel, wallet_channel
@@ -109,6 +110,16 @@ def test_events_resume_after_the_last_id(api: RunningApi, ledger: Engine) -> Non
         (third,) = append_frames(ledger, 3, type_="vote")
         frames = [_next_frame(received) for _ in range(2)]
         assert [one.last_id for one in frames] == [str(second), str(third)]
+
+
+def test_stream_that_resumes_begins_with_the_newest_prices(api: RunningApi, ledger: Engine) -> None:
+    """The position may be that of a frame that was sent before the prices after it."""
+    with ledger.begin() as conn:
+        seed.market(conn, MARKET, shares_yes=5)
+    last = trade_up(ledger, 2)[-1]
+    with events(api, CHANNEL, PRICES, **{"Last-Event-ID": str(last)}) as (_, received):
+        state = next(one for one in received if one.type == "prices")
+    assert (state.message["seq"], state.message["data"]["q_yes"]) == (last, 7)
 
 
 def _next_frame(received: Iterator[Event]) -> Event:

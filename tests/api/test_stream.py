@@ -17,6 +17,7 @@ from tests.api import seed
 from tests.api.conftest import settings_for
 from tests.api.seed import address_of
 from tests.api.signing_in import session_of
+from tests.api.test_market_channels import trade_up
 from tests.fixtures.ports import free_port
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.runtime.temporary_postgres import role_engine
@@ -34,6 +35,7 @@ from zmart_pipelines.store.stream import (
 
 MARKET, OTHER = b"\xab" * 32, b"\xcd" * 32
 CHANNEL, TRADES = market_channel(MARKET), f"{market_channel(MARKET)}:trades"
+PRICES = f"{CHANNEL}:prices"
 ALERTS = (ALERTS_CHANNEL, OPERATOR_ALERTS_CHANNEL)
 Client = TestClient[Litestar]
 
@@ -114,6 +116,19 @@ def test_a_poll_waits_for_the_first_frame(client: Client, ledger: Engine) -> Non
     append_frames(ledger, 7)
     waiting.join(60)
     assert numbers(found[0]) == [7]
+
+
+def test_page_has_the_newest_prices_up_to_its_end(client: Client, ledger: Engine) -> None:
+    with ledger.begin() as conn:
+        seed.market(conn, MARKET, shares_yes=5)
+    found = page(client, channel=[CHANNEL, PRICES])
+    timer = threading.Timer(0.5, trade_up, (ledger, 5))
+    timer.start()
+    found = page(client, channel=[CHANNEL, PRICES], after=found["next"], wait=20)
+    timer.join()
+    prices = [frame for frame in found["frames"] if frame["channel"] == PRICES]
+    assert found["frames"][-1] == prices[-1]
+    assert (prices[-1]["seq"], prices[-1]["data"]["q_yes"]) == (found["next"] - 1, 10)
 
 
 def test_a_frame_of_two_channels_comes_on_both(client: Client, ledger: Engine) -> None:

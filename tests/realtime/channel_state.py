@@ -23,7 +23,29 @@ _UNTOLD: Final = frozenset(
     }
 )
 
+# What the frames of a wallet's positions determine; the rest changes with others' trades as well.
+_HELD: Final = ("shares_yes", "shares_no", "total_invested", "trades_count", "has_claimed")
+WALLET: Final = "wallet:"
+PRICES: Final = ":prices"
+# What determines the prices, by its name in the row of a market.
+_PRICES: Final = {
+    "q_yes": "shares_yes",
+    "q_no": "shares_no",
+    "b": "b_parameter",
+    "price_yes": "price_yes",
+    "price_no": "price_no",
+}
+
 State = dict[str, Any]
+
+
+def prices_of(market: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a state of the prices must say of a market."""
+    return {name: market[source] for name, source in _PRICES.items()}
+
+
+def _held(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _HELD}
 
 
 def part_of(channel: str) -> str | None:
@@ -37,6 +59,8 @@ def state_of(channel: str, answer: Any) -> State:
     part = part_of(channel)
     if part is not None:
         return {part: _rows(part, answer)}
+    if channel.startswith(WALLET):
+        return {"positions": {row["market_id"]: _held(row) for row in answer["positions"]}}
     if channel == "markets":
         return {"markets": {row["id"]: _shown(row) for row in answer["markets"]}}
     return {
@@ -68,6 +92,9 @@ def _tally(count: Mapping[str, Any]) -> dict[str, Any]:
 
 def apply(state: State, type_: str, payload: Mapping[str, Any]) -> None:
     """Change a state by a frame."""
+    if "positions" in state:
+        _change_positions(state["positions"], type_, payload)
+        return
     match type_:
         case "trade":
             state["trades"][payload["id"]] = _shown(payload)
@@ -82,6 +109,15 @@ def apply(state: State, type_: str, payload: Mapping[str, Any]) -> None:
             }
         case "market_state":
             _change_market(state, payload)
+
+
+def _change_positions(positions: State, type_: str, payload: Mapping[str, Any]) -> None:
+    if type_ != "position":
+        return
+    if payload["position"] is None:
+        positions.pop(payload["market_id"], None)
+    else:
+        positions[payload["market_id"]] = _held(payload["position"])
 
 
 def _change_market(state: State, payload: Mapping[str, Any]) -> None:

@@ -55,6 +55,60 @@ class Stretch:
     positions: array[int] = field(default_factory=lambda: array("q"))
 
 
+class StateView:
+    """A conflated channel as a client sees it: only the newest state counts.
+
+    Attributes:
+        position: Of the newest state.
+        states: All that were received, as JSON by their position.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.states: dict[int, bytes] = {}
+        self.position: int | None = None
+        self._faults = faults
+        self._waits = True
+        self._owed = 0
+
+    def subscribing(self) -> None:
+        """Note that a subscription is requested."""
+        self._waits = True
+
+    def acknowledged(self, head: int, snapshot: bytes = b"") -> None:
+        """Take the acknowledgement: the state at ``head`` is in it, or follows."""
+        self._waits = False
+        self._owed = head
+        if self.position is None:
+            self.reset(head, snapshot)
+
+    def reset(self, head: int, snapshot: bytes = b"") -> None:
+        """Take a snapshot."""
+        self._waits = False
+        self._owed = self.position = head
+        if snapshot:
+            self.states[head] = snapshot
+
+    def state(self, position: int, content: bytes) -> Step:
+        """Take a state; an older one than the newest must never come."""
+        if self._waits or self.position is None:
+            return Step.GO_ON
+        if position < self.position:
+            self._faults.doubled += 1
+            return Step.GO_ON
+        self.position = position
+        self.states[position] = content
+        return Step.GO_ON
+
+    def head(self, position: int) -> Step:
+        """Compare with the position of the newest state that was sent."""
+        if self._waits or self.position is None or self.position < self._owed:
+            return Step.GO_ON
+        if position > self.position:
+            self._faults.silent_gaps += 1
+            return Step.SUBSCRIBE_AGAIN
+        return Step.GO_ON
+
+
 class ChannelView:
     """One channel as a client sees it, over all its connections."""
 

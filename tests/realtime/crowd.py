@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import UNSET
 
-from tests.realtime.client_model import ChannelView, Faults, Step
+from tests.realtime.channel_state import PRICES, WALLET
+from tests.realtime.client_model import ChannelView, Faults, StateView, Step
 from tests.realtime.messages import Message, decode_beginning
 
 # How often a client takes more channels, and the seconds between two of its connections. Polls that
@@ -56,14 +57,25 @@ class Client:
         # A limited number of connections is allowed for an address.
         self.address = f"127.2.{number // 8 // 250}.{1 + number // 8 % 250}"
         self.dice = random.Random(f"{crowd.seed}:{number}")
-        self.views: dict[str, ChannelView] = {}
+        self.views: dict[str, ChannelView | StateView] = {}
         self.cursor: int | None = None
         self.crowd = crowd
 
     def choose(self, channels: Sequence[str]) -> None:
         """Take one to three of these channels beside those it has."""
         for channel in self.dice.sample(channels, min(len(channels), self.dice.randint(1, 3))):
-            self.views.setdefault(channel, ChannelView(self.crowd.faults))
+            self.follow(channel)
+
+    def follow(self, channel: str) -> None:
+        """Take this channel beside those it has."""
+        kind = StateView if channel.endswith(PRICES) else ChannelView
+        self.views.setdefault(channel, kind(self.crowd.faults))
+
+    @property
+    def wallet(self) -> str | None:
+        """The address of the wallet whose private channel it follows."""
+        private = (one for one in self.views if one.startswith(WALLET))
+        return next((one.removeprefix(WALLET) for one in private), None)
 
     def subscribing(self) -> Sequence[str]:
         """Note that all channels are subscribed to now, and return them."""
@@ -89,18 +101,31 @@ class Client:
             if message.type == "error":
                 self.crowd.errors.append(message.content().get("error", ""))
             return Step.GO_ON
+        if isinstance(view, StateView):
+            return self._take_state(view, message, message.seq)
         if message.prev is not UNSET:
             self.crowd.seen.add(str(message.channel), message.seq, message)
             self.crowd.counts["frames"] += 1
             return view.frame(message.seq, message.prev)
+        self._begin(view, message, message.seq)
+        return Step.GO_ON
+
+    def _take_state(self, view: StateView, message: Message, position: int) -> Step:
+        if message.conflated:
+            self.crowd.counts["states"] += 1
+            return view.state(position, bytes(message.data))
+        self._begin(view, message, position)
+        return Step.GO_ON
+
+    def _begin(self, view: ChannelView | StateView, message: Message, head: int) -> None:
+        """Take an acknowledgement or a ``reset``."""
         given = decode_beginning(message.data).snapshot
         snapshot = b"" if given is UNSET else bytes(given)
         if message.type == "reset":
             self.crowd.counts["resets"] += 1
-            view.reset(message.seq, snapshot)
+            view.reset(head, snapshot)
         else:
-            view.acknowledged(message.seq, snapshot)
-        return Step.GO_ON
+            view.acknowledged(head, snapshot)
 
     def _compare(self, message: Message) -> Step:
         self.crowd.counts["heartbeats"] += 1

@@ -33,10 +33,21 @@ class Page(msgspec.Struct, frozen=True):
 _decode_page = msgspec.json.Decoder(Page).decode
 
 
+class _Transport(httpx.AsyncHTTPTransport):
+    """Connections that name a reset as what it is."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as error:
+            # anyio asks a connection that was reset at once for its socket, which is None.
+            raise httpx.ConnectError("the connection was reset at once") from error
+
+
 @lru_cache(maxsize=1024)
 def _http(address: str) -> httpx.AsyncClient:
     """Return the connections of an address, which end with the process."""
-    transport = httpx.AsyncHTTPTransport(
+    transport = _Transport(
         local_address=address, verify=False, limits=httpx.Limits(max_connections=None)
     )
     return httpx.AsyncClient(transport=transport, timeout=_SECONDS)

@@ -11,7 +11,8 @@ from msgspec import UNSET, UnsetType
 class Message(msgspec.Struct, frozen=True, gc=False):
     """A message with its ``data`` still encoded.
 
-    A frame has ``prev``; an acknowledgement and a ``reset`` have ``seq`` alone.
+    A frame has ``prev``, one of a conflated channel ``conflated``; an acknowledgement and a
+    ``reset`` have ``seq`` alone.
     """
 
     type: str
@@ -19,6 +20,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     channel: str | UnsetType = UNSET
     seq: int | UnsetType = UNSET
     prev: int | UnsetType = UNSET
+    conflated: bool = False
 
     def content(self) -> dict[str, Any]:
         """Return ``data``, decoded."""

@@ -9,6 +9,7 @@ from websockets.exceptions import WebSocketException
 from tests.realtime.client_model import Step
 from tests.realtime.crowd import Client
 from tests.realtime.messages import decode
+from tests.realtime.signed_in_wallets import SignedInWallets
 
 
 class Socket:
@@ -16,11 +17,18 @@ class Socket:
 
     adds_channels = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wallets: SignedInWallets) -> None:
         self._url = url
+        self._wallets = wallets
 
     async def serve(self, client: Client) -> None:
         """Follow the client's channels until the socket breaks or this is cancelled."""
+        ticket = None
+        if client.wallet is not None:
+            ticket = await self._wallets.ticket(client.wallet)
+            if ticket is None:
+                client.crowd.counts["no ticket"] += 1
+                return
         try:
             socket = await connect(
                 self._url,
@@ -34,6 +42,9 @@ class Socket:
             client.crowd.counts["socket refused"] += 1
             return
         try:
+            if ticket is not None:
+                command = {"action": "authenticate", "ticket": ticket}
+                await socket.send(msgspec.json.encode(command).decode())
             await _subscribe(socket, client)
             async for text in socket:
                 if client.take(decode(text)) is Step.SUBSCRIBE_AGAIN:

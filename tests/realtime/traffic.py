@@ -46,6 +46,12 @@ class Traffic:
         self.markets: Sequence[str] = [*self._proposed, *traded]
         self.done: Counter[str] = Counter()
 
+    @property
+    def wallets(self) -> list[Keypair]:
+        """The wallets that trade, those of each market in turn."""
+        by_market = [one.wallets for one in self._traders]
+        return [wallet for several in zip(*by_market, strict=True) for wallet in several]
+
     def wait_until_visible(self) -> None:
         """Wait until the API shows the traded markets as active."""
         self._system.wait_for(self._is_visible, _VISIBLE_SECONDS, "active")

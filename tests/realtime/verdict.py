@@ -8,8 +8,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tests.fixtures.running_system import RunningSystem
-from tests.realtime.channel_state import PARTS, State, apply, differences, part_of, state_of
-from tests.realtime.client_model import Stretch
+from tests.realtime.channel_state import (
+    PARTS,
+    PRICES,
+    WALLET,
+    State,
+    apply,
+    differences,
+    part_of,
+    prices_of,
+    state_of,
+)
+from tests.realtime.client_model import StateView, Stretch
 from tests.realtime.crowd import Client, SeenFrames
 
 
@@ -22,6 +32,8 @@ class Source(NamedTuple):
 
 def source_of(channel: str) -> Source:
     """Return the source of a channel's frames."""
+    if channel.endswith(PRICES):
+        return Source(channel.removesuffix(PRICES), PARTS["state"])
     part = part_of(channel)
     if part is None:
         return Source(channel, None)
@@ -107,6 +119,8 @@ class Rest:
         return self._states[channel]
 
     def _read(self, channel: str) -> Any:
+        if channel.startswith(WALLET):
+            return self._system.get(f"/api/positions/{channel.removeprefix(WALLET)}")
         if channel == "markets":
             return self._system.get("/api/markets")
         part = part_of(channel)
@@ -130,6 +144,10 @@ def judge(clients: Iterable[Client], stream: StoredStream, seen: SeenFrames, res
     for client in clients:
         for channel, view in client.views.items():
             stored = stream.frames(channel)
+            if isinstance(view, StateView):
+                title = f"client {client.number}, {channel}"
+                verdict.states.extend(f"{title}: {one}" for one in _wrong_states(view, stored))
+                continue
             for stretch in view.stretches:
                 is_last = stretch is view.stretches[-1]
                 due = _due(stretch, stored, is_last=is_last)
@@ -147,6 +165,20 @@ def judge(clients: Iterable[Client], stream: StoredStream, seen: SeenFrames, res
                         if seen[key] != (frame.type, frame.payload):
                             verdict.different.append(f"{channel} {frame.position}")
     return verdict
+
+
+def _wrong_states(view: StateView, stored: Sequence[Stored]) -> Iterable[str]:
+    """Yield which states of prices are not those of the market, or are not the last."""
+    frames = {frame.position: frame for frame in stored}
+    last = stored[-1].position if stored else 0
+    if view.position != last:
+        yield f"{view.position} is not the last, {last}"
+    for position, content in view.states.items():
+        shown = msgspec.json.decode(content)
+        frame = frames.get(position)
+        expected = {} if frame is None else prices_of(frame.payload["market"])
+        if not expected or expected != {name: shown[name] for name in expected}:
+            yield f"at {position}: {shown} instead of {expected}"
 
 
 def _state(channel: str, stretch: Stretch, seen: SeenFrames) -> State:

@@ -20,10 +20,11 @@ import pytest
 import uvloop
 
 from tests.fixtures.running_system import RunningSystem
-from tests.realtime.channel_state import PARTS
-from tests.realtime.client_model import Faults
+from tests.realtime.channel_state import PARTS, WALLET
+from tests.realtime.client_model import ChannelView, Faults
 from tests.realtime.crowd import Client, Crowd
 from tests.realtime.http_streams import EventStream, LongPoll
+from tests.realtime.signed_in_wallets import SignedInWallets
 from tests.realtime.sockets import Socket
 from tests.realtime.traffic import Traffic
 from tests.realtime.verdict import Rest, StoredStream, heads, is_current, judge
@@ -34,6 +35,8 @@ SEED = "REALTIME_CHAOS_SEED"
 API = ("api", "api-2")
 # Seconds until all clients are current after the last kill, and for a killed part to be back.
 SETTLE_SECONDS, BACK_SECONDS = 240, 120
+# Wallets that are signed in; one of so many clients, all of them with sockets, follows one of them.
+WALLETS, PRIVATE_EVERY = 6, 40
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,31 @@ class Chaos:
         self.traffic = Traffic(system, seed)
         self.traffic.wait_until_visible()
         self.crowd = Crowd(seed, course.clients, course.life)
+        self.wallets = SignedInWallets(system.api, self.traffic.wallets[:WALLETS])
+        for client in self.crowd.clients[::PRIVATE_EVERY]:
+            client.follow(f"wallet:{client.dice.choice(self.wallets.addresses)}")
         self.killed: list[str] = []
 
     def channels(self) -> Sequence[str]:
         """Return the channels to choose from."""
         whole = [f"market:{market}" for market in self.traffic.markets]
-        return [*whole, *(f"{one}:{part}" for one in whole for part in PARTS), "markets"]
+        return [
+            *whole,
+            *(f"{one}:{part}" for one in whole for part in (*PARTS, "prices")),
+            "markets",
+        ]
+
+    def private_views(self) -> Iterator[ChannelView]:
+        """Yield what the clients saw of the wallets' channels."""
+        for client in self.crowd.clients:
+            for channel, view in client.views.items():
+                if channel.startswith(WALLET) and isinstance(view, ChannelView):
+                    yield view
 
     async def run(self) -> None:
         """Let everything happen, then wait until all clients are current."""
-        socket = Socket(f"ws://127.0.0.1:{self.system.environment['WS_PORT']}/")
+        url = f"ws://127.0.0.1:{self.system.environment['WS_PORT']}/"
+        socket = Socket(url, self.wallets)
         transports = (socket, socket, EventStream(self.system.api), LongPoll(self.system.api))
         async with asyncio.TaskGroup() as group:
             crowd = group.create_task(self.crowd.run(transports, self.channels, self.course.join))
@@ -180,6 +198,8 @@ def run(system: RunningSystem, course: Course, kind: str) -> None:
     assert crowd.seen.altered == 0
     assert crowd.errors == []
     assert crowd.counts["frames"] > 0
+    assert crowd.counts["states"] > 0
+    assert any(view.stretches[-1].positions for view in chaos.private_views())
     assert len(chaos.killed) == course.api_kills + course.redis_kills
 
 
