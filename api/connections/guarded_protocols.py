@@ -23,6 +23,7 @@ from websockets.http11 import Request
 from api.connections import socket_frames, whole_responses
 from api.connections.connection_guard import CLOSING_SECONDS, ConnectionGuard, Phase, Place
 from api.connections.draining import Draining
+from api.connections.waiting import Gate, Received
 from api.error_codes import ErrorCode
 from api.errors import RETRY_SECONDS
 from api.middleware import request_ids
@@ -198,6 +199,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     _pings_since = float("-inf")
     _resume: Callable[[], None] | None = None
     _must_read_first = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Wait for messages, and for a client that reads, in little memory."""
+        super().__init__(*arguments, **options)
+        self.queue = cast(Any, Received())
+        writable = Gate()
+        writable.set()
+        self.writable = cast(Any, writable)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the place."""

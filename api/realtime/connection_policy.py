@@ -75,7 +75,7 @@ class ConnectionPolicy:
         if origin is not None and origin not in self._origins:
             return protocol.CLOSE_POLICY, "Origin not allowed"
         if not self.budget(socket).messages.take(1):
-            return protocol.CLOSE_POLICY, protocol.BUSY_ADDRESS_REASON
+            return protocol.CLOSE_TOO_MANY, protocol.BUSY_ADDRESS_REASON
         return None
 
 

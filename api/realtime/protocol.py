@@ -34,7 +34,7 @@ CLOSE_SLOW = 4002  # reconnect with ``since``
 BUSY_ADDRESS_REASON = "Too many connections and messages from this address in a minute"
 SLOW_REASON = "Client reads too slowly; reconnect and subscribe with since"
 CLOSE_POLICY = 4008  # fix the client
-CLOSE_TOO_MANY = 4029  # open fewer sockets from this address
+CLOSE_TOO_MANY = 4029  # open fewer sockets from this address, and wait before the next
 
 
 class Command(msgspec.Struct, frozen=True):

@@ -108,7 +108,7 @@ class Session:
             if not self._rate_limit.allow():
                 return protocol.CLOSE_POLICY, f"More than {self._max_messages} messages a minute"
             if not self._budget.messages.take(1):
-                return protocol.CLOSE_POLICY, protocol.BUSY_ADDRESS_REASON
+                return protocol.CLOSE_TOO_MANY, protocol.BUSY_ADDRESS_REASON
             try:
                 await self._commands.execute(text)
             except TooManyRefused:

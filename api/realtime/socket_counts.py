@@ -1,8 +1,9 @@
 """How many sockets each client address has open, over all API processes.
 
-Each process states its own count of an address in Redis, with a lease that it renews. So what a
-killed process held is free again once its lease has ended, or at once when its successor starts;
-and whatever Redis loses is stated again. Where Redis does not answer, a process counts alone.
+Each process states its own count of an address in Redis, with a lease that it renews, and that it
+is alive, with a shorter one. So what a killed process held is free again a few seconds later, or at
+once when its successor starts; and whatever Redis loses is stated again. Where Redis does not
+answer, a process counts alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from zmart_pipelines.settings import Settings
 ANSWER_SECONDS: Final = 0.25
 LEASE_MS: Final = 30_000
 RENEW_SECONDS: Final = 10.0
+# A process that has not said for so long that it is alive is dead to the others.
+ALIVE_MS: Final = 5_000
+ALIVE_SECONDS: Final = 1.5
 # Addresses that are renewed in one turn of the event loop.
 _TOGETHER: Final = 100
 
@@ -33,7 +37,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local process, run, is_new = ARGV[1], ARGV[2], ARGV[6] == '1'
 local open, limit, lease = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-redis.call('SET', 'sockets-run:' .. process, run, 'PX', lease)
+redis.call('SET', 'sockets-run:' .. process, run, 'PX', tonumber(ARGV[7]))
 local others = 0
 local counts = redis.call('HGETALL', KEYS[1])
 for index = 1, #counts, 2 do
@@ -80,7 +84,11 @@ class SocketCounts:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the counts in Redis until the block ends."""
-        async with self._redis.running(), in_background(self._renew, "lease of sockets"):
+        async with (
+            self._redis.running(),
+            in_background(self._renew, "lease of sockets"),
+            in_background(self._stay_alive, "life of the process"),
+        ):
             yield
 
     async def take(self, address: str) -> bool:
@@ -128,11 +136,19 @@ class SocketCounts:
 
     def _arguments(self, address: str, *, is_new: int) -> list[str | int]:
         open_here = self._open.get(address, 0)
-        return [self._process, self._run, open_here, self._limit, LEASE_MS, is_new]
+        return [self._process, self._run, open_here, self._limit, LEASE_MS, is_new, ALIVE_MS]
 
-    def _state_all(self) -> None:
+    def _state_life(self) -> None:
         # Of no client: it makes this the process's newest run before it has any socket.
         self._state("")
+
+    async def _stay_alive(self) -> None:
+        while True:
+            await asyncio.sleep(ALIVE_SECONDS)
+            self._state_life()
+
+    def _state_all(self) -> None:
+        self._state_life()
         for address in self._open:
             self._state(address)
 

@@ -260,7 +260,7 @@ async def _admitted(
 
 
 def _refused(code: int, reason: str) -> ApiError:
-    if code == protocol.CLOSE_TOO_MANY or reason == protocol.BUSY_ADDRESS_REASON:
+    if code == protocol.CLOSE_TOO_MANY:
         return ApiError(429, reason, headers={"Retry-After": str(RETRY_SECONDS)})
     return ApiError(403, reason)
 

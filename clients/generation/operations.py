@@ -9,6 +9,9 @@ from typing import Any
 
 Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
+# Parameters with which an operation is another one, to which the API redirects and which has a call
+# of its own.
+_REDIRECTED = {"list_events": ("after",)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ def _operation(method: str, path: str, described: Schema) -> Operation:
         method=method.upper(),
         path=path,
         summary=described["summary"],
-        parameters=tuple(described.get("parameters", ())),
+        parameters=tuple(
+            one
+            for one in described.get("parameters", ())
+            if one["name"] not in _REDIRECTED.get(described["operationId"], ())
+        ),
         body=_json_schema(described.get("requestBody", {})),
         body_required=described.get("requestBody", {}).get("required", False),
         answer=_json_schema(described["responses"][succeeded]),

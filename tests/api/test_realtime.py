@@ -369,7 +369,7 @@ def test_messages_of_an_address_are_limited_over_all_its_sockets(api_settings: S
                     codes.append(0)
                 except WebSocketDisconnect as closed:
                     codes.append(closed.code)
-    assert codes == [0, 0, protocol.CLOSE_POLICY]
+    assert codes == [0, 0, protocol.CLOSE_TOO_MANY]
 
 
 def test_budget_refills_within_a_minute_and_bears_a_debt() -> None:

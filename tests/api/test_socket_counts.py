@@ -55,6 +55,10 @@ async def is_connected(counts: SocketCounts) -> bool:
     return counts._redis.is_connected
 
 
+async def is_away(counts: SocketCounts) -> bool:
+    return not counts._redis.is_connected
+
+
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not await condition():
@@ -128,7 +132,7 @@ def test_sockets_that_open_at_the_same_time_pass_the_limit_in_no_process(
 def test_lease_of_a_process_that_does_not_come_back_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_counts, "LEASE_MS", 1000)
+    monkeypatch.setattr(socket_counts, "ALIVE_MS", 1000)
 
     async def scenario() -> None:
         address = new_address()
@@ -138,6 +142,25 @@ def test_lease_of_a_process_that_does_not_come_back_ends(
                     assert await killed.take(address)
             # Where the lease has ended already, the machine is that slow.
             await until(lambda: staying.take(address))
+
+    asyncio.run(scenario())
+
+
+def test_process_without_new_sockets_stays_alive(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_counts, "ALIVE_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        address = new_address()
+        async with process(settings, 1) as holder, process(settings, 2) as other:
+            for _ in range(LIMIT):
+                assert await holder.take(address)
+            with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+                life = f"sockets-run:{holder._process}"
+                client.delete(life)  # as if it had ended
+                await until(lambda: asyncio.to_thread(lambda: bool(client.exists(life))))
+            assert not await other.take(address)
 
     asyncio.run(scenario())
 
@@ -183,7 +206,9 @@ def test_each_process_counts_alone_while_redis_is_away(tmp_path: Path, settings:
                 assert not await two.take(address)
                 running.kill()
                 running.wait(60)
-                await until(lambda: two.take(address))
+                await until(lambda: is_away(one))
+                await until(lambda: is_away(two))
+                assert await two.take(address)
                 assert not await one.take(address)
                 two.release(address)
                 running = start(

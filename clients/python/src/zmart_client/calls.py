@@ -641,7 +641,6 @@ def list_events(
     limit: int | None = None,
     offset: int | None = None,
     cursor: str | None = None,
-    after: int | None = None,
 ) -> Call[models.EventList]:
     """List the program's events in the chain's order, newest first."""
     return Call(
@@ -660,7 +659,6 @@ def list_events(
             "limit": limit,
             "offset": offset,
             "cursor": cursor,
-            "after": after,
         },
     )
 
