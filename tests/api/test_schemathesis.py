@@ -1,19 +1,27 @@
 """Generated requests against every described operation, judged by all checks of Schemathesis.
 
 Valid requests must be accepted, invalid ones rejected, and every answer must be as the OpenAPI
-document says, to callers without identity and to a wallet that signed in. The short run repeats the
-same requests; the long one draws a seed, which the report prints.
+document says, to callers without identity and to a wallet that signed in. The short run repeats
+the same requests; the long one (``-m slow``) is divided into shards, each of which draws a seed
+that its report prints.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any, Final, TypeAlias
 
+import httpx
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 from sqlalchemy import Engine, insert
 
 from tests.api import seed
@@ -28,44 +36,62 @@ from zmart_pipelines.store.tables.accounts import sessions
 
 FOLDER = Path(__file__).parent
 COMMAND = Path(sys.executable).parent / "schemathesis"
+# A shard of the long run takes minutes instead of the hours of the whole.
+LONG_SHARDS: Final = 45
+
+Document: TypeAlias = dict[str, Any]
+Requester: TypeAlias = Callable[..., None]
+_callers = pytest.mark.parametrize("is_signed_in", [False, True], ids=["anonymous", "signed in"])
 
 
-@pytest.mark.parametrize("is_signed_in", [False, True], ids=["anonymous", "signed in"])
-@pytest.mark.parametrize(
-    ("examples", "seed_options"),
-    [
-        pytest.param(50, ["--seed=1"], marks=pytest.mark.timeout(1500)),
-        pytest.param(1000, [], marks=[pytest.mark.slow, pytest.mark.timeout(10_800)]),
-    ],
-)
-def test_generated_requests_find_no_fault(
-    api_settings: Settings,
-    ledger: Engine,
-    database: str,
-    tmp_path: Path,
-    examples: int,
-    seed_options: list[str],
-    is_signed_in: bool,
-) -> None:
+def operations(document: Document) -> dict[str, Document]:
+    """Return the operations of an OpenAPI document by their ids."""
+    return {
+        operation["operationId"]: operation
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+
+
+def shard_of(document: Document, shard: int, shards: int) -> list[str]:
+    """Return every ``shards``-th operation, from number ``shard`` on."""
+    return sorted(operations(document))[shard::shards]
+
+
+def secured(document: Document) -> list[str]:
+    """Return the operations that name what identifies their callers."""
+    return [name for name, operation in operations(document).items() if operation["security"]]
+
+
+@pytest.fixture
+def require_no_fault(
+    api_settings: Settings, ledger: Engine, database: str, tmp_path: Path
+) -> Iterator[Requester]:
+    """Send generated requests to a running API, and fail with what Schemathesis finds."""
     _fill(ledger, database)
-    identity = [f"--header=Authorization: Bearer {_token(database, api_settings)}"]
-    with running(api_settings, tmp_path) as api:
+    identity = f"--header=Authorization: Bearer {_token(database, api_settings)}"
+    report = tmp_path / "report.json"
+
+    def send(chosen: Callable[[Document], list[str]], *options: str, is_signed_in: bool) -> None:
+        url = f"{api.url}/docs/openapi.json"
+        names = chosen(httpx.get(url).json())
         done = subprocess.run(
             [
                 COMMAND,
                 "--config-file",
                 FOLDER / "schemathesis.toml",
                 "run",
-                f"{api.url}/docs/openapi.json",
+                url,
                 "--phases=examples,coverage,fuzzing",
                 # Two threads that parse Python at once fail in CPython 3.11 ("AST constructor
                 # recursion depth mismatch"): Hypothesis does.
                 "--workers=1",
-                f"--max-examples={examples}",
                 "--continue-on-failure",
                 "--no-color",
-                *seed_options,
-                *(identity if is_signed_in else []),
+                f"--report-json-path={report}",
+                *(f"--include-operation-id={name}" for name in names),
+                *options,
+                *([identity] if is_signed_in else []),
             ],
             cwd=tmp_path,
             env={**os.environ, "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py")},
@@ -74,6 +100,55 @@ def test_generated_requests_find_no_fault(
         )
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
         assert "Traceback" not in api.log.read_text()
+        counted = json.loads(report.read_text())["operations"]
+        assert counted["tested"] == counted["selected"] == len(names) > 0
+
+    with running(api_settings, tmp_path) as api:
+        yield send
+
+
+@_callers
+@pytest.mark.timeout(1500)
+def test_generated_requests_find_no_fault(require_no_fault: Requester, is_signed_in: bool) -> None:
+    """Signed in, those operations whose answers may depend on it."""
+    require_no_fault(
+        secured if is_signed_in else operations,
+        "--max-examples=50",
+        "--seed=1",
+        is_signed_in=is_signed_in,
+    )
+
+
+@_callers
+@pytest.mark.parametrize("shard", range(LONG_SHARDS))
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_thousand_examples_find_no_fault(
+    require_no_fault: Requester, shard: int, is_signed_in: bool
+) -> None:
+    require_no_fault(
+        partial(shard_of, shard=shard, shards=LONG_SHARDS),
+        "--max-examples=1000",
+        is_signed_in=is_signed_in,
+    )
+
+
+@pytest.mark.parametrize("shards", [1, LONG_SHARDS, 1_000])
+def test_each_operation_is_in_one_shard(client: TestClient[Litestar], shards: int) -> None:
+    document = client.get("/docs/openapi.json").json()
+    every = [name for shard in range(shards) for name in shard_of(document, shard, shards)]
+    assert sorted(every) == sorted(
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    )
+
+
+def test_operations_of_wallets_are_requested_signed_in(client: TestClient[Litestar]) -> None:
+    document = client.get("/docs/openapi.json").json()
+    names = set(secured(document))
+    assert {"create_discussion", "get_own_account", "list_orders", "prepare_buy"} <= names
+    assert names < set(operations(document))
 
 
 def _token(database: str, settings: Settings) -> str:
