@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -108,11 +109,28 @@ def test_failed_attempt_consumes_the_nonce(client: Client, owner: Engine) -> Non
 
 
 def test_one_of_a_hundred_attempts_wins(client: Client, owner: Engine) -> None:
+    """The nonce's row is locked until several attempts wait for it, each of which has found it."""
     body = signed_text(client, ALICE)
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: client.post(VERIFY, json=body), range(100)))
+    with owner.connect() as holder, ThreadPoolExecutor(20) as pool:
+        holder.execute(text("SELECT 1 FROM accounts.nonces FOR UPDATE"))
+        attempts = [pool.submit(client.post, VERIFY, json=body) for _ in range(100)]
+        _await_waiting(owner, 2)
+        holder.rollback()
+        answers = [attempt.result() for attempt in attempts]
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 99
     assert sessions(owner) == 1
+
+
+def _await_waiting(owner: Engine, number: int) -> None:
+    """Return once so many statements wait for a lock."""
+    waiting = text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with owner.connect() as conn:
+            if conn.execute(waiting).scalar_one() >= number:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"no {number} statements wait for a lock")
 
 
 CHANGES = {

@@ -18,7 +18,7 @@ from tests.store.conftest import Engines
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role
-from zmart_pipelines.store.statement_pipeline import pipelined
+from zmart_pipelines.store.statement_pipeline import Statement, pipelined
 from zmart_pipelines.store.stream import Frame
 
 Append = Callable[[Connection, list[Frame]], list[int]]
@@ -145,7 +145,7 @@ def test_concurrent_writers_collide_without_the_lock(
     engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: the key of the table refuses what the lock prevents."""
-    monkeypatch.setattr(stream, "lock", lambda *_: None)
+    monkeypatch.setattr(stream, "locking", lambda _: Statement("SELECT 1"))
     with pytest.raises(IntegrityError):
         race(engines[Role.PIPELINES], stream.append)
 
