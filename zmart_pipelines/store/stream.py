@@ -21,8 +21,8 @@ from sqlalchemy import Connection, Engine, delete, func, select
 
 from zmart_pipelines.store.binary_arrays import numbers, texts
 from zmart_pipelines.store.commit_hooks import Hook, after_commit, before_commit
-from zmart_pipelines.store.locks import STREAM, lock, locking
-from zmart_pipelines.store.statement_pipeline import Send, Statement, run
+from zmart_pipelines.store.locks import STREAM, locking
+from zmart_pipelines.store.statement_pipeline import Send, Statement, pipelined
 from zmart_pipelines.store.tables import ops
 
 REDIS_CHANNEL = "zmart:stream"
@@ -165,9 +165,12 @@ def append(conn: Connection, frames: Iterable[Frame]) -> list[int]:
     statement = _append_statement(frames)
     if statement is None:
         return []
-    lock(conn, STREAM)
     _announce_on_commit(conn)
-    return sorted(run(conn, statement).scalars())
+    # The lock is not kept while its own answer travels.
+    with pipelined(conn) as send:
+        send(locking(STREAM))
+        appended = send(statement)
+    return sorted(position for (position,) in appended)
 
 
 def append_pipelined(conn: Connection, send: Send, frames: Iterable[Frame]) -> None:
