@@ -98,3 +98,21 @@ def test_statements_run_as_the_reading_role(database: str) -> None:
                 faults.append(f"{topic}: {str(error).splitlines()[0]}: {statement}")
     reader.dispose()
     assert faults == []
+
+
+def test_table_of_causes_names_tests_that_exist() -> None:
+    """The table of docs/operations.md: cause, test, runbook."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    section = page.split("## Causes and their tests\n")[1].split("\n## ")[0]
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+?) \| \[(\w+)\.md\]\(runbooks/(\w+)\.md\) \|$", section, re.MULTILINE
+    )
+    assert [row[0] for row in rows] == list(CAUSES)
+    for topic, place, shown, linked in rows:
+        assert shown == linked == topic
+        if place == "none yet":
+            continue
+        file, test = place.strip("`").split("::")
+        text = (ROOT / file).read_text()
+        assert f"def {test}(" in text, f"{file} has no test {test}"
+        assert re.search(rf"\b{topic}\b", text) is not None, f"{file} does not name {topic}"

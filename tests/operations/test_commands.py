@@ -55,6 +55,7 @@ NOT_AUDITED: Final[Mapping[str, str]] = {
     "market": "reads",
     "tx": "reads",
     "audit": "reads",
+    "query": "reads, as the role that may only read",
     "verify-tally": "reads a bundle and the chain, not the database",
     "deliveries": "reads",
     "submissions": "reads",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +25,8 @@ _SIGNATURE_BYTES = 64
 def tx(signature: str, as_json: bool) -> None:
     """Show what the ledger knows of the transaction SIGNATURE (base58).
 
-    Its commitment, slot and events; which sources reported it and when; gaps, quarantined events
+    Its commitment, slot, fee and events, and when it was delivered, confirmed and finalized; which
+    sources reported it and when; gaps, quarantined events
     and hints that name it; the submission that sent it, if it is one of ours; and how far it has
     come, if a wallet handed it to the API.
 
@@ -53,6 +55,10 @@ def tx(signature: str, as_json: bool) -> None:
     else:
         _print(found)
     raise SystemExit(0 if found else EXIT_UNKNOWN)
+
+
+def _moment(moment: datetime | None) -> str:
+    return "not yet" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:-3] + "Z"
 
 
 def source_names(bits: int) -> list[str]:
@@ -94,10 +100,12 @@ def _print(found: TransactionRecord) -> None:
             f" {sent.market_id.hex()}"
         )
         error = f", {sent.error}" if sent.error else ""
+        landed = "" if sent.landed_slot is None else f", landed in slot {sent.landed_slot}"
         click.echo(
             f"            attempt {sent.attempt_id} {sent.status}{error}, signed"
-            f" {sent.signed_at:%Y-%m-%d %H:%M:%S}Z by run {sent.run_id or 'none'}"
+            f" {sent.signed_at:%Y-%m-%d %H:%M:%S}Z by run {sent.run_id or 'none'}{landed}"
         )
+        click.echo(f"            sent {_moment(sent.sent_at)}, settled {_moment(sent.settled_at)}")
 
     if found.relayed is not None:
         _print_relayed(found.relayed)
@@ -110,6 +118,10 @@ def _print_relayed(relayed: RelayedTransaction) -> None:
         f" {relayed.received_at:%Y-%m-%d %H:%M:%S}Z, {relayed.sends} sends, valid to height"
         f" {relayed.last_valid_block_height}"
     )
+    click.echo(
+        f"            sent {_moment(relayed.sent_at)}, confirmed {_moment(relayed.confirmed_at)},"
+        f" ended {_moment(relayed.settled_at)}"
+    )
 
 
 def _print_reading(reading: Reading, found: TransactionRecord) -> None:
@@ -121,6 +133,13 @@ def _print_reading(reading: Reading, found: TransactionRecord) -> None:
         f"            reported by {', '.join(source_names(reading.sources))}{delivery};"
         f" seen {reading.first_seen_at:%Y-%m-%d %H:%M:%S}Z"
     )
+    fee = "unknown" if reading.fee is None else f"{reading.fee} lamports"
+    click.echo(
+        f"            delivered {_moment(reading.delivered_at)}, confirmed"
+        f" {_moment(reading.confirmed_at)}, finalized {_moment(reading.finalized_at)}; fee {fee}"
+    )
+    if reading.superseded_reason is not None:
+        click.echo(f"            superseded: {reading.superseded_reason}")
     for event in found.events:
         if event.digest != reading.digest:
             continue
