@@ -357,6 +357,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "GET /health/{service:str}": same("/health/pipelines"),
     "GET /ipfs/{cid:str}": same(f"/ipfs/{_CID}", 404),
     "GET /api/discussions/ipfs/{cid:str}": same(f"/api/discussions/ipfs/{_CID}", 404),
+    "GET /api/markets/{market:str}/holders": same(f"/api/markets/{_MARKET}/holders"),
     "GET /api/markets/{market:str}/snapshots": same(f"/api/markets/{_MARKET}/snapshots"),
     "GET /api/markets/{market:str}/status": same(f"/api/markets/{_MARKET}/status"),
     # Webhooks have a secret of their own, and no caller's identity counts.

@@ -136,6 +136,27 @@ def test_largest_integers_are_exact(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("rows")
+def test_holders_of_a_market_are_those_with_the_largest_investment_first(client: Client) -> None:
+    found = read(client, f"/api/markets/{BIG.hex()}/holders")
+    (holder,) = found["holders"]
+    (position,) = (
+        row
+        for row in read(client, f"/api/positions/{ALICE.pubkey()}")
+        if row["market_id"] == BIG.hex()
+    )
+    assert holder["user_wallet"] == str(ALICE.pubkey())
+    for name in ("shares_yes", "total_invested", "current_value", "status"):
+        assert holder[name] == position[name]
+    assert holder["exact"]["shares_yes"] == str(U64)
+    invested = [
+        row["total_invested"]
+        for row in read(client, f"/api/markets/{ONE.hex()}/holders")["holders"]
+    ]
+    assert invested == sorted(invested, reverse=True)
+    assert client.get(f"/api/markets/{'ee' * 32}/holders").status_code == 404
+
+
+@pytest.mark.usefixtures("rows")
 def test_trades_are_listed_in_either_order_by_id_and_address(client: Client) -> None:
     page = read(client, f"/api/markets/{ONE.hex()}/trades")
     assert [row["slot"] for row in page["trades"]] == [3, 2, 1]

@@ -21,6 +21,7 @@ from tests.fixtures.web_pages import (
     accessibility_problems,
     answers_instead,
     check_no_errors,
+    console,
     picture,
     screen,
     script_before_pages,
@@ -65,7 +66,7 @@ def tally(running_system: RunningSystem, market: dict[str, Any]) -> dict[str, An
 
 
 def show(browser: Chrome, system: RunningSystem, path: str, panels: int) -> None:
-    browser.get_log("browser")
+    console(browser)
     browser.get(f"{system.api}{path}")
     wait_until_read(browser, panels)
 
@@ -104,6 +105,7 @@ def test_a_market_says_what_it_waits_for_and_how_it_came_there(
         "its bytes have this CID",
         "The proposal is approved if",
         "threshold reached",
+        "Largest positions",
     )
     assert browser.find_elements(By.CSS_SELECTOR, ".price-chart canvas")
     assert browser.find_elements(By.CSS_SELECTOR, ".depth path[d^=M]")
@@ -129,8 +131,8 @@ def test_both_tallies_are_recounted_by_a_click(
     for number in (0, 1):
         verdict = recount(browser, number)
         assert RIGHT in verdict, verdict
-        assert "Counts in the market's account" in verdict
-        assert "Votes cast on chain" in verdict
+        assert "The market's account on chain has these counts" in verdict
+        assert "Votes cast on chain are counted" in verdict
     check_no_errors(browser)
     panel = browser.find_element(By.CSS_SELECTOR, ".recount")
     browser.execute_script("arguments[0].scrollIntoView()", panel)

@@ -1218,6 +1218,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/markets/{market}/holders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the largest positions in a market, by what was paid in
+         * @description List the largest positions in a market, by what was paid in.
+         */
+        get: operations["list_market_holders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/markets/{market}/price-history": {
         parameters: {
             query?: never;
@@ -3618,6 +3638,42 @@ export interface components {
             /** @enum {string} */
             type: "action" | "completed";
             links?: components["schemas"]["ActionLinks"];
+        };
+        /** Holder */
+        Holder: {
+            exact: {
+                shares_yes: string;
+                shares_no: string;
+                total_invested: string;
+                current_value: string;
+            };
+            /**
+             * Format: solana-address
+             * @example 9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin
+             */
+            user_wallet: string;
+            shares_yes: number;
+            shares_no: number;
+            total_invested: number;
+            current_value: number;
+            /** @enum {string} */
+            status: "open" | "claimable" | "closed";
+            has_claimed: boolean;
+            /**
+             * @example finalized
+             * @enum {string}
+             */
+            commitment: "reported" | "confirmed" | "finalized";
+        };
+        /** HolderList */
+        HolderList: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            holders: components["schemas"]["Holder"][];
+            count: number;
         };
         /** IpfsHealth */
         IpfsHealth: {
@@ -6685,6 +6741,8 @@ export type FeeRates = components['schemas']['FeeRates'];
 export type FieldError = components['schemas']['FieldError'];
 export type FlatWalletStats = components['schemas']['FlatWalletStats'];
 export type FollowingAction = components['schemas']['FollowingAction'];
+export type Holder = components['schemas']['Holder'];
+export type HolderList = components['schemas']['HolderList'];
 export type IpfsHealth = components['schemas']['IpfsHealth'];
 export type KillSwitch = components['schemas']['KillSwitch'];
 export type KillSwitchList = components['schemas']['KillSwitchList'];
@@ -12331,6 +12389,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_market_holders: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of positions. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
                 };
             };
             /** @description Invalid request; see `details`. */

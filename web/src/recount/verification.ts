@@ -33,7 +33,7 @@ export interface OnChain {
   readonly signature: string
 }
 
-/** One comparison: what was compared, and what is wrong; empty when all agrees. */
+/** One comparison: what must be true, and what is wrong; empty when it is true. */
 export interface Check {
   readonly title: string
   readonly problems: readonly string[]
@@ -41,16 +41,16 @@ export interface Check {
 
 /** Compare a recount with the chain; throws `RpcFailed` where the chain cannot be read. */
 export async function verify(recount: Recount, place: OnChain, rpc: Rpc): Promise<Check[]> {
-  const network = { title: 'Program and chain', problems: await networkProblems(recount, place, rpc) }
+  const network = { title: 'Program and chain are the expected ones', problems: await networkProblems(recount, place, rpc) }
   if (network.problems.length > 0) return [network]
   return [
     network,
     {
-      title: 'Transaction that wrote the counts',
+      title: 'The transaction that wrote the counts names these ballots',
       problems: transactionProblems(recount, place, await rpc.transaction(place.signature)),
     },
-    { title: "Counts in the market's account", problems: await accountProblems(recount, place, rpc) },
-    { title: 'Votes cast on chain', problems: await chainVoteProblems(recount, place, rpc) },
+    { title: "The market's account on chain has these counts", problems: await accountProblems(recount, place, rpc) },
+    { title: 'Votes cast on chain are counted as they were cast', problems: await chainVoteProblems(recount, place, rpc) },
   ]
 }
 

@@ -766,6 +766,13 @@ def list_market_events(
     )
 
 
+def list_market_holders(market: str, *, limit: int | None = None) -> Call[models.HolderList]:
+    """List the largest positions in a market, by what was paid in."""
+    return Call(
+        "GET", path("/api/markets/{}/holders", market), models.HolderList, query={"limit": limit}
+    )
+
+
 def list_market_snapshots(
     market: str, *, limit: int | None = None, offset: int | None = None, cursor: str | None = None
 ) -> Call[models.DiscussionSnapshotList]:

@@ -438,6 +438,23 @@ class FlatWalletStats(Struct, kw_only=True):
     as_of: str
 
 
+class Holder(Struct, kw_only=True):
+    user_wallet: str
+    shares_yes: int
+    shares_no: int
+    total_invested: int
+    current_value: int
+    status: str
+    has_claimed: bool
+    commitment: str
+
+
+class HolderList(Struct, kw_only=True):
+    market_id: str
+    holders: list[Holder]
+    count: int
+
+
 class IpfsHealth(Struct, kw_only=True):
     status: str
     service: str

@@ -11,7 +11,7 @@ import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.t
 export function DiscussionPanel(props: MarketPanelProps) {
   const discussion = useMarketPart(props, 'discussion', ['discussion'], readDiscussion)
   return (
-    <ReadPanel title="Discussion" class="half" resource={discussion} freshFor={FRESH_SECONDS}>
+    <ReadPanel title="Discussion" class="third" resource={discussion} freshFor={FRESH_SECONDS}>
       {({ comments, snapshots }) => (
         <>
           <Comments comments={comments} />

@@ -11,6 +11,7 @@ import { useResource } from '../../data/resource.ts'
 import { DepthPanel } from './depth_panel.tsx'
 import { DiscussionPanel } from './discussion_panel.tsx'
 import { TradesPanel } from './trades_panel.tsx'
+import { HoldersPanel } from './holders_panel.tsx'
 import { PricePanel, readPrices } from './price_panel.tsx'
 import { QuestionPanel } from './question_panel.tsx'
 import { RecountPanel } from './recount_panel.tsx'
@@ -73,6 +74,7 @@ function Known({ market: read, refresh }: { market: Market; refresh: () => Promi
         <RecountPanel {...shared} tallies={tallies} />
         <DepthPanel {...shared} />
         <TradesPanel {...shared} prices={prices} />
+        <HoldersPanel {...shared} />
         <DiscussionPanel {...shared} />
         <QuestionPanel {...shared} />
       </div>

@@ -59,6 +59,7 @@ function options(
     ticks: { show: false },
     font: '12px "Inter Variable", system-ui',
   }
+  const span = (series.times.at(-1) ?? 0) - (series.times[0] ?? 0)
   const stepped = uPlot.paths.stepped?.({ align: 1 })
   const shown = (value: number) => `${value.toFixed(1)} %`
   return {
@@ -66,7 +67,10 @@ function options(
     height: HEIGHT,
     tzDate: (time) => uPlot.tzDate(new Date(time * 1000), 'Etc/UTC'),
     scales: { y: { range: (_, low, high) => around(low, high, candles) } },
-    axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(shown) }],
+    axes: [
+      { ...axis, space: 76, values: (_, times) => times.map((time) => timeText(time, span)) },
+      { ...axis, size: 64, values: (_, values) => values.map(shown) },
+    ],
     series: [
       { label: 'Time (UTC)' },
       {
@@ -83,6 +87,13 @@ function options(
       draw: [(plot) => drawMarkers(plot, series, colour)],
     },
   }
+}
+
+/** A time in UTC, as exact as the span that is shown needs. */
+function timeText(time: number, span: number): string {
+  const text = new Date(time * 1000).toISOString()
+  if (span < 3_600) return text.slice(11, 19)
+  return span < 2 * 86_400 ? text.slice(11, 16) : text.slice(0, 10)
 }
 
 /** The range of the axis: all of the prices with some room, inside 0 to 100 %. */
@@ -115,7 +126,7 @@ function drawCandles(
       const width = Math.min(MOST_BODY * ratio, Math.max(LEAST_BODY * ratio, room))
       const middle = x(time + seconds / 2)
       ctx.fillStyle = ctx.strokeStyle = colour(close >= open ? '--yes' : '--no')
-      ctx.globalAlpha = 0.28
+      ctx.globalAlpha = 0.4
       ctx.lineWidth = ratio
       ctx.beginPath()
       ctx.moveTo(middle, y(high))

@@ -80,7 +80,7 @@ function Chart({ prices, market }: { prices: Prices } & MarketPanelProps) {
         <span class="yes">▲ buys of YES</span> <span class="no">▼ buys of NO</span>
         <span class="quiet">
           bars: candles of {prices.interval} · {market.trades_count} trades
-          {prices.trades.length < market.trades_count && `, the last ${prices.trades.length} drawn`}
+          {prices.trades.length === MOST_TRADES && `, the last ${prices.trades.length} drawn`}
         </span>
       </p>
     </>

@@ -23,7 +23,6 @@ export function QuestionPanel(props: MarketPanelProps) {
     <ReadPanel
       title="Question, as pinned"
       hint="The document whose hash is in the market’s account."
-      class="half"
       resource={document}
       freshFor={Number.POSITIVE_INFINITY}
     >

@@ -12,6 +12,8 @@ export interface Verdict {
   readonly unchecked: string | undefined
 }
 
+const FILE_CHECK = 'The published ballots are the bytes that their CID names'
+
 /** Recount a tally, whose bundle is read from the API by its CID. */
 export async function recountTally(
   tally: Tally,
@@ -24,7 +26,7 @@ export async function recountTally(
   try {
     found = await recount(cid, getBlock, onProgress)
   } catch (error) {
-    if (error instanceof BundleError) return ended([wrong('Bundle and its CID', error.message)])
+    if (error instanceof BundleError) return ended([wrong(FILE_CHECK, error.message)])
     if (error instanceof NotRead) return ended([], error.message)
     throw error
   }
@@ -54,16 +56,18 @@ function ended(checks: readonly Check[], unchecked?: string, found?: Recount): V
   return { recount: found, checks, unchecked }
 }
 
-function bundleChecks({ ballots, problems, root }: Recount): Check[] {
-  const blocks = 1 + (root.parts?.length ?? 0)
+function bundleChecks({ ballots, problems }: Recount): Check[] {
   return [
-    { title: `Bundle: ${blocks === 1 ? 'its bytes have' : `all ${blocks} blocks have`} the CID`, problems: [] },
-    { title: `Ballots: ${ballots.length} signatures and texts, each wallet once, the sums`, problems },
+    { title: FILE_CHECK, problems: [] },
+    {
+      title: `${ballots.length} ballots: signed by their wallets for this choice, each wallet once, the sums add up`,
+      problems,
+    },
   ]
 }
 
 function apiCheck({ votesFor, votesAgainst, root }: Recount, tally: Tally): Check {
-  const title = 'Counts that the API states'
+  const title = 'The API states the same counts'
   if (root.market !== tally.market_id || root.kind !== tally.kind || root.round !== tally.round) {
     return wrong(title, 'the bundle is of another vote')
   }

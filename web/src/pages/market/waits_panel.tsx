@@ -5,7 +5,7 @@ import { Time } from '../../components/time.tsx'
 import { api } from '../../data/api.ts'
 import { percent, sol } from '../../format/amounts.ts'
 import { spaced } from '../../format/names.ts'
-import { duration, utc } from '../../format/times.ts'
+import { duration, local, utc, utcTime } from '../../format/times.ts'
 import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
 
 type Blocker = MarketStatus['blockers'][number]
@@ -80,10 +80,9 @@ function Deadline({ status, at }: { status: MarketStatus; at: string }) {
   return (
     <>
       {left > 0 ? `${duration(left)} left` : 'passed'}
-      <small>
-        <Time at={at} />
-        chain time was {utc(status.chain_time)}
-      </small>
+      <small>{utc(at)}</small>
+      <small>{local(at)}</small>
+      <small>by the chain’s clock, last at {utcTime(status.chain_time)}</small>
     </>
   )
 }
