@@ -22,6 +22,7 @@ from api.app import create_app
 from api.connections.connection_guard import ConnectionGuard, Limits
 from api.connections.file_limit import allowed_connections
 from api.connections.guarded_protocols import GuardedConfig
+from api.realtime.turns import Turns
 from api.routes.live_updates import has_channel
 from api.saturation import Saturation
 from zmart_pipelines.metrics.listener import serve_metrics
@@ -44,12 +45,17 @@ class AnySocketPath:
     def __init__(self, app: Litestar, port: int) -> None:
         self._app = app
         self._port = port
+        # Of clients that come back together, as after a restart.
+        self._handshakes = Turns()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Route a WebSocket of the WebSocket port to ``/ws``, unless its path names a channel."""
         is_socket = scope["type"] == "websocket" and (scope["server"] or ("", 0))[1] == self._port
         if is_socket and not has_channel(scope["path"]):
             scope = {**scope, "path": "/ws", "raw_path": b"/ws"}
+        if scope["type"] == "websocket":
+            # So that requests are answered between a thousand sockets.
+            await self._handshakes.give_way()
         await self._app(scope, receive, send)
 
 
