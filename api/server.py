@@ -162,7 +162,8 @@ def serve(settings: Settings) -> None:
         forwarded_allow_ips=list(settings.proxy_networks),
         server_header=False,
         access_log=False,
-        log_level="info",
+        # They are logged as everything else is (zmart_pipelines.structured_logs).
+        log_config=None,
     )
     server = DrainingServer(config)
     # After its shutdown uvicorn raises the signal again.

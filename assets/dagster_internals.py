@@ -72,6 +72,8 @@ __all__ = [
     "partition_range_tags",
     "pg_url_from_config",
     "remember_schema",
+    "run_daemon",
+    "run_of_worker",
     "run_started_before",
     "run_webserver",
     "serialize_value",
@@ -79,6 +81,7 @@ __all__ = [
     "started_run_id",
     "storage_engine",
     "use_engine",
+    "use_logs",
     "use_run_workers",
     "use_schedule_storage",
     "version_tags",
@@ -205,6 +208,30 @@ def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
     cli.main()
 
 
+def run_daemon(arguments: list[str], program: str) -> None:
+    """Run ``dagster-daemon`` with these arguments; its command has no public name."""
+    cli: Any = import_module("dagster._daemon.cli")
+    cli.create_dagster_daemon_cli()(arguments, prog_name=program)
+
+
+# Where the commands look up the function that sets up their logs.
+_SETTING_UP_LOGS = ("dagster._cli.api", "dagster._daemon.controller", "dagster_webserver.cli")
+
+
+def use_logs(configure: Callable[[str], None]) -> None:
+    """Make Dagster's commands set up their logs by ``configure``, which is given the least level.
+
+    They have no option for a handler, and each looks the function up in its own module.
+    """
+
+    def configure_loggers(*, log_level: str, **_: object) -> None:
+        configure(log_level)
+
+    for name in _SETTING_UP_LOGS:
+        module: Any = import_module(name)
+        module.configure_loggers = configure_loggers
+
+
 def coordinator_instance(coordinator: dg.QueuedRunCoordinator) -> dg.DagsterInstance:
     """Return the instance of a run coordinator, which has no public name there."""
     return coordinator._instance
@@ -241,6 +268,12 @@ def job_of_worker(arguments: Sequence[Any]) -> str:
     """
     name: str = arguments[1].job_name
     return name
+
+
+def run_of_worker(arguments: Sequence[Any]) -> str:
+    """Return the id of the run that a worker executes; arguments as for ``job_of_worker``."""
+    run_id: str = arguments[1].run_id
+    return run_id
 
 
 def run_started_before() -> StartRunReply:

@@ -15,6 +15,7 @@ import dagster as dg
 
 import assets.defs
 from assets.freshness import freshness_checks
+from assets.process_logs import run_logger
 from assets.resources import Backend
 
 
@@ -34,7 +35,9 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
             executor=dg.in_process_executor,
         )
     generated = freshness_checks(loaded.resolve_all_asset_specs())
-    return dg.Definitions.merge(loaded, dg.Definitions(asset_checks=[generated]))
+    return dg.Definitions.merge(
+        loaded, dg.Definitions(asset_checks=[generated], loggers={"console": run_logger})
+    )
 
 
 defs = build_defs()

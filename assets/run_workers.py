@@ -39,6 +39,7 @@ class RunWorker(multiprocessing.context.ForkServerProcess):
         end_with_parent()
         # The arguments of multiprocessing's BaseProcess, which its type stubs leave out.
         lower_priority(self._args)  # type: ignore[attr-defined]
+        bind_run(self._args)  # type: ignore[attr-defined]
         random.seed()
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
@@ -99,6 +100,14 @@ def lower_priority(arguments: Sequence[Any]) -> None:
     lane = LANES_BY_JOB.get(job_of_worker(arguments))
     if lane is not None and lane in NICENESS:
         os.nice(NICENESS[lane])
+
+
+def bind_run(arguments: Sequence[Any]) -> None:
+    """Add the run's id to each line that the worker logs; arguments as for ``lower_priority``."""
+    from assets.dagster_internals import run_of_worker
+    from zmart_pipelines.structured_logs import bind
+
+    bind(run_id=run_of_worker(arguments))
 
 
 def end_with_parent() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 
 from assets.dagster_internals import run_webserver
+from assets.process_logs import configure_dagster_logs
 from assets.webserver_guard import WebserverGuard
 from zmart_pipelines.settings import Settings, settings
 
@@ -26,5 +27,6 @@ def own_hosts(settings: Settings) -> frozenset[str]:
 
 
 if __name__ == "__main__":
+    configure_dagster_logs("webserver")
     found = settings()
     run_webserver(lambda app: WebserverGuard(app, own_hosts(found), found.dagster_origin_list))

@@ -17,6 +17,7 @@ from demo.script import CAST
 from demo.wallets import load_wallets
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.structured_logs import configure_logs
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +25,7 @@ from zmart_pipelines.settings import Settings
 def main(*, busy: bool) -> None:
     """Let the demo's cast act on the API and the chain of the settings until stopped."""
     settings = Settings()
+    configure_logs(settings, part="demo")
     if settings.solana_cluster != "localnet":
         sys.exit("the demo runs on the local chain only; unset SOLANA_CLUSTER")
     folder = settings.zmart_state / "demo"

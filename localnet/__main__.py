@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from localnet.node import StateInUse
 from localnet.options import Options
 from localnet.server import PortTaken, run
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.structured_logs import configure_logs
 
 EXIT_USAGE = 2
 
@@ -113,12 +114,7 @@ def main(
 
     Example: python -m localnet --port 8899 --state .zmart/localnet
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    configure_logs(Settings(log_level="info" if verbose else "warning"), part="localnet")
     try:
         options = Options(
             state=state,

@@ -21,6 +21,7 @@ from zmart_pipelines.commands.check import check, migrate, record
 from zmart_pipelines.commands.deliveries import deliveries
 from zmart_pipelines.commands.doctor import doctor
 from zmart_pipelines.commands.keys import keys
+from zmart_pipelines.commands.logs import logs
 from zmart_pipelines.commands.market import market
 from zmart_pipelines.commands.query import query
 from zmart_pipelines.commands.rebuild import rebuild, redecode
@@ -65,6 +66,7 @@ def main() -> None:
 for command in (
     up,
     status,
+    logs,
     doctor,
     show_settings,
     migrate,

@@ -975,6 +975,32 @@ class Settings(BaseSettings):
         " serves metrics, and zmart up runs no exporter.",
     )
 
+    # Logs
+    log_format: str = Field(
+        "console",
+        pattern="^(json|console)$",
+        description="How processes log: json, one object a line; console, a readable line.",
+    )
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="Least level that processes log.",
+    )
+    log_file_bytes: int = Field(
+        20 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Size in bytes at which zmart up begins a new log file of a process; it also"
+        " does so each day.",
+    )
+    log_keep_days: int = Field(
+        30, gt=0, description="Days for which zmart up keeps the earlier log files."
+    )
+    log_keep_files: int = Field(
+        40,
+        gt=0,
+        description="Maximum number of earlier log files of a process, whatever their age.",
+    )
+
     # IPFS
     pinata_jwt: SecretStr | None = Field(
         None, description="Pinata token; empty: files are pinned in the local store."

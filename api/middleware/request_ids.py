@@ -6,12 +6,12 @@ it, and so does every log line that is written for the request in the event loop
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, Final
+
+from zmart_pipelines import structured_logs
 
 HEADER: Final = b"x-request-id"
 TRACE_HEADER: Final = b"traceparent"
@@ -26,8 +26,6 @@ _TRACE: Final = re.compile(
     rb"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
 )
 _MAX_TRACE_BYTES: Final = 256
-
-_current: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def choose_id(offered: bytes | None) -> bytes:
@@ -67,16 +65,7 @@ def bind(scope: Mapping[str, Any], chosen: bytes, trace: bytes | None) -> None:
     state = scope["state"]
     state[STATE_ID] = text
     if trace is None:
-        _current.set(text)
+        structured_logs.bind(request_id=text)
         return
     state[STATE_TRACE] = trace.decode("ascii")
-    _current.set(f"{text} {state[STATE_TRACE]}")
-
-
-class LogFilter(logging.Filter):
-    """Adds ``request_id`` to log records: the id, and the trace where the client sent one."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Add the attribute; let every record pass."""
-        record.request_id = _current.get()
-        return True
+    structured_logs.bind(request_id=text, traceparent=state[STATE_TRACE])

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from zmart_pipelines.runtime.log_files import Retention
 from zmart_pipelines.runtime.os_accounts import NoServerAccount
 from zmart_pipelines.runtime.ports import PortsInUse
 from zmart_pipelines.runtime.postgres import PostgresError
@@ -57,6 +58,9 @@ def up(no_demo: bool, no_webhook: bool) -> None:
             addresses=system.addresses,
             say=_say,
             server_homes=system.server_homes,
+            logs=Retention(
+                settings.log_file_bytes, settings.log_keep_days, settings.log_keep_files
+            ),
         )
         _say("starting …")
         where = "\n".join(f"  {name:<9}{url}" for name, url in system.addresses.items())

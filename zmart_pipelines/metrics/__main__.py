@@ -10,6 +10,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from zmart_pipelines.metrics.exporter import Exporter
 from zmart_pipelines.metrics.listener import serve_metrics
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.structured_logs import configure_logs
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     settings = Settings()
     if not settings.metrics_port:
         raise SystemExit("METRICS_PORT is 0: no metrics are to be served")
+    configure_logs(settings, part="exporter")
     registry = CollectorRegistry()
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, Exporter(settings)):
         registry.register(collector)

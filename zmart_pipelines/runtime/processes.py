@@ -262,7 +262,6 @@ def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> 
         copy.chmod(0o600)
 
     workspace = ("-w", str(DEPLOY / "workspace.yaml"))
-    scripts = Path(sys.executable).parent
     started = time.time()
     code_server = Process(
         name="code-server",
@@ -281,7 +280,9 @@ def _dagster(settings: Settings, state: StateFolder, after: tuple[str, ...]) -> 
     daemon = Process(
         name="daemon",
         # What a tick found is on the sensor's page; the log has what needs attention.
-        command=(str(scripts / "dagster-daemon"), "run", "--log-level", "warning", *workspace),
+        command=[
+            *(sys.executable, "-m", "assets.daemon", "run", "--log-level", "warning", *workspace),
+        ],
         environment=environment("daemon"),
         folder=PROJECT,
         needs=("code-server",),

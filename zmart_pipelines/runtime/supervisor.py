@@ -23,7 +23,7 @@ from typing import IO
 
 from zmart_pipelines.runtime import leftover_processes
 from zmart_pipelines.runtime.child_process import start
-from zmart_pipelines.runtime.log_files import LogFile
+from zmart_pipelines.runtime.log_files import LogFile, Retention
 from zmart_pipelines.runtime.os_accounts import Account
 from zmart_pipelines.runtime.ports import Port, require_free
 from zmart_pipelines.runtime.readiness import Probe
@@ -167,6 +167,7 @@ class Supervisor:
         addresses: Mapping[str, str],
         say: Callable[[str], None],
         server_homes: Sequence[Path] = (),
+        logs: Retention | None = None,
     ) -> None:
         """Create a supervisor; start nothing yet.
 
@@ -174,6 +175,7 @@ class Supervisor:
             addresses: written to the lock file, for other commands.
             say: prints a line to the user.
             server_homes: further folders whose servers belong to this state folder.
+            logs: how long the processes' logs are kept.
         """
         self._state = state
         self._addresses = dict(addresses)
@@ -182,7 +184,7 @@ class Supervisor:
         self._children = {
             p.name: _Child(
                 p,
-                LogFile(state.logs / f"{p.name}.log"),
+                LogFile(state.logs / f"{p.name}.log", logs),
                 leftover_processes.PidFile(state.run / f"{p.name}.json"),
             )
             for p in processes

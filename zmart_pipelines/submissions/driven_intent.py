@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from zmart_pipelines import base58
 from zmart_pipelines.breakers.machine import Permit
 from zmart_pipelines.submissions.attempts import Attempt
 from zmart_pipelines.submissions.intents import Intent
@@ -43,6 +44,14 @@ class DrivenIntent:
         if self.attempt is None:
             raise LookupError(f"intent {self.intent.id} has no live attempt")
         return self.attempt
+
+    @property
+    def log_ids(self) -> dict[str, object]:
+        """What joins the lines that are logged about it."""
+        ids: dict[str, object] = {"intent_id": self.intent.id}
+        if self.attempt is not None:
+            ids["signature"] = base58.encode(self.attempt.signature)
+        return ids
 
     @property
     def ended(self) -> bool:

@@ -26,6 +26,7 @@ from zmart_pipelines.chain.transaction_builder import BuildError
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.outages import concerns_database
+from zmart_pipelines.structured_logs import bound
 from zmart_pipelines.submissions import (
     action_breakers,
     attempts,
@@ -252,6 +253,12 @@ class _Submitter:
         self, driven: DrivenIntent, effect: messages.Effect
     ) -> chain_reads.Observations:
         """Perform one effect that is not a read. An intent that fails in it is set aside."""
+        with bound(**driven.log_ids):
+            return self._perform_bound(driven, effect)
+
+    def _perform_bound(
+        self, driven: DrivenIntent, effect: messages.Effect
+    ) -> chain_reads.Observations:
         try:
             match effect:
                 case messages.Simulate():
@@ -294,7 +301,8 @@ class _Submitter:
         Its rows stay as they are: the next run starts where it stopped.
         """
         intent = driven.intent
-        _log.error("intent %d cannot be driven", intent.id, exc_info=error)
+        with bound(**driven.log_ids):
+            _log.error("intent %d cannot be driven", intent.id, exc_info=error)
         self._set_aside.add(intent.id)
         driven.state = msgspec.structs.replace(driven.state, phase=machine.Phase.ENDED)
         reason = f"{type(error).__name__}: {error}"[:_MAX_REASON]
@@ -348,6 +356,8 @@ class _Submitter:
             if driven.attempt is None:
                 return messages.Withheld("another attempt of this market is live")
             intents.update_open(conn, self._lease, driven.intent, "live")
+        with bound(**driven.log_ids):
+            _log.info("%s is signed, for %d lamports", driven.intent.action, signed.fee)
         return messages.Persisted(last_valid=signed.last_valid_block_height, now=time.monotonic())
 
     def _send(self, driven: DrivenIntent) -> chain_reads.Observations:
@@ -365,6 +375,7 @@ class _Submitter:
         if isinstance(effect, messages.Settle) and effect.attempt == "final":
             cost = transaction_cost(self._rpc, driven.live.signature)
         record(self._engine, self._lease, driven, effect, cost, self._policy)
+        _log.info("%s: %s", driven.intent.action, type(effect).__name__)
 
     def _is_disabled(self, action: Action) -> bool:
         return action in self._disabled
