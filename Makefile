@@ -41,7 +41,7 @@ PYTEST := .venv/bin/pytest -q
 # Files in the order of tests/conftest.py: the longest first.
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What the system tests need beside the Python packages (Debian's names).
-SYSTEM_PACKAGES := chromium chromium-driver
+SYSTEM_PACKAGES := chromium chromium-driver prometheus
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-16s %s\n", $$1, $$2 }'

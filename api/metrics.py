@@ -63,6 +63,11 @@ SUBSCRIBERS_ENDED: Final = Counter(
     "Connections for live updates that ended: closed by the client, or dropped by the server.",
     ("transport", "reason"),
 )
+# So that there is a series, with zero, before the first client comes.
+for _transport in ("websocket", "event_stream"):
+    SUBSCRIBERS.labels(_transport)
+    SUBSCRIBERS_OPENED.labels(_transport)
+
 FRAMES_READ: Final = Counter(
     "zmart_realtime_frames", "Frames of the stream that this process read to deliver them."
 )

@@ -215,7 +215,7 @@ def run_daemon(arguments: list[str], program: str) -> None:
 
 
 # Where the commands look up the function that sets up their logs.
-_SETTING_UP_LOGS = ("dagster._cli.api", "dagster._daemon.controller", "dagster_webserver.cli")
+SETTING_UP_LOGS = ("dagster._cli.api", "dagster._daemon.controller", "dagster_webserver.cli")
 
 
 def use_logs(configure: Callable[[str], None]) -> None:
@@ -227,7 +227,7 @@ def use_logs(configure: Callable[[str], None]) -> None:
     def configure_loggers(*, log_level: str, **_: object) -> None:
         configure(log_level)
 
-    for name in _SETTING_UP_LOGS:
+    for name in SETTING_UP_LOGS:
         module: Any = import_module(name)
         module.configure_loggers = configure_loggers
 
