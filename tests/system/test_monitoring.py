@@ -84,9 +84,8 @@ def test_a_raised_threshold_turns_the_case_red(tmp_path: Path) -> None:
 
 def test_each_alert_has_a_severity_and_a_runbook() -> None:
     page = (ROOT / "docs" / "observability.md").read_text()
-    headings = {
-        heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", page, re.M)
-    }
+    found = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    headings = {heading.lower().replace(" ", "-") for heading in found}
     runbooks = {cause.runbook for cause in CAUSES.values()}
     for rule in rules("alert_rules.yml"):
         assert rule["labels"]["severity"] in SEVERITIES
