@@ -272,7 +272,7 @@ def job_of_worker(arguments: Sequence[Any]) -> str:
 
 def run_of_worker(arguments: Sequence[Any]) -> str:
     """Return the id of the run that a worker executes; arguments as for ``job_of_worker``."""
-    run_id: str = arguments[1].run_id
+    run_id: str = deserialize_value(arguments[0], ExecuteExternalJobArgs).run_id
     return run_id
 
 

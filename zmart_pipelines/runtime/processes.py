@@ -330,7 +330,6 @@ def _exporter(settings: Settings, after: tuple[str, ...]) -> Process:
         folder=PROJECT,
         needs=after,
         ready=readiness.listening(_reachable(settings.metrics_host), settings.metrics_port),
-        stop_within=2,
         ports=process_ports(settings)["exporter"],
     )
 
