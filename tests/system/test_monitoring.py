@@ -96,7 +96,7 @@ def test_each_alert_has_a_severity_and_a_runbook() -> None:
             assert runbook in runbooks, rule["alert"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def query(
     running_system: RunningSystem, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Query]:
