@@ -32,6 +32,7 @@ from zmart_pipelines.commands.submissions import submissions
 from zmart_pipelines.commands.tx import tx
 from zmart_pipelines.commands.up import localnet, up
 from zmart_pipelines.commands.verify_tally import verify_tally
+from zmart_pipelines.commands.watchdog import watchdog
 from zmart_pipelines.commands.webhook import webhook
 from zmart_pipelines.store.engine import MissingLogin
 
@@ -88,6 +89,7 @@ for command in (
     breakers,
     query,
     audit,
+    watchdog,
     webhook,
     keys,
     localnet,

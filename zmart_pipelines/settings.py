@@ -86,6 +86,13 @@ def _threshold(degraded: int, down: int, subject: str) -> Any:
     )
 
 
+def _alert_threshold(first: int, second: int, subject: str) -> Any:
+    return Field(
+        Threshold(first, second),
+        description=f"{subject}: from which value an alert is raised, and from which it is severe.",
+    )
+
+
 HEALTH_PREFIX = "health_"
 RATE_LIMIT_PREFIX = "rate_limit_"
 MAX_RATE_LIMIT = 1_000_000
@@ -483,6 +490,70 @@ class Settings(BaseSettings):
     )
     alert_escalation_slow_seconds: int = Field(
         86_400, gt=0, description="The same for alerts of markets, submissions and the machine."
+    )
+
+    # Monitor: from when on an alert is raised
+    stuck_approved_seconds: int = Field(
+        604_800, gt=0, description="Seconds after which an approved market counts as stuck."
+    )
+    stuck_active_seconds: int = Field(
+        2_592_000,
+        gt=0,
+        description="Seconds after its end time, or its activation where none is known, after which"
+        " an active market counts as stuck.",
+    )
+    stuck_resolving_seconds: int = Field(
+        604_800, gt=0, description="Seconds after which a resolving market counts as stuck."
+    )
+    stuck_disputed_seconds: int = Field(
+        604_800, gt=0, description="Seconds after which a disputed market counts as stuck."
+    )
+    stuck_markets: Threshold = _alert_threshold(10, 50, "Markets that are stuck at once")
+    fee_burn_hour_lamports: Threshold = _alert_threshold(
+        20_000_000, 50_000_000, "Lamports that our transactions cost in an hour"
+    )
+    fee_burn_day_lamports: Threshold = _alert_threshold(
+        100_000_000, 300_000_000, "Lamports that our transactions cost in a day"
+    )
+    disk_used_percent: Threshold = _alert_threshold(
+        80, 90, "Percent of the state folder's disk that is full"
+    )
+    database_connections_percent: Threshold = _alert_threshold(
+        70, 90, "Percent of the connections of Postgres that are taken"
+    )
+    config_alert_seconds: int = Field(
+        86_400,
+        gt=0,
+        description="Seconds for which the alert of a changed configuration stays open.",
+    )
+    clock_skew_seconds: float = Field(
+        5.0, gt=0, description="Seconds by which the clocks of machine and database may differ."
+    )
+    stuck_run_seconds: int = Field(
+        3_600, gt=0, description="Seconds after which a Dagster run that has not ended is stuck."
+    )
+    monitor_silence_seconds: int = Field(
+        180,
+        gt=0,
+        description="Seconds without a finished round of the monitor after which the watchdog"
+        " raises an alert; also the time that it grants after a start.",
+    )
+    daemon_silence_seconds: int = Field(
+        120,
+        gt=0,
+        description="Seconds without a heartbeat of Dagster's daemon after which the watchdog"
+        " raises an alert.",
+    )
+    restarts_per_hour: int = Field(
+        3,
+        gt=0,
+        description="Restarts of a process within an hour that raise no alert yet; zmart up alone.",
+    )
+    watchdog_database_seconds: int = Field(
+        30,
+        gt=0,
+        description="Seconds without an answer of Postgres after which the watchdog sends a message"
+        " by itself.",
     )
 
     # Relay of transactions that wallets signed
@@ -1254,7 +1325,8 @@ class Settings(BaseSettings):
         return {
             name.removeprefix(HEALTH_PREFIX): value
             for name in type(self).model_fields
-            if isinstance(value := getattr(self, name), Threshold)
+            if name.startswith(HEALTH_PREFIX)
+            and isinstance(value := getattr(self, name), Threshold)
         }
 
     @classmethod

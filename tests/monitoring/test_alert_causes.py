@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from zmart_pipelines.monitoring.alert_causes import CAUSES, cause_of
+from zmart_pipelines.settings import Settings
 from zmart_pipelines.submissions.policies import TOPIC_STATES
 
 ROOT = Path(__file__).parents[2]
@@ -44,3 +45,20 @@ def test_every_key_that_the_code_names_is_a_cause() -> None:
     assert {"breaker", "health", "run", "check", "switch"} <= named
     for topic in named:
         assert cause_of(topic).topic == topic
+
+
+def test_operations_page_has_the_row_of_each_cause() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    expected = []
+    for cause in CAUSES.values():
+        severity = cause.severity if cause.severe is None else f"{cause.severity}, {cause.severe}"
+        note = "" if cause.is_detected else "; not detected yet"
+        link = f"[`{cause.topic}`]({cause.runbook.removeprefix('docs/')})"
+        expected.append(f"| {link} | {severity}{note} | {cause.summary} | {cause.remedy} |")
+    rows = [line for line in page.splitlines() if line.startswith("| [`") and "runbooks/" in line]
+    assert rows == expected
+
+
+def test_thresholds_of_causes_are_settings() -> None:
+    for cause in CAUSES.values():
+        assert set(cause.settings) <= set(Settings.model_fields), cause.topic

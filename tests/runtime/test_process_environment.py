@@ -44,6 +44,10 @@ EXPECTED = {
     "exporter": {"DATABASE_URL_READ", "SOLANA_RPC_URL", "SOLANA_RPC_URLS"},
     "daemon": set(),
     "webserver": set(),
+    "watchdog": {
+        *("DATABASE_URL_PIPELINES", "DATABASE_URL_DAGSTER", "REDIS_URL"),
+        *("ALERT_WEBHOOK_URL", "ALERT_URLS", "ALERT_SMTP_PASSWORD"),
+    },
 }
 
 

@@ -41,6 +41,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         settings: The settings with its thresholds; empty where it has none.
         escalation: How fast its severity rises.
         ceiling: The severity that escalation does not exceed.
+        is_detected: Whether anything raises it yet; the others have a runbook only.
     """
 
     topic: str
@@ -51,6 +52,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[str, ...] = ()
     escalation: Escalation = Escalation.SLOW
     ceiling: Severity = "critical"
+    is_detected: bool = True
 
     @property
     def runbook(self) -> str:
@@ -146,7 +148,8 @@ _MARKETS: Final = (
             "stuck_disputed_seconds",
         ),
         ceiling="high",
-        summary="a market has been in one state for longer than that state should last",
+        summary="markets have been in one state for longer than that state should last; one"
+        " alert for each state",
         remedy="`zmart market MARKET` says what it waits for and who must act",
     ),
     Cause(
@@ -167,6 +170,7 @@ _MARKETS: Final = (
     ),
     Cause(
         topic="claims_not_payable",
+        is_detected=False,
         severity="critical",
         summary="a finalized market holds less than its unclaimed shares are owed",
         remedy="verify by `zmart market MARKET` and on chain; inform the program's owners, because"
@@ -185,6 +189,7 @@ _PROGRAM: Final = (
     ),
     Cause(
         topic="program_upgraded",
+        is_detected=False,
         severity="critical",
         escalation=Escalation.NONE,
         summary="the program's code is another one than was accepted last",
@@ -337,7 +342,7 @@ _MACHINE: Final = (
         topic="disk_space",
         severity="medium",
         severe="critical",
-        settings=("disk_free_percent",),
+        settings=("disk_used_percent",),
         summary="the disk of the state folder is nearly full",
         remedy="free or add space; never delete files of Postgres by hand",
     ),
@@ -345,7 +350,7 @@ _MACHINE: Final = (
         topic="clock_skew",
         severity="high",
         settings=("clock_skew_seconds",),
-        summary="this machine's clock and the database's or the chain's differ",
+        summary="this machine's clock and the database's differ",
         remedy="check NTP on the machine that is wrong; decisions follow the chain's clock and stay"
         " right",
     ),
@@ -368,16 +373,16 @@ _MACHINE: Final = (
     ),
     Cause(
         topic="pin_storage",
+        is_detected=False,
         severity="medium",
         severe="high",
-        settings=("pin_storage_bytes",),
         summary="the pinned files take more space than planned",
         remedy="raise the plan's limit and the setting, or shorten the retention",
     ),
     Cause(
         topic="failed_uploads",
+        is_detected=False,
         severity="medium",
-        settings=("failed_uploads",),
         ceiling="high",
         summary="documents or snapshots wait to be pinned because the pin store fails",
         remedy="check Pinata's status and `PINATA_JWT`; they are pinned again by themselves",

@@ -37,11 +37,12 @@ _KEYS: Final = frozenset(
         *("resolver_keypair", "resolver_private_key"),
     }
 )
+_ALERTS: Final = frozenset({"alert_webhook_url", "alert_urls", "alert_smtp_password"})
 _PIPELINES: Final = frozenset(
     {
         *(role.setting for role in (Role.INGEST, Role.PIPELINES, Role.READ)),
         *("redis_url", "pinata_jwt"),
-        *("alert_webhook_url", "alert_urls", "alert_smtp_password"),
+        *_ALERTS,
         # Compared with what Helius has; the runs receive no deliveries.
         *("helius_api_key", "helius_webhook_secret"),
     }
@@ -72,6 +73,8 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "webserver": frozenset(),
     # Reads, and asks the chain for slots and balances.
     "exporter": frozenset({Role.READ.setting}) | _CHAIN,
+    "watchdog": frozenset({*(role.setting for role in (Role.PIPELINES, Role.DAGSTER)), "redis_url"})
+    | _ALERTS,
     "demo": _CHAIN | {"service_api_key"},
 }
 

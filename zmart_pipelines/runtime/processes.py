@@ -64,6 +64,7 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     base = _names(processes, "migrate", "redis", "localnet")
     processes += _api(settings, after=base)
     processes += _dagster(settings, state, after=base)
+    processes.append(_watchdog(settings, after=_names(processes, "migrate")))
     if settings.metrics_port:
         processes.append(_exporter(settings, after=_names(processes, "migrate")))
     if embedded.localnet is not None and demo:
@@ -331,6 +332,18 @@ def _exporter(settings: Settings, after: tuple[str, ...]) -> Process:
         needs=after,
         ready=readiness.listening(_reachable(settings.metrics_host), settings.metrics_port),
         ports=process_ports(settings)["exporter"],
+    )
+
+
+def _watchdog(settings: Settings, after: tuple[str, ...]) -> Process:
+    return Process(
+        name="watchdog",
+        command=(sys.executable, "-m", "zmart_pipelines.cli", "watchdog"),
+        environment=process_environment("watchdog", settings),
+        folder=PROJECT,
+        needs=after,
+        ready=readiness.call(lambda: True),
+        stop_within=2,
     )
 
 

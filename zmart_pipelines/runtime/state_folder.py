@@ -90,6 +90,11 @@ class StateFolder:
         return self.root / "up.lock"
 
     @property
+    def restarts(self) -> Path:
+        """File with a line for each restart since the last start, as JSON."""
+        return self.run / "restarts.jsonl"
+
+    @property
     def addresses(self) -> Path:
         """File with the settings that the last ``zmart up`` passed to its processes."""
         return self.root / "environment"

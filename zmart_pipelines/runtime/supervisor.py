@@ -211,6 +211,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         try:
             self._stop_leftovers("left by an earlier run")
+            self._state.restarts.unlink(missing_ok=True)
             require_free([port for c in self._children.values() for port in c.process.ports])
             await self._supervise(when_up)
         finally:
@@ -310,7 +311,15 @@ class Supervisor:
             return True
         child.ready.clear()
         self._say(self._exit_report(child))
+        self._record_restart(child)
         return False
+
+    def _record_restart(self, child: _Child) -> None:
+        """Tell the watchdog that the process ended and is started again."""
+        code = child.running.returncode if child.running else None
+        line = json.dumps({"process": child.process.name, "at": time.time(), "code": code})
+        with open(self._state.restarts, "a", opener=private_opener) as file:
+            file.write(f"{line}\n")
 
     def _exit_report(self, child: _Child) -> str:
         code = child.running.returncode if child.running else None
