@@ -26,6 +26,7 @@ from zmart_pipelines.commands.market import market
 from zmart_pipelines.commands.query import query
 from zmart_pipelines.commands.rebuild import rebuild, redecode
 from zmart_pipelines.commands.reset import reset
+from zmart_pipelines.commands.restore import restore
 from zmart_pipelines.commands.settings import show_settings
 from zmart_pipelines.commands.status import status
 from zmart_pipelines.commands.submissions import submissions
@@ -86,6 +87,7 @@ for command in (
     tx,
     backup,
     alerts,
+    restore,
     breakers,
     query,
     audit,

@@ -166,6 +166,12 @@ class Settings(BaseSettings):
     database_url_backup: SecretStr | None = Field(
         None, description="Postgres for the login that backups read with, usually zmart_backup."
     )
+    database_url_wal: SecretStr | None = Field(
+        None,
+        description="Postgres for a login with REPLICATION, by which zmart up archives the"
+        " write-ahead log; the embedded server has one. Empty: the log of another server is not"
+        " archived.",
+    )
     database_connect_seconds: int = Field(
         3, ge=2, description="Seconds after which connecting to Postgres fails."
     )
@@ -997,6 +1003,14 @@ class Settings(BaseSettings):
     )
     backup_keep_days: int = Field(
         30, gt=0, description="Days for which backups are kept; the last good one stays longer."
+    )
+    wal_archive: Path | None = Field(
+        None,
+        description="Folder with base backups and the archived write-ahead log; empty: wal/ in the"
+        " state folder. On another disk it survives the loss of the database's.",
+    )
+    wal_keep_days: int = Field(
+        7, gt=0, description="Days to any second of which the database can be restored."
     )
     backup_s3_endpoint: str | None = Field(
         None,

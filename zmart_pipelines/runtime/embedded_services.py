@@ -75,6 +75,7 @@ class Embedded:
         if postgres is not None:
             update |= {role.setting: None for role in LOGINS}
             update["database_url"] = SecretStr(postgres.url())
+            update["database_url_wal"] = SecretStr(postgres.archive_url())
         if redis is not None:
             update["redis_url"] = SecretStr(redis.url())
         if localnet is not None:
@@ -105,6 +106,7 @@ def _postgres(settings: Settings, state: StateFolder) -> PostgresServer:
         owner_password=state.secret("postgres-owner"),
         binaries=find_binaries(settings.postgres_bin),
         account=account,
+        archive_password=state.secret("postgres-zmart_wal"),
         max_connections=_OTHER_CONNECTIONS + _API_CONNECTIONS * settings.api_processes,
     )
 

@@ -29,6 +29,7 @@ from zmart_pipelines.store.logins import scram_verifier
 OLDEST_MAJOR = 17  # the built-in C.UTF-8 locale came with 17
 SUPERUSER = "postgres"
 OWNER = "zmart"
+ARCHIVER = "zmart_wal"
 STOP_SIGNAL = signal.SIGINT  # fast shutdown: ends sessions, writes a checkpoint
 HOME_RECORD = "postgres.place"
 ROOT_DATA = Path("/var/lib/zmart-pipelines")
@@ -90,6 +91,7 @@ class PostgresServer:
     owner_password: str
     binaries: Path
     account: Account | None
+    archive_password: str | None = None
     durable: bool = True
     max_connections: int = 200
 
@@ -190,6 +192,8 @@ class PostgresServer:
             # five minutes those pages were a third of the log of a quiet system.
             "checkpoint_timeout": "30min",
             "wal_compression": "on",
+            # What the archive of the log has not received stays, up to this size.
+            "max_slot_wal_keep_size": "2GB",
         }
         if not self.durable:
             options |= {"fsync": "off", "full_page_writes": "off"}
@@ -224,7 +228,8 @@ class PostgresServer:
     def ensure_role_and_database(self) -> None:
         """Create the project's login role and database unless they exist.
 
-        The role owns its database and may create roles; it is not a superuser.
+        The role owns its database and may create roles; it is not a superuser. The login that
+        archives the write-ahead log, if there is a password for it, may do nothing else.
         """
         with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
             role = sql.Identifier(OWNER)
@@ -235,9 +240,27 @@ class PostgresServer:
                         role, scram_verifier(connection, OWNER, self.owner_password)
                     )
                 )
+            if self.archive_password is not None:
+                self._ensure_archive_role(connection, self.archive_password)
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (OWNER,))
             if found.fetchone() is None:
                 self.create_database(connection, OWNER)
+
+    def _ensure_archive_role(self, connection: psycopg.Connection, password: str) -> None:
+        roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ARCHIVER,))
+        statement = "CREATE ROLE {} LOGIN REPLICATION PASSWORD {}"
+        if roles.fetchone() is not None:
+            statement = "ALTER ROLE {} LOGIN REPLICATION PASSWORD {}"
+        connection.execute(
+            sql.SQL(statement).format(
+                sql.Identifier(ARCHIVER), scram_verifier(connection, ARCHIVER, password)
+            )
+        )
+
+    def archive_url(self) -> str:
+        """Return the URL of the login that archives the write-ahead log."""
+        password = quote(self.archive_password or "")
+        return f"postgresql://{ARCHIVER}:{password}@127.0.0.1:{self.port}/{OWNER}"
 
     def create_database(
         self, connection: psycopg.Connection, name: str, template: str = "template0"

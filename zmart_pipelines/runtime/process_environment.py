@@ -68,6 +68,10 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     # Runs are forked from the code server; it alone signs.
     "code-server": _PIPELINES | _CHAIN | _KEYS | _BACKUPS,
     "checks": _PIPELINES | _CHAIN,
+    # The steps of zmart restore.
+    "restore": frozenset({"database_url", "backup_key", "backup_s3_secret_access_key"}),
+    "catch-up": frozenset({Role.INGEST.setting}) | _CHAIN,
+    "wal-archive": frozenset({"database_url_wal"}),
     # These two use Dagster's own tables, whose login is in the variables of deploy/dagster.yaml.
     "daemon": frozenset(),
     "webserver": frozenset(),

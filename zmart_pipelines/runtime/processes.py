@@ -58,6 +58,8 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     if embedded.redis is not None:
         processes.append(_redis(embedded.redis, process_ports(settings)["redis"]))
     after = _names(processes, "postgres")
+    if settings.database_url_wal is not None:
+        processes.append(_wal_archive(settings, after))
     processes.append(_migrate(settings, after, owns_cluster=embedded.postgres is not None))
     if embedded.localnet is not None:
         processes.append(_localnet(settings, embedded.localnet))
@@ -162,6 +164,20 @@ def _postgres(server: PostgresServer, ports: tuple[Port, ...]) -> Process:
         stop_within=6,
         stops_last=True,
         ports=ports,
+    )
+
+
+def _wal_archive(settings: Settings, after: tuple[str, ...]) -> Process:
+    return Process(
+        name="wal-archive",
+        command=(sys.executable, "-m", "zmart_pipelines.backup.archiver"),
+        environment=process_environment("wal-archive", settings),
+        folder=PROJECT,
+        needs=after,
+        # Nothing waits for it: what it has not received yet, the server keeps for it.
+        ready=readiness.call(lambda: True),
+        stop_within=5,
+        stops_last=True,
     )
 
 

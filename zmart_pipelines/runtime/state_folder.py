@@ -9,6 +9,7 @@
       run/NAME.json      pid and start time of each child
       logs/NAME.log
       postgres/ redis/ localnet/ dagster/ demo/ pins/
+      wal/               the archived write-ahead log, unless WAL_ARCHIVE names another place
       backups/           unless BACKUP_TARGET names another place; zmart reset leaves it
 
 Only the owner reads any of it: folders have mode 0700 and files 0600. ``postgres/`` belongs to
@@ -33,7 +34,7 @@ from zmart_pipelines.store.logins import url_for
 
 ENTRIES = (
     *("environment", "postgres.place", "secrets", "run", "logs"),
-    *("postgres", "redis", "localnet", "dagster", "demo", "pins"),
+    *("postgres", "redis", "localnet", "dagster", "demo", "pins", "wal"),
 )
 
 # All but that of Postgres, which may belong to another account.
