@@ -1218,6 +1218,11 @@ class Settings(BaseSettings):
         return value if value is not None and _split(value.get_secret_value()) else None
 
     @property
+    def wal_archive_folder(self) -> Path:
+        """The folder of ``wal_archive``, or its default."""
+        return self.wal_archive or self.zmart_state.absolute() / "wal"
+
+    @property
     def rpc_urls(self) -> tuple[str, ...]:
         """RPC endpoints, the preferred one first (secrets in clear)."""
         if self.solana_rpc_urls is not None:

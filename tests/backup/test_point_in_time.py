@@ -26,7 +26,7 @@ from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer, find_binaries
 from zmart_pipelines.settings import Settings
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 SECONDS = 60.0
 
@@ -110,7 +110,8 @@ def insert(server: PostgresServer, *numbers: int) -> datetime:
         row = conn.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
     time.sleep(0.01)
-    return row[0].astimezone(UTC)
+    committed_at: datetime = row[0]
+    return committed_at.astimezone(UTC)
 
 
 def numbers(server: PostgresServer) -> list[int]:

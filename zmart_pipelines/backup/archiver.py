@@ -25,7 +25,7 @@ from psycopg.conninfo import make_conninfo
 from zmart_pipelines.backup.base_backups import take_base_backup
 from zmart_pipelines.backup.client_programs import client_programs, connection_environment
 from zmart_pipelines.backup.errors import BackupError
-from zmart_pipelines.backup.wal_archive import WalArchive, archive_root
+from zmart_pipelines.backup.wal_archive import WalArchive
 from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import libpq_url
@@ -63,7 +63,7 @@ def now_utc() -> datetime:
 
 def _archive(settings: Settings, url: str) -> None:
     programs = client_programs(settings)
-    archive = WalArchive(archive_root(settings) / system_identifier(url))
+    archive = WalArchive(settings.wal_archive_folder / system_identifier(url))
     archive.prepare()
     fresh = ensure_slot(url)
     if fresh:

@@ -20,6 +20,7 @@ from zmart_pipelines.backup.wal_names import PARTIAL, BaseBackup, segment_of
 
 _MANIFEST: Final = "backup_manifest"
 ARCHIVE: Final = "base.tar.gz"
+_CHUNK: Final = 1024 * 1024
 
 
 def take_base_backup(
@@ -76,7 +77,10 @@ def verify_copy(folder: Path) -> None:
             file = tar.extractfile(member) if member.isreg() else None
             if file is None or member.name in _NOT_LISTED:
                 continue
-            if expected.pop(member.name, None) != hashlib.file_digest(file, "sha256").hexdigest():
+            digest = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            if expected.pop(member.name, None) != digest.hexdigest():
                 raise BackupError(f"{member.name} of base backup {folder.name} is damaged")
     if expected:
         raise BackupError(f"base backup {folder.name} lacks {min(expected)}")

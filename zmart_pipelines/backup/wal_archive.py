@@ -135,14 +135,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def archive_root(settings: Settings) -> Path:
-    """Return the folder of the archives of all clusters."""
-    return settings.wal_archive or settings.zmart_state.absolute() / "wal"
-
-
 def archives(settings: Settings) -> list[WalArchive]:
     """Return the archives with a base backup, the one with the newest last."""
-    root = archive_root(settings)
+    root = settings.wal_archive_folder
     if not root.is_dir():
         return []
     found = [WalArchive(path) for path in root.iterdir() if (path / "base").is_dir()]

@@ -137,7 +137,7 @@ def _report(done: Recovered) -> None:
 def _finish(settings: Settings, state: StateFolder, fill: Sequence[str] | None) -> None:
     from zmart_pipelines.backup.restored_system import restored_system
 
-    system = plan(settings, state, demo=False)
+    system = plan(settings, state, demo=False, restoring=True)
     state.save_environment(system.settings.environment())
     supervisor = restored_system(system, state, _say, fill)
     asyncio.run(supervisor.run(when_up=lambda: os.kill(os.getpid(), signal.SIGTERM)))

@@ -17,7 +17,7 @@ from zmart_pipelines.chain.jsonrpc import label
 from zmart_pipelines.runtime import leftover_processes, readiness
 from zmart_pipelines.runtime.embedded_services import Embedded
 from zmart_pipelines.runtime.ports import Port
-from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer
+from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresError, PostgresServer
 from zmart_pipelines.runtime.process_environment import dagster_database, process_environment
 from zmart_pipelines.runtime.redis import RedisServer
 from zmart_pipelines.runtime.state_folder import StateFolder
@@ -41,10 +41,16 @@ class System:
     server_homes: tuple[Path, ...]
 
 
-def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System:
+def plan(
+    settings: Settings, state: StateFolder, *, demo: bool = True, restoring: bool = False
+) -> System:
     """Return the processes for these settings; start nothing.
 
-    The demo runs on the local chain alone.
+    Args:
+        settings: As given.
+        state: The state folder.
+        demo: Whether the demo runs; it does on the local chain alone.
+        restoring: Whether an empty cluster may take the place of one whose log is archived.
 
     Raises:
         PostgresError: there are no usable Postgres binaries.
@@ -54,7 +60,9 @@ def plan(settings: Settings, state: StateFolder, *, demo: bool = True) -> System
     settings = embedded.settings
     processes: list[Process] = []
     if embedded.postgres is not None:
-        processes.append(_postgres(embedded.postgres, process_ports(settings)["postgres"]))
+        guarded = None if restoring else settings.wal_archive_folder
+        ports = process_ports(settings)["postgres"]
+        processes.append(_postgres(embedded.postgres, ports, guarded))
     if embedded.redis is not None:
         processes.append(_redis(embedded.redis, process_ports(settings)["redis"]))
     after = _names(processes, "postgres")
@@ -143,8 +151,10 @@ def _names(processes: list[Process], *wanted: str) -> tuple[str, ...]:
 _RECOVERY_SECONDS: Final = 900.0
 
 
-def _postgres(server: PostgresServer, ports: tuple[Port, ...]) -> Process:
+def _postgres(server: PostgresServer, ports: tuple[Port, ...], archive: Path | None) -> Process:
     def prepare() -> None:
+        if archive is not None:
+            _refuse_to_replace(server, archive)
         # The backends of a server that was killed keep its shared memory until they have ended,
         # and without it no server starts.
         leftover_processes.kill(leftover_processes.servers_in(server.home))
@@ -164,6 +174,20 @@ def _postgres(server: PostgresServer, ports: tuple[Port, ...]) -> Process:
         stop_within=6,
         stops_last=True,
         ports=ports,
+    )
+
+
+def _refuse_to_replace(server: PostgresServer, archive: Path) -> None:
+    """Refuse an empty cluster in the place of one that was lost and can be restored.
+
+    Raises:
+        PostgresError: The cluster's folder is missing, its archived log is not.
+    """
+    if (server.data / "PG_VERSION").exists() or not any(archive.glob("*/base/*/base.json")):
+        return
+    raise PostgresError(
+        f"the database's folder {server.data} is missing, but {archive} has its archived log: run"
+        " zmart restore --at latest, or zmart reset to start from empty"
     )
 
 
