@@ -39,6 +39,7 @@ def fresh_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PORTS:
         monkeypatch.setenv(name, str(free_port()))
     monkeypatch.setenv("LOCALNET_PORT", str(free_pair()))
+    monkeypatch.setenv("METRICS_PORT", str(free_pair()))
 
 
 @pytest.fixture
