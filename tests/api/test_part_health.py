@@ -100,6 +100,7 @@ def test_hub_that_does_not_deliver_is_down(
     monkeypatch.setattr(hub_health, "DELAY", Threshold(1, 2))
 
     async def deliver_nothing(self: Hub) -> bool:
+        self._woken.clear()
         await self._find_start()
         return False
 

@@ -48,6 +48,9 @@ def test_complete_list_of_commands() -> None:
         "settings",
         "doctor",
         "reset",
+        "alerts",
+        "backup",
+        "query",
     }
 
 
