@@ -75,6 +75,8 @@ test-rest: .venv/.complete ## The tests that need Postgres, Redis, a chain or pr
 system-packages: ## Install what test-system needs, with apt (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(SYSTEM_PACKAGES)
+	@# Debian starts a Prometheus of its own, which the tests do not use.
+	if [ -d /run/systemd/system ]; then systemctl disable --now prometheus; fi
 
 test-system: .venv/.complete ## Tests with a browser, and short drills that kill parts (15 min)
 	$(PYTEST) $(PARALLEL) -m "system and not slow and not timed"
