@@ -56,7 +56,7 @@ class Commenter:
                 except httpx.HTTPError:
                     continue
                 if answer.status_code == httpx.codes.CREATED:
-                    self.acknowledged.append(answer.json()["id"])
+                    self.acknowledged.append(answer.json()["discussion"]["id"])
 
     def _comment(self, http: httpx.Client, number: int) -> httpx.Response:
         body: dict[str, Any] = {"market_id": self._market, "content": f"comment {number}"}
