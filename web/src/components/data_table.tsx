@@ -25,7 +25,7 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, empty }: DataTa
   const kind = ({ numeric, wideOnly }: Column<Row>) =>
     [numeric === true && 'numeric', wideOnly === true && 'wide-only'].filter(Boolean).join(' ')
   return (
-    <div class="table-frame" tabIndex={0} role="region" aria-label={caption}>
+    <div class="table-frame" tabIndex={0} role="group" aria-label={caption}>
       <table>
         <caption class="visually-hidden">{caption}</caption>
         <thead>

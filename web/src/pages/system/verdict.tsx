@@ -22,10 +22,10 @@ export function Verdict({ health }: { health: Resource<ServiceHealthList> }) {
   const reasons = reasonsOf(data)
   const level = levelOf(data.status)
   return (
-    <section class={`verdict ${level}-ground`} aria-label="Verdict">
+    <section class={`system-verdict ${level}-ground`} aria-label="Verdict">
       <StatusIcon level={level} />
-      <div class="verdict-text">
-        <p class="verdict-word">{SENTENCES[level]}</p>
+      <div class="system-verdict-text">
+        <p class="system-verdict-word">{SENTENCES[level]}</p>
         <p class="quiet">
           {reasons.length === 0
             ? 'The same verdict as /health/services, which measures the work that is done.'
@@ -39,7 +39,7 @@ export function Verdict({ health }: { health: Resource<ServiceHealthList> }) {
           </ul>
         )}
       </div>
-      <p class="as-of verdict-time">measured {utc(data.timestamp)}</p>
+      <p class="as-of system-verdict-time">measured {utc(data.timestamp)}</p>
     </section>
   )
 }
@@ -55,17 +55,17 @@ const SENTENCES: Readonly<Record<Level, string>> = {
 function Unknown({ health }: { health: Resource<ServiceHealthList> }) {
   if (health.problem === undefined && health.readAt === undefined) {
     return (
-      <section class="verdict idle-ground" aria-label="Verdict">
+      <section class="system-verdict idle-ground" aria-label="Verdict">
         <StatusIcon level="info" />
-        <p class="verdict-word">Reading the health …</p>
+        <p class="system-verdict-word">Reading the health …</p>
       </section>
     )
   }
   return (
-    <section class="verdict bad-ground" aria-label="Verdict">
+    <section class="system-verdict bad-ground" aria-label="Verdict">
       <StatusIcon level="bad" />
-      <div class="verdict-text">
-        <p class="verdict-word">The health is unknown.</p>
+      <div class="system-verdict-text">
+        <p class="system-verdict-word">The health is unknown.</p>
         <p>
           {health.problem ?? 'It was not read again.'}
           {health.readAt !== undefined && (

@@ -1,0 +1,147 @@
+"""The dashboard against the running system: its figures, its search, outages and orders."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.fixtures.running_system import RunningSystem
+from tests.system.parts import kill
+from tests.system.web_pages import (
+    click,
+    errors,
+    open_page,
+    take_screenshot,
+    texts,
+    violations,
+    wait_for_text,
+    wait_until,
+)
+
+pytestmark = pytest.mark.system
+
+SENTENCES = {
+    "ok": "All work that is due is done.",
+    "idle": "All work that is due is done; nothing waits.",
+    "starting": "The system is starting.",
+    "degraded": "The system is degraded.",
+    "down": "The system is down.",
+}
+PANELS = (
+    "How it works now",
+    "Owed now",
+    "Last submissions",
+    "Coverage",
+    "Reconciliation",
+    "Kill switches",
+    "Circuit breakers",
+)
+
+
+def intended(message: str) -> bool:
+    """Health is answered with 503 while a service is down, and shown as such."""
+    return "/health/services" in message and "503" in message
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", ["", "/markets", "/nothing"])
+def test_pages_are_accessible_and_without_errors(
+    browser: Chrome, running_system: RunningSystem, page: str, theme: str
+) -> None:
+    open_page(browser, f"{running_system.api}/app{page}", theme)
+    wait_for_text(browser, "Live", ".connection")
+    wait_until(lambda: not texts(browser, ".waiting"), "everything is read")
+    assert violations(browser) == []
+    assert [one for one in errors(browser) if not intended(one)] == []
+    name = {"": "system", "/markets": "markets"}.get(page)
+    if name is not None and theme == "light":
+        picture = take_screenshot(browser, f"dashboard-{name}-light", 1280, 1400)
+        assert picture.startswith(b"\x89PNG")
+
+
+def test_system_page_has_the_verdict_of_the_health_route(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    open_page(browser, f"{running_system.api}/app")
+
+    def agrees() -> bool:
+        status = httpx.get(f"{running_system.api}/health/services").json()["status"]
+        return [SENTENCES[status]] == texts(browser, ".system-verdict-word")
+
+    wait_until(agrees, "the page has the verdict of /health/services")
+    for panel in PANELS:
+        wait_for_text(browser, panel, "h2")
+    take_screenshot(browser, "dashboard-system-phone", 390, 844)
+
+
+def test_search_narrows_the_list_as_one_types(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    markets = httpx.get(f"{running_system.api}/api/markets").json()["markets"]
+    wanted = markets[-1]["question"]
+    open_page(browser, f"{running_system.api}/app/markets")
+    wait_for_text(browser, wanted, ".question")
+    browser.find_element(By.CSS_SELECTOR, "input[type=search]").send_keys(wanted)
+
+    def is_narrowed() -> bool:
+        answer = httpx.get(f"{running_system.api}/api/markets", params={"q": wanted}).json()
+        found = [market["question"] for market in answer["markets"]]
+        return wanted in found and texts(browser, ".question") == found
+
+    wait_until(is_narrowed, "what the API finds is listed")
+    assert "q=" in browser.current_url
+    # The field keeps the focus while the list changes under it.
+    assert browser.switch_to.active_element.get_attribute("value") == wanted
+
+
+def test_visitors_see_nothing_of_operators(browser: Chrome, running_system: RunningSystem) -> None:
+    open_page(browser, f"{running_system.api}/app")
+    wait_for_text(browser, "Kill switches", "h2")
+    wait_for_text(browser, "Finalize market", "td")
+    buttons = " ".join(texts(browser, "main button"))
+    assert "Switch off" not in buttons
+    assert "Orders of operators" not in texts(browser, "h2")
+
+
+def test_operator_stops_an_action_with_a_reason(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    made = running_system.run("keys", "create", "dashboard", "--scope", "operator")
+    assert made.returncode == 0, made.stderr
+    key = next(word for word in made.stdout.split() if word.startswith("zmart_"))
+    open_page(browser, f"{running_system.api}/app")
+    click(browser, "Sign in")
+    field = browser.find_element(By.CSS_SELECTOR, "input[name=key]")
+    field.send_keys(key, Keys.ENTER)
+    wait_for_text(browser, "Orders of operators", "h2")
+    assert violations(browser) == []
+
+    click(browser, "Switch off …")
+    reason = "a drill of the dashboard"
+    browser.find_element(By.CSS_SELECTOR, "textarea[name=reason]").send_keys(reason)
+    click(browser, "Send order")
+    try:
+        wait_for_text(browser, reason, "td")
+        wait_for_text(browser, "stopped", "td")
+    finally:
+        assert (
+            running_system.run("switch", "all", "on", "--reason", "end of a drill").returncode == 0
+        )
+    headers = {"X-Api-Key": key}
+    audit = httpx.get(f"{running_system.api}/api/audit", headers=headers).json()["entries"]
+    assert any(entry["reason"] == reason for entry in audit)
+
+
+def test_killed_api_is_shown_and_the_page_recovers(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    open_page(browser, f"{running_system.api}/app")
+    wait_for_text(browser, "Live", ".connection")
+    kill(running_system.pid("api"))
+    wait_for_text(browser, "Reconnecting since", ".connection")
+    wait_for_text(browser, "stale", ".as-of")
+    wait_for_text(browser, "Live", ".connection")
+    wait_until(lambda: not texts(browser, ".stale"), "everything is read again")

@@ -1,0 +1,91 @@
+"""Pages of the dashboard in a browser: what a person would see, and what the console says."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from clients.generation.node import install_packages
+
+PAGE_SECONDS = 60
+WEB = Path(__file__).parents[2] / "web"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+_AXE = """
+const done = arguments[0]
+axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+  done(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(' ')}`)))
+"""
+
+
+def open_page(browser: Chrome, url: str, theme: str = "light") -> None:
+    """Open a page in a colour scheme; what the console said before is forgotten."""
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get_log("browser")  # type: ignore[no-untyped-call]
+    browser.get(url)
+
+
+def wait_for_text(browser: Chrome, text: str, selector: str = "body") -> None:
+    """Wait until the text stands in one of the elements."""
+
+    def is_shown(_: object) -> bool:
+        return any(text in found for found in texts(browser, selector))
+
+    WebDriverWait(browser, PAGE_SECONDS).until(is_shown, f"not on the page: {text}")
+
+
+def texts(browser: Chrome, selector: str) -> list[str]:
+    """The texts of the elements; those that are drawn again meanwhile count as absent."""
+    try:
+        return [found.text for found in browser.find_elements(By.CSS_SELECTOR, selector)]
+    except StaleElementReferenceException:
+        return []
+
+
+def wait_until(condition: Callable[[], bool], goal: str) -> None:
+    deadline = time.monotonic() + PAGE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not {goal}"
+        time.sleep(0.2)
+
+
+def click(browser: Chrome, label: str) -> None:
+    """Click the first button with this label."""
+    path = f"//button[normalize-space()='{label}']"
+    button = WebDriverWait(browser, PAGE_SECONDS).until(lambda b: b.find_element(By.XPATH, path))
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+
+
+def errors(browser: Chrome) -> list[str]:
+    """What the console has of errors since the page was opened."""
+    log: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in log if entry["level"] in ("SEVERE", "WARNING")]
+
+
+def violations(browser: Chrome) -> list[str]:
+    """What axe finds on the page."""
+    install_packages(WEB)
+    browser.execute_script((WEB / "node_modules/axe-core/axe.min.js").read_text())
+    found: list[str] = browser.execute_async_script(_AXE)
+    return found
+
+
+def take_screenshot(browser: Chrome, name: str, width: int, height: int) -> bytes:
+    """Return a picture of the page; with SCREENSHOTS=1 it becomes the one that docs show."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    time.sleep(0.5)
+    picture: bytes = browser.get_screenshot_as_png()
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    if os.environ.get("SCREENSHOTS") == "1":
+        (IMAGES / f"{name}.png").write_bytes(picture)
+    return picture
