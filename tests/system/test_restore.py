@@ -17,7 +17,7 @@ from zmart_pipelines.runtime.postgres import recorded_cluster_home
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
-ORIGINATING = ("voting.ballots", "community.discussions", "community.users", "ops.audit")
+ORIGINATING = ("voting.ballots", "community.discussions", "community.users")
 
 
 @pytest.fixture
