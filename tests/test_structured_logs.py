@@ -19,7 +19,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.structured_logs import MASK, Masking, bound, configure_logs
 
 SECRET = "planted-" + "s" * 20
-KEY = str(Keypair())
+KEY = str(Keypair.from_seed(bytes(range(32))))
 SETTINGS: dict[str, Any] = {
     "pinata_jwt": SECRET,
     "backend_authority_private_key": KEY,

@@ -18,8 +18,10 @@ from tests.operations import world as rows
 from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.cli import main
+from zmart_pipelines.monitoring.alerts import AlertKey, raise_alert
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries.alerts import open_alerts
 
 # What a command does, as the audit log names it. Each is run below.
 AUDITED: Final[Mapping[str, str]] = {
@@ -39,6 +41,9 @@ AUDITED: Final[Mapping[str, str]] = {
     "keys create": "create_key",
     "keys revoke": "revoke_key",
     "keys rotate-signing-key": "rotate_signing_key",
+    "alerts ack": "acknowledge_alert",
+    "alerts silence": "silence_alerts",
+    "alerts unsilence": "end_silence",
     "webhook register": "register_webhook",
     "webhook rotate": "rotate_webhook_secret",
 }
@@ -47,6 +52,14 @@ NOT_AUDITED: Final[Mapping[str, str]] = {
     "localnet": "a local chain for development",
     "migrate": "the schema's own table of versions says what was migrated",
     "reset": "deletes the database and the log with it",
+    "restore": "replaces the database and the log with it",
+    "backup": "reads the database, as the role that may only read",
+    "backup list": "reads",
+    "backup verify": "reads",
+    "backup key": "prints a new key, which is stored nowhere",
+    "alerts list": "reads",
+    "logs": "reads",
+    "watchdog": "raises alerts, which are rows",
     "check": "evaluates the checks that a schedule evaluates anyway",
     "record": "records the local chain into a file",
     "status": "reads",
@@ -115,6 +128,8 @@ def test_commands_on_the_database_are_recorded(
     log: Engine, database: str, run: Callable[..., Result]
 ) -> None:
     with log.begin() as conn:
+        raise_alert(conn, AlertKey("stuck_run"), "high", "a drill")
+        alert = open_alerts(conn, 10)[0].id
         rows.open_breaker(conn)
         retried, closed = rows.failed_intent(conn), rows.failed_intent(conn, 1)
         rows.frozen_vote(conn)
@@ -135,6 +150,9 @@ def test_commands_on_the_database_are_recorded(
         ("redecode", [], None),
         ("keys create", ["desk"], "desk"),
         ("keys revoke", ["desk"], "desk"),
+        ("alerts ack", [str(alert)], str(alert)),
+        ("alerts silence", ["stuck_run", "--for", "2h"], "1"),
+        ("alerts unsilence", ["1"], "1"),
     ):
         before = len(rows.acts(log))
         done = run(*command.split(), *words, *reason)

@@ -51,6 +51,9 @@ def test_complete_list_of_commands() -> None:
         "alerts",
         "backup",
         "query",
+        "restore",
+        "logs",
+        "watchdog",
     }
 
 

@@ -43,7 +43,12 @@ class _Duration(click.ParamType[timedelta]):
 
 @click.group()
 def alerts() -> None:
-    """Show alerts, take them over, and stop messages about them for a while."""
+    """Show alerts, take them over, and stop messages about them for a while.
+
+    \b
+    Example:
+      zmart alerts list
+    """
 
 
 @alerts.command(name="list")
