@@ -177,7 +177,12 @@ def test_reconcile_runs_every_check_and_the_window_the_cheap_ones() -> None:
 def test_sensors_tick_as_promptly_as_their_work_needs() -> None:
     """A prompt sensor ticks on each loop of the daemon, which is five seconds long."""
     prompt = {"confirmed_poll_sensor", "submission_sensor", "relay_sensor", "order_sensor"}
-    later = {"delivery_sensor", "uncovered_ranges_sensor", "external_writes_sensor"}
+    later = {
+        "delivery_sensor",
+        "uncovered_ranges_sensor",
+        "external_writes_sensor",
+        "monitor_sensor",
+    }
     for sensor in build_defs().sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name

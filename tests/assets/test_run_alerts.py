@@ -226,7 +226,7 @@ def test_health_knows_each_scheduled_job_and_its_interval() -> None:
         if isinstance(schedule, dg.ScheduleDefinition)
     }
     # They run only if there is something to do.
-    for job in ("refresh_statistics", "snapshot_discussions"):
+    for job in ("refresh_statistics", "snapshot_discussions", "back_up"):
         assert known.pop(job) is None
         intervals.pop(job)
     assert intervals == {job: every for job, every in known.items() if every is not None}

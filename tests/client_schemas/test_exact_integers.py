@@ -37,7 +37,7 @@ BOUNDED = {
     "Unix seconds": {"time", "begins", "ends"},
     "Unix milliseconds": {"timestamp"},
     "seconds of a period": {"seconds_left", "seconds"},
-    "positions of the stream": {"since"},
+    "positions of the stream": {"since", "position", "head"},
     "places in a block and a log": {"index_in_block", "log_index"},
     "basis points": {
         "share_bps", "threshold_bps", "change_24h_bps", "protocol", "resolver",
@@ -52,7 +52,7 @@ BOUNDED = {
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
         "failures", "unreadable", "trades_24h", "created_24h", "rank", "resolved", "resolved_right",
-        "replies", "up_votes", "comments", "part", "parts",
+        "replies", "up_votes", "comments", "part", "parts", "waiting", "sockets",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",

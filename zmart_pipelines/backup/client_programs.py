@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from zmart_pipelines.backup.errors import BackupError
 from zmart_pipelines.runtime.postgres import PostgresError, find_binaries
+from zmart_pipelines.runtime.process_environment import inherited_environment
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import libpq_url
 
@@ -63,7 +64,7 @@ def connection_environment(url: str) -> dict[str, str]:
     }
     inherited = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in inherited_environment().items()
         if name in ("PGSSLMODE", "PGSSLROOTCERT", "HOME")
     }
     return {**inherited, "PATH": os.defpath, "LC_ALL": "C", **named}
