@@ -56,9 +56,15 @@ def _reason(text: str) -> str:
 
 
 class AlertAcknowledgement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Why, for the audit log; it may be empty."""
+    """Why, for the audit log; it may be left out."""
 
-    reason: Annotated[str, Meta(max_length=MAX_REASON)] = ""
+    FIELD_RULES: ClassVar[FieldRules] = {"reason": _reason}
+
+    reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)] | None = None
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)
 
 
 class NewSilence(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +75,7 @@ class NewSilence(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     FIELD_RULES: ClassVar[FieldRules] = {"topic": _topic, "reason": _reason}
 
-    topic: Annotated[str, Meta(min_length=1, max_length=100)]
+    topic: Annotated[str, Meta(extra_json_schema={"enum": sorted(CAUSES)})]
     seconds: Annotated[int, Meta(ge=60, le=_LONGEST)]
     reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
     market_id: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
@@ -122,7 +128,7 @@ async def get_alert(
     "/api/alerts/{alert:int}/acknowledgement",
     status_code=200,
     tags=["operators"],
-    responses=error_responses(400, 401, 403, 409, 413, 415),
+    responses=error_responses(400, 401, 403, 404, 409, 413, 415),
     security=security.OPERATOR,
     opt={"bucket": "write"},
 )
@@ -137,7 +143,7 @@ async def acknowledge_alert(
     Its severity no longer rises, and no message repeats it. Doing so again changes nothing.
     """
     by = Operator(operator_of(caller), "api")
-    reason = user_text.clean_text("reason", data.reason) if data is not None else ""
+    reason = "" if data is None or data.reason is None else _reason(data.reason)
 
     def work(conn: Connection) -> schemas.OperatorAlert:
         found = operator_acts.acknowledge_alert(conn, by, alert, reason)

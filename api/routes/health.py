@@ -226,7 +226,10 @@ async def _services(health_watch: HealthWatch) -> dict[str, measure.ServiceHealt
 )
 async def get_service_health(
     health_watch: HealthWatchDep,
-    service: Annotated[str, PathParameter(description=f"One of {', '.join(SERVICES)}.")],
+    service: Annotated[
+        str,
+        PathParameter(description="A service.", schema_extra={"enum": sorted(SERVICES)}),
+    ],
 ) -> Response[ServiceHealth]:
     """Get the health of one service: ok, starting, idle or degraded; 503 when down."""
     if service not in SERVICES:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from api import caching
 from api.dependencies import READ_ERRORS, DatabaseDep, error_responses
-from api.requests import identifiers
+from api.requests import identifiers, query_rules
+from api.requests.query_rules import Given
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.queries import market_counts, markets, statistics
@@ -50,6 +51,10 @@ class PriceLines(msgspec.Struct, frozen=True):
     as_of: str
 
 
+def _keys(given: Given) -> list[bytes]:
+    return [identifiers.market_key(one, "market") for one in given.query.get("market", ())]
+
+
 @get(
     "/api/markets/states",
     cache_control=caching.A_SECOND,
@@ -75,6 +80,7 @@ async def count_market_states(database: DatabaseDep) -> StateCounts:
     cache_control=caching.A_SECOND,
     tags=["markets"],
     responses=error_responses(400),
+    opt=query_rules.stated(_keys),
 )
 async def list_price_lines(
     database: DatabaseDep,

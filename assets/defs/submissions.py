@@ -283,7 +283,7 @@ def dispute_submissions(
         dg.AssetCheckSpec(
             "intents_within_deadline",
             asset=key,
-            description="Every intent is final or given up within ten minutes.",
+            description="Every intent is final or given up ten minutes after its decision was due.",
         )
         for key in _SUBMITTED.values()
     ],
@@ -296,7 +296,7 @@ def intents_within_deadline(
         overdue = [
             intent
             for intent in stored.open_intents(conn)
-            if older_than(intent.created_at, INTENT_LIMIT)
+            if older_than(intent.due_at, INTENT_LIMIT)
         ]
     for action, key in _SUBMITTED.items():
         if not is_selected(context, key):

@@ -180,7 +180,7 @@ DAMAGED = [
             "warning",
             [
                 (
-                    "INSERT INTO ops.intents (market_id, action, arguments, created_at, round)"
+                    "INSERT INTO ops.intents (market_id, action, arguments, due_at, round)"
                     f" VALUES ({MARKET}, '{action}', '{{}}', now() - interval '11 min', 7)"
                 )
             ],

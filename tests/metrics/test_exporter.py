@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from tests.fixtures.ports import free_port
 from zmart_pipelines.metrics import exporter as exporter_module
+from zmart_pipelines.metrics.database_section import STATES
 from zmart_pipelines.metrics.exporter import Exporter
 from zmart_pipelines.metrics.listener import serve_metrics
 from zmart_pipelines.runtime.leftover_processes import PidFile
@@ -103,7 +104,8 @@ def test_rows_of_the_tables_become_figures(settings: Settings, owner: Engine) ->
     assert found["zmart_database_bytes", ()] > 1_000_000
     assert found["zmart_table_bytes", ("ops.alerts",)] > 0
     assert found["zmart_stored_ballots_total", ()] == 0
-    assert found["zmart_service_state", ("event-indexer", "starting")] == 1
+    states = [found["zmart_service_state", ("event-indexer", state)] for state in STATES]
+    assert sorted(states) == [0, 0, 0, 0, 1], "it is in one of the states"
 
 
 def test_what_cannot_be_read_is_absent_and_said_so(settings: Settings) -> None:

@@ -120,7 +120,8 @@ class Rest:
 
     def _read(self, channel: str) -> Any:
         if channel.startswith(WALLET):
-            return self._system.get(f"/api/positions/{channel.removeprefix(WALLET)}")
+            wallet = channel.removeprefix(WALLET)
+            return {"positions": self._system.get(f"/api/positions/{wallet}")}
         if channel == "markets":
             return self._system.get("/api/markets")
         part = part_of(channel)

@@ -235,7 +235,12 @@ def test_state_folder_that_cannot_be_created(
 
 def test_programs_that_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
-    assert "POSTGRES_BIN" in failure("Postgres program").remedy
+    code, found = diagnose()
+    assert code == 1
+    failed = {name: one for name, one in found.items() if one.status == "fail"}
+    # The programs that back up are searched in the same folder.
+    assert {"Postgres program", "backup programs"} <= failed.keys()
+    assert "POSTGRES_BIN" in failed["Postgres program"].remedy
     monkeypatch.delenv("POSTGRES_BIN")
     monkeypatch.setenv("REDIS_SERVER", str(tmp_path / "none"))
     assert "REDIS_SERVER" in failure("Redis program").remedy

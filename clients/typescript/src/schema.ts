@@ -2958,12 +2958,7 @@ export interface components {
         };
         /** AlertAcknowledgement */
         AlertAcknowledgement: {
-            /**
-             * Format: zmart-text
-             * @default
-             * @example Will it rain in Ghent tomorrow?
-             */
-            reason?: string;
+            reason?: string | null;
         };
         /** AlertList */
         AlertList: {
@@ -8139,6 +8134,15 @@ export interface operations {
             };
             /** @description Another wallet owns the resource, or the key does not permit it. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -18420,8 +18424,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description One of event-indexer, vote-aggregator, market-monitor, pipelines. */
-                service: string;
+                /** @description A service. */
+                service: "event-indexer" | "market-monitor" | "pipelines" | "vote-aggregator";
             };
             cookie?: never;
         };

@@ -321,7 +321,9 @@ def get_quote(
     )
 
 
-def get_service_health(service: str) -> Call[models.ServiceHealth]:
+def get_service_health(
+    service: Literal["event-indexer", "market-monitor", "pipelines", "vote-aggregator"],
+) -> Call[models.ServiceHealth]:
     """Get the health of one service."""
     return Call("GET", path("/health/{}", service), models.ServiceHealth)
 

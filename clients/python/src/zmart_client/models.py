@@ -79,7 +79,7 @@ class Alert(Struct, kw_only=True):
 
 
 class AlertAcknowledgement(Struct, kw_only=True):
-    reason: str | UnsetType = ""
+    reason: str | None | UnsetType = UNSET
 
 
 class AlertList(Struct, kw_only=True):
