@@ -75,7 +75,7 @@ class NewSilence(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     FIELD_RULES: ClassVar[FieldRules] = {"topic": _topic, "reason": _reason}
 
-    topic: Annotated[str, Meta(extra_json_schema={"enum": sorted(CAUSES)})]
+    topic: Annotated[str, Meta(pattern=f"^({'|'.join(sorted(CAUSES))})$")]
     seconds: Annotated[int, Meta(ge=60, le=_LONGEST)]
     reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
     market_id: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
