@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -221,14 +221,17 @@ class Hub:
             for subscription in subscriptions:
                 subscription.deliver(seq, message)
 
-    def waiting_states(self, channels: Sequence[Channel]) -> list[Outgoing]:
-        """Return the newest prices of ``channels`` up to ``position`` that are not sent yet."""
-        waiting = ((channel, self._prices.waiting(channel)) for channel in channels)
-        return [
-            protocol.state(channel, frame.position, _prices_of(frame))
-            for channel, frame in waiting
-            if frame is not None
-        ]
+    def waiting_states(self, channels: Sequence[Channel]) -> Iterator[tuple[str, int, Outgoing]]:
+        """Yield the newest prices that wait to be sent: channel, position and message.
+
+        They may be older than the state with which a subscription of this moment began, which is
+        read from the database.
+        """
+        for channel in channels:
+            frame = self._prices.waiting(channel)
+            if frame is not None:
+                message = protocol.state(channel, frame.position, _prices_of(frame))
+                yield channel.name, frame.position, message
 
     async def _deliver_stream(self) -> None:
         pause = _MIN_PAUSE

@@ -104,7 +104,7 @@ class Reader:
 
     def waiting_states(self) -> list[Outgoing]:
         """Return the states of conflated channels that belong to the last batch's position."""
-        return self._hub.waiting_states(self._channels)
+        return self.subscriber.unsent(self._hub.waiting_states(self._channels))
 
     def wake(self) -> None:
         """Have ``take`` return, also where there is nothing."""

@@ -164,6 +164,19 @@ class Subscriber:
         if subscription is not None:
             subscription.deliver(position, message)
 
+    def unsent(self, frames: Iterable[tuple[str, int, Outgoing]]) -> list[Outgoing]:
+        """Return the frames that the client does not have yet; the caller sends them.
+
+        Args:
+            frames: Channel, position and message of each.
+        """
+        return [
+            message
+            for channel, position, message in frames
+            if (subscription := self.channels.get(channel)) is not None
+            and subscription.accepts(position, message)
+        ]
+
     def hold(self, held: list[tuple[int, Outgoing]], position: int, message: Outgoing) -> None:
         """Append a frame to those that wait for missed ones, or mark the client as overflowed."""
         if self.has_overflowed:

@@ -131,3 +131,14 @@ def test_works_share_a_turn_and_all_come_to_their_end(allowed: int, pieces: list
     assert times[-1] == sum(pieces)
     # The last piece of a turn may begin in time and end after it.
     assert all(later - earlier <= allowed + 1 for earlier, later in pairwise(times))
+
+
+def test_frame_older_than_the_state_at_the_beginning_is_not_sent() -> None:
+    channel = CHANNELS[0].name
+    subscriber = Subscriber(1 << 20)
+    subscriber.subscribe(channel)
+    subscriber.resume({channel: 10})
+    older, newer = json_message("prices", b"{}"), json_message("prices", b'{"n":1}')
+    frames = [(channel, 7, older), (channel, 12, newer), (channel, 12, newer)]
+    assert subscriber.unsent(frames) == [newer]
+    assert subscriber.unsent([(CHANNELS[1].name, 13, newer)]) == [], "it has no such subscription"
