@@ -55,6 +55,7 @@ class Reader:
         self._channels = channels
         self._since = since
         self._head = 0
+        self._taken = 0
         self._has_ended = False
 
     def acknowledge(self, start: Start) -> None:
@@ -82,13 +83,18 @@ class Reader:
             taken = taken[: taken.index(_END)]
         elif not taken:
             return None
+        self._taken = max(self._taken, *(one.seq or 0 for one in taken), 0)
         return Batch([one for one in taken if one is not _WAKE], self._position())
 
     def _position(self) -> int | None:
-        """Return the position up to which all frames are pushed."""
+        """Return the position up to which all frames are taken.
+
+        A client is sent its frames of one reading of the stream together, and some clients before
+        others: those that were taken may be ahead of the hub, which waits for all clients.
+        """
         if not _has_succeeded(self.subscribing) or self.subscriber.has_overflowed:
             return None
-        return max(self._head, self._hub.position)
+        return max(self._head, self._hub.position, self._taken)
 
     def end_session(self) -> None:
         """End with a message for each private channel: the caller's session has ended."""

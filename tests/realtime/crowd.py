@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from tests.realtime.messages import Message, decode_beginning
 # How often a client takes more channels, and the seconds between two of its connections. Polls that
 # follow each other faster would exceed what an address may send in a minute.
 _ADDS: Final = 0.1
+# Faults that are described; the others are counted.
+_MAX_EXAMPLES: Final = 20
 _PAUSE: Final = (0.5, 2.5)
 
 
@@ -93,7 +96,19 @@ class Client:
         return min(view.position or 0 for view in self.views.values())
 
     def take(self, message: Message) -> Step:
-        """Apply a message of the server."""
+        """Apply a message of the server, and describe it if it must not have come."""
+        view = None if message.channel is UNSET else self.views.get(message.channel)
+        position = None if view is None else view.position
+        before = dataclasses.replace(self.crowd.faults)
+        step = self._apply(message)
+        if self.crowd.faults != before and len(self.crowd.examples) < _MAX_EXAMPLES:
+            self.crowd.examples.append(
+                f"client {self.number} at {position}, cursor {self.cursor}, received"
+                f" {message.type} {message.seq} of {message.channel}"
+            )
+        return step
+
+    def _apply(self, message: Message) -> Step:
         if message.type == "heartbeat":
             return self._compare(message)
         view = None if message.channel is UNSET else self.views.get(message.channel)
@@ -164,6 +179,7 @@ class Crowd:
         self.faults = Faults()
         self.seen = SeenFrames()
         self.errors: list[str] = []
+        self.examples: list[str] = []
         self.counts: Counter[str] = Counter()
         self.is_restless = True
         self.clients = [Client(self, number) for number in range(size)]

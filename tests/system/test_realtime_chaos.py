@@ -190,7 +190,7 @@ def run(system: RunningSystem, course: Course, kind: str) -> None:
     crowd = chaos.crowd
     report(f"killed {chaos.killed}\n{dict(chaos.traffic.done)}\n{dict(crowd.counts)}")
     verdict = judge(crowd.clients, StoredStream(system), crowd.seen, Rest(system))
-    assert crowd.faults == Faults()
+    assert crowd.faults == Faults(), crowd.examples
     assert verdict.lost == []
     assert verdict.unknown == []
     assert verdict.different == []
