@@ -24,7 +24,6 @@ from api.markets.past_states import PastStates
 from api.markets.verifications import Verifications
 from api.middleware.assembly import Middleware
 from api.openapi import completion, document
-from api.openapi.limit_responses import state_limits
 from api.pin_allowance import PinAllowance
 from api.pin_health import PinHealth
 from api.pins import Pins
@@ -139,7 +138,6 @@ def create_app(settings: Settings) -> Litestar:
         response_class=Response,
     )
     resolve_in_sequence(app)
-    completion.complete(app)
     middleware.wrap(app)
-    state_limits(app, middleware.limits.routes)
+    completion.complete(app, middleware.limits.routes)
     return app

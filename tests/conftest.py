@@ -1,5 +1,6 @@
 """Fixtures, markers and Hypothesis profiles of the whole test suite."""
 
+import gc
 import os
 
 import pytest
@@ -47,3 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(ranks, len(LONGEST))
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from visiting the imported modules again and again."""
+    gc.collect()
+    gc.freeze()

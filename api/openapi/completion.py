@@ -1,4 +1,4 @@
-"""What the generated OpenAPI document lacks: formats, security, summaries, the frames' schemas."""
+"""What the generated OpenAPI document lacks: formats, security, limits, the frames' schemas."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from api.openapi import field_formats
 from api.openapi.field_formats import FieldFormat
+from api.openapi.limit_responses import state_limits
 from api.openapi.paths import merge_equal_paths
+from api.rate_limit.route_buckets import RouteBuckets
 from api.realtime.protocol import Message
 from api.realtime.system_state import SystemState
 from api.struct_schemas import INTEGER_TEXT, described_types, exact_structs
@@ -37,8 +39,13 @@ _LOCATION: Final = OpenAPIHeader(
 )
 
 
-def complete(app: Litestar) -> None:
-    """Complete the app's document in place."""
+def complete(app: Litestar, limits: RouteBuckets) -> None:
+    """Complete the app's document in place.
+
+    Args:
+        app: The app, with all of its routes.
+        limits: Which of them are limited.
+    """
     document = app.openapi_schema
     requests: set[str] = set()
     for item in (document.paths or {}).values():
@@ -57,6 +64,7 @@ def complete(app: Litestar) -> None:
         schemas.setdefault(name, cast(Schema, frame_schema))
     for described in exact_structs():
         _name_exact_integers(schemas.get(described.__name__), described)
+    state_limits(app, limits)
 
 
 def _request_schemas(operation: Operation) -> Iterator[str]:

@@ -7,16 +7,22 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 import pytest
 from litestar import Litestar
+from litestar._openapi.plugin import OpenAPIPlugin
+from litestar.openapi.spec import OpenAPI
 from litestar.testing import TestClient
 from litestar.testing.websocket_test_session import WebSocketTestSession
+from litestar.utils.signature import ParsedSignature
 from psycopg import sql
 from sqlalchemy import Engine
 
 from api.app import create_app
+from api.openapi import completion
+from api.rate_limit.route_buckets import RouteBuckets
 from tests.api.chain_world import World
 from tests.api.documented_messages import DocumentedMessages
 from tests.fixtures.localnet import Localnet
@@ -97,6 +103,34 @@ def _received_messages_are_documented() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WebSocketTestSession, "receive", receive_documented)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _apps_share_what_no_setting_changes() -> Iterator[None]:
+    """Build the OpenAPI document and parse the handlers' signatures once for all apps.
+
+    Both take longer than most tests, each of which has an app of its own.
+    """
+    complete, parse = completion.complete, ParsedSignature.from_fn
+    documents: list[OpenAPI] = []
+    signatures: WeakKeyDictionary[Any, ParsedSignature] = WeakKeyDictionary()
+
+    def complete_once(app: Litestar, limits: RouteBuckets) -> None:
+        if documents:
+            app.plugins.get(OpenAPIPlugin)._openapi = documents[0]
+        else:
+            complete(app, limits)
+            documents.append(app.openapi_schema)
+
+    def parse_once(function: Any, signature_namespace: dict[str, Any]) -> ParsedSignature:
+        if function not in signatures:
+            signatures[function] = parse(function, signature_namespace)
+        return signatures[function]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(completion, "complete", complete_once)
+        patch.setattr(ParsedSignature, "from_fn", parse_once)
         yield
 
 

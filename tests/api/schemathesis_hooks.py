@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import schemathesis
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from solders.hash import Hash
 from solders.keypair import Keypair
@@ -25,6 +26,14 @@ from zmart_pipelines.program.instructions import activate_market
 
 # Markets with rows, by ``tests/api/test_schemathesis.py``, so that not every answer is a 404.
 KNOWN_MARKETS = tuple(bytes([number]) * 32 for number in range(1, 5))
+
+# No example has a target; Phase.target would minimise some of those that found nothing.
+settings.register_profile(
+    "schemathesis",
+    settings.get_profile("default"),
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+)
+settings.load_profile("schemathesis")
 
 _keys = st.binary(min_size=32, max_size=32)
 

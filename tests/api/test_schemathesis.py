@@ -94,7 +94,12 @@ def require_no_fault(
                 *([identity] if is_signed_in else []),
             ],
             cwd=tmp_path,
-            env={**os.environ, "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py")},
+            env={
+                **os.environ,
+                "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py"),
+                # Hypothesis keeps its tables of Unicode here, which take seconds to compute.
+                "HYPOTHESIS_STORAGE_DIRECTORY": str(FOLDER.parents[1] / ".hypothesis"),
+            },
             capture_output=True,
             text=True,
         )
