@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,24 +12,32 @@ from tests.system.market_lives import two_markets_finished
 pytestmark = pytest.mark.system
 
 
-def test_ctrl_c_stops_everything_and_the_next_start_resumes(
-    running_system: RunningSystem,
-) -> None:
-    running_system.wait_for(
-        lambda: two_markets_finished(running_system), 400, "two markets finished"
-    )
-    assert len(running_system.processes()) >= 8
-    running_system.stop(signal.SIGINT)
-    assert running_system.exit_code == 0
-    assert running_system.processes() == []
-    assert list((running_system.state / "run").iterdir()) == []
+@pytest.fixture
+def system() -> Iterator[RunningSystem]:
+    # One of its own: the shared one is in use by the tests of other processes.
+    running = RunningSystem()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.discard()
 
-    before = running_system.output.stat().st_size
-    running_system.start()
-    assert running_system.states()["FINALIZED"] >= 2
-    facts = json.loads(running_system.run("status", "--json").stdout)
+
+@pytest.mark.timeout(900)
+def test_ctrl_c_stops_everything_and_the_next_start_resumes(system: RunningSystem) -> None:
+    system.wait_for(lambda: two_markets_finished(system), 400, "two markets finished")
+    assert len(system.processes()) >= 8
+    system.stop(signal.SIGINT)
+    assert system.exit_code == 0
+    assert system.processes() == []
+    assert list((system.state / "run").iterdir()) == []
+
+    before = system.output.stat().st_size
+    system.start()
+    assert system.states()["FINALIZED"] >= 2
+    facts = json.loads(system.run("status", "--json").stdout)
     assert facts["database"]["ledger"]["quarantined"] == 0
-    printed = running_system.output.read_bytes()[before:].decode()
+    printed = system.output.read_bytes()[before:].decode()
     assert "market 1 " not in printed, "the demo repeats a finished market"
-    running_system.stop(signal.SIGTERM)
-    assert running_system.processes() == []
+    system.stop(signal.SIGTERM)
+    assert system.processes() == []
