@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from api.bulkhead import Bulkhead
 from api.errors import unavailable
 from api.metrics import DELIVERIES, DELIVERY_QUEUE, DELIVERY_SECONDS
 from api.realtime.hub import Hub
+from zmart_pipelines import tracing
 from zmart_pipelines.chain.delivery_entries import parse_delivery
 from zmart_pipelines.chain.transactions import RawTransaction
-from zmart_pipelines.ledger.readers import deliveries, hints
+from zmart_pipelines.ledger.readers import deliveries, delivery_traces, hints
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.stream import announce_commits
@@ -136,7 +138,16 @@ class DeliveryIntake:
             PayloadError: The body is not a delivery; nothing is stored.
             ApiError: 503 when the database does not store it in time.
         """
+        started = time.time_ns()
         accepted = await self._accept(body)
+        if tracing.is_on():
+            delivery_traces.record_delivery(
+                accepted.delivery,
+                body,
+                started,
+                transactions=accepted.transactions,
+                pending=accepted.pending,
+            )
         DELIVERIES.labels("pending" if accepted.pending else "ingested").inc()
         return accepted
 

@@ -12,6 +12,7 @@ connection: nothing below may touch an engine, an RPC client or a gRPC channel b
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import multiprocessing.context
@@ -21,7 +22,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection, forkserver, synchronize
 from typing import Any
 
@@ -43,7 +44,8 @@ class RunWorker(multiprocessing.context.ForkServerProcess):
         random.seed()
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
-        super().run()
+        with traced_run(self._args):  # type: ignore[attr-defined]
+            super().run()
 
 
 class TerminationEvent(synchronize.Event):
@@ -108,6 +110,26 @@ def bind_run(arguments: Sequence[Any]) -> None:
     from zmart_pipelines.structured_logs import bind
 
     bind(run_id=run_of_worker(arguments))
+
+
+@contextlib.contextmanager
+def traced_run(arguments: Sequence[Any]) -> Iterator[None]:
+    """Export the spans of the run, and the run as the first of them, where traces are on."""
+    from assets.dagster_internals import job_of_worker, run_of_worker
+    from zmart_pipelines import tracing
+    from zmart_pipelines.settings import settings
+
+    tracing.configure_tracing(settings(), part="run")
+    try:
+        if tracing.is_on():
+            run_id = run_of_worker(arguments)
+            key = tracing.derive("run", run_id)
+            with tracing.span("run", key=key, job=job_of_worker(arguments)):
+                yield
+        else:
+            yield
+    finally:
+        tracing.shut_down()
 
 
 def end_with_parent() -> None:

@@ -121,5 +121,5 @@ def _processes(command: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
 
 def _spent(connection: redis.Redis) -> int:
     """Return the processor time of Redis in nanoseconds."""
-    found = connection.info("cpu")
+    found = cast(dict[str, float], connection.info("cpu"))
     return int((found["used_cpu_user"] + found["used_cpu_sys"]) * 1e9)

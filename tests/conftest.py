@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
     "tests.fixtures.running_system",
+    "tests.fixtures.spans",
     "tests.fixtures.unit_marker",
     "pytester",
 ]

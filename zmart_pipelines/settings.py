@@ -1060,6 +1060,26 @@ class Settings(BaseSettings):
         " serves metrics, and zmart up runs no exporter.",
     )
 
+    # Traces
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@?#]+$",
+        description="Address to which processes send traces by OTLP over HTTP, with its path, such"
+        " as http://127.0.0.1:4318/v1/traces. Not set: nothing is traced. It holds no secret; see"
+        " OTLP_HEADERS.",
+    )
+    otlp_headers: SecretStr | None = Field(
+        None,
+        description="Headers sent to OTLP_ENDPOINT, such as a key: name=value,name=value, with"
+        " values percent-encoded.",
+    )
+    trace_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces that is kept, the same ones in every process.",
+    )
+
     # Logs
     log_format: str = Field(
         "console",

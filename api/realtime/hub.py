@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.database import Database
 from api.metrics import FRAMES_READ
-from api.realtime import protocol
+from api.realtime import frame_traces, protocol
 from api.realtime.channels import Channel
 from api.realtime.conflation import Conflation
 from api.realtime.delivery import Delivery
@@ -38,6 +39,7 @@ from api.realtime.starts import Starts
 from api.realtime.subscriber import Subscriber
 from api.realtime.subscribers import Subscribers
 from api.realtime.turns import Turns
+from zmart_pipelines import tracing
 from zmart_pipelines.client_schemas.frames import PricesFrame, prices_frame
 from zmart_pipelines.client_schemas.markets import ProjectedMarket
 from zmart_pipelines.settings import Settings
@@ -270,6 +272,7 @@ class Hub:
             lambda conn: stream.read_after(conn, position, PAGE)
         )
         self.read_at = datetime.now(UTC)
+        started = time.time_ns()
         part = Delivery()
         FRAMES_READ.inc(len(frames))
         for frame in frames:
@@ -279,7 +282,16 @@ class Hub:
                 part = Delivery()
         if frames:
             await self._deliver(part, frames[-1].position)
+            if tracing.is_on():
+                await frame_traces.record_delivery(
+                    self._database, frames, started, self._clients_of
+                )
         return len(frames) == PAGE
+
+    def _clients_of(self, frame: stream.StoredFrame) -> int:
+        sources = (Source(frame.channel), Source(frame.channel, frame.type))
+        audiences = (self._subscribers.of_source(source) for source in sources)
+        return sum(len(one.members) for found in audiences for one in found)
 
     async def _deliver(self, part: Delivery, position: int) -> None:
         await part.send(self._turns)

@@ -26,7 +26,7 @@ class Script:
 
     def now(self) -> int:
         """Milliseconds of Redis's clock."""
-        seconds, micros = self.redis.time()
+        seconds, micros = cast(tuple[int, int], self.redis.time())
         return seconds * 1000 + micros // 1000
 
     def put(self, key: str, debt: int, at: int) -> None:
@@ -104,7 +104,7 @@ def test_clock_of_redis_that_went_back_costs_one_window_at_most(script: Script) 
     debt, at = script.stored("ahead") or (0, ahead)
     assert debt == quota.capacity
     assert at < ahead
-    assert 0 < script.redis.pttl("limit:script:ahead") <= MINUTE_MS + 1
+    assert 0 < cast(int, script.redis.pttl("limit:script:ahead")) <= MINUTE_MS + 1
 
 
 def test_clock_of_redis_that_jumped_ahead_gives_nothing_to_who_is_known(script: Script) -> None:

@@ -37,6 +37,7 @@ _KEYS: Final = frozenset(
         *("resolver_keypair", "resolver_private_key"),
     }
 )
+_TRACES: Final = frozenset({"otlp_headers"})
 _ALERTS: Final = frozenset({"alert_webhook_url", "alert_urls", "alert_smtp_password"})
 _PIPELINES: Final = frozenset(
     {
@@ -64,9 +65,10 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
             *("service_api_key", "auth_signing_key", "auth_signing_key_previous"),
         }
     )
-    | _CHAIN,
+    | _CHAIN
+    | _TRACES,
     # Runs are forked from the code server; it alone signs.
-    "code-server": _PIPELINES | _CHAIN | _KEYS | _BACKUPS,
+    "code-server": _PIPELINES | _CHAIN | _KEYS | _BACKUPS | _TRACES,
     "checks": _PIPELINES | _CHAIN,
     # The steps of zmart restore.
     "restore": frozenset({"database_url", "backup_key", "backup_s3_secret_access_key"}),

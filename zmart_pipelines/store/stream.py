@@ -19,6 +19,7 @@ import redis
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection, Engine, delete, func, select
 
+from zmart_pipelines import tracing
 from zmart_pipelines.store.binary_arrays import numbers, texts
 from zmart_pipelines.store.commit_hooks import Hook, after_commit, before_commit
 from zmart_pipelines.store.locks import STREAM, locking
@@ -90,7 +91,7 @@ WITH payloads AS MATERIALIZED (
     SELECT number, payload::jsonb AS payload
     FROM unnest(%b::text[]) WITH ORDINALITY AS p (payload, number)
 )
-INSERT INTO ops.stream (position, channel, previous, type_previous, type, payload)
+INSERT INTO ops.stream (position, channel, previous, type_previous, type, payload, traceparent)
 SELECT
     first + f.number,
     f.channel,
@@ -100,7 +101,8 @@ SELECT
         (SELECT max(s.position) FROM ops.stream AS s
             WHERE s.channel = f.channel AND s.type = f.type), 0) END,
     f.type,
-    p.payload
+    p.payload,
+    %b::text
 FROM (SELECT coalesce(max(position), 0) AS first FROM ops.stream) AS dense
 CROSS JOIN unnest(%b::text[], %b::text[], %b::int8[], %b::int8[], %b::int8[]) WITH ORDINALITY
     AS f (channel, type, payload, before, type_before, number)
@@ -143,6 +145,7 @@ def _append_statement(frames: Iterable[Frame]) -> Statement | None:
         _APPEND,
         (
             texts(encoded),
+            tracing.current_traceparent(),
             texts(channels),
             texts(types),
             numbers(payloads),
@@ -210,6 +213,16 @@ def read_after(conn: Connection, position: int, limit: int = 1000) -> list[Store
     after = _stream.c.position > position
     page = select(*_COLUMNS).where(after).order_by(_stream.c.position).limit(limit)
     return [StoredFrame(*row) for row in conn.execute(page)]
+
+
+def traceparents(conn: Connection, first: int, last: int) -> dict[int, str]:
+    """Return the trace contexts of those of these positions that have one."""
+    rows = conn.execute(
+        select(_stream.c.position, _stream.c.traceparent).where(
+            _stream.c.position.between(first, last), _stream.c.traceparent.is_not(None)
+        )
+    )
+    return {row.position: row.traceparent for row in rows}
 
 
 def head(conn: Connection) -> int:

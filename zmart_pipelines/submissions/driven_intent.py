@@ -19,12 +19,14 @@ class DrivenIntent:
         intent: The row.
         attempt: Its live attempt, if it has one.
         permit: The permit of the action's breaker; a live attempt of an earlier run needs none.
+        landed_ns: When this run saw it land, in nanoseconds since 1970.
         state: The state of the machine.
     """
 
     intent: Intent
     attempt: Attempt | None = None
     permit: Permit | None = None
+    landed_ns: int | None = None
     state: MachineState = field(init=False)
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ from zmart_pipelines.submissions import (
     attempts,
     authority_check,
     chain_reads,
+    intent_traces,
     intents,
     machine,
     messages,
@@ -314,9 +315,10 @@ class _Submitter:
         if signer is None:
             return messages.Withheld("the key is missing")
         try:
-            simulation = signing.simulate(
-                self._rpc, driven.intent, self._settings.program, signer.pubkey()
-            )
+            with intent_traces.step(driven, "simulation"):
+                simulation = signing.simulate(
+                    self._rpc, driven.intent, self._settings.program, signer.pubkey()
+                )
         except chain_reads.NODE_ERRORS as error:
             return messages.Unreachable(str(error))
         return messages.Simulated(
@@ -365,7 +367,8 @@ class _Submitter:
             return []
         error = None
         try:
-            self._rpc.send(driven.live.transaction)
+            with intent_traces.step(driven, "sending"):
+                self._rpc.send(driven.live.transaction)
         except chain_reads.NODE_ERRORS as failure:
             error = str(failure)
         return [(driven, messages.Sent(error))]
@@ -375,6 +378,7 @@ class _Submitter:
         if isinstance(effect, messages.Settle) and effect.attempt == "final":
             cost = transaction_cost(self._rpc, driven.live.signature)
         record(self._engine, self._lease, driven, effect, cost, self._policy)
+        intent_traces.record_effect(self._engine, driven, effect)
         _log.info("%s: %s", driven.intent.action, type(effect).__name__)
 
     def _is_disabled(self, action: Action) -> bool:

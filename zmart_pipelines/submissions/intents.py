@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.monitoring.alerts import AlertKey
 from zmart_pipelines.store.tables.ops import intents as table
+from zmart_pipelines.submissions import intent_traces
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
 from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
@@ -83,7 +84,9 @@ def create(
         .on_conflict_do_nothing(index_elements=["market_id", "action", "round"])
         .returning(*_COLUMNS)
     ).one_or_none()
-    return None if row is None else _intent(row)
+    created = None if row is None else _intent(row)
+    intent_traces.record_decision(conn, created)
+    return created
 
 
 def get(conn: Connection, intent_id: int) -> Intent:

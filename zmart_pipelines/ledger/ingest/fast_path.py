@@ -16,6 +16,7 @@ from typing import NamedTuple
 from solders.pubkey import Pubkey
 from sqlalchemy import Connection
 
+from zmart_pipelines import tracing
 from zmart_pipelines.ledger.ingest import change_frames, projector, wallet_frames
 from zmart_pipelines.ledger.ingest.context import IngestContext
 from zmart_pipelines.ledger.ingest.event_grouping import group_by_market, placed_events
@@ -201,47 +202,48 @@ def _store_and_fold(
     insert_events = event_rows.insert_events_statement(
         readings, commitment=context.commitment, market_ids=market_ids
     )
-    folded = projector.fold_forward(new, stored.markets, stored.positions, stored.timeline)
-    commitments = {
-        market_id: lower_of(
-            context.commitment, stored.commitments.get(market_id, context.commitment)
-        )
-        for market_id in new
-    }
-    # Of the rows only that are new; an orphan that came back is the general path's.
-    new_signatures = {row[0] for row in inserted.fetchall() if row[1]}
-    if len(new_signatures) != len(readings):
-        raise ConcurrentWriteError
-    if insert_events is not None:
-        send(insert_events)
-    for statement in market_rows.write_statements(
-        folded,
-        commitments=commitments,
-        transaction_commitments=dict.fromkeys(new_signatures, context.commitment),
-    ):
-        send(statement)
-    created = [
-        market_id
-        for market_id, projection in folded.items()
-        if projection.market and market_id not in stored.markets
-    ]
-    if created:
-        send(draft_matching.match_drafts_statement(created))
-    open_gaps = event_rows.open_gaps_statement(projector.inapplicable_event_gaps(folded))
-    if open_gaps is not None:
-        send(open_gaps)
-    changes = [
-        MarketChange(
-            market_id,
-            stored.markets.get(market_id),
-            projection.market,
-            commitments[market_id],
-            projection,
-            projector.holders_of_new_rows(projection),
-        )
-        for market_id, projection in sorted(folded.items())
-    ]
-    return changes, _append_frames(conn, send, changes, context.commitment)
+    with tracing.span("market materialization", markets=len(new)):
+        folded = projector.fold_forward(new, stored.markets, stored.positions, stored.timeline)
+        commitments = {
+            market_id: lower_of(
+                context.commitment, stored.commitments.get(market_id, context.commitment)
+            )
+            for market_id in new
+        }
+        # Of the rows only that are new; an orphan that came back is the general path's.
+        new_signatures = {row[0] for row in inserted.fetchall() if row[1]}
+        if len(new_signatures) != len(readings):
+            raise ConcurrentWriteError
+        if insert_events is not None:
+            send(insert_events)
+        for statement in market_rows.write_statements(
+            folded,
+            commitments=commitments,
+            transaction_commitments=dict.fromkeys(new_signatures, context.commitment),
+        ):
+            send(statement)
+        created = [
+            market_id
+            for market_id, projection in folded.items()
+            if projection.market and market_id not in stored.markets
+        ]
+        if created:
+            send(draft_matching.match_drafts_statement(created))
+        open_gaps = event_rows.open_gaps_statement(projector.inapplicable_event_gaps(folded))
+        if open_gaps is not None:
+            send(open_gaps)
+        changes = [
+            MarketChange(
+                market_id,
+                stored.markets.get(market_id),
+                projection.market,
+                commitments[market_id],
+                projection,
+                projector.holders_of_new_rows(projection),
+            )
+            for market_id, projection in sorted(folded.items())
+        ]
+        return changes, _append_frames(conn, send, changes, context.commitment)
 
 
 def _append_frames(

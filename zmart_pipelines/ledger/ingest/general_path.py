@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from sqlalchemy import Connection
 
+from zmart_pipelines import tracing
 from zmart_pipelines.ledger.ingest import change_frames, projector
 from zmart_pipelines.ledger.ingest.context import IngestContext
 from zmart_pipelines.ledger.ingest.event_grouping import group_by_market, placed_events
@@ -101,14 +102,15 @@ class GeneralIngest:
         ):
             refold |= projector.refold_configuration(conn)
         placed = group_by_market(placed_events(stored.new), market_ids)
-        changes = projector.update_projections(conn, program, placed, refold, self._commitment)
-        market_rows.update_market_commitments(
-            conn, promoted.market_ids - {market.market_id for market in changes}
-        )
-        frames = change_frames.load_counts_and_build_frames(
-            conn, changes, stored.orphaned, stored.orphan_change.market_ids, self._commitment
-        )
-        stream.append(conn, frames)
+        with tracing.span("market materialization", markets=len(placed.keys() | refold)):
+            changes = projector.update_projections(conn, program, placed, refold, self._commitment)
+            market_rows.update_market_commitments(
+                conn, promoted.market_ids - {market.market_id for market in changes}
+            )
+            frames = change_frames.load_counts_and_build_frames(
+                conn, changes, stored.orphaned, stored.orphan_change.market_ids, self._commitment
+            )
+            stream.append(conn, frames)
         return IngestResult(
             new_transactions=len(stored.new),
             new_events=new_events,

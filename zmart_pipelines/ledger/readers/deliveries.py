@@ -17,7 +17,7 @@ from zmart_pipelines.ledger.ingest.ingest_result import IngestResult
 from zmart_pipelines.ledger.ingest.transaction import run_in_transaction
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.model.provenance import Commitment, Source
-from zmart_pipelines.ledger.readers import hints
+from zmart_pipelines.ledger.readers import delivery_traces, hints
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain
 
@@ -203,7 +203,8 @@ def ingest_parts(
         )
 
     try:
-        result = run_in_transaction(engine, work)
+        with delivery_traces.ingesting(engine, [part.delivery_id for part in parts]):
+            result = run_in_transaction(engine, work)
     except Exception as error:
         for part in parts:
             _record_failure(engine, part.delivery_id, type(error).__name__)

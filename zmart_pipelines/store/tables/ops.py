@@ -246,6 +246,11 @@ stream = Table(
         comment="Database: position before it on the same channel with the same type; 0 for the"
         " first",
     ),
+    Column(
+        "traceparent",
+        Text,
+        comment="Writer: W3C trace context of the write; null where nothing is traced",
+    ),
     Index(None, "channel", "position"),
     Index(None, "channel", "type", "position"),
     schema="ops",
