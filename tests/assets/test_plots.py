@@ -2,6 +2,7 @@
 
 import struct
 from base64 import b64decode
+from collections.abc import Callable
 from io import BytesIO
 
 import dagster as dg
@@ -27,17 +28,19 @@ def picture(value: dg.MetadataValue) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "made",
+    "draw",
     [
-        plots.prices({f"Question {n} for $5?": LONG for n in range(5)}, LONG, 60),
-        plots.prices({"One trade": LONG[:1]}, LONG[:1], 60),
-        plots.lines("Empty", {"nothing": []}, "s", "nothing"),
-        plots.lines("Full", {str(n): LONG for n in range(8)}, "s", "much", limit=0.5, whole=True),
-        plots.bars("Bars", {"long " * 40: {"a": 1.0, "b": 2.0**70}}, "SOL", "bars"),
+        lambda: plots.prices({f"Question {n} for $5?": LONG for n in range(5)}, LONG, 60),
+        lambda: plots.prices({"One trade": LONG[:1]}, LONG[:1], 60),
+        lambda: plots.lines("Empty", {"nothing": []}, "s", "nothing"),
+        lambda: plots.lines(
+            "Full", {str(n): LONG for n in range(8)}, "s", "much", limit=0.5, whole=True
+        ),
+        lambda: plots.bars("Bars", {"long " * 40: {"a": 1.0, "b": 2.0**70}}, "SOL", "bars"),
     ],
 )
-def test_chart_is_a_small_image(made: dg.MetadataValue) -> None:
-    raw = picture(made)
+def test_chart_is_a_small_image(draw: Callable[[], dg.MetadataValue]) -> None:
+    raw = picture(draw())
     assert 1_000 < len(raw) < 30_000
     width, height = struct.unpack(">II", raw[16:24])
     assert 800 < width < 1000
