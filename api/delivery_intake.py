@@ -33,6 +33,7 @@ from zmart_pipelines.ledger.readers import deliveries, delivery_traces, hints
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.stream import announce_commits
+from zmart_pipelines.structured_logs import bound, bound_id
 
 log = logging.getLogger("api.delivery_intake")
 
@@ -84,6 +85,7 @@ class _QueuedDelivery:
 
     Attributes:
         first: Answered when the delivery's first part is ingested.
+        request_id: Of the request that brought it.
         events: New events of the part; None until it is ingested.
     """
 
@@ -91,6 +93,7 @@ class _QueuedDelivery:
     transactions: Sequence[RawTransaction]
     part: Sequence[RawTransaction]
     first: asyncio.Future[AcceptedDelivery]
+    request_id: str | None
     events: int | None = None
 
 
@@ -140,6 +143,9 @@ class DeliveryIntake:
         """
         started = time.time_ns()
         accepted = await self._accept(body)
+        if accepted.pending:
+            with bound(delivery_id=accepted.delivery):
+                log.info("a delivery of %d transactions is stored", accepted.transactions)
         if tracing.is_on():
             delivery_traces.record_delivery(
                 accepted.delivery,
@@ -167,7 +173,11 @@ class DeliveryIntake:
         first.add_done_callback(lambda _: DELIVERY_SECONDS.observe(loop.time() - received))
         self._count_queued(stored.number)
         part = stored.transactions[: self._part_size]
-        self._queue.put_nowait(_QueuedDelivery(stored.delivery, stored.transactions, part, first))
+        self._queue.put_nowait(
+            _QueuedDelivery(
+                stored.delivery, stored.transactions, part, first, bound_id("request_id")
+            )
+        )
         done, _ = await asyncio.wait([first], timeout=max(0.0, deadline - loop.time()))
         if not done:
             return accepted
@@ -231,13 +241,18 @@ class DeliveryIntake:
             self._count_queued(-len(rest))
         elif rest:
             part = rest[: self._part_size]
-            self._queue.put_nowait(_QueuedDelivery(queued.delivery, rest, part, queued.first))
+            self._queue.put_nowait(
+                _QueuedDelivery(queued.delivery, rest, part, queued.first, queued.request_id)
+            )
 
     async def _ingest(self, batch: Sequence[_QueuedDelivery]) -> bool:
         """Ingest the parts of a batch; return False where they stay pending."""
         parts = [
             deliveries.DeliveryPart(
-                queued.delivery, queued.part, last=len(queued.part) == len(queued.transactions)
+                queued.delivery,
+                queued.part,
+                last=len(queued.part) == len(queued.transactions),
+                request_id=queued.request_id,
             )
             for queued in batch
         ]

@@ -61,6 +61,12 @@ def bind(**ids: object) -> None:
     structlog.contextvars.bind_contextvars(**ids)
 
 
+def bound_id(name: str) -> str | None:
+    """Return the id of this name that is added to the records of the current task or thread."""
+    found = structlog.contextvars.get_contextvars().get(name)
+    return None if found is None else str(found)
+
+
 class Masking:
     """A processor that masks secrets; the last before and the first after rendering."""
 

@@ -51,11 +51,12 @@ def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
     }
     commands = {
         "code-server": [
-            *(sys.executable, "-m", "dagster", "api", "grpc", "-m", "assets.definitions"),
-            *("--host", "127.0.0.1", "--port", port, "--location-name", "zmart_pipelines"),
+            *(sys.executable, "-m", "assets.code_server", "-m", "assets.definitions"),
+            *("-h", "127.0.0.1", "-p", port, "--location-name", "zmart_pipelines"),
+            "--use-python-environment-entry-point",
         ],
         "daemon": [
-            *(str(Path(sys.executable).with_name("dagster-daemon")), "run"),
+            *(sys.executable, "-m", "assets.daemon", "run", "--log-level", "warning"),
             *("-w", str(ROOT / "deploy" / "workspace.yaml")),
         ],
     }

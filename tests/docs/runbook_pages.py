@@ -14,7 +14,7 @@ FOLDER: Final = ROOT / "docs" / "runbooks"
 PARTS: Final = ("Symptom", "First query", "Safe action", "Forbidden action", "It is over when")
 _HEADING: Final = re.compile(r"^## (.+)$", re.MULTILINE)
 _BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_PLACEHOLDER: Final = re.compile(r"\b(MARKET|ID|SIGNATURE|NAME|JOB)\b")
+_PLACEHOLDER: Final = re.compile(r"\b(MARKET|ID|SIGNATURE|NAME|ACTION|JOB|PID)\b")
 
 
 def pages() -> dict[str, Path]:

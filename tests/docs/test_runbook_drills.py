@@ -21,7 +21,7 @@ from zmart_pipelines.submissions.switches import set_switch
 
 # Runs a command line; returns its exit code and what it printed.
 Run = Callable[[str], tuple[int, str]]
-VALUES = {"NAME": "action:finalize_market"}
+VALUES = {"NAME": "action:finalize_market", "ACTION": "finalize_market"}
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def drill(run: Run, topic: str, shown: str, ends: Callable[[], None]) -> None:
 
 def test_switch(run: Run, pipelines: Engine) -> None:
     with pipelines.begin() as conn:
-        set_switch(conn, "all", enabled=False, reason="a drill")
+        set_switch(conn, "finalize_market", enabled=False, reason="a drill")
     drill(run, "switch", "a drill", ends=lambda: None)
     pipelines.dispose()
 

@@ -20,10 +20,12 @@ VALUES = {
     "ID": "7",
     "SIGNATURE": "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6",
     "NAME": "action:finalize_market",
+    "ACTION": "finalize_market",
     "JOB": "reconcile",
+    "PID": "1",
 }
 # Tools of every machine.
-OTHERS = {"curl", "date", "df"}
+OTHERS = {"curl", "date", "df", "kill"}
 
 
 def test_there_is_one_page_for_each_cause() -> None:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from zmart_pipelines.submissions.intents import Intent
 
 
-def record_decision(conn: Connection, intent: Intent | None) -> None:
+def record_decision(conn: Connection, intent: Intent) -> None:
     """Export the first span of an intent that this transaction creates, once it has committed.
 
     It lasts from the moment at which the decision became due.
     """
-    if intent is None or not tracing.is_on():
+    if not tracing.is_on():
         return
     run = tracing.current()
     links = () if run is None else (run,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +13,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.monitoring.alerts import AlertKey
 from zmart_pipelines.store.tables.ops import intents as table
+from zmart_pipelines.structured_logs import bound
 from zmart_pipelines.submissions import intent_traces
 from zmart_pipelines.submissions.lease import Lease, LeaseLost
 from zmart_pipelines.submissions.statuses import Action, IntentStatus
 
 # Topic of the alerts of intents that did not become final.
 ALERT_TOPIC = "submission"
+
+_log = logging.getLogger(__name__)
 
 _OPEN = ("planned", "live")
 _COLUMNS = (
@@ -85,7 +89,10 @@ def create(
         .returning(*_COLUMNS)
     ).one_or_none()
     created = None if row is None else _intent(row)
-    intent_traces.record_decision(conn, created)
+    if created is not None:
+        with bound(intent_id=created.id):
+            _log.info("%s of market %s is planned", action, market_id.hex())
+        intent_traces.record_decision(conn, created)
     return created
 
 

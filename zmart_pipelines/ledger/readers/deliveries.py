@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
@@ -20,6 +21,7 @@ from zmart_pipelines.ledger.model.provenance import Commitment, Source
 from zmart_pipelines.ledger.readers import delivery_traces, hints
 from zmart_pipelines.store.engine import execute
 from zmart_pipelines.store.tables import chain
+from zmart_pipelines.structured_logs import bound
 
 # Transactions ingested in one database transaction.
 CHUNK_SIZE: Final = 100
@@ -28,6 +30,7 @@ MAX_ATTEMPTS: Final = 20
 # Unreadable entries of a delivery whose reasons are kept; the body holds all of them.
 MAX_REASONS: Final = 100
 
+_log = logging.getLogger(__name__)
 _deliveries = chain.deliveries
 
 
@@ -47,11 +50,13 @@ class DeliveryPart(msgspec.Struct, frozen=True):
 
     Attributes:
         last: whether the body ends with them.
+        request_id: of the request that brought them, for the log.
     """
 
     delivery_id: int
     transactions: Sequence[RawTransaction]
     last: bool
+    request_id: str | None = None
 
 
 _MARK_INGESTED = """
@@ -205,6 +210,7 @@ def ingest_parts(
     try:
         with delivery_traces.ingesting(engine, [part.delivery_id for part in parts]):
             result = run_in_transaction(engine, work)
+            _log_ingest(parts, result)
     except Exception as error:
         for part in parts:
             _record_failure(engine, part.delivery_id, type(error).__name__)
@@ -212,6 +218,25 @@ def ingest_parts(
     if len(parts) == 1 or not result.new_events:
         return result, {part.delivery_id: result.new_events for part in parts}
     return result, _new_events_by_delivery(engine, parts, list(reported))
+
+
+def _log_ingest(parts: Sequence[DeliveryPart], result: IngestResult) -> None:
+    """Log one line for each commit, with the ids by which it is found."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    transactions = [one for part in parts for one in part.transactions]
+    with bound(
+        delivery_ids=[part.delivery_id for part in parts],
+        request_ids=[part.request_id for part in parts if part.request_id is not None],
+        signatures=[transaction.signature_text for transaction in transactions],
+        market_ids=sorted(market.hex() for market in result.markets),
+    ):
+        _log.info(
+            "ingested %d transactions of webhooks: %d new events, %d markets materialized",
+            len(transactions),
+            result.new_events,
+            len(result.markets),
+        )
 
 
 def _new_events_by_delivery(
