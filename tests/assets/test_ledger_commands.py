@@ -14,9 +14,11 @@ from assets.resources import Backend
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
 from tests.fixtures.postgres import name_database
+from tests.ledger.recorded_rpc import PROGRAM, history
+from tests.ledger.test_deliveries import body
 from zmart_pipelines import base58
 from zmart_pipelines.cli import main
-from zmart_pipelines.ledger.readers.deliveries import store_delivery
+from zmart_pipelines.ledger.readers.deliveries import process_delivery, store_delivery
 from zmart_pipelines.store.engine import Role
 
 UNKNOWN = base58.encode(bytes(range(64)))
@@ -150,6 +152,10 @@ def test_failed_deliveries_are_listed_and_retried(life: Life, owner: Engine) -> 
     assert "1 transactions, 1 attempts: " in listed.output
     (facts,) = json.loads(zmart("deliveries", "--json").output)
     assert facts["error"]
+    shown = zmart("deliveries", "show", str(number))
+    assert shown.exit_code == 1
+    assert f"delivery    {number} from helius, failed, 1 attempts: {facts['error']}" in shown.output
+    assert "8 bytes, 1 transactions" in shown.output
     again = zmart("deliveries", "retry", str(number))
     assert again.exit_code == 1
     assert f"delivery {number} failed again: {facts['error']}" in again.output
@@ -160,4 +166,23 @@ def test_failed_deliveries_are_listed_and_retried(life: Life, owner: Engine) -> 
     assert mended.exit_code == 0, mended.output
     assert f"delivery {number} is ingested: 0 new transactions" in mended.output
     assert zmart("deliveries").exit_code == 0
+    assert zmart("deliveries", "show", str(number)).exit_code == 0
     assert zmart("deliveries", "retry", str(number + 1)).exit_code == 1
+    assert zmart("deliveries", "show", str(number + 1)).exit_code == 1
+
+
+def test_delivery_is_shown_with_what_the_ledger_has_of_it(life: Life) -> None:
+    ingest = Backend(life.settings).engine(Role.INGEST)
+    transactions = history(3, 2).transactions[:2]
+    with ingest.begin() as conn:
+        number = store_delivery(conn, body(transactions), transaction_count=2)
+    before = json.loads(zmart("deliveries", "show", str(number), "--json").output)
+    assert before["status"] == "received"
+    names = [one.signature_text for one in transactions]
+    assert [one["signature"] for one in before["transactions"]] == names
+    assert {one["slot"] for one in before["transactions"]} == {None}
+    process_delivery(ingest, number, program=PROGRAM)
+    shown = zmart("deliveries", "show", str(number))
+    assert shown.exit_code == 0, shown.output
+    for one in transactions:
+        assert f"transaction {one.signature_text}: slot {one.slot}, reported," in shown.output

@@ -71,6 +71,7 @@ NOT_AUDITED: Final[Mapping[str, str]] = {
     "query": "reads, as the role that may only read",
     "verify-tally": "reads a bundle and the chain, not the database",
     "deliveries": "reads",
+    "deliveries show": "reads",
     "submissions": "reads",
     "breakers": "reads",
     "keys list": "reads",

@@ -33,6 +33,28 @@ class Followed(NamedTuple):
     def first(self, name: str) -> Seen | None:
         return next((one for one in list(self.collector.seen) if one.name == name), None)
 
+    def path(self, last: Seen) -> list[str]:
+        """The names up to ``last``; each process exports every few seconds, a run when it ends."""
+        self.system.wait_for(lambda: self._has_first(last), 60, f"exporting all before {last}")
+        return path_of(self.collector.seen, last)
+
+    def _has_first(self, last: Seen) -> bool:
+        try:
+            path_of(list(self.collector.seen), last)
+        except KeyError:
+            return False
+        return True
+
+    def run_of(self, link: tuple[int, int]) -> Seen:
+        """The run with this span, once it has ended."""
+
+        def found() -> list[Seen]:
+            runs = (one for one in list(self.collector.seen) if one.name == "run")
+            return [one for one in runs if (one.trace, one.span) == link]
+
+        self.system.wait_for(lambda: bool(found()), 120, "exporting the run")
+        return found()[0]
+
 
 @pytest.fixture(scope="module")
 def followed() -> Iterator[Followed]:
@@ -59,26 +81,27 @@ def test_trace_from_the_webhook_to_the_socket_is_whole(followed: Followed) -> No
     spans = list(followed.collector.seen)
     frames = [one for one in spans if one.name == "frame delivery"]
     whole = ["webhook delivery", "ledger ingest", "market materialization", "frame delivery"]
-    by_webhook = [one for one in frames if path_of(spans, one)[0] == whole[0]]
+    by_webhook = [one for one in frames if followed.path(one)[0] == whole[0]]
     assert by_webhook
     for frame in by_webhook:
-        assert path_of(spans, frame) == whole
+        assert followed.path(frame) == whole
         assert frame.service == "api"
 
 
 def test_trace_from_the_decision_to_finality_is_whole(followed: Followed) -> None:
-    spans = list(followed.collector.seen)
     final = followed.first("transaction final")
     assert final is not None
-    assert path_of(spans, final) == [
+    assert followed.path(final) == [
         *("submission intent", "submission attempt", "transaction confirmed", "transaction final")
     ]
     intent = next(
-        one for one in spans if one.trace == final.trace and one.name == "submission intent"
+        one
+        for one in followed.collector.seen
+        if one.trace == final.trace and one.name == "submission intent"
     )
-    runs = {(one.trace, one.span): one for one in spans if one.name == "run"}
     (link,) = intent.links
-    assert runs[link].attributes["zmart.run_id"] == intent.attributes["zmart.run_id"]
+    run = followed.run_of(link)
+    assert run.attributes["zmart.run_id"] == intent.attributes["zmart.run_id"]
 
 
 def test_no_secret_is_exported(followed: Followed) -> None:

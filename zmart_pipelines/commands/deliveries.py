@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
 import click
 import msgspec
 
+from zmart_pipelines import base58
 from zmart_pipelines.commands.operator import command_line, reason_option
 from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from solders.pubkey import Pubkey
+
+    from zmart_pipelines.store.queries.failed_deliveries import DeliveryRecord, StoredTransaction
 
 EXIT_FAILED = 1
 
@@ -28,6 +37,7 @@ def deliveries(context: click.Context, as_json: bool) -> None:
     \b
     Example:
       zmart deliveries
+      zmart deliveries show 12
       zmart deliveries retry 12
     """
     from zmart_pipelines.store.queries.failed_deliveries import failed_deliveries
@@ -47,6 +57,89 @@ def deliveries(context: click.Context, as_json: bool) -> None:
         if not found:
             click.echo("no delivery failed")
     raise SystemExit(EXIT_FAILED if found else 0)
+
+
+@deliveries.command()
+@click.argument("delivery", type=click.IntRange(1, 2**63 - 1))
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def show(delivery: int, as_json: bool) -> None:
+    """Show DELIVERY: when it came, what became of it, and what the ledger has of its transactions.
+
+    \b
+    Exit codes: 0 it is ingested, 1 it is not, or there is no such delivery (any more),
+    2 Postgres does not answer.
+
+    \b
+    Example:
+      zmart deliveries show 12
+    """
+    from zmart_pipelines.store.queries import failed_deliveries
+
+    settings = with_running_system(Settings())
+    with transaction() as conn:
+        found = failed_deliveries.delivery_record(conn, delivery)
+        if found is None:
+            click.echo(f"there is no delivery {delivery}; it may be past its retention", err=True)
+            raise SystemExit(EXIT_FAILED)
+        signatures = _signatures(found.body, settings.program)
+        stored = failed_deliveries.stored_transactions(conn, signatures)
+    known = {one.signature: one for one in stored}
+    facts = {
+        **msgspec.structs.asdict(found),
+        "body": {"bytes": len(found.body), "sha256": sha256(found.body).hexdigest()},
+        "transactions": [_transaction(one, known.get(one)) for one in signatures],
+    }
+    if as_json:
+        click.echo(msgspec.json.encode(facts).decode())
+    else:
+        _print(found, facts["transactions"])
+    raise SystemExit(0 if found.status == "ingested" else EXIT_FAILED)
+
+
+def _signatures(body: bytes, program: Pubkey) -> list[bytes]:
+    """Return the signatures that a body names; none where it cannot be read."""
+    from zmart_pipelines.chain.delivery_entries import parse_delivery
+    from zmart_pipelines.chain.transactions import PayloadError
+
+    try:
+        content = parse_delivery(body, program)
+    except PayloadError:
+        return []
+    return [one.signature for one in (*content.transactions, *content.hints)]
+
+
+def _transaction(signature: bytes, stored: StoredTransaction | None) -> dict[str, Any]:
+    """Return what the ledger has of a transaction; nulls where it has nothing."""
+    return {
+        "signature": base58.encode(signature),
+        "slot": None if stored is None else stored.slot,
+        "commitment": None if stored is None else stored.commitment,
+        "events": None if stored is None else stored.events,
+    }
+
+
+def _print(found: DeliveryRecord, transactions: list[dict[str, Any]]) -> None:
+    error = f": {found.error}" if found.error else ""
+    click.echo(
+        f"delivery    {found.id} from {found.source}, {found.status},"
+        f" {found.attempts} attempts{error}"
+    )
+    ingested = "not yet"
+    if found.ingested_at is not None:
+        ingested = f"{found.ingested_at:%Y-%m-%d %H:%M:%S}Z"
+    click.echo(
+        f"            received {found.received_at:%Y-%m-%d %H:%M:%S}Z, ingested {ingested};"
+        f" {len(found.body)} bytes, {found.transaction_count} transactions"
+    )
+    for entry in found.unreadable:
+        click.echo(f"unreadable  entry {entry.position}: {entry.reason}")
+    if found.unreadable_count > len(found.unreadable):
+        click.echo(f"            and {found.unreadable_count - len(found.unreadable)} more")
+    for one in transactions:
+        state = "not in the ledger"
+        if one["slot"] is not None:
+            state = f"slot {one['slot']}, {one['commitment']}, {one['events']} events"
+        click.echo(f"transaction {one['signature']}: {state}")
 
 
 @deliveries.command()
