@@ -23,6 +23,7 @@ def _v1(cid: str, codec: bytes = b"\x70") -> str:
 # How Pinata names the block that it pinned, by mode.
 _NAMES: dict[str, Callable[[str], object]] = {
     "good": str,
+    "twice": str,
     "wrong": str,
     "v1": _v1,
     "v1 base58": lambda cid: "z" + base58.encode(b"\x01\x70" + base58.decode(cid)),
@@ -83,7 +84,13 @@ class _Handler(BaseHTTPRequestHandler):
         cid = cid_v0(content if self.server.mode != "wrong" else content + b"!")
         self.server.blocks[cid] = content
         named = _NAMES[self.server.mode](cid)
-        self._answer(200, json.dumps({"IpfsHash": named, "PinSize": len(content)}).encode())
+        answer = json.dumps({"IpfsHash": named, "PinSize": len(content)}).encode()
+        if self.server.mode == "twice":
+            # The connection stays open, so that the second answer waits for the next request on it.
+            self.protocol_version = "HTTP/1.1"
+            self.close_connection = False
+            self._answer(200, answer)
+        self._answer(200, answer)
 
     def _parts(self, body: bytes) -> dict[str, bytes]:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()

@@ -173,6 +173,16 @@ def test_file_in_the_place_of_the_folder_is_a_pin_error(pinata: Pinata, tmp_path
     assert LocalPinStore(place).pin(b"data") == cid_v0(b"data")
 
 
+def test_answer_that_comes_twice_is_not_taken_for_that_of_the_next_pin(
+    pinata: Pinata, tmp_path: Path
+) -> None:
+    pinata.mode = "twice"
+    store = _store(pinata, tmp_path)
+    documents = [b"document %d" % number for number in range(5)]
+    assert [store.pin(one) for one in documents] == [cid_v0(one) for one in documents]
+    assert list(pinata.blocks.values()) == documents, "each was pinned, once"
+
+
 def test_gateway_is_not_trusted(pinata: Pinata, tmp_path: Path) -> None:
     store = _store(pinata, tmp_path)
     with pytest.raises(PinNotFound):
