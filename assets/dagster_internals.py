@@ -7,6 +7,7 @@ name is used elsewhere. Tests have a file of their own, ``tests/assets/dagster_i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from multiprocessing.context import BaseContext
@@ -215,6 +216,8 @@ def run_daemon(arguments: list[str], program: str) -> None:
 
 
 # Where the commands look up the function that sets up their logs.
+TICK_LOGS = "dagster._core.definitions.instigation_logger"
+TICK_LOGGER = "zmart.tick"
 SETTING_UP_LOGS = ("dagster._cli.api", "dagster._daemon.controller", "dagster_webserver.cli")
 
 
@@ -230,6 +233,9 @@ def use_logs(configure: Callable[[str], None]) -> None:
     for name in SETTING_UP_LOGS:
         module: Any = import_module(name)
         module.configure_loggers = configure_loggers
+    # What a sensor or a schedule logs; its own handler would write lines of another form.
+    ticks: Any = import_module(TICK_LOGS)
+    ticks.create_console_logger = lambda *_: logging.getLogger(TICK_LOGGER)
 
 
 def coordinator_instance(coordinator: dg.QueuedRunCoordinator) -> dg.DagsterInstance:

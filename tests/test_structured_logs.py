@@ -144,6 +144,10 @@ def test_dagster_s_and_uvicorn_s_own_lines_are_json() -> None:
         "for name in ('dagster.daemon', 'dagster-webserver', 'uvicorn.error'):\n"
         "    logging.getLogger(name).warning('from %s', name)\n"
         "logging.getLogger('dagster.daemon').info('not shown')\n"
+        "from assets.dagster_internals import TICK_LOGS\n"
+        "log_of = sys.modules[TICK_LOGS].InstigationLogger\n"
+        "tick = log_of(repository_name='all', instigator_name='sensor')\n"
+        "tick.info('found %d', 3)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -153,5 +157,6 @@ def test_dagster_s_and_uvicorn_s_own_lines_are_json() -> None:
         check=True,
     )
     found = [json.loads(line)["event"] for line in done.stderr.splitlines()]
-    assert found == ["from dagster.daemon", "from dagster-webserver", "from uvicorn.error"]
+    tick = "all - sensor - found 3"
+    assert found == ["from dagster.daemon", "from dagster-webserver", "from uvicorn.error", tick]
     assert done.stdout == ""

@@ -10,10 +10,12 @@ from tests.submissions.world import World
 from tests.voting.world import wallet
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
+from zmart_pipelines.health.market_status import read_market_status
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.codec import DecodeError
+from zmart_pipelines.store.queries import markets
 from zmart_pipelines.store.tables import ops
 from zmart_pipelines.store.tables.ops import attempts
 from zmart_pipelines.submissions import planner
@@ -289,7 +291,16 @@ def test_an_old_proposal_is_reviewed_once(world: World) -> None:
         assert open_alerts(world) == {key}
     with world.engine.connect() as conn:
         raised = conn.execute(text("SELECT count(*) FROM ops.alerts")).scalar_one()
+        row = markets.get(conn, market)
+        assert row is not None
+        status = read_market_status(conn, world.settings, row)
     assert raised == 1
+    (blocker,) = status.blockers
+    assert blocker.name == "proposal_review"
+    assert blocker.detail["outcome"] == "no consensus"
+    counts = ("votes_for", "votes_against", "ballots", "minimum_ballots", "threshold_bps")
+    assert [blocker.detail[name] for name in counts] == [0, 0, 0, 10, 7000]
+    assert blocker.detail["counted_at"]
     world.vote(market, [True] * 10)
     assert len(world.plan()) == 2
     world.drive()

@@ -10,6 +10,7 @@ from solders.pubkey import Pubkey
 
 from zmart_pipelines.program.accounts import GlobalConfig, MarketAccount, MarketState
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries.alerts import NO_CONSENSUS
 from zmart_pipelines.submissions.policies import (
     TOPIC_STATES,
     Activate,
@@ -135,7 +136,12 @@ def test_more_ballots_than_the_chain_can_hold() -> None:
 def test_proposal_review_after_a_day() -> None:
     few = Count(3, 0)
     assert isinstance(decide(proposed(), CONFIG, CREATED + 86_399, few, RULES), Wait)
-    assert topic(decide(proposed(), CONFIG, CREATED + 86_400, few, RULES)) == "proposal_review"
+    late = decide(proposed(), CONFIG, CREATED + 86_400, few, RULES)
+    assert topic(late) == "proposal_review"
+    assert isinstance(late, Alert)
+    assert late.reason == "no consensus within 86400 s: 3 of 10 ballots, 3 for and 0 against"
+    assert set(late.detail) == set(NO_CONSENSUS)
+    assert (late.detail["votes_for"], late.detail["ballots"]) == (3, 3)
     # Late is not too late: enough ballots are aggregated on any day.
     assert decide(proposed(), CONFIG, CREATED + 86_400, Count(10, 0), RULES) == Aggregate()
 

@@ -105,7 +105,8 @@ def _signatures(body: bytes, program: Pubkey) -> list[bytes]:
         content = parse_delivery(body, program)
     except PayloadError:
         return []
-    return [one.signature for one in (*content.transactions, *content.hints)]
+    hinted = [hint.signature for hint in content.hints]
+    return [transaction.signature for transaction in content.transactions] + hinted
 
 
 def _transaction(signature: bytes, stored: StoredTransaction | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from zmart_pipelines.monitoring.work_health import SERVICES
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries import submissions
-from zmart_pipelines.store.queries.alerts import Alert, find_alerts
+from zmart_pipelines.store.queries.alerts import Alert, find_alerts, no_consensus
 from zmart_pipelines.store.queries.breakers import breaker_statuses
 from zmart_pipelines.store.queries.configuration import (
     VotingConfiguration,
@@ -81,7 +81,10 @@ def read_market_status(conn: Connection, settings: Settings, market: Market) -> 
         next_action=found.action,
         vote=None if vote is None else _open_vote(vote),
         last_transaction=None if last is None else _last_transaction(last),
-        blockers=[*_blockers(conn, settings, market, found), *map(_alert, alerts)],
+        blockers=[
+            *_blockers(conn, settings, market, found),
+            *(_alert(conn, alert) for alert in alerts),
+        ],
         as_of_slot=market.as_of_slot,
         commitment=market.commitment,
     )
@@ -195,8 +198,15 @@ def _submissions(conn: Connection, market_id: bytes) -> Iterator[Blocker]:
             yield _blocker("submission", intent.action, intent.created_at, detail)
 
 
-def _alert(alert: Alert) -> Blocker:
-    return _blocker("alert", alert.topic, alert.raised_at, {"severity": alert.severity})
+def _alert(conn: Connection, alert: Alert) -> Blocker:
+    """Return an alert without its text, which is for operators; counts of votes are public."""
+    detail: dict[str, Any] = {"severity": alert.severity}
+    if alert.topic == "proposal_review" and alert.market_id is not None:
+        counts = no_consensus(conn, alert.market_id)
+        if counts is not None:
+            at = formats.chain_time(counts.pop("chain_time"))
+            detail |= {"outcome": "no consensus", **counts, "counted_at": at}
+    return _blocker("alert", alert.topic, alert.raised_at, detail)
 
 
 def _switches(conn: Connection, settings: Settings, action: str) -> Iterator[Blocker]:

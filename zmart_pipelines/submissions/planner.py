@@ -374,7 +374,7 @@ class _Planner:
     def _raise_alert(self, conn: Connection, key: AlertKey, alert: policies.Alert) -> None:
         if key.market_id is None:
             raise ValueError(f"the alert {key} names no market")
-        detail = {"market_id": key.market_id.hex()}
+        detail: dict[str, str | int] = {"market_id": key.market_id.hex(), **alert.detail}
         if alert.topic == "approval_needs_admin":
             detail["transaction"] = self._prepared_approval(key.market_id)
         message = f"market {key.market_id.hex()}: {alert.reason}"

@@ -112,11 +112,15 @@ class Wait(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alert(msgspec.Struct, frozen=True, tag=True):
-    """No action is permitted without an operator. ``topic`` names the alert."""
+    """No action is permitted without an operator.
+
+    ``topic`` names the alert, ``detail`` is stored with it.
+    """
 
     topic: str
     severity: Severity
     reason: str
+    detail: dict[str, int] = {}
 
 
 _VOTING_STATES = frozenset({MarketState.PROPOSED, MarketState.DISPUTED})
@@ -236,8 +240,16 @@ def _proposed(
                 return Alert(
                     "proposal_review",
                     "medium",
-                    f"the proposal has not been approved within {rules.proposal_review_seconds} s:"
-                    f" {shortfall}",
+                    f"no consensus within {rules.proposal_review_seconds} s: {shortfall},"
+                    f" {count.votes_for} for and {count.votes_against} against",
+                    {
+                        "votes_for": count.votes_for,
+                        "votes_against": count.votes_against,
+                        "ballots": count.wallets,
+                        "minimum_ballots": rules.min_proposal_votes,
+                        "threshold_bps": threshold,
+                        "chain_time": chain_time,
+                    },
                 )
             return Wait(shortfall, until=market.created_at + rules.proposal_review_seconds)
     return _too_many(count) or Aggregate()

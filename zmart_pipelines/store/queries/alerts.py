@@ -36,6 +36,30 @@ class FullAlert(Alert, frozen=True):
 
 FULL_COLUMNS: Final = tuple(alerts.c[name] for name in FullAlert.__struct_fields__)
 
+# What is stored with the alert of a proposal whose vote found no consensus in its time.
+NO_CONSENSUS: Final = (
+    *("votes_for", "votes_against", "ballots", "minimum_ballots", "threshold_bps", "chain_time"),
+)
+
+
+def no_consensus(conn: Connection, market_id: bytes) -> dict[str, int] | None:
+    """Return the counts with which a proposal's vote was last found without consensus.
+
+    None where that was never so. The names are ``NO_CONSENSUS``.
+    """
+    statement = (
+        select(alerts.c.detail)
+        .where(alerts.c.topic == "proposal_review", alerts.c.market_id == market_id)
+        .order_by(alerts.c.id.desc())
+        .limit(1)
+    )
+    detail = conn.execute(statement).scalar_one_or_none()
+    # Alerts of earlier versions hold no counts.
+    if detail is None or not set(NO_CONSENSUS) <= set(detail):
+        return None
+    return {name: detail[name] for name in NO_CONSENSUS}
+
+
 NEWEST: Final = Order("alerts", (KeyColumn("id", alerts.c.id, True),))
 
 
