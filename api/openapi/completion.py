@@ -33,6 +33,9 @@ from zmart_pipelines.client_schemas.frames import FRAME_SCHEMAS
 # Litestar states limits as floats, which round this one up.
 _MAX_INTEGER: Final = 2**63 - 1
 
+# ``api.requests.decoding`` rejects NUL in every text of a body.
+_WITHOUT_NUL: Final = r"^[^\x00]*$"
+
 _LOCATION: Final = OpenAPIHeader(
     schema=Schema(type=OpenAPIType.STRING),
     description="Where the created resource is listed, or the market that it changes.",
@@ -90,6 +93,8 @@ def _complete_schema(schema: Schema, *, is_request: bool) -> None:
             properties[name] = member = member.one_of[0]
         stated = field_formats.request_format if is_request else field_formats.member_format
         _state_format(member, stated(name))
+        if is_request:
+            _state_allowed_characters(member)
         if isinstance(member, Schema) and (member.maximum or 0) > _MAX_INTEGER:
             member.maximum = _MAX_INTEGER
 
@@ -161,6 +166,12 @@ def _state_format(schema: object, stated: FieldFormat | None) -> None:
         text.pattern = stated.pattern
         text.format = cast(Any, stated.format)
         text.enum = list(stated.choices) or None
+
+
+def _state_allowed_characters(schema: object) -> None:
+    for text in _texts(schema):
+        if not (text.enum or text.format or text.pattern or text.const is not None):
+            text.pattern = _WITHOUT_NUL
 
 
 def _texts(schema: object) -> Iterator[Schema]:

@@ -118,6 +118,19 @@ def test_exact_names_the_integers_that_it_repeats(client: Client) -> None:
     assert event["additionalProperties"] == {"type": "string"}, "its members depend on the event"
 
 
+def test_texts_in_bodies_are_described_without_nul(client: Client) -> None:
+    body = described(client)["components"]["schemas"]["RefreshRequest"]
+    (pattern,) = (
+        one["pattern"]
+        for one in body["properties"]["refresh_token"]["oneOf"]
+        if one["type"] == "string"
+    )
+    assert re.search(pattern, "token")
+    assert not re.search(pattern, "to\0ken")
+    sent = client.post("/api/auth/logout", json={"refresh_token": "to\0ken"})
+    assert sent.status_code == 400, sent.text
+
+
 def test_older_paths_of_a_handler_have_the_numbered_ids(client: Client) -> None:
     """The order of a handler's paths, kept in a set, decides nothing."""
     paths = described(client)["paths"]
