@@ -216,6 +216,8 @@ def run_daemon(arguments: list[str], program: str) -> None:
 
 
 # Where the commands look up the function that sets up their logs.
+# What gives runs the loggers that they have without a configuration.
+RUN_LOGS = ("dagster._core.execution.context_creation_job", "dagster._core.execution.host_mode")
 TICK_LOGS = "dagster._core.definitions.instigation_logger"
 TICK_LOGGER = "zmart.tick"
 SETTING_UP_LOGS = ("dagster._cli.api", "dagster._daemon.controller", "dagster_webserver.cli")
@@ -236,6 +238,16 @@ def use_logs(configure: Callable[[str], None]) -> None:
     # What a sensor or a schedule logs; its own handler would write lines of another form.
     ticks: Any = import_module(TICK_LOGS)
     ticks.create_console_logger = lambda *_: logging.getLogger(TICK_LOGGER)
+
+
+def use_run_logger(logger: dg.LoggerDefinition) -> None:
+    """Make runs log by ``logger``; Dagster asks for a logger's name in each run's configuration.
+
+    Without one it adds a handler of its own, whose lines have another form.
+    """
+    for name in RUN_LOGS:
+        module: Any = import_module(name)
+        module.default_system_loggers = lambda _instance: [(logger, {})]
 
 
 def coordinator_instance(coordinator: dg.QueuedRunCoordinator) -> dg.DagsterInstance:

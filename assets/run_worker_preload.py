@@ -7,8 +7,9 @@ module that Dagster renames is reported by ``tests/assets/test_run_workers.py``.
 import gc
 import importlib
 
-from assets.dagster_internals import RUN_WORKER_MODULES
+from assets.dagster_internals import RUN_WORKER_MODULES, use_run_logger
 from assets.definitions import defs
+from assets.process_logs import run_logger
 
 LAZY_MODULES = (
     *RUN_WORKER_MODULES,
@@ -27,6 +28,7 @@ for _name in LAZY_MODULES:
     importlib.import_module(_name)
 
 defs.get_repository_def()
+use_run_logger(run_logger)
 
 # Objects that live as long as the process are kept out of the collector's generations: a
 # collection in a worker would otherwise write to, and so copy, every inherited page.

@@ -160,3 +160,28 @@ def test_dagster_s_and_uvicorn_s_own_lines_are_json() -> None:
     tick = "all - sensor - found 3"
     assert found == ["from dagster.daemon", "from dagster-webserver", "from uvicorn.error", tick]
     assert done.stdout == ""
+
+
+@pytest.mark.process
+def test_what_runs_log_is_json() -> None:
+    code = (
+        "import dagster as dg\n"
+        "import assets.run_worker_preload\n"
+        "from zmart_pipelines.settings import Settings\n"
+        "from zmart_pipelines.structured_logs import configure_logs\n"
+        "configure_logs(Settings(), part='code-server')\n"
+        "@dg.op\n"
+        "def count(context): context.log.info('counted %d', 3)\n"
+        "@dg.job\n"
+        "def counting(): count()\n"
+        "counting.execute_in_process(instance=dg.DagsterInstance.ephemeral())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LOG_FORMAT": "json", "ZMART_ENV_FILE": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["event"].endswith(" - count - counted 3")
