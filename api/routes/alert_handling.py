@@ -21,7 +21,8 @@ from api.errors import ApiError, invalid, not_found
 from api.identity.caller import require_operator
 from api.identity.operators import operator_of
 from api.openapi import security
-from api.requests import user_text
+from api.requests import reasons
+from api.requests.reasons import ReasonText
 from api.requests.validation import FieldRules, require_field_rules
 from zmart_pipelines.client_schemas import alerts as schemas
 from zmart_pipelines.client_schemas.formats import iso8601
@@ -33,7 +34,6 @@ from zmart_pipelines.store.audit import Operator
 from zmart_pipelines.store.queries import alert_silences
 from zmart_pipelines.store.queries.alerts import find_alert
 
-MAX_REASON = 500
 _LONGEST = int(LONGEST_SILENCE.total_seconds())
 
 AlertPath = Annotated[int, PathParameter(ge=1, le=2**53, description="The alert's `id`.")]
@@ -47,20 +47,12 @@ def _topic(text: str) -> str:
     return text
 
 
-def _reason(text: str) -> str:
-    """Return the reason in its stored form; raise ApiError 400 where it is blank."""
-    cleaned = user_text.clean_text("reason", text)
-    if not cleaned:
-        raise invalid("reason", "must not be blank")
-    return cleaned
-
-
 class AlertAcknowledgement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Why, for the audit log; it may be left out."""
 
-    FIELD_RULES: ClassVar[FieldRules] = {"reason": _reason}
+    FIELD_RULES: ClassVar[FieldRules] = {"reason": reasons.reason}
 
-    reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)] | None = None
+    reason: ReasonText | None = None
 
     def __post_init__(self) -> None:
         """Apply the rules that a type cannot state."""
@@ -73,11 +65,11 @@ class NewSilence(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Without `market_id` and `subject` it is all alerts of the topic.
     """
 
-    FIELD_RULES: ClassVar[FieldRules] = {"topic": _topic, "reason": _reason}
+    FIELD_RULES: ClassVar[FieldRules] = {"topic": _topic, "reason": reasons.reason}
 
     topic: Annotated[str, Meta(pattern=f"^({'|'.join(sorted(CAUSES))})$")]
     seconds: Annotated[int, Meta(ge=60, le=_LONGEST)]
-    reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
+    reason: ReasonText
     market_id: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
     subject: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
@@ -143,7 +135,7 @@ async def acknowledge_alert(
     Its severity no longer rises, and no message repeats it. Doing so again changes nothing.
     """
     by = Operator(operator_of(caller), "api")
-    reason = "" if data is None or data.reason is None else _reason(data.reason)
+    reason = "" if data is None or data.reason is None else reasons.reason(data.reason)
 
     def work(conn: Connection) -> schemas.OperatorAlert:
         found = operator_acts.acknowledge_alert(conn, by, alert, reason)
@@ -197,7 +189,7 @@ async def create_silence(
             market_id=None if data.market_id is None else bytes.fromhex(data.market_id),
             subject=data.subject,
             lasts=timedelta(seconds=data.seconds),
-            reason=_reason(data.reason),
+            reason=reasons.reason(data.reason),
         )
         return _silence(made)
 

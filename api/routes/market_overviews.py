@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import get
@@ -15,10 +15,12 @@ from api.requests import identifiers, query_rules
 from api.requests.query_rules import Given
 from zmart_pipelines.client_schemas import formats
 from zmart_pipelines.program.accounts import MarketState
-from zmart_pipelines.store.queries import market_counts, markets, statistics
+from zmart_pipelines.store.queries import market_counts, markets, state_history, statistics
 
 _MAX_MARKETS = 50
 _POINTS = 40
+_MOST_POINTS: Final = 200
+_INTERVALS: Final = {"5m": 300, "1h": 3600, "1d": 86_400}
 
 
 class StateCount(msgspec.Struct, frozen=True):
@@ -34,6 +36,22 @@ class StateCounts(msgspec.Struct, frozen=True):
 
     total: int
     states: list[StateCount]
+    as_of: str
+
+
+class StateHistoryPoint(msgspec.Struct, frozen=True):
+    """How many markets were in each state at a time, in the order of `states`."""
+
+    at: str
+    markets: list[int]
+
+
+class StateHistory(msgspec.Struct, frozen=True):
+    """The numbers of markets in each state over time, oldest first; the last point is `as_of`."""
+
+    interval_seconds: int
+    states: list[formats.StateName]
+    points: list[StateHistoryPoint]
     as_of: str
 
 
@@ -76,6 +94,43 @@ async def count_market_states(database: DatabaseDep) -> StateCounts:
 
 
 @get(
+    "/api/markets/states/history",
+    cache_control=caching.A_SECOND,
+    tags=["markets"],
+    responses=error_responses(400),
+)
+async def list_state_history(
+    database: DatabaseDep,
+    interval: Annotated[
+        Literal["5m", "1h", "1d"], QueryParameter(description="From a point to the next.")
+    ] = "1h",
+    points: Annotated[
+        int, QueryParameter(ge=2, le=_MOST_POINTS, description="How many points.")
+    ] = 48,
+) -> StateHistory:
+    """List how many markets were in each state over time, by the chain's clock."""
+    step = _INTERVALS[interval]
+
+    def read(conn: Connection) -> StateHistory:
+        now = markets.chain_now(conn)
+        first = now - step * (points - 1)
+        series = state_history.state_history(conn, first=first, step=step, points=points)
+        return StateHistory(
+            interval_seconds=step,
+            states=[formats.state_name(one.state) for one in series],
+            points=[
+                StateHistoryPoint(
+                    formats.as_of(first + step * number), [one.markets[number] for one in series]
+                )
+                for number in range(points)
+            ],
+            as_of=formats.as_of(now),
+        )
+
+    return await database.read(read)
+
+
+@get(
     "/api/markets/price-lines",
     cache_control=caching.A_SECOND,
     tags=["markets"],
@@ -106,4 +161,4 @@ async def list_price_lines(
     return await database.read(read)
 
 
-HANDLERS = [count_market_states, list_price_lines]
+HANDLERS = [count_market_states, list_state_history, list_price_lines]

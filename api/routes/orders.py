@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
-from msgspec import Meta
 from sqlalchemy import Connection
 
 from api import caching
@@ -19,7 +18,8 @@ from api.identity import idempotency
 from api.identity.caller import require_operator
 from api.identity.operators import operator_of
 from api.openapi import security
-from api.requests import pages, user_text
+from api.requests import pages, reasons
+from api.requests.reasons import ReasonText
 from api.requests.validation import FieldRules, require_field_rules
 from zmart_pipelines.client_schemas.formats import base58_key, iso8601, iso8601_or_none
 from zmart_pipelines.operations import order_parameters
@@ -39,24 +39,15 @@ Kind = Literal[
     "close_submission",
     "reopen_vote",
 ]
-MAX_REASON = 500
-
-
-def _reason(text: str) -> str:
-    """Return the reason in its stored form; raise ApiError 400 where it is blank."""
-    cleaned = user_text.clean_text("reason", text)
-    if not cleaned:
-        raise invalid("reason", "must not be blank")
-    return cleaned
 
 
 class NewOrder(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An order. The documentation lists the `parameters` of each kind."""
 
-    FIELD_RULES: ClassVar[FieldRules] = {"reason": _reason}
+    FIELD_RULES: ClassVar[FieldRules] = {"reason": reasons.reason}
 
     kind: Kind
-    reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
+    reason: ReasonText
     parameters: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -133,7 +124,7 @@ async def create_order(
     new = orders.NewOrder(
         kind=data.kind,
         parameters=data.parameters,
-        reason=_reason(data.reason),
+        reason=reasons.reason(data.reason),
         idempotency_key=idempotency_key,
         requester=operator,
     )

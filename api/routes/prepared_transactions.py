@@ -13,33 +13,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from solders.pubkey import Pubkey
 
-from api.database import Database
 from api.dependencies import CallerDep, ChainDep, DatabaseDep, error_responses
 from api.identity.key_scopes import require_trading
-from api.markets.lookup import require_market_id
-from api.requests import identifiers
 from api.wallet_transactions.answers import PreparedTransaction, prepared_transaction
 from api.wallet_transactions.bodies import (
-    ActBody,
-    MarketActBody,
     act_in,
     body_of,
+    market_of,
     require_booleans,
 )
 from zmart_pipelines.wallet_transactions.act import Act
 from zmart_pipelines.wallet_transactions.acts import ACTS
 
 PATH = "/api/transactions/prepare"
-
-
-async def _market_id(database: Database, act: type[Act], body: ActBody) -> bytes | None:
-    """Return the id of the market that the body names, if the act is about one."""
-    if not isinstance(body, MarketActBody):
-        return None
-    key = identifiers.market_key(body.market_id)
-    if act.SUBJECT == "new market":
-        return key
-    return await database.read(lambda conn: require_market_id(conn, key))
 
 
 def _handler(act: type[Act]) -> HTTPRouteHandler:
@@ -50,7 +36,7 @@ def _handler(act: type[Act]) -> HTTPRouteHandler:
     ) -> PreparedTransaction:
         require_trading(caller, data.signer, "wallet")
         require_booleans(await request.json(), act)
-        market_id = await _market_id(database, act, data)
+        market_id = await market_of(database, act, data)
         wanted, wallet = act_in(data, act), Pubkey.from_bytes(data.signer)
         prepared = await chain.run(lambda: chain.prepare(wanted, wallet, market_id))
         return prepared_transaction(wanted, prepared)

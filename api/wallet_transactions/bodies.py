@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
+from api.database import Database
 from api.error_codes import ErrorCode
 from api.errors import ApiError, FieldError, invalid
+from api.markets.lookup import require_market_id
 from api.requests import identifiers
 from api.requests.bodies import Key
 from api.requests.validation import FieldRules, require_field_rules
@@ -97,3 +99,17 @@ def require_booleans(sent: Mapping[str, Any], act: type[Act]) -> None:
 def act_in(body: ActBody, act: type[Act]) -> Act:
     """Return the act with the arguments of its body."""
     return act(**{name: getattr(body, name) for name in act.__struct_fields__})
+
+
+async def market_of(database: Database, act: type[Act], body: ActBody) -> bytes | None:
+    """Return the id of the market that the body names, if the act is about one.
+
+    Raises:
+        ApiError: 404 where the market does not exist.
+    """
+    if not isinstance(body, MarketActBody):
+        return None
+    key = identifiers.market_key(body.market_id)
+    if act.SUBJECT == "new market":
+        return key
+    return await database.read(lambda conn: require_market_id(conn, key))

@@ -366,6 +366,12 @@ ROUTES: Final[Mapping[str, Access]] = {
     "POST /helius/webhook": same("/helius/webhook", 401, {}),
     "POST /webhooks/events": same("/webhooks/events", 401, {}),
     "GET /api/alerts": same("/api/alerts"),
+    "GET /api/alerts/causes": same("/api/alerts/causes"),
+    "GET /api/alerts/causes/{topic:str}/runbook": same("/api/alerts/causes/breaker/runbook"),
+    "GET /api/owed": same("/api/owed"),
+    "GET /api/system": same("/api/system"),
+    "GET /api/markets/states/history": same("/api/markets/states/history"),
+    "GET /api/markets/{market:str}/timeline": same(f"/api/markets/{_MARKET}/timeline"),
     "GET /api/limits": same("/api/limits"),
     "GET /api/network": same("/api/network"),
     "GET /api/coverage": same("/api/coverage"),
@@ -440,6 +446,19 @@ ROUTES: Final[Mapping[str, Access]] = {
         (401, 403, 403, 201, 403),
     ),
     "DELETE /api/alerts/silences/{silence:int}": for_operators("/api/alerts/silences/4711", 404),
+    "GET /api/deliveries/failed": for_operators("/api/deliveries/failed"),
+    # Only the admin's wallet can sign what an operator prepares; as no chain answers here, a 503.
+    "POST /api/admin/transactions": Access(
+        lambda _world, _caller: Sent(
+            "/api/admin/transactions",
+            {
+                "act": "pause",
+                "arguments": {"wallet": str(OWNER.pubkey()), "paused": True},
+                "reason": "a drill",
+            },
+        ),
+        (401, 403, 403, 503, 403),
+    ),
     "GET /api/orders": for_operators("/api/orders"),
     "GET /api/orders/{order:int}": for_operators("/api/orders/4711", 404),
     "GET /api/audit": for_operators("/api/audit"),

@@ -60,6 +60,26 @@ def market(conn: Connection, market_id: bytes, **values: Any) -> None:
     conn.execute(insert(tables.markets).values(row | values))
 
 
+def configuration(conn: Connection, **values: Any) -> None:
+    """The program's configuration, as it is initialized unless said otherwise."""
+    row = {
+        "signature": bytes(64),
+        "log_index": 0,
+        "slot": 1,
+        "index_in_block": 0,
+        "changed_at": CREATED,
+        "protocol_fee_bps": 300,
+        "resolver_reward_bps": 200,
+        "liquidity_provider_fee_bps": 500,
+        "proposal_approval_threshold": 7000,
+        "dispute_success_threshold": 6000,
+        "min_resolution_delay": 86_400,
+        "dispute_period": 259_200,
+        "is_paused": False,
+    }
+    conn.execute(insert(tables.config_history).values(row | values))
+
+
 def wallet(number: int) -> Keypair:
     """A keypair that is the same in every run."""
     return Keypair.from_seed(number.to_bytes(32, "big"))

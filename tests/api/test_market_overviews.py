@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine
@@ -44,3 +46,36 @@ def test_what_is_no_market_is_named(client: Client) -> None:
     assert answer.status_code == 400
     assert answer.json()["details"][0]["field"] == "market"
     assert client.get("/api/markets/price-lines").status_code == 400
+
+
+def test_history_counts_each_market_in_one_state_at_a_time(client: Client, ledger: Engine) -> None:
+    now = int(time.time())
+    hour = 3600
+    times = {"created_at": now - 10 * hour, "approved_at": now - 6 * hour}
+    with ledger.begin() as conn:
+        market(conn, ONE, state=int(MarketState.APPROVED), **times)
+        times |= {"activated_at": now - 5 * hour, "resolution_proposed_at": now - 4 * hour}
+        times |= {"dispute_initiated_at": now - 3 * hour, "finalized_at": now - 2 * hour}
+        market(conn, TWO, state=int(MarketState.FINALIZED), **times)
+        market(
+            conn,
+            THREE,
+            state=int(MarketState.CANCELLED),
+            created_at=now - 10 * hour,
+            cancelled_at=now - 90 * 60,
+        )
+    body = client.get("/api/markets/states/history", params={"points": 8}).json()
+    assert body["interval_seconds"] == hour
+    assert len(body["points"]) == 8
+    by_state = {
+        state: [point["markets"][number] for point in body["points"]]
+        for number, state in enumerate(body["states"])
+    }
+    assert [sum(point["markets"]) for point in body["points"]] == [3] * 8
+    # Seven hours ago to now; a step counts from the first point that is not before it.
+    assert by_state["PROPOSED"] == [3, 1, 1, 1, 1, 1, 0, 0]
+    assert by_state["APPROVED"] == [0, 2, 1, 1, 1, 1, 1, 1]
+    assert by_state["ACTIVE"] == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert by_state["DISPUTED"] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert by_state["FINALIZED"] == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert by_state["CANCELLED"] == [0, 0, 0, 0, 0, 0, 1, 1]

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
 from api.error_codes import ErrorCode
-from tests.api.seed import CREATED, SOL, address_of, market
-from zmart_pipelines.store.tables.market import config_history
+from tests.api.seed import SOL, address_of, configuration, market
 
 Client = TestClient[Litestar]
 FRESH, TRADED = b"\x01" * 32, b"\x02" * 32
@@ -20,23 +19,9 @@ URL = f"/api/markets/{FRESH.hex()}/quote"
 
 def configure(engine: Engine, slot: int, **over: Any) -> None:
     """Store a configuration of the program."""
-    row = {
-        "signature": slot.to_bytes(64, "big"),
-        "log_index": 3,
-        "slot": slot,
-        "index_in_block": 0,
-        "changed_at": CREATED,
-        "protocol_fee_bps": 300,
-        "resolver_reward_bps": 200,
-        "liquidity_provider_fee_bps": 500,
-        "proposal_approval_threshold": 7000,
-        "dispute_success_threshold": 6000,
-        "min_resolution_delay": 86_400,
-        "dispute_period": 259_200,
-        "is_paused": False,
-    }
+    signature = slot.to_bytes(64, "big")
     with engine.begin() as conn:
-        conn.execute(insert(config_history).values(row | over))
+        configuration(conn, signature=signature, log_index=3, slot=slot, **over)
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from tests.api import seed
 from tests.api.seed import SOL
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.wallet_transactions.amounts import MAX_LAMPORTS
 from zmart_pipelines.wallet_transactions.wording import decimal
 
@@ -112,22 +111,8 @@ def test_pause_disables_buying_and_the_configured_period_ends_disputes(
     client: Client, ledger: Engine
 ) -> None:
     with ledger.begin() as conn:
-        conn.execute(
-            config_history.insert().values(
-                signature=bytes(64),
-                log_index=0,
-                slot=1,
-                index_in_block=0,
-                changed_at=1,
-                protocol_fee_bps=300,
-                resolver_reward_bps=200,
-                liquidity_provider_fee_bps=500,
-                proposal_approval_threshold=7_000,
-                dispute_success_threshold=6_000,
-                min_resolution_delay=0,
-                dispute_period=10**9,
-                is_paused=True,
-            )
+        seed.configuration(
+            conn, changed_at=1, min_resolution_delay=0, dispute_period=10**9, is_paused=True
         )
         seed.market(
             conn,

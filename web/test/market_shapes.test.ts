@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Changes, type Topic } from '../src/pages/market/changes.ts'
+import { Changes } from '../src/data/changes.ts'
 import { areaPath, depthShape } from '../src/pages/market/depth_shape.ts'
 import { intervalFor, priceSeries, secondsOf } from '../src/pages/market/price_series.ts'
-import { actorOf, timelineOf } from '../src/pages/market/timeline.ts'
-import { topicsOf } from '../src/pages/market/topics.ts'
+import { titleOf } from '../src/pages/market/timeline.ts'
+import { type Topic, topicsOf } from '../src/pages/market/topics.ts'
 
 const trade = (time: number, price: number, slot: number) =>
   ({
@@ -56,27 +56,10 @@ test('a curve begins at the price and rises to the most shares', () => {
   assert.equal(depthShape({ price: null, asks: [], bids: [] }), undefined)
 })
 
-const event = (type: string, signature: string, wallet: string | null) =>
-  ({ id: `${signature}:1`, type, signature, wallet, block_time: null, slot: 1, commitment: 'finalized' }) as never
-
-test('a timeline says who moved the market, at what fee', () => {
-  const sent = {
-    readings: [{ commitment: 'orphaned', fee: 1 }, { commitment: 'finalized', fee: 5020 }],
-    submissions: [{ action: 'aggregate_proposal_votes', run_id: 'run' }],
-  } as never
-  const steps = timelineOf(
-    [
-      event('MarketCreated', 'a', 'creator'),
-      event('SharesBought', 'b', 'trader'),
-      event('ProposalAggregated', 'c', null),
-      event('ProposalApproved', 'd', null),
-    ],
-    new Map([['c', sent]]),
-  )
-  assert.deepEqual(steps.map(actorOf), ['wallet', 'pipelines', 'admin'])
-  assert.deepEqual(steps.map(({ state }) => state), ['PROPOSED', undefined, 'APPROVED'])
-  assert.deepEqual(steps.map(({ fee }) => fee), [undefined, 5020, undefined])
-  assert.equal(steps[1]?.run, 'run')
+test('a timeline says what happened, in words', () => {
+  const step = (event: string) => titleOf({ event } as never)
+  assert.equal(step('MarketActivated'), 'Opened for trading')
+  assert.equal(step('MarketAdjourned'), 'MarketAdjourned')
 })
 
 test('frames announce what they concern', () => {
@@ -91,7 +74,7 @@ test('frames announce what they concern', () => {
 
 test('a burst of changes is told once, to followers of its topics alone', (context) => {
   context.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 10_000 })
-  const changes = new Changes()
+  const changes = new Changes<Topic>()
   const told: Topic[] = []
   changes.follow(['votes'], () => told.push('votes'))
   const leave = changes.follow(['trading', 'state'], () => told.push('trading'))

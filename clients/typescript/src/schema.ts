@@ -184,6 +184,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prepare a transaction that only the admin's wallet may sign
+         * @description Prepare a transaction that only the admin's wallet may sign; only operators may.
+         *
+         *     The reason is in the audit log, whether the transaction is signed or not.
+         */
+        post: operations["prepare_admin_transaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/alerts": {
         parameters: {
             query?: never;
@@ -198,6 +220,46 @@ export interface paths {
          *     The texts of alerts are for operators and are not published.
          */
         get: operations["list_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/causes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what alerts mean, with what to do first
+         * @description List what alerts mean, with what to do first.
+         */
+        get: operations["list_alert_causes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/causes/{topic}/runbook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the runbook of a cause
+         * @description Get the runbook of a cause.
+         */
+        get: operations["get_runbook"];
         put?: never;
         post?: never;
         delete?: never;
@@ -501,6 +563,26 @@ export interface paths {
          * @description List transactions of which something is missing or was, with the reason; newest first.
          */
         get: operations["list_gaps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deliveries/failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhook deliveries that could not be ingested, newest first
+         * @description List webhook deliveries that could not be ingested, newest first; only operators may.
+         */
+        get: operations["list_failed_deliveries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1030,6 +1112,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/markets/states/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List how many markets were in each state over time, by the chain's clock
+         * @description List how many markets were in each state over time, by the chain's clock.
+         */
+        get: operations["list_state_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/markets/trending": {
         parameters: {
             query?: never;
@@ -1423,6 +1525,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/markets/{market}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how a market came to its state
+         * @description Get how a market came to its state: by whom, by which transaction, at what fee.
+         */
+        get: operations["get_market_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/markets/{market}/trades": {
         parameters: {
             query?: never;
@@ -1562,6 +1684,26 @@ export interface paths {
          * @description Get an order with its status and result; only operators may.
          */
         get: operations["get_order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/owed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the transactions that are owed to the chain, and the deadlines that come next
+         * @description Get the transactions that are owed to the chain, and the deadlines that come next.
+         */
+        get: operations["get_owed_work"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1732,6 +1874,26 @@ export interface paths {
          * @description Get an intent with all transactions that were signed for it.
          */
         get: operations["get_submission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get rates of webhooks and polls, the age of backups and snapshots, and what grows
+         * @description Get rates of webhooks and polls, the age of backups and snapshots, and what grows.
+         */
+        get: operations["get_system_figures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2960,6 +3122,22 @@ export interface components {
         AlertAcknowledgement: {
             reason?: string | null;
         };
+        /** AlertCause */
+        AlertCause: {
+            topic: string;
+            /** @enum {string} */
+            severity: "critical" | "high" | "medium";
+            /** @enum {null|string} */
+            severe: "critical" | "high" | "medium" | null;
+            summary: string;
+            remedy: string;
+            runbook: string;
+        };
+        /** AlertCauseList */
+        AlertCauseList: {
+            causes: components["schemas"]["AlertCause"][];
+            count: number;
+        };
         /** AlertList */
         AlertList: {
             alerts: components["schemas"]["Alert"][];
@@ -3015,6 +3193,14 @@ export interface components {
             limit: number;
             offset: number;
             next: string | null;
+        };
+        /** BackupFigures */
+        BackupFigures: {
+            taken_at: string | null;
+            failed: boolean | null;
+            bytes: number | null;
+            rows: number | null;
+            last_verified_at: string | null;
         };
         /** Ballot */
         Ballot: {
@@ -3268,6 +3454,19 @@ export interface components {
              */
             commitment: "reported" | "confirmed" | "finalized";
         };
+        /** ComingDeadline */
+        ComingDeadline: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            question: string;
+            /** @enum {string} */
+            state: "PROPOSED" | "APPROVED" | "ACTIVE" | "RESOLVING" | "DISPUTED" | "FINALIZED" | "CANCELLED";
+            at: string | null;
+            seconds_left: number;
+        };
         /** Comment */
         Comment: {
             id: string;
@@ -3359,6 +3558,13 @@ export interface components {
             network_fee: components["schemas"]["TransactionFee"] | null;
             refused: components["schemas"]["RefusedTransaction"] | null;
             repeated: boolean;
+        };
+        /** DatabaseGrowth */
+        DatabaseGrowth: {
+            bytes: number;
+            connections: number;
+            max_connections: number;
+            tables: components["schemas"]["TableSize"][];
         };
         /** DeletedComment */
         DeletedComment: {
@@ -3573,6 +3779,24 @@ export interface components {
             offset: number;
             next: string | null;
         };
+        /** FailedDelivery */
+        FailedDelivery: {
+            id: number;
+            source: string;
+            transaction_count: number;
+            attempts: number;
+            error: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            received_at: string;
+        };
+        /** FailedDeliveryList */
+        FailedDeliveryList: {
+            deliveries: components["schemas"]["FailedDelivery"][];
+            count: number;
+        };
         /** FeeRates */
         FeeRates: {
             protocol: number;
@@ -3669,6 +3893,15 @@ export interface components {
             market_id: string;
             holders: components["schemas"]["Holder"][];
             count: number;
+        };
+        /** IntakeFigures */
+        IntakeFigures: {
+            seconds: number;
+            transactions: number;
+            by_webhook: number;
+            deliveries_waiting: number;
+            confirmed_at: string | null;
+            finalized_at: string | null;
         };
         /** IpfsHealth */
         IpfsHealth: {
@@ -4168,6 +4401,16 @@ export interface components {
             tallies: components["schemas"]["Tally"][];
             count: number;
         };
+        /** MarketTimeline */
+        MarketTimeline: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            steps: components["schemas"]["TimelineStep"][];
+            count: number;
+        };
         /** MarketVote */
         MarketVote: {
             message?: string | null;
@@ -4219,6 +4462,19 @@ export interface components {
             network: string;
             rpc_url: string | null;
             dagster_url: string | null;
+        };
+        /** NewAdminTransaction */
+        NewAdminTransaction: {
+            /** @enum {string} */
+            act: "approve" | "cancel" | "pause" | "update-config";
+            arguments: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: zmart-text
+             * @example Will it rain in Ghent tomorrow?
+             */
+            reason: string;
         };
         /** NewComment */
         NewComment: {
@@ -4485,6 +4741,29 @@ export interface components {
             limit: number;
             offset: number;
             next: string | null;
+        };
+        /** OwedTransaction */
+        OwedTransaction: {
+            /**
+             * Format: zmart-market
+             * @example 0101010101010101010101010101010101010101010101010101010101010101
+             */
+            market_id: string;
+            question: string;
+            /** @enum {string} */
+            action: "aggregate_proposal_votes" | "approve_proposal" | "activate_market" | "resolve_market" | "finalize_market";
+            /** @enum {string} */
+            stage: "due" | "planned" | "live";
+            since: string;
+            intent: number | null;
+            reason: string | null;
+        };
+        /** OwedWork */
+        OwedWork: {
+            owed: components["schemas"]["OwedTransaction"][];
+            owed_count: number;
+            deadlines: components["schemas"]["ComingDeadline"][];
+            chain_time: string;
         };
         /** PnlHistory */
         PnlHistory: {
@@ -5271,6 +5550,21 @@ export interface components {
              */
             ipfs_evidence_hash: string;
         };
+        /** Runbook */
+        Runbook: {
+            cause: components["schemas"]["AlertCause"];
+            sections: components["schemas"]["RunbookSection"][];
+        };
+        /** RunbookSection */
+        RunbookSection: {
+            title: string;
+            steps: components["schemas"]["RunbookStep"][];
+        };
+        /** RunbookStep */
+        RunbookStep: {
+            text: string;
+            commands: string;
+        };
         /** SellRequest */
         SellRequest: {
             message?: string | null;
@@ -5447,6 +5741,12 @@ export interface components {
             cost: number | null;
             shares: number | null;
         };
+        /** SnapshotFigures */
+        SnapshotFigures: {
+            last_pinned_at: string | null;
+            waiting: number;
+            waiting_since: string | null;
+        };
         /** StateCount */
         StateCount: {
             state: string;
@@ -5462,6 +5762,22 @@ export interface components {
              * @example 2026-11-20T08:00:00.000Z
              */
             as_of: string;
+        };
+        /** StateHistory */
+        StateHistory: {
+            interval_seconds: number;
+            states: ("PROPOSED" | "APPROVED" | "ACTIVE" | "RESOLVING" | "DISPUTED" | "FINALIZED" | "CANCELLED")[];
+            points: components["schemas"]["StateHistoryPoint"][];
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            as_of: string;
+        };
+        /** StateHistoryPoint */
+        StateHistoryPoint: {
+            at: string;
+            markets: number[];
         };
         /** StoredReport */
         StoredReport: {
@@ -5600,6 +5916,25 @@ export interface components {
             offset: number;
             next: string | null;
         };
+        /** SystemFigures */
+        SystemFigures: {
+            /**
+             * Format: date-time
+             * @example 2026-11-20T08:00:00.000Z
+             */
+            measured_at: string;
+            intake: components["schemas"]["IntakeFigures"];
+            backups: components["schemas"]["BackupFigures"];
+            snapshots: components["schemas"]["SnapshotFigures"];
+            database: components["schemas"]["DatabaseGrowth"];
+        };
+        /** TableSize */
+        TableSize: {
+            name: string;
+            bytes: number;
+            rows: number;
+            inserted: number;
+        };
         /** Tally */
         Tally: {
             exact: {
@@ -5702,6 +6037,29 @@ export interface components {
              * @example 2026-11-20T08:00:00.000Z
              */
             expires_at: string;
+        };
+        /** TimelineStep */
+        TimelineStep: {
+            id: string;
+            event: string;
+            /** @enum {null|string} */
+            state: "PROPOSED" | "APPROVED" | "ACTIVE" | "RESOLVING" | "DISPUTED" | "FINALIZED" | "CANCELLED" | null;
+            at: string | null;
+            slot: number;
+            /**
+             * Format: solana-signature
+             * @example 5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW
+             */
+            signature: string;
+            /** @enum {string} */
+            commitment: "orphaned" | "reported" | "confirmed" | "finalized";
+            fee: number | null;
+            /** @enum {string} */
+            moved_by: "wallet" | "pipelines" | "admin";
+            wallet: string | null;
+            action: string | null;
+            intent: number | null;
+            run_id: string | null;
         };
         /** Trade */
         Trade: {
@@ -6692,10 +7050,13 @@ export type ActivityFeed = components['schemas']['ActivityFeed'];
 export type ActivityItem = components['schemas']['ActivityItem'];
 export type Alert = components['schemas']['Alert'];
 export type AlertAcknowledgement = components['schemas']['AlertAcknowledgement'];
+export type AlertCause = components['schemas']['AlertCause'];
+export type AlertCauseList = components['schemas']['AlertCauseList'];
 export type AlertList = components['schemas']['AlertList'];
 export type AlertSilence = components['schemas']['AlertSilence'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditLog = components['schemas']['AuditLog'];
+export type BackupFigures = components['schemas']['BackupFigures'];
 export type Ballot = components['schemas']['Ballot'];
 export type BallotTextToSign = components['schemas']['BallotTextToSign'];
 export type Blocker = components['schemas']['Blocker'];
@@ -6712,12 +7073,14 @@ export type CategoryCount = components['schemas']['CategoryCount'];
 export type CategoryList = components['schemas']['CategoryList'];
 export type ChangedComment = components['schemas']['ChangedComment'];
 export type Claim = components['schemas']['Claim'];
+export type ComingDeadline = components['schemas']['ComingDeadline'];
 export type Comment = components['schemas']['Comment'];
 export type CommentList = components['schemas']['CommentList'];
 export type CommentText = components['schemas']['CommentText'];
 export type CreatedAccount = components['schemas']['CreatedAccount'];
 export type CreatedComment = components['schemas']['CreatedComment'];
 export type CreatedDraft = components['schemas']['CreatedDraft'];
+export type DatabaseGrowth = components['schemas']['DatabaseGrowth'];
 export type DeletedComment = components['schemas']['DeletedComment'];
 export type DeletedDraft = components['schemas']['DeletedDraft'];
 export type DepthLevel = components['schemas']['DepthLevel'];
@@ -6732,12 +7095,15 @@ export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorCode = components['schemas']['ErrorCode'];
 export type Event = components['schemas']['Event'];
 export type EventList = components['schemas']['EventList'];
+export type FailedDelivery = components['schemas']['FailedDelivery'];
+export type FailedDeliveryList = components['schemas']['FailedDeliveryList'];
 export type FeeRates = components['schemas']['FeeRates'];
 export type FieldError = components['schemas']['FieldError'];
 export type FlatWalletStats = components['schemas']['FlatWalletStats'];
 export type FollowingAction = components['schemas']['FollowingAction'];
 export type Holder = components['schemas']['Holder'];
 export type HolderList = components['schemas']['HolderList'];
+export type IntakeFigures = components['schemas']['IntakeFigures'];
 export type IpfsHealth = components['schemas']['IpfsHealth'];
 export type KillSwitch = components['schemas']['KillSwitch'];
 export type KillSwitchList = components['schemas']['KillSwitchList'];
@@ -6763,11 +7129,13 @@ export type MarketQuote = components['schemas']['MarketQuote'];
 export type MarketStats = components['schemas']['MarketStats'];
 export type MarketStatus = components['schemas']['MarketStatus'];
 export type MarketTallies = components['schemas']['MarketTallies'];
+export type MarketTimeline = components['schemas']['MarketTimeline'];
 export type MarketVote = components['schemas']['MarketVote'];
 export type MarketVoteCounts = components['schemas']['MarketVoteCounts'];
 export type Message = components['schemas']['Message'];
 export type Moderation = components['schemas']['Moderation'];
 export type Network = components['schemas']['Network'];
+export type NewAdminTransaction = components['schemas']['NewAdminTransaction'];
 export type NewComment = components['schemas']['NewComment'];
 export type NewDocument = components['schemas']['NewDocument'];
 export type NewMarket = components['schemas']['NewMarket'];
@@ -6789,6 +7157,8 @@ export type OpenVote = components['schemas']['OpenVote'];
 export type OperatorAlert = components['schemas']['OperatorAlert'];
 export type OperatorOrder = components['schemas']['OperatorOrder'];
 export type OrderList = components['schemas']['OrderList'];
+export type OwedTransaction = components['schemas']['OwedTransaction'];
+export type OwedWork = components['schemas']['OwedWork'];
 export type PnlHistory = components['schemas']['PnlHistory'];
 export type PnlPoint = components['schemas']['PnlPoint'];
 export type PointInTime = components['schemas']['PointInTime'];
@@ -6841,6 +7211,9 @@ export type RelayedTransactionList = components['schemas']['RelayedTransactionLi
 export type Report = components['schemas']['Report'];
 export type ReportList = components['schemas']['ReportList'];
 export type ResolveRequest = components['schemas']['ResolveRequest'];
+export type Runbook = components['schemas']['Runbook'];
+export type RunbookSection = components['schemas']['RunbookSection'];
+export type RunbookStep = components['schemas']['RunbookStep'];
 export type SellRequest = components['schemas']['SellRequest'];
 export type ServiceHealth = components['schemas']['ServiceHealth'];
 export type ServiceHealthList = components['schemas']['ServiceHealthList'];
@@ -6856,20 +7229,26 @@ export type SigningKeys = components['schemas']['SigningKeys'];
 export type SilenceList = components['schemas']['SilenceList'];
 export type SlotInterval = components['schemas']['SlotInterval'];
 export type SmallestTrade = components['schemas']['SmallestTrade'];
+export type SnapshotFigures = components['schemas']['SnapshotFigures'];
 export type StateCount = components['schemas']['StateCount'];
 export type StateCounts = components['schemas']['StateCounts'];
+export type StateHistory = components['schemas']['StateHistory'];
+export type StateHistoryPoint = components['schemas']['StateHistoryPoint'];
 export type StoredReport = components['schemas']['StoredReport'];
 export type StreamPage = components['schemas']['StreamPage'];
 export type Submission = components['schemas']['Submission'];
 export type SubmissionAttempt = components['schemas']['SubmissionAttempt'];
 export type SubmissionDetail = components['schemas']['SubmissionDetail'];
 export type SubmissionList = components['schemas']['SubmissionList'];
+export type SystemFigures = components['schemas']['SystemFigures'];
+export type TableSize = components['schemas']['TableSize'];
 export type Tally = components['schemas']['Tally'];
 export type TallyRule = components['schemas']['TallyRule'];
 export type TallySubmission = components['schemas']['TallySubmission'];
 export type TextRequest = components['schemas']['TextRequest'];
 export type TextToSign = components['schemas']['TextToSign'];
 export type TextToSignIn = components['schemas']['TextToSignIn'];
+export type TimelineStep = components['schemas']['TimelineStep'];
 export type Trade = components['schemas']['Trade'];
 export type TradeList = components['schemas']['TradeList'];
 export type TradeQuote = components['schemas']['TradeQuote'];
@@ -7691,6 +8070,117 @@ export interface operations {
             };
         };
     };
+    prepare_admin_transaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAdminTransaction"];
+            };
+        };
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreparedTransaction"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Conflict with the stored state; `code` names the reason. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_alerts: {
         parameters: {
             query?: {
@@ -7722,6 +8212,126 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_alert_causes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertCauseList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_runbook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic of the alert. */
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runbook"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8969,6 +9579,81 @@ export interface operations {
             };
             /** @description Invalid request; see `details`. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_failed_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailedDeliveryList"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The signature is missing, expired or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Another wallet owns the resource, or the key does not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11543,6 +12228,65 @@ export interface operations {
             };
         };
     };
+    list_state_history: {
+        parameters: {
+            query?: {
+                /** @description From a point to the next. */
+                interval?: "5m" | "1h" | "1d";
+                /** @description How many points. */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StateHistory"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_trending_markets: {
         parameters: {
             query?: {
@@ -13174,6 +13918,71 @@ export interface operations {
             };
         };
     };
+    get_market_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The market's id (64 hex digits) or its base58 address. */
+                market: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarketTimeline"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_market_trades: {
         parameters: {
             query?: {
@@ -13840,6 +14649,63 @@ export interface operations {
             };
         };
     };
+    get_owed_work: {
+        parameters: {
+            query?: {
+                /** @description Entries of each list at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwedWork"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_positions: {
         parameters: {
             query?: {
@@ -14382,6 +15248,60 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_system_figures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemFigures"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -35,4 +35,8 @@ export const PAGES: readonly PageEntry[] = [
     path: '/app/wallets/:wallet',
     component: lazy(() => import('../pages/wallet/wallet_page.tsx')),
   },
+  {
+    path: '/app/runbooks/:topic',
+    component: lazy(() => import('../pages/runbook/runbook_page.tsx')),
+  },
 ]

@@ -1,9 +1,7 @@
 import type { NewOrder } from '@zmart/client'
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
-import { identity, isOperator } from '../data/identity.ts'
 import { signal } from '@preact/signals'
-import { AskDialog } from './ask_dialog.tsx'
+import { ActButton } from './act_button.tsx'
 
 /** Raised by one with each order, so that lists of orders are read again. */
 export const ordersSent = signal(0)
@@ -19,36 +17,21 @@ interface OrderButtonProps {
   readonly children?: ComponentChildren
 }
 
-/** A button for operators alone: asks for a reason and sends an order, which is audited. */
-export function OrderButton({ label, title, kind, parameters, children }: OrderButtonProps) {
-  const [key, setKey] = useState<string>()
-  if (!isOperator()) return null
-
-  const send = async (fields: Readonly<Record<string, string>>) => {
-    const client = identity.value?.client
-    if (client === undefined || key === undefined) throw new Error('Sign in again.')
-    await client.post('/api/orders', {
-      params: { header: { 'Idempotency-Key': key } },
-      body: { kind, reason: fields['reason'] ?? '', parameters: parameters(fields) },
-    })
-    ordersSent.value += 1
-  }
-
+/** A button for operators alone: asks for a reason and sends an order, which a run carries out. */
+export function OrderButton({ kind, parameters, children, ...button }: OrderButtonProps) {
   return (
-    <>
-      {/* One key for each dialog: sending again after a failure is the same order. */}
-      <button type="button" class="small" onClick={() => setKey(crypto.randomUUID())}>
-        {label}
-      </button>
-      {key !== undefined && (
-        <AskDialog title={title} submit="Send order" onSubmit={send} onClose={() => setKey(undefined)}>
-          {children}
-          <label>
-            Reason, for the audit log
-            <textarea name="reason" required maxLength={500} />
-          </label>
-        </AskDialog>
-      )}
-    </>
+    <ActButton
+      {...button}
+      submit="Send order"
+      act={async (client, fields, key) => {
+        await client.post('/api/orders', {
+          params: { header: { 'Idempotency-Key': key } },
+          body: { kind, reason: fields['reason'] ?? '', parameters: parameters(fields) },
+        })
+        ordersSent.value += 1
+      }}
+    >
+      {children}
+    </ActButton>
   )
 }

@@ -1,21 +1,50 @@
-import type { Alert } from '@zmart/client'
+import type { Alert, AlertCause, OperatorAlert, Update } from '@zmart/client'
 import { signal } from '@preact/signals'
-import { useChannel } from './live.ts'
+import { useEffect } from 'preact/hooks'
+import { api } from './api.ts'
+import { isOperator } from './identity.ts'
+import { useChannel, usePersonalChannel } from './live.ts'
+import { useResource } from './resource.ts'
+
+/** An alert as this page's user may read it: operators have its text. */
+export type ShownAlert = Alert | OperatorAlert
 
 /** The open alerts, newest first; undefined until the channel has sent them. */
-export const openAlerts = signal<readonly Alert[] | undefined>(undefined)
+const openAlerts = signal<readonly ShownAlert[] | undefined>(undefined)
 
-/** Follow the open alerts while the component is shown. */
-export function useOpenAlerts(): readonly Alert[] | undefined {
-  useChannel('alerts', (update) => {
-    if (update.kind === 'snapshot') openAlerts.value = (update.state as { alerts: Alert[] }).alerts
-    else if (update.type === 'alert') openAlerts.value = changed(openAlerts.value ?? [], update.data)
-  })
+/** Follow the open alerts while the component is shown, with their texts where those are sent. */
+export function useOpenAlerts(): readonly ShownAlert[] | undefined {
+  const withTexts = isOperator()
+  // What was read as someone else is forgotten at once.
+  useEffect(() => () => void (openAlerts.value = undefined), [withTexts])
+  useChannel(withTexts ? undefined : 'alerts', take)
+  usePersonalChannel(withTexts ? 'alerts' : undefined, take)
   return openAlerts.value
 }
 
+function take(update: Update): void {
+  if (update.kind === 'snapshot') {
+    openAlerts.value = (update.state as { alerts: ShownAlert[] }).alerts
+  } else if (update.type === 'alert') {
+    openAlerts.value = changed(openAlerts.value ?? [], update.data)
+  }
+}
+
 /** The open alerts after one was raised, changed or cleared. */
-export function changed(alerts: readonly Alert[], alert: Alert): readonly Alert[] {
+function changed(alerts: readonly ShownAlert[], alert: ShownAlert): readonly ShownAlert[] {
   const others = alerts.filter(({ id }) => id !== alert.id)
-  return alert.cleared_at === null ? [alert, ...others] : others
+  if (alert.cleared_at !== null) return others
+  return others.length === alerts.length
+    ? [alert, ...others]
+    : alerts.map((one) => (one.id === alert.id ? alert : one))
+}
+
+export function hasText(alert: ShownAlert): alert is OperatorAlert {
+  return 'message' in alert
+}
+
+/** What alerts mean and what helps first, by topic. It does not change while the API runs. */
+export function useAlertCauses(): ReadonlyMap<string, AlertCause> {
+  const { state } = useResource('alert causes', () => api.reading('/api/alerts/causes'))
+  return new Map(state.value.data?.causes.map((cause) => [cause.topic, cause]))
 }

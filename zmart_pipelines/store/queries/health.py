@@ -93,6 +93,17 @@ def confirmed_slot(conn: Connection) -> int | None:
     ).scalar_one_or_none()
 
 
+def poll_times(conn: Connection) -> dict[str, datetime]:
+    """Return when each poll (``confirmed``, ``finalized``) had last read up to the tip."""
+    cursors = chain.cursors
+    rows = conn.execute(
+        select(cursors.c.name, cursors.c.reached_at).where(
+            cursors.c.name.in_(("confirmed", "finalized")), cursors.c.reached_at.isnot(None)
+        )
+    )
+    return {row.name: row.reached_at for row in rows}
+
+
 def newest_slot(conn: Connection) -> int:
     """Return the newest slot that any reader or webhook has reached (0: none)."""
     cursors, transactions = chain.cursors, chain.transactions

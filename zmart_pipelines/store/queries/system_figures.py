@@ -225,8 +225,13 @@ class LedgerFigures(msgspec.Struct, frozen=True):
     deliveries_waiting: int
 
 
+# The last ten minutes without the last one, whose transactions may be on their way.
+_FROM_SECONDS: Final = 600
+_TO_SECONDS: Final = 60
+RECENT_SECONDS: Final = _FROM_SECONDS - _TO_SECONDS
+
 _LEDGER: Final = text(
-    """
+    f"""
 SELECT recent.*,
     (SELECT greatest(count(*) - 1, 0) FROM chain.coverage) AS uncovered_ranges,
     (SELECT count(*) FROM chain.events
@@ -237,11 +242,11 @@ FROM (
     SELECT count(*) AS transactions, count(*) FILTER (WHERE sources & :webhook = 0)
         AS missed_by_webhooks
     FROM chain.transactions
-    WHERE block_time BETWEEN extract(epoch FROM clock_timestamp())::bigint - 600
-            AND extract(epoch FROM clock_timestamp())::bigint - 60
+    WHERE block_time BETWEEN extract(epoch FROM clock_timestamp())::bigint - {_FROM_SECONDS}
+            AND extract(epoch FROM clock_timestamp())::bigint - {_TO_SECONDS}
         AND commitment <> 'orphaned'
 ) AS recent
-"""
+"""  # noqa: S608 - numbers
 ).bindparams(bindparam("webhook"))
 
 

@@ -267,6 +267,11 @@ def get_market_status(market: str) -> Call[models.MarketStatus]:
     return Call("GET", path("/api/markets/{}/status", market), models.MarketStatus)
 
 
+def get_market_timeline(market: str) -> Call[models.MarketTimeline]:
+    """Get how a market came to its state."""
+    return Call("GET", path("/api/markets/{}/timeline", market), models.MarketTimeline)
+
+
 def get_market_vote_counts(kind_or_market: str) -> Call[models.MarketVoteCounts]:
     """Get the running counts of both kinds of vote."""
     return Call("GET", path("/api/votes/{}", kind_or_market), models.MarketVoteCounts)
@@ -280,6 +285,11 @@ def get_network() -> Call[models.Network]:
 def get_order(order: int) -> Call[models.OperatorOrder]:
     """Get an order with its status and result."""
     return Call("GET", path("/api/orders/{}", order), models.OperatorOrder)
+
+
+def get_owed_work(*, limit: int | None = None) -> Call[models.OwedWork]:
+    """Get the transactions that are owed to the chain, and the deadlines that come next."""
+    return Call("GET", "/api/owed", models.OwedWork, query={"limit": limit})
 
 
 def get_own_account() -> Call[models.Account]:
@@ -321,6 +331,11 @@ def get_quote(
     )
 
 
+def get_runbook(topic: str) -> Call[models.Runbook]:
+    """Get the runbook of a cause."""
+    return Call("GET", path("/api/alerts/causes/{}/runbook", topic), models.Runbook)
+
+
 def get_service_health(
     service: Literal["event-indexer", "market-monitor", "pipelines", "vote-aggregator"],
 ) -> Call[models.ServiceHealth]:
@@ -346,6 +361,11 @@ def get_snapshot_file(cid: str) -> Call[bytes]:
 def get_submission(intent: int) -> Call[models.SubmissionDetail]:
     """Get an intent with all transactions that were signed for it."""
     return Call("GET", path("/api/submissions/{}", intent), models.SubmissionDetail)
+
+
+def get_system_figures() -> Call[models.SystemFigures]:
+    """Get rates of webhooks and polls, the age of backups and snapshots, and what grows."""
+    return Call("GET", "/api/system", models.SystemFigures)
 
 
 def get_transaction(signature: str) -> Call[models.TransactionDetail]:
@@ -482,6 +502,11 @@ def list_activity(
             "category": category,
         },
     )
+
+
+def list_alert_causes() -> Call[models.AlertCauseList]:
+    """List what alerts mean, with what to do first."""
+    return Call("GET", "/api/alerts/causes", models.AlertCauseList)
 
 
 def list_alerts(
@@ -663,6 +688,11 @@ def list_events(
             "cursor": cursor,
         },
     )
+
+
+def list_failed_deliveries(*, limit: int | None = None) -> Call[models.FailedDeliveryList]:
+    """List webhook deliveries that could not be ingested, newest first."""
+    return Call("GET", "/api/deliveries/failed", models.FailedDeliveryList, query={"limit": limit})
 
 
 def list_gaps(
@@ -1042,6 +1072,18 @@ def list_silences() -> Call[models.SilenceList]:
     return Call("GET", "/api/alerts/silences", models.SilenceList)
 
 
+def list_state_history(
+    *, interval: Literal["5m", "1h", "1d"] | None = None, points: int | None = None
+) -> Call[models.StateHistory]:
+    """List how many markets were in each state over time, by the chain's clock."""
+    return Call(
+        "GET",
+        "/api/markets/states/history",
+        models.StateHistory,
+        query={"interval": interval, "points": points},
+    )
+
+
 def list_submissions(
     *,
     market: str | None = None,
@@ -1218,6 +1260,11 @@ def list_user_votes(
 def prepare_activate_transaction(body: models.PrepareActivate) -> Call[models.PreparedTransaction]:
     """Prepare a transaction."""
     return Call("POST", "/api/transactions/prepare/activate", models.PreparedTransaction, body=body)
+
+
+def prepare_admin_transaction(body: models.NewAdminTransaction) -> Call[models.PreparedTransaction]:
+    """Prepare a transaction that only the admin's wallet may sign."""
+    return Call("POST", "/api/admin/transactions", models.PreparedTransaction, body=body)
 
 
 def prepare_approve_transaction(body: models.PrepareApprove) -> Call[models.PreparedTransaction]:

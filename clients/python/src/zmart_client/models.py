@@ -82,6 +82,20 @@ class AlertAcknowledgement(Struct, kw_only=True):
     reason: str | None | UnsetType = UNSET
 
 
+class AlertCause(Struct, kw_only=True):
+    topic: str
+    severity: str
+    severe: str | None
+    summary: str
+    remedy: str
+    runbook: str
+
+
+class AlertCauseList(Struct, kw_only=True):
+    causes: list[AlertCause]
+    count: int
+
+
 class AlertList(Struct, kw_only=True):
     alerts: list[Alert]
     count: int
@@ -121,6 +135,14 @@ class AuditLog(Struct, kw_only=True):
     limit: int
     offset: int
     next: str | None
+
+
+class BackupFigures(Struct, kw_only=True):
+    taken_at: str | None
+    failed: bool | None
+    bytes: int | None
+    rows: int | None
+    last_verified_at: str | None
 
 
 class Ballot(Struct, kw_only=True):
@@ -242,6 +264,14 @@ class Claim(Struct, kw_only=True):
     claimed_at: str | None
     tx_signature: str | None
     commitment: str
+
+
+class ComingDeadline(Struct, kw_only=True):
+    market_id: str
+    question: str
+    state: str
+    at: str | None
+    seconds_left: int
 
 
 class Comment(Struct, kw_only=True):
@@ -405,6 +435,20 @@ class EventList(Struct, kw_only=True):
     next: str | None
 
 
+class FailedDelivery(Struct, kw_only=True):
+    id: int
+    source: str
+    transaction_count: int
+    attempts: int
+    error: str | None
+    received_at: str
+
+
+class FailedDeliveryList(Struct, kw_only=True):
+    deliveries: list[FailedDelivery]
+    count: int
+
+
 class FeeRates(Struct, kw_only=True):
     protocol: int
     resolver: int
@@ -453,6 +497,15 @@ class HolderList(Struct, kw_only=True):
     market_id: str
     holders: list[Holder]
     count: int
+
+
+class IntakeFigures(Struct, kw_only=True):
+    seconds: int
+    transactions: int
+    by_webhook: int
+    deliveries_waiting: int
+    confirmed_at: str | None
+    finalized_at: str | None
 
 
 class IpfsHealth(Struct, kw_only=True):
@@ -624,6 +677,12 @@ class Network(Struct, kw_only=True):
     network: str
     rpc_url: str | None
     dagster_url: str | None
+
+
+class NewAdminTransaction(Struct, kw_only=True):
+    act: Literal["approve", "cancel", "pause", "update-config"]
+    arguments: dict[str, Any]
+    reason: str
 
 
 class NewComment(Struct, kw_only=True):
@@ -801,6 +860,23 @@ class OrderList(Struct, kw_only=True):
     limit: int
     offset: int
     next: str | None
+
+
+class OwedTransaction(Struct, kw_only=True):
+    market_id: str
+    question: str
+    action: str
+    stage: str
+    since: str
+    intent: int | None
+    reason: str | None
+
+
+class OwedWork(Struct, kw_only=True):
+    owed: list[OwedTransaction]
+    owed_count: int
+    deadlines: list[ComingDeadline]
+    chain_time: str
 
 
 class PnlPoint(Struct, kw_only=True):
@@ -1214,6 +1290,11 @@ class ResolveRequest(Struct, kw_only=True):
     wallet: str | None | UnsetType = UNSET
 
 
+class RunbookStep(Struct, kw_only=True):
+    text: str
+    commands: str
+
+
 class SellRequest(Struct, kw_only=True):
     market_id: str
     outcome: bool
@@ -1325,6 +1406,12 @@ class SmallestTrade(Struct, kw_only=True):
     shares: int | None
 
 
+class SnapshotFigures(Struct, kw_only=True):
+    last_pinned_at: str | None
+    waiting: int
+    waiting_since: str | None
+
+
 class StateCount(Struct, kw_only=True):
     state: str
     state_code: int
@@ -1335,6 +1422,11 @@ class StateCounts(Struct, kw_only=True):
     total: int
     states: list[StateCount]
     as_of: str
+
+
+class StateHistoryPoint(Struct, kw_only=True):
+    at: str
+    markets: list[int]
 
 
 class StoredReport(Struct, kw_only=True):
@@ -1419,6 +1511,13 @@ class SubmissionList(Struct, kw_only=True):
     next: str | None
 
 
+class TableSize(Struct, kw_only=True):
+    name: str
+    bytes: int
+    rows: int
+    inserted: int
+
+
 class TallyRule(Struct, kw_only=True):
     threshold_bps: int | None
     minimum_ballots: int
@@ -1470,6 +1569,22 @@ class TextToSignIn(Struct, kw_only=True):
     wallet: str
     issued_at: str
     expires_at: str
+
+
+class TimelineStep(Struct, kw_only=True):
+    id: str
+    event: str
+    state: str | None
+    at: str | None
+    slot: int
+    signature: str
+    commitment: str
+    fee: int | None
+    moved_by: str
+    wallet: str | None
+    action: str | None
+    intent: int | None
+    run_id: str | None
 
 
 class Trade(Struct, kw_only=True):
@@ -1771,6 +1886,13 @@ class ChangedComment(Struct, kw_only=True):
     discussion: Comment
 
 
+class DatabaseGrowth(Struct, kw_only=True):
+    bytes: int
+    connections: int
+    max_connections: int
+    tables: list[TableSize]
+
+
 class ErrorBody(Struct, kw_only=True):
     error: str
     code: ErrorCode
@@ -1902,6 +2024,12 @@ class MarketStatus(Struct, kw_only=True):
     commitment: str
 
 
+class MarketTimeline(Struct, kw_only=True):
+    market_id: str
+    steps: list[TimelineStep]
+    count: int
+
+
 class MarketVoteCounts(Struct, kw_only=True):
     market_id: str
     proposal_votes: VoteCount
@@ -1963,9 +2091,29 @@ class RelayedTransactionList(Struct, kw_only=True):
     next: str | None
 
 
+class RunbookSection(Struct, kw_only=True):
+    title: str
+    steps: list[RunbookStep]
+
+
 class SessionList(Struct, kw_only=True):
     sessions: list[SessionRow]
     count: int
+
+
+class StateHistory(Struct, kw_only=True):
+    interval_seconds: int
+    states: list[str]
+    points: list[StateHistoryPoint]
+    as_of: str
+
+
+class SystemFigures(Struct, kw_only=True):
+    measured_at: str
+    intake: IntakeFigures
+    backups: BackupFigures
+    snapshots: SnapshotFigures
+    database: DatabaseGrowth
 
 
 class Tally(Struct, kw_only=True):
@@ -2225,6 +2373,11 @@ class PreparedTransaction(Struct, kw_only=True):
     network_fee: TransactionFee
     effects: TransactionEffects
     simulated_at_slot: int
+
+
+class Runbook(Struct, kw_only=True):
+    cause: AlertCause
+    sections: list[RunbookSection]
 
 
 class UserPosition(Struct, kw_only=True):

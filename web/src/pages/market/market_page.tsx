@@ -5,6 +5,7 @@ import { Page } from '../../components/page.tsx'
 import { Waiting } from '../../components/panel.tsx'
 import { Status } from '../../components/status.tsx'
 import { api } from '../../data/api.ts'
+import { Changes } from '../../data/changes.ts'
 import { useChannel } from '../../data/live.ts'
 import { useNetwork } from '../../data/network.ts'
 import { useResource } from '../../data/resource.ts'
@@ -15,8 +16,7 @@ import { HoldersPanel } from './holders_panel.tsx'
 import { PricePanel, readPrices } from './price_panel.tsx'
 import { QuestionPanel } from './question_panel.tsx'
 import { RecountPanel } from './recount_panel.tsx'
-import { Changes } from './changes.ts'
-import { topicsOf } from './topics.ts'
+import { type Topic, topicsOf } from './topics.ts'
 import { StateSign } from './state_sign.tsx'
 import { TimelinePanel } from './timeline_panel.tsx'
 import { VotesPanel } from './votes_panel.tsx'
@@ -49,7 +49,7 @@ export default function MarketPage({ params }: PageProps) {
 /** A market that exists: its own figures follow the frames, and panels read what frames announce. */
 function Known({ market: read, refresh }: { market: Market; refresh: () => Promise<void> }) {
   const network = useNetwork().data
-  const changes = useMemo(() => new Changes(), [read.id])
+  const changes = useMemo(() => new Changes<Topic>(), [read.id])
   const [framed, setFramed] = useState<ProjectedMarket>()
   useChannel(`market:${read.id}`, (update) => {
     if (update.kind === 'frame' && update.type === 'market_state') setFramed(update.data.market)

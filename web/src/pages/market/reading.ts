@@ -1,7 +1,8 @@
 import type { Market, Network, Reading } from '@zmart/client'
 import { useEffect } from 'preact/hooks'
+import type { Changes } from '../../data/changes.ts'
 import { type Resource, useResource } from '../../data/resource.ts'
-import type { Changes, Topic } from './changes.ts'
+import type { Topic } from './topics.ts'
 
 /** Seconds after which figures are read again, whether a frame came or not. */
 export const READ_SECONDS = 60
@@ -12,7 +13,7 @@ export const FRESH_SECONDS = 2.5 * READ_SECONDS
 export interface MarketPanelProps {
   readonly market: Market
   readonly network: Network | undefined
-  readonly changes: Changes
+  readonly changes: Changes<Topic>
 }
 
 /** A part of a market: read regularly, and soon after frames about one of its topics. */

@@ -1,4 +1,4 @@
-import type { TransactionDetail } from '@zmart/client'
+import type { TimelineStep } from '@zmart/client'
 import { Link } from '../../components/link.tsx'
 import { Name } from '../../components/name.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
@@ -10,13 +10,13 @@ import { spaced, titled } from '../../format/names.ts'
 import { assetLink, assetOfAction, runLink } from '../../links/dagster.ts'
 import { transactionLink } from '../../links/explorer.ts'
 import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
-import { actorOf, type Step, STEP_TYPES, timelineOf } from './timeline.ts'
-
-const MOST_STEPS = 50
+import { titleOf } from './timeline.ts'
 
 /** The market's states: who moved it, by which transaction, at what fee. */
 export function TimelinePanel(props: MarketPanelProps) {
-  const steps = useMarketPart(props, 'timeline', ['state'], readTimeline)
+  const steps = useMarketPart(props, 'timeline', ['state'], (market) =>
+    api.reading('/api/markets/{market}/timeline', { params: { path: { market } } }),
+  )
   return (
     <ReadPanel
       title="Timeline"
@@ -25,7 +25,7 @@ export function TimelinePanel(props: MarketPanelProps) {
       resource={steps}
       freshFor={FRESH_SECONDS}
     >
-      {(found) => (
+      {({ steps: found }) => (
         <ol class="timeline">
           {found.map((step) => (
             <StepItem key={step.id} step={step} {...props} />
@@ -36,37 +36,15 @@ export function TimelinePanel(props: MarketPanelProps) {
   )
 }
 
-/** Transactions that can no longer change, by signature. */
-const settled = new Map<string, TransactionDetail>()
-
-async function readTimeline(market: string) {
-  const query = { type: STEP_TYPES as never, order: 'asc', limit: MOST_STEPS } as const
-  const { data, ...reading } = await api.reading('/api/markets/{market}/events', {
-    params: { path: { market }, query },
-  })
-  const signatures = [...new Set(data.events.map((event) => event.signature))]
-  const read = await Promise.all(signatures.map(readTransaction))
-  const transactions = new Map(read.map((one) => [one.signature, one]))
-  return { ...reading, data: timelineOf(data.events, transactions) }
-}
-
-async function readTransaction(signature: string): Promise<TransactionDetail> {
-  const known = settled.get(signature)
-  if (known !== undefined) return known
-  const read = await api.get('/api/transactions/{signature}', { params: { path: { signature } } })
-  if (read.commitment === 'finalized') settled.set(signature, read)
-  return read
-}
-
-function StepItem({ step, network }: { step: Step } & MarketPanelProps) {
+function StepItem({ step, network }: { step: TimelineStep } & MarketPanelProps) {
   const explorer = transactionLink(step.signature, network)
   return (
-    <li class={step.state === undefined ? 'minor' : ''}>
+    <li class={step.state === null ? 'minor' : ''}>
       <StatusIcon level={step.commitment === 'finalized' ? 'ok' : 'info'} />
       <div>
         <p>
-          <strong>{step.title}</strong>
-          {step.state !== undefined && <span class="tag">{titled(step.state)}</span>}
+          <strong>{titleOf(step)}</strong>
+          {step.state !== null && <span class="tag">{titled(step.state)}</span>}
         </p>
         {step.at !== null && <Time at={step.at} />}
         <p class="small">
@@ -80,14 +58,14 @@ function StepItem({ step, network }: { step: Step } & MarketPanelProps) {
   )
 }
 
-function Actor({ step, network }: { step: Step; network: MarketPanelProps['network'] }) {
-  switch (actorOf(step)) {
+function Actor({ step, network }: { step: TimelineStep; network: MarketPanelProps['network'] }) {
+  switch (step.moved_by) {
     case 'wallet':
       return <Name of={step.wallet ?? ''} href={`/app/wallets/${step.wallet}`} />
     case 'admin':
       return <>the program’s admin</>
     case 'pipelines':
-      return <Pipelines action={step.action ?? ''} run={step.run ?? undefined} network={network} />
+      return <Pipelines action={step.action ?? ''} run={step.run_id ?? undefined} network={network} />
   }
 }
 

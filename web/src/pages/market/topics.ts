@@ -1,5 +1,7 @@
 import type { Update } from '@zmart/client'
-import type { Topic } from './changes.ts'
+
+/** What a change of a market may concern. */
+export type Topic = 'state' | 'trading' | 'votes' | 'discussion'
 
 const ALL: readonly Topic[] = ['state', 'trading', 'votes', 'discussion']
 

@@ -1,4 +1,5 @@
 import type { MarketStatus } from '@zmart/client'
+import { ResolveButton } from '../../components/operator_orders.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
 import { Status } from '../../components/status.tsx'
 import { Time } from '../../components/time.tsx'
@@ -25,7 +26,13 @@ export function WaitsPanel(props: MarketPanelProps) {
     api.reading('/api/markets/{market}/status', { params: { path: { market } } }),
   )
   return (
-    <ReadPanel title="Waits for" class="waits" resource={status} freshFor={FRESH_SECONDS}>
+    <ReadPanel
+      title="Waits for"
+      class="waits"
+      resource={status}
+      freshFor={FRESH_SECONDS}
+      actions={props.market.state === 'ACTIVE' && <ResolveButton market={props.market.id} />}
+    >
       {(found) => <Waits status={found} {...props} />}
     </ReadPanel>
   )

@@ -1,4 +1,5 @@
 import type { LedgerCoverage } from '@zmart/client'
+import { BackfillButton } from '../../components/operator_orders.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
 import { Status } from '../../components/status.tsx'
 import { api } from '../../data/api.ts'
@@ -62,7 +63,8 @@ function Strip({ coverage }: { coverage: LedgerCoverage }) {
           {uncovered.slice(0, 3).map((hole) => (
             <li key={hole.first_slot}>
               missing: slots {grouped(hole.first_slot)} to {grouped(hole.last_slot)} (
-              {grouped(hole.slots)})
+              {grouped(hole.slots)}){' '}
+              <BackfillButton first={hole.first_slot} last={hole.last_slot} />
             </li>
           ))}
         </ul>

@@ -1,64 +1,124 @@
-import type { ServiceHealthList } from '@zmart/client'
+import type { OwedTransaction, OwedWork, ServiceHealthList } from '@zmart/client'
 import { DataTable } from '../../components/data_table.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
-import { Status } from '../../components/status.tsx'
+import { type Level, Status } from '../../components/status.tsx'
 import { Time } from '../../components/time.tsx'
 import type { Resource } from '../../data/resource.ts'
+import { grouped } from '../../format/amounts.ts'
+import { spaced, titled } from '../../format/names.ts'
 import { labelOf, levelOf, measured } from './health_words.ts'
-import { HEALTH_FRESH_SECONDS } from './verdict.tsx'
 
-const OWED = ['due_decision_seconds', 'open_intent_seconds', 'relayed_transaction_seconds', 'delivery_seconds']
+const MEASURES = ['due_decision_seconds', 'open_intent_seconds', 'relayed_transaction_seconds', 'delivery_seconds']
+const STAGES: Readonly<Record<OwedTransaction['stage'], readonly [Level, string]>> = {
+  due: ['warning', 'due, not decided yet'],
+  planned: ['info', 'decided, not signed'],
+  live: ['info', 'signed, not final'],
+}
+/** Seconds after which what is owed is marked as stale. */
+export const OWED_FRESH_SECONDS = 15
 
-/** What is owed now, since when, and when is it too late? */
-export function Owed({ health }: { health: Resource<ServiceHealthList> }) {
+interface OwedProps {
+  readonly owed: Resource<OwedWork>
+  readonly health: Resource<ServiceHealthList>
+}
+
+/** What is owed to the chain now, market by market, and how late is the oldest of each kind? */
+export function Owed({ owed, health }: OwedProps) {
   return (
     <ReadPanel
       class="half"
       title="Owed now"
-      hint="The oldest work of each kind that is not finished, and when it counts as late."
-      resource={health}
-      freshFor={HEALTH_FRESH_SECONDS}
+      hint="Transactions that must come to the chain, and the oldest work of each kind."
+      resource={owed}
+      freshFor={OWED_FRESH_SECONDS}
     >
-      {({ services }) => (
-        <DataTable
-          caption="Oldest unfinished work of each kind"
-          rows={services.flatMap(({ service, quantities }) =>
-            quantities
-              .filter(({ name }) => OWED.includes(name))
-              .map((quantity) => ({ service, quantity })),
-          )}
-          rowKey={({ service, quantity }) => `${service} ${quantity.name}`}
-          empty="Nothing is measured yet."
-          columns={[
-            {
-              title: 'Work',
-              cell: ({ service, quantity }) => (
-                <>
-                  {labelOf(quantity)}
-                  <span class="quiet block">{quantity.cause ?? service}</span>
-                </>
-              ),
-            },
-            {
-              title: 'Age',
-              cell: ({ quantity }) => (
-                <Status level={levelOf(quantity.status)}>
-                  {quantity.value ? measured(quantity) : 'none'}
-                </Status>
-              ),
-            },
-            {
-              title: 'Late',
-              cell: ({ quantity }) =>
-                quantity.since === null || !quantity.value ? (
-                  <span class="quiet">after {quantity.degraded} s</span>
-                ) : (
-                  <Time at={Date.parse(quantity.since) + quantity.degraded * 1000} short />
-                ),
-            },
-          ]}
-        />
+      {(work) => (
+        <>
+          <OwedList work={work} />
+          {health.data !== undefined && <Ages health={health.data} />}
+        </>
       )}
     </ReadPanel>
+  )
+}
+
+function OwedList({ work }: { work: OwedWork }) {
+  const more = work.owed_count - work.owed.length
+  return (
+    <>
+      <DataTable
+        caption="Transactions owed to the chain, the oldest first"
+        rows={work.owed}
+        rowKey={(row) => `${row.market_id} ${row.action}`}
+        empty={<Status level="ok">Nothing is owed to the chain</Status>}
+        columns={[
+          {
+            title: 'Transaction',
+            cell: (row) => (
+              <>
+                <strong>{titled(row.action)}</strong>
+                <a class="row-market" href={`/app/markets/${row.market_id}`}>
+                  {row.question}
+                </a>
+              </>
+            ),
+          },
+          {
+            title: 'Stage',
+            cell: (row) => (
+              <>
+                <Status level={STAGES[row.stage][0]}>{STAGES[row.stage][1]}</Status>
+                {row.reason !== null && <span class="quiet block">{row.reason}</span>}
+              </>
+            ),
+          },
+          { title: 'Since', cell: (row) => <Time at={row.since} short /> },
+        ]}
+      />
+      {more > 0 && <p class="quiet small">and {grouped(more)} more</p>}
+    </>
+  )
+}
+
+function Ages({ health }: { health: ServiceHealthList }) {
+  return (
+    <DataTable
+      caption="Oldest unfinished work of each kind"
+      rows={health.services.flatMap(({ service, quantities }) =>
+        quantities
+          .filter(({ name }) => MEASURES.includes(name))
+          .map((quantity) => ({ service, quantity })),
+      )}
+      rowKey={({ service, quantity }) => `${service} ${quantity.name}`}
+      empty="Nothing is measured yet."
+      columns={[
+        {
+          title: 'Work',
+          cell: ({ service, quantity }) => (
+            <>
+              {labelOf(quantity)}
+              <span class="quiet block">{quantity.cause ?? spaced(service)}</span>
+            </>
+          ),
+        },
+        {
+          title: 'Age',
+          cell: ({ quantity }) => (
+            <Status level={levelOf(quantity.status)}>
+              {quantity.value ? measured(quantity) : 'none'}
+            </Status>
+          ),
+        },
+        {
+          title: 'Late',
+          cell: ({ quantity }) =>
+            quantity.since === null || !quantity.value ? (
+              <span class="quiet">after {quantity.degraded} s</span>
+            ) : (
+              <Time at={Date.parse(quantity.since) + quantity.degraded * 1000} short />
+            ),
+        },
+      ]}
+    />
   )
 }

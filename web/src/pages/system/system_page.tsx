@@ -1,21 +1,31 @@
 import { Page } from '../../components/page.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
+import { api } from '../../data/api.ts'
 import { useResource } from '../../data/resource.ts'
 import { readServiceHealth } from '../../data/service_health.ts'
 import { AlertsPanel } from './alerts_panel.tsx'
 import { Controls } from './controls.tsx'
 import { Coverage } from './coverage.tsx'
+import { Deadlines } from './deadlines.tsx'
+import { FIGURES_SECONDS } from './figures.ts'
+import { Intake } from './intake.tsx'
 import { OperatorsPanel } from './operators/operators_panel.tsx'
 import { Owed } from './owed.tsx'
 import { Reconciliation } from './reconciliation.tsx'
+import { Storage } from './storage.tsx'
 import { Submissions } from './submissions.tsx'
 import { SystemMap } from './system_map.tsx'
 import { HEALTH_FRESH_SECONDS, Verdict } from './verdict.tsx'
 
 const HEALTH_SECONDS = 3
+const OWED_SECONDS = 5
+/** Entries of each list of what is owed and of deadlines. */
+const OWED = 6
 
 export default function SystemPage() {
   const { state } = useResource('health', readServiceHealth, HEALTH_SECONDS)
+  const { state: owed } = useResource('owed', () => api.reading('/api/owed', { params: { query: { limit: OWED } } }), OWED_SECONDS)
+  const { state: figures } = useResource('figures', () => api.reading('/api/system'), FIGURES_SECONDS)
   return (
     <Page title="System" lead={<p class="quiet">Is everything that is due done?</p>}>
       <Verdict health={state.value} />
@@ -28,11 +38,14 @@ export default function SystemPage() {
         >
           {(health) => <SystemMap health={health} />}
         </ReadPanel>
-        <Owed health={state.value} />
+        <Owed owed={owed.value} health={state.value} />
         <AlertsPanel />
+        <Deadlines owed={owed.value} />
+        <Intake figures={figures.value} />
         <Submissions />
         <Coverage />
         <Reconciliation />
+        <Storage figures={figures.value} />
         <Controls />
         <OperatorsPanel />
       </div>

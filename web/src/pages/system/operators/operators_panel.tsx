@@ -1,21 +1,34 @@
 import type { OperatorOrder } from '@zmart/client'
 import { useEffect } from 'preact/hooks'
 import { type Column, DataTable } from '../../../components/data_table.tsx'
-import { OrderButton, ordersSent } from '../../../components/order_button.tsx'
+import { ordersSent } from '../../../components/order_button.tsx'
+import { BackfillButton, ResolveButton } from '../../../components/operator_orders.tsx'
 import { ReadPanel } from '../../../components/panel.tsx'
 import { type Level, Status } from '../../../components/status.tsx'
 import { Time } from '../../../components/time.tsx'
 import { identity, isOperator } from '../../../data/identity.ts'
 import { useResource } from '../../../data/resource.ts'
 import { shortened, spaced, titled } from '../../../format/names.ts'
+import { runLink } from '../../../links/dagster.ts'
+import { useNetwork } from '../../../data/network.ts'
+import { Link } from '../../../components/link.tsx'
 import { AdminTransaction } from './admin_transaction.tsx'
+import { AuditLog } from './audit_log.tsx'
+import { FailedDeliveries } from './failed_deliveries.tsx'
 
 const SECONDS = 5
 const SHOWN = 10
 
 /** What operators ordered, and what else they may order. Shown to operators alone. */
 export function OperatorsPanel() {
-  return isOperator() ? <Orders /> : null
+  if (!isOperator()) return null
+  return (
+    <>
+      <Orders />
+      <FailedDeliveries />
+      <AuditLog />
+    </>
+  )
 }
 
 function Orders() {
@@ -54,58 +67,8 @@ function missing(): never {
 function NewOrders() {
   return (
     <>
-      <OrderButton
-        label="Resolve a market …"
-        title="Resolve a market with the resolver’s key"
-        kind="resolve_market"
-        parameters={({ market, outcome, evidence }) => ({
-          market,
-          outcome: outcome === 'yes',
-          evidence,
-        })}
-      >
-        <label>
-          Market (64 hex digits)
-          <input name="market" required pattern="[0-9a-f]{64}" />
-        </label>
-        <label>
-          Outcome
-          <select name="outcome">
-            <option value="yes">YES</option>
-            <option value="no">NO</option>
-          </select>
-        </label>
-        <label>
-          Evidence: what decided the question; it is pinned
-          <textarea name="evidence" required maxLength={20_000} />
-        </label>
-      </OrderButton>
-      <OrderButton
-        label="Backfill …"
-        title="Read slots again, as far as they are not covered"
-        kind="backfill"
-        parameters={({ first, last }) => ({ first_slot: Number(first), last_slot: Number(last) })}
-      >
-        <label>
-          First slot
-          <input name="first" required inputMode="numeric" pattern="\d{1,15}" />
-        </label>
-        <label>
-          Last slot
-          <input name="last" required inputMode="numeric" pattern="\d{1,15}" />
-        </label>
-      </OrderButton>
-      <OrderButton
-        label="Redeliver …"
-        title="Ingest a stored webhook delivery again"
-        kind="redeliver"
-        parameters={({ delivery }) => ({ delivery: Number(delivery) })}
-      >
-        <label>
-          Delivery (its number)
-          <input name="delivery" required inputMode="numeric" pattern="\d{1,15}" />
-        </label>
-      </OrderButton>
+      <ResolveButton />
+      <BackfillButton />
       <AdminTransaction />
     </>
   )
@@ -136,6 +99,7 @@ const COLUMNS: readonly Column<OperatorOrder>[] = [
       <>
         <Status level={LEVELS[row.status] ?? 'info'}>{spaced(row.status)}</Status>
         {row.result !== null && <span class="quiet block">{row.result}</span>}
+        {row.run_id !== null && <Run id={row.run_id} />}
       </>
     ),
   },
@@ -146,3 +110,11 @@ const COLUMNS: readonly Column<OperatorOrder>[] = [
   },
   { title: 'Ordered', cell: (row) => <Time at={row.requested_at} short /> },
 ]
+
+function Run({ id }: { id: string }) {
+  return (
+    <span class="block small">
+      <Link to={runLink(id, useNetwork().data)}>run in Dagster</Link>
+    </span>
+  )
+}

@@ -1,11 +1,8 @@
-/** What a change may concern. */
-export type Topic = 'state' | 'trading' | 'votes' | 'discussion'
-
 /** Requests are limited, so that bursts of frames lead to one reading. */
 const QUIET_MILLISECONDS = 3000
 
 /** Tells followers of a topic that it has changed, at most once in each quiet interval. */
-export class Changes {
+export class Changes<Topic extends string> {
   readonly #followers = new Map<() => void, readonly Topic[]>()
   readonly #pending = new Set<Topic>()
   #timer: ReturnType<typeof setTimeout> | undefined
