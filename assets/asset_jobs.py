@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from assets.catalog import DASHBOARD, OWNERS, dashboard_link
 from assets.dagster_internals import UnresolvedAssetJobDefinition
 from assets.resources import Backend, BackendResource
 from assets.run_lanes import LANES_BY_JOB, Lane, lane_of_assets, lane_tags
@@ -54,6 +55,8 @@ def asset_job(
         selection=selection if checks is None else selection | checks,
         description=description,
         tags={**lane_tags(lane), **(tags or {})},
+        metadata={DASHBOARD: dashboard_link("/app")},
+        owners=OWNERS,
     )
 
 
@@ -79,6 +82,7 @@ def job_schedule(
         execution_timezone="UTC",
         description=description,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        owners=OWNERS,
     )
     def tick(
         context: dg.ScheduleEvaluationContext, backend: BackendResource

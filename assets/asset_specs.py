@@ -13,9 +13,8 @@ import dagster as dg
 from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
+from assets.catalog import DASHBOARD, GROUPS, OWNERS, dashboard_link, group_tags
 from assets.freshness import VerifiedWithin
-
-OWNERS = ["team:pipelines"]
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
 
@@ -58,6 +57,7 @@ def asset_spec(
         deps=[dg.AssetKey(dep.split("/")) for dep in deps],
         group_name=path[0],
         owners=OWNERS,
+        tags=group_tags(path[0]),
         kinds={"postgres", *kinds},
         description=description,
         freshness_policy=freshness if isinstance(freshness, dg.FreshnessPolicy) else None,
@@ -65,6 +65,7 @@ def asset_spec(
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/table_name": f"{table.schema}.{table.name}",
+            DASHBOARD: dashboard_link(GROUPS[path[0]].page),
             **verified,
         },
     )

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 import assets.defs
+from assets.catalog import location_metadata
 from assets.freshness import freshness_checks
 from assets.process_logs import run_logger
 from assets.resources import Backend
@@ -36,7 +37,12 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         )
     generated = freshness_checks(loaded.resolve_all_asset_specs())
     return dg.Definitions.merge(
-        loaded, dg.Definitions(asset_checks=[generated], loggers={"console": run_logger})
+        loaded,
+        dg.Definitions(
+            asset_checks=[generated],
+            loggers={"console": run_logger},
+            metadata=location_metadata(),
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from benchmarks.ballots import GOAL as GOAL_BALLOTS
 from benchmarks.ballots import ballots
 from benchmarks.compressed_week import GOAL as GOAL_WEEK
 from benchmarks.compressed_week import compressed_week
+from benchmarks.dashboard import GOAL_INPUT, GOAL_PAINT, dashboard_input, dashboard_paint
 from benchmarks.decoding import logs_to_events, payload_to_events
 from benchmarks.frame_latency import GOAL as GOAL_FRAME
 from benchmarks.frame_latency import frame_latency
@@ -106,6 +107,8 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "users_500": (GOAL_500, users_500),
     "frame_latency": (GOAL_FRAME, frame_latency),
     "resume_storm": (GOAL_STORM, resume_storm),
+    "dashboard_paint": (GOAL_PAINT, dashboard_paint),
+    "dashboard_input": (GOAL_INPUT, dashboard_input),
     "run_start": (GOAL_START, run_start),
     "at_rest": (GOAL_REST, at_rest),
     "under_load": (GOAL_LOAD, under_load),

@@ -80,7 +80,7 @@ class ReadWorld:
 
     def __init__(self, cluster: Databases, redis: str, stores: Stores, folder: Path) -> None:
         self._cluster = cluster
-        self._redis = redis
+        self.redis = redis
         self._folder = folder
         self._stack = ExitStack()
         self._servers: dict[tuple[str, str], ReadServer] = {}
@@ -107,7 +107,7 @@ class ReadWorld:
             folder.mkdir()
             settings = Settings(
                 **markets.logins,
-                redis_url=self._redis,
+                redis_url=self.redis,
                 zmart_state=folder / "state",
                 # Reads of tables need no chain.
                 solana_rpc_url=f"http://127.0.0.1:{free_port()}",
@@ -132,7 +132,7 @@ class ReadWorld:
         log = self._folder / f"express-{reads}.log"
 
         def start() -> ReadServer:
-            return self._stack.enter_context(running_express(reads, login, self._redis, log))
+            return self._stack.enter_context(running_express(reads, login, self.redis, log))
 
         return self._once(reads, markets, start)
 

@@ -49,7 +49,7 @@ class NewAdminTransaction(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tr
     security=security.OPERATOR,
     opt={"bucket": "write"},
 )
-async def prepare_admin_transaction(
+async def prepare_for_admin(
     database: DatabaseDep,
     chain: ChainDep,
     caller: CallerDep,
@@ -86,4 +86,4 @@ async def prepare_admin_transaction(
     return prepared_transaction(wanted, prepared)
 
 
-HANDLERS = [prepare_admin_transaction]
+HANDLERS = [prepare_for_admin]

@@ -97,7 +97,8 @@ async def get_owed_work(
                 vote=periods.dispute_vote + periods.margin,
                 limit=limit,
             )
-        named = {one.market_id for one in (*decisions, *open_intents, *coming)}
+        named = {one.market_id for one in decisions} | {one.market_id for one in open_intents}
+        named |= {one.market_id for one in coming}
         questions = deadlines.questions(conn, named)
 
         def question(market_id: bytes) -> str:

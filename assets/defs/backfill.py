@@ -33,7 +33,8 @@ from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import chain as tables
 
 POOL = "backfill"
-RANGES_NAME = "slot_ranges"
+# The dialog that adds a partition shows this name, and so how a range is written.
+RANGES_NAME = "slots_FIRST-LAST"
 RANGES = dg.DynamicPartitionsDefinition(name=RANGES_NAME)
 
 # Partitions of one run; each is BACKFILL_PARTITION_SLOTS slots long.

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.asset_jobs import job_schedule
+from assets.catalog import OWNERS
 from assets.dagster_retention import delete_rows, delete_runs
 from assets.resources import BackendResource
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
@@ -68,6 +69,7 @@ def prune_dagster(context: dg.OpExecutionContext, config: AsOf, backend: Backend
     name="clean_up",
     description="Deletes what is past its retention, of our tables and of Dagster's.",
     executor_def=dg.in_process_executor,
+    owners=OWNERS,
 )
 def clean_up() -> None:
     """Do both, in any order."""

@@ -36,7 +36,7 @@ BOUNDED = {
     },
     "Unix seconds": {"time", "begins", "ends"},
     "Unix milliseconds": {"timestamp"},
-    "seconds of a period": {"seconds_left", "seconds"},
+    "seconds of a period": {"seconds_left", "seconds", "interval_seconds"},
     "positions of the stream": {"since", "position", "head"},
     "places in a block and a log": {"index_in_block", "log_index"},
     "basis points": {
@@ -52,7 +52,9 @@ BOUNDED = {
         "markets_traded", "markets_created", "total_votes", "proposal_votes", "dispute_votes",
         "discussions", "settled_markets", "trades", "delivery", "transactions", "new_events",
         "failures", "unreadable", "trades_24h", "created_24h", "rank", "resolved", "resolved_right",
-        "replies", "up_votes", "comments", "part", "parts", "waiting", "sockets",
+        "replies", "up_votes", "comments", "part", "parts", "waiting", "sockets", "intent",
+        "transaction_count", "owed_count", "by_webhook", "deliveries_waiting", "rows", "inserted",
+        "connections", "max_connections",
     },
     "what the request or a setting limits": {
         "limit", "offset", "b_parameter", "initial_liquidity", "deadline_seconds", "status",
@@ -84,6 +86,11 @@ BOUNDED_IN = {
     "SubmissionDetail": {"fees"},
     "TransactionReading": {"fee"},
     "LastTransaction": {"fee"},
+    "TimelineStep": {"fee"},
+    # Sizes on a disk.
+    "BackupFigures": {"bytes"},
+    "DatabaseGrowth": {"bytes"},
+    "TableSize": {"bytes"},
 }
 
 

@@ -3,14 +3,18 @@
 import contextlib
 import signal
 import time
+from collections.abc import Iterator
 
 import psutil
 import redis
+from sqlalchemy import Connection
 
 from assets.run_workers import FORK_SERVER_NAME
 from tests.fixtures.control_plane import stored_settings
 from tests.fixtures.processes import command_line, process_name
 from tests.fixtures.running_system import RunningSystem
+from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.engine import Role, engine
 
 
 def kill(pid: int) -> None:
@@ -84,3 +88,12 @@ def flush_redis(system: RunningSystem) -> None:
     """Delete everything in Redis."""
     with redis.Redis.from_url(stored_settings(system)["REDIS_URL"]) as client:
         client.flushall()
+
+
+@contextlib.contextmanager
+def acting(system: RunningSystem, role: Role) -> Iterator[Connection]:
+    """A transaction as one of the system's roles, which is committed."""
+    made = engine(role, Settings.model_validate({role.setting: system.login(role)}))
+    with made.begin() as conn:
+        yield conn
+    made.dispose()

@@ -7,7 +7,6 @@ pipelines have carried it out, its row is in the audit log, and the page shows t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,19 +17,19 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from solders.keypair import Keypair
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from localnet.keys import read_keys
 from tests.fixtures.browser_wallets import wallets_script
 from tests.fixtures.running_system import RunningSystem
 from tests.fixtures.web_pages import accessibility_problems, script_before_pages
+from tests.system.parts import acting
 from tests.system.web_pages import click, errors, open_page, texts, wait_for_text, wait_until
 from zmart_pipelines.breakers import breaker_rows
 from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.ledger.readers.deliveries import MAX_ATTEMPTS
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
-from zmart_pipelines.settings import Settings
-from zmart_pipelines.store.engine import Role, engine
+from zmart_pipelines.store.engine import Role
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -85,15 +84,6 @@ def sign_in(browser: Chrome, wallet: str) -> None:
     browser.find_element(By.XPATH, label).click()
     browser.find_element(By.CSS_SELECTOR, "dialog button[type=submit]").click()
     wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, "dialog"), "signed in")
-
-
-@contextmanager
-def acting(system: RunningSystem, role: Role) -> Iterator[Connection]:
-    """A transaction as one of the system's roles, which is committed."""
-    made = engine(role, Settings.model_validate({role.setting: system.login(role)}))
-    with made.begin() as conn:
-        yield conn
-    made.dispose()
 
 
 def panel(browser: Chrome, title: str) -> WebElement:

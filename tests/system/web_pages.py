@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from selenium.common.exceptions import StaleElementReferenceException
@@ -13,16 +11,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from clients.generation.node import install_packages
-
 PAGE_SECONDS = 60
-WEB = Path(__file__).parents[2] / "web"
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-_AXE = """
-const done = arguments[0]
-axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
-  done(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(' ')}`)))
-"""
 
 
 def open_page(browser: Chrome, url: str, theme: str = "light") -> None:
@@ -69,23 +58,3 @@ def errors(browser: Chrome) -> list[str]:
     """What the console has of errors since the page was opened."""
     log: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry["message"] for entry in log if entry["level"] in ("SEVERE", "WARNING")]
-
-
-def violations(browser: Chrome) -> list[str]:
-    """What axe finds on the page."""
-    install_packages(WEB)
-    browser.execute_script((WEB / "node_modules/axe-core/axe.min.js").read_text())
-    found: list[str] = browser.execute_async_script(_AXE)
-    return found
-
-
-def take_screenshot(browser: Chrome, name: str, width: int, height: int) -> bytes:
-    """Return a picture of the page; with SCREENSHOTS=1 it becomes the one that docs show."""
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    time.sleep(0.5)
-    picture: bytes = browser.get_screenshot_as_png()
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    if os.environ.get("SCREENSHOTS") == "1":
-        (IMAGES / f"{name}.png").write_bytes(picture)
-    return picture

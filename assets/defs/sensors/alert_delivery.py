@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.resources import BackendResource
 from assets.sensor_ticks import ROUTINE_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring.alert_delivery import deliver
@@ -13,6 +14,7 @@ from zmart_pipelines.store.engine import Role
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="alert_sensor",
     minimum_interval_seconds=ROUTINE_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from assets import metadata
 from assets.asset_specs import inputs_of
+from assets.catalog import OWNERS
 from assets.dagster_internals import version_tags
 from assets.defs import markets, statistics
 from assets.defs.deliveries import DELIVERIES_VERSION
@@ -185,6 +186,7 @@ def _deliveries_version(instance: dg.DagsterInstance, changes: CommittedChanges)
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="external_writes_sensor",
     minimum_interval_seconds=LATER_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,

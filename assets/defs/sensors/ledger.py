@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.defs.deliveries import process_deliveries_job
 from assets.defs.finalized_window import finalized_window_job
 from assets.resources import BackendResource
@@ -28,6 +29,7 @@ POLL_SECONDS = 1.2
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="delivery_sensor",
     job=process_deliveries_job,
     minimum_interval_seconds=LATER_INTERVAL,
@@ -56,6 +58,7 @@ def delivery_sensor(context: dg.SensorEvaluationContext, backend: BackendResourc
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="confirmed_poll_sensor",
     job=finalized_window_job,
     minimum_interval_seconds=PROMPT_INTERVAL,

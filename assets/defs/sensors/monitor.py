@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.resources import BackendResource
 from assets.sensor_ticks import LATER_INTERVAL, Tick, skip_on_outage
 from zmart_pipelines.monitoring.monitor import run_monitor
@@ -21,6 +22,7 @@ _MOST_RUNS = 50
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="monitor_sensor",
     minimum_interval_seconds=LATER_INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,

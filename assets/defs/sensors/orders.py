@@ -11,6 +11,7 @@ from typing import Final
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.defs.backfill import MAX_RUN_SECONDS
 from assets.defs.orders import carry_out_order_job, means_of
 from assets.resources import Backend, BackendResource
@@ -29,6 +30,7 @@ _ENDED: Final = frozenset(
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="order_sensor",
     job=carry_out_order_job,
     minimum_interval_seconds=PROMPT_INTERVAL,

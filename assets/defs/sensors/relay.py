@@ -6,6 +6,7 @@ import time
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.defs.relay import ABANDONED_SECONDS, relay_transactions_job
 from assets.resources import BackendResource
 from assets.run_requests import request_run
@@ -19,6 +20,7 @@ _MAX_NAMED = 100
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="relay_sensor",
     job=relay_transactions_job,
     minimum_interval_seconds=PROMPT_INTERVAL,

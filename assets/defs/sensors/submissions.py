@@ -10,6 +10,7 @@ import time
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.defs.operators import resolve_market_job
 from assets.defs.submissions import aggregate_votes_job, finalize_markets_job
 from assets.resources import Backend, BackendResource
@@ -41,6 +42,7 @@ def _due_markets(backend: Backend) -> dict[str, tuple[bytes, ...]]:
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="submission_sensor",
     jobs=[aggregate_votes_job, finalize_markets_job, resolve_market_job],
     minimum_interval_seconds=PROMPT_INTERVAL,

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 import dagster as dg
 
+from assets.catalog import OWNERS
 from assets.dagster_internals import partition_range_tags
 from assets.defs.backfill import (
     MAX_PARTITIONS,
@@ -30,6 +31,7 @@ _MAX_ADDED = 100
 
 
 @dg.sensor(
+    owners=OWNERS,
     name="uncovered_ranges_sensor",
     job=backfill_slots_job,
     minimum_interval_seconds=LATER_INTERVAL,

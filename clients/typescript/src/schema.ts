@@ -199,7 +199,7 @@ export interface paths {
          *
          *     The reason is in the audit log, whether the transaction is signed or not.
          */
-        post: operations["prepare_admin_transaction"];
+        post: operations["prepare_for_admin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -8070,7 +8070,7 @@ export interface operations {
             };
         };
     };
-    prepare_admin_transaction: {
+    prepare_for_admin: {
         parameters: {
             query?: never;
             header?: never;

@@ -1262,11 +1262,6 @@ def prepare_activate_transaction(body: models.PrepareActivate) -> Call[models.Pr
     return Call("POST", "/api/transactions/prepare/activate", models.PreparedTransaction, body=body)
 
 
-def prepare_admin_transaction(body: models.NewAdminTransaction) -> Call[models.PreparedTransaction]:
-    """Prepare a transaction that only the admin's wallet may sign."""
-    return Call("POST", "/api/admin/transactions", models.PreparedTransaction, body=body)
-
-
 def prepare_approve_transaction(body: models.PrepareApprove) -> Call[models.PreparedTransaction]:
     """Prepare a transaction."""
     return Call("POST", "/api/transactions/prepare/approve", models.PreparedTransaction, body=body)
@@ -1351,6 +1346,11 @@ def prepare_dispute_vote_action_transaction(
         query={"vote": vote},
         body=body,
     )
+
+
+def prepare_for_admin(body: models.NewAdminTransaction) -> Call[models.PreparedTransaction]:
+    """Prepare a transaction that only the admin's wallet may sign."""
+    return Call("POST", "/api/admin/transactions", models.PreparedTransaction, body=body)
 
 
 def prepare_pause_transaction(body: models.PreparePause) -> Call[models.PreparedTransaction]:
