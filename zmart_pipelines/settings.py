@@ -1318,6 +1318,11 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys((*named, *(_loopback_twin(origin) for origin in named))))
 
     @property
+    def own_origins(self) -> tuple[str, ...]:
+        """The origins of the API's own pages: the public one, of localhost also its address."""
+        return tuple(dict.fromkeys((self.public_origin, _loopback_twin(self.public_origin))))
+
+    @property
     def proxy_networks(self) -> tuple[str, ...]:
         """The networks of ``trusted_proxies``.
 

@@ -27,7 +27,7 @@ _NONCE_BYTES: Final = 16
 
 def page_origins(settings: Settings) -> frozenset[str]:
     """Return the origins of the pages on which wallets may sign in."""
-    return frozenset({*settings.origins, settings.public_origin})
+    return frozenset({*settings.origins, *settings.own_origins})
 
 
 def requested_origin(request: Request[Any, Any, Any], settings: Settings) -> str:

@@ -93,6 +93,16 @@ def test_domain_is_the_pages(client: Client) -> None:
         assert (answer.status_code, answer.json()["code"]) == (400, "cors_refused")
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_wallets_sign_in_on_the_apis_own_pages(
+    client: Client, api_settings: Settings, host: str
+) -> None:
+    own = f"{host}:{api_settings.api_port}"
+    body = signed_text(client, ALICE, Origin=f"http://{own}")
+    assert body["message"].startswith(f"{own} wants you to sign in")
+    assert client.post(VERIFY, json=body).status_code == 200
+
+
 def test_text_signs_in_once(client: Client, owner: Engine) -> None:
     body = signed_text(client, ALICE)
     assert client.post(VERIFY, json=body).status_code == 200

@@ -31,6 +31,50 @@ def test_dagster_shows_the_asset_graph(browser: Chrome, running_system: RunningS
     WebDriverWait(browser, PAGE_SECONDS).until(lambda b: b.title == "Global asset lineage")
 
 
+def test_dagster_says_what_an_asset_is_and_links_to_the_dashboard(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    asset = f"{running_system.dagster}/assets/chain/backfill"
+    browser.get(f"{asset}?view=overview")
+    for text in (
+        "Transactions of slot ranges that no poll has read.",
+        "team:pipelines",
+        "zmart/origin",
+        f"http://localhost:{running_system.environment['API_PORT']}/app",
+    ):
+        wait_for_text(browser, text)
+    # The dialog that adds a partition says how its name is written.
+    browser.get(f"{asset}?view=partitions")
+    press(browser, "Materialize")
+    press(browser, "Add a partition")
+    wait_for_text(browser, "Add a partition for slots_FIRST-LAST")
+
+
+def test_launchpad_of_an_operators_job_has_hints_and_defaults(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    browser.get(
+        f"{running_system.dagster}/locations/__repository__@zmart_pipelines"
+        "/jobs/switch_submissions/playground"
+    )
+    press(browser, "caffold")
+    wait_for_text(browser, "enabled: true")
+
+
+def wait_for_text(browser: Chrome, text: str) -> None:
+    def is_shown(_: object) -> bool:
+        return text in browser.find_element(By.TAG_NAME, "body").text
+
+    WebDriverWait(browser, PAGE_SECONDS).until(is_shown, f"not shown: {text}")
+
+
+def press(browser: Chrome, label: str) -> None:
+    """Click the first button or link with this text."""
+    path = f"//*[self::button or self::a][contains(normalize-space(), '{label}')]"
+    found = WebDriverWait(browser, PAGE_SECONDS).until(lambda b: b.find_element(By.XPATH, path))
+    browser.execute_script("arguments[0].click()", found)
+
+
 def test_api_documentation_lists_the_routes(browser: Chrome, running_system: RunningSystem) -> None:
     routes = {"/api/markets", "/api/markets/{market}", "/api/trades/buy"}
     wait_for_lines(browser, f"{running_system.api}/docs", routes)

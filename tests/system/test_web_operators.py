@@ -19,6 +19,8 @@ from selenium.webdriver.support.select import Select
 from solders.keypair import Keypair
 from sqlalchemy import text
 
+from demo.script import CAST
+from demo.wallets import load_wallets
 from localnet.keys import read_keys
 from tests.fixtures.browser_wallets import wallets_script
 from tests.fixtures.running_system import RunningSystem
@@ -36,6 +38,18 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 OPERATOR, OTHER = Keypair(), Keypair()
 # Seconds until an order must be carried out, on a machine that does other work as well.
 ORDER_SECONDS = 120
+RECORD_FRAMES = """
+globalThis.frames = [];
+const Socket = globalThis.WebSocket;
+globalThis.WebSocket = class extends Socket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener('message', ({ data }) => {
+      for (const one of [JSON.parse(data)].flat()) if (one.prev !== undefined) frames.push(one);
+    });
+  }
+};
+"""
 LABELS = (
     "Switch off …",
     "Switch on …",
@@ -372,7 +386,26 @@ def test_another_wallet_and_visitors_see_nothing_of_it(page: Chrome, system: Run
     assert [one for one in errors(page) if "/health/services" not in one] == []
 
 
-def test_own_wallet_is_followed_live(page: Chrome, system: RunningSystem) -> None:
-    page.get(f"{system.api}/app/wallets/{OPERATOR.pubkey()}")
-    wait_for_text(page, "yours: followed live", ".lead")
-    assert accessibility_problems(page) == []
+def test_own_wallet_is_followed_live(browser: Chrome, system: RunningSystem) -> None:
+    holders = {
+        bytes(user) for (user,) in system.query('SELECT DISTINCT "user" FROM market.positions')
+    }
+    cast = load_wallets(system.state / "demo" / "wallets.json", CAST).values()
+    wallet = next(one for one in cast if bytes(one.pubkey()) in holders)
+    script = wallets_script({"Trader’s wallet": wallet}) + RECORD_FRAMES
+    with script_before_pages(browser, script):
+        open_page(browser, f"{system.api}/app/wallets/{wallet.pubkey()}")
+        sign_in(browser, "Trader’s wallet")
+        wait_for_text(browser, "yours: followed live", ".lead")
+        assert accessibility_problems(browser) == []
+        psutil.Process(system.pid("demo")).resume()
+        channel = f"wallet:{wallet.pubkey()}"
+        system.wait_for(
+            lambda: channel in browser.execute_script("return frames.map((one) => one.channel)"),
+            300,
+            "a frame of the wallet's own channel",
+        )
+        newest = system.get(f"/api/users/{wallet.pubkey()}/events?limit=1")["events"][0]
+        wait_for_text(browser, newest["signature"][:4], "td")
+        browser.execute_script("localStorage.clear()")
+        browser.delete_all_cookies()

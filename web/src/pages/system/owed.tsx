@@ -80,17 +80,18 @@ function OwedList({ work }: { work: OwedWork }) {
   )
 }
 
+/** Work that waits; a kind of which nothing waits has no row. */
 function Ages({ health }: { health: ServiceHealthList }) {
   return (
     <DataTable
       caption="Oldest unfinished work of each kind"
       rows={health.services.flatMap(({ service, quantities }) =>
         quantities
-          .filter(({ name }) => MEASURES.includes(name))
+          .filter(({ name, value }) => MEASURES.includes(name) && (value === null || value > 0))
           .map((quantity) => ({ service, quantity })),
       )}
       rowKey={({ service, quantity }) => `${service} ${quantity.name}`}
-      empty="Nothing is measured yet."
+      empty={<Status level="ok">No decision, submission, webhook or relayed transaction waits</Status>}
       columns={[
         {
           title: 'Work',
@@ -104,15 +105,13 @@ function Ages({ health }: { health: ServiceHealthList }) {
         {
           title: 'Age',
           cell: ({ quantity }) => (
-            <Status level={levelOf(quantity.status)}>
-              {quantity.value ? measured(quantity) : 'none'}
-            </Status>
+            <Status level={levelOf(quantity.status)}>{measured(quantity)}</Status>
           ),
         },
         {
           title: 'Late',
           cell: ({ quantity }) =>
-            quantity.since === null || !quantity.value ? (
+            quantity.since === null ? (
               <span class="quiet">after {quantity.degraded} s</span>
             ) : (
               <Time at={Date.parse(quantity.since) + quantity.degraded * 1000} short />

@@ -51,6 +51,7 @@ const COLUMNS: readonly Column<Submission>[] = [
         <a class="row-market" href={`/app/markets/${row.market_id}`}>
           {row.question ?? `Market ${row.market_id.slice(0, 8)}`}
         </a>
+        <span class="quiet block small">{whyOf(row)}</span>
       </>
     ),
   },
@@ -101,6 +102,21 @@ const COLUMNS: readonly Column<Submission>[] = [
   },
   { title: 'Decided', wideOnly: true, cell: (row) => <Time at={row.planned_at} /> },
 ]
+
+const WHY: Readonly<Record<string, string>> = {
+  aggregate_proposal_votes: 'because the signed ballots reach the threshold',
+  approve_proposal: 'because the counts on chain reach the threshold',
+  activate_market: 'because the market is approved',
+  resolve_market: 'because an operator ordered it, with evidence',
+}
+
+/** What made the submission due. */
+function whyOf({ action, bundle_cid: ballots }: Submission): string | undefined {
+  if (action !== 'finalize_market') return WHY[action]
+  return ballots === null
+    ? 'because the dispute window ended without a dispute'
+    : 'because the vote on the dispute has ended'
+}
 
 const LEVELS: Readonly<Record<Submission['status'], Level>> = {
   planned: 'info',
