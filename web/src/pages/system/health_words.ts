@@ -1,7 +1,7 @@
 import type { Quantity } from '@zmart/client'
 import type { Level } from '../../components/status.tsx'
 import { duration } from '../../format/times.ts'
-import { spaced } from '../../format/names.ts'
+import { shortened, spaced } from '../../format/names.ts'
 
 interface Words {
   /** What is measured, in two or three words. */
@@ -65,20 +65,22 @@ const WORDS: Readonly<Record<string, Words>> = {
   },
   failing_checks: {
     label: 'Failing checks',
-    problem: (value) => `${value} of the data fail`,
+    problem: (value) => `${value} of the data ${isOne(value) ? 'fails' : 'fail'}`,
     remedy: 'Open the check in Dagster: its metadata names the rows.',
   },
   stale_assets: {
     label: 'Stale assets',
-    problem: (value) => `${value} are older than they may be`,
+    problem: (value) => `${value} ${isOne(value) ? 'is older than it' : 'are older than they'} may be`,
     remedy: 'See the run that should have verified the asset.',
   },
   open_breakers: {
     label: 'Open breakers',
-    problem: (value) => `${value} are open`,
-    remedy: 'The alert names the error. Reset the breaker once its cause is removed.',
+    problem: (value) => `${value} ${isOne(value) ? 'is' : 'are'} open`,
+    remedy: 'Remove the cause of the error above; the breaker then closes by itself, or reset it.',
   },
 }
+
+const isOne = (value: string) => value.startsWith('1 ')
 
 export function labelOf(quantity: Quantity): string {
   return WORDS[quantity.name]?.label ?? spaced(quantity.name)
@@ -91,6 +93,11 @@ export function problemOf(quantity: Quantity): string {
 
 export function remedyOf(quantity: Quantity): string | undefined {
   return WORDS[quantity.name]?.remedy
+}
+
+/** On what it was measured, with long ids shortened. */
+export function causeOf({ cause }: Quantity): string | null {
+  return cause === null ? null : cause.replace(/\b[0-9a-f]{64}\b/g, (id) => shortened(id, 6))
 }
 
 /** The value with its unit. */

@@ -6,7 +6,7 @@ import { Time } from '../../components/time.tsx'
 import type { Resource } from '../../data/resource.ts'
 import { grouped } from '../../format/amounts.ts'
 import { spaced, titled } from '../../format/names.ts'
-import { labelOf, levelOf, measured } from './health_words.ts'
+import { causeOf, labelOf, levelOf, measured } from './health_words.ts'
 
 const MEASURES = ['due_decision_seconds', 'open_intent_seconds', 'relayed_transaction_seconds', 'delivery_seconds']
 const STAGES: Readonly<Record<OwedTransaction['stage'], readonly [Level, string]>> = {
@@ -98,7 +98,7 @@ function Ages({ health }: { health: ServiceHealthList }) {
           cell: ({ service, quantity }) => (
             <>
               {labelOf(quantity)}
-              <span class="quiet block">{quantity.cause ?? spaced(service)}</span>
+              <span class="quiet block">{causeOf(quantity) ?? spaced(service)}</span>
             </>
           ),
         },

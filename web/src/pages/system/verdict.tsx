@@ -4,7 +4,7 @@ import { Time } from '../../components/time.tsx'
 import type { Resource } from '../../data/resource.ts'
 import { isStale } from '../../data/resource.ts'
 import { utc } from '../../format/times.ts'
-import { levelOf, problemOf, remedyOf } from './health_words.ts'
+import { causeOf, levelOf, problemOf, remedyOf } from './health_words.ts'
 
 /** Seconds after which the verdict no longer holds. */
 export const HEALTH_FRESH_SECONDS = 15
@@ -90,7 +90,7 @@ function ReasonItem({ service, quantity }: Reason) {
       </span>
       <span class="quiet small">
         {service}
-        {quantity.cause !== null && ` · ${quantity.cause}`}
+        {quantity.cause !== null && ` · ${causeOf(quantity)}`}
       </span>
       <span class="small">
         <strong>Do:</strong> {remedyOf(quantity) ?? 'see docs/operations.md.'}
