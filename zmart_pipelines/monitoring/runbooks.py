@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from zmart_pipelines.monitoring.alert_causes import CAUSES
-from zmart_pipelines.runtime.processes import PROJECT
 
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _SECTION: Final = re.compile(r"^## (.+)$", re.MULTILINE)
 _FENCE: Final = re.compile(r"^```\w*\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
 
@@ -34,7 +35,7 @@ def read_runbook(topic: str) -> list[RunbookSection] | None:
     if cause is None:
         return None
     try:
-        text = (PROJECT / cause.runbook).read_text()
+        text = (_ROOT / cause.runbook).read_text()
     except FileNotFoundError:
         return None
     return parse_runbook(text)
