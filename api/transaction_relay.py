@@ -33,7 +33,10 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.outages import concerns_database
-from zmart_pipelines.store.queries.relayed_transactions import relayed_transaction
+from zmart_pipelines.store.queries.relayed_transactions import (
+    RelayedTransaction,
+    relayed_transaction,
+)
 
 log = logging.getLogger("api.transaction_relay")
 
@@ -124,11 +127,14 @@ class TransactionRelay:
         return stored
 
     async def _accept(self, signed: SignedTransaction) -> Stored:
-        signature = signed.signature
-        found = await self._database.read(lambda conn: relayed_transaction(conn, signature))
-        if found is not None:
+        try:
+            last_valid = await self._chain.run(lambda: self._last_valid_height(signed))
+        except ApiError:
+            # The chain may refuse, or not answer for, what was stored when it was still valid.
+            found = await self._find(signed.signature)
+            if found is None:
+                raise
             return Stored(found, is_new=False)
-        last_valid = await self._chain.run(lambda: self._last_valid_height(signed))
         limit = self._open_limit
         try:
             stored = await self._database.write(
@@ -139,6 +145,9 @@ class TransactionRelay:
             raise limit_exceeded("relay_open_per_wallet", limit, _RETRY_SECONDS) from error
         self._woken.set()
         return stored
+
+    async def _find(self, signature: bytes) -> RelayedTransaction | None:
+        return await self._database.read(lambda conn: relayed_transaction(conn, signature))
 
     def _last_valid_height(self, signed: SignedTransaction) -> int:
         try:

@@ -195,3 +195,15 @@ def test_no_proxy_is_used_for_this_machine(
     endpoint.answer(result(1))
     with EndpointPool(endpoint.url, 1, attempts=1) as rpc:
         assert rpc.read("getSlot", [], int) == 1
+
+
+def test_the_proxy_of_the_environment_is_used_for_other_machines(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", endpoint.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    endpoint.answer(result(1))
+    with EndpointPool("http://node.example/path", 1, attempts=1) as rpc:
+        assert rpc.read("getSlot", [], int) == 1
+    assert endpoint.paths == ["http://node.example/path"]

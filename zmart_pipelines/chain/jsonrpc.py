@@ -6,41 +6,32 @@ holds the URL's user, path or query, where providers put API keys.
 
 from __future__ import annotations
 
-import logging
-import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from functools import cache
+from http import HTTPStatus
 from ipaddress import ip_address
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import httpx
 import msgspec
 from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from zmart_pipelines.chain.faults import Fault, code_fault, status_fault
+from zmart_pipelines.chain.http_post import HttpAnswer, HttpPost, NoHttpAnswer
 
 T = TypeVar("T")
 
 NODE_UNHEALTHY: Final = -32005
 
-# A node may send its response in small pieces, each of them in time. The whole response must
-# arrive within so many times the timeout, and must not be larger (bytes, decompressed).
-_WHOLE_RESPONSE_TIMEOUTS: Final = 3
-MAX_RESPONSE_BYTES: Final = 512 * 1024 * 1024
 # Characters of an error text of the endpoint that are kept.
 _MAX_MESSAGE: Final = 500
 # Shorter parts of a URL are words, not keys.
 _MIN_SECRET: Final = 8
-
-# httpx logs each request with its whole URL, whose query may hold an API key.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class RpcError(Exception):
@@ -98,10 +89,6 @@ class NodeBehind(RpcUnavailable):
     fault = Fault.BEHIND
 
 
-class _TooLarge(Exception):
-    """The response is larger than MAX_RESPONSE_BYTES."""
-
-
 class _ErrorObject(msgspec.Struct):
     code: int
     message: str = ""
@@ -138,17 +125,9 @@ class JsonRpc:
         """
         self.label = label(url)
         self.name = self.label.partition("://")[2]
-        self._url = url
-        self._timeout = timeout
         self._secrets = _secrets(url)
-        self._client = httpx.Client(
-            timeout=timeout,
-            headers={"content-type": "application/json"},
-            # A proxy from the environment must not be used for this machine.
-            trust_env=not is_local(url),
-            # Plain HTTP needs no certificates; loading them takes longer than many calls.
-            verify=_certificates() if self.label.startswith("https:") else False,
-        )
+        # A proxy from the environment must not be used for this machine.
+        self._http = HttpPost(url, timeout, use_proxies=not is_local(url))
         self._ids = count(1)
 
     def __enter__(self) -> Self:
@@ -164,7 +143,7 @@ class JsonRpc:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._http.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.label})"
@@ -179,44 +158,22 @@ class JsonRpc:
         """
         number = next(self._ids)
         body = _encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        status, headers, content = self._exchange(method, body)
-        response = self._checked(method, number, status, headers, content)
+        try:
+            answer = self._http.send(body)
+        except NoHttpAnswer as error:
+            raise RpcUnavailable(f"{method}: {error} at {self.label}") from None
+        response = self._checked(method, number, answer)
         try:
             return msgspec.json.decode(response, type=result, dec_hook=_from_base58)
         except _DECODE_ERRORS as error:
             raise RpcUnavailable(f"{method}: unexpected result: {error}") from None
 
-    def _exchange(self, method: str, body: bytes) -> tuple[int, httpx.Headers, bytes]:
-        """Send a request; return the response's status, headers and whole content."""
-        try:
-            with self._client.stream("POST", self._url, content=body) as response:
-                return response.status_code, response.headers, self._content(response)
-        except httpx.TimeoutException:
-            raise RpcUnavailable(f"{method}: no response in time from {self.label}") from None
-        except httpx.HTTPError as error:
-            raise RpcUnavailable(f"{method}: {type(error).__name__} at {self.label}") from None
-        except _TooLarge:
-            raise RpcUnavailable(f"{method}: too large a response from {self.label}") from None
-
-    def _content(self, response: httpx.Response) -> bytes:
-        deadline = time.monotonic() + _WHOLE_RESPONSE_TIMEOUTS * self._timeout
-        content = bytearray()
-        for piece in response.iter_bytes():
-            content += piece
-            if len(content) > MAX_RESPONSE_BYTES:
-                raise _TooLarge
-            if time.monotonic() > deadline:
-                raise httpx.ReadTimeout("the whole response")
-        return bytes(content)
-
-    def _checked(
-        self, method: str, number: int, status: int, headers: httpx.Headers, content: bytes
-    ) -> msgspec.Raw:
+    def _checked(self, method: str, number: int, answer: HttpAnswer) -> msgspec.Raw:
         """Return the result; raise what :meth:`call` raises for errors in status or body."""
-        response = _decoded(content)
+        status, response = answer.status, _decoded(answer.content)
         error = None if response is None else response.error
         text = "" if error is None else f": {self._without_secrets(error.message)} ({error.code})"
-        pause = _retry_after(headers)
+        pause = _retry_after(answer.headers)
         fault = status_fault(status)
         if fault is None and error is not None:
             fault = code_fault(error.code, method, error.data)
@@ -225,12 +182,12 @@ class JsonRpc:
         if fault is Fault.PROVIDER:
             raise RpcUnavailable(f"{method}: HTTP {status} from {self.label}{text}", pause)
         if response is None or not _belongs(response, number):
-            detail = "" if status == httpx.codes.OK else f" (HTTP {status})"
+            detail = "" if status == HTTPStatus.OK else f" (HTTP {status})"
             raise RpcUnavailable(f"{method}: {self.label} did not respond in JSON-RPC{detail}")
         if error is not None:
             message = self._without_secrets(error.message)
             raise RpcError(error.code, message, error.data, method)
-        if status != httpx.codes.OK or response.result is msgspec.UNSET:
+        if status != HTTPStatus.OK or response.result is msgspec.UNSET:
             raise RpcUnavailable(f"{method}: HTTP {status} without a result from {self.label}")
         return response.result
 
@@ -256,7 +213,7 @@ def _belongs(response: _Response, number: int) -> bool:
 
 
 def _is_busy(status: int, retry_after: float | None) -> bool:
-    return status == httpx.codes.SERVICE_UNAVAILABLE and retry_after is not None
+    return status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
 
 
 def _secrets(url: str) -> tuple[str, ...]:
@@ -286,12 +243,6 @@ def _parsed(url: str) -> SplitResult:
     return parts
 
 
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Return the trusted certificates, loaded once for all endpoints."""
-    return httpx.create_ssl_context()
-
-
 def _from_base58(kind: type, value: Any) -> Any:
     """Decode keys, hashes and signatures, which JSON holds as base58 texts."""
     if kind not in (Pubkey, Hash, Signature):
@@ -317,7 +268,7 @@ def is_local(url: str) -> bool:
         return False
 
 
-def _retry_after(headers: httpx.Headers) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a Retry-After header, which holds seconds or a date."""
     value = headers.get("retry-after")
     if value is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ class Admission:
         self._rpc = rpc
         self._reached = BlockHeight(slot=-1, height=0)
         self._reached_until = 0.0
+        self._asking = threading.Lock()
 
     def last_valid_height(self, transaction: bytes) -> int:
         """Simulate a signed transaction; return the last block height at which it may land.
@@ -55,8 +57,9 @@ class Admission:
 
     def _height_at(self, slot: int) -> int:
         """Return the block height of this slot or a later one."""
-        now, reached = time.monotonic(), self._reached
-        if reached.slot < slot or now >= self._reached_until:
-            reached = next(self._rpc.heights("confirmed", min_context_slot=slot))
-            self._reached, self._reached_until = reached, now + SLOT_SECONDS
+        with self._asking:  # one asks, and those that waited for it share the answer
+            now, reached = time.monotonic(), self._reached
+            if reached.slot < slot or now >= self._reached_until:
+                reached = next(self._rpc.heights("confirmed", min_context_slot=slot))
+                self._reached, self._reached_until = reached, now + SLOT_SECONDS
         return reached.height
