@@ -58,7 +58,7 @@ def life(localnet: Localnet, database: str) -> Life:
 def launched(backend: Backend, job: str, config: dict[str, Any], **more: Any) -> str:
     """Execute a run as the launchpad starts it; return its id."""
     definitions = build_defs(resource_overrides={"backend": backend})
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(RANGES_NAME, ["0-3"])
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance, run_config={"ops": config}, raise_on_error=False, **more

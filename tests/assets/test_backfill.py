@@ -1,6 +1,5 @@
 """``chain/backfill`` on the real chain and the real Postgres: partitions, resuming."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -41,12 +40,6 @@ def life(start_localnet: StartLocalnet, database: str) -> Life:
 @pytest.fixture
 def backend(life: Life) -> Backend:
     return Backend(life.settings)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 def run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,6 @@ YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 @pytest.fixture
 def backend(database: str, tmp_path: Path) -> Backend:
     return Backend(Settings(**login_settings(database), zmart_state=tmp_path / "state"))
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 def comment(owner: Engine, *, days_ago: int) -> None:
@@ -70,16 +63,16 @@ def tick(backend: Backend, instance: dg.DagsterInstance, at: datetime) -> Any:
 
 
 def test_midnight_requests_the_day_that_ended(
-    backend: Backend, instance: dg.DagsterInstance, owner: Engine
+    backend: Backend, stored_instance: dg.DagsterInstance, owner: Engine
 ) -> None:
     midnight = end_of(YESTERDAY)
-    assert isinstance(tick(backend, instance, midnight), dg.SkipReason)
+    assert isinstance(tick(backend, stored_instance, midnight), dg.SkipReason)
     comment(owner, days_ago=2)
     comment(owner, days_ago=0)
-    requested = tick(backend, instance, midnight)
+    requested = tick(backend, stored_instance, midnight)
     assert isinstance(requested, dg.RunRequest)
     assert requested.partition_key == YESTERDAY.isoformat()
-    done = run(backend, instance, YESTERDAY.isoformat())
+    done = run(backend, stored_instance, YESTERDAY.isoformat())
     (event,) = done.asset_materializations_for_node("discussion_snapshots")
     assert event.metadata["Markets"].value == 1
     assert event.metadata["Comments"].value == 2, "days that were missed are in it"
@@ -90,7 +83,7 @@ def test_midnight_requests_the_day_that_ended(
         "snapshots_can_be_read": True,
     }
     later = midnight + timedelta(hours=3)
-    assert isinstance(tick(backend, instance, later), dg.SkipReason), "nothing is left to do"
+    assert isinstance(tick(backend, stored_instance, later), dg.SkipReason), "nothing is left to do"
 
 
 def test_materializing_a_day_again_is_an_observation(

@@ -26,12 +26,6 @@ SPEC = asset_spec(
 )
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
 def materialize(instance: dg.DagsterInstance, *, changed: bool) -> dg.ExecuteInProcessResult:
     @dg.multi_asset(name="step", specs=[SPEC])
     def step(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:

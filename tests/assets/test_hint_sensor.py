@@ -26,7 +26,7 @@ def test_hinted_transaction_is_read(
     backend = Backend(life.settings)
     with backend.engine(Role.INGEST).begin() as conn:
         store_hint_delivery(conn, b"[]", hints)
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(instance=instance, resources={"backend": backend})
         reported = delivery_sensor(context)
         assert isinstance(reported, dg.SkipReason)

@@ -38,12 +38,6 @@ def backend(database: str) -> Backend:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def api(database: str) -> Iterator[Engine]:
     made = role_engine(Role.API, database)
     yield made

@@ -33,12 +33,6 @@ MARKET = b"\x2a" * 32
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def gate() -> Iterator[Endpoint]:
     """Stands between the API and the node."""
     made = Endpoint()

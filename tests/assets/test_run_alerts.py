@@ -1,7 +1,6 @@
 """Failed runs and failed checks become alert rows, and the next success closes them."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
@@ -24,12 +23,6 @@ from zmart_pipelines.store.tables.ops import alerts
 @pytest.fixture
 def backend(database: str) -> Backend:
     return Backend(Settings(**login_settings(database)))
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 def job(name: str, fails: bool) -> dg.JobDefinition:

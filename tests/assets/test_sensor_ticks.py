@@ -1,6 +1,6 @@
 """Outages, pauses and one run at a time, against real run records and a real database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -85,12 +85,6 @@ def tick(
     instance: dg.DagsterInstance, cursor: str | None, work: Sequence[bytes], now: float
 ) -> Tick:
     return request_run(dg.build_sensor_context(instance=instance, cursor=cursor), JOB, work, now)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 def test_nothing_due(instance: dg.DagsterInstance) -> None:

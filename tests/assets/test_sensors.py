@@ -1,7 +1,6 @@
 """Every sensor of ours, one tick at a time, on the real chain and the real Postgres."""
 
 import time
-from collections.abc import Iterator
 
 import dagster as dg
 import msgspec
@@ -38,12 +37,6 @@ def life(start_localnet: StartLocalnet, database: str) -> Life:
 @pytest.fixture
 def backend(life: Life) -> Backend:
     return Backend(life.settings)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 def tick(

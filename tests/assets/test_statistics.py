@@ -1,7 +1,5 @@
 """Candles and statistics through Dagster: one run for all of them, when something changed."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 import pytest
 
@@ -33,12 +31,6 @@ def backend(life: Life) -> Backend:
     return Backend(life.settings)
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
 def tick(backend: Backend, instance: dg.DagsterInstance) -> object:
     """One evaluation of the schedule."""
     schedule = build_defs().resolve_schedule_def("refresh_statistics_schedule")
@@ -54,11 +46,11 @@ def proposed(life: Life, backend: Backend) -> bytes:
 
 
 def test_change_requests_one_run_for_all_assets(
-    life: Life, backend: Backend, instance: dg.DagsterInstance
+    life: Life, backend: Backend, stored_instance: dg.DagsterInstance
 ) -> None:
-    assert isinstance(tick(backend, instance), dg.SkipReason)
+    assert isinstance(tick(backend, stored_instance), dg.SkipReason)
     market = proposed(life, backend)
-    requested = tick(backend, instance)
+    requested = tick(backend, stored_instance)
     assert isinstance(requested, dg.RunRequest)
     assert requested.tags["zmart/due"] == "1"
     made = run(JOB, backend)
@@ -69,7 +61,7 @@ def test_change_requests_one_run_for_all_assets(
         assert values["Rows written"].value == rows
         assert values["Markets recomputed"].value == 1
     assert market.hex() in str(made["market/market_statistics"]["Busiest markets"].value)
-    skipped = tick(backend, instance)
+    skipped = tick(backend, stored_instance)
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == "Nothing is due."
     assert run(JOB, backend) == {}, "nothing was due: observations only"

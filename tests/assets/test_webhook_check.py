@@ -120,7 +120,7 @@ def test_inactive_webhook_raises_an_alert_and_clears_it(
             rows = conn.execute(select(ops.alerts))
             return {f"{row.topic}:{row.subject}": row.cleared_at is None for row in rows}
 
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         assert evaluate(instance) == {key: True}
         api.hooks[identity]["active"] = True
         assert evaluate(instance) == {key: False}

@@ -196,7 +196,12 @@ class PostgresServer:
             "max_slot_wal_keep_size": "2GB",
         }
         if not self.durable:
-            options |= {"fsync": "off", "full_page_writes": "off"}
+            options |= {
+                "fsync": "off",
+                "full_page_writes": "off",
+                # Iterations protect passwords that can be guessed; those of a cluster are random.
+                "scram_iterations": "1",
+            }
         command = [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,12 @@ def role_engine(role: Role, url: str, **options: Any) -> Engine:
         url: The URL of the database for any of its logins.
         options: Those of :func:`zmart_pipelines.store.engine.engine`.
     """
-    return engine(role, Settings.model_validate(login_settings(url)), **options)
+    return engine(role, _settings(url), **options)
+
+
+@lru_cache(maxsize=4)
+def _settings(url: str) -> Settings:
+    return Settings.model_validate(login_settings(url))
 
 
 def _urls(url: str) -> dict[Role, str]:
