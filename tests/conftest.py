@@ -31,7 +31,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
     "tests.fixtures.running_system",
-    "tests.fixtures.spans",
+    "tests.fixtures.tracing",
     "tests.fixtures.unit_marker",
     "pytester",
 ]
