@@ -27,6 +27,7 @@ from api.openapi import completion, document
 from api.pin_allowance import PinAllowance
 from api.pin_health import PinHealth
 from api.pins import Pins
+from api.process_counts import ProcessCounts
 from api.realtime.connection_policy import ConnectionPolicy
 from api.realtime.hub import Hub
 from api.realtime.hub_health import HubHealth
@@ -56,10 +57,10 @@ def create_app(settings: Settings) -> Litestar:
     pins = Pins(settings)
     past_states = PastStates(settings)
     eligibility = EligibilityCache(chain, database, settings)
-    health_watch = HealthWatch(settings)
     tokens = access_tokens(settings)
     sign_in_store = SignInStore(settings)
     middleware = Middleware(settings, tokens)
+    health_watch = HealthWatch(settings, ProcessCounts(middleware.metrics))
     transaction_relay = TransactionRelay(chain, database, settings)
     for committing in (health_watch, transaction_relay):
         committing.announce_commits(hub.announce)

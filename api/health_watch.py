@@ -1,8 +1,8 @@
 """The API's view of health: what routes answer, and the alerts that are raised outside Dagster.
 
-Dagster cannot report that it is dead. Each API process measures health every fifteen seconds;
-the one that takes the advisory lock raises and clears the alerts, and sends messages about them to
-the receivers that it knows.
+Dagster cannot report that it is dead. Each API process measures health every fifteen seconds and
+writes what it has counted since, for the monitor. The one that takes the advisory lock raises and
+clears the alerts of health, and sends messages about alerts to the receivers that it knows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from api.background import in_background
 from api.database import DatabaseBusy
 from api.hot_reads.read_pool import ReadPool
 from api.hot_reads.shared_flights import SharedFlights
+from api.process_counts import ProcessCounts
 from api.shared_reading import DEADLINE_SECONDS, SharedReading
 from zmart_pipelines.chain.connect import connect
 from zmart_pipelines.health.chain_tips import ChainTips, read_tips_or_fault
@@ -32,6 +33,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import migrate, stream
 from zmart_pipelines.store.engine import Role, engine
 from zmart_pipelines.store.locks import HEALTH_WATCH, try_lock
+from zmart_pipelines.store.queries.api_counts import add_counts
 
 log = logging.getLogger("api.health")
 
@@ -45,8 +47,9 @@ STATEMENT_SECONDS = 5.0
 class HealthWatch:
     """Reads health for this process's routes and watches it; release with ``close``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, counts: ProcessCounts) -> None:
         self._settings = settings
+        self._counts = counts
         self._reader = engine(Role.READ, settings, pool_size=3, statement_timeout=STATEMENT_SECONDS)
         self._writer = engine(Role.API, settings, pool_size=1, statement_timeout=STATEMENT_SECONDS)
         self._rpc = connect(
@@ -91,10 +94,12 @@ class HealthWatch:
         return health(conn, self._settings, tips=self._tips)
 
     def _watch(self) -> None:
-        """Ask the chain, update the alerts of health and send what is to be sent."""
+        """Write this process's counts, update the alerts of health, send what is to be sent."""
         self._tips, fault = read_tips_or_fault(self._rpc)
         if fault is not None:
             log.warning("health is measured without the chain: %s", fault)
+        with self._counts.uncommitted() as counts, self._writer.begin() as conn:
+            add_counts(conn, self._settings.api_process_name, counts)
         with self._writer.begin() as conn:
             if not try_lock(conn, HEALTH_WATCH):
                 return

@@ -30,6 +30,9 @@ REQUEST_BYTES: Final = Counter(
 RATE_LIMIT_REFUSALS: Final = Counter(
     "zmart_rate_limit_refusals", "Requests that a rate limit refused, by bucket.", ("bucket",)
 )
+FAILED_PINS: Final = Counter(
+    "zmart_failed_pins", "Files of requests that the pin store did not accept."
+)
 SHED_REQUESTS: Final = Counter(
     "zmart_shed_requests", "Requests refused because the event loop is behind.", ("kind",)
 )
@@ -118,9 +121,15 @@ class Acceptance(StrEnum):
 
 
 class RequestMetrics:
-    """Counts requests; it keeps the series that it has used, because finding them costs more."""
+    """Counts requests; it keeps the series that it has used, because finding them costs more.
+
+    ``answered_and_failed`` counts all, and those with a status of 500 to 599, without requests for
+    health, whose 503 is an answer about the system and no failure of the API. It is one value, so
+    that another thread reads both of one moment.
+    """
 
     def __init__(self) -> None:
+        self.answered_and_failed = (0, 0)
         self._series: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
 
     def observe(
@@ -139,3 +148,6 @@ class RequestMetrics:
         series[0].observe(seconds)
         if request_bytes:
             series[1].inc(request_bytes)
+        if not route.startswith("/health"):
+            answered, failed = self.answered_and_failed
+            self.answered_and_failed = (answered + 1, failed + (status >= 500))

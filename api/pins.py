@@ -7,6 +7,7 @@ from typing import Final
 
 from api.bulkhead import Bulkhead
 from api.errors import not_found, unavailable
+from api.metrics import FAILED_PINS
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
 from zmart_pipelines.settings import Settings
@@ -44,6 +45,7 @@ class Pins:
         except PinError as error:
             # The sender of the request cannot mend it; operators find the remedy here.
             log.error("the pin store failed: %s", error)
+            FAILED_PINS.inc()
             raise unavailable("The pin store") from error
 
     async def is_held(self, cid: str) -> bool:

@@ -527,6 +527,33 @@ class Settings(BaseSettings):
     database_connections_percent: Threshold = _alert_threshold(
         70, 90, "Percent of the connections of Postgres that are taken"
     )
+    api_error_percent: Threshold = _alert_threshold(
+        5, 10, "Percent of the API's requests of five minutes that are answered with 5xx"
+    )
+    socket_drop_percent: int = Field(
+        50,
+        gt=0,
+        le=100,
+        description="Percent of the clients of live updates that may be lost within five minutes.",
+    )
+    socket_drop_clients: int = Field(
+        20, gt=0, description="Clients of live updates below which losing them raises no alert."
+    )
+    refused_requests_per_hour: int = Field(
+        1_000,
+        gt=0,
+        description="Requests that rate limits refuse within an hour, over all API processes, from"
+        " which on an alert is raised.",
+    )
+    pin_storage_bytes: Threshold = _alert_threshold(
+        800_000_000, 950_000_000, "Bytes that are pinned at Pinata, or else in the local store"
+    )
+    failed_upload_attempts: int = Field(
+        3,
+        gt=0,
+        description="Failures of pinning one snapshot's file, or of users' files within fifteen"
+        " minutes, from which on an alert is raised.",
+    )
     config_alert_seconds: int = Field(
         86_400,
         gt=0,

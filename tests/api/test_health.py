@@ -16,6 +16,8 @@ from sqlalchemy import Engine, select
 
 from api.app import create_app
 from api.health_watch import HealthWatch
+from api.metrics import RequestMetrics
+from api.process_counts import ProcessCounts
 from api.shared_reading import SharedReading
 from tests.api.frozen import frozen
 from tests.api.running_api import running
@@ -219,7 +221,7 @@ def test_watch_raises_and_posts_alerts_without_dagster(
         alert_group_seconds=0,
         alert_interval_seconds=0,
     )
-    first, second = HealthWatch(settings), HealthWatch(settings)
+    first, second = (HealthWatch(settings, ProcessCounts(RequestMetrics())) for _ in range(2))
 
     async def watch() -> None:
         deadline = time.monotonic() + HANG

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from tests.api import seed
 from zmart_pipelines.monitoring.alerts import open_alerts
 from zmart_pipelines.monitoring.monitor import run_monitor
-from zmart_pipelines.monitoring.monitor_rules import TOPICS, MachineFacts, findings
+from zmart_pipelines.monitoring.monitor_rules import TOPICS, Facts, MachineFacts, findings
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings, Threshold
 from zmart_pipelines.store.engine import Role
@@ -34,10 +34,9 @@ HEALTHY: dict[str, Any] = {
 
 
 def topics(machine: MachineFacts | None = None, **facts: Any) -> set[str]:
-    found = findings(
-        MonitorFacts(**{**HEALTHY, **facts}), machine or MachineFacts(10.0, 0.0), Settings()
-    )
-    return {finding.key.topic for finding in found}
+    tables = MonitorFacts(**{**HEALTHY, **facts})
+    judged = Facts(tables, machine or MachineFacts(10.0, 0.0))
+    return {finding.key.topic for finding in findings(judged, Settings())}
 
 
 def test_a_healthy_system_raises_nothing() -> None:
@@ -89,8 +88,7 @@ def pool(database: str) -> Iterator[Engine]:
 
 
 def opened(pool: Engine, settings: Settings) -> set[str]:
-    with pool.begin() as conn:
-        run_monitor(conn, settings)
+    run_monitor(pool, settings)
     with pool.connect() as conn:
         return {key.topic for key in open_alerts(conn)}
 

@@ -548,8 +548,10 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("ops.intents", "ops.attempts", "ops.leases", "ops.differences"),
         *("ops.alerts", "ops.heartbeats", "ops.run_claims", "ops.job_runs", "ops.switches"),
         *("ops.breakers", "ops.reconciliations", "ops.repairs", "ops.backups"),
-        *("ops.alert_messages", "ops.alert_silences", "ops.program_code"),
+        *("ops.alert_messages", "ops.program_code", "ops.api_counts"),
     ),
+    "silences: operators write them, through acts that record who and why; the public routes show"
+    " none of them": ("ops.alert_silences",),
     "public comments as they were published": ("community.ipfs_anchors",),
     "frames for clients: each API process reads all of it once, and asks of every subscription"
     " whose it is (api/realtime/access.py); of wallets it repeats what their tables show readers": (

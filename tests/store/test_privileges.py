@@ -82,6 +82,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.alerts": "iu",
         "ops.alert_messages": "iu",
         "ops.alert_silences": "iu",
+        "ops.api_counts": "iu",
         "ops.api_keys": "u",
         "accounts.nonces": "id",
         "accounts.sessions": "iu",
@@ -105,6 +106,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.alerts": "iud",
         "ops.alert_messages": "iud",
         "ops.alert_silences": "iud",
+        "ops.api_counts": "d",
         "ops.program_code": "iu",
         "ops.heartbeats": "iud",
         "ops.switches": "iud",
@@ -177,7 +179,7 @@ COLUMNS: dict[tuple[Role, str, str], set[str]] = {
     (Role.API, "ops.orders", "i"): {
         *("kind", "parameters", "reason", "idempotency_key", "wallet", "service", "key_id")
     },
-    (Role.PIPELINES, "community.ipfs_anchors", "u"): {"pinned_at"},
+    (Role.PIPELINES, "community.ipfs_anchors", "u"): {"pinned_at", "failed_pins", "pin_error"},
     (Role.PIPELINES, "ops.orders", "u"): {
         *("status", "result", "run_id", "attempts", "accepted_at", "ended_at")
     },

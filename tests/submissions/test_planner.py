@@ -81,6 +81,9 @@ class BrokenPins:
     def unpin(self, cid: str) -> None:
         raise PinError("no space left")
 
+    def used_bytes(self) -> int:
+        raise PinError("no space left")
+
 
 def test_nothing_is_planned_before_its_bundle_is_pinned(world: World) -> None:
     market = proposed(world)

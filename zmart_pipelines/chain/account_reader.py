@@ -39,6 +39,10 @@ class AccountReader:
         self.rpc = rpc
         self.program = program
 
+    def address(self, market_id: bytes) -> Pubkey:
+        """Return the address of a market's account."""
+        return market_address(self.program, market_id)[0]
+
     def config(
         self, commitment: Commitment = "finalized", min_context_slot: int | None = None
     ) -> AtSlot[GlobalConfig]:
@@ -60,7 +64,7 @@ class AccountReader:
         min_context_slot: int | None = None,
     ) -> AtSlot[MarketAccount | None]:
         """Return a market by its id, or None where it does not exist."""
-        address = market_address(self.program, market_id)[0]
+        address = self.address(market_id)
         return self._account(MarketAccount, address, commitment, min_context_slot)
 
     def position(
@@ -71,7 +75,7 @@ class AccountReader:
         min_context_slot: int | None = None,
     ) -> AtSlot[UserPosition | None]:
         """Return a user's position in a market, or None where the user never traded in it."""
-        market = market_address(self.program, market_id)[0]
+        market = self.address(market_id)
         address = position_address(self.program, market, user)[0]
         return self._account(UserPosition, address, commitment, min_context_slot)
 
@@ -96,7 +100,7 @@ class AccountReader:
         """Return all positions, or those in one market, as of one slot, in no order."""
         filters = []
         if market_id is not None:
-            market = market_address(self.program, market_id)[0]
+            market = self.address(market_id)
             filters.append((field_offset(UserPosition, "market"), bytes(market)))
         return self._accounts(UserPosition, filters, commitment, min_context_slot)
 
@@ -108,7 +112,7 @@ class AccountReader:
         min_context_slot: int | None = None,
     ) -> AtSlot[list[VoteRecord]]:
         """Return the on-chain votes of a kind on a market, as of one slot, in no order."""
-        market = market_address(self.program, market_id)[0]
+        market = self.address(market_id)
         filters = [
             (field_offset(VoteRecord, "market"), bytes(market)),
             (field_offset(VoteRecord, "vote_type"), bytes([kind])),

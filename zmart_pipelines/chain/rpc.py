@@ -161,11 +161,22 @@ class RpcClient(EndpointPool):
         return Blockhash(value.blockhash, value.last_valid_block_height, answer.context.slot)
 
     def account(
-        self, address: Pubkey, commitment: Commitment, min_context_slot: int | None = None
+        self,
+        address: Pubkey,
+        commitment: Commitment,
+        min_context_slot: int | None = None,
+        *,
+        first_bytes: int | None = None,
     ) -> AtSlot[AccountData | None]:
-        """Return an account, or None where there is none."""
+        """Return an account, or None where there is none.
+
+        With ``first_bytes`` its data is cut after so many bytes.
+        """
         options = _options(
-            encoding="base64", commitment=commitment, minContextSlot=min_context_slot
+            encoding="base64",
+            commitment=commitment,
+            minContextSlot=min_context_slot,
+            dataSlice=None if first_bytes is None else {"offset": 0, "length": first_bytes},
         )
         answer = self.read(
             "getAccountInfo",

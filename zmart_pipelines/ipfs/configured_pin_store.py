@@ -6,8 +6,13 @@ from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinStore
 from zmart_pipelines.settings import Settings
 
 
-def configured_pin_store(settings: Settings) -> PinStore:
-    """Return the pin store that the settings select."""
+def configured_pin_store(settings: Settings, *, timeout: float = 20.0) -> PinStore:
+    """Return the pin store that the settings select.
+
+    Args:
+        settings: Name folder and account.
+        timeout: Seconds for connecting, and for each pause within a response.
+    """
     local = LocalPinStore(settings.zmart_state / "ipfs")
     if settings.pinata_jwt is None:
         return local
@@ -19,4 +24,5 @@ def configured_pin_store(settings: Settings) -> PinStore:
         local,
         api_url=settings.pinata_api_url,
         gateway_url=settings.pinata_gateway_url,
+        timeout=timeout,
     )

@@ -66,6 +66,10 @@ class PinStore(Protocol):
         """Keep ``cid`` no longer. Unpinning what is not there changes nothing."""
         ...
 
+    def used_bytes(self) -> int:
+        """Return the size of everything that is pinned, or raise :class:`PinError`."""
+        ...
+
 
 class LocalPinStore:
     """Blocks as files of a 0700 folder, each named by its CID, each written atomically."""
@@ -133,6 +137,23 @@ class LocalPinStore:
             (self._folder / cid).unlink(missing_ok=True)
         except OSError as error:
             raise folder_error(self._folder, error) from error
+
+    def used_bytes(self) -> int:
+        """Return the size of the folder's files; a folder that is not there yet holds nothing."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return sum(_size(entry) for entry in entries)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise folder_error(self._folder, error) from error
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:  # unpinned, or renamed to its CID, meanwhile
+        return 0
 
 
 def _sync_folder(folder: Path) -> None:

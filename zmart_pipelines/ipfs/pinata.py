@@ -98,6 +98,19 @@ class PinataPinStore:
             raise PinError(f"Pinata responded with {response['error']} to an unpinning")
         self._local.unpin(cid)
 
+    def used_bytes(self) -> int:
+        """Return the size of what the account has pinned, as Pinata counts it."""
+        try:
+            answer = requests.get(
+                f"{self._api}data/userPinnedDataTotal",
+                headers={"Authorization": f"Bearer {self._jwt.get_secret_value()}"},
+                timeout=self._timeout,
+            )
+            size = answer.json()["pin_size_total"] if answer.ok else None
+            return int(size)
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise PinError(f"Pinata names no size of its pins: {type(error).__name__}") from None
+
     def _call(self, path: Path) -> dict[str, Any]:
         response = self._request(lambda client: client.pin_file_to_ipfs(str(path)))
         if not isinstance(response, dict):

@@ -41,7 +41,6 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         settings: The settings with its thresholds; empty where it has none.
         escalation: How fast its severity rises.
         ceiling: The severity that escalation does not exceed.
-        is_detected: Whether anything raises it yet; the others have a runbook only.
     """
 
     topic: str
@@ -52,7 +51,6 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[str, ...] = ()
     escalation: Escalation = Escalation.SLOW
     ceiling: Severity = "critical"
-    is_detected: bool = True
 
     @property
     def runbook(self) -> str:
@@ -170,7 +168,6 @@ _MARKETS: Final = (
     ),
     Cause(
         topic="claims_not_payable",
-        is_detected=False,
         severity="critical",
         summary="a finalized market holds less than its unclaimed shares are owed",
         remedy="verify by `zmart market MARKET` and on chain; inform the program's owners, because"
@@ -189,7 +186,6 @@ _PROGRAM: Final = (
     ),
     Cause(
         topic="program_upgraded",
-        is_detected=False,
         severity="critical",
         escalation=Escalation.NONE,
         summary="the program's code is another one than was accepted last",
@@ -305,6 +301,35 @@ _SERVICES: Final = (
         remedy="open its page in Dagster; the next success clears the alert",
     ),
     Cause(
+        topic="api_errors",
+        severity="high",
+        severe="critical",
+        settings=("api_error_percent",),
+        escalation=Escalation.FAST,
+        summary="many requests to the API are answered with 5xx",
+        remedy="`zmart logs --grep error` shows the causes; see which dependency is away",
+    ),
+    Cause(
+        topic="socket_drops",
+        severity="high",
+        settings=("socket_drop_percent", "socket_drop_clients"),
+        escalation=Escalation.NONE,
+        ceiling="high",
+        summary="most clients of the live updates were lost within five minutes",
+        remedy="look at `GET /health/websocket`, and for restarts of the API; clients reconnect by"
+        " themselves",
+    ),
+    Cause(
+        topic="rate_limit_violations",
+        severity="medium",
+        settings=("refused_requests_per_hour",),
+        escalation=Escalation.NONE,
+        ceiling="medium",
+        summary="rate limits refuse many requests",
+        remedy="the API's log says whose requests are refused most; block the client in the proxy,"
+        " or raise its limit",
+    ),
+    Cause(
         topic="stuck_run",
         severity="high",
         settings=("stuck_run_seconds",),
@@ -373,7 +398,7 @@ _MACHINE: Final = (
     ),
     Cause(
         topic="pin_storage",
-        is_detected=False,
+        settings=("pin_storage_bytes",),
         severity="medium",
         severe="high",
         summary="the pinned files take more space than planned",
@@ -381,7 +406,7 @@ _MACHINE: Final = (
     ),
     Cause(
         topic="failed_uploads",
-        is_detected=False,
+        settings=("failed_upload_attempts",),
         severity="medium",
         ceiling="high",
         summary="documents or snapshots wait to be pinned because the pin store fails",

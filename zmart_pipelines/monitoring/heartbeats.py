@@ -6,9 +6,10 @@ They are shown; the health of a service is measured by its work (``monitoring.wo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from zmart_pipelines.store.tables.ops import heartbeats
@@ -40,3 +41,12 @@ def record_heartbeat(
         values |= {"last_error": error[:MAX_ERROR], "last_error_at": now}
     statement = insert(heartbeats).values(values)
     conn.execute(statement.on_conflict_do_update(index_elements=["service"], set_=values))
+
+
+def recent_detail(conn: Connection, service: str, age: timedelta) -> Mapping[str, Any] | None:
+    """Return the detail of a service whose last success is no older; None where it is."""
+    row = heartbeats.c
+    found: Mapping[str, Any] | None = conn.execute(
+        select(row.detail).where(row.service == service, row.last_success_at > func.now() - age)
+    ).scalar_one_or_none()
+    return found

@@ -9,9 +9,12 @@ import msgspec
 
 from zmart_pipelines.monitoring.alert_causes import CAUSES
 from zmart_pipelines.monitoring.alerts import AlertKey
+from zmart_pipelines.monitoring.chain_facts import ChainFacts
 from zmart_pipelines.monitoring.severity import Severity
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings, Threshold
+from zmart_pipelines.store.queries.api_counts import ApiFigures
+from zmart_pipelines.store.queries.discussion_snapshots import FailedPins
 from zmart_pipelines.store.queries.monitor import MonitorFacts
 
 # The topics that the monitor alone raises and clears.
@@ -19,13 +22,23 @@ TOPICS: Final = (
     "stuck_market",
     "stuck_markets",
     "early_withdrawal",
+    "claims_not_payable",
     "config_changed",
+    "program_upgraded",
     "fee_burn",
+    "api_errors",
+    "socket_drops",
+    "rate_limit_violations",
     "database_connections",
     "disk_space",
     "clock_skew",
     "stuck_run",
+    "pin_storage",
+    "failed_uploads",
 )
+
+# Requests of five minutes below which their errors say little: one in ten seconds.
+_FEWEST_REQUESTS: Final = 30
 
 
 class MachineFacts(msgspec.Struct, frozen=True):
@@ -40,6 +53,28 @@ class MachineFacts(msgspec.Struct, frozen=True):
     disk_used_percent: float
     clock_offset: float
     stuck_runs: tuple[tuple[str, str], ...] = ()
+
+
+class PinFacts(msgspec.Struct, frozen=True):
+    """What is pinned, and what cannot be.
+
+    Attributes:
+        used_bytes: Size of all pinned files; None: it was not measured.
+        failed: Files of snapshots that wait because they could not be pinned repeatedly.
+    """
+
+    used_bytes: int | None = None
+    failed: FailedPins = FailedPins()
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Everything that the rules judge."""
+
+    tables: MonitorFacts
+    machine: MachineFacts
+    chain: ChainFacts = ChainFacts()
+    api: ApiFigures = ApiFigures()
+    pins: PinFacts = PinFacts()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -63,15 +98,29 @@ def stuck_limits(settings: Settings) -> dict[MarketState, int]:
     }
 
 
-def findings(facts: MonitorFacts, machine: MachineFacts, settings: Settings) -> list[Finding]:
+def findings(facts: Facts, settings: Settings) -> list[Finding]:
     """Return the alerts that the facts call for; the others of ``TOPICS`` are to be closed."""
     return [
-        *_markets(facts, settings),
-        *_program(facts, settings),
-        *_spending(facts, settings),
-        *_resources(facts, machine, settings),
-        *_runs(machine),
+        *_markets(facts.tables, settings),
+        *_claims(facts.chain),
+        *_program(facts.tables, settings),
+        *_code(facts.chain),
+        *_spending(facts.tables, settings),
+        *_api(facts.api, settings),
+        *_resources(facts.tables, facts.machine, settings),
+        *_runs(facts.machine),
+        *_pins(facts.pins, facts.api, settings),
     ]
+
+
+def unjudged(facts: Facts) -> frozenset[str]:
+    """Return the topics of which nothing is known, whose alerts stay as they are."""
+    topics = {
+        "claims_not_payable": facts.chain.shortfalls is None,
+        "program_upgraded": facts.chain.unaccepted is None,
+        "pin_storage": facts.pins.used_bytes is None,
+    }
+    return frozenset(topic for topic, is_unknown in topics.items() if is_unknown)
 
 
 def _markets(facts: MonitorFacts, settings: Settings) -> Iterator[Finding]:
@@ -94,6 +143,26 @@ def _markets(facts: MonitorFacts, settings: Settings) -> Iterator[Finding]:
             AlertKey("early_withdrawal", bytes.fromhex(market)),
             CAUSES["early_withdrawal"].severity,
             f"the liquidity of market {market} was withdrawn before all winners had claimed",
+        )
+
+
+def _claims(chain: ChainFacts) -> Iterator[Finding]:
+    for one in chain.shortfalls or ():
+        market = one.market_id.hex()
+        yield Finding(
+            AlertKey("claims_not_payable", one.market_id),
+            CAUSES["claims_not_payable"].severity,
+            f"the account of market {market} can pay {one.payable} lamports, and its claims are"
+            f" owed {one.owed}",
+        )
+
+
+def _code(chain: ChainFacts) -> Iterator[Finding]:
+    for one in chain.unaccepted or ():
+        yield Finding(
+            AlertKey("program_upgraded", subject=one.subject),
+            CAUSES["program_upgraded"].severity,
+            one.message,
         )
 
 
@@ -124,6 +193,31 @@ def _spending(facts: MonitorFacts, settings: Settings) -> Iterator[Finding]:
             )
 
 
+def _api(api: ApiFigures, settings: Settings) -> Iterator[Finding]:
+    percent = 100 * api.errors / max(1, api.requests)
+    severity = _severity("api_errors", percent, settings.api_error_percent)
+    if severity is not None and api.requests >= _FEWEST_REQUESTS:
+        yield Finding(
+            AlertKey("api_errors"),
+            severity,
+            f"{api.errors} of {api.requests} requests of the last five minutes were answered 5xx",
+        )
+    before = api.clients_before
+    is_large = before >= settings.socket_drop_clients
+    if is_large and 100 * (before - api.clients) > settings.socket_drop_percent * before:
+        yield Finding(
+            AlertKey("socket_drops"),
+            CAUSES["socket_drops"].severity,
+            f"{api.clients} of {before} clients of the live updates are left within five minutes",
+        )
+    if api.rate_limit_refusals >= settings.refused_requests_per_hour:
+        yield Finding(
+            AlertKey("rate_limit_violations"),
+            CAUSES["rate_limit_violations"].severity,
+            f"rate limits refused {api.rate_limit_refusals} requests in the last hour",
+        )
+
+
 def _resources(facts: MonitorFacts, machine: MachineFacts, settings: Settings) -> Iterator[Finding]:
     taken = 100 * facts.connections // max(1, facts.max_connections)
     severity = _severity("database_connections", taken, settings.database_connections_percent)
@@ -152,6 +246,27 @@ def _runs(machine: MachineFacts) -> Iterator[Finding]:
             AlertKey("stuck_run", subject=job),
             CAUSES["stuck_run"].severity,
             f"run {run_id} of {job} has not ended",
+        )
+
+
+def _pins(pins: PinFacts, api: ApiFigures, settings: Settings) -> Iterator[Finding]:
+    used = pins.used_bytes or 0
+    severity = _severity("pin_storage", used, settings.pin_storage_bytes)
+    if severity is not None:
+        yield Finding(AlertKey("pin_storage"), severity, f"{used} bytes are pinned")
+    cause = CAUSES["failed_uploads"]
+    if pins.failed.files:
+        yield Finding(
+            AlertKey(cause.topic, subject="snapshots"),
+            cause.severity,
+            f"{pins.failed.files} files of snapshots could not be pinned"
+            f" {settings.failed_upload_attempts} times or more: {pins.failed.error}",
+        )
+    if api.failed_pins >= settings.failed_upload_attempts:
+        yield Finding(
+            AlertKey(cause.topic, subject="users"),
+            cause.severity,
+            f"the pin store refused {api.failed_pins} files of users in fifteen minutes",
         )
 
 

@@ -128,11 +128,17 @@ def pin_documents(engine: Engine, store: PinStore) -> Iterator[Pinned]:
 def _pin(engine: Engine, store: PinStore, row: rows.StoredDocument) -> str | None:
     with engine.begin() as conn:
         lock_pinned_file(conn, row.cid)
-        try:
-            named = store.pin(row.document)
-        except PinError as error:
-            return str(error)
-        if named != row.cid:
-            return f"the pin store named {named}"
-        rows.mark_pinned(conn, row)
-    return None
+        error = _pin_error(store, row)
+        if error is None:
+            rows.mark_pinned(conn, row)
+        else:
+            rows.record_failed_pin(conn, row, error)
+    return error
+
+
+def _pin_error(store: PinStore, row: rows.StoredDocument) -> str | None:
+    try:
+        named = store.pin(row.document)
+    except PinError as error:
+        return str(error)
+    return None if named == row.cid else f"the pin store named {named}"

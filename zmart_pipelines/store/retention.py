@@ -85,6 +85,8 @@ RULES: Final[Sequence[Rule]] = (
         "coalesce(t.sent_at, t.abandoned_at) < :before",
         "failures_keep_days",
     ),
+    # Only the last hour is counted.
+    Rule("ops.api_counts", ("minute", "process"), "t.minute < :before", "idle_ticks_keep_days"),
     Rule("ops.alert_silences", ("id",), "t.ends_at < :before", "failures_keep_days"),
     Rule("ops.alerts", ("id",), "t.cleared_at < :before", "failures_keep_days"),
     Rule("ops.differences", ("id",), "t.cleared_at < :before", "failures_keep_days"),

@@ -8,8 +8,9 @@ import dagster as dg
 
 from assets.catalog import OWNERS
 from assets.resources import BackendResource
-from assets.sensor_ticks import LATER_INTERVAL, Tick, skip_on_outage
-from zmart_pipelines.monitoring.monitor import run_monitor
+from assets.sensor_ticks import Tick, skip_on_outage
+from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
+from zmart_pipelines.monitoring.monitor import ROUND_SECONDS, run_monitor
 from zmart_pipelines.store.engine import Role
 
 _UNENDED = [
@@ -19,16 +20,19 @@ _UNENDED = [
 ]
 # Runs that a round looks at; they share few alerts, one per job.
 _MOST_RUNS = 50
+# Seconds that the pin store has to say how much it holds.
+SENSOR_PIN_SECONDS = 2.0
 
 
 @dg.sensor(
     owners=OWNERS,
     name="monitor_sensor",
-    minimum_interval_seconds=LATER_INTERVAL,
+    minimum_interval_seconds=ROUND_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Raises and clears alerts of markets that do not move, liquidity withdrawn early, "
-    "changes of the configuration, fees, Dagster runs that do not end, and the machine: disk, "
-    "clock, connections of Postgres. Starts no run.",
+    "claims that cannot be paid, changes of the configuration and of the program's code, fees, "
+    "errors of the API, the pin store, Dagster runs that do not end, and the machine: disk, clock, "
+    "connections of Postgres. Starts no run.",
 )
 @skip_on_outage()
 def monitor_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:
@@ -40,8 +44,13 @@ def monitor_sensor(context: dg.SensorEvaluationContext, backend: BackendResource
         ascending=True,
     )
     runs = [(record.dagster_run.job_name, record.dagster_run.run_id) for record in records]
-    with backend.engine(Role.PIPELINES).begin() as conn:
-        held = run_monitor(conn, backend.settings, runs)
+    held = run_monitor(
+        backend.engine(Role.PIPELINES),
+        backend.settings,
+        rpc=backend.sensor_rpc,
+        pins=configured_pin_store(backend.settings, timeout=SENSOR_PIN_SECONDS),
+        stuck_runs=runs,
+    )
     if held:
         context.log.info("%s", "; ".join(map(str, held)))
     return dg.SkipReason(f"{len(held)} of the monitor's alerts are open.")

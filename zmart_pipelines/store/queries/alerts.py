@@ -104,3 +104,14 @@ def find_alert(conn: Connection, alert_id: int) -> FullAlert | None:
     """Return one alert with its text."""
     row = conn.execute(select(*FULL_COLUMNS).where(alerts.c.id == alert_id)).one_or_none()
     return None if row is None else one(FullAlert, row)
+
+
+def acknowledged_subjects(conn: Connection, topic: str) -> frozenset[str]:
+    """Return the subjects of the open alerts of a topic that were acknowledged."""
+    statement = select(alerts.c.subject).where(
+        alerts.c.topic == topic,
+        alerts.c.cleared_at.is_(None),
+        alerts.c.acknowledged_at.is_not(None),
+        alerts.c.subject.is_not(None),
+    )
+    return frozenset(conn.execute(statement).scalars())

@@ -17,6 +17,8 @@ from zmart_pipelines.store.tables.snapshots import ipfs_anchors
 
 _anchors = ipfs_anchors
 _BATCH: Final = 200
+# Characters of an error that are kept.
+_MOST_ERROR: Final = 500
 
 
 class ChangedComment(msgspec.Struct, frozen=True):
@@ -78,6 +80,13 @@ class PinFacts(msgspec.Struct, frozen=True):
     last_pin_at: datetime | None
     waiting: int
     waiting_since: datetime | None
+
+
+class FailedPins(msgspec.Struct, frozen=True):
+    """Files that still wait after several failures, and the reason of one of them."""
+
+    files: int = 0
+    error: str | None = None
 
 
 # When a comment last changed.
@@ -184,6 +193,28 @@ def mark_pinned(conn: Connection, row: StoredDocument) -> None:
             _anchors.c.part == row.part,
         )
         .values(pinned_at=func.clock_timestamp())
+    )
+
+
+def failed_pins(conn: Connection, at_least: int) -> FailedPins:
+    """Return how many parts wait that could not be pinned so many times, and a reason."""
+    statement = select(func.count(), func.max(_anchors.c.pin_error)).where(
+        _anchors.c.pinned_at.is_(None), _anchors.c.failed_pins >= at_least
+    )
+    number, error = conn.execute(statement).one()
+    return FailedPins(number, error)
+
+
+def record_failed_pin(conn: Connection, row: StoredDocument, error: str) -> None:
+    """Record that a part could not be pinned, and why."""
+    conn.execute(
+        update(_anchors)
+        .where(
+            _anchors.c.market_id == row.market_id,
+            _anchors.c.day == row.day,
+            _anchors.c.part == row.part,
+        )
+        .values(failed_pins=_anchors.c.failed_pins + 1, pin_error=error[:_MOST_ERROR])
     )
 
 

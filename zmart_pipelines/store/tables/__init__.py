@@ -3,6 +3,7 @@
 from zmart_pipelines.store.tables import (
     accounts,
     alert_messages,
+    api_counts,
     audit,
     backups,
     chain,
@@ -26,6 +27,7 @@ __all__ = [
     "SCHEMAS",
     "accounts",
     "alert_messages",
+    "api_counts",
     "audit",
     "backups",
     "chain",

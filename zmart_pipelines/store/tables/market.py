@@ -158,6 +158,11 @@ markets = Table(
         "dispute_initiated_at",
         postgresql_where=text(f"state = {MarketState.DISPUTED}"),
     ),
+    Index(
+        "ix_markets_finalized",
+        "updated_at",
+        postgresql_where=text(f"state = {MarketState.FINALIZED}"),
+    ),
     Index(None, "created_at", "market_id"),
     Index("ix_markets_creator_created_at_market_id", "creator", "created_at", "market_id"),
     Index(None, "resolver", postgresql_where=text("resolver IS NOT NULL")),
