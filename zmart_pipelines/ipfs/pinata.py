@@ -106,8 +106,8 @@ class PinataPinStore:
                 headers={"Authorization": f"Bearer {self._jwt.get_secret_value()}"},
                 timeout=self._timeout,
             )
-            size = answer.json()["pin_size_total"] if answer.ok else None
-            return int(size)
+            answer.raise_for_status()
+            return int(answer.json()["pin_size_total"])
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             raise PinError(f"Pinata names no size of its pins: {type(error).__name__}") from None
 
