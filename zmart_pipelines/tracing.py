@@ -1,11 +1,11 @@
 """Traces: spans where ``OTLP_ENDPOINT`` is set, nothing where it is not.
 
-Then :mod:`zmart_pipelines.trace_export` is not imported, and with it nothing of OpenTelemetry; what
-remains is the comparison with None in each of these functions.
+Where it is not set, :mod:`zmart_pipelines.trace_export` is not imported, nor is OpenTelemetry; each
+of these functions then costs a comparison with None.
 
-A trace goes on in other processes, also days later and after a kill. Its ids are therefore derived
-from what is stored of the delivery or the intent (:func:`derive`); only a frame of the live stream
-stores the context in which it was written, because it names no delivery.
+A trace is continued by other processes, also days later and after a kill. Its ids are therefore
+derived from the stored delivery or intent (:func:`derive`). Only a frame of the live stream stores
+the context in which it was written, because it names no delivery.
 """
 
 from __future__ import annotations
@@ -165,12 +165,12 @@ def derive(kind: str, *parts: bytes | int | str) -> SpanKey:
 
 
 def child_of(parent: SpanKey, *parts: bytes | int | str) -> SpanKey:
-    """Return a further span of the same trace, told from its siblings by ``parts``."""
+    """Return another span of the same trace; ``parts`` distinguish it from its siblings."""
     return SpanKey(parent.trace_id, _id(_digest(str(parent.span_id), *parts)[:8]))
 
 
 def random_child_of(parent: SpanKey) -> SpanKey:
-    """Return a further span of the same trace, one that no other process refers to."""
+    """Return another span of the same trace, one that no other process refers to."""
     return SpanKey(parent.trace_id, random.getrandbits(64) or 1)
 
 

@@ -1,7 +1,7 @@
 """The trace of an intent: its decision, its attempts, and of each the landing and the finality.
 
-Runs come and go while an intent is driven. Each records what it saw, under ids that follow from the
-rows, and the next one goes on with the same trace.
+Several runs may drive one intent. Each records what it saw, under ids that are derived from the
+rows, so that all of it is one trace.
 """
 
 from __future__ import annotations
