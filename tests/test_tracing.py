@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from tests.fixtures.spans import Collector, Memory
 from zmart_pipelines import tracing
+from zmart_pipelines.runtime.doctor.services import check_traces
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.structured_logs import MASK, bound
 from zmart_pipelines.tracing import SpanKey, child_of, derive, parse_traceparent
@@ -120,6 +121,22 @@ def test_spans_are_sent_by_otlp_with_the_headers_of_the_settings() -> None:
     headers = {name.lower(): value for name, value in collector.headers[0].items()}
     assert (headers["api-key"], headers["x"]) == ("a key", "1")
     assert not tracing.is_on()
+
+
+def test_doctor_tries_the_collector() -> None:
+    assert check_traces(Settings()).status == "ok"
+    with Collector().running() as collector:
+        found = check_traces(
+            Settings(otlp_endpoint=collector.endpoint, otlp_headers=SecretStr("api-key=k"))
+        )
+        assert (found.status, found.detail) == ("ok", "the collector accepts spans")
+        assert {name.lower(): value for name, value in collector.headers[0].items()}[
+            "api-key"
+        ] == "k"
+        assert collector.seen == []
+    away = check_traces(Settings(otlp_endpoint=collector.endpoint))
+    assert away.status == "warn"
+    assert "OTLP_ENDPOINT" in away.remedy
 
 
 def test_a_collector_that_is_away_holds_nothing_up() -> None:

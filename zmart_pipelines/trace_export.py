@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
-from urllib.parse import unquote
 
 import structlog
 from opentelemetry import context, trace
@@ -20,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.structured_logs import Masking, bound
-from zmart_pipelines.tracing import Attribute, SpanKey
+from zmart_pipelines.tracing import Attribute, SpanKey, parse_headers
 
 # Ids that are bound for log lines and are attributes of spans, too.
 _JOINING: Final = ("request_id", "run_id", "intent_id", "signature")
@@ -169,16 +168,10 @@ def _exporting(settings: Settings) -> SpanProcessor:
     headers = settings.otlp_headers
     exporter = OTLPSpanExporter(
         endpoint=settings.otlp_endpoint,
-        headers=None if headers is None else _parse_headers(headers.get_secret_value()),
+        headers=None if headers is None else parse_headers(headers.get_secret_value()),
         timeout=_EXPORT_SECONDS,
     )
     return BatchSpanProcessor(exporter)
-
-
-def _parse_headers(text: str) -> dict[str, str]:
-    """Read ``name=value,name=value`` as OpenTelemetry writes it, values percent-encoded."""
-    pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
-    return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
 
 def _span_context(key: SpanKey) -> trace.SpanContext:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from zmart_pipelines.settings import Settings
@@ -151,6 +152,12 @@ def parse_traceparent(text: str) -> SpanKey | None:
         return None
     key = SpanKey(int(found[1], 16), int(found[2], 16))
     return key if all(key) else None
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """Read ``name=value,name=value`` of ``OTLP_HEADERS``, values percent-encoded."""
+    pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
+    return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
 
 def derive(kind: str, *parts: bytes | int | str) -> SpanKey:

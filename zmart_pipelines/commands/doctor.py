@@ -74,6 +74,7 @@ def _examine() -> Iterator[Finding]:
     yield from check_backups(settings, running=running or not embedded.postgres)
     yield services.check_helius(settings)
     yield services.check_pinata(settings)
+    yield services.check_traces(settings)
 
 
 def _print(finding: Finding) -> None:

@@ -15,6 +15,7 @@ from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import LOGINS, MissingLogin, login_engine, login_url
 from zmart_pipelines.store.logins import login_problem
 from zmart_pipelines.store.migrate import UnknownRevision, has_current_schema, reject_unknown
+from zmart_pipelines.tracing import parse_headers
 
 _PINATA_TEST = "/data/testAuthentication"
 TIMEOUT = 10.0
@@ -116,3 +117,22 @@ def check_pinata(settings: Settings) -> Finding:
     if status == httpx.codes.OK:
         return ok("Pinata", "accepts the token")
     return fail("Pinata", f"answers HTTP {status}", "correct PINATA_JWT")
+
+
+def check_traces(settings: Settings) -> Finding:
+    """Check that the collector of traces takes a request; ``ok`` where none is set."""
+    if settings.otlp_endpoint is None:
+        return ok("traces", "not configured (OTLP_ENDPOINT)")
+    given = settings.otlp_headers
+    headers = {} if given is None else parse_headers(given.get_secret_value())
+    # An empty message in Protobuf: no spans.
+    headers["content-type"] = "application/x-protobuf"
+    try:
+        answer = httpx.post(settings.otlp_endpoint, content=b"", headers=headers, timeout=TIMEOUT)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        remedy = "check the network and OTLP_ENDPOINT; spans are lost meanwhile"
+        return warn("traces", f"the collector cannot be reached: {type(error).__name__}", remedy)
+    if answer.is_success:
+        return ok("traces", "the collector accepts spans")
+    remedy = "correct OTLP_ENDPOINT, with its path, or OTLP_HEADERS"
+    return warn("traces", f"the collector answers HTTP {answer.status_code}", remedy)
