@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, union_all
+from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from api.connections.client_address import address_key
@@ -35,6 +35,34 @@ _ADDRESS_LIMITS: Final = dict.fromkeys(_COMMENTS, "comments_per_address_hour") |
 )
 
 
+def _decisive(column: str) -> Select[Any]:
+    """Select the time of the write that is the last one allowed in the window, and now."""
+    accepted = union_all(
+        *(
+            select(table.c.accepted_at)
+            .where(table.c[column] == bindparam("sender"), table.c.action == bindparam("action"))
+            .where(table.c.accepted_at > func.now() - _WINDOW)
+            .order_by(table.c.accepted_at.desc())
+            .limit(bindparam("allowed"))
+            for table in (_requests, session_writes)
+        )
+    ).subquery()
+    return (
+        select(accepted.c.accepted_at, func.now())
+        .order_by(accepted.c.accepted_at.desc())
+        .offset(bindparam("before"))
+        .limit(1)
+    )
+
+
+# Built once: every write is counted by them.
+_DECISIVE: Final = {column: _decisive(column) for column in ("wallet", "address")}
+_OF_SIGNATURE: Final = select(_requests.c.wallet, _requests.c.digest).where(
+    _requests.c.signature == bindparam("signature")
+)
+_RECORD: Final = insert(_requests).on_conflict_do_nothing().returning(_requests.c.signature)
+
+
 def used() -> ApiError:
     """Return the 401 of a signature that has served another request."""
     return unauthorized(
@@ -46,8 +74,7 @@ def used() -> ApiError:
 
 def require_unused(conn: Connection, signature: bytes) -> None:
     """Raise ApiError 401 if the signature was used for a write: it is not valid for sign-in."""
-    found = select(_requests.c.signature).where(_requests.c.signature == signature)
-    if conn.execute(found).first() is not None:
+    if conn.execute(_OF_SIGNATURE, {"signature": signature}).first() is not None:
         raise used()
 
 
@@ -62,11 +89,7 @@ def is_repeat(conn: Connection, write: AuthorizedWrite) -> bool:
     """
     if write.signature is None:
         return False
-    found = conn.execute(
-        select(_requests.c.wallet, _requests.c.digest).where(
-            _requests.c.signature == write.signature
-        )
-    ).first()
+    found = conn.execute(_OF_SIGNATURE, {"signature": write.signature}).first()
     if found is None:
         if write.expired is not None:
             raise write.expired
@@ -93,18 +116,14 @@ def record(conn: Connection, write: AuthorizedWrite, settings: Settings) -> bool
     if write.session is not None:
         _record_of_session(conn, write, write.session, network)
         return True
-    recorded = conn.execute(
-        insert(_requests)
-        .values(
-            signature=write.signature,
-            wallet=write.wallet,
-            address=network,
-            action=write.action,
-            digest=write.digest,
-        )
-        .on_conflict_do_nothing()
-        .returning(_requests.c.signature)
-    ).first()
+    values = {
+        "signature": write.signature,
+        "wallet": write.wallet,
+        "address": network,
+        "action": write.action,
+        "digest": write.digest,
+    }
+    recorded = conn.execute(_RECORD, values).first()
     # A ballot with this signature, which does not wait for the sender's lock, may have been first.
     return recorded is not None or not is_repeat(conn, write)
 
@@ -140,23 +159,10 @@ def _seconds_to_wait(
     conn: Connection, column: str, sender: bytes | str, action: Action, allowed: int
 ) -> int | None:
     """Return the seconds until the sender may write again, None where it may now."""
-    accepted = union_all(
-        *(
-            select(table.c.accepted_at)
-            .where(table.c[column] == sender, table.c.action == action)
-            .where(table.c.accepted_at > func.now() - _WINDOW)
-            .order_by(table.c.accepted_at.desc())
-            .limit(allowed)
-            for table in (_requests, session_writes)
-        )
-    ).subquery()
-    decisive: datetime | None = conn.execute(
-        select(accepted.c.accepted_at)
-        .order_by(accepted.c.accepted_at.desc())
-        .offset(allowed - 1)
-        .limit(1)
-    ).scalar()
-    if decisive is None:
+    values = {"sender": sender, "action": action, "allowed": allowed, "before": allowed - 1}
+    found = conn.execute(_DECISIVE[column], values).first()
+    if found is None:
         return None
-    now: datetime = conn.execute(select(func.now())).scalar_one()
+    decisive: datetime = found[0]
+    now: datetime = found[1]
     return max(1, math.ceil((decisive + _WINDOW - now).total_seconds()))

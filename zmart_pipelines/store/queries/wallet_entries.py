@@ -83,6 +83,8 @@ def entries_of_wallet(
         until_slot: The last slot, inclusive; None: all.
     """
     found: defaultdict[bytes, list[Entry]] = defaultdict(list)
+    if not market_ids:
+        return found
     mine = (_trades.user == wallet) & _trades.market_id.in_(market_ids)
     if until_slot is not None:
         mine &= _trades.slot <= until_slot
