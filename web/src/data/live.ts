@@ -15,7 +15,8 @@ export const connection = signal<LiveConnection>({ state: 'connecting', since: D
 type Consumer = (update: Update) => void
 type Live = ReturnType<ZmartClient['live']>
 
-const LONGEST_WAIT = 5
+/** Seconds: the longest pause between attempts; without a message, heartbeats come every 15. */
+const OPTIONS = { longestWait: 5, silence: 20 } as const
 
 /** The channels of one connection, each subscribed once for all that follow it here. */
 class Channels {
@@ -57,7 +58,7 @@ class Channels {
 /** What everyone may follow; its connection tells whether the page is live. */
 const everyones = new Channels(
   api.live({
-    longestWait: LONGEST_WAIT,
+    ...OPTIONS,
     onConnection: ({ state }) => {
       if (state === 'connected') connection.value = { state: 'connected', since: Date.now() }
       else if (connection.value.state === 'connected') {
@@ -71,7 +72,7 @@ const everyones = new Channels(
 const personal = new WeakMap<ZmartClient, Channels>()
 
 function personalOf(client: ZmartClient): Channels {
-  const known = personal.get(client) ?? new Channels(client.live({ longestWait: LONGEST_WAIT }))
+  const known = personal.get(client) ?? new Channels(client.live(OPTIONS))
   personal.set(client, known)
   return known
 }
