@@ -55,7 +55,7 @@ def intended(message: str) -> bool:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("page", ["", "/markets", "/nothing"])
+@pytest.mark.parametrize("page", ["", "/markets", "/runbooks/breaker", "/nothing"])
 def test_pages_are_accessible_and_without_errors(
     browser: Chrome, running_system: RunningSystem, page: str, theme: str
 ) -> None:
