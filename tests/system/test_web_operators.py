@@ -12,10 +12,12 @@ from typing import Any
 
 import psutil
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 from solders.keypair import Keypair
 from sqlalchemy import text
 
@@ -111,18 +113,26 @@ def press(browser: Chrome, title: str, label: str, beside: str = "") -> None:
     path = f".//button[normalize-space()='{label}']{place}"
 
     def pressed() -> bool:
-        found = panel(browser, title).find_elements(By.XPATH, path)
-        if found:
-            browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found[0])
-            browser.execute_script("arguments[0].click()", found[0])
-        return bool(found)
+        try:
+            button = panel(browser, title).find_element(By.XPATH, path)
+            browser.execute_script("arguments[0].click()", button)
+        except (NoSuchElementException, StaleElementReferenceException):
+            return False
+        return True
 
     wait_until(pressed, f"{label} is in the panel {title}")
 
 
+def opened(browser: Chrome) -> WebElement:
+    """Return the dialog, once it is open."""
+    return WebDriverWait(browser, 30).until(
+        lambda b: b.find_element(By.CSS_SELECTOR, "dialog[open]")
+    )
+
+
 def fill(browser: Chrome, reason: str, **fields: str) -> None:
     """Fill in the dialog with a reason, and send it."""
-    dialog = browser.find_element(By.CSS_SELECTOR, "dialog[open]")
+    dialog = opened(browser)
     for name, value in {**fields, "reason": reason}.items():
         field = dialog.find_element(By.NAME, name)
         if field.tag_name == "select":
@@ -278,6 +288,19 @@ def test_failed_delivery_is_ingested_again(page: Chrome, system: RunningSystem) 
 
 
 def test_hole_is_backfilled(page: Chrome, system: RunningSystem) -> None:
+    # The pipelines would fill it by themselves within a minute.
+    daemon = psutil.Process(system.pid("daemon"))
+    daemon.suspend()
+    try:
+        order_backfill_of_a_hole(page, system)
+    finally:
+        daemon.resume()
+    carried_out(system, page, "slots were missed")
+    check_audited(system, "order_backfill", "slots were missed")
+    wait_until(shown(page, "Coverage", "No holes"), "the hole is gone")
+
+
+def order_backfill_of_a_hole(page: Chrome, system: RunningSystem) -> None:
     with acting(system, Role.OWNER) as conn:
         first = conn.execute(
             text(
@@ -294,32 +317,38 @@ def test_hole_is_backfilled(page: Chrome, system: RunningSystem) -> None:
         )
     wait_until(shown(page, "Coverage", "1 hole"), "the hole is shown")
     press(page, "Coverage", "Backfill …", "missing")
-    dialog = page.find_element(By.CSS_SELECTOR, "dialog[open]")
+    dialog = opened(page)
     assert dialog.find_element(By.NAME, "first").get_attribute("value") == str(first + 4)
     assert dialog.find_element(By.NAME, "last").get_attribute("value") == str(first + 9)
     fill(page, "slots were missed")
-    carried_out(system, page, "slots were missed")
-    check_audited(system, "order_backfill", "slots were missed")
-    wait_until(shown(page, "Coverage", "No holes"), "the hole is gone")
 
 
-def test_failed_submission_is_closed(page: Chrome, system: RunningSystem) -> None:
+def test_failed_submissions_are_closed_and_retried(page: Chrome, system: RunningSystem) -> None:
     market = system.get("/api/markets?limit=1")["markets"][0]["id"]
+    failed = (
+        "INSERT INTO ops.intents (market_id, action, arguments, round, status, reason, failures)"
+        " VALUES (:market, 'finalize_market', '{}', :round, 'failed', :reason, 5)"
+    )
     with acting(system, Role.PIPELINES) as conn:
-        intent = conn.execute(
-            text(
-                "INSERT INTO ops.intents (market_id, action, arguments, round, status, reason,"
-                " failures) VALUES (:market, 'finalize_market', '{}', 4, 'failed', 'a drill', 5)"
-                " RETURNING id"
-            ),
-            {"market": bytes.fromhex(market)},
-        ).scalar_one()
-    press(page, "Last submissions", "Close …", "a drill")
+        for number, why in ((4, "a drill to close"), (5, "a drill to retry")):
+            conn.execute(
+                text(failed), {"market": bytes.fromhex(market), "round": number, "reason": why}
+            )
+    press(page, "Last submissions", "Close …", "a drill to close")
     fill(page, "it was a drill")
     carried_out(system, page, "it was a drill")
     check_audited(system, "order_close_submission", "it was a drill")
-    found = system.query(f"SELECT status FROM ops.intents WHERE id = {int(intent)}")
-    assert found == [("superseded",)]
+    wait_until(shown(page, "Last submissions", "closed: it was a drill"), "it is shown as closed")
+    press(page, "Last submissions", "Retry …", "a drill to retry")
+    fill(page, "the cause is mended")
+    carried_out(system, page, "the cause is mended")
+    check_audited(system, "order_retry_submission", "the cause is mended")
+    intent = "SELECT status FROM ops.intents WHERE action = 'finalize_market' AND round = 5"
+    assert system.query(intent) != [("failed",)]
+    wait_until(
+        lambda: "a drill to retry" not in panel(page, "Last submissions").text,
+        "the page shows that it was planned again",
+    )
 
 
 def test_market_is_resolved_with_evidence(page: Chrome, system: RunningSystem) -> None:
@@ -387,9 +416,10 @@ def test_another_wallet_and_visitors_see_nothing_of_it(page: Chrome, system: Run
 
 
 def test_own_wallet_is_followed_live(browser: Chrome, system: RunningSystem) -> None:
-    holders = {
-        bytes(user) for (user,) in system.query('SELECT DISTINCT "user" FROM market.positions')
-    }
+    psutil.Process(system.pid("demo")).resume()
+    positions = 'SELECT DISTINCT "user" FROM market.positions'
+    system.wait_for(lambda: bool(system.query(positions)), 300, "someone has traded")
+    holders = {bytes(user) for (user,) in system.query(positions)}
     cast = load_wallets(system.state / "demo" / "wallets.json", CAST).values()
     wallet = next(one for one in cast if bytes(one.pubkey()) in holders)
     script = wallets_script({"Trader’s wallet": wallet}) + RECORD_FRAMES
@@ -398,7 +428,6 @@ def test_own_wallet_is_followed_live(browser: Chrome, system: RunningSystem) -> 
         sign_in(browser, "Trader’s wallet")
         wait_for_text(browser, "yours: followed live", ".lead")
         assert accessibility_problems(browser) == []
-        psutil.Process(system.pid("demo")).resume()
         channel = f"wallet:{wallet.pubkey()}"
         system.wait_for(
             lambda: channel in browser.execute_script("return frames.map((one) => one.channel)"),

@@ -6,7 +6,7 @@ import { Time } from '../../components/time.tsx'
 import { api } from '../../data/api.ts'
 import { percent, sol } from '../../format/amounts.ts'
 import { spaced } from '../../format/names.ts'
-import { duration, local, utc, utcTime } from '../../format/times.ts'
+import { duration, isUtcHere, local, utc, utcTime } from '../../format/times.ts'
 import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
 
 type Blocker = MarketStatus['blockers'][number]
@@ -88,7 +88,7 @@ function Deadline({ status, at }: { status: MarketStatus; at: string }) {
     <>
       {left > 0 ? `${duration(left)} left` : 'passed'}
       <small>{utc(at)}</small>
-      <small>{local(at)}</small>
+      {!isUtcHere(at) && <small>{local(at)}</small>}
       <small>by the chain’s clock, last at {utcTime(status.chain_time)}</small>
     </>
   )
