@@ -454,8 +454,10 @@ class Settings(BaseSettings):
         description="How the connection to the mail server is protected: starttls, tls from the"
         " start (usually port 465), or none, which is refused together with a password.",
     )
-    alert_smtp_user: str | None = Field(
-        None, description="User name at the mail server; empty: without authentication."
+    alert_smtp_user: SecretStr | None = Field(
+        None,
+        description="User name at the mail server, together with ALERT_SMTP_PASSWORD; empty:"
+        " without authentication.",
     )
     alert_smtp_password: SecretStr | None = Field(None, description="Password of ALERT_SMTP_USER.")
     alert_mail_from: str = Field(
@@ -1203,6 +1205,8 @@ class Settings(BaseSettings):
     def _mail_is_complete_and_protected(self) -> Settings:
         if self.alert_smtp_host is not None and not _split(self.alert_mail_to):
             raise ValueError("ALERT_MAIL_TO: must name an address, because ALERT_SMTP_HOST is set")
+        if (self.alert_smtp_user is None) != (self.alert_smtp_password is None):
+            raise ValueError("ALERT_SMTP_USER: must be set together with ALERT_SMTP_PASSWORD")
         if self.alert_smtp_password is not None and self.alert_smtp_security == "none":
             raise ValueError(
                 "ALERT_SMTP_SECURITY: must be starttls or tls, so that ALERT_SMTP_PASSWORD is not"

@@ -217,7 +217,7 @@ def test_mail_is_sent_encrypted_with_password(
     values: dict[str, Any] = {
         "alert_smtp_host": "127.0.0.1",
         "alert_smtp_port": mail_server.port,
-        "alert_smtp_user": "zmart",
+        "alert_smtp_user": SecretStr("zmart"),
         "alert_smtp_password": SecretStr(SECRET),
         "alert_mail_from": "zmart@example.com",
         "alert_mail_to": "a@example.com, b@example.com",
@@ -251,7 +251,7 @@ def test_mail_server_without_a_trusted_certificate_gets_no_password(
     settings = Settings(
         alert_smtp_host="127.0.0.1",
         alert_smtp_port=mail_server.port,
-        alert_smtp_user="zmart",
+        alert_smtp_user=SecretStr("zmart"),
         alert_smtp_password=SecretStr(SECRET),
         alert_mail_to="a@example.com",
         **AT_ONCE,

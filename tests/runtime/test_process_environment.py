@@ -34,6 +34,7 @@ EXPECTED = {
         *(
             "ALERT_WEBHOOK_URL",
             "ALERT_URLS",
+            "ALERT_SMTP_USER",
             "ALERT_SMTP_PASSWORD",
             "OTLP_HEADERS",
             "HELIUS_API_KEY",
@@ -49,7 +50,7 @@ EXPECTED = {
     "webserver": set(),
     "watchdog": {
         *("DATABASE_URL_PIPELINES", "DATABASE_URL_DAGSTER", "REDIS_URL"),
-        *("ALERT_WEBHOOK_URL", "ALERT_URLS", "ALERT_SMTP_PASSWORD"),
+        *("ALERT_WEBHOOK_URL", "ALERT_URLS", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD"),
     },
 }
 
@@ -120,6 +121,29 @@ def test_api_processes_share_ports_and_secrets_and_have_names(tmp_path: Path) ->
     assert others == [first, first]
     (postgres,) = [one for one in planned if one.name == "postgres"]
     assert "max_connections=320" in postgres.command
+
+
+def test_only_processes_with_its_password_know_the_mail_server() -> None:
+    settings = Settings(
+        alert_smtp_host="mail.example.com",
+        alert_smtp_user=SecretStr("zmart"),
+        alert_smtp_password=SecretStr("password"),
+        alert_mail_to="a@example.com",
+    )
+    for name in ("code-server", "watchdog"):
+        environment = process_environment.process_environment(name, settings)
+        assert environment["ALERT_SMTP_HOST"] == "mail.example.com"
+        assert environment["ALERT_SMTP_USER"] == "zmart"
+        assert environment["ALERT_SMTP_PASSWORD"] == "password"
+    for name in ("api", "exporter", "demo"):
+        assert not {"ALERT_SMTP_HOST", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD"} & set(
+            process_environment.process_environment(name, settings)
+        )
+
+
+def test_mail_user_and_password_belong_together() -> None:
+    with pytest.raises(ValueError, match="together with ALERT_SMTP_PASSWORD"):
+        Settings(alert_smtp_user=SecretStr("zmart"))
 
 
 def test_every_secret_has_a_process_or_is_for_commands_alone() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.client_schemas.alerts import operator_alert
 from zmart_pipelines.commands.operator import command_line, reason_option
@@ -54,7 +54,7 @@ def alerts() -> None:
 @alerts.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print the alerts as JSON.")
 def list_alerts(as_json: bool) -> None:
-    """Show the open alerts with their runbooks, and the silences that last.
+    """Show the open alerts with severity, age and runbook, and the silences that last.
 
     \b
     Exit codes: 0 nothing is open, 1 at least one alert is.
@@ -167,15 +167,17 @@ def unsilence(silence: int, reason: str) -> None:
 
 
 def _print(conn: Connection, found: list[FullAlert]) -> None:
+    now = conn.execute(select(func.now())).scalar_one()
     for alert in found:
         market = None if alert.market_id is None else alert.market_id.hex()
         key = ":".join(part for part in (alert.topic, market, alert.subject) if part is not None)
-        click.echo(f"{alert.id:>6}  {alert.severity:8}  {_minute(alert.raised_at)}  {key}")
+        when = f"{_minute(alert.raised_at)} ({_age(now - alert.raised_at)})"
+        click.echo(f"{alert.id:>6}  {alert.severity:8}  {when}  {key}")
         click.echo(f"        {alert.message}")
         if alert.acknowledged_at is not None:
-            when = _minute(alert.acknowledged_at)
-            click.echo(f"        acknowledged by {alert.acknowledged_by}, {when}")
-        elif alert.topic in CAUSES:
+            taken = _minute(alert.acknowledged_at)
+            click.echo(f"        acknowledged by {alert.acknowledged_by}, {taken}")
+        if alert.topic in CAUSES:
             click.echo(f"        runbook: {CAUSES[alert.topic].runbook}")
     if not found:
         click.echo("no alert is open")
@@ -184,6 +186,14 @@ def _print(conn: Connection, found: list[FullAlert]) -> None:
             f"silence {silence.id}: {silence.topic} until {_minute(silence.ends_at)},"
             f" by {silence.created_by}: {silence.reason}"
         )
+
+
+def _age(age: timedelta) -> str:
+    """Return the two largest units of an age, such as 3d 4h."""
+    minutes = max(0, int(age.total_seconds())) // 60
+    parts = {"d": minutes // 1_440, "h": minutes // 60 % 24, "m": minutes % 60}
+    shown = [f"{number}{unit}" for unit, number in parts.items() if number]
+    return " ".join(shown[:2]) or "0m"
 
 
 def _minute(moment: datetime) -> str:

@@ -179,7 +179,8 @@ class MailPoster:
                 server.starttls(context=context)
             if settings.alert_smtp_user is not None and settings.alert_smtp_password is not None:
                 server.login(
-                    settings.alert_smtp_user, settings.alert_smtp_password.get_secret_value()
+                    settings.alert_smtp_user.get_secret_value(),
+                    settings.alert_smtp_password.get_secret_value(),
                 )
         except BaseException:
             server.close()

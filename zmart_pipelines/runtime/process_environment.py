@@ -38,7 +38,9 @@ _KEYS: Final = frozenset(
     }
 )
 _TRACES: Final = frozenset({"otlp_headers"})
-_ALERTS: Final = frozenset({"alert_webhook_url", "alert_urls", "alert_smtp_password"})
+_ALERTS: Final = frozenset(
+    {"alert_webhook_url", "alert_urls", "alert_smtp_user", "alert_smtp_password"}
+)
 _PIPELINES: Final = frozenset(
     {
         *(role.setting for role in (Role.INGEST, Role.PIPELINES, Role.READ)),
@@ -87,7 +89,11 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
 
 def process_environment(name: str, settings: Settings) -> dict[str, str]:
     """Return the environment of the process with this name in ``SECRETS``."""
-    return {**inherited_environment(), "ZMART_ENV_FILE": "", **settings.environment(SECRETS[name])}
+    own = settings.environment(SECRETS[name])
+    if not SECRETS[name] >= _ALERTS:
+        # It would try to send mail without the password, and be refused.
+        own.pop("ALERT_SMTP_HOST", None)
+    return {**inherited_environment(), "ZMART_ENV_FILE": "", **own}
 
 
 def dagster_database(settings: Settings) -> dict[str, str]:
