@@ -1,8 +1,10 @@
 """Pages of the running system in a real browser."""
 
+import contextlib
 from collections.abc import Set
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -38,11 +40,11 @@ def test_dagster_says_what_an_asset_is_and_links_to_the_dashboard(
     browser.get(f"{asset}?view=overview")
     for text in (
         "Transactions of slot ranges that no poll has read.",
-        "team:pipelines",
         "zmart/origin",
         f"http://localhost:{running_system.environment['API_PORT']}/app",
     ):
         wait_for_text(browser, text)
+    assert "pipelines" in lines(browser), "the team that owns it"
     # The dialog that adds a partition says how its name is written.
     browser.get(f"{asset}?view=partitions")
     press(browser, "Materialize")
@@ -71,8 +73,16 @@ def wait_for_text(browser: Chrome, text: str) -> None:
 def press(browser: Chrome, label: str) -> None:
     """Click the first button or link with this text."""
     path = f"//*[self::button or self::a][contains(normalize-space(), '{label}')]"
-    found = WebDriverWait(browser, PAGE_SECONDS).until(lambda b: b.find_element(By.XPATH, path))
-    browser.execute_script("arguments[0].click()", found)
+
+    def pressed(_: object) -> bool:
+        # The page draws its buttons again while it loads.
+        with contextlib.suppress(NoSuchElementException, StaleElementReferenceException):
+            found = browser.find_element(By.XPATH, path)
+            browser.execute_script("arguments[0].click()", found)
+            return True
+        return False
+
+    WebDriverWait(browser, PAGE_SECONDS).until(pressed, f"no button {label}")
 
 
 def test_api_documentation_lists_the_routes(browser: Chrome, running_system: RunningSystem) -> None:
