@@ -35,6 +35,7 @@ from benchmarks.localnet import (
     localnet_trades,
 )
 from benchmarks.mixed_users import GOAL_100, GOAL_500, users_100, users_500
+from benchmarks.monitoring import GOAL_MONITOR, GOAL_SNAPSHOTS, monitor, snapshots
 from benchmarks.read_rows import (
     GOAL_COALESCED,
     GOAL_DETAIL,
@@ -88,6 +89,8 @@ BENCHMARKS: dict[str, tuple[float, Callable[[bool], Row]]] = {
     "rebuild": (GOAL_SECONDS, rebuilding),
     "ballots": (GOAL_BALLOTS, ballots),
     "vote_cycle": (GOAL_CYCLE, vote_cycle),
+    "monitor": (GOAL_MONITOR, monitor),
+    "snapshots": (GOAL_SNAPSHOTS, snapshots),
     "api_list": (GOAL_LIST, on_many_markets(api_list)),
     "api_list_equal": (GOAL_EQUAL, on_many_markets(api_list_equal)),
     "api_detail": (GOAL_DETAIL, on_many_markets(api_detail)),
