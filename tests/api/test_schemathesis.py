@@ -118,7 +118,7 @@ def test_generated_requests_find_no_fault(require_no_fault: Requester, is_signed
     """Signed in, those operations whose answers may depend on it."""
     require_no_fault(
         secured if is_signed_in else operations,
-        "--max-examples=30",
+        "--max-examples=50",
         "--seed=1",
         is_signed_in=is_signed_in,
     )

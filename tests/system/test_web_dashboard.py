@@ -1,11 +1,8 @@
-"""The dashboard against the running system: its figures, its search, outages and orders."""
+"""The dashboard against the running system: its figures, its search and orders."""
 
 from __future__ import annotations
 
-import contextlib
-
 import httpx
-import psutil
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -13,8 +10,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.fixtures.running_system import RunningSystem
 from tests.fixtures.web_pages import accessibility_problems
-from tests.system.parts import acting, kill
 from tests.system.web_pages import (
+    SENTENCES,
     click,
     errors,
     open_page,
@@ -22,18 +19,9 @@ from tests.system.web_pages import (
     wait_for_text,
     wait_until,
 )
-from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
-from zmart_pipelines.store.engine import Role
 
 pytestmark = pytest.mark.system
 
-SENTENCES = {
-    "ok": "All work that is due is done.",
-    "idle": "All work that is due is done; nothing waits.",
-    "starting": "The system is starting.",
-    "degraded": "The system is degraded.",
-    "down": "The system is down.",
-}
 PANELS = (
     "How it works now",
     "Owed now",
@@ -136,75 +124,3 @@ def test_operator_stops_an_action_with_a_reason(
     headers = {"X-Api-Key": key}
     audit = httpx.get(f"{running_system.api}/api/audit", headers=headers).json()["entries"]
     assert any(entry["reason"] == reason for entry in audit)
-
-
-def is_right(browser: Chrome, system: RunningSystem) -> bool:
-    """Return whether the page agrees with the API: verdict, newest submission, coverage."""
-    if texts(browser, ".stale") or texts(browser, ".connection") != ["Live"]:
-        return False
-    verdict = SENTENCES[httpx.get(f"{system.api}/health/services").json()["status"]]
-    newest = system.get("/api/submissions?limit=1")["submissions"][0]
-    holes = system.get("/api/coverage")["uncovered_intervals"]
-    shown = " ".join(texts(browser, "main"))
-    return (
-        texts(browser, ".system-verdict-word") == [verdict]
-        and newest["signature"][:5] in shown
-        and ("No holes" in shown) == (holes == 0)
-    )
-
-
-def test_killed_api_is_shown_and_the_page_is_right_afterwards(
-    browser: Chrome, running_system: RunningSystem
-) -> None:
-    open_page(browser, f"{running_system.api}/app")
-    wait_for_text(browser, "Live", ".connection")
-    kill(running_system.pid("api"))
-    wait_for_text(browser, "Reconnecting since", ".connection")
-    wait_for_text(browser, "stale", ".as-of")
-    wait_for_text(browser, "Live", ".connection")
-    wait_until(lambda: is_right(browser, running_system), "the page agrees with the API")
-
-
-def test_figures_of_a_frozen_api_are_not_shown_as_fresh(
-    browser: Chrome, running_system: RunningSystem
-) -> None:
-    open_page(browser, f"{running_system.api}/app")
-    wait_until(lambda: is_right(browser, running_system), "the page agrees with the API")
-    api = psutil.Process(running_system.pid("api"))
-    api.suspend()
-    try:
-        # The longest time for which figures of this page count as fresh is a minute.
-        wait_for_text(browser, "The health is unknown.", ".system-verdict-word")
-        fresh = "main .panel:not(.stale) > .as-of"
-        wait_until(
-            lambda: (
-                "Reconnecting since" in " ".join(texts(browser, ".connection"))
-                and not texts(browser, fresh)
-            ),
-            "every figure is marked as stale",
-        )
-    finally:
-        with contextlib.suppress(psutil.NoSuchProcess):  # the supervisor may have ended it
-            api.resume()
-    wait_until(lambda: is_right(browser, running_system), "the page agrees with the API")
-
-
-def test_page_stays_right_while_redis_is_killed(
-    browser: Chrome, running_system: RunningSystem
-) -> None:
-    open_page(browser, f"{running_system.api}/app")
-    wait_until(lambda: is_right(browser, running_system), "the page agrees with the API")
-    key = AlertKey("run", subject="drill_without_redis")
-    kill(running_system.pid("redis"))
-    with acting(running_system, Role.PIPELINES) as conn:
-        raise_alert(conn, key, "high", "a drill")
-    try:
-        # Frames come by polling while no signal does.
-        wait_until(
-            lambda: any("high: Run" in one for one in texts(browser, ".alert")),
-            "the alert of meanwhile is shown",
-        )
-    finally:
-        with acting(running_system, Role.PIPELINES) as conn:
-            clear_alert(conn, key)
-    wait_until(lambda: is_right(browser, running_system), "the page agrees with the API")

@@ -12,6 +12,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 PAGE_SECONDS = 60
+# What the system's page says of each status of its health.
+SENTENCES = {
+    "ok": "All work that is due is done.",
+    "idle": "All work that is due is done; nothing waits.",
+    "starting": "The system is starting.",
+    "degraded": "The system is degraded.",
+    "down": "The system is down.",
+}
 
 
 def open_page(browser: Chrome, url: str, theme: str = "light") -> None:

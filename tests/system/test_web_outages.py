@@ -1,0 +1,105 @@
+"""The dashboard while parts of the system are killed or stand still.
+
+The system is one of their own, and nothing else runs meanwhile: tests with the shared system would
+meet the outages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+from selenium.webdriver import Chrome
+
+from tests.fixtures.running_system import RunningSystem
+from tests.system.market_lives import two_markets_finished
+from tests.system.parts import acting, kill
+from tests.system.web_pages import SENTENCES, open_page, texts, wait_for_text, wait_until
+from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
+from zmart_pipelines.store.engine import Role
+
+pytestmark = [pytest.mark.system, pytest.mark.timed, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[RunningSystem]:
+    running = RunningSystem()
+    try:
+        running.start()
+        running.wait_for(lambda: two_markets_finished(running), 400, "two markets finished")
+        yield running
+    finally:
+        running.discard()
+
+
+def is_right(browser: Chrome, system: RunningSystem) -> bool:
+    """Return whether the page agrees with the API: verdict, newest submission, coverage."""
+    if texts(browser, ".stale") or texts(browser, ".connection") != ["Live"]:
+        return False
+    verdict = SENTENCES[httpx.get(f"{system.api}/health/services").json()["status"]]
+    newest = system.get("/api/submissions?limit=1")["submissions"][0]
+    holes = system.get("/api/coverage")["uncovered_intervals"]
+    shown = " ".join(texts(browser, "main"))
+    return (
+        texts(browser, ".system-verdict-word") == [verdict]
+        and newest["signature"][:5] in shown
+        and ("No holes" in shown) == (holes == 0)
+    )
+
+
+def test_killed_api_is_shown_and_the_page_is_right_afterwards(
+    browser: Chrome, system: RunningSystem
+) -> None:
+    open_page(browser, f"{system.api}/app")
+    wait_for_text(browser, "Live", ".connection")
+    kill(system.pid("api"))
+    wait_for_text(browser, "Reconnecting since", ".connection")
+    wait_for_text(browser, "stale", ".as-of")
+    wait_for_text(browser, "Live", ".connection")
+    wait_until(lambda: is_right(browser, system), "the page agrees with the API")
+
+
+def test_figures_of_a_frozen_api_are_not_shown_as_fresh(
+    browser: Chrome, system: RunningSystem
+) -> None:
+    open_page(browser, f"{system.api}/app")
+    wait_until(lambda: is_right(browser, system), "the page agrees with the API")
+    api = psutil.Process(system.pid("api"))
+    api.suspend()
+    try:
+        # The longest time for which figures of this page count as fresh is a minute.
+        wait_for_text(browser, "The health is unknown.", ".system-verdict-word")
+        fresh = "main .panel:not(.stale) > .as-of"
+        wait_until(
+            lambda: (
+                "Reconnecting since" in " ".join(texts(browser, ".connection"))
+                and not texts(browser, fresh)
+            ),
+            "every figure is marked as stale",
+        )
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):  # the supervisor may have ended it
+            api.resume()
+    wait_until(lambda: is_right(browser, system), "the page agrees with the API")
+
+
+def test_page_stays_right_while_redis_is_killed(browser: Chrome, system: RunningSystem) -> None:
+    open_page(browser, f"{system.api}/app")
+    wait_until(lambda: is_right(browser, system), "the page agrees with the API")
+    key = AlertKey("run", subject="drill_without_redis")
+    kill(system.pid("redis"))
+    with acting(system, Role.PIPELINES) as conn:
+        raise_alert(conn, key, "high", "a drill")
+    try:
+        # Frames come by polling while no signal does.
+        wait_until(
+            lambda: any("high: Run" in one for one in texts(browser, ".alert")),
+            "the alert of meanwhile is shown",
+        )
+    finally:
+        with acting(system, Role.PIPELINES) as conn:
+            clear_alert(conn, key)
+    wait_until(lambda: is_right(browser, system), "the page agrees with the API")
