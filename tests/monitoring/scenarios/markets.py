@@ -238,6 +238,13 @@ def fee_is_changed(stage: Stage) -> Iterator[None]:
     world = stage.world
     past = time.time() - 60
     world.pass_time(int(past) - world.rpc.chain_clock("finalized").unix_timestamp)
+    stage.configure(protocol_fee_bps=305)
+    world.sync()
+    stage.monitor()
+    assert stage.open() == [], "a configuration before the first market is the deployment's own"
+    world.fund(wallet(1))
+    world.propose(1, wallet(1))
+    world.pass_time(5)
     stage.configure(protocol_fee_bps=310)
     world.sync()
     stage.monitor()

@@ -22,7 +22,8 @@ class MonitorFacts(msgspec.Struct, frozen=True):
         stuck: For each state with stuck markets its number, how many they are, since which chain
             second the oldest is in the state, and the ids of the oldest ones in hex.
         withdrawn: Ids in hex of markets whose liquidity was withdrawn before all winners claimed.
-        config_changed_at: Chain second of the last change of the configuration, if any.
+        config_changed_at: Chain second of the last change of the configuration since the first
+            market, if any.
         fees_hour: Lamports that our transactions cost in the last hour.
         fees_day: The same in the last day.
         connections: Connections of clients to Postgres.
@@ -75,7 +76,10 @@ SELECT clock_timestamp() AS now,
     (SELECT max(t.block_time) FROM chain.events AS e
         JOIN chain.transactions AS t ON t.signature = e.signature
         WHERE e.name IN ('ConfigUpdated', 'ProtocolPauseStatusChanged')
-            AND e.commitment <> 'orphaned') AS config_changed_at,
+            AND e.commitment <> 'orphaned'
+            -- Before the first market it is the deployment's own configuration.
+            AND EXISTS (SELECT FROM market.markets AS m WHERE m.created_at < t.block_time)
+    ) AS config_changed_at,
     (SELECT coalesce(sum(fee), 0)::bigint FROM ops.attempts
         WHERE signed_at > now() - interval '1 hour') AS fees_hour,
     (SELECT coalesce(sum(fee), 0)::bigint FROM ops.attempts
