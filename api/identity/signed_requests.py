@@ -60,6 +60,10 @@ _DECISIVE: Final = {column: _decisive(column) for column in ("wallet", "address"
 _OF_SIGNATURE: Final = select(_requests.c.wallet, _requests.c.digest).where(
     _requests.c.signature == bindparam("signature")
 )
+# The reading role sees the signatures alone.
+_SIGNATURE: Final = select(_requests.c.signature).where(
+    _requests.c.signature == bindparam("signature")
+)
 _RECORD: Final = insert(_requests).on_conflict_do_nothing().returning(_requests.c.signature)
 
 
@@ -74,7 +78,7 @@ def used() -> ApiError:
 
 def require_unused(conn: Connection, signature: bytes) -> None:
     """Raise ApiError 401 if the signature was used for a write: it is not valid for sign-in."""
-    if conn.execute(_OF_SIGNATURE, {"signature": signature}).first() is not None:
+    if conn.execute(_SIGNATURE, {"signature": signature}).first() is not None:
         raise used()
 
 
