@@ -28,6 +28,23 @@ def send_until_it_dies(chain: Localnet, wallet: Keypair, sent: list[str]) -> Non
             return
 
 
+def wait_for_confirmed(chain: Localnet, sent: list[str]) -> list[str]:
+    """Return those of the last signatures that are confirmed, once there are some."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        asked = sent[-200:]
+        levels = chain.result("getSignatureStatuses", asked)["value"]
+        confirmed = [
+            text
+            for text, level in zip(asked, levels, strict=True)
+            if level and level["confirmationStatus"] != "processed"
+        ]
+        if confirmed:
+            return confirmed
+        time.sleep(0.1)
+    raise AssertionError("none was confirmed")
+
+
 def test_kill_under_load_keeps_confirmed_slots(ticking_localnet: Localnet) -> None:
     chain = ticking_localnet
     wallet = Keypair()
@@ -40,17 +57,10 @@ def test_kill_under_load_keeps_confirmed_slots(ticking_localnet: Localnet) -> No
         sender = threading.Thread(target=send_until_it_dies, args=(chain, wallet, sent))
         sender.start()
         time.sleep(0.7)
-        asked = sent[-200:]
-        levels = chain.result("getSignatureStatuses", asked)["value"]
-        confirmed = [
-            text
-            for text, level in zip(asked, levels, strict=True)
-            if level and level["confirmationStatus"] != "processed"
-        ]
+        confirmed = wait_for_confirmed(chain, sent)
         slot = chain.result("getSlot", CONFIRMED)
         chain.restart(kill=True)
         sender.join(60)
-        assert confirmed
         assert chain.result("getSlot", CONFIRMED) >= slot
         again = chain.result("getSignatureStatuses", confirmed)["value"]
         assert all(level and level["err"] is None for level in again)
