@@ -240,7 +240,7 @@ def test_database_connections(drills: Drills) -> None:
         close()
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_alert_delivery(drills: Drills) -> None:
     """The receiver answers 500 while an alert is to be sent, then accepts it."""
     drills.slack.status = 500
