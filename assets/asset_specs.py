@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 from assets.catalog import DASHBOARD, GROUPS, OWNERS, dashboard_link, group_tags
 from assets.freshness import VerifiedWithin
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 def materialized_within(*, warn: int, fail: int) -> dg.FreshnessPolicy:

@@ -135,7 +135,7 @@ def partition_range_tags(first: str, last: str) -> dict[str, str]:
 def use_engine(storage: DagsterPostgresStorage, engine: Engine) -> None:
     """Make the three storages of Dagster use ``engine``; there is no setting for a pool."""
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
-        part._engine = engine  # type: ignore[union-attr]  # private, of each
+        part._engine = engine  # type: ignore[union-attr]  # each class has this private attribute
 
 
 def use_schedule_storage(
@@ -267,7 +267,7 @@ def use_run_workers(server: DagsterApiServer, run_workers: BaseContext) -> None:
             " DagsterApiServer._mp_ctx and looks for dead ones in another way than"
             " DagsterApiServer._cleanup_thread; adapt assets/dagster_internals.py"
         )
-    server._mp_ctx = run_workers  # type: ignore[assignment]  # for Process and Event
+    server._mp_ctx = run_workers  # type: ignore[assignment]  # provides Process and Event alone
 
 
 def started_run_id(request: StartRunRequest) -> str:

@@ -38,13 +38,14 @@ class RunWorker(multiprocessing.context.ForkServerProcess):
     def run(self) -> None:
         """Execute the run, after unsharing what the fork copied from the fork server."""
         end_with_parent()
-        # The arguments of multiprocessing's BaseProcess, which its type stubs leave out.
-        lower_priority(self._args)  # type: ignore[attr-defined]
-        bind_run(self._args)  # type: ignore[attr-defined]
+        # Those of multiprocessing's BaseProcess, which its type stubs leave out.
+        arguments = self._args  # type: ignore[attr-defined]
+        lower_priority(arguments)
+        bind_run(arguments)
         random.seed()
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
-        with traced_run(self._args):  # type: ignore[attr-defined]
+        with traced_run(arguments):
             super().run()
 
 

@@ -55,8 +55,7 @@ class Totals(NamedTuple):
 def at_rest(quick: bool) -> Row:
     """Return the share of one core that the system takes on a quiet machine, in percent."""
     seconds = 60 if quick else 300
-    system = RunningSystem()
-    try:
+    with RunningSystem() as system:
         system.start()
         system.wait_for(lambda: two_markets_finished(system), 300, "the markets did not finish")
         time.sleep(10)
@@ -64,8 +63,6 @@ def at_rest(quick: bool) -> Row:
         time.sleep(seconds)
         after = _totals(system)
         memory = _pss_megabytes(system)
-    finally:
-        system.discard()
     elapsed = after.at - before.at
     hourly = _HOUR / elapsed
     share = {

@@ -27,13 +27,10 @@ _CALM_RATE, _BUSY_RATE = 2.0, 25.0
 def frame_latency(quick: bool) -> Row:
     """Measure median and 99th percentile; the worse ones of both loads count."""
     seconds = 20 if quick else 120
-    system = RunningSystem("--no-demo")
-    try:
+    with RunningSystem("--no-demo") as system:
         system.start()
         calm = _figures(Load(system, _CALM_RATE, readers=0, page=0), seconds)
         busy = _figures(Load(system, _BUSY_RATE, _READERS, page=0), seconds)
-    finally:
-        system.discard()
     value = round(max(calm.p99, busy.p99) * 1e3, 1)
     median = max(calm.p50, busy.p50) * 1e3
     text = "; ".join(

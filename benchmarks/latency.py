@@ -230,14 +230,11 @@ def _met(figures: Figures, goals: dict[str, float]) -> bool:
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
 def main(seconds: float, rate: float, readers: int, no_webhook: bool, as_json: bool) -> None:
     """Measure how long a confirmed trade takes to be visible in the API."""
-    system = RunningSystem("--no-demo", *(["--no-webhook"] if no_webhook else []))
-    try:
+    with RunningSystem("--no-demo", *(["--no-webhook"] if no_webhook else [])) as system:
         system.start()
         # A poll reads the trades of five seconds at once.
         load = Load(system, rate, readers, 200 if no_webhook else 50)
         measured = uvloop.run(load.run(seconds, patience=30 if no_webhook else 10))
-    finally:
-        system.discard()
     lost = len(measured.sent - measured.shown.keys())
     source = "poll" if no_webhook else "webhook"
     figures = {

@@ -107,12 +107,11 @@ def _measured(quick: bool) -> list[Measured]:
 @contextlib.contextmanager
 def booted() -> Iterator[RunningSystem]:
     """Yield a system in which votes stay open and addresses are limited as on a public network."""
-    system = RunningSystem("--no-demo", MIN_PROPOSAL_VOTES="1000000", RATE_LIMIT_ANONYMOUS="100")
-    try:
+    with RunningSystem(
+        "--no-demo", MIN_PROPOSAL_VOTES="1000000", RATE_LIMIT_ANONYMOUS="100"
+    ) as system:
         system.start()
         yield system
-    finally:
-        system.discard()
 
 
 class Scene:

@@ -35,8 +35,7 @@ def under_load(quick: bool) -> Row:
     """Return the longest time that an owed action took, in seconds."""
     seconds = 150.0 if quick else 600.0
     use_normal_priority()
-    system = RunningSystem("--no-demo")
-    try:
+    with RunningSystem("--no-demo") as system:
         system.start()
         observer = Observer(system)
         with busy_processes(BUSY, at_most=seconds + 120), busy_cast(system):
@@ -46,8 +45,6 @@ def under_load(quick: bool) -> Row:
                 time.sleep(_PAUSE)
         recovery = _seconds_until_idle(observer)
         return _row(observer, read_runs(system.login(Role.DAGSTER)), recovery, _endings(system))
-    finally:
-        system.discard()
 
 
 def _seconds_until_idle(observer: Observer) -> float | None:

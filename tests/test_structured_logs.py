@@ -130,6 +130,17 @@ def test_level_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line["event"] for line in logged(capsys)] == ["yes"]
 
 
+def run_with_json_logs(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own; it must succeed."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LOG_FORMAT": "json", "ZMART_ENV_FILE": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
 @pytest.mark.process
 def test_dagster_s_and_uvicorn_s_own_lines_are_json() -> None:
     code = (
@@ -149,13 +160,7 @@ def test_dagster_s_and_uvicorn_s_own_lines_are_json() -> None:
         "tick = log_of(repository_name='all', instigator_name='sensor')\n"
         "tick.info('found %d', 3)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "LOG_FORMAT": "json", "ZMART_ENV_FILE": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_with_json_logs(code)
     found = [json.loads(line)["event"] for line in done.stderr.splitlines()]
     tick = "all - sensor - found 3"
     assert found == ["from dagster.daemon", "from dagster-webserver", "from uvicorn.error", tick]
@@ -176,12 +181,6 @@ def test_what_runs_log_is_json() -> None:
         "def counting(): count()\n"
         "counting.execute_in_process(instance=dg.DagsterInstance.ephemeral())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "LOG_FORMAT": "json", "ZMART_ENV_FILE": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_with_json_logs(code)
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["event"].endswith(" - count - counted 3")

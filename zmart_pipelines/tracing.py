@@ -59,7 +59,7 @@ def configure_tracing(settings: Settings, *, part: str) -> None:
 
 
 def use(spans: Spans | None) -> None:
-    """Export by ``spans`` from here on; None: not at all."""
+    """Set the exporter of this process; None turns tracing off."""
     global _spans
     _spans = spans
 

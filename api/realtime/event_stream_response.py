@@ -37,7 +37,7 @@ class EventStreamResponse(Response[Any]):
         self._open_reader = open_reader
         self._heartbeats = heartbeats
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # of its arguments it needs none
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # it uses no argument
         """Return the app that sends it."""
         return self._send_stream
 

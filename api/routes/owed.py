@@ -86,7 +86,8 @@ async def get_owed_work(
     def read(conn: Connection) -> OwedWork:
         chain_time = markets.chain_now(conn)
         now = datetime.now(UTC)
-        open_intents = submissions.intents(conn, statuses=submissions.OPEN, limit=_MOST)
+        open_intents = submissions.open_intents(conn, limit=_MOST)
+        counts = submissions.counts_by_status(conn)
         decisions = due_decisions(conn, settings, chain_time=chain_time, now=now)
         periods = ledger_periods(conn, settings)
         coming: list[MarketDeadline] = []
@@ -130,7 +131,7 @@ async def get_owed_work(
         owed.sort(key=lambda one: (one.since, one.market_id))
         return OwedWork(
             owed=owed[:limit],
-            owed_count=len(owed),
+            owed_count=len(decisions) + sum(counts.get(one, 0) for one in submissions.OPEN),
             deadlines=[
                 ComingDeadline(
                     market_id=one.market_id.hex(),

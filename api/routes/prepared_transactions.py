@@ -47,7 +47,7 @@ def _handler(act: type[Act]) -> HTTPRouteHandler:
         "database": DatabaseDep,
         "chain": ChainDep,
         "caller": CallerDep,
-        "data": JSONBody[body_of(act)],  # type: ignore[misc]  # made for the act
+        "data": JSONBody[body_of(act)],  # type: ignore[misc]  # a type that is made at run time
     }
     decorate = post(
         f"{PATH}/{act.NAME}",

@@ -75,6 +75,14 @@ def test_owed_work_and_deadlines_are_named_by_market(
     assert len(read(client, "/api/owed?limit=1")["deadlines"]) == 1
 
 
+def test_owed_transactions_beyond_the_list_are_counted(client: Client, pipelines: Engine) -> None:
+    with pipelines.begin() as conn:
+        conn.execute(text(INTENT), [{"market": bytes([number]) * 32} for number in range(1, 121)])
+    found = read(client, "/api/owed?limit=2")
+    assert len(found["owed"]) == 2
+    assert found["owed_count"] == 120
+
+
 def test_system_has_polls_backups_and_tables(
     client: Client, ledger: Engine, pipelines: Engine
 ) -> None:

@@ -27,7 +27,7 @@ ELSEWHERE: Final = MappingProxyType(
         # Without Postgres there is no row.
         "database_unreachable": "tests/monitoring/test_alert_scenarios.py"
         "::test_postgres_that_is_away_reaches_both_receivers",
-        # The receiver that fails cannot be told.
+        # The receiver that fails cannot receive the message about its own failure.
         "alert_delivery": "tests/monitoring/test_alert_delivery.py"
         "::test_rejected_message_is_sent_later",
     }

@@ -20,7 +20,7 @@ from zmart_pipelines.monitoring.alert_handling import acknowledge, silence
 from zmart_pipelines.monitoring.alert_posters import posters
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.monitoring.escalation import severity_at
-from zmart_pipelines.monitoring.severity import SEVERITIES, rank
+from zmart_pipelines.monitoring.severity import SEVERITIES, Severity, rank
 from zmart_pipelines.store.queries.alerts import open_alerts
 from zmart_pipelines.store.tables.ops import alerts
 
@@ -120,7 +120,7 @@ def test_list_shows_severity_age_and_runbook(stage: Stage, monkeypatch: pytest.M
 
 
 # What happens on a day without incidents: the minute, how many minutes it lasts, and what it is.
-NORMAL_DAY = (
+NORMAL_DAY: tuple[tuple[int, int, str, str | None, Severity], ...] = (
     (0, 8, "health", "event-indexer:confirmed_lag_seconds", "medium"),  # a node is replaced
     (62, 1, "run", "read_finalized_window", "high"),  # a node does not answer for a moment
     (180, 9, "run", "reconcile", "high"),  # a run fails, the next one succeeds
@@ -151,7 +151,7 @@ def test_normal_day_makes_fewer_than_five_messages(stage: Stage) -> None:
             for begins, lasts, topic, subject, severity in NORMAL_DAY:
                 key = AlertKey(topic, subject=subject)
                 if begins <= minute < begins + lasts:
-                    raise_alert(conn, key, severity, "as on other days")  # type: ignore[arg-type]
+                    raise_alert(conn, key, severity, "as on other days")
                 elif minute == begins + lasts:
                     clear_alert(conn, key)
         deliver(stage.engine, usual, receivers)

@@ -18,11 +18,8 @@ NAMES = {"api", "api-2", "api-3"}
 
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem("--no-demo", API_PROCESSES="3")
-    try:
+    with RunningSystem("--no-demo", API_PROCESSES="3") as running:
         yield running
-    finally:
-        running.discard()
 
 
 def answering(system: RunningSystem) -> str | None:

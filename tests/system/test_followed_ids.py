@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -29,6 +30,10 @@ class Followed(NamedTuple):
         lines = [line.split(maxsplit=1)[1] for line in found.stdout.splitlines()]
         assert [line for line in lines if not line.startswith("{")] == []
         return [json.loads(line) for line in lines]
+
+    def has(self, name: str) -> bool:
+        """Return whether a span of this name was exported."""
+        return self.first(name) is not None
 
     def first(self, name: str) -> Seen | None:
         return next((one for one in list(self.collector.seen) if one.name == name), None)
@@ -68,7 +73,7 @@ def followed() -> Iterator[Followed]:
                 socket.send('{"action": "subscribe", "channel": "markets"}')
                 for name in ("frame delivery", "submission attempt", "transaction final"):
                     system.wait_for(
-                        lambda name=name: found.first(name) is not None,  # type: ignore[misc]
+                        partial(found.has, name),
                         FIRST_FINAL_SECONDS,
                         f"exporting a span {name}",
                     )

@@ -22,11 +22,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem()
-    try:
+    with RunningSystem() as running:
         yield running
-    finally:
-        running.discard()
 
 
 def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
@@ -67,11 +64,8 @@ def test_supervisor_killed_and_started_again(system: RunningSystem) -> None:
 
 @pytest.mark.slow
 def test_markets_finish_without_webhooks() -> None:
-    running = RunningSystem("--no-webhook")
-    try:
+    with RunningSystem("--no-webhook") as running:
         running.start()
         running.wait_for(lambda: two_markets_finished(running), 400, "two markets finished")
         check_finished_markets(running)
         assert running.query("SELECT count(*) FROM chain.deliveries") == [(0,)]
-    finally:
-        running.discard()

@@ -26,12 +26,9 @@ OTHERS = ("aggregate_votes", "reconcile", "finalize_markets", "refresh_statistic
 
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem()
-    try:
+    with RunningSystem() as running:
         running.start()
         yield running
-    finally:
-        running.discard()
 
 
 def runs(system: RunningSystem, run_ids: list[str]) -> list[tuple[str, float | None]]:

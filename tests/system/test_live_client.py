@@ -98,11 +98,8 @@ def trading(traders: Traders) -> Iterator[list[str]]:
 
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem("--no-demo")
-    try:
+    with RunningSystem("--no-demo") as running:
         yield running
-    finally:
-        running.discard()
 
 
 def test_client_loses_and_doubles_nothing_over_ten_kills(

@@ -22,11 +22,8 @@ ORIGINATING = ("voting.ballots", "community.discussions", "community.users")
 
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem()
-    try:
+    with RunningSystem() as running:
         yield running
-    finally:
-        running.discard()
 
 
 class Commenter:

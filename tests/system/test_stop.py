@@ -15,12 +15,9 @@ pytestmark = pytest.mark.system
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
     # One of its own: the shared one is in use by the tests of other processes.
-    running = RunningSystem()
-    try:
+    with RunningSystem() as running:
         running.start()
         yield running
-    finally:
-        running.discard()
 
 
 @pytest.mark.timeout(900)

@@ -54,11 +54,8 @@ GROUP BY 1 HAVING count(*) > 1
 
 @pytest.fixture
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem("--no-demo")
-    try:
+    with RunningSystem("--no-demo") as running:
         yield running
-    finally:
-        running.discard()
 
 
 @contextlib.contextmanager

@@ -26,13 +26,10 @@ pytestmark = [pytest.mark.system, pytest.mark.timed, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem()
-    try:
+    with RunningSystem() as running:
         running.start()
         running.wait_for(lambda: two_markets_finished(running), 400, "two markets finished")
         yield running
-    finally:
-        running.discard()
 
 
 def is_right(browser: Chrome, system: RunningSystem) -> bool:

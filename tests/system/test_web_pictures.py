@@ -30,12 +30,9 @@ BREAKER = "action:finalize_market"
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[RunningSystem]:
-    running = RunningSystem()
-    try:
+    with RunningSystem() as running:
         running.start()
         yield running
-    finally:
-        running.discard()
 
 
 @pytest.fixture

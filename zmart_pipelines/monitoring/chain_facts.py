@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import Engine
 
 from zmart_pipelines.chain.account_reader import AccountReader
-from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+from zmart_pipelines.chain.jsonrpc import RpcError, RpcUnavailable
 from zmart_pipelines.chain.program_code import ProgramCode, read_program_code
 from zmart_pipelines.chain.rpc import MAX_ACCOUNTS, RpcClient
 from zmart_pipelines.program.accounts import MarketAccount, decode_as
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # cannot be paid and no alert says so yet.
 MOST_READ: Final = 20
 CODE_TOPIC: Final = "program_upgraded"
-_FAULTS: Final = (RpcUnavailable, RpcError, RateLimited)
+_FAULTS: Final = (RpcUnavailable, RpcError)
 
 
 class Shortfall(msgspec.Struct, frozen=True):
@@ -39,7 +39,11 @@ class Shortfall(msgspec.Struct, frozen=True):
 
 
 class UnacceptedCode(msgspec.Struct, frozen=True):
-    """Code that the program has now and nobody has accepted; ``subject`` tells codes apart."""
+    """The program's current code, which no operator has accepted.
+
+    Attributes:
+        subject: Of the alert: the code's SHA-256, or ``missing``.
+    """
 
     subject: str
     message: str
@@ -125,7 +129,7 @@ class ChainMonitor:
             some = owing[start : start + MAX_ACCOUNTS]
             found = self._rpc.accounts([Pubkey(one.address) for one in some], "finalized").value
             for one, account in zip(some, found, strict=True):
-                # A market that is not finalized on chain yet is looked at again when it is.
+                # An account that is missing is not finalized yet; a later round reads it.
                 if account is not None and account.owner == self._program:
                     yield Shortfall(one.market_id, account.lamports - MARKET_RENT, one.owed)
 

@@ -36,8 +36,7 @@ def a_day_without_votes(stage: Stage) -> Iterator[None]:
     stage.world.vote(market, [True] * 10)
     stage.world.plan()
     stage.world.drive()
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
 
 
 @scenario("approval_needs_admin")
@@ -61,8 +60,7 @@ def threshold_above_the_counts(stage: Stage) -> Iterator[None]:
     stage.world.plan()
     stage.world.drive()
     stage.configure(proposal_approval_threshold=9_000)
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
     yield
     stage.configure(proposal_approval_threshold=7_000)
     stage.world.sync()
@@ -96,8 +94,7 @@ def weights_above_u32(stage: Stage) -> Iterator[None]:
             dispute_disagree=0,
         ),
     )
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
 
 
 @scenario("resolution_due")
@@ -110,8 +107,7 @@ def end_time_passes(stage: Stage) -> Iterator[None]:
     yield
     request(world, market)
     world.drive()
-    world.sync()
-    world.plan()
+    stage.sync_and_plan()
 
 
 @scenario("unexpected_resolution")
@@ -122,12 +118,10 @@ def resolved_by_an_unknown_wallet(stage: Stage) -> Iterator[None]:
         update={"expected_resolvers": str(admin)}
     )
     stage.world.resolve(market, wallet(1))
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
     yield
     stage.world.dispute(market, wallet(1))
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
 
 
 @scenario("resolving_after_dispute")
@@ -136,12 +130,10 @@ def dispute_ended_by_another_transaction(stage: Stage) -> Iterator[None]:
     stage.world.resolve(market, wallet(1))
     stage.world.dispute(market, wallet(1))
     stage.end_dispute(market, agrees=9, disagrees=1)
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
     yield
     stage.world.dispute(market, wallet(1))
-    stage.world.sync()
-    stage.world.plan()
+    stage.sync_and_plan()
 
 
 @scenario("dispute_without_ballots")

@@ -133,6 +133,11 @@ class Stage:
         """Send what is due, as the sensor, the API and the watchdog do."""
         return deliver(self.engine, self.settings(), posters(self.settings()))
 
+    def sync_and_plan(self) -> None:
+        """Read the chain, then decide what is due."""
+        self.world.sync()
+        self.world.plan()
+
     def monitor(self, **changes: Any) -> None:
         """One round of the monitor, with the chain if there is one."""
         run_monitor(
