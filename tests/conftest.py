@@ -1,19 +1,10 @@
-"""Fixtures, markers and Hypothesis profiles of the whole test suite."""
+"""Fixtures and the order of the whole test suite."""
 
 import gc
 import os
 import sys
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# Time limits per example fail on a loaded machine, so that no profile has one.
-settings.register_profile(
-    "local", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-# In CI the examples are the same in every run; a failure is not a matter of luck.
-settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # Each module is compiled once, instead of by each of the hundreds of processes that tests start.
 sys.dont_write_bytecode = False

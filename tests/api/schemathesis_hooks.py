@@ -18,14 +18,12 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from tests.api.known_markets import KNOWN_MARKETS
 from zmart_pipelines.chain.transaction_builder import build_transaction
 from zmart_pipelines.ipfs.cid import cid_v0
 from zmart_pipelines.program.addresses import market_address
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
 from zmart_pipelines.program.instructions import activate_market
-
-# Markets with rows, by ``tests/api/test_schemathesis.py``, so that not every answer is a 404.
-KNOWN_MARKETS = tuple(bytes([number]) * 32 for number in range(1, 5))
 
 # No example has a target; Phase.target would minimise some of those that found nothing.
 settings.register_profile(

@@ -25,8 +25,8 @@ from sqlalchemy import Engine, insert
 
 from tests.api import seed
 from tests.api.conftest import SIGNING_KEY
+from tests.api.known_markets import KNOWN_MARKETS
 from tests.api.running_api import running
-from tests.api.schemathesis_hooks import KNOWN_MARKETS
 from zmart_pipelines.proofs.access_tokens import AccessTokens, SigningKey
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
@@ -96,6 +96,8 @@ def require_no_fault(
             cwd=tmp_path,
             env={
                 **os.environ,
+                # Loaded there only: they choose a profile of Hypothesis for their process.
+                "PYTHONPATH": str(FOLDER.parents[1]),
                 "SCHEMATHESIS_HOOKS": str(FOLDER / "schemathesis_hooks.py"),
                 # Hypothesis keeps its tables of Unicode here, which take seconds to compute.
                 "HYPOTHESIS_STORAGE_DIRECTORY": str(FOLDER.parents[1] / ".hypothesis"),
