@@ -85,8 +85,8 @@ _PROPOSALS: Final = (
         topic="too_many_ballots",
         severity="critical",
         summary="more votes than the chain's u32 holds",
-        remedy="set a larger `DISPUTE_WEIGHT_UNIT` where votes are weighted; otherwise nothing can"
-        " be sent",
+        remedy="inform the program's owners, because nothing can be sent for this vote; for later"
+        " ones set a larger `DISPUTE_WEIGHT_UNIT`",
     ),
 )
 
