@@ -27,9 +27,9 @@ from benchmarks.processes import cpu_of, cpu_of_family, parent_of
 from benchmarks.rows import Row
 from tests.api.conftest import SIGNING_KEY
 from tests.api.running_api import RunningApi, running
-from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
 from tests.voting.world import add_market, ballot, wallet
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -86,8 +86,8 @@ def fresh_api(**changes: Any) -> Iterator[tuple[RunningApi, Engine, int]]:
             **login_settings(url),
             redis_url=redis.url(),
             zmart_state=Path(folder) / "state",
-            api_port=free_port(),
-            ws_port=free_port(),
+            api_port=unused_port(),
+            ws_port=unused_port(),
             metrics_port=0,
             ballot_ttl_seconds=3600,
             auth_signing_key=SIGNING_KEY,

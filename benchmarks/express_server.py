@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from benchmarks.node import FOLDER, installed_node
 from benchmarks.read_server import ReadServer
 from benchmarks.rows import RivalMissing
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 
 Reads: TypeAlias = Literal["plain", "memoised", "cached"]
 _SCRIPT: Final = Path("express") / "server.mjs"
@@ -31,7 +31,7 @@ def running_express(reads: Reads, database: str, redis: str, log: Path) -> Itera
     Raises:
         RivalMissing: Node is not available, or the server did not start.
     """
-    port = free_port()
+    port = unused_port()
     settings = {"reads": reads, "port": port, "database": database, "redis": redis}
     with log.open("ab") as output:
         process = subprocess.Popen(

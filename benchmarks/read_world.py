@@ -26,8 +26,8 @@ from benchmarks.processes import parent_of
 from benchmarks.read_server import ReadServer, Side, Stores, measure
 from tests.api.conftest import SIGNING_KEY
 from tests.api.running_api import running
-from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -110,9 +110,9 @@ class ReadWorld:
                 redis_url=self.redis,
                 zmart_state=folder / "state",
                 # Reads of tables need no chain.
-                solana_rpc_url=f"http://127.0.0.1:{free_port()}",
-                api_port=free_port(),
-                ws_port=free_port(),
+                solana_rpc_url=f"http://127.0.0.1:{unused_port()}",
+                api_port=unused_port(),
+                ws_port=unused_port(),
                 metrics_port=0,
                 # Never reached, so that the limiter counts without refusing.
                 rate_limit_anonymous=1_000_000,

@@ -29,8 +29,8 @@ from benchmarks.rows import RivalMissing
 from benchmarks.socket_client import stamp
 from tests.api.conftest import SIGNING_KEY
 from tests.api.running_api import RunningApi
-from tests.fixtures.ports import free_port
 from tests.fixtures.redis import running_redis
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
@@ -137,7 +137,7 @@ class SocketWorld:
 
     def api(self, processes: int = 1) -> Server:
         """Return an API of so many processes, which limits sockets and messages as always."""
-        ports = {"api_port": free_port(), "ws_port": free_port(), "metrics_port": 0}
+        ports = {"api_port": unused_port(), "ws_port": unused_port(), "metrics_port": 0}
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         started = []
         for number in range(1, processes + 1):
@@ -161,7 +161,7 @@ class SocketWorld:
         Raises:
             RivalMissing: Node is not available, or the server did not start.
         """
-        port, redis = free_port(), self._settings.redis_url.get_secret_value()
+        port, redis = unused_port(), self._settings.redis_url.get_secret_value()
         process = subprocess.Popen(
             [installed_node(), FOLDER / "ws_server.mjs"],
             stdin=subprocess.PIPE,
@@ -273,7 +273,7 @@ def socket_world() -> Iterator[SocketWorld]:
             redis_url=redis.url(),
             zmart_state=Path(name) / "state",
             # No frame needs the chain.
-            solana_rpc_url=f"http://127.0.0.1:{free_port()}",
+            solana_rpc_url=f"http://127.0.0.1:{unused_port()}",
             auth_signing_key=SIGNING_KEY,
             api_connections=8_000,
         )

@@ -26,7 +26,7 @@ from api.rate_limit.route_buckets import RouteBuckets
 from tests.api.chain_world import World
 from tests.api.documented_messages import DocumentedMessages
 from tests.fixtures.localnet import Localnet
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings, Threshold
@@ -43,11 +43,11 @@ def settings_for(database: str, redis_url: str, state: Path) -> Settings:
         **login_settings(database),
         redis_url=redis_url,
         zmart_state=state,
-        solana_rpc_url=f"http://127.0.0.1:{free_port()}",
+        solana_rpc_url=f"http://127.0.0.1:{unused_port()}",
         helius_webhook_secret=SECRET,
         auth_signing_key=SIGNING_KEY,
-        api_port=free_port(),
-        ws_port=free_port(),
+        api_port=unused_port(),
+        ws_port=unused_port(),
         metrics_port=0,
         api_threads=4,
         rpc_timeout=1,

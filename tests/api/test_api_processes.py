@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from api.realtime import protocol
 from tests.api.running_api import RunningApi, running
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
 from zmart_pipelines.store.stream import Frame, market_channel
@@ -115,8 +115,8 @@ def test_address_has_its_sockets_over_all_processes(api_settings: Settings, tmp_
             update = {
                 "ws_connections_per_ip": limit,
                 "api_process": number,
-                "api_port": free_port(),
-                "ws_port": free_port(),
+                "api_port": unused_port(),
+                "ws_port": unused_port(),
             }
             folder = tmp_path / str(number)
             folder.mkdir()

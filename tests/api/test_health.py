@@ -22,9 +22,9 @@ from api.shared_reading import SharedReading
 from tests.api.frozen import frozen
 from tests.api.running_api import running
 from tests.fixtures.alert_receivers import Slack
-from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers.deliveries import store_delivery
 from zmart_pipelines.monitoring.work_health import SERVICES
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings, running_postgres
 from zmart_pipelines.settings import Settings, Threshold
 from zmart_pipelines.store.engine import login_engine
@@ -54,7 +54,7 @@ def strict(settings: Settings, **more: object) -> Settings:
 
 
 def test_liveness_needs_nothing_else(api_settings: Settings) -> None:
-    away = f"postgresql://absent:absent@127.0.0.1:{free_port()}/none"
+    away = f"postgresql://absent:absent@127.0.0.1:{unused_port()}/none"
     settings = Settings(**api_settings.model_dump() | dict.fromkeys(login_settings(away), away))
     with TestClient(create_app(settings)) as client:
         answer = client.get("/health/live")

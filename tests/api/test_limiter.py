@@ -21,8 +21,8 @@ from api.rate_limit import redis_buckets
 from api.rate_limit.limiter import MAX_BUCKETS, Charge, Decision, Limiter
 from api.rate_limit.redis_buckets import RedisBuckets
 from api.rate_limit.token_bucket import MAX_LIMIT, MINUTE_MS, Quota
-from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.child_process import start
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.redis import RedisServer, find_server
 
 PROJECT = Path(__file__).parents[2]
@@ -73,7 +73,9 @@ class Redis:
 
     def __init__(self, home: Path) -> None:
         program = find_server()
-        self.server = RedisServer(home=home, port=free_port(), password="password", program=program)
+        self.server = RedisServer(
+            home=home, port=unused_port(), password="password", program=program
+        )
         self.server.prepare()
         self._log = (home / "log").open("ab")
         self.process: subprocess.Popen[bytes] | None = None

@@ -16,9 +16,9 @@ from api.app import create_app
 from api.realtime import hub_health
 from api.realtime.hub import Hub
 from tests.api.test_discussion_snapshots import snapshot_three_days
-from tests.fixtures.ports import free_port
 from zmart_pipelines.ipfs.pin_store import LocalPinStore
 from zmart_pipelines.monitoring.alerts import AlertKey, raise_alert
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings, Threshold
 from zmart_pipelines.snapshots.taking import pin_documents
@@ -116,7 +116,7 @@ def test_hub_that_does_not_deliver_is_down(
 
 
 def test_live_updates_without_redis_are_degraded(api_settings: Settings) -> None:
-    away = api_settings.model_copy(update={"redis_url": _url(free_port())})
+    away = api_settings.model_copy(update={"redis_url": _url(unused_port())})
     with TestClient(create_app(away)) as client:
 
         def read() -> dict[str, Any]:

@@ -24,8 +24,8 @@ from websockets.sync.client import ClientConnection, connect
 from api.connections.connection_guard import CLOSING_SECONDS
 from api.realtime import protocol
 from tests.api.running_api import RunningApi, running
-from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.child_process import start
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.redis import RedisServer, find_server
 from zmart_pipelines.settings import Settings
@@ -43,7 +43,7 @@ FILLER = "x" * 20_000
 def own_redis(tmp_path: Path) -> Iterator[tuple[RedisServer, StartRedis]]:
     """A Redis that a test may kill and restart."""
     server = RedisServer(
-        home=tmp_path / "redis", port=free_port(), password="password", program=find_server()
+        home=tmp_path / "redis", port=unused_port(), password="password", program=find_server()
     )
     server.prepare()
     processes = []

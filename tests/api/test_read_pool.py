@@ -16,7 +16,7 @@ from api.database import DatabaseBusy
 from api.hot_reads.read_pool import ReadPool
 from tests.api.ended_connections import end_connections
 from tests.api.frozen import frozen
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.runtime.temporary_postgres import login_settings, running_postgres
 from zmart_pipelines.settings import Settings
@@ -158,7 +158,7 @@ def test_read_that_is_given_up_gives_its_connection_back(api_settings: Settings)
 
 
 def test_pool_without_postgres_says_so_and_needs_none_to_be_made(api_settings: Settings) -> None:
-    absent = f"postgresql://zmart_read:secret@127.0.0.1:{free_port()}/zmart"
+    absent = f"postgresql://zmart_read:secret@127.0.0.1:{unused_port()}/zmart"
     settings = Settings.model_validate(api_settings.model_dump() | {"database_url_read": absent})
 
     async def read() -> None:

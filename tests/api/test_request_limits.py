@@ -15,7 +15,7 @@ from tests.api import signing_in
 from tests.api.conftest import SECRET
 from tests.api.running_api import RunningApi, running
 from tests.api.test_service_keys import client_at as at
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.settings import Settings
 
 LIMITS = {
@@ -217,7 +217,7 @@ def test_thousand_forged_addresses_are_one_client(
     settings = Settings.model_validate(
         module_settings.model_dump()
         | {"rate_limit_anonymous": limit, "trusted_proxies": "10.0.0.0/8"}
-        | {"api_port": free_port(), "ws_port": free_port()}
+        | {"api_port": unused_port(), "ws_port": unused_port()}
     )
     url = settings.redis_url.get_secret_value()
     redis.Redis.from_url(url).delete("limit:anonymous:127.0.0.1")

@@ -22,8 +22,8 @@ from tests.api.conftest import SIGNING_KEY
 from tests.api.seed import market, wallet
 from tests.api.signing_in import bearer, session_of, sign_in
 from tests.api.wallets import header, proof, signed_in
-from tests.fixtures.ports import free_port
 from zmart_pipelines.proofs.refresh_tokens import parse
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -324,7 +324,7 @@ def test_expired_access_token_names_its_remedy(api_settings: Settings) -> None:
 
 def test_token_identifies_while_postgres_is_away(api_settings: Settings) -> None:
     away = {
-        f"database_url_{role}": SecretStr(f"postgresql://x:x@127.0.0.1:{free_port()}/x")
+        f"database_url_{role}": SecretStr(f"postgresql://x:x@127.0.0.1:{unused_port()}/x")
         for role in ("api", "read", "ingest")
     }
     changed = api_settings.model_copy(update={**away, "api_database_seconds": 1})

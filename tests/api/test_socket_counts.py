@@ -16,8 +16,8 @@ import redis
 
 from api.realtime import socket_counts
 from api.realtime.socket_counts import SocketCounts
-from tests.fixtures.ports import free_port
 from zmart_pipelines.runtime.child_process import start
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.redis import RedisServer, find_server
 from zmart_pipelines.settings import Settings
 
@@ -37,7 +37,7 @@ def settings(redis_url: str) -> Settings:
     return Settings(
         redis_url=redis_url,
         ws_connections_per_ip=LIMIT,
-        api_port=free_port(),
+        api_port=unused_port(),
         zmart_state=Path("/nonexistent"),
     )
 
@@ -188,7 +188,7 @@ def exists(client: redis.Redis, address: str) -> bool:
 
 def test_each_process_counts_alone_while_redis_is_away(tmp_path: Path, settings: Settings) -> None:
     server = RedisServer(
-        home=tmp_path / "redis", port=free_port(), password="password", program=find_server()
+        home=tmp_path / "redis", port=unused_port(), password="password", program=find_server()
     )
     server.prepare()
 

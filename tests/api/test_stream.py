@@ -18,8 +18,8 @@ from tests.api.conftest import settings_for
 from tests.api.seed import address_of
 from tests.api.signing_in import session_of
 from tests.api.test_market_channels import trade_up
-from tests.fixtures.ports import free_port
 from zmart_pipelines.proofs import service_keys
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store import stream
@@ -305,7 +305,7 @@ def test_missed_frames_of_an_address_are_limited(api_settings: Settings, ledger:
 def test_without_the_database_the_answer_is_a_503(
     redis_url: str, tmp_path: Path, accept: str
 ) -> None:
-    away = f"postgresql://127.0.0.1:{free_port()}/none"
+    away = f"postgresql://127.0.0.1:{unused_port()}/none"
     settings = settings_for(away, redis_url, tmp_path).model_copy(
         update={"api_database_seconds": 1.0}
     )

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, update
 
 from api.app import create_app
 from tests.fixtures.localnet import Localnet
-from tests.fixtures.ports import free_port
 from tests.ledger.onchain import Stage
 from tests.ledger.recorded_rpc import SOL, address
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.tables import market as tables
 
@@ -30,7 +30,7 @@ def on_chain(api_settings: Settings, localnet: Localnet) -> Settings:
     return api_settings.model_copy(
         update={
             "solana_rpc_url": SecretStr(localnet.rpc_url),
-            "redis_url": SecretStr(f"redis://127.0.0.1:{free_port()}/0"),
+            "redis_url": SecretStr(f"redis://127.0.0.1:{unused_port()}/0"),
             "api_verify_seconds": 0.0,
         }
     )

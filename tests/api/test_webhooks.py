@@ -22,12 +22,12 @@ from sqlalchemy import Engine, func, select, text
 from api.app import create_app
 from tests.api.conftest import SECRET
 from tests.api.payloads import enhanced, mutated, raw
-from tests.fixtures.ports import free_port
 from tests.ledger.recorded_rpc import Recorder
 from zmart_pipelines.chain.transactions import RawTransaction
 from zmart_pipelines.ledger.ingest.writer import ingest
 from zmart_pipelines.ledger.readers import deliveries, hints
 from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -183,7 +183,7 @@ def test_delivery_that_fails_after_the_commit_stays_pending(
 def test_sender_gets_retry_after_while_postgres_is_down(
     api_settings: Settings, history: list[RawTransaction]
 ) -> None:
-    away = f"postgresql://absent:absent@127.0.0.1:{free_port()}/none"
+    away = f"postgresql://absent:absent@127.0.0.1:{unused_port()}/none"
     settings = Settings(**api_settings.model_dump() | login_settings(away))
     with TestClient(create_app(settings)) as client:
         answer = deliver(client, body(history))

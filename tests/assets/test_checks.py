@@ -13,8 +13,8 @@ from assets.resources import Backend
 from assets.run_checks import CheckRow, evaluate, exit_code
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
-from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers.confirmed_poll import poll_confirmed
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -297,7 +297,7 @@ def test_ledger_behind_at_finalized_fails_its_check_until_it_has_caught_up(
 def test_check_that_cannot_run_gives_exit_code_2(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{unused_port()}"
     settings = life.settings.model_copy(update={"solana_rpc_url": SecretStr(nowhere)})
     rows = evaluate(
         Backend(settings), ["matches_onchain_accounts", "chain/coverage:coverage_has_no_gaps"]

@@ -15,10 +15,10 @@ import pytest
 from assets.resources import Backend
 from tests.assets.life import Life
 from tests.fixtures.localnet import StartLocalnet
-from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers import coverage
 from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client
 from zmart_pipelines.program.accounts import MarketState
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.process_environment import dagster_database
 from zmart_pipelines.store.engine import Role, login_url
 from zmart_pipelines.store.queries import health
@@ -39,7 +39,7 @@ def dagster(life: Life, tmp_path: Path) -> Iterator[Path]:
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copy(ROOT / "deploy" / "dagster.yaml", home)
-    port = str(free_port())
+    port = str(unused_port())
     environment = {
         **os.environ,
         **life.settings.environment(),

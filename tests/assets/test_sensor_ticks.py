@@ -18,9 +18,9 @@ from tests.assets.dagster_internals import (
     RemoteRepositoryOrigin,
     create_run_for_test,
 )
-from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.jsonrpc import RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -184,7 +184,7 @@ def test_tick_records_its_errors_and_no_success(database: str, owner: Engine) ->
 
 
 def test_unreachable_database_skips_the_tick_without_showing_its_password() -> None:
-    port = free_port()
+    port = unused_port()
     backend = backend_of(f"postgresql://user:geheim@127.0.0.1:{port}/none")
     result = reads(dg.build_sensor_context(cursor="kept"), backend)
     assert isinstance(result, dg.SkipReason)
@@ -211,7 +211,7 @@ def test_broken_statement_is_a_defect_not_an_outage(database: str) -> None:
 
 
 def test_unreachable_node_costs_one_short_attempt(database: str) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{unused_port()}"
     backend = Backend(Settings(**login_settings(database), solana_rpc_url=nowhere))
     assert isinstance(backend.sensor_rpc, RpcClient)
     with pytest.raises(RpcUnavailable):

@@ -18,9 +18,9 @@ from tests.assets.dagster_internals import (
 )
 from tests.assets.life import Life, run, slots_pass
 from tests.fixtures.localnet import StartLocalnet
-from tests.fixtures.ports import free_port
 from zmart_pipelines.ledger.readers.deliveries import store_delivery
 from zmart_pipelines.monitoring.alerts import AlertKey, open_alerts
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -388,7 +388,7 @@ def test_unreachable_chain_skips_the_tick_and_is_recorded(
 ) -> None:
     settings = Settings(
         **login_settings(database),
-        solana_rpc_url=f"http://127.0.0.1:{free_port()}",
+        solana_rpc_url=f"http://127.0.0.1:{unused_port()}",
     )
     result = tick(name, Backend(settings), instance, cursor="kept")
     assert isinstance(result, dg.SkipReason)
@@ -416,7 +416,7 @@ def test_unreachable_database_skips_the_tick(
     name: str, start_localnet: StartLocalnet, instance: dg.DagsterInstance
 ) -> None:
     settings = Settings(
-        **login_settings(f"postgresql://u:geheim@127.0.0.1:{free_port()}/x"),
+        **login_settings(f"postgresql://u:geheim@127.0.0.1:{unused_port()}/x"),
         solana_rpc_url=start_localnet().rpc_url,
     )
     result = tick(name, Backend(settings), instance, cursor="kept")

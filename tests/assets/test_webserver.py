@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from assets.webserver import own_hosts
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.settings import Settings
 
 pytestmark = pytest.mark.process
@@ -55,7 +55,7 @@ class Webserver:
 @contextmanager
 def running_webserver(home: Path, *options: str) -> Iterator[Webserver]:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    port = free_port()
+    port = unused_port()
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(home),

@@ -12,7 +12,6 @@ from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from tests.fixtures.ports import free_port
 from zmart_pipelines.backup.encryption import new_key
 from zmart_pipelines.backup.errors import BackupError
 from zmart_pipelines.backup.nightly import back_up
@@ -22,6 +21,7 @@ from zmart_pipelines.backup.taking import take_backup
 from zmart_pipelines.backup.targets import configured_target
 from zmart_pipelines.backup.verification import check_files, verify_backup
 from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.postgres import SUPERUSER, PostgresServer
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries.backups import last_verified, newest_backups
@@ -39,7 +39,7 @@ def superuser(server: PostgresServer, settings: Settings) -> psycopg.Connection:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """An S3-compatible server with a bucket: it shows that the API fits, nothing of durability."""
-    port = free_port()
+    port = unused_port()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     url = f"http://127.0.0.1:{port}"

@@ -17,12 +17,12 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from tests.fixtures.ports import free_port
 from zmart_pipelines.backup.errors import BackupError
 from zmart_pipelines.backup.point_in_time import restore_cluster
 from zmart_pipelines.backup.wal_archive import archives
 from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.os_accounts import server_account
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.postgres import STOP_SIGNAL, PostgresServer, find_binaries
 from zmart_pipelines.settings import Settings
 
@@ -37,7 +37,7 @@ def server() -> Iterator[PostgresServer]:
     home.chmod(0o711)  # the server's account passes through
     yield PostgresServer(
         home=home / "postgres",
-        port=free_port(),
+        port=unused_port(),
         superuser_password=secrets.token_urlsafe(16),
         owner_password=secrets.token_urlsafe(16),
         binaries=find_binaries(),

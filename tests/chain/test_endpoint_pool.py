@@ -15,7 +15,6 @@ from sqlalchemy import Engine, event
 
 from tests.chain.endpoint import Endpoint, Reply, Script, fault, forward, reply, result
 from tests.fixtures.localnet import Localnet
-from tests.fixtures.ports import free_port
 from zmart_pipelines.breakers.endpoint_breakers import DatabaseGuard, MemoryGuard
 from zmart_pipelines.breakers.machine import Policy, State
 from zmart_pipelines.chain.connect import connect
@@ -24,6 +23,7 @@ from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transaction_builder import build_transaction, signature_of
 from zmart_pipelines.program.ids import CLOCK_SYSVAR
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -143,7 +143,9 @@ def test_unavailability_of_all_endpoints_is_one_error_that_names_them(
 ) -> None:
     endpoint.answer(reply(status=502, body=SECRET.encode()))
     other.answer(reply(drop=True))
-    rpc = client(f"{endpoint.url}/{SECRET}", other.url, f"http://{SECRET}@127.0.0.1:{free_port()}/")
+    rpc = client(
+        f"{endpoint.url}/{SECRET}", other.url, f"http://{SECRET}@127.0.0.1:{unused_port()}/"
+    )
     with pytest.raises(RpcUnavailable) as error:
         rpc.slot("confirmed")
     text = str(error.value)

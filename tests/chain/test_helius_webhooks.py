@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests.chain.helius_api import KEY, HeliusApi
-from tests.fixtures.ports import free_port
 from zmart_pipelines.chain.helius_webhooks import DesiredWebhook, HeliusClient, HeliusError
+from zmart_pipelines.runtime.ports import unused_port
 
 SECRET = "the-secret-of-the-webhook"
 DESIRED = DesiredWebhook("https://api.example.com/hook", ["prog"], "raw", SECRET)
@@ -98,7 +98,7 @@ def test_wrong_key_and_unreachable_server(api: HeliusApi) -> None:
         client.webhooks()
     assert "geheim" not in str(refused.value)
     with (
-        HeliusClient(f"http://127.0.0.1:{free_port()}", SecretStr(KEY), 2) as client,
+        HeliusClient(f"http://127.0.0.1:{unused_port()}", SecretStr(KEY), 2) as client,
         pytest.raises(HeliusError, match="ConnectError"),
     ):
         client.webhooks()

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from tests.fixtures.alert_receivers import Slack
-from tests.fixtures.ports import free_port
 from zmart_pipelines.health.watchdog import (
     Watchdog,
     read_restarts,
@@ -20,6 +19,7 @@ from zmart_pipelines.health.watchdog import (
 from zmart_pipelines.monitoring.alert_posters import posters
 from zmart_pipelines.monitoring.alerts import open_alerts
 from zmart_pipelines.monitoring.monitor import HEARTBEAT
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -104,7 +104,7 @@ def test_postgres_that_is_away_is_reported_once_and_its_return(
     pool: Engine, daemon: Engine, slack: Slack
 ) -> None:
     settings = Settings(alert_webhook_url=slack.address, watchdog_database_seconds=1)
-    away = create_engine(f"postgresql+psycopg://zmart@127.0.0.1:{free_port()}/zmart")
+    away = create_engine(f"postgresql+psycopg://zmart@127.0.0.1:{unused_port()}/zmart")
     watching = Watchdog(settings, posters(settings), pipelines=away, dagster=daemon)
     watching.watch_once()
     assert slack.received == []

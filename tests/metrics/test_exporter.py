@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
-from tests.fixtures.ports import free_port
 from zmart_pipelines.metrics import exporter as exporter_module
 from zmart_pipelines.metrics.database_section import STATES
 from zmart_pipelines.metrics.exporter import Exporter
 from zmart_pipelines.metrics.listener import serve_metrics
 from zmart_pipelines.runtime.leftover_processes import PidFile
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
@@ -31,9 +31,9 @@ def settings(database: str, tmp_path: Path) -> Settings:
     return Settings(
         **login_settings(database),
         zmart_state=tmp_path,
-        solana_rpc_url=f"http://127.0.0.1:{free_port()}",
-        dagster_port=free_port(),
-        metrics_port=free_port(),
+        solana_rpc_url=f"http://127.0.0.1:{unused_port()}",
+        dagster_port=unused_port(),
+        metrics_port=unused_port(),
     )
 
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_is_absent_and_said_so(settings: Settings) -> None:
     assert {"zmart_chain_slot", "zmart_dagster_runs"}.isdisjoint(names)
     away = Settings.model_validate(
         settings.model_dump()
-        | login_settings(f"postgresql://zmart:x@127.0.0.1:{free_port()}/zmart")
+        | login_settings(f"postgresql://zmart:x@127.0.0.1:{unused_port()}/zmart")
     )
     found = scraped(Exporter(away))
     assert found["zmart_exporter_section_up", ("database",)] == 0

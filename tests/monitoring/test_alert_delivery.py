@@ -16,10 +16,10 @@ from assets.defs.sensors.alert_delivery import alert_sensor
 from assets.defs.sensors.run_alerts import run_failure_sensor
 from assets.resources import Backend
 from tests.fixtures.alert_receivers import SECRET, MailServer, Slack
-from tests.fixtures.ports import free_port
 from zmart_pipelines.monitoring.alert_delivery import DeliveryReport, deliver, pause_after
 from zmart_pipelines.monitoring.alert_posters import WebhookPoster, posters
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import Role
@@ -130,7 +130,7 @@ class _Unreachable(WebhookPoster):
     """A receiver that is away."""
 
     def __init__(self) -> None:
-        super().__init__(SecretStr(f"http://127.0.0.1:{free_port()}"))
+        super().__init__(SecretStr(f"http://127.0.0.1:{unused_port()}"))
 
 
 def test_rejected_message_is_sent_later(
@@ -149,7 +149,7 @@ def test_rejected_message_is_sent_later(
     try_again(pool)
     assert sent(pool, settings).faults == ("the webhook answered 302",)
     for address, reason in (
-        (f"http://127.0.0.1:{free_port()}/services/{SECRET}", "ConnectError"),
+        (f"http://127.0.0.1:{unused_port()}/services/{SECRET}", "ConnectError"),
         (f"nonsense:{SECRET}", "UnsupportedProtocol"),
     ):
         try_again(pool)
@@ -266,7 +266,7 @@ def test_receivers_of_apprise_are_channels_of_their_own(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     urls = (
-        f"json://127.0.0.1:{slack.port}/services/{SECRET} json://127.0.0.1:{free_port()}/{SECRET}"
+        f"json://127.0.0.1:{slack.port}/services/{SECRET} json://127.0.0.1:{unused_port()}/{SECRET}"
     )
     settings = Settings(alert_urls=SecretStr(urls), **AT_ONCE)
     raised(pool, "a")

@@ -12,11 +12,11 @@ from typing import Final
 import pytest
 from sqlalchemy import create_engine, select
 
-from tests.fixtures.ports import free_port
 from tests.monitoring.scenarios import api_process, markets, submitter, system
 from tests.monitoring.scenarios.stage import SCENARIOS, Stage
 from zmart_pipelines.health.watchdog import Watchdog
 from zmart_pipelines.monitoring.alert_causes import CAUSES
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.store.tables.ops import alerts
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_postgres_that_is_away_reaches_both_receivers(stage: Stage) -> None:
     """The cause ``database_unreachable``."""
     settings = stage.settings(watchdog_database_seconds=1)
     with system.watchdog(stage) as (_, dagster):
-        away = create_engine(f"postgresql+psycopg://zmart@127.0.0.1:{free_port()}/zmart")
+        away = create_engine(f"postgresql+psycopg://zmart@127.0.0.1:{unused_port()}/zmart")
         watching = Watchdog(settings, stage.posters(), pipelines=away, dagster=dagster)
         watching.watch_once()
         assert stage.slack.received == []

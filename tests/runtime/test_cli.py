@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fixtures.localnet import StartLocalnet
-from tests.fixtures.ports import free_port
 from tests.fixtures.postgres import name_database
 from zmart_pipelines.cli import main
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import running_postgres
 from zmart_pipelines.store.engine import LOGINS
 
@@ -22,8 +22,8 @@ NAMES = sorted(main.commands)
 def no_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings whose servers do not run."""
     monkeypatch.setenv("ZMART_STATE", str(tmp_path))
-    name_database(monkeypatch, f"postgresql://u:hush@127.0.0.1:{free_port()}/none")
-    monkeypatch.setenv("SOLANA_RPC_URL", f"http://127.0.0.1:{free_port()}/?api-key=hush")
+    name_database(monkeypatch, f"postgresql://u:hush@127.0.0.1:{unused_port()}/none")
+    monkeypatch.setenv("SOLANA_RPC_URL", f"http://127.0.0.1:{unused_port()}/?api-key=hush")
 
 
 def test_complete_list_of_commands() -> None:

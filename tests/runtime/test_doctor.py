@@ -18,12 +18,12 @@ from sqlalchemy import make_url
 
 from tests.chain.helius_api import KEY, HeliusApi
 from tests.fixtures.localnet import Localnet
-from tests.fixtures.ports import free_port
 from tests.fixtures.postgres import name_database
-from tests.fixtures.running_system import PORTS, free_pair
+from tests.fixtures.running_system import PORTS
 from zmart_pipelines.cli import main
 from zmart_pipelines.runtime.doctor.findings import Finding
 from zmart_pipelines.runtime.doctor.services import check_pinata
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.engine import LOGINS
 
@@ -37,9 +37,9 @@ def fresh_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of a fresh machine: an empty state folder and free ports."""
     monkeypatch.setenv("ZMART_STATE", str(tmp_path / "state"))
     for name in PORTS:
-        monkeypatch.setenv(name, str(free_port()))
-    monkeypatch.setenv("LOCALNET_PORT", str(free_pair()))
-    monkeypatch.setenv("METRICS_PORT", str(free_pair()))
+        monkeypatch.setenv(name, str(unused_port()))
+    monkeypatch.setenv("LOCALNET_PORT", str(unused_port(2)))
+    monkeypatch.setenv("METRICS_PORT", str(unused_port(2)))
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_wrong_redis_password(monkeypatch: pytest.MonkeyPatch, redis_url: str) -
 
 @pytest.mark.usefixtures("real_parts")
 def test_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
+    port = unused_port()
     monkeypatch.setenv("SOLANA_RPC_URL", f"http://127.0.0.1:{port}/?api-key={SECRET}")
     assert "SOLANA_RPC_URL" in failure(f"RPC http://127.0.0.1:{port}").remedy
 
@@ -287,7 +287,7 @@ def test_pinata_token(pinata: str) -> None:
     assert check("good", pinata).status == "ok"
     refused = check(SECRET, f"{pinata}/")
     assert (refused.status, refused.detail) == ("fail", "answers HTTP 401")
-    away = check(SECRET, f"http://127.0.0.1:{free_port()}")
+    away = check(SECRET, f"http://127.0.0.1:{unused_port()}")
     assert away.status == "fail"
     assert "PINATA_API_URL" in away.remedy
     assert SECRET not in repr((refused, away))

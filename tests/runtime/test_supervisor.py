@@ -13,10 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures.ports import free_port
 from tests.runtime.toy_processes import TOY, toy
 from zmart_pipelines.runtime import readiness
-from zmart_pipelines.runtime.ports import Port, PortsInUse
+from zmart_pipelines.runtime.ports import Port, PortsInUse, unused_port
 from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.runtime.supervisor import (
     AlreadyRunning,
@@ -219,7 +218,7 @@ def test_port_in_use_is_reported_before_anything_starts(state: StateFolder) -> N
 
 
 def test_free_port_is_accepted(state: StateFolder) -> None:
-    port = Port(free_port(), "API_PORT", "the API")
+    port = Port(unused_port(), "API_PORT", "the API")
     supervise([toy("server", state.root / "diary", ports=(port,))], state, lambda: None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.fixtures.ports import free_port
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.outages import concerns_database
@@ -27,7 +27,7 @@ def test_ended_idle_transaction_concerns_the_database(database: str) -> None:
 
 
 def test_absent_server_concerns_the_database() -> None:
-    pool = role_engine(Role.PIPELINES, f"postgresql://a:b@127.0.0.1:{free_port()}/none")
+    pool = role_engine(Role.PIPELINES, f"postgresql://a:b@127.0.0.1:{unused_port()}/none")
     with pytest.raises(DBAPIError) as caught:
         pool.connect()
     assert concerns_database(caught.value)

@@ -17,10 +17,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.fixtures.ports import free_port
 from tests.fixtures.running_system import TEST_SECONDS, RunningSystem
 from tests.system.launchpad import launch
 from zmart_pipelines.monitoring.alert_causes import CAUSES
+from zmart_pipelines.runtime.ports import unused_port
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -108,7 +108,7 @@ def query(
         text = path.read_text().replace("interval: 15s", "interval: 1s")
         text = text.replace(":9470", f":{first}").replace(":9471", f":{first + 1}")
         (folder / path.name).write_text(text)
-    port = free_port()
+    port = unused_port()
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [

@@ -1,12 +1,21 @@
-"""Whether the needed ports are free, and which process uses them if not."""
+"""Whether the needed ports are free, which process uses them if not, and unused ones."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
+
+# Below the ports that Linux (32768 on) and macOS (49152 on) give to outgoing connections: one of
+# those can be taken by a client of any server before the process that chose it listens.
+CHOSEN_PORTS = range(10_000, 32_768)
+_CURSOR = Path(tempfile.gettempdir()) / f"zmart-ports-{os.getuid()}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,35 @@ def is_free(port: Port) -> bool:
         except OSError:
             return False
     return True
+
+
+def unused_port(count: int = 1) -> int:
+    """Choose a port on loopback that nothing uses, and that no other caller is given soon.
+
+    The choice goes round ``CHOSEN_PORTS`` in all processes of this user, so that two that choose
+    at the same moment get different ports.
+
+    Args:
+        count: as many adjacent ports are free; the first is returned.
+
+    Raises:
+        RuntimeError: no such ports are free.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(_CURSOR, flags, 0o600), "r+") as cursor:
+        fcntl.flock(cursor, fcntl.LOCK_EX)
+        text = cursor.read()
+        number = int(text) if text.isdecimal() else CHOSEN_PORTS.start
+        for _ in range(0, len(CHOSEN_PORTS), count):
+            if number not in CHOSEN_PORTS or number + count > CHOSEN_PORTS.stop:
+                number = CHOSEN_PORTS.start
+            first, number = number, number + count
+            if all(is_free(Port(first + step, "", "")) for step in range(count)):
+                cursor.seek(0)
+                cursor.truncate()
+                cursor.write(str(number))
+                return first
+    raise RuntimeError(f"no {count} adjacent ports of {CHOSEN_PORTS} are free")
 
 
 def port_holder(port: Port) -> str:

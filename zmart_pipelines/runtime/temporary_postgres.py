@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from sqlalchemy import Engine, make_url
 
 from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.os_accounts import server_account
+from zmart_pipelines.runtime.ports import unused_port
 from zmart_pipelines.runtime.postgres import (
     OWNER,
     STOP_SIGNAL,
@@ -29,13 +29,6 @@ from zmart_pipelines.store.engine import LOGINS, Role, engine
 from zmart_pipelines.store.logins import ensure_logins, url_for
 
 START_SECONDS = 60
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -58,7 +51,7 @@ def running_postgres(
     home.chmod(0o711)  # the folder is ours; another account may have to pass it
     server = PostgresServer(
         home=home / "postgres",
-        port=_free_port(),
+        port=unused_port(),
         superuser_password=secrets.token_urlsafe(16),
         owner_password=secrets.token_urlsafe(16),
         binaries=find_binaries(binaries),
