@@ -48,6 +48,7 @@ def test_each_part_killed_during_the_demo(system: RunningSystem) -> None:
     assert answer.returncode == 0, answer.stdout
 
 
+@pytest.mark.slow
 def test_supervisor_killed_and_started_again(system: RunningSystem) -> None:
     system.start()
     system.wait_for(lambda: system.states().get("ACTIVE", 0) >= 1, 180, "one market active")

@@ -105,6 +105,7 @@ def test_database_destroyed_between_two_backups(system: RunningSystem) -> None:
     assert system.run("check").returncode == 0
 
 
+@pytest.mark.slow
 def test_everything_destroyed_but_the_backup_and_the_chain(system: RunningSystem) -> None:
     system.start()
     system.wait_for(lambda: system.states().get("ACTIVE", 0) >= 1, 400, "one market active")
