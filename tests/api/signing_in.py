@@ -10,12 +10,20 @@ from solders.keypair import Keypair
 ORIGIN = "http://localhost:3001"
 
 
+def _body(answer: httpx.Response) -> dict[str, Any]:
+    """The answer's body; raise HTTPStatusError with its text where it is not a success."""
+    if answer.status_code != httpx.codes.OK:
+        text = f"{answer.status_code}: {answer.text}"
+        raise httpx.HTTPStatusError(text, request=answer.request, response=answer)
+    body: dict[str, Any] = answer.json()
+    return body
+
+
 def signed_text(client: httpx.Client, wallet: Keypair, **headers: str) -> dict[str, Any]:
     """The body of ``POST /api/auth/verify``: a fresh text, signed."""
     address = str(wallet.pubkey())
     answer = client.post("/api/auth/nonce", json={"wallet": address}, headers=headers)
-    assert answer.status_code == 200, answer.text
-    message = answer.json()["message"]
+    message = _body(answer)["message"]
     signature = wallet.sign_message(message.encode())
     return {"message": message, "signature": str(signature), "wallet": address}
 
@@ -23,9 +31,7 @@ def signed_text(client: httpx.Client, wallet: Keypair, **headers: str) -> dict[s
 def sign_in(client: httpx.Client, wallet: Keypair) -> dict[str, Any]:
     """The tokens of a new session."""
     answer = client.post("/api/auth/verify", json=signed_text(client, wallet))
-    assert answer.status_code == 200, answer.text
-    tokens: dict[str, Any] = answer.json()
-    return tokens
+    return _body(answer)
 
 
 def bearer(tokens: dict[str, Any]) -> dict[str, str]:
