@@ -74,6 +74,8 @@ def system() -> Iterator[RunningSystem]:
         MIN_PROPOSAL_VOTES="1000000",
         API_PROCESSES=str(len(API)),
         WS_HEARTBEAT_SECONDS="2",
+        # Sessions have to be renewed in the short run too.
+        ACCESS_TOKEN_SECONDS="60",
     )
     try:
         yield running
