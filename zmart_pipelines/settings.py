@@ -965,7 +965,9 @@ class Settings(BaseSettings):
         " cleared alerts and differences, repairs.",
     )
     reports_keep_days: int = Field(
-        90, gt=0, description="Days for which results of reconciliations are kept."
+        90,
+        gt=0,
+        description="Days for which results of reconciliations and sizes of tables are kept.",
     )
     signed_requests_keep_days: int = Field(
         7,

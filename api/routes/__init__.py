@@ -48,6 +48,7 @@ from api.routes import (
     prepared_transactions,
     prices,
     profiles,
+    protocol,
     quotes,
     realtime_docs,
     realtime_tickets,
@@ -59,6 +60,7 @@ from api.routes import (
     stream,
     submissions,
     system_figures,
+    system_growth,
     tallies,
     trades,
     transaction_records,
@@ -127,5 +129,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *failed_deliveries.HANDLERS,
     *market_timelines.HANDLERS,
     *owed.HANDLERS,
+    *protocol.HANDLERS,
     *system_figures.HANDLERS,
+    *system_growth.HANDLERS,
 ]

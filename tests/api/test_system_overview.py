@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from tests.api import seed
 from zmart_pipelines.ledger.readers.coverage import advance_cursor
@@ -18,6 +18,7 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.backups import BackupRow, record_backup
+from zmart_pipelines.store.tables.table_sizes import table_sizes
 
 Client = TestClient[Litestar]
 HOUR = 3600
@@ -106,6 +107,33 @@ def test_system_has_polls_backups_and_tables(
     sizes = [table["bytes"] for table in found["database"]["tables"]]
     assert sizes == sorted(sizes, reverse=True)
     assert found["database"]["bytes"] > sum(sizes) > 0
+
+
+def test_growth_has_stored_sizes_and_those_of_now(client: Client, pipelines: Engine) -> None:
+    before = read(client, "/api/system/growth")
+    assert len(before["times"]) == len(before["database"]) == 1
+    hour, span = timedelta(hours=1), timedelta(days=3)
+    now = datetime.now(UTC)
+    with pipelines.begin() as conn:
+        for number in range(int(span / hour)):
+            at = now - span + number * hour
+            for name, size in (("database", 1000 + number), ("chain.events", 10 + number)):
+                values = {"name": name, "measured_at": at, "bytes": size}
+                conn.execute(insert(table_sizes).values(values))
+    found = read(client, "/api/system/growth?days=2")
+    assert len(found["times"]) in (48, 49)
+    assert found["times"] == sorted(found["times"])
+    *stored, current = found["database"]
+    assert stored == list(range(1000 + 72 - len(stored), 1000 + 72))
+    assert current > 100_000
+    (events,) = [one for one in found["tables"] if one["name"] == "chain.events"]
+    assert events["bytes"][:-1] == [size - 990 for size in stored]
+    # Tables that were not measured then have no size then.
+    (other, *_) = [one for one in found["tables"] if one["name"] != "chain.events"]
+    assert other["bytes"][:-1] == [None] * len(stored)
+    # A longer period has no more points.
+    assert len(read(client, "/api/system/growth?days=90")["times"]) < 12
+    assert client.get("/api/system/growth?days=91").status_code == 400
 
 
 def test_causes_of_alerts_name_their_remedy_and_runbook(client: Client) -> None:

@@ -41,7 +41,8 @@ BOUNDED = {
     "places in a block and a log": {"index_in_block", "log_index"},
     "basis points": {
         "share_bps", "threshold_bps", "change_24h_bps", "protocol", "resolver",
-        "liquidity_provider",
+        "liquidity_provider", "protocol_fee_bps", "resolver_reward_bps",
+        "liquidity_provider_fee_bps", "proposal_approval_threshold", "dispute_success_threshold",
     },
     "numbers of the program's enumerations": {"state", "state_code"},
     "the program's u32 counters": {
@@ -91,6 +92,8 @@ BOUNDED_IN = {
     "BackupFigures": {"bytes"},
     "DatabaseGrowth": {"bytes"},
     "TableSize": {"bytes"},
+    "SystemGrowth": {"database"},
+    "TableGrowth": {"bytes"},
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings, Threshold
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.monitor import MonitorFacts, monitor_facts
+from zmart_pipelines.store.queries.table_sizes import size_history
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 HEALTHY: dict[str, Any] = {
@@ -105,6 +106,13 @@ def test_market_that_does_not_move_is_found_and_its_alert_closes(
     assert opened(pool, settings) == {"stuck_market"}
     healed = settings.model_copy(update={"stuck_disputed_seconds": 2**31 - 1})
     assert opened(pool, healed) == set()
+
+
+def test_a_round_records_how_large_the_tables_are(pool: Engine) -> None:
+    opened(pool, Settings())
+    with pool.connect() as conn:
+        found = size_history(conn, ["ops.alerts"], span=timedelta(hours=1), step=timedelta(hours=1))
+    assert [sample.bytes > 0 for sample in found] == [True]
 
 
 def test_the_machine_is_measured(pool: Engine) -> None:

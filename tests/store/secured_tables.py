@@ -548,7 +548,7 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("ops.intents", "ops.attempts", "ops.leases", "ops.differences"),
         *("ops.alerts", "ops.heartbeats", "ops.run_claims", "ops.job_runs", "ops.switches"),
         *("ops.breakers", "ops.reconciliations", "ops.repairs", "ops.backups"),
-        *("ops.alert_messages", "ops.program_code", "ops.api_counts"),
+        *("ops.alert_messages", "ops.program_code", "ops.api_counts", "ops.table_sizes"),
     ),
     "silences: operators write them, through acts that record who and why; the public routes show"
     " none of them": ("ops.alert_silences",),

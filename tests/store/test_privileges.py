@@ -107,6 +107,7 @@ WRITES: dict[Role, dict[str, str]] = {
         "ops.alert_messages": "iud",
         "ops.alert_silences": "iud",
         "ops.api_counts": "d",
+        "ops.table_sizes": "id",
         "ops.program_code": "iu",
         "ops.heartbeats": "iud",
         "ops.switches": "iud",

@@ -5,11 +5,21 @@ from __future__ import annotations
 import httpx
 import pytest
 from selenium.webdriver import Chrome
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from sqlalchemy import text
 
 from tests.fixtures.running_system import RunningSystem
-from tests.fixtures.web_pages import accessibility_problems
+from tests.fixtures.web_pages import (
+    PHONE,
+    WIDE,
+    accessibility_problems,
+    check_no_errors,
+    screen,
+    scrolls_sideways,
+)
+from tests.system.parts import acting
 from tests.system.web_pages import (
     SENTENCES,
     click,
@@ -19,6 +29,7 @@ from tests.system.web_pages import (
     wait_for_text,
     wait_until,
 )
+from zmart_pipelines.store.engine import Role
 
 pytestmark = pytest.mark.system
 
@@ -28,7 +39,8 @@ PANELS = (
     "Open alerts",
     "Next deadlines",
     "Intake and live updates",
-    "Backups, snapshots, growth",
+    "Backups and snapshots",
+    "Growth",
     "Last submissions",
     "Coverage",
     "Reconciliation",
@@ -42,16 +54,87 @@ def intended(message: str) -> bool:
     return "/health/services" in message and "503" in message
 
 
+@pytest.mark.parametrize("size", [WIDE, PHONE])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("page", ["", "/markets", "/runbooks/breaker", "/nothing"])
 def test_pages_are_accessible_and_without_errors(
-    browser: Chrome, running_system: RunningSystem, page: str, theme: str
+    browser: Chrome, running_system: RunningSystem, page: str, theme: str, size: tuple[int, int]
 ) -> None:
-    open_page(browser, f"{running_system.api}/app{page}", theme)
-    wait_for_text(browser, "Live", ".connection")
-    wait_until(lambda: not texts(browser, ".waiting"), "everything is read")
-    assert accessibility_problems(browser) == []
+    with screen(browser, size):
+        open_page(browser, f"{running_system.api}/app{page}", theme)
+        wait_for_text(browser, "Live", ".connection")
+        wait_until(lambda: not texts(browser, ".waiting"), "everything is read")
+        assert accessibility_problems(browser) == []
+        assert not scrolls_sideways(browser)
     assert [one for one in errors(browser) if not intended(one)] == []
+
+
+@pytest.mark.parametrize(("zone", "times"), [("Etc/UTC", 1), ("Asia/Tokyo", 2)])
+def test_local_time_stands_beside_utc_only_where_it_differs(
+    browser: Chrome, running_system: RunningSystem, zone: str, times: int
+) -> None:
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+    try:
+        open_page(browser, f"{running_system.api}/app")
+        wait_for_text(browser, " UTC", "td time .quiet")
+        shown = browser.find_element(By.CSS_SELECTOR, "td time:has(.quiet)")
+        moments = shown.find_elements(By.CSS_SELECTOR, ".quiet .nowrap")
+        assert len(moments) == times
+        assert str(shown.get_attribute("title")).count(":") == 2 * times
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+def test_growth_of_the_tables_is_shown_over_days(
+    browser: Chrome, running_system: RunningSystem
+) -> None:
+    with acting(running_system, Role.PIPELINES) as conn:
+        conn.execute(
+            text(
+                "INSERT INTO ops.table_sizes (name, measured_at, bytes)"
+                " SELECT name, now() - hours * interval '1 hour', 1024"
+                " FROM generate_series(2, 72) AS hours,"
+                " unnest(ARRAY['database', 'chain.events']) AS name"
+            )
+        )
+    open_page(browser, f"{running_system.api}/app")
+    wait_for_text(browser, "In 3\u00a0d", "th")
+    assert browser.find_elements(By.CSS_SELECTOR, ".growth-chart canvas")
+    now = httpx.get(f"{running_system.api}/api/system/growth").json()["database"]
+    assert now[0] == 1024
+    wait_for_text(browser, "MiB in 3\u00a0d", ".panel p")
+    check_no_errors(browser)
+
+
+def test_pages_are_used_by_keyboard_alone(browser: Chrome, running_system: RunningSystem) -> None:
+    def press(*keys: str) -> None:
+        ActionChains(browser).send_keys(*keys).perform()
+
+    def back() -> None:
+        ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+
+    def focused() -> str:
+        return browser.switch_to.active_element.text.strip()
+
+    open_page(browser, f"{running_system.api}/app")
+    wait_for_text(browser, "Live", ".connection")
+    wait_until(lambda: focused() == "System", "the focus begins at the heading")
+    back()
+    assert focused() == "Sign in"
+    press(Keys.ENTER)
+    wait_until(lambda: bool(browser.find_elements(By.CSS_SELECTOR, "dialog :focus")), "in it")
+    press(Keys.ESCAPE)
+    wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, "dialog"), "the dialog is closed")
+    assert focused() == "Sign in"
+    back()  # the colours
+    back()
+    assert focused() == "Markets"
+    press(Keys.ENTER)
+    wait_until(lambda: browser.current_url.endswith("/app/markets"), "the page Markets")
+    wait_for_text(browser, "Proposed", ".state-counts button")
+    wait_until(lambda: focused() == "Markets", "the focus is at its heading")
+    press(Keys.TAB, Keys.SPACE)
+    wait_until(lambda: "state=PROPOSED" in browser.current_url, "proposed markets are listed")
 
 
 def test_system_page_has_the_verdict_of_the_health_route(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from tests.fixtures.web_pages import (
     picture,
     screen,
     script_before_pages,
+    scrolls_sideways,
     set_theme,
     wait_for_text,
     wait_until_read,
@@ -88,7 +91,7 @@ def recount(browser: Chrome, number: int = 0) -> str:
 
 
 def test_a_market_says_what_it_waits_for_and_how_it_came_there(
-    browser: Chrome, running_system: RunningSystem, market: dict[str, Any], tmp_path: Path
+    browser: Chrome, running_system: RunningSystem, market: dict[str, Any]
 ) -> None:
     status = read(running_system, f"/api/markets/{market['id']}/status")
     show_market(browser, running_system, market)
@@ -121,7 +124,29 @@ def test_a_market_says_what_it_waits_for_and_how_it_came_there(
     assert dagster
     assert {str(link).rsplit("/", 1)[1] for link in dagster} <= runs
     check_no_errors(browser)
-    picture(browser, "dashboard-market", 1180, tmp_path)
+
+
+def test_a_pinned_day_of_the_discussion_leads_to_its_partition(
+    browser: Chrome, running_system: RunningSystem, market: dict[str, Any]
+) -> None:
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = f"{end - timedelta(days=1):%Y-%m-%d}"
+    snapshot = {
+        **{"market_id": market["id"], "day": day, "part": 1, "parts": 1, "comments": 3},
+        **{"cid": market["ipfs_question_hash"], "url": f"/ipfs/{market['ipfs_question_hash']}"},
+        **{"period_from": None, "period_to": end.isoformat(), "pinned_at": end.isoformat()},
+    }
+    answer = {"snapshots": [snapshot], "count": 1, "limit": 5, "offset": 0, "next": None}
+    with script_before_pages(browser, answers_instead({"/snapshots": json.dumps(answer)})):
+        show_market(browser, running_system, market)
+        wait_for_text(browser, f"Discussion of {day} pinned")
+        link = browser.find_element(By.CSS_SELECTOR, ".timeline a[href*='partition=']")
+        target = str(link.get_attribute("href"))
+    assert target.startswith(running_system.dagster)
+    browser.get(target)
+    WebDriverWait(browser, 60).until(
+        lambda b: day in b.find_element(By.TAG_NAME, "body").text, f"Dagster shows {day}"
+    )
 
 
 def test_both_tallies_are_recounted_by_a_click(
@@ -134,9 +159,7 @@ def test_both_tallies_are_recounted_by_a_click(
         assert "The market's account on chain has these counts" in verdict
         assert "Votes cast on chain are counted" in verdict
     check_no_errors(browser)
-    panel = browser.find_element(By.CSS_SELECTOR, ".recount")
-    browser.execute_script("arguments[0].scrollIntoView()", panel)
-    picture(browser, "dashboard-recount", 900, tmp_path)
+    picture(browser, "dashboard-recount", 900, tmp_path, at="Can I trust the count?")
 
 
 def changed_ballot(system: RunningSystem, tally: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +275,4 @@ def test_pages_are_accessible(
         if page == "markets":
             assert RIGHT in recount(browser)
         assert accessibility_problems(browser) == []
-        wide = browser.execute_script(
-            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert wide <= 0, "the page scrolls sideways"
+        assert not scrolls_sideways(browser)

@@ -34,12 +34,16 @@ from zmart_pipelines.breakers.machine import Policy
 from zmart_pipelines.ledger.readers.deliveries import MAX_ATTEMPTS
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.wallet_transactions.acts.update_config import UpdateConfig
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 OPERATOR, OTHER = Keypair(), Keypair()
 # Seconds until an order must be carried out, on a machine that does other work as well.
 ORDER_SECONDS = 120
+# Read by no instruction of the program, so that its change disturbs nothing.
+DELAY = "min_resolution_delay"
+PARAMETERS = UpdateConfig.__struct_fields__
 RECORD_FRAMES = """
 globalThis.frames = [];
 const Socket = globalThis.WebSocket;
@@ -58,6 +62,7 @@ LABELS = (
     "Reset …",
     "Acknowledge …",
     "Silence …",
+    "End silence …",
     "Ingest again …",
     "Backfill …",
     "Resolve a market …",
@@ -224,10 +229,12 @@ def test_alert_is_acknowledged_and_silenced(page: Chrome, system: RunningSystem)
         assert [(topic, subject) for topic, subject, _ in silences] == [("run", key.subject)]
         assert abs(silences[0][2] - timedelta(hours=4)) < timedelta(minutes=1)
         check_audited(system, "silence_alerts", "known until noon")
-        press(page, "Open alerts", "End silence")
+        press(page, "Open alerts", "End silence …", "known until noon")
+        fill(page, "it is mended")
         wait_until(
             lambda: "Silenced now" not in panel(page, "Open alerts").text, "the silence has ended"
         )
+        check_audited(system, "end_silence", "it is mended")
         assert accessibility_problems(page) == []
     finally:
         with acting(system, Role.PIPELINES) as conn:
@@ -396,6 +403,59 @@ def test_admins_wallet_signs_what_was_prepared(
     system.wait_for(
         lambda: system.query(newest) == [(is_paused,)], ORDER_SECONDS, f"paused: {is_paused}"
     )
+
+
+def test_parameters_of_the_protocol_are_changed(page: Chrome, system: RunningSystem) -> None:
+    before = system.get("/api/protocol")
+    press(page, "Orders of operators", "Admin’s transaction …")
+    dialog = opened(page)
+    Select(dialog.find_element(By.NAME, "act")).select_by_visible_text(
+        "Change the protocol’s parameters"
+    )
+    wait_until(lambda: bool(dialog.find_elements(By.NAME, DELAY)), "the parameters are shown")
+    for name, value in before["exact"].items():
+        assert dialog.find_element(By.NAME, name).get_attribute("value") == value
+    fee = dialog.find_element(By.NAME, "protocol_fee_bps")
+    in_force = str(fee.get_attribute("value"))
+    assert in_force == str(before["protocol_fee_bps"])
+    assert accessibility_problems(page) == []
+
+    # What no parameter can have is refused by the name of its field, before a wallet is asked.
+    reason = "a drill: a later resolution"
+    dialog.find_element(By.NAME, "reason").send_keys(reason)
+    Select(dialog.find_element(By.NAME, "wallet")).select_by_visible_text("Admin’s wallet")
+    rewrite(fee, "10001")
+    delay = dialog.find_element(By.NAME, DELAY)
+    rewrite(delay, str(int(before["exact"][DELAY]) + 1))
+    click(page, "Prepare")
+    wait_for_text(page, "Protocol’s fee: a whole number of basis points", "[role=alert]")
+    # What the program refuses is said in its words.
+    rewrite(fee, "9999")
+    click(page, "Prepare")
+    wait_for_text(page, "The three fees add up to", "[role=alert]")
+    rewrite(fee, in_force)
+    click(page, "Prepare")
+    change = f"Changes {DELAY} from {before['exact'][DELAY]} to {int(before['exact'][DELAY]) + 1}."
+    wait_for_text(page, change, "dialog[open]")
+    assert len(page.find_elements(By.CSS_SELECTOR, ".effects li")) == 1
+    click(page, "Sign and send")
+    wait_for_text(page, "landed", "[role=status]")
+    details = check_audited(system, "prepare_admin_transaction", reason)
+    assert details["kind"] == "update-config"
+    after = {**before, DELAY: before[DELAY] + 1}
+    system.wait_for(
+        lambda: (
+            {name: system.get("/api/protocol")[name] for name in PARAMETERS}
+            == {name: after[name] for name in PARAMETERS}
+        ),
+        ORDER_SECONDS,
+        "one parameter is changed, the others stay",
+    )
+
+
+def rewrite(field: WebElement, value: str) -> None:
+    field.clear()
+    field.send_keys(value)
 
 
 def test_another_wallet_and_visitors_see_nothing_of_it(page: Chrome, system: RunningSystem) -> None:

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DiscussionSnapshot, TimelineStep } from '@zmart/client'
 import { Changes } from '../src/data/changes.ts'
 import { areaPath, depthShape } from '../src/pages/market/depth_shape.ts'
 import { intervalFor, priceSeries, secondsOf } from '../src/pages/market/price_series.ts'
-import { titleOf } from '../src/pages/market/timeline.ts'
+import { timelineOf, titleOf } from '../src/pages/market/timeline.ts'
 import { type Topic, topicsOf } from '../src/pages/market/topics.ts'
 
 const trade = (time: number, price: number, slot: number) =>
@@ -91,4 +92,21 @@ test('a burst of changes is told once, to followers of its topics alone', (conte
   changes.announce('trading')
   context.mock.timers.tick(3_000)
   assert.equal(told.length, 2)
+})
+
+test('a pinned day stands behind the steps that came before it', () => {
+  const step = (id: string, at: string | null) => ({ id, at }) as TimelineStep
+  const pinned = (day: string, at: string | null) => ({ day, pinned_at: at }) as DiscussionSnapshot
+  const steps = [
+    step('proposed', '2026-11-29T10:00:00Z'),
+    step('approved', null),
+    step('final', '2026-12-01T10:00:00Z'),
+  ]
+  const snapshots = [
+    pinned('2026-12-01', '2026-12-02T00:01:00Z'),
+    pinned('2026-11-30', '2026-12-01T00:01:00Z'),
+    pinned('2026-12-02', null),
+  ]
+  const order = timelineOf(steps, snapshots).map((one) => (one.is === 'step' ? one.step.id : one.snapshot.day))
+  assert.deepEqual(order, ['proposed', 'approved', '2026-11-30', 'final', '2026-12-01'])
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { duration, relative, utc } from '../src/format/times.ts'
+import { duration, relative, utc, utcAndLocal } from '../src/format/times.ts'
 
 test('durations have their two largest units', () => {
   assert.equal(duration(0.4), '0 s')
@@ -19,4 +19,17 @@ test('moments are relative to now', () => {
 
 test('times are shown in UTC whatever the zone of the machine is', () => {
   assert.equal(utc('2026-11-30T22:00:00.500Z'), '2026-11-30 22:00:00 UTC')
+})
+
+test('local time stands beside UTC only where it differs', () => {
+  const moment = '2026-11-30T22:00:00Z'
+  const zone = process.env['TZ']
+  try {
+    process.env['TZ'] = 'UTC'
+    assert.equal(utcAndLocal(moment), '2026-11-30 22:00:00 UTC')
+    process.env['TZ'] = 'Asia/Tokyo'
+    assert.match(utcAndLocal(moment), /^2026-11-30 22:00:00 UTC · /)
+  } finally {
+    process.env['TZ'] = zone
+  }
 })

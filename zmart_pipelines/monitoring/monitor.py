@@ -31,6 +31,7 @@ from zmart_pipelines.store.queries.api_counts import api_figures
 from zmart_pipelines.store.queries.claims_owed import PARTS
 from zmart_pipelines.store.queries.discussion_snapshots import failed_pins
 from zmart_pipelines.store.queries.monitor import monitor_facts
+from zmart_pipelines.store.queries.table_sizes import record_sizes
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def run_monitor(
     pins: PinStore | None = None,
     stuck_runs: Sequence[tuple[str, str]] = (),
 ) -> list[AlertKey]:
-    """Run one round; return the keys of the alerts that hold.
+    """Run one round; return the keys of the alerts that hold. Once an hour, record sizes of tables.
 
     What cannot be read is not judged: its alerts stay as they are. The chain and the pin store are
     read outside of the transaction that writes the alerts.
@@ -76,6 +77,7 @@ def run_monitor(
         found = findings(facts, settings)
         _update(conn, found, unjudged(facts))
         held = [finding.key for finding in found]
+        record_sizes(conn)
         record_heartbeat(conn, HEARTBEAT, {"open": len(held)})
     return held
 

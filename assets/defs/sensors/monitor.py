@@ -32,7 +32,7 @@ SENSOR_PIN_SECONDS = 2.0
     description="Raises and clears alerts of markets that do not move, liquidity withdrawn early, "
     "claims that cannot be paid, changes of the configuration and of the program's code, fees, "
     "errors of the API, the pin store, Dagster runs that do not end, and the machine: disk, clock, "
-    "connections of Postgres. Starts no run.",
+    "connections of Postgres. Records once an hour how large the tables are. Starts no run.",
 )
 @skip_on_outage()
 def monitor_sensor(context: dg.SensorEvaluationContext, backend: BackendResource) -> Tick:

@@ -1734,6 +1734,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/protocol": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the protocol's fees, thresholds and times, and whether it is paused
+         * @description Get the protocol's fees, thresholds and times, and whether it is paused.
+         */
+        get: operations["get_protocol"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/realtime/tickets": {
         parameters: {
             query?: never;
@@ -1894,6 +1914,26 @@ export interface paths {
          * @description Get rates of webhooks and polls, the age of backups and snapshots, and what grows.
          */
         get: operations["get_system_figures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system/growth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how large the database and its largest tables were over the last days
+         * @description Get how large the database and its largest tables were over the last days.
+         */
+        get: operations["get_system_growth"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5317,6 +5357,23 @@ export interface components {
             signature?: string | null;
             wallet?: string | null;
         };
+        /** ProtocolParameters */
+        ProtocolParameters: {
+            exact: {
+                min_resolution_delay: string;
+                dispute_period: string;
+            };
+            protocol_fee_bps: number;
+            resolver_reward_bps: number;
+            liquidity_provider_fee_bps: number;
+            proposal_approval_threshold: number;
+            dispute_success_threshold: number;
+            min_resolution_delay: number;
+            dispute_period: number;
+            is_paused: boolean;
+            changed_at: string | null;
+            slot: number;
+        };
         /**
          * Purpose
          * @description What lamports are moved for.
@@ -5927,6 +5984,17 @@ export interface components {
             backups: components["schemas"]["BackupFigures"];
             snapshots: components["schemas"]["SnapshotFigures"];
             database: components["schemas"]["DatabaseGrowth"];
+        };
+        /** SystemGrowth */
+        SystemGrowth: {
+            times: string[];
+            database: number[];
+            tables: components["schemas"]["TableGrowth"][];
+        };
+        /** TableGrowth */
+        TableGrowth: {
+            name: string;
+            bytes: (number | null)[];
         };
         /** TableSize */
         TableSize: {
@@ -7191,6 +7259,7 @@ export type ProcessHealth = components['schemas']['ProcessHealth'];
 export type Profile = components['schemas']['Profile'];
 export type ProfileChange = components['schemas']['ProfileChange'];
 export type ProofOnly = components['schemas']['ProofOnly'];
+export type ProtocolParameters = components['schemas']['ProtocolParameters'];
 export type Purpose = components['schemas']['Purpose'];
 export type Quantity = components['schemas']['Quantity'];
 export type QuotedFees = components['schemas']['QuotedFees'];
@@ -7241,6 +7310,8 @@ export type SubmissionAttempt = components['schemas']['SubmissionAttempt'];
 export type SubmissionDetail = components['schemas']['SubmissionDetail'];
 export type SubmissionList = components['schemas']['SubmissionList'];
 export type SystemFigures = components['schemas']['SystemFigures'];
+export type SystemGrowth = components['schemas']['SystemGrowth'];
+export type TableGrowth = components['schemas']['TableGrowth'];
 export type TableSize = components['schemas']['TableSize'];
 export type Tally = components['schemas']['Tally'];
 export type TallyRule = components['schemas']['TallyRule'];
@@ -14786,6 +14857,68 @@ export interface operations {
             };
         };
     };
+    get_protocol: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProtocolParameters"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     create_realtime_ticket: {
         parameters: {
             query?: never;
@@ -15298,6 +15431,63 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemFigures"];
+                };
+            };
+            /** @description Invalid request; see `details`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A limit is reached; `limit` names it. Retry after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds after which a request is accepted again. */
+                    "Retry-After"?: number;
+                    /** @description What is left of each quota. */
+                    RateLimit?: string;
+                    /** @description The quotas that apply to this request. */
+                    "RateLimit-Policy"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database or the chain is unavailable; retry after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_system_growth: {
+        parameters: {
+            query?: {
+                /** @description How far back, in days. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success. */
+            200: {
+                headers: {
+                    "cache-control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemGrowth"];
                 };
             };
             /** @description Invalid request; see `details`. */

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
+import { axesOf, type Colour, TIMES, tzDate, usePlot } from './plots.ts'
 
 export interface Line {
   readonly label: string
@@ -15,63 +16,32 @@ interface TimeChartProps {
   readonly data: uPlot.AlignedData
   readonly lines: readonly Line[]
   readonly height?: number
-  readonly range?: readonly [number, number]
 }
 
-/** Lines over time, in UTC, drawn by uPlot; it follows the width and the colour scheme. */
-export function TimeChart({ label, data, lines, height = 220, range }: TimeChartProps) {
+/** Lines over time, in UTC. */
+export function TimeChart({ label, data, lines, height = 220 }: TimeChartProps) {
   const frame = useRef<HTMLDivElement>(null)
-  const plot = useRef<uPlot>(undefined)
-
-  useEffect(() => {
-    const element = frame.current
-    if (element === null) return
-    const make = () => {
-      plot.current?.destroy()
-      plot.current = new uPlot(options(element, lines, height, range), data, element)
-    }
-    make()
-    const resized = new ResizeObserver(() =>
-      plot.current?.setSize({ width: element.clientWidth, height }),
-    )
-    resized.observe(element)
-    const scheme = new MutationObserver(make)
-    scheme.observe(document.documentElement, { attributeFilter: ['data-theme'] })
-    return () => {
-      resized.disconnect()
-      scheme.disconnect()
-      plot.current?.destroy()
-    }
-  }, [lines, height])
-
+  const newest = useRef(data)
+  newest.current = data
+  const plot = usePlot(
+    frame,
+    height,
+    (element, colour) =>
+      new uPlot(options(element.clientWidth, height, lines, colour), newest.current, element),
+    [lines],
+  )
   useEffect(() => plot.current?.setData(data), [data])
-
   return <div class="time-chart" ref={frame} role="img" aria-label={label} />
 }
 
-function options(
-  element: HTMLElement,
-  lines: readonly Line[],
-  height: number,
-  range: readonly [number, number] | undefined,
-): uPlot.Options {
-  const styles = getComputedStyle(document.documentElement)
-  const colour = (name: string) => styles.getPropertyValue(name).trim()
-  const axis = {
-    stroke: colour('--text-quiet'),
-    grid: { stroke: colour('--line'), width: 1 },
-    ticks: { show: false },
-    font: '12px "Inter Variable", system-ui',
-  }
-  const format = lines[0]?.format ?? String
+function options(width: number, height: number, lines: readonly Line[], colour: Colour): uPlot.Options {
   return {
-    width: element.clientWidth,
+    width,
     height,
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
-    scales: range === undefined ? {} : { y: { range: [range[0], range[1]] } },
-    axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(format) }],
+    tzDate,
+    axes: axesOf(colour, lines[0]?.format ?? String),
     series: [
-      { label: 'Time (UTC)' },
+      TIMES,
       ...lines.map((line) => ({
         label: line.label,
         stroke: colour(line.colour),

@@ -2,6 +2,7 @@ import { ApiError, type Reading } from '@zmart/client'
 import { type ReadonlySignal, signal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { now } from './clock.ts'
+import { connection } from './live.ts'
 
 /** What was read last, when, and what went wrong since. Times are milliseconds since 1970. */
 export interface Resource<Data> {
@@ -71,9 +72,18 @@ export function watch<Data>(read: () => Promise<Reading<Data>>): Startable<Data>
       if (!document.hidden) void refresh()
     }
     document.addEventListener('visibilitychange', shown)
+    // What changed while the API was away is read as soon as it is there again.
+    let wasAway = false
+    const unfollow = connection.subscribe(({ state: live }) => {
+      if (live === 'reconnecting') wasAway = true
+      if (live !== 'connected' || !wasAway) return
+      wasAway = false
+      shown()
+    })
     void turn()
     return () => {
       isStopped = true
+      unfollow()
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', shown)
     }
@@ -98,8 +108,12 @@ async function readInto<Data>(
 /** What went wrong, for people. */
 export function inWords(error: unknown): string {
   if (error instanceof ApiError) return error.message
-  if (error instanceof TypeError) return 'The API does not answer.'
+  if (error instanceof TypeError || isTimeout(error)) return 'The API does not answer.'
   return error instanceof Error ? error.message : String(error)
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError'
 }
 
 /** Whether figures may no longer be taken as current: reads fail, or the last one is too old. */

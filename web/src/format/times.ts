@@ -36,6 +36,11 @@ export function isUtcHere(moment: Moment): boolean {
   return new Date(moment).getTimezoneOffset() === 0
 }
 
+/** UTC, and local time beside it where that differs. */
+export function utcAndLocal(moment: Moment): string {
+  return isUtcHere(moment) ? utc(moment) : `${utc(moment)} · ${local(moment)}`
+}
+
 const UNITS = [
   ['d', 86_400],
   ['h', 3_600],

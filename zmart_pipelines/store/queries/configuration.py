@@ -35,7 +35,31 @@ class VotingConfiguration(msgspec.Struct, frozen=True):
     dispute_period: int
 
 
-T = TypeVar("T", TradingConfiguration, ActingConfiguration, VotingConfiguration)
+class ProtocolConfiguration(msgspec.Struct, frozen=True):
+    """What the admin can change, and by which slot it was changed last.
+
+    Fees and thresholds are basis points, times are seconds.
+    """
+
+    protocol_fee_bps: int
+    resolver_reward_bps: int
+    liquidity_provider_fee_bps: int
+    proposal_approval_threshold: int
+    dispute_success_threshold: int
+    min_resolution_delay: int
+    dispute_period: int
+    is_paused: bool
+    changed_at: int
+    slot: int
+
+
+T = TypeVar(
+    "T",
+    TradingConfiguration,
+    ActingConfiguration,
+    VotingConfiguration,
+    ProtocolConfiguration,
+)
 
 
 def trading_configuration(conn: Connection) -> TradingConfiguration | None:
@@ -51,6 +75,11 @@ def acting_configuration(conn: Connection) -> ActingConfiguration | None:
 def voting_configuration(conn: Connection) -> VotingConfiguration | None:
     """Return the newest configuration; None where the ledger holds no event of it."""
     return _newest(conn, VotingConfiguration)
+
+
+def protocol_configuration(conn: Connection) -> ProtocolConfiguration | None:
+    """Return the newest configuration; None where the ledger holds no event of it."""
+    return _newest(conn, ProtocolConfiguration)
 
 
 def _newest(conn: Connection, part: type[T]) -> T | None:

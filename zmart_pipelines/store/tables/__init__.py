@@ -19,6 +19,7 @@ from zmart_pipelines.store.tables import (
     relayed_transactions,
     snapshots,
     statistics,
+    table_sizes,
     voting,
 )
 from zmart_pipelines.store.tables.base import SCHEMAS, metadata
@@ -44,5 +45,6 @@ __all__ = [
     "relayed_transactions",
     "snapshots",
     "statistics",
+    "table_sizes",
     "voting",
 ]

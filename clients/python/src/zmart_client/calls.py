@@ -314,6 +314,11 @@ def get_price_history(
     )
 
 
+def get_protocol() -> Call[models.ProtocolParameters]:
+    """Get the protocol's fees, thresholds and times, and whether it is paused."""
+    return Call("GET", "/api/protocol", models.ProtocolParameters)
+
+
 def get_quote(
     market: str,
     *,
@@ -366,6 +371,11 @@ def get_submission(intent: int) -> Call[models.SubmissionDetail]:
 def get_system_figures() -> Call[models.SystemFigures]:
     """Get rates of webhooks and polls, the age of backups and snapshots, and what grows."""
     return Call("GET", "/api/system", models.SystemFigures)
+
+
+def get_system_growth(*, days: int | None = None) -> Call[models.SystemGrowth]:
+    """Get how large the database and its largest tables were over the last days."""
+    return Call("GET", "/api/system/growth", models.SystemGrowth, query={"days": days})
 
 
 def get_transaction(signature: str) -> Call[models.TransactionDetail]:

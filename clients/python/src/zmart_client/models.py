@@ -1149,6 +1149,19 @@ class ProofOnly(Struct, kw_only=True):
     wallet: str | None | UnsetType = UNSET
 
 
+class ProtocolParameters(Struct, kw_only=True):
+    protocol_fee_bps: int
+    resolver_reward_bps: int
+    liquidity_provider_fee_bps: int
+    proposal_approval_threshold: int
+    dispute_success_threshold: int
+    min_resolution_delay: int
+    dispute_period: int
+    is_paused: bool
+    changed_at: str | None
+    slot: int
+
+
 Purpose: TypeAlias = Annotated[str, Meta(description="What lamports are moved for.")]
 
 
@@ -1509,6 +1522,11 @@ class SubmissionList(Struct, kw_only=True):
     limit: int
     offset: int
     next: str | None
+
+
+class TableGrowth(Struct, kw_only=True):
+    name: str
+    bytes: list[int | None]
 
 
 class TableSize(Struct, kw_only=True):
@@ -2114,6 +2132,12 @@ class SystemFigures(Struct, kw_only=True):
     backups: BackupFigures
     snapshots: SnapshotFigures
     database: DatabaseGrowth
+
+
+class SystemGrowth(Struct, kw_only=True):
+    times: list[str]
+    database: list[int]
+    tables: list[TableGrowth]
 
 
 class Tally(Struct, kw_only=True):

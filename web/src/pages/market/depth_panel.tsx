@@ -4,7 +4,7 @@ import { Status } from '../../components/status.tsx'
 import { api } from '../../data/api.ts'
 import { decimal, percent, sol } from '../../format/amounts.ts'
 import { areaPath, depthShape } from './depth_shape.ts'
-import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
+import { freshSeconds, type MarketPanelProps, useMarketPart } from './reading.ts'
 
 const WIDTH = 640
 const HEIGHT = 180
@@ -22,7 +22,7 @@ export function DepthPanel(props: MarketPanelProps) {
       hint="Shares that move the price, by the market maker’s formula (LMSR)."
       class="third"
       resource={depth}
-      freshFor={FRESH_SECONDS}
+      freshFor={freshSeconds()}
     >
       {(found) => <DepthCurve depth={found} />}
     </ReadPanel>

@@ -5,13 +5,13 @@ import { ReadPanel } from '../../components/panel.tsx'
 import { Time } from '../../components/time.tsx'
 import { api } from '../../data/api.ts'
 import { assetLink, SNAPSHOT_ASSET } from '../../links/dagster.ts'
-import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
+import { freshSeconds, type MarketPanelProps, useMarketPart } from './reading.ts'
 
 /** What people say, and the pinned files that keep it. */
 export function DiscussionPanel(props: MarketPanelProps) {
   const discussion = useMarketPart(props, 'discussion', ['discussion'], readDiscussion)
   return (
-    <ReadPanel title="Discussion" class="third" resource={discussion} freshFor={FRESH_SECONDS}>
+    <ReadPanel title="Discussion" class="third" resource={discussion} freshFor={freshSeconds()}>
       {({ comments, snapshots }) => (
         <>
           <Comments comments={comments} />

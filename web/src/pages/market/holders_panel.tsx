@@ -4,7 +4,7 @@ import { Name } from '../../components/name.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
 import { api } from '../../data/api.ts'
 import { decimal, sol } from '../../format/amounts.ts'
-import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
+import { freshSeconds, type MarketPanelProps, useMarketPart } from './reading.ts'
 
 const ROWS = 12
 
@@ -16,7 +16,7 @@ export function HoldersPanel(props: MarketPanelProps) {
     }),
   )
   return (
-    <ReadPanel title="Largest positions" class="two-thirds" resource={holders} freshFor={FRESH_SECONDS}>
+    <ReadPanel title="Largest positions" class="two-thirds" resource={holders} freshFor={freshSeconds()}>
       {(found) => (
         <DataTable<Holder>
           caption="The largest positions, by what was paid in"

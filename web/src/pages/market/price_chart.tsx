@@ -1,5 +1,6 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useRef } from 'preact/hooks'
 import uPlot from 'uplot'
+import { axesOf, type Colour, TIMES, tzDate, usePlot } from '../../components/plots.ts'
 import type { CandleShape, PriceSeries } from './price_series.ts'
 
 const HEIGHT = 280
@@ -20,59 +21,35 @@ interface PriceChartProps {
 /** The price in percent as steps, over candles, with a mark for each trade. */
 export function PriceChart({ label, series, candles, seconds }: PriceChartProps) {
   const frame = useRef<HTMLDivElement>(null)
-  useEffect(() => {
-    const element = frame.current
-    if (element === null) return
-    let plot: uPlot | undefined
-    const make = () => {
-      plot?.destroy()
+  usePlot(
+    frame,
+    HEIGHT,
+    (element, colour) => {
       const data: uPlot.AlignedData = [series.times, series.prices]
-      plot = new uPlot(options(element, series, candles, seconds), data, element)
-    }
-    make()
-    const resized = new ResizeObserver(() =>
-      plot?.setSize({ width: element.clientWidth, height: HEIGHT }),
-    )
-    resized.observe(element)
-    const scheme = new MutationObserver(make)
-    scheme.observe(document.documentElement, { attributeFilter: ['data-theme'] })
-    return () => {
-      resized.disconnect()
-      scheme.disconnect()
-      plot?.destroy()
-    }
-  }, [series, candles, seconds])
+      return new uPlot(options(element.clientWidth, series, candles, seconds, colour), data, element)
+    },
+    [series, candles, seconds],
+  )
   return <div class="price-chart" ref={frame} role="img" aria-label={label} />
 }
 
 function options(
-  element: HTMLElement,
+  width: number,
   series: PriceSeries,
   candles: readonly CandleShape[],
   seconds: number,
+  colour: Colour,
 ): uPlot.Options {
-  const styles = getComputedStyle(document.documentElement)
-  const colour = (name: string) => styles.getPropertyValue(name).trim()
-  const axis = {
-    stroke: colour('--text-quiet'),
-    grid: { stroke: colour('--line'), width: 1 },
-    ticks: { show: false },
-    font: '12px "Inter Variable", system-ui',
-  }
-  const span = (series.times.at(-1) ?? 0) - (series.times[0] ?? 0)
   const stepped = uPlot.paths.stepped?.({ align: 1 })
   const shown = (value: number) => `${value.toFixed(1)} %`
   return {
-    width: element.clientWidth,
+    width,
     height: HEIGHT,
-    tzDate: (time) => uPlot.tzDate(new Date(time * 1000), 'Etc/UTC'),
+    tzDate,
     scales: { y: { range: (_, low, high) => around(low, high, candles) } },
-    axes: [
-      { ...axis, space: 76, values: (_, times) => times.map((time) => timeText(time, span)) },
-      { ...axis, size: 64, values: (_, values) => values.map(shown) },
-    ],
+    axes: axesOf(colour, shown),
     series: [
-      { label: 'Time (UTC)' },
+      TIMES,
       {
         label: 'YES',
         stroke: colour('--accent'),
@@ -89,13 +66,6 @@ function options(
   }
 }
 
-/** A time in UTC, as exact as the span that is shown needs. */
-function timeText(time: number, span: number): string {
-  const text = new Date(time * 1000).toISOString()
-  if (span < 3_600) return text.slice(11, 19)
-  return span < 2 * 86_400 ? text.slice(11, 16) : text.slice(0, 10)
-}
-
 /** The range of the axis: all of the prices with some room, inside 0 to 100 %. */
 function around(
   low: number,
@@ -107,8 +77,6 @@ function around(
   const room = Math.max((most - least) * 0.12, (LEAST_RANGE - (most - least)) / 2)
   return [Math.max(0, least - room), Math.min(100, most + room)]
 }
-
-type Colour = (name: string) => string
 
 function drawCandles(
   plot: uPlot,

@@ -6,7 +6,7 @@ import { api } from '../../data/api.ts'
 import { percent } from '../../format/amounts.ts'
 import { PriceChart } from './price_chart.tsx'
 import { candleShapes, type Interval, intervalFor, priceSeries, secondsOf } from './price_series.ts'
-import { FRESH_SECONDS, type MarketPanelProps } from './reading.ts'
+import { freshSeconds, type MarketPanelProps } from './reading.ts'
 
 const MOST_TRADES = 100
 const MOST_CANDLES = 200
@@ -30,7 +30,7 @@ export function PricePanel({ prices, ...props }: PricePanelProps) {
       hint="Candles and trades. 50 % means that YES and NO cost the same."
       class="two-thirds"
       resource={prices}
-      freshFor={FRESH_SECONDS}
+      freshFor={freshSeconds()}
     >
       {(found) => <Chart prices={found} {...props} />}
     </ReadPanel>

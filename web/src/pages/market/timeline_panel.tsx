@@ -1,4 +1,4 @@
-import type { TimelineStep } from '@zmart/client'
+import type { DiscussionSnapshot, TimelineStep } from '@zmart/client'
 import { Link } from '../../components/link.tsx'
 import { Name } from '../../components/name.tsx'
 import { ReadPanel } from '../../components/panel.tsx'
@@ -7,33 +7,47 @@ import { Time } from '../../components/time.tsx'
 import { api } from '../../data/api.ts'
 import { sol } from '../../format/amounts.ts'
 import { spaced, titled } from '../../format/names.ts'
-import { assetLink, assetOfAction, runLink } from '../../links/dagster.ts'
+import { assetLink, assetOfAction, runLink, SNAPSHOT_ASSET } from '../../links/dagster.ts'
 import { transactionLink } from '../../links/explorer.ts'
-import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
-import { titleOf } from './timeline.ts'
+import { freshSeconds, type MarketPanelProps, useMarketPart } from './reading.ts'
+import { timelineOf, titleOf } from './timeline.ts'
 
-/** The market's states: who moved it, by which transaction, at what fee. */
+/** The newest snapshots of the discussion that are shown; its panel lists the others. */
+const SNAPSHOTS = 5
+
+/** The market's states: who moved it, by which transaction, at what fee; and what was pinned meanwhile. */
 export function TimelinePanel(props: MarketPanelProps) {
-  const steps = useMarketPart(props, 'timeline', ['state'], (market) =>
-    api.reading('/api/markets/{market}/timeline', { params: { path: { market } } }),
-  )
+  const timeline = useMarketPart(props, 'timeline', ['state', 'discussion'], readTimeline)
   return (
     <ReadPanel
       title="Timeline"
       hint="Who moved this market from state to state, and by which transaction."
       class="half"
-      resource={steps}
-      freshFor={FRESH_SECONDS}
+      resource={timeline}
+      freshFor={freshSeconds()}
     >
-      {({ steps: found }) => (
+      {({ steps, snapshots }) => (
         <ol class="timeline">
-          {found.map((step) => (
-            <StepItem key={step.id} step={step} {...props} />
-          ))}
+          {timelineOf(steps, snapshots).map((item) =>
+            item.is === 'step' ? (
+              <StepItem key={item.step.id} step={item.step} {...props} />
+            ) : (
+              <SnapshotItem key={item.snapshot.cid} snapshot={item.snapshot} network={props.network} />
+            ),
+          )}
         </ol>
       )}
     </ReadPanel>
   )
+}
+
+async function readTimeline(market: string) {
+  const path = { market }
+  const [timeline, { snapshots }] = await Promise.all([
+    api.reading('/api/markets/{market}/timeline', { params: { path } }),
+    api.get('/api/markets/{market}/snapshots', { params: { path, query: { limit: SNAPSHOTS } } }),
+  ])
+  return { ...timeline, data: { steps: timeline.data.steps, snapshots } }
 }
 
 function StepItem({ step, network }: { step: TimelineStep } & MarketPanelProps) {
@@ -50,8 +64,41 @@ function StepItem({ step, network }: { step: TimelineStep } & MarketPanelProps) 
         <p class="small">
           by <Actor step={step} network={network} /> · <Name of={step.signature} {...(explorer && { href: explorer })} />{' '}
           · slot {step.slot}
-          {step.fee != null && <> · fee {sol(step.fee)}</>}
+          {step.fee != null && (
+            <>
+              {' '}
+              · <span class="nowrap">fee {sol(step.fee)}</span>
+            </>
+          )}
           {step.commitment !== 'finalized' && <> · {step.commitment}, not final yet</>}
+        </p>
+      </div>
+    </li>
+  )
+}
+
+interface SnapshotItemProps {
+  readonly snapshot: DiscussionSnapshot
+  readonly network: MarketPanelProps['network']
+}
+
+/** A day of the discussion, pinned by the partition of that day. */
+function SnapshotItem({ snapshot, network }: SnapshotItemProps) {
+  return (
+    <li class="minor">
+      <StatusIcon level="ok" />
+      <div>
+        <p>
+          <strong>
+            Discussion of {snapshot.day} pinned
+            {snapshot.parts > 1 && ` (part ${snapshot.part} of ${snapshot.parts})`}
+          </strong>
+        </p>
+        {snapshot.pinned_at !== null && <Time at={snapshot.pinned_at} />}
+        <p class="small">
+          by this system (<Link to={assetLink(SNAPSHOT_ASSET, network)}>discussion snapshots</Link>,{' '}
+          <Link to={assetLink(SNAPSHOT_ASSET, network, snapshot.day)}>partition in Dagster</Link>) ·{' '}
+          <Name of={snapshot.cid} href={snapshot.url} ends={6} />
         </p>
       </div>
     </li>

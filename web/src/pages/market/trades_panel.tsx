@@ -6,7 +6,7 @@ import { Time } from '../../components/time.tsx'
 import type { Resource } from '../../data/resource.ts'
 import { decimal, percent, sol } from '../../format/amounts.ts'
 import { transactionLink } from '../../links/explorer.ts'
-import { FRESH_SECONDS, type MarketPanelProps } from './reading.ts'
+import { freshSeconds, type MarketPanelProps } from './reading.ts'
 import type { Prices } from './price_panel.tsx'
 
 const ROWS = 12
@@ -18,7 +18,7 @@ interface TradesPanelProps extends MarketPanelProps {
 /** The newest trades. */
 export function TradesPanel({ prices, market, network }: TradesPanelProps) {
   return (
-    <ReadPanel title="Newest trades" class="two-thirds" resource={prices} freshFor={FRESH_SECONDS}>
+    <ReadPanel title="Newest trades" class="two-thirds" resource={prices} freshFor={freshSeconds()}>
       {({ trades }) => (
         <DataTable<Trade>
           caption={`The newest of ${market.trades_count} trades`}

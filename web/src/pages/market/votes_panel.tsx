@@ -5,7 +5,7 @@ import { Time } from '../../components/time.tsx'
 import type { Resource } from '../../data/resource.ts'
 import { basisPoints, grouped } from '../../format/amounts.ts'
 import { assetLink, TALLY_ASSETS } from '../../links/dagster.ts'
-import { FRESH_SECONDS, type MarketPanelProps } from './reading.ts'
+import { freshSeconds, type MarketPanelProps } from './reading.ts'
 
 const WORDS = {
   proposal: { title: 'Proposal', yes: 'like', no: 'dislike' },
@@ -19,7 +19,7 @@ interface VotesPanelProps extends MarketPanelProps {
 /** Votes against the threshold, with the rule in words. */
 export function VotesPanel({ tallies, ...props }: VotesPanelProps) {
   return (
-    <ReadPanel title="Votes" class="third" resource={tallies} freshFor={FRESH_SECONDS}>
+    <ReadPanel title="Votes" class="third" resource={tallies} freshFor={freshSeconds()}>
       {(found) =>
         found.tallies.length === 0 ? (
           <p class="quiet">No vote has been cast yet.</p>

@@ -7,7 +7,7 @@ import { api } from '../../data/api.ts'
 import { percent, sol } from '../../format/amounts.ts'
 import { spaced } from '../../format/names.ts'
 import { duration, isUtcHere, local, utc, utcTime } from '../../format/times.ts'
-import { FRESH_SECONDS, type MarketPanelProps, useMarketPart } from './reading.ts'
+import { freshSeconds, type MarketPanelProps, useMarketPart } from './reading.ts'
 
 type Blocker = MarketStatus['blockers'][number]
 
@@ -30,7 +30,7 @@ export function WaitsPanel(props: MarketPanelProps) {
       title="Waits for"
       class="waits"
       resource={status}
-      freshFor={FRESH_SECONDS}
+      freshFor={freshSeconds()}
       actions={props.market.state === 'ACTIVE' && <ResolveButton market={props.market.id} />}
     >
       {(found) => <Waits status={found} {...props} />}

@@ -62,7 +62,15 @@ function AlertItem({ alert, cause }: { alert: ShownAlert; cause: AlertCause | un
           {alert.severity}: {titled(alert.topic)}
         </Status>
       </p>
-      {hasText(alert) ? <p class="small">{alert.message}</p> : cause && <p class="small">{sentence(cause.summary)}</p>}
+      {hasText(alert) ? (
+        <p class="small">{alert.message}</p>
+      ) : (
+        cause && (
+          <p class="small">
+            <MarkedText text={sentence(cause.summary)} />
+          </p>
+        )
+      )}
       {cause !== undefined && (
         <p class="small">
           <strong>Do:</strong> <MarkedText text={cause.remedy} /> ·{' '}

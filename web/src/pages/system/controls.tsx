@@ -1,4 +1,4 @@
-import type { BreakerState, KillSwitch } from '@zmart/client'
+import type { BreakerState, KillSwitch, SystemState } from '@zmart/client'
 import type { ComponentChildren } from 'preact'
 import { type Column, DataTable } from '../../components/data_table.tsx'
 import { OrderButton } from '../../components/order_button.tsx'
@@ -11,35 +11,44 @@ import { systemState } from '../../data/system_state.ts'
 import { titled } from '../../format/names.ts'
 import { utc } from '../../format/times.ts'
 
-/** What may hold submissions back. */
-export function Controls() {
+/** Which actions are not sent, because operators stopped them? */
+export function KillSwitches() {
+  return (
+    <LivePanel title="Kill switches" hint="An action whose switch is off is decided, and not sent.">
+      {({ switches }) => <Switches switches={switches.switches} />}
+    </LivePanel>
+  )
+}
+
+/** What is not tried now, because it failed? */
+export function CircuitBreakers() {
+  return (
+    <LivePanel title="Circuit breakers" hint="A breaker opens after failures in a row and tries again by itself.">
+      {({ breakers }) => <Breakers breakers={breakers} />}
+    </LivePanel>
+  )
+}
+
+interface LivePanelProps {
+  readonly title: string
+  readonly hint: string
+  readonly children: (state: SystemState) => ComponentChildren
+}
+
+/** A panel of the system's state, which live updates bring. */
+function LivePanel({ title, hint, children }: LivePanelProps) {
   const known = systemState.value
   const stale = connection.value.state !== 'connected'
-  const asOf = known !== undefined && (
-    <p class="as-of">
-      {stale && <Status level="warning">stale: the live updates are cut off</Status>}
-      <span>as of {utc(known.readAt)}</span>
-    </p>
-  )
   return (
-    <>
-      <Panel
-        class={`half ${stale ? 'stale' : ''}`}
-        title="Kill switches"
-        hint="An action whose switch is off is decided, and not sent."
-      >
-        {known === undefined ? <Waiting /> : <Switches switches={known.state.switches.switches} />}
-        {asOf}
-      </Panel>
-      <Panel
-        class={`half ${stale ? 'stale' : ''}`}
-        title="Circuit breakers"
-        hint="A breaker opens after failures in a row and tries again by itself."
-      >
-        {known === undefined ? <Waiting /> : <Breakers breakers={known.state.breakers} />}
-        {asOf}
-      </Panel>
-    </>
+    <Panel class={`half ${stale ? 'stale' : ''}`} title={title} hint={hint}>
+      {known === undefined ? <Waiting /> : children(known.state)}
+      {known !== undefined && (
+        <p class="as-of">
+          {stale && <Status level="warning">stale: the live updates are cut off</Status>}
+          <span>as of {utc(known.readAt)}</span>
+        </p>
+      )}
+    </Panel>
   )
 }
 

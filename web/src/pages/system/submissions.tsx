@@ -6,10 +6,12 @@ import { ReadPanel } from '../../components/panel.tsx'
 import { type Level, Status } from '../../components/status.tsx'
 import { Time } from '../../components/time.tsx'
 import { api } from '../../data/api.ts'
+import { useNetwork } from '../../data/network.ts'
 import { useResource } from '../../data/resource.ts'
 import { sol } from '../../format/amounts.ts'
 import { spaced, titled } from '../../format/names.ts'
 import { duration } from '../../format/times.ts'
+import { transactionLink } from '../../links/explorer.ts'
 
 const SECONDS = 10
 const SHOWN = 10
@@ -82,7 +84,7 @@ const COLUMNS: readonly Column<Submission>[] = [
   },
   {
     title: 'Transaction',
-    cell: (row) => (row.signature === null ? '–' : <Name of={row.signature} ends={5} />),
+    cell: (row) => (row.signature === null ? '–' : <Transaction signature={row.signature} />),
   },
   {
     title: 'Ballots (CID)',
@@ -102,6 +104,11 @@ const COLUMNS: readonly Column<Submission>[] = [
   },
   { title: 'Decided', wideOnly: true, cell: (row) => <Time at={row.planned_at} /> },
 ]
+
+function Transaction({ signature }: { signature: string }) {
+  const href = transactionLink(signature, useNetwork().data)
+  return <Name of={signature} ends={5} {...(href && { href })} />
+}
 
 const WHY: Readonly<Record<string, string>> = {
   aggregate_proposal_votes: 'because the signed ballots reach the threshold',

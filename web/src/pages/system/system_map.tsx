@@ -1,14 +1,23 @@
-import type { Quantity, ServiceHealthList } from '@zmart/client'
+import type { Quantity, ServiceHealthList, SystemFigures, WebsocketHealth } from '@zmart/client'
 import type { ComponentChildren } from 'preact'
 import { type Level, Status } from '../../components/status.tsx'
 import { connection } from '../../data/live.ts'
+import type { Resource } from '../../data/resource.ts'
 import { systemState } from '../../data/system_state.ts'
 import { grouped } from '../../format/amounts.ts'
 import { duration } from '../../format/times.ts'
+import { ratesOf } from './figures.ts'
 import { levelOf, measured } from './health_words.ts'
 
+interface SystemMapProps {
+  readonly health: ServiceHealthList
+  readonly figures: Resource<SystemFigures>
+  readonly sockets: Resource<WebsocketHealth>
+}
+
 /** The parts of the system, and on each arrow what moves there and how well. */
-export function SystemMap({ health }: { health: ServiceHealthList }) {
+export function SystemMap({ health, figures, sockets }: SystemMapProps) {
+  const rates = figures.data && ratesOf(figures.data)
   const find = (service: string, name: string) =>
     health.services
       .find((one) => one.service === service)
@@ -27,8 +36,8 @@ export function SystemMap({ health }: { health: ServiceHealthList }) {
       <ol class="map-row" aria-label="From the chain to clients">
         <Part name="Solana" role="the program’s events" />
         <Arrow>
-          <Measure label="webhooks" of={indexer('delivery_seconds')} text={waitingDeliveries} />
-          <Measure label="confirmed poll" of={indexer('confirmed_lag_slots')} text={lag} />
+          <Measure label="webhooks" rate={rates?.webhooks} of={indexer('delivery_seconds')} text={waitingDeliveries} />
+          <Measure label="confirmed poll" rate={rates?.polls} of={indexer('confirmed_lag_slots')} text={lag} />
           <Measure label="finalized proof" of={indexer('finalized_lag_slots')} text={lag} />
         </Arrow>
         <Part name="Ledger" role="Postgres: events, markets, votes" />
@@ -39,6 +48,7 @@ export function SystemMap({ health }: { health: ServiceHealthList }) {
         <Part name="API" role="REST and sockets" />
         <Arrow>
           <Live />
+          {sockets.data !== undefined && <Sockets of={sockets.data} />}
         </Arrow>
         <Part name="Clients" role="wallets, pages, services" />
       </ol>
@@ -81,13 +91,16 @@ function Arrow({ children }: { children: ComponentChildren }) {
 
 interface MeasureProps {
   readonly label: string
+  /** How much moves there. */
+  readonly rate?: string | undefined
   readonly of: Quantity | undefined
   readonly text: (quantity: Quantity) => string
 }
 
-function Measure({ label, of, text }: MeasureProps) {
+function Measure({ label, rate, of, text }: MeasureProps) {
   if (of === undefined) return null
-  return <Label name={label} level={levelOf(of.status)} text={text(of)} />
+  const name = rate === undefined ? label : `${label} ${rate}`
+  return <Label name={name} level={levelOf(of.status)} text={text(of)} />
 }
 
 function Label({ name, level, text }: { name: string; level: Level; text: string }) {
@@ -102,6 +115,11 @@ function Label({ name, level, text }: { name: string; level: Level; text: string
 function Live() {
   const isLive = connection.value.state === 'connected'
   return <Label name="this page" level={isLive ? 'ok' : 'warning'} text={isLive ? 'live' : 'cut off'} />
+}
+
+/** Who follows the process that answered. */
+function Sockets({ of: { status, sockets } }: { of: WebsocketHealth }) {
+  return <Label name="sockets" level={levelOf(status)} text={grouped(sockets)} />
 }
 
 /** What may hold submissions back: breakers and kill switches. */

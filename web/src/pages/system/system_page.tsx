@@ -4,10 +4,11 @@ import { api } from '../../data/api.ts'
 import { useResource } from '../../data/resource.ts'
 import { readServiceHealth } from '../../data/service_health.ts'
 import { AlertsPanel } from './alerts_panel.tsx'
-import { Controls } from './controls.tsx'
+import { CircuitBreakers, KillSwitches } from './controls.tsx'
 import { Coverage } from './coverage.tsx'
 import { Deadlines } from './deadlines.tsx'
 import { FIGURES_SECONDS } from './figures.ts'
+import { Growth } from './growth.tsx'
 import { Intake } from './intake.tsx'
 import { OperatorsPanel } from './operators/operators_panel.tsx'
 import { Owed } from './owed.tsx'
@@ -26,6 +27,7 @@ export default function SystemPage() {
   const { state } = useResource('health', readServiceHealth, HEALTH_SECONDS)
   const { state: owed } = useResource('owed', () => api.reading('/api/owed', { params: { query: { limit: OWED } } }), OWED_SECONDS)
   const { state: figures } = useResource('figures', () => api.reading('/api/system'), FIGURES_SECONDS)
+  const { state: sockets } = useResource('sockets', () => api.reading('/health/websocket'), FIGURES_SECONDS)
   return (
     <Page title="System" lead={<p class="quiet">Is everything that is due done?</p>}>
       <Verdict health={state.value} />
@@ -36,17 +38,19 @@ export default function SystemPage() {
           resource={state.value}
           freshFor={HEALTH_FRESH_SECONDS}
         >
-          {(health) => <SystemMap health={health} />}
+          {(health) => <SystemMap health={health} figures={figures.value} sockets={sockets.value} />}
         </ReadPanel>
         <Owed owed={owed.value} health={state.value} />
         <AlertsPanel />
         <Deadlines owed={owed.value} />
-        <Intake figures={figures.value} />
+        <Intake figures={figures.value} sockets={sockets.value} />
         <Submissions />
         <Coverage />
         <Reconciliation />
         <Storage figures={figures.value} />
-        <Controls />
+        <CircuitBreakers />
+        <Growth />
+        <KillSwitches />
         <OperatorsPanel />
       </div>
     </Page>

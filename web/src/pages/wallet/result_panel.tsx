@@ -41,7 +41,7 @@ function Figures({ profile: { profile, stats } }: { profile: WalletProfile }) {
   return (
     <>
       {profile.name !== null && <p>{profile.name}</p>}
-      <dl class="facts">
+      <dl class="facts amounts">
         <div>
           <dt>Result</dt>
           <dd class={total < 0n ? 'no' : 'yes'}>{signed(total)}</dd>

@@ -1,4 +1,4 @@
-import type { PreparedTransaction, Wallet } from '@zmart/client'
+import type { NewAdminTransaction, PreparedTransaction, ProtocolParameters, Wallet } from '@zmart/client'
 import { useState } from 'preact/hooks'
 import { ActButton } from '../../../components/act_button.tsx'
 import { AskDialog } from '../../../components/ask_dialog.tsx'
@@ -7,16 +7,23 @@ import { Status } from '../../../components/status.tsx'
 import { api } from '../../../data/api.ts'
 import { browserWallets, connected } from '../../../data/browser_wallets.ts'
 import { useNetwork } from '../../../data/network.ts'
+import { useResource } from '../../../data/resource.ts'
 import { transactionLink } from '../../../links/explorer.ts'
+import { changesOf } from './configuration_changes.ts'
+import { ConfigurationFields } from './configuration_fields.tsx'
 
 const ACTS = {
   approve: 'Approve a proposal',
   cancel: 'Cancel a market',
   pause: 'Pause the protocol',
   resume: 'End the pause of the protocol',
+  configure: 'Change the protocol’s parameters',
 } as const
 
 type Act = keyof typeof ACTS
+
+/** Seconds after which the protocol's parameters are read again. */
+const SECONDS = 30
 
 /** A transaction that waits for the wallet's signature. */
 interface Unsigned {
@@ -28,6 +35,8 @@ interface Unsigned {
 export function AdminTransaction() {
   const [unsigned, setUnsigned] = useState<Unsigned>()
   const [landed, setLanded] = useState<string>()
+  const [act, setAct] = useState<Act>('approve')
+  const { state: protocol } = useResource('protocol', () => api.reading('/api/protocol'), SECONDS)
   const wallets = browserWallets.value
   return (
     <>
@@ -35,28 +44,36 @@ export function AdminTransaction() {
         label="Admin’s transaction …"
         title="Prepare a transaction of the admin"
         submit="Prepare"
-        act={async (client, { act, market, wallet: name, reason = '' }) => {
-          const found = wallets.find((one) => one.name === name)
+        act={async (client, fields) => {
+          const found = wallets.find((one) => one.name === fields['wallet'])
           if (found === undefined) throw new Error('No wallet of this browser was chosen.')
+          const made = request(act, fields, protocol.value.data)
           const wallet = await connected(found)
-          const body = { ...request(act as Act, market ?? '', wallet.address), reason }
+          const body = {
+            act: made.act,
+            arguments: { wallet: wallet.address, ...made.arguments },
+            reason: fields['reason'] ?? '',
+          }
           setUnsigned({ wallet, prepared: await client.post('/api/admin/transactions', { body }) })
         }}
       >
         <label>
           Act
-          <select name="act">
-            {Object.entries(ACTS).map(([act, title]) => (
-              <option key={act} value={act}>
+          <select name="act" value={act} onChange={(event) => setAct(event.currentTarget.value as Act)}>
+            {Object.entries(ACTS).map(([one, title]) => (
+              <option key={one} value={one}>
                 {title}
               </option>
             ))}
           </select>
         </label>
-        <label>
-          Market, to approve or to cancel (64 hex digits)
-          <input name="market" pattern="[0-9a-f]{64}" />
-        </label>
+        {(act === 'approve' || act === 'cancel') && (
+          <label>
+            Market (64 hex digits)
+            <input name="market" required pattern="[0-9a-f]{64}" title="the market’s id: 64 hex digits" />
+          </label>
+        )}
+        {act === 'configure' && <ConfigurationFields protocol={protocol.value} />}
         {wallets.length === 0 ? (
           <p>
             <Status level="warning">No wallet of this browser follows the Wallet Standard</Status>
@@ -105,12 +122,22 @@ function Landed({ signature }: { signature: string }) {
   )
 }
 
-function request(act: Act, market: string, wallet: string) {
+type Request = Pick<NewAdminTransaction, 'act' | 'arguments'>
+
+/** What the API is asked to prepare, without the wallet. */
+function request(
+  act: Act,
+  fields: Readonly<Record<string, string>>,
+  parameters: ProtocolParameters | undefined,
+): Request {
   switch (act) {
     case 'pause':
     case 'resume':
-      return { act: 'pause', arguments: { wallet, paused: act === 'pause' } } as const
+      return { act: 'pause', arguments: { paused: act === 'pause' } }
+    case 'configure':
+      if (parameters === undefined) throw new Error('The values in force were not read.')
+      return { act: 'update-config', arguments: changesOf(fields, parameters) }
     default:
-      return { act, arguments: { wallet, market_id: market } } as const
+      return { act, arguments: { market_id: fields['market'] ?? '' } }
   }
 }

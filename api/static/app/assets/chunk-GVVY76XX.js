@@ -1,0 +1,1 @@
+var i=class{#t=new Map;#o=new Set;#e;#i=0;announce(...o){for(let e of o)this.#o.add(e);let t=Math.max(0,this.#i+3e3-Date.now());this.#e??=setTimeout(()=>this.#n(),t)}follow(o,t){return this.#t.set(t,o),()=>this.#t.delete(t)}#n(){let o=new Set(this.#o);this.#o.clear(),this.#e=void 0,this.#i=Date.now();for(let[t,e]of this.#t)e.some(n=>o.has(n))&&t()}};export{i as a};

@@ -1,1 +1,0 @@
-import{G as E,M as S,p as e}from"/app/assets/chunk-SLXMFDQ4.js";var a=["PROPOSED","APPROVED","ACTIVE","RESOLVING","DISPUTED","FINALIZED","CANCELLED"],o={PROPOSED:"info",APPROVED:"info",ACTIVE:"ok",RESOLVING:"warning",DISPUTED:"warning",FINALIZED:"idle",CANCELLED:"idle"};function A({state:t}){return e(E,{level:o[t],children:S(t)})}export{a,A as b};
