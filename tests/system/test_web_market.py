@@ -132,9 +132,16 @@ def test_a_pinned_day_of_the_discussion_leads_to_its_partition(
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     day = f"{end - timedelta(days=1):%Y-%m-%d}"
     snapshot = {
-        **{"market_id": market["id"], "day": day, "part": 1, "parts": 1, "comments": 3},
-        **{"cid": market["ipfs_question_hash"], "url": f"/ipfs/{market['ipfs_question_hash']}"},
-        **{"period_from": None, "period_to": end.isoformat(), "pinned_at": end.isoformat()},
+        "market_id": market["id"],
+        "day": day,
+        "part": 1,
+        "parts": 1,
+        "comments": 3,
+        "cid": market["ipfs_question_hash"],
+        "url": f"/ipfs/{market['ipfs_question_hash']}",
+        "period_from": None,
+        "period_to": end.isoformat(),
+        "pinned_at": end.isoformat(),
     }
     answer = {"snapshots": [snapshot], "count": 1, "limit": 5, "offset": 0, "next": None}
     with script_before_pages(browser, answers_instead({"/snapshots": json.dumps(answer)})):

@@ -73,7 +73,8 @@ def test_what_does_this_market_wait_for(
 @pytest.mark.usefixtures("finished")
 def test_is_it_healthy(browser: Chrome, system: RunningSystem, tmp_path: Path) -> None:
     def is_healthy_and_at_work() -> bool:
-        deadlines, alerts = system.get("/api/owed")["deadlines"], system.get("/api/alerts?open=true")
+        deadlines = system.get("/api/owed")["deadlines"]
+        alerts = system.get("/api/alerts?open=true")
         return status_of(system) == "ok" and bool(deadlines) and not alerts["alerts"]
 
     if FOR_DOCS:  # the next market is opened minutes after the first two

@@ -91,7 +91,9 @@ RULES: Final[Sequence[Rule]] = (
     Rule("ops.alerts", ("id",), "t.cleared_at < :before", "failures_keep_days"),
     Rule("ops.differences", ("id",), "t.cleared_at < :before", "failures_keep_days"),
     Rule("ops.reconciliations", ("id",), "t.reconciled_at < :before", "reports_keep_days"),
-    Rule("ops.table_sizes", ("name", "measured_at"), "t.measured_at < :before", "reports_keep_days"),
+    Rule(
+        "ops.table_sizes", ("name", "measured_at"), "t.measured_at < :before", "reports_keep_days"
+    ),
     Rule("ops.repairs", ("id",), "t.repaired_at < :before", "failures_keep_days"),
     Rule("ops.run_claims", ("run_id",), "t.claimed_at < :before", "deliveries_keep_days"),
     Rule(
