@@ -98,11 +98,11 @@ def test_growth_of_the_tables_is_shown_over_days(
             )
         )
     open_page(browser, f"{running_system.api}/app")
-    wait_for_text(browser, "In 3\u00a0d", "th")
+    wait_for_text(browser, "In 3 d", "th")
     assert browser.find_elements(By.CSS_SELECTOR, ".growth-chart canvas")
     now = httpx.get(f"{running_system.api}/api/system/growth").json()["database"]
     assert now[0] == 1024
-    wait_for_text(browser, "MiB in 3\u00a0d", ".panel p")
+    wait_for_text(browser, "MiB in 3 d", ".panel p")
     check_no_errors(browser)
 
 

@@ -37,7 +37,7 @@ export function SystemMap({ health, figures, sockets }: SystemMapProps) {
         <Part name="Solana" role="the program’s events" />
         <Arrow>
           <Measure label="webhooks" rate={rates?.webhooks} of={indexer('delivery_seconds')} text={waitingDeliveries} />
-          <Measure label="confirmed poll" rate={rates?.polls} of={indexer('confirmed_lag_slots')} text={lag} />
+          <Measure label="poll" rate={rates?.polls} of={indexer('confirmed_lag_slots')} text={lag} />
           <Measure label="finalized proof" of={indexer('finalized_lag_slots')} text={lag} />
         </Arrow>
         <Part name="Ledger" role="Postgres: events, markets, votes" />
