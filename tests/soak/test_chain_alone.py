@@ -1,33 +1,39 @@
 """Ten thousand markets come back from the chain alone: over forks, and from pruned history.
 
-``zmart restore --from-chain`` empties the database and reads the chain by this same backfill; that
-command itself is tested with the demo's few markets (``tests/system/test_restore.py``).
+``zmart restore --from-chain`` brings them back, as a process. What it says, and what it refuses, is
+tested with fewer (``tests/backup/test_restore_from_chain.py``).
 """
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from solders.keypair import Keypair
 from solders.signature import Signature
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
+from tests.backup.restore_command import RestoreCommand
 from tests.chain.endpoint import Endpoint, Reply, Script, forward
 from tests.fixtures.localnet import StartLocalnet
+from tests.fixtures.postgres import fresh_database
 from tests.ledger.onchain import Stage, assert_ledger_matches_chain, listed, stored
 from tests.ledger.recorded_rpc import PROGRAM, SOL, B, identity
 from zmart_pipelines.chain.account_reader import AccountReader
 from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.chain.transaction_builder import build_transaction
+from zmart_pipelines.commands.restore import LOST
 from zmart_pipelines.ledger.audit.reconcile import compare_accounts
 from zmart_pipelines.ledger.readers import coverage
-from zmart_pipelines.ledger.readers.backfill import backfill, backfill_client
 from zmart_pipelines.program import instructions as ix
-from zmart_pipelines.settings import Settings
+from zmart_pipelines.runtime.postgres import PostgresServer
+from zmart_pipelines.runtime.temporary_postgres import role_engine
+from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.tables import market as tables
 
 MARKETS = 10_000
@@ -101,15 +107,16 @@ def pruned_before(url: str, slot: int) -> Script:
     return script
 
 
-def restore(db: Engine, url: str) -> int:
-    """Read everything that a node has; return how many transactions."""
-    settings = Settings(solana_rpc_url=url, backfill_calls_per_second=100_000)
-    with backfill_client(settings) as rpc:
-        report = backfill(db, rpc, settings, first_slot=0, last_slot=rpc.slot("finalized"))
-    return report.fetched
+@pytest.fixture
+def empty_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """URL of a database in which nothing was ever created."""
+    with fresh_database(postgres_server, "template0") as url:
+        yield url
 
 
-def test_ten_thousand_markets_come_back_from_the_chain_alone(stage: Stage, db: Engine) -> None:
+def test_ten_thousand_markets_come_back_from_the_chain_alone(
+    stage: Stage, empty_database: str, redis_url: str, tmp_path: Path
+) -> None:
     creator = Keypair()
     stage.chain.result("requestAirdrop", str(creator.pubkey()), 2 * MARKETS * SOL)
     stage.chain.control.finalize()
@@ -123,12 +130,17 @@ def test_ten_thousand_markets_come_back_from_the_chain_alone(stage: Stage, db: E
     stage.chain.control.finalize()
     assert dropped > 0
     assert len(stage.market_ids) == MARKETS - dropped
+    command = RestoreCommand(empty_database, stage.chain.rpc_url, redis_url, tmp_path / "state")
+    db = role_engine(Role.INGEST, empty_database, pool_size=2)
 
     # A node without the oldest history: what is missing is said, and nothing is made up.
     node = Endpoint()
     node.answer(pruned_before(stage.chain.rpc_url, boundary))
-    restore(db, node.url)
+    pruned = command.from_chain(rpc_url=node.url)
     node.close()
+    assert pruned.returncode == 1, pruned.stdout + pruned.stderr
+    assert f"not covered: 0 to {boundary - 1}" in pruned.stdout, pruned.stdout
+    assert "every check passes" not in pruned.stdout
     with db.connect() as conn:
         found = set(conn.execute(select(tables.markets.c.market_id)).scalars())
         uncovered = coverage.uncovered_within(conn, 0, boundary)
@@ -139,10 +151,15 @@ def test_ten_thousand_markets_come_back_from_the_chain_alone(stage: Stage, db: E
     assert {one.difference.market_id for one in report.differences} == old_markets
 
     # One that has all of it.
-    assert restore(db, stage.chain.rpc_url) >= len(old_markets)
+    assert "the database is not empty" in command.from_chain().stdout
+    done = command.from_chain("--replace", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert LOST in done.stdout
+    sys.stdout.write(f"\n{MARKETS - dropped} markets: {done.stdout.splitlines()[-1]}\n")
     assert stored(db, "finalized") == listed(stage.chain)
     assert_ledger_matches_chain(db, stage)
     with db.connect() as conn:
         assert coverage.uncovered_within(conn, 0, boundary) == []
         number = conn.execute(select(func.count()).select_from(tables.markets)).scalar_one()
     assert number == MARKETS - dropped
+    db.dispose()

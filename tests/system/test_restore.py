@@ -13,6 +13,7 @@ from solders.keypair import Keypair
 
 from tests.fixtures.running_system import RunningSystem
 from tests.system.parts import kill_all_of_postgres
+from zmart_pipelines.commands.restore import LOST
 from zmart_pipelines.runtime.postgres import recorded_cluster_home
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -126,4 +127,4 @@ def test_everything_destroyed_but_the_backup_and_the_chain(system: RunningSystem
     system.stop()
     emptied = system.execute_long("restore", "--from-chain", "--replace", "--yes")
     assert emptied.returncode == 0, emptied.stdout[-4000:] + emptied.stderr
-    assert "ballots, and the signed texts" in emptied.stdout
+    assert LOST in emptied.stdout

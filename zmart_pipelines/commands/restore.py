@@ -31,12 +31,15 @@ EXIT_FAILED: Final = 1
 EXIT_RUNNING: Final = 3
 LATEST: Final = "latest"
 
-LOST: Final = """the chain has markets, trades, positions, claims and its own votes. It does not have, and these are lost:
-  ballots, and the signed texts of those that were counted (their bundles remain where they are pinned)
+LOST: Final = """the chain has markets, trades, positions, claims, its own votes and the configuration. It does not have, and these are lost:
+  ballots and tallies, with the signed texts of what was counted (the bundles remain where they are pinned)
   comments, votes on comments, reports, and snapshots that were not pinned elsewhere
-  users, drafts, uploaded files, sessions and service keys
+  users, drafts with the questions of markets, uploaded files, sessions and service keys
   intents and attempts: what is due is decided again from the accounts on chain
-  alerts, operators' orders and switches, the audit log, and webhook deliveries"""  # noqa: E501
+  alerts with their messages and silences, operators' orders and switches, the audit log
+  webhook deliveries, and relayed transactions that have not landed
+  reports of runs, reconciliations, repairs and backups, and which code of the program was accepted
+  frames of the live updates: clients begin again from a snapshot"""  # noqa: E501
 
 
 @click.command()
