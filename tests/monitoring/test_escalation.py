@@ -1,4 +1,4 @@
-"""Alerts become more severe with age, and a normal day makes fewer than five messages."""
+"""Alerts become more severe with age, until they are acknowledged or silenced."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from tests.fixtures.postgres import name_database
 from tests.monitoring.scenarios.stage import Stage
 from zmart_pipelines.cli import main
 from zmart_pipelines.monitoring.alert_causes import CAUSES, Cause, Escalation
-from zmart_pipelines.monitoring.alert_delivery import deliver
 from zmart_pipelines.monitoring.alert_handling import acknowledge, silence
-from zmart_pipelines.monitoring.alert_posters import posters
-from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, raise_alert
+from zmart_pipelines.monitoring.alerts import AlertKey, raise_alert
 from zmart_pipelines.monitoring.escalation import severity_at
-from zmart_pipelines.monitoring.severity import SEVERITIES, Severity, rank
+from zmart_pipelines.monitoring.severity import SEVERITIES, rank
 from zmart_pipelines.store.queries.alerts import open_alerts
-from zmart_pipelines.store.tables.ops import alerts
 
 HOUR, DAY = 3_600, 86_400
 
@@ -117,50 +113,6 @@ def test_list_shows_severity_age_and_runbook(stage: Stage, monkeypatch: pytest.M
     assert first.endswith(" (2d 3h)  run:reconcile")
     assert "acknowledged by an operator" in answer.output
     assert "runbook: docs/runbooks/run.md" in answer.output
-
-
-# What happens on a day without incidents: the minute, how many minutes it lasts, and what it is.
-NORMAL_DAY: tuple[tuple[int, int, str, str | None, Severity], ...] = (
-    (0, 8, "health", "event-indexer:confirmed_lag_seconds", "medium"),  # a node is replaced
-    (62, 1, "run", "read_finalized_window", "high"),  # a node does not answer for a moment
-    (180, 9, "run", "reconcile", "high"),  # a run fails, the next one succeeds
-    (190, 3, "health", "vote-aggregator:due_decision_seconds", "medium"),
-    (300, 1_000, "proposal_review", None, "medium"),  # proposals wait for their review
-    (420, 55, "resolution_due", None, "medium"),  # a market ends and is resolved
-    (425, 20, "unexpected_resolution", None, "medium"),
-    (540, 30, "rate_limit_violations", None, "medium"),
-    (600, 4, "health", "event-indexer:delivery_seconds", "medium"),  # an upgrade
-    (600, 4, "health", "vote-aggregator:open_intent_seconds", "medium"),
-    (601, 2, "socket_drops", None, "high"),
-    (780, 600, "stuck_market", "APPROVED", "medium"),
-    (1_000, 2, "check", "market/state:fresh", "medium"),
-    (1_200, 240, "switch", "activate_market", "medium"),  # an operator tries something
-    (1_320, 15, "fee_burn", "hour", "medium"),
-)
-
-
-@pytest.mark.slow
-def test_normal_day_makes_fewer_than_five_messages(stage: Stage) -> None:
-    """Each minute is a round of delivery; what happened before it is a minute older by then."""
-    usual = stage.settings(
-        alert_min_severity="high", alert_group_seconds=30, alert_interval_seconds=900
-    )
-    receivers = posters(usual)
-    for minute in range(1_441):
-        with stage.engine.begin() as conn:
-            for begins, lasts, topic, subject, severity in NORMAL_DAY:
-                key = AlertKey(topic, subject=subject)
-                if begins <= minute < begins + lasts:
-                    raise_alert(conn, key, severity, "as on other days")
-                elif minute == begins + lasts:
-                    clear_alert(conn, key)
-        deliver(stage.engine, usual, receivers)
-        stage.pass_time(60)
-    with stage.engine.connect() as conn:
-        rows = conn.execute(select(alerts.c.topic)).scalars().all()
-    assert len(rows) == len(NORMAL_DAY), "every event was an alert"
-    assert 0 < len(stage.slack.texts) < 5, stage.slack.texts
-    assert len(stage.mail.received) == len(stage.slack.texts)
 
 
 def test_escalations_of_the_catalogue_are_settings() -> None:
