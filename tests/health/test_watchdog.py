@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from tests.fixtures.alert_receivers import Slack
 from zmart_pipelines.health.watchdog import (
+    Restart,
     Watchdog,
     read_restarts,
     restarts_in_the_last_hour,
@@ -86,10 +87,15 @@ def test_silent_monitor_and_daemon_are_reported_until_they_are_back(
         conn.execute(
             text("UPDATE dagster.daemon_heartbeats SET timestamp = timestamp - interval '1 day'")
         )
-    lines = [{"process": "api", "at": time.time(), "code": 1}] * 4
+    lines = [{"process": "api", "at": time.time(), "code": -9}] * 4
     record.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     watching.watch_once()
     assert keys(pool) == {"daemon_silent", "restarts:api"}
+    with pool.connect() as conn:
+        message = conn.execute(text("SELECT message FROM ops.alerts WHERE topic = 'restarts'"))
+        assert message.scalar_one() == (
+            "api was restarted 4 times in an hour; it ended last by SIGKILL"
+        )
     with daemon.begin() as conn:
         conn.execute(
             text("UPDATE dagster.daemon_heartbeats SET timestamp = now() AT TIME ZONE 'UTC'")
@@ -122,5 +128,6 @@ def test_only_restarts_of_the_last_hour_count(tmp_path: Path) -> None:
     record = tmp_path / "restarts.jsonl"
     assert read_restarts(record) == []
     record.write_text('{"process": "api", "at": 100, "code": 1}\n')
-    assert restarts_in_the_last_hour(read_restarts(record), 3_699.0) == {"api": 1}
+    found = restarts_in_the_last_hour(read_restarts(record), 3_699.0)
+    assert found == {"api": [Restart("api", 100.0, 1)]}
     assert restarts_in_the_last_hour(read_restarts(record), 3_700.0) == {}

@@ -6,13 +6,12 @@ outbox holds. While Postgres is away there are no rows, so it sends that message
 
 from __future__ import annotations
 
-import json
 import logging
+import signal
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
@@ -68,6 +67,29 @@ class Silence(msgspec.Struct, frozen=True):
     seconds: float
     limit: int
     what: str
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """A line of the supervisor's record: a process ended and is started again.
+
+    Attributes:
+        process: Its name.
+        at: Unix seconds.
+        code: The exit code, or minus the number of the signal that killed it; None if unknown.
+    """
+
+    process: str
+    at: float
+    code: int | None = None
+
+    @property
+    def end(self) -> str:
+        """How the process ended, for people."""
+        if self.code is None:
+            return "in an unknown way"
+        if self.code >= 0:
+            return f"with code {self.code}"
+        return f"by {signal.Signals(-self.code).name}"
 
 
 class Watchdog:
@@ -127,8 +149,8 @@ class Watchdog:
             for silence in silences:
                 _update_silence(conn, silence)
             if self._restarts is not None:
-                counts = restarts_in_the_last_hour(read_restarts(self._restarts), time.time())
-                _update_restarts(conn, counts, self._settings.restarts_per_hour)
+                found = restarts_in_the_last_hour(read_restarts(self._restarts), time.time())
+                _update_restarts(conn, found, self._settings.restarts_per_hour)
         deliver(self._pipelines, self._settings, self._posters)
 
     def _report_database(self) -> None:
@@ -155,21 +177,24 @@ class Watchdog:
         return is_sent
 
 
-def read_restarts(path: Path) -> list[tuple[str, float]]:
-    """Return names of processes with the Unix seconds of their restarts; none without the file."""
+def read_restarts(path: Path) -> list[Restart]:
+    """Return the recorded restarts, oldest first; none without the file."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    return [(row["process"], row["at"]) for row in rows]
+    return [msgspec.json.decode(line, type=Restart) for line in lines]
 
 
 def restarts_in_the_last_hour(
-    restarts: Iterable[tuple[str, float]], now: float
-) -> Mapping[str, int]:
-    """Return how often each process was restarted within the last hour."""
-    return Counter(name for name, at in restarts if now - at < _HOUR)
+    restarts: Iterable[Restart], now: float
+) -> Mapping[str, Sequence[Restart]]:
+    """Return the restarts of each process within the last hour, oldest first."""
+    found: dict[str, list[Restart]] = {}
+    for one in restarts:
+        if now - one.at < _HOUR:
+            found.setdefault(one.process, []).append(one)
+    return found
 
 
 def _update_silence(conn: Connection, silence: Silence) -> None:
@@ -181,10 +206,11 @@ def _update_silence(conn: Connection, silence: Silence) -> None:
     raise_alert(conn, key, CAUSES[silence.topic].severity, message)
 
 
-def _update_restarts(conn: Connection, counts: Mapping[str, int], most: int) -> None:
-    held = {name for name, count in counts.items() if count > most}
-    for name in held:
-        message = f"{name} was restarted {counts[name]} times in an hour"
+def _update_restarts(conn: Connection, found: Mapping[str, Sequence[Restart]], most: int) -> None:
+    held = {name: restarts for name, restarts in found.items() if len(restarts) > most}
+    for name, restarts in held.items():
+        ended = restarts[-1].end
+        message = f"{name} was restarted {len(restarts)} times in an hour; it ended last {ended}"
         key = AlertKey("restarts", subject=name)
         raise_alert(conn, key, CAUSES["restarts"].severity, message)
     for key in open_alerts(conn, topic="restarts"):
