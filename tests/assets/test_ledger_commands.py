@@ -56,6 +56,8 @@ def test_transaction_is_found_by_its_signature(life: Life, owner: Engine) -> Non
     assert "reported by finalized window" in shown.output
     assert f"MarketCreated of market {market.hex()}" in shown.output
     assert "submission" not in shown.output, "the wallet sent it"
+    in_hex = base58.decode(created).hex()
+    assert zmart("tx", in_hex).output == shown.output, "as zmart query shows it"
 
     life.vote(backend.engine(Role.API), market)
     with slots_pass(life.chain):
@@ -126,7 +128,7 @@ def test_gaps_hints_and_quarantine_of_a_transaction_are_shown(life: Life, owner:
     assert "quarantined line 4: unknown layout" in shown.output
 
 
-@pytest.mark.parametrize("name", ["", "x", "0OIl", UNKNOWN * 2, "1" * 5000])
+@pytest.mark.parametrize("name", ["", "x", "0OIl", UNKNOWN + "1", "ab" * 63, "1" * 5000])
 def test_what_is_no_signature_is_refused(name: str, life: Life) -> None:
     refused = zmart("tx", name)
     assert refused.exit_code == 2

@@ -23,7 +23,7 @@ _SIGNATURE_BYTES = 64
 @click.argument("signature")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def tx(signature: str, as_json: bool) -> None:
-    """Show what the ledger knows of the transaction SIGNATURE (base58).
+    """Show what the ledger knows of the transaction SIGNATURE (base58, or hex as zmart query has it).
 
     Its commitment, slot, fee and events, and when it was delivered, confirmed and finalized; which
     sources reported it and when; gaps, quarantined events
@@ -39,22 +39,29 @@ def tx(signature: str, as_json: bool) -> None:
     """  # noqa: E501
     from zmart_pipelines.store.queries.transaction_record import transaction_record
 
-    try:
-        name = base58.decode(signature)
-    except ValueError:
-        name = b""
-    if len(name) != _SIGNATURE_BYTES:
-        click.echo(f"{signature[:100]!r} is not a transaction's signature in base58", err=True)
-        raise SystemExit(EXIT_INVALID)
+    name = _key(signature)
     with transaction() as conn:
         found = transaction_record(conn, name)
     if as_json:
-        click.echo(msgspec.json.encode(_readable(found, signature)).decode())
+        click.echo(msgspec.json.encode(_readable(found, base58.encode(name))).decode())
     elif not found:
         click.echo("nothing is known of this transaction", err=True)
     else:
         _print(found)
     raise SystemExit(0 if found else EXIT_UNKNOWN)
+
+
+def _key(text: str) -> bytes:
+    """Return the 64 bytes of a signature in base58 or hex; exit where it is neither."""
+    for decode in (base58.decode, bytes.fromhex):
+        try:
+            key = decode(text)
+        except ValueError:
+            continue
+        if len(key) == _SIGNATURE_BYTES:
+            return key
+    click.echo(f"{text[:100]!r} is not a transaction's signature in base58 or hex", err=True)
+    raise SystemExit(EXIT_INVALID)
 
 
 def _moment(moment: datetime | None) -> str:
