@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,7 @@ def commands(text: str) -> list[str]:
     return [line for block in _BLOCK.findall(text) for line in block.splitlines() if line.strip()]
 
 
-def filled(command: str, values: dict[str, str]) -> list[str]:
+def filled(command: str, values: Mapping[str, str]) -> list[str]:
     """The words of a command line, its placeholders replaced outside of SQL."""
     words = shlex.split(command)
     if words[:2] == ["zmart", "query"]:

@@ -2,20 +2,19 @@
 
 Each causes a fault, waits for its alert, runs the commands of the page as they stand there, and
 ends with the page's own exit command. Only what the page names in capitals, and the port of the
-API, is filled in.
+API, is filled in. Time that only passes (an hour without restarts) is taken off the rows.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -23,144 +22,40 @@ import psutil
 import psycopg
 import pytest
 from solders.keypair import Keypair
-from solders.message import MessageV0
-from solders.transaction import VersionedTransaction
+from websockets.sync.client import connect
 
+from demo.api import ApiClient, ApiRefused
+from demo.chain import Chain
+from demo.environment import Environment
+from demo.questions import TOPICS
+from demo.script import VIRTUAL_LIQUIDITY
 from tests.docs import runbook_pages
 from tests.fixtures.alert_receivers import Slack
 from tests.fixtures.processes import process_name
-from tests.fixtures.running_system import PROJECT, RunningSystem
+from tests.fixtures.running_system import RunningSystem
+from tests.ipfs.gateway_server import running_gateway
 from tests.system.broken_folders import file_in_its_place
-from tests.system.launchpad import launch, run_status
+from tests.system.runbook_drills import (
+    ALERT_SECONDS,
+    OVER_SECONDS,
+    Drills,
+    empty,
+    fund,
+    send_signed,
+)
+from zmart_pipelines.chain.rpc import RpcClient
+from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.program.ids import DEFAULT_PROGRAM_ID
+from zmart_pipelines.runtime.state_folder import StateFolder
 from zmart_pipelines.store.engine import Role
 
-# An alert is raised within five minutes at the latest; here the thresholds are low.
-ALERT_SECONDS = 240
-OVER_SECONDS = 240
-COMMAND_SECONDS = 180
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-pytestmark = pytest.mark.timeout(1200)
-
-SENSOR = """
-mutation Change($selector: SensorSelector!) {
-  %s(sensorSelector: $selector) { __typename ... on PythonError { message } }
-}
-"""
-
-
-class Drills:
-    """A running system, and the pages that are followed on it."""
-
-    def __init__(self, system: RunningSystem, slack: Slack, backups: Path) -> None:
-        self.system = system
-        self.slack = slack
-        self.backups = backups
-
-    def follow(
-        self,
-        topic: str,
-        *,
-        shows: str,
-        values: Mapping[str, str] | None = None,
-        mend: Callable[[], object] = lambda: None,
-        ends: Callable[[], object] = lambda: None,
-    ) -> None:
-        """Follow the page of a fault that has begun.
-
-        Args:
-            topic: The cause.
-            shows: What the first query must show of it.
-            values: What the words in capitals stand for.
-            mend: What the page says in words: the cause is removed.
-            ends: What the system does by itself afterwards, now rather than at its time.
-        """
-        page = runbook_pages.parts(runbook_pages.pages()[topic].read_text())
-        (over,) = runbook_pages.commands(page["It is over when"])
-        self.await_exit(over, 1, ALERT_SECONDS, f"the alert {topic}")
-        first = "".join(
-            self.run(command, values).stdout
-            for command in runbook_pages.commands(page["First query"])
-        )
-        assert shows in first, first
-        mend()
-        for command in runbook_pages.commands(page["Safe action"]):
-            done = self.run(command, values)
-            assert done.returncode in (0, 1), f"{command}\n{done.stdout}\n{done.stderr}"
-        ends()
-        self.await_exit(over, 0, OVER_SECONDS, f"the end of {topic}")
-
-    def run(
-        self, command: str, values: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a line of a page in a shell."""
-        for name, value in (values or {}).items():
-            command = command.replace(name, value)
-        command = command.replace(
-            "127.0.0.1:4000", f"127.0.0.1:{self.system.environment['API_PORT']}"
-        )
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            ["bash", "-c", command],
-            cwd=PROJECT,
-            env={**self.system.environment, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-        )
-
-    def await_exit(self, command: str, code: int, seconds: float, goal: str) -> None:
-        """Wait until the command exits with this code."""
-        deadline = time.monotonic() + seconds
-        while (done := self.run(command)).returncode != code:
-            alerts = self.run('zmart query "SELECT topic, subject, message FROM ops.alerts"')
-            assert time.monotonic() < deadline, (
-                f"no {goal}\n{done.stdout}{done.stderr}{alerts.stdout}"
-            )
-            time.sleep(2)
-
-    def await_run(self, job: str) -> str:
-        """Launch a job and return how it ended."""
-        run = launch(self.system, job)
-        deadline = time.monotonic() + ALERT_SECONDS
-        while (status := run_status(self.system, run)) not in ("SUCCESS", "FAILURE", "CANCELED"):
-            assert time.monotonic() < deadline, f"{job} is {status}"
-            time.sleep(1)
-        return status
-
-    def turn_sensor(self, name: str, *, on: bool) -> None:
-        """Switch a sensor as the Dagster UI does."""
-        selector = {
-            "repositoryLocationName": "zmart_pipelines",
-            "repositoryName": "__repository__",
-            "sensorName": name,
-        }
-        if on:
-            self._mutate(SENSOR % "startSensor", {"selector": selector})
-            return
-        found = self._graphql(
-            "query Sensor($selector: SensorSelector!) {"
-            " sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id } } } }",
-            {"selector": selector},
-        )
-        state = found["sensorOrError"]["sensorState"]["id"]
-        self._mutate(
-            "mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }", {"id": state}
-        )
-
-    def _mutate(self, query: str, variables: Mapping[str, object]) -> None:
-        (answer,) = self._graphql(query, variables).values()
-        assert "Error" not in answer["__typename"], answer
-
-    def _graphql(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
-        answer = httpx.post(
-            f"{self.system.dagster}/graphql",
-            json={"query": query, "variables": variables},
-            timeout=60,
-            trust_env=False,
-        ).json()
-        assert "errors" not in answer, answer
-        return dict(answer["data"])
+FILE = b"never pinned here"
+FILE_PATH = f"/api/discussions/ipfs/{cid_v0(FILE)}"
+# Bytes from which on the pin store counts as too full; the demo pins far less.
+PINNED_BYTES = 50_000_000
+SOCKETS = 6
 
 
 @pytest.fixture(scope="module")
@@ -168,26 +63,50 @@ def drills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drills]:
     """One system for all drills, with low thresholds, the demo and a receiver of alerts."""
     slack = Slack()
     backups = tmp_path_factory.mktemp("backups")
-    system = RunningSystem(
-        # No drill waits for the pause after a message about the drill before it.
-        ALERT_GROUP_SECONDS="1",
-        ALERT_INTERVAL_SECONDS="1",
-        ALERT_WEBHOOK_URL=slack.address.get_secret_value(),
-        BACKUP_TARGET=backups.as_uri(),
-        CONFIG_ALERT_SECONDS="60",
-        DAEMON_SILENCE_SECONDS="60",
-        MONITOR_SILENCE_SECONDS="100",
-        WATCHDOG_DATABASE_SECONDS="5",
-    )
-    try:
-        system.start()
-        yield Drills(system, slack, backups)
-    finally:
-        system.discard()
-        slack.close()
+    with running_gateway() as gateway:
+        system = RunningSystem(
+            # No drill waits for the pause after a message about the drill before it.
+            ALERT_GROUP_SECONDS="1",
+            ALERT_INTERVAL_SECONDS="1",
+            ALERT_WEBHOOK_URL=slack.address.get_secret_value(),
+            BACKUP_TARGET=backups.as_uri(),
+            CONFIG_ALERT_SECONDS="60",
+            DAEMON_SILENCE_SECONDS="60",
+            DISK_USED_PERCENT=f"{disk_limit()}/100",
+            HEALTH_CONFIRMED_LAG_SECONDS="40/600",
+            IPFS_GATEWAYS=gateway.url,
+            IPFS_GATEWAY_EJECTION_SECONDS="1",
+            MONITOR_SILENCE_SECONDS="100",
+            PIN_STORAGE_BYTES=f"{PINNED_BYTES}/{10 * PINNED_BYTES}",
+            RATE_LIMIT_SEARCH="5",
+            REFUSED_REQUESTS_PER_HOUR="10",
+            RESTARTS_PER_HOUR="1",
+            SOCKET_DROP_CLIENTS=str(SOCKETS - 1),
+            WATCHDOG_DATABASE_SECONDS="5",
+        )
+        try:
+            system.start()
+            yield Drills(system, slack, gateway, backups)
+        finally:
+            system.discard()
+            slack.close()
 
 
-@pytest.mark.system
+def disk_limit() -> int:
+    """The first whole percent well above what the disk of the state folders has in use."""
+    return int(used_percent() + 0.6) + 1
+
+
+def used_percent() -> float:
+    disk = shutil.disk_usage("/tmp")
+    return 100 * disk.used / (disk.used + disk.free)
+
+
+def get(drills: Drills, path: str) -> int:
+    """The status of an answer of the API."""
+    return httpx.get(f"{drills.system.api}{path}", timeout=60, trust_env=False).status_code
+
+
 def test_switch(drills: Drills) -> None:
     """Another switch stays off: the page switches on what its cause was, not everything."""
     for action in ("finalize_market", "activate_market"):
@@ -206,20 +125,16 @@ def test_switch(drills: Drills) -> None:
     assert "off" not in states.split(), states
 
 
-@pytest.mark.system
 def test_run(drills: Drills) -> None:
     """A job fails; what was in its way is removed, and it is launched again."""
     folder = drills.backups
     with file_in_its_place(folder):
         assert drills.await_run("back_up") == "FAILURE"
-        page = runbook_pages.parts(runbook_pages.pages()["run"].read_text())
-        (over,) = runbook_pages.commands(page["It is over when"])
-        drills.await_exit(over, 1, ALERT_SECONDS, "the alert run")
+        drills.await_alert("run")
     drills.follow("run", shows="back_up", mend=lambda: drills.await_run("back_up"))
     assert any(folder.iterdir())
 
 
-@pytest.mark.system
 def test_database_connections(drills: Drills) -> None:
     """Connections that nothing uses are held by one role, until they are closed."""
     login = drills.system.login(Role.READ)
@@ -243,7 +158,6 @@ def test_database_connections(drills: Drills) -> None:
         close()
 
 
-@pytest.mark.system
 def test_alert_delivery(drills: Drills) -> None:
     """The receiver answers 500 while an alert is to be sent, then accepts it."""
     drills.slack.status = 500
@@ -261,7 +175,6 @@ def test_alert_delivery(drills: Drills) -> None:
         drills.await_run("back_up")
 
 
-@pytest.mark.slow
 def test_bundle_not_pinned(drills: Drills) -> None:
     """The folder of the pins is gone when the demo's next tally is to be pinned."""
     page = runbook_pages.parts(runbook_pages.pages()["bundle_not_pinned"].read_text())
@@ -280,7 +193,6 @@ def test_bundle_not_pinned(drills: Drills) -> None:
     drills.await_exit(over, 0, OVER_SECONDS, "the end of bundle_not_pinned")
 
 
-@pytest.mark.slow
 def test_daemon_silent(drills: Drills) -> None:
     """The daemon hangs; it is ended by its process id, and the supervisor starts it again."""
     pid = drills.system.pid("daemon")
@@ -289,7 +201,6 @@ def test_daemon_silent(drills: Drills) -> None:
     assert drills.system.pid("daemon") != pid
 
 
-@pytest.mark.slow
 def test_monitor_silent(drills: Drills) -> None:
     """Its sensor is off, until it is switched on in Dagster."""
     drills.turn_sensor("monitor_sensor", on=False)
@@ -303,7 +214,6 @@ def test_monitor_silent(drills: Drills) -> None:
         drills.turn_sensor("monitor_sensor", on=True)
 
 
-@pytest.mark.slow
 def test_database_unreachable(drills: Drills) -> None:
     """Postgres hangs: the watchdog sends a message by itself, and one when it answers again."""
     postgres = [one for one in drills.system.processes() if process_name(one) == "postgres"]
@@ -337,7 +247,6 @@ def test_database_unreachable(drills: Drills) -> None:
     )
 
 
-@pytest.mark.slow
 def test_config_changed(drills: Drills) -> None:
     """The admin changes the configuration; the alert closes by itself after its time."""
     prepared = drills.run("zmart admin prepare update-config --dispute-period 172801")
@@ -346,7 +255,6 @@ def test_config_changed(drills: Drills) -> None:
     drills.follow("config_changed", shows="172801")
 
 
-@pytest.mark.slow
 def test_check(drills: Drills) -> None:
     """A row of the projection is damaged, and folded again from the ledger."""
     (market,) = drills.system.query("SELECT market_id FROM market.markets LIMIT 1")[0]
@@ -364,24 +272,251 @@ def test_check(drills: Drills) -> None:
     )
 
 
-def send_signed(system: RunningSystem, transaction: str) -> None:
-    """Sign a prepared transaction as the admin's wallet does, and send it to the local chain."""
-    key = Keypair.from_json((system.state / "localnet" / "keys" / "admin.json").read_text())
-    unsigned = VersionedTransaction.from_bytes(base64.b64decode(transaction))
-    assert isinstance(unsigned.message, MessageV0)
-    signed = VersionedTransaction(unsigned.message, [key])
-    answer = httpx.post(
-        f"http://127.0.0.1:{system.environment['LOCALNET_PORT']}",
-        json={
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "sendTransaction",
-            "params": [
-                base64.b64encode(bytes(signed)).decode(),
-                {"encoding": "base64", "preflightCommitment": "confirmed"},
-            ],
-        },
-        timeout=30,
-        trust_env=False,
-    ).json()
-    assert "result" in answer, answer
+def test_ipfs_gateway(drills: Drills) -> None:
+    """A gateway sends other bytes than those of the CID, then the right ones."""
+    gateway = drills.gateway
+    gateway.files[cid_v0(FILE)] = FILE
+    gateway.mode = "wrong"
+    assert get(drills, FILE_PATH) == 503
+
+    def answer_rightly() -> None:
+        gateway.mode = "file"
+        time.sleep(1.5)  # it is left out for a second
+        # It is the right file, and none of a market.
+        assert get(drills, FILE_PATH) == 404
+
+    try:
+        drills.follow("ipfs_gateway", shows=gateway.host, mend=answer_rightly)
+    finally:
+        gateway.mode = "file"
+
+
+def test_api_errors(drills: Drills) -> None:
+    """The only gateway answers with 500; five minutes later its errors no longer count."""
+    drills.gateway.mode = "error"
+    try:
+        # The demo and these drills make a few hundred good requests in five minutes.
+        assert {get(drills, FILE_PATH) for _ in range(150)} == {503}
+        drills.follow(
+            "api_errors",
+            shows="were answered 5xx",
+            mend=lambda: setattr(drills.gateway, "mode", "file"),
+            ends=lambda: drills.pass_time("ops.api_counts", "minute", 360),
+        )
+    finally:
+        drills.gateway.mode = "file"
+
+
+def test_rate_limit_violations(drills: Drills) -> None:
+    """A client goes on searching although it is refused, then stops."""
+    statuses = [get(drills, "/api/markets?q=bitcoin") for _ in range(20)]
+    assert statuses.count(429) >= 10
+    drills.follow(
+        "rate_limit_violations",
+        shows="rate limits refused",
+        ends=lambda: drills.pass_time("ops.api_counts", "minute", 3_660),
+    )
+
+
+def test_socket_drops(drills: Drills) -> None:
+    """Clients that were connected for minutes are lost at once."""
+    with contextlib.ExitStack() as sockets:
+        for _ in range(SOCKETS):
+            port = drills.system.environment["WS_PORT"]
+            sockets.enter_context(connect(f"ws://127.0.0.1:{port}/"))
+        drills.system.wait_for(
+            lambda: (
+                drills.system.query(
+                    "SELECT coalesce(max(clients), 0) FROM ops.api_counts"
+                    " WHERE minute > now() - interval '1 minute'"
+                )[0][0]
+                >= SOCKETS
+            ),
+            60,
+            "counting the clients",
+        )
+    drills.pass_time("ops.api_counts", "minute", 240)
+    drills.follow(
+        "socket_drops",
+        shows="clients of the live updates are left",
+        ends=lambda: drills.pass_time("ops.api_counts", "minute", 600),
+    )
+
+
+def test_failed_uploads(drills: Drills) -> None:
+    """The folder of the pins is gone while users submit questions."""
+    api = ApiClient(drills.system.api, DEFAULT_PROGRAM_ID, "localnet")
+    question = {
+        "question": "Will the pin store accept this question in time?",
+        "description": "Yes if it does.",
+        "category": "other",
+        "tags": [],
+        "end_date": "2099-01-01T00:00:00+00:00",
+        "liquidity": VIRTUAL_LIQUIDITY,
+    }
+    with file_in_its_place(drills.system.state / "ipfs"):
+        for _ in range(3):
+            with pytest.raises(ApiRefused, match="503"):
+                api.draft(Keypair(), question)
+        drills.await_alert("failed_uploads")
+    drills.follow(
+        "failed_uploads",
+        shows="files of users",
+        ends=lambda: drills.pass_time("ops.api_counts", "minute", 960),
+    )
+
+
+def test_pin_storage(drills: Drills) -> None:
+    """A large file among the pins, until it is removed."""
+    place = drills.system.state / "ipfs" / "large"
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    place.write_bytes(bytes(PINNED_BYTES + 1))
+    try:
+        drills.forget_measurement()
+        drills.follow(
+            "pin_storage", shows='"bytes": 5', mend=place.unlink, ends=drills.forget_measurement
+        )
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def test_disk_space(drills: Drills) -> None:
+    """A file takes what is missing to the threshold, until it is removed."""
+    filler = drills.system.state / "filler"
+    disk = shutil.disk_usage(drills.system.state)
+    wanted = (disk.used + disk.free) * (disk_limit() + 0.3 - used_percent()) / 100
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, int(wanted))
+    try:
+        drills.follow("disk_space", shows="% full", mend=filler.unlink)
+    finally:
+        filler.unlink(missing_ok=True)
+
+
+def test_restarts(drills: Drills) -> None:
+    """A process is killed again and again; an hour later that is past."""
+    for _ in range(2):
+        pid = drills.system.pid("exporter")
+        psutil.Process(pid).kill()
+        drills.system.wait_for(
+            partial(has_another_pid, drills.system, "exporter", pid), 60, "restarting the exporter"
+        )
+
+    def pass_an_hour() -> None:
+        record = StateFolder(drills.system.state).restarts
+        lines = [json.loads(line) for line in record.read_text().splitlines()]
+        older = [one | {"at": one["at"] - 3_601} for one in lines]
+        record.write_text("".join(f"{json.dumps(one)}\n" for one in older))
+
+    drills.follow(
+        "restarts",
+        shows="exporter was restarted 2 times in an hour; it ended last by SIGKILL",
+        values={"NAME": "exporter"},
+        ends=pass_an_hour,
+    )
+
+
+def has_another_pid(system: RunningSystem, name: str, before: int) -> bool:
+    """Whether a process runs again, after the one with this pid."""
+    try:
+        return system.pid(name) != before
+    except FileNotFoundError:
+        return False
+
+
+def test_health(drills: Drills) -> None:
+    """The sensor that reads the chain is off, until it is switched on in Dagster."""
+    drills.turn_sensor("confirmed_poll_sensor", on=False)
+    try:
+        drills.follow(
+            "health",
+            shows="confirmed_lag_seconds is",
+            mend=lambda: drills.turn_sensor("confirmed_poll_sensor", on=True),
+        )
+    finally:
+        drills.turn_sensor("confirmed_poll_sensor", on=True)
+
+
+def test_keys_without_funds(drills: Drills) -> None:
+    """The keys that sign have nothing to pay fees with, until they are funded.
+
+    The local chain's admin also resolves.
+    """
+    topics = {"submitter_key": "backend", "admin_key": "admin", "resolver_key": "admin"}
+    for role in set(topics.values()):
+        empty(drills.system, role)
+    try:
+        drills.await_submissions()
+        for topic in topics:
+            drills.await_alert(topic)
+    finally:
+        for role in set(topics.values()):
+            fund(drills.system, role)
+    for topic in topics:
+        drills.follow(topic, shows="has only", ends=drills.await_submissions)
+
+
+def test_submission(drills: Drills) -> None:
+    """A market is cancelled while its approval waits: it is superseded, and closed by hand."""
+    system = drills.system
+    off = 'zmart switch approve_proposal off --reason "a drill"'
+    on = "zmart switch approve_proposal on"
+    waiting = (
+        "SELECT encode(market_id, 'hex') FROM ops.intents"
+        " WHERE action = 'approve_proposal' AND status = 'planned'"
+    )
+    counted = "SELECT encode(market_id, 'hex') FROM market.markets WHERE proposal_likes > 0"
+    assert drills.run(off).returncode == 0
+    try:
+        market = propose_and_vote(system)
+        system.wait_for(
+            lambda: (market,) in system.query(waiting), ALERT_SECONDS, "planning the approval"
+        )
+        system.wait_for(
+            lambda: (market,) in system.query(counted), ALERT_SECONDS, "counting the votes"
+        )
+        prepared = drills.run(f"zmart admin prepare cancel {market}")
+        assert prepared.returncode == 0, prepared.stderr
+        signature = send_signed(system, prepared.stdout.split()[-1])
+    finally:
+        assert drills.run(on).returncode == 0
+    drills.await_alert("submission")
+    intent = drills.subject("submission")
+    drills.follow(
+        "submission",
+        shows=market,
+        values={"ID": intent, "SIGNATURE": signature},
+        # As the page says of what was superseded.
+        ends=lambda: drills.run(f'zmart submissions close {intent} --reason "no longer needed"'),
+    )
+
+
+def propose_and_vote(system: RunningSystem) -> str:
+    """A proposal with votes enough; its id in hex."""
+    wallets = {str(number): Keypair() for number in range(11)}
+    url = f"http://127.0.0.1:{system.environment['LOCALNET_PORT']}"
+    api = ApiClient(system.api, DEFAULT_PROGRAM_ID, "localnet")
+    with RpcClient(url, 30.0) as rpc:
+        actors = Environment(api, Chain(rpc, url, DEFAULT_PROGRAM_ID), wallets)
+        actors.prepare()
+        market, _ = actors.propose("0", TOPICS[0])
+        system.wait_for(lambda: actors.state(market) is not None, 60, "showing the proposal")
+    for wallet in wallets.values():
+        api.vote(wallet, market, "proposal", True)
+    return market.hex()
+
+
+def test_breaker(drills: Drills) -> None:
+    """The node hangs until its breaker has been open for five minutes, then answers."""
+    node = psutil.Process(drills.system.pid("localnet"))
+    node.suspend()
+    opened = "SELECT name FROM ops.breakers WHERE opened_at IS NOT NULL AND name LIKE 'rpc:%'"
+    try:
+        drills.system.wait_for(
+            lambda: bool(drills.system.query(opened)), ALERT_SECONDS, "opening the breaker"
+        )
+        ((name,),) = drills.system.query(opened)
+        drills.pass_time("ops.breakers", "opened_at", 301)
+        drills.follow("breaker", shows=name, values={"NAME": name}, mend=node.resume)
+    finally:
+        node.resume()

@@ -164,14 +164,15 @@ _MARKETS: Final = (
         topic="early_withdrawal",
         severity="high",
         summary="the creator withdrew the liquidity of a market before its winners had claimed",
-        remedy="compare the market's account with what is owed; warn the winners to claim now",
+        remedy="warn the winners to claim now; `claims_not_payable` says whether anything is"
+        " missing",
     ),
     Cause(
         topic="claims_not_payable",
         severity="critical",
         summary="a finalized market holds less than its unclaimed shares are owed",
-        remedy="verify by `zmart market MARKET` and on chain; inform the program's owners, because"
-        " only they can fund the market",
+        remedy="rule out a wrong projection by `zmart check`; inform the program's owners, who"
+        " decide whether the missing lamports are sent to the market's account",
     ),
 )
 
@@ -255,8 +256,8 @@ _SUBMISSIONS: Final = (
         settings=("fee_burn_hour_lamports", "fee_burn_day_lamports"),
         ceiling="high",
         summary="our transactions cost more in an hour or a day than they usually do",
-        remedy="`zmart submissions` shows the attempts; look for an action that repeats, or for a"
-        " high price per compute unit",
+        remedy="the runbook's query shows the attempts by hour and action; look for an action that"
+        " repeats, or for a high price per compute unit",
     ),
     Cause(
         topic="switch",
@@ -307,7 +308,8 @@ _SERVICES: Final = (
         settings=("api_error_percent",),
         escalation=Escalation.FAST,
         summary="many requests to the API are answered with 5xx",
-        remedy="`zmart logs --grep error` shows the causes; see which dependency is away",
+        remedy="`zmart logs --part api --level error` shows the causes; see which dependency is"
+        " away",
     ),
     Cause(
         topic="socket_drops",
@@ -341,7 +343,7 @@ _SERVICES: Final = (
         severity="high",
         settings=("restarts_per_hour",),
         summary="a process of `zmart up` was restarted more than three times in an hour",
-        remedy="read its log in the state folder; the message gives the last exit code",
+        remedy="read its log in the state folder; the message says how it ended last",
     ),
     Cause(
         topic="monitor_silent",

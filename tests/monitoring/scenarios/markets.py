@@ -224,7 +224,7 @@ def refunds_exceed_the_balance(stage: Stage) -> Iterator[None]:
     stage.monitor()
 
 
-@scenario("config_changed")
+@scenario("config_changed", shows="310")
 def fee_is_changed(stage: Stage) -> Iterator[None]:
     """The alert is over by itself, by default after a day."""
     world = stage.world
@@ -259,7 +259,7 @@ def other_code_is_deployed(stage: Stage) -> Iterator[None]:
     stage.monitor()
 
 
-@scenario("fee_burn")
+@scenario("fee_burn", shows="aggregate_proposal_votes")
 def transactions_cost_more_than_usual(stage: Stage) -> Iterator[None]:
     limits = {"fee_burn_hour_lamports": Threshold(5_000, 10**9)}
     stage.world.fund(wallet(1))

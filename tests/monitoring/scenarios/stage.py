@@ -235,21 +235,26 @@ class Scenario(msgspec.Struct, frozen=True):
     Attributes:
         act: Brings it about, yields, and ends it.
         also: Topics that the same fault raises with it.
+        shows: What the first query of its runbook shows of it; None: the alert's market, subject
+            or text.
     """
 
     act: Act
     also: frozenset[str] = frozenset()
+    shows: str | None = None
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
 
 
-def scenario(topic: str, *, also: tuple[str, ...] = ()) -> Callable[[Act], Act]:
+def scenario(
+    topic: str, *, also: tuple[str, ...] = (), shows: str | None = None
+) -> Callable[[Act], Act]:
     """Register the scenario of a topic."""
 
     def register(act: Act) -> Act:
         assert topic not in SCENARIOS, topic
-        SCENARIOS[topic] = Scenario(act, frozenset(also))
+        SCENARIOS[topic] = Scenario(act, frozenset(also), shows)
         return act
 
     return register

@@ -128,7 +128,7 @@ def fees_reach_their_cap(stage: Stage) -> Iterator[None]:
     world.drive()
 
 
-@scenario("switch")
+@scenario("switch", shows="wrong counts")
 def operator_switches_off(stage: Stage) -> Iterator[None]:
     with stage.engine.begin() as conn:
         set_switch(conn, "finalize_market", enabled=False, reason="wrong counts")
@@ -137,7 +137,7 @@ def operator_switches_off(stage: Stage) -> Iterator[None]:
         set_switch(conn, "finalize_market", enabled=True, reason="counts are right again")
 
 
-@scenario("superseded_reading")
+@scenario("superseded_reading", shows="agree with another finalized reading")
 def node_tells_another_log(stage: Stage) -> Iterator[None]:
     """A finalized reading has the log of another transaction; only the accounts tell."""
     import msgspec

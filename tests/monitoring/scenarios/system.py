@@ -35,7 +35,7 @@ from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.queries.monitor import monitor_facts
 
 
-@scenario("health")
+@scenario("health", shows="vote-aggregator is ")
 def vote_waits_for_its_aggregation(stage: Stage) -> Iterator[None]:
     world = stage.world
     limits = {f"health_{one.name}": NEVER for one in QUANTITIES}
@@ -217,7 +217,7 @@ def clock_is_wrong(stage: Stage) -> Iterator[None]:
     stage.monitor(**limit)
 
 
-@scenario("database_connections")
+@scenario("database_connections", shows="zmart_read")
 def connections_are_taken(stage: Stage) -> Iterator[None]:
     with stage.engine.connect() as conn:
         facts = monitor_facts(conn, {})
