@@ -128,7 +128,7 @@ def test_gaps_hints_and_quarantine_of_a_transaction_are_shown(life: Life, owner:
     assert "quarantined line 4: unknown layout" in shown.output
 
 
-@pytest.mark.parametrize("name", ["", "x", "0OIl", UNKNOWN + "1", "ab" * 63, "1" * 5000])
+@pytest.mark.parametrize("name", ["", "x", "0OIl", UNKNOWN * 2, "ab" * 63, "1" * 5000])
 def test_what_is_no_signature_is_refused(name: str, life: Life) -> None:
     refused = zmart("tx", name)
     assert refused.exit_code == 2

@@ -35,7 +35,7 @@ from zmart_pipelines.submissions.switches import set_switch
 
 HOUR: Final = 60
 # After an event every minute has its round, later one in so many.
-CLOSELY, STEP = 12, 15
+CLOSELY, STEP = 6, 30
 CLIENTS: Final = 4
 REFUSALS: Final = 10
 # There is no daemon and no sensor that reads, so that health would be down all day.
@@ -93,6 +93,7 @@ def day(stage: Stage) -> Iterator[Day]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_normal_day_makes_fewer_than_five_messages(day: Day) -> None:
     stage, world = day.stage, day.world
     first = traded(world)

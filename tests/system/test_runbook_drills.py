@@ -28,7 +28,7 @@ from demo.api import ApiClient, ApiRefused
 from demo.chain import Chain
 from demo.environment import Environment
 from demo.questions import TOPICS
-from demo.script import VIRTUAL_LIQUIDITY
+from demo.script import Vote
 from tests.docs import runbook_pages
 from tests.fixtures.alert_receivers import Slack
 from tests.fixtures.processes import process_name
@@ -345,20 +345,13 @@ def test_socket_drops(drills: Drills) -> None:
 
 def test_failed_uploads(drills: Drills) -> None:
     """The folder of the pins is gone while users submit questions."""
-    api = ApiClient(drills.system.api, DEFAULT_PROGRAM_ID, "localnet")
-    question = {
-        "question": "Will the pin store accept this question in time?",
-        "description": "Yes if it does.",
-        "category": "other",
-        "tags": [],
-        "end_date": "2099-01-01T00:00:00+00:00",
-        "liquidity": VIRTUAL_LIQUIDITY,
-    }
-    with file_in_its_place(drills.system.state / "ipfs"):
-        for _ in range(3):
-            with pytest.raises(ApiRefused, match="503"):
-                api.draft(Keypair(), question)
-        drills.await_alert("failed_uploads")
+    with wallets(drills.system) as (people, _):
+        people.prepare()
+        with file_in_its_place(drills.system.state / "ipfs"):
+            for _ in range(3):
+                with pytest.raises(ApiRefused, match="503"):
+                    people.propose("0", TOPICS[0])
+            drills.await_alert("failed_uploads")
     drills.follow(
         "failed_uploads",
         shows="files of users",
@@ -491,18 +484,24 @@ def test_submission(drills: Drills) -> None:
     )
 
 
-def propose_and_vote(system: RunningSystem) -> str:
-    """A proposal with votes enough; its id in hex."""
-    wallets = {str(number): Keypair() for number in range(11)}
+@contextlib.contextmanager
+def wallets(system: RunningSystem) -> Iterator[tuple[Environment, dict[str, Keypair]]]:
+    """Wallets of people who use the API and the chain."""
+    keys = {str(number): Keypair() for number in range(11)}
     url = f"http://127.0.0.1:{system.environment['LOCALNET_PORT']}"
     api = ApiClient(system.api, DEFAULT_PROGRAM_ID, "localnet")
     with RpcClient(url, 30.0) as rpc:
-        actors = Environment(api, Chain(rpc, url, DEFAULT_PROGRAM_ID), wallets)
-        actors.prepare()
-        market, _ = actors.propose("0", TOPICS[0])
-        system.wait_for(lambda: actors.state(market) is not None, 60, "showing the proposal")
-    for wallet in wallets.values():
-        api.vote(wallet, market, "proposal", True)
+        yield Environment(api, Chain(rpc, url, DEFAULT_PROGRAM_ID), keys), keys
+
+
+def propose_and_vote(system: RunningSystem) -> str:
+    """A proposal with votes enough; its id in hex."""
+    with wallets(system) as (people, keys):
+        people.prepare()
+        market, _ = people.propose("0", TOPICS[0])
+        system.wait_for(lambda: people.state(market) is not None, 60, "showing the proposal")
+        for name in keys:
+            people.perform(Vote(name, choice=True, on_chain=False), market)
     return market.hex()
 
 
