@@ -62,6 +62,7 @@ LABELS = (
     "Reset …",
     "Acknowledge …",
     "Silence …",
+    "End silence …",
     "Ingest again …",
     "Backfill …",
     "Resolve a market …",
@@ -228,7 +229,8 @@ def test_alert_is_acknowledged_and_silenced(page: Chrome, system: RunningSystem)
         assert [(topic, subject) for topic, subject, _ in silences] == [("run", key.subject)]
         assert abs(silences[0][2] - timedelta(hours=4)) < timedelta(minutes=1)
         check_audited(system, "silence_alerts", "known until noon")
-        press(page, "Open alerts", "End silence")
+        press(page, "Open alerts", "End silence …", "known until noon")
+        fill(page, "it is mended")
         wait_until(
             lambda: "Silenced now" not in panel(page, "Open alerts").text, "the silence has ended"
         )

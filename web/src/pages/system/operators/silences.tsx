@@ -73,12 +73,6 @@ export function Silences() {
 }
 
 function SilenceItem({ silence }: { silence: AlertSilence }) {
-  const end = async () => {
-    await client().delete('/api/alerts/silences/{silence}', {
-      params: { path: { silence: silence.id } },
-    })
-    silencesChanged.value += 1
-  }
   return (
     <li class="alert small">
       <p>
@@ -87,9 +81,20 @@ function SilenceItem({ silence }: { silence: AlertSilence }) {
       <p class="quiet">
         {silence.reason} · {silence.created_by}
       </p>
-      <button type="button" class="small" onClick={() => void end()}>
-        End silence
-      </button>
+      <ActButton
+        label="End silence …"
+        title={`End the silence: ${titled(silence.topic)}`}
+        submit="End silence"
+        act={async (operator, { reason = '' }) => {
+          await operator.delete('/api/alerts/silences/{silence}', {
+            params: { path: { silence: silence.id } },
+            body: { reason } as never,
+          })
+          silencesChanged.value += 1
+        }}
+      >
+        <p class="quiet small">What is still open is sent then.</p>
+      </ActButton>
     </li>
   )
 }
