@@ -119,5 +119,5 @@ def test_the_machine_is_measured(pool: Engine) -> None:
     assert opened(pool, Settings(disk_used_percent=Threshold(1, 999))) == {"disk_space"}
     assert opened(pool, Settings(disk_used_percent=Threshold(998, 999))) == set()
     with pool.connect() as conn:
-        facts = monitor_facts(conn, {})
+        facts = monitor_facts(conn, {}, reader="monitor", part=0)
     assert 1 <= facts.connections <= facts.max_connections

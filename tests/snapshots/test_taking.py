@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
+from tests.fixtures.touched_blocks import count_at_commit, touched_blocks
 from tests.store.conftest import Engines, engines
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError
+from zmart_pipelines.runtime.temporary_postgres import role_engine
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.snapshots.taking import (
     DayNotOver,
@@ -161,6 +167,58 @@ def test_day_that_is_not_over_is_refused(api: Engine, engines: Engines) -> None:
     now = end_of(TODAY) + timedelta(seconds=29)
     with pytest.raises(DayNotOver, match="can be taken from"):
         list(take_snapshots(engines[Role.PIPELINES], TODAY, now))
+
+
+@contextmanager
+def counted(made: Engine) -> Iterator[list[str]]:
+    """The statements of an engine."""
+    statements: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(made, "before_cursor_execute", note)
+    yield statements
+    event.remove(made, "before_cursor_execute", note)
+
+
+def test_cost_of_a_market_does_not_grow_with_the_others(
+    api: Engine, engines: Engines, database: str, tmp_path: Path
+) -> None:
+    """Counted, not timed: statements, and the blocks of the table that they touch."""
+    made = role_engine(Role.PIPELINES, database, pool_size=1, max_overflow=0)
+    store = LocalPinStore(tmp_path)
+    now = end_of(FIRST) + timedelta(minutes=1)
+    markets = iter(sha256(b"%d" % number).digest() for number in range(100))
+
+    def touched() -> int:
+        return touched_blocks(made, ["community.discussions"])
+
+    def costs(number: int) -> tuple[float, float, float]:
+        """Statements of taking and of pinning, and blocks, for each of so many new markets."""
+        with engines[Role.OWNER].begin() as conn:
+            for market in islice(markets, number):
+                conn.execute(
+                    text(
+                        "INSERT INTO community.discussions (market_id, wallet, content, created_at)"
+                        " SELECT :m, :w, repeat('long', 150), :t FROM generate_series(1, 20)"
+                    ),
+                    {"m": market, "w": WALLET, "t": end_of(FIRST) - timedelta(hours=1)},
+                )
+            count_at_commit(conn)
+        before = touched()
+        with counted(made) as taking:
+            assert len(list(take_snapshots(made, FIRST, now))) == number
+        blocks = touched() - before
+        with counted(made) as pinning:
+            assert len(list(pin_documents(made, store))) == number
+        # One of each asks what is due.
+        return (len(taking) - 1) / number, (len(pinning) - 1) / number, blocks / number
+
+    few, many = costs(10), costs(80)
+    made.dispose()
+    assert few[:2] == many[:2]
+    assert many[2] <= few[2] + 1
 
 
 class FailingStore(LocalPinStore):

@@ -28,8 +28,8 @@ from zmart_pipelines.monitoring.monitor_rules import (
 )
 from zmart_pipelines.settings import Settings
 from zmart_pipelines.store.queries.api_counts import api_figures
-from zmart_pipelines.store.queries.claims_owed import PARTS
 from zmart_pipelines.store.queries.discussion_snapshots import failed_pins
+from zmart_pipelines.store.queries.market_parts import PARTS
 from zmart_pipelines.store.queries.monitor import monitor_facts
 from zmart_pipelines.store.queries.table_sizes import record_sizes
 
@@ -64,11 +64,12 @@ def run_monitor(
         pins: Says how much is pinned; without it nothing is known of that.
         stuck_runs: Job and id of Dagster runs that have not ended for too long, oldest first.
     """
-    chain = UNKNOWN if rpc is None else _read_chain(engine, settings, rpc)
+    part = int(time.time() // ROUND_SECONDS) % PARTS
+    chain = UNKNOWN if rpc is None else _read_chain(engine, settings, rpc, part)
     used = None if pins is None else _used_bytes(engine, pins)
     with engine.begin() as conn:
         facts = Facts(
-            monitor_facts(conn, stuck_limits(settings)),
+            monitor_facts(conn, stuck_limits(settings), reader=HEARTBEAT, part=part),
             measure_machine(conn, settings, stuck_runs),
             chain,
             api_figures(conn),
@@ -82,10 +83,9 @@ def run_monitor(
     return held
 
 
-def _read_chain(engine: Engine, settings: Settings, rpc: RpcClient) -> ChainFacts:
+def _read_chain(engine: Engine, settings: Settings, rpc: RpcClient, part: int) -> ChainFacts:
     with engine.connect() as conn:
         short = [key.market_id for key in open_alerts(conn, topic="claims_not_payable")]
-    part = int(time.time() // ROUND_SECONDS) % PARTS
     reading = ChainMonitor(engine, rpc, settings.program)
     return reading.read(HEARTBEAT, part, [one for one in short if one is not None])
 

@@ -15,13 +15,13 @@ from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings, Threshold
 from zmart_pipelines.store.queries.api_counts import ApiFigures
 from zmart_pipelines.store.queries.discussion_snapshots import FailedPins
-from zmart_pipelines.store.queries.monitor import MonitorFacts
+from zmart_pipelines.store.queries.monitor import EARLY_WITHDRAWAL, MonitorFacts
 
 # The topics that the monitor alone raises and clears.
 TOPICS: Final = (
     "stuck_market",
     "stuck_markets",
-    "early_withdrawal",
+    EARLY_WITHDRAWAL,
     "claims_not_payable",
     "config_changed",
     "program_upgraded",
@@ -140,8 +140,8 @@ def _markets(facts: MonitorFacts, settings: Settings) -> Iterator[Finding]:
         yield Finding(AlertKey("stuck_markets"), severity, f"{total} markets are stuck")
     for market in facts.withdrawn:
         yield Finding(
-            AlertKey("early_withdrawal", bytes.fromhex(market)),
-            CAUSES["early_withdrawal"].severity,
+            AlertKey(EARLY_WITHDRAWAL, bytes.fromhex(market)),
+            CAUSES[EARLY_WITHDRAWAL].severity,
             f"the liquidity of market {market} was withdrawn before all winners had claimed",
         )
 

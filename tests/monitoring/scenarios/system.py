@@ -220,7 +220,7 @@ def clock_is_wrong(stage: Stage) -> Iterator[None]:
 @scenario("database_connections", shows="zmart_read")
 def connections_are_taken(stage: Stage) -> Iterator[None]:
     with stage.engine.connect() as conn:
-        facts = monitor_facts(conn, {})
+        facts = monitor_facts(conn, {}, reader="monitor", part=0)
     percent = 100 * facts.connections // facts.max_connections + 5
     limit = {"database_connections_percent": Threshold(percent, 100)}
     stage.monitor(**limit)

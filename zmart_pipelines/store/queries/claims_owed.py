@@ -9,12 +9,11 @@ from sqlalchemy import Connection, LargeBinary, bindparam, text
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.binary_arrays import keys
+from zmart_pipelines.store.queries import market_parts
 from zmart_pipelines.store.queries.row_mapping import many
 
 # Markets that one call returns because they have changed.
 MOST_CHANGED = 500
-# Parts into which all markets are divided by the first byte of their id.
-PARTS = 256
 
 
 class OwedClaims(msgspec.Struct, frozen=True):
@@ -71,13 +70,12 @@ def owed_claims(
     Args:
         conn: Reads the tables.
         reader: Service whose last success in ``ops.heartbeats`` says what has been seen.
-        part: 0 to ``PARTS`` - 1; calls with changing numbers find every market at some time.
+        part: Of all markets; calls with changing numbers find every market at some time.
         others: Further markets.
     """
     values = {
         "reader": reader,
-        "first": bytes([part]) + bytes(31),
-        "last": bytes([part]) + b"\xff" * 31,
         "others": keys(list(others)),
+        **market_parts.bounds(part),
     }
     return many(OwedClaims, conn.execute(_OWED, values))

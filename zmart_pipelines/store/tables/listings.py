@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, SmallInteger, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 
+from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.store.tables.base import BYTES, U64, metadata
 from zmart_pipelines.store.tables.market import markets
 
@@ -77,6 +78,12 @@ listings = Table(
     ),
     Index("ix_listings_created_at_market_id", "created_at", "market_id"),
     Index("ix_listings_ends_at_market_id", "ends_at", "market_id"),
+    Index(
+        "ix_listings_active",
+        "ends_at",
+        "created_at",
+        postgresql_where=text(f"state = {MarketState.ACTIVE}"),
+    ),
     Index("ix_listings_volume_24h_market_id", "volume_24h", "market_id"),
     Index("ix_listings_trending_score_market_id", "trending_score", "market_id"),
     Index("ix_listings_tags", "tags", postgresql_using="gin"),

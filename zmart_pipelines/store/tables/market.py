@@ -149,6 +149,11 @@ markets = Table(
     CheckConstraint("octet_length(address) = 32", name="address"),
     Index(None, "state", "created_at"),
     Index(
+        "ix_markets_approved",
+        "approved_at",
+        postgresql_where=text(f"state = {MarketState.APPROVED}"),
+    ),
+    Index(
         "ix_markets_resolving",
         "resolution_proposed_at",
         postgresql_where=text(f"state = {MarketState.RESOLVING}"),

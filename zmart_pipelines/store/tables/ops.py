@@ -183,6 +183,7 @@ attempts = Table(
     Column("settled_at", TIME, comment="Database clock: when the status became final"),
     CheckConstraint("octet_length(signature) = 64", name="signature"),
     Index(None, "intent_id", "id"),
+    Index(None, "signed_at"),
     # Exactly-once effects: at most one attempt per market may still land.
     Index(
         "uq_attempts_live",
