@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from api.bulkhead import Bulkhead
-from api.errors import not_found, unavailable
+from api.errors import ApiError, not_found, unavailable
 from api.metrics import FAILED_PINS
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.ipfs.pin_store import LocalPinStore, PinError, PinNotFound
@@ -47,6 +47,10 @@ class Pins:
             log.error("the pin store failed: %s", error)
             FAILED_PINS.inc()
             raise unavailable("The pin store") from error
+        except ApiError:
+            # It did not answer in time, or others that wait for it fill the queue.
+            FAILED_PINS.inc()
+            raise
 
     async def is_held(self, cid: str) -> bool:
         """Return whether the local store has this file; raise ApiError 503 where it fails."""

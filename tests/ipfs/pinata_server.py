@@ -36,8 +36,22 @@ _NAMES: dict[str, Callable[[str], object]] = {
 }
 
 
+# What Pinata answers to the question how much an account has pinned, by mode.
+_TOTALS: dict[str, Callable[[int], bytes]] = {
+    "good": lambda size: json.dumps({"pin_count": 1, "pin_size_total": size}).encode(),
+    "size as text": lambda size: json.dumps({"pin_size_total": str(size)}).encode(),
+    "garbage": lambda _: b"<html>",
+    "no size": lambda _: b'{"pin_count":1}',
+    "size is null": lambda _: b'{"pin_size_total":null}',
+    "size is no number": lambda _: b'{"pin_size_total":"much"}',
+    "size is infinite": lambda _: b'{"pin_size_total":Infinity}',
+    "size below zero": lambda _: b'{"pin_size_total":-1}',
+    "list": lambda size: json.dumps([size]).encode(),
+}
+
+
 class Pinata(ThreadingHTTPServer):
-    """Answers as Pinata's pinFileToIPFS and its gateway do, or badly on request."""
+    """Answers as Pinata's API and its gateway do, or badly on request."""
 
     daemon_threads = True
 
@@ -105,11 +119,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.tokens.add(self.headers["Authorization"])
+        if self.path == "/data/userPinnedDataTotal":
+            self._answer_total()
+            return
         block = self.server.blocks.get(self.path.rsplit("/", 1)[1])
         if block is None:
             self._answer(404, b"")
         else:
             self._answer(200, block)
+
+    def _answer_total(self) -> None:
+        """Say how large the account's blocks are; without a token it has no account."""
+        if self.server.mode == "hang":
+            self.server.release.wait(10)
+        elif self.server.mode == "refuse" or self.headers["Authorization"] is None:
+            self._answer(401, b'{"error":"no"}')
+        else:
+            used = sum(map(len, self.server.blocks.values()))
+            self._answer(200, _TOTALS[self.server.mode](used))
 
 
 @contextmanager

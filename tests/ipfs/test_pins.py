@@ -193,3 +193,54 @@ def test_gateway_is_not_trusted(pinata: Pinata, tmp_path: Path) -> None:
     pinata.blocks[cid_v0(b"large")] = bytes(MAX_BLOCK + 1)
     with pytest.raises(PinError, match="more than"):
         store.get(cid_v0(b"large"))
+
+
+def test_local_store_says_how_much_it_holds(tmp_path: Path) -> None:
+    store = LocalPinStore(tmp_path / "ipfs")
+    assert store.used_bytes() == 0
+    store.pin(b"a" * 600)
+    store.pin(b"b" * 40)
+    assert store.used_bytes() == 640
+
+
+@pytest.mark.parametrize("mode", ["good", "size as text"])
+def test_pinata_says_how_much_is_pinned_whatever_is_kept_here(
+    pinata: Pinata, tmp_path: Path, mode: str
+) -> None:
+    store = _store(pinata, tmp_path)
+    store.pin(b"a" * 600)
+    pinata.blocks[cid_v0(b"of another machine")] = bytes(1_000)
+    pinata.tokens.clear()
+    pinata.mode = mode
+    assert store.used_bytes() == 1_600
+    assert pinata.tokens == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("refuse", "HTTPError"),
+        ("garbage", "JSONDecodeError"),
+        ("hang", "ReadTimeout"),
+        ("no size", "KeyError"),
+        ("list", "TypeError"),
+        ("size is null", "TypeError"),
+        ("size is no number", "ValueError"),
+        ("size is infinite", "OverflowError"),
+        ("size below zero", "-1 bytes"),
+    ],
+)
+def test_size_that_pinata_does_not_name_is_a_pin_error(
+    pinata: Pinata, tmp_path: Path, mode: str, message: str
+) -> None:
+    pinata.mode = mode
+    with pytest.raises(PinError, match=message) as caught:
+        _store(pinata, tmp_path, timeout=0.5 if mode == "hang" else 30).used_bytes()
+    assert TOKEN not in str(caught.value)
+
+
+def test_size_that_pinata_cannot_be_asked_for_is_a_pin_error(tmp_path: Path) -> None:
+    with running_pinata() as pinata:
+        store = _store(pinata, tmp_path)
+    with pytest.raises(PinError, match="ConnectionError"):
+        store.used_bytes()

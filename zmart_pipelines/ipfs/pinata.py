@@ -99,7 +99,11 @@ class PinataPinStore:
         self._local.unpin(cid)
 
     def used_bytes(self) -> int:
-        """Return the size of what the account has pinned, as Pinata counts it."""
+        """Return the size of what the account has pinned, in bytes, as Pinata counts it.
+
+        Raises:
+            PinError: Pinata cannot be reached, refuses, or its answer has no such number.
+        """
         try:
             answer = requests.get(
                 f"{self._api}data/userPinnedDataTotal",
@@ -107,9 +111,18 @@ class PinataPinStore:
                 timeout=self._timeout,
             )
             answer.raise_for_status()
-            return int(answer.json()["pin_size_total"])
-        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            raise PinError(f"Pinata names no size of its pins: {type(error).__name__}") from None
+            size = int(answer.json()["pin_size_total"])
+        except (
+            requests.RequestException,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as e:
+            raise PinError(f"Pinata names no size of its pins: {type(e).__name__}") from None
+        if size < 0:
+            raise PinError(f"Pinata names a size of {size} bytes of its pins")
+        return size
 
     def _call(self, path: Path) -> dict[str, Any]:
         response = self._request(lambda client: client.pin_file_to_ipfs(str(path)))
