@@ -78,6 +78,18 @@ class NewSilence(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         require_field_rules(self, self.FIELD_RULES)
 
 
+class SilenceEnd(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why a silence ends before its time, for the audit log."""
+
+    FIELD_RULES: ClassVar[FieldRules] = {"reason": reasons.reason}
+
+    reason: ReasonText
+
+    def __post_init__(self) -> None:
+        """Apply the rules that a type cannot state."""
+        require_field_rules(self, self.FIELD_RULES)
+
+
 class AlertSilence(msgspec.Struct, frozen=True, kw_only=True):
     """Alerts that are raised and shown, but not sent until `ends_at`."""
 
@@ -202,18 +214,22 @@ async def create_silence(
     "/api/alerts/silences/{silence:int}",
     status_code=200,
     tags=["operators"],
-    responses=error_responses(400, 401, 403, 404),
+    responses=error_responses(400, 401, 403, 404, 413, 415),
     security=security.OPERATOR,
     opt={"bucket": "write"},
 )
 async def end_silence(
-    database: DatabaseDep, caller: CallerDep, silence: SilencePath
+    database: DatabaseDep, caller: CallerDep, silence: SilencePath, data: JSONBody[SilenceEnd]
 ) -> AlertSilence:
-    """End a silence now; only operators may."""
+    """End a silence now; only operators may.
+
+    The `reason` is kept in the audit log. What is still open is sent then.
+    """
     by = Operator(operator_of(caller), "api")
+    reason = reasons.reason(data.reason)
 
     def work(conn: Connection) -> AlertSilence:
-        return _silence(operator_acts.end_silence(conn, by, silence, ""))
+        return _silence(operator_acts.end_silence(conn, by, silence, reason))
 
     try:
         return await database.write_as_operator(caller.wallet, work)

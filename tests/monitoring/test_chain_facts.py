@@ -106,7 +106,7 @@ def test_acknowledging_the_alert_accepts_the_code(stage: Stage) -> None:
         stage.monitor()
     with stage.engine.begin() as conn:
         (alert,) = open_alerts(conn, 10)
-        acknowledge(conn, alert.id, "an operator")
+        acknowledge(conn, alert.id, "an operator", "the new code was reviewed")
     stage.monitor()
     assert stage.open() == []
     # Code that was accepted once stays accepted.

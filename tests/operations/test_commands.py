@@ -21,6 +21,7 @@ from zmart_pipelines.cli import main
 from zmart_pipelines.monitoring.alerts import AlertKey, raise_alert
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
 from zmart_pipelines.store.engine import Role
+from zmart_pipelines.store.queries.alert_silences import current_silences
 from zmart_pipelines.store.queries.alerts import open_alerts
 
 # What a command does, as the audit log names it. Each is run below.
@@ -172,6 +173,24 @@ def test_commands_on_the_database_are_recorded(
     assert '"subject":"desk"' in shown
     assert "zmart_" not in shown, "the key itself is in no log"
     assert "a drill" in run("audit", "--limit", "2").stdout
+
+
+@pytest.mark.parametrize("reason", [(), ("--reason", "  ")])
+def test_silence_does_not_end_without_a_reason(
+    reason: tuple[str, ...], log: Engine, database: str, tmp_path: Path
+) -> None:
+    environment = {
+        **{name.upper(): value for name, value in login_settings(database).items()},
+        "ZMART_STATE": str(tmp_path / "cli"),
+    }
+    silence = ["alerts", "silence", "run", "--for", "2h", "--reason", "an upgrade"]
+    assert CliRunner().invoke(main, silence, env=environment).exit_code == 0
+    ended = CliRunner().invoke(main, ["alerts", "unsilence", "1", *reason], env=environment)
+    assert ended.exit_code == 2, ended.output
+    assert "reason" in ended.output
+    assert [act.action for act in rows.acts(log)] == ["silence_alerts"]
+    with log.connect() as conn:
+        assert [silence.topic for silence in current_silences(conn)] == ["run"]
 
 
 def test_commands_that_read_the_chain_are_recorded(

@@ -179,13 +179,16 @@ def test_votes_are_reopened_by_command(world: World) -> None:
     creator = wallet(1)
     world.fund(creator)
     market = world.approve(1, creator)
-    again = command(world, "admin", "reopen", market.hex(), "proposal")
+    reason = ("--reason", "a drill")
+    blank = command(world, "admin", "reopen", market.hex(), "proposal", "--reason", " ")
+    assert (blank.exit_code, "reason" in blank.output) == (1, True)
+    again = command(world, "admin", "reopen", market.hex(), "proposal", *reason)
     assert again.exit_code == 0, again.output
     with world.engine.connect() as conn:
         assert tallies.current_tally(conn, market, "proposal").round == 1
         statuses = conn.execute(text("SELECT status FROM voting.tallies ORDER BY round")).scalars()
         assert list(statuses) == ["reopened", "open"]
     for wrong in (market.hex(), "zz", "00" * 32):
-        refused = command(world, "admin", "reopen", wrong, "proposal")
+        refused = command(world, "admin", "reopen", wrong, "proposal", *reason)
         assert refused.exit_code == 1
         assert "has no frozen proposal vote" in refused.output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from zmart_pipelines.commands.operator import command_line, reason_option, record_act
+from zmart_pipelines.commands.operator import command_line, record_act, required_reason_option
 from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
@@ -157,19 +157,22 @@ def update_config(as_json: bool, **values: int | None) -> None:
 @admin.command()
 @click.argument("market")
 @click.argument("kind", type=click.Choice(["proposal", "dispute"]))
-@reason_option
+@required_reason_option
 def reopen(market: str, kind: Any, reason: str) -> None:
     """Reopen the frozen vote of KIND on MARKET (id in hex) as its next round.
 
-    Ballots of the previous round do not count in the next one; wallets vote again. A submitted
-    tally stays on chain until the new round's tally replaces it.
+    Ballots of the previous round stay stored and do not count in the next one; wallets vote again,
+    in a dispute for a whole period from now. A submitted tally stays on chain until the new round's
+    tally replaces it. The new round's weight unit is the old one, or the smallest larger one with
+    which the votes of all holders fit the chain's u32.
 
     \b
-    Exit codes: 0 reopened, 1 there is no frozen vote, 2 Postgres does not answer.
+    Exit codes: 0 reopened, 1 there is no frozen vote or no reason, 2 Postgres does not answer.
 
     \b
     Example:
-      zmart admin reopen 0101010101010101010101010101010101010101010101010101010101010101 proposal
+      zmart admin reopen 0101010101010101010101010101010101010101010101010101010101010101 \
+        proposal --reason "the threshold was raised"
     """
     from zmart_pipelines.operations.operator_acts import ActRefused, reopen_vote
 
@@ -177,8 +180,11 @@ def reopen(market: str, kind: Any, reason: str) -> None:
         market_id = bytes.fromhex(market)
         with transaction() as conn:
             number = reopen_vote(conn, command_line(), market_id, kind, reason)
-    except (ActRefused, ValueError) as error:
+    except ValueError as error:
         click.echo(f"market {market} has no frozen {kind} vote", err=True)
+        raise SystemExit(EXIT_REFUSED) from error
+    except ActRefused as error:
+        click.echo(str(error), err=True)
         raise SystemExit(EXIT_REFUSED) from error
     click.echo(f"the {kind} vote of market {market} is open in round {number}")
 

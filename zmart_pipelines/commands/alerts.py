@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.client_schemas.alerts import operator_alert
-from zmart_pipelines.commands.operator import command_line, reason_option
+from zmart_pipelines.commands.operator import command_line, reason_option, required_reason_option
 from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.monitoring.alert_causes import CAUSES
 from zmart_pipelines.runtime.state_folder import with_running_system
@@ -106,7 +106,7 @@ def ack(alert: int, reason: str) -> None:
 @alerts.command()
 @click.argument("topic")
 @click.option("--for", "lasts", type=_Duration(), required=True, help="How long: 90m, 4h, 2d.")
-@click.option("--reason", required=True, help="Why; it is kept in the audit log.")
+@required_reason_option
 @click.option("--market", default=None, help="Only alerts of this market: its id, 64 hex digits.")
 @click.option("--subject", default=None, help="Only alerts with this subject.")
 def silence(
@@ -144,16 +144,16 @@ def silence(
 
 @alerts.command()
 @click.argument("silence", type=click.IntRange(min=1))
-@reason_option
+@required_reason_option
 def unsilence(silence: int, reason: str) -> None:
     """End the silence SILENCE now; what is still open is sent then.
 
     \b
-    Exit codes: 0 it has ended, 2 there is no such silence that lasts.
+    Exit codes: 0 it has ended, 2 there is no such silence that lasts, or the reason is blank.
 
     \b
     Example:
-      zmart alerts unsilence 3
+      zmart alerts unsilence 3 --reason "the source is back"
     """
     from zmart_pipelines.operations.operator_acts import ActRefused, end_silence
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 from sqlalchemy.exc import OperationalError
@@ -12,7 +12,10 @@ from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.store.audit import Operator, os_actor
 from zmart_pipelines.store.engine import MissingLogin
 
-reason_option = click.option("--reason", default="", help="Why; it is kept in the audit log.")
+_REASON_HELP: Final = "Why; it is kept in the audit log."
+
+reason_option = click.option("--reason", default="", help=_REASON_HELP)
+required_reason_option = click.option("--reason", required=True, help=_REASON_HELP)
 
 
 def command_line() -> Operator:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, update
 
 from zmart_pipelines.client_schemas.frames import alert_frames
 from zmart_pipelines.monitoring.alert_causes import CAUSES
-from zmart_pipelines.store.queries.alert_silences import Silence, add_silence
+from zmart_pipelines.store.queries import alert_silences
+from zmart_pipelines.store.queries.alert_silences import Silence
 from zmart_pipelines.store.queries.alerts import FULL_COLUMNS, FullAlert, find_alert
 from zmart_pipelines.store.queries.row_mapping import one
 from zmart_pipelines.store.stream import append_at_commit
@@ -23,24 +24,28 @@ class HandlingRefused(Exception):
     """It does not apply; the message names the field or the alert."""
 
 
-def acknowledge(conn: Connection, alert_id: int, by: str) -> FullAlert:
+def acknowledge(conn: Connection, alert_id: int, by: str, reason: str = "") -> FullAlert:
     """Acknowledge an open alert: its severity no longer rises, and no message repeats it.
 
-    Acknowledging it again changes nothing. The caller commits.
+    Acknowledging it again changes nothing. The caller commits, and writes the audit log.
 
     Args:
         conn: A transaction.
         alert_id: The alert's row.
         by: Who takes it over, as people know them.
+        reason: Why; it must be given where the alert's cause is accepted by this.
 
     Raises:
-        HandlingRefused: There is no such alert, or it has ended.
+        HandlingRefused: There is no such alert, it has ended, or it needs a reason.
     """
     before = find_alert(conn, alert_id)
     if before is None:
         raise HandlingRefused(f"there is no alert {alert_id}; zmart alerts list shows all")
     if before.cleared_at is not None:
         raise HandlingRefused(f"alert {alert_id} has ended")
+    cause = CAUSES.get(before.topic)
+    if cause is not None and cause.is_accepted_by_acknowledgement:
+        _cleaned(reason)
     changed = (
         update(alerts)
         .where(
@@ -90,15 +95,37 @@ def silence(
         raise HandlingRefused(f"topic: {topic} is none of {', '.join(sorted(CAUSES))}")
     if not timedelta() < lasts <= LONGEST_SILENCE:
         raise HandlingRefused(f"end: must be within {LONGEST_SILENCE.days} days from now")
-    cleaned = reason.strip()
-    if not 1 <= len(cleaned) <= 500:
-        raise HandlingRefused("reason: must have 1 to 500 characters")
-    return add_silence(
+    return alert_silences.add_silence(
         conn,
         topic=topic,
         market_id=market_id,
         subject=subject,
-        reason=cleaned,
+        reason=_cleaned(reason),
         created_by=by,
         lasts=lasts,
     )
+
+
+def end_silence(conn: Connection, silence_id: int, reason: str) -> Silence:
+    """End a silence now; what is still open is sent then. The caller commits.
+
+    Args:
+        conn: A transaction.
+        silence_id: The silence's row.
+        reason: Why, for the audit log, which the caller writes.
+
+    Raises:
+        HandlingRefused: The reason is blank or too long, or no silence of this id lasts.
+    """
+    _cleaned(reason)
+    ended = alert_silences.end_silence(conn, silence_id)
+    if ended is None:
+        raise HandlingRefused(f"there is no silence {silence_id} that lasts")
+    return ended
+
+
+def _cleaned(reason: str) -> str:
+    cleaned = reason.strip()
+    if not 1 <= len(cleaned) <= 500:
+        raise HandlingRefused("reason: must have 1 to 500 characters")
+    return cleaned

@@ -20,7 +20,7 @@ from zmart_pipelines.monitoring.alert_handling import HandlingRefused
 from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.proofs import service_keys
 from zmart_pipelines.store.audit import Operator, actor_name
-from zmart_pipelines.store.queries import alert_silences, api_keys
+from zmart_pipelines.store.queries import api_keys
 from zmart_pipelines.store.queries.alert_silences import Silence
 from zmart_pipelines.store.queries.alerts import FullAlert
 from zmart_pipelines.submissions import operator_actions, switches
@@ -101,8 +101,10 @@ def reopen_vote(conn: Connection, by: Operator, market_id: bytes, kind: Kind, re
     """Reopen the frozen vote of a market; return the number of its new round.
 
     Raises:
-        ActRefused: There is no frozen vote of this kind.
+        ActRefused: There is no frozen vote of this kind, or the reason is blank.
     """
+    if not reason.strip():
+        raise ActRefused("a vote is reopened for a reason, which must not be blank")
     try:
         round_number = tallies.reopen(conn, market_id, kind)
     except KeyError as error:
@@ -170,13 +172,17 @@ def acknowledge_alert(conn: Connection, by: Operator, alert_id: int, reason: str
     """Acknowledge an open alert.
 
     Raises:
-        ActRefused: There is no such alert, or it has ended.
+        ActRefused: There is no such alert, it has ended, or its cause is accepted by that and the
+            reason is blank.
     """
     try:
-        found = alert_handling.acknowledge(conn, alert_id, actor_name(by.actor))
+        found = alert_handling.acknowledge(conn, alert_id, actor_name(by.actor), reason)
     except HandlingRefused as error:
         raise ActRefused(str(error)) from error
-    by.record(conn, "acknowledge_alert", str(alert_id), reason, {"topic": found.topic})
+    details = {"topic": found.topic}
+    if found.market_id is not None:
+        details["market"] = found.market_id.hex()
+    by.record(conn, "acknowledge_alert", str(alert_id), reason, details)
     return found
 
 
@@ -218,10 +224,11 @@ def end_silence(conn: Connection, by: Operator, silence_id: int, reason: str) ->
     """End a silence now.
 
     Raises:
-        ActRefused: None with this id lasts.
+        ActRefused: None with this id lasts, or the reason is blank or too long.
     """
-    ended = alert_silences.end_silence(conn, silence_id)
-    if ended is None:
-        raise ActRefused(f"there is no silence {silence_id} that lasts")
+    try:
+        ended = alert_handling.end_silence(conn, silence_id, reason)
+    except HandlingRefused as error:
+        raise ActRefused(str(error)) from error
     by.record(conn, "end_silence", str(silence_id), reason, {"topic": ended.topic})
     return ended

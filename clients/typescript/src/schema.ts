@@ -307,6 +307,8 @@ export interface paths {
         /**
          * End a silence now
          * @description End a silence now; only operators may.
+         *
+         *     The `reason` is kept in the audit log. What is still open is sent then.
          */
         delete: operations["end_silence"];
         options?: never;
@@ -5782,6 +5784,14 @@ export interface components {
                 [key: string]: string;
             }[];
         };
+        /** SilenceEnd */
+        SilenceEnd: {
+            /**
+             * Format: zmart-text
+             * @example Will it rain in Ghent tomorrow?
+             */
+            reason: string;
+        };
         /** SilenceList */
         SilenceList: {
             silences: components["schemas"]["AlertSilence"][];
@@ -7295,6 +7305,7 @@ export type SignInRequest = components['schemas']['SignInRequest'];
 export type SignedIn = components['schemas']['SignedIn'];
 export type SignedOut = components['schemas']['SignedOut'];
 export type SigningKeys = components['schemas']['SigningKeys'];
+export type SilenceEnd = components['schemas']['SilenceEnd'];
 export type SilenceList = components['schemas']['SilenceList'];
 export type SlotInterval = components['schemas']['SlotInterval'];
 export type SmallestTrade = components['schemas']['SmallestTrade'];
@@ -8613,7 +8624,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SilenceEnd"];
+            };
+        };
         responses: {
             /** @description Success. */
             200: {
@@ -8653,6 +8668,24 @@ export interface operations {
             };
             /** @description Not found. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

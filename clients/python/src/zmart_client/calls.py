@@ -112,9 +112,9 @@ def end_session(session: str) -> Call[models.EndedSession]:
     return Call("DELETE", path("/api/auth/sessions/{}", session), models.EndedSession)
 
 
-def end_silence(silence: int) -> Call[models.AlertSilence]:
+def end_silence(silence: int, body: models.SilenceEnd) -> Call[models.AlertSilence]:
     """End a silence now."""
-    return Call("DELETE", path("/api/alerts/silences/{}", silence), models.AlertSilence)
+    return Call("DELETE", path("/api/alerts/silences/{}", silence), models.AlertSilence, body=body)
 
 
 def flag_discussion(

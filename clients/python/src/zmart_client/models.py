@@ -1403,6 +1403,10 @@ class SigningKeys(Struct, kw_only=True):
     keys: list[dict[str, str]]
 
 
+class SilenceEnd(Struct, kw_only=True):
+    reason: str
+
+
 class SilenceList(Struct, kw_only=True):
     silences: list[AlertSilence]
     count: int
