@@ -107,6 +107,10 @@ _REQUEST = (
     "INSERT INTO community.signed_requests (signature, wallet, action, digest)"
     " VALUES ({signature}, :wallet, 'comment', :wallet)"
 )
+_SILENCE = (
+    "INSERT INTO ops.alert_silences (topic, reason, created_by, ends_at)"
+    " VALUES ('run', 'r', encode(:wallet, 'hex'), now() + interval '1 hour')"
+)
 _IDEMPOTENCY_KEY = (
     "INSERT INTO community.idempotency_keys (wallet, key, digest, answer)"
     " VALUES (:wallet, 'k', sha256('d'), '')"
@@ -510,6 +514,21 @@ SECURED: Final[Mapping[str, SecuredTable]] = {
             Role.DAGSTER: NONE,
         },
     ),
+    "ops.alert_silences": SecuredTable(
+        label=f"CASE created_by WHEN '{A.hex()}' THEN 'A' WHEN '{B.hex()}' THEN 'B' END",
+        rows=for_wallets(_SILENCE),
+        inserts={"": _SILENCE},
+        updates=("UPDATE ops.alert_silences SET ends_at = now()",),
+        expected={
+            Role.OWNER: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.API: {"operator A": "read A,B; insert A,B; update A,B", "*": "read A,B"},
+            Role.INGEST: READ,
+            Role.PIPELINES: {"*": "read A,B; insert A,B; update A,B; delete A,B"},
+            Role.READ: READ,
+            Role.BACKUP: READ,
+            Role.DAGSTER: NONE,
+        },
+    ),
     "ops.audit": SecuredTable(
         label=f"{owner_label('wallet')} || '.' || entry_point",
         rows=for_wallets(_AUDIT.format("api")),
@@ -550,8 +569,6 @@ REASONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("ops.breakers", "ops.reconciliations", "ops.repairs", "ops.backups"),
         *("ops.alert_messages", "ops.program_code", "ops.api_counts", "ops.table_sizes"),
     ),
-    "silences: operators write them, through acts that record who and why; the public routes show"
-    " none of them": ("ops.alert_silences",),
     "public comments as they were published": ("community.ipfs_anchors",),
     "frames for clients: each API process reads all of it once, and asks of every subscription"
     " whose it is (api/realtime/access.py); of wallets it repeats what their tables show readers": (
